@@ -1,0 +1,89 @@
+"""Nuclei as CSV: pixels and microns side by side, readable by any spreadsheet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from muse_core.errors import UserError
+from muse_core.nuclei.table import nucleus_table, validate_table
+
+CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
+_REQUIRED = ("x_px", "y_px", "class")
+
+
+def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
+    """Write nuclei to CSV; an older file is replaced only once the new one is complete.
+
+    Args:
+        table: NucleusTable, level-0 pixels.
+        path: Target file.
+        mpp: Microns per level-0 pixel, for the columns x_um and y_um.
+
+    Raises:
+        UserError: The table is not a NucleusTable, or the file cannot be written.
+    """
+    table = validate_table(table)
+    out = pd.DataFrame(
+        {
+            "id": table["id"],
+            "x_px": table["x"].round(3),
+            "y_px": table["y"].round(3),
+            "x_um": (table["x"] * mpp).round(4),
+            "y_um": (table["y"] * mpp).round(4),
+            "class": table["class_name"],
+            "score": table["score"].astype(np.float64).round(5),
+            "status": table["status"],
+            "model": table["model"],
+        },
+        columns=list(CSV_COLUMNS),
+    )
+    target = Path(path)
+    # A neighbour on the same file system, so that the final rename is atomic.
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        out.to_csv(partial, index=False)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"Cannot write {target}: {error.strerror or error}.") from error
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Read nuclei from a CSV file written by :func:`write_csv` or by hand.
+
+    Only x_px, y_px and class are needed; what else is missing gets the defaults of a new table.
+
+    Returns:
+        NucleusTable in level-0 pixels.
+
+    Raises:
+        UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise UserError(f"There is no file {source}.")
+    try:
+        raw = pd.read_csv(source, dtype={"class": str, "status": str, "model": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{source.name} is not a readable CSV file.") from error
+    missing = [c for c in _REQUIRED if c not in raw.columns]
+    if missing:
+        raise UserError(f"{source.name} lacks the column(s) {', '.join(missing)}.")
+    try:
+        return nucleus_table(
+            pd.to_numeric(raw["x_px"]),
+            pd.to_numeric(raw["y_px"]),
+            raw["class"].fillna("").tolist(),
+            score=pd.to_numeric(raw["score"]).fillna(1.0) if "score" in raw else 1.0,
+            status=raw["status"].fillna("predicted").tolist() if "status" in raw else "predicted",
+            model=raw["model"].fillna("").tolist() if "model" in raw else "",
+            ids=pd.to_numeric(raw["id"]) if "id" in raw else None,
+        )
+    except UserError as error:
+        raise UserError(f"{source.name}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source.name} holds a value that is not a number: {error}.") from error

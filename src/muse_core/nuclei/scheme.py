@@ -1,0 +1,108 @@
+"""ClassScheme: which nucleus classes there are, with the colour and key of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from muse_core.errors import UserError
+
+# Okabe and Ito's palette tells apart for colour-blind readers; black and yellow are left out because
+# they vanish on haematoxylin and on glass.
+_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+_KNOWN_COLORS = {
+    "lymphocyte": "#0057d9",
+    "inflammatory": "#0057d9",
+    "tumor": "#e8200c",
+    "epithelial": "#e8200c",
+    "stromal": "#12b312",
+}
+_KEYS = "123456789"
+_HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class NucleusClass:
+    """One class of nuclei.
+
+    Attributes:
+        name: Name as it appears in tables and files.
+        color: ``#rrggbb``.
+        key: Digit key "1" to "9" that gives this class, or "" for none.
+    """
+
+    name: str
+    color: str
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise UserError("A nucleus class needs a name.")
+        if not _HEX_COLOR.fullmatch(self.color):
+            raise UserError(f"The colour of class {self.name!r} must look like #rrggbb.")
+        if self.key and (len(self.key) != 1 or self.key not in _KEYS):
+            raise UserError(f"The key of class {self.name!r} must be a digit from 1 to 9.")
+
+
+@dataclass(frozen=True)
+class ClassScheme:
+    """Ordered classes with distinct names and keys; stored with every model."""
+
+    classes: tuple[NucleusClass, ...]
+
+    def __post_init__(self) -> None:
+        names = [c.name for c in self.classes]
+        keys = [c.key for c in self.classes if c.key]
+        if len(set(names)) != len(names):
+            raise UserError(f"Class names must differ, got {', '.join(names)}.")
+        if len(set(keys)) != len(keys):
+            raise UserError(f"Class keys must differ, got {', '.join(keys)}.")
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> ClassScheme:
+        """Give each name a colour of its own and the next digit key."""
+        palette = [c for c in _PALETTE if c not in _KNOWN_COLORS.values()]
+        classes = []
+        used: set[str] = set()
+        for i, name in enumerate(names):
+            color = _KNOWN_COLORS.get(name, palette[i % len(palette)])
+            if color in used:
+                color = next((c for c in palette if c not in used), color)
+            used.add(color)
+            classes.append(NucleusClass(name, color, _KEYS[i] if i < len(_KEYS) else ""))
+        return cls(tuple(classes))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in order."""
+        return tuple(c.name for c in self.classes)
+
+    def index(self, name: str) -> int:
+        """Position of a class by its name; raises UserError for an unknown one."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            known = ", ".join(self.names)
+            raise UserError(f"Unknown class {name!r}; the classes are {known}.") from None
+
+    def color(self, name: str) -> str:
+        """Colour ``#rrggbb`` of a class by its name."""
+        return self.classes[self.index(name)].color
+
+    def to_json(self) -> list[dict[str, str]]:
+        """A JSON-able list, the inverse of :meth:`from_json`."""
+        return [asdict(c) for c in self.classes]
+
+    @classmethod
+    def from_json(cls, items: Sequence[Mapping[str, str]]) -> ClassScheme:
+        """Rebuild a scheme; raises UserError when the list is not one."""
+        try:
+            return cls(
+                tuple(
+                    NucleusClass(str(i["name"]), str(i["color"]), str(i.get("key", "")))
+                    for i in items
+                )
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"This is not a class scheme: {error}.") from error

@@ -1,0 +1,3 @@
+"""napari-muse: every nucleus of an H&E slide as a class-coloured point."""
+
+from __future__ import annotations
