@@ -1,0 +1,84 @@
+"""Points-folders: ``images/`` and, for each image, ``points/STEM.csv`` with x, y and class.
+
+Coordinates are pixels of the image, origin at the corner of the first pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from muse_core.errors import UserError
+from muse_core.slides import Region, open_slide
+
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One image with its nuclei.
+
+    Attributes:
+        name: File name without suffix.
+        image: (H, W, 3) uint8 RGB.
+        xy: (N, 2) float32, pixels.
+        class_names: N names.
+        mpp: Microns per pixel.
+    """
+
+    name: str
+    image: npt.NDArray[np.uint8]
+    xy: npt.NDArray[np.float32]
+    class_names: tuple[str, ...]
+    mpp: float
+
+
+def read_points_folder(folder: str | Path, mpp: float) -> tuple[AnnotatedImage, ...]:
+    """Read a points-folder, sorted by file name.
+
+    Args:
+        folder: Folder with ``images/`` and ``points/``.
+        mpp: Microns per pixel of all its images.
+
+    Raises:
+        UserError: A folder or file is missing or malformed.
+    """
+    root = Path(folder)
+    images, points = root / "images", root / "points"
+    if not images.is_dir() or not points.is_dir():
+        raise UserError(f"{root} is not a points-folder: it needs folders images/ and points/.")
+    paths = sorted(p for p in images.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
+    if not paths:
+        raise UserError(f"There is no image in {images}.")
+    return tuple(_read_one(path, points / f"{path.stem}.csv", mpp) for path in paths)
+
+
+def class_names_in(images: Iterable[AnnotatedImage]) -> tuple[str, ...]:
+    """All classes that occur, sorted."""
+    return tuple(sorted({name for image in images for name in image.class_names}))
+
+
+def _read_one(image_path: Path, points_path: Path, mpp: float) -> AnnotatedImage:
+    if not points_path.is_file():
+        raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
+    try:
+        raw = pd.read_csv(points_path, dtype={"class": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{points_path} is not a readable CSV file.") from error
+    missing = [c for c in ("x", "y", "class") if c not in raw.columns]
+    if missing:
+        raise UserError(f"{points_path} lacks the column(s) {', '.join(missing)}.")
+    try:
+        xy = raw[["x", "y"]].to_numpy(dtype=np.float32)
+    except ValueError as error:
+        raise UserError(f"{points_path} holds a coordinate that is not a number.") from error
+    if not np.isfinite(xy).all():
+        raise UserError(f"{points_path} holds a coordinate that is not a number.")
+    with open_slide(image_path, mpp=mpp) as slide:
+        image = slide.read(Region(0, 0, slide.width, slide.height))
+    return AnnotatedImage(image_path.stem, image, xy, tuple(raw["class"].fillna("")), mpp)

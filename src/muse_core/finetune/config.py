@@ -1,0 +1,147 @@
+"""What a training run is: data, schedule, views."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from muse_core.errors import UserError
+from muse_core.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """A points-folder whose classes form one label set.
+
+    Attributes:
+        folder: Folder with ``images/`` and ``points/``.
+        mpp: Microns per pixel of its images.
+        weight: Relative frequency with which crops are drawn from it.
+        classes_count: Whether its classes are the model's. Of any other set the nuclei train
+            detection, and their classes a head of their own that is not kept: no class is invented.
+    """
+
+    folder: Path
+    mpp: float
+    weight: float = 1.0
+    classes_count: bool = True
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.mpp) or self.mpp <= 0:
+            raise UserError("The mpp of a points-folder must be a positive number.")
+        if self.weight <= 0:
+            raise UserError("The weight of a points-folder must be positive.")
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """How crops are drawn and altered.
+
+    Attributes:
+        crop_px: Side of a crop in the model's pixels.
+        zoom: Range of magnification, log-uniform; 1 keeps the model's MPP.
+        rotate: Whether to rotate by any angle; flips always happen.
+        stain_gain: Range of the factor on haematoxylin, eosin and the residual, log-uniform.
+        stain_shift: Largest shift of each stain's optical density.
+        stain_vector_noise: Deviation of the stain vectors themselves.
+        blur_px: Range of the deviation of the Gaussian blur; applied to ``blur_share`` of crops.
+        blur_share: Share of crops that get blurred, 0 to 1.
+        noise: Largest deviation of pixel noise, on a scale of 0 to 1.
+    """
+
+    crop_px: int = 256
+    zoom: tuple[float, float] = (0.75, 1.3)
+    rotate: bool = True
+    stain_gain: tuple[float, float] = (0.6, 1.5)
+    stain_shift: float = 0.03
+    stain_vector_noise: float = 0.05
+    blur_px: tuple[float, float] = (0.4, 1.5)
+    blur_share: float = 0.3
+    noise: float = 0.04
+
+    def __post_init__(self) -> None:
+        if self.crop_px < 64 or self.crop_px % 32:
+            raise UserError("crop_px must be a multiple of 32, at least 64.")
+        for name in ("zoom", "stain_gain", "blur_px"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise UserError(f"{name} must be a range of positive numbers.")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses and of the matching.
+
+    Attributes:
+        regression: Weight of L_reg, mean squared error of matched positions in strides.
+        nucleus: Weight of nucleus against background.
+        classes: Weight of the class cross-entropy.
+        background: Weight of a background anchor against that of a nucleus.
+        label_smoothing: Of the class cross-entropy, 0 to 1.
+        class_jitter_px: Deviation of the points at which class features are sampled.
+        match_px: How far an anchor may be from a nucleus to be matched with it.
+    """
+
+    regression: float = 0.3
+    nucleus: float = 1.0
+    classes: float = 0.7
+    background: float = 0.5
+    label_smoothing: float = 0.1
+    class_jitter_px: float = 1.0
+    match_px: float = 8.0
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """One training run.
+
+    Attributes:
+        train: Points-folders to learn from; at least one whose classes count.
+        out: Model file to write.
+        val: Points-folder to choose the best weights and the score threshold on, or None.
+        base: Model file to start from, or None for random weights.
+        name: Name in the model card; the file's stem when empty.
+        description: A sentence or two for the card.
+        model: Architecture, ignored when ``base`` is given.
+        mpp: Microns per pixel the model works at; ignored when ``base`` is given.
+        steps: Number of optimiser steps.
+        batch: Crops in a step.
+        learning_rate: Peak of the one-cycle schedule.
+        weight_decay: Of AdamW.
+        ema_decay: Of the averaged weights, which are the ones kept.
+        validate_every: Steps between validations ("epoch").
+        seed: Of everything random.
+        device: auto, cpu, cuda or mps.
+        resume: Whether to go on from a checkpoint of the same run beside ``out``.
+        views: Augmentation.
+        losses: Losses.
+    """
+
+    train: tuple[LabelSet, ...]
+    out: Path
+    val: LabelSet | None = None
+    base: Path | None = None
+    name: str = ""
+    description: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    mpp: float = 0.5
+    steps: int = 3000
+    batch: int = 8
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    ema_decay: float = 0.999
+    validate_every: int = 500
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = True
+    views: ViewConfig = field(default_factory=ViewConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        if not any(s.classes_count for s in self.train):
+            raise UserError("Training needs at least one points-folder whose classes count.")
+        if self.steps < 1 or self.batch < 1 or self.validate_every < 1:
+            raise UserError("steps, batch and validate_every must be at least 1.")
+        if not 0 < self.ema_decay < 1:
+            raise UserError("ema_decay lies between 0 and 1.")

@@ -1,0 +1,71 @@
+"""Losses of the point pipeline over tensors; they know neither network nor data.
+
+Source: Yang et al., "MUSE", AAAI 2026, section "Fine-tuning": L_reg and L_type, the latter split
+into nucleus against background and class given a nucleus.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def nucleus_loss(logit: Tensor, matched: Tensor, known: Tensor, background: float) -> Tensor:
+    """Cross-entropy of nucleus against background over known proposals.
+
+    Args:
+        logit: (B, N) float.
+        matched: (B, N) bool, proposals matched with a nucleus.
+        known: (B, N) bool, proposals over annotated tissue; the others get no gradient, unless
+            they are matched.
+        background: Weight of a background proposal against that of a matched one.
+
+    Returns:
+        Scalar, the weighted sum divided by the number of matched proposals (at least one).
+    """
+    each = functional.binary_cross_entropy_with_logits(
+        logit.float(), matched.float(), reduction="none"
+    )
+    weight = matched.float() + background * (known & ~matched).float()
+    return (each * weight).sum() / matched.sum().clamp_min(1)
+
+
+def regression_loss(xy: Tensor, target: Tensor, stride_px: float) -> Tensor:
+    """Mean squared error of matched positions, in strides.
+
+    Args:
+        xy: (K, 2) proposed positions, pixels.
+        target: (K, 2) annotated positions, pixels.
+        stride_px: Distance of neighbouring anchors.
+    """
+    if len(xy) == 0:
+        return xy.sum() * 0.0
+    return functional.mse_loss(xy.float() / stride_px, target.float() / stride_px)
+
+
+def class_loss(logits: Tensor, classes: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+    """Weighted cross-entropy over classes.
+
+    Args:
+        logits: (N, K) float.
+        classes: (N,) int64.
+        weight: (K,) float, weight of each class.
+        smoothing: Label smoothing, 0 to 1.
+    """
+    if len(logits) == 0:
+        return logits.sum() * 0.0
+    return functional.cross_entropy(
+        logits.float(), classes, weight=weight.to(logits.device), label_smoothing=smoothing
+    )
+
+
+def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:
+    """Weights that lift rare classes: inverse frequency to a power, with a mean of 1.
+
+    Args:
+        counts: (K,) number of nuclei of each class.
+        power: 0 ignores frequency, 1 evens it out.
+    """
+    weight = counts.double().clamp_min(1).pow(-power)
+    return (weight / weight.mean()).float()

@@ -1,0 +1,116 @@
+"""Training samples: crops with nuclei in them, the same for the same seed and index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from muse_core.finetune.config import ViewConfig
+from muse_core.finetune.views import random_geometry, render
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """An annotated image in memory.
+
+    Attributes:
+        image: (H, W, 3) uint8.
+        xy: (N, 2) float32, pixels.
+        classes: (N,) int64, index into the classes of its label set.
+        label_set: Index of its label set; 0 is the model's own.
+        mpp: Microns per pixel.
+        weight: Relative frequency.
+    """
+
+    image: npt.NDArray[np.uint8]
+    xy: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int64]
+    label_set: int
+    mpp: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One crop: image (3, S, S), xy (N, 2), classes (N,), label_set, known (S, S) bool.
+
+    Where ``known`` is False nothing is annotated, and nothing counts as background.
+    """
+
+    image: Tensor
+    xy: Tensor
+    classes: Tensor
+    label_set: int
+    known: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples side by side; images and ``known`` are stacked, the rest are lists."""
+
+    image: Tensor
+    xy: list[Tensor]
+    classes: list[Tensor]
+    label_set: list[int]
+    known: Tensor
+
+
+class CropDataset(Dataset[Sample]):
+    """Random crops of annotated images; item ``i`` depends on the seed and ``i`` alone."""
+
+    def __init__(
+        self,
+        sources: Sequence[SourceImage],
+        views: ViewConfig,
+        mpp: float,
+        length: int,
+        seed: int,
+        start: int = 0,
+    ) -> None:
+        self._sources = list(sources)
+        self._views = views
+        self._mpp = mpp
+        self._length = length
+        self._seed = seed
+        self._start = start
+        weights = np.array([s.weight for s in sources], dtype=np.float64)
+        self._share = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return self._length - self._start
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self._seed, self._start + index])
+        source = self._sources[rng.choice(len(self._sources), p=self._share)]
+        low, high = self._views.zoom
+        zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
+        scale = self._mpp / source.mpp / zoom
+        size = self._views.crop_px
+        geometry = random_geometry(rng, source.image.shape[:2], size, scale, self._views.rotate)
+        image, known = render(source.image, geometry)
+        xy = geometry.to_view(source.xy)
+        inside = ((xy >= 0) & (xy < size)).all(axis=1)
+        return Sample(
+            image,
+            torch.from_numpy(xy[inside].astype(np.float32)),
+            torch.from_numpy(source.classes[inside]),
+            source.label_set,
+            known,
+        )
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Put samples into a batch."""
+    return Batch(
+        torch.stack([s.image for s in samples]),
+        [s.xy for s in samples],
+        [s.classes for s in samples],
+        [s.label_set for s in samples],
+        torch.stack([s.known for s in samples]),
+    )

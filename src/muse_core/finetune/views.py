@@ -1,0 +1,131 @@
+"""Views: a crop of given size at a given MPP, turned and flipped, with its nuclei.
+
+Source: MPP-based cropping of Yang et al., "MUSE", AAAI 2026; rotation and flips are part of the same
+affine map here, so that pixels are interpolated once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ViewGeometry:
+    """An affine map from view pixels to source pixels, both with the origin at a corner.
+
+    ``source = matrix @ view + origin``.
+
+    Attributes:
+        matrix: (2, 2), rotation, flip and scale.
+        origin: (2,), source position of the view's corner.
+        size_px: Side of the square view.
+    """
+
+    matrix: FloatArray
+    origin: FloatArray
+    size_px: int
+
+    @classmethod
+    def around(
+        cls, centre: FloatArray, size_px: int, scale: float, angle: float, flip: bool
+    ) -> ViewGeometry:
+        """A view centred on a source point.
+
+        Args:
+            centre: (2,) x and y in source pixels.
+            size_px: Side of the view.
+            scale: Source pixels per view pixel (MPP_o / MPP_e).
+            angle: Rotation in radians.
+            flip: Whether to mirror the view.
+        """
+        cos, sin = np.cos(angle), np.sin(angle)
+        matrix = scale * np.array([[cos, -sin], [sin, cos]])
+        if flip:
+            matrix[:, 0] *= -1
+        half = np.full(2, size_px / 2)
+        return cls(matrix, np.asarray(centre, dtype=np.float64) - matrix @ half, size_px)
+
+    def to_view(self, xy: npt.ArrayLike) -> FloatArray:
+        """Source points (N, 2) to view pixels."""
+        points = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+        return (points - self.origin) @ np.linalg.inv(self.matrix).T
+
+    def to_source(self, xy: npt.ArrayLike) -> FloatArray:
+        """View points (N, 2) to source pixels."""
+        points = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+        return points @ self.matrix.T + self.origin
+
+
+def random_geometry(
+    rng: np.random.Generator,
+    source_size: tuple[int, int],
+    size_px: int,
+    scale: float,
+    rotate: bool,
+) -> ViewGeometry:
+    """Draw a view whose centre lies so that as little as possible of it falls off the source.
+
+    Args:
+        rng: Source of randomness.
+        source_size: Height and width of the source in pixels.
+        size_px: Side of the view.
+        scale: Source pixels per view pixel.
+        rotate: Any angle; False leaves multiples of 90 degrees.
+    """
+    angle = rng.uniform(0, 2 * np.pi) if rotate else np.pi / 2 * rng.integers(4)
+    reach = size_px * scale / 2
+    sides = np.array([source_size[1], source_size[0]], dtype=np.float64)
+    # Corners of a turned square may fall off; its inscribed circle does not where there is room.
+    low = np.minimum(reach, sides / 2)
+    centre = rng.uniform(low, np.maximum(sides - low, low + 1e-9))
+    return ViewGeometry.around(centre, size_px, scale, angle, bool(rng.integers(2)))
+
+
+def render(image: npt.NDArray[np.uint8], geometry: ViewGeometry) -> tuple[Tensor, Tensor]:
+    """Draw a view.
+
+    Args:
+        image: (H, W, 3) uint8 source.
+        geometry: The view.
+
+    Returns:
+        The view (3, S, S) float32 in 0..1, and (S, S) bool, True where it shows the source.
+    """
+    height, width = image.shape[:2]
+    part, corner = _needed_part(image, geometry)
+    centres = np.arange(geometry.size_px) + 0.5
+    grid = np.stack(np.meshgrid(centres, centres, indexing="xy"), axis=-1).reshape(-1, 2)
+    source = geometry.to_source(grid)
+    inside = ((source >= 0) & (source <= [width, height])).all(axis=1)
+    # grid_sample with align_corners=False counts from corner to corner, as this project does.
+    sides = np.array([part.shape[1], part.shape[0]], dtype=np.float64)
+    normed = torch.from_numpy((2 * (source - corner) / sides - 1).astype(np.float32))
+    side = geometry.size_px
+    view = functional.grid_sample(
+        torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float() / 255,
+        normed.view(1, side, side, 2),
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=False,
+    )
+    return view[0].clamp(0, 1), torch.from_numpy(inside).view(side, side)
+
+
+def _needed_part(
+    image: npt.NDArray[np.uint8], geometry: ViewGeometry
+) -> tuple[npt.NDArray[np.uint8], FloatArray]:
+    """The part of the source under the view, with a margin for reflection, and its corner."""
+    height, width = image.shape[:2]
+    side = geometry.size_px
+    corners = geometry.to_source([[0, 0], [side, 0], [0, side], [side, side]])
+    low = np.clip(np.floor(corners.min(axis=0)) - 2, 0, [width - 1, height - 1]).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 2, low + 1, [width, height]).astype(int)
+    return image[low[1] : high[1], low[0] : high[0]], low.astype(np.float64)

@@ -1,0 +1,119 @@
+"""The model card: what a model is, where it came from and how good it is.
+
+Read without torch, so that a viewer can list models at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from muse_core.errors import UserError
+
+METADATA_KEY = "muse_model_card"
+# safetensors itself allows headers of 100 MB; a card is a few kilobytes.
+_MAX_HEADER_BYTES = 8_000_000
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Metadata of a model, stored in its safetensors file.
+
+    Attributes:
+        name: Short name, shown to users and written to tables.
+        architecture: A ModelConfig as JSON.
+        mpp: Microns per pixel of the images the network expects.
+        fov_px: Side of the training crops in pixels.
+        classes: A ClassScheme as JSON.
+        score_threshold: Nucleus probability from which a proposal counts, 0 to 1.
+        description: A sentence or two for users.
+        training: Data, settings, seed.
+        metrics: Figures and the data they were measured on.
+        parent: Name of the model this one was trained from, or None.
+        licence: SPDX identifier of the weights.
+        created: ISO 8601 date.
+        format_version: Version of this card's layout.
+    """
+
+    name: str
+    architecture: dict[str, Any]
+    mpp: float
+    fov_px: int
+    classes: list[dict[str, str]]
+    score_threshold: float
+    description: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    parent: str | None = None
+    licence: str = "Apache-2.0"
+    created: str = ""
+    format_version: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mpp, int | float) or not math.isfinite(self.mpp) or self.mpp <= 0:
+            raise UserError("A model card needs a positive mpp.")
+        if not 0 <= self.score_threshold <= 1:
+            raise UserError("The score threshold of a model card lies between 0 and 1.")
+        if self.format_version != 1:
+            raise UserError(
+                f"This model has a card of version {self.format_version}; update napari-muse."
+            )
+
+    def to_text(self) -> str:
+        """The card as JSON text."""
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_text(cls, text: str) -> ModelCard:
+        """Parse JSON text; raises UserError when it is not a card."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"The model card is not JSON: {error}.") from error
+        if not isinstance(data, Mapping):
+            raise UserError("The model card is not a JSON object.")
+        known = {f.name for f in fields(cls)}
+        try:
+            return cls(**{k: v for k, v in data.items() if k in known})
+        except TypeError as error:
+            raise UserError(f"The model card is incomplete: {error}.") from error
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """Read the card from a model file's header only.
+
+    Raises:
+        UserError: The file is missing, is not safetensors, or carries no model card.
+    """
+    source = Path(path)
+    header = _read_header(source)
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, Mapping) or METADATA_KEY not in metadata:
+        raise UserError(
+            f"{source.name} is a safetensors file but not a MUSE model: it has no card."
+        )
+    return ModelCard.from_text(str(metadata[METADATA_KEY]))
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    refusal = f"{path.name} is not a MUSE model: it is not a complete safetensors file."
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            size = int.from_bytes(start, "little")
+            if len(start) < 8 or size > min(_MAX_HEADER_BYTES, path.stat().st_size):
+                raise UserError(refusal)
+            header = json.loads(file.read(size))
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(refusal) from error
+    if not isinstance(header, dict):
+        raise UserError(refusal)
+    return header

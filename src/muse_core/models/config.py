@@ -1,0 +1,83 @@
+"""What a model is built from, as it stands in the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from muse_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Architecture of a MuseBackbone.
+
+    Attributes:
+        encoder: Name of a timm model: a ``features_only`` convolutional encoder or a ViT.
+        decoder_channels: Channels of the four encoder maps as the decoder sees them, strides 4 to
+            32. None keeps the encoder's own (paper, section "Backbone"); a narrower tuple passes
+            each map through a 1x1 convolution first.
+        hyper_channels: Channels each map gives to the hyper-features; ``f_map`` has four times
+            as many.
+        align_corners: How maps are resized. True is the paper's; False makes the network commute
+            with shifts by whole strides, so that tiles agree with the untiled image.
+    """
+
+    encoder: str = "resnet10t"
+    decoder_channels: tuple[int, int, int, int] | None = (64, 64, 64, 64)
+    hyper_channels: int = 64
+    align_corners: bool = False
+
+    def __post_init__(self) -> None:
+        channels = self.decoder_channels
+        if channels is not None and (len(channels) != 4 or min(channels) < 1):
+            raise UserError("decoder_channels needs four positive numbers, one for each stride.")
+        if self.hyper_channels < 1:
+            raise UserError("hyper_channels must be positive.")
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Architecture of the point head.
+
+    Attributes:
+        hidden_channels: Width of the hidden layers.
+        dropout: Dropout before the class logits, 0 to 1.
+    """
+
+    hidden_channels: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.hidden_channels < 1 or not 0 <= self.dropout < 1:
+            raise UserError("The point head needs hidden_channels >= 1 and dropout in [0, 1).")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build the network of a MuseModel, apart from its classes."""
+
+    backbone: BackboneConfig = BackboneConfig()
+    head: HeadConfig = HeadConfig()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dictionary, the inverse of :meth:`from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
+        """Rebuild a configuration; raises UserError when a field is missing or unknown."""
+        try:
+            backbone = dict(data["backbone"])
+            if backbone.get("decoder_channels") is not None:
+                backbone["decoder_channels"] = tuple(backbone["decoder_channels"])
+            known = {f.name for f in fields(BackboneConfig)}
+            unknown = set(backbone) - known
+            if unknown:
+                raise UserError(f"Unknown architecture field {sorted(unknown)[0]!r}.")
+            return cls(BackboneConfig(**backbone), HeadConfig(**data["head"]))
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"The architecture in the model card is incomplete: {error}."
+            ) from error

@@ -1,0 +1,82 @@
+"""The decoder: fusion blocks from deep to shallow, and the hyper-features.
+
+Source: Yang et al., "MUSE", AAAI 2026, section "Backbone".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from muse_core.models.encoders import resize
+
+
+class ResidualBlock(nn.Module):
+    """conv3x3-BN-ReLU, conv3x3-BN, shortcut, ReLU; the shortcut is 1x1-BN when channels differ."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.conv1 = _conv_bn(channels_in, channels_out, kernel=3)
+        self.conv2 = _conv_bn(channels_out, channels_out, kernel=3)
+        self.shortcut = (
+            nn.Identity()
+            if channels_in == channels_out
+            else _conv_bn(channels_in, channels_out, kernel=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels_in, h, w) to (B, channels_out, h, w)."""
+        out = self.conv2(functional.relu(self.conv1(x)))
+        return functional.relu(out + self.shortcut(x))
+
+
+class FusionBlock(nn.Module):
+    """Joins a deeper map with a shallower one: resize, concatenate, conv3x3-BN-ReLU, residual."""
+
+    def __init__(self, deeper: int, shallower: int, align_corners: bool) -> None:
+        super().__init__()
+        self._align_corners = align_corners
+        self.reduce = _conv_bn(deeper + shallower, shallower, kernel=3)
+        self.refine = ResidualBlock(shallower, shallower)
+
+    def forward(self, deeper: Tensor, shallower: Tensor) -> Tensor:
+        """(B, d, h, w) and (B, s, 2h, 2w) to (B, s, 2h, 2w)."""
+        resized = resize(deeper, list(shallower.shape[-2:]), self._align_corners)
+        joined = torch.cat([resized, shallower], dim=1)
+        return self.refine(functional.relu(self.reduce(joined)))
+
+
+class Decoder(nn.Module):
+    """Four maps at strides 4 to 32 to one dense feature map at stride 4."""
+
+    def __init__(self, channels: Sequence[int], hyper_channels: int, align_corners: bool) -> None:
+        super().__init__()
+        self._align_corners = align_corners
+        # A decoder map has the channels of the shallower map it was fused with.
+        self.fusion = nn.ModuleList(
+            FusionBlock(channels[i + 1], channels[i], align_corners) for i in (2, 1, 0)
+        )
+        self.hyper = nn.ModuleList(_conv_bn(c, hyper_channels, kernel=1) for c in channels)
+        self.out_channels = 4 * hyper_channels
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Fuse maps (B, C_i, H/s, W/s), shallow to deep, to ``f_map`` (B, 4*hyper, H/4, W/4)."""
+        decoded = [maps[3]]
+        for block, shallower in zip(self.fusion, (maps[2], maps[1], maps[0]), strict=True):
+            decoded.append(block(decoded[-1], shallower))
+        size = list(maps[0].shape[-2:])
+        hyper = [
+            resize(project(x), size, self._align_corners)
+            for project, x in zip(self.hyper, reversed(decoded), strict=True)
+        ]
+        return torch.cat(hyper, dim=1)
+
+
+def _conv_bn(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+    )

@@ -1,0 +1,59 @@
+"""Which models are at hand: the bundled ones and those in the user's folder. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from muse_core.errors import UserError
+from muse_core.models.card import ModelCard, read_card
+
+DEFAULT_MODEL = "muse-small-breast"
+SUFFIX = ".safetensors"
+_BUNDLED = Path(__file__).parent / "bundled"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model on this machine."""
+
+    name: str
+    path: Path
+    card: ModelCard
+    bundled: bool
+
+
+def user_model_folder() -> Path:
+    """Where the user's own models lie; need not exist."""
+    return Path(platformdirs.user_data_dir("napari-muse", appauthor=False)) / "models"
+
+
+def list_models() -> list[ModelEntry]:
+    """The bundled models, then the user's by name; files that are no models are passed over."""
+    entries = []
+    for folder, bundled in ((_BUNDLED, True), (user_model_folder(), False)):
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            try:
+                entries.append(ModelEntry(path.stem, path, read_card(path), bundled))
+            except UserError:
+                continue
+    return entries
+
+
+def resolve_model(name_or_path: str | Path | None = None) -> Path:
+    """File of a model, by its name in the registry or by its path; None means the default.
+
+    Raises:
+        UserError: There is neither such a model nor such a file.
+    """
+    wanted = str(name_or_path or DEFAULT_MODEL)
+    entries = {entry.name: entry.path for entry in reversed(list_models())}
+    if wanted in entries:
+        return entries[wanted]
+    path = Path(wanted)
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(entries)) or "none"
+    raise UserError(f"There is no model {wanted!r}; the models at hand are {known}.")
