@@ -1,1 +1,21 @@
+"""A file -> Slide: a pyramid with microns per pixel, read by region at any scale."""
+
 from __future__ import annotations
+
+from muse_core.slides.info import slide_info
+from muse_core.slides.opening import READABLE_SUFFIXES, can_open, open_slide
+from muse_core.slides.region import PolygonRegion, Region
+from muse_core.slides.slide import Slide
+from muse_core.slides.tissue import TissueMask, tissue_mask
+
+__all__ = [
+    "READABLE_SUFFIXES",
+    "PolygonRegion",
+    "Region",
+    "Slide",
+    "TissueMask",
+    "can_open",
+    "open_slide",
+    "slide_info",
+    "tissue_mask",
+]

@@ -1,0 +1,42 @@
+"""What `muse info` says about a slide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from muse_core.slides.slide import Slide
+from muse_core.slides.tissue import tissue_mask
+
+
+def slide_info(slide: Slide) -> dict[str, Any]:
+    """Describe a slide in values that JSON knows.
+
+    Returns:
+        path, name, format, width_px, height_px, mpp_um (or null), size_mm ([width, height] or
+        null), levels (width, height, downsample of each), associated, tissue_mm2 (or null).
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    mpp = slide.mpp
+    return {
+        "path": str(slide.path),
+        "name": slide.name,
+        "format": slide.format,
+        "width_px": slide.width,
+        "height_px": slide.height,
+        "mpp_um": mpp,
+        "size_mm": None
+        if mpp is None
+        else [round(slide.width * mpp / 1000, 4), round(slide.height * mpp / 1000, 4)],
+        "levels": [
+            {
+                "width": int(level.shape[1]),
+                "height": int(level.shape[0]),
+                "downsample": float(downsample),
+            }
+            for level, downsample in zip(slide.levels, slide.downsamples, strict=True)
+        ],
+        "associated": list(slide.associated),
+        "tissue_mm2": None if mpp is None else round(tissue_mask(slide).area_mm2(mpp), 4),
+    }

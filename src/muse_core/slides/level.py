@@ -1,0 +1,194 @@
+"""One resolution level of a slide: a grid of pieces that decode one by one."""
+
+from __future__ import annotations
+
+import math
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from uuid import uuid4
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.errors import UserError
+
+RgbArray = npt.NDArray[np.uint8]
+
+MAX_LEVEL_SIDE_PX = 4_000_000
+"""No scanner makes more pixels on a side (1 m at 0.25 um); larger claims are broken headers."""
+MAX_PIECE_PX = 1 << 27
+"""Pieces are decoded whole, so one of more pixels than this (400 MB of RGB) is refused."""
+_DASK_CHUNK_PX = 1024
+
+
+class PieceCache:
+    """Last used decoded pieces of all levels of a slide, up to a number of bytes; thread-safe."""
+
+    def __init__(self, max_bytes: int = 128 << 20) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._pieces: OrderedDict[tuple[int, int, int], RgbArray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[int, int, int]) -> RgbArray | None:
+        """The piece stored under (level, row, column), or None."""
+        with self._lock:
+            piece = self._pieces.get(key)
+            if piece is not None:
+                self._pieces.move_to_end(key)
+            return piece
+
+    def put(self, key: tuple[int, int, int], piece: RgbArray) -> None:
+        """Store a piece and drop the oldest ones beyond the limit."""
+        if piece.nbytes > self._max_bytes:
+            return
+        with self._lock:
+            if key not in self._pieces:
+                self._pieces[key] = piece
+                self._bytes += piece.nbytes
+            while self._bytes > self._max_bytes:
+                self._bytes -= self._pieces.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._pieces.clear()
+            self._bytes = 0
+
+
+class Level(ABC):
+    """A level as a grid of pieces (tiles, strips, chunks); readers implement :meth:`_decode`.
+
+    Behaves enough like an array, (y, x, 3) uint8, for ``dask.array.from_array``.
+
+    Args:
+        name: File name, for messages.
+        height: Rows of the level.
+        width: Columns of the level.
+        piece_h: Rows of a piece.
+        piece_w: Columns of a piece.
+
+    Raises:
+        UserError: The sizes are impossible or too large to decode.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, name: str, height: int, width: int, piece_h: int, piece_w: int) -> None:
+        if min(height, width, piece_h, piece_w) < 1:
+            raise UserError(f"{name} claims to be an image without pixels.")
+        if max(height, width) > MAX_LEVEL_SIDE_PX:
+            raise UserError(f"{name} claims an impossible size of {width} x {height} pixels.")
+        self.name = name
+        self.shape = (height, width, 3)
+        self.piece_h, self.piece_w = min(piece_h, height), min(piece_w, width)
+        self._cache = PieceCache()
+        self._key = 0
+        if piece_h * piece_w > MAX_PIECE_PX:
+            raise UserError(
+                f"{name} is stored in pieces of {piece_w} x {piece_h} pixels, "
+                "which are too large to decode; save it with tiles."
+            )
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.shape[1]
+
+    def share_cache(self, cache: PieceCache, key: int) -> None:
+        """Use one cache for all levels of a slide, so that its memory is bounded once."""
+        self._cache, self._key = cache, key
+
+    @abstractmethod
+    def _decode(self, row: int, col: int) -> RgbArray:
+        """Decode one piece; at the right and bottom it may be cut or padded. Thread-safe."""
+
+    def _piece(self, row: int, col: int) -> RgbArray:
+        key = (self._key, row, col)
+        piece = self._cache.get(key)
+        if piece is not None:
+            return piece
+        try:
+            piece = self._decode(row, col)
+            if piece.ndim != 3 or piece.shape[2] != 3 or piece.dtype != np.uint8:
+                raise ValueError(f"a piece has the shape {piece.shape} and type {piece.dtype}")
+        except UserError:
+            raise
+        except Exception as error:
+            # Codecs raise all sorts of things on damaged data; none of them is a bug of ours.
+            x, y = col * self.piece_w, row * self.piece_h
+            raise UserError(
+                f"{self.name} is damaged or truncated: the pixels at x {x}, y {y} "
+                f"({self.width} x {self.height} level) cannot be decoded."
+            ) from error
+        self._cache.put(key, piece)
+        return piece
+
+    def read(self, x0: int, y0: int, x1: int, y1: int) -> RgbArray:
+        """Pixels of the rectangle [x0, x1) x [y0, y1), which must lie inside the level.
+
+        Returns:
+            A new array (y1 - y0, x1 - x0, 3), uint8.
+
+        Raises:
+            UserError: The data is damaged.
+        """
+        out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+        if not out.size:
+            return out
+        for row in range(y0 // self.piece_h, (y1 - 1) // self.piece_h + 1):
+            top = row * self.piece_h
+            ya, yb = max(y0, top), min(y1, top + self.piece_h)
+            for col in range(x0 // self.piece_w, (x1 - 1) // self.piece_w + 1):
+                left = col * self.piece_w
+                xa, xb = max(x0, left), min(x1, left + self.piece_w)
+                part = self._piece(row, col)[ya - top : yb - top, xa - left : xb - left]
+                if part.shape[:2] != (yb - ya, xb - xa):
+                    raise UserError(f"{self.name} is damaged: a tile is smaller than it should be.")
+                out[ya - y0 : yb - y0, xa - x0 : xb - x0] = part
+        return out
+
+    def __getitem__(self, key: tuple[slice, ...]) -> RgbArray:
+        """Slices with step 1, which is what dask asks for."""
+        y, x = key[0].indices(self.height), key[1].indices(self.width)
+        channels = key[2] if len(key) > 2 else slice(None)
+        return self.read(x[0], y[0], max(x[0], x[1]), max(y[0], y[1]))[:, :, channels]
+
+    def to_dask(self) -> da.Array:
+        """The level as a lazy array (y, x, 3) uint8, in chunks of whole pieces of about 1 Mpx."""
+        # A chunk per 240 px tile would give a whole slide hundreds of thousands of tasks.
+        chunk_h = self.piece_h * max(1, math.ceil(_DASK_CHUNK_PX / self.piece_h))
+        chunk_w = self.piece_w * max(1, math.ceil(_DASK_CHUNK_PX / self.piece_w))
+        return da.from_array(
+            self,
+            chunks=(chunk_h, chunk_w, 3),
+            name=f"slide-level-{uuid4().hex}",
+            asarray=True,
+            fancy=False,
+            meta=np.empty((0, 0, 0), np.uint8),
+        )
+
+
+class ArrayLevel(Level):
+    """A level that is an array (y, x, 3) uint8 already, in memory or mapped from a file."""
+
+    def __init__(self, name: str, pixels: RgbArray) -> None:
+        height, width = pixels.shape[:2]
+        super().__init__(name, height, width, 1024, 1024)
+        self._pixels = pixels
+
+    def read(self, x0: int, y0: int, x1: int, y1: int) -> RgbArray:
+        """See :meth:`Level.read`; no detour through pieces."""
+        return np.array(self._pixels[y0:y1, x0:x1])
+
+    def _decode(self, row: int, col: int) -> RgbArray:
+        y, x = row * self.piece_h, col * self.piece_w
+        return self._pixels[y : y + self.piece_h, x : x + self.piece_w]

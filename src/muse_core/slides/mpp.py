@@ -1,0 +1,47 @@
+"""Microns per pixel: what is plausible, and how two axes become one number."""
+
+from __future__ import annotations
+
+import math
+
+from muse_core.errors import UserError
+
+MIN_MPP = 0.01
+MAX_MPP = 100.0
+"""Beyond these a value given for a slide is a slip of units."""
+MIN_TAG_MPP = 0.05
+MAX_TAG_MPP = 5.0
+"""Range in which the resolution tags of a TIFF are believed: 5,080 to 508,000 dpi. Screen and print
+resolutions (72 to 4,800 dpi) lie outside, every microscope objective from 2x to 100x inside."""
+MAX_ANISOTROPY = 0.02
+"""x and y may differ by this share; the mean is used then."""
+
+
+def check_mpp(mpp: float) -> float:
+    """Return a value given by a person or program; raises UserError unless it can be true."""
+    if not math.isfinite(mpp) or not MIN_MPP <= mpp <= MAX_MPP:
+        raise UserError(
+            f"Microns per pixel must lie between {MIN_MPP:g} and {MAX_MPP:g}, got {mpp:g}."
+        )
+    return float(mpp)
+
+
+def combine_mpp(mpp_x: float | None, mpp_y: float | None) -> tuple[float | None, str]:
+    """One value for both axes of a file's metadata.
+
+    Returns:
+        The mean and an empty note, or None and half a sentence saying why the metadata is not used.
+    """
+    if mpp_x is None or mpp_y is None:
+        return None, ""
+    if not all(math.isfinite(v) and MIN_MPP <= v <= MAX_MPP for v in (mpp_x, mpp_y)):
+        return None, f"its metadata says {mpp_x:g} x {mpp_y:g} um, which cannot be"
+    if abs(mpp_x - mpp_y) > MAX_ANISOTROPY * min(mpp_x, mpp_y):
+        return None, f"its pixels are not square, {mpp_x:g} x {mpp_y:g} um"
+    # Rounding takes off the noise of the division, 0.49900000000000005.
+    return round((mpp_x + mpp_y) / 2, 9), ""
+
+
+def plausible_tag_mpp(mpp_x: float, mpp_y: float) -> bool:
+    """Whether values from generic resolution tags look like a microscope, not like a printer."""
+    return all(math.isfinite(v) and MIN_TAG_MPP <= v <= MAX_TAG_MPP for v in (mpp_x, mpp_y))

@@ -1,0 +1,137 @@
+"""Regions of a slide in level-0 pixels: rectangles and polygons.
+
+Coordinates are floats, x to the right and y down, with the origin at the top-left corner of the
+top-left pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle in level-0 pixels.
+
+    Attributes:
+        x: Left edge.
+        y: Top edge.
+        w: Width, above 0.
+        h: Height, above 0.
+
+    Raises:
+        UserError: A value is not finite, or the rectangle is empty.
+    """
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) for v in (self.x, self.y, self.w, self.h)):
+            raise UserError("The four numbers of a region must be finite.")
+        if self.w <= 0 or self.h <= 0:
+            raise UserError(f"A region needs a positive size, got {self.w:g} x {self.h:g}.")
+
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """Read ``"X,Y,W,H"`` in level-0 pixels; raises UserError when it is not that."""
+        try:
+            x, y, w, h = (float(part) for part in text.split(","))
+        except ValueError:
+            raise UserError(f"A region is four numbers X,Y,W,H in pixels, got {text!r}.") from None
+        return cls(x, y, w, h)
+
+    @property
+    def x1(self) -> float:
+        """Right edge."""
+        return self.x + self.w
+
+    @property
+    def y1(self) -> float:
+        """Bottom edge."""
+        return self.y + self.h
+
+    @property
+    def area_px(self) -> float:
+        """Area in square level-0 pixels."""
+        return self.w * self.h
+
+    @property
+    def bounds(self) -> Region:
+        """The rectangle itself, so that rectangles and polygons serve alike."""
+        return self
+
+    def intersect(self, other: Region) -> Region | None:
+        """The common part, or None when the two only touch or lie apart."""
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        w, h = min(self.x1, other.x1) - x, min(self.y1, other.y1) - y
+        return Region(x, y, w, h) if w > 0 and h > 0 else None
+
+    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which points lie inside; left and top edges belong to the region, the others do not.
+
+        Args:
+            x: Level-0 pixels, any shape.
+            y: Level-0 pixels, same shape.
+        """
+        xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        return (xs >= self.x) & (xs < self.x1) & (ys >= self.y) & (ys < self.y1)
+
+
+@dataclass(frozen=True)
+class PolygonRegion:
+    """A simple polygon in level-0 pixels, closed from the last vertex to the first.
+
+    Attributes:
+        vertices: At least three (x, y) pairs that span an area.
+
+    Raises:
+        UserError: There are too few vertices, one is not finite, or all lie on a line along x or y.
+    """
+
+    vertices: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.vertices) < 3 or any(len(v) != 2 for v in self.vertices):
+            raise UserError("A polygon needs at least three vertices of two numbers each.")
+        _ = self.bounds  # refuses what is not finite or has no extent
+
+    @property
+    def bounds(self) -> Region:
+        """The smallest rectangle around the polygon."""
+        points = np.asarray(self.vertices, np.float64)
+        (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+        return Region(float(x0), float(y0), float(x1 - x0), float(y1 - y0))
+
+    @property
+    def area_px(self) -> float:
+        """Area in square level-0 pixels (shoelace formula)."""
+        x, y = np.asarray(self.vertices, np.float64).T
+        return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which points lie inside, by the even-odd rule.
+
+        Args:
+            x: Level-0 pixels, any shape.
+            y: Level-0 pixels, same shape.
+        """
+        xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        inside = np.zeros(np.broadcast_shapes(xs.shape, ys.shape), bool)
+        # One pass per edge keeps memory at the size of the points.
+        for (xa, ya), (xb, yb) in zip(
+            self.vertices, (*self.vertices[1:], self.vertices[0]), strict=True
+        ):
+            if ya == yb:
+                continue
+            crosses = (ys < ya) != (ys < yb)
+            inside ^= crosses & (xs < xa + (ys - ya) * ((xb - xa) / (yb - ya)))
+        return inside

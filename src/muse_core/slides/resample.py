@@ -1,0 +1,96 @@
+"""Reading a rectangle of a level at any scale, antialiased, exact to a fraction of a pixel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from muse_core.slides.level import Level, RgbArray
+
+_WHITE = 255
+_SUPPORT_PX = 2
+"""Half width of Pillow's bicubic filter in output pixels (when reducing)."""
+_BLOCK_SOURCE_PX = 1 << 25
+"""Source pixels held at a time (100 MB of RGB); larger requests go block by block."""
+
+
+def resample(
+    level: Level,
+    x: float,
+    y: float,
+    step: float,
+    out_w: int,
+    out_h: int,
+    slide_wh: tuple[float, float],
+) -> RgbArray:
+    """Sample a grid of square output pixels from a level.
+
+    Output pixel (i, j) covers the level's rectangle from ``x + j * step``, ``y + i * step``. Each
+    output pixel depends on its own position only, so that tiles read one by one join without seams.
+
+    Args:
+        level: Where to read.
+        x: Left edge, pixels of the level.
+        y: Top edge, pixels of the level.
+        step: Side of an output pixel in pixels of the level; about 1 or more.
+        out_w: Columns of the result.
+        out_h: Rows of the result.
+        slide_wh: Width and height of the slide in pixels of the level; up to a pixel beyond the
+            level itself when that was cut off on halving.
+
+    Returns:
+        Pixels (out_h, out_w, 3), uint8; white outside the slide.
+    """
+    side = max(1, int(math.sqrt(_BLOCK_SOURCE_PX) / max(step, 1.0)))
+    if out_h <= side and out_w <= side:
+        return _resample_block(level, x, y, step, out_w, out_h, slide_wh)
+    out = np.empty((out_h, out_w, 3), np.uint8)
+    for top in range(0, out_h, side):
+        for left in range(0, out_w, side):
+            h, w = min(side, out_h - top), min(side, out_w - left)
+            out[top : top + h, left : left + w] = _resample_block(
+                level, x + left * step, y + top * step, step, w, h, slide_wh
+            )
+    return out
+
+
+def _resample_block(
+    level: Level,
+    x: float,
+    y: float,
+    step: float,
+    out_w: int,
+    out_h: int,
+    slide_wh: tuple[float, float],
+) -> RgbArray:
+    if step == 1.0 and x.is_integer() and y.is_integer():
+        return _read_padded(level, int(x), int(y), int(x) + out_w, int(y) + out_h, slide_wh)
+    margin = math.ceil(_SUPPORT_PX * max(step, 1.0)) + 1
+    x0, y0 = math.floor(x) - margin, math.floor(y) - margin
+    x1 = math.ceil(x + out_w * step) + margin
+    y1 = math.ceil(y + out_h * step) + margin
+    pixels = _read_padded(level, x0, y0, x1, y1, slide_wh)
+    box = (x - x0, y - y0, x - x0 + out_w * step, y - y0 + out_h * step)
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((out_w, out_h), Image.Resampling.BICUBIC, box=box))
+
+
+def _read_padded(
+    level: Level, x0: int, y0: int, x1: int, y1: int, slide_wh: tuple[float, float]
+) -> RgbArray:
+    """Pixels of any rectangle; white beyond the slide, the last row or column up to its edge."""
+    xa, xb = max(x0, 0), min(x1, level.width)
+    ya, yb = max(y0, 0), min(y1, level.height)
+    if (xa, ya, xb, yb) == (x0, y0, x1, y1):
+        return level.read(x0, y0, x1, y1)
+    out = np.full((y1 - y0, x1 - x0, 3), _WHITE, np.uint8)
+    if xa >= xb or ya >= yb:
+        return out
+    out[ya - y0 : yb - y0, xa - x0 : xb - x0] = level.read(xa, ya, xb, yb)
+    if xb == level.width and math.ceil(slide_wh[0]) > xb < x1:
+        out[:, xb - x0] = out[:, xb - x0 - 1]
+    if yb == level.height and math.ceil(slide_wh[1]) > yb < y1:
+        out[yb - y0] = out[yb - y0 - 1]
+    return out

@@ -1,0 +1,195 @@
+"""Slide: a pyramid of RGB levels with microns per pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import dask.array as da
+import numpy as np
+
+from muse_core.errors import UserError
+from muse_core.slides.level import Level, PieceCache, RgbArray
+from muse_core.slides.mpp import check_mpp
+from muse_core.slides.region import Region
+from muse_core.slides.resample import resample
+
+MAX_READ_PX = 400_000_000
+"""Largest result of one read (1.2 GB)."""
+_FINER_TOLERANCE = 1.01
+"""A level up to this much too coarse counts as fine enough; levels are rarely exact halves."""
+
+
+@dataclass(frozen=True)
+class SlideSource:
+    """What a reader found in a file.
+
+    Attributes:
+        path: The file or folder.
+        format: For people, such as "Aperio SVS".
+        levels: Finest first.
+        downsamples: Level-0 pixels per pixel of each level, 1.0 first.
+        mpp: Microns per level-0 pixel, or None.
+        mpp_note: Why the metadata gave no mpp although it says something, or "".
+        associated: Names of further images in the file.
+        close: Lets go of the file; may be called more than once.
+    """
+
+    path: Path
+    format: str
+    levels: tuple[Level, ...]
+    downsamples: tuple[float, ...]
+    mpp: float | None = None
+    mpp_note: str = ""
+    associated: tuple[str, ...] = ()
+    close: Callable[[], None] = field(default=lambda: None)
+
+
+class Slide:
+    """A read-only slide; a context manager, safe to read from several threads.
+
+    Made by :func:`muse_core.slides.open_slide`.
+
+    Args:
+        source: What the reader found.
+        mpp: Microns per level-0 pixel, in place of the file's own.
+    """
+
+    def __init__(self, source: SlideSource, mpp: float | None = None) -> None:
+        self._source = source
+        self.path = source.path
+        self.name = source.path.name
+        self.format = source.format
+        self.downsamples = source.downsamples
+        self.mpp = source.mpp if mpp is None else check_mpp(mpp)
+        self.height, self.width = source.levels[0].shape[:2]
+        self.associated = source.associated
+
+    @cached_property
+    def levels(self) -> tuple[da.Array, ...]:
+        """Lazy arrays (y, x, 3) uint8, finest first."""
+        return tuple(level.to_dask() for level in self._source.levels)
+
+    @property
+    def bounds(self) -> Region:
+        """The whole slide as a region."""
+        return Region(0.0, 0.0, float(self.width), float(self.height))
+
+    def with_mpp(self, mpp: float) -> Slide:
+        """The same open slide with another scale; raises UserError for an impossible one."""
+        return Slide(self._source, check_mpp(mpp))
+
+    def require_mpp(self) -> float:
+        """Microns per level-0 pixel; raises UserError saying what to do when it is unknown."""
+        if self.mpp is None:
+            why = self._source.mpp_note or "the file does not say"
+            raise UserError(
+                f"The scale of {self.name} is unknown ({why}); give it in microns per pixel, "
+                "with --mpp on the command line."
+            )
+        return self.mpp
+
+    def read(self, region: Region, mpp: float | None = None) -> RgbArray:
+        """Read a rectangle at a scale, from the nearest finer level, antialiased.
+
+        Output pixels are exactly ``mpp`` wide and start at the region's top-left corner, so that
+        tiles read one by one join without seams; a region that is no whole number of output pixels
+        is cut or extended to the nearest.
+
+        Args:
+            region: Level-0 pixels, may be fractional and may reach beyond the slide.
+            mpp: Microns per output pixel; None reads level 0 as it is.
+
+        Returns:
+            Pixels (round(h * s), round(w * s), 3), uint8, with s = slide mpp / mpp and at least one
+            pixel each way; white outside the slide.
+
+        Raises:
+            UserError: The slide's scale is needed and unknown, the result would be too large, or
+                the file is damaged.
+        """
+        factor = 1.0 if mpp is None else check_mpp(mpp) / self.require_mpp()
+        out_w, out_h = max(1, round(region.w / factor)), max(1, round(region.h / factor))
+        if out_w * out_h > MAX_READ_PX:
+            raise UserError(
+                f"Reading {out_w} x {out_h} pixels of {self.name} at once is too much; "
+                "choose a smaller region or a coarser scale."
+            )
+        index = self.level_for(factor)
+        down = self.downsamples[index]
+        return resample(
+            self._source.levels[index],
+            region.x / down,
+            region.y / down,
+            factor / down,
+            out_w,
+            out_h,
+            (self.width / down, self.height / down),
+        )
+
+    def level_for(self, downsample: float) -> int:
+        """Index of the coarsest level that is still as fine as ``downsample``, or 0."""
+        fine = [i for i, d in enumerate(self.downsamples) if d <= downsample * _FINER_TOLERANCE]
+        return max(fine, default=0)
+
+    def close(self) -> None:
+        """Let go of the file; reading afterwards raises UserError."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        scale = "unknown scale" if self.mpp is None else f"{self.mpp:g} um/px"
+        return f"<Slide {self.name}: {self.format}, {self.width} x {self.height} px, {scale}>"
+
+
+def pyramid(levels: Sequence[Level]) -> tuple[tuple[Level, ...], tuple[float, ...]]:
+    """Order levels from fine to coarse, with downsamples; drop those that are no smaller copies.
+
+    Args:
+        levels: At least one; the largest becomes level 0.
+
+    Returns:
+        The levels kept, and their downsamples.
+    """
+    ordered = sorted(levels, key=lambda level: -level.width * level.height)
+    kept, downsamples = [ordered[0]], [1.0]
+    for level in ordered[1:]:
+        downsample = _downsample(ordered[0], level)
+        if downsample is not None and downsample > downsamples[-1]:
+            kept.append(level)
+            downsamples.append(downsample)
+    cache = PieceCache()
+    for i, level in enumerate(kept):
+        level.share_cache(cache, i)
+    return tuple(kept), tuple(downsamples)
+
+
+def _downsample(base: Level, level: Level) -> float | None:
+    """How much smaller a level is, or None when its proportions are not those of the base."""
+    ratio_x, ratio_y = base.width / level.width, base.height / level.height
+    whole = round(math.sqrt(ratio_x * ratio_y))
+    # Scanners cut off the odd pixel on halving: 625 -> 312 is a factor of 2, not of 2.003.
+    if whole >= 2 and all(
+        abs(big / whole - small) < 1.0
+        for big, small in ((base.width, level.width), (base.height, level.height))
+    ):
+        return float(whole)
+    off_px = abs(ratio_x - ratio_y) / max(ratio_x, ratio_y) * min(level.width, level.height)
+    if off_px > 2.0 and abs(ratio_x - ratio_y) > 0.02 * ratio_x:
+        return None
+    return float(np.sqrt(ratio_x * ratio_y))

@@ -1,0 +1,221 @@
+"""TIFF of all kinds that tifffile reads: SVS, NDPI, SCN, OME-TIFF, Philips, generic pyramids."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from muse_core.errors import UserError
+from muse_core.slides.level import ArrayLevel, Level, RgbArray
+from muse_core.slides.slide import SlideSource, pyramid
+from muse_core.slides.tiff_mpp import tiff_mpp
+
+_WHITE = 255
+_FORMATS = (
+    ("is_svs", "Aperio SVS"),
+    ("is_ndpi", "Hamamatsu NDPI"),
+    ("is_scn", "Leica SCN"),
+    ("is_philips", "Philips TIFF"),
+    ("is_ome", "OME-TIFF"),
+)
+
+
+def open_tiff(path: Path) -> SlideSource:
+    """Open a TIFF; only its directories are read.
+
+    The largest image is the slide, others are named as associated images.
+
+    Raises:
+        UserError: The file is no TIFF, truncated, or not 8-bit RGB or gray.
+    """
+    try:
+        tif = tifffile.TiffFile(path)
+    except Exception as error:
+        # Beside TiffFileError, damaged headers raise struct.error, ValueError and more.
+        raise UserError(f"{path.name} is not a readable TIFF file.") from error
+    try:
+        return _open(tif, path)
+    except UserError:
+        tif.close()
+        raise
+    except Exception as error:
+        tif.close()
+        raise UserError(f"{path.name} is a damaged or unsupported TIFF file.") from error
+
+
+def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
+    every = [series for series in tif.series if series.size]
+    if not every:
+        raise UserError(f"{path.name} holds no image.")
+    series = max(every, key=_area)
+    lock = threading.Lock()
+    levels: list[Level] = [_level(tif, level, path.name, lock) for level in series.levels]
+    kept, downsamples = pyramid(levels)
+    mpp, note = tiff_mpp(tif, series)
+    kind = next((name for flag, name in _FORMATS if getattr(tif, flag)), None)
+    return SlideSource(
+        path,
+        kind or ("TIFF pyramid" if len(kept) > 1 else "TIFF"),
+        kept,
+        downsamples,
+        mpp,
+        note,
+        tuple(str(s.name).lower() for s in every if s is not series and s.name),
+        tif.close,
+    )
+
+
+def _area(series: Any) -> int:
+    return int(series.keyframe.imagewidth) * int(series.keyframe.imagelength)
+
+
+def _level(tif: tifffile.TiffFile, series: Any, name: str, lock: threading.Lock) -> Level:
+    pages = _planes(series, name)
+    page = series.keyframe
+    _check_pixels(page, name)
+    if page.compression == 1 and page.is_memmappable and page.fillorder == 1 and len(pages) == 1:
+        mapped = _mapped(tif, page, name)
+        if mapped is not None:
+            return mapped
+    return TiffLevel(tif, pages, name, lock)
+
+
+def _planes(series: Any, name: str) -> list[Any]:
+    """The one page of a level, or the three of an image that keeps its channels apart."""
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    stacked = {a: n for a, n in sizes.items() if a not in "YXSC" and n > 1}
+    if stacked:
+        axes = ", ".join(f"{a} {n}" for a, n in stacked.items())
+        raise UserError(f"{name} is a stack ({axes}); only single 2-D images can be read.")
+    channels = sizes.get("C", 1)
+    if channels not in (1, 3):
+        raise UserError(
+            f"{name} has {channels} channels like a fluorescence image; only RGB can be read."
+        )
+    pages = list(series.pages)
+    if len(pages) != channels or any(page is None for page in pages):
+        raise UserError(
+            f"{name} is damaged: {channels} image plane(s) expected, {len(pages)} found."
+        )
+    if channels == 3 and series.keyframe.samplesperpixel != 1:
+        raise UserError(f"{name} holds three RGB images in one; only single images can be read.")
+    return pages
+
+
+def _check_pixels(page: Any, name: str) -> None:
+    bits = page.bitspersample
+    if page.dtype != np.uint8 or bits != 8:
+        raise UserError(
+            f"{name} has {bits}-bit pixels of type {page.dtype}; only 8-bit can be read."
+        )
+    photometric = tifffile.PHOTOMETRIC
+    if page.photometric not in (
+        photometric.RGB,
+        photometric.YCBCR,
+        photometric.MINISBLACK,
+        photometric.MINISWHITE,
+    ):
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise UserError(f"{name} has {kind} colours; only RGB and gray can be read.")
+    if page.samplesperpixel == 2 or page.samplesperpixel > 4:
+        raise UserError(
+            f"{name} has {page.samplesperpixel} channels; only RGB and gray can be read."
+        )
+
+
+def _mapped(tif: tifffile.TiffFile, page: Any, name: str) -> Level | None:
+    """Uncompressed pixels in one run, mapped: strips as large as the image then cost nothing."""
+    shape = tuple(page.shape)
+    if len(shape) != 3 or shape[2] < 3 or page.planarconfig != 1:
+        return None
+    offset = int(page.dataoffsets[0])
+    if offset + page.size > tif.filehandle.size:
+        raise _truncated(name)
+    pixels = np.memmap(tif.filehandle.path, np.uint8, "r", offset, shape)
+    return ArrayLevel(name, pixels[:, :, :3])
+
+
+def _truncated(name: str) -> UserError:
+    return UserError(f"{name} is truncated: it is shorter than its directory says.")
+
+
+class TiffLevel(Level):
+    """Tiles or strips of one page, or of three pages that hold one channel each.
+
+    Reads segments directly and decodes them with tifffile's decoder, which lets go of the
+    interpreter lock; going through a zarr store takes several times longer for each tile.
+    """
+
+    def __init__(
+        self, tif: tifffile.TiffFile, pages: Sequence[Any], name: str, lock: threading.Lock
+    ) -> None:
+        page = pages[0].keyframe
+        height, width = int(page.imagelength), int(page.imagewidth)
+        tile_h, tile_w = (page.tilelength, page.tilewidth) if page.is_tiled else (0, 0)
+        if not page.is_tiled:
+            tile_h, tile_w = min(int(page.rowsperstrip), height), width
+        super().__init__(name, height, width, int(tile_h), int(tile_w))
+        self._rows, self._cols = -(-height // int(tile_h)), -(-width // int(tile_w))
+        self._file, self._lock, self._page = tif.filehandle, lock, page
+        self._inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        per_page = self._rows * self._cols
+        planes = page.samplesperpixel if page.planarconfig == 2 else 1
+        # (offset, byte count, index, page) of each channel's first segment, then in raster order.
+        self._planes: list[tuple[np.ndarray, np.ndarray, int, Any]] = []
+        for one in pages:
+            offsets = np.asarray(one.dataoffsets, np.int64)
+            counts = np.asarray(one.databytecounts, np.int64)
+            self._check_segments(offsets, counts, per_page * planes)
+            for plane in range(min(planes, 3)):
+                self._planes.append((offsets, counts, plane * per_page, one))
+        _ = page.decode  # made here, once, rather than by several threads at a time
+
+    def _check_segments(self, offsets: np.ndarray, counts: np.ndarray, expected: int) -> None:
+        if len(offsets) != expected or len(counts) != expected:
+            raise UserError(
+                f"{self.name} is damaged: {expected} tiles expected, {len(offsets)} listed."
+            )
+        if (offsets < 0).any() or (counts < 0).any():
+            raise UserError(f"{self.name} is damaged: a tile has no valid place in the file.")
+        if int((offsets + counts).max()) > self._file.size:
+            raise _truncated(self.name)
+
+    def _decode(self, row: int, col: int) -> RgbArray:
+        index = row * self._cols + col
+        channels = [self._segment(*plane, index) for plane in self._planes]
+        pixels = channels[0] if len(channels) == 1 else np.concatenate(channels, axis=2)
+        if self._inverted:
+            pixels = _WHITE - pixels
+        if pixels.shape[2] == 1:
+            return np.repeat(pixels, 3, axis=2)
+        return pixels[:, :, :3]
+
+    def _segment(
+        self, offsets: np.ndarray, counts: np.ndarray, first: int, page: Any, index: int
+    ) -> np.ndarray:
+        index += first
+        count = int(counts[index])
+        if count == 0:
+            # Scanners leave out tiles without tissue.
+            samples = self._page.samplesperpixel if self._page.planarconfig == 1 else 1
+            value = 0 if self._inverted else _WHITE
+            return np.full((self.piece_h, self.piece_w, samples), value, np.uint8)
+        with self._lock:
+            self._file.seek(int(offsets[index]))
+            data = self._file.read(count)
+        if len(data) != count:
+            raise _truncated(self.name)
+        options = {}
+        if page.jpegtables is not None:
+            options["jpegtables"] = page.jpegtables
+        if self._page.jpegheader is not None:
+            options["jpegheader"] = self._page.jpegheader
+        decoded = self._page.decode(data, index, **options)[0]
+        if decoded is None:
+            raise ValueError("empty segment")
+        return np.asarray(decoded[0])

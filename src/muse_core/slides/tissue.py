@@ -1,0 +1,143 @@
+"""Where on a slide there is tissue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.morphology import disk, remove_small_holes, remove_small_objects
+
+from muse_core.slides.level import RgbArray
+from muse_core.slides.region import PolygonRegion, Region
+from muse_core.slides.slide import Slide
+
+_MIN_SIDE_PX = 64
+"""Small images are looked at more finely, so that their mask has at least this many rows."""
+_SMOOTH_UM = 8.0
+_MIN_CHROMA, _MAX_CHROMA = 10.0, 22.0
+"""The threshold stays between these grey levels: noise and JPEG blocks on glass stay below the
+first; tissue that fills the image, where Otsu would part pink from purple, is above the second."""
+_INK_MARGIN = 18.0
+_MIN_OBJECT_UM2 = 2_500.0
+_MAX_HOLE_UM2 = 20_000.0
+_GROW_UM = 16.0
+
+
+@dataclass(frozen=True, eq=False)
+class TissueMask:
+    """Tissue on a coarse grid over the slide.
+
+    Attributes:
+        mask: Tissue or not, (y, x) bool; its top-left corner is the slide's.
+        px_per_level0: Mask pixels per level-0 pixel, below 1.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    px_per_level0: float
+
+    def fraction(self, region: Region) -> float:
+        """Share of a rectangle that is tissue, 0 to 1; what lies beyond the slide is none."""
+        return self._area_px(region) / region.area_px
+
+    def area_mm2(self, mpp: float, within: Region | PolygonRegion | None = None) -> float:
+        """Area of tissue in square millimetres.
+
+        Args:
+            mpp: Microns per level-0 pixel.
+            within: Count only what lies in here; None counts the whole slide.
+        """
+        if isinstance(within, PolygonRegion):
+            rows, cols = np.nonzero(self.mask)
+            inside = within.contains(
+                (cols + 0.5) / self.px_per_level0, (rows + 0.5) / self.px_per_level0
+            )
+            area_px: float = np.count_nonzero(inside) / self.px_per_level0**2
+        elif within is None:
+            area_px = np.count_nonzero(self.mask) / self.px_per_level0**2
+        else:
+            area_px = self._area_px(within)
+        return float(area_px) * mpp**2 / 1e6
+
+    def _area_px(self, region: Region) -> float:
+        """Tissue in a rectangle in level-0 pixels; mask pixels at its edges count in part."""
+        s = self.px_per_level0
+        y0, wy = _overlaps(region.y * s, region.y1 * s, self.mask.shape[0])
+        x0, wx = _overlaps(region.x * s, region.x1 * s, self.mask.shape[1])
+        part = self.mask[y0 : y0 + len(wy), x0 : x0 + len(wx)]
+        return float(wy @ part @ wx) / s**2
+
+
+def _overlaps(start: float, stop: float, size: int) -> tuple[int, npt.NDArray[np.float64]]:
+    """First pixel that an interval covers, and the share covered of it and those that follow."""
+    start, stop = min(max(start, 0.0), float(size)), min(max(stop, 0.0), float(size))
+    first, last = int(np.floor(start)), int(np.ceil(stop))
+    edges = np.arange(first, max(first, last) + 1, dtype=np.float64)
+    return first, np.clip(np.diff(np.clip(edges, start, stop)), 0.0, 1.0)
+
+
+def tissue_mask(slide: Slide, mask_mpp: float = 8.0) -> TissueMask:
+    """Find tissue by its colour on a thumbnail.
+
+    H&E tissue is pink to purple, while glass, black scan borders, dust and pencil are grey: the
+    measure is the spread between the colour channels after the glass's own tint is taken off. The
+    threshold is Otsu's, held within bounds so that bare glass gives an empty mask and an image
+    full of tissue a full one. Green, blue and cyan ink is left out.
+
+    Args:
+        slide: With known microns per pixel.
+        mask_mpp: Microns per pixel of the mask; made finer for images of few pixels.
+
+    Raises:
+        UserError: The slide's scale is unknown, or the file is damaged.
+    """
+    mpp = slide.require_mpp()
+    mask_mpp = max(mpp, min(mask_mpp, min(slide.width, slide.height) * mpp / _MIN_SIDE_PX))
+    thumbnail = slide.read(slide.bounds, mask_mpp)
+    return TissueMask(tissue_in_thumbnail(thumbnail, mask_mpp), mpp / mask_mpp)
+
+
+def tissue_in_thumbnail(rgb: RgbArray, mpp: float) -> npt.NDArray[np.bool_]:
+    """Tissue in an image of a few microns per pixel.
+
+    Args:
+        rgb: (y, x, 3) uint8.
+        mpp: Microns per pixel.
+
+    Returns:
+        (y, x) bool.
+    """
+    smooth = ndimage.gaussian_filter(
+        rgb.astype(np.float32), (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), mode="nearest"
+    )
+    smooth *= 255.0 / _glass_colour(smooth)
+    chroma = smooth.max(axis=2) - smooth.min(axis=2)
+    mask = chroma > _chroma_threshold(chroma)
+    mask &= ~_is_ink(smooth)
+    mask = remove_small_objects(mask, max_size=round(_MIN_OBJECT_UM2 / mpp**2))
+    radius = max(1, round(_GROW_UM / mpp))
+    mask = ndimage.binary_dilation(mask, disk(radius))
+    return remove_small_holes(mask, max_size=round(_MAX_HOLE_UM2 / mpp**2))
+
+
+def _glass_colour(smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Colour of the glass, (3,): that of bright, nearly grey pixels; white where there are none."""
+    low, high = smooth.min(axis=2), smooth.max(axis=2)
+    glass = smooth[(low > 200.0) & (high - low < 25.0)]
+    if len(glass) < 0.01 * low.size:
+        return np.full(3, 255.0, np.float32)
+    bright = glass[glass.sum(axis=1) >= np.percentile(glass.sum(axis=1), 50)]
+    return np.median(bright, axis=0).astype(np.float32)
+
+
+def _chroma_threshold(chroma: npt.NDArray[np.float32]) -> float:
+    if float(np.ptp(chroma)) < 1.0:
+        return _MIN_CHROMA
+    return float(np.clip(threshold_otsu(chroma), _MIN_CHROMA, _MAX_CHROMA))
+
+
+def _is_ink(smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Green, cyan and blue pens; haematoxylin and eosin never give more green than red."""
+    return smooth[:, :, 1] > smooth[:, :, 0] + _INK_MARGIN
