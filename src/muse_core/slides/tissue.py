@@ -17,11 +17,15 @@ from muse_core.slides.slide import Slide
 _MIN_SIDE_PX = 64
 """Small images are looked at more finely, so that their mask has at least this many rows."""
 _SMOOTH_UM = 8.0
-_MIN_CHROMA, _MAX_CHROMA = 10.0, 22.0
+_MIN_CHROMA, _MAX_CHROMA = 8.0, 14.0
 """The threshold stays between these grey levels: noise and JPEG blocks on glass stay below the
-first; tissue that fills the image, where Otsu would part pink from purple, is above the second."""
+first; most of any tissue is above the second, also where Otsu would part pink from purple."""
+_NO_GLASS_CHROMA = 5.0
+"""The threshold in images without any glass, where even the palest stroma is tissue."""
+_GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_STD = 200.0, 16.0, 1.5
+"""Glass is bright, nearly grey and flat; pale tissue is never flat."""
 _INK_MARGIN = 18.0
-_MIN_OBJECT_UM2 = 2_500.0
+_MIN_OBJECT_UM2 = 800.0
 _MAX_HOLE_UM2 = 20_000.0
 _GROW_UM = 16.0
 
@@ -112,9 +116,11 @@ def tissue_in_thumbnail(rgb: RgbArray, mpp: float) -> npt.NDArray[np.bool_]:
     smooth = ndimage.gaussian_filter(
         rgb.astype(np.float32), (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), mode="nearest"
     )
-    smooth *= 255.0 / _glass_colour(smooth)
+    glass = _glass_colour(rgb, smooth)
+    if glass is not None:
+        smooth *= 255.0 / glass
     chroma = smooth.max(axis=2) - smooth.min(axis=2)
-    mask = chroma > _chroma_threshold(chroma)
+    mask = chroma > (_NO_GLASS_CHROMA if glass is None else _chroma_threshold(chroma))
     mask &= ~_is_ink(smooth)
     mask = remove_small_objects(mask, max_size=round(_MIN_OBJECT_UM2 / mpp**2))
     radius = max(1, round(_GROW_UM / mpp))
@@ -122,14 +128,17 @@ def tissue_in_thumbnail(rgb: RgbArray, mpp: float) -> npt.NDArray[np.bool_]:
     return remove_small_holes(mask, max_size=round(_MAX_HOLE_UM2 / mpp**2))
 
 
-def _glass_colour(smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Colour of the glass, (3,): that of bright, nearly grey pixels; white where there are none."""
+def _glass_colour(rgb: RgbArray, smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+    """Colour of the glass, (3,), or None where less than a hundredth of the image is glass."""
+    grey = rgb.mean(axis=2, dtype=np.float32)
+    mean = ndimage.uniform_filter(grey, 5)
+    variance = ndimage.uniform_filter((grey - 128.0) ** 2, 5) - (mean - 128.0) ** 2
     low, high = smooth.min(axis=2), smooth.max(axis=2)
-    glass = smooth[(low > 200.0) & (high - low < 25.0)]
-    if len(glass) < 0.01 * low.size:
-        return np.full(3, 255.0, np.float32)
-    bright = glass[glass.sum(axis=1) >= np.percentile(glass.sum(axis=1), 50)]
-    return np.median(bright, axis=0).astype(np.float32)
+    is_glass = (low > _GLASS_MIN) & (high - low < _GLASS_MAX_CHROMA)
+    is_glass &= variance < _GLASS_MAX_STD**2
+    if np.count_nonzero(is_glass) < 0.01 * is_glass.size:
+        return None
+    return np.asarray(np.median(smooth[is_glass], axis=0), np.float32)
 
 
 def _chroma_threshold(chroma: npt.NDArray[np.float32]) -> float:
