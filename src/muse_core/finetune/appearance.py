@@ -1,6 +1,6 @@
-"""What scanners and stains do to a view: stain, blur, noise. Works on whole batches, on any device.
+"""What scanners and stains do to a view: stain, blur, noise; whole batches, on any device.
 
-Blur and noise come from kornia; the stain jitter is the field's own (Tellez et al., "Quantifying the
+The blur is kornia's; the stain jitter is the field's own (Tellez et al., "Quantifying the
 effects of data augmentation and stain color normalization", Medical Image Analysis 2019).
 """
 

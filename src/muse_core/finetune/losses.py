@@ -6,7 +6,6 @@ into nucleus against background and class given a nucleus.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 

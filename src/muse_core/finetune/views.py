@@ -1,7 +1,7 @@
 """Views: a crop of given size at a given MPP, turned and flipped, with its nuclei.
 
-Source: MPP-based cropping of Yang et al., "MUSE", AAAI 2026; rotation and flips are part of the same
-affine map here, so that pixels are interpolated once.
+Source: MPP-based cropping of Yang et al., "MUSE", AAAI 2026; rotation and flips are part of the
+same affine map here, so that pixels are interpolated once.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +23,8 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
+        # timm's networks have attributes of their own, which nn.Module's type does not know.
+        network: Any
         try:
             network = timm.create_model(name, pretrained=False, features_only=True)
         except (RuntimeError, TypeError, AttributeError) as error:
@@ -52,15 +56,15 @@ class VitEncoder(nn.Module):
 
     def __init__(self, name: str, align_corners: bool) -> None:
         super().__init__()
+        network: Any
         # num_classes=0 and dynamic_img_size: position embeddings follow the input's size.
-        self.network = timm.create_model(
-            name, pretrained=False, num_classes=0, dynamic_img_size=True
-        )
-        depth, width = len(self.network.blocks), self.network.embed_dim
+        network = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True)
+        self.network = network
+        depth, width = len(network.blocks), int(network.embed_dim)
         # Blocks 2, 5, 8, 11 of twelve, counted from 0: the last of each quarter.
         self._taken = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
         self.channels: tuple[int, ...] = (width // 4, width // 2, width, 2 * width)
-        self._scale = [self.network.patch_embed.patch_size[0] / stride for stride in STRIDES]
+        self._scale = [network.patch_embed.patch_size[0] / stride for stride in STRIDES]
         self._align_corners = align_corners
         self.reassembly = nn.ModuleList(
             nn.Conv2d(width, out, kernel_size=1, bias=False) for out in self.channels
@@ -68,7 +72,8 @@ class VitEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """Encode; see :meth:`ConvEncoder.forward`. ``f_cls`` is the last block's CLS token."""
-        taken = self.network.forward_intermediates(
+        network: Any = self.network
+        taken = network.forward_intermediates(
             image,
             indices=self._taken,
             norm=True,

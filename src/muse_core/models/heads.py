@@ -1,4 +1,6 @@
-"""The point head: for each cell of the feature map an offset and a nucleus logit; classes at points.
+"""The point head: for each cell of the feature map an offset and a nucleus logit.
+
+Classes are read at points by a head of their own.
 
 The family is P2PNet and DPA-P2PNet: a fixed grid of anchor points with one-to-one matching. Class
 logits over K classes and background are factorised into p(nucleus) and p(class | nucleus), so that
@@ -48,8 +50,7 @@ class PointHead(nn.Module):
         )
         self.out = nn.Conv2d(hidden, 3, 1)
         nn.init.normal_(self.out.weight, std=0.01)
-        nn.init.constant_(self.out.bias, 0.0)
-        nn.init.constant_(self.out.bias[:1], _PRIOR_LOGIT)
+        self.out.bias = nn.Parameter(torch.tensor([_PRIOR_LOGIT, 0.0, 0.0]))
 
     def forward(self, f_map: Tensor) -> Proposals:
         """Propose points from ``f_map`` (B, C, h, w)."""
@@ -75,7 +76,7 @@ class ClassHead(nn.Module):
 
 
 def anchor_grid(rows: int, columns: int, device: torch.device) -> Tensor:
-    """Centres of the cells of a stride-4 map, (rows*columns, 2) float32 input pixels, row by row."""
+    """Centres of a stride-4 map's cells, (rows*columns, 2) float32 input pixels, row by row."""
     y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) * STRIDE_PX
     x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) * STRIDE_PX
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")

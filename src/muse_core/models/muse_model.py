@@ -84,9 +84,13 @@ class MuseModel(nn.Module):
                 first_of_duplicates(xy.cpu().numpy(), DUPLICATE_RADIUS_UM / self.card.mpp)
             ).to(xy.device)
             xy, score = xy[first], score[first]
-            probs = self.class_head(sample_at_points(f_map[b], xy, size)).float().softmax(dim=1)
+            probs = self._classify(f_map[b], xy, size)
             found.append(Detections(xy.cpu().numpy(), score.cpu().numpy(), probs.cpu().numpy()))
         return found
+
+    def _classify(self, f_map: Tensor, xy: Tensor, size_px: tuple[int, int]) -> Tensor:
+        features = sample_at_points(f_map.unsqueeze(0), xy.unsqueeze(0), size_px)[0]
+        return self.class_head(features).float().softmax(dim=1)
 
 
 def first_of_duplicates(xy: npt.NDArray[np.float32], radius_px: float) -> npt.NDArray[np.int64]:

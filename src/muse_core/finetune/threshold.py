@@ -1,0 +1,39 @@
+"""The score threshold of a model: where F avg and F det together are best on validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from muse_core.evaluate.detection import DetectionReport, score_tables
+from muse_core.evaluate.points_folder import AnnotatedImage
+
+LOWEST_SCORE = 0.2
+_CANDIDATES = tuple(LOWEST_SCORE + 0.025 * k for k in range(21))
+
+
+@dataclass(frozen=True)
+class Operating:
+    """A score threshold, 0 to 1, and the figures it gives."""
+
+    threshold: float
+    report: DetectionReport
+
+    @property
+    def quality(self) -> float:
+        """What is maximised: the mean of F det and, where there is one, F avg."""
+        f_avg = self.report.f_avg
+        return self.report.f_det if f_avg is None else (self.report.f_det + f_avg) / 2
+
+
+def best_threshold(
+    images: Sequence[AnnotatedImage], tables: Sequence[pd.DataFrame], classes: Sequence[str]
+) -> Operating:
+    """Pick the threshold on detections made at :data:`LOWEST_SCORE`."""
+    tried = (
+        Operating(round(t, 4), score_tables(images, [d[d["score"] >= t] for d in tables], classes))
+        for t in _CANDIDATES
+    )
+    return max(tried, key=lambda operating: operating.quality)

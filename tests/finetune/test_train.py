@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from muse_core.errors import UserError
+from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet, finetune
+from muse_core.finetune.config import ViewConfig
+from muse_core.models.card import read_card
+from muse_core.models.checkpoint import load_model
+from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
+
+TINY = ModelConfig(BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(hidden_channels=8))
+
+
+def points_folder(root: Path, classes: tuple[str, ...], n_images: int = 2) -> Path:
+    """Dark discs on pink ground, large ones of the first class and small ones of the second."""
+    (root / "images").mkdir(parents=True)
+    (root / "points").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n_images):
+        image = Image.new("RGB", (160, 160), (230, 190, 210))
+        draw, rows = ImageDraw.Draw(image), ["x,y,class"]
+        for cell in range(16):
+            x, y = (np.array([cell % 4, cell // 4]) + 0.5) * 40 + rng.uniform(-8, 8, 2)
+            kind = int(rng.integers(len(classes)))
+            radius = (9, 5)[kind % 2]
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(70, 40, 120))
+            rows.append(f"{x:.2f},{y:.2f},{classes[kind]}")
+        image.save(root / "images" / f"{i}.png")
+        (root / "points" / f"{i}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> FinetuneConfig:
+    train = points_folder(tmp_path / "train", ("large", "small"))
+    return FinetuneConfig(
+        train=(LabelSet(train, 0.5),),
+        val=LabelSet(train, 0.5),
+        out=tmp_path / "model.safetensors",
+        model=TINY,
+        steps=6,
+        batch=2,
+        validate_every=2,
+        device="cpu",
+        views=ViewConfig(crop_px=96),
+    )
+
+
+def _weights(path: Path | None) -> dict[str, torch.Tensor]:
+    assert path is not None
+    return load_model(path).state_dict()
+
+
+def _cancel_after(config: FinetuneConfig, steps: int) -> FinetuneResult:
+    asked = iter(range(100))
+    return finetune(config, should_cancel=lambda: next(asked) >= steps)
+
+
+def test_writes_a_model_that_says_where_it_came_from(config: FinetuneConfig) -> None:
+    seen: list[tuple[int, int]] = []
+    metrics: list[dict[str, object]] = []
+    result = finetune(
+        config, on_progress=lambda d, n, _: seen.append((d, n)), on_metrics=metrics.append
+    )
+    assert seen == [(i, 6) for i in range(1, 7)]
+    assert [m["step"] for m in metrics] == [2, 4, 6]
+    assert not result.cancelled
+    card = read_card(config.out)
+    assert [c["name"] for c in card.classes] == ["large", "small"]
+    assert card.training["nuclei"].keys() == {"large", "small"}
+    assert card.training["settings"]["seed"] == 0
+    assert str(config.out.parent) not in card.to_text()
+    assert list(config.out.parent.glob("*.checkpoint")) == []
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(
+    config: FinetuneConfig,
+) -> None:
+    results = []
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        out = config.out.with_name(f"{name}.safetensors")
+        run = dataclasses.replace(config, seed=seed, out=out, val=None)
+        results.append(_weights(finetune(run).path))
+    key = "point_head.out.weight"
+    assert torch.equal(results[0][key], results[1][key])
+    assert not torch.equal(results[0][key], results[2][key])
+
+
+def test_a_cancelled_run_resumes_as_if_unbroken(config: FinetuneConfig) -> None:
+    config = dataclasses.replace(config, val=None)
+    unbroken = finetune(dataclasses.replace(config, out=config.out.with_name("u.safetensors")))
+    cancelled = _cancel_after(config, 4)
+    assert cancelled.cancelled
+    assert cancelled.steps_done == 4
+    assert cancelled.path == config.out, "the best so far is kept"
+    resumed = finetune(config)
+    assert resumed.steps_done == 6
+    first, second = _weights(unbroken.path), _weights(resumed.path)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_checkpoint_of_other_settings_is_not_resumed(config: FinetuneConfig) -> None:
+    _cancel_after(config, 4)
+    steps: list[int] = []
+    other = dataclasses.replace(config, learning_rate=1e-3)
+    finetune(other, on_progress=lambda done, *_: steps.append(done))
+    assert steps[0] == 1
+
+
+def test_a_damaged_checkpoint_gets_a_sentence(config: FinetuneConfig) -> None:
+    config.out.with_suffix(".checkpoint").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(UserError, match="damaged"):
+        finetune(config)
+
+
+def test_learns_from_other_classes_without_taking_them(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    other = points_folder(tmp_path / "other", ("x", "y", "z"))
+    run = dataclasses.replace(
+        config, train=(*config.train, LabelSet(other, 0.55, classes_count=False))
+    )
+    finetune(run)
+    assert [c["name"] for c in read_card(config.out).classes] == ["large", "small"]
+
+
+def test_goes_on_from_a_base_model_and_keeps_its_classes(config: FinetuneConfig) -> None:
+    finetune(config)
+    onward = dataclasses.replace(
+        config, base=config.out, out=config.out.with_name("child.safetensors"), steps=2
+    )
+    finetune(onward)
+    assert read_card(onward.out).parent == "model"
+    assert read_card(onward.out).name == "child"
+
+
+def test_a_class_the_base_does_not_have_is_refused(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    finetune(config)
+    other = points_folder(tmp_path / "other", ("large", "giant"))
+    onward = dataclasses.replace(config, base=config.out, train=(LabelSet(other, 0.5),))
+    with pytest.raises(UserError, match="giant"):
+        finetune(onward)
+
+
+def test_learns_discs(config: FinetuneConfig) -> None:
+    run = dataclasses.replace(
+        config, steps=160, batch=4, validate_every=160, learning_rate=5e-3, ema_decay=0.9
+    )
+    assert finetune(run).metrics["f_det"] > 0.8
