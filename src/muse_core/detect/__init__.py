@@ -1,1 +1,20 @@
+"""Whole-slide detection: tile plan, read -> infer -> merge, every nucleus exactly once.
+
+Importing this package loads torch.
+"""
+
 from __future__ import annotations
+
+from muse_core.detect.config import DetectConfig
+from muse_core.detect.detector import Detector, DetectResult, detect_image
+from muse_core.detect.device import choose_device
+from muse_core.detect.model import PointModel
+
+__all__ = [
+    "DetectConfig",
+    "DetectResult",
+    "Detector",
+    "PointModel",
+    "choose_device",
+    "detect_image",
+]

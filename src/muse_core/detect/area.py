@@ -1,0 +1,96 @@
+"""SearchArea: where nuclei are wanted, the union of rectangles and polygons inside a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.errors import UserError
+from muse_core.slides import PolygonRegion, Region
+
+Shape = Region | PolygonRegion
+
+
+@dataclass(frozen=True)
+class SearchArea:
+    """A union of shapes, clipped to a slide; all in level-0 pixels.
+
+    Attributes:
+        shapes: At least one; none lies wholly outside ``limit``.
+        limit: The slide's own rectangle.
+    """
+
+    shapes: tuple[Shape, ...]
+    limit: Region
+
+    @classmethod
+    def within(cls, width: int, height: int, wanted: Shape | Sequence[Shape] | None) -> SearchArea:
+        """The wanted shapes inside a slide of this size; None is the whole slide.
+
+        Raises:
+            UserError: Nothing wanted lies on the slide.
+        """
+        limit = Region(0.0, 0.0, float(width), float(height))
+        if wanted is None:
+            return cls((limit,), limit)
+        given = (wanted,) if isinstance(wanted, Region | PolygonRegion) else tuple(wanted)
+        kept: list[Shape] = []
+        for shape in given:
+            clipped = shape.bounds.intersect(limit)
+            if clipped is not None:
+                kept.append(clipped if isinstance(shape, Region) else shape)
+        if not kept:
+            raise UserError(f"The region lies outside the slide, which is {width} x {height} px.")
+        return cls(tuple(kept), limit)
+
+    @property
+    def bounds(self) -> Region:
+        """The smallest rectangle around all shapes, clipped to the slide."""
+        boxes = [b for s in self.shapes if (b := s.bounds.intersect(self.limit)) is not None]
+        x, y = min(b.x for b in boxes), min(b.y for b in boxes)
+        return Region(x, y, max(b.x1 for b in boxes) - x, max(b.y1 for b in boxes) - y)
+
+    def contains(
+        self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        """Which points (N,) lie in any shape and on the slide."""
+        inside = np.zeros(len(x), dtype=bool)
+        for shape in self.shapes:
+            inside |= shape.contains(x, y)
+        return inside & self.limit.contains(x, y)
+
+    def touches(self, box: Region) -> bool:
+        """Whether any shape shares a point with the rectangle."""
+        return any(
+            shape.bounds.intersect(box) is not None
+            and (isinstance(shape, Region) or _polygon_touches(shape, box))
+            for shape in self.shapes
+        )
+
+
+def _polygon_touches(polygon: PolygonRegion, box: Region) -> bool:
+    if _any_edge_touches(np.asarray(polygon.vertices, dtype=np.float64), box):
+        return True
+    # No edge comes near, so the rectangle lies wholly inside or wholly outside.
+    centre_x, centre_y = np.array([box.x + box.w / 2]), np.array([box.y + box.h / 2])
+    return bool(polygon.contains(centre_x, centre_y)[0])
+
+
+def _any_edge_touches(vertices: npt.NDArray[np.float64], box: Region) -> bool:
+    """Liang and Barsky's clipping, for all edges of a closed ring (N, 2) at once."""
+    start = vertices
+    step = np.roll(vertices, -1, axis=0) - start
+    low, high = np.array([box.x, box.y]), np.array([box.x1, box.y1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t_low, t_high = (low - start) / step, (high - start) / step
+    # An edge parallel to a side is inside that slab along its whole length, or nowhere.
+    parallel = step == 0
+    within = (start >= low) & (start <= high)
+    enter = np.where(parallel, np.where(within, 0.0, np.inf), np.minimum(t_low, t_high))
+    leave = np.where(parallel, np.where(within, 1.0, -np.inf), np.maximum(t_low, t_high))
+    first = np.maximum(enter.max(axis=1), 0.0)
+    last = np.minimum(leave.min(axis=1), 1.0)
+    return bool((first <= last).any())

@@ -1,0 +1,58 @@
+"""How detection runs: tiles, batch, thresholds. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muse_core.errors import UserError
+
+ALIGN_PX = 32
+"""Tiles begin at multiples of this many model pixels, the coarsest stride of the encoders."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """Settings of a detection; pixels are those of the model's resolution.
+
+    Attributes:
+        device: One of :data:`DEVICES`; auto takes CUDA, then MPS, then the CPU.
+        tile_px: Largest side of a tile with its halo, a multiple of 32.
+        halo_px: Context on each side that a tile sees but does not answer for, a multiple of 32.
+        batch: Tiles in one pass through the network; None chooses by device.
+        min_score: Nucleus probability from which a nucleus is reported; None takes the card's.
+        min_tissue: Tiles with no more than this share of tissue in their core are skipped.
+        readers: Threads that read and resize tiles; None chooses by device.
+        seam_radius_um: Up to this distance, two nuclei that two tiles report are the same one.
+    """
+
+    device: str = "auto"
+    tile_px: int = 1024
+    halo_px: int = 64
+    batch: int | None = None
+    min_score: float | None = None
+    min_tissue: float = 0.0
+    readers: int | None = None
+    seam_radius_um: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise UserError(f"Unknown device {self.device!r}; choose from {', '.join(DEVICES)}.")
+        if self.halo_px < 0 or self.halo_px % ALIGN_PX or self.tile_px % ALIGN_PX:
+            raise UserError(f"tile_px and halo_px must be multiples of {ALIGN_PX}.")
+        if self.core_px < 4 * ALIGN_PX:
+            raise UserError(f"A tile needs at least {4 * ALIGN_PX} px between its halos.")
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise UserError("The minimum score lies between 0 and 1.")
+        if not 0 <= self.min_tissue < 1:
+            raise UserError("The minimum share of tissue lies between 0 and 1.")
+        if any(n is not None and n < 1 for n in (self.batch, self.readers)):
+            raise UserError("The batch and the number of readers are at least 1.")
+        if self.seam_radius_um <= 0:
+            raise UserError("The seam radius must be positive.")
+
+    @property
+    def core_px(self) -> int:
+        """Largest side of a core, the part of a tile it answers for."""
+        return self.tile_px - 2 * self.halo_px

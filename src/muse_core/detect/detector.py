@@ -1,0 +1,225 @@
+"""Detector: every nucleus of a slide or of regions of it, streamed while tiles come in."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from muse_core.detect.area import SearchArea, Shape
+from muse_core.detect.collector import Collector
+from muse_core.detect.config import DetectConfig
+from muse_core.detect.device import choose_device
+from muse_core.detect.inference import BatchRunner
+from muse_core.detect.model import DetectionsLike, PointModel
+from muse_core.detect.plan import Tile, TilePlan, plan_tiles
+from muse_core.detect.resize import to_model_scale
+from muse_core.detect.seams import Found, SeamMerger
+from muse_core.nuclei import nucleus_table
+from muse_core.slides import Slide, TissueMask, tissue_mask
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DetectResult:
+    """What a detection found.
+
+    Attributes:
+        table: NucleusTable in level-0 pixels, ids from 0, the same for the same input every time.
+        tissue_mm2: Tissue looked at.
+        seconds: Time from the call to the last nucleus.
+        cancelled: Whether it stopped early; the table then holds what was found until then.
+        tiles_done: Tiles that went through the network.
+        tiles_total: Tiles with tissue in the wanted area.
+        device: Where the network ran: cuda, mps or cpu.
+    """
+
+    table: pd.DataFrame
+    tissue_mm2: float
+    seconds: float
+    cancelled: bool
+    tiles_done: int
+    tiles_total: int
+    device: str
+
+
+class Detector:
+    """A model made ready on a device."""
+
+    def __init__(self, model: PointModel, config: DetectConfig | None = None) -> None:
+        """Move the model to its device.
+
+        Raises:
+            UserError: The device is not available.
+        """
+        self.config = config or DetectConfig()
+        self.card = model.card
+        self.min_score = (
+            self.card.score_threshold if self.config.min_score is None else self.config.min_score
+        )
+        self._runner = BatchRunner(model, choose_device(self.config.device), self.config.batch)
+
+    def detect(
+        self,
+        slide: Slide,
+        region: Shape | Sequence[Shape] | None = None,
+        on_progress: Callable[[int, int, str], None] | None = None,
+        on_nuclei: Callable[[pd.DataFrame], None] | None = None,
+        should_cancel: Callable[[], bool] | None = None,
+    ) -> DetectResult:
+        """Find every nucleus once.
+
+        Args:
+            slide: An open slide with a known MPP.
+            region: Where to look, level-0 pixels; None is the whole slide. Parts outside the slide
+                are ignored; overlapping shapes count once.
+            on_progress: Called with tiles done, tiles in all, and a message.
+            on_nuclei: Called with NucleusTables as they are settled; together they are the result.
+            should_cancel: Asked between batches of tiles.
+
+        Raises:
+            UserError: The slide has no MPP, the region lies outside it, the file turns out damaged,
+                or there is too little memory for a single tile.
+        """
+        begin = time.perf_counter()
+        mpp = slide.require_mpp()
+        area = SearchArea.within(slide.width, slide.height, region)
+        tissue = tissue_mask(slide)
+        plan = plan_tiles(
+            area,
+            self.card.mpp / mpp,
+            self.config,
+            lambda core: tissue.fraction(core) > self.config.min_tissue,
+        )
+        collector = Collector(self.card.name, [c["name"] for c in self.card.classes], on_nuclei)
+        done, cancelled = self._run(slide, plan, area, collector, on_progress, should_cancel)
+        return DetectResult(
+            table=collector.table(),
+            tissue_mm2=_tissue_mm2(tissue, plan, area, mpp, done),
+            seconds=time.perf_counter() - begin,
+            cancelled=cancelled,
+            tiles_done=done,
+            tiles_total=len(plan.tiles),
+            device=self._runner.device.type,
+        )
+
+    def detect_image(self, rgb: Image, mpp: float) -> pd.DataFrame:
+        """All nuclei of an image, in one piece through the network.
+
+        Args:
+            rgb: (H, W, 3) uint8; small enough for one pass, a few thousand pixels a side.
+            mpp: Microns per pixel of ``rgb``.
+
+        Returns:
+            NucleusTable in pixels of ``rgb``, best first within the image.
+        """
+        height, width = rgb.shape[:2]
+        padded, scale_x, scale_y = to_model_scale(rgb, mpp, self.card.mpp)
+        found = _in_slide(self._runner.run([padded], self.min_score)[0], 0, 0)
+        x, y = found.x * scale_x, found.y * scale_y
+        # The network may see something in the padding beside the image.
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        kept = found.take(inside)
+        names = np.array([c["name"] for c in self.card.classes], dtype=object)
+        return nucleus_table(
+            x[inside], y[inside], names[kept.class_index].tolist(), kept.score, model=self.card.name
+        )
+
+    def _run(
+        self,
+        slide: Slide,
+        plan: TilePlan,
+        area: SearchArea,
+        collector: Collector,
+        on_progress: Callable[[int, int, str], None] | None,
+        should_cancel: Callable[[], bool] | None,
+    ) -> tuple[int, bool]:
+        """Read, infer, merge; returns the tiles done and whether it was cancelled."""
+        total, done = len(plan.tiles), 0
+        merger = SeamMerger(plan, self.config.seam_radius_um / self.card.mpp)
+        report = on_progress or (lambda *_: None)
+        report(0, total, "Looking for nuclei")
+        for tiles, images in self._batches(slide, plan, should_cancel or (lambda: False)):
+            answers = self._runner.run(images, self.min_score)
+            settled = []
+            for tile, answer in zip(tiles, answers, strict=True):
+                found = _in_slide(answer, tile.x_px, tile.y_px)
+                wanted = area.contains(found.x * plan.scale, found.y * plan.scale)
+                settled.append(merger.add(tile, found.take(wanted)))
+            done += len(tiles)
+            collector.add(Found.join(settled), plan.scale)
+            report(done, total, f"{collector.count:,} nuclei")
+        collector.add(merger.flush(), plan.scale)
+        return done, done < total
+
+    def _batches(
+        self, slide: Slide, plan: TilePlan, should_cancel: Callable[[], bool]
+    ) -> Iterator[tuple[list[Tile], list[Image]]]:
+        """Tiles with their pixels, in the order of the plan; ends early on cancel.
+
+        Threads read ahead by a bounded number of tiles. Taking them in the plan's order makes the
+        batches, and with them every digit of the result, independent of the threads' timing; a
+        reader's error comes out here.
+        """
+        readers = self.config.readers or min(8, os.cpu_count() or 1)
+        waiting: deque[tuple[Tile, Future[Image]]] = deque()
+        tiles = iter(plan.tiles)
+        pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
+        try:
+            while not should_cancel():
+                while len(waiting) < self._runner.batch + readers:
+                    tile = next(tiles, None)
+                    if tile is None:
+                        break
+                    waiting.append((tile, pool.submit(self._read, slide, plan, tile)))
+                if not waiting:
+                    return
+                count = min(self._runner.batch, len(waiting))
+                taken = [waiting.popleft() for _ in range(count)]
+                yield [tile for tile, _ in taken], [image.result() for _, image in taken]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, slide: Slide, plan: TilePlan, tile: Tile) -> Image:
+        image = slide.read(plan.read_region(tile), self.card.mpp)
+        if image.shape != (plan.read_h_px, plan.read_w_px, 3):
+            raise RuntimeError(f"read a tile of shape {image.shape}")
+        return image
+
+
+def detect_image(
+    model: PointModel, rgb: Image, mpp: float, config: DetectConfig | None = None
+) -> pd.DataFrame:
+    """:meth:`Detector.detect_image` for a model that is not in a Detector yet."""
+    return Detector(model, config).detect_image(rgb, mpp)
+
+
+def _in_slide(answer: DetectionsLike, x_px: int, y_px: int) -> Found:
+    """One image's nuclei with the origin moved to the slide's corner."""
+    xy = np.asarray(answer.xy, dtype=np.float64).reshape(-1, 2)
+    probs = np.asarray(answer.class_probs)
+    return Found(
+        xy[:, 0] + x_px,
+        xy[:, 1] + y_px,
+        np.asarray(answer.score, dtype=np.float32).clip(0, 1),
+        probs.argmax(axis=1).astype(np.int64) if len(xy) else np.zeros(0, dtype=np.int64),
+    )
+
+
+def _tissue_mm2(
+    tissue: TissueMask, plan: TilePlan, area: SearchArea, mpp: float, tiles_done: int
+) -> float:
+    """Tissue in the wanted area; of a cancelled run, the part in proportion to the tiles done."""
+    wanted = sum(tissue.area_mm2(mpp, shape) for shape in area.shapes)
+    if tiles_done == len(plan.tiles):
+        return float(wanted)
+    weights = [tissue.fraction(plan.cell_region(t.row, t.column)) for t in plan.tiles]
+    return float(wanted * sum(weights[:tiles_done]) / sum(weights))

@@ -1,0 +1,64 @@
+"""Choosing a device, its precision, and telling an out-of-memory error from others."""
+
+from __future__ import annotations
+
+import torch
+
+from muse_core.detect.config import DEVICES
+from muse_core.errors import UserError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Device by name; auto takes CUDA, then Apple MPS, then the CPU.
+
+    Raises:
+        UserError: The name is unknown, or this machine or this build of torch lacks the device.
+    """
+    if name not in DEVICES:
+        raise UserError(f"Unknown device {name!r}; choose from {', '.join(DEVICES)}.")
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(d for d, there in available.items() if there))
+    if not available[name]:
+        usable = ", ".join(d for d, there in available.items() if there)
+        raise UserError(f"The device {name!r} is not available here; usable: {usable}.")
+    return torch.device(name)
+
+
+def autocast_for(device: torch.device) -> torch.autocast:
+    """Autocast to bfloat16 where it pays: on CUDA, and on CPUs whose oneDNN has kernels for it."""
+    if device.type == "cuda":
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.autocast("cuda", dtype=dtype)
+    if device.type == "cpu":
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=_cpu_has_bfloat16())
+    return torch.autocast(device.type, enabled=False)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device's or the machine's memory is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # MPS and the CPU allocator raise a plain RuntimeError.
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    )
+
+
+def free_cached_memory(device: torch.device) -> None:
+    """Give memory the allocator keeps for later back to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _cpu_has_bfloat16() -> bool:
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,0 +1,74 @@
+"""What detection asks of a model. `muse_core.models.MuseModel` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+
+class CardLike(Protocol):
+    """The part of a model card that detection uses."""
+
+    @property
+    def name(self) -> str:
+        """Written to every nucleus."""
+        ...
+
+    @property
+    def mpp(self) -> float:
+        """Microns per pixel of the images the model expects."""
+        ...
+
+    @property
+    def score_threshold(self) -> float:
+        """Nucleus probability from which a nucleus counts."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[Mapping[str, str]]:
+        """A ClassScheme as JSON."""
+        ...
+
+
+class DetectionsLike(Protocol):
+    """Nuclei of one image."""
+
+    @property
+    def xy(self) -> npt.NDArray[np.float32]:
+        """(n, 2) input pixels, origin at the corner of the first pixel."""
+        ...
+
+    @property
+    def score(self) -> npt.NDArray[np.float32]:
+        """(n,) nucleus probability."""
+        ...
+
+    @property
+    def class_probs(self) -> npt.NDArray[np.float32]:
+        """(n, K) class probabilities given a nucleus."""
+        ...
+
+
+class PointModel(Protocol):
+    """A torch module that finds nuclei in a batch of images."""
+
+    @property
+    def card(self) -> CardLike:
+        """What the model is."""
+        ...
+
+    def predict(self, image: Tensor, min_score: float | None = None) -> Sequence[DetectionsLike]:
+        """Nuclei of each image of (B, 3, H, W) float in 0..1, sides multiples of 32."""
+        ...
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """As in torch.nn.Module."""
+        ...
+
+    def eval(self) -> Any:
+        """As in torch.nn.Module."""
+        ...

@@ -1,0 +1,200 @@
+"""Every nucleus exactly once where tiles meet.
+
+Each tile reports the nuclei of its cell and of a margin around it, so that a nucleus on a seam is
+reported by at least one tile though each tile puts it at a slightly different place. Nuclei
+that another tile may report too are held back until all those tiles are in; of the reports that
+are the same nucleus the best is kept. All others pass at once.
+
+Which two reports are the same is decided by looking at their surroundings only (each is the other's
+nearest within the radius among the reports of the other's tile), never at the order in which tiles
+come in: the outcome is the same for every order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from muse_core.detect.plan import Tile, TilePlan
+
+
+@dataclass(frozen=True)
+class Found:
+    """Nuclei in model pixels, origin at the slide's corner.
+
+    Attributes:
+        x: (n,) float64.
+        y: (n,) float64.
+        score: (n,) float32, 0 to 1.
+        class_index: (n,) int64.
+    """
+
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    score: npt.NDArray[np.float32]
+    class_index: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, which: npt.NDArray[np.bool_]) -> Found:
+        """The nuclei that a mask (n,) selects."""
+        return Found(self.x[which], self.y[which], self.score[which], self.class_index[which])
+
+    @classmethod
+    def join(cls, parts: list[Found]) -> Found:
+        """All nuclei of several lists, in order."""
+        return cls(
+            np.concatenate([np.zeros(0), *(p.x for p in parts)]),
+            np.concatenate([np.zeros(0), *(p.y for p in parts)]),
+            np.concatenate([np.zeros(0, np.float32), *(p.score for p in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(p.class_index for p in parts)]),
+        )
+
+
+@dataclass
+class _Held:
+    """Reports of one tile near seams; the decided ones stay as evidence for the neighbours."""
+
+    found: Found
+    undecided: npt.NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.undecided = np.ones(len(self.found), dtype=bool)
+
+
+class SeamMerger:
+    """Takes the nuclei of tiles in any order and gives each nucleus out once."""
+
+    def __init__(self, plan: TilePlan, radius_px: float) -> None:
+        """Prepare for a plan.
+
+        Args:
+            plan: The tiles to come.
+            radius_px: Up to this distance (model pixels) two tiles' reports may be one nucleus.
+
+        Raises:
+            ValueError: Cells are so small that a nucleus could concern tiles that do not touch.
+        """
+        if len(plan.tiles) > 1 and 4 * radius_px > min(plan.cell_w_px, plan.cell_h_px):
+            raise ValueError("The seam radius is too large for the tiles.")
+        self._plan = plan
+        self._radius = radius_px
+        self._planned = plan.planned()
+        self._pending = self._planned.copy()
+        self._held: dict[tuple[int, int], _Held] = {}
+
+    @property
+    def held(self) -> int:
+        """Number of nuclei that wait for a neighbouring tile."""
+        return sum(int(h.undecided.sum()) for h in self._held.values())
+
+    def add(self, tile: Tile, found: Found) -> Found:
+        """Take what a tile found anywhere in its read area; give out what is settled by it."""
+        cell = (tile.row, tile.column)
+        if not self._pending[cell]:
+            raise ValueError(f"Tile {tile.index} is not awaited.")
+        reported = found.take(self._reports(tile, found))
+        self._pending[cell] = False
+        shared = self._concerns(reported, self._planned, but=cell)
+        if shared.any():
+            self._held[cell] = _Held(reported.take(shared))
+        settled = [reported.take(~shared), self._decide(list(self._around(cell, 1)))]
+        self._forget(cell)
+        return Found.join(settled)
+
+    def flush(self) -> Found:
+        """Settle what is held as if the tiles that are not in were never planned."""
+        self._pending[:] = False
+        settled = self._decide(sorted(self._held))
+        self._held.clear()
+        return settled
+
+    def _reports(self, tile: Tile, found: Found) -> npt.NDArray[np.bool_]:
+        plan, margin = self._plan, self._radius
+        x = found.x - plan.x_px - tile.column * plan.cell_w_px
+        y = found.y - plan.y_px - tile.row * plan.cell_h_px
+        across = (x >= -margin) & (x < plan.cell_w_px + margin)
+        return across & (y >= -margin) & (y < plan.cell_h_px + margin)
+
+    def _concerns(
+        self, found: Found, cells: npt.NDArray[np.bool_], but: tuple[int, int] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Whose surroundings reach into what any of the given cells' tiles report."""
+        plan, reach = self._plan, 2 * self._radius
+        hit = np.zeros(len(found), dtype=bool)
+        for dy in (-reach, reach):
+            row = np.floor((found.y + dy - plan.y_px) / plan.cell_h_px).astype(np.int64)
+            row = row.clip(0, plan.rows - 1)
+            for dx in (-reach, reach):
+                column = np.floor((found.x + dx - plan.x_px) / plan.cell_w_px).astype(np.int64)
+                column = column.clip(0, plan.columns - 1)
+                here = cells[row, column]
+                if but is not None:
+                    here &= (row != but[0]) | (column != but[1])
+                hit |= here
+        return hit
+
+    def _decide(self, cells: list[tuple[int, int]]) -> Found:
+        """Settle the held reports of these cells that wait for no tile any more."""
+        held = [self._held[c] for c in cells if c in self._held]
+        if not held:
+            return Found.join([])
+        everyone = Found.join([h.found for h in held])
+        origin = np.repeat(np.arange(len(held)), [len(h.found) for h in held])
+        undecided = np.concatenate([h.undecided for h in held])
+        ready = undecided & ~self._concerns(everyone, self._pending)
+        if not ready.any():
+            return Found.join([])
+        kept = ready & ~_beaten(everyone, origin, self._radius)
+        for i, h in enumerate(held):
+            h.undecided &= ~ready[origin == i]
+        return everyone.take(kept)
+
+    def _around(self, cell: tuple[int, int], steps: int) -> Iterator[tuple[int, int]]:
+        row, column = cell
+        for r in range(max(0, row - steps), min(self._plan.rows, row + steps + 1)):
+            for c in range(max(0, column - steps), min(self._plan.columns, column + steps + 1)):
+                yield r, c
+
+    def _forget(self, cell: tuple[int, int]) -> None:
+        """Drop evidence nobody will ask for: all tiles two steps around are in."""
+        for near in self._around(cell, 2):
+            if near in self._held and not any(self._pending[c] for c in self._around(near, 2)):
+                del self._held[near]
+
+
+def _beaten(found: Found, origin: npt.NDArray[np.int64], radius_px: float) -> npt.NDArray[np.bool_]:
+    """Which reports have a better one of the same nucleus from another tile.
+
+    Args:
+        found: Reports of several tiles.
+        origin: (n,) number of the tile of each, in the tiles' order in the plan.
+        radius_px: Largest distance between two reports of one nucleus.
+    """
+    beaten = np.zeros(len(found), dtype=bool)
+    points = np.column_stack([found.x, found.y])
+    pairs = cKDTree(points).query_pairs(radius_px, output_type="ndarray")
+    pairs = pairs[origin[pairs[:, 0]] != origin[pairs[:, 1]]]
+    if not len(pairs):
+        return beaten
+    a = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    b = np.concatenate([pairs[:, 1], pairs[:, 0]])
+    distance = np.hypot(*(points[a] - points[b]).T)
+    order = np.lexsort((b, distance, origin[b], a))
+    a, b = a[order], b[order]
+    # The first of each (report, other tile) is the nearest report of that tile.
+    nearest = np.ones(len(a), dtype=bool)
+    nearest[1:] = (a[1:] != a[:-1]) | (origin[b[1:]] != origin[b[:-1]])
+    a, b = a[nearest], b[nearest]
+    mutual = np.isin(a * len(found) + b, b * len(found) + a)
+    a, b = a[mutual], b[mutual]
+    better = (found.score[b] > found.score[a]) | (
+        (found.score[b] == found.score[a]) & (origin[b] < origin[a])
+    )
+    beaten[a[better]] = True
+    return beaten

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from blobs import BlobModel, Scene, save_png, scene
+
+from muse_core.detect import DetectConfig, Detector, detect_image
+from muse_core.errors import UserError
+from muse_core.nuclei import NUCLEUS_COLUMNS
+from muse_core.slides import PolygonRegion, Region, Slide, open_slide
+
+SMALL_TILES = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=3, readers=2)
+ONE_TILE = DetectConfig(device="cpu", tile_px=2048, halo_px=64)
+
+
+@pytest.fixture(scope="module")
+def dots() -> Scene:
+    return scene(700, 500)
+
+
+@pytest.fixture(scope="module")
+def slide(dots: Scene, tmp_path_factory: pytest.TempPathFactory) -> Slide:
+    return open_slide(save_png(dots.rgb, tmp_path_factory.mktemp("dots") / "dots.png"), mpp=0.5)
+
+
+def places(table: pd.DataFrame) -> set[tuple]:
+    return set(table[["x", "y", "class_name", "score"]].itertuples(index=False, name=None))
+
+
+def test_all_dots_are_found_once_at_their_places_and_with_their_class(
+    slide: Slide, dots: Scene
+) -> None:
+    table = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    assert tuple(table.columns) == NUCLEUS_COLUMNS
+    expected = {
+        (x, y, "red" if red else "blue")
+        for (x, y), red in zip(dots.centres.tolist(), dots.is_red, strict=True)
+    }
+    assert len(table) == len(expected)
+    assert set(zip(table["x"], table["y"], table["class_name"], strict=True)) == expected
+    assert table["id"].tolist() == list(range(len(table)))
+    assert set(table["model"]) == {"blobs"}
+
+
+@pytest.mark.parametrize("spacing", [12, 16, 32])
+def test_tiled_equals_untiled_also_with_dots_on_seams_and_corners(
+    tmp_path: Path, spacing: int
+) -> None:
+    image = scene(600, 420, spacing, seed=spacing)
+    with open_slide(save_png(image.rgb, tmp_path / "dots.png"), mpp=0.5) as slide:
+        tiled = Detector(BlobModel(), SMALL_TILES).detect(slide)
+        untiled = Detector(BlobModel(), ONE_TILE).detect(slide)
+    assert tiled.tiles_total > 9
+    assert untiled.tiles_total == 1
+    assert len(tiled.table) == len(image.centres)
+    assert places(tiled.table) == places(untiled.table)
+    whole = detect_image(BlobModel(), image.rgb, 0.5, ONE_TILE)
+    assert places(whole) == places(untiled.table)
+
+
+def test_a_slide_of_another_scale_keeps_its_own_pixels(tmp_path: Path) -> None:
+    coarse = scene(300, 200, 16)
+    fine = coarse.rgb.repeat(4, axis=0).repeat(4, axis=1)
+    with open_slide(save_png(fine, tmp_path / "fine.png"), mpp=0.125) as slide:
+        table = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    found = np.array(sorted(zip(table["x"], table["y"], strict=True)))
+    expected = np.array(sorted(map(tuple, coarse.centres * 4)))
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=1.0)
+
+
+def test_positions_do_not_drift_over_a_wide_slide(tmp_path: Path) -> None:
+    wide = scene(6000, 80, 16)
+    mpp = 0.47
+    with open_slide(save_png(wide.rgb, tmp_path / "wide.png"), mpp=mpp) as slide:
+        table = Detector(BlobModel(mpp=0.5), SMALL_TILES).detect(slide).table
+    centres = wide.centres
+    for low, high in ((0, 500), (5500, 6000)):
+        near = table[(table["x"] >= low) & (table["x"] < high)]
+        offsets = []
+        for x, y in zip(near["x"], near["y"], strict=True):
+            nearest = centres[np.abs(centres - (x, y)).sum(axis=1).argmin()]
+            offsets.append((x, y) - nearest)
+        assert len(offsets) > 50
+        np.testing.assert_allclose(np.mean(offsets, axis=0), 0, atol=0.25)
+
+
+def test_a_region_gives_what_the_whole_slide_gives_there(slide: Slide) -> None:
+    region = Region(133.3, 71.9, 250.5, 180.25)
+    whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    part = Detector(BlobModel(), SMALL_TILES).detect(slide, region).table
+    expected = whole[region.contains(whole["x"].to_numpy(), whole["y"].to_numpy())]
+    assert len(expected) > 50
+    assert places(part) == places(expected)
+
+
+def test_overlapping_polygons_give_their_nuclei_once(slide: Slide) -> None:
+    shapes = [
+        PolygonRegion(((20, 20), (420, 60), (200, 400))),
+        PolygonRegion(((150, 50), (690, 100), (300, 480))),
+    ]
+    whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    part = Detector(BlobModel(), SMALL_TILES).detect(slide, shapes).table
+    x, y = whole["x"].to_numpy(), whole["y"].to_numpy()
+    expected = whole[shapes[0].contains(x, y) | shapes[1].contains(x, y)]
+    assert len(expected) > 200
+    assert places(part) == places(expected)
+
+
+def test_what_streams_is_what_is_returned_in_the_same_order_every_time(slide: Slide) -> None:
+    results = []
+    for readers in (1, 4):
+        config = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=2, readers=readers)
+        chunks: list[pd.DataFrame] = []
+        steps: list[tuple[int, int]] = []
+        result = Detector(BlobModel(), config).detect(
+            slide, on_nuclei=chunks.append, on_progress=lambda d, t, m, s=steps: s.append((d, t))
+        )
+        assert len(chunks) > 2
+        pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), result.table)
+        assert steps[0] == (0, result.tiles_total)
+        assert steps[-1] == (result.tiles_total, result.tiles_total)
+        assert [d for d, _ in steps] == sorted(d for d, _ in steps)
+        results.append(result.table)
+    pd.testing.assert_frame_equal(*results)
+
+
+def test_cancel_keeps_what_was_found(slide: Slide) -> None:
+    whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    done = 0
+
+    def watch(tiles: int, total: int, message: str) -> None:
+        nonlocal done
+        done = tiles
+
+    full = Detector(BlobModel(), SMALL_TILES).detect(slide)
+    result = Detector(BlobModel(), SMALL_TILES).detect(
+        slide, on_progress=watch, should_cancel=lambda: done >= 6
+    )
+    assert result.cancelled
+    assert 6 <= result.tiles_done < result.tiles_total
+    assert 0 < len(result.table) < len(whole)
+    assert places(result.table) <= places(whole)
+    assert 0 < result.tissue_mm2 < full.tissue_mm2
+
+
+def test_cancel_before_the_start_gives_an_empty_table(slide: Slide) -> None:
+    result = Detector(BlobModel(), SMALL_TILES).detect(slide, should_cancel=lambda: True)
+    assert result.cancelled
+    assert len(result.table) == 0
+    assert result.tissue_mm2 == 0
+
+
+def test_a_slide_without_tissue_gives_no_nuclei_and_is_no_error(tmp_path: Path) -> None:
+    glass = np.full((400, 400, 3), 250, np.uint8)
+    with open_slide(save_png(glass, tmp_path / "glass.png"), mpp=0.5) as slide:
+        result = Detector(BlobModel(), SMALL_TILES).detect(slide)
+    assert (len(result.table), result.tissue_mm2, result.tiles_total) == (0, 0, 0)
+    assert not result.cancelled
+
+
+def test_the_score_threshold_is_the_cards_unless_another_is_given(slide: Slide) -> None:
+    table = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    levels = np.unique(table["score"])
+    middle = float(levels[len(levels) // 2 : len(levels) // 2 + 2].mean())
+    config = DetectConfig(device="cpu", tile_px=192, halo_px=32, min_score=middle)
+    fewer = Detector(BlobModel(), config).detect(slide).table
+    assert places(fewer) == places(table[table["score"] >= middle])
+    assert 0 < len(fewer) < len(table)
+
+
+class BrokenReads(Slide):
+    """A slide whose file turns out damaged half way."""
+
+    def __init__(self, whole: Slide, error: Exception) -> None:
+        super().__init__(whole._source, whole.mpp)
+        self.error = error
+        self.calls = 0
+        self._lock = threading.Lock()
+
+    def read(self, region: Region, mpp: float | None = None) -> np.ndarray:
+        with self._lock:
+            self.calls += 1
+            call = self.calls
+        if call > 5:
+            raise self.error
+        return super().read(region, mpp)
+
+
+def test_a_readers_error_reaches_the_caller_and_ends_the_threads(slide: Slide) -> None:
+    broken = BrokenReads(slide, UserError("The file is damaged."))
+    with pytest.raises(UserError, match="damaged"):
+        Detector(BlobModel(), SMALL_TILES).detect(broken)
+    assert not [t for t in threading.enumerate() if t.name.startswith("tile-reader")]
+
+
+def test_a_callbacks_error_reaches_the_caller_and_ends_the_threads(slide: Slide) -> None:
+    def refuse(chunk: pd.DataFrame) -> None:
+        raise BrokenPipeError("the reader is gone")
+
+    with pytest.raises(BrokenPipeError):
+        Detector(BlobModel(), SMALL_TILES).detect(slide, on_nuclei=refuse)
+    assert not [t for t in threading.enumerate() if t.name.startswith("tile-reader")]
+
+
+def test_tiles_read_ahead_are_bounded(slide: Slide) -> None:
+    class Counting(Slide):
+        ahead = 0
+        most = 0
+
+        def read(self, region: Region, mpp: float | None = None) -> np.ndarray:
+            type(self).ahead += 1
+            type(self).most = max(self.most, self.ahead)
+            return super().read(region, mpp)
+
+    class Slow(BlobModel):
+        def predict(self, image: torch.Tensor, min_score: float | None = None) -> list:
+            Counting.ahead -= len(image)
+            return super().predict(image, min_score)
+
+    counted = Counting(slide._source, slide.mpp)
+    config = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=2, readers=2)
+    result = Detector(Slow(), config).detect(counted)
+    assert result.tiles_total > 12
+    # The tissue mask is one read more that no prediction takes back.
+    assert Counting.most <= 1 + 2 * config.batch + config.readers
+
+
+class Forgetful(BlobModel):
+    """Runs out of memory above a batch size."""
+
+    def __init__(self, fits: int, error: type[Exception]) -> None:
+        super().__init__()
+        self.fits, self.error = fits, error
+        self.refused = 0
+
+    def predict(self, image: torch.Tensor, min_score: float | None = None) -> list:
+        if len(image) > self.fits:
+            self.refused += 1
+            raise self.error("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return super().predict(image, min_score)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+def test_out_of_memory_halves_the_batch_and_goes_on(slide: Slide, error: type[Exception]) -> None:
+    config = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=7)
+    model = Forgetful(2, error)
+    result = Detector(model, config).detect(slide)
+    assert places(result.table) == places(Detector(BlobModel(), config).detect(slide).table)
+    assert model.refused == 2  # 7 -> 3 -> 1
+    assert model.largest_batch == 1
+
+
+def test_too_little_memory_for_one_tile_is_said_in_a_sentence(slide: Slide) -> None:
+    with pytest.raises(UserError, match="not enough memory on cpu for a tile of"):
+        Detector(Forgetful(0, MemoryError), SMALL_TILES).detect(slide)
+
+
+def test_other_errors_of_the_network_are_not_taken_for_full_memory(slide: Slide) -> None:
+    class Wrong(BlobModel):
+        def predict(self, image: torch.Tensor, min_score: float | None = None) -> list:
+            raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Detector(Wrong(), SMALL_TILES).detect(slide)
+
+
+def test_a_slide_of_unknown_scale_is_refused(dots: Scene, tmp_path: Path) -> None:
+    with (
+        open_slide(save_png(dots.rgb, tmp_path / "dots.png")) as unknown,
+        pytest.raises(UserError, match="scale"),
+    ):
+        Detector(BlobModel(), SMALL_TILES).detect(unknown)
+
+
+def test_detect_image_answers_in_pixels_of_the_image_given() -> None:
+    coarse = scene(203, 121, 16)
+    fine = coarse.rgb.repeat(3, axis=0).repeat(3, axis=1)
+    table = detect_image(BlobModel(mpp=0.75), fine, 0.25, DetectConfig(device="cpu"))
+    found = np.array(sorted(zip(table["x"], table["y"], strict=True)))
+    expected = np.array(sorted(map(tuple, coarse.centres * 3)))
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=0.6)
+
+
+def test_detect_image_is_exact_when_rounding_stretches_the_image() -> None:
+    image = scene(333, 333, 16)
+    table = detect_image(BlobModel(mpp=0.5), image.rgb, 0.487, DetectConfig(device="cpu"))
+    assert len(table) == len(image.centres)
+    for x, y in zip(table["x"], table["y"], strict=True):
+        assert np.abs(image.centres - (x, y)).max(axis=1).min() < 0.75
+
+
+def test_detect_image_of_nothing_is_an_empty_table() -> None:
+    table = detect_image(
+        BlobModel(), np.full((50, 70, 3), 255, np.uint8), 0.5, DetectConfig(device="cpu")
+    )
+    assert tuple(table.columns) == NUCLEUS_COLUMNS
+    assert len(table) == 0

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from muse_core.detect.device import autocast_for, choose_device, is_out_of_memory
+from muse_core.errors import UserError
+
+
+def test_auto_is_the_best_that_there_is() -> None:
+    expected = "cpu"
+    if torch.backends.mps.is_available():
+        expected = "mps"
+    if torch.cuda.is_available():
+        expected = "cuda"
+    assert choose_device("auto").type == expected
+
+
+def test_cpu_is_always_there() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_device_is_refused_naming_what_is_usable() -> None:
+    with pytest.raises(UserError, match=r"'cuda' is not available here; usable: .*cpu"):
+        choose_device("cuda")
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(UserError, match="choose from auto, cpu, cuda, mps"):
+        choose_device("tpu")
+
+
+def test_autocast_on_the_cpu_gives_bfloat16_where_there_are_kernels_for_it() -> None:
+    layer = torch.nn.Conv2d(3, 4, 3)
+    with torch.inference_mode(), autocast_for(torch.device("cpu")):
+        out = layer(torch.zeros(1, 3, 8, 8))
+    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert out.dtype == (torch.bfloat16 if supported else torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("size mismatch"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_out_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muse_core.detect.area import SearchArea
+from muse_core.detect.config import DetectConfig
+from muse_core.detect.plan import Tile, TilePlan, plan_tiles
+from muse_core.detect.seams import Found, SeamMerger
+from muse_core.slides import Region
+
+RADIUS = 4.0
+JITTER = 0.99  # below a quarter of the radius
+SPACING = 4.1  # nuclei are just farther apart than the radius
+
+
+def plan_for(width: int, height: int, skip: frozenset[tuple[int, int]] = frozenset()) -> TilePlan:
+    config = DetectConfig(tile_px=192, halo_px=32)
+    full = plan_tiles(SearchArea.within(width, height, None), 1.0, config)
+    skipped = {(r, c) for r, c in skip if full.rows * full.columns > len(skip)}
+    boxes = [full.cell_region(*cell) for cell in skipped]
+
+    def worth(core: Region) -> bool:
+        return not any(box.x == core.x and box.y == core.y for box in boxes)
+
+    return plan_tiles(SearchArea.within(width, height, None), 1.0, config, worth)
+
+
+def nuclei(rng: np.random.Generator, plan: TilePlan, n: int) -> np.ndarray:
+    """Points on a loose lattice, many of them on seams and corners, none closer than SPACING."""
+    w, h = plan.columns * plan.cell_w_px, plan.rows * plan.cell_h_px
+    seam_x = rng.integers(0, plan.columns + 1, n) * plan.cell_w_px
+    seam_y = rng.integers(0, plan.rows + 1, n) * plan.cell_h_px
+    spread = rng.choice([0.0, 1.0, 6.0], (n, 1))
+    candidates = np.concatenate(
+        [
+            np.column_stack([seam_x, seam_y]) + spread * rng.normal(size=(n, 2)),
+            np.column_stack([seam_x, rng.uniform(0, h, n)]),
+            np.column_stack([rng.uniform(0, w, n), seam_y]),
+            rng.uniform(0, (w, h), (n, 2)),
+        ]
+    )
+    rng.shuffle(candidates)
+    kept: list[np.ndarray] = []
+    for p in candidates:
+        if (p >= 0).all() and (p < (w, h)).all():
+            near = np.array(kept).reshape(-1, 2) - p
+            if (np.hypot(*near.T) > SPACING).all():
+                kept.append(p)
+    return np.array(kept).reshape(-1, 2)
+
+
+def seen_by(tile: Tile, plan: TilePlan, points: np.ndarray, rng: np.random.Generator) -> Found:
+    """All nuclei in a tile's read area, a little off; the class index is the identity."""
+    low = np.array([tile.x_px, tile.y_px])
+    high = low + np.array([plan.read_w_px, plan.read_h_px])
+    visible = np.flatnonzero(((points >= low) & (points < high)).all(axis=1))
+    angle, far = rng.uniform(0, 2 * np.pi, len(visible)), rng.uniform(0, JITTER, len(visible))
+    moved = points[visible] + np.column_stack([np.cos(angle), np.sin(angle)]) * far[:, None]
+    score = rng.choice([0.5, 0.7, 0.9], len(visible)).astype(np.float32)
+    return Found(moved[:, 0], moved[:, 1], score, visible)
+
+
+def merge(plan: TilePlan, seen: dict[int, Found], order: list[int]) -> tuple[Found, int]:
+    merger = SeamMerger(plan, RADIUS)
+    parts = [merger.add(plan.tiles[i], seen[i]) for i in order]
+    held = merger.held
+    return Found.join([*parts, merger.flush()]), held
+
+
+def as_set(found: Found) -> set[tuple[float, float, float, int]]:
+    return set(
+        zip(
+            found.x.tolist(),
+            found.y.tolist(),
+            found.score.tolist(),
+            found.class_index.tolist(),
+            strict=True,
+        )
+    )
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    width=st.integers(100, 600),
+    height=st.integers(100, 600),
+    skip=st.frozensets(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=3),
+)
+@settings(max_examples=80, deadline=None)
+def test_every_nucleus_comes_out_once_whatever_the_order_of_tiles(
+    seed: int, width: int, height: int, skip: frozenset[tuple[int, int]]
+) -> None:
+    rng = np.random.default_rng(seed)
+    plan = plan_for(width, height, skip)
+    points = nuclei(rng, plan, 60)
+    seen = {tile.index: seen_by(tile, plan, points, rng) for tile in plan.tiles}
+    outcomes = []
+    for _ in range(3):
+        order = rng.permutation(len(plan.tiles)).tolist()
+        merged, held = merge(plan, seen, order)
+        assert held == 0
+        outcomes.append(merged)
+    # Every nucleus in a planned cell is reported; in a skipped cell only what neighbours report.
+    identities = outcomes[0].class_index
+    assert len(set(identities.tolist())) == len(identities)
+    planned = plan.planned()
+    row = (points[:, 1] // plan.cell_h_px).astype(int)
+    column = (points[:, 0] // plan.cell_w_px).astype(int)
+    assert set(np.flatnonzero(planned[row, column])) <= set(identities.tolist())
+    assert as_set(outcomes[0]) == as_set(outcomes[1]) == as_set(outcomes[2])
+
+
+def test_the_best_report_of_a_nucleus_on_a_corner_is_the_one_kept() -> None:
+    plan = plan_for(256, 256)
+    corner = np.array([[plan.cell_w_px, plan.cell_h_px]], dtype=float)
+    assert len(plan.tiles) == 4
+    merger = SeamMerger(plan, RADIUS)
+    parts = []
+    for tile, score in zip(plan.tiles, (0.4, 0.6, 0.8, 0.7), strict=True):
+        x = corner[:, 0] + 0.3 * tile.column
+        parts.append(
+            merger.add(tile, Found(x, corner[:, 1], np.float32([score]), np.array([tile.index])))
+        )
+        assert len(parts[-1]) == (tile.index == 3)
+    assert parts[-1].class_index.tolist() == [2]
+
+
+def test_two_nuclei_closer_than_the_radius_stay_two() -> None:
+    plan = plan_for(256, 100)
+    seam = float(plan.cell_w_px)
+    merger = SeamMerger(plan, RADIUS)
+    left, right = plan.tiles
+    both = np.array([seam - 1.2, seam + 1.3])
+    y = np.array([50.0, 50.0])
+    scores = np.array([0.9, 0.8], dtype=np.float32)
+    first = merger.add(left, Found(both, y, scores, np.array([0, 1])))
+    second = merger.add(right, Found(both + 0.1, y, scores[::-1].copy(), np.array([0, 1])))
+    assert len(first) == 0
+    assert sorted(second.class_index.tolist()) == [0, 1]
+
+
+def test_a_nucleus_that_only_one_tile_sees_at_a_seam_is_kept() -> None:
+    plan = plan_for(256, 100)
+    seam = float(plan.cell_w_px)
+    merger = SeamMerger(plan, RADIUS)
+    one = Found(np.array([seam + 1.0]), np.array([50.0]), np.float32([0.9]), np.array([7]))
+    parts = [merger.add(plan.tiles[0], one), merger.add(plan.tiles[1], Found.join([]))]
+    assert Found.join(parts).class_index.tolist() == [7]
+
+
+def test_nuclei_away_from_seams_pass_at_once() -> None:
+    plan = plan_for(600, 600)
+    tile = plan.tiles[0]
+    middle = Found(np.array([60.0]), np.array([60.0]), np.float32([0.9]), np.array([0]))
+    merger = SeamMerger(plan, RADIUS)
+    assert len(merger.add(tile, middle)) == 1
+    assert merger.held == 0
+
+
+def test_what_is_held_when_a_run_stops_comes_out_once() -> None:
+    rng = np.random.default_rng(0)
+    plan = plan_for(600, 600)
+    points = nuclei(rng, plan, 100)
+    first = plan.tiles[: len(plan.tiles) // 2]
+    merger = SeamMerger(plan, RADIUS)
+    parts = [merger.add(t, seen_by(t, plan, points, rng)) for t in first]
+    assert merger.held > 0
+    identities = Found.join([*parts, merger.flush()]).class_index.tolist()
+    assert len(identities) == len(set(identities))
+    assert merger.held == 0
+
+
+def test_evidence_is_forgotten_as_the_front_moves_on() -> None:
+    rng = np.random.default_rng(1)
+    plan = plan_for(300, 4000)
+    points = nuclei(rng, plan, 400)
+    merger = SeamMerger(plan, RADIUS)
+    most = 0
+    for tile in plan.tiles:
+        merger.add(tile, seen_by(tile, plan, points, rng))
+        most = max(most, len(merger._held))
+    assert most <= 5 * plan.columns
+
+
+def test_a_tile_is_taken_once_only() -> None:
+    plan = plan_for(256, 256)
+    merger = SeamMerger(plan, RADIUS)
+    merger.add(plan.tiles[0], Found.join([]))
+    with pytest.raises(ValueError, match="not awaited"):
+        merger.add(plan.tiles[0], Found.join([]))
+
+
+def test_a_radius_that_spans_cells_is_refused() -> None:
+    with pytest.raises(ValueError, match="too large"):
+        SeamMerger(plan_for(256, 256), 40.0)
