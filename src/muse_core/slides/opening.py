@@ -7,6 +7,8 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.slides.image import open_image
+from muse_core.slides.ome_zarr import open_ome_zarr
+from muse_core.slides.openslide_reader import open_openslide
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
 
@@ -17,6 +19,13 @@ _READERS: dict[str, Callable[[Path], SlideSource]] = {
     ".btf": open_tiff,
     ".ndpi": open_tiff,
     ".scn": open_tiff,
+    ".zarr": open_ome_zarr,
+    ".mrxs": open_openslide,
+    ".vms": open_openslide,
+    ".vmu": open_openslide,
+    ".bif": open_openslide,
+    ".svslide": open_openslide,
+    ".dcm": open_openslide,
     ".png": open_image,
     ".jpg": open_image,
     ".jpeg": open_image,
@@ -50,11 +59,20 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     except OSError as error:
         raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
     reader = _READERS.get(suffix)
+    if reader is None and source.is_dir():
+        raise UserError(
+            f"{source.name} is a folder; only OME-Zarr folders, named *.zarr, are slides."
+        )
     if reader is None:
         known = ", ".join(READABLE_SUFFIXES)
         raise UserError(f"{source.name} has no known slide format; known endings are {known}.")
-    if source.is_dir() and suffix != ".zarr":
-        raise UserError(f"{source.name} is a folder, not a slide file.")
+    if source.is_dir() != (suffix == ".zarr"):
+        kind = (
+            "a folder, not a slide file"
+            if source.is_dir()
+            else "a file, not a folder as OME-Zarr is"
+        )
+        raise UserError(f"{source.name} is {kind}.")
     try:
         opened = reader(source)
     except PermissionError as error:

@@ -8,42 +8,9 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from muse_core.slides.mpp import combine_mpp, plausible_tag_mpp
-
-_UM_PER_UNIT = {
-    "m": 1e6,
-    "meter": 1e6,
-    "metre": 1e6,
-    "dm": 1e5,
-    "cm": 1e4,
-    "centimeter": 1e4,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "millimetre": 1e3,
-    "um": 1.0,
-    "\N{MICRO SIGN}m": 1.0,
-    "\N{GREEK SMALL LETTER MU}m": 1.0,
-    "\\u00b5m": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "nanometre": 1e-3,
-    "\N{ANGSTROM SIGN}": 1e-4,
-    "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": 1e-4,
-    "angstrom": 1e-4,
-    "in": 25400.0,
-    "inch": 25400.0,
-}
+from muse_core.slides.mpp import combine_mpp, plausible_tag_mpp, um_per_unit
 
 Pair = tuple[float, float]
-
-
-def um_per_unit(unit: str) -> float | None:
-    """Length of a unit in microns by its name or symbol, or None for others (pixel, ...)."""
-    return _UM_PER_UNIT.get(unit.strip(), _UM_PER_UNIT.get(unit.strip().lower()))
 
 
 def tiff_mpp(tif: tifffile.TiffFile, series: Any) -> tuple[float | None, str]:

@@ -24,6 +24,7 @@ _NO_GLASS_CHROMA = 5.0
 """The threshold in images without any glass, where even the palest stroma is tissue."""
 _GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_STD = 200.0, 16.0, 1.5
 """Glass is bright, nearly grey and flat; pale tissue is never flat."""
+_GLASS_MIN_SHARE = 0.005
 _INK_MARGIN = 18.0
 _MIN_OBJECT_UM2 = 800.0
 _MAX_HOLE_UM2 = 20_000.0
@@ -129,14 +130,14 @@ def tissue_in_thumbnail(rgb: RgbArray, mpp: float) -> npt.NDArray[np.bool_]:
 
 
 def _glass_colour(rgb: RgbArray, smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-    """Colour of the glass, (3,), or None where less than a hundredth of the image is glass."""
+    """Colour of the glass, (3,), or None where next to nothing of the image is glass."""
     grey = rgb.mean(axis=2, dtype=np.float32)
     mean = ndimage.uniform_filter(grey, 5)
     variance = ndimage.uniform_filter((grey - 128.0) ** 2, 5) - (mean - 128.0) ** 2
     low, high = smooth.min(axis=2), smooth.max(axis=2)
     is_glass = (low > _GLASS_MIN) & (high - low < _GLASS_MAX_CHROMA)
     is_glass &= variance < _GLASS_MAX_STD**2
-    if np.count_nonzero(is_glass) < 0.01 * is_glass.size:
+    if np.count_nonzero(is_glass) < _GLASS_MIN_SHARE * is_glass.size:
         return None
     return np.asarray(np.median(smooth[is_glass], axis=0), np.float32)
 

@@ -1,0 +1,142 @@
+"""OME-Zarr 0.4 (Zarr v2) and 0.5 (Zarr v3), from a local folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from muse_core.errors import UserError
+from muse_core.slides.channels import check_channels
+from muse_core.slides.level import Level, RgbArray
+from muse_core.slides.mpp import combine_mpp, um_per_unit
+from muse_core.slides.slide import SlideSource, pyramid
+
+_PIECE_PX = 512
+"""Small chunks are fetched together up to this size, since every request to zarr costs time."""
+
+
+def open_ome_zarr(path: Path) -> SlideSource:
+    """Open the first image of an OME-Zarr folder; only metadata are read.
+
+    Axes are taken by their names: RGB may come first (c, y, x) or last (y, x, c), further axes
+    must have length 1. The scale is read where the metadata give a unit of length.
+
+    Raises:
+        UserError: The folder is no OME-Zarr, or not 8-bit RGB or gray.
+    """
+    try:
+        return _open(zarr.open_group(str(path), mode="r"), path)
+    except UserError:
+        raise
+    except Exception as error:
+        # zarr raises its own errors, KeyError, JSONDecodeError and more on broken metadata.
+        raise UserError(f"{path.name} is not a readable OME-Zarr image.") from error
+
+
+def _open(group: Any, path: Path) -> SlideSource:
+    metadata = _ome(group)
+    if "plate" in metadata:
+        raise UserError(f"{path.name} is a plate of many images; open one image inside it.")
+    if "bioformats2raw.layout" in metadata and "multiscales" not in metadata:
+        version = metadata.get("version")
+        group = group["0"]
+        metadata = {"version": version, **_ome(group)}
+    if not metadata.get("multiscales"):
+        raise UserError(f"{path.name} is a Zarr folder without OME-Zarr image metadata.")
+    multiscale = metadata["multiscales"][0]
+    version = multiscale.get("version") or metadata.get("version")
+    if "axes" not in multiscale:
+        raise UserError(f"{path.name} is OME-Zarr {version}; only 0.4 and 0.5 can be read.")
+    axes = [axis["name"].lower() for axis in multiscale["axes"]]
+    names = [str(c.get("label", "")) for c in metadata.get("omero", {}).get("channels", [])]
+    levels = [
+        ZarrLevel(group[dataset["path"]], axes, names, path.name)
+        for dataset in multiscale["datasets"]
+    ]
+    first = group[multiscale["datasets"][0]["path"]]
+    if not _has_chunks(path / first.path):
+        raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
+    kept, downsamples = pyramid(levels)
+    mpp, note = combine_mpp(*_scale_um(multiscale))
+    return SlideSource(path, f"OME-Zarr {version}", kept, downsamples, mpp, note)
+
+
+def _ome(group: Any) -> dict[str, Any]:
+    """The OME metadata: below "ome" since 0.5, at the top before."""
+    attributes = dict(group.attrs)
+    return dict(attributes.get("ome", attributes))
+
+
+def _has_chunks(folder: Path) -> bool:
+    """Whether an array's folder holds more than metadata; looks at few entries only."""
+    with os.scandir(folder) as entries:
+        return any(e.name not in (".zarray", ".zattrs", "zarr.json") for e in entries)
+
+
+def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Microns per pixel of the finest level along x and y, None without a unit."""
+    axes = multiscale["axes"]
+    scale = [1.0] * len(axes)
+    found = False
+    for holder in (multiscale["datasets"][0], multiscale):
+        for transform in holder.get("coordinateTransformations", []):
+            if transform.get("type") == "scale":
+                scale = [a * float(b) for a, b in zip(scale, transform["scale"], strict=True)]
+                found = True
+    by_name = {}
+    for axis, value in zip(axes, scale, strict=True):
+        unit = um_per_unit(str(axis.get("unit", "")))
+        by_name[axis["name"].lower()] = value * unit if unit and found else None
+    return by_name.get("x"), by_name.get("y")
+
+
+class ZarrLevel(Level):
+    """A Zarr array with named axes as RGB pieces."""
+
+    def __init__(
+        self, array: zarr.Array, axes: Sequence[str], channel_names: Sequence[str], name: str
+    ) -> None:
+        if len(axes) != array.ndim or not {"x", "y"} <= set(axes):
+            raise UserError(f"{name} is damaged: its axes {', '.join(axes)} do not fit its array.")
+        sizes = dict(zip(axes, array.shape, strict=True))
+        stacked = {a: n for a, n in sizes.items() if a not in "yxc" and n != 1}
+        if stacked:
+            text = ", ".join(f"{a} {n}" for a, n in stacked.items())
+            raise UserError(f"{name} is a stack ({text}); only single 2-D images can be read.")
+        if array.dtype != np.uint8:
+            raise UserError(f"{name} has pixels of type {array.dtype}; only 8-bit can be read.")
+        channels = sizes.get("c", 1)
+        # Interleaved fours are RGBA; four planes are four stains.
+        if not (channels == 4 and axes[-1] == "c"):
+            check_channels(channels, channel_names, name)
+        chunks = dict(zip(axes, array.chunks, strict=True))
+        super().__init__(
+            name,
+            sizes["y"],
+            sizes["x"],
+            chunks["y"] * max(1, _PIECE_PX // chunks["y"]),
+            chunks["x"] * max(1, _PIECE_PX // chunks["x"]),
+        )
+        self._array, self._axes = array, tuple(axes)
+        kept = [a for a in axes if a in "yxc"]
+        self._order = [kept.index(a) for a in ("y", "x", "c") if a in kept]
+
+    def _decode(self, row: int, col: int) -> RgbArray:
+        top, left = row * self.piece_h, col * self.piece_w
+        spans = {
+            "y": slice(top, min(top + self.piece_h, self.height)),
+            "x": slice(left, min(left + self.piece_w, self.width)),
+            "c": slice(0, 3),
+        }
+        pixels = np.asarray(self._array[tuple(spans.get(a, 0) for a in self._axes)])
+        pixels = pixels.transpose(self._order)
+        if pixels.ndim == 2:
+            pixels = pixels[:, :, None]
+        if pixels.shape[2] == 1:
+            return np.repeat(pixels, 3, axis=2)
+        return np.ascontiguousarray(pixels)

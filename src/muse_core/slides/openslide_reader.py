@@ -1,0 +1,87 @@
+"""MRXS and the other formats that only OpenSlide reads; an optional extra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from muse_core.errors import UserError
+from muse_core.slides.level import Level, RgbArray
+from muse_core.slides.mpp import combine_mpp
+from muse_core.slides.slide import SlideSource, pyramid
+
+_PIECE_PX = 512
+
+
+def open_openslide(path: Path) -> SlideSource:
+    """Open a slide with OpenSlide.
+
+    Raises:
+        UserError: OpenSlide is not installed, or does not read the file.
+    """
+    try:
+        import openslide
+    except (ImportError, OSError) as error:
+        # OSError: the Python part is there, the library is not.
+        raise UserError(
+            f"Reading {path.name} needs OpenSlide; install it with "
+            "pip install 'napari-muse[openslide]'."
+        ) from error
+    try:
+        slide = openslide.OpenSlide(path)
+    except openslide.OpenSlideUnsupportedFormatError as error:
+        raise UserError(f"{path.name} is not a slide that OpenSlide can read.") from error
+    except openslide.OpenSlideError as error:
+        raise UserError(f"{path.name} is damaged or incomplete: {error}.") from error
+    try:
+        levels, downsamples = pyramid(
+            [OpenSlideLevel(slide, i, path.name) for i in range(slide.level_count)]
+        )
+    except UserError:
+        slide.close()
+        raise
+    mpp, note = combine_mpp(
+        _number(slide.properties.get(openslide.PROPERTY_NAME_MPP_X)),
+        _number(slide.properties.get(openslide.PROPERTY_NAME_MPP_Y)),
+    )
+    vendor = slide.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+    return SlideSource(
+        path,
+        f"OpenSlide ({vendor})",
+        levels,
+        downsamples,
+        mpp,
+        note,
+        tuple(sorted(slide.associated_images)),
+        slide.close,
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+class OpenSlideLevel(Level):
+    """One level of an OpenSlide object, which may be read from several threads."""
+
+    def __init__(self, slide: Any, index: int, name: str) -> None:
+        width, height = slide.level_dimensions[index]
+        super().__init__(name, height, width, _PIECE_PX, _PIECE_PX)
+        self._slide, self._index = slide, index
+        self._downsample = float(slide.level_downsamples[index])
+
+    def _decode(self, row: int, col: int) -> RgbArray:
+        x, y = col * self.piece_w, row * self.piece_h
+        size = (min(self.piece_w, self.width - x), min(self.piece_h, self.height - y))
+        corner = (round(x * self._downsample), round(y * self._downsample))
+        rgba = self._slide.read_region(corner, self._index, size)
+        # What was never scanned is transparent.
+        white = Image.new("RGBA", size, "white")
+        white.alpha_composite(rgba)
+        return np.asarray(white.convert("RGB"))
