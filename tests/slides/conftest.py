@@ -1,0 +1,28 @@
+"""One real picture, from which the tests write slides in every format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from muse_core.slides import open_slide
+
+
+@pytest.fixture(scope="session")
+def picture(cmu_slide: Path) -> np.ndarray:
+    """700 x 600 px of real tissue and glass, uint8 RGB."""
+    with open_slide(cmu_slide) as slide:
+        return slide.levels[0][1200:1900, 700:1300].compute()
+
+
+@pytest.fixture(scope="session")
+def halves(picture: np.ndarray) -> list[np.ndarray]:
+    """The picture and its halves, as a scanner would store them."""
+    height, width = picture.shape[:2]
+    return [
+        np.asarray(Image.fromarray(picture).resize((width // d, height // d), Image.Resampling.BOX))
+        for d in (1, 2, 4)
+    ]

@@ -1,0 +1,175 @@
+"""Every bad file ends in one sentence that names it: never a traceback, never black pixels."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from muse_core.errors import UserError
+from muse_core.slides import can_open, open_slide
+
+from .slide_files import write_pyramid_tiff
+
+
+def open_and_read(path: Path) -> None:
+    """What a user does with a file; each level is read whole."""
+    with open_slide(path) as slide:
+        slide.read(slide.bounds)
+        for level in slide.levels:
+            level.compute(scheduler="synchronous")
+
+
+def assert_refused(path: Path, match: str = "") -> None:
+    with pytest.raises(UserError, match=match) as caught:
+        open_and_read(path)
+    message = str(caught.value)
+    assert path.name in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+@pytest.fixture(scope="module")
+def good_files(tmp_path_factory, cmu_slide, muse_data, halves) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("good")
+    files = {
+        "real.svs": cmu_slide,
+        "real.tiff": muse_data / "slides" / "pyramid-no-mpp.tiff",
+        "real.jpeg": muse_data / "unlabeled" / "prostate_slide.jpeg",
+        "real.png": muse_data / "unlabeled" / "tiatoolbox_target.png",
+        "zlib.tif": write_pyramid_tiff(folder / "zlib.tif", halves, compression="zlib"),
+        "raw.tif": write_pyramid_tiff(folder / "raw.tif", halves),
+    }
+    tifffile.imwrite(folder / "mapped.tif", halves[0], photometric="rgb", metadata=None)
+    return files | {"mapped.tif": folder / "mapped.tif"}
+
+
+NAMES = ["real.svs", "real.tiff", "real.jpeg", "real.png", "zlib.tif", "raw.tif", "mapped.tif"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_good_ones_are_read(good_files, name):
+    open_and_read(good_files[name])
+
+
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("name", NAMES)
+def test_truncated(good_files, tmp_path, name, share):
+    data = good_files[name].read_bytes()
+    path = tmp_path / name
+    path.write_bytes(data[: int(len(data) * share)])
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("suffix", ["svs", "tif", "ndpi", "scn", "png", "jpg"])
+def test_empty_text_and_noise(tmp_path, suffix):
+    path = tmp_path / f"bad.{suffix}"
+    path.write_bytes(b"")
+    assert_refused(path, r"empty \(0 bytes\)")
+    path.write_text("This is a shopping list: milk, eggs, formalin.\n" * 50)
+    assert_refused(path)
+    path.write_bytes(np.random.default_rng(0).bytes(20_000))
+    assert_refused(path)
+    path.write_bytes(b"II*\x00" + np.random.default_rng(0).bytes(20_000))
+    assert_refused(path)
+
+
+def test_missing_folder_and_unknown_ending(tmp_path):
+    with pytest.raises(UserError, match=r"There is no file .*nowhere.svs"):
+        open_slide(tmp_path / "nowhere.svs")
+    (tmp_path / "folder.svs").mkdir()
+    assert_refused(tmp_path / "folder.svs", "is a folder")
+    (tmp_path / "notes.txt").write_text("x")
+    assert_refused(tmp_path / "notes.txt", r"no known slide format; known endings are .svs")
+    assert_refused_name = tmp_path / "no_ending"
+    assert_refused_name.write_text("x")
+    assert_refused(assert_refused_name)
+
+
+def test_a_jpeg_tile_that_is_no_jpeg(good_files, tmp_path):
+    path = tmp_path / "hole.svs"
+    shutil.copyfile(good_files["real.svs"], path)
+    with tifffile.TiffFile(path) as tif:
+        offset, count = tif.pages[0].dataoffsets[40], tif.pages[0].databytecounts[40]
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(bytes(count))
+    assert_refused(path, r"damaged or truncated")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("tag", ["ImageWidth", "TileWidth", "TileOffsets", "BitsPerSample"])
+def test_lying_directories(tmp_path, picture, compression, tag):
+    path = tmp_path / "liar.tif"
+    tifffile.imwrite(
+        path, picture, tile=(128, 128), photometric="rgb", compression=compression, metadata=None
+    )
+    value = {"ImageWidth": 10**9, "TileWidth": 2**30, "TileOffsets": 2**31, "BitsPerSample": 7}[tag]
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        found = tif.pages[0].tags[tag]
+        values = (value,) * found.count
+        dtype = "I" if tag != "BitsPerSample" else "H"
+        found.overwrite(values if found.count > 1 else value, dtype=dtype)
+    assert_refused(path)
+
+
+def test_claimed_sizes_are_not_allocated(tmp_path):
+    """A header of a few bytes that claims 10^9 x 10^9 pixels in one strip."""
+    import struct
+
+    def entry(tag: int, kind: int, count: int, value: int) -> bytes:
+        return struct.pack("<HHII", tag, kind, count, value)
+
+    entries = [
+        entry(256, 4, 1, 10**9),  # ImageWidth
+        entry(257, 4, 1, 10**9),  # ImageLength
+        entry(258, 3, 1, 8),  # BitsPerSample
+        entry(259, 3, 1, 1),  # Compression: none
+        entry(262, 3, 1, 1),  # Photometric: MinIsBlack
+        entry(273, 4, 1, 8),  # StripOffsets
+        entry(277, 3, 1, 1),  # SamplesPerPixel
+        entry(278, 4, 1, 10**9),  # RowsPerStrip
+        entry(279, 4, 1, 100),  # StripByteCounts
+    ]
+    path = tmp_path / "huge.tif"
+    body = struct.pack("<H", len(entries)) + b"".join(entries) + struct.pack("<I", 0)
+    path.write_bytes(b"II*\x00" + struct.pack("<I", 8) + body + bytes(200))
+    assert_refused(path, r"impossible size of 1000000000 x 1000000000")
+
+
+def test_one_compressed_strip_too_large_to_decode(tmp_path):
+    path = tmp_path / "strip.tif"
+    shape = (12_000, 12_000)
+    tifffile.imwrite(
+        path,
+        iter([b"x" * 100]),
+        shape=shape,
+        dtype="uint8",
+        rowsperstrip=12_000,
+        compression="zlib",
+        photometric="minisblack",
+        metadata=None,
+    )
+    assert_refused(path, "too large to decode; save it with tiles")
+
+
+def test_can_open_goes_by_the_name():
+    assert can_open("a/b/Slide.SVS")
+    assert can_open(Path("x.ome.tif"))
+    assert can_open("folder.ome.zarr")
+    assert can_open("x.mrxs")
+    assert not can_open("nuclei.csv")
+    assert not can_open("folder")
+
+
+def test_unreadable_image_is_not_black(tmp_path, picture):
+    """The rest of a half JPEG would be gray and of a half PNG black if Pillow were asked to."""
+    for suffix in ("png", "jpg"):
+        path = tmp_path / f"half.{suffix}"
+        Image.fromarray(picture).save(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert_refused(path, "damaged or truncated")

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from muse_core.slides import open_slide, slide_info
+
+
+def test_real_slide(cmu_slide):
+    with open_slide(cmu_slide) as slide:
+        info = json.loads(json.dumps(slide_info(slide), allow_nan=False))
+    assert 0.6 < info.pop("tissue_mm2") < 0.85
+    assert info == {
+        "path": str(cmu_slide),
+        "name": "CMU-1-Small-Region.svs",
+        "format": "Aperio SVS",
+        "width_px": 2220,
+        "height_px": 2967,
+        "mpp_um": 0.499,
+        "size_mm": [1.1078, 1.4805],
+        "levels": [{"width": 2220, "height": 2967, "downsample": 1.0}],
+        "associated": ["thumbnail", "label", "macro"],
+    }
+
+
+def test_without_scale(muse_data):
+    with open_slide(muse_data / "slides" / "pyramid-no-mpp.tiff") as slide:
+        info = slide_info(slide)
+        assert (info["mpp_um"], info["size_mm"], info["tissue_mm2"]) == (None, None, None)
+        assert info["levels"][5] == {"width": 78, "height": 78, "downsample": 32.0}
+        given = slide_info(slide.with_mpp(0.5))
+    assert given["size_mm"] == [1.25, 1.25]
+    assert given["tissue_mm2"] == pytest.approx(1.5, abs=0.2)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+from ome_zarr.writer import write_image
+
+from muse_core.errors import UserError
+from muse_core.slides import open_slide
+
+from .slide_files import write_ome_zarr
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ["cyx", "yxc", "tczyx", "zyxc"])
+def test_versions_and_axes(tmp_path, halves, version, axes):
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, version, axes)
+    with open_slide(path) as slide:
+        assert slide.format == f"OME-Zarr {version}"
+        assert slide.mpp == pytest.approx(0.5)
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        for level, stored in zip(slide.levels, halves, strict=True):
+            assert np.array_equal(level.compute(), stored)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_written_by_ome_zarr(tmp_path, picture, zarr_format):
+    path = tmp_path / "w.zarr"
+    group = zarr.open_group(str(path), mode="w", zarr_format=zarr_format)
+    write_image(
+        picture.transpose(2, 0, 1),
+        group,
+        axes="cyx",
+        scale={"y": 0.00025, "x": 0.00025},
+        axes_units={"y": "millimeter", "x": "millimeter"},
+        scale_factors=[2, 4],
+    )
+    with open_slide(path) as slide:
+        assert slide.mpp == pytest.approx(0.25)
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        assert np.array_equal(slide.read(slide.bounds), picture)
+
+
+@pytest.mark.parametrize("unit", [None, "pixel"])
+def test_without_a_unit_of_length_there_is_no_scale(tmp_path, halves, unit):
+    with open_slide(write_ome_zarr(tmp_path / "s.zarr", halves, unit=unit)) as slide:
+        assert slide.mpp is None
+
+
+def test_bioformats_layout(tmp_path, halves):
+    path = tmp_path / "b.zarr"
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    group.attrs["bioformats2raw.layout"] = 3
+    write_ome_zarr(path / "0", halves, axes="tczyx")
+    with open_slide(path) as slide:
+        assert np.array_equal(slide.levels[1].compute(), halves[1])
+
+
+def test_gray(tmp_path, halves):
+    gray = [level[:, :, :1] for level in halves]
+    with open_slide(write_ome_zarr(tmp_path / "g.zarr", gray, axes="yxc")) as slide:
+        assert np.array_equal(slide.levels[0].compute(), np.repeat(gray[0], 3, axis=2))
+
+
+def test_fluorescence_and_deep_pixels_are_refused(tmp_path, halves):
+    stained = {"channels": [{"label": n, "color": "FF0000"} for n in ("DAPI", "CD3", "CD8")]}
+    with pytest.raises(UserError, match=r"f.zarr .*DAPI"):
+        open_slide(write_ome_zarr(tmp_path / "f.zarr", halves, omero=stained))
+    rgb = {"channels": [{"label": n} for n in ("Red", "Green", "Blue")]}
+    open_slide(write_ome_zarr(tmp_path / "r.zarr", halves, omero=rgb)).close()
+    two = [level[:, :, :2] for level in halves]
+    with pytest.raises(UserError, match="2 channels"):
+        open_slide(write_ome_zarr(tmp_path / "t.zarr", two))
+    path = write_ome_zarr(tmp_path / "d.zarr", halves)
+    group = zarr.open_group(str(path), mode="a")
+    group.create_array("0", shape=(3, 8, 8), dtype="u2", chunks=(3, 8, 8), overwrite=True)
+    with pytest.raises(UserError, match="uint16"):
+        open_slide(path)
+
+
+def test_folders_that_are_no_ome_zarr(tmp_path, halves):
+    (tmp_path / "empty.zarr").mkdir()
+    with pytest.raises(UserError, match=r"empty.zarr is not a readable OME-Zarr"):
+        open_slide(tmp_path / "empty.zarr")
+    zarr.open_group(str(tmp_path / "plain.zarr"), mode="w")
+    with pytest.raises(UserError, match=r"plain.zarr .*without OME-Zarr"):
+        open_slide(tmp_path / "plain.zarr")
+    (tmp_path / "file.zarr").write_text("no folder")
+    with pytest.raises(UserError, match=r"file.zarr is a file"):
+        open_slide(tmp_path / "file.zarr")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=r"folder is a folder"):
+        open_slide(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_damaged(tmp_path, halves, version):
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, version)
+    (path / ".zattrs" if version == "0.4" else path / "zarr.json").write_text("{broken")
+    with pytest.raises(UserError, match=r"s.zarr"):
+        open_slide(path)
+
+    path = write_ome_zarr(tmp_path / "chunk.zarr", halves, version)
+    chunk = next(
+        p for p in sorted((path / "0").rglob("*")) if p.is_file() and p.stat().st_size > 5000
+    )
+    chunk.write_bytes(chunk.read_bytes()[:2000])
+    with open_slide(path) as slide, pytest.raises(UserError, match=r"chunk.zarr is damaged"):
+        slide.read(slide.bounds)
+
+    path = write_ome_zarr(tmp_path / "bare.zarr", halves, version)
+    for entry in (path / "0").iterdir():
+        if entry.name not in (".zarray", ".zattrs", "zarr.json"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    with pytest.raises(UserError, match=r"bare.zarr is incomplete"):
+        open_slide(path)

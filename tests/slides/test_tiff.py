@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from muse_core.errors import UserError
+from muse_core.slides import Region, open_slide
+
+from .slide_files import write_ome_tiff, write_pyramid_tiff
+
+
+def test_real_svs(cmu_slide):
+    with open_slide(cmu_slide) as slide:
+        assert slide.format == "Aperio SVS"
+        assert (slide.width, slide.height) == (2220, 2967)
+        assert slide.mpp == 0.499
+        assert slide.associated == ("thumbnail", "label", "macro")
+        assert slide.levels[0].shape == (2967, 2220, 3)
+        with tifffile.TiffFile(cmu_slide) as tif:
+            assert np.array_equal(slide.read(slide.bounds), tif.pages[0].asarray())
+
+
+def test_real_pyramid_without_scale(muse_data):
+    with open_slide(muse_data / "slides" / "pyramid-no-mpp.tiff") as slide:
+        assert slide.format == "TIFF pyramid"
+        assert slide.mpp is None
+        assert slide.downsamples == (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+        fine = slide.read(Region(640, 640, 1280, 1280)).mean(axis=2)
+        means = fine.reshape(80, 16, 80, 16).mean(axis=(1, 3))
+        coarse = slide.levels[4].compute().mean(axis=2)
+    # The stored level shows the same place: a pixel aside it fits much less.
+    errors = {
+        (dy, dx): np.abs(means - coarse[40 + dy : 120 + dy, 40 + dx : 120 + dx]).mean()
+        for dy in (-1, 0, 1)
+        for dx in (-1, 0, 1)
+    }
+    here = errors.pop((0, 0))
+    assert here * 2 < min(errors.values())
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg", "jpeg2000", "deflate"])
+def test_compressions(tmp_path, halves, compression):
+    path = write_pyramid_tiff(tmp_path / "p.tif", halves, compression=compression)
+    with open_slide(path) as slide, tifffile.TiffFile(path) as tif:
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        for level, page in zip(slide.levels, tif.pages, strict=True):
+            assert np.array_equal(level.compute(), page.asarray())
+
+
+@pytest.mark.parametrize("rows", [None, 16, 699])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_strips(tmp_path, picture, rows, compression):
+    path = tmp_path / "strips.tif"
+    tifffile.imwrite(
+        path, picture, photometric="rgb", rowsperstrip=rows, compression=compression, metadata=None
+    )
+    with open_slide(path) as slide:
+        assert slide.format == "TIFF"
+        assert np.array_equal(slide.read(slide.bounds), picture)
+
+
+def test_sub_ifds_without_ome(tmp_path, halves):
+    path = tmp_path / "sub.tif"
+    with tifffile.TiffWriter(path) as tif:
+        options = {"tile": (128, 128), "photometric": "rgb", "metadata": None}
+        tif.write(halves[0], subifds=2, **options)
+        for level in halves[1:]:
+            tif.write(level, subfiletype=1, **options)
+    with open_slide(path) as slide:
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        assert np.array_equal(slide.levels[2].compute(), halves[2])
+
+
+def test_ome_tiff(tmp_path, halves):
+    path = write_ome_tiff(
+        tmp_path / "a.ome.tif",
+        halves,
+        PhysicalSizeX=252.0,
+        PhysicalSizeXUnit="nm",
+        PhysicalSizeY=0.252,
+        PhysicalSizeYUnit="\N{MICRO SIGN}m",
+    )
+    with open_slide(path) as slide:
+        assert slide.format == "OME-TIFF"
+        assert slide.mpp == pytest.approx(0.252)
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        assert np.array_equal(slide.levels[1].compute(), halves[1])
+
+
+def test_channels_in_separate_planes(tmp_path, picture):
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    path = tmp_path / "planes.tif"
+    tifffile.imwrite(
+        path, planes, photometric="rgb", planarconfig="separate", tile=(128, 128), metadata=None
+    )
+    with open_slide(path) as slide:
+        assert np.array_equal(slide.read(slide.bounds), picture)
+
+
+def test_ome_tiff_with_rgb_as_three_channels(tmp_path, picture):
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    path = tmp_path / "planes.ome.tif"
+    tifffile.imwrite(
+        path, planes, photometric="minisblack", tile=(128, 128), metadata={"axes": "CYX"}, ome=True
+    )
+    with open_slide(path) as slide:
+        assert np.array_equal(slide.read(slide.bounds), picture)
+
+
+def test_fluorescence_is_refused(tmp_path, picture):
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    named, four = tmp_path / "named.ome.tif", tmp_path / "four.ome.tif"
+    channels = {"axes": "CYX", "Channel": {"Name": ["DAPI", "CD3", "CD8"]}}
+    tifffile.imwrite(named, planes, photometric="minisblack", metadata=channels, ome=True)
+    tifffile.imwrite(
+        four,
+        np.concatenate([planes, planes[:1]]),
+        photometric="minisblack",
+        metadata={"axes": "CYX"},
+        ome=True,
+    )
+    with pytest.raises(UserError, match=r"named.ome.tif .*DAPI.*fluorescence"):
+        open_slide(named)
+    with pytest.raises(UserError, match=r"four.ome.tif has 4 channels"):
+        open_slide(four)
+
+
+def test_alpha_is_dropped_and_gray_becomes_rgb(tmp_path, picture):
+    alpha, gray, inverted = tmp_path / "a.tif", tmp_path / "g.tif", tmp_path / "i.tif"
+    rgba = np.concatenate([picture, np.full((*picture.shape[:2], 1), 9, np.uint8)], axis=2)
+    options = {"tile": (128, 128), "metadata": None}
+    tifffile.imwrite(alpha, rgba, photometric="rgb", extrasamples=["unassalpha"], **options)
+    tifffile.imwrite(gray, picture[:, :, 0], photometric="minisblack", **options)
+    tifffile.imwrite(inverted, picture[:, :, 0], photometric="miniswhite", **options)
+    with open_slide(alpha) as slide:
+        assert np.array_equal(slide.read(slide.bounds), picture)
+    with open_slide(gray) as slide:
+        assert np.array_equal(slide.read(slide.bounds), np.repeat(picture[:, :, :1], 3, axis=2))
+    with open_slide(inverted) as slide:
+        read = slide.read(slide.bounds)
+        assert np.array_equal(read, np.repeat(255 - picture[:, :, :1], 3, axis=2))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "int8", "bool"])
+def test_other_pixel_types_are_refused(tmp_path, picture, dtype):
+    path = tmp_path / "deep.tif"
+    tifffile.imwrite(path, picture[:, :, 0].astype(dtype), photometric="minisblack", metadata=None)
+    with pytest.raises(UserError, match=r"deep.tif has \d+-bit pixels"):
+        open_slide(path)
+
+
+def test_stacks_and_other_colours_are_refused(tmp_path, picture):
+    stack, cmyk = tmp_path / "stack.tif", tmp_path / "cmyk.tif"
+    tifffile.imwrite(stack, np.stack([picture] * 4), photometric="rgb", metadata=None)
+    four = np.concatenate([picture, picture[:, :, :1]], axis=2)
+    tifffile.imwrite(cmyk, four, photometric="separated", metadata=None)
+    with pytest.raises(UserError, match=r"stack.tif is a stack"):
+        open_slide(stack)
+    with pytest.raises(UserError, match=r"cmyk.tif has SEPARATED colours"):
+        open_slide(cmyk)
+
+
+def test_tiles_that_were_never_scanned_are_white(tmp_path, picture):
+    path = tmp_path / "sparse.tif"
+    tiles = [picture[:128, :128], None, None, picture[128:256, 128:256]]
+
+    def encoded():
+        for tile in tiles:
+            yield b"" if tile is None else np.ascontiguousarray(tile).tobytes()
+
+    tifffile.imwrite(
+        path,
+        encoded(),
+        shape=(256, 256, 3),
+        dtype="uint8",
+        tile=(128, 128),
+        photometric="rgb",
+        metadata=None,
+    )
+    with open_slide(path) as slide:
+        read = slide.read(slide.bounds)
+    assert np.array_equal(read[:128, :128], picture[:128, :128])
+    assert (read[:128, 128:] == 255).all()
+    assert (read[128:, :128] == 255).all()

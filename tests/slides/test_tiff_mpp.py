@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muse_core.errors import UserError
+from muse_core.slides import open_slide
+from muse_core.slides.mpp import combine_mpp, um_per_unit
+from muse_core.slides.tiff_mpp import (
+    aperio_mpp,
+    imagej_mpp,
+    ome_mpp,
+    philips_mpp,
+    resolution_mpp,
+    scn_mpp,
+)
+
+from .slide_files import write_ome_tiff
+
+SCN_XML = """<?xml version="1.0"?>
+<scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01"><collection>
+ <image name="macro"><pixels sizeX="1616" sizeY="4668"/>
+  <view sizeX="26564529" sizeY="76734622" offsetX="0" offsetY="0"/></image>
+ <image name="main"><pixels sizeX="36832" sizeY="38432"/>
+  <view sizeX="18416000" sizeY="19216000" offsetX="1" offsetY="2"/></image>
+</collection></scn>"""
+PHILIPS_XML = """<?xml version="1.0"?>
+<DataObject ObjectType="DPUfsImport"><Attribute Name="DICOM_PIXEL_SPACING"
+ Group="0x0028">"0.000226" "0.000227"</Attribute></DataObject>"""
+
+
+def write(path, **options):
+    tifffile.imwrite(
+        path, np.zeros((64, 64, 3), np.uint8), photometric="rgb", metadata=None, **options
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("Aperio Image Library v1\r\n1x1|AppMag = 20|MPP = 0.4990|Left = 2", (0.499, 0.499)),
+        ("Aperio|mpp=0.25", None),
+        ("Aperio|AppMag = 40", None),
+        ("Aperio|MPP = -.-|", None),
+        ("Aperio|MPP = |", None),
+    ],
+)
+def test_aperio(description, expected):
+    assert aperio_mpp(description) == expected
+
+
+def test_scn():
+    assert scn_mpp(SCN_XML, 36832, 38432) == pytest.approx((0.5, 0.5))
+    assert scn_mpp(SCN_XML, 1, 1) is None
+    assert scn_mpp("<broken", 36832, 38432) is None
+
+
+def test_philips():
+    assert philips_mpp(PHILIPS_XML) == pytest.approx((0.227, 0.226))
+    assert philips_mpp("<a/>") is None
+
+
+def test_ome():
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels SizeX="9" '
+        'SizeY="8" PhysicalSizeX="{}" PhysicalSizeY="0.5" {}/></Image></OME>'
+    )
+    assert ome_mpp(xml.format("0.5", ""), 9, 8) == (0.5, 0.5)
+    assert ome_mpp(xml.format("5e-4", 'PhysicalSizeXUnit="mm"'), 9, 8) == (0.5, 0.5)
+    assert ome_mpp(xml.format("1", 'PhysicalSizeXUnit="pixel"'), 9, 8) is None
+    assert ome_mpp(xml.format("x", ""), 9, 8) is None
+    assert ome_mpp(xml.format("0.5", ""), 8, 9) is None
+
+
+def test_imagej():
+    assert imagej_mpp({"unit": "micron"}, (2.0, 2.0)) == (0.5, 0.5)
+    assert imagej_mpp({"unit": "\\u00B5m"}, (4.0, 4.0)) == (0.25, 0.25)
+    assert imagej_mpp({"unit": "pixel"}, (2.0, 2.0)) is None
+    assert imagej_mpp({}, (2.0, 2.0)) is None
+
+
+@given(st.floats(1, 5000), st.sampled_from([2, 3]))
+def test_screen_and_print_resolutions_are_no_scale(dpi, unit):
+    per_unit = dpi if unit == 2 else dpi / 2.54
+    assert resolution_mpp((per_unit, per_unit), unit) is None
+
+
+@given(st.floats(0.05, 5.0), st.sampled_from([(2, 25400.0), (3, 10000.0)]))
+def test_microscope_resolutions_are(mpp, unit):
+    found = resolution_mpp((unit[1] / mpp, unit[1] / mpp), unit[0])
+    if 0.0501 < mpp < 4.999:
+        assert found == pytest.approx((mpp, mpp))
+
+
+@pytest.mark.parametrize(
+    ("resolution", "unit", "expected"),
+    [
+        ((20000, 20000), "CENTIMETER", 0.5),
+        ((101600, 101600), "INCH", 0.25),
+        ((72, 72), "INCH", None),
+        ((96, 96), "INCH", None),
+        ((28.35, 28.35), "CENTIMETER", None),
+        ((20000, 20000), "NONE", None),
+    ],
+)
+def test_resolution_tags_of_a_file(tmp_path, resolution, unit, expected):
+    path = write(tmp_path / "r.tif", resolution=resolution, resolutionunit=unit)
+    with open_slide(path) as slide:
+        assert slide.mpp == (None if expected is None else pytest.approx(expected, rel=1e-4))
+
+
+def test_a_magnification_is_no_scale(tmp_path):
+    path = write(tmp_path / "m.svs", description="Aperio Image Library v1\n64x64|AppMag = 40")
+    with open_slide(path) as slide:
+        assert slide.format == "Aperio SVS"
+        assert slide.mpp is None
+
+
+def test_oblong_pixels_are_refused_unless_the_scale_is_given(tmp_path, halves):
+    path = write_ome_tiff(tmp_path / "o.ome.tif", halves, PhysicalSizeX=0.5, PhysicalSizeY=0.6)
+    with open_slide(path) as slide:
+        assert slide.mpp is None
+        with pytest.raises(UserError, match=r"not square, 0.5 x 0.6 um"):
+            slide.require_mpp()
+    with open_slide(path, mpp=0.55) as slide:
+        assert slide.require_mpp() == 0.55
+
+
+def test_combine():
+    assert combine_mpp(0.5, 0.504) == (0.502, "")
+    assert combine_mpp(None, 0.5) == (None, "")
+    for absurd in (0.0, -0.5, 1e5, float("nan")):
+        mpp, note = combine_mpp(absurd, absurd)
+        assert mpp is None
+        assert "cannot be" in note
+
+
+@pytest.mark.parametrize(
+    ("unit", "um"),
+    [("um", 1), ("\N{MICRO SIGN}m", 1), ("micrometer", 1), ("nm", 1e-3), ("mm", 1e3), ("px", None)],
+)
+def test_units(unit, um):
+    assert um_per_unit(unit) == um

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
+
+from muse_core.errors import UserError
+from muse_core.slides import PolygonRegion, Region, TissueMask, open_slide, tissue_mask
+from muse_core.slides.tissue import tissue_in_thumbnail
+
+
+def glass(rng: np.random.Generator, colour: tuple[int, int, int], sd: float, side: int = 250):
+    """Glass at 8 um/px: shading, dust and what is left of the sensor's noise after averaging."""
+    y, x = np.mgrid[0:side, 0:side] / side
+    shade = 1 - 0.04 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
+    image = np.array(colour) * shade[:, :, None] + rng.normal(0, sd, (side, side, 3))
+    for row, col in rng.integers(0, side, (20, 2)):
+        image[row : row + 2, col : col + 2] = 110
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("colour", "sd"),
+    [
+        ((255, 255, 255), 0.0),
+        ((243, 243, 244), 0.5),
+        ((238, 232, 240), 1.0),
+        ((215, 218, 221), 1.2),
+        ((240, 236, 228), 1.0),
+    ],
+)
+def test_bare_glass_has_no_tissue(colour, sd):
+    assert tissue_in_thumbnail(glass(np.random.default_rng(0), colour, sd), 8.0).sum() == 0
+
+
+def test_black_border_and_ink_are_no_tissue_but_tissue_beside_is():
+    image = glass(np.random.default_rng(1), (242, 241, 240), 1.0)
+    image[:, :20] = 3  # scan border
+    image[20:60, 60:200] = (30, 120, 60)  # green pen
+    image[80:110, 60:200] = (40, 60, 160)  # blue pen
+    image[150:200, 100:200] = (200, 130, 180)
+    mask = tissue_in_thumbnail(image, 8.0)
+    assert mask[152:198, 102:198].all()
+    mask[140:210, 90:210] = False
+    assert mask.mean() < 0.01
+
+
+def test_real_slide(cmu_slide):
+    with open_slide(cmu_slide) as slide:
+        found = tissue_mask(slide)
+        assert found.px_per_level0 == pytest.approx(0.499 / 8)
+        # Skin in the middle, dermis at the bottom; glass left, right and in the top corners.
+        assert found.fraction(Region(800, 1300, 200, 300)) > 0.98
+        assert found.fraction(Region(900, 2500, 400, 400)) > 0.98
+        assert found.fraction(Region(0, 1300, 500, 1000)) == 0
+        assert found.fraction(Region(1900, 1600, 300, 1300)) < 0.02
+        assert found.fraction(Region(0, 0, 600, 600)) < 0.02
+        assert 0.60 < found.area_mm2(0.499) < 0.85
+
+
+def test_prostate(muse_data):
+    with open_slide(muse_data / "unlabeled" / "prostate_slide.jpeg", mpp=0.5) as slide:
+        found = tissue_mask(slide)
+    assert found.fraction(Region(900, 300, 800, 400)) > 0.99
+    assert found.fraction(Region(1250, 1250, 500, 500)) > 0.99
+    assert found.mask.mean() > 0.75
+
+
+def test_arrayed_cores_on_glass(muse_data):
+    with open_slide(muse_data / "unlabeled" / "tma_spots.jpeg", mpp=2.0) as slide:
+        found = tissue_mask(slide)
+    assert found.fraction(Region(0, 0, 1331, 1000)) == 0
+    assert 75 <= ndimage.label(found.mask)[1] <= 110
+
+
+def test_tiles_full_of_tissue_are_full(muse_data):
+    tiles = sorted((muse_data / "brcam2c" / "train" / "images").iterdir())
+    shares = []
+    for tile in tiles:
+        with open_slide(tile, mpp=0.5) as slide:
+            shares.append(tissue_mask(slide).mask.mean())
+    assert len(shares) == 80
+    assert min(shares) > 0.8
+    assert np.mean(np.array(shares) > 0.98) > 0.95
+
+
+def test_finds_the_labelled_nuclei(muse_data):
+    """Whatever the mask leaves out is never detected, so almost no labelled nucleus may be."""
+    inside = total = 0
+    for folder in ("brcam2c/train", "consep20x/train"):
+        for points in sorted((muse_data / folder / "points").glob("*.csv")):
+            image = next((muse_data / folder / "images").glob(f"{points.stem}.*"))
+            x, y = np.loadtxt(points, delimiter=",", skiprows=1, usecols=(0, 1), ndmin=2).T
+            with open_slide(image, mpp=0.5) as slide:
+                found = tissue_mask(slide)
+            rows = np.minimum((y * found.px_per_level0).astype(int), found.mask.shape[0] - 1)
+            cols = np.minimum((x * found.px_per_level0).astype(int), found.mask.shape[1] - 1)
+            inside += int(found.mask[rows, cols].sum())
+            total += len(x)
+    assert total > 30_000
+    assert inside / total > 0.995
+
+
+def test_without_scale_it_says_so(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    with open_slide(tmp_path / "p.png") as slide, pytest.raises(UserError, match="--mpp"):
+        tissue_mask(slide)
+
+
+mask = TissueMask(np.random.default_rng(3).random((40, 50)) > 0.5, 1 / 16)
+spans = st.floats(0.1, 900.0)
+
+
+@given(st.floats(-300, 900), st.floats(-300, 900), spans, spans, st.floats(0.05, 0.95))
+def test_area_adds_up_over_parts(x, y, w, h, cut):
+    whole = Region(x, y, w, h)
+    left, right = Region(x, y, w * cut, h), Region(x + w * cut, y, w * (1 - cut), h)
+    parts = mask.area_mm2(0.5, left) + mask.area_mm2(0.5, right)
+    assert parts == pytest.approx(mask.area_mm2(0.5, whole), abs=1e-9)
+    assert 0 <= mask.fraction(whole) <= 1 + 1e-12
+    assert mask.fraction(whole) * w * h * 0.25e-6 == pytest.approx(mask.area_mm2(0.5, whole))
+
+
+def test_area_against_counting():
+    full = TissueMask(np.ones((40, 50), bool), 1 / 16)
+    assert full.area_mm2(0.5) == pytest.approx(800 * 640 * 0.25e-6)
+    assert full.fraction(Region(-800, 0, 1600, 640)) == pytest.approx(0.5)
+    assert full.fraction(Region(2000, 2000, 10, 10)) == 0
+    triangle = PolygonRegion(((0, 0), (800, 0), (0, 640)))
+    assert full.area_mm2(0.5, triangle) == pytest.approx(800 * 640 / 2 * 0.25e-6, rel=0.03)
+    assert mask.area_mm2(0.5) == pytest.approx(mask.mask.sum() * 256 * 0.25e-6)
+
+
+def test_memory_of_a_huge_one_level_slide_stays_small(tmp_path: Path):
+    """20,000 x 20,000 px in one level, 1.2 GB decoded, is looked at block by block."""
+    import tracemalloc
+
+    import tifffile
+
+    tile = np.full((1024, 1024, 3), 243, np.uint8)
+    tile[300:700, 300:700] = (200, 120, 180)
+    path = tmp_path / "huge.tif"
+    tifffile.imwrite(
+        path,
+        (tile for _ in range(400)),
+        shape=(20_000, 20_000, 3),
+        dtype="uint8",
+        tile=(1024, 1024),
+        photometric="rgb",
+        compression="jpeg",
+        metadata=None,
+    )
+    with open_slide(path, mpp=0.5) as slide:
+        tracemalloc.start()
+        found = tissue_mask(slide)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert found.mask.shape == (1250, 1250)
+    assert 0.13 < found.mask.mean() < 0.22
+    assert peak < 500e6
