@@ -1,0 +1,70 @@
+"""The command tree and how its errors reach the user."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from muse_core import __version__
+from muse_core.cli.detect import detect
+from muse_core.cli.evaluate import evaluate_detect
+from muse_core.cli.finetune import finetune
+from muse_core.cli.info import info
+from muse_core.cli.models import models_list
+from muse_core.errors import UserError
+
+app = typer.Typer(
+    name="muse",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Detect and classify the nuclei of H&E slides.",
+)
+evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a model on annotated images.")
+models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.")
+
+app.command()(detect)
+app.command()(info)
+app.command()(finetune)
+evaluate_app.command("detect")(evaluate_detect)
+models_app.command("list")(models_list)
+app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(models_app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"napari-muse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and stop.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 the user can put it right, 130 cancelled.
+
+    Args:
+        arguments: Without the program's name; None takes those of the process.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="muse")
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    sys.exit(0)

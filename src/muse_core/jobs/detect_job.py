@@ -1,0 +1,163 @@
+"""The detect job: slide in, nuclei out as events and as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muse_core.errors import UserError
+from muse_core.jobs.memory import peak_rss_mb
+from muse_core.jobs.outcome import Outcome
+from muse_core.jobs.output import check_writable
+from muse_core.jobs.progress import Emit, ProgressReporter
+from muse_core.jobs.specs import DetectJob
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from muse_core.detect import DetectResult
+    from muse_core.slides import PolygonRegion, Region, Slide
+
+
+def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
+    """Run a detect job; everything that can be refused is refused before the network is loaded.
+
+    The first event is "started", with the classes, the model's name and the slide's microns per
+    level-0 pixel.
+
+    Raises:
+        UserError: The slide, model, region, device or output cannot be used.
+    """
+    from muse_core.models.card import read_card
+    from muse_core.models.registry import resolve_model
+    from muse_core.nuclei import ClassScheme
+    from muse_core.slides import open_slide
+
+    with open_slide(job.slide, mpp=job.mpp) as slide:
+        out = check_writable(job.out_csv, unlike=job.slide) if job.out_csv else None
+        mpp = slide.require_mpp()
+        shapes = _shapes(job)
+        notes = _notes(slide, shapes)
+        model_path = resolve_model(job.model)
+        card = read_card(model_path)
+        scheme = ClassScheme.from_json(card.classes)
+        emit({"event": "started", "classes": scheme.to_json(), "model": card.name, "mpp": mpp})
+        emit(
+            {"event": "progress", "done": 0, "total": 0, "message": "Loading the model"}
+            | {"eta_s": None}
+        )
+        result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel)
+        if out is not None:
+            from muse_core.nuclei import write_csv
+
+            write_csv(result.table, out, mpp)
+    return _outcome(job, result, card.name, scheme.names, notes)
+
+
+def _detect(
+    job: DetectJob,
+    slide: Slide,
+    shapes: Sequence[Region | PolygonRegion],
+    model_path: Path,
+    class_names: Sequence[str],
+    emit: Emit,
+    should_cancel: Callable[[], bool],
+) -> DetectResult:
+    from muse_core.detect import DetectConfig, Detector
+    from muse_core.models.checkpoint import load_model
+
+    index = {name: i for i, name in enumerate(class_names)}
+
+    def on_nuclei(chunk: pd.DataFrame) -> None:
+        emit(
+            {
+                "event": "nuclei",
+                "x": chunk["x"].round(3).tolist(),
+                "y": chunk["y"].round(3).tolist(),
+                "class": [index[name] for name in chunk["class_name"]],
+                "score": chunk["score"].astype(float).round(4).tolist(),
+            }
+        )
+
+    config = DetectConfig(device=job.device, min_score=job.min_score)
+    detector = Detector(load_model(model_path), config)
+    return detector.detect(
+        slide,
+        list(shapes) or None,
+        on_progress=ProgressReporter(emit),
+        on_nuclei=on_nuclei,
+        should_cancel=should_cancel,
+    )
+
+
+def _shapes(job: DetectJob) -> list[Region | PolygonRegion]:
+    from muse_core.slides import PolygonRegion, Region
+
+    shapes: list[Region | PolygonRegion] = []
+    if job.region is not None:
+        shapes.append(Region(*map(float, job.region)))
+    for polygon in job.polygons or ():
+        if any(len(vertex) != 2 for vertex in polygon):
+            raise UserError("Each vertex of a polygon is two numbers, x and y.")
+        shapes.append(PolygonRegion(tuple((float(x), float(y)) for x, y in polygon)))
+    if job.polygons is not None and not shapes:
+        raise UserError("There is no polygon to look in.")
+    return shapes
+
+
+def _notes(slide: Slide, shapes: Sequence[Region | PolygonRegion]) -> list[str]:
+    """What the user should know although it is no error; refuses what is wholly outside."""
+    from muse_core.slides import Region
+
+    size = f"{slide.width} x {slide.height} px"
+    if not shapes:
+        return []
+    clipped = [shape.bounds.intersect(slide.bounds) for shape in shapes]
+    if all(c is None for c in clipped):
+        raise UserError(f"The region lies outside the slide, which is {size}.")
+    if any(c != shape.bounds for c, shape in zip(clipped, shapes, strict=True)):
+        inside = next(c for c in clipped if c is not None)
+        where = ",".join(f"{v:g}" for v in (inside.x, inside.y, inside.w, inside.h))
+        rest = f"; looking at {where}" if len(shapes) == 1 and isinstance(shapes[0], Region) else ""
+        return [f"The region reaches beyond the slide, which is {size}{rest}."]
+    return []
+
+
+def _outcome(
+    job: DetectJob,
+    result: DetectResult,
+    model: str,
+    class_names: Sequence[str],
+    notes: list[str],
+) -> Outcome:
+    counts = result.table["class_name"].value_counts()
+    found = len(result.table)
+    where = f", written to {job.out_csv}" if job.out_csv else ""
+    if result.cancelled:
+        message = (
+            f"Cancelled after {result.tiles_done:,} of {result.tiles_total:,} tiles; "
+            f"{found:,} nuclei found until then are kept{where}."
+        )
+    elif not result.tiles_total:
+        message = f"There is no tissue here, so no nuclei{where}."
+    else:
+        message = f"{found:,} nuclei in {result.tissue_mm2:.3g} mm² of tissue{where}."
+    return Outcome(
+        cancelled=result.cancelled,
+        message=message,
+        result={
+            "nuclei": found,
+            "counts": {name: int(counts.get(name, 0)) for name in class_names},
+            "tissue_mm2": round(result.tissue_mm2, 6),
+            "seconds": round(result.seconds, 3),
+            "mm2_per_s": round(result.tissue_mm2 / result.seconds, 6) if result.seconds else 0.0,
+            "peak_rss_mb": peak_rss_mb(),
+            "model": model,
+            "device": result.device,
+            "out_csv": job.out_csv,
+            "tiles_done": result.tiles_done,
+            "tiles_total": result.tiles_total,
+            "notes": notes,
+        },
+    )

@@ -1,0 +1,168 @@
+"""Job specs: what is to be done, as frozen dataclasses that travel as JSON. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self, TypeVar
+
+from muse_core.errors import UserError
+
+_Spec = TypeVar("_Spec")
+_STRICT = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class DetectJob:
+    """Detect and classify the nuclei of a slide.
+
+    Attributes:
+        slide: File or folder of the slide.
+        model: Name or path of a model; None is the default model.
+        out_csv: Where to write the nuclei, or None to only report them as events.
+        mpp: Microns per level-0 pixel, in place of the file's own.
+        region: Rectangle [x, y, w, h] in level-0 pixels.
+        polygons: Polygons, each a list of [x, y] in level-0 pixels. Region and polygons together
+            are a union; neither means the whole slide.
+        device: auto, cpu, cuda or mps.
+        min_score: Nucleus probability from which a nucleus is reported; None takes the model's.
+    """
+
+    kind: ClassVar[str] = "detect"
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    slide: str
+    model: str | None = None
+    out_csv: str | None = None
+    mpp: float | None = None
+    region: Sequence[float] | None = None
+    polygons: Sequence[Sequence[Sequence[float]]] | None = None
+    device: str = "auto"
+    min_score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.region is not None and len(self.region) != 4:
+            raise UserError("The region of a detect job is four numbers x, y, w, h.")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a spec; raises UserError for unknown, missing or mistyped fields."""
+        return _parse(cls, cls.kind, data)
+
+
+@dataclass(frozen=True)
+class TrainSet:
+    """A points-folder to train on.
+
+    Attributes:
+        folder: Folder with ``images/`` and ``points/``.
+        mpp: Microns per pixel of its images.
+        weight: Relative frequency with which it is drawn from.
+        classes_count: Whether its classes are the model's; of another set only the places of the
+            nuclei are learnt.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    folder: str
+    mpp: float
+    weight: float = 1.0
+    classes_count: bool = True
+
+
+@dataclass(frozen=True)
+class FinetuneJob:
+    """Train a model on points-folders.
+
+    Attributes:
+        train: At least one points-folder whose classes count.
+        out: Model file to write.
+        val: Points-folder to choose the best weights and the score threshold on.
+        model: Name or path of the model to start from; None starts from random weights.
+        name: Name in the model card; the file's stem when empty.
+        description: A sentence or two for the card.
+        encoder: timm encoder of a model started from random weights; None is the default one.
+        model_mpp: Resolution of a model started from random weights, microns per pixel.
+        steps: Optimiser steps.
+        batch: Crops in a step.
+        learning_rate: Peak of the schedule.
+        validate_every: Steps between validations.
+        seed: Of everything random.
+        device: auto, cpu, cuda or mps.
+        resume: Whether to go on from a checkpoint of the same run.
+    """
+
+    kind: ClassVar[str] = "finetune"
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    train: Sequence[TrainSet]
+    out: str
+    val: TrainSet | None = None
+    model: str | None = None
+    name: str = ""
+    description: str = ""
+    encoder: str | None = None
+    model_mpp: float = 0.5
+    steps: int = 3000
+    batch: int = 8
+    learning_rate: float = 2e-3
+    validate_every: int = 500
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a spec; raises UserError for unknown, missing or mistyped fields."""
+        return _parse(cls, cls.kind, data)
+
+
+JobSpec = DetectJob | FinetuneJob
+
+
+def job_from_json(data: object) -> JobSpec:
+    """Rebuild any job by its "kind".
+
+    Raises:
+        UserError: It is no JSON object, its kind is unknown, or a field is wrong.
+    """
+    kinds: dict[str, type[DetectJob] | type[FinetuneJob]] = {
+        job.kind: job for job in (DetectJob, FinetuneJob)
+    }
+    if not isinstance(data, Mapping):
+        raise UserError("A job is a JSON object.")
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise UserError(f"Unknown job kind {kind!r}; it is one of {', '.join(kinds)}.")
+    return kinds[kind].from_json(data)
+
+
+def _parse(cls: type[_Spec], kind: str, data: Mapping[str, Any]) -> _Spec:
+    from pydantic import TypeAdapter, ValidationError
+
+    if data.get("kind", kind) != kind:
+        raise UserError(f"This is a {data['kind']!r} job, not a {kind!r} job.")
+    values = {k: v for k, v in data.items() if k != "kind"}
+    try:
+        # By way of text, where strictness still lets a JSON array be a sequence.
+        return TypeAdapter(cls).validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            raise UserError(str(cause)) from error
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise UserError(f"A {kind} job has no field {where!r}.") from error
+        raise UserError(f"A {kind} job's field {where!r} is wrong: {first['msg']}.") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"A {kind} job holds a value that is no JSON: {error}.") from error

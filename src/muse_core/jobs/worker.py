@@ -1,0 +1,135 @@
+"""A job as a process of its own: a spec on stdin, JSON lines on stdout, the log on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, BinaryIO
+
+import psutil
+
+from muse_core.errors import UserError
+from muse_core.jobs.outcome import Outcome
+from muse_core.jobs.run import finish, run_job
+from muse_core.jobs.specs import JobSpec, job_from_json
+
+EXIT_CODES = {"done": 0, "failed": 1, "cancelled": 130}
+_READ_BYTES = 1 << 16
+
+
+class EventWriter:
+    """Writes events as JSON lines; when nobody reads any more, it asks the job to stop."""
+
+    def __init__(self, stream: BinaryIO, cancel: threading.Event) -> None:
+        self._stream = stream
+        self._cancel = cancel
+        self._gone = False
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Write one event and flush it."""
+        if self._gone:
+            return
+        line = json.dumps(event, allow_nan=False, separators=(",", ":"))
+        try:
+            self._stream.write(line.encode() + b"\n")
+            self._stream.flush()
+        except OSError:
+            self._gone = True
+            self._cancel.set()
+
+
+def main() -> int:
+    """Run the job that stdin describes; returns 0 done, 1 failed or 130 cancelled."""
+    cancel = threading.Event()
+    _leave_a_core_for_the_viewer()
+    emit = EventWriter(_claim_stdout(), cancel)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        cancel.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, on_signal)
+
+    lines = _stdin_lines()
+    try:
+        spec = _read_spec(lines)
+    except UserError as error:
+        return EXIT_CODES[finish(_refusal(error), "The job", emit)["event"]]
+    listener = threading.Thread(target=_listen, args=(lines, cancel), daemon=True)
+    listener.start()
+    last = run_job(spec, emit, cancel.is_set)
+    if last.get("detail"):
+        sys.stderr.write(last["detail"])
+    return EXIT_CODES[last["event"]]
+
+
+def _read_spec(lines: Iterator[bytes]) -> JobSpec:
+    line = next(lines, None)
+    if line is None:
+        raise UserError("No job was given.")
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"The job is not JSON: {error}.") from error
+    return job_from_json(data)
+
+
+def _refusal(error: UserError) -> Any:
+    def refuse() -> Outcome:
+        raise error
+
+    return refuse
+
+
+def _listen(lines: Iterator[bytes], cancel: threading.Event) -> None:
+    """Wait for the cancel command; the end of stdin is one too, for then the parent is gone."""
+    for line in lines:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if isinstance(message, dict) and message.get("command") == "cancel":
+            break
+        sys.stderr.write(f"ignored a command that is not known: {line!r}\n")
+    cancel.set()
+
+
+def _stdin_lines() -> Iterator[bytes]:
+    """Lines of stdin, read without Python's buffer.
+
+    A thread that waits inside sys.stdin holds its lock, on which the interpreter aborts at exit.
+    """
+    rest = b""
+    while True:
+        try:
+            chunk = os.read(0, _READ_BYTES)
+        except OSError:
+            chunk = b""
+        if not chunk:
+            break
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest.strip():
+        yield rest
+
+
+def _claim_stdout() -> BinaryIO:
+    """Take stdout for events alone: whatever libraries print, also from C, goes to stderr."""
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return os.fdopen(own, "wb")
+
+
+def _leave_a_core_for_the_viewer() -> None:
+    """Limit the threads of numerical libraries, before they are loaded; a user's setting stands."""
+    process = psutil.Process()
+    usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
+    cores = min(psutil.cpu_count(logical=False) or 1, usable or 1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores - 1 if cores >= 4 else cores))
