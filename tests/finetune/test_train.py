@@ -141,9 +141,7 @@ def test_goes_on_from_a_base_model_and_keeps_its_classes(config: FinetuneConfig)
     assert read_card(onward.out).name == "child"
 
 
-def test_a_class_the_base_does_not_have_is_refused(
-    config: FinetuneConfig, tmp_path: Path
-) -> None:
+def test_a_class_the_base_does_not_have_is_refused(config: FinetuneConfig, tmp_path: Path) -> None:
     finetune(config)
     other = points_folder(tmp_path / "other", ("large", "giant"))
     onward = dataclasses.replace(config, base=config.out, train=(LabelSet(other, 0.5),))
@@ -153,6 +151,6 @@ def test_a_class_the_base_does_not_have_is_refused(
 
 def test_learns_discs(config: FinetuneConfig) -> None:
     run = dataclasses.replace(
-        config, steps=160, batch=4, validate_every=160, learning_rate=5e-3, ema_decay=0.9
+        config, steps=80, batch=4, validate_every=80, learning_rate=5e-3, ema_decay=0.9
     )
     assert finetune(run).metrics["f_det"] > 0.8

@@ -49,7 +49,7 @@ def test_shift_by_whole_strides_commutes_with_the_network_inside() -> None:
     )
 
 
-@pytest.mark.parametrize("encoder", ["no_such_network", "vgg11"])
+@pytest.mark.parametrize("encoder", ["no_such_network", "mixer_s32_224"])
 def test_unfit_encoder_is_refused_with_a_sentence(encoder: str) -> None:
     with pytest.raises(UserError, match=r"encoder|Encoder"):
         MuseBackbone(BackboneConfig(encoder=encoder, **SMALL))

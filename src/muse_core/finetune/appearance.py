@@ -10,6 +10,7 @@ import torch
 from kornia.filters import gaussian_blur2d
 from skimage.color import rgb_from_hed
 from torch import Tensor
+from torch.nn import functional
 
 from muse_core.finetune.config import ViewConfig
 
@@ -48,9 +49,9 @@ def jitter_stain(images: Tensor, config: ViewConfig, generator: torch.Generator)
     gain = torch.exp(_uniform(generator, 3 * n, _log(low), _log(high))).view(n, 3)
     shift = _uniform(generator, 3 * n, -config.stain_shift, config.stain_shift).view(n, 3)
     # Rows are the stains' RGB absorptions (Ruifrok and Johnston 2001).
-    stains = torch.from_numpy(rgb_from_hed).float()
+    stains = functional.normalize(torch.from_numpy(rgb_from_hed).float(), dim=1)
     turned = stains + config.stain_vector_noise * torch.randn(n, 3, 3, generator=generator)
-    turned = turned / turned.norm(dim=2, keepdim=True)
+    turned = functional.normalize(turned, dim=2)
     mix = torch.linalg.inv(stains) @ torch.diag_embed(gain) @ turned
     offset = torch.einsum("bi,bij->bj", shift, turned)
     density = -torch.log(images.clamp_min(_DARKEST))

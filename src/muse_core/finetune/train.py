@@ -13,13 +13,14 @@ from typing import Any, cast
 
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from muse_core.detect import DetectConfig, choose_device
 from muse_core.evaluate.detection import detect_images
 from muse_core.evaluate.points_folder import AnnotatedImage, read_points_folder
 from muse_core.finetune.appearance import alter_appearance
+from muse_core.finetune.averaging import warmed_up_average
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.samples import Batch, CropDataset, collate
 from muse_core.finetune.sources import TrainingData, load_training_data
@@ -114,7 +115,7 @@ class _Run:
             self.learner, memory_format=torch.channels_last
         )
         self.averaged = AveragedModel(
-            self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+            self.model, multi_avg_fn=warmed_up_average(config.ema_decay), use_buffers=True
         )
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(self.learner, config.weight_decay),

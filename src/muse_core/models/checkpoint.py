@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def save_model(model: MuseModel, path: str | Path, half: bool = True) -> None:
         save_file(tensors, partial, metadata={METADATA_KEY: model.card.to_text()})
         partial.replace(target)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise UserError(f"Cannot write {target}: {error}.") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -63,7 +64,9 @@ class ModelConfig:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
-        return asdict(self)
+        # Through text, so that tuples become lists here and not only once they come from a file.
+        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
