@@ -59,6 +59,13 @@ def test_missing_folders_get_a_sentence(tmp_path: Path) -> None:
         read_points_folder(tmp_path, mpp=0.5)
 
 
+def test_names_choose_images(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    assert [i.name for i in read_points_folder(folder, 0.5, ["t"])] == ["t"]
+    with pytest.raises(UserError, match="no image 'u'"):
+        read_points_folder(folder, 0.5, ["t", "u"])
+
+
 def test_real_folder(muse_data: Path) -> None:
     images = read_points_folder(muse_data / "brcam2c" / "val", mpp=0.5)
     assert len(images) == 10

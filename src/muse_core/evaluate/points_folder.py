@@ -5,7 +5,7 @@ Coordinates are pixels of the image, origin at the corner of the first pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,24 +38,43 @@ class AnnotatedImage:
     mpp: float
 
 
-def read_points_folder(folder: str | Path, mpp: float) -> tuple[AnnotatedImage, ...]:
+def read_points_folder(
+    folder: str | Path, mpp: float, names: Collection[str] | None = None
+) -> tuple[AnnotatedImage, ...]:
     """Read a points-folder, sorted by file name.
 
     Args:
         folder: Folder with ``images/`` and ``points/``.
         mpp: Microns per pixel of all its images.
+        names: File names without suffix of the images to read; None reads all.
 
     Raises:
-        UserError: A folder or file is missing or malformed.
+        UserError: A folder or file is missing or malformed, or a name is not there.
+    """
+    paths = image_paths(folder)
+    if names is not None:
+        missing = set(names) - {p.stem for p in paths}
+        if missing:
+            raise UserError(f"There is no image {sorted(missing)[0]!r} in {folder}.")
+        paths = [p for p in paths if p.stem in names]
+    points = Path(folder) / "points"
+    return tuple(_read_one(path, points / f"{path.stem}.csv", mpp) for path in paths)
+
+
+def image_paths(folder: str | Path) -> list[Path]:
+    """The images of a points-folder, sorted by file name.
+
+    Raises:
+        UserError: It is no points-folder, or there is no image in it.
     """
     root = Path(folder)
-    images, points = root / "images", root / "points"
-    if not images.is_dir() or not points.is_dir():
+    images = root / "images"
+    if not images.is_dir() or not (root / "points").is_dir():
         raise UserError(f"{root} is not a points-folder: it needs folders images/ and points/.")
     paths = sorted(p for p in images.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
     if not paths:
         raise UserError(f"There is no image in {images}.")
-    return tuple(_read_one(path, points / f"{path.stem}.csv", mpp) for path in paths)
+    return paths
 
 
 def class_names_in(images: Iterable[AnnotatedImage]) -> tuple[str, ...]:

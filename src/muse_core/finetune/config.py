@@ -20,12 +20,14 @@ class LabelSet:
         weight: Relative frequency with which crops are drawn from it.
         classes_count: Whether its classes are the model's. Of any other set the nuclei train
             detection, and their classes a head of their own that is not kept: no class is invented.
+        names: File names without suffix of the images to take; None takes all.
     """
 
     folder: Path
     mpp: float
     weight: float = 1.0
     classes_count: bool = True
+    names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.mpp) or self.mpp <= 0:

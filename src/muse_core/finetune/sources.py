@@ -45,7 +45,7 @@ def load_training_data(
         UserError: A folder is malformed, has no nuclei where classes count, or holds a class the
             model does not have.
     """
-    images = [read_points_folder(f.folder, f.mpp) for f in folders]
+    images = [read_points_folder(f.folder, f.mpp, f.names) for f in folders]
     counting = [
         i for f, group in zip(folders, images, strict=True) if f.classes_count for i in group
     ]

@@ -106,7 +106,9 @@ class _Run:
         self.model = base or MuseModel(_new_card(config, self.data.label_sets[0]))
         self.mpp = self.model.card.mpp
         self.val: tuple[AnnotatedImage, ...] = (
-            read_points_folder(config.val.folder, config.val.mpp) if config.val else ()
+            read_points_folder(config.val.folder, config.val.mpp, config.val.names)
+            if config.val
+            else ()
         )
         head = ModelConfig.from_json(self.model.card.architecture).head
         self.learner = Learner(self.model, self.data, head).to(self.device)
