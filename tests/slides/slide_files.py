@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 import zarr
+from PIL import Image
 
 
 def write_pyramid_tiff(path: Path, levels: list[np.ndarray], **options: Any) -> Path:
@@ -72,3 +76,96 @@ def write_ome_zarr(
     else:
         group.attrs["ome"] = {"version": version, "multiscales": [multiscale], **extra}
     return folder
+
+
+def write_scn(path: Path, levels: list[np.ndarray], macro: np.ndarray, mpp: float) -> Path:
+    """Leica SCN: the XML in the first page says which page is what."""
+
+    def image(name: str, pages: list[tuple[int, np.ndarray]], um_per_px: float) -> str:
+        height, width = pages[0][1].shape[:2]
+        dimensions = "".join(
+            f'<dimension sizeX="{p.shape[1]}" sizeY="{p.shape[0]}" r="{r}" ifd="{ifd}"/>'
+            for r, (ifd, p) in enumerate(pages)
+        )
+        nm = um_per_px * 1000
+        return (
+            f'<image name="{name}"><pixels sizeX="{width}" sizeY="{height}">{dimensions}</pixels>'
+            f'<view sizeX="{width * nm:.0f}" sizeY="{height * nm:.0f}"/></image>'
+        )
+
+    pages = [macro, *levels]
+    main = list(enumerate(levels, start=1))
+    xml = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f'<collection name="c">{image("macro", [(0, macro)], 16.0)}{image("main", main, mpp)}'
+        "</collection></scn>"
+    )
+    with tifffile.TiffWriter(path, bigtiff=True) as tif:
+        for i, page in enumerate(pages):
+            tif.write(
+                page,
+                tile=(128, 128),
+                photometric="rgb",
+                description=xml if i == 0 else None,
+                metadata=None,
+            )
+    return path
+
+
+def write_ndpi(path: Path, levels: list[np.ndarray], mpp: float) -> Path:
+    """Hamamatsu NDPI: one JPEG for each level, cut at its restart markers.
+
+    A TIFF with 64-bit offsets: each directory is followed by the high halves of its values.
+    """
+    data = bytearray(b"II*\x00" + bytes(8))
+    link = 4
+    for i, level in enumerate(levels):
+        stream = io.BytesIO()
+        Image.fromarray(level).save(
+            stream, "JPEG", quality=95, subsampling="4:4:4", restart_marker_blocks=8
+        )
+        jpeg = stream.getvalue()
+        start = jpeg.index(b"\xff\xda")
+        first = start + 2 + int.from_bytes(jpeg[start + 2 : start + 4], "big")
+        cuts = [first + m.end() for m in re.finditer(rb"\xff[\xd0-\xd7]", jpeg[first:])]
+        jpeg_at = _append(data, jpeg)
+        per_cm = round(10_000 / (mpp * 2**i))
+        height, width = level.shape[:2]
+        values: dict[int, tuple[int, bytes]] = {
+            256: (4, struct.pack("<I", width)),
+            257: (4, struct.pack("<I", height)),
+            258: (3, struct.pack("<3H", 8, 8, 8)),
+            259: (3, struct.pack("<H", 7)),
+            262: (3, struct.pack("<H", 6)),
+            271: (2, b"Hamamatsu\x00"),
+            273: (4, struct.pack("<I", jpeg_at)),
+            277: (3, struct.pack("<H", 3)),
+            278: (4, struct.pack("<I", height)),
+            279: (4, struct.pack("<I", len(jpeg))),
+            282: (5, struct.pack("<II", per_cm, 1)),
+            283: (5, struct.pack("<II", per_cm, 1)),
+            296: (3, struct.pack("<H", 3)),
+            65420: (4, struct.pack("<I", 1)),
+            65421: (11, struct.pack("<f", 20.0 / 2**i)),
+            65426: (4, struct.pack(f"<{len(cuts) + 1}I", first, *cuts)),
+        }
+        entries = b""
+        for tag, (kind, raw) in values.items():
+            count = len(raw) // {2: 1, 3: 2, 4: 4, 5: 8, 11: 4}[kind]
+            value = raw.ljust(4, b"\x00") if len(raw) <= 4 else None
+            value = value or struct.pack("<I", _append(data, raw))
+            entries += struct.pack("<HHI", tag, kind, count) + value
+        directory = struct.pack("<H", len(values)) + entries
+        at = _append(data, directory + bytes(8) + bytes(4 * len(values)))
+        data[link : link + 8] = struct.pack("<Q", at)
+        link = at + len(directory)
+    path.write_bytes(data)
+    return path
+
+
+def _append(data: bytearray, more: bytes) -> int:
+    """Where the bytes were put, on an even place."""
+    data.extend(b"\x00" * (len(data) % 2))
+    at = len(data)
+    data.extend(more)
+    return at

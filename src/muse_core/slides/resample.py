@@ -12,8 +12,8 @@ from muse_core.slides.level import Level, RgbArray
 _WHITE = 255
 _SUPPORT_PX = 2
 """Half width of Pillow's bicubic filter in output pixels (when reducing)."""
-_BLOCK_SOURCE_PX = 1 << 25
-"""Source pixels held at a time (100 MB of RGB); larger requests go block by block."""
+_BLOCK_SOURCE_PX = 1 << 24
+"""Source pixels held at a time (50 MB of RGB, and as much again in Pillow); larger requests go block by block."""
 
 
 def resample(

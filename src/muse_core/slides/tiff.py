@@ -50,6 +50,8 @@ def open_tiff(path: Path) -> SlideSource:
 
 
 def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
+    if not _chain_ends(tif):
+        raise _truncated(path.name)
     every = [series for series in tif.series if series.size]
     if not every:
         raise UserError(f"{path.name} holds no image.")
@@ -69,6 +71,19 @@ def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
         tuple(str(s.name).lower() for s in every if s is not series and s.name),
         tif.close,
     )
+
+
+def _chain_ends(tif: tifffile.TiffFile) -> bool:
+    """Whether the last page that was found says that it is the last.
+
+    tifffile passes over pages beyond the end of a truncated file, so levels would be missing.
+    """
+    position = tif.pages.next_page_offset
+    if position is None:
+        return False
+    tif.filehandle.seek(position)
+    raw = tif.filehandle.read(tif.tiff.offsetsize)
+    return len(raw) == tif.tiff.offsetsize and not any(raw)
 
 
 def _area(series: Any) -> int:

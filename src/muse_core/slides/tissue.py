@@ -26,6 +26,7 @@ _GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_STD = 200.0, 16.0, 1.5
 """Glass is bright, nearly grey and flat; pale tissue is never flat."""
 _GLASS_MIN_SHARE = 0.005
 _INK_MARGIN = 18.0
+_INK_RIM_UM = 24.0
 _MIN_OBJECT_UM2 = 800.0
 _MAX_HOLE_UM2 = 20_000.0
 _GROW_UM = 16.0
@@ -122,11 +123,15 @@ def tissue_in_thumbnail(rgb: RgbArray, mpp: float) -> npt.NDArray[np.bool_]:
         smooth *= 255.0 / glass
     chroma = smooth.max(axis=2) - smooth.min(axis=2)
     mask = chroma > (_NO_GLASS_CHROMA if glass is None else _chroma_threshold(chroma))
-    mask &= ~_is_ink(smooth)
+    # The rim of a pen stroke is as pale as tissue.
+    mask &= ~ndimage.binary_dilation(_is_ink(smooth), _disk(_INK_RIM_UM / mpp))
     mask = remove_small_objects(mask, max_size=round(_MIN_OBJECT_UM2 / mpp**2))
-    radius = max(1, round(_GROW_UM / mpp))
-    mask = ndimage.binary_dilation(mask, disk(radius))
+    mask = ndimage.binary_dilation(mask, _disk(_GROW_UM / mpp))
     return remove_small_holes(mask, max_size=round(_MAX_HOLE_UM2 / mpp**2))
+
+
+def _disk(radius: float) -> npt.NDArray[np.uint8]:
+    return disk(max(1, round(radius)))
 
 
 def _glass_colour(rgb: RgbArray, smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
