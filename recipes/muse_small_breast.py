@@ -50,9 +50,9 @@ def training_sets(
 ) -> tuple[LabelSet, ...]:
     """What the model learns from; ``names`` restricts the BRCAM2C tiles."""
     return (
-        LabelSet(data / "brcam2c" / "train", mpp=0.5, weight=0.62, names=names),
+        LabelSet(data / "brcam2c" / "train", mpp=0.5, weight=0.60, names=names),
         LabelSet(data / "consep20x" / "train", mpp=0.55, weight=0.30, classes_count=False),
-        LabelSet(negatives, mpp=negatives_mpp, weight=0.08),
+        LabelSet(negatives, mpp=negatives_mpp, weight=0.10),
     )
 
 
@@ -74,7 +74,7 @@ def main(
         description=DESCRIPTION,
         model=ARCHITECTURE,
         steps=steps,
-        validate_every=300,
+        validate_every=250,
         seed=seed,
     )
     result = finetune(
