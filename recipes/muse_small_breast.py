@@ -59,7 +59,7 @@ def training_sets(
 def main(
     data: Annotated[Path, typer.Option(help="Folder with brcam2c, consep20x and slides.")],
     out: Annotated[Path, typer.Option(help="Model file to write.")],
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 6000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 5200,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Train the bundled model."""
@@ -79,7 +79,7 @@ def main(
     )
     result = finetune(
         config,
-        on_progress=lambda done, total, text: print(f"{done}/{total} {text}", end="\r"),
+        on_progress=lambda done, total, text: print(f"{done}/{total} {text}", end="\r", flush=True),
         on_metrics=print,
     )
     print(result)
