@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from pathlib import Path
 
@@ -24,8 +26,11 @@ def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
         mpp: Microns per level-0 pixel, for the columns x_um and y_um.
 
     Raises:
-        UserError: The table is not a NucleusTable, or the file cannot be written.
+        UserError: The table is not a NucleusTable, mpp is not above 0, or the file cannot be
+            written.
     """
+    if not math.isfinite(mpp) or mpp <= 0:
+        raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")
     table = validate_table(table)
     out = pd.DataFrame(
         {
@@ -45,11 +50,14 @@ def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
     # A neighbour on the same file system, so that the final rename is atomic.
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        out.to_csv(partial, index=False)
+        out.to_csv(partial, index=False, encoding="utf-8")
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(f"Cannot write {target}: {error.strerror or error}.") from error
+    finally:
+        # Missing after success, or where the folder does not exist.
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -67,7 +75,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     if not source.is_file():
         raise UserError(f"There is no file {source}.")
     try:
-        raw = pd.read_csv(source, dtype={"class": str, "status": str, "model": str})
+        # Left to itself pandas takes classes called "NA", "None" or "null" for missing values.
+        raw = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{source.name} is not a readable CSV file.") from error
     missing = [c for c in _REQUIRED if c not in raw.columns]
@@ -77,10 +86,10 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         return nucleus_table(
             pd.to_numeric(raw["x_px"]),
             pd.to_numeric(raw["y_px"]),
-            raw["class"].fillna("").tolist(),
-            score=pd.to_numeric(raw["score"]).fillna(1.0) if "score" in raw else 1.0,
-            status=raw["status"].fillna("predicted").tolist() if "status" in raw else "predicted",
-            model=raw["model"].fillna("").tolist() if "model" in raw else "",
+            raw["class"],
+            score=pd.to_numeric(raw["score"].replace("", "1")) if "score" in raw else 1.0,
+            status=raw["status"].replace("", "predicted") if "status" in raw else "predicted",
+            model=raw.get("model", ""),
             ids=pd.to_numeric(raw["id"]) if "id" in raw else None,
         )
     except UserError as error:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 from muse_core.errors import UserError
 
-# Okabe and Ito's palette tells apart for colour-blind readers; black and yellow are left out because
-# they vanish on haematoxylin and on glass.
+# Okabe and Ito's palette, which colour-blind people can tell apart; without black and yellow, which
+# vanish on haematoxylin and on glass.
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _KNOWN_COLORS = {
     "lymphocyte": "#0057d9",

@@ -21,10 +21,10 @@ STATUSES = ("predicted", "confirmed", "corrected", "added", "deleted")
 def nucleus_table(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
-    class_name: Sequence[str] | str,
+    class_name: Sequence[str] | pd.Series | str,
     score: npt.ArrayLike = 1.0,
-    status: Sequence[str] | str = "predicted",
-    model: Sequence[str] | str = "",
+    status: Sequence[str] | pd.Series | str = "predicted",
+    model: Sequence[str] | pd.Series | str = "",
     ids: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Build a table of N nuclei; scalars are repeated for every row.
@@ -41,20 +41,28 @@ def nucleus_table(
     Raises:
         UserError: A value does not fit the schema.
     """
-    xs = np.asarray(x, dtype=np.float64).reshape(-1)
-    table = pd.DataFrame(
-        {
-            "id": np.arange(len(xs)) if ids is None else np.asarray(ids),
-            "x": xs,
-            "y": np.asarray(y, dtype=np.float64).reshape(-1),
-            "class_name": class_name,
-            "score": np.broadcast_to(np.asarray(score, dtype=np.float32), xs.shape),
-            "status": status,
-            "model": model,
-        },
-        index=range(len(xs)),
-    )
+    try:
+        xs = np.asarray(x, dtype=np.float64).reshape(-1)
+        table = pd.DataFrame(
+            {
+                "id": np.arange(len(xs)) if ids is None else np.asarray(ids),
+                "x": xs,
+                "y": np.asarray(y, dtype=np.float64).reshape(-1),
+                "class_name": _texts(class_name),
+                "score": np.broadcast_to(np.asarray(score, dtype=np.float32), xs.shape),
+                "status": _texts(status),
+                "model": _texts(model),
+            },
+            index=range(len(xs)),
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"These values do not make a nucleus table: {error}.") from error
     return validate_table(table)
+
+
+def _texts(values: Sequence[str] | pd.Series | str) -> str | npt.NDArray[np.object_]:
+    """Without the index of a Series, along which pandas would put the values in another order."""
+    return values if isinstance(values, str) else np.asarray(values, dtype=object).reshape(-1)
 
 
 def empty_table() -> pd.DataFrame:
@@ -66,26 +74,34 @@ def validate_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with schema columns only, in order, typed; raise UserError if it cannot be.
 
     Raises:
-        UserError: A column is missing, a coordinate is not finite, a status is unknown, a class
-            name is empty, or an id occurs twice.
+        UserError: A column is missing, an id is no whole number or occurs twice, a coordinate is
+            not finite, a score lies outside 0 to 1, a status is unknown, or a class is empty.
     """
     missing = [c for c in NUCLEUS_COLUMNS if c not in table.columns]
     if missing:
         raise UserError(f"The nucleus table lacks the column(s) {', '.join(missing)}.")
+    for column in ("class_name", "status", "model"):
+        values = table[column].to_numpy(dtype=object)
+        if pd.api.types.infer_dtype(values, skipna=False) not in ("string", "empty"):
+            raise UserError(f"The nucleus table holds a {column} that is not a text.")
     try:
+        ids = table["id"].to_numpy()
         typed = pd.DataFrame(
             {
-                "id": table["id"].to_numpy(dtype=np.int64),
+                "id": ids.astype(np.int64),
                 "x": table["x"].to_numpy(dtype=np.float64),
                 "y": table["y"].to_numpy(dtype=np.float64),
-                "class_name": table["class_name"].astype(str).to_numpy(dtype=object),
+                "class_name": table["class_name"].to_numpy(dtype=object),
                 "score": table["score"].to_numpy(dtype=np.float32),
-                "status": table["status"].astype(str).to_numpy(dtype=object),
-                "model": table["model"].astype(str).to_numpy(dtype=object),
+                "status": table["status"].to_numpy(dtype=object),
+                "model": table["model"].to_numpy(dtype=object),
             }
         )
+        whole = bool((typed["id"].to_numpy() == ids).all())
     except (TypeError, ValueError) as error:
         raise UserError(f"The nucleus table holds a value of the wrong type: {error}.") from error
+    if not whole:
+        raise UserError("The nucleus table holds an id that is not a whole number.")
     _check_values(typed)
     return typed
 
@@ -95,10 +111,12 @@ def _check_values(table: pd.DataFrame) -> None:
         raise UserError("The nucleus table holds a coordinate that is not a number.")
     if not np.isfinite(table["score"].to_numpy()).all():
         raise UserError("The nucleus table holds a score that is not a number.")
-    unknown = sorted(set(table["status"]) - set(STATUSES))
+    if not table["score"].between(0.0, 1.0).all():
+        raise UserError("The nucleus table holds a score that is not between 0 and 1.")
+    unknown = sorted(set(table["status"].unique()) - set(STATUSES))
     if unknown:
         raise UserError(f"Unknown status {unknown[0]!r}; it must be one of {', '.join(STATUSES)}.")
-    if (table["class_name"].str.len() == 0).any():
+    if (table["class_name"] == "").any():
         raise UserError("The nucleus table holds a nucleus without a class.")
     if table["id"].duplicated().any():
         first = table.loc[table["id"].duplicated(), "id"].iloc[0]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from muse_core.errors import UserError
+from muse_core.nuclei import CSV_COLUMNS, STATUSES, empty_table, nucleus_table, read_csv, write_csv
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+rows = st.tuples(
+    st.integers(0, 2**53),
+    st.floats(-1e5, 1e6),
+    st.floats(-1e5, 1e6),
+    texts.filter(bool) | st.sampled_from(["NA", "None", "null", "nan", "a,b", 'say "x"', "1"]),
+    st.floats(0, 1),
+    st.sampled_from(STATUSES),
+    texts,
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(rows, max_size=8, unique_by=lambda row: row[0]), st.floats(0.1, 2))
+def test_round_trip(tmp_path, nuclei, mpp):
+    ids, x, y, names, score, status, model = zip(*nuclei, strict=True) if nuclei else ([],) * 7
+    table = nucleus_table(x, y, names, score, status, model, ids)
+    write_csv(table, tmp_path / "n.csv", mpp)
+    back = read_csv(tmp_path / "n.csv")
+    for column in ("id", "class_name", "status", "model"):
+        assert back[column].tolist() == table[column].tolist()
+    assert np.allclose(back["x"], table["x"], rtol=0, atol=0.00051)
+    assert np.allclose(back["y"], table["y"], rtol=0, atol=0.00051)
+    assert np.allclose(back["score"], table["score"], rtol=0, atol=0.00001)
+    assert back.dtypes.equals(table.dtypes) or not len(table)
+
+
+def test_columns_and_microns(tmp_path):
+    write_csv(nucleus_table([10], [20.25], "tumor", 0.75, model="m"), tmp_path / "n.csv", 0.5)
+    text = (tmp_path / "n.csv").read_text(encoding="utf-8")
+    assert text.splitlines() == [
+        "id,x_px,y_px,x_um,y_um,class,score,status,model",
+        "0,10.0,20.25,5.0,10.125,tumor,0.75,predicted,m",
+    ]
+    assert tuple(pd.read_csv(tmp_path / "n.csv").columns) == CSV_COLUMNS
+
+
+def test_no_nuclei(tmp_path):
+    write_csv(empty_table(), tmp_path / "n.csv", 0.5)
+    assert len(read_csv(tmp_path / "n.csv")) == 0
+
+
+def test_three_columns_by_hand_are_enough(tmp_path):
+    # As spreadsheets write it: byte order mark, CRLF, other columns in between.
+    path = tmp_path / "hand.csv"
+    text = "class,note,y_px,x_px\r\ntumor,hm,2,1\r\nstroma,,4.5,3\r\n"
+    path.write_text(text, encoding="utf-8-sig", newline="")
+    table = read_csv(path)
+    assert table[["id", "x", "y", "class_name"]].to_numpy().tolist() == [
+        [0, 1.0, 2.0, "tumor"],
+        [1, 3.0, 4.5, "stroma"],
+    ]
+    assert (table["score"] == 1).all()
+    assert (table["status"] == "predicted").all()
+
+
+def test_empty_cells_get_defaults_where_there_are_some(tmp_path):
+    path = tmp_path / "gaps.csv"
+    path.write_text("x_px,y_px,class,score,status,model\n1,2,tumor,,,\n")
+    row = read_csv(path).iloc[0]
+    assert (row["score"], row["status"], row["model"]) == (1, "predicted", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a readable CSV"),
+        ("x,y\n1,2\n", r"lacks the column\(s\) x_px, y_px, class"),
+        ("x_px,y_px\n1,2\n", r"lacks the column\(s\) class"),
+        ("x_px,y_px,class\n1,two,a\n", "not a number|two"),
+        ("x_px,y_px,class\n1,,a\n", "not a number"),
+        ("x_px,y_px,class\n1,nan,a\n", "not a number"),
+        ("x_px,y_px,class\n1,2,\n", "without a class"),
+        ("x_px,y_px,class,status\n1,2,a,seen\n", "seen"),
+        ("x_px,y_px,class,score\n1,2,a,7\n", "between 0 and 1"),
+        ("id,x_px,y_px,class\n1,1,2,a\n1,3,4,a\n", "id 1 twice"),
+        ("id,x_px,y_px,class\n1.5,1,2,a\n", "whole number"),
+        ("id,x_px,y_px,class\n,1,2,a\n", "id|number"),
+        ('x_px,y_px,class\n1,2,"open\n', "not a readable CSV"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_bad_files_are_refused_by_name(tmp_path, text, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_csv(path)
+    assert "bad.csv" in str(caught.value)
+
+
+def test_binary_missing_and_folder_are_refused(tmp_path):
+    path = tmp_path / "noise.csv"
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+    with pytest.raises(UserError, match=r"noise.csv"):
+        read_csv(path)
+    with pytest.raises(UserError, match=r"no file .*nowhere.csv"):
+        read_csv(tmp_path / "nowhere.csv")
+    with pytest.raises(UserError, match="no file"):
+        read_csv(tmp_path)
+
+
+def test_writing_where_one_cannot_leaves_nothing(tmp_path):
+    table = nucleus_table([1], [2], "tumor")
+    with pytest.raises(UserError, match="Cannot write"):
+        write_csv(table, tmp_path / "no" / "folder" / "n.csv", 0.5)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError, match="Cannot write"):
+        write_csv(table, tmp_path / "folder.csv", 0.5)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.csv"]
+
+
+def test_an_older_file_stays_when_the_table_is_bad(tmp_path):
+    path = tmp_path / "n.csv"
+    write_csv(nucleus_table([1], [2], "tumor"), path, 0.5)
+    before = path.read_bytes()
+    with pytest.raises(UserError):
+        write_csv(nucleus_table([1], [2], "tumor").drop(columns="x"), path, 0.5)
+    for mpp in (0.0, -1.0, float("nan")):
+        with pytest.raises(UserError, match="Microns per pixel"):
+            write_csv(nucleus_table([1], [2], "tumor"), path, mpp)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, NucleusClass
+
+names = st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=12, unique=True)
+
+
+@given(names)
+def test_from_names_and_through_json(class_names):
+    scheme = ClassScheme.from_names(class_names)
+    assert scheme.names == tuple(class_names)
+    assert [scheme.index(n) for n in class_names] == list(range(len(class_names)))
+    assert ClassScheme.from_json(json.loads(json.dumps(scheme.to_json()))) == scheme
+    assert [c.key for c in scheme.classes[:9]] == list("123456789")[: len(class_names)]
+    assert all(c.key == "" for c in scheme.classes[9:])
+
+
+@pytest.mark.parametrize(
+    "class_names",
+    [
+        ["lymphocyte", "tumor", "stromal"],
+        ["inflammatory", "epithelial", "stromal"],
+        ["lymphocyte", "inflammatory", "tumor", "epithelial"],
+        ["a", "b", "c", "d", "e", "f"],
+    ],
+)
+def test_colours_differ(class_names):
+    scheme = ClassScheme.from_names(class_names)
+    assert len({scheme.color(n) for n in class_names}) == len(class_names)
+
+
+def test_the_same_kind_of_nucleus_has_one_colour_in_every_model():
+    breast = ClassScheme.from_names(["lymphocyte", "tumor", "stromal"])
+    colon = ClassScheme.from_names(["stromal", "inflammatory", "epithelial"])
+    assert breast.color("lymphocyte") == colon.color("inflammatory")
+    assert breast.color("stromal") == colon.color("stromal")
+
+
+def test_unknown_class_names_the_known_ones():
+    scheme = ClassScheme.from_names(["a", "b"])
+    with pytest.raises(UserError, match="'c'; the classes are a, b"):
+        scheme.index("c")
+    with pytest.raises(UserError):
+        scheme.color("c")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("", "#000000", "1"),
+        ("  ", "#000000", "1"),
+        ("a", "red", "1"),
+        ("a", "#12345", "1"),
+        ("a", "#1234567", "1"),
+        ("a", "#00000g", "1"),
+        ("a", "#000000", "0"),
+        ("a", "#000000", "10"),
+        ("a", "#000000", "x"),
+    ],
+)
+def test_bad_classes_are_refused(values):
+    with pytest.raises(UserError):
+        NucleusClass(*values)
+
+
+def test_names_and_keys_must_differ():
+    with pytest.raises(UserError, match="names"):
+        ClassScheme((NucleusClass("a", "#000000"), NucleusClass("a", "#111111")))
+    with pytest.raises(UserError, match="keys"):
+        ClassScheme((NucleusClass("a", "#000000", "1"), NucleusClass("b", "#111111", "1")))
+
+
+@pytest.mark.parametrize("items", [None, 3, ["a"], [{"name": "a"}], [{"color": "#000000"}], [None]])
+def test_json_that_is_no_scheme_is_refused(items):
+    with pytest.raises(UserError):
+        ClassScheme.from_json(items)
