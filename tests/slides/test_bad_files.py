@@ -24,7 +24,7 @@ def open_and_read(path: Path) -> None:
             level.compute(scheduler="synchronous")
 
 
-def assert_refused(path: Path, match: str = "") -> None:
+def assert_refused(path: Path, match: str | None = None) -> None:
     with pytest.raises(UserError, match=match) as caught:
         open_and_read(path)
     message = str(caught.value)
@@ -85,9 +85,9 @@ def test_missing_folder_and_unknown_ending(tmp_path):
     assert_refused(tmp_path / "folder.svs", "is a folder")
     (tmp_path / "notes.txt").write_text("x")
     assert_refused(tmp_path / "notes.txt", r"no known slide format; known endings are .svs")
-    assert_refused_name = tmp_path / "no_ending"
-    assert_refused_name.write_text("x")
-    assert_refused(assert_refused_name)
+    unnamed = tmp_path / "no_ending"
+    unnamed.write_text("x")
+    assert_refused(unnamed)
 
 
 def test_a_jpeg_tile_that_is_no_jpeg(good_files, tmp_path):

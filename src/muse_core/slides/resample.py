@@ -13,7 +13,7 @@ _WHITE = 255
 _SUPPORT_PX = 2
 """Half width of Pillow's bicubic filter in output pixels (when reducing)."""
 _BLOCK_SOURCE_PX = 1 << 24
-"""Source pixels held at a time (50 MB of RGB, and as much again in Pillow); larger requests go block by block."""
+"""Source pixels held at a time (50 MB of RGB, and as much in Pillow); larger reads go by blocks."""
 
 
 def resample(
