@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from blobs import BlobModel, Scene, save_png, scene
 
 from muse_core.detect import DetectConfig, Detector, detect_image
 from muse_core.errors import UserError
 from muse_core.nuclei import NUCLEUS_COLUMNS
 from muse_core.slides import PolygonRegion, Region, Slide, open_slide
+
+from .blobs import BlobModel, Scene, save_png, scene
 
 SMALL_TILES = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=3, readers=2)
 ONE_TILE = DetectConfig(device="cpu", tile_px=2048, halo_px=64)

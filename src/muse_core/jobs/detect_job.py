@@ -140,7 +140,7 @@ def _outcome(
             f"{found:,} nuclei found until then are kept{where}."
         )
     elif not result.tiles_total:
-        message = f"There is no tissue here, so no nuclei{where}."
+        message = f"There is no tissue here: 0 nuclei{where}."
     else:
         message = f"{found:,} nuclei in {result.tissue_mm2:.3g} mm² of tissue{where}."
     return Outcome(

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, BinaryIO
 
@@ -18,7 +18,6 @@ from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.run import finish, run_job
 from muse_core.jobs.specs import JobSpec, job_from_json
 
-EXIT_CODES = {"done": 0, "failed": 1, "cancelled": 130}
 _READ_BYTES = 1 << 16
 
 
@@ -44,7 +43,7 @@ class EventWriter:
 
 
 def main() -> int:
-    """Run the job that stdin describes; returns 0 done, 1 failed or 130 cancelled."""
+    """Run the job that stdin describes; returns 0 done, 1 failed, 2 refused or 130 cancelled."""
     cancel = threading.Event()
     _leave_a_core_for_the_viewer()
     emit = EventWriter(_claim_stdout(), cancel)
@@ -59,13 +58,19 @@ def main() -> int:
     try:
         spec = _read_spec(lines)
     except UserError as error:
-        return EXIT_CODES[finish(_refusal(error), "The job", emit)["event"]]
+        return _exit_code(finish(_refusal(error), "The job", emit))
     listener = threading.Thread(target=_listen, args=(lines, cancel), daemon=True)
     listener.start()
     last = run_job(spec, emit, cancel.is_set)
     if last.get("detail"):
         sys.stderr.write(last["detail"])
-    return EXIT_CODES[last["event"]]
+    return _exit_code(last)
+
+
+def _exit_code(last: dict[str, Any]) -> int:
+    if last["event"] == "failed":
+        return 1 if last["detail"] else 2
+    return {"done": 0, "cancelled": 130}[last["event"]]
 
 
 def _read_spec(lines: Iterator[bytes]) -> JobSpec:
@@ -79,7 +84,7 @@ def _read_spec(lines: Iterator[bytes]) -> JobSpec:
     return job_from_json(data)
 
 
-def _refusal(error: UserError) -> Any:
+def _refusal(error: UserError) -> Callable[[], Outcome]:
     def refuse() -> Outcome:
         raise error
 

@@ -1,0 +1,63 @@
+"""A slide, a model and a points-folder, small and made on the spot, for jobs and commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from muse_core.models.card import ModelCard
+from muse_core.models.checkpoint import save_model
+from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
+from muse_core.models.muse_model import MuseModel
+from muse_core.nuclei import ClassScheme
+
+CLASSES = ("lymphocyte", "tumor")
+PINK = (230, 190, 210)
+
+
+def write_slide(path: Path, width: int = 700, height: int = 500, seed: int = 0) -> Path:
+    """Dark discs on tissue-coloured ground."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (width, height), PINK)
+    draw = ImageDraw.Draw(image)
+    for x, y in rng.uniform(0, (width, height), (width * height // 900, 2)):
+        radius = rng.uniform(4, 9)
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(70, 40, 120))
+    image.save(path)
+    return path
+
+
+def write_model(path: Path) -> Path:
+    """A network of random weights that finds something everywhere there is something to see."""
+    torch.manual_seed(0)
+    config = ModelConfig(
+        BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(hidden_channels=8)
+    )
+    card = ModelCard(
+        "tiny", config.to_json(), 0.5, 256, ClassScheme.from_names(CLASSES).to_json(), 0.012
+    )
+    model = MuseModel(card)
+    # Fresh features are faint; these weights make the logits spread around the threshold.
+    torch.nn.init.normal_(model.point_head.out.weight, std=30.0)
+    save_model(model, path, half=False)
+    return path
+
+
+def write_points_folder(root: Path, classes: tuple[str, ...] = CLASSES, n_images: int = 2) -> Path:
+    """Images of 160 px with discs whose centres are in the CSV files."""
+    (root / "images").mkdir(parents=True)
+    (root / "points").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n_images):
+        image = Image.new("RGB", (160, 160), PINK)
+        draw, rows = ImageDraw.Draw(image), ["x,y,class"]
+        for cell in range(16):
+            x, y = (np.array([cell % 4, cell // 4]) + 0.5) * 40 + rng.uniform(-8, 8, 2)
+            draw.ellipse([x - 6, y - 6, x + 6, y + 6], fill=(70, 40, 120))
+            rows.append(f"{x:.2f},{y:.2f},{classes[cell % len(classes)]}")
+        image.save(root / "images" / f"{i}.png")
+        (root / "points" / f"{i}.csv").write_text("\n".join(rows) + "\n")
+    return root

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.jobs.memory import peak_rss_mb
+from muse_core.jobs.output import check_writable
+from muse_core.jobs.progress import ProgressReporter
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
+    events: list[dict[str, Any]] = []
+    clock = Clock()
+    report = ProgressReporter(events.append, clock)
+    report(0, 10, "begin")
+    clock.now += 2
+    report(1, 10, "one")
+    clock.now += 4
+    report(2, 10, "two")
+    assert [e["eta_s"] for e in events] == [None, 18.0, pytest.approx(2.4 * 8)]
+    assert events[-1] == {
+        "event": "progress",
+        "done": 2,
+        "total": 10,
+        "message": "two",
+        "eta_s": 19.2,
+    }
+
+
+def test_fast_progress_is_thinned_but_the_first_and_last_are_told() -> None:
+    events: list[dict[str, Any]] = []
+    clock = Clock()
+    report = ProgressReporter(events.append, clock)
+    for i in range(1001):
+        report(i, 1000, "")
+        clock.now += 0.01
+    assert (events[0]["done"], events[-1]["done"]) == (0, 1000)
+    assert 90 < len(events) < 110
+    assert events[-1]["eta_s"] == 0
+
+
+def test_a_second_report_of_the_same_step_does_not_spoil_the_rate() -> None:
+    events: list[dict[str, Any]] = []
+    clock = Clock()
+    report = ProgressReporter(events.append, clock)
+    report(0, 4, "")
+    clock.now += 1
+    report(1, 4, "")
+    clock.now += 5
+    report(1, 4, "saving")
+    assert events[-1]["eta_s"] == 3
+
+
+def test_writable_leaves_no_trace(tmp_path: Path) -> None:
+    old = tmp_path / "old.csv"
+    old.write_text("kept")
+    check_writable(tmp_path / "new.csv")
+    check_writable(old)
+    assert old.read_text() == "kept"
+    assert [p.name for p in tmp_path.iterdir()] == ["old.csv"]
+
+
+def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for path, sentence in (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "missing" / "out.csv", "there is no folder"),
+        (file / "out.csv", "there is no folder"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            check_writable(path)
+    with pytest.raises(UserError, match="it is the input itself"):
+        check_writable(file, unlike=file)
+
+
+def test_peak_memory_counts_what_was_used_and_given_back() -> None:
+    before = peak_rss_mb()
+    block = np.ones(30_000_000)
+    assert block.sum() == 30_000_000
+    del block
+    # An earlier test may have used more already, but never less than this array.
+    assert peak_rss_mb() >= max(before, 240)

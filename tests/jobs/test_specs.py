@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.jobs import DetectJob, FinetuneJob, TrainSet, job_from_json
+
+JOBS = [
+    DetectJob("slide.svs"),
+    DetectJob(
+        "slide.svs",
+        model="m.safetensors",
+        out_csv="out.csv",
+        mpp=0.25,
+        region=[0, 1.5, 20, 30],
+        polygons=[[[0, 0], [10, 0], [5.5, 8]]],
+        device="cpu",
+        min_score=0.4,
+    ),
+    FinetuneJob([TrainSet("a", 0.5)], "m.safetensors"),
+    FinetuneJob(
+        [TrainSet("a", 0.5), TrainSet("b", 0.55, 0.3, classes_count=False)],
+        "m.safetensors",
+        val=TrainSet("v", 0.5),
+        steps=7,
+        resume=False,
+    ),
+]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_survives_the_way_through_json(job: DetectJob | FinetuneJob) -> None:
+    assert job_from_json(json.loads(json.dumps(job.to_json()))) == job
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ([], "A job is a JSON object"),
+        ({}, "Unknown job kind None; it is one of detect, finetune"),
+        ({"kind": "sing"}, "Unknown job kind 'sing'"),
+        ({"kind": ["detect"]}, "Unknown job kind"),
+        ({"kind": "detect"}, "field 'slide' is wrong: Field required"),
+        ({"kind": "detect", "slide": 3}, "field 'slide' is wrong"),
+        ({"kind": "detect", "slide": "a", "colour": 1}, "no field 'colour'"),
+        ({"kind": "detect", "slide": "a", "mpp": "0.5"}, "field 'mpp' is wrong"),
+        ({"kind": "detect", "slide": "a", "mpp": float("nan")}, "field 'mpp' is wrong"),
+        ({"kind": "detect", "slide": "a", "min_score": True}, "field 'min_score' is wrong"),
+        ({"kind": "detect", "slide": "a", "region": [1, 2, 3]}, "four numbers"),
+        ({"kind": "detect", "slide": "a", "region": "1,2,3,4"}, "field 'region' is wrong"),
+        ({"kind": "detect", "slide": "a", "polygons": [[1, 2]]}, "field 'polygons.0.0' is wrong"),
+        ({"kind": "finetune", "train": []}, "field 'out' is wrong"),
+        (
+            {"kind": "finetune", "out": "m", "train": [{"folder": "a", "mpp": 0.5, "x": 1}]},
+            "no field 'train.0.x'",
+        ),
+        ({"kind": "finetune", "out": "m", "train": [], "steps": 1.5}, "field 'steps' is wrong"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_a_sentence(data: object, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        job_from_json(data)
+
+
+def test_a_spec_of_one_kind_is_not_taken_for_another() -> None:
+    with pytest.raises(UserError, match="a 'finetune' job, not a 'detect' job"):
+        DetectJob.from_json(JOBS[2].to_json())

@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from muse_core import __version__
+from muse_core.cli import main
+from muse_core.models.card import read_card
+from muse_core.nuclei import read_csv
+
+from .job_inputs import CLASSES, write_model, write_points_folder, write_slide
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cli")
+    write_slide(root / "slide.png")
+    write_model(root / "tiny.safetensors")
+    write_points_folder(root / "points")
+    write_points_folder(root / "other-classes", ("plasma", "mast"))
+    return root
+
+
+def muse(*arguments: object) -> int:
+    """Run the command line as the console script does; returns the exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(a) for a in arguments])
+    return int(ended.value.code or 0)
+
+
+def detect(folder: Path, out: Path, *more: object, slide: Path | None = None) -> int:
+    fixed = ("--model", folder / "tiny.safetensors", "--device", "cpu", "--out", out)
+    given = more if "--mpp" in more or "--no-mpp" in more else (*more, "--mpp", 0.5)
+    given = tuple(g for g in given if g != "--no-mpp")
+    return muse("detect", slide or folder / "slide.png", *fixed, *given)
+
+
+def error_line(capsys: Capture) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert lines[0].endswith(".")
+    return lines[0]
+
+
+def test_the_version(capsys: Capture) -> None:
+    assert muse("--version") == 0
+    assert capsys.readouterr().out == f"napari-muse {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("detect", "--help"), ("models", "list")])
+def test_help_and_the_list_of_models_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys\n"
+        "from muse_core.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "finally:\n"
+        "    heavy = {'torch', 'pandas', 'scipy', 'skimage', 'timm'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_detect_writes_the_nuclei_and_ends_with_one_line_of_json(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "nuclei.csv"
+    assert detect(folder, out, "--json") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    figures = json.loads(line)
+    assert figures["nuclei"] == len(read_csv(out)) > 0
+    assert figures["model"] == "tiny"
+    assert figures["tissue_mm2"] == pytest.approx(0.0875, rel=0.05)
+    assert figures["mm2_per_s"] == pytest.approx(
+        figures["tissue_mm2"] / figures["seconds"], rel=0.01
+    )
+    assert figures["peak_rss_mb"] > 50
+    assert out.read_text().splitlines()[0] == "id,x_px,y_px,x_um,y_um,class,score,status,model"
+
+
+def test_detect_without_json_ends_with_a_sentence(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "nuclei.csv"
+    assert detect(folder, out, "--min-score", 0.99) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"0 nuclei in 0.0875 mm² of tissue, written to {out}.\n"
+    assert captured.err == ""
+    assert len(read_csv(out)) == 0
+
+
+def test_the_scale_of_a_real_slide_comes_from_its_metadata(
+    folder: Path, cmu_slide: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "nuclei.csv"
+    region = ("--region", "1300,1500,250.5,200")
+    assert detect(folder, out, "--no-mpp", *region, slide=cmu_slide) == 0
+    assert "nuclei in" in capsys.readouterr().out
+    table = read_csv(out)
+    assert len(table) > 0
+    assert table["x"].between(1300, 1550.5).all()
+    first = out.read_text().splitlines()[1].split(",")
+    assert float(first[3]) == pytest.approx(float(first[1]) * 0.499, abs=1e-3)
+
+
+def test_a_region_partly_outside_is_clipped_with_a_note(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert detect(folder, tmp_path / "n.csv", "--region", "-100,-50,300,250") == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("note: The region reaches beyond the slide")
+    assert "looking at 0,0,200,200" in captured.err
+    assert read_csv(tmp_path / "n.csv")["x"].between(0, 200).all()
+
+
+def test_a_slide_without_tissue_gives_no_nuclei_and_no_error(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    glass = tmp_path / "glass.png"
+    Image.fromarray(np.full((300, 300, 3), 246, np.uint8)).save(glass)
+    assert detect(folder, tmp_path / "n.csv", "--json", slide=glass) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["nuclei"], figures["tissue_mm2"], figures["mm2_per_s"]) == (0, 0, 0)
+    assert len(read_csv(tmp_path / "n.csv")) == 0
+
+
+def _bad_slide(kind: str, tmp_path: Path, cmu_slide: Path) -> Path:
+    path = tmp_path / "bad.svs"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(cmu_slide.read_bytes()[:200_000])
+    elif kind == "text":
+        path.write_text("this is no image\n" * 100)
+    elif kind == "text named png":
+        path = tmp_path / "bad.png"
+        path.write_text("this is no image\n" * 100)
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "truncated", "text", "text named png", "folder"]
+)
+@pytest.mark.parametrize("command", ["detect", "info"])
+def test_a_slide_that_is_none_is_refused(
+    command: str, kind: str, folder: Path, cmu_slide: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    slide, out = _bad_slide(kind, tmp_path, cmu_slide), tmp_path / "nuclei.csv"
+    before = sorted(tmp_path.iterdir())
+    if command == "detect":
+        assert detect(folder, out, "--no-mpp", slide=slide) == 2
+    else:
+        assert muse("info", slide) == 2
+    assert slide.name in error_line(capsys)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_real_slide_without_scale_needs_one(
+    folder: Path, muse_data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    slide = muse_data / "slides" / "pyramid-no-mpp.tiff"
+    assert detect(folder, tmp_path / "n.csv", "--no-mpp", slide=slide) == 2
+    assert "--mpp" in error_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+    region = ("--region", "0,0,100,100")
+    assert detect(folder, tmp_path / "n.csv", "--mpp", 0.5, *region, slide=slide) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--region", "700,0,50,50"), "outside the slide, which is 700 x 500 px"),
+        (("--region", "1,2,3"), "four numbers X,Y,W,H"),
+        (("--region", "0,0,0,10"), "positive size"),
+        (("--mpp", "-1"), "Microns per pixel must"),
+        (("--mpp", "nan"), "Microns per pixel must"),
+        (("--model", "no-such-model"), "no model 'no-such-model'"),
+        (("--min-score", "7"), "between 0 and 1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(
+    options: tuple[str, ...], sentence: str, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert detect(folder, tmp_path / "n.csv", *options) == 2
+    assert sentence in error_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
+@pytest.mark.parametrize("content", ["torch", "pickle", "truncated", "empty", "other tensors"])
+def test_a_model_file_that_is_none_is_refused_and_never_unpickled(
+    name: str, content: str, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path, trap = tmp_path / name, tmp_path / "trap"
+    if content == "torch":
+        torch.save({"weight": torch.zeros(3)}, path)
+    elif content == "pickle":
+        path.write_bytes(pickle.dumps(_Trap(str(trap))))
+    elif content == "truncated":
+        path.write_bytes((folder / "tiny.safetensors").read_bytes()[:-1000])
+    elif content == "empty":
+        path.write_bytes(b"")
+    else:
+        from safetensors.torch import save_file
+
+        save_file({"weight": torch.zeros(3)}, path)
+    assert detect(folder, tmp_path / "n.csv", "--model", path) == 2
+    assert name in error_line(capsys)
+    assert not trap.exists()
+    assert not (tmp_path / "n.csv").exists()
+
+
+class _Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("where", ["missing/n.csv", "file/n.csv", "."])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    where: str, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert detect(folder, tmp_path / where) == 2
+    assert error_line(capsys).startswith("error: Cannot write ")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_old_result_survives_a_refused_run(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "n.csv"
+    out.write_text("old")
+    assert detect(folder, out, "--region", "9000,9000,5,5") == 2
+    assert out.read_text() == "old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows raises SIGINT in another way")
+def test_ctrl_c_keeps_what_was_found_and_exits_with_130(folder: Path, tmp_path: Path) -> None:
+    slide, out = write_slide(tmp_path / "wide.png", 6000, 250), tmp_path / "n.csv"
+    # Presses Ctrl-C while the fourth tile is read (the first read is for the tissue mask).
+    code = (
+        "import itertools, signal, sys\n"
+        "from muse_core.cli import main\n"
+        "from muse_core.slides import Slide\n"
+        "reads, read = itertools.count(), Slide.read\n"
+        "def press(self, *given):\n"
+        "    if next(reads) == 4: signal.raise_signal(signal.SIGINT)\n"
+        "    return read(self, *given)\n"
+        "Slide.read = press\n"
+        "main(sys.argv[1:])\n"
+    )
+    arguments = ["detect", slide, "--out", out, "--mpp", "0.5", "--json"]
+    arguments += ["--model", folder / "tiny.safetensors", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["cancelled"]
+    assert figures["tiles_done"] < figures["tiles_total"]
+    assert len(read_csv(out)) == figures["nuclei"]
+    assert "Traceback" not in done.stderr
+
+
+def test_info_in_words_and_as_json(cmu_slide: Path, capsys: Capture) -> None:
+    assert muse("info", cmu_slide, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["width_px"], facts["height_px"], facts["mpp_um"]) == (2220, 2967, 0.499)
+    assert muse("info", cmu_slide) == 0
+    text = capsys.readouterr().out
+    assert "2220 x 2967 px" in text
+    assert "0.499 um/px" in text
+
+
+def test_info_on_a_slide_without_scale(folder: Path, capsys: Capture) -> None:
+    assert muse("info", folder / "slide.png") == 0
+    assert "unknown; give --mpp" in capsys.readouterr().out
+    assert muse("info", folder / "slide.png", "--mpp", 0.25, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["mpp_um"] == 0.25
+
+
+def test_evaluate_detect(folder: Path, capsys: Capture) -> None:
+    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
+    assert muse("evaluate", "detect", folder / "points", "--mpp", 0.5, *model, "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["n_images"] == 2
+    assert 0 <= figures["f_det"] <= 1
+    assert set(figures["f_class"]) == set(CLASSES)
+    assert figures["f_avg"] == pytest.approx(np.mean(list(figures["f_class"].values())))
+    assert muse("evaluate", "detect", folder / "points", "--mpp", 0.5, *model) == 0
+    assert f"F det   {figures['f_det']:.4f}" in capsys.readouterr().out
+
+
+def test_evaluate_detect_on_other_classes_leaves_the_class_figures_out(
+    folder: Path, capsys: Capture
+) -> None:
+    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
+    other = ("evaluate", "detect", folder / "other-classes", "--mpp", 0.5, *model)
+    assert muse(*other, "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["f_det"] is not None
+    assert (figures["f_avg"], figures["f_class"]) == (None, None)
+    assert muse(*other) == 0
+    assert "not measured" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("points", [None, "x,y\n1,2\n", "x,y,class\n1,oops,tumor\n", ""])
+def test_evaluate_refuses_a_folder_that_is_none(
+    points: str | None, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    broken = tmp_path / "points"
+    if points is not None:
+        write_points_folder(broken)
+        (broken / "points" / "0.csv").write_text(points)
+    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
+    assert muse("evaluate", "detect", broken, "--mpp", 0.5, *model) == 2
+    assert "points" in error_line(capsys)
+
+
+def test_finetune_writes_a_model_that_detect_takes(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "new.safetensors"
+    data = ("--train", folder / "points", "--val", folder / "points", "--mpp", 0.5)
+    other = ("--detection-only", f"{folder / 'other-classes'}=0.55")
+    length = ("--steps", 2, "--batch", 1, "--validate-every", 1, "--device", "cpu", "--restart")
+    base = ("--model", folder / "tiny.safetensors", "--name", "mine")
+    assert muse("finetune", *data, *other, *length, *base, "--out", out, "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["steps_done"] == 2
+    assert "step 1" in captured.err
+    card = read_card(out)
+    assert (card.name, card.parent) == ("mine", "tiny")
+    assert [c["name"] for c in card.classes] == list(CLASSES)
+    assert detect(folder, tmp_path / "n.csv", "--model", out) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--detection-only", "folder"), "takes DIR=MPP"),
+        (("--train", "missing"), "There is no folder missing"),
+        (("--mpp", "0"), "positive"),
+        (("--model", "no-such-model"), "no model"),
+        (("--out", "missing/m.safetensors"), "no folder missing"),
+    ],
+)
+def test_finetune_refuses_what_it_cannot_use(
+    options: tuple[str, ...], sentence: str, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "m.safetensors"
+    data = ("--train", folder / "points", "--mpp", 0.5, "--out", out, "--steps", 1)
+    assert muse("finetune", *data, *options) == 2
+    assert sentence in error_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_list_names_the_models_at_hand(
+    folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse_core.models.registry.user_model_folder", lambda: folder, raising=True)
+    assert muse("models", "list", "--json") == 0
+    entry = next(e for e in json.loads(capsys.readouterr().out) if e["name"] == "tiny")
+    assert entry["classes"] == list(CLASSES)
+    assert not entry["bundled"]
+    assert muse("models", "list") == 0
+    assert "tiny: lymphocyte, tumor; 0.5 um/px" in capsys.readouterr().out
