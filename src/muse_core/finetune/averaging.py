@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 
-def warmed_up_average(
-    decay: float,
-) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+def warmed_up_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """An exponential moving average whose decay rises with the number of updates.
 
     After n updates the decay is min(decay, (1 + n) / (10 + n)), so that a short run is not held
@@ -24,7 +25,7 @@ def warmed_up_average(
     """
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], n_averaged: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, n_averaged: Tensor | int) -> None:
         n = int(n_averaged)
         weight = 1 - min(decay, (1 + n) / (10 + n))
         if averaged[0].is_floating_point():
