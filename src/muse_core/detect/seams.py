@@ -103,7 +103,7 @@ class SeamMerger:
         shared = self._concerns(reported, self._planned, but=cell)
         if shared.any():
             self._held[cell] = _Held(reported.take(shared))
-        settled = [reported.take(~shared), self._decide(list(self._around(cell, 1)))]
+        settled = [reported.take(~shared), self._decide(list(self._around(cell)))]
         self._forget(cell)
         return Found.join(settled)
 
@@ -155,16 +155,17 @@ class SeamMerger:
             h.undecided &= ~ready[origin == i]
         return everyone.take(kept)
 
-    def _around(self, cell: tuple[int, int], steps: int) -> Iterator[tuple[int, int]]:
+    def _around(self, cell: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        """A cell and its neighbours, row by row."""
         row, column = cell
-        for r in range(max(0, row - steps), min(self._plan.rows, row + steps + 1)):
-            for c in range(max(0, column - steps), min(self._plan.columns, column + steps + 1)):
+        for r in range(max(0, row - 1), min(self._plan.rows, row + 2)):
+            for c in range(max(0, column - 1), min(self._plan.columns, column + 2)):
                 yield r, c
 
     def _forget(self, cell: tuple[int, int]) -> None:
-        """Drop evidence nobody will ask for: all tiles two steps around are in."""
-        for near in self._around(cell, 2):
-            if near in self._held and not any(self._pending[c] for c in self._around(near, 2)):
+        """Drop evidence nobody will ask for: what waits for it waits for a tile beside it."""
+        for near in self._around(cell):
+            if near in self._held and not any(self._pending[c] for c in self._around(near)):
                 del self._held[near]
 
 
