@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from muse_core.errors import UserError
 from muse_core.jobs.memory import peak_rss_mb
 from muse_core.jobs.output import check_writable
+from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.progress import ProgressReporter
 
 
@@ -93,3 +95,19 @@ def test_peak_memory_counts_what_was_used_and_given_back() -> None:
     del block
     # An earlier test may have used more already, but never less than this array.
     assert peak_rss_mb() >= max(before, 240)
+
+
+def test_thread_settings_are_made_but_never_over_the_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    wait_politely()
+    leave_a_core_for_the_viewer()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert 1 <= int(os.environ["OMP_NUM_THREADS"]) <= (os.cpu_count() or 1)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    wait_politely()
+    leave_a_core_for_the_viewer()
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["OMP_NUM_THREADS"]) == ("ACTIVE", "7")

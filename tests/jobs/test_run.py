@@ -164,6 +164,12 @@ def test_a_region_partly_outside_is_clipped_and_noted(job: DetectJob) -> None:
     assert ((x >= 500) & (x < 700)).all()
 
 
+def test_a_slide_much_coarser_than_the_model_is_noted(job: DetectJob) -> None:
+    last = run_job(dataclasses.replace(job, mpp=1.0, region=[0, 0, 90, 90]), lambda _: None)
+    (note,) = last["result"]["notes"]
+    assert note.startswith("The slide has 1 um/px, much coarser than the 0.5 um/px that tiny")
+
+
 def test_polygons_give_the_nuclei_inside_them(job: DetectJob) -> None:
     triangle = [[100, 100], [600, 100], [100, 450]]
     events: list[dict[str, Any]] = []

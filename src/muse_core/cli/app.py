@@ -15,6 +15,7 @@ from muse_core.cli.finetune import finetune
 from muse_core.cli.info import info
 from muse_core.cli.models import models_list
 from muse_core.errors import UserError
+from muse_core.jobs.processor import wait_politely
 
 app = typer.Typer(
     name="muse",
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Without the program's name; None takes those of the process.
     """
+    wait_politely()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="muse")
     except UserError as error:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from muse_core.detect import DetectResult
     from muse_core.slides import PolygonRegion, Region, Slide
 
+_COARSE = 1.5
+"""From this many times the model's microns per pixel on, the user is warned."""
+
 
 def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
     """Run a detect job; everything that can be refused is refused before the network is loaded.
@@ -41,6 +44,11 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
         notes = _notes(slide, shapes)
         model_path = resolve_model(job.model)
         card = read_card(model_path)
+        if mpp > _COARSE * card.mpp:
+            notes.append(
+                f"The slide has {mpp:g} um/px, much coarser than the {card.mpp:g} um/px that "
+                f"{card.name} was trained at; expect nuclei to be missed."
+            )
         scheme = ClassScheme.from_json(card.classes)
         emit({"event": "started", "classes": scheme.to_json(), "model": card.name, "mpp": mpp})
         emit(

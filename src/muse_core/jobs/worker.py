@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, BinaryIO
 
-import psutil
-
 from muse_core.errors import UserError
 from muse_core.jobs.outcome import Outcome
+from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.run import finish, run_job
 from muse_core.jobs.specs import JobSpec, job_from_json
 
@@ -45,7 +44,8 @@ class EventWriter:
 def main() -> int:
     """Run the job that stdin describes; returns 0 done, 1 failed, 2 refused or 130 cancelled."""
     cancel = threading.Event()
-    _leave_a_core_for_the_viewer()
+    wait_politely()
+    leave_a_core_for_the_viewer()
     emit = EventWriter(_claim_stdout(), cancel)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -130,11 +130,3 @@ def _claim_stdout() -> BinaryIO:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return os.fdopen(own, "wb")
-
-
-def _leave_a_core_for_the_viewer() -> None:
-    """Limit the threads of numerical libraries, before they are loaded; a user's setting stands."""
-    process = psutil.Process()
-    usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
-    cores = min(psutil.cpu_count(logical=False) or 1, usable or 1)
-    os.environ.setdefault("OMP_NUM_THREADS", str(cores - 1 if cores >= 4 else cores))

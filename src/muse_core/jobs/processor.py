@@ -1,0 +1,25 @@
+"""Sharing the processor with the viewer and with other programs. Call before torch is imported."""
+
+from __future__ import annotations
+
+import os
+
+
+def wait_politely() -> None:
+    """Let threads of the numerical libraries sleep while they wait for each other.
+
+    By default they spin. That costs nothing on an idle machine, but where another program (or the
+    threads that read tiles) wants the same cores, each of the hundred short waits of a pass turns
+    into a lost time slice: passes were seen to take seven times as long. A user's setting stands.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def leave_a_core_for_the_viewer() -> None:
+    """Limit the threads of the numerical libraries to the cores, less one where there are four."""
+    import psutil
+
+    process = psutil.Process()
+    usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
+    cores = min(psutil.cpu_count(logical=False) or 1, usable or 1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores - 1 if cores >= 4 else cores))
