@@ -1,0 +1,9 @@
+"""AnnotationStore: the nuclei of one slide in one SQLite file, with every edit in a journal."""
+
+from __future__ import annotations
+
+from muse_core.nuclei.store.edits import Edit
+from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
+from muse_core.nuclei.store.store import AnnotationStore
+
+__all__ = ["AnnotationStore", "Edit", "SlideIdentity", "identify_slide"]

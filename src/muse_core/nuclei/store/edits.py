@@ -1,0 +1,93 @@
+"""An edit: what rows were before and are after, so that it can be undone and redone."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from muse_core.errors import UserError
+
+Row = tuple[Any, ...]
+
+COLUMNS = {
+    "nuclei": ("x", "y", "class_id", "score", "status", "model_id"),
+    "regions": ("name", "vertices", "reviewed"),
+    "classes": ("name", "color", "key", "position"),
+}
+"""Tables that edits touch, with their columns beside ``id``."""
+
+# A journal is read from files others may have made; nothing real comes near this.
+_MAX_CHANGES_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row; ``before`` and ``after`` in the order of :data:`COLUMNS`, None for no row."""
+
+    table: str
+    id: int
+    before: Row | None
+    after: Row | None
+
+    def reversed(self) -> Change:
+        """The change that takes this one back."""
+        return Change(self.table, self.id, self.after, self.before)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a person did in one go.
+
+    Attributes:
+        label: For the undo menu, such as "3 nuclei to tumor".
+        changes: The rows it touched.
+    """
+
+    label: str
+    changes: tuple[Change, ...]
+
+    def reversed(self) -> Edit:
+        """The edit that takes this one back."""
+        return Edit(self.label, tuple(c.reversed() for c in reversed(self.changes)))
+
+    @property
+    def nucleus_ids(self) -> tuple[int, ...]:
+        """Ids of the nuclei it touched."""
+        return tuple(c.id for c in self.changes if c.table == "nuclei")
+
+
+def pack_changes(changes: Sequence[Change]) -> bytes:
+    """Changes as compressed JSON for the journal."""
+    rows = [[c.table, c.id, c.before, c.after] for c in changes]
+    return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), level=1)
+
+
+def unpack_changes(blob: bytes) -> tuple[Change, ...]:
+    """The inverse of :func:`pack_changes`.
+
+    Raises:
+        UserError: The entry is damaged.
+    """
+    try:
+        stream = zlib.decompressobj()
+        text = stream.decompress(blob, _MAX_CHANGES_BYTES)
+        if stream.unconsumed_tail:
+            raise ValueError("too large")
+        rows = json.loads(text)
+        changes = tuple(
+            Change(
+                str(table),
+                int(number),
+                None if before is None else tuple(before),
+                None if after is None else tuple(after),
+            )
+            for table, number, before, after in rows
+        )
+    except (zlib.error, ValueError, TypeError) as error:
+        raise UserError("The journal of this annotation store is damaged.") from error
+    if not all(c.table in COLUMNS for c in changes):
+        raise UserError("The journal of this annotation store is damaged.")
+    return changes

@@ -1,0 +1,71 @@
+"""Which slide a store belongs to, recognised by name, size and content rather than by path."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from muse_core.errors import UserError
+
+_SAMPLE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class SlideIdentity:
+    """What identifies a slide wherever it lies.
+
+    Attributes:
+        name: File name.
+        size_bytes: Size; of a folder, of all its files.
+        fingerprint: SHA-256 over samples of the content, hexadecimal.
+    """
+
+    name: str
+    size_bytes: int
+    fingerprint: str
+
+    def same_content(self, other: SlideIdentity) -> bool:
+        """Whether both are the same slide, renamed or not."""
+        return (self.size_bytes, self.fingerprint) == (other.size_bytes, other.fingerprint)
+
+
+def identify_slide(path: str | Path) -> SlideIdentity:
+    """Fingerprint a slide in milliseconds, however large it is.
+
+    A file is sampled at its start, middle and end; a folder (OME-Zarr) by its metadata files and
+    the names and sizes of the others.
+
+    Raises:
+        UserError: There is no such slide, or it cannot be read.
+    """
+    source = Path(path)
+    digest = hashlib.sha256()
+    try:
+        if source.is_dir():
+            size = _digest_folder(source, digest)
+        else:
+            size = source.stat().st_size
+            _digest_file(source, size, digest)
+    except OSError as error:
+        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
+    digest.update(str(size).encode())
+    return SlideIdentity(source.name, size, digest.hexdigest())
+
+
+def _digest_file(path: Path, size: int, digest: hashlib._Hash) -> None:
+    with path.open("rb") as file:
+        for start in (0, max(0, size // 2 - _SAMPLE_BYTES // 2), max(0, size - _SAMPLE_BYTES)):
+            file.seek(start)
+            digest.update(file.read(_SAMPLE_BYTES))
+
+
+def _digest_folder(folder: Path, digest: hashlib._Hash) -> int:
+    total = 0
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        size = path.stat().st_size
+        total += size
+        digest.update(f"{path.relative_to(folder).as_posix()}:{size}".encode())
+        if path.name.startswith(".z") or path.name == "zarr.json":
+            digest.update(path.read_bytes()[:_SAMPLE_BYTES])
+    return total

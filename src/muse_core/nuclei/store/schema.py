@@ -1,0 +1,79 @@
+"""The tables of a store, and how older files are brought up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+
+from muse_core.errors import UserError
+
+APPLICATION_ID = 0x4D555345
+"""Marks the file as ours in SQLite's header: "MUSE"."""
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE slide(
+    name TEXT NOT NULL, size_bytes INTEGER NOT NULL, fingerprint TEXT NOT NULL
+) STRICT;
+CREATE TABLE annotators(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE models(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE classes(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, color TEXT NOT NULL, key TEXT NOT NULL,
+    position INTEGER NOT NULL
+) STRICT;
+CREATE TABLE nuclei(
+    id INTEGER PRIMARY KEY, x REAL NOT NULL, y REAL NOT NULL, class_id INTEGER NOT NULL,
+    score REAL NOT NULL, status INTEGER NOT NULL, model_id INTEGER NOT NULL
+) STRICT;
+CREATE VIRTUAL TABLE nuclei_index USING rtree(id, x0, x1, y0, y1);
+CREATE TABLE regions(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, vertices TEXT NOT NULL, reviewed INTEGER NOT NULL
+) STRICT;
+CREATE TABLE journal(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, annotator_id INTEGER NOT NULL,
+    kind TEXT NOT NULL, label TEXT NOT NULL, of_seq INTEGER, changes BLOB NOT NULL
+) STRICT;
+CREATE TABLE next_id(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+INSERT INTO next_id VALUES ('nuclei', 1), ('regions', 1), ('classes', 1);
+CREATE TABLE undo_stack(position INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE TABLE undo_depth(depth INTEGER NOT NULL) STRICT;
+INSERT INTO undo_depth VALUES (0);
+"""
+
+_MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {}
+"""From a version to the next."""
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Make the tables in a new file; the caller commits."""
+    for statement in _TABLES.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def check_schema(connection: sqlite3.Connection, name: str) -> int:
+    """Version of a file's tables.
+
+    Raises:
+        UserError: The file is no store, or of a newer version than this program knows.
+    """
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if application != APPLICATION_ID:
+        raise UserError(f"{name} is not an annotation store of napari-muse.")
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"{name} was written by a newer napari-muse (version {version} of the file,"
+            f" {SCHEMA_VERSION} is known here); update napari-muse to open it."
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the tables to :data:`SCHEMA_VERSION`, step by step; the caller commits."""
+    for step in range(version, SCHEMA_VERSION):
+        _MIGRATIONS[step](connection)
+        connection.execute(f"PRAGMA user_version = {step + 1}")

@@ -1,0 +1,391 @@
+"""AnnotationStore: nuclei, reviewed regions and classes of one slide, and the journal of edits."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from muse_core.errors import UserError
+from muse_core.nuclei.scheme import ClassScheme, NucleusClass
+from muse_core.nuclei.store import journal
+from muse_core.nuclei.store.database import Database
+from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
+from muse_core.nuclei.store.identity import SlideIdentity
+from muse_core.nuclei.store.rows import read_row, take_ids
+from muse_core.nuclei.table import STATUSES, nucleus_table, validate_table
+
+_STATUS = {name: number for number, name in enumerate(STATUSES)}
+_DELETED = _STATUS["deleted"]
+# A little wider than asked for: the R-tree keeps 32-bit floats, rounded outwards; the exact test
+# is on the nuclei themselves.
+_INSIDE = (
+    "i.x1 >= :x0 AND i.x0 <= :x1 AND i.y1 >= :y0 AND i.y0 <= :y1"
+    " AND n.x BETWEEN :x0 AND :x1 AND n.y BETWEEN :y0 AND :y1"
+)
+Bounds = tuple[float, float, float, float]
+Ids = Sequence[int] | npt.NDArray[np.int64]
+
+
+class AnnotationStore:
+    """One slide's annotations in one SQLite file.
+
+    An edit is on disk when its method returns. Undo and redo reach back to the file's beginning,
+    over restarts. Detections put in by :meth:`insert` are not edits and are not undone.
+    """
+
+    def __init__(self, database: Database, annotator: str) -> None:
+        self._db = database
+        self._annotator = annotator
+
+    @classmethod
+    def create(
+        cls, path: str | Path, slide: SlideIdentity, classes: ClassScheme, annotator: str = ""
+    ) -> Self:
+        """Make a new store.
+
+        Raises:
+            UserError: The file exists already or cannot be written.
+        """
+        database = Database(Path(path), create=True)
+        with database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO slide VALUES (?, ?, ?)",
+                (slide.name, slide.size_bytes, slide.fingerprint),
+            )
+            first = take_ids(connection, "classes", len(classes.classes))
+            connection.executemany(
+                "INSERT INTO classes VALUES (?, ?, ?, ?, ?)",
+                [(first + i, c.name, c.color, c.key, i) for i, c in enumerate(classes.classes)],
+            )
+        return cls(database, annotator)
+
+    @classmethod
+    def open(cls, path: str | Path, annotator: str = "", read_only: bool = False) -> Self:
+        """Open a store; while another program has it open, read-only.
+
+        Raises:
+            UserError: The file is missing, is no store, is damaged, or is of a newer version.
+        """
+        return cls(Database(Path(path), create=False, read_only=read_only), annotator)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._db.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether another program holds the file, so that edits are refused here."""
+        return self._db.read_only
+
+    @property
+    def slide(self) -> SlideIdentity:
+        """The slide the annotations belong to."""
+        return SlideIdentity(*self._rows("SELECT name, size_bytes, fingerprint FROM slide")[0])
+
+    @property
+    def classes(self) -> ClassScheme:
+        """The classes in order."""
+        rows = self._rows("SELECT name, color, key FROM classes ORDER BY position, id")
+        return ClassScheme(tuple(NucleusClass(*row) for row in rows))
+
+    # Nuclei ---------------------------------------------------------------------------------
+
+    def insert(self, table: pd.DataFrame) -> npt.NDArray[np.int64]:
+        """Put in detections in one transaction; the table's own ids are not used.
+
+        Args:
+            table: NucleusTable; its classes must be the store's.
+
+        Returns:
+            (N,) the new ids, in the order of the table.
+        """
+        table = validate_table(table)
+        with self._db.transaction() as connection:
+            return self._insert(connection, table)
+
+    def replace_predictions(self, table: pd.DataFrame, bounds: Bounds) -> npt.NDArray[np.int64]:
+        """Drop what no person has touched in a rectangle (x0, y0, x1, y1), and insert detections.
+
+        Both happen together or not at all; see :meth:`insert`.
+        """
+        table = validate_table(table)
+        with self._db.transaction() as connection:
+            found = connection.execute(
+                "SELECT n.id FROM nuclei_index i JOIN nuclei n ON n.id = i.id"
+                f" WHERE {_INSIDE} AND n.status = :status",
+                _box(bounds) | {"status": _STATUS["predicted"]},
+            ).fetchall()
+            for name in ("nuclei", "nuclei_index"):
+                connection.executemany(f"DELETE FROM {name} WHERE id = ?", found)
+            return self._insert(connection, table)
+
+    def _insert(self, connection: sqlite3.Connection, table: pd.DataFrame) -> npt.NDArray[np.int64]:
+        first = take_ids(connection, "nuclei", len(table))
+        ids = np.arange(first, first + len(table), dtype=np.int64)
+        x, y = table["x"].to_numpy(), table["y"].to_numpy()
+        columns = zip(
+            ids.tolist(),
+            x.tolist(),
+            y.tolist(),
+            self._known_classes(table["class_name"]),
+            table["score"].astype(float).tolist(),
+            table["status"].map(_STATUS).tolist(),
+            _model_ids(connection, table["model"]),
+            strict=True,
+        )
+        connection.executemany("INSERT INTO nuclei VALUES (?, ?, ?, ?, ?, ?, ?)", columns)
+        # Neighbours after one another keep the tree shallow and its pages in the cache.
+        order = np.lexsort((x, (y // 256).astype(np.int64)))
+        boxes = zip(ids[order].tolist(), *(v[order].tolist() for v in (x, x, y, y)), strict=True)
+        connection.executemany("INSERT INTO nuclei_index VALUES (?, ?, ?, ?, ?)", boxes)
+        return ids
+
+    def nuclei(
+        self,
+        bounds: Bounds | None = None,
+        with_deleted: bool = False,
+    ) -> pd.DataFrame:
+        """Nuclei as a NucleusTable, by id.
+
+        Args:
+            bounds: x0, y0, x1, y1 in level-0 pixels, inclusive; None is the whole slide.
+            with_deleted: Whether those a person has removed are included.
+        """
+        where, values = ("1", {}) if bounds is None else (_INSIDE, _box(bounds))
+        source = "nuclei n" if bounds is None else "nuclei_index i JOIN nuclei n ON n.id = i.id"
+        if not with_deleted:
+            where += f" AND n.status != {_DELETED}"
+        rows = self._rows(
+            "SELECT n.id, n.x, n.y, n.class_id, n.score, n.status, n.model_id"
+            f" FROM {source} WHERE {where} ORDER BY n.id",
+            values,
+        )
+        return self._table(rows)
+
+    def count(self) -> dict[str, int]:
+        """Number of nuclei of each class, in the classes' order."""
+        rows = self._rows(
+            "SELECT c.name, count(n.id) FROM classes c LEFT JOIN nuclei n"
+            f" ON n.class_id = c.id AND n.status != {_DELETED}"
+            " GROUP BY c.id ORDER BY c.position, c.id"
+        )
+        return dict(rows)
+
+    # Edits of nuclei ------------------------------------------------------------------------
+
+    def add(self, x: float, y: float, class_name: str) -> int:
+        """Add a nucleus a person has seen; returns its id."""
+        if not (np.isfinite(x) and np.isfinite(y)):
+            raise UserError("A nucleus needs finite coordinates.")
+        class_id = self._class_id(class_name)
+        with self._db.transaction() as connection:
+            model = _model_ids(connection, pd.Series([""]))[0]
+            number = take_ids(connection, "nuclei", 1)
+            row = (float(x), float(y), class_id, 1.0, _STATUS["added"], model)
+            self._record(connection, f"add {class_name}", [Change("nuclei", number, None, row)])
+        return number
+
+    def set_class(self, ids: Ids, class_name: str) -> None:
+        """Give nuclei a class; those that had it already count as confirmed."""
+        class_id = self._class_id(class_name)
+
+        def corrected(row: Row) -> Row:
+            x, y, old, score, status, model = row
+            if status == _STATUS["added"]:
+                return (x, y, class_id, score, status, model)
+            new = "confirmed" if old == class_id and status != _STATUS["corrected"] else "corrected"
+            return (x, y, class_id, score, _STATUS[new], model)
+
+        self._change_nuclei(ids, corrected, f"to {class_name}")
+
+    def confirm(self, ids: Ids) -> None:
+        """Say that predictions are right; what a person has set already stays as it is."""
+
+        def confirmed(row: Row) -> Row:
+            status = _STATUS["confirmed"] if row[4] == _STATUS["predicted"] else row[4]
+            return (*row[:4], status, row[5])
+
+        self._change_nuclei(ids, confirmed, "confirmed")
+
+    def delete(self, ids: Ids) -> None:
+        """Remove nuclei; the store remembers that they were rejected."""
+        self._change_nuclei(ids, lambda row: (*row[:4], _DELETED, row[5]), "removed")
+
+    def move(self, nucleus_id: int, x: float, y: float) -> None:
+        """Put a nucleus elsewhere, level-0 pixels."""
+        if not (np.isfinite(x) and np.isfinite(y)):
+            raise UserError("A nucleus needs finite coordinates.")
+        self._change_nuclei([nucleus_id], lambda row: (float(x), float(y), *row[2:]), "moved")
+
+    # Regions --------------------------------------------------------------------------------
+
+    def add_region(
+        self, vertices: Iterable[tuple[float, float]], reviewed: bool, name: str = ""
+    ) -> int:
+        """Add a polygon (x, y, level-0 pixels); returns its id."""
+        polygon = [[float(x), float(y)] for x, y in vertices]
+        if len(polygon) < 3 or not np.isfinite(polygon).all():
+            raise UserError("A region needs at least three finite corners.")
+        with self._db.transaction() as connection:
+            number = take_ids(connection, "regions", 1)
+            row = (name, json.dumps(polygon), int(reviewed))
+            self._record(connection, "add region", [Change("regions", number, None, row)])
+        return number
+
+    def delete_region(self, region_id: int) -> None:
+        """Remove a region."""
+        with self._db.transaction() as connection:
+            before = read_row(connection, "regions", region_id)
+            self._record(connection, "remove region", [Change("regions", region_id, before, None)])
+
+    def regions(self) -> pd.DataFrame:
+        """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
+        rows = self._rows("SELECT id, name, vertices, reviewed FROM regions ORDER BY id")
+        return pd.DataFrame(
+            [(i, name, json.loads(v), bool(r)) for i, name, v, r in rows],
+            columns=["id", "name", "vertices", "reviewed"],
+        )
+
+    # Classes --------------------------------------------------------------------------------
+
+    def add_class(self, new: NucleusClass) -> None:
+        """Add a class after the others."""
+        ClassScheme((*self.classes.classes, new))
+        with self._db.transaction() as connection:
+            number = take_ids(connection, "classes", 1)
+            row = (new.name, new.color, new.key, number)
+            self._record(
+                connection, f"add class {new.name}", [Change("classes", number, None, row)]
+            )
+
+    def change_class(self, name: str, new: NucleusClass) -> None:
+        """Rename or recolour a class, or give it another key; its nuclei follow."""
+        others = tuple(c for c in self.classes.classes if c.name != name)
+        ClassScheme((*others, new))
+        number = self._class_id(name)
+        with self._db.transaction() as connection:
+            before = read_row(connection, "classes", number)
+            after = (new.name, new.color, new.key, before[3])
+            self._record(
+                connection, f"change class {name}", [Change("classes", number, before, after)]
+            )
+
+    def merge_classes(self, gone: str, into: str) -> None:
+        """Make all nuclei of one class another's, and drop the first."""
+        source, target = self._class_id(gone), self._class_id(into)
+        if source == target:
+            raise UserError("A class cannot be merged into itself.")
+        with self._db.transaction() as connection:
+            rows = connection.execute(
+                f"SELECT id, {', '.join(COLUMNS['nuclei'])} FROM nuclei WHERE class_id = ?",
+                (source,),
+            ).fetchall()
+            changes = [
+                Change("nuclei", r[0], tuple(r[1:]), (*r[1:3], target, *r[4:])) for r in rows
+            ]
+            before = read_row(connection, "classes", source)
+            changes.append(Change("classes", source, before, None))
+            self._record(connection, f"merge {gone} into {into}", changes)
+
+    # Undo -----------------------------------------------------------------------------------
+
+    def undo(self) -> Edit | None:
+        """Take back the last edit; returns what that changed, None if there is none."""
+        with self._db.transaction() as connection:
+            return journal.undo(connection, self._annotator)
+
+    def redo(self) -> Edit | None:
+        """Do again what was taken back last; None if there is nothing or an edit came between."""
+        with self._db.transaction() as connection:
+            return journal.redo(connection, self._annotator)
+
+    # ----------------------------------------------------------------------------------------
+
+    def _change_nuclei(self, ids: Ids, change: Callable[[Row], Row], label: str) -> None:
+        unique = list(dict.fromkeys(int(i) for i in ids))
+        with self._db.transaction() as connection:
+            changes = []
+            for number in unique:
+                before = read_row(connection, "nuclei", number)
+                after = change(before)
+                if after != before:
+                    changes.append(Change("nuclei", number, before, after))
+            noun = "nucleus" if len(changes) == 1 else "nuclei"
+            if changes:
+                self._record(connection, f"{len(changes)} {noun} {label}", changes)
+
+    def _record(
+        self, connection: sqlite3.Connection, label: str, changes: Sequence[Change]
+    ) -> None:
+        journal.record(connection, self._annotator, label, changes)
+
+    def _class_ids(self) -> dict[str, int]:
+        return dict(self._rows("SELECT name, id FROM classes"))
+
+    def _class_id(self, name: str) -> int:
+        self.classes.index(name)
+        return self._class_ids()[name]
+
+    def _known_classes(self, names: pd.Series) -> list[int]:
+        numbers = self._class_ids()
+        unknown = sorted(set(names.unique()) - set(numbers))
+        if unknown:
+            raise UserError(f"The store has no class {unknown[0]!r}; add it or map it to another.")
+        return [int(n) for n in names.map(numbers)]
+
+    def _table(self, rows: Sequence[Row]) -> pd.DataFrame:
+        raw = np.array(rows, dtype=np.float64).reshape(-1, 7)
+        ids, class_ids, statuses, model_ids = raw[:, [0, 3, 5, 6]].astype(np.int64).T
+        return nucleus_table(
+            raw[:, 1],
+            raw[:, 2],
+            _named(class_ids, self._rows("SELECT id, name FROM classes")),
+            score=raw[:, 4],
+            status=_named(statuses, list(enumerate(STATUSES))),
+            model=_named(model_ids, self._rows("SELECT id, name FROM models")),
+            ids=ids,
+        )
+
+    def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[Row]:
+        try:
+            rows: list[Row] = self._db.connection.execute(query, values or {}).fetchall()
+        except sqlite3.Error as error:
+            raise UserError(f"{self.path.name} cannot be read: {error}.") from error
+        return rows
+
+
+def _model_ids(connection: sqlite3.Connection, names: pd.Series) -> list[int]:
+    unique = [(name,) for name in names.unique()]
+    connection.executemany("INSERT OR IGNORE INTO models(name) VALUES (?)", unique)
+    numbers = dict(connection.execute("SELECT name, id FROM models").fetchall())
+    return [int(n) for n in names.map(numbers)]
+
+
+def _named(numbers: npt.NDArray[np.int64], names: Sequence[Row]) -> Any:
+    """Names of (N,) numbers, as an object array, by way of a table as long as the largest."""
+    table = np.full(max([number for number, _ in names], default=0) + 1, "", dtype=object)
+    for number, name in names:
+        table[number] = name
+    return table[numbers]
+
+
+def _box(bounds: Bounds) -> dict[str, float]:
+    return dict(zip(("x0", "y0", "x1", "y1"), map(float, bounds), strict=True))

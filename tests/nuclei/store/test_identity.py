@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.nuclei.store import identify_slide
+
+
+def test_a_moved_and_renamed_file_is_the_same_slide(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.svs", tmp_path / "b.svs"
+    content = bytes(range(256)) * 20_000
+    first.write_bytes(content)
+    second.write_bytes(content)
+    assert identify_slide(first).same_content(identify_slide(second))
+    assert identify_slide(first).name == "a.svs"
+
+
+@pytest.mark.parametrize("position", [0, 2_560_000, 5_119_999])
+def test_another_content_of_the_same_size_is_another_slide(tmp_path: Path, position: int) -> None:
+    first, second = tmp_path / "a.svs", tmp_path / "b.svs"
+    content = bytearray(bytes(range(256)) * 20_000)
+    first.write_bytes(content)
+    content[position] ^= 255
+    second.write_bytes(content)
+    assert not identify_slide(first).same_content(identify_slide(second))
+
+
+def test_folders_have_an_identity_too(tmp_path: Path) -> None:
+    for name, text in (("a.zarr", "1"), ("b.zarr", "1"), ("c.zarr", "2")):
+        (tmp_path / name / "0").mkdir(parents=True)
+        (tmp_path / name / ".zattrs").write_text(text)
+        (tmp_path / name / "0" / "0.0").write_bytes(b"chunk")
+    a, b, c = (identify_slide(tmp_path / n) for n in ("a.zarr", "b.zarr", "c.zarr"))
+    assert a.same_content(b)
+    assert not a.same_content(c)
+
+
+def test_a_missing_slide_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Cannot read"):
+        identify_slide(tmp_path / "none.svs")
