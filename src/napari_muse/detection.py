@@ -1,0 +1,131 @@
+"""A detection run as the session sees it: what it replaces, what comes in, how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QObject
+from scipy.spatial import cKDTree
+
+from muse_core.jobs import DetectJob
+from muse_core.nuclei import ClassScheme
+from muse_core.slides import PolygonRegion, Region
+from napari_muse.book import PREDICTED, NucleusBook, Rows
+from napari_muse.runner import JobRunner
+from napari_muse.session import MuseSession
+
+_SAME_NUCLEUS_UM = 3.0
+
+
+class Detection:
+    """Runs detection jobs for a session, one at a time.
+
+    Predictions in the searched area make way for the new ones; nuclei a person has looked at stay,
+    and predictions on top of them are dropped. If the job fails the old predictions come back;
+    if it is cancelled they come back wherever the job had not been.
+    """
+
+    progress = Signal(dict)
+    ended = Signal(dict)
+
+    def __init__(
+        self, session: MuseSession, parent: QObject | None = None, command: Sequence[str] = ()
+    ) -> None:
+        self._session = session
+        self.runner = JobRunner(parent, command)
+        self.runner.said.connect(self._on_event)
+        self.runner.ended.connect(self._on_end)
+        self._book: NucleusBook = session.book
+        self._shapes: Sequence[Region | PolygonRegion] = ()
+        self._replaced: Rows | None = None
+        self._first_new_id = 0
+        self._lookup = np.zeros(0, dtype=np.int16)
+        self._model = ""
+        self._distance_px = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self.runner.running
+
+    def start(self, job: DetectJob, shapes: Sequence[Region | PolygonRegion]) -> None:
+        """Start a job over the current slide.
+
+        Args:
+            job: Model, device and score; slide, MPP and shapes are filled in here.
+            shapes: Where to look; none is the whole slide.
+
+        Raises:
+            UserError: There is no slide, or its MPP is unknown.
+        """
+        slide = self._session.require_slide()
+        mpp = slide.require_mpp()
+        regions = [s for s in shapes if isinstance(s, Region)]
+        polygons = [s for s in shapes if isinstance(s, PolygonRegion)]
+        job = replace(
+            job,
+            slide=str(slide.path),
+            mpp=mpp,
+            region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
+            polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
+        )
+        self._book, self._shapes, self._replaced = self._session.book, tuple(shapes), None
+        self._distance_px = _SAME_NUCLEUS_UM / mpp
+        self.runner.start(job.to_json())
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self.runner.cancel()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.runner.close()
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "started":
+            self._lookup = self._book.adopt_scheme(ClassScheme.from_json(event["classes"]))
+            self._model = str(event["model"])
+            self._replaced = self._book.take_out(self._predicted_here())
+            self._first_new_id = self._book.next_id
+        elif event["event"] == "nuclei":
+            classes = self._lookup[np.asarray(event["class"], dtype=np.intp)]
+            self._book.append(
+                event["x"], event["y"], classes, event["score"], self._model, self._distance_px
+            )
+        else:
+            self.progress.emit(event)
+
+    def _on_end(self, event: dict[str, Any]) -> None:
+        old, self._replaced = self._replaced, None
+        if old is not None and event["event"] == "failed":
+            self._book.take_out(self._new_ones())
+            self._book.put_back(old)
+        elif old is not None and event["event"] == "cancelled":
+            self._book.put_back(old[self._far_from_new(old)])
+        self.ended.emit(event)
+
+    def _predicted_here(self) -> Any:
+        rows = self._book.rows
+        mask = rows["status"] == PREDICTED
+        if self._shapes:
+            inside = np.zeros(len(rows), dtype=bool)
+            for shape in self._shapes:
+                inside |= shape.contains(rows["x"], rows["y"])
+            mask &= inside
+        return mask
+
+    def _new_ones(self) -> Any:
+        rows = self._book.rows
+        return (rows["id"] >= self._first_new_id) & (rows["status"] == PREDICTED)
+
+    def _far_from_new(self, old: Rows) -> Any:
+        new = self._book.rows[self._book.rows["id"] >= self._first_new_id]
+        if not len(new) or not len(old):
+            return np.ones(len(old), dtype=bool)
+        tree = cKDTree(np.stack([new["x"], new["y"]], axis=1))
+        distance, _ = tree.query(np.stack([old["x"], old["y"]], axis=1))
+        return distance > self._distance_px

@@ -1,0 +1,170 @@
+"""Keys and mouse: the same whether the slide's layer or the nuclei are active."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from napari.utils.key_bindings import coerce_keybinding
+
+from napari_muse.coordinates import from_world
+from napari_muse.session import MuseSession
+
+HELP = (
+    ("click", "select a nucleus; Shift-click for more"),
+    ("1 to 9", "class of the selected nuclei, or of new ones"),
+    ("Space", "confirm the selected nuclei"),
+    ("A", "add mode: click adds nuclei"),
+    ("Delete", "remove the selected nuclei"),
+    ("Esc", "select nothing, leave add mode"),
+    ("V", "show or hide the nuclei"),
+    ("Ctrl-Z", "undo; Ctrl-Shift-Z redo"),
+)
+_CLICK_RADIUS_PX = 12.0
+"""On screen, around the pointer."""
+
+
+class Keys:
+    """Binds the keys of a session to its layers, and the click to its viewer."""
+
+    def __init__(self, session: MuseSession, choose_class: Callable[[int], None]) -> None:
+        """Bind.
+
+        Args:
+            session: Whose nuclei the keys act on.
+            choose_class: Called with the index of the class that new nuclei get.
+        """
+        self._session = session
+        self._choose_class = choose_class
+        self._bound: list[Any] = []
+        session.slide_changed.connect(self._bind_all)
+        session.viewer.mouse_drag_callbacks.append(self._on_click)
+        self._bind_all()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._session.viewer.mouse_drag_callbacks.remove(self._on_click)
+
+    @property
+    def add_mode(self) -> bool:
+        """Whether a click adds a nucleus."""
+        return str(self._session.nuclei.layer.mode) == "add"
+
+    def set_add_mode(self, on: bool) -> None:
+        """Enter or leave add mode."""
+        layer = self._session.nuclei.layer
+        if on:
+            self._session.viewer.layers.selection.active = layer
+        layer.mode = "add" if on else "pan_zoom"
+
+    def _bind_all(self) -> None:
+        for layer in (self._session.nuclei.layer, self._session.image_layer):
+            if layer is not None and not any(layer is known for known in self._bound):
+                self._bound.append(layer)
+                for key, action in self._actions().items():
+                    layer.bind_key(key, _or_napari(key, action), overwrite=True)
+
+    def _actions(self) -> dict[str, Callable[[], bool]]:
+        """Key to action; an action that returns False leaves the key to napari."""
+        digits = {str(d): self._digit_action(d) for d in range(1, 10)}
+        return digits | {
+            "A": self._toggle_add_mode,
+            "Space": self._confirm,
+            "Delete": self._delete,
+            "Backspace": self._delete,
+            "Escape": self._escape,
+            "V": self._toggle_nuclei,
+            "Control-Z": lambda: self._session.book.undo() or True,
+            "Control-Shift-Z": lambda: self._session.book.redo() or True,
+        }
+
+    def _digit_action(self, digit: int) -> Callable[[], bool]:
+        def act() -> bool:
+            keys = [c.key for c in self._session.book.scheme.classes]
+            if str(digit) not in keys:
+                return False
+            index = keys.index(str(digit))
+            if self.add_mode:
+                self._choose_class(index)
+                return True
+            ids = self._session.nuclei.selected_ids
+            if len(ids):
+                self._session.book.set_class(ids, index)
+            return bool(len(ids))
+
+        return act
+
+    def _toggle_add_mode(self) -> bool:
+        if self._session.slide is None:
+            return False
+        self.set_add_mode(not self.add_mode)
+        return True
+
+    def _confirm(self) -> bool:
+        ids = self._session.nuclei.selected_ids
+        if len(ids):
+            self._session.book.confirm(ids)
+        return bool(len(ids))
+
+    def _delete(self) -> bool:
+        ids = self._session.nuclei.selected_ids
+        if len(ids):
+            self._session.nuclei.layer.selected_data = set()
+            self._session.book.delete(ids)
+        return bool(len(ids))
+
+    def _escape(self) -> bool:
+        self.set_add_mode(False)
+        self._session.nuclei.layer.selected_data = set()
+        return True
+
+    def _toggle_nuclei(self) -> bool:
+        layer = self._session.nuclei.layer
+        layer.visible = not layer.visible
+        return True
+
+    def _on_click(self, viewer: Any, event: Any) -> Iterator[None]:
+        """A click that is no drag selects the nucleus under the pointer."""
+        pressed = np.asarray(event.pos, dtype=float)
+        yield
+        while event.type == "mouse_move":
+            yield
+        moved = np.abs(np.asarray(event.pos, dtype=float) - pressed).max()
+        nuclei = self._session.nuclei
+        # napari's own tools (add, select) act on the nuclei layer themselves.
+        if moved > 3 or event.button != 1 or str(nuclei.layer.mode) != "pan_zoom":
+            return
+        scale = self._session.mpp or 1.0
+        x, y = from_world(event.position, scale)
+        radius = _CLICK_RADIUS_PX / viewer.scene.camera.zoom / scale
+        hit = nuclei.nearest(float(x[0]), float(y[0]), radius) if nuclei.layer.visible else None
+        if hit is not None:
+            before = nuclei.selected_ids.tolist() if "Shift" in event.modifiers else []
+            nuclei.select([*before, hit])
+        elif "Shift" not in event.modifiers:
+            nuclei.select([])
+
+
+def _or_napari(key: str, action: Callable[[], bool]) -> Callable[[Any], Any]:
+    """The action, or what napari does with the key where the action declines."""
+
+    def on_key(layer: Any) -> Callable[[], Any] | None:
+        return None if action() else _naparis_own(layer, coerce_keybinding(key))
+
+    return on_key
+
+
+def _naparis_own(layer: Any, key: Any) -> Callable[[], Any] | None:
+    """Do what napari binds to a key for this kind of layer; returns what release is to call."""
+    for cls in type(layer).__mro__:
+        function = getattr(cls, "class_keymap", {}).get(key)
+        if not callable(function):
+            continue
+        result = function(layer)
+        if not inspect.isgenerator(result):
+            return result if callable(result) else None
+        next(result, None)
+        return lambda: next(result, None)
+    return None

@@ -1,0 +1,221 @@
+"""One class-coloured Points layer that shows what of a book is in view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from muse_core.slides import Region
+from napari_muse.book import ADDED, CONFIRMED, CORRECTED, NucleusBook
+from napari_muse.coordinates import from_layer, to_layer
+from napari_muse.reader import TABLE_KEY, spatial_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
+
+MAX_SHOWN = 20_000
+"""More points than this make every change slow; an even sample stands for the rest."""
+_SMOOTH_BELOW = 5_000
+_DIAMETER_UM = 7.0
+_DIAMETER_PX = 14.0
+_RING = 0.22
+_MARGIN = 0.1
+_REFRESH_MS = 80
+# Looked at by a person: a diamond was added, a square corrected, a disc with a white rim confirmed.
+_SYMBOLS = {ADDED: "diamond", CORRECTED: "square"}
+
+
+class NucleusLayer:
+    """Keeps napari's layer in step with a book, and napari's own point tools with the book.
+
+    The layer is made once and never removed: a Points layer that had a selection crashes software
+    OpenGL when another layer follows its removal.
+    """
+
+    selection_changed = Signal()
+    shown_changed = Signal()
+
+    def __init__(self, viewer: ViewerModel, book: NucleusBook) -> None:
+        self._viewer = viewer
+        self._book = book
+        self._mpp: float | None = None
+        self._updating = False
+        self.hidden_classes: set[int] = set()
+        self.new_class = 0
+        self.shown_ids = np.zeros(0, dtype=np.int64)
+        self.in_view = 0
+        self.layer: Any = viewer.add_points(
+            np.zeros((0, 2)),
+            name="Nuclei",
+            size=_DIAMETER_PX,
+            border_width=_RING,
+            border_width_is_relative=True,
+            face_color="transparent",
+            opacity=1.0,
+            metadata={TABLE_KEY: lambda: (self._book.to_table(), self._mpp)},
+            # Microns from the start: layers of one viewer must agree on their units.
+            **spatial_settings(1.0),
+        )
+        self.layer.events.data.connect(self._on_tool)
+        self.layer.selected_data.events.items_changed.connect(self._on_selection)
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REFRESH_MS)
+        self._timer.timeout.connect(self.refresh)
+        viewer.scene.camera.events.connect(self._on_camera)
+        book.changed.connect(self.request_refresh)
+
+    def close(self) -> None:
+        """Stop following the viewer and the book."""
+        self._timer.stop()
+        self._viewer.scene.camera.events.disconnect(self._on_camera)
+        self._book.changed.disconnect(self.request_refresh)
+
+    def show_book(self, book: NucleusBook, mpp: float | None) -> None:
+        """Show another book, over a slide of this MPP."""
+        self._book.changed.disconnect(self.request_refresh)
+        self._book = book
+        book.changed.connect(self.request_refresh)
+        self._mpp = mpp
+        settings = spatial_settings(mpp)
+        self.layer.scale, self.layer.units = settings["scale"], settings["units"]
+        self.layer.selected_data = set()
+        self.refresh()
+
+    @property
+    def selected_ids(self) -> npt.NDArray[np.int64]:
+        """Ids of the selected nuclei."""
+        # A point napari has just added is selected before it is known here.
+        known = [i for i in sorted(self.layer.selected_data) if i < len(self.shown_ids)]
+        return self.shown_ids[known]
+
+    def select(self, ids: Iterable[int]) -> None:
+        """Select those of the nuclei that are on screen."""
+        wanted = np.isin(self.shown_ids, np.fromiter(ids, dtype=np.int64))
+        self.layer.selected_data = set(np.flatnonzero(wanted).tolist())
+
+    def nearest(self, x: float, y: float, radius_px: float) -> int | None:
+        """Id of the shown nucleus nearest to a level-0 point, None beyond the radius."""
+        if not len(self.shown_ids):
+            return None
+        shown_x, shown_y = from_layer(self.layer.data)
+        distance = np.hypot(shown_x - x, shown_y - y)
+        best = int(distance.argmin())
+        return int(self.shown_ids[best]) if distance[best] <= radius_px else None
+
+    def field_of_view(self) -> Region:
+        """What the canvas shows, level-0 pixels."""
+        height, width = self._viewer.canvas.size
+        zoom = max(self._viewer.scene.camera.zoom, 1e-9)
+        y, x = np.asarray(self._viewer.scene.camera.center)[-2:]
+        scale = self._mpp or 1.0
+        w, h = width / zoom / scale, height / zoom / scale
+        (left,), (top,) = from_layer([[y / scale - h / 2, x / scale - w / 2]])
+        return Region(float(left), float(top), float(w), float(h))
+
+    def request_refresh(self) -> None:
+        """Refresh soon; many requests in a row become one."""
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def refresh(self) -> None:
+        """Show what is in view now, keeping the selection."""
+        self._timer.stop()
+        rows = self._rows_to_show()
+        selected = self.selected_ids
+        with self._own_update():
+            self._swap(rows)
+        self.shown_ids = rows["id"].copy()
+        kept = np.flatnonzero(np.isin(self.shown_ids, selected))
+        with self._own_update():
+            self.layer.selected_data = set(kept.tolist())
+        self.shown_changed.emit()
+        if len(kept) != len(selected):
+            self.selection_changed.emit()
+
+    def _rows_to_show(self) -> Any:
+        rows = self._book.rows
+        wanted = self._book.present
+        for index in self.hidden_classes:
+            wanted &= rows["class"] != index
+        total = int(wanted.sum())
+        if total > MAX_SHOWN:
+            view = self.field_of_view()
+            grow_x, grow_y = view.w * _MARGIN, view.h * _MARGIN
+            x, y = rows["x"], rows["y"]
+            wanted &= (x >= view.x - grow_x) & (x <= view.x1 + grow_x)
+            wanted &= (y >= view.y - grow_y) & (y <= view.y1 + grow_y)
+        found = np.flatnonzero(wanted)
+        self.in_view = len(found)
+        if len(found) > MAX_SHOWN:
+            found = found[np.linspace(0, len(found) - 1, MAX_SHOWN).astype(np.intp)]
+        return rows[found]
+
+    def _swap(self, rows: Any) -> None:
+        layer = self.layer
+        colors = _rgba(self._book.scheme.classes)[rows["class"]]
+        layer.selected_data = set()
+        # While arrays are swapped one by one the layer would draw, and check, half-made states.
+        with layer.events.blocker_all():
+            layer.data = to_layer(rows["x"], rows["y"])
+        layer.antialiasing = 1 if len(rows) < _SMOOTH_BELOW else 0
+        if len(rows):
+            layer.size = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
+            layer.symbol = [_SYMBOLS.get(int(s), "disc") for s in rows["status"]]
+            layer.border_width = _RING
+            layer.border_color = colors
+            face = colors.copy()
+            face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
+            layer.face_color = face
+        layer.refresh()
+
+    @contextmanager
+    def _own_update(self) -> Iterator[None]:
+        before, self._updating = self._updating, True
+        try:
+            yield
+        finally:
+            self._updating = before
+
+    def _on_camera(self) -> None:
+        if len(self._book.rows) > MAX_SHOWN:
+            self.request_refresh()
+
+    def _on_selection(self) -> None:
+        if not self._updating:
+            self.selection_changed.emit()
+
+    def _on_tool(self, event: Any) -> None:
+        """A person added, removed or dragged points with napari's own tools."""
+        if self._updating:
+            return
+        action = str(getattr(event, "action", ""))
+        if action == "added":
+            x, y = from_layer(self.layer.data[list(event.data_indices)])
+            added = [self._book.add(a, b, self.new_class) for a, b in zip(x, y, strict=True)]
+            # napari selects the point it has just added; that must not outlive the swap.
+            QTimer.singleShot(0, lambda: self._show_added(added))
+        elif action == "removed":
+            self._book.delete(self.shown_ids[list(event.data_indices)])
+        elif action == "changed" and len(self.layer.data) == len(self.shown_ids):
+            moved = sorted(i % len(self.shown_ids) for i in event.data_indices)
+            x, y = from_layer(self.layer.data[moved])
+            self._book.move(self.shown_ids[moved], x, y)
+
+    def _show_added(self, ids: list[int]) -> None:
+        self.refresh()
+        self.select(ids)
+
+
+def _rgba(classes: Iterable[Any]) -> npt.NDArray[np.float32]:
+    """(K, 4) colours in 0..1."""
+    channels = [[int(c.color[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0] for c in classes]
+    return np.array(channels, dtype=np.float32).reshape(-1, 4)

@@ -1,0 +1,211 @@
+"""Where, with which model, on which device; progress, cancel and the outcome."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from muse_core.errors import UserError
+from muse_core.jobs import DetectJob
+from muse_core.models.registry import list_models
+from muse_core.slides import PolygonRegion, Region
+from napari_muse.detection import Detection
+from napari_muse.session import MuseSession
+
+_PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
+_DEVICES = (
+    ("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "NVIDIA GPU (CUDA)"), ("mps", "Apple GPU (MPS)")
+)  # fmt: skip
+
+
+class DetectPanel(QGroupBox):
+    """Starts and follows a detection."""
+
+    def __init__(self, session: MuseSession, detection: Detection) -> None:
+        super().__init__("Detect")
+        self._session = session
+        self._detection = detection
+        self.model = _combo("The network that finds and classifies nuclei")
+        for entry in list_models():
+            self.model.addItem(entry.card.name, str(entry.path))
+            self.model.setItemData(
+                self.model.count() - 1, entry.card.description or entry.card.name, 3
+            )
+        self.device = _combo("Where the network runs")
+        for value, label in _DEVICES:
+            self.device.addItem(label, value)
+        self.place = _combo("Which part of the slide is looked at")
+        for value, label in _PLACES:
+            self.place.addItem(label, value)
+        self.mpp = QDoubleSpinBox()
+        self.mpp.setDecimals(4)
+        self.mpp.setRange(0.0, 20.0)
+        self.mpp.setSingleStep(0.05)
+        self.mpp.setSpecialValueText("unknown")
+        self.mpp.setToolTip("Microns per pixel of the slide at full resolution")
+        self.mpp_hint = _wrapped(
+            "This file does not say how large a pixel is. Enter its microns per pixel: often 0.25"
+            " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
+        )
+        self.draw = QPushButton("Draw area")
+        self.draw.setToolTip("Add a layer to draw rectangles or outlines in")
+        self.start = QPushButton("Detect nuclei")
+        self.start.setToolTip("Find and classify every nucleus there; corrected nuclei are kept")
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop; what has been found is kept")
+        self.bar = QProgressBar()
+        self.message = _wrapped("Open a slide to begin.")
+        self._lay_out()
+        self.mpp.editingFinished.connect(self._on_mpp)
+        self.draw.clicked.connect(self._on_draw)
+        self.start.clicked.connect(self.run)
+        self.cancel.clicked.connect(self._on_cancel)
+        detection.progress.connect(self._on_progress)
+        detection.ended.connect(self._on_end)
+        session.slide_changed.connect(self._on_slide)
+        self._on_slide()
+        self._show_running(False)
+
+    def run(self) -> None:
+        """Start a detection with what the form says; a refusal is shown as a sentence."""
+        if self._session.slide is not None and self._session.mpp is None:
+            self.say("Enter the microns per pixel first.")
+            self.mpp.setFocus()
+            return
+        try:
+            shapes = self._shapes()
+            job = DetectJob(
+                slide="", model=self.model.currentData(), device=self.device.currentData()
+            )
+            self._detection.start(job, shapes)
+        except UserError as error:
+            self.say(str(error))
+            return
+        self.bar.setRange(0, 0)
+        self.say("Starting …")
+        self._show_running(True)
+
+    def say(self, sentence: str) -> None:
+        """Show one sentence to the user."""
+        self.message.setText(sentence)
+
+    def _shapes(self) -> list[Region | PolygonRegion]:
+        place = self.place.currentData()
+        if place == "field":
+            return [self._session.visible_region()]
+        if place == "shapes":
+            return list(self._session.drawn_polygons())
+        self._session.require_slide()
+        return []
+
+    def _on_slide(self) -> None:
+        slide = self._session.slide
+        unknown = slide is not None and slide.mpp is None
+        self.mpp_hint.setVisible(unknown)
+        self.mpp.setEnabled(slide is not None)
+        self.mpp.blockSignals(True)
+        self.mpp.setValue((slide.mpp if slide else None) or 0.0)
+        self.mpp.blockSignals(False)
+        if slide is not None and not self._detection.running:
+            self.say(f"{slide.name}: {slide.width} x {slide.height} px.")
+
+    def _on_mpp(self) -> None:
+        value = self.mpp.value()
+        if value == 0.0 or value == round(self._session.mpp or 0.0, self.mpp.decimals()):
+            return
+        try:
+            self._session.set_mpp(value)
+        except UserError as error:
+            self.say(str(error))
+
+    def _on_draw(self) -> None:
+        layer = next(
+            (x for x in self._session.viewer.layers if type(x).__name__ == "Shapes"), None
+        ) or self._session.viewer.add_shapes(
+            name="Areas", edge_color="#ffb000", face_color="transparent", edge_width=4
+        )
+        self._session.viewer.layers.selection.active = layer
+        layer.mode = "add_rectangle"
+        self.place.setCurrentIndex(self.place.findData("shapes"))
+        self.say("Drag on the slide to draw a rectangle; the tools for other shapes are at left.")
+
+    def _on_cancel(self) -> None:
+        self.cancel.setEnabled(False)
+        self.say("Cancelling …")
+        self._detection.cancel()
+
+    def _on_progress(self, event: dict[str, Any]) -> None:
+        if event["event"] != "progress":
+            return
+        self.bar.setRange(0, event["total"])
+        self.bar.setValue(event["done"])
+        left = event.get("eta_s")
+        eta = "" if left is None else f", {_duration(left)} left"
+        if self.cancel.isEnabled():
+            self.say(f"{event['message']}{eta}")
+
+    def _on_end(self, event: dict[str, Any]) -> None:
+        self._show_running(False)
+        self.say(event["message"])
+
+    def _show_running(self, running: bool) -> None:
+        self.bar.setVisible(running)
+        self.cancel.setVisible(running)
+        self.cancel.setEnabled(running)
+        self.start.setEnabled(not running)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Model", self.model)
+        form.addRow("Device", self.device)
+        place = QWidget()
+        row = QHBoxLayout(place)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.place, 1)
+        row.addWidget(self.draw)
+        form.addRow("Where", place)
+        form.addRow("µm per pixel", self.mpp)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start, 1)
+        buttons.addWidget(self.cancel)
+        whole = QVBoxLayout(self)
+        whole.addLayout(form)
+        whole.addWidget(self.mpp_hint)
+        whole.addLayout(buttons)
+        whole.addWidget(self.bar)
+        whole.addWidget(self.message)
+
+
+def _combo(tooltip: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setToolTip(tooltip)
+    # A long model name must not widen the dock.
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return combo
+
+
+def _wrapped(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setWordWrap(True)
+    return label
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

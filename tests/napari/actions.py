@@ -1,0 +1,42 @@
+"""What a user does: clicks on the slide and presses keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QPoint, Qt
+
+from napari_muse.coordinates import to_layer
+from napari_muse.panels.muse_panel import MusePanel
+
+
+def canvas_of(panel: MusePanel) -> Any:
+    return panel.session.viewer.window._qt_viewer.canvas.native
+
+
+def screen_point(panel: MusePanel, x: float, y: float) -> QPoint:
+    """Where a level-0 point of the slide is on the canvas."""
+    viewer = panel.session.viewer
+    world = to_layer([x], [y])[0] * (panel.session.mpp or 1.0)
+    centre = np.asarray(viewer.scene.camera.center)[-2:]
+    height, width = viewer.canvas.size
+    row, column = (world - centre) * viewer.scene.camera.zoom + np.array([height, width]) / 2
+    return QPoint(round(float(column)), round(float(row)))
+
+
+def click(
+    panel: MusePanel, qtbot: Any, x: float, y: float, modifier: Any = Qt.KeyboardModifier.NoModifier
+) -> None:
+    point = screen_point(panel, x, y)
+    canvas = canvas_of(panel)
+    qtbot.mouseMove(canvas, point)
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, modifier, point)
+    qtbot.wait(150)
+
+
+def press(
+    panel: MusePanel, qtbot: Any, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier
+) -> None:
+    qtbot.keyClick(canvas_of(panel), key, modifier)
+    qtbot.wait(150)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from muse_core.nuclei import ClassScheme
+from napari_muse.panels.muse_panel import MusePanel
+
+
+@pytest.fixture
+def panel(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Iterator[MusePanel]:
+    """A shown viewer with the MUSE dock, opened as the menu does."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1400, 900)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    qtbot.waitExposed(widget)
+    yield widget
+    widget.close()
+
+
+@pytest.fixture
+def small_slide(tmp_path: Path) -> Path:
+    """A TIFF of 400 x 300 px at 0.5 um/px with three dark discs on pink ground."""
+    pixels = np.full((300, 400, 3), (235, 200, 220), dtype=np.uint8)
+    y, x = np.mgrid[:300, :400] + 0.5
+    for cx, cy in ((100, 100), (200, 150), (300, 200)):
+        pixels[np.hypot(x - cx, y - cy) < 8] = (80, 50, 130)
+    path = tmp_path / "small.tif"
+    tifffile.imwrite(
+        path, pixels, photometric="rgb", tile=(128, 128), resolution=(20000, 20000),
+        resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
+    """The panel with the small slide open and three predicted nuclei, ids 1 to 3."""
+    viewer = panel.session.viewer
+    viewer.open(small_slide, plugin="napari-muse")
+    viewer.reset_view()
+    book = panel.session.book
+    book.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
+    book.append([100, 200, 300], [100, 150, 200], [0, 0, 0], [0.9, 0.8, 0.7], "m", 6.0)
+    panel.session.nuclei.refresh()
+    qtbot.wait(100)
+    return panel

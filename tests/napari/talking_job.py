@@ -1,0 +1,35 @@
+"""A job that says what its first argument tells it to; a real process for the runner's tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+
+def say(**event: object) -> None:
+    print(json.dumps(event), flush=True)
+
+
+spec = json.loads(sys.stdin.readline())
+behaviour = sys.argv[1]
+say(
+    event="started", model="stub", mpp=spec["mpp"],
+    classes=[{"name": "lymphocyte", "color": "#0000ff", "key": "1"}],
+)  # fmt: skip
+print("a stray line that is no event", flush=True)
+say(event="progress", done=1, total=4, message="1 nuclei", eta_s=3.0)
+say(event="nuclei", x=[50.5], y=[60.5], score=[0.9], **{"class": [0]})
+if behaviour == "done":
+    say(event="done", message="1 nuclei.", result={"nuclei": 1})
+elif behaviour == "twice":
+    say(event="failed", message="First word.", detail="")
+    say(event="done", message="Second word.", result={})
+elif behaviour == "die":
+    os._exit(9)
+elif behaviour == "wait":
+    sys.stdin.readline()
+    say(event="cancelled", message="Cancelled.", result={})
+elif behaviour == "hang":
+    time.sleep(60)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from muse_core.jobs import DetectJob
+from muse_core.models.registry import DEFAULT_MODEL, list_models
+from muse_core.slides import Region
+from napari_muse.detection import Detection
+from napari_muse.panels.muse_panel import MusePanel
+
+JOB = Path(__file__).with_name("talking_job.py")
+
+
+@pytest.fixture
+def run(opened: MusePanel, qtbot: Any) -> Callable[..., dict[str, Any]]:
+    """Runs a talking job over an area and returns its last event."""
+
+    def start(
+        behaviour: str,
+        shapes: tuple[Region, ...] = (),
+        act: Callable[[Detection], None] | None = None,
+    ) -> dict[str, Any]:
+        command = [sys.executable, str(JOB), behaviour]
+        detection = Detection(opened.session, opened, command)
+        ends: list[dict[str, Any]] = []
+        detection.ended.connect(ends.append)
+        detection.start(DetectJob(slide=""), shapes)
+        if act:
+            qtbot.waitUntil(lambda: len(opened.session.book.rows) > 0 and detection.running)
+            qtbot.wait(300)
+            act(detection)
+        qtbot.waitUntil(lambda: not detection.running, timeout=20_000)
+        qtbot.wait(100)
+        assert len(ends) == 1, "exactly one end"
+        return ends[0]
+
+    return start
+
+
+def _x(panel: MusePanel) -> list[float]:
+    return sorted(panel.session.book.to_table()["x"])
+
+
+def test_predictions_make_way_for_new_ones(opened: MusePanel, run: Callable[..., Any]) -> None:
+    assert run("done")["event"] == "done"
+    assert _x(opened) == [50.5]
+
+
+def test_only_the_searched_area_is_replaced(opened: MusePanel, run: Callable[..., Any]) -> None:
+    run("done", (Region(0, 0, 150, 300),))
+    assert _x(opened) == [50.5, 200, 300]
+
+
+def test_what_a_person_corrected_stays(opened: MusePanel, run: Callable[..., Any]) -> None:
+    opened.session.book.set_class([2], 1)
+    run("done")
+    assert _x(opened) == [50.5, 200]
+
+
+def test_a_failure_brings_the_old_nuclei_back(opened: MusePanel, run: Callable[..., Any]) -> None:
+    last = run("die")
+    assert last["event"] == "failed"
+    assert last["message"].endswith(".")
+    assert _x(opened) == [100, 200, 300]
+
+
+def test_the_first_last_word_counts(opened: MusePanel, run: Callable[..., Any]) -> None:
+    assert run("twice")["message"] == "First word."
+
+
+def test_cancel_keeps_new_and_old(opened: MusePanel, run: Callable[..., Any]) -> None:
+    last = run("wait", act=lambda detection: detection.cancel())
+    assert last["event"] == "cancelled"
+    assert _x(opened) == [50.5, 100, 200, 300]
+
+
+def test_a_killed_job_fails_once_and_the_next_one_runs(
+    opened: MusePanel, run: Callable[..., Any]
+) -> None:
+    last = run("hang", act=lambda detection: detection.runner._process.kill())
+    assert last["event"] == "failed"
+    assert run("done")["event"] == "done"
+
+
+def test_a_program_that_is_not_there_fails_with_a_sentence(opened: MusePanel, qtbot: Any) -> None:
+    detection = Detection(opened.session, opened, ["/no/such/program"])
+    with qtbot.waitSignal(detection.runner.ended, timeout=5000) as ended:
+        detection.start(DetectJob(slide=""), ())
+    assert ended.args[0]["event"] == "failed"
+
+
+def test_the_real_job_detects_in_the_visible_field(
+    panel: MusePanel, cmu_slide: Path, qtbot: Any
+) -> None:
+    assert DEFAULT_MODEL in [entry.name for entry in list_models()]
+    viewer = panel.session.viewer
+    viewer.open(cmu_slide, plugin="napari-muse")
+    viewer.scene.camera.center = (700 * 0.499, 1100 * 0.499)
+    viewer.scene.camera.zoom = 6
+    qtbot.wait(200)
+    field = panel.session.visible_region()
+    place = panel.detect.place
+    place.setCurrentIndex(place.findData("field"))
+    with qtbot.waitSignal(panel.detection.runner.ended, timeout=120_000) as ended:
+        panel.detect.start.click()
+        assert panel.detect.cancel.isVisible()
+        assert not panel.detect.start.isEnabled()
+    assert ended.args[0]["event"] == "done", ended.args[0]
+    assert panel.detect.start.isEnabled()
+    table = panel.session.book.to_table()
+    assert len(table) > 10
+    assert field.contains(table["x"].to_numpy(), table["y"].to_numpy()).all()
+    assert set(table["class_name"]) <= {"lymphocyte", "stromal", "tumor"}
+    qtbot.wait(200)
+    assert len(panel.session.nuclei.layer.data) == len(table)
+    counts = [int(label.text().replace(",", "")) for label in panel.legend.counts]
+    assert np.array_equal(counts, panel.session.book.counts())
+    assert sum(counts) == len(table)

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from muse_core.nuclei import read_csv, write_csv
+from napari_muse.layer import MAX_SHOWN
+from napari_muse.panels.muse_panel import MusePanel
+
+from .actions import click, press
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+def _row(panel: MusePanel, number: int) -> dict[str, Any]:
+    table = panel.session.book.to_table().set_index("id")
+    return table.loc[number].to_dict()
+
+
+def test_click_selects_and_a_digit_gives_the_class(opened: MusePanel, qtbot: Any) -> None:
+    viewer = opened.session.viewer
+    # The slide's own layer is active, as it is after opening.
+    viewer.layers.selection.active = opened.session.image_layer
+    click(opened, qtbot, 200, 150)
+    assert opened.session.nuclei.selected_ids.tolist() == [2]
+    press(opened, qtbot, Qt.Key.Key_2)
+    assert _row(opened, 2)["class_name"] == "tumor"
+    assert _row(opened, 2)["status"] == "corrected"
+    assert [label.text() for label in opened.legend.counts] == ["2", "1"]
+    assert opened.session.nuclei.selected_ids.tolist() == [2], "the selection survives"
+
+
+def test_the_same_keys_work_when_the_nuclei_are_active(opened: MusePanel, qtbot: Any) -> None:
+    opened.session.viewer.layers.selection.active = opened.session.nuclei.layer
+    click(opened, qtbot, 100, 100)
+    click(opened, qtbot, 300, 200, SHIFT)
+    assert opened.session.nuclei.selected_ids.tolist() == [1, 3]
+    press(opened, qtbot, Qt.Key.Key_1)
+    assert _row(opened, 1)["status"] == "confirmed"
+    press(opened, qtbot, Qt.Key.Key_Delete)
+    assert opened.session.book.to_table()["id"].tolist() == [2]
+    press(opened, qtbot, Qt.Key.Key_Z, CTRL)
+    assert opened.session.book.to_table()["id"].tolist() == [1, 2, 3]
+    press(opened, qtbot, Qt.Key.Key_Z, CTRL | SHIFT)
+    assert opened.session.book.to_table()["id"].tolist() == [2]
+
+
+def test_space_confirms(opened: MusePanel, qtbot: Any) -> None:
+    click(opened, qtbot, 300, 200)
+    press(opened, qtbot, Qt.Key.Key_Space)
+    assert _row(opened, 3)["status"] == "confirmed"
+
+
+def test_add_mode_adds_where_the_user_clicked(opened: MusePanel, qtbot: Any) -> None:
+    press(opened, qtbot, Qt.Key.Key_A)
+    assert opened.edit.add.isChecked()
+    press(opened, qtbot, Qt.Key.Key_2)
+    click(opened, qtbot, 250, 60)
+    table = opened.session.book.to_table()
+    assert len(table) == 4
+    added = table.iloc[-1]
+    assert added["status"] == "added"
+    assert added["class_name"] == "tumor"
+    # One screen pixel is this many slide pixels.
+    zoom = opened.session.viewer.scene.camera.zoom * 0.5
+    assert abs(added["x"] - 250) <= 1 / zoom
+    assert abs(added["y"] - 60) <= 1 / zoom
+    press(opened, qtbot, Qt.Key.Key_Escape)
+    assert not opened.edit.add.isChecked()
+    click(opened, qtbot, 350, 60)
+    assert len(opened.session.book.to_table()) == 4
+
+
+def test_naparis_own_delete_reaches_the_book(opened: MusePanel, qtbot: Any) -> None:
+    layer = opened.session.nuclei.layer
+    layer.selected_data = {1}
+    layer.remove_selected()
+    qtbot.wait(150)
+    assert opened.session.book.to_table()["id"].tolist() == [1, 3]
+    assert len(layer.data) == 2
+
+
+def test_keys_go_to_napari_where_nothing_is_selected(opened: MusePanel, qtbot: Any) -> None:
+    layer = opened.session.image_layer
+    opened.session.viewer.layers.selection.active = layer
+    before = str(layer.mode)
+    press(opened, qtbot, Qt.Key.Key_2)
+    assert str(layer.mode) != before, "napari's own meaning of 2 on an image layer"
+
+
+def test_v_hides_and_shows(opened: MusePanel, qtbot: Any) -> None:
+    press(opened, qtbot, Qt.Key.Key_V)
+    assert not opened.session.nuclei.layer.visible
+    press(opened, qtbot, Qt.Key.Key_V)
+    assert opened.session.nuclei.layer.visible
+
+
+def test_a_class_can_be_hidden(opened: MusePanel, qtbot: Any) -> None:
+    opened.session.book.set_class([1], 1)
+    opened.legend.shown[0].click()
+    assert opened.session.nuclei.shown_ids.tolist() == [1]
+    opened.legend.shown[0].click()
+    assert opened.session.nuclei.shown_ids.tolist() == [1, 2, 3]
+
+
+def test_export_from_the_panel(opened: MusePanel, tmp_path: Path) -> None:
+    opened.session.book.set_class([1], 1)
+    opened.export.save(tmp_path / "out.csv")
+    assert "3 nuclei saved" in opened.export.message.text()
+    table = read_csv(tmp_path / "out.csv")
+    assert table["x"].tolist() == [100, 200, 300]
+    assert table["status"].tolist() == ["corrected", "predicted", "predicted"]
+
+
+def test_export_to_nowhere_gets_a_sentence(opened: MusePanel, tmp_path: Path) -> None:
+    opened.export.save(tmp_path / "no" / "out.csv")
+    assert opened.export.message.text().startswith("Cannot write")
+
+
+def test_file_save_writes_all_nuclei(opened: MusePanel, tmp_path: Path) -> None:
+    opened.legend.shown[0].click()
+    layer = opened.session.nuclei.layer
+    saved = layer.save(str(tmp_path / "saved.csv"), plugin="napari-muse")
+    assert saved == [str(tmp_path / "saved.csv")]
+    assert len(read_csv(saved[0])) == 3, "hidden nuclei are saved too"
+
+
+def test_a_csv_dropped_on_the_window_joins_the_nuclei(opened: MusePanel, tmp_path: Path) -> None:
+    table = opened.session.book.to_table()
+    table["x"] += 10
+    write_csv(table, tmp_path / "more.csv", 0.5)
+    opened.session.viewer.open(tmp_path / "more.csv", plugin="napari-muse")
+    assert len(opened.session.book.to_table()) == 6
+
+
+def test_an_unknown_mpp_is_asked_for(panel: MusePanel, muse_data: Path, qtbot: Any) -> None:
+    path = muse_data / "slides" / "pyramid-no-mpp.tiff"
+    panel.session.viewer.open(path, plugin="napari-muse")
+    assert panel.detect.mpp_hint.isVisible()
+    panel.detect.start.click()
+    assert panel.detect.message.text() == "Enter the microns per pixel first."
+    assert not panel.detection.running
+    panel.detect.mpp.setValue(0.5)
+    panel.detect.mpp.editingFinished.emit()
+    assert panel.session.mpp == 0.5
+    assert not panel.detect.mpp_hint.isVisible()
+    assert tuple(panel.session.image_layer.scale) == (0.5, 0.5)
+    assert tuple(panel.session.nuclei.layer.scale) == (0.5, 0.5)
+
+
+def test_two_slides_keep_their_own_nuclei(opened: MusePanel, cmu_slide: Path, qtbot: Any) -> None:
+    first = opened.session.image_layer
+    opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+    assert opened.session.slide is not None
+    assert opened.session.slide.name == cmu_slide.name
+    assert len(opened.session.book.to_table()) == 0
+    opened.session.viewer.layers.selection.active = first
+    qtbot.wait(150)
+    assert len(opened.session.book.to_table()) == 3
+    assert len(opened.session.nuclei.layer.data) == 3
+
+
+def test_drawn_shapes_come_in_slide_pixels(opened: MusePanel) -> None:
+    opened.detect.draw.click()
+    shapes = opened.session.viewer.layers.selection.active
+    # napari's world is microns here: the slide's 0.5 um/px, less half a pixel.
+    corners = np.array([[49.75, 24.75], [49.75, 74.75], [99.75, 74.75], [99.75, 24.75]])
+    shapes.add_rectangles([corners])
+    (polygon,) = opened.session.drawn_polygons()
+    bounds = polygon.bounds
+    assert (bounds.x, bounds.y, bounds.w, bounds.h) == pytest.approx((50, 100, 100, 100))
+
+
+def test_nothing_open_and_nothing_drawn_get_sentences(panel: MusePanel, small_slide: Path) -> None:
+    panel.detect.start.click()
+    assert panel.detect.message.text().startswith("Open a slide first")
+    panel.session.viewer.open(small_slide, plugin="napari-muse")
+    panel.detect.place.setCurrentIndex(panel.detect.place.findData("shapes"))
+    panel.detect.start.click()
+    assert panel.detect.message.text().startswith("Nothing is drawn yet")
+
+
+def test_very_many_nuclei_show_a_sample(opened: MusePanel, qtbot: Any) -> None:
+    rng = np.random.default_rng(0)
+    n = 3 * MAX_SHOWN
+    x, y = rng.uniform(0, 400, n), rng.uniform(0, 300, n)
+    opened.session.book.append(x, y, np.zeros(n, int), np.ones(n), "m", 6.0)
+    opened.session.nuclei.refresh()
+    assert len(opened.session.nuclei.layer.data) == MAX_SHOWN
+    assert "zoom in" in opened.legend.total.text()
+    opened.session.viewer.scene.camera.zoom *= 6
+    qtbot.waitUntil(lambda: opened.session.nuclei.in_view < MAX_SHOWN, timeout=5000)
+    assert len(opened.session.nuclei.layer.data) == opened.session.nuclei.in_view
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: str) -> None:
+    opened.session.viewer.theme = theme
+    opened.resize(350, 900)
+    qtbot.wait(50)
+    for section in (opened.detect, opened.legend, opened.edit, opened.export):
+        assert section.minimumSizeHint().width() <= 350
+        for child in section.children():
+            tip = getattr(child, "toolTip", None)
+            if tip is not None and hasattr(child, "clicked"):
+                assert tip(), f"{child.text()} has no tooltip"
