@@ -1,0 +1,18 @@
+# Each target does its own set-up, from a machine that has Python 3.11 to 3.13 and nothing else.
+SHELL := /bin/bash
+.PHONY: demo test lint docs clean
+
+demo:  ## open napari on a real slide and find every nucleus; leaves demo-output/
+	@tools/demo.sh
+
+test:  ## the whole test suite
+	@tools/test.sh -e py
+
+lint:  ## formatting, types, import layers, plugin manifest
+	@tools/test.sh -e lint
+
+docs:  ## build the site into site/
+	@tools/test.sh -e docs
+
+clean:
+	rm -rf .demo-venv .tox-venv .tox site dist build demo-output

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# make demo: everything from a bare machine to nuclei on screen. See tools/demo.py.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/common.sh
+
+venv=.demo-venv
+tools/setup_system.sh
+make_venv "$venv"
+
+# Installed again only when what is installed could have changed.
+stamp="$venv/installed"
+wanted=$(cat pyproject.toml constraints.txt | cksum)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    say "Installing napari-muse into $venv; the first time this takes a few minutes."
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt \
+        -e '.[qt6,openslide]' </dev/null || fail "the installation failed, see above"
+    printf '%s' "$wanted" >"$stamp"
+fi
+
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && [ -z "${CI:-}" ]; then
+    "$venv/bin/python" tools/demo.py --out demo-output --stay
+else
+    say "No display: running under Xvfb."
+    unset DISPLAY WAYLAND_DISPLAY QT_QPA_PLATFORM
+    xvfb-run -a -s "-screen 0 1600x1000x24" "$venv/bin/python" tools/demo.py --out demo-output
+fi

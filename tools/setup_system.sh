@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Makes sure the system libraries of Qt and OpenGL are there, and Xvfb where there is no display.
+# As root they are installed by apt; otherwise one line names what is missing.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./common.sh
+
+[ "$(uname -s)" = Linux ] || exit 0
+command -v dpkg-query >/dev/null || exit 0
+
+packages=(
+    libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0
+    libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0
+    libxcb-xinerama0 fonts-dejavu-core
+)
+[ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && [ -z "${CI:-}" ] || packages+=(xvfb xauth)
+python=$(find_python) || exit 1
+case "$python" in
+    /usr/bin/*) "$python" -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv) ;;
+esac
+
+installed() {
+    # Newer releases call some of these NAMEt64.
+    local name
+    for name in "$1" "$1t64"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] && return 0
+    done
+    return 1
+}
+
+missing=()
+for package in "${packages[@]}"; do
+    installed "$package" || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    fail "system libraries are missing; run: sudo apt-get install -y ${missing[*]}"
+fi
+say "Installing system libraries: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null; }
+install 2>/dev/null || { apt-get update -qq >/dev/null && install; } \
+    || fail "apt-get could not install ${missing[*]}"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# make test: the whole suite through tox, in an environment of its own.
+# Arguments are handed to tox; without any, the tests run on the Python found first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/common.sh
+
+tools/setup_system.sh
+venv=.tox-venv
+make_venv "$venv"
+"$venv/bin/python" -m pip install -q --disable-pip-version-check 'tox>=4.25' </dev/null \
+    || fail "tox could not be installed, see above"
+[ $# -gt 0 ] || set -- -e py
+exec "$venv/bin/python" -m tox run "$@" </dev/null
