@@ -6,6 +6,7 @@ import torch
 from muse_core.errors import UserError
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.config import BackboneConfig
+from muse_core.models.encoders import resize_position_embedding
 
 SMALL = {"decoder_channels": (8, 8, 8, 8), "hyper_channels": 8}
 
@@ -57,5 +58,53 @@ def test_unfit_encoder_is_refused_with_a_sentence(encoder: str) -> None:
 
 def test_odd_image_side_is_refused() -> None:
     backbone = MuseBackbone(BackboneConfig(**SMALL))
-    with pytest.raises(UserError, match="multiples of 32"):
+    with pytest.raises(UserError, match="multiples of 16"):
         backbone(torch.rand(1, 3, 100, 96))
+
+
+def test_position_embeddings_are_used_as_stored_at_their_own_size() -> None:
+    stored = torch.randn(1, 17, 5)
+    assert resize_position_embedding(stored, 4, 4) is stored
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(2, 8), (6, 6), (13, 5)])
+def test_position_embeddings_of_other_sizes_follow_the_place(rows: int, columns: int) -> None:
+    # An embedding that is a linear ramp over the image stays one inside, whatever the grid.
+    ramp = (torch.arange(4.0) + 0.5) / 4
+    x, y = torch.meshgrid(ramp, ramp, indexing="xy")
+    stored = torch.cat([torch.tensor([[9.0, 9.0]]), torch.stack([x, y], -1).reshape(-1, 2)])[None]
+    resized = resize_position_embedding(stored, rows, columns)
+    assert resized.shape == (1, 1 + rows * columns, 2)
+    assert resized[0, 0].tolist() == [9.0, 9.0]
+    grid = resized[0, 1:].reshape(rows, columns, 2)
+    assert (grid[:, 1:, 0] > grid[:, :-1, 0]).all()
+    assert (grid[1:, :, 1] > grid[:-1, :, 1]).all()
+    assert float(grid[..., 0].mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_position_embeddings_may_be_stored_for_another_size() -> None:
+    config = BackboneConfig("vit_tiny_patch16_224", None, 48, True, input_px=512)
+    backbone = MuseBackbone(config).eval()
+    assert backbone.state_dict()["encoder.network.pos_embed"].shape == (1, 1025, 192)
+    assert backbone(torch.rand(1, 3, 96, 208))[0].shape == (1, 192, 24, 52)
+
+
+@pytest.mark.parametrize("encoder", ["vit_tiny_r_s16_p8_224", "vit_little_patch16_reg4_gap_256"])
+def test_vits_of_another_make_are_refused(encoder: str) -> None:
+    with pytest.raises(UserError, match="not a ViT of patches"):
+        MuseBackbone(BackboneConfig(encoder, None))
+
+
+@pytest.mark.parametrize(
+    "data", [{"encoder": "resnet10t", "depth": 3}, {"hyper_channels": "many"}, {"input_px": -1}, 7]
+)
+def test_configurations_that_are_none_are_refused(data: object) -> None:
+    with pytest.raises(UserError):
+        BackboneConfig.from_json(data)  # type: ignore[arg-type]
+
+
+def test_cards_from_before_a_field_existed_stay_readable() -> None:
+    old = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8], "hyper_channels": 8}
+    config = BackboneConfig.from_json(old)
+    assert config == BackboneConfig("resnet10t", (8, 8, 8, 8), 8)
+    assert BackboneConfig.from_json(config.to_json()) == config

@@ -12,6 +12,7 @@ from muse_core import __version__
 from muse_core.cli.detect import detect
 from muse_core.cli.evaluate import evaluate_detect
 from muse_core.cli.finetune import finetune
+from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
 from muse_core.cli.models import models_list
 from muse_core.errors import UserError
@@ -32,6 +33,7 @@ app.command()(info)
 app.command()(finetune)
 evaluate_app.command("detect")(evaluate_detect)
 models_app.command("list")(models_list)
+models_app.command("import")(models_import)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
 

@@ -18,7 +18,6 @@ from muse_core.models.backbone import STRIDE_PX
 from muse_core.models.config import HeadConfig
 from muse_core.models.heads import ClassHead, Proposals
 from muse_core.models.muse_model import MuseModel
-from muse_core.models.sampling import sample_at_points
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Learner(nn.Module):
         size = (batch.image.shape[-2], batch.image.shape[-1])
         xy = pad_sequence(batch.xy, batch_first=True)
         xy = xy + config.class_jitter_px * torch.randn(xy.shape, generator=generator)
-        features = sample_at_points(f_map, xy.to(f_map.device), size)
+        features = self.model.backbone.sample(f_map, xy.to(f_map.device), size)
         n_points = torch.tensor([len(points) for points in batch.xy])
         real = torch.arange(xy.shape[1]) < n_points[:, None]
         classes = pad_sequence(batch.classes, batch_first=True)

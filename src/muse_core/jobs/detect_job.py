@@ -44,6 +44,7 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
         notes = _notes(slide, shapes)
         model_path = resolve_model(job.model)
         card = read_card(model_path)
+        card.require_detector()
         if mpp > _COARSE * card.mpp:
             notes.append(
                 f"The slide has {mpp:g} um/px, much coarser than the {card.mpp:g} um/px that "

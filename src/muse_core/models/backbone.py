@@ -8,9 +8,10 @@ from muse_core.errors import UserError
 from muse_core.models.config import BackboneConfig
 from muse_core.models.decoder import Decoder
 from muse_core.models.encoders import build_encoder, normalise
+from muse_core.models.sampling import sample_at_points
 
 STRIDE_PX = 4
-SIDE_MULTIPLE_PX = 32
+SIDE_MULTIPLE_PX = 16
 
 
 class MuseBackbone(nn.Module):
@@ -18,11 +19,13 @@ class MuseBackbone(nn.Module):
 
     Attributes:
         out_channels: Channels of ``f_map``.
+        cls_channels: Length of ``f_cls``.
+        sampling_align_corners: How features are to be read at points, see BackboneConfig.
     """
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.encoder = build_encoder(config.encoder, config.align_corners)
+        self.encoder = build_encoder(config.encoder, config.align_corners, config.input_px)
         channels = self.encoder.channels
         wanted = config.decoder_channels
         self.narrow = (
@@ -35,21 +38,44 @@ class MuseBackbone(nn.Module):
         )
         self.decoder = Decoder(wanted or channels, config.hyper_channels, config.align_corners)
         self.out_channels = self.decoder.out_channels
+        self.cls_channels = self.encoder.cls_channels
+        self.sampling_align_corners = config.sampling_align_corners
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Compute features.
 
         Args:
-            image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 32.
+            image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 16.
 
         Returns:
-            ``f_map`` (B, out_channels, H/4, W/4) and ``f_cls`` (B, C).
+            ``f_map`` (B, out_channels, H/4, W/4) and ``f_cls`` (B, cls_channels).
 
         Raises:
-            UserError: A side is not a multiple of 32.
+            UserError: A side is not a multiple of 16.
         """
-        if image.shape[-1] % SIDE_MULTIPLE_PX or image.shape[-2] % SIDE_MULTIPLE_PX:
-            raise UserError("Image sides must be multiples of 32 pixels.")
-        maps, f_cls = self.encoder(normalise(image))
+        return self.features(normalise(image))
+
+    def features(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
+        """The network's own function, without the normalisation; see :meth:`forward`.
+
+        Args:
+            normalised: (B, 3, H, W) float, of ImageNet's mean and deviation.
+        """
+        if any(side % SIDE_MULTIPLE_PX for side in normalised.shape[-2:]):
+            raise UserError(f"Image sides must be multiples of {SIDE_MULTIPLE_PX} pixels.")
+        maps, f_cls = self.encoder(normalised)
         narrowed = [narrow(x) for narrow, x in zip(self.narrow, maps, strict=True)]
         return self.decoder(narrowed), f_cls
+
+    def sample(self, f_map: Tensor, xy: Tensor, size_px: tuple[int, int]) -> Tensor:
+        """Features of nuclei, read the way these weights were trained with.
+
+        Args:
+            f_map: (B, out_channels, H/4, W/4), from :meth:`forward`.
+            xy: (B, N, 2) float, x and y in image pixels.
+            size_px: H and W.
+
+        Returns:
+            (B, N, out_channels) float32.
+        """
+        return sample_at_points(f_map, xy, size_px, self.sampling_align_corners)

@@ -15,6 +15,8 @@ from typing import Any
 from muse_core.errors import UserError
 
 METADATA_KEY = "muse_model_card"
+DETECTOR = "detector"
+BACKBONE = "backbone"
 # safetensors itself allows headers of 100 MB; a card is a few kilobytes.
 _MAX_HEADER_BYTES = 8_000_000
 
@@ -25,10 +27,10 @@ class ModelCard:
 
     Attributes:
         name: Short name, shown to users and written to tables.
-        architecture: A ModelConfig as JSON.
+        architecture: A ModelConfig as JSON; of a backbone, only its part "backbone".
         mpp: Microns per pixel of the images the network expects.
         fov_px: Side of the training crops in pixels.
-        classes: A ClassScheme as JSON.
+        classes: A ClassScheme as JSON; empty for a backbone.
         score_threshold: Nucleus probability from which a proposal counts, 0 to 1.
         description: A sentence or two for users.
         training: Data, settings, seed.
@@ -37,6 +39,8 @@ class ModelCard:
         licence: SPDX identifier of the weights.
         created: ISO 8601 date.
         format_version: Version of this card's layout.
+        kind: "detector" for a network that finds and classifies nuclei, "backbone" for one that
+            only computes features.
     """
 
     name: str
@@ -52,6 +56,7 @@ class ModelCard:
     licence: str = "Apache-2.0"
     created: str = ""
     format_version: int = 1
+    kind: str = DETECTOR
 
     def __post_init__(self) -> None:
         if not isinstance(self.mpp, int | float) or not math.isfinite(self.mpp) or self.mpp <= 0:
@@ -61,6 +66,17 @@ class ModelCard:
         if self.format_version != 1:
             raise UserError(
                 f"This model has a card of version {self.format_version}; update napari-muse."
+            )
+
+        if self.kind not in (DETECTOR, BACKBONE):
+            raise UserError(f"Unknown kind of model {self.kind!r}; update napari-muse.")
+
+    def require_detector(self) -> None:
+        """Raises UserError unless the model finds and classifies nuclei."""
+        if self.kind != DETECTOR:
+            raise UserError(
+                f"{self.name} is a backbone: it computes features of nuclei but does not find them."
+                " Choose a detection model, or train one from it with muse finetune."
             )
 
     def to_text(self) -> str:

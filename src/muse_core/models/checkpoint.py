@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from muse_core.errors import UserError
-from muse_core.models.card import METADATA_KEY, read_card
+from muse_core.models.backbone import MuseBackbone
+from muse_core.models.card import BACKBONE, METADATA_KEY, ModelCard, read_card
+from muse_core.models.config import BackboneConfig
 from muse_core.models.muse_model import MuseModel
+
+_BACKBONE_PREFIX = "backbone."
 
 
 def save_model(model: MuseModel, path: str | Path, half: bool = True) -> None:
@@ -26,17 +32,76 @@ def save_model(model: MuseModel, path: str | Path, half: bool = True) -> None:
     Raises:
         UserError: The file cannot be written.
     """
-    target = Path(path)
+    _write(model.state_dict(), model.card, Path(path), half)
+
+
+def save_backbone(
+    backbone: MuseBackbone, card: ModelCard, path: str | Path, half: bool = True
+) -> None:
+    """Write a backbone without heads; see :func:`save_model`.
+
+    Args:
+        backbone: The network.
+        card: Its card, of kind "backbone".
+        path: Target.
+        half: Store floating-point weights as float16.
+    """
+    state = {f"{_BACKBONE_PREFIX}{k}": v for k, v in backbone.state_dict().items()}
+    _write(state, card, Path(path), half)
+
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> MuseModel:
+    """Load a detection model in evaluation mode.
+
+    Raises:
+        UserError: The file is missing, is not a MUSE model or only a backbone, or its weights do
+            not fit its card.
+    """
+    source = Path(path)
+    card = read_card(source)
+    card.require_detector()
+    model = MuseModel(card)
+    _fill(model, _read(source), source)
+    return model.to(device).eval()
+
+
+def load_backbone(
+    path: str | Path, device: torch.device | str = "cpu"
+) -> tuple[MuseBackbone, ModelCard]:
+    """Load the backbone of a model of either kind in evaluation mode.
+
+    Returns:
+        The network and the file's card.
+
+    Raises:
+        UserError: The file is missing, is not a MUSE model, or its weights do not fit its card.
+    """
+    source = Path(path)
+    card = read_card(source)
+    config = card.architecture.get("backbone")
+    if not isinstance(config, Mapping):
+        raise UserError(f"The card of {source.name} describes no backbone.")
+    backbone = MuseBackbone(BackboneConfig.from_json(config))
+    state = {
+        key.removeprefix(_BACKBONE_PREFIX): value
+        for key, value in _read(source).items()
+        if key.startswith(_BACKBONE_PREFIX) or card.kind == BACKBONE
+    }
+    _fill(backbone, state, source)
+    return backbone.to(device).eval(), card
+
+
+def _write(state: Mapping[str, Tensor], card: ModelCard, target: Path, half: bool) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     tensors = {}
-    for name, value in model.state_dict().items():
+    for name, value in state.items():
         stored = value.detach().cpu()
         if half and stored.is_floating_point():
             stored = stored.half()
         tensors[name] = stored.contiguous()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={METADATA_KEY: model.card.to_text()})
+        save_file(tensors, partial, metadata={METADATA_KEY: card.to_text()})
         partial.replace(target)
     except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):
@@ -44,20 +109,16 @@ def save_model(model: MuseModel, path: str | Path, half: bool = True) -> None:
         raise UserError(f"Cannot write {target}: {error}.") from error
 
 
-def load_model(path: str | Path, device: torch.device | str = "cpu") -> MuseModel:
-    """Load a model in evaluation mode.
-
-    Raises:
-        UserError: The file is missing, is not a MUSE model, or its weights do not fit its card.
-    """
-    source = Path(path)
-    model = MuseModel(read_card(source))
+def _read(source: Path) -> dict[str, Tensor]:
     try:
-        state = load_file(source, device="cpu")
+        state: dict[str, Tensor] = load_file(source, device="cpu")
     except (SafetensorError, OSError) as error:
         raise UserError(f"{source.name} is damaged: {error}.") from error
-    wanted = model.state_dict()
+    return state
+
+
+def _fill(network: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+    wanted = network.state_dict()
     if set(state) != set(wanted) or any(state[k].shape != wanted[k].shape for k in wanted):
         raise UserError(f"The weights in {source.name} do not fit the architecture in its card.")
-    model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
-    return model.to(device).eval()
+    network.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})

@@ -23,12 +23,18 @@ class BackboneConfig:
             as many.
         align_corners: How maps are resized. True is the paper's; False makes the network commute
             with shifts by whole strides, so that tiles agree with the untiled image.
+        input_px: Side of the images a ViT's position embeddings are stored for; None takes the timm
+            model's own. Other sizes are possible, the embeddings are then resized.
+        sampling_align_corners: How features are read at points. False is geometrically exact; the
+            released MUSE weights need True, see :func:`muse_core.models.sampling.sample_at_points`.
     """
 
     encoder: str = "resnet10t"
     decoder_channels: tuple[int, int, int, int] | None = (64, 64, 64, 64)
     hyper_channels: int = 64
     align_corners: bool = False
+    input_px: int | None = None
+    sampling_align_corners: bool = False
 
     def __post_init__(self) -> None:
         channels = self.decoder_channels
@@ -36,6 +42,30 @@ class BackboneConfig:
             raise UserError("decoder_channels needs four positive numbers, one for each stride.")
         if self.hyper_channels < 1:
             raise UserError("hyper_channels must be positive.")
+        if self.input_px is not None and self.input_px < 1:
+            raise UserError("input_px must be positive.")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dictionary, the inverse of :meth:`from_json`."""
+        # Through text, so that tuples become lists here and not only once they come from a file.
+        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> BackboneConfig:
+        """Rebuild a configuration; raises UserError when a field is unknown or mistyped."""
+        try:
+            values = dict(data)
+            unknown = set(values) - {f.name for f in fields(cls)}
+            if unknown:
+                raise UserError(f"Unknown architecture field {sorted(unknown)[0]!r}.")
+            if values.get("decoder_channels") is not None:
+                values["decoder_channels"] = tuple(values["decoder_channels"])
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"The architecture in the model card is wrong: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -64,22 +94,13 @@ class ModelConfig:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
-        # Through text, so that tuples become lists here and not only once they come from a file.
-        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return data
+        return {"backbone": self.backbone.to_json(), "head": asdict(self.head)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
         """Rebuild a configuration; raises UserError when a field is missing or unknown."""
         try:
-            backbone = dict(data["backbone"])
-            if backbone.get("decoder_channels") is not None:
-                backbone["decoder_channels"] = tuple(backbone["decoder_channels"])
-            known = {f.name for f in fields(BackboneConfig)}
-            unknown = set(backbone) - known
-            if unknown:
-                raise UserError(f"Unknown architecture field {sorted(unknown)[0]!r}.")
-            return cls(BackboneConfig(**backbone), HeadConfig(**data["head"]))
+            return cls(BackboneConfig.from_json(data["backbone"]), HeadConfig(**data["head"]))
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"The architecture in the model card is incomplete: {error}."

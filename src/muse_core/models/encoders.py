@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,7 +14,10 @@ from muse_core.models.torchvision_shim import declare_missing_operators
 
 declare_missing_operators()
 
-import timm  # noqa: E402  (only importable once the operators are declared)
+# Only importable once the operators are declared.
+import timm  # noqa: E402
+from timm.layers import PatchEmbed  # noqa: E402
+from timm.models.vision_transformer import VisionTransformer  # noqa: E402
 
 STRIDES = (4, 8, 16, 32)
 
@@ -36,12 +40,13 @@ class ConvEncoder(nn.Module):
         self.network = network
         channels = network.feature_info.channels()
         self.channels: tuple[int, ...] = tuple(channels[i] for i in self._picked)
+        self.cls_channels = self.channels[-1]
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """Encode.
 
         Args:
-            image: (B, 3, H, W) float, normalised; H and W multiples of 32.
+            image: (B, 3, H, W) float, normalised; H and W multiples of 16.
 
         Returns:
             Four maps (B, C_i, H/s, W/s) and ``f_cls`` (B, C_3), the mean of the deepest map.
@@ -52,18 +57,26 @@ class ConvEncoder(nn.Module):
 
 
 class VitEncoder(nn.Module):
-    """A timm ViT with variable input size, reassembled to a pyramid (paper, section "Backbone")."""
+    """A plain timm ViT, reassembled to a pyramid (paper, section "Backbone")."""
 
-    def __init__(self, name: str, align_corners: bool) -> None:
+    def __init__(self, name: str, align_corners: bool, input_px: int | None = None) -> None:
         super().__init__()
         network: Any
-        # num_classes=0 and dynamic_img_size: position embeddings follow the input's size.
-        network = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True)
+        size: dict[str, Any] = {} if input_px is None else {"img_size": input_px}
+        try:
+            network = timm.create_model(name, pretrained=False, num_classes=0, **size)
+        except (RuntimeError, TypeError, AssertionError) as error:
+            raise UserError(f"Encoder {name!r} cannot be built: {error}.") from error
+        if not _is_plain_vit(network):
+            raise UserError(
+                f"Encoder {name!r} is not a ViT of patches, one class token and blocks."
+            )
         self.network = network
         depth, width = len(network.blocks), int(network.embed_dim)
         # Blocks 2, 5, 8, 11 of twelve, counted from 0: the last of each quarter.
         self._taken = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
         self.channels: tuple[int, ...] = (width // 4, width // 2, width, 2 * width)
+        self.cls_channels = width
         self._scale = [network.patch_embed.patch_size[0] / stride for stride in STRIDES]
         self._align_corners = align_corners
         self.reassembly = nn.ModuleList(
@@ -73,23 +86,70 @@ class VitEncoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """Encode; see :meth:`ConvEncoder.forward`. ``f_cls`` is the last block's CLS token."""
         network: Any = self.network
-        taken = network.forward_intermediates(
-            image,
-            indices=self._taken,
-            norm=True,
-            return_prefix_tokens=True,
-            intermediates_only=True,
-        )
+        patches = network.patch_embed.proj(image)
+        rows, columns = patches.shape[-2:]
+        patches = patches.flatten(2).transpose(1, 2)
+        class_token = network.cls_token.expand(len(patches), -1, -1)
+        x = torch.cat([class_token, patches], dim=1)
+        x = network.pos_drop(x + resize_position_embedding(network.pos_embed, rows, columns))
+        taken = []
+        for index, block in enumerate(network.blocks):
+            x = block(x)
+            if index in self._taken:
+                taken.append(network.norm(x))
         maps = []
-        for (tokens, _), project, scale in zip(taken, self.reassembly, self._scale, strict=True):
-            projected = project(tokens)
-            size = [round(side * scale) for side in projected.shape[-2:]]
-            maps.append(resize(projected, size, self._align_corners))
-        return maps, taken[-1][1][:, 0]
+        for tokens, project, scale in zip(taken, self.reassembly, self._scale, strict=True):
+            grid = tokens[:, 1:].transpose(1, 2).unflatten(2, (rows, columns))
+            size = [int(side * scale) for side in (rows, columns)]
+            maps.append(resize(project(grid), size, self._align_corners))
+        return maps, taken[-1][:, 0]
 
 
-def build_encoder(name: str, align_corners: bool) -> ConvEncoder | VitEncoder:
+def resize_position_embedding(stored: Tensor, rows: int, columns: int) -> Tensor:
+    """Position embeddings for a grid of patches, bicubically from the square one stored.
+
+    DINO's resizing, which MUSE was trained with: its 0.1 guards the output's size against rounding
+    and stretches the sampling a little.
+
+    Args:
+        stored: (1, 1 + n * n, C), that of the class token first.
+        rows: Patches from top to bottom.
+        columns: Patches from left to right.
+
+    Returns:
+        (1, 1 + rows * columns, C); as stored where the grid is that of the stored ones.
+    """
+    side = math.isqrt(stored.shape[1] - 1)
+    if (rows, columns) == (side, side):
+        return stored
+    grid = stored[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+    resized = functional.interpolate(
+        grid, scale_factor=((rows + 0.1) / side, (columns + 0.1) / side), mode="bicubic"
+    )
+    return torch.cat([stored[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)
+
+
+def _is_plain_vit(network: Any) -> bool:
+    return (
+        isinstance(network, VisionTransformer)
+        and isinstance(network.patch_embed, PatchEmbed)
+        and isinstance(network.norm_pre, nn.Identity)
+        and network.num_prefix_tokens == 1
+        and network.pos_embed is not None
+        and network.pos_embed.shape[1] == network.patch_embed.num_patches + 1
+        and len(set(network.patch_embed.grid_size)) == 1
+    )
+
+
+def build_encoder(
+    name: str, align_corners: bool, input_px: int | None = None
+) -> ConvEncoder | VitEncoder:
     """Build an untrained encoder by its timm name.
+
+    Args:
+        name: timm name.
+        align_corners: See BackboneConfig.
+        input_px: See BackboneConfig; of no meaning to a convolutional encoder.
 
     Raises:
         UserError: timm does not know the name, or the encoder does not fit.
@@ -97,7 +157,7 @@ def build_encoder(name: str, align_corners: bool) -> ConvEncoder | VitEncoder:
     if not timm.is_model(name):
         raise UserError(f"timm has no encoder {name!r}.")
     if name.startswith("vit_"):
-        return VitEncoder(name, align_corners)
+        return VitEncoder(name, align_corners, input_px)
     return ConvEncoder(name)
 
 

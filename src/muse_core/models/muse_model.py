@@ -14,7 +14,6 @@ from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import ModelCard
 from muse_core.models.config import ModelConfig
 from muse_core.models.heads import ClassHead, PointHead, Proposals
-from muse_core.models.sampling import sample_at_points
 
 # Two nuclei closer than this are one nucleus seen twice: a lymphocyte is about 6 um across.
 DUPLICATE_RADIUS_UM = 2.0
@@ -51,7 +50,7 @@ class MuseModel(nn.Module):
         """Features and proposals.
 
         Args:
-            image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 32.
+            image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 16.
 
         Returns:
             ``f_map`` (B, C, H/4, W/4) and the proposals.
@@ -64,7 +63,7 @@ class MuseModel(nn.Module):
         """Nuclei of each image, thresholded and free of duplicates.
 
         Args:
-            image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 32.
+            image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 16.
             min_score: Threshold on the nucleus probability; None takes the card's.
 
         Returns:
@@ -89,7 +88,7 @@ class MuseModel(nn.Module):
         return found
 
     def _classify(self, f_map: Tensor, xy: Tensor, size_px: tuple[int, int]) -> Tensor:
-        features = sample_at_points(f_map.unsqueeze(0), xy.unsqueeze(0), size_px)[0]
+        features = self.backbone.sample(f_map.unsqueeze(0), xy.unsqueeze(0), size_px)[0]
         return self.class_head(features).float().softmax(dim=1)
 
 

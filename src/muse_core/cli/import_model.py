@@ -1,0 +1,51 @@
+"""``muse models import``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muse_core.cli.options import JsonOption
+from muse_core.models.released import DEFAULT_MPP
+
+
+def models_import(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.pth", help="Checkpoint released by MUSE's authors.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Model file to write; else into your models, by its name."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the model; else by its architecture.")
+    ] = None,
+    mpp: Annotated[
+        float, typer.Option("--mpp", help="Microns per pixel to use it at.")
+    ] = DEFAULT_MPP,
+    fov_px: Annotated[
+        int | None,
+        typer.Option("--fov-px", help="Field of view in pixels, if file and name do not say."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a released MUSE checkpoint into a model file.
+
+    Nothing in the checkpoint is run; projection heads are left out.
+    """
+    from muse_core.jobs.output import check_writable
+    from muse_core.models.card import read_card
+    from muse_core.models.released_import import import_released
+
+    if out is not None:
+        check_writable(out, unlike=file)
+    target = import_released(file, out, mpp=mpp, fov_px=fov_px, name=name)
+    card = read_card(target)
+    if as_json:
+        facts = {"path": str(target), "name": card.name, "kind": card.kind, "mpp": card.mpp}
+        typer.echo(json.dumps(facts | {"fov_px": card.fov_px, "licence": card.licence}))
+        return
+    typer.echo(f"{card.name}, a backbone for {card.mpp:g} um/px, written to {target}.")

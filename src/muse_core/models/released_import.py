@@ -1,0 +1,231 @@
+"""Released MUSE checkpoints (``.pth``) into model files.
+
+A checkpoint is a pickled dictionary. It is read with ``weights_only=True``, which builds tensors
+and containers and refuses everything that could run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import pickle
+import pickletools
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from muse_core.errors import UserError
+from muse_core.models.backbone import MuseBackbone
+from muse_core.models.card import BACKBONE, ModelCard
+from muse_core.models.checkpoint import save_backbone
+from muse_core.models.registry import SUFFIX, user_model_folder
+from muse_core.models.released import DEFAULT_MPP, LICENCE, RELEASED, SOURCE, ReleasedModel
+
+_PREFIX = "module.backbone."
+_PATCH_PX = 16
+_RULES = (
+    (r"encoder\.encoder\.(.+)", lambda m: f"encoder.network.{m[1]}"),
+    (r"decoder\.dim_map_layers\.(\d\..+)", lambda m: f"encoder.reassembly.{m[1]}"),
+    (
+        r"decoder\.decoder([123])\.first_block\.layer\.(.+)",
+        lambda m: f"decoder.fusion.{3 - int(m[1])}.reduce.{m[2]}",
+    ),
+    (
+        r"decoder\.decoder([123])\.last_block\.(conv[12])\.layer\.(.+)",
+        lambda m: f"decoder.fusion.{3 - int(m[1])}.refine.{m[2]}.{m[3]}",
+    ),
+    (
+        r"decoder\.hyper_feats\.conv_list\.(\d)\.layer\.(.+)",
+        lambda m: f"decoder.hyper.{m[1]}.{m[2]}",
+    ),
+)
+
+
+def import_released(
+    path: str | Path,
+    out: str | Path | None = None,
+    mpp: float = DEFAULT_MPP,
+    fov_px: int | None = None,
+    name: str | None = None,
+) -> Path:
+    """Turn a released checkpoint into a backbone's model file.
+
+    Args:
+        path: The ``.pth`` file.
+        out: The ``.safetensors`` file to write; None writes to the user's models, by the model's
+            name. Weights stay float32.
+        mpp: Microns per pixel for the card.
+        fov_px: Field of view for the card; None takes it from the position embeddings or, for a
+            ResNet, from the file's name.
+        name: Name for the card; None takes that of the released model.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: The file is missing, damaged, no such checkpoint, of another architecture, holds
+            unexpected keys or objects that are no data; or the target cannot be written.
+    """
+    source = Path(path)
+    weights = backbone_entries(read_teacher(source), source.name)
+    released, input_px = recognise(weights, source.name, fov_px)
+    backbone = build_backbone(released, input_px, weights, source.name)
+    card = ModelCard(
+        name=name or released.name,
+        architecture={"backbone": released.backbone(input_px).to_json()},
+        mpp=mpp,
+        fov_px=fov_px or released.fov_px,
+        classes=[],
+        score_threshold=0.5,
+        description="Backbone of MUSE (Yang et al., AAAI 2026), as released by its authors.",
+        training={"source": SOURCE, "file": source.name},
+        licence=LICENCE,
+        created=datetime.now(UTC).date().isoformat(),
+        kind=BACKBONE,
+    )
+    target = Path(out) if out is not None else user_model_folder() / f"{card.name}{SUFFIX}"
+    save_backbone(backbone, card, target, half=False)
+    return target
+
+
+def read_teacher(path: Path) -> Mapping[str, Tensor]:
+    """The teacher's weights in a checkpoint, read without running anything.
+
+    Raises:
+        UserError: See :func:`import_released`.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
+    damaged = f"{path.name} is no torch checkpoint, or it is truncated."
+    try:
+        # Training scripts in DINO's manner store their arguments beside the weights.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "global" in str(error).lower() or _names_code(path):
+            raise UserError(
+                f"{path.name} holds objects other than weights, which could run code; it was"
+                " refused and nothing in it was run."
+            ) from error
+        raise UserError(damaged) from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (RuntimeError, EOFError, KeyError, ValueError, IndexError, AttributeError) as error:
+        raise UserError(damaged) from error
+    except (TypeError, AssertionError, UnicodeDecodeError) as error:
+        raise UserError(damaged) from error
+    teacher = content.get("teacher") if isinstance(content, Mapping) else None
+    if not isinstance(teacher, Mapping):
+        raise UserError(f"{path.name} is not a MUSE checkpoint: it has no entry 'teacher'.")
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in teacher.items()):
+        raise UserError(f"{path.name} is not a MUSE checkpoint: 'teacher' holds no plain weights.")
+    return teacher
+
+
+def backbone_entries(teacher: Mapping[str, Tensor], file_name: str) -> dict[str, Tensor]:
+    """The backbone's weights under this project's names; projection heads are left out.
+
+    Raises:
+        UserError: There are none, or one has an unexpected name.
+    """
+    entries: dict[str, Tensor] = {}
+    for key, value in teacher.items():
+        if key.startswith(_PREFIX):
+            entries[_renamed(key, file_name)] = value
+    if not entries:
+        raise UserError(f"{file_name} is not a MUSE checkpoint: no key begins with {_PREFIX!r}.")
+    return entries
+
+
+def recognise(
+    weights: Mapping[str, Tensor], file_name: str, fov_px: int | None = None
+) -> tuple[ReleasedModel, int | None]:
+    """Which released architecture the shapes are those of.
+
+    Args:
+        weights: From :func:`backbone_entries`.
+        file_name: The checkpoint's, which tells ResNets of 224 and 512 px apart.
+        fov_px: If known, it decides in place of position embeddings and name.
+
+    Returns:
+        The released model, and for a ViT the image size its position embeddings are stored for.
+
+    Raises:
+        UserError: It is another architecture.
+    """
+    embedding = weights.get("encoder.network.pos_embed")
+    input_px = None
+    if embedding is not None:
+        encoder = {384: "vit_small_patch16_224", 768: "vit_base_patch16_224"}.get(
+            embedding.shape[-1]
+        )
+        patches = embedding.shape[1] - 1 if embedding.ndim == 3 else 0
+        if math.isqrt(max(patches, 0)) ** 2 != patches or patches < 1:
+            encoder = None
+        input_px = _PATCH_PX * math.isqrt(max(patches, 0))
+    else:
+        encoder = "resnet50" if "encoder.network.conv1.weight" in weights else None
+    large = 512 in (fov_px, input_px) or (fov_px is None and "512" in file_name)
+    for released in RELEASED:
+        if released.encoder == encoder and (released.fov_px == 512) == large:
+            return released, input_px
+    raise UserError(
+        f"{file_name} is of another architecture than MUSE's ViT-S/16, ViT-B/16 and ResNet-50."
+    )
+
+
+def build_backbone(
+    released: ReleasedModel, input_px: int | None, weights: Mapping[str, Tensor], file_name: str
+) -> MuseBackbone:
+    """The network with its weights, in evaluation mode.
+
+    Raises:
+        UserError: A weight is missing, unexpected, of another shape or not finite.
+    """
+    backbone = MuseBackbone(released.backbone(input_px))
+    wanted = backbone.state_dict()
+    for problem, keys in (
+        ("lacks the weight", set(wanted) - set(weights)),
+        ("holds the unexpected weight", set(weights) - set(wanted)),
+    ):
+        if keys:
+            raise UserError(f"{file_name} {problem} {sorted(keys)[0]!r}; it was not imported.")
+    for key, value in wanted.items():
+        if weights[key].shape != value.shape:
+            found, expected = tuple(weights[key].shape), tuple(value.shape)
+            raise UserError(
+                f"{file_name} is of another architecture:"
+                f" {key!r} has shape {found}, not {expected}."
+            )
+        if not torch.isfinite(weights[key]).all():
+            raise UserError(f"{file_name} is damaged: {key!r} holds values that are no numbers.")
+    backbone.load_state_dict(dict(weights))
+    return backbone.eval()
+
+
+def _names_code(path: Path) -> bool:
+    """Whether a bare pickle, which torch reads in its older format only, would import something.
+
+    Its instructions are listed, not followed.
+    """
+    try:
+        with path.open("rb") as file:
+            return any(
+                code.name in ("GLOBAL", "STACK_GLOBAL", "INST")
+                for code, _, _ in pickletools.genops(file)
+            )
+    except (ValueError, OSError, UnicodeDecodeError, EOFError):
+        return False
+
+
+def _renamed(key: str, file_name: str) -> str:
+    rest = key.removeprefix(_PREFIX)
+    for pattern, rename in _RULES:
+        match = re.fullmatch(pattern, rest)
+        if match:
+            return rename(match)
+    raise UserError(f"{file_name} holds the unexpected key {key!r}; it was not imported.")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from muse_core.cli import main
+
+from ..job_inputs import write_slide
+from ..models.released_checkpoint import random_backbone, teacher_of, write_checkpoint
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_a_released_checkpoint_becomes_a_model_that_detect_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_checkpoint(tmp_path / "c.pth", teacher_of(random_backbone("vit_s_16-224")))
+    out = tmp_path / "m.safetensors"
+    assert run("models", "import", file, "--out", out, "--mpp", 0.25, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kind"] == "backbone"
+    assert (facts["name"], facts["mpp"], facts["path"]) == ("muse-vit-s16", 0.25, str(out))
+    slide = write_slide(tmp_path / "s.png")
+    arguments: Sequence[object] = ("--mpp", 0.5, "--out", tmp_path / "n.csv", "--model", out)
+    assert run("detect", slide, *arguments) == 2
+    assert "muse-vit-s16 is a backbone" in capsys.readouterr().err
+
+
+def test_a_wrong_file_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"model": {}}, tmp_path / "c.pth")
+    assert run("models", "import", tmp_path / "c.pth", "--out", tmp_path / "m.safetensors") == 2
+    error = capsys.readouterr().err
+    assert error == "error: c.pth is not a MUSE checkpoint: it has no entry 'teacher'.\n"
