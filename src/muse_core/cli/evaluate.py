@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,30 +17,50 @@ def evaluate_detect(
     mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the images.")],
     model: ModelOption = None,
     device: DeviceOption = Device.AUTO,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """F1 of detection and classification within 3 um, pooled over the images of a folder.
 
-    Where the folder's classes are not the model's, only detection is measured.
+    Intervals are 95% by bootstrap over images. Where the folder's classes are not the model's,
+    only detection is measured.
     """
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
 
     # Refused before torch is loaded, which takes seconds.
     path = resolve_model(model)
-    read_card(path)
+    read_card(path).require_detector()
 
+    from muse_core.evaluate.bootstrap import detailed_figures
     from muse_core.evaluate.detection import evaluate_folder
 
-    figures = evaluate_folder(folder, mpp, path, device.value).to_json()
-    if as_json:
-        typer.echo(json.dumps(figures))
-        return
-    typer.echo(f"images  {figures['n_images']}")
-    typer.echo(f"F det   {figures['f_det']:.4f}")
+    report = evaluate_folder(folder, mpp, path, device.value)
+    figures = detailed_figures(report, seed=seed)
+    typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
+
+
+def _lines(figures: dict[str, Any]) -> Iterator[str]:
+    intervals = figures["interval_95"]
+    yield f"images  {figures['n_images']}"
+    yield f"F det   {_with_interval(figures['f_det'], intervals['f_det'])}"
+    yield f"  precision {figures['precision_det']:.4f}  recall {figures['recall_det']:.4f}"
     if figures["f_class"] is None:
-        typer.echo("F avg   not measured: the folder's classes are not the model's")
+        yield "F avg   not measured: the folder's classes are not the model's"
         return
-    typer.echo(f"F avg   {figures['f_avg']:.4f}")
-    for name, value in figures["f_class"].items():
-        typer.echo(f"  {name}  {value:.4f}")
+    yield f"F avg   {_with_interval(figures['f_avg'], intervals['f_avg'])}"
+    width = max(len(name) for name in figures["f_class"])
+    for name, per_class in figures["per_class"].items():
+        yield (
+            f"  {name:<{width}}  {_with_interval(per_class['f1'], intervals['f_class'][name])}"
+            f"  precision {per_class['precision']:.4f}  recall {per_class['recall']:.4f}"
+        )
+    yield "matched nuclei, true class by found class"
+    names, rows = figures["confusion"]["classes"], figures["confusion"]["counts"]
+    yield " ".join([" " * (width + 2), *(f"{name:>{width}}" for name in names)])
+    for name, row in zip(names, rows, strict=True):
+        yield " ".join([f"  {name:<{width}}", *(f"{n:>{width}}" for n in row)])
+
+
+def _with_interval(value: float, interval: list[float]) -> str:
+    return f"{value:.4f}  [{interval[0]:.4f}, {interval[1]:.4f}]"

@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from muse_core.detect import DetectConfig, detect_image
-from muse_core.evaluate.matching import MATCH_RADIUS_UM, Counts, count_matches
+from muse_core.evaluate.matching import (
+    MATCH_RADIUS_UM,
+    Counts,
+    count_matches,
+    match_points,
+)
 from muse_core.evaluate.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
@@ -25,18 +31,61 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class DetectionReport:
-    """Figures of one model on one set of images.
+class ImageScore:
+    """Counts of one image.
 
     Attributes:
         detection: Counts regardless of class.
-        classes: Counts of each class, or None when the images have other classes than the model.
-        n_images: Number of images.
+        classes: Counts of each class, or None when the classes are not comparable.
+        confusion: (K, K) int64 of the nuclei matched regardless of class, true class by found
+            class; or None.
     """
 
     detection: Counts
     classes: dict[str, Counts] | None
-    n_images: int
+    confusion: npt.NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """Figures of one model on one set of images.
+
+    Attributes:
+        images: Counts of each image.
+        class_names: The model's classes, or None when the images have others.
+    """
+
+    images: tuple[ImageScore, ...]
+    class_names: tuple[str, ...] | None
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    @property
+    def detection(self) -> Counts:
+        """Counts regardless of class, pooled."""
+        return sum((image.detection for image in self.images), Counts())
+
+    @property
+    def classes(self) -> dict[str, Counts] | None:
+        """Counts of each class, pooled, or None."""
+        if self.class_names is None:
+            return None
+        return {
+            name: sum((image.classes[name] for image in self.images if image.classes), Counts())
+            for name in self.class_names
+        }
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64] | None:
+        """(K, K) true class by found class of the matched nuclei, pooled, or None."""
+        if self.class_names is None:
+            return None
+        empty = np.zeros((len(self.class_names), len(self.class_names)), dtype=np.int64)
+        parts = [image.confusion for image in self.images if image.confusion is not None]
+        return np.sum([empty, *parts], axis=0)
 
     @property
     def f_det(self) -> float:
@@ -46,13 +95,13 @@ class DetectionReport:
     @property
     def f_avg(self) -> float | None:
         """Mean of the classes' F1."""
-        if not self.classes:
-            return None
-        return float(np.mean([c.f1 for c in self.classes.values()]))
+        classes = self.classes
+        return float(np.mean([c.f1 for c in classes.values()])) if classes else None
 
     def to_json(self) -> dict[str, Any]:
         """Keys f_det, f_avg, f_class, n_images, precision and recall of detection, radius_um."""
-        per_class = None if self.classes is None else {k: c.f1 for k, c in self.classes.items()}
+        classes = self.classes
+        per_class = None if classes is None else {k: c.f1 for k, c in classes.items()}
         return {
             "f_det": self.f_det,
             "f_avg": self.f_avg,
@@ -74,19 +123,31 @@ def score_tables(
         tables: A NucleusTable for each, pixels of the image.
         classes: The model's classes. Class figures are given only if the images hold no other.
     """
-    detection = Counts()
     comparable = set(class_names_in(images)) <= set(classes)
-    per_class = {name: Counts() for name in classes}
-    for image, table in zip(images, tables, strict=True):
-        radius_px = MATCH_RADIUS_UM / image.mpp
-        found, true = table[["x", "y"]].to_numpy(), image.xy
-        detection += count_matches(found, true, radius_px)
-        found_class, true_class = table["class_name"].to_numpy(), np.array(image.class_names)
-        for name in classes if comparable else ():
-            per_class[name] += count_matches(
-                found[found_class == name], true[true_class == name], radius_px
-            )
-    return DetectionReport(detection, per_class if comparable else None, len(images))
+    names = tuple(classes) if comparable else None
+    scores = [_score(i, table, names) for i, table in zip(images, tables, strict=True)]
+    return DetectionReport(tuple(scores), names)
+
+
+def _score(
+    image: AnnotatedImage, table: pd.DataFrame, class_names: tuple[str, ...] | None
+) -> ImageScore:
+    radius_px = MATCH_RADIUS_UM / image.mpp
+    found, true = table[["x", "y"]].to_numpy(), image.xy
+    pairs = match_points(found, true, radius_px)
+    detection = Counts(len(pairs), len(found) - len(pairs), len(true) - len(pairs))
+    if class_names is None:
+        return ImageScore(detection, None, None)
+    found_class, true_class = table["class_name"].to_numpy(), np.array(image.class_names)
+    counts = {
+        name: count_matches(found[found_class == name], true[true_class == name], radius_px)
+        for name in class_names
+    }
+    index = {name: i for i, name in enumerate(class_names)}
+    confusion = np.zeros((len(index), len(index)), dtype=np.int64)
+    for i, j in pairs:
+        confusion[index[true_class[j]], index[found_class[i]]] += 1
+    return ImageScore(detection, counts, confusion)
 
 
 def detect_images(

@@ -1,0 +1,91 @@
+"""How sure the figures are: 95% intervals by bootstrap over images.
+
+Images, not nuclei, are drawn with replacement, because nuclei of one image resemble each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.evaluate.detection import DetectionReport
+from muse_core.evaluate.matching import Counts
+
+DRAWS = 2000
+_PERCENTILES = (2.5, 97.5)
+
+
+def detailed_figures(report: DetectionReport, seed: int = 0) -> dict[str, Any]:
+    """A report's figures with precision and recall of each class, confusion and intervals.
+
+    Args:
+        report: From :func:`muse_core.evaluate.detection.score_tables`.
+        seed: Of the bootstrap.
+
+    Returns:
+        The keys of :meth:`DetectionReport.to_json`, and "per_class" (f1, precision, recall and
+        counts), "confusion" (classes; counts, true by found) and "interval_95" (f_det, f_avg,
+        f_class, each [low, high]). Without comparable classes, what concerns them is None.
+    """
+    classes, confusion = report.classes, report.confusion
+    figures = report.to_json()
+    figures["per_class"] = None if classes is None else {k: _facts(c) for k, c in classes.items()}
+    figures["confusion"] = (
+        None
+        if confusion is None
+        else {"classes": list(report.class_names or ()), "counts": confusion.tolist()}
+    )
+    figures["interval_95"] = _intervals(report, seed)
+    return figures
+
+
+def interval_95(values: npt.NDArray[np.float64]) -> list[float]:
+    """Low and high end of the middle 95% of bootstrapped values."""
+    low, high = np.percentile(values, _PERCENTILES)
+    return [float(low), float(high)]
+
+
+def image_weights(n_images: int, seed: int, draws: int = DRAWS) -> npt.NDArray[np.int64]:
+    """How often each image occurs in each draw, (draws, n_images); rows sum to ``n_images``."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_images, np.full(n_images, 1 / n_images), size=draws)
+
+
+def _intervals(report: DetectionReport, seed: int) -> dict[str, Any]:
+    weights = image_weights(report.n_images, seed)
+    f_det = _f1(weights @ _table([image.detection for image in report.images]))
+    if report.class_names is None:
+        return {"f_det": interval_95(f_det), "f_avg": None, "f_class": None}
+    f_class = {
+        name: _f1(weights @ _table([i.classes[name] for i in report.images if i.classes]))
+        for name in report.class_names
+    }
+    return {
+        "f_det": interval_95(f_det),
+        "f_avg": interval_95(np.mean(list(f_class.values()), axis=0)),
+        "f_class": {name: interval_95(values) for name, values in f_class.items()},
+    }
+
+
+def _table(counts: Sequence[Counts]) -> npt.NDArray[np.int64]:
+    return np.array([(c.true_positive, c.false_positive, c.false_negative) for c in counts])
+
+
+def _f1(pooled: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """F1 of rows of (true positive, false positive, false negative); 0 where all are 0."""
+    right = 2.0 * pooled[:, 0]
+    return right / np.maximum(right + pooled[:, 1] + pooled[:, 2], 1)
+
+
+def _facts(counts: Counts) -> dict[str, float | int]:
+    return {
+        "f1": counts.f1,
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "true_positive": counts.true_positive,
+        "false_positive": counts.false_positive,
+        "false_negative": counts.false_negative,
+    }

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from muse_core.evaluate.bootstrap import detailed_figures, image_weights
+from muse_core.evaluate.detection import DetectionReport, score_tables
+from muse_core.evaluate.points_folder import AnnotatedImage
+from muse_core.nuclei import nucleus_table
+
+
+def _report(shift_px: list[float], classes: tuple[str, ...] = ("a", "b")) -> DetectionReport:
+    """Images of an a and a b; everything is found as an a, ``shift_px`` beside its place."""
+    pixels = np.zeros((60, 60, 3), dtype=np.uint8)
+    xy = np.array([[10, 10], [40, 40]], dtype=np.float32)
+    images = [AnnotatedImage(str(i), pixels, xy, ("a", "b"), 0.5) for i in range(len(shift_px))]
+    tables = [nucleus_table([10 + s, 40 + s], [10, 40], "a") for s in shift_px]
+    return score_tables(images, tables, classes)
+
+
+def test_hand_worked_classes_and_confusion() -> None:
+    # Image 1: both found, both called a. Image 2: both 10 px beside, beyond the radius of 6.
+    figures = detailed_figures(_report([0, 10]))
+    assert figures["f_det"] == 0.5
+    a, b = figures["per_class"]["a"], figures["per_class"]["b"]
+    assert (a["true_positive"], a["false_positive"], a["false_negative"]) == (1, 3, 1)
+    assert (a["precision"], a["recall"]) == (0.25, 0.5)
+    assert (b["true_positive"], b["false_positive"], b["false_negative"]) == (0, 0, 2)
+    assert figures["confusion"] == {"classes": ["a", "b"], "counts": [[1, 0], [1, 0]]}
+    json.dumps(figures)
+
+
+def test_interval_of_two_images_is_that_of_their_four_equally_likely_draws() -> None:
+    # Draws: good good (F 1), good bad twice (F 0.5), bad bad (F 0), each a quarter.
+    assert detailed_figures(_report([0, 10]))["interval_95"]["f_det"] == [0.0, 1.0]
+
+
+def test_intervals_hold_the_figure_and_shrink_with_images() -> None:
+    widths = []
+    for n in (8, 128):
+        figures = detailed_figures(_report([0, 0, 0, 10] * (n // 4)))
+        low, high = figures["interval_95"]["f_det"]
+        assert low <= figures["f_det"] <= high
+        widths.append(high - low)
+    # The standard error goes with one over the root of n.
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.25)
+
+
+def test_images_alike_leave_no_doubt() -> None:
+    assert detailed_figures(_report([0, 0, 0]))["interval_95"]["f_avg"] == [
+        pytest.approx(1 / 3),
+        pytest.approx(1 / 3),
+    ]
+
+
+def test_the_seed_decides() -> None:
+    np.testing.assert_array_equal(image_weights(5, 1), image_weights(5, 1))
+    assert (image_weights(5, 1) != image_weights(5, 2)).any()
+    assert (image_weights(5, 1).sum(axis=1) == 5).all()
+
+
+def test_other_classes_leave_detection_only() -> None:
+    figures = detailed_figures(_report([0], classes=("a",)))
+    assert figures["f_det"] == 1.0
+    assert figures["per_class"] is None
+    assert figures["confusion"] is None
+    assert figures["interval_95"]["f_class"] is None
