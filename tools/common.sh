@@ -31,7 +31,7 @@ make_venv() {
         if "$python" -m virtualenv --version >/dev/null 2>&1; then
             "$python" -m virtualenv -q "$folder" || fail "could not make $folder"
         else
-            fail "$python cannot make virtual environments; install the package python3-venv"
+            fail "$python cannot make virtual environments; install its package venv"
         fi
     fi
 }

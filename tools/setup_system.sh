@@ -11,12 +11,16 @@ command -v dpkg-query >/dev/null || exit 0
 packages=(
     libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0
     libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0
-    libxcb-xinerama0 fonts-dejavu-core
+    libxcb-xinerama0
 )
-[ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && [ -z "${CI:-}" ] || packages+=(xvfb xauth)
+[ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || packages+=(xvfb xauth)
 python=$(find_python) || exit 1
 case "$python" in
-    /usr/bin/*) "$python" -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv) ;;
+    /usr/bin/*)
+        # Debian keeps ensurepip in a package of its own, one for each Python.
+        "$python" -c 'import ensurepip' 2>/dev/null \
+            || packages+=("$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')")
+        ;;
 esac
 
 installed() {

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/common.sh
 
-tools/setup_system.sh
+# The windows of the tests open on a screen of their own, whatever display there is.
+env -u DISPLAY -u WAYLAND_DISPLAY tools/setup_system.sh
 venv=.tox-venv
 make_venv "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check 'tox>=4.25' </dev/null \
