@@ -7,17 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from muse_core.cli import main
-
 from ..job_inputs import write_slide
 from ..models.released_checkpoint import random_backbone, teacher_of, write_checkpoint
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    assert isinstance(end.value.code, int)
-    return end.value.code
+from .running import run
 
 
 def test_a_released_checkpoint_becomes_a_model_that_detect_refuses(

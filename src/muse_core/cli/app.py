@@ -11,6 +11,7 @@ import typer
 from muse_core import __version__
 from muse_core.cli.detect import detect
 from muse_core.cli.evaluate import evaluate_detect
+from muse_core.cli.features import features
 from muse_core.cli.finetune import finetune
 from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
@@ -31,6 +32,7 @@ models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.
 app.command()(detect)
 app.command()(info)
 app.command()(finetune)
+app.command()(features)
 evaluate_app.command("detect")(evaluate_detect)
 models_app.command("list")(models_list)
 models_app.command("import")(models_import)

@@ -1,0 +1,3 @@
+"""Features of nuclei, and what is learnt from them."""
+
+from __future__ import annotations

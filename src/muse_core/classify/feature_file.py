@@ -1,0 +1,123 @@
+"""Features on disk: a Zarr group with one row for each nucleus. Imports no torch.
+
+Arrays: ``features`` (N, D) float16, ``id`` (N,) int64, ``x`` and ``y`` (N,) float64 in level-0
+pixels. Attributes say which model at which resolution; rows of a cancelled run are NaN.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import zarr
+
+from muse_core.errors import UserError
+
+_CHUNK_ROWS = 4096
+
+
+def write_features(
+    path: str | Path,
+    table: pd.DataFrame,
+    n_channels: int,
+    chunks: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]],
+    attributes: dict[str, Any],
+) -> int:
+    """Write features as they come, in any order; an older folder is replaced once all is written.
+
+    Memory stays at the size of a chunk: rows wait in a file until they are all there.
+
+    Args:
+        path: Folder to write, by convention ending in ``.zarr``.
+        table: NucleusTable of N nuclei.
+        n_channels: D.
+        chunks: Rows and their features, (n,) and (n, D).
+        attributes: JSON-able facts for the group.
+
+    Returns:
+        How many rows got features.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+            rows = _scratch_rows(Path(scratch) / "rows.npy", len(table), n_channels)
+            done = np.zeros(len(table), dtype=bool)
+            for chosen, features in chunks:
+                rows[chosen] = features
+                done[chosen] = True
+            _save(partial, table, rows, done, attributes)
+            del rows
+        if target.exists():
+            shutil.rmtree(target)
+        partial.replace(target)
+    except OSError as error:
+        raise UserError(f"Cannot write {target}: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(partial)
+    return int(done.sum())
+
+
+def read_features(
+    path: str | Path,
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int64], dict[str, Any]]:
+    """Read a whole file of features.
+
+    Returns:
+        (N, D) float16 features, (N,) int64 ids of their nuclei, and the attributes.
+
+    Raises:
+        UserError: There is no such folder, or it holds no features.
+    """
+    source = Path(path)
+    if not source.is_dir():
+        raise UserError(f"There is no folder {source}.")
+    try:
+        group = zarr.open_group(source, mode="r")
+        features, ids = np.asarray(group["features"]), np.asarray(group["id"])
+    except (KeyError, ValueError, OSError, RuntimeError) as error:
+        raise UserError(f"{source} holds no nucleus features.") from error
+    if features.ndim != 2 or ids.shape != features.shape[:1]:
+        raise UserError(f"{source} holds no nucleus features.")
+    return features, ids, dict(group.attrs)
+
+
+def _scratch_rows(path: Path, n_rows: int, n_channels: int) -> npt.NDArray[np.float16]:
+    if n_rows == 0:  # a file of no bytes cannot be mapped
+        return np.zeros((0, n_channels), dtype=np.float16)
+    return np.lib.format.open_memmap(path, "w+", np.float16, (n_rows, n_channels))
+
+
+def _save(
+    folder: Path,
+    table: pd.DataFrame,
+    rows: npt.NDArray[np.float16],
+    done: npt.NDArray[np.bool_],
+    attributes: dict[str, Any],
+) -> None:
+    group = zarr.open_group(folder, mode="w", zarr_format=2)
+    group.attrs.update({**attributes, "complete": bool(done.all())})
+    for name in ("id", "x", "y"):
+        group.create_array(name, data=table[name].to_numpy(), chunks=(_CHUNK_ROWS * 16,))
+    array = group.create_array(
+        "features",
+        shape=rows.shape,
+        chunks=(min(_CHUNK_ROWS, max(1, len(rows))), rows.shape[1]),
+        dtype=np.float16,
+    )
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        part = np.array(rows[start : start + _CHUNK_ROWS])
+        part[~done[start : start + _CHUNK_ROWS]] = np.nan
+        array[start : start + _CHUNK_ROWS] = part

@@ -1,0 +1,102 @@
+"""``muse features``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from muse_core.cli.options import Device, DeviceOption, JsonOption, ModelOption
+from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def features(
+    slide: Annotated[
+        Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
+    ],
+    points: Annotated[
+        Path, typer.Option("--points", help="CSV of nuclei with x_px, y_px and class.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Zarr folder to write.")],
+    model: ModelOption = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option("--mpp", help="Microns per pixel of the slide, if the file does not say."),
+    ] = None,
+    fov_px: Annotated[
+        int | None, typer.Option("--fov-px", help="Side of the tiles; else the model's.")
+    ] = None,
+    device: DeviceOption = Device.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute the features of a slide's nuclei, one row each in the order of the CSV.
+
+    Each nucleus is seen in the tile where it lies most central. Ctrl-C stops, keeps what was
+    computed until then, and exits with code 130.
+    """
+    from muse_core.cli.console import cancel_on_ctrl_c, progress_bar
+    from muse_core.jobs.progress import ProgressReporter
+    from muse_core.models.card import read_card
+    from muse_core.models.registry import resolve_model
+    from muse_core.nuclei import read_csv
+    from muse_core.slides import open_slide
+
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"Cannot write {out}: there is no folder {out.absolute().parent}.")
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not _is_zarr(out)):
+        raise UserError(f"Cannot write {out}: there is something else of this name.")
+    table = read_csv(points)
+    path = resolve_model(model)
+    card = read_card(path)
+    with open_slide(slide, mpp=mpp) as opened:
+        slide_mpp = opened.require_mpp()
+
+        from muse_core.classify.feature_file import write_features
+        from muse_core.classify.features import FeatureSpec, iter_features
+        from muse_core.detect import choose_device
+        from muse_core.models.checkpoint import load_backbone
+
+        backbone, _ = load_backbone(path)
+        spec = FeatureSpec(card.mpp, fov_px or card.fov_px)
+        with cancel_on_ctrl_c() as cancel, progress_bar() as show:
+            report = ProgressReporter(show)
+
+            def chunks() -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
+                xy = table[["x", "y"]].to_numpy()
+                where = choose_device(device.value)
+                for chunk in iter_features(opened, xy, backbone, spec, where, cancel.is_set):
+                    report(chunk.tiles_done, chunk.tiles_total, "Computing features")
+                    yield chunk.rows, chunk.features
+
+            facts = {
+                "model": card.name,
+                "mpp": card.mpp,
+                "fov_px": spec.fov_px,
+                "slide": opened.name,
+                "slide_mpp": slide_mpp,
+            }
+            done = write_features(out, table, backbone.out_channels, chunks(), facts)
+    result = {"nuclei": len(table), "done": done, "channels": backbone.out_channels}
+    cancelled = done < len(table)
+    if as_json:
+        typer.echo(json.dumps({**facts, **result, "out": str(out), "cancelled": cancelled}))
+    else:
+        kept = "Cancelled; " if cancelled else ""
+        typer.echo(
+            f"{kept}{done:,} of {len(table):,} nuclei with {backbone.out_channels} features each,"
+            f" written to {out}.",
+            err=cancelled,
+        )
+    if cancelled:
+        raise typer.Exit(130)
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (".zgroup", ".zarray", "zarr.json"))

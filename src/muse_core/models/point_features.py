@@ -1,0 +1,45 @@
+"""Features of nuclei in a batch of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from muse_core.models.backbone import SIDE_MULTIPLE_PX, MuseBackbone
+
+_WHITE = 255
+
+
+def features_at_points(
+    backbone: MuseBackbone, images: Tensor, xy: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Features of the nuclei of each image; gradients flow where they are enabled.
+
+    Args:
+        backbone: The network, on the device of ``images``.
+        images: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 16.
+        xy: For each image (n, 2) float, x and y in its pixels.
+
+    Returns:
+        For each image (n, out_channels) float32.
+    """
+    f_map, _ = backbone(images)
+    padded = pad_sequence([points.to(f_map.device) for points in xy], batch_first=True)
+    sampled = backbone.sample(f_map, padded, (images.shape[-2], images.shape[-1]))
+    return tuple(rows[: len(points)] for rows, points in zip(sampled, xy, strict=True))
+
+
+def image_batch(images: Sequence[npt.NDArray[np.uint8]], device: torch.device) -> Tensor:
+    """(H, W, 3) uint8 images of one size as (B, 3, H, W) float32 in 0..1, sides as networks ask.
+
+    What is missing to a multiple of 16 is white at right and bottom.
+    """
+    height, width = images[0].shape[:2]
+    padding = ((0, 0), (0, -height % SIDE_MULTIPLE_PX), (0, -width % SIDE_MULTIPLE_PX), (0, 0))
+    stacked = np.pad(np.stack(images), padding, constant_values=_WHITE)
+    return torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2).float().div_(255)

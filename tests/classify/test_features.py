@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from muse_core.classify.features import FeatureSpec, iter_features, nucleus_features
+from muse_core.errors import UserError
+from muse_core.models.backbone import MuseBackbone
+from muse_core.models.config import BackboneConfig
+from muse_core.slides import Region, Slide, open_slide
+
+from ..job_inputs import write_slide
+
+SPEC = FeatureSpec(mpp=0.5, fov_px=64)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> MuseBackbone:
+    torch.manual_seed(0)
+    return MuseBackbone(BackboneConfig("resnet10t", (8, 8, 8, 8), 8)).eval()
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Slide:
+    return open_slide(write_slide(tmp_path / "s.png", 300, 200), mpp=0.25)
+
+
+POINTS = np.array([[0, 0], [300, 200], [10, 150], [150, 100], [151, 100], [299, 3]], float)
+
+
+def test_a_feature_is_that_of_the_tile_around_it(slide: Slide, backbone: MuseBackbone) -> None:
+    features = nucleus_features(slide, POINTS, backbone, SPEC)
+    assert features.shape == (len(POINTS), 32)
+    assert features.dtype == np.float16
+    # By hand: cells of 32 px at 0.5 um/px are 64 px here; the tile reaches 32 px beyond its cell.
+    for xy, feature in zip(POINTS, features, strict=True):
+        corner = np.floor(xy / 64) * 64 - 32
+        image = slide.read(Region(*corner, 128, 128), 0.5)
+        with torch.inference_mode():
+            tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+            f_map, _ = backbone(tensor)
+            point = torch.from_numpy((xy - corner) / 2)[None, None]
+            expected = backbone.sample(f_map, point, (64, 64))[0, 0]
+        np.testing.assert_allclose(feature, expected, rtol=2e-3, atol=2e-3)
+
+
+def test_other_points_and_batches_change_nothing(slide: Slide, backbone: MuseBackbone) -> None:
+    together = nucleus_features(slide, POINTS, backbone, SPEC)
+    for i, point in enumerate(POINTS):
+        alone = nucleus_features(slide, point, backbone, SPEC)
+        np.testing.assert_allclose(alone[0], together[i], rtol=2e-3, atol=2e-3)
+    batched = nucleus_features(slide, POINTS, backbone, FeatureSpec(0.5, 64, batch=3))
+    np.testing.assert_allclose(batched, together, rtol=2e-3, atol=2e-3)
+
+
+def test_progress_counts_tiles_and_cancel_stops(slide: Slide, backbone: MuseBackbone) -> None:
+    seen: list[tuple[int, int]] = []
+    nucleus_features(slide, POINTS, backbone, SPEC, on_progress=lambda d, t, _: seen.append((d, t)))
+    assert seen == [(i + 1, 5) for i in range(5)]
+    chunks = []
+    for chunk in iter_features(slide, POINTS, backbone, SPEC, None, lambda: len(chunks) == 2):
+        chunks.append(chunk)
+    assert len(chunks) == 2
+
+
+def test_no_points_give_no_features(slide: Slide, backbone: MuseBackbone) -> None:
+    assert nucleus_features(slide, [], backbone, SPEC).shape == (0, 32)
+
+
+@pytest.mark.parametrize("point", [(-1, 5), (5, 201), (float("nan"), 5)])
+def test_points_beyond_the_slide_are_refused(
+    slide: Slide, backbone: MuseBackbone, point: tuple[float, float]
+) -> None:
+    with pytest.raises(UserError, match="1 of 2 points lie outside"):
+        nucleus_features(slide, [(1, 1), point], backbone, SPEC)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muse_core.classify.feature_file import read_features
+from muse_core.nuclei import nucleus_table, write_csv
+
+from ..job_inputs import write_model, write_slide
+from .running import run
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> tuple[Path, Path, Path]:
+    points = tmp_path / "n.csv"
+    write_csv(nucleus_table([10, 200, 690], [10, 300, 490], "tumor", ids=[5, 3, 9]), points, 0.5)
+    return write_slide(tmp_path / "s.png"), points, write_model(tmp_path / "m.safetensors")
+
+
+def test_features_of_a_slide(
+    inputs: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, points, model = inputs
+    out = tmp_path / "f.zarr"
+    options = ("--points", points, "--model", model, "--mpp", 0.5, "--out", out, "--json")
+    assert run("features", slide, *options) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["nuclei"], facts["done"], facts["channels"]) == (3, 3, 32)
+    features, ids, attributes = read_features(out)
+    assert features.shape == (3, 32)
+    assert np.isfinite(features).all()
+    assert ids.tolist() == [5, 3, 9]
+    assert (attributes["model"], attributes["mpp"], attributes["fov_px"]) == ("tiny", 0.5, 256)
+
+
+def test_bad_input_ends_in_a_sentence(
+    inputs: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, points, model = inputs
+    common = ("--model", model, "--out", tmp_path / "f.zarr")
+    assert run("features", slide, "--points", points, *common) == 2
+    assert "scale" in capsys.readouterr().err
+    assert run("features", slide, "--points", tmp_path / "no.csv", "--mpp", 0.5, *common) == 2
+    assert "no file" in capsys.readouterr().err
+    (tmp_path / "f.zarr").mkdir()
+    (tmp_path / "f.zarr" / "precious.txt").write_text("")
+    assert run("features", slide, "--points", points, "--mpp", 0.5, *common) == 2
+    assert "something else" in capsys.readouterr().err
+    assert (tmp_path / "f.zarr" / "precious.txt").exists()
