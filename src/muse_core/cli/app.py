@@ -16,6 +16,7 @@ from muse_core.cli.finetune import finetune
 from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
 from muse_core.cli.models import models_list
+from muse_core.cli.probe import evaluate_probe
 from muse_core.errors import UserError
 from muse_core.jobs.processor import wait_politely
 
@@ -34,6 +35,7 @@ app.command()(info)
 app.command()(finetune)
 app.command()(features)
 evaluate_app.command("detect")(evaluate_detect)
+evaluate_app.command("probe")(evaluate_probe)
 models_app.command("list")(models_list)
 models_app.command("import")(models_import)
 app.add_typer(evaluate_app, name="evaluate")

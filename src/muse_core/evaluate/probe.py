@@ -1,0 +1,179 @@
+"""How well a backbone's features tell nuclei apart: kNN, linear and fine-tuning at given centres.
+
+Protocol: Yang et al., AAAI 2026, and their evaluation code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from muse_core.detect import choose_device
+from muse_core.errors import UserError
+from muse_core.evaluate.bootstrap import image_weights, interval_95
+from muse_core.evaluate.points_folder import class_names_in, read_points_folder
+from muse_core.evaluate.probe_config import ProbeConfig
+from muse_core.evaluate.probe_heads import extract, finetune, fit_linear, knn_predict, predict
+from muse_core.evaluate.probe_tiles import ProbeSet, probe_set
+from muse_core.models.backbone import MuseBackbone
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """Accuracy of classification at given centres.
+
+    Attributes:
+        class_names: The classes, those of the training images.
+        confusion: (K, K) int64, nuclei by true class and predicted class.
+        n_train: Training nuclei.
+        interval_95: Of the accuracy, by bootstrap over the test images.
+        by_neighbours: Accuracy for each number of neighbours; empty but for kNN.
+    """
+
+    class_names: tuple[str, ...]
+    confusion: npt.NDArray[np.int64]
+    n_train: int
+    interval_95: tuple[float, float]
+    by_neighbours: dict[int, float]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of test nuclei that got their class, 0 to 1."""
+        return float(self.confusion.trace() / self.confusion.sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able figures; "f1" of a class is that at the given centres."""
+        true, found = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        right = self.confusion.diagonal()
+        f1 = 2 * right / np.maximum(true + found, 1)
+        recall = right / np.maximum(true, 1)
+        return {
+            "accuracy": self.accuracy,
+            "interval_95": list(self.interval_95),
+            "balanced_accuracy": float(recall[true > 0].mean()),
+            "per_class": {
+                name: {"f1": float(f1[i]), "recall": float(recall[i]), "n_test": int(true[i])}
+                for i, name in enumerate(self.class_names)
+            },
+            "confusion": {"classes": list(self.class_names), "counts": self.confusion.tolist()},
+            "n_train": self.n_train,
+            "n_test": int(true.sum()),
+            "by_neighbours": {str(k): v for k, v in self.by_neighbours.items()},
+        }
+
+
+def probe_folders(
+    backbone: MuseBackbone,
+    model_mpp: float,
+    train: str | Path,
+    test: str | Path,
+    mpp: float,
+    config: ProbeConfig,
+    val: str | Path | None = None,
+    device: str = "auto",
+    on_progress: Progress | None = None,
+) -> ProbeReport:
+    """Judge a backbone on points-folders.
+
+    Args:
+        backbone: The network; fine-tuning changes it.
+        model_mpp: Microns per pixel at which it is used.
+        train: Points-folder to learn from.
+        test: Points-folder to measure on; it must hold no class that ``train`` lacks.
+        mpp: Microns per pixel of the folders' images.
+        config: Protocol and settings.
+        val: Points-folder to choose the best epoch on; None keeps the last.
+        device: auto, cpu, cuda or mps.
+        on_progress: Called with what is done, what is to do, and a message.
+
+    Raises:
+        UserError: A folder cannot be read, holds no nuclei, or their classes do not fit.
+    """
+    where = choose_device(device)
+    backbone.to(where)
+    folders = [read_points_folder(f, mpp) for f in (train, test, *([val] if val else []))]
+    names = class_names_in(folders[0])
+    sets = [probe_set(images, names, model_mpp, config.fov_px) for images in folders]
+    for folder, part in zip((train, test, val), sets, strict=False):
+        if not part.tiles:
+            raise UserError(f"There is no nucleus in {folder}.")
+    if len(names) < 2:
+        raise UserError(f"There is only one class in {train}; there is nothing to tell apart.")
+    learner = _Probe(backbone, names, config, where, on_progress)
+    predicted, by_neighbours = learner.run(sets[0], sets[1], sets[2] if val else None)
+    return _report(sets[1], predicted, names, len(sets[0].labels), by_neighbours, config.seed)
+
+
+class _Probe:
+    def __init__(
+        self,
+        backbone: MuseBackbone,
+        names: tuple[str, ...],
+        config: ProbeConfig,
+        device: torch.device,
+        on_progress: Progress | None,
+    ) -> None:
+        self._backbone = backbone
+        self._n_classes = len(names)
+        self._config = config
+        self._device = device
+        self._on_progress = on_progress
+
+    def run(
+        self, train: ProbeSet, test: ProbeSet, val: ProbeSet | None
+    ) -> tuple[Tensor, dict[int, float]]:
+        """Classes of the test nuclei, and for kNN the accuracy for each k."""
+        labelled = self._labelled(train)
+        if self._config.protocol == "knn":
+            return self._knn(labelled, *self._labelled(test))
+        chosen_on = self._labelled(val) if val is not None else None
+        head = fit_linear(labelled, chosen_on, self._n_classes, self._config, self._on_progress)
+        if self._config.protocol == "finetune":
+            finetune(
+                self._backbone, head, train, val, self._config, self._device, self._on_progress
+            )
+        return predict(self._backbone, head, test, self._device), {}
+
+    def _labelled(self, tiles: ProbeSet) -> tuple[Tensor, Tensor]:
+        features = extract(self._backbone, tiles, self._device, self._on_progress)
+        return features, torch.from_numpy(tiles.labels)
+
+    def _knn(
+        self, train: tuple[Tensor, Tensor], test: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[int, float]]:
+        accuracy: dict[int, float] = {}
+        best = torch.zeros_like(labels)
+        for k in self._config.neighbours:
+            predicted = knn_predict(*train, test, k, self._config.temperature, self._n_classes)
+            value = float((predicted == labels).double().mean())
+            if value > max(accuracy.values(), default=-1.0):
+                best = predicted
+            accuracy[k] = value
+        return best, accuracy
+
+
+def _report(
+    test: ProbeSet,
+    predicted: Tensor,
+    names: tuple[str, ...],
+    n_train: int,
+    by_neighbours: dict[int, float],
+    seed: int,
+) -> ProbeReport:
+    found, true = predicted.numpy(), test.labels
+    confusion = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(confusion, (true, found), 1)
+    right = np.bincount(test.image_of_nucleus, weights=found == true, minlength=test.n_images)
+    count = np.bincount(test.image_of_nucleus, minlength=test.n_images)
+    weights = image_weights(test.n_images, seed)
+    low, high = interval_95((weights @ right) / np.maximum(weights @ count, 1))
+    return ProbeReport(names, confusion, n_train, (low, high), by_neighbours)

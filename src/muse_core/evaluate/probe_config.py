@@ -1,0 +1,51 @@
+"""Settings of the probing protocol; the defaults are the authors'. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muse_core.errors import UserError
+
+PROTOCOLS = ("knn", "linear", "finetune")
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """How features are judged.
+
+    Attributes:
+        protocol: One of :data:`PROTOCOLS`.
+        fov_px: Side of the tiles, 224 or 512.
+        neighbours: Numbers of neighbours to try; the best counts, as in the paper.
+        temperature: T of the votes' weights exp(similarity / T).
+        linear_epochs: Passes over the training nuclei.
+        linear_batch: Nuclei in a step.
+        linear_rate: Learning rate of SGD at its start.
+        finetune_epochs: Passes over the training tiles.
+        finetune_batch: Tiles in a step.
+        finetune_rate: Learning rate of AdamW at its start; the authors take 4e-5 for ResNets.
+        seed: Of everything random.
+    """
+
+    protocol: str = "linear"
+    fov_px: int = 224
+    neighbours: tuple[int, ...] = (10, 20, 100, 200, 500)
+    temperature: float = 0.07
+    linear_epochs: int = 100
+    linear_batch: int = 256
+    linear_rate: float = 0.01
+    finetune_epochs: int = 10
+    finetune_batch: int = 32
+    finetune_rate: float = 1e-5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise UserError(
+                f"Unknown protocol {self.protocol!r}; choose from {', '.join(PROTOCOLS)}."
+            )
+        whole = (self.linear_epochs, self.linear_batch, self.finetune_epochs, self.finetune_batch)
+        if min(*whole, *self.neighbours) < 1:
+            raise UserError("Epochs, batches and numbers of neighbours are at least 1.")
+        if min(self.temperature, self.linear_rate, self.finetune_rate) <= 0:
+            raise UserError("The temperature and the learning rates must be positive.")
