@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from muse_core import __version__
+from muse_core.cli.dataset import dataset_convert
 from muse_core.cli.detect import detect
 from muse_core.cli.evaluate import evaluate_detect
 from muse_core.cli.features import features
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Detect and classify the nuclei of H&E slides.",
 )
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a model on annotated images.")
+dataset_app = typer.Typer(no_args_is_help=True, help="Published datasets.")
 models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.")
 
 app.command()(detect)
@@ -39,6 +41,8 @@ evaluate_app.command("probe")(evaluate_probe)
 models_app.command("list")(models_list)
 models_app.command("import")(models_import)
 app.add_typer(evaluate_app, name="evaluate")
+dataset_app.command("convert")(dataset_convert)
+app.add_typer(dataset_app, name="dataset")
 app.add_typer(models_app, name="models")
 
 
