@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ _ROW = np.dtype(
         ("model", np.int16),
     ]
 )
+_SAME_PLACE_PX = 1.0
 Rows = npt.NDArray[Any]
 Ids = npt.NDArray[np.int64]
 
@@ -66,6 +67,11 @@ class NucleusBook:
         return bool((self.rows["status"] != PREDICTED).any())
 
     @property
+    def pristine(self) -> bool:
+        """Whether there is nothing in it, nor anything that could come back."""
+        return not len(self.rows) and not self._undo and not self._redo
+
+    @property
     def next_id(self) -> int:
         """The id the next nucleus will get."""
         return self._next_id
@@ -97,14 +103,13 @@ class NucleusBook:
 
     def adopt_scheme(self, scheme: ClassScheme) -> npt.NDArray[np.int16]:
         """Make room for another scheme's classes; returns (K,) the index here of each of them."""
-        if not self.present.any():
+        # Deleted rows and edits that can be undone hold class indices too.
+        if self.pristine:
             self.scheme = scheme
         else:
             missing = [c for c in scheme.names if c not in self.scheme.names]
             if missing:
-                merged = ClassScheme.from_names([*self.scheme.names, *missing]).classes
-                kept = self.scheme.classes
-                self.scheme = ClassScheme((*kept, *merged[len(kept) :]))
+                self.scheme = _extended(self.scheme, missing)
         self.scheme_changed.emit()
         return np.array([self.scheme.index(name) for name in scheme.names], dtype=np.int16)
 
@@ -126,16 +131,17 @@ class NucleusBook:
         new["x"], new["y"], new["class"], new["score"] = x, y, class_index, score
         new["status"], new["model"] = PREDICTED, self._model_index(model)
         persons = self.rows[self.rows["status"] != PREDICTED]
-        if len(persons) and len(new):
-            tree = cKDTree(np.stack([persons["x"], persons["y"]], axis=1))
-            distance, _ = tree.query(np.stack([new["x"], new["y"]], axis=1))
-            new = new[distance > min_distance_px]
+        new = new[~_near(new, persons, min_distance_px)]
         self._extend(new)
         self.changed.emit()
         return len(new)
 
     def load(self, table: pd.DataFrame) -> None:
-        """Take the nuclei of a file, with new ids and the status they have there."""
+        """Take the nuclei of a file, with new ids and the status they have there.
+
+        Where both have one at the same place, the file's stands unless a person has looked at the
+        one that is here; so a file may be opened twice.
+        """
         lookup = self.adopt_scheme(ClassScheme.from_names(dict.fromkeys(table["class_name"])))
         names = list(dict.fromkeys(table["class_name"]))
         new = np.zeros(len(table), dtype=_ROW)
@@ -143,6 +149,10 @@ class NucleusBook:
         new["class"] = lookup[table["class_name"].map(names.index).to_numpy(dtype=np.intp)]
         new["status"] = table["status"].map(STATUSES.index)
         new["model"] = table["model"].map(self._model_index)
+        persons = self.present & (self.rows["status"] != PREDICTED)
+        new = new[~_near(new, self.rows[persons], _SAME_PLACE_PX)]
+        doubles = (self.rows["status"] == PREDICTED) & _near(self.rows, new, _SAME_PLACE_PX)
+        self.rows = self.rows[~doubles]
         self._extend(new)
         self.changed.emit()
 
@@ -251,3 +261,23 @@ class NucleusBook:
             self.put_back(rows[~known])
         else:
             self.changed.emit()
+
+
+def _near(rows: Rows, others: Rows, distance_px: float) -> npt.NDArray[np.bool_]:
+    """(N,) which rows lie within a distance of one of the others."""
+    if not len(rows) or not len(others):
+        return np.zeros(len(rows), dtype=bool)
+    tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
+    distance, _ = tree.query(
+        np.stack([rows["x"], rows["y"]], axis=1), distance_upper_bound=distance_px * 1.001
+    )
+    return np.asarray(distance <= distance_px)
+
+
+def _extended(scheme: ClassScheme, names: list[str]) -> ClassScheme:
+    """A scheme with further classes, which get colours and keys that are still free."""
+    kept = scheme.classes
+    suggested = ClassScheme.from_names([*scheme.names, *names]).classes[len(kept) :]
+    free = [k for k in "123456789" if k not in {c.key for c in kept}]
+    new = [replace(c, key=free[i] if i < len(free) else "") for i, c in enumerate(suggested)]
+    return ClassScheme((*kept, *new))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QElapsedTimer, QObject, QTimer
 from scipy.spatial import cKDTree
 
 from muse_core.jobs import DetectJob
@@ -19,6 +19,9 @@ from napari_muse.runner import JobRunner
 from napari_muse.session import MuseSession
 
 _SAME_NUCLEUS_UM = 3.0
+_PACE_MS = 250
+_REST = 3
+"""Between two repaints pass this many times what one takes."""
 
 
 class Detection:
@@ -46,6 +49,11 @@ class Detection:
         self._lookup = np.zeros(0, dtype=np.int16)
         self._model = ""
         self._distance_px = 0.0
+        self._pace_ms = _PACE_MS
+        self._waiting: list[dict[str, Any]] = []
+        self._timer = QTimer(self.runner)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._take_waiting)
 
     @property
     def running(self) -> bool:
@@ -75,6 +83,7 @@ class Detection:
         )
         self._book, self._shapes, self._replaced = self._session.book, tuple(shapes), None
         self._distance_px = _SAME_NUCLEUS_UM / mpp
+        self._waiting, self._pace_ms = [], _PACE_MS
         self.runner.start(job.to_json())
 
     def cancel(self) -> None:
@@ -82,8 +91,10 @@ class Detection:
         self.runner.cancel()
 
     def close(self) -> None:
-        """Stop for good."""
-        self.runner.close()
+        """Stop for good; what is found so far stays, as after a cancel."""
+        if self.running:
+            self.runner.close()
+            self._settle("cancelled")
 
     def _on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "started":
@@ -92,21 +103,44 @@ class Detection:
             self._replaced = self._book.take_out(self._predicted_here())
             self._first_new_id = self._book.next_id
         elif event["event"] == "nuclei":
-            classes = self._lookup[np.asarray(event["class"], dtype=np.intp)]
-            self._book.append(
-                event["x"], event["y"], classes, event["score"], self._model, self._distance_px
-            )
+            self._waiting.append(event)
+            if not self._timer.isActive():
+                self._timer.start(self._pace_ms)
         else:
             self.progress.emit(event)
 
+    def _take_waiting(self) -> None:
+        """Put the nuclei that came in since the last time into the book, and show them."""
+        self._timer.stop()
+        events, self._waiting = self._waiting, []
+        if not events:
+            return
+        x, y, score, index = (
+            np.concatenate([np.asarray(e[key]) for e in events])
+            for key in ("x", "y", "score", "class")
+        )
+        clock = QElapsedTimer()
+        clock.start()
+        classes = self._lookup[index.astype(np.intp)]
+        self._book.append(x, y, classes, score, self._model, self._distance_px)
+        if self._book is self._session.book:
+            self._session.nuclei.refresh()
+        # Painting many points takes long; the user's own clicks and keys come in between.
+        self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
+
     def _on_end(self, event: dict[str, Any]) -> None:
+        self._settle(event["event"])
+        self.ended.emit(event)
+
+    def _settle(self, how: str) -> None:
+        """Leave the book as it should be after a job that was done, cancelled or failed."""
+        self._take_waiting()
         old, self._replaced = self._replaced, None
-        if old is not None and event["event"] == "failed":
+        if old is not None and how == "failed":
             self._book.take_out(self._new_ones())
             self._book.put_back(old)
-        elif old is not None and event["event"] == "cancelled":
+        elif old is not None and how == "cancelled":
             self._book.put_back(old[self._far_from_new(old)])
-        self.ended.emit(event)
 
     def _predicted_here(self) -> Any:
         rows = self._book.rows

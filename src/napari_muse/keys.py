@@ -44,8 +44,13 @@ class Keys:
         self._bind_all()
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Let go of the viewer and its layers."""
+        self._session.slide_changed.disconnect(self._bind_all)
         self._session.viewer.mouse_drag_callbacks.remove(self._on_click)
+        for layer in self._bound:
+            for key in self._actions():
+                layer.bind_key(key, None)
+        self._bound.clear()
 
     @property
     def add_mode(self) -> bool:

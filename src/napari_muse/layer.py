@@ -11,10 +11,11 @@ import numpy.typing as npt
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from muse_core.nuclei import STATUSES
 from muse_core.slides import Region
 from napari_muse.book import ADDED, CONFIRMED, CORRECTED, NucleusBook
 from napari_muse.coordinates import from_layer, to_layer
-from napari_muse.reader import TABLE_KEY, spatial_settings
+from napari_muse.reader import SOURCE_KEY, spatial_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,24 +30,27 @@ _DIAMETER_PX = 14.0
 _RING = 0.22
 _MARGIN = 0.1
 _REFRESH_MS = 80
-# Looked at by a person: a diamond was added, a square corrected, a disc with a white rim confirmed.
-_SYMBOLS = {ADDED: "diamond", CORRECTED: "square"}
+# A disc is what the model said, filled where a person confirmed it; a square was corrected, a
+# diamond added.
+_SYMBOLS = np.array(
+    [{ADDED: "diamond", CORRECTED: "square"}.get(i, "disc") for i in range(len(STATUSES))]
+)
 
 
 class NucleusLayer:
     """Keeps napari's layer in step with a book, and napari's own point tools with the book.
 
-    The layer is made once and never removed: a Points layer that had a selection crashes software
-    OpenGL when another layer follows its removal.
+    The layer is made once and kept: a Points layer that had a selection crashes software OpenGL
+    when it is removed and another one follows.
     """
 
     selection_changed = Signal()
     shown_changed = Signal()
 
-    def __init__(self, viewer: ViewerModel, book: NucleusBook) -> None:
+    def __init__(self, viewer: ViewerModel, book: NucleusBook, mpp: float | None = None) -> None:
         self._viewer = viewer
         self._book = book
-        self._mpp: float | None = None
+        self._mpp = mpp
         self._updating = False
         self.hidden_classes: set[int] = set()
         self.new_class = 0
@@ -60,9 +64,9 @@ class NucleusLayer:
             border_width_is_relative=True,
             face_color="transparent",
             opacity=1.0,
-            metadata={TABLE_KEY: lambda: (self._book.to_table(), self._mpp)},
+            metadata={SOURCE_KEY: lambda: (self._book.to_table(), self._mpp)},
             # Microns from the start: layers of one viewer must agree on their units.
-            **spatial_settings(1.0),
+            **spatial_settings(mpp or 1.0),
         )
         self.layer.events.data.connect(self._on_tool)
         self.layer.selected_data.events.items_changed.connect(self._on_selection)
@@ -72,12 +76,6 @@ class NucleusLayer:
         self._timer.timeout.connect(self.refresh)
         viewer.scene.camera.events.connect(self._on_camera)
         book.changed.connect(self.request_refresh)
-
-    def close(self) -> None:
-        """Stop following the viewer and the book."""
-        self._timer.stop()
-        self._viewer.scene.camera.events.disconnect(self._on_camera)
-        self._book.changed.disconnect(self.request_refresh)
 
     def show_book(self, book: NucleusBook, mpp: float | None) -> None:
         """Show another book, over a slide of this MPP."""
@@ -163,19 +161,28 @@ class NucleusLayer:
         layer = self.layer
         colors = _rgba(self._book.scheme.classes)[rows["class"]]
         layer.selected_data = set()
-        # While arrays are swapped one by one the layer would draw, and check, half-made states.
+        # Each setter would upload all points anew and check half-made states; one refresh does.
         with layer.events.blocker_all():
             layer.data = to_layer(rows["x"], rows["y"])
-        layer.antialiasing = 1 if len(rows) < _SMOOTH_BELOW else 0
-        if len(rows):
-            layer.size = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
-            layer.symbol = [_SYMBOLS.get(int(s), "disc") for s in rows["status"]]
-            layer.border_width = _RING
-            layer.border_color = colors
-            face = colors.copy()
-            face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
-            layer.face_color = face
+            layer.antialiasing = 1 if len(rows) < _SMOOTH_BELOW else 0
+            layer.features = self._features(rows)
+            if len(rows):
+                layer.size = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
+                layer.symbol = _SYMBOLS[rows["status"]]
+                layer.border_width = _RING
+                layer.border_color = colors
+                face = colors.copy()
+                face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
+                layer.face_color = face
         layer.refresh()
+
+    def _features(self, rows: Any) -> dict[str, Any]:
+        """What napari says of the point under the pointer, and writes with its own CSV."""
+        return {
+            "class": np.array(self._book.scheme.names)[rows["class"]],
+            "score": rows["score"].round(2),
+            "status": np.array(STATUSES)[rows["status"]],
+        }
 
     @contextmanager
     def _own_update(self) -> Iterator[None]:

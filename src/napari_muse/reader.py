@@ -6,24 +6,32 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from muse_core.nuclei import read_csv
 from muse_core.slides import Slide, can_open, open_slide
 from napari_muse.coordinates import to_layer
 
 SLIDE_KEY = "muse_slide"
+"""Layer metadata: the Slide an image layer shows."""
 TABLE_KEY = "muse_table"
+"""Layer metadata: the NucleusTable a points layer was read from."""
+SOURCE_KEY = "muse_source"
+"""Layer metadata: a function that gives the NucleusTable behind a layer, and the slide's MPP."""
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 # A texture of one level this large is more than many graphics cards take; napari then asks for
 # coarser ones, which are made by leaving pixels out.
 _LARGEST_SIDE_PX = 8192
+_OWN_COLUMNS = {"x_px", "y_px", "x_um", "y_um"}
+_LONGEST_HEADER = 4096
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerTuple]] | None:
     """The reader for a path, or None where it is not ours."""
-    first = path if isinstance(path, str) else path[0]
-    if Path(first).suffix.lower() == ".csv":
-        return read_nuclei
+    first = Path(path if isinstance(path, str) else path[0])
+    if first.suffix.lower() == ".csv":
+        return read_nuclei if _holds_nuclei(first) else None
     return read_slide if can_open(first) else None
 
 
@@ -48,7 +56,8 @@ def read_nuclei(path: str | Sequence[str]) -> list[LayerTuple]:
     for p in paths:
         table = read_csv(p)
         data = to_layer(table["x"].to_numpy(), table["y"].to_numpy())
-        layers.append((data, {"name": Path(p).stem, "metadata": {TABLE_KEY: table}}, "points"))
+        settings = {"name": Path(p).stem, "metadata": {TABLE_KEY: table}}
+        layers.append((data, settings | spatial_settings(_mpp_of_table(Path(p))), "points"))
     return layers
 
 
@@ -57,6 +66,28 @@ def spatial_settings(mpp: float | None) -> dict[str, Any]:
     if mpp is None:
         return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
     return {"scale": (mpp, mpp), "units": ("um", "um")}
+
+
+def _holds_nuclei(path: Path) -> bool:
+    """Whether a CSV file looks like nuclei; other tables are left to other readers."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline(_LONGEST_HEADER)
+    except (OSError, UnicodeDecodeError):
+        return False
+    columns = {name.strip().strip('"') for name in header.split(",")}
+    return bool(_OWN_COLUMNS & columns)
+
+
+def _mpp_of_table(path: Path) -> float | None:
+    """The MPP behind a nuclei file that has both pixels and microns."""
+    try:
+        table = pd.read_csv(path, usecols=["x_px", "x_um", "y_px", "y_um"], nrows=1000)
+        px = float(table["x_px"].abs().sum() + table["y_px"].abs().sum())
+        um = float(table["x_um"].abs().sum() + table["y_um"].abs().sum())
+    except (ValueError, TypeError):
+        return None
+    return um / px if px > 0 and um > 0 else None
 
 
 def _image_layer(slide: Slide) -> LayerTuple:

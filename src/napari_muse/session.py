@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pandas as pd
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, write_csv
 from muse_core.slides import PolygonRegion, Region, Slide
+from napari_muse.areas import drawn_polygons, rescale_areas
 from napari_muse.book import NucleusBook
-from napari_muse.coordinates import from_world
 from napari_muse.layer import NucleusLayer
 from napari_muse.reader import SLIDE_KEY, TABLE_KEY, spatial_settings
 
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _NO_CLASSES = ClassScheme.from_names(["nucleus"])
+_SESSION_KEY = "muse_session"
 
 
 class MuseSession:
-    """The state behind the MUSE panel of one viewer.
+    """The state of one viewer behind the MUSE panel; it outlives the panel.
 
     Each slide keeps its nuclei while the window is open; the current slide is the one whose image
-    layer was added or made active last.
+    layer was added or made active last. Make or find it with :meth:`of`.
     """
 
     slide_changed = Signal()
@@ -37,19 +39,29 @@ class MuseSession:
         self.slide: Slide | None = None
         self.image_layer: Any = None
         self._books: dict[Path, NucleusBook] = {}
+        self._default_scheme = _NO_CLASSES
         self.book = NucleusBook(_NO_CLASSES)
-        self.nuclei = NucleusLayer(viewer, self.book)
+        there = list(viewer.layers)
+        slides = [layer for layer in there if _slide_of(layer) is not None]
+        # In the slide's units from the start: napari warns of layers that differ in theirs.
+        mpp = slides[-1].metadata[SLIDE_KEY].mpp if slides else None
+        self.nuclei = NucleusLayer(viewer, self.book, mpp)
+        self.nuclei.layer.metadata[_SESSION_KEY] = self
         self.book.changed.connect(self.book_changed.emit)
         viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
-        for layer in list(viewer.layers):
+        for layer in slides or there:
             self._adopt(layer)
 
-    def close(self) -> None:
-        """Stop following the viewer."""
-        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
-        self.viewer.layers.selection.events.active.disconnect(self._on_active)
-        self.nuclei.close()
+    @classmethod
+    def of(cls, viewer: ViewerModel) -> MuseSession:
+        """The viewer's session: the one it has, whose nuclei are in it, or a new one."""
+        for layer in viewer.layers:
+            session = layer.metadata.get(_SESSION_KEY)
+            if isinstance(session, cls) and session.viewer is viewer:
+                return session
+        return cls(viewer)
 
     @property
     def mpp(self) -> float | None:
@@ -67,8 +79,22 @@ class MuseSession:
         settings = spatial_settings(slide.mpp)
         self.image_layer.scale = settings["scale"]
         self.image_layer.units = settings["units"]
+        rescale_areas(self.viewer, mpp)
         self._use(slide, self.image_layer)
         self.viewer.reset_view()
+
+    def offer_scheme(self, scheme: ClassScheme) -> None:
+        """Use a model's classes for slides that have no nuclei yet, so that some can be added."""
+        self._default_scheme = scheme
+        if self.book.pristine:
+            self.book.adopt_scheme(scheme)
+            self.book_changed.emit()
+
+    def activate_nuclei(self) -> None:
+        """Leave a layer one draws in, so that the keys reach the nuclei."""
+        selection = self.viewer.layers.selection
+        if selection.active not in (self.image_layer, self.nuclei.layer):
+            selection.active = self.nuclei.layer
 
     def require_slide(self) -> Slide:
         """The current slide; raises UserError when none is open."""
@@ -89,26 +115,8 @@ class MuseSession:
         return seen
 
     def drawn_polygons(self) -> list[PolygonRegion]:
-        """All shapes drawn over the slide, level-0 pixels; paths and lines are left out.
-
-        Raises:
-            UserError: Nothing is drawn.
-        """
-        scale = self.mpp or 1.0
-        found = []
-        for layer in self.viewer.layers:
-            if type(layer).__name__ != "Shapes" or not layer.visible:
-                continue
-            for kind, vertices in zip(layer.shape_type, layer.data, strict=True):
-                if kind in ("path", "line"):
-                    continue
-                outline = _ellipse_outline(vertices) if kind == "ellipse" else vertices
-                world = np.array([layer.data_to_world(v) for v in outline])
-                x, y = from_world(world, scale)
-                found.append(PolygonRegion(tuple(zip(x.tolist(), y.tolist(), strict=True))))
-        if not found:
-            raise UserError("Nothing is drawn yet: press “Draw area” and draw around the tissue.")
-        return found
+        """All areas drawn over the slide, level-0 pixels; raises UserError when there are none."""
+        return drawn_polygons(self.viewer, self.mpp)
 
     def export_csv(self, path: str | Path) -> int:
         """Write all nuclei of the current slide; returns how many.
@@ -116,9 +124,11 @@ class MuseSession:
         Raises:
             UserError: There is no slide, no MPP, or the file cannot be written.
         """
-        mpp = self.require_slide().require_mpp()
+        self.require_slide()
+        if self.mpp is None:
+            raise UserError("Enter the microns per pixel of this slide first.")
         table = self.book.to_table()
-        write_csv(table, path, mpp)
+        write_csv(table, path, self.mpp)
         return len(table)
 
     def _on_inserted(self, event: Any) -> None:
@@ -126,26 +136,57 @@ class MuseSession:
 
     def _on_active(self, event: Any) -> None:
         layer = event.value
-        if layer is not None and layer is not self.image_layer:
+        if layer is not None and layer is not self.image_layer and _slide_of(layer) is not None:
             self._adopt(layer)
 
-    def _adopt(self, layer: Any) -> None:
-        slide = layer.metadata.get(SLIDE_KEY)
-        if isinstance(slide, Slide):
-            self._use(slide, layer)
-        elif layer is not self.nuclei.layer and TABLE_KEY in layer.metadata:
-            table = layer.metadata.pop(TABLE_KEY)
-            layer.visible = False
-            self.book.load(table)
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self.image_layer:
+            others = [layer for layer in self.viewer.layers if _slide_of(layer) is not None]
+            if others:
+                self._adopt(others[-1])
+            else:
+                self._use(None, None)
+        elif event.value is self.nuclei.layer:
+            # Not within the removal, of which others have yet to hear.
+            QTimer.singleShot(0, self._restore_nuclei)
 
-    def _use(self, slide: Slide, layer: Any) -> None:
+    def _restore_nuclei(self) -> None:
+        """Bring the nuclei back while their slide is open: only hiding them makes sense."""
+        if self.slide is not None and self.nuclei.layer not in self.viewer.layers:
+            self.viewer.layers.append(self.nuclei.layer)
+            self.nuclei.refresh()
+
+    def _adopt(self, layer: Any) -> None:
+        slide = _slide_of(layer)
+        if slide is not None:
+            self._use(slide, layer)
+            for waiting in [x for x in self.viewer.layers if _table_of(x) is not None]:
+                self._take_table(waiting)
+        elif _table_of(layer) is not None and self.slide is not None:
+            self._take_table(layer)
+
+    def _take_table(self, layer: Any) -> None:
+        """Take over the nuclei of a CSV file; its own layer has done its duty."""
+        settings = spatial_settings(self.mpp)
+        layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
+        self.book.load(layer.metadata.pop(TABLE_KEY))
+        QTimer.singleShot(0, lambda: self._drop(layer))
+
+    def _drop(self, layer: Any) -> None:
+        if layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+    def _use(self, slide: Slide | None, layer: Any) -> None:
         self.slide, self.image_layer = slide, layer
         self.book.changed.disconnect(self.book_changed.emit)
-        self.book = self._books.setdefault(slide.path, NucleusBook(_NO_CLASSES))
+        fresh = NucleusBook(self._default_scheme)
+        self.book = self._books.setdefault(slide.path, fresh) if slide else fresh
         self.book.changed.connect(self.book_changed.emit)
-        self.nuclei.show_book(self.book, slide.mpp)
-        self._raise_nuclei()
-        self.viewer.canvas.overlays.scale_bar.visible = True
+        self.nuclei.show_book(self.book, self.mpp)
+        if slide is not None:
+            self._restore_nuclei()
+            self._raise_nuclei()
+            self.viewer.canvas.overlays.scale_bar.visible = True
         self.slide_changed.emit()
         self.book_changed.emit()
 
@@ -156,10 +197,11 @@ class MuseSession:
             layers.move(index, len(layers))
 
 
-def _ellipse_outline(corners: Any, n: int = 48) -> Any:
-    """(n, D) points of an ellipse napari keeps as the four corners of its box."""
-    corners = np.asarray(corners, dtype=np.float64)
-    centre = corners.mean(axis=0)
-    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
-    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)[:, None]
-    return centre + np.cos(angle) * first + np.sin(angle) * second
+def _slide_of(layer: Any) -> Slide | None:
+    slide = layer.metadata.get(SLIDE_KEY)
+    return slide if isinstance(slide, Slide) else None
+
+
+def _table_of(layer: Any) -> pd.DataFrame | None:
+    table = layer.metadata.get(TABLE_KEY)
+    return table if isinstance(table, pd.DataFrame) else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from muse_core.errors import UserError
 from muse_core.nuclei import write_csv
-from napari_muse.reader import TABLE_KEY
+from napari_muse.reader import SOURCE_KEY
 
 
 def write_nuclei(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -21,7 +21,7 @@ def write_nuclei(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         UserError: The layer is not one of MUSE's, the slide's MPP is unknown, or the file cannot
             be written.
     """
-    source = meta.get("metadata", {}).get(TABLE_KEY)
+    source = meta.get("metadata", {}).get(SOURCE_KEY)
     if not callable(source):
         raise UserError("This layer holds no nuclei of MUSE; save it in another format.")
     table, mpp = source()

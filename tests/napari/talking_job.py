@@ -21,7 +21,10 @@ say(
 print("a stray line that is no event", flush=True)
 say(event="progress", done=1, total=4, message="1 nuclei", eta_s=3.0)
 say(event="nuclei", x=[50.5], y=[60.5], score=[0.9], **{"class": [0]})
-if behaviour == "done":
+if behaviour == "many":
+    for i in range(40):
+        say(event="nuclei", x=[float(i)], y=[10.0], score=[0.9], **{"class": [0]})
+if behaviour in ("done", "many"):
     say(event="done", message="1 nuclei.", result={"nuclei": 1})
 elif behaviour == "twice":
     say(event="failed", message="First word.", detail="")

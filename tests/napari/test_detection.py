@@ -52,6 +52,12 @@ def test_predictions_make_way_for_new_ones(opened: MusePanel, run: Callable[...,
     assert _x(opened) == [50.5]
 
 
+def test_every_chunk_arrives(opened: MusePanel, run: Callable[..., Any]) -> None:
+    run("many")
+    assert _x(opened) == sorted([50.5, *range(40)])
+    assert len(opened.session.nuclei.layer.data) == 41
+
+
 def test_only_the_searched_area_is_replaced(opened: MusePanel, run: Callable[..., Any]) -> None:
     run("done", (Region(0, 0, 150, 300),))
     assert _x(opened) == [50.5, 200, 300]

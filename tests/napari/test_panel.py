@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from muse_core.nuclei import read_csv, write_csv
@@ -130,12 +131,19 @@ def test_file_save_writes_all_nuclei(opened: MusePanel, tmp_path: Path) -> None:
     assert len(read_csv(saved[0])) == 3, "hidden nuclei are saved too"
 
 
-def test_a_csv_dropped_on_the_window_joins_the_nuclei(opened: MusePanel, tmp_path: Path) -> None:
+def test_a_csv_dropped_on_the_window_joins_the_nuclei(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    notification_manager.records.clear()
     table = opened.session.book.to_table()
     table["x"] += 10
     write_csv(table, tmp_path / "more.csv", 0.5)
-    opened.session.viewer.open(tmp_path / "more.csv", plugin="napari-muse")
-    assert len(opened.session.book.to_table()) == 6
+    viewer = opened.session.viewer
+    viewer.open(tmp_path / "more.csv", plugin="napari-muse")
+    viewer.open(tmp_path / "more.csv", plugin="napari-muse")
+    assert len(opened.session.book.to_table()) == 6, "twice the same file is once"
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+    assert not [n for n in notification_manager.records if n.severity >= "warning"]
 
 
 def test_an_unknown_mpp_is_asked_for(panel: MusePanel, muse_data: Path, qtbot: Any) -> None:
@@ -145,12 +153,17 @@ def test_an_unknown_mpp_is_asked_for(panel: MusePanel, muse_data: Path, qtbot: A
     panel.detect.start.click()
     assert panel.detect.message.text() == "Enter the microns per pixel first."
     assert not panel.detection.running
+    panel.detect.draw.click()
+    areas = panel.session.viewer.layers.selection.active
+    areas.add_rectangles([np.array([[99.5, 49.5], [99.5, 149.5], [199.5, 149.5], [199.5, 49.5]])])
     panel.detect.mpp.setValue(0.5)
     panel.detect.mpp.editingFinished.emit()
     assert panel.session.mpp == 0.5
     assert not panel.detect.mpp_hint.isVisible()
     assert tuple(panel.session.image_layer.scale) == (0.5, 0.5)
     assert tuple(panel.session.nuclei.layer.scale) == (0.5, 0.5)
+    bounds = panel.session.drawn_polygons()[0].bounds
+    assert (bounds.x, bounds.y) == pytest.approx((50, 100)), "drawn over the same tissue as before"
 
 
 def test_two_slides_keep_their_own_nuclei(opened: MusePanel, cmu_slide: Path, qtbot: Any) -> None:
@@ -168,12 +181,16 @@ def test_two_slides_keep_their_own_nuclei(opened: MusePanel, cmu_slide: Path, qt
 def test_drawn_shapes_come_in_slide_pixels(opened: MusePanel) -> None:
     opened.detect.draw.click()
     shapes = opened.session.viewer.layers.selection.active
-    # napari's world is microns here: the slide's 0.5 um/px, less half a pixel.
-    corners = np.array([[49.75, 24.75], [49.75, 74.75], [99.75, 74.75], [99.75, 24.75]])
+    # Scaled as the slide is, so that data are its pixels, counted from their centres.
+    corners = np.array([[99.5, 49.5], [99.5, 149.5], [199.5, 149.5], [199.5, 49.5]])
     shapes.add_rectangles([corners])
-    (polygon,) = opened.session.drawn_polygons()
-    bounds = polygon.bounds
-    assert (bounds.x, bounds.y, bounds.w, bounds.h) == pytest.approx((50, 100, 100, 100))
+    # A layer of the user's own is in the world's microns.
+    opened.session.viewer.add_shapes([corners * 0.5], shape_type="ellipse")
+    rectangle, ellipse = opened.session.drawn_polygons()
+    for polygon in (rectangle, ellipse):
+        bounds = polygon.bounds
+        assert (bounds.x, bounds.y, bounds.w, bounds.h) == pytest.approx((50, 100, 100, 100))
+    assert ellipse.area_px == pytest.approx(np.pi / 4 * rectangle.area_px, rel=0.01)
 
 
 def test_nothing_open_and_nothing_drawn_get_sentences(panel: MusePanel, small_slide: Path) -> None:

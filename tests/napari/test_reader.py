@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 from PIL import Image
 
 from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table, write_csv
+from muse_core.slides import READABLE_SUFFIXES
 from napari_muse.reader import SLIDE_KEY, get_reader, read_slide
 
 
@@ -44,13 +46,44 @@ def test_csv_gives_points_in_naparis_order(tmp_path: Path) -> None:
     write_csv(nucleus_table([10.5], [20.5], "a"), path, 0.5)
     reader = get_reader(str(path))
     assert reader is not None
-    ((data, _, kind),) = reader(str(path))
+    ((data, settings, kind),) = reader(str(path))
     assert kind == "points"
+    assert settings["scale"] == (0.5, 0.5)
+    assert settings["units"] == ("um", "um")
     assert data.tolist() == [[20.0, 10.0]]
 
 
 def test_what_is_not_ours_is_left_to_others(tmp_path: Path) -> None:
     assert get_reader(str(tmp_path / "movie.avi")) is None
+    table = tmp_path / "table.csv"
+    table.write_text("name,value\na,1\n")
+    assert get_reader(str(table)) is None
+
+
+def test_csv_without_microns_is_in_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("x_px,y_px,class\n1,2,a\n")
+    reader = get_reader(str(path))
+    assert reader is not None
+    ((_, settings, _),) = reader(str(path))
+    assert settings["units"] == ("pixel", "pixel")
+
+
+def test_nuclei_without_a_class_get_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("x_px,y_px\n1,2\n")
+    reader = get_reader(str(path))
+    assert reader is not None
+    with pytest.raises(UserError, match="class"):
+        reader(str(path))
+
+
+def test_the_manifest_names_every_readable_file() -> None:
+    manifest = PluginManifest.from_distribution("napari-muse")
+    (reader,) = manifest.contributions.readers or []
+    patterns = {p.removeprefix("*") for p in reader.filename_patterns}
+    assert patterns == {*READABLE_SUFFIXES, ".csv"}
+    assert reader.accepts_directories
 
 
 def test_a_bad_file_gets_one_sentence(tmp_path: Path) -> None:

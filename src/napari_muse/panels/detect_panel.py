@@ -21,7 +21,9 @@ from qtpy.QtWidgets import (
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
 from muse_core.models.registry import list_models
+from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
+from napari_muse.areas import area_layer
 from napari_muse.detection import Detection
 from napari_muse.session import MuseSession
 
@@ -39,7 +41,8 @@ class DetectPanel(QGroupBox):
         self._session = session
         self._detection = detection
         self.model = _combo("The network that finds and classifies nuclei")
-        for entry in list_models():
+        self._models = {str(entry.path): entry for entry in list_models()}
+        for entry in self._models.values():
             self.model.addItem(entry.card.name, str(entry.path))
             self.model.setItemData(
                 self.model.count() - 1, entry.card.description or entry.card.name, 3
@@ -60,6 +63,11 @@ class DetectPanel(QGroupBox):
             "This file does not say how large a pixel is. Enter its microns per pixel: often 0.25"
             " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
         )
+        self.min_score = QDoubleSpinBox()
+        self.min_score.setDecimals(2)
+        self.min_score.setRange(0.0, 0.99)
+        self.min_score.setSingleStep(0.05)
+        self.min_score.setSpecialValueText("as the model says")
         self.draw = QPushButton("Draw area")
         self.draw.setToolTip("Add a layer to draw rectangles or outlines in")
         self.start = QPushButton("Detect nuclei")
@@ -69,6 +77,7 @@ class DetectPanel(QGroupBox):
         self.bar = QProgressBar()
         self.message = _wrapped("Open a slide to begin.")
         self._lay_out()
+        self.model.currentIndexChanged.connect(self._on_model)
         self.mpp.editingFinished.connect(self._on_mpp)
         self.draw.clicked.connect(self._on_draw)
         self.start.clicked.connect(self.run)
@@ -76,8 +85,13 @@ class DetectPanel(QGroupBox):
         detection.progress.connect(self._on_progress)
         detection.ended.connect(self._on_end)
         session.slide_changed.connect(self._on_slide)
+        self._on_model()
         self._on_slide()
         self._show_running(False)
+
+    def disconnect_all(self) -> None:
+        """Stop following the session."""
+        self._session.slide_changed.disconnect(self._on_slide)
 
     def run(self) -> None:
         """Start a detection with what the form says; a refusal is shown as a sentence."""
@@ -88,9 +102,13 @@ class DetectPanel(QGroupBox):
         try:
             shapes = self._shapes()
             job = DetectJob(
-                slide="", model=self.model.currentData(), device=self.device.currentData()
+                slide="",
+                model=self.model.currentData(),
+                device=self.device.currentData(),
+                min_score=self.min_score.value() or None,
             )
             self._detection.start(job, shapes)
+            self._session.activate_nuclei()
         except UserError as error:
             self.say(str(error))
             return
@@ -111,6 +129,19 @@ class DetectPanel(QGroupBox):
         self._session.require_slide()
         return []
 
+    def _on_model(self) -> None:
+        entry = self._models.get(self.model.currentData())
+        if entry is None:
+            return
+        try:
+            self._session.offer_scheme(ClassScheme.from_json(entry.card.classes))
+        except UserError as error:
+            self.say(f"{entry.card.name}: {error}")
+        self.min_score.setToolTip(
+            "Nuclei the model is less sure of than this are left out; "
+            f"{entry.card.name} itself takes {entry.card.score_threshold:.2f}"
+        )
+
     def _on_slide(self) -> None:
         slide = self._session.slide
         unknown = slide is not None and slide.mpp is None
@@ -119,7 +150,9 @@ class DetectPanel(QGroupBox):
         self.mpp.blockSignals(True)
         self.mpp.setValue((slide.mpp if slide else None) or 0.0)
         self.mpp.blockSignals(False)
-        if slide is not None and not self._detection.running:
+        if slide is None:
+            self.say("Open a slide to begin.")
+        elif not self._detection.running:
             self.say(f"{slide.name}: {slide.width} x {slide.height} px.")
 
     def _on_mpp(self) -> None:
@@ -132,11 +165,7 @@ class DetectPanel(QGroupBox):
             self.say(str(error))
 
     def _on_draw(self) -> None:
-        layer = next(
-            (x for x in self._session.viewer.layers if type(x).__name__ == "Shapes"), None
-        ) or self._session.viewer.add_shapes(
-            name="Areas", edge_color="#ffb000", face_color="transparent", edge_width=4
-        )
+        layer = area_layer(self._session.viewer, self._session.mpp)
         self._session.viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
         self.place.setCurrentIndex(self.place.findData("shapes"))
@@ -178,6 +207,7 @@ class DetectPanel(QGroupBox):
         row.addWidget(self.place, 1)
         row.addWidget(self.draw)
         form.addRow("Where", place)
+        form.addRow("Min. score", self.min_score)
         form.addRow("µm per pixel", self.mpp)
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 1)

@@ -39,6 +39,18 @@ class EditPanel(QGroupBox):
         self.undo.clicked.connect(lambda: session.book.undo())
         self.redo.clicked.connect(lambda: session.book.redo())
         session.nuclei.layer.events.mode.connect(self._on_mode)
+        session.slide_changed.connect(self._on_slide)
+        self._on_slide()
+        self._on_mode()
+
+    def disconnect_all(self) -> None:
+        """Stop following the session."""
+        self._session.slide_changed.disconnect(self._on_slide)
+        self._session.nuclei.layer.events.mode.disconnect(self._on_mode)
+
+    def _on_slide(self) -> None:
+        for button in (self.add, self.undo, self.redo):
+            button.setEnabled(self._session.slide is not None)
 
     def _on_mode(self) -> None:
         self.add.blockSignals(True)

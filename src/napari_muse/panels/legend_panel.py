@@ -33,6 +33,11 @@ class LegendPanel(QGroupBox):
         session.nuclei.shown_changed.connect(self._update_total)
         self.update_counts()
 
+    def disconnect_all(self) -> None:
+        """Stop following the session."""
+        self._session.book_changed.disconnect(self.update_counts)
+        self._session.nuclei.shown_changed.disconnect(self._update_total)
+
     def choose_new(self, index: int) -> None:
         """Choose the class of new nuclei."""
         self.for_new[index].setChecked(True)
@@ -50,6 +55,7 @@ class LegendPanel(QGroupBox):
         while (item := self._grid.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
+                widget.hide()
                 widget.deleteLater()
         self.shown, self.counts, self.for_new = [], [], []
         self._session.nuclei.hidden_classes.clear()

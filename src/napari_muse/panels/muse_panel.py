@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_muse.detection import Detection
@@ -28,7 +28,7 @@ class MusePanel(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         # napari hands plugins a proxy whose layers are proxies too; identity needs the real ones.
-        self.session = MuseSession(getattr(napari_viewer, "__wrapped__", napari_viewer))
+        self.session = MuseSession.of(getattr(napari_viewer, "__wrapped__", napari_viewer))
         self.detection = Detection(self.session, parent=self)
         self.detect = DetectPanel(self.session, self.detection)
         self.legend = LegendPanel(self.session)
@@ -49,11 +49,25 @@ class MusePanel(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(scroll)
         self.setMinimumWidth(_WIDTH_PX)
-        self.destroyed.connect(self.detection.runner.close)
+        self._released = False
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Stop a running job with the dock."""
+    def release(self) -> None:
+        """Stop a running job and let go of the session, which stays with its nuclei."""
+        if self._released:
+            return
+        self._released = True
         self.detection.close()
         self.keys.close()
-        self.session.close()
+        for section in (self.detect, self.legend, self.edit):
+            section.disconnect_all()
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Let go when napari takes the widget out of a closed dock."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self.release()
+        super().changeEvent(event)
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Let go when the widget itself is closed."""
+        self.release()
         super().closeEvent(event)

@@ -1,0 +1,77 @@
+"""Areas a person draws with napari's shapes, as polygons of the slide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from muse_core.errors import UserError
+from muse_core.slides import PolygonRegion
+from napari_muse.coordinates import from_world
+from napari_muse.reader import spatial_settings
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+_AREA_KEY = "muse_area"
+_EDGE_PX = 6.0
+_NO_AREA = ("path", "line")
+
+
+def area_layer(viewer: ViewerModel, mpp: float | None) -> Any:
+    """The shapes layer to draw areas in: the first there is, or a new one scaled like the slide."""
+    for layer in viewer.layers:
+        if _is_shapes(layer):
+            return layer
+    return viewer.add_shapes(
+        name="Areas",
+        edge_color="#ffb000",
+        face_color="transparent",
+        edge_width=_EDGE_PX,
+        metadata={_AREA_KEY: True},
+        **spatial_settings(mpp),
+    )
+
+
+def rescale_areas(viewer: ViewerModel, mpp: float) -> None:
+    """Keep the areas over the tissue they were drawn on when the slide's MPP becomes known."""
+    settings = spatial_settings(mpp)
+    for layer in viewer.layers:
+        if layer.metadata.get(_AREA_KEY):
+            layer.scale, layer.units = settings["scale"], settings["units"]
+
+
+def drawn_polygons(viewer: ViewerModel, mpp: float | None) -> list[PolygonRegion]:
+    """All visible shapes that enclose something, level-0 pixels; paths and lines are left out.
+
+    Raises:
+        UserError: Nothing is drawn.
+    """
+    found = []
+    for layer in viewer.layers:
+        if not _is_shapes(layer) or not layer.visible:
+            continue
+        for kind, vertices in zip(layer.shape_type, layer.data, strict=True):
+            if kind in _NO_AREA:
+                continue
+            outline = _ellipse_outline(vertices) if kind == "ellipse" else vertices
+            world = np.array([layer.data_to_world(v) for v in outline])
+            x, y = from_world(world, mpp or 1.0)
+            found.append(PolygonRegion(tuple(zip(x.tolist(), y.tolist(), strict=True))))
+    if not found:
+        raise UserError("Nothing is drawn yet: press “Draw area” and draw around the tissue.")
+    return found
+
+
+def _is_shapes(layer: Any) -> bool:
+    return type(layer).__name__ == "Shapes"
+
+
+def _ellipse_outline(corners: Any, n: int = 48) -> Any:
+    """(n, D) points of an ellipse napari keeps as the four corners of its box."""
+    corners = np.asarray(corners, dtype=np.float64)
+    centre = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)[:, None]
+    return centre + np.cos(angle) * first + np.sin(angle) * second

@@ -1,0 +1,118 @@
+"""Docks, slides and layers that come and go: no nucleus is lost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+
+from muse_core.jobs import DetectJob
+from muse_core.nuclei import ClassScheme
+from napari_muse.book import NucleusBook
+from napari_muse.panels.muse_panel import MusePanel
+
+from .actions import click, press
+
+JOB = Path(__file__).with_name("talking_job.py")
+
+
+def _x(panel: MusePanel) -> list[float]:
+    return sorted(panel.session.book.to_table()["x"])
+
+
+def _close_dock(panel: MusePanel) -> None:
+    """As the cross in the dock's title does."""
+    panel.session.viewer.window.remove_dock_widget(panel)
+
+
+def test_a_closed_and_reopened_dock_has_the_same_nuclei(opened: MusePanel, qtbot: Any) -> None:
+    viewer = opened.session.viewer
+    opened.session.book.set_class([1], 1)
+    _close_dock(opened)
+    qtbot.wait(50)
+    viewer.layers.selection.active = opened.session.image_layer
+    press(opened, qtbot, Qt.Key.Key_V)
+    assert opened.session.nuclei.layer.visible, "no panel, no keys"
+    _, again = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    assert again is not opened
+    assert again.session is opened.session
+    assert [layer.name for layer in viewer.layers].count("Nuclei") == 1
+    assert _x(again) == [100, 200, 300]
+    assert [label.text() for label in again.legend.counts] == ["2", "1"]
+    qtbot.wait(300)
+    click(again, qtbot, 200, 150)
+    assert again.session.nuclei.selected_ids.tolist() == [2]
+    press(again, qtbot, Qt.Key.Key_2)
+    assert [label.text() for label in again.legend.counts] == ["1", "2"]
+    again.close()
+
+
+def test_a_dock_closed_during_a_job_ends_it_and_keeps_the_nuclei(
+    opened: MusePanel, qtbot: Any
+) -> None:
+    detection = opened.detection
+    detection.runner._command = [sys.executable, str(JOB), "hang"]
+    detection.start(DetectJob(slide=""), ())
+    qtbot.waitUntil(lambda: _x(opened) == [50.5], timeout=10_000)
+    _close_dock(opened)
+    assert not detection.running
+    assert _x(opened) == [50.5, 100, 200, 300], "what was found, and what was there before"
+
+
+def test_the_nuclei_layer_comes_back_when_it_is_removed(opened: MusePanel, qtbot: Any) -> None:
+    viewer, layer = opened.session.viewer, opened.session.nuclei.layer
+    click(opened, qtbot, 200, 150)
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: layer in viewer.layers)
+    viewer.add_points(np.zeros((2, 2)))
+    qtbot.wait(100)
+    opened.session.book.delete([2])
+    qtbot.waitUntil(lambda: len(layer.data) == 2)
+    press(opened, qtbot, Qt.Key.Key_Escape)
+
+
+def test_a_removed_slide_takes_its_nuclei_away_and_brings_them_back(
+    opened: MusePanel, small_slide: Path
+) -> None:
+    session = opened.session
+    session.viewer.layers.remove(session.image_layer)
+    assert session.slide is None
+    assert len(session.nuclei.layer.data) == 0
+    assert opened.detect.message.text() == "Open a slide to begin."
+    assert not opened.edit.add.isEnabled()
+    session.viewer.open(small_slide, plugin="napari-muse")
+    assert _x(opened) == [100, 200, 300]
+    assert len(session.nuclei.layer.data) == 3
+
+
+def test_the_models_classes_are_there_before_the_first_detection(
+    panel: MusePanel, small_slide: Path
+) -> None:
+    entry = panel.detect._models[panel.detect.model.currentData()]
+    panel.session.viewer.open(small_slide, plugin="napari-muse")
+    names = ClassScheme.from_json(entry.card.classes).names
+    assert panel.session.book.scheme.names == names
+    assert len(panel.legend.shown) == len(names)
+
+
+def test_undo_after_other_classes_came(opened: MusePanel) -> None:
+    book = opened.session.book
+    book.set_class([3], 1)
+    book.delete([1, 2, 3])
+    book.adopt_scheme(ClassScheme.from_names(["tumor", "other"]))
+    assert book.undo()
+    assert book.to_table()["class_name"].tolist() == ["lymphocyte", "lymphocyte", "tumor"]
+    assert book.scheme.names == ("lymphocyte", "tumor", "other")
+
+
+def test_further_classes_get_keys_that_are_free() -> None:
+    taken = ClassScheme.from_json(
+        [{"name": "a", "color": "#0072b2", "key": "2"}, {"name": "b", "color": "#d55e00"}]
+    )
+    book = NucleusBook(taken)
+    book.add(1, 1, 0)
+    book.adopt_scheme(ClassScheme.from_names(["c", "d"]))
+    assert [c.key for c in book.scheme.classes] == ["2", "", "1", "3"]
