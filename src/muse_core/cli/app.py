@@ -13,6 +13,7 @@ from muse_core.cli.dataset import dataset_convert
 from muse_core.cli.detect import detect
 from muse_core.cli.evaluate import evaluate_detect
 from muse_core.cli.features import features
+from muse_core.cli.fetch_model import models_fetch
 from muse_core.cli.finetune import finetune
 from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
@@ -39,6 +40,7 @@ app.command()(features)
 evaluate_app.command("detect")(evaluate_detect)
 evaluate_app.command("probe")(evaluate_probe)
 models_app.command("list")(models_list)
+models_app.command("fetch")(models_fetch)
 models_app.command("import")(models_import)
 app.add_typer(evaluate_app, name="evaluate")
 dataset_app.command("convert")(dataset_convert)

@@ -7,11 +7,13 @@ import json
 import typer
 
 from muse_core.cli.options import JsonOption
+from muse_core.models.card import BACKBONE
 
 
 def models_list(as_json: JsonOption = False) -> None:
-    """List the models: those that came with the package, then your own."""
-    from muse_core.models.registry import DEFAULT_MODEL, list_models, user_model_folder
+    """List the models: those that came with the package, your own, and those to fetch."""
+    from muse_core.models.registry import DEFAULT_MODEL, available_models, list_models
+    from muse_core.models.released import DEFAULT_MPP, LICENCE, REPOSITORY
 
     entries = list_models()
     if as_json:
@@ -20,6 +22,8 @@ def models_list(as_json: JsonOption = False) -> None:
                 [
                     {
                         "name": entry.name,
+                        "status": "installed",
+                        "kind": entry.card.kind,
                         "path": str(entry.path),
                         "bundled": entry.bundled,
                         "default": entry.name == DEFAULT_MODEL,
@@ -31,12 +35,28 @@ def models_list(as_json: JsonOption = False) -> None:
                     }
                     for entry in entries
                 ]
+                + [
+                    {
+                        "name": released.name,
+                        "status": "available",
+                        "kind": BACKBONE,
+                        "path": None,
+                        "bundled": False,
+                        "default": False,
+                        "mpp": DEFAULT_MPP,
+                        "classes": [],
+                        "metrics": {},
+                        "licence": LICENCE,
+                        "description": f"Backbone released in {REPOSITORY}; not fetched yet.",
+                    }
+                    for released in available_models()
+                ]
             )
         )
         return
     for entry in entries:
         default = " (default)" if entry.name == DEFAULT_MODEL else ""
-        classes = ", ".join(c["name"] for c in entry.card.classes)
+        classes = ", ".join(c["name"] for c in entry.card.classes) or entry.card.kind
         typer.echo(f"{entry.name}{default}: {classes}; {entry.card.mpp:g} um/px")
-    if not entries:
-        typer.echo(f"There is no model; put .safetensors files into {user_model_folder()}.")
+    for released in available_models():
+        typer.echo(f"{released.name}: backbone, available; get it with muse models fetch")

@@ -9,6 +9,7 @@ import platformdirs
 
 from muse_core.errors import UserError
 from muse_core.models.card import ModelCard, read_card
+from muse_core.models.released import RELEASED, ReleasedModel
 
 DEFAULT_MODEL = "muse-small-breast"
 SUFFIX = ".safetensors"
@@ -42,6 +43,12 @@ def list_models() -> list[ModelEntry]:
     return entries
 
 
+def available_models() -> list[ReleasedModel]:
+    """The released backbones that could be fetched and are not on this machine yet."""
+    present = {entry.name for entry in list_models()}
+    return [released for released in RELEASED if released.name not in present]
+
+
 def resolve_model(name_or_path: str | Path | None = None) -> Path:
     """File of a model, by its name in the registry or by its path; None means the default.
 
@@ -55,5 +62,10 @@ def resolve_model(name_or_path: str | Path | None = None) -> Path:
     path = Path(wanted)
     if path.is_file():
         return path
+    if wanted in {released.name for released in RELEASED}:
+        raise UserError(
+            f"The model {wanted!r} is not on this machine yet; get it with"
+            f" muse models fetch {wanted}."
+        )
     known = ", ".join(sorted(entries)) or "none"
     raise UserError(f"There is no model {wanted!r}; the models at hand are {known}.")

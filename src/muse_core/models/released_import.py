@@ -51,6 +51,7 @@ def import_released(
     mpp: float = DEFAULT_MPP,
     fov_px: int | None = None,
     name: str | None = None,
+    expected: str | None = None,
 ) -> Path:
     """Turn a released checkpoint into a backbone's model file.
 
@@ -62,6 +63,7 @@ def import_released(
         fov_px: Field of view for the card; None takes it from the position embeddings or, for a
             ResNet, from the file's name.
         name: Name for the card; None takes that of the released model.
+        expected: Released model that the file has to be; None takes any.
 
     Returns:
         The file written.
@@ -73,6 +75,8 @@ def import_released(
     source = Path(path)
     weights = backbone_entries(read_teacher(source), source.name)
     released, input_px = recognise(weights, source.name, fov_px)
+    if expected is not None and released.name != expected:
+        raise UserError(f"{source.name} holds {released.name}, not {expected}; it was refused.")
     backbone = build_backbone(released, input_px, weights, source.name)
     card = ModelCard(
         name=name or released.name,

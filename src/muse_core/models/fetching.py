@@ -1,0 +1,133 @@
+"""Fetching the released backbones from the Hugging Face Hub, checked and made a model file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub import errors
+from tqdm.auto import tqdm
+
+from muse_core.errors import UserError
+from muse_core.models.registry import SUFFIX, user_model_folder
+from muse_core.models.released import DEFAULT_MPP, RELEASED, REPOSITORY, ReleasedModel
+from muse_core.models.released_import import import_released
+
+Progress = Callable[[int, int, str], None]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_READ_BYTES = 1 << 20
+
+
+def fetch_released(
+    name: str,
+    out: str | Path | None = None,
+    mpp: float = DEFAULT_MPP,
+    on_progress: Progress | None = None,
+    cache: str | Path | None = None,
+) -> Path:
+    """Download a released backbone and write it as a model file.
+
+    The download goes to the Hub's cache, is resumed after an interruption, and not repeated. The
+    environment variable HF_ENDPOINT names another server than the Hub's.
+
+    Args:
+        name: One of the names in :data:`muse_core.models.released.RELEASED`.
+        out: Model file to write; None writes to the user's models.
+        mpp: Microns per pixel for the card.
+        on_progress: Called with bytes done, bytes in all (0 if unknown) and a message.
+        cache: Folder of the Hub's cache; None takes the usual one.
+
+    Returns:
+        The model file.
+
+    Raises:
+        UserError: The name is unknown, the server cannot be reached or lacks the file, the download
+            is damaged, or the file is not what it should be.
+    """
+    released = next((r for r in RELEASED if r.name == name), None)
+    if released is None:
+        known = ", ".join(r.name for r in RELEASED)
+        raise UserError(f"There is no released model {name!r}; choose from {known}.")
+    target = Path(out) if out is not None else user_model_folder() / f"{name}{SUFFIX}"
+    file = _download(released, on_progress, cache, again=False)
+    if not _is_intact(file):
+        # What lies in the cache may have been damaged since; a second download settles it.
+        file = _download(released, on_progress, cache, again=True)
+        if not _is_intact(file):
+            raise UserError(f"The download of {file.name} is damaged: its checksum is wrong.")
+    return import_released(
+        file, target, mpp=mpp, fov_px=released.fov_px, name=name, expected=released.name
+    )
+
+
+def _download(
+    released: ReleasedModel, on_progress: Progress | None, cache: str | Path | None, again: bool
+) -> Path:
+    # Read at the call: the library itself reads it once, when it is imported.
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    server = endpoint or "https://huggingface.co"
+    bar = _reporting(on_progress or (lambda *_: None), f"Fetching {released.name}")
+    # The authors' evaluation code has the same names with a prefix.
+    for file_name in (f"{released.stem}.pth", f"muse-{released.stem}.pth"):
+        try:
+            return Path(
+                huggingface_hub.hf_hub_download(
+                    REPOSITORY,
+                    file_name,
+                    cache_dir=cache,
+                    endpoint=endpoint,
+                    force_download=again,
+                    tqdm_class=bar,
+                )
+            )
+        except errors.RemoteEntryNotFoundError:
+            continue
+        except errors.RepositoryNotFoundError as error:
+            raise UserError(f"{server} has no repository {REPOSITORY}, or hides it.") from error
+        except errors.LocalEntryNotFoundError as error:
+            raise UserError(
+                f"{server} cannot be reached, and {file_name} has not been fetched before."
+            ) from error
+        except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(
+                f"{file_name} could not be fetched from {server}: {reason[0].rstrip('.')}."
+            ) from error
+    raise UserError(f"{server} has no file {released.stem}.pth in {REPOSITORY}.")
+
+
+def _is_intact(file: Path) -> bool:
+    """Whether the file has the SHA-256 the server gave; True where it gave none.
+
+    The cache names large files by it.
+    """
+    expected = file.resolve().name
+    if not _SHA256.fullmatch(expected):
+        return True
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest() == expected
+
+
+def _reporting(report: Progress, message: str) -> type[tqdm[Any]]:
+    """A progress bar that shows nothing and reports its bytes."""
+
+    class Reporter(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            options.pop("name", None)
+            super().__init__(*args, **{**options, "file": io.StringIO(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown = super().update(n)
+            report(int(self.n), int(self.total or 0), message)
+            return shown
+
+    return Reporter
