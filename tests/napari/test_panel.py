@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QScrollArea
 
-from muse_core.nuclei import read_csv, write_csv
+from muse_core.nuclei import ClassScheme, read_csv, write_csv
 from napari_muse.layer import MAX_SHOWN
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -218,10 +219,14 @@ def test_very_many_nuclei_show_a_sample(opened: MusePanel, qtbot: Any) -> None:
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: str) -> None:
     opened.session.viewer.theme = theme
-    opened.resize(350, 900)
+    # A class of a long name too.
+    opened.session.book.adopt_scheme(ClassScheme.from_names(["inflammatory and other " * 3]))
+    opened.session.book_changed.emit()
     qtbot.wait(50)
+    scroll = opened.findChild(QScrollArea)
+    bar = scroll.verticalScrollBar().sizeHint().width()
+    assert scroll.widget().minimumSizeHint().width() + bar <= 350
     for section in (opened.detect, opened.legend, opened.edit, opened.export):
-        assert section.minimumSizeHint().width() <= 350
         for child in section.children():
             tip = getattr(child, "toolTip", None)
             if tip is not None and hasattr(child, "clicked"):

@@ -208,7 +208,7 @@ class DetectPanel(QGroupBox):
         row.addWidget(self.draw)
         form.addRow("Where", place)
         form.addRow("Min. score", self.min_score)
-        form.addRow("µm per pixel", self.mpp)
+        form.addRow("µm/pixel", self.mpp)
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 1)
         buttons.addWidget(self.cancel)

@@ -10,6 +10,7 @@ from napari_muse.layer import MAX_SHOWN
 from napari_muse.session import MuseSession
 
 _SWATCH_PX = 14
+_LONGEST_NAME_PX = 110
 
 
 class LegendPanel(QGroupBox):
@@ -28,6 +29,7 @@ class LegendPanel(QGroupBox):
         whole = QVBoxLayout(self)
         whole.addLayout(self._grid)
         whole.addWidget(self.total)
+        whole.addWidget(_symbol_key())
         self._names: tuple[str, ...] = ()
         session.book_changed.connect(self.update_counts)
         session.nuclei.shown_changed.connect(self._update_total)
@@ -73,7 +75,9 @@ class LegendPanel(QGroupBox):
     def _add_row(self, index: int, name: str, color: str, key: str) -> None:
         swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
         swatch.fill(QColor(color))
-        box = QCheckBox(name)
+        box = QCheckBox()
+        elide = Qt.TextElideMode.ElideRight
+        box.setText(box.fontMetrics().elidedText(name, elide, _LONGEST_NAME_PX))
         box.setIcon(QIcon(swatch))
         box.setChecked(True)
         box.setToolTip(f"Show or hide the nuclei of class {name}")
@@ -110,3 +114,12 @@ class LegendPanel(QGroupBox):
         if in_view > MAX_SHOWN:
             text += f"; of {in_view:,} in view {MAX_SHOWN:,} are drawn, zoom in to see all"
         self.total.setText(text)
+
+
+def _symbol_key() -> QLabel:
+    label = QLabel("○ predicted   ● confirmed\n□ corrected   ◇ added")
+    label.setToolTip(
+        "A ring is what the model says; it is filled where a person has confirmed it."
+        " A square was given another class or place, a diamond was added."
+    )
+    return label

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
 _WIDTH_PX = 350
+_MARGIN_PX = 5
 
 
 class MusePanel(QWidget):
@@ -37,6 +38,7 @@ class MusePanel(QWidget):
         self.export = ExportPanel(self.session)
         content = QWidget()
         column = QVBoxLayout(content)
+        column.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         for section in (self.detect, self.legend, self.edit, self.export):
             column.addWidget(section)
         column.addStretch(1)
@@ -50,6 +52,8 @@ class MusePanel(QWidget):
         whole.addWidget(scroll)
         self.setMinimumWidth(_WIDTH_PX)
         self._released = False
+        # The window may go without a word to the panel; its job must not outlive it.
+        self.destroyed.connect(self.detection.runner.close)
 
     def release(self) -> None:
         """Stop a running job and let go of the session, which stays with its nuclei."""
