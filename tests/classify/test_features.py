@@ -76,3 +76,20 @@ def test_points_beyond_the_slide_are_refused(
 ) -> None:
     with pytest.raises(UserError, match="1 of 2 points lie outside"):
         nucleus_features(slide, [(1, 1), point], backbone, SPEC)
+
+
+class _Narrow(MuseBackbone):
+    """Runs out of memory when it is given more than one image."""
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(image) > 1:
+            raise torch.OutOfMemoryError
+        return super().forward(image)
+
+
+def test_where_memory_runs_out_batches_are_halved(slide: Slide, backbone: MuseBackbone) -> None:
+    narrow = _Narrow(BackboneConfig("resnet10t", (8, 8, 8, 8), 8))
+    narrow.load_state_dict(backbone.state_dict())
+    features = nucleus_features(slide, POINTS, narrow, FeatureSpec(0.5, 64, batch=5))
+    whole = nucleus_features(slide, POINTS, backbone, SPEC)
+    np.testing.assert_allclose(features, whole, rtol=2e-3, atol=2e-3)

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet, finetune
 from muse_core.finetune.config import ViewConfig
-from muse_core.models.card import read_card
-from muse_core.models.checkpoint import load_model
+from muse_core.models.backbone import MuseBackbone
+from muse_core.models.card import ModelCard, read_card
+from muse_core.models.checkpoint import load_model, save_backbone
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
 
 TINY = ModelConfig(BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(hidden_channels=8))
@@ -154,3 +155,31 @@ def test_learns_discs(config: FinetuneConfig) -> None:
         config, steps=80, batch=4, validate_every=80, learning_rate=5e-3, ema_decay=0.9
     )
     assert finetune(run).metrics["f_det"] > 0.8
+
+
+def test_a_backbone_gets_new_heads_and_keeps_its_features(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    backbone = MuseBackbone(BackboneConfig("resnet10t", (4, 4, 4, 4), 4)).eval()
+    card = ModelCard(
+        "base",
+        {"backbone": BackboneConfig("resnet10t", (4, 4, 4, 4), 4).to_json()},
+        0.25,
+        224,
+        [],
+        0.5,
+        kind="backbone",
+    )
+    save_backbone(backbone, card, tmp_path / "base.safetensors", half=False)
+    run = dataclasses.replace(
+        config, base=tmp_path / "base.safetensors", steps=1, batch=1, learning_rate=1e-9, val=None
+    )
+    finetune(run)
+    model = load_model(config.out)
+    assert (model.card.parent, model.card.mpp, model.card.kind) == ("base", 0.25, "detector")
+    assert [c["name"] for c in model.card.classes] == ["large", "small"]
+    for name, weights in backbone.named_parameters():
+        torch.testing.assert_close(
+            model.backbone.get_parameter(name), weights, rtol=2e-3, atol=2e-3
+        )

@@ -155,12 +155,23 @@ def _compute(
     images: list[npt.NDArray[np.uint8]],
     device: torch.device,
 ) -> npt.NDArray[np.float16]:
-    with torch.inference_mode():
-        xy = [torch.from_numpy(tile.xy) for tile in tiles]
-        features = torch.cat(features_at_points(backbone, image_batch(images, device), xy))
-        # An infinite feature would poison every distance it takes part in.
-        rounded = features.clamp(-_FLOAT16_MAX, _FLOAT16_MAX).half()
-    return np.asarray(rounded.cpu().numpy())
+    """Features of the tiles' points, in halves where memory does not hold them at once."""
+    try:
+        with torch.inference_mode():
+            xy = [torch.from_numpy(tile.xy) for tile in tiles]
+            features = torch.cat(features_at_points(backbone, image_batch(images, device), xy))
+            # An infinite feature would poison every distance it takes part in.
+            rounded = features.clamp(-_FLOAT16_MAX, _FLOAT16_MAX).half()
+        return np.asarray(rounded.cpu().numpy())
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        if len(tiles) == 1:
+            raise UserError(
+                f"There is not enough memory on {device.type} for a tile; choose the device cpu or"
+                " a smaller field of view."
+            ) from error
+    half = len(tiles) // 2
+    parts = ((tiles[:half], images[:half]), (tiles[half:], images[half:]))
+    return np.concatenate([_compute(backbone, *part, device) for part in parts])
 
 
 def _refuse_outside(slide: Slide, points: npt.NDArray[np.float64]) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,14 +23,13 @@ from muse_core.finetune.averaging import warmed_up_average
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.samples import Batch, CropDataset, collate
 from muse_core.finetune.sources import TrainingData, load_training_data
+from muse_core.finetune.start import known_classes, new_card, parent_name, starting_model
 from muse_core.finetune.state import load_state, save_state
 from muse_core.finetune.step import Learner
 from muse_core.finetune.threshold import LOWEST_SCORE, best_threshold
-from muse_core.models.card import ModelCard
-from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.checkpoint import save_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.muse_model import MuseModel
-from muse_core.nuclei import ClassScheme
 
 Progress = Callable[[int, int, str], None]
 Metrics = Callable[[dict[str, Any]], None]
@@ -100,10 +98,8 @@ class _Run:
         self.config = config
         self.device = choose_device(config.device)
         torch.manual_seed(config.seed)
-        base = load_model(config.base) if config.base else None
-        known = ClassScheme.from_json(base.card.classes).names if base else None
-        self.data: TrainingData = load_training_data(config.train, known)
-        self.model = base or MuseModel(_new_card(config, self.data.label_sets[0]))
+        self.data: TrainingData = load_training_data(config.train, known_classes(config))
+        self.model = starting_model(config, self.data.label_sets[0])
         self.mpp = self.model.card.mpp
         self.val: tuple[AnnotatedImage, ...] = (
             read_points_folder(config.val.folder, config.val.mpp, config.val.names)
@@ -231,29 +227,16 @@ class _Run:
     def _write_model(self, figures: dict[str, Any]) -> None:
         network = self.averaged_model
         network.card = dataclasses.replace(
-            _new_card(self.config, self.data.label_sets[0]),
+            new_card(self.config, self.data.label_sets[0]),
             architecture=self.model.card.architecture,
             classes=self.model.card.classes,
             mpp=self.mpp,
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
-            parent=self.model.card.name if self.config.base else None,
+            parent=parent_name(self.config),
             training=_describe(self.config, self.data, figures["step"]),
         )
         save_model(network, self.config.out)
-
-
-def _new_card(config: FinetuneConfig, classes: tuple[str, ...]) -> ModelCard:
-    return ModelCard(
-        name=config.name or config.out.stem,
-        description=config.description,
-        architecture=config.model.to_json(),
-        mpp=config.mpp,
-        fov_px=config.views.crop_px,
-        classes=ClassScheme.from_names(classes).to_json(),
-        score_threshold=_DEFAULT_THRESHOLD,
-        created=datetime.now(UTC).date().isoformat(),
-    )
 
 
 def _describe(config: FinetuneConfig, data: TrainingData, step: int) -> dict[str, Any]:
