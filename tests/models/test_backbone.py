@@ -82,6 +82,15 @@ def test_position_embeddings_of_other_sizes_follow_the_place(rows: int, columns:
     assert float(grid[..., 0].mean()) == pytest.approx(0.5, abs=0.05)
 
 
+def test_position_embeddings_have_the_wanted_size_for_every_image() -> None:
+    for side in (14, 32):
+        stored = torch.zeros(1, 1 + side * side, 1)
+        for rows in range(6, 65):
+            assert resize_position_embedding(stored, rows, 70 - rows).shape[1] == 1 + rows * (
+                70 - rows
+            )
+
+
 def test_position_embeddings_may_be_stored_for_another_size() -> None:
     config = BackboneConfig("vit_tiny_patch16_224", None, 48, True, input_px=512)
     backbone = MuseBackbone(config).eval()

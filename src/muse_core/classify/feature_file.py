@@ -51,7 +51,9 @@ def write_features(
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
+        ) as scratch:
             rows = _scratch_rows(Path(scratch) / "rows.npy", len(table), n_channels)
             done = np.zeros(len(table), dtype=bool)
             for chosen, features in chunks:

@@ -12,7 +12,12 @@ from muse_core.models.card import BACKBONE
 
 def models_list(as_json: JsonOption = False) -> None:
     """List the models: those that came with the package, your own, and those to fetch."""
-    from muse_core.models.registry import DEFAULT_MODEL, available_models, list_models
+    from muse_core.models.registry import (
+        DEFAULT_MODEL,
+        available_models,
+        list_models,
+        user_model_folder,
+    )
     from muse_core.models.released import DEFAULT_MPP, LICENCE, REPOSITORY
 
     entries = list_models()
@@ -60,3 +65,4 @@ def models_list(as_json: JsonOption = False) -> None:
         typer.echo(f"{entry.name}{default}: {classes}; {entry.card.mpp:g} um/px")
     for released in available_models():
         typer.echo(f"{released.name}: backbone, available; get it with muse models fetch")
+    typer.echo(f"Your own models lie in {user_model_folder()}.")
