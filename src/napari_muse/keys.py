@@ -132,6 +132,8 @@ class Keys:
 
     def _on_click(self, viewer: Any, event: Any) -> Iterator[None]:
         """A click that is no drag selects the nucleus under the pointer."""
+        if viewer.layers.selection.active not in self._bound:
+            return  # The tools of another layer, shapes for one, have the mouse.
         pressed = np.asarray(event.pos, dtype=float)
         yield
         while event.type == "mouse_move":
@@ -147,6 +149,8 @@ class Keys:
         hit = nuclei.nearest(float(x[0]), float(y[0]), radius) if nuclei.layer.visible else None
         if hit is not None:
             before = nuclei.selected_ids.tolist() if "Shift" in event.modifiers else []
+            # napari marks the selection of the active layer only.
+            viewer.layers.selection.active = nuclei.layer
             nuclei.select([*before, hit])
         elif "Shift" not in event.modifiers:
             nuclei.select([])

@@ -28,6 +28,8 @@ _SMOOTH_BELOW = 5_000
 _DIAMETER_UM = 7.0
 _DIAMETER_PX = 14.0
 _RING = 0.22
+_SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
+_SELECTED_GROWTH = 1.8
 _MARGIN = 0.1
 _REFRESH_MS = 80
 # A disc is what the model said, filled where a person confirmed it; a square was corrected, a
@@ -56,6 +58,7 @@ class NucleusLayer:
         self.new_class = 0
         self.shown_ids = np.zeros(0, dtype=np.int64)
         self.in_view = 0
+        self._shown: Any = book.rows[:0]
         self.layer: Any = viewer.add_points(
             np.zeros((0, 2)),
             name="Nuclei",
@@ -74,6 +77,9 @@ class NucleusLayer:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
+        self._mark_timer = QTimer()
+        self._mark_timer.setSingleShot(True)
+        self._mark_timer.timeout.connect(self._mark)
         viewer.scene.camera.events.connect(self._on_camera)
         book.changed.connect(self.request_refresh)
 
@@ -129,12 +135,12 @@ class NucleusLayer:
         self._timer.stop()
         rows = self._rows_to_show()
         selected = self.selected_ids
+        kept = np.flatnonzero(np.isin(rows["id"], selected))
         with self._own_update():
             self._swap(rows)
-        self.shown_ids = rows["id"].copy()
-        kept = np.flatnonzero(np.isin(self.shown_ids, selected))
-        with self._own_update():
+            self._shown, self.shown_ids = rows, rows["id"].copy()
             self.layer.selected_data = set(kept.tolist())
+            self._mark()
         self.shown_changed.emit()
         if len(kept) != len(selected):
             self.selection_changed.emit()
@@ -159,7 +165,6 @@ class NucleusLayer:
 
     def _swap(self, rows: Any) -> None:
         layer = self.layer
-        colors = _rgba(self._book.scheme.classes)[rows["class"]]
         layer.selected_data = set()
         # Each setter would upload all points anew and check half-made states; one refresh does.
         with layer.events.blocker_all():
@@ -167,13 +172,28 @@ class NucleusLayer:
             layer.antialiasing = 1 if len(rows) < _SMOOTH_BELOW else 0
             layer.features = self._features(rows)
             if len(rows):
-                layer.size = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
                 layer.symbol = _SYMBOLS[rows["status"]]
                 layer.border_width = _RING
-                layer.border_color = colors
-                face = colors.copy()
-                face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
+                layer.border_color = _rgba(self._book.scheme.classes)[rows["class"]]
+
+    def _mark(self) -> None:
+        """Tint the selected nuclei and draw them larger; napari's own mark is a hairline.
+
+        Leaves the data alone, for a person may be dragging them.
+        """
+        rows, layer = self._shown, self.layer
+        if len(rows) != len(layer.data):
+            return  # A tool has added or removed points; a refresh follows.
+        selected = np.zeros(len(rows), dtype=bool)
+        selected[list(layer.selected_data)] = True
+        face = _rgba(self._book.scheme.classes)[rows["class"]]
+        face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
+        face[selected] = _SELECTED_FACE
+        diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
+        with layer.events.blocker_all():
+            if len(rows):
                 layer.face_color = face
+                layer.size = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter
         layer.refresh()
 
     def _features(self, rows: Any) -> dict[str, Any]:
@@ -198,6 +218,7 @@ class NucleusLayer:
 
     def _on_selection(self) -> None:
         if not self._updating:
+            self._mark_timer.start()
             self.selection_changed.emit()
 
     def _on_tool(self, event: Any) -> None:

@@ -13,7 +13,7 @@ from muse_core.nuclei import ClassScheme, read_csv, write_csv
 from napari_muse.layer import MAX_SHOWN
 from napari_muse.panels.muse_panel import MusePanel
 
-from .actions import click, press
+from .actions import canvas_of, click, press, screen_point
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -30,6 +30,7 @@ def test_click_selects_and_a_digit_gives_the_class(opened: MusePanel, qtbot: Any
     viewer.layers.selection.active = opened.session.image_layer
     click(opened, qtbot, 200, 150)
     assert opened.session.nuclei.selected_ids.tolist() == [2]
+    assert viewer.layers.selection.active is opened.session.nuclei.layer, "so that it is marked"
     press(opened, qtbot, Qt.Key.Key_2)
     assert _row(opened, 2)["class_name"] == "tumor"
     assert _row(opened, 2)["status"] == "corrected"
@@ -192,6 +193,46 @@ def test_drawn_shapes_come_in_slide_pixels(opened: MusePanel) -> None:
         bounds = polygon.bounds
         assert (bounds.x, bounds.y, bounds.w, bounds.h) == pytest.approx((50, 100, 100, 100))
     assert ellipse.area_px == pytest.approx(np.pi / 4 * rectangle.area_px, rel=0.01)
+
+
+def test_the_selected_nuclei_stand_out(opened: MusePanel, qtbot: Any) -> None:
+    layer = opened.session.nuclei.layer
+    assert np.ptp(layer.size) == 0
+    click(opened, qtbot, 200, 150)
+    assert np.flatnonzero(layer.size > layer.size.min()).tolist() == [1]
+    opened.session.nuclei.refresh()
+    assert np.flatnonzero(layer.size > layer.size.min()).tolist() == [1]
+    press(opened, qtbot, Qt.Key.Key_Escape)
+    assert np.ptp(layer.size) == 0
+
+
+def test_a_dragged_nucleus_is_moved_and_corrected(opened: MusePanel, qtbot: Any) -> None:
+    layer, canvas = opened.session.nuclei.layer, canvas_of(opened)
+    opened.session.viewer.layers.selection.active = layer
+    layer.mode = "select"
+    start, end = screen_point(opened, 200, 150), screen_point(opened, 240, 190)
+    qtbot.mouseMove(canvas, start)
+    qtbot.wait(100)
+    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
+    for step in range(1, 6):
+        qtbot.mouseMove(canvas, start + (end - start) * step / 5)
+        qtbot.wait(60)
+    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=end)
+    qtbot.wait(150)
+    row = _row(opened, 2)
+    assert row["status"] == "corrected"
+    assert (row["x"], row["y"]) == pytest.approx((240, 190), abs=2)
+
+
+def test_drawing_over_nuclei_selects_none(opened: MusePanel, qtbot: Any) -> None:
+    opened.detect.draw.click()
+    areas = opened.session.viewer.layers.selection.active
+    click(opened, qtbot, 200, 150)
+    assert opened.session.nuclei.selected_ids.tolist() == []
+    assert opened.session.viewer.layers.selection.active is areas
+    opened.session.activate_nuclei()
+    click(opened, qtbot, 200, 150)
+    assert opened.session.nuclei.selected_ids.tolist() == [2]
 
 
 def test_nothing_open_and_nothing_drawn_get_sentences(panel: MusePanel, small_slide: Path) -> None:

@@ -11,6 +11,7 @@ from napari_muse.session import MuseSession
 
 _SWATCH_PX = 14
 _LONGEST_NAME_PX = 110
+_ROOM_FOR_COUNT = "100,000"
 
 
 class LegendPanel(QGroupBox):
@@ -83,6 +84,9 @@ class LegendPanel(QGroupBox):
         box.setToolTip(f"Show or hide the nuclei of class {name}")
         box.toggled.connect(lambda on: self._on_toggle(index, on))
         count = QLabel("0")
+        # Room for what is to come, so that counting up does not shift the columns.
+        count.setMinimumWidth(count.fontMetrics().horizontalAdvance(_ROOM_FOR_COUNT))
+        count.setAlignment(Qt.AlignmentFlag.AlignRight)
         new = QRadioButton()
         new.setToolTip(f"New nuclei are {name}; in add mode press {key}" if key else name)
         new.toggled.connect(lambda on: self._on_new(index, on))
