@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
+from muse_core.models.card import DETECTOR
 from muse_core.models.registry import list_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
@@ -41,7 +42,10 @@ class DetectPanel(QGroupBox):
         self._session = session
         self._detection = detection
         self.model = _combo("The network that finds and classifies nuclei")
-        self._models = {str(entry.path): entry for entry in list_models()}
+        # Backbones compute features of nuclei but do not find them.
+        self._models = {
+            str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR
+        }
         for entry in self._models.values():
             self.model.addItem(entry.card.name, str(entry.path))
             self.model.setItemData(
