@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from muse_core.jobs import DetectJob
@@ -14,6 +17,7 @@ from muse_core.nuclei import ClassScheme
 from napari_muse.book import NucleusBook
 from napari_muse.panels.muse_panel import MusePanel
 
+from ..slides.slide_files import write_ome_zarr
 from .actions import click, press
 
 JOB = Path(__file__).with_name("talking_job.py")
@@ -86,6 +90,29 @@ def test_a_removed_slide_takes_its_nuclei_away_and_brings_them_back(
     session.viewer.open(small_slide, plugin="napari-muse")
     assert _x(opened) == [100, 200, 300]
     assert len(session.nuclei.layer.data) == 3
+
+
+def test_the_sample_slide_opens_from_the_menu(
+    panel: MusePanel, cmu_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    notification_manager.records.clear()
+    monkeypatch.setenv("MUSE_SAMPLE_DIR", str(tmp_path))
+    shutil.copyfile(cmu_slide, tmp_path / cmu_slide.name)
+    panel.session.viewer.open_sample("napari-muse", "cmu-1-small-region")
+    qtbot.wait(50)
+    assert panel.session.mpp == 0.499
+    assert panel.session.viewer.canvas.overlays.scale_bar.visible
+    assert not notification_manager.records
+
+
+def test_an_ome_zarr_folder_opens_as_a_slide(panel: MusePanel, tmp_path: Path, qtbot: Any) -> None:
+    levels = [np.full((600 // f, 800 // f, 3), 200, np.uint8) for f in (1, 2)]
+    folder = write_ome_zarr(tmp_path / "s.zarr", levels)
+    panel.session.viewer.open(folder, plugin="napari-muse")
+    qtbot.wait(50)
+    assert panel.session.slide is not None
+    assert panel.session.image_layer.multiscale
+    assert len(panel.session.image_layer.data) == 2
 
 
 def test_the_models_classes_are_there_before_the_first_detection(
