@@ -86,7 +86,7 @@ class LegendPanel(QGroupBox):
         count = QLabel("0")
         # Room for what is to come, so that counting up does not shift the columns.
         count.setMinimumWidth(count.fontMetrics().horizontalAdvance(_ROOM_FOR_COUNT))
-        count.setAlignment(Qt.AlignmentFlag.AlignRight)
+        count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         new = QRadioButton()
         new.setToolTip(f"New nuclei are {name}; in add mode press {key}" if key else name)
         new.toggled.connect(lambda on: self._on_new(index, on))
