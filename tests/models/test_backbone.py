@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -117,3 +120,21 @@ def test_cards_from_before_a_field_existed_stay_readable() -> None:
     config = BackboneConfig.from_json(old)
     assert config == BackboneConfig("resnet10t", (8, 8, 8, 8), 8)
     assert BackboneConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.slow
+def test_the_largest_backbone_at_1024_px_fits_into_4_gb() -> None:
+    code = (
+        "import torch; from muse_core.jobs.memory import peak_rss_mb;"
+        "from muse_core.models.backbone import MuseBackbone;"
+        "from muse_core.models.released import RELEASED;"
+        "backbone = MuseBackbone(RELEASED[-1].backbone(512)).eval();"
+        "torch.set_grad_enabled(False); f_map, _ = backbone(torch.rand(1, 3, 1024, 1024));"
+        "print(*f_map.shape, peak_rss_mb())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True
+    )
+    *shape, peak_mb = done.stdout.split()
+    assert shape == ["1", "768", "256", "256"]
+    assert float(peak_mb) < 4000
