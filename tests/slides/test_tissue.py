@@ -161,3 +161,10 @@ def test_memory_of_a_large_one_level_slide_stays_small(tmp_path: Path):
     assert found.mask.shape == (750, 750)
     assert 0.15 < found.mask.mean() < 0.25
     assert peak < 300e6
+
+
+def test_points_are_on_tissue_where_the_mask_is_set() -> None:
+    mask = TissueMask(np.array([[True, False], [False, False]]), px_per_level0=0.1)
+    x = np.array([0.0, 9.99, 10.0, -0.1, 5.0, 25.0])
+    y = np.array([0.0, 9.99, 5.0, 5.0, 25.0, 5.0])
+    assert mask.contains(x, y).tolist() == [True, True, False, False, False, False]

@@ -100,7 +100,9 @@ class Detector:
             lambda core: tissue.fraction(core) > self.config.min_tissue,
         )
         collector = Collector(self.card.name, [c["name"] for c in self.card.classes], on_nuclei)
-        done, cancelled = self._run(slide, plan, area, collector, on_progress, should_cancel)
+        done, cancelled = self._run(
+            slide, plan, area, tissue, collector, on_progress, should_cancel
+        )
         return DetectResult(
             table=collector.table(),
             tissue_mm2=_tissue_mm2(tissue, plan, area, mpp, done),
@@ -138,6 +140,7 @@ class Detector:
         slide: Slide,
         plan: TilePlan,
         area: SearchArea,
+        tissue: TissueMask,
         collector: Collector,
         on_progress: Callable[[int, int, str], None] | None,
         should_cancel: Callable[[], bool] | None,
@@ -152,7 +155,9 @@ class Detector:
             settled = []
             for tile, answer in zip(tiles, answers, strict=True):
                 found = _in_slide(answer, tile.x_px, tile.y_px)
-                wanted = area.contains(found.x * plan.scale, found.y * plan.scale)
+                x, y = found.x * plan.scale, found.y * plan.scale
+                # Dust and pigment on glass look like nuclei; the mask passes them over.
+                wanted = area.contains(x, y) & tissue.contains(x, y)
                 settled.append(merger.add(tile, found.take(wanted)))
             done += len(tiles)
             collector.add(Found.join(settled), plan.scale)

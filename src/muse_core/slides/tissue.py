@@ -48,6 +48,26 @@ class TissueMask:
         """Share of a rectangle that is tissue, 0 to 1; what lies beyond the slide is none."""
         return self._area_px(region) / region.area_px
 
+    def contains(
+        self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        """Which points are on tissue.
+
+        Args:
+            x: (N,) level-0 pixels.
+            y: (N,) level-0 pixels.
+
+        Returns:
+            (N,) bool, False beyond the slide.
+        """
+        rows = np.floor(y * self.px_per_level0).astype(np.int64)
+        columns = np.floor(x * self.px_per_level0).astype(np.int64)
+        height, width = self.mask.shape
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        found = np.zeros(len(rows), dtype=bool)
+        found[inside] = self.mask[rows[inside], columns[inside]]
+        return found
+
     def area_mm2(self, mpp: float, within: Region | PolygonRegion | None = None) -> float:
         """Area of tissue in square millimetres.
 

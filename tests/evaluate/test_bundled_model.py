@@ -1,0 +1,47 @@
+"""What the bundled model promises, on real tiles and the real slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from muse_core.detect import Detector
+from muse_core.evaluate.detection import evaluate_folder
+from muse_core.models.checkpoint import load_model
+from muse_core.models.registry import resolve_model
+from muse_core.slides import Region, open_slide
+
+KERATIN = Region(1290, 1250, 200, 400)
+GLASS = (Region(100, 1500, 400, 400), Region(1750, 100, 400, 450), Region(0, 600, 600, 350))
+
+
+def test_figures_on_val_are_those_of_the_documentation(muse_data: Path) -> None:
+    report = evaluate_folder(muse_data / "brcam2c" / "val", 0.5, resolve_model(), device="cpu")
+    assert report.f_det > 0.86
+    assert report.f_avg is not None
+    assert report.f_avg > 0.68
+
+
+def test_other_classes_give_detection_only(muse_data: Path) -> None:
+    folder = muse_data / "consep20x" / "train"
+    report = evaluate_folder(folder, 0.55, resolve_model(), device="cpu")
+    figures = report.to_json()
+    assert figures["f_det"] > 0.77
+    assert figures["f_avg"] is None
+    assert figures["f_class"] is None
+
+
+def test_keratin_and_glass_hold_no_nuclei(cmu_slide: Path) -> None:
+    with open_slide(cmu_slide) as slide:
+        table = Detector(load_model(resolve_model())).detect(slide).table
+    x, y = table["x"].to_numpy(), table["y"].to_numpy()
+    assert len(table) > 1000
+    assert KERATIN.contains(x, y).sum() < 5
+    for glass in GLASS:
+        assert not glass.contains(x, y).any()
+
+
+@pytest.mark.parametrize("name", ["muse-small-breast", None])
+def test_it_is_the_default(name: str | None) -> None:
+    assert resolve_model(name).stem == "muse-small-breast"
