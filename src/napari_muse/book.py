@@ -27,6 +27,7 @@ _ROW = np.dtype(
     ]
 )
 _SAME_PLACE_PX = 1.0
+_NO_MODEL = 0
 Rows = npt.NDArray[Any]
 Ids = npt.NDArray[np.int64]
 
@@ -130,7 +131,10 @@ class NucleusBook:
         new = np.zeros(np.size(x), dtype=_ROW)
         new["x"], new["y"], new["class"], new["score"] = x, y, class_index, score
         new["status"], new["model"] = PREDICTED, self._model_index(model)
-        persons = self.rows[self.rows["status"] != PREDICTED]
+        # A prediction a person removed stays removed; what a person had added and taken back is
+        # no verdict on the place.
+        taken_back = (self.rows["status"] == DELETED) & (self.rows["model"] == _NO_MODEL)
+        persons = self.rows[(self.rows["status"] != PREDICTED) & ~taken_back]
         new = new[~_near(new, persons, min_distance_px)]
         self._extend(new)
         self.changed.emit()

@@ -138,7 +138,8 @@ class Detection:
         old, self._replaced = self._replaced, None
         if old is not None and how == "failed":
             self._book.take_out(self._new_ones())
-            self._book.put_back(old)
+            # Of the new ones only those a person has corrected meanwhile are left.
+            self._book.put_back(old[self._far_from_new(old)])
         elif old is not None and how == "cancelled":
             self._book.put_back(old[self._far_from_new(old)])
 

@@ -68,6 +68,12 @@ def test_detections_on_top_of_a_persons_nuclei_are_dropped(book: NucleusBook) ->
     assert book.to_table()["x"].tolist() == [10, 30, 60]
 
 
+def test_an_addition_taken_back_does_not_bar_a_detection(book: NucleusBook) -> None:
+    book.add(60, 60, 0)
+    book.undo()
+    assert book.append([60], [60], [0], [0.9], "n", 6.0) == 1
+
+
 def test_rows_taken_out_come_back_in_order(book: NucleusBook) -> None:
     before = book.to_table()
     gone = book.take_out(np.array([True, False, True]))

@@ -76,6 +76,21 @@ def test_a_failure_brings_the_old_nuclei_back(opened: MusePanel, run: Callable[.
     assert _x(opened) == [100, 200, 300]
 
 
+def test_after_a_failure_a_nucleus_corrected_meanwhile_is_there_once(
+    opened: MusePanel, run: Callable[..., Any], qtbot: Any
+) -> None:
+    book = opened.session.book
+    book.append([51], [60], [0], [0.5], "m", 6.0)
+
+    def correct_and_kill(detection: Detection) -> None:
+        qtbot.waitUntil(lambda: bool((book.rows["x"] == 50.5).any()), timeout=10_000)
+        book.set_class([book.rows["id"][-1]], 0)
+        detection.runner._process.kill()
+
+    run("hang", act=correct_and_kill)
+    assert _x(opened) == [50.5, 100, 200, 300]
+
+
 def test_the_first_last_word_counts(opened: MusePanel, run: Callable[..., Any]) -> None:
     assert run("twice")["message"] == "First word."
 
