@@ -49,7 +49,7 @@ def _measure(
     from muse_core.detect import DetectConfig, Detector
     from muse_core.detect.area import SearchArea
     from muse_core.detect.inference import BatchRunner
-    from muse_core.detect.plan import plan_tiles
+    from muse_core.detect.plan import cheapest_plan
     from muse_core.models.checkpoint import load_model
     from muse_core.models.registry import resolve_model
     from muse_core.slides import open_slide, tissue_mask
@@ -61,7 +61,7 @@ def _measure(
         first = detector.detect(slide)
         whole = [detector.detect(slide).seconds for _ in range(repeats)]
         tissue = tissue_mask(slide)
-        plan = plan_tiles(
+        plan = cheapest_plan(
             SearchArea.within(slide.width, slide.height, None),
             network.card.mpp / slide.require_mpp(),
             config,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muse_core.detect.area import SearchArea
 from muse_core.detect.config import DetectConfig
-from muse_core.detect.plan import TilePlan, plan_tiles
+from muse_core.detect.plan import TilePlan, cheapest_plan, plan_tiles
 from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion, Region
 
@@ -172,3 +172,14 @@ def test_a_region_outside_the_slide_is_refused() -> None:
 def test_impossible_settings_are_refused(settings_: dict) -> None:
     with pytest.raises(UserError):
         DetectConfig(**settings_)
+
+
+def test_islands_of_tissue_get_smaller_tiles_and_solid_tissue_large_ones() -> None:
+    area = SearchArea.within(8192, 8192, None)
+    config = DetectConfig(tile_px=1024, halo_px=64)
+    solid = cheapest_plan(area, 1.0, config)
+    assert solid.read_w_px > 768
+    island = Region(4000, 4000, 100, 100)
+    islands = cheapest_plan(area, 1.0, config, lambda core: core.intersect(island) is not None)
+    assert islands.read_w_px <= 512
+    assert 1 <= len(islands.tiles) <= 4

@@ -19,7 +19,7 @@ from muse_core.detect.config import DetectConfig
 from muse_core.detect.device import choose_device
 from muse_core.detect.inference import BatchRunner
 from muse_core.detect.model import DetectionsLike, PointModel
-from muse_core.detect.plan import Tile, TilePlan, plan_tiles
+from muse_core.detect.plan import Tile, TilePlan, cheapest_plan
 from muse_core.detect.resize import to_model_scale
 from muse_core.detect.seams import Found, SeamMerger
 from muse_core.nuclei import nucleus_table
@@ -93,7 +93,7 @@ class Detector:
         mpp = slide.require_mpp()
         area = SearchArea.within(slide.width, slide.height, region)
         tissue = tissue_mask(slide)
-        plan = plan_tiles(
+        plan = cheapest_plan(
             area,
             self.card.mpp / mpp,
             self.config,

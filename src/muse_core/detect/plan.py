@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ import numpy.typing as npt
 from muse_core.detect.area import SearchArea
 from muse_core.detect.config import ALIGN_PX, DetectConfig
 from muse_core.slides import Region
+
+_SMALLER_TILES_PX = (768, 512)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,25 @@ def plan_tiles(
             top = y_px + row * cell_h - config.halo_px
             tiles.append(Tile(len(tiles), row, column, left, top))
     return TilePlan(x_px, y_px, cell_w, cell_h, rows, columns, config.halo_px, scale, tuple(tiles))
+
+
+def cheapest_plan(
+    area: SearchArea,
+    scale: float,
+    config: DetectConfig,
+    worth_reading: Callable[[Region], bool] = lambda _: True,
+) -> TilePlan:
+    """The plan with the fewest pixels to read, of those with the configured and smaller tiles.
+
+    Large tiles spend less on their halos, small ones less on the glass between islands of tissue.
+    See :func:`plan_tiles`.
+    """
+    least_px = 4 * config.halo_px
+    sides = [config.tile_px, *(s for s in _SMALLER_TILES_PX if least_px < s < config.tile_px)]
+    plans = [
+        plan_tiles(area, scale, replace(config, tile_px=side), worth_reading) for side in sides
+    ]
+    return min(plans, key=lambda plan: len(plan.tiles) * plan.read_w_px * plan.read_h_px)
 
 
 def _split(start: float, end: float, largest_px: int) -> tuple[int, int, int]:
