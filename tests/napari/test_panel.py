@@ -272,3 +272,14 @@ def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: st
             tip = getattr(child, "toolTip", None)
             if tip is not None and hasattr(child, "clicked"):
                 assert tip(), f"{child.text()} has no tooltip"
+
+
+def test_released_backbones_are_named_but_cannot_be_chosen(panel: MusePanel) -> None:
+    models = panel.detect.model
+    names = [models.itemText(i) for i in range(models.count())]
+    assert names[0] == "muse-small-breast"
+    assert models.currentText() == names[0]
+    rows = [i for i, name in enumerate(names) if name.endswith("(available)")]
+    assert len(rows) == 6
+    assert not any(models.model().item(i).isEnabled() for i in rows)
+    assert "muse models fetch" in models.itemData(rows[0], Qt.ItemDataRole.ToolTipRole)

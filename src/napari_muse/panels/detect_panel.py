@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -21,7 +22,7 @@ from qtpy.QtWidgets import (
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
 from muse_core.models.card import DETECTOR
-from muse_core.models.registry import list_models
+from muse_core.models.registry import available_models, list_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
 from napari_muse.areas import area_layer
@@ -51,6 +52,7 @@ class DetectPanel(QGroupBox):
             self.model.setItemData(
                 self.model.count() - 1, entry.card.description or entry.card.name, 3
             )
+        self._list_available()
         self.device = _combo("Where the network runs")
         for value, label in _DEVICES:
             self.device.addItem(label, value)
@@ -96,6 +98,18 @@ class DetectPanel(QGroupBox):
     def disconnect_all(self) -> None:
         """Stop following the session."""
         self._session.slide_changed.disconnect(self._on_slide)
+
+    def _list_available(self) -> None:
+        """Name the released backbones that can be fetched; they cannot be chosen to detect with."""
+        items = self.model.model()
+        for released in available_models():
+            self.model.addItem(f"{released.name} (available)")
+            row = self.model.count() - 1
+            hint = f"A backbone to fine-tune from; get it with: muse models fetch {released.name}"
+            self.model.setItemData(row, hint, 3)
+            item = items.item(row) if isinstance(items, QStandardItemModel) else None
+            if item is not None:
+                item.setEnabled(False)
 
     def run(self) -> None:
         """Start a detection with what the form says; a refusal is shown as a sentence."""
