@@ -121,6 +121,18 @@ def test_a_damaged_checkpoint_gets_a_sentence(config: FinetuneConfig) -> None:
         finetune(config)
 
 
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
+    config: FinetuneConfig,
+) -> None:
+    finetune(dataclasses.replace(config, val=None))
+    before = config.out.read_bytes()
+    with pytest.raises(UserError, match=r"no longer a number.*lower learning rate"):
+        finetune(
+            dataclasses.replace(config, val=None, learning_rate=1e30, steps=20, validate_every=20)
+        )
+    assert config.out.read_bytes() == before
+
+
 def test_learns_from_other_classes_without_taking_them(
     config: FinetuneConfig, tmp_path: Path
 ) -> None:

@@ -6,9 +6,6 @@ pixels. Attributes say which model at which resolution; rows of a cancelled run 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +17,7 @@ import pandas as pd
 import zarr
 
 from muse_core.errors import UserError
+from muse_core.files import replacing
 
 _CHUNK_ROWS = 4096
 
@@ -49,26 +47,19 @@ def write_features(
         UserError: The folder cannot be written.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with tempfile.TemporaryDirectory(
+    with (
+        replacing(target) as partial,
+        tempfile.TemporaryDirectory(
             dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
-        ) as scratch:
-            rows = _scratch_rows(Path(scratch) / "rows.npy", len(table), n_channels)
-            done = np.zeros(len(table), dtype=bool)
-            for chosen, features in chunks:
-                rows[chosen] = features
-                done[chosen] = True
-            _save(partial, table, rows, done, attributes)
-            del rows
-        if target.exists():
-            shutil.rmtree(target)
-        partial.replace(target)
-    except OSError as error:
-        raise UserError(f"Cannot write {target}: {error.strerror or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(partial)
+        ) as scratch,
+    ):
+        rows = _scratch_rows(Path(scratch) / "rows.npy", len(table), n_channels)
+        done = np.zeros(len(table), dtype=bool)
+        for chosen, features in chunks:
+            rows[chosen] = features
+            done[chosen] = True
+        _save(partial, table, rows, done, attributes)
+        del rows
     return int(done.sum())
 
 

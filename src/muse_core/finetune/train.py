@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from muse_core.detect import DetectConfig, choose_device
+from muse_core.errors import UserError
 from muse_core.evaluate.detection import detect_images
 from muse_core.evaluate.points_folder import AnnotatedImage, read_points_folder
 from muse_core.finetune.appearance import alter_appearance
@@ -161,6 +163,11 @@ class _Run:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "mps"):
             losses = self.learner.losses(moved, self.config.losses, generator)
         value = float(losses.total.detach())
+        if not math.isfinite(value):
+            raise UserError(
+                f"The loss is no longer a number at step {self.step + 1}; what was best before is"
+                " kept. Try a lower learning rate."
+            )
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), _GRADIENT_CLIP)

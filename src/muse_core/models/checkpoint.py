@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from muse_core.errors import UserError
+from muse_core.files import replacing
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import BACKBONE, METADATA_KEY, ModelCard, read_card
 from muse_core.models.config import BackboneConfig
@@ -92,21 +91,18 @@ def load_backbone(
 
 
 def _write(state: Mapping[str, Tensor], card: ModelCard, target: Path, half: bool) -> None:
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     tensors = {}
     for name, value in state.items():
         stored = value.detach().cpu()
         if half and stored.is_floating_point():
             stored = stored.half()
         tensors[name] = stored.contiguous()
-    try:
+    with replacing(target) as partial:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={METADATA_KEY: card.to_text()})
-        partial.replace(target)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise UserError(f"Cannot write {target}: {error}.") from error
+        try:
+            save_file(tensors, partial, metadata={METADATA_KEY: card.to_text()})
+        except SafetensorError as error:
+            raise UserError(f"Cannot write {target}: {error}.") from error
 
 
 def _read(source: Path) -> dict[str, Tensor]:

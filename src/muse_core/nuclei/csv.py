@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.files import replacing
 from muse_core.nuclei.table import nucleus_table, validate_table
 
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
@@ -46,18 +45,8 @@ def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
         },
         columns=list(CSV_COLUMNS),
     )
-    target = Path(path)
-    # A neighbour on the same file system, so that the final rename is atomic.
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         out.to_csv(partial, index=False, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        raise UserError(f"Cannot write {target}: {error.strerror or error}.") from error
-    finally:
-        # Missing after success, or where the folder does not exist.
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 from muse_core.errors import UserError
 from muse_core.evaluate.datasets.registry import find_dataset
 from muse_core.evaluate.points_folder import AnnotatedImage
+from muse_core.files import replacing
 
 _SAME_SCALE = 0.005
 """Images whose scale differs from the wanted one by less than this share stay as they are."""
@@ -57,11 +57,9 @@ def convert_dataset(
     scale = mpp or dataset.mpp
     if not scale > 0:
         raise UserError("Microns per pixel must be above 0.")
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     counts: Counter[str] = Counter()
     done = 0
-    try:
+    with replacing(target) as partial:
         for part in ("images", "points"):
             (partial / part).mkdir(parents=True)
         for image in dataset.read(source, split, fine):
@@ -81,13 +79,6 @@ def convert_dataset(
             "reference": dataset.reference,
         }
         (partial / "dataset.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
-        if target.exists():
-            target.rmdir()
-        partial.replace(target)
-    except OSError as error:
-        raise UserError(f"Cannot write {target}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return facts
 
 

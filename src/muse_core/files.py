@@ -1,0 +1,46 @@
+"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from muse_core.errors import UserError
+
+
+@contextlib.contextmanager
+def replacing(target: str | Path) -> Iterator[Path]:
+    """A path to write a file or folder to, which takes the target's place when the block ends well.
+
+    It is the target's neighbour, so that the final rename stays on one file system and is atomic;
+    a folder takes the place of a folder, a
+    file never does. Whatever happens, no partial file remains.
+
+    Args:
+        target: What to write, in a folder that exists or that the block makes.
+
+    Raises:
+        UserError: The target cannot be written.
+    """
+    final = Path(target)
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        if partial.is_dir() and final.is_dir():
+            shutil.rmtree(final)
+        partial.replace(final)
+    except OSError as error:
+        raise UserError(f"Cannot write {final}: {error.strerror or error}.") from error
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

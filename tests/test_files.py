@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.files import replacing
+
+
+def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    for text in ("one", "two"):
+        with replacing(target) as partial:
+            partial.write_text(text)
+        assert target.read_text() == text
+    assert [p.name for p in target.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.zarr"
+    for name in ("one", "two"):
+        with replacing(target) as partial:
+            partial.mkdir()
+            (partial / name).touch()
+        assert [p.name for p in target.iterdir()] == [name]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_what_fails_leaves_the_old_file_and_no_partial_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail_half_way() -> None:
+        with replacing(target) as partial:
+            partial.write_text("half")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_cannot_be_written_gets_a_sentence(tmp_path: Path) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "missing" / "a.txt") as partial:
+            partial.write_text("new")
+
+    with pytest.raises(UserError, match=r"Cannot write .*a\.txt: No such file"):
+        write()
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "work").touch()
+
+    def write() -> None:
+        with replacing(target) as partial:
+            partial.write_text("new")
+
+    with pytest.raises(UserError, match="Cannot write"):
+        write()
+    assert (target / "work").exists()
