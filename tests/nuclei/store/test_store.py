@@ -43,9 +43,9 @@ def test_what_goes_in_comes_out(store: AnnotationStore) -> None:
 @settings(max_examples=10, deadline=None)
 @given(
     points=st.lists(
-        st.tuples(st.floats(0, 1e6, width=64), st.floats(0, 1e6, width=64)), max_size=30
+        st.tuples(st.floats(-1e3, 1e6, width=64), st.floats(-1e3, 1e6, width=64)), max_size=30
     ),
-    corner=st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)),
+    corner=st.tuples(st.floats(-1e3, 1e6), st.floats(-1e3, 1e6)),
     size=st.tuples(st.floats(0, 5e5), st.floats(0, 5e5)),
 )
 def test_a_view_is_what_brute_force_finds(
@@ -79,7 +79,7 @@ def test_edits_and_their_status(store: AnnotationStore) -> None:
 
 
 def test_moved_nuclei_are_found_where_they_are(store: AnnotationStore) -> None:
-    store.move(1, 500, 600)
+    store.move([1], [500], [600])
     assert store.nuclei((499, 599, 501, 601))["id"].tolist() == [1]
     assert 1 not in store.nuclei((-1, -1, 1, 1))["id"].tolist()
     store.undo()
@@ -106,7 +106,7 @@ def _act(store: AnnotationStore, action: int, k: int) -> None:
     elif action == 5 and len(store.regions()):
         store.delete_region(int(store.regions()["id"].iloc[0]))
     elif action == 6 and chosen:
-        store.move(chosen[0], 3 * k, k)
+        store.move(chosen, [3 * k], [k])
     elif action == 7:
         store.add_class(NucleusClass(f"new{k}", "#123456"))
     elif action == 8 and "b" in store.classes.names:
@@ -148,17 +148,8 @@ def test_an_edit_after_undo_drops_what_could_be_redone(store: AnnotationStore) -
 
 
 def test_ids_are_never_given_twice(store: AnnotationStore) -> None:
-    store.replace_predictions(nucleus_table([2], [2], "b"), (-1, -1, 10, 10))
+    store.replace([1, 2, 3, 4, 5], nucleus_table([2], [2], "b"))
     assert store.nuclei()["id"].tolist() == [6]
-
-
-def test_replacing_predictions_keeps_what_a_person_did(store: AnnotationStore) -> None:
-    store.set_class([1], "b")
-    store.delete([2])
-    store.replace_predictions(nucleus_table([9], [9], "a"), (0, 0, 3, 3))
-    statuses = store.nuclei(with_deleted=True)
-    assert statuses["id"].tolist() == [1, 2, 5, 6]
-    assert statuses["status"].tolist() == ["corrected", "deleted", "predicted", "predicted"]
 
 
 def test_classes_can_be_renamed_and_merged(store: AnnotationStore) -> None:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from muse_core.nuclei.store.edits import Edit
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
+from muse_core.nuclei.store.rows import DOUBTS, NUCLEUS_ROW, NucleusRows
 from muse_core.nuclei.store.store import AnnotationStore
 
-__all__ = ["AnnotationStore", "Edit", "SlideIdentity", "identify_slide"]
+__all__ = [
+    "DOUBTS",
+    "NUCLEUS_ROW",
+    "AnnotationStore",
+    "Edit",
+    "NucleusRows",
+    "SlideIdentity",
+    "identify_slide",
+]

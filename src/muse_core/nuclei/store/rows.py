@@ -1,12 +1,38 @@
-"""Reading and writing single rows of a store, inside the caller's transaction."""
+"""Reading and writing rows of a store, inside the caller's transaction."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from muse_core.errors import UserError
 from muse_core.nuclei.store.edits import COLUMNS, Change, Row
+from muse_core.nuclei.store.squares import ensure_squares
+
+DOUBTS = ("entropy", "margin", "disagreement")
+"""Columns of nuclei that say how unsure a model was; NaN where it did not say."""
+
+NUCLEUS_ROW = np.dtype(
+    [
+        ("id", np.int64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("class_id", np.int32),
+        ("score", np.float32),
+        ("status", np.uint8),
+        ("model_id", np.int32),
+        *((name, np.float32) for name in DOUBTS),
+    ]
+)
+"""A nucleus as numbers; classes and models by their ids in the store."""
+
+NucleusRows = npt.NDArray[Any]
+# SQLite's limit of values in a statement is far above this.
+_AT_ONCE = 500
 
 
 def take_ids(connection: sqlite3.Connection, table: str, count: int) -> int:
@@ -18,37 +44,58 @@ def take_ids(connection: sqlite3.Connection, table: str, count: int) -> int:
 
 def read_row(connection: sqlite3.Connection, table: str, number: int) -> Row:
     """One row in the order of COLUMNS; raises UserError when it is not there."""
+    return read_rows(connection, table, [number])[number]
+
+
+def read_rows(connection: sqlite3.Connection, table: str, numbers: Sequence[int]) -> dict[int, Row]:
+    """Rows by id, in the order of COLUMNS; raises UserError when one is not there."""
     columns = ", ".join(COLUMNS[table])
-    row = connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (number,)).fetchone()
-    if row is None:
-        raise UserError(f"There is no {number} among the {table} any more.")
-    return tuple(row)
+    found: dict[int, Row] = {}
+    for part, marks in _parts(numbers):
+        rows = connection.execute(f"SELECT id, {columns} FROM {table} WHERE id IN ({marks})", part)
+        found |= {row[0]: tuple(row[1:]) for row in rows}
+    for number in numbers:
+        if number not in found:
+            raise UserError(f"There is no {number} among the {table} any more.")
+    return found
+
+
+def nucleus_rows(
+    connection: sqlite3.Connection, ids: Sequence[int] | None = None, table: str = "nuclei"
+) -> NucleusRows:
+    """Nuclei as an array, by id; those of ``ids`` that are not there are left out."""
+    select = f"SELECT {', '.join(NUCLEUS_ROW.names or ())} FROM {table}"
+    if ids is None:
+        return np.fromiter(connection.execute(f"{select} ORDER BY id"), dtype=NUCLEUS_ROW)
+    found: list[NucleusRows] = [np.zeros(0, dtype=NUCLEUS_ROW)]
+    for part, marks in _parts(sorted(ids)):
+        rows = connection.execute(f"{select} WHERE id IN ({marks}) ORDER BY id", part)
+        found.append(np.fromiter(rows, dtype=NUCLEUS_ROW))
+    return np.concatenate(found)
 
 
 def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    """Bring rows to what they are after each change."""
-    for change in changes:
-        if change.after is None:
-            connection.execute(f"DELETE FROM {change.table} WHERE id = ?", (change.id,))
-        else:
-            columns = COLUMNS[change.table]
-            marks = ", ".join("?" * (len(columns) + 1))
-            connection.execute(
-                f"INSERT OR REPLACE INTO {change.table}(id, {', '.join(columns)}) VALUES ({marks})",
-                (change.id, *change.after),
-            )
-        if change.table == "nuclei":
-            _index(connection, change)
-
-
-def _index(connection: sqlite3.Connection, change: Change) -> None:
-    """Keep the R-tree in step; most edits move nothing."""
-    before, after = change.before and change.before[:2], change.after and change.after[:2]
-    if before == after:
-        return
-    connection.execute("DELETE FROM nuclei_index WHERE id = ?", (change.id,))
-    if after is not None:
-        x, y = after
-        connection.execute(
-            "INSERT INTO nuclei_index VALUES (?, ?, ?, ?, ?)", (change.id, x, x, y, y)
+    """Bring rows to what they are after the changes, of which each row has at most one."""
+    for table, columns in COLUMNS.items():
+        here = [c for c in changes if c.table == table]
+        connection.executemany(
+            f"DELETE FROM {table} WHERE id = ?", [(c.id,) for c in here if c.after is None]
         )
+        kept = [(c.id, *c.after) for c in here if c.after is not None]
+        # Not REPLACE, which would forget the columns that edits do not touch.
+        connection.executemany(
+            f"INSERT INTO {table}(id, {', '.join(columns)}) VALUES"
+            f" ({', '.join('?' * (len(columns) + 1))}) ON CONFLICT(id) DO UPDATE SET"
+            f" {', '.join(f'{name} = excluded.{name}' for name in columns)}",
+            kept,
+        )
+        if table == "nuclei" and kept:
+            xy = np.array([row[1:3] for row in kept], dtype=np.float64)
+            ensure_squares(connection, xy[:, 0], xy[:, 1])
+
+
+def _parts(numbers: Sequence[int]) -> Iterable[tuple[Sequence[int], str]]:
+    """Ids in parts a statement can take, each with its question marks."""
+    for start in range(0, len(numbers), _AT_ONCE):
+        part = numbers[start : start + _AT_ONCE]
+        yield part, ", ".join("?" * len(part))

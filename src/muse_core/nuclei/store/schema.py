@@ -5,13 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from muse_core.errors import UserError
+from muse_core.nuclei.store.squares import ensure_squares, square_sql
 
 APPLICATION_ID = 0x4D555345
 """Marks the file as ours in SQLite's header: "MUSE"."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_FIRST_VERSION = 1
 
+# Tables of version 1; new files go through the same migrations as old ones.
 _TABLES = """
 CREATE TABLE slide(
     name TEXT NOT NULL, size_bytes INTEGER NOT NULL, fingerprint TEXT NOT NULL
@@ -26,7 +31,6 @@ CREATE TABLE nuclei(
     id INTEGER PRIMARY KEY, x REAL NOT NULL, y REAL NOT NULL, class_id INTEGER NOT NULL,
     score REAL NOT NULL, status INTEGER NOT NULL, model_id INTEGER NOT NULL
 ) STRICT;
-CREATE VIRTUAL TABLE nuclei_index USING rtree(id, x0, x1, y0, y1);
 CREATE TABLE regions(
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, vertices TEXT NOT NULL, reviewed INTEGER NOT NULL
 ) STRICT;
@@ -41,17 +45,42 @@ CREATE TABLE undo_depth(depth INTEGER NOT NULL) STRICT;
 INSERT INTO undo_depth VALUES (0);
 """
 
-_MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {}
+# Version 2: the R-tree holds the squares that nuclei lie in, each nucleus knows its square. A tree
+# of a million points takes a minute to fill. Doubts of the model say what to look at next; what a
+# running detection replaces waits aside until it ends.
+_SQUARES = f"""
+ALTER TABLE nuclei ADD COLUMN square INTEGER GENERATED ALWAYS AS ({square_sql()}) VIRTUAL;
+ALTER TABLE nuclei ADD COLUMN entropy REAL;
+ALTER TABLE nuclei ADD COLUMN margin REAL;
+ALTER TABLE nuclei ADD COLUMN disagreement REAL;
+CREATE INDEX nuclei_square ON nuclei(square);
+CREATE VIRTUAL TABLE squares USING rtree(id, x0, x1, y0, y1);
+CREATE TABLE aside(
+    id INTEGER PRIMARY KEY, x REAL NOT NULL, y REAL NOT NULL, class_id INTEGER NOT NULL,
+    score REAL NOT NULL, status INTEGER NOT NULL, model_id INTEGER NOT NULL,
+    entropy REAL, margin REAL, disagreement REAL
+) STRICT;
+CREATE TABLE detection(first_id INTEGER NOT NULL, distance_px REAL NOT NULL) STRICT;
+"""
+
+
+def _to_version_2(connection: sqlite3.Connection) -> None:
+    _run(connection, _SQUARES)
+    connection.execute("DROP TABLE IF EXISTS nuclei_index")
+    rows = connection.execute("SELECT x, y FROM nuclei").fetchall()
+    xy = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    ensure_squares(connection, xy[:, 0], xy[:, 1])
+
+
+_MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _to_version_2}
 """From a version to the next."""
 
 
 def create_schema(connection: sqlite3.Connection) -> None:
     """Make the tables in a new file; the caller commits."""
-    for statement in _TABLES.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
+    _run(connection, _TABLES)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    migrate(connection, _FIRST_VERSION)
 
 
 def check_schema(connection: sqlite3.Connection, name: str) -> int:
@@ -77,3 +106,10 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
     for step in range(version, SCHEMA_VERSION):
         _MIGRATIONS[step](connection)
         connection.execute(f"PRAGMA user_version = {step + 1}")
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    # executescript would commit what the caller has begun.
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)

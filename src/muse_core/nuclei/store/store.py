@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,23 +14,30 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
-from muse_core.nuclei.store import journal
+from muse_core.nuclei.store import detection, journal
+from muse_core.nuclei.store.bulk import Doubts, insert_table, model_numbers, remove
 from muse_core.nuclei.store.database import Database
 from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
 from muse_core.nuclei.store.identity import SlideIdentity
-from muse_core.nuclei.store.rows import read_row, take_ids
+from muse_core.nuclei.store.rows import (
+    DOUBTS,
+    NucleusRows,
+    nucleus_rows,
+    read_row,
+    read_rows,
+    take_ids,
+)
 from muse_core.nuclei.table import STATUSES, nucleus_table, validate_table
 
 _STATUS = {name: number for number, name in enumerate(STATUSES)}
 _DELETED = _STATUS["deleted"]
-# A little wider than asked for: the R-tree keeps 32-bit floats, rounded outwards; the exact test
-# is on the nuclei themselves.
 _INSIDE = (
-    "i.x1 >= :x0 AND i.x0 <= :x1 AND i.y1 >= :y0 AND i.y0 <= :y1"
+    "s.x1 >= :x0 AND s.x0 <= :x1 AND s.y1 >= :y0 AND s.y0 <= :y1"
     " AND n.x BETWEEN :x0 AND :x1 AND n.y BETWEEN :y0 AND :y1"
 )
 Bounds = tuple[float, float, float, float]
 Ids = Sequence[int] | npt.NDArray[np.int64]
+_T = TypeVar("_T")
 
 
 class AnnotationStore:
@@ -73,7 +80,16 @@ class AnnotationStore:
         Raises:
             UserError: The file is missing, is no store, is damaged, or is of a newer version.
         """
-        return cls(Database(Path(path), create=False, read_only=read_only), annotator)
+        store = cls(Database(Path(path), create=False, read_only=read_only), annotator)
+        if not store.read_only:
+            # The program that had begun it has died.
+            store.end_detection("cancelled")
+        return store
+
+    @property
+    def annotator(self) -> str:
+        """Who edits through this opening."""
+        return self._annotator
 
     def __enter__(self) -> Self:
         return self
@@ -108,55 +124,67 @@ class AnnotationStore:
 
     # Nuclei ---------------------------------------------------------------------------------
 
-    def insert(self, table: pd.DataFrame) -> npt.NDArray[np.int64]:
+    def insert(self, table: pd.DataFrame, doubts: Doubts | None = None) -> npt.NDArray[np.int64]:
         """Put in detections in one transaction; the table's own ids are not used.
 
         Args:
             table: NucleusTable; its classes must be the store's.
+            doubts: How unsure the model was, by the names of :data:`DOUBTS`, (N,) each.
 
         Returns:
             (N,) the new ids, in the order of the table.
         """
+        return self.replace((), table, doubts)
+
+    def replace(
+        self, gone: Ids, table: pd.DataFrame, doubts: Doubts | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Drop nuclei for good and insert others, together or not at all; see :meth:`insert`."""
         table = validate_table(table)
         with self._db.transaction() as connection:
-            return self._insert(connection, table)
+            remove(connection, gone)
+            return insert_table(connection, table, doubts or {})
 
-    def replace_predictions(self, table: pd.DataFrame, bounds: Bounds) -> npt.NDArray[np.int64]:
-        """Drop what no person has touched in a rectangle (x0, y0, x1, y1), and insert detections.
+    def begin_detection(self, replaced: Ids, distance_px: float) -> None:
+        """Take the predictions a detection replaces out of sight, until :meth:`end_detection`.
 
-        Both happen together or not at all; see :meth:`insert`.
+        What it finds is put in by :meth:`insert` meanwhile. If the program dies before the end, the
+        next to open the store ends it as cancelled.
+
+        Args:
+            replaced: Ids of nuclei no person has touched.
+            distance_px: Up to this distance an old and a new nucleus are the same.
         """
-        table = validate_table(table)
         with self._db.transaction() as connection:
-            found = connection.execute(
-                "SELECT n.id FROM nuclei_index i JOIN nuclei n ON n.id = i.id"
-                f" WHERE {_INSIDE} AND n.status = :status",
-                _box(bounds) | {"status": _STATUS["predicted"]},
-            ).fetchall()
-            for name in ("nuclei", "nuclei_index"):
-                connection.executemany(f"DELETE FROM {name} WHERE id = ?", found)
-            return self._insert(connection, table)
+            detection.begin(connection, np.asarray(replaced, dtype=np.int64), distance_px)
 
-    def _insert(self, connection: sqlite3.Connection, table: pd.DataFrame) -> npt.NDArray[np.int64]:
-        first = take_ids(connection, "nuclei", len(table))
-        ids = np.arange(first, first + len(table), dtype=np.int64)
-        x, y = table["x"].to_numpy(), table["y"].to_numpy()
-        columns = zip(
-            ids.tolist(),
-            x.tolist(),
-            y.tolist(),
-            self._known_classes(table["class_name"]),
-            table["score"].astype(float).tolist(),
-            table["status"].map(_STATUS).tolist(),
-            _model_ids(connection, table["model"]),
-            strict=True,
-        )
-        connection.executemany("INSERT INTO nuclei VALUES (?, ?, ?, ?, ?, ?, ?)", columns)
-        # Neighbours after one another keep the tree shallow and its pages in the cache.
-        order = np.lexsort((x, (y // 256).astype(np.int64)))
-        boxes = zip(ids[order].tolist(), *(v[order].tolist() for v in (x, x, y, y)), strict=True)
-        connection.executemany("INSERT INTO nuclei_index VALUES (?, ?, ?, ?, ?)", boxes)
-        return ids
+    def end_detection(self, how: detection.Ending) -> None:
+        """Settle a detection.
+
+        Done, what it replaced is dropped. Cancelled, that comes back wherever nothing new was
+        found. Failed, what was found goes, but for what a person has corrected meanwhile.
+        """
+        with self._db.transaction() as connection:
+            detection.end(connection, how)
+
+    def rows(self, ids: Ids | None = None) -> NucleusRows:
+        """Nuclei as an array of :data:`NUCLEUS_ROW`, by id, deleted ones included.
+
+        Args:
+            ids: Which; those that are not there are left out. None is all.
+        """
+        wanted = None if ids is None else [int(i) for i in ids]
+        return self._reading(lambda connection: nucleus_rows(connection, wanted))
+
+    def set_doubts(self, ids: Ids, doubts: Doubts) -> None:
+        """Keep how unsure a model is of nuclei, by the names of :data:`DOUBTS`; not an edit."""
+        names = [name for name in DOUBTS if name in doubts]
+        columns = [np.asarray(doubts[name], dtype=np.float64).tolist() for name in names]
+        with self._db.transaction() as connection:
+            connection.executemany(
+                f"UPDATE nuclei SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
+                zip(*columns, [int(i) for i in ids], strict=True),
+            )
 
     def nuclei(
         self,
@@ -170,7 +198,7 @@ class AnnotationStore:
             with_deleted: Whether those a person has removed are included.
         """
         where, values = ("1", {}) if bounds is None else (_INSIDE, _box(bounds))
-        source = "nuclei n" if bounds is None else "nuclei_index i JOIN nuclei n ON n.id = i.id"
+        source = "nuclei n" if bounds is None else "squares s JOIN nuclei n ON n.square = s.id"
         if not with_deleted:
             where += f" AND n.status != {_DELETED}"
         rows = self._rows(
@@ -197,7 +225,7 @@ class AnnotationStore:
             raise UserError("A nucleus needs finite coordinates.")
         class_id = self._class_id(class_name)
         with self._db.transaction() as connection:
-            model = _model_ids(connection, pd.Series([""]))[0]
+            model = int(model_numbers(connection, pd.Series([""]))[0])
             number = take_ids(connection, "nuclei", 1)
             row = (float(x), float(y), class_id, 1.0, _STATUS["added"], model)
             self._record(connection, f"add {class_name}", [Change("nuclei", number, None, row)])
@@ -207,7 +235,7 @@ class AnnotationStore:
         """Give nuclei a class; those that had it already count as confirmed."""
         class_id = self._class_id(class_name)
 
-        def corrected(row: Row) -> Row:
+        def corrected(_: int, row: Row) -> Row:
             x, y, old, score, status, model = row
             if status == _STATUS["added"]:
                 return (x, y, class_id, score, status, model)
@@ -219,7 +247,7 @@ class AnnotationStore:
     def confirm(self, ids: Ids) -> None:
         """Say that predictions are right; what a person has set already stays as it is."""
 
-        def confirmed(row: Row) -> Row:
+        def confirmed(_: int, row: Row) -> Row:
             status = _STATUS["confirmed"] if row[4] == _STATUS["predicted"] else row[4]
             return (*row[:4], status, row[5])
 
@@ -227,13 +255,20 @@ class AnnotationStore:
 
     def delete(self, ids: Ids) -> None:
         """Remove nuclei; the store remembers that they were rejected."""
-        self._change_nuclei(ids, lambda row: (*row[:4], _DELETED, row[5]), "removed")
+        self._change_nuclei(ids, lambda _, row: (*row[:4], _DELETED, row[5]), "removed")
 
-    def move(self, nucleus_id: int, x: float, y: float) -> None:
-        """Put a nucleus elsewhere, level-0 pixels."""
-        if not (np.isfinite(x) and np.isfinite(y)):
+    def move(self, ids: Ids, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
+        """Put nuclei elsewhere, (N,) level-0 pixels each; that is a correction."""
+        xs, ys = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+        if not (np.isfinite(xs).all() and np.isfinite(ys).all()):
             raise UserError("A nucleus needs finite coordinates.")
-        self._change_nuclei([nucleus_id], lambda row: (float(x), float(y), *row[2:]), "moved")
+        place = {int(i): xy for i, *xy in zip(ids, xs.tolist(), ys.tolist(), strict=True)}
+
+        def moved(number: int, row: Row) -> Row:
+            status = row[4] if row[4] == _STATUS["added"] else _STATUS["corrected"]
+            return (*place[number], *row[2:4], status, row[5])
+
+        self._change_nuclei(ids, moved, "moved")
 
     # Regions --------------------------------------------------------------------------------
 
@@ -319,13 +354,12 @@ class AnnotationStore:
 
     # ----------------------------------------------------------------------------------------
 
-    def _change_nuclei(self, ids: Ids, change: Callable[[Row], Row], label: str) -> None:
+    def _change_nuclei(self, ids: Ids, change: Callable[[int, Row], Row], label: str) -> None:
         unique = list(dict.fromkeys(int(i) for i in ids))
         with self._db.transaction() as connection:
             changes = []
-            for number in unique:
-                before = read_row(connection, "nuclei", number)
-                after = change(before)
+            for number, before in read_rows(connection, "nuclei", unique).items():
+                after = change(number, before)
                 if after != before:
                     changes.append(Change("nuclei", number, before, after))
             noun = "nucleus" if len(changes) == 1 else "nuclei"
@@ -344,13 +378,6 @@ class AnnotationStore:
         self.classes.index(name)
         return self._class_ids()[name]
 
-    def _known_classes(self, names: pd.Series) -> list[int]:
-        numbers = self._class_ids()
-        unknown = sorted(set(names.unique()) - set(numbers))
-        if unknown:
-            raise UserError(f"The store has no class {unknown[0]!r}; add it or map it to another.")
-        return [int(n) for n in names.map(numbers)]
-
     def _table(self, rows: Sequence[Row]) -> pd.DataFrame:
         raw = np.array(rows, dtype=np.float64).reshape(-1, 7)
         ids, class_ids, statuses, model_ids = raw[:, [0, 3, 5, 6]].astype(np.int64).T
@@ -365,18 +392,13 @@ class AnnotationStore:
         )
 
     def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[Row]:
+        return self._reading(lambda connection: connection.execute(query, values or {}).fetchall())
+
+    def _reading(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            rows: list[Row] = self._db.connection.execute(query, values or {}).fetchall()
+            return read(self._db.connection)
         except sqlite3.Error as error:
             raise UserError(f"{self.path.name} cannot be read: {error}.") from error
-        return rows
-
-
-def _model_ids(connection: sqlite3.Connection, names: pd.Series) -> list[int]:
-    unique = [(name,) for name in names.unique()]
-    connection.executemany("INSERT OR IGNORE INTO models(name) VALUES (?)", unique)
-    numbers = dict(connection.execute("SELECT name, id FROM models").fetchall())
-    return [int(n) for n in names.map(numbers)]
 
 
 def _named(numbers: npt.NDArray[np.int64], names: Sequence[Row]) -> Any:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from muse_core.nuclei.store import AnnotationStore
+
+# The tables of version 1, as that version wrote them.
+VERSION_1 = """
+CREATE TABLE slide(
+    name TEXT NOT NULL, size_bytes INTEGER NOT NULL, fingerprint TEXT NOT NULL
+) STRICT;
+CREATE TABLE annotators(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE models(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE classes(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, color TEXT NOT NULL, key TEXT NOT NULL,
+    position INTEGER NOT NULL
+) STRICT;
+CREATE TABLE nuclei(
+    id INTEGER PRIMARY KEY, x REAL NOT NULL, y REAL NOT NULL, class_id INTEGER NOT NULL,
+    score REAL NOT NULL, status INTEGER NOT NULL, model_id INTEGER NOT NULL
+) STRICT;
+CREATE VIRTUAL TABLE nuclei_index USING rtree(id, x0, x1, y0, y1);
+CREATE TABLE regions(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, vertices TEXT NOT NULL, reviewed INTEGER NOT NULL
+) STRICT;
+CREATE TABLE journal(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, annotator_id INTEGER NOT NULL,
+    kind TEXT NOT NULL, label TEXT NOT NULL, of_seq INTEGER, changes BLOB NOT NULL
+) STRICT;
+CREATE TABLE next_id(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+CREATE TABLE undo_stack(position INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE TABLE undo_depth(depth INTEGER NOT NULL) STRICT;
+INSERT INTO next_id VALUES ('nuclei', 3), ('regions', 1), ('classes', 2);
+INSERT INTO undo_depth VALUES (0);
+INSERT INTO slide VALUES ('slide.svs', 123, 'abc');
+INSERT INTO models VALUES (1, 'm');
+INSERT INTO classes VALUES (1, 'a', '#ff0000', '1', 0);
+INSERT INTO nuclei VALUES (1, 10.5, 20.5, 1, 0.75, 0, 1), (2, 900, 30, 1, 1, 2, 1);
+INSERT INTO nuclei_index VALUES (1, 10.5, 10.5, 20.5, 20.5), (2, 900, 900, 30, 30);
+PRAGMA application_id = 1297437509;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.muse"
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    connection.close()
+    for _ in range(2):
+        with AnnotationStore.open(path) as store:
+            assert store.nuclei()["x"].tolist() == [10.5, 900]
+            assert store.nuclei((800, 0, 1000, 100))["status"].tolist() == ["corrected"]
+            assert store.nuclei((0, 0, 100, 100))["score"].tolist() == [0.75]
+    with AnnotationStore.open(path) as store:
+        assert store.add(5000, 5000, "a") == 3
+        assert store.nuclei((4999, 4999, 5001, 5001))["id"].tolist() == [3]
+
+
+def test_the_mark_of_the_file_is_readable() -> None:
+    assert (1297437509).to_bytes(4, "big") == b"MUSE"
