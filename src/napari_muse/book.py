@@ -1,86 +1,125 @@
-"""NucleusBook: all nuclei of a slide in arrays, with edits that can be undone. No Qt, no viewer."""
+"""NucleusBook: the nuclei of a slide's store in arrays, kept in step with the file. No Qt."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import getpass
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from numpy.lib import recfunctions
 from psygnal import Signal
 from scipy.spatial import cKDTree
 
-from muse_core.nuclei import STATUSES, ClassScheme, nucleus_table
+from muse_core.errors import UserError
+from muse_core.nuclei import STATUSES, ClassScheme, NucleusClass, empty_table, nucleus_table
+from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, StorePlace
 
 PREDICTED, CONFIRMED, CORRECTED, ADDED, DELETED = range(len(STATUSES))
 
-_ROW = np.dtype(
-    [
-        ("id", np.int64),
-        ("x", np.float64),
-        ("y", np.float64),
-        ("class", np.int16),
-        ("score", np.float32),
-        ("status", np.uint8),
-        ("model", np.int16),
-    ]
-)
 _SAME_PLACE_PX = 1.0
-_NO_MODEL = 0
-Rows = npt.NDArray[Any]
-Ids = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Edit:
-    """Rows as they were and as they are; a row that was not there before was deleted then."""
-
-    before: Rows
-    after: Rows
+_NO_MODEL = ""
+Mask = npt.NDArray[np.bool_]
 
 
 class NucleusBook:
-    """The nuclei of one slide.
+    """The nuclei of one slide, as the screen needs them.
 
-    ``changed`` is emitted after every change, ``scheme_changed`` when there are other classes.
+    What a person does is on disk before a method returns; the arrays follow the file. The file is
+    made with the first nucleus or class, so that merely looking at a slide leaves nothing behind.
+    ``changed`` is emitted after every change of nuclei, ``scheme_changed`` and ``regions_changed``
+    after those of classes and regions. Methods that change something raise UserError where the file
+    cannot be written, another window has it open, or there is no slide.
     """
 
     changed = Signal()
     scheme_changed = Signal()
+    regions_changed = Signal()
 
-    def __init__(self, scheme: ClassScheme) -> None:
+    def __init__(self, scheme: ClassScheme, place: StorePlace | None = None) -> None:
+        """Open what there is.
+
+        Args:
+            scheme: Classes while there is no file.
+            place: The slide's store; None while no slide is open.
+
+        Raises:
+            UserError: The slide's store cannot be read.
+        """
         self.scheme = scheme
-        self.rows: Rows = np.zeros(0, dtype=_ROW)
-        self._models: list[str] = [""]
-        self._next_id = 1
-        self._undo: list[_Edit] = []
-        self._redo: list[_Edit] = []
+        self.rows: NucleusRows = _indexed(np.zeros(0, dtype=NUCLEUS_ROW), [])
+        self._place = place
+        self._store: AnnotationStore | None = place.open(_annotator()) if place else None
+        self._revision: tuple[int, ...] = ()
+        self.version = 0
+        """Grows with every change, so that what was computed from the rows can be kept."""
+        for signal in (self.changed, self.scheme_changed):
+            signal.connect(self._count_change)
+        self._resting = False
+        if self._store is not None:
+            self._reload(self._store)
+
+    # The file ---------------------------------------------------------------------------------
 
     @property
-    def present(self) -> npt.NDArray[np.bool_]:
+    def read_only(self) -> bool:
+        """Whether another window has the file, so that this one can only look."""
+        return self._store is not None and not self._resting and self._store.read_only
+
+    @property
+    def store(self) -> AnnotationStore:
+        """The open file, which is made if there is none."""
+        if self._store is not None and not self._resting:
+            return self._store
+        if self._place is None:
+            raise UserError("Open a slide first: File > Open, or drop it on the window.")
+        if self._store is None:
+            self._store = self._place.create(self.scheme, _annotator())
+        else:
+            self._store = AnnotationStore.open(self._store.path, _annotator())
+        self._resting = False
+        if self._store.revision != self._revision:
+            self._reload(self._store)
+        return self._store
+
+    @property
+    def has_file(self) -> bool:
+        """Whether anything has been kept yet."""
+        return self._store is not None
+
+    def require_writable(self) -> None:
+        """Make sure that edits can be kept; raises UserError where they cannot."""
+        if self.store.read_only:
+            raise UserError(
+                f"{self.store.path.name} is open in another window; here it can only be looked at."
+            )
+
+    def rest(self) -> None:
+        """Let go of the file until it is needed again."""
+        if self._store is not None and not self._resting:
+            self._revision = self._store.revision
+            self._store.close()
+            self._resting = True
+
+    # Looking ----------------------------------------------------------------------------------
+
+    @property
+    def present(self) -> Mask:
         """(N,) which rows are not deleted."""
         return np.asarray(self.rows["status"] != DELETED)
 
     @property
-    def touched(self) -> bool:
-        """Whether a person has changed anything."""
-        return bool((self.rows["status"] != PREDICTED).any())
-
-    @property
     def pristine(self) -> bool:
-        """Whether there is nothing in it, nor anything that could come back."""
-        return not len(self.rows) and not self._undo and not self._redo
+        """Whether nothing depends on the classes yet."""
+        return self._store is None
 
-    @property
-    def next_id(self) -> int:
-        """The id the next nucleus will get."""
-        return self._next_id
-
-    def counts(self) -> npt.NDArray[np.int64]:
-        """(K,) nuclei of each class."""
-        classes = self.rows["class"][self.present]
-        return np.bincount(classes, minlength=len(self.scheme.classes))
+    def counts(self, mask: Mask | None = None) -> npt.NDArray[np.int64]:
+        """(K,) nuclei of each class, among the rows of a mask where one is given."""
+        chosen = self.present if mask is None else self.present & mask
+        return np.bincount(self.rows["class"][chosen], minlength=len(self.scheme.classes))
 
     def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """(n,) rows of ids; rows are in the order of their ids."""
@@ -88,31 +127,39 @@ class NucleusBook:
 
     def to_table(self) -> pd.DataFrame:
         """NucleusTable of all nuclei that are not deleted."""
-        rows = self.rows[self.present]
-        names = np.array(self.scheme.names, dtype=object)
-        return nucleus_table(
-            rows["x"],
-            rows["y"],
-            names[rows["class"]].tolist(),
-            score=rows["score"],
-            status=np.array(STATUSES, dtype=object)[rows["status"]].tolist(),
-            model=np.array(self._models, dtype=object)[rows["model"]].tolist(),
-            ids=rows["id"],
-        )
+        return self.store.nuclei() if self._store is not None else empty_table()
+
+    def regions(self) -> pd.DataFrame:
+        """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
+        if self._store is None:
+            return pd.DataFrame(columns=["id", "name", "vertices", "reviewed"])
+        return self.store.regions()
 
     # Detections and files ---------------------------------------------------------------------
 
     def adopt_scheme(self, scheme: ClassScheme) -> npt.NDArray[np.int16]:
         """Make room for another scheme's classes; returns (K,) the index here of each of them."""
-        # Deleted rows and edits that can be undone hold class indices too.
         if self.pristine:
             self.scheme = scheme
         else:
-            missing = [c for c in scheme.names if c not in self.scheme.names]
+            missing = [c for c in scheme.classes if c.name not in self.scheme.names]
             if missing:
-                self.scheme = _extended(self.scheme, missing)
+                self.store.extend_classes(_fitted(self.scheme, missing))
+                self.scheme = self.store.classes
         self.scheme_changed.emit()
         return np.array([self.scheme.index(name) for name in scheme.names], dtype=np.int16)
+
+    def begin_detection(self, mask: Mask, distance_px: float) -> None:
+        """Take the predictions of a mask out of sight until :meth:`end_detection`.
+
+        Args:
+            mask: (N,) rows a detection looks at anew; of them only predictions go.
+            distance_px: Up to this distance two nuclei are the same.
+        """
+        gone = mask & (self.rows["status"] == PREDICTED)
+        self.store.begin_detection(self.rows["id"][gone], distance_px)
+        self.rows = self.rows[~gone]
+        self.changed.emit()
 
     def append(
         self,
@@ -122,23 +169,43 @@ class NucleusBook:
         score: npt.ArrayLike,
         model: str,
         min_distance_px: float,
+        **doubts: npt.ArrayLike,
     ) -> int:
         """Take detections; those within ``min_distance_px`` of a nucleus a person has looked at go.
+
+        Args:
+            x: (n,) level-0 pixels.
+            y: (n,) level-0 pixels.
+            class_index: (n,) index into the scheme.
+            score: (n,) nucleus probability, 0 to 1.
+            model: Name of the model.
+            min_distance_px: Up to this distance two nuclei are the same.
+            **doubts: How unsure the model was, see the store; (n,) each.
 
         Returns:
             Number of nuclei taken.
         """
-        new = np.zeros(np.size(x), dtype=_ROW)
-        new["x"], new["y"], new["class"], new["score"] = x, y, class_index, score
-        new["status"], new["model"] = PREDICTED, self._model_index(model)
-        # A prediction a person removed stays removed; what a person had added and taken back is
-        # no verdict on the place.
-        taken_back = (self.rows["status"] == DELETED) & (self.rows["model"] == _NO_MODEL)
+        xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
+        # A prediction a person removed stays removed; an addition taken back is no verdict on the
+        # place.
+        taken_back = self.rows["status"] == DELETED
+        taken_back &= self.rows["model_id"] == self.store.model_number(_NO_MODEL)
         persons = self.rows[(self.rows["status"] != PREDICTED) & ~taken_back]
-        new = new[~_near(new, persons, min_distance_px)]
-        self._extend(new)
-        self.changed.emit()
-        return len(new)
+        new = ~_near(xy, persons, min_distance_px)
+        names = np.array(self.scheme.names, dtype=object)[np.asarray(class_index, dtype=np.intp)]
+        table = nucleus_table(
+            xy[new, 0], xy[new, 1], names[new].tolist(), np.asarray(score)[new], model=model
+        )
+        kept = {name: np.asarray(values)[new] for name, values in doubts.items()}
+        self._extend(self.store.insert(table, kept))
+        return int(new.sum())
+
+    def end_detection(self, how: str) -> None:
+        """Settle a detection that was begun: "done", "cancelled" or "failed"; see the store."""
+        self.store.end_detection(how)
+        if how != "done":
+            self._reload(self.store)
+            self.changed.emit()
 
     def load(self, table: pd.DataFrame) -> None:
         """Take the nuclei of a file, with new ids and the status they have there.
@@ -146,142 +213,152 @@ class NucleusBook:
         Where both have one at the same place, the file's stands unless a person has looked at the
         one that is here; so a file may be opened twice.
         """
-        lookup = self.adopt_scheme(ClassScheme.from_names(dict.fromkeys(table["class_name"])))
-        names = list(dict.fromkeys(table["class_name"]))
-        new = np.zeros(len(table), dtype=_ROW)
-        new["x"], new["y"], new["score"] = table["x"], table["y"], table["score"]
-        new["class"] = lookup[table["class_name"].map(names.index).to_numpy(dtype=np.intp)]
-        new["status"] = table["status"].map(STATUSES.index)
-        new["model"] = table["model"].map(self._model_index)
+        self.adopt_scheme(ClassScheme.from_names(dict.fromkeys(table["class_name"])))
+        xy = table[["x", "y"]].to_numpy(dtype=np.float64)
         persons = self.present & (self.rows["status"] != PREDICTED)
-        new = new[~_near(new, self.rows[persons], _SAME_PLACE_PX)]
-        doubles = (self.rows["status"] == PREDICTED) & _near(self.rows, new, _SAME_PLACE_PX)
+        new = table[~_near(xy, self.rows[persons], _SAME_PLACE_PX)]
+        here = np.stack([self.rows["x"], self.rows["y"]], axis=1)
+        doubles = (self.rows["status"] == PREDICTED) & _near(here, new, _SAME_PLACE_PX)
+        ids = self.store.replace(self.rows["id"][doubles], new)
         self.rows = self.rows[~doubles]
-        self._extend(new)
-        self.changed.emit()
-
-    def take_out(self, mask: npt.NDArray[np.bool_]) -> Rows:
-        """Remove rows for good and return them; not an edit."""
-        gone = self.rows[mask]
-        self.rows = self.rows[~mask]
-        self.changed.emit()
-        return gone
-
-    def put_back(self, rows: Rows) -> None:
-        """Bring back rows of :meth:`take_out`."""
-        joined = np.concatenate([self.rows, rows])
-        self.rows = joined[np.argsort(joined["id"], kind="stable")]
-        self.changed.emit()
-
-    def _extend(self, new: Rows) -> None:
-        new["id"] = np.arange(self._next_id, self._next_id + len(new))
-        self._next_id += len(new)
-        self.rows = np.concatenate([self.rows, new])
-
-    def _model_index(self, name: str) -> int:
-        if name not in self._models:
-            self._models.append(name)
-        return self._models.index(name)
+        self._extend(ids)
 
     # Edits ------------------------------------------------------------------------------------
 
     def add(self, x: float, y: float, class_index: int) -> int:
         """Add a nucleus a person sees; returns its id."""
-        new = np.zeros(1, dtype=_ROW)
-        new["x"], new["y"], new["class"], new["score"] = x, y, class_index, 1.0
-        new["status"] = ADDED
-        self._extend(new)
-        absent = self.rows[-1:].copy()
-        absent["status"] = DELETED
-        self._remember(absent, self.rows[-1:].copy())
-        return int(self.rows["id"][-1])
+        number = self.store.add(x, y, self.scheme.names[class_index])
+        self._extend([number])
+        return number
 
     def set_class(self, ids: npt.ArrayLike, class_index: int) -> None:
         """Give nuclei a class: corrected, or confirmed where they had it already."""
-        before = self.rows[self.index_of(ids)]
-        after = before.copy()
-        changed = before["class"] != class_index
-        after["class"] = class_index
-        own = np.isin(before["status"], (ADDED, CORRECTED))
-        after["status"] = np.where(own, before["status"], np.where(changed, CORRECTED, CONFIRMED))
-        self._replace(before, after)
+        name = self.scheme.names[class_index]
+        self._edit(ids, lambda store, chosen: store.set_class(chosen, name))
 
     def confirm(self, ids: npt.ArrayLike) -> None:
         """Say that predictions are right."""
-        before = self.rows[self.index_of(ids)]
-        after = before.copy()
-        after["status"][before["status"] == PREDICTED] = CONFIRMED
-        self._replace(before, after)
+        self._edit(ids, AnnotationStore.confirm)
 
     def delete(self, ids: npt.ArrayLike) -> None:
         """Remove nuclei; they stay in the book as rejected."""
-        before = self.rows[self.index_of(ids)]
-        after = before.copy()
-        after["status"] = DELETED
-        self._replace(before, after)
+        self._edit(ids, AnnotationStore.delete)
 
     def move(self, ids: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
         """Put nuclei elsewhere; that is a correction."""
-        before = self.rows[self.index_of(ids)]
-        after = before.copy()
-        after["x"], after["y"] = x, y
-        after["status"][before["status"] != ADDED] = CORRECTED
-        self._replace(before, after)
+        self._edit(ids, lambda store, chosen: store.move(chosen, x, y))
 
-    def undo(self) -> bool:
-        """Take back the last edit; False if there is none."""
-        if not self._undo:
-            return False
-        edit = self._undo.pop()
-        self._redo.append(edit)
-        self._write(edit.before)
-        return True
+    def undo(self) -> str | None:
+        """Take back the last edit; returns what it was, None if there is none."""
+        return self._walk(AnnotationStore.undo)
 
-    def redo(self) -> bool:
-        """Do again what was taken back; False if there is nothing."""
-        if not self._redo:
-            return False
-        edit = self._redo.pop()
-        self._undo.append(edit)
-        self._write(edit.after)
-        return True
+    def redo(self) -> str | None:
+        """Do again what was taken back; returns what it was, None if there is nothing."""
+        return self._walk(AnnotationStore.redo)
 
-    def _replace(self, before: Rows, after: Rows) -> None:
-        if len(before) and (before != after).any():
-            self._remember(before, after)
+    def edit_classes(self, change: Callable[[AnnotationStore], None]) -> None:
+        """Add, change or merge classes by the store's own methods."""
+        change(self.store)
+        self._reload(self.store)
+        self.scheme_changed.emit()
+        self.changed.emit()
 
-    def _remember(self, before: Rows, after: Rows) -> None:
-        self._undo.append(_Edit(before, after))
-        self._redo.clear()
-        self._write(after)
+    def add_region(
+        self, vertices: Iterable[tuple[float, float]], reviewed: bool, name: str = ""
+    ) -> int:
+        """Add a polygon of x, y in level-0 pixels; returns its id."""
+        number = self.store.add_region(vertices, reviewed, name)
+        self.regions_changed.emit()
+        return number
 
-    def _write(self, rows: Rows) -> None:
-        """Bring rows to a state; those a later detection has replaced come back."""
-        known = np.isin(rows["id"], self.rows["id"])
-        fresh = self.rows.copy()
-        fresh[self.index_of(rows["id"][known])] = rows[known]
-        self.rows = fresh
-        if not known.all():
-            self.put_back(rows[~known])
-        else:
+    def delete_region(self, number: int) -> None:
+        """Remove a region."""
+        self.store.delete_region(number)
+        self.regions_changed.emit()
+
+    # ------------------------------------------------------------------------------------------
+
+    def _count_change(self) -> None:
+        self.version += 1
+
+    def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
+        chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))
+        if not len(chosen):
+            return
+        act(self.store, chosen)
+        self._follow(chosen)
+
+    def _walk(self, step: Callable[[AnnotationStore], Any]) -> str | None:
+        if self._store is None:
+            return None
+        edit = step(self.store)
+        if edit is None:
+            return None
+        tables = {change.table for change in edit.changes}
+        if "classes" in tables:
+            self._reload(self.store)
+            self.scheme_changed.emit()
             self.changed.emit()
+        elif "nuclei" in tables:
+            self._follow(np.array(edit.nucleus_ids, dtype=np.int64))
+        if "regions" in tables:
+            self.regions_changed.emit()
+        return str(edit.label)
+
+    def _follow(self, ids: npt.NDArray[np.int64]) -> None:
+        """Bring rows to what the file says; those it does not have go, new ones come."""
+        fresh = self._read(self.store, ids)
+        known = np.isin(fresh["id"], self.rows["id"])
+        self.rows[self.index_of(fresh["id"][known])] = fresh[known]
+        gone = np.isin(self.rows["id"], np.setdiff1d(ids, fresh["id"]))
+        if gone.any() or not known.all():
+            joined = np.concatenate([self.rows[~gone], fresh[~known]])
+            self.rows = joined[np.argsort(joined["id"], kind="stable")]
+        self.changed.emit()
+
+    def _extend(self, ids: Iterable[int]) -> None:
+        """Take new nuclei, whose ids are above all others."""
+        self.rows = np.concatenate([self.rows, self._read(self.store, list(ids))])
+        self.changed.emit()
+
+    def _reload(self, store: AnnotationStore) -> None:
+        self.scheme = store.classes
+        self.rows = self._read(store, None)
+        self._revision = store.revision
+
+    def _read(self, store: AnnotationStore, ids: Any) -> NucleusRows:
+        return _indexed(store.rows(ids), store.class_numbers)
 
 
-def _near(rows: Rows, others: Rows, distance_px: float) -> npt.NDArray[np.bool_]:
-    """(N,) which rows lie within a distance of one of the others."""
-    if not len(rows) or not len(others):
-        return np.zeros(len(rows), dtype=bool)
+def _annotator() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def _indexed(rows: NucleusRows, class_numbers: Iterable[int]) -> NucleusRows:
+    """Rows with the field ``class``, the index into the scheme, in place of the store's number."""
+    numbers = list(class_numbers)
+    lookup = np.zeros(max(numbers, default=0) + 1, dtype=np.int32)
+    lookup[numbers] = range(len(numbers))
+    rows["class_id"] = lookup[rows["class_id"]]
+    return recfunctions.rename_fields(rows, {"class_id": "class"})
+
+
+def _near(xy: npt.NDArray[np.float64], others: Any, distance_px: float) -> Mask:
+    """(N,) which points lie within a distance of one of the others, which have x and y."""
+    if not len(xy) or not len(others):
+        return np.zeros(len(xy), dtype=bool)
     tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
-    distance, _ = tree.query(
-        np.stack([rows["x"], rows["y"]], axis=1), distance_upper_bound=distance_px * 1.001
-    )
+    distance, _ = tree.query(xy, distance_upper_bound=distance_px * 1.001)
     return np.asarray(distance <= distance_px)
 
 
-def _extended(scheme: ClassScheme, names: list[str]) -> ClassScheme:
-    """A scheme with further classes, which get colours and keys that are still free."""
-    kept = scheme.classes
-    suggested = ClassScheme.from_names([*scheme.names, *names]).classes[len(kept) :]
-    free = [k for k in "123456789" if k not in {c.key for c in kept}]
-    new = [replace(c, key=free[i] if i < len(free) else "") for i, c in enumerate(suggested)]
-    return ClassScheme((*kept, *new))
+def _fitted(scheme: ClassScheme, classes: Iterable[NucleusClass]) -> list[NucleusClass]:
+    """Further classes for a scheme, with colours and keys that are still free."""
+    wanted = list(classes)
+    names = [*scheme.names, *(c.name for c in wanted)]
+    suggested = ClassScheme.from_names(names).classes[len(scheme.names) :]
+    free = [k for k in "123456789" if k not in {c.key for c in scheme.classes}]
+    return [replace(c, key=free[i] if i < len(free) else "") for i, c in enumerate(suggested)]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QObject, QTimer
-from scipy.spatial import cKDTree
 
+from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
 from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.store import DOUBTS
 from muse_core.slides import PolygonRegion, Region
-from napari_muse.book import PREDICTED, NucleusBook, Rows
+from napari_muse.book import Mask, NucleusBook
 from napari_muse.runner import JobRunner
 from napari_muse.session import MuseSession
 
@@ -28,8 +29,9 @@ class Detection:
     """Runs detection jobs for a session, one at a time.
 
     Predictions in the searched area make way for the new ones; nuclei a person has looked at stay,
-    and predictions on top of them are dropped. If the job fails the old predictions come back;
-    if it is cancelled they come back wherever the job had not been.
+    and predictions on top of them are dropped. What comes in is on disk before it is shown. If the
+    job fails the old predictions come back; if it is cancelled, or the program dies, they come back
+    wherever the job had not been.
     """
 
     progress = Signal(dict)
@@ -44,8 +46,8 @@ class Detection:
         self.runner.ended.connect(self._on_end)
         self._book: NucleusBook = session.book
         self._shapes: Sequence[Region | PolygonRegion] = ()
-        self._replaced: Rows | None = None
-        self._first_new_id = 0
+        self._begun = False
+        self._refusal = ""
         self._lookup = np.zeros(0, dtype=np.int16)
         self._model = ""
         self._distance_px = 0.0
@@ -68,10 +70,12 @@ class Detection:
             shapes: Where to look; none is the whole slide.
 
         Raises:
-            UserError: There is no slide, or its MPP is unknown.
+            UserError: There is no slide, its MPP is unknown, or its store cannot be written.
         """
         slide = self._session.require_slide()
         mpp = slide.require_mpp()
+        if self._session.book.has_file:
+            self._session.book.require_writable()
         regions = [s for s in shapes if isinstance(s, Region)]
         polygons = [s for s in shapes if isinstance(s, PolygonRegion)]
         job = replace(
@@ -81,9 +85,9 @@ class Detection:
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
             polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
         )
-        self._book, self._shapes, self._replaced = self._session.book, tuple(shapes), None
+        self._book, self._shapes, self._begun = self._session.book, tuple(shapes), False
         self._distance_px = _SAME_NUCLEUS_UM / mpp
-        self._waiting, self._pace_ms = [], _PACE_MS
+        self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
         self.runner.start(job.to_json())
 
     def cancel(self) -> None:
@@ -98,10 +102,7 @@ class Detection:
 
     def _on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "started":
-            self._lookup = self._book.adopt_scheme(ClassScheme.from_json(event["classes"]))
-            self._model = str(event["model"])
-            self._replaced = self._book.take_out(self._predicted_here())
-            self._first_new_id = self._book.next_id
+            self._guarded(lambda: self._begin(event))
         elif event["event"] == "nuclei":
             self._waiting.append(event)
             if not self._timer.isActive():
@@ -109,11 +110,25 @@ class Detection:
         else:
             self.progress.emit(event)
 
+    def _begin(self, event: dict[str, Any]) -> None:
+        self._lookup = self._book.adopt_scheme(ClassScheme.from_json(event["classes"]))
+        self._model = str(event["model"])
+        self._book.begin_detection(self._searched(), self._distance_px)
+        self._begun = True
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do something with the store; what cannot be kept is not worth computing."""
+        try:
+            act()
+        except UserError as error:
+            self._refusal = str(error)
+            self.cancel()
+
     def _take_waiting(self) -> None:
         """Put the nuclei that came in since the last time into the book, and show them."""
         self._timer.stop()
         events, self._waiting = self._waiting, []
-        if not events:
+        if not events or not self._begun or self._refusal:
             return
         x, y, score, index = (
             np.concatenate([np.asarray(e[key]) for e in events])
@@ -122,45 +137,39 @@ class Detection:
         clock = QElapsedTimer()
         clock.start()
         classes = self._lookup[index.astype(np.intp)]
-        self._book.append(x, y, classes, score, self._model, self._distance_px)
+        doubts = {
+            name: np.concatenate([np.asarray(e[name]) for e in events])
+            for name in DOUBTS
+            if all(name in e for e in events)
+        }
+        self._guarded(lambda: self._keep(x, y, classes, score, doubts))
         if self._book is self._session.book:
             self._session.nuclei.refresh()
         # Painting many points takes long; the user's own clicks and keys come in between.
         self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
 
+    def _keep(self, x: Any, y: Any, classes: Any, score: Any, doubts: dict[str, Any]) -> None:
+        self._book.append(x, y, classes, score, self._model, self._distance_px, **doubts)
+
     def _on_end(self, event: dict[str, Any]) -> None:
         self._settle(event["event"])
+        if self._refusal:
+            event = event | {"event": "failed", "message": self._refusal}
         self.ended.emit(event)
 
     def _settle(self, how: str) -> None:
         """Leave the book as it should be after a job that was done, cancelled or failed."""
         self._take_waiting()
-        old, self._replaced = self._replaced, None
-        if old is not None and how == "failed":
-            self._book.take_out(self._new_ones())
-            # Of the new ones only those a person has corrected meanwhile are left.
-            self._book.put_back(old[self._far_from_new(old)])
-        elif old is not None and how == "cancelled":
-            self._book.put_back(old[self._far_from_new(old)])
+        if self._begun:
+            self._begun = False
+            self._guarded(lambda: self._book.end_detection(how))
 
-    def _predicted_here(self) -> Any:
+    def _searched(self) -> Mask:
+        """(N,) which rows lie where the job looks."""
         rows = self._book.rows
-        mask = rows["status"] == PREDICTED
-        if self._shapes:
-            inside = np.zeros(len(rows), dtype=bool)
-            for shape in self._shapes:
-                inside |= shape.contains(rows["x"], rows["y"])
-            mask &= inside
-        return mask
-
-    def _new_ones(self) -> Any:
-        rows = self._book.rows
-        return (rows["id"] >= self._first_new_id) & (rows["status"] == PREDICTED)
-
-    def _far_from_new(self, old: Rows) -> Any:
-        new = self._book.rows[self._book.rows["id"] >= self._first_new_id]
-        if not len(new) or not len(old):
-            return np.ones(len(old), dtype=bool)
-        tree = cKDTree(np.stack([new["x"], new["y"]], axis=1))
-        distance, _ = tree.query(np.stack([old["x"], old["y"]], axis=1))
-        return distance > self._distance_px
+        if not self._shapes:
+            return np.ones(len(rows), dtype=bool)
+        inside = np.zeros(len(rows), dtype=bool)
+        for shape in self._shapes:
+            inside |= shape.contains(rows["x"], rows["y"])
+        return inside

@@ -81,8 +81,8 @@ class Keys:
             "Backspace": self._delete,
             "Escape": self._escape,
             "V": self._toggle_nuclei,
-            "Control-Z": lambda: self._session.book.undo() or True,
-            "Control-Shift-Z": lambda: self._session.book.redo() or True,
+            "Control-Z": lambda: self._session.attempt(self._session.book.undo) or True,
+            "Control-Shift-Z": lambda: self._session.attempt(self._session.book.redo) or True,
         }
 
     def _digit_action(self, digit: int) -> Callable[[], bool]:
@@ -96,7 +96,7 @@ class Keys:
                 return True
             ids = self._session.nuclei.selected_ids
             if len(ids):
-                self._session.book.set_class(ids, index)
+                self._session.attempt(lambda: self._session.book.set_class(ids, index))
             return bool(len(ids))
 
         return act
@@ -110,19 +110,19 @@ class Keys:
     def _confirm(self) -> bool:
         ids = self._session.nuclei.selected_ids
         if len(ids):
-            self._session.book.confirm(ids)
+            self._session.attempt(lambda: self._session.book.confirm(ids))
         return bool(len(ids))
 
     def _delete(self) -> bool:
         ids = self._session.nuclei.selected_ids
         if len(ids):
-            self._session.nuclei.layer.selected_data = set()
-            self._session.book.delete(ids)
+            self._session.nuclei.select([])
+            self._session.attempt(lambda: self._session.book.delete(ids))
         return bool(len(ids))
 
     def _escape(self) -> bool:
         self.set_add_mode(False)
-        self._session.nuclei.layer.selected_data = set()
+        self._session.nuclei.select([])
         return True
 
     def _toggle_nuclei(self) -> bool:

@@ -1,4 +1,4 @@
-"""One class-coloured Points layer that shows what of a book is in view."""
+"""One class-coloured Points layer that shows what of a book is in view, or an image of too much."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy.typing as npt
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from muse_core.errors import UserError
 from muse_core.nuclei import STATUSES
 from muse_core.slides import Region
 from napari_muse.book import ADDED, CONFIRMED, CORRECTED, NucleusBook
 from napari_muse.coordinates import from_layer, to_layer
+from napari_muse.density import DensityLayer, density_image
 from napari_muse.reader import SOURCE_KEY, spatial_settings
 
 if TYPE_CHECKING:
@@ -23,14 +25,15 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 MAX_SHOWN = 20_000
-"""More points than this make every change slow; an even sample stands for the rest."""
+"""More points than this make every change slow; an image of their density stands for them."""
 _SMOOTH_BELOW = 5_000
 _DIAMETER_UM = 7.0
 _DIAMETER_PX = 14.0
 _RING = 0.22
 _SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
 _SELECTED_GROWTH = 1.8
-_MARGIN = 0.1
+_MARGIN = 0.4
+"""Around the view, in views: within it one can pan and nothing has to be loaded."""
 _REFRESH_MS = 80
 # A disc is what the model said, filled where a person confirmed it; a square was corrected, a
 # diamond added.
@@ -48,6 +51,8 @@ class NucleusLayer:
 
     selection_changed = Signal()
     shown_changed = Signal()
+    refused = Signal(str)
+    """A sentence: why what a tool did was not kept."""
 
     def __init__(self, viewer: ViewerModel, book: NucleusBook, mpp: float | None = None) -> None:
         self._viewer = viewer
@@ -59,6 +64,11 @@ class NucleusLayer:
         self.shown_ids = np.zeros(0, dtype=np.int64)
         self.in_view = 0
         self._shown: Any = book.rows[:0]
+        self._selected: set[int] = set()
+        self._size = (1, 1)
+        self._loaded: Region | None = None
+        self._density = DensityLayer(viewer)
+        self._density_of: Any = None
         self.layer: Any = viewer.add_points(
             np.zeros((0, 2)),
             name="Nuclei",
@@ -73,6 +83,7 @@ class NucleusLayer:
         )
         self.layer.events.data.connect(self._on_tool)
         self.layer.selected_data.events.items_changed.connect(self._on_selection)
+        self.layer.events.visible.connect(self._show_density)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
@@ -83,28 +94,38 @@ class NucleusLayer:
         viewer.scene.camera.events.connect(self._on_camera)
         book.changed.connect(self.request_refresh)
 
-    def show_book(self, book: NucleusBook, mpp: float | None) -> None:
-        """Show another book, over a slide of this MPP."""
+    def show_book(
+        self, book: NucleusBook, mpp: float | None, size: tuple[int, int] = (1, 1)
+    ) -> None:
+        """Show another book, over a slide of this MPP and width and height in pixels."""
+        self._size = size
         self._book.changed.disconnect(self.request_refresh)
         self._book = book
         book.changed.connect(self.request_refresh)
         self._mpp = mpp
         settings = spatial_settings(mpp)
         self.layer.scale, self.layer.units = settings["scale"], settings["units"]
+        self._selected = set()
         self.layer.selected_data = set()
         self.refresh()
 
     @property
     def selected_ids(self) -> npt.NDArray[np.int64]:
-        """Ids of the selected nuclei."""
-        # A point napari has just added is selected before it is known here.
-        known = [i for i in sorted(self.layer.selected_data) if i < len(self.shown_ids)]
-        return self.shown_ids[known]
+        """Ids of the selected nuclei, those out of view too."""
+        return np.array(sorted(self._selected), dtype=np.int64)
 
     def select(self, ids: Iterable[int]) -> None:
-        """Select those of the nuclei that are on screen."""
-        wanted = np.isin(self.shown_ids, np.fromiter(ids, dtype=np.int64))
-        self.layer.selected_data = set(np.flatnonzero(wanted).tolist())
+        """Select these nuclei and no others."""
+        self._selected = {int(i) for i in ids}
+        with self._own_update():
+            self.layer.selected_data = self._selected_points()
+            self._mark()
+        self.selection_changed.emit()
+
+    def _selected_points(self) -> set[int]:
+        """Which of the shown points are selected."""
+        chosen = np.isin(self.shown_ids, np.fromiter(self._selected, dtype=np.int64))
+        return set(np.flatnonzero(chosen).tolist())
 
     def nearest(self, x: float, y: float, radius_px: float) -> int | None:
         """Id of the shown nucleus nearest to a level-0 point, None beyond the radius."""
@@ -134,34 +155,70 @@ class NucleusLayer:
         """Show what is in view now, keeping the selection."""
         self._timer.stop()
         rows = self._rows_to_show()
-        selected = self.selected_ids
-        kept = np.flatnonzero(np.isin(rows["id"], selected))
+        same = len(rows) == len(self._shown) and all(
+            np.array_equal(rows[name], self._shown[name]) for name in ("id", "x", "y")
+        )
+        before = len(self._selected)
+        self._forget_absent()
         with self._own_update():
-            self._swap(rows)
+            if same:
+                self._restyle(rows)
+            else:
+                self._swap(rows)
             self._shown, self.shown_ids = rows, rows["id"].copy()
-            self.layer.selected_data = set(kept.tolist())
+            self.layer.selected_data = self._selected_points()
             self._mark()
+        self._show_density()
         self.shown_changed.emit()
-        if len(kept) != len(selected):
+        if len(self._selected) != before:
             self.selection_changed.emit()
+
+    def _forget_absent(self) -> None:
+        """Drop from the selection what is not there any more."""
+        if self._selected:
+            ids = self.selected_ids
+            rows = self._book.rows
+            at = np.minimum(self._book.index_of(ids), max(len(rows) - 1, 0))
+            there = (rows["id"][at] == ids) & self._book.present[at] if len(rows) else []
+            self._selected = set(ids[there].tolist()) if len(rows) else set()
 
     def _rows_to_show(self) -> Any:
         rows = self._book.rows
+        wanted = self._wanted()
+        self._loaded = None
+        if len(rows) > MAX_SHOWN:
+            view = self.field_of_view()
+            near = wanted & view.contains(rows["x"], rows["y"])
+            self.in_view = int(near.sum())
+            if self.in_view > MAX_SHOWN:
+                return rows[:0]
+            # As much around the view as there is room for, so that panning loads nothing.
+            self._loaded = view.grown(_MARGIN)
+            around = wanted & self._loaded.contains(rows["x"], rows["y"])
+            if around.sum() > MAX_SHOWN:
+                self._loaded, around = view, near
+            return rows[around]
+        self.in_view = int(wanted.sum())
+        return rows[wanted]
+
+    def _wanted(self) -> Any:
+        """(N,) which rows are present and of a class that is shown."""
         wanted = self._book.present
         for index in self.hidden_classes:
-            wanted &= rows["class"] != index
-        total = int(wanted.sum())
-        if total > MAX_SHOWN:
-            view = self.field_of_view()
-            grow_x, grow_y = view.w * _MARGIN, view.h * _MARGIN
-            x, y = rows["x"], rows["y"]
-            wanted &= (x >= view.x - grow_x) & (x <= view.x1 + grow_x)
-            wanted &= (y >= view.y - grow_y) & (y <= view.y1 + grow_y)
-        found = np.flatnonzero(wanted)
-        self.in_view = len(found)
-        if len(found) > MAX_SHOWN:
-            found = found[np.linspace(0, len(found) - 1, MAX_SHOWN).astype(np.intp)]
-        return rows[found]
+            wanted &= self._book.rows["class"] != index
+        return wanted
+
+    def _show_density(self) -> None:
+        if self.in_view <= MAX_SHOWN or not self.layer.visible:
+            self._density.hide()
+            return
+        of = (self._book, self._book.version, frozenset(self.hidden_classes), self._mpp)
+        if of != self._density_of or not self._density.visible:
+            rows = self._book.rows[self._wanted()]
+            colors = _rgba(self._book.scheme.classes)
+            image, bin_px = density_image(rows["x"], rows["y"], rows["class"], colors, self._size)
+            self._density.show(image, bin_px, self._mpp)
+            self._density_of = of
 
     def _swap(self, rows: Any) -> None:
         layer = self.layer
@@ -170,11 +227,16 @@ class NucleusLayer:
         with layer.events.blocker_all():
             layer.data = to_layer(rows["x"], rows["y"])
             layer.antialiasing = 1 if len(rows) < _SMOOTH_BELOW else 0
-            layer.features = self._features(rows)
+            layer.border_width = _RING
+        self._restyle(rows)
+
+    def _restyle(self, rows: Any) -> None:
+        """Colours, symbols and features of the points that are there."""
+        with self.layer.events.blocker_all():
+            self.layer.features = self._features(rows)
             if len(rows):
-                layer.symbol = _SYMBOLS[rows["status"]]
-                layer.border_width = _RING
-                layer.border_color = _rgba(self._book.scheme.classes)[rows["class"]]
+                self.layer.symbol = _SYMBOLS[rows["status"]]
+                self.layer.border_color = _rgba(self._book.scheme.classes)[rows["class"]]
 
     def _mark(self) -> None:
         """Tint the selected nuclei and draw them larger; napari's own mark is a hairline.
@@ -213,28 +275,47 @@ class NucleusLayer:
             self._updating = before
 
     def _on_camera(self) -> None:
-        if len(self._book.rows) > MAX_SHOWN:
+        if len(self._book.rows) <= MAX_SHOWN:
+            return
+        view = self.field_of_view()
+        if self._loaded is None or not self._loaded.holds(view):
             self.request_refresh()
 
     def _on_selection(self) -> None:
-        if not self._updating:
-            self._mark_timer.start()
-            self.selection_changed.emit()
+        if self._updating:
+            return
+        # A point napari has just added is selected before it is known here.
+        shown = [i for i in self.layer.selected_data if i < len(self.shown_ids)]
+        chosen = set(self.shown_ids[shown].tolist())
+        in_view = self._selected.intersection(self.shown_ids.tolist())
+        # What is out of view stays selected while one only adds to the selection.
+        added = bool(in_view) and in_view <= chosen
+        self._selected = self._selected | chosen if added else chosen
+        self._mark_timer.start()
+        self.selection_changed.emit()
 
     def _on_tool(self, event: Any) -> None:
         """A person added, removed or dragged points with napari's own tools."""
         if self._updating:
             return
-        action = str(getattr(event, "action", ""))
+        try:
+            self._follow_tool(str(getattr(event, "action", "")), list(event.data_indices))
+        except UserError as error:
+            self.refused.emit(str(error))
+            # What napari has done to its points is not so.
+            self._shown = self._shown[:0]
+            self.request_refresh()
+
+    def _follow_tool(self, action: str, indices: list[int]) -> None:
         if action == "added":
-            x, y = from_layer(self.layer.data[list(event.data_indices)])
+            x, y = from_layer(self.layer.data[indices])
             added = [self._book.add(a, b, self.new_class) for a, b in zip(x, y, strict=True)]
             # napari selects the point it has just added; that must not outlive the swap.
             QTimer.singleShot(0, lambda: self._show_added(added))
         elif action == "removed":
-            self._book.delete(self.shown_ids[list(event.data_indices)])
+            self._book.delete(self.shown_ids[indices])
         elif action == "changed" and len(self.layer.data) == len(self.shown_ids):
-            moved = sorted(i % len(self.shown_ids) for i in event.data_indices)
+            moved = sorted(i % len(self.shown_ids) for i in indices)
             x, y = from_layer(self.layer.data[moved])
             self._book.move(self.shown_ids[moved], x, y)
 

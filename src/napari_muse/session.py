@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, write_csv
+from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.areas import drawn_polygons, rescale_areas
 from napari_muse.book import NucleusBook
@@ -33,6 +35,8 @@ class MuseSession:
 
     slide_changed = Signal()
     book_changed = Signal()
+    refused = Signal(str)
+    """A sentence for the user: why something was not done."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
@@ -46,6 +50,7 @@ class MuseSession:
         # In the slide's units from the start: napari warns of layers that differ in theirs.
         mpp = slides[-1].metadata[SLIDE_KEY].mpp if slides else None
         self.nuclei = NucleusLayer(viewer, self.book, mpp)
+        self.nuclei.refused.connect(self.refused.emit)
         self.nuclei.layer.metadata[_SESSION_KEY] = self
         self.book.changed.connect(self.book_changed.emit)
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -62,6 +67,20 @@ class MuseSession:
             if isinstance(session, cls) and session.viewer is viewer:
                 return session
         return cls(viewer)
+
+    def attempt(self, act: Callable[[], object]) -> bool:
+        """Do something; a refusal becomes a sentence for the user, and False."""
+        try:
+            act()
+        except UserError as error:
+            self.refused.emit(str(error))
+            return False
+        return True
+
+    def rest(self) -> None:
+        """Let go of all files until they are needed again."""
+        for book in self._books.values():
+            book.rest()
 
     @property
     def mpp(self) -> float | None:
@@ -169,7 +188,8 @@ class MuseSession:
         """Take over the nuclei of a CSV file; its own layer has done its duty."""
         settings = spatial_settings(self.mpp)
         layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
-        self.book.load(layer.metadata.pop(TABLE_KEY))
+        table = layer.metadata.pop(TABLE_KEY)
+        self.attempt(lambda: self.book.load(table))
         QTimer.singleShot(0, lambda: self._drop(layer))
 
     def _drop(self, layer: Any) -> None:
@@ -179,16 +199,29 @@ class MuseSession:
     def _use(self, slide: Slide | None, layer: Any) -> None:
         self.slide, self.image_layer = slide, layer
         self.book.changed.disconnect(self.book_changed.emit)
-        fresh = NucleusBook(self._default_scheme)
-        self.book = self._books.setdefault(slide.path, fresh) if slide else fresh
+        self.book = self._book_of(slide)
         self.book.changed.connect(self.book_changed.emit)
-        self.nuclei.show_book(self.book, self.mpp)
+        size = (slide.width, slide.height) if slide else (1, 1)
+        self.nuclei.show_book(self.book, self.mpp, size)
         if slide is not None:
             self._restore_nuclei()
             self._raise_nuclei()
             self.viewer.canvas.overlays.scale_bar.visible = True
         self.slide_changed.emit()
         self.book_changed.emit()
+
+    def _book_of(self, slide: Slide | None) -> NucleusBook:
+        if slide is None:
+            return NucleusBook(self._default_scheme)
+        if slide.path not in self._books:
+            try:
+                place = StorePlace.of(slide.path)
+                self._books[slide.path] = NucleusBook(self._default_scheme, place)
+            except UserError as error:
+                # The slide can be looked at; what is in the way must not be overwritten.
+                self.refused.emit(str(error))
+                return NucleusBook(self._default_scheme)
+        return self._books[slide.path]
 
     def _raise_nuclei(self) -> None:
         layers = self.viewer.layers

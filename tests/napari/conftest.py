@@ -12,6 +12,14 @@ from muse_core.nuclei import ClassScheme
 from napari_muse.panels.muse_panel import MusePanel
 
 
+@pytest.fixture(autouse=True)
+def annotations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all stores: none is made beside the data."""
+    folder = tmp_path / "annotations"
+    monkeypatch.setenv("MUSE_ANNOTATIONS", str(folder))
+    return folder
+
+
 @pytest.fixture
 def panel(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Iterator[MusePanel]:
     """A shown viewer with the MUSE dock, opened as the menu does."""

@@ -244,17 +244,51 @@ def test_nothing_open_and_nothing_drawn_get_sentences(panel: MusePanel, small_sl
     assert panel.detect.message.text().startswith("Nothing is drawn yet")
 
 
-def test_very_many_nuclei_show_a_sample(opened: MusePanel, qtbot: Any) -> None:
+def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtbot: Any) -> None:
     rng = np.random.default_rng(0)
     n = 3 * MAX_SHOWN
     x, y = rng.uniform(0, 400, n), rng.uniform(0, 300, n)
     opened.session.book.append(x, y, np.zeros(n, int), np.ones(n), "m", 6.0)
-    opened.session.nuclei.refresh()
-    assert len(opened.session.nuclei.layer.data) == MAX_SHOWN
+    nuclei, layers = opened.session.nuclei, opened.session.viewer.layers
+    nuclei.refresh()
+    assert len(nuclei.layer.data) == 0
+    density = layers["Nucleus density"]
+    assert density.visible
+    assert layers.index(density) < layers.index(nuclei.layer)
+    np.testing.assert_allclose(
+        density.extent.world, opened.session.image_layer.extent.world, atol=16
+    )
     assert "zoom in" in opened.legend.total.text()
     opened.session.viewer.scene.camera.zoom *= 6
-    qtbot.waitUntil(lambda: opened.session.nuclei.in_view < MAX_SHOWN, timeout=5000)
-    assert len(opened.session.nuclei.layer.data) == opened.session.nuclei.in_view
+    qtbot.waitUntil(lambda: nuclei.in_view < MAX_SHOWN, timeout=5000)
+    assert len(nuclei.layer.data) >= nuclei.in_view > 0
+    assert not density.visible
+    opened.session.viewer.reset_view()
+    qtbot.waitUntil(lambda: density.visible, timeout=5000)
+    press(opened, qtbot, Qt.Key.Key_V)
+    assert not density.visible
+
+
+def test_panning_a_little_loads_nothing_and_far_does(opened: MusePanel, qtbot: Any) -> None:
+    rng = np.random.default_rng(0)
+    n = 2 * MAX_SHOWN
+    x, y = rng.uniform(0, 4000, n), rng.uniform(0, 3000, n)
+    opened.session.book.append(x, y, np.zeros(n, int), np.ones(n), "m", 0.0)
+    nuclei, viewer = opened.session.nuclei, opened.session.viewer
+    viewer.scene.camera.zoom *= 2
+    qtbot.wait(300)
+    before = nuclei.shown_ids
+    chosen = [int(before[0])]
+    nuclei.select(chosen)
+    _, cy, cx = (0, *viewer.scene.camera.center[-2:])
+    viewer.scene.camera.center = (0, cy, cx + 5)
+    qtbot.wait(300)
+    assert nuclei.shown_ids is before
+    viewer.scene.camera.center = (0, cy, cx + 500)
+    qtbot.waitUntil(lambda: nuclei.shown_ids is not before, timeout=5000)
+    viewer.scene.camera.center = (0, cy, cx)
+    qtbot.waitUntil(lambda: np.isin(chosen, nuclei.shown_ids).all(), timeout=5000)
+    assert nuclei.selected_ids.tolist() == chosen
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

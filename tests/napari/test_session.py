@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 
 from muse_core.jobs import DetectJob
 from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.store import StorePlace
 from napari_muse.book import NucleusBook
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -135,11 +136,11 @@ def test_undo_after_other_classes_came(opened: MusePanel) -> None:
     assert book.scheme.names == ("lymphocyte", "tumor", "other")
 
 
-def test_further_classes_get_keys_that_are_free() -> None:
+def test_further_classes_get_keys_that_are_free(small_slide: Path) -> None:
     taken = ClassScheme.from_json(
         [{"name": "a", "color": "#0072b2", "key": "2"}, {"name": "b", "color": "#d55e00"}]
     )
-    book = NucleusBook(taken)
+    book = NucleusBook(taken, StorePlace(small_slide))
     book.add(1, 1, 0)
     book.adopt_scheme(ClassScheme.from_names(["c", "d"]))
     assert [c.key for c in book.scheme.classes] == ["2", "", "1", "3"]

@@ -91,3 +91,13 @@ def test_polygon_area_agrees_with_points_inside():
 def test_polygon_refuses(vertices):
     with pytest.raises(UserError):
         PolygonRegion(vertices)
+
+
+def test_a_grown_region_holds_the_first_and_not_the_other_way_round() -> None:
+    region = Region(10, 20, 100, 200)
+    grown = region.grown(0.5)
+    assert (grown.x, grown.y, grown.w, grown.h) == (-40, -80, 200, 400)
+    assert grown.holds(region)
+    assert region.holds(region)
+    assert not region.holds(grown)
+    assert not grown.holds(Region(0, 0, 161, 10))

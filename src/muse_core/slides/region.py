@@ -75,6 +75,17 @@ class Region:
         w, h = min(self.x1, other.x1) - x, min(self.y1, other.y1) - y
         return Region(x, y, w, h) if w > 0 and h > 0 else None
 
+    def grown(self, share: float) -> Region:
+        """The rectangle with a margin on each side, a share of its size."""
+        dx, dy = share * self.w, share * self.h
+        return Region(self.x - dx, self.y - dy, self.w + 2 * dx, self.h + 2 * dy)
+
+    def holds(self, other: Region) -> bool:
+        """Whether all of the other lies inside."""
+        return (
+            self.x <= other.x and self.y <= other.y and self.x1 >= other.x1 and self.y1 >= other.y1
+        )
+
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which points lie inside; left and top edges belong to the region, the others do not.
 

@@ -91,6 +91,7 @@ class DetectPanel(QGroupBox):
         detection.progress.connect(self._on_progress)
         detection.ended.connect(self._on_end)
         session.slide_changed.connect(self._on_slide)
+        session.refused.connect(self.say)
         self._on_model()
         self._on_slide()
         self._show_running(False)
@@ -98,6 +99,7 @@ class DetectPanel(QGroupBox):
     def disconnect_all(self) -> None:
         """Stop following the session."""
         self._session.slide_changed.disconnect(self._on_slide)
+        self._session.refused.disconnect(self.say)
 
     def _list_available(self) -> None:
         """Name the released backbones that can be fetched; they cannot be chosen to detect with."""

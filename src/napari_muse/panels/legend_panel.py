@@ -116,7 +116,7 @@ class LegendPanel(QGroupBox):
         text = f"{total:,} nuclei"
         in_view = self._session.nuclei.in_view
         if in_view > MAX_SHOWN:
-            text += f"; of {in_view:,} in view {MAX_SHOWN:,} are drawn, zoom in to see all"
+            text += f"; the image shows how dense {in_view:,} are, zoom in to see each"
         self.total.setText(text)
 
 

@@ -54,6 +54,7 @@ class MusePanel(QWidget):
         self._released = False
         # The window may go without a word to the panel; its job must not outlive it.
         self.destroyed.connect(self.detection.runner.close)
+        self.destroyed.connect(self.session.rest)
 
     def release(self) -> None:
         """Stop a running job and let go of the session, which stays with its nuclei."""
@@ -64,6 +65,7 @@ class MusePanel(QWidget):
         self.keys.close()
         for section in (self.detect, self.legend, self.edit):
             section.disconnect_all()
+        self.session.rest()
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Let go when napari takes the widget out of a closed dock."""

@@ -44,7 +44,7 @@ def test_while_it_runs_the_old_ones_are_out_of_sight(tmp_path: Path) -> None:
 )
 def test_how_it_ends(tmp_path: Path, how: str, places: list[tuple[float, str]]) -> None:
     with _begun(tmp_path / "s.muse") as store:
-        store.end_detection(how)  # type: ignore[arg-type]
+        store.end_detection(how)
         assert _places(store) == places
         store.begin_detection([], 0.5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muse_core.nuclei.store.edits import Edit
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
+from muse_core.nuclei.store.place import StorePlace
 from muse_core.nuclei.store.rows import DOUBTS, NUCLEUS_ROW, NucleusRows
 from muse_core.nuclei.store.store import AnnotationStore
 
@@ -14,5 +15,6 @@ __all__ = [
     "Edit",
     "NucleusRows",
     "SlideIdentity",
+    "StorePlace",
     "identify_slide",
 ]

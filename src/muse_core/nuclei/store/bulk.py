@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.nuclei.scheme import NucleusClass
 from muse_core.nuclei.store.rows import (
     DOUBTS,
     NUCLEUS_ROW,
@@ -60,6 +61,15 @@ def insert_rows(connection: sqlite3.Connection, rows: NucleusRows, table: str = 
     )
     if table == "nuclei":
         ensure_squares(connection, rows["x"], rows["y"])
+
+
+def insert_classes(connection: sqlite3.Connection, classes: Sequence[NucleusClass]) -> None:
+    """Put classes after those that are there."""
+    first = take_ids(connection, "classes", len(classes))
+    connection.executemany(
+        "INSERT INTO classes VALUES (?, ?, ?, ?, ?)",
+        [(first + i, c.name, c.color, c.key, first + i) for i, c in enumerate(classes)],
+    )
 
 
 def remove(connection: sqlite3.Connection, ids: Sequence[int] | npt.NDArray[np.int64]) -> None:

@@ -6,7 +6,6 @@ Each function runs inside the caller's transaction.
 from __future__ import annotations
 
 import sqlite3
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from muse_core.nuclei.store.bulk import insert_rows, set_aside
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
 from muse_core.nuclei.table import STATUSES
 
-Ending = Literal["done", "cancelled", "failed"]
+ENDINGS = ("done", "cancelled", "failed")
 _PREDICTED = STATUSES.index("predicted")
 
 
@@ -41,12 +40,14 @@ def in_progress(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM detection").fetchone() is not None
 
 
-def end(connection: sqlite3.Connection, how: Ending) -> None:
+def end(connection: sqlite3.Connection, how: str) -> None:
     """Settle a detection.
 
     Done, what waited aside is dropped. Cancelled, it comes back wherever nothing new was found.
     Failed, what was found goes, but for what a person has corrected meanwhile, and all comes back.
     """
+    if how not in ENDINGS:
+        raise ValueError(f"A detection ends in one of {ENDINGS}, not {how!r}.")
     begun = connection.execute("SELECT first_id, distance_px FROM detection").fetchone()
     if begun is None:
         return

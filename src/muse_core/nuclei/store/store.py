@@ -15,7 +15,13 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.store import detection, journal
-from muse_core.nuclei.store.bulk import Doubts, insert_table, model_numbers, remove
+from muse_core.nuclei.store.bulk import (
+    Doubts,
+    insert_classes,
+    insert_table,
+    model_numbers,
+    remove,
+)
 from muse_core.nuclei.store.database import Database
 from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
 from muse_core.nuclei.store.identity import SlideIdentity
@@ -66,11 +72,7 @@ class AnnotationStore:
                 "INSERT INTO slide VALUES (?, ?, ?)",
                 (slide.name, slide.size_bytes, slide.fingerprint),
             )
-            first = take_ids(connection, "classes", len(classes.classes))
-            connection.executemany(
-                "INSERT INTO classes VALUES (?, ?, ?, ?, ?)",
-                [(first + i, c.name, c.color, c.key, i) for i, c in enumerate(classes.classes)],
-            )
+            insert_classes(connection, classes.classes)
         return cls(database, annotator)
 
     @classmethod
@@ -122,6 +124,23 @@ class AnnotationStore:
         rows = self._rows("SELECT name, color, key FROM classes ORDER BY position, id")
         return ClassScheme(tuple(NucleusClass(*row) for row in rows))
 
+    @property
+    def class_numbers(self) -> tuple[int, ...]:
+        """(K,) the numbers that :meth:`rows` has for the classes, in order."""
+        return tuple(r[0] for r in self._rows("SELECT id FROM classes ORDER BY position, id"))
+
+    def model_number(self, name: str) -> int | None:
+        """The number that :meth:`rows` has for a model, None where no nucleus is of it."""
+        found = self._rows("SELECT id FROM models WHERE name = :name", {"name": name})
+        return int(found[0][0]) if found else None
+
+    @property
+    def revision(self) -> tuple[int, ...]:
+        """Grows with every edit and every insertion."""
+        return self._rows(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM journal), sum(value) FROM next_id"
+        )[0]
+
     # Nuclei ---------------------------------------------------------------------------------
 
     def insert(self, table: pd.DataFrame, doubts: Doubts | None = None) -> npt.NDArray[np.int64]:
@@ -158,8 +177,8 @@ class AnnotationStore:
         with self._db.transaction() as connection:
             detection.begin(connection, np.asarray(replaced, dtype=np.int64), distance_px)
 
-    def end_detection(self, how: detection.Ending) -> None:
-        """Settle a detection.
+    def end_detection(self, how: str) -> None:
+        """Settle a detection: "done", "cancelled" or "failed".
 
         Done, what it replaced is dropped. Cancelled, that comes back wherever nothing new was
         found. Failed, what was found goes, but for what a person has corrected meanwhile.
@@ -310,6 +329,13 @@ class AnnotationStore:
             self._record(
                 connection, f"add class {new.name}", [Change("classes", number, None, row)]
             )
+
+    def extend_classes(self, new: Iterable[NucleusClass]) -> None:
+        """Add the classes that detections or a file bring; like these it is no edit."""
+        added = list(new)
+        ClassScheme((*self.classes.classes, *added))
+        with self._db.transaction() as connection:
+            insert_classes(connection, added)
 
     def change_class(self, name: str, new: NucleusClass) -> None:
         """Rename or recolour a class, or give it another key; its nuclei follow."""

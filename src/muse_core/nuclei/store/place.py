@@ -1,0 +1,106 @@
+"""Where a slide's store lies: beside the slide, or in the user's folder where that is read-only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from muse_core.errors import UserError
+from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
+from muse_core.nuclei.store.store import AnnotationStore
+
+SUFFIX = ".muse"
+FOLDER_VARIABLE = "MUSE_ANNOTATIONS"
+"""Environment variable: a folder for all stores, instead of those beside the slides."""
+_MOST_FILES = 2000
+
+
+@dataclass(frozen=True)
+class StorePlace:
+    """Finds and makes the store of a slide.
+
+    A slide is recognised by what is in it, so that both may be moved and renamed.
+
+    Attributes:
+        slide: The slide's file or folder.
+        folder: Where stores are kept; None is beside the slide, or in the user's data folder if
+            nothing can be written there.
+    """
+
+    slide: Path
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, slide: Path) -> StorePlace:
+        """As the environment says."""
+        folder = os.environ.get(FOLDER_VARIABLE)
+        return cls(slide, Path(folder) if folder else None)
+
+    def open(self, annotator: str = "") -> AnnotationStore | None:
+        """The slide's store, or None where it has none.
+
+        Raises:
+            UserError: The slide cannot be read, or its store is of a newer version.
+        """
+        identity = identify_slide(self.slide)
+        for path in self._candidates():
+            if _belongs(path, identity):
+                return AnnotationStore.open(path, annotator)
+        return None
+
+    def create(self, classes: ClassScheme, annotator: str = "") -> AnnotationStore:
+        """Make a store for the slide.
+
+        Raises:
+            UserError: The slide cannot be read, or nothing can be written anywhere.
+        """
+        identity = identify_slide(self.slide)
+        refusal: UserError | None = None
+        for folder in self._folders():
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                return AnnotationStore.create(self._free_name(folder), identity, classes, annotator)
+            except OSError as error:
+                refusal = UserError(f"Cannot write to {folder}: {error.strerror or error}.")
+            except UserError as error:
+                refusal = error
+        raise refusal or UserError(f"There is no folder for the annotations of {self.slide}.")
+
+    def _folders(self) -> tuple[Path, ...]:
+        if self.folder is not None:
+            return (self.folder,)
+        return (self.slide.absolute().parent, user_data_path("napari-muse") / "annotations")
+
+    def _candidates(self) -> Iterator[Path]:
+        """Stores that may be the slide's: those named after it first."""
+        for folder in self._folders():
+            try:
+                found = sorted(folder.glob(f"*{SUFFIX}"))[:_MOST_FILES]
+            except OSError:
+                continue
+            yield from sorted(found, key=lambda p: not p.name.startswith(self.slide.name))
+
+    def _free_name(self, folder: Path) -> Path:
+        """A name in a folder; a slide of the same name but other content may have the first."""
+        path = folder / f"{self.slide.name}{SUFFIX}"
+        number = 2
+        while path.exists():
+            path = folder / f"{self.slide.name}-{number}{SUFFIX}"
+            number += 1
+        return path
+
+
+def _belongs(path: Path, identity: SlideIdentity) -> bool:
+    try:
+        with AnnotationStore.open(path, read_only=True) as store:
+            return store.slide.same_content(identity)
+    except UserError:
+        # A newer version is refused by name when it is certain to be this slide's.
+        if path.name == f"{identity.name}{SUFFIX}":
+            raise
+        return False
