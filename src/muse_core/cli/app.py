@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from muse_core import __version__
+from muse_core.cli.convert import convert
 from muse_core.cli.dataset import dataset_convert
 from muse_core.cli.detect import detect
 from muse_core.cli.evaluate import evaluate_detect
@@ -37,6 +38,7 @@ app.command()(detect)
 app.command()(info)
 app.command()(finetune)
 app.command()(features)
+app.command()(convert)
 evaluate_app.command("detect")(evaluate_detect)
 evaluate_app.command("probe")(evaluate_probe)
 models_app.command("list")(models_list)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from muse_core.nuclei.csv import CSV_COLUMNS, read_csv, write_csv
+from muse_core.nuclei.csv import CSV_COLUMNS, csv_mpp, read_csv, write_csv
+from muse_core.nuclei.formats import (
+    READABLE_SUFFIXES,
+    WRITABLE_SUFFIXES,
+    dialog_filter,
+    is_nucleus_file,
+    read_nuclei,
+    write_nuclei,
+)
+from muse_core.nuclei.nucleus_file import NucleusFile
+from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.table import (
     NUCLEUS_COLUMNS,
@@ -15,12 +25,21 @@ from muse_core.nuclei.table import (
 __all__ = [
     "CSV_COLUMNS",
     "NUCLEUS_COLUMNS",
+    "READABLE_SUFFIXES",
     "STATUSES",
+    "WRITABLE_SUFFIXES",
     "ClassScheme",
+    "NamedRegion",
     "NucleusClass",
+    "NucleusFile",
+    "csv_mpp",
+    "dialog_filter",
     "empty_table",
+    "is_nucleus_file",
     "nucleus_table",
     "read_csv",
+    "read_nuclei",
     "validate_table",
     "write_csv",
+    "write_nuclei",
 ]

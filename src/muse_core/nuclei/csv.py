@@ -85,3 +85,17 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         raise UserError(f"{source.name}: {error}") from error
     except (TypeError, ValueError) as error:
         raise UserError(f"{source.name} holds a value that is not a number: {error}.") from error
+
+
+def csv_mpp(path: str | Path) -> float | None:
+    """Microns per pixel behind a file of :func:`write_csv`, or None where it has not both.
+
+    Its first thousand rows are compared; six digits of the result count.
+    """
+    try:
+        raw = pd.read_csv(path, usecols=["x_px", "x_um", "y_px", "y_um"], nrows=1000)
+        px = float(raw["x_px"].abs().sum() + raw["y_px"].abs().sum())
+        um = float(raw["x_um"].abs().sum() + raw["y_um"].abs().sum())
+    except (ValueError, TypeError, OSError):
+        return None
+    return float(f"{um / px:.6g}") if 0 < px < math.inf and 0 < um < math.inf else None

@@ -1,0 +1,80 @@
+"""``muse convert``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from muse_core.cli.options import JsonOption
+from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="CSV, GeoJSON, Parquet, AnnData or SpatialData."),
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The end of the name says the format.")
+    ],
+    mpp: Annotated[
+        float | None,
+        typer.Option("--mpp", help="Microns per pixel; goes before what the file says."),
+    ] = None,
+    outlines_are_nuclei: Annotated[
+        bool,
+        typer.Option(
+            "--outlines-are-nuclei",
+            help="In GeoJSON, take each polygon of an annotation for a nucleus, not a region.",
+        ),
+    ] = False,
+    without_deleted: Annotated[
+        bool, typer.Option("--without-deleted", help="Leave out nuclei a person has deleted.")
+    ] = False,
+    features: Annotated[
+        Path | None,
+        typer.Option("--features", help="Folder of muse features, to go into an AnnData file."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a file of nuclei into another format; outlines become their centres."""
+    from muse_core.nuclei import read_nuclei, write_nuclei
+
+    content = read_nuclei(source, outlines_are_nuclei)
+    table = content.table
+    if without_deleted:
+        table = table[table["status"] != "deleted"]
+    rows = None if features is None else _feature_rows(features, table)
+    scale = content.mpp if mpp is None else mpp
+    left_out = write_nuclei(out, table, content.scheme, scale, content.regions, rows)
+    for note in (*content.notes, *left_out):
+        typer.echo(note, err=True)
+    if as_json:
+        facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale}
+        typer.echo(json.dumps({**facts, "out": str(out)}))
+    else:
+        typer.echo(f"{len(table):,} nuclei written to {out}.")
+
+
+def _feature_rows(folder: Path, table: pd.DataFrame) -> npt.NDArray[np.float16]:
+    """Features in the order of the table, by id."""
+    import pandas as pd
+
+    from muse_core.classify.feature_file import read_features
+
+    features, ids, _ = read_features(folder)
+    index = pd.Index(ids)
+    if not index.is_unique:
+        raise UserError(f"{folder} holds a nucleus twice.")
+    places = index.get_indexer(pd.Index(table["id"]))
+    if (places < 0).any():
+        raise UserError(f"{folder} lacks {int((places < 0).sum()):,} of the nuclei.")
+    return features[places]

@@ -1,0 +1,199 @@
+"""The features of a GeoJSON file of any length, a few megabytes at a time.
+
+JSON parsers want the whole text, and a million outlines as Python objects take gigabytes. Here only
+brackets and quotes are looked at, to cut the text between two features; a parser reads the pieces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from muse_core.errors import UserError
+
+_FEATURE_BYTES = 1 << 28
+"""Longest single feature: some programs write all nuclei of a class as one."""
+_KEY_BEFORE = re.compile(rb'"features"\s*:\s*$')
+_BOM = b"\xef\xbb\xbf"
+_QUOTE, _BACKSLASH = 34, 92
+_STEP = np.zeros(256, np.int8)
+_STEP[[ord("{"), ord("[")]] = 1
+_STEP[[ord("}"), ord("]")]] = -1
+_MARKED = _STEP != 0
+_MARKED[_QUOTE] = True
+
+
+class FeatureStream:
+    """Iterates over lists of features: of a FeatureCollection, a plain list, or a single Feature.
+
+    Attributes:
+        members: Once iterated, the other members of the FeatureCollection.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, block_bytes: int = 1 << 22) -> None:
+        """Prepare to read.
+
+        Args:
+            file: Bytes of the JSON text.
+            name: How to call the file in errors.
+            block_bytes: How much to read at a time.
+        """
+        self.members: dict[str, Any] = {}
+        self._file = file
+        self._name = name
+        self._block_bytes = block_bytes
+        self._scanner = _Scanner()
+        self._around = bytearray()
+        self._pending = bytearray()
+        self._inside: int | None = None
+        self._begun = False
+        self._closed = False
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for block in _blocks(self._file, self._block_bytes):
+            yield from self._take(block)
+            if max(len(self._pending), len(self._around)) > _FEATURE_BYTES:
+                raise UserError(f"{self._name} holds a single object of more than 256 MB.")
+        yield from self._finish()
+
+    def _take(self, block: bytes) -> Iterator[list[Any]]:
+        places, depths, opens = self._scanner.scan(block)
+        start = 0
+        if self._inside is None and not self._closed:
+            start = self._find_array(block, places, depths, opens)
+        if self._inside is None:
+            self._around += block[start:]
+            return
+        later = places >= start
+        places, depths, opens = places[later], depths[later], opens[later]
+        ends = places[depths < self._inside]
+        if len(ends):
+            self._pending += block[start : ends[0]]
+            self._around += block[ends[0] :]
+            self._inside, self._closed = None, True
+            yield self._parse_pending()
+            return
+        cuts = places[(depths == self._inside) & ~opens]
+        cut = int(cuts[-1]) + 1 if len(cuts) else start
+        self._pending += block[start:cut]
+        if len(cuts):
+            yield self._parse_pending()
+        self._pending += block[cut:]
+
+    def _find_array(
+        self,
+        block: bytes,
+        places: npt.NDArray[np.intp],
+        depths: npt.NDArray[np.int64],
+        opens: npt.NDArray[np.bool_],
+    ) -> int:
+        """Look for the list of features; returns where its content starts, or 0."""
+        for i in np.flatnonzero(opens & (depths <= 2)):
+            place = int(places[i])
+            if block[place] != ord("["):
+                continue
+            before = bytes(self._around[-256:]) + block[max(0, place - 256) : place]
+            if depths[i] == 1 or _KEY_BEFORE.search(before):
+                self._inside = int(depths[i])
+                self._around += block[: place + 1]
+                return place + 1
+        return 0
+
+    def _parse_pending(self) -> list[Any]:
+        text = bytes(self._pending).strip()
+        self._pending.clear()
+        if self._begun and text and not text.startswith(b","):
+            raise UserError(f"{self._name} lacks a comma between two features.")
+        if self._begun:
+            text = text[1:]
+        self._begun = True
+        features = self._parse(b"[" + text + b"]")
+        assert isinstance(features, list)
+        return features
+
+    def _finish(self) -> Iterator[list[Any]]:
+        if self._inside is not None:
+            raise UserError(f"{self._name} ends in the middle; it is not complete.")
+        root = self._parse(bytes(self._around))
+        if isinstance(root, dict):
+            self.members = {key: value for key, value in root.items() if key != "features"}
+        if not self._closed:
+            if not isinstance(root, dict) or root.get("type") != "Feature":
+                raise UserError(f"{self._name} is not a GeoJSON file with features.")
+            yield [root]
+
+    def _parse(self, text: bytes) -> Any:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            # QuPath writes NaN for measurements it could not make, which JSON does not know.
+            if b"NaN" in text or b"Infinity" in text:
+                try:
+                    return json.loads(text)
+                except (ValueError, RecursionError):
+                    pass
+            raise UserError(f"{self._name} is not a readable GeoJSON file.") from error
+
+
+class _Scanner:
+    """Finds brackets outside of texts, block after block."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_text = False
+
+    def scan(
+        self, block: bytes
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Places of brackets, how deep it is after each, and which of them open.
+
+        Args:
+            block: Bytes that do not end in a backslash.
+        """
+        codes = np.frombuffer(block, np.uint8)
+        places = np.flatnonzero(_MARKED[codes])
+        marks = codes[places]
+        quotes = marks == _QUOTE
+        if b"\\" in block:
+            quotes &= ~_escaped(codes)[places]
+        n_quotes = np.cumsum(quotes) + self._in_text
+        outside = (n_quotes % 2 == 0) & (marks != _QUOTE)
+        self._in_text = bool(n_quotes[-1] % 2) if len(n_quotes) else self._in_text
+        steps = _STEP[marks[outside]]
+        depths = np.cumsum(steps, dtype=np.int64) + self._depth
+        self._depth = int(depths[-1]) if len(depths) else self._depth
+        return places[outside], depths, steps > 0
+
+
+def _escaped(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which bytes follow an odd number of backslashes."""
+    slashes = np.flatnonzero(codes == _BACKSLASH)
+    first = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
+    length = np.diff(first, append=len(slashes))
+    after = (slashes[first] + length)[length % 2 == 1]
+    escaped = np.zeros(len(codes), np.bool_)
+    escaped[after[after < len(codes)]] = True
+    return escaped
+
+
+def _blocks(file: BinaryIO, block_bytes: int) -> Iterator[bytes]:
+    """Blocks of the file without byte order mark, none of which ends in a backslash."""
+    carried = b""
+    first = True
+    while raw := file.read(block_bytes):
+        raw = carried + (raw.removeprefix(_BOM) if first else raw)
+        first = False
+        block = raw.rstrip(b"\\")
+        carried = raw[len(block) :]
+        if len(carried) > _FEATURE_BYTES:
+            return
+        if block:
+            yield block
+    if carried:
+        yield carried

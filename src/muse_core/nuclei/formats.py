@@ -1,0 +1,212 @@
+"""Which formats nuclei are read from and written to, chosen by the end of the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pandas as pd
+
+from muse_core.errors import UserError
+from muse_core.nuclei.nucleus_file import NucleusFile, check_count
+from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.scheme import ClassScheme
+
+_Read = Callable[[Path, bool], NucleusFile]
+_Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
+
+
+@dataclass(frozen=True)
+class NucleusFormat:
+    """A file format of nuclei.
+
+    Attributes:
+        name: As dialogs show it.
+        suffixes: Ends of file names, lower case, the usual one first.
+        read: (path, whether outlines of annotations are nuclei) to content.
+        write: (path, content, features) to a file.
+        holds_facts: Whether the file keeps class colours and keys, and regions.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: _Read
+    write: _Write
+    holds_facts: bool = True
+
+
+def read_nuclei(path: str | Path, outlines_are_nuclei: bool = False) -> NucleusFile:
+    """Read a file of nuclei of any known format.
+
+    Args:
+        path: File, or folder of a SpatialData store.
+        outlines_are_nuclei: In GeoJSON, take each polygon of an annotation for a nucleus and not
+            for a region.
+
+    Returns:
+        Table in level-0 pixels; classes, scale and regions where the file has them; and sentences
+        for the user about what was left out or assumed.
+
+    Raises:
+        UserError: The name has no known end, the file is missing, damaged or holds no nuclei, or a
+            package is needed that is not installed.
+    """
+    return _format_of(path).read(Path(path), outlines_are_nuclei)
+
+
+def write_nuclei(
+    path: str | Path,
+    table: pd.DataFrame,
+    scheme: ClassScheme | None = None,
+    mpp: float | None = None,
+    regions: Sequence[NamedRegion] = (),
+    features: npt.NDArray[Any] | None = None,
+) -> tuple[str, ...]:
+    """Write nuclei in the format of the file's name; an older file stays until the new is complete.
+
+    Args:
+        path: Target.
+        table: NucleusTable of N nuclei, level-0 pixels.
+        scheme: Classes with colours and keys.
+        mpp: Microns per level-0 pixel; CSV needs it.
+        regions: Outlines beside the nuclei.
+        features: (N, D) in the order of the table; only AnnData holds them.
+
+    Returns:
+        Sentences about what the format cannot hold and was left out.
+
+    Raises:
+        UserError: The name has no known end, a value does not fit, a package is needed that is not
+            installed, or the file cannot be written.
+    """
+    chosen = _format_of(path)
+    left_out = []
+    if features is not None and ".h5ad" not in chosen.suffixes:
+        left_out.append(f"{chosen.name} holds no features; they were left out.")
+    if regions and not chosen.holds_facts:
+        left_out.append(f"{chosen.name} holds no regions; {len(regions):,} were left out.")
+    if scheme is not None and not chosen.holds_facts:
+        left_out.append(f"{chosen.name} holds no class colours and keys; they were left out.")
+    content = NucleusFile(table, scheme, mpp, tuple(regions))
+    chosen.write(Path(path), content, features)
+    return tuple(left_out)
+
+
+def is_nucleus_file(path: str | Path) -> bool:
+    """Whether the name is that of a nucleus file; of folders only SpatialData stores are."""
+    try:
+        chosen = _format_of(path)
+    except UserError:
+        return False
+    if ".zarr" not in chosen.suffixes:
+        return True
+    from muse_core.nuclei.spatialdata import is_spatialdata
+
+    return is_spatialdata(path)
+
+
+def dialog_filter() -> str:
+    """The formats as file dialogs want them: ``CSV (*.csv);;Parquet (*.parquet)``, CSV first.
+
+    SpatialData is left out: its stores are folders.
+    """
+    return ";;".join(
+        f"{f.name} ({' '.join(f'*{s}' for s in f.suffixes)})"
+        for f in FORMATS
+        if ".zarr" not in f.suffixes
+    )
+
+
+def _format_of(path: str | Path) -> NucleusFormat:
+    name = Path(path).name.lower()
+    for known in FORMATS:
+        if name.endswith(known.suffixes):
+            return known
+    ends = ", ".join(s for f in FORMATS for s in f.suffixes)
+    raise UserError(
+        f"{Path(path).name} is of no format known for nuclei; the name must end in {ends}."
+    )
+
+
+def _read_csv(path: Path, _: bool) -> NucleusFile:
+    from muse_core.nuclei.csv import csv_mpp, read_csv
+
+    table = read_csv(path)
+    check_count(len(table), path.name)
+    return NucleusFile(table, mpp=csv_mpp(path))
+
+
+def _write_csv(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
+    from muse_core.nuclei.csv import write_csv
+
+    if content.mpp is None:
+        raise UserError("A CSV file has microns beside pixels; give the microns per pixel.")
+    write_csv(content.table, path, content.mpp)
+
+
+def _read_geojson(path: Path, outlines_are_nuclei: bool) -> NucleusFile:
+    from muse_core.nuclei.geojson_read import read_geojson
+
+    return read_geojson(path, outlines_are_nuclei)
+
+
+def _write_geojson(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
+    from muse_core.nuclei.geojson_write import write_geojson
+
+    write_geojson(content.table, path, content.scheme, content.mpp, content.regions)
+
+
+def _read_parquet(path: Path, _: bool) -> NucleusFile:
+    from muse_core.nuclei.parquet import read_parquet
+
+    return read_parquet(path)
+
+
+def _write_parquet(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
+    from muse_core.nuclei.parquet import write_parquet
+
+    write_parquet(content.table, path, content.scheme, content.mpp, content.regions)
+
+
+def _read_h5ad(path: Path, _: bool) -> NucleusFile:
+    from muse_core.nuclei.h5ad import read_h5ad
+
+    return read_h5ad(path)
+
+
+def _write_h5ad(path: Path, content: NucleusFile, features: npt.NDArray[Any] | None) -> None:
+    from muse_core.nuclei.h5ad import write_h5ad
+
+    write_h5ad(content.table, path, content.scheme, content.mpp, content.regions, features)
+
+
+def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
+    from muse_core.nuclei.spatialdata import read_spatialdata
+
+    return read_spatialdata(path)
+
+
+def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
+    from muse_core.nuclei.spatialdata import write_spatialdata
+
+    write_spatialdata(content.table, path, content.scheme, content.mpp, content.regions)
+
+
+FORMATS = (
+    NucleusFormat("CSV", (".csv",), _read_csv, _write_csv, holds_facts=False),
+    NucleusFormat(
+        "GeoJSON for QuPath",
+        (".geojson", ".json", ".geojson.gz", ".json.gz"),
+        _read_geojson,
+        _write_geojson,
+    ),
+    NucleusFormat("Parquet", (".parquet",), _read_parquet, _write_parquet),
+    NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad),
+    NucleusFormat("SpatialData", (".zarr",), _read_spatialdata, _write_spatialdata),
+)
+"""Every format, CSV first."""
+READABLE_SUFFIXES = tuple(s for f in FORMATS for s in f.suffixes)
+WRITABLE_SUFFIXES = READABLE_SUFFIXES

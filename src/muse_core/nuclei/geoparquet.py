@@ -1,0 +1,132 @@
+"""Nuclei that others have written as outlines to GeoParquet, geometries in WKB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+
+from muse_core.errors import UserError
+from muse_core.nuclei.nucleus_file import UNCLASSIFIED, NucleusFile
+from muse_core.nuclei.polygons import centres
+from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
+from muse_core.nuclei.table import nucleus_table
+
+_BATCH_ROWS = 1 << 16
+
+
+def geometry_column(schema: pa.Schema) -> str | None:
+    """Name of the column with the geometries, or None where there is none.
+
+    Raises:
+        UserError: The geometries are encoded otherwise than as WKB.
+    """
+    facts = (schema.metadata or {}).get(b"geo")
+    if facts is None:
+        known = "geometry" in schema.names and _is_binary(schema.field("geometry").type)
+        return "geometry" if known else None
+    try:
+        geo = orjson.loads(facts)
+        name = geo["primary_column"]
+        encoding = geo["columns"][name]["encoding"]
+        kind = schema.field(name).type
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError("The GeoParquet metadata are damaged.") from error
+    if str(encoding).upper() != "WKB" or not _is_binary(kind):
+        raise UserError(f"Geometries encoded as {encoding} cannot be read; write them as WKB.")
+    return str(name)
+
+
+def read_outlines(file: pq.ParquetFile, geometry: str) -> NucleusFile:
+    """Centres of the geometries as predictions, with class and score where columns are named so.
+
+    Coordinates are taken as level-0 pixels whatever reference system the file names: GeoParquet
+    knows none for slides, and its default is the globe.
+
+    Raises:
+        UserError: A geometry is damaged, or no row has a place.
+    """
+    columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
+    classes = _first(columns, CLASS_KEYS, file.schema_arrow, _is_name)
+    scores = _first(columns, SCORE_KEYS, file.schema_arrow, pa.types.is_floating)
+    wanted = [geometry, *(c for c in (classes, scores) if c is not None)]
+    parts = []
+    for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
+        try:
+            shapes = shapely.from_wkb(batch.column(geometry).to_numpy(zero_copy_only=False))
+        except (shapely.errors.ShapelyError, TypeError) as error:
+            raise UserError("It holds a geometry that is damaged.") from error
+        xy = centres(shapes)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "x": xy[:, 0],
+                    "y": xy[:, 1],
+                    "class_name": _names(batch, classes),
+                    "score": _scores(batch, scores),
+                }
+            )
+        )
+    return _gathered(parts, classes)
+
+
+def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:
+    if not parts:
+        return NucleusFile(nucleus_table([], [], []))
+    raw = pd.concat(parts, ignore_index=True)
+    placed = np.isfinite(raw[["x", "y"]].to_numpy()).all(axis=1)
+    if not placed.any():
+        raise UserError("It holds no geometry with a place.")
+    kept = raw[placed]
+    notes = ["Coordinates were taken as pixels of the full resolution."]
+    if not placed.all():
+        notes.append(f"{int((~placed).sum()):,} objects without a place were left out.")
+    unnamed = int((kept["class_name"] == UNCLASSIFIED).sum())
+    if unnamed:
+        notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
+    if classes is None:
+        notes.append(f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}.")
+    table = nucleus_table(kept["x"], kept["y"], kept["class_name"], score=kept["score"])
+    return NucleusFile(table, notes=tuple(notes))
+
+
+def _first(
+    columns: dict[str, str], keys: tuple[str, ...], schema: pa.Schema, fits: Any
+) -> str | None:
+    """The first column by the order of the keys whose values can be used."""
+    for key in keys:
+        if key in columns and fits(schema.field(columns[key]).type):
+            return columns[key]
+    return None
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_name(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+
+
+def _names(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.object_] | str:
+    if column is None:
+        return UNCLASSIFIED
+    names = pc.fill_null(pc.cast(batch.column(column), pa.string()), "")
+    names = pc.if_else(pc.equal(names, ""), UNCLASSIFIED, names)
+    return np.asarray(names.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _scores(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.float32] | float:
+    """Scores; 1 where there is none that is a probability."""
+    if column is None:
+        return 1.0
+    scores = batch.column(column).to_numpy(zero_copy_only=False).astype(np.float32)
+    return np.where((scores >= 0) & (scores <= 1), scores, np.float32(1))

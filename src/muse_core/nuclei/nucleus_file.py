@@ -1,0 +1,103 @@
+"""NucleusFile: what a file of nuclei may hold, and the part of it that is no table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from muse_core.errors import UserError
+from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.scheme import ClassScheme
+
+MAX_NUCLEI = 20_000_000
+"""More than any slide has; a file that claims more is refused before it fills the memory."""
+UNCLASSIFIED = "unclassified"
+"""Class of a nucleus for which a file of another program names none."""
+
+
+@dataclass(frozen=True)
+class NucleusFile:
+    """Content of a file of nuclei.
+
+    Attributes:
+        table: NucleusTable, level-0 pixels.
+        scheme: Classes with colours and keys, or None where the file has none.
+        mpp: Microns per level-0 pixel, or None where the file does not say.
+        regions: Outlines beside the nuclei.
+        notes: Sentences for the user about what was left out or assumed in reading.
+    """
+
+    table: pd.DataFrame
+    scheme: ClassScheme | None = None
+    mpp: float | None = None
+    regions: tuple[NamedRegion, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_mpp(self.mpp)
+
+
+def check_mpp(mpp: float | None) -> None:
+    """Raise UserError unless this is None or a number above 0."""
+    if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
+        raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")
+
+
+def check_count(n_nuclei: int, name: str) -> None:
+    """Raise UserError when a file claims more nuclei than any slide has."""
+    if n_nuclei > MAX_NUCLEI:
+        raise UserError(f"{name} holds more than {MAX_NUCLEI:,} nuclei, which no slide does.")
+
+
+def facts_to_json(
+    scheme: ClassScheme | None, mpp: float | None, regions: tuple[NamedRegion, ...] = ()
+) -> dict[str, Any]:
+    """Classes, scale and regions as a JSON-able object, the inverse of :func:`facts_from_json`.
+
+    Raises:
+        UserError: mpp is not above 0.
+    """
+    check_mpp(mpp)
+    facts: dict[str, Any] = {"version": 1}
+    if mpp is not None:
+        facts["mpp"] = float(mpp)
+    if scheme is not None:
+        facts["classes"] = scheme.to_json()
+    if regions:
+        facts["regions"] = [r.to_json() for r in regions]
+    return facts
+
+
+def facts_from_json(
+    facts: object,
+) -> tuple[ClassScheme | None, float | None, tuple[NamedRegion, ...]]:
+    """Classes, scale and regions of a file.
+
+    Args:
+        facts: The object, its JSON text, or None for a file without.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if facts is None:
+        return None, None, ()
+    if isinstance(facts, str | bytes):
+        try:
+            facts = orjson.loads(facts)
+        except orjson.JSONDecodeError as error:
+            raise UserError("The notes of napari-muse in this file are damaged.") from error
+    if not isinstance(facts, dict):
+        raise UserError("The notes of napari-muse in this file are damaged.")
+    classes, mpp, regions = facts.get("classes"), facts.get("mpp"), facts.get("regions", [])
+    if not isinstance(regions, list) or not isinstance(mpp, int | float | None):
+        raise UserError("The notes of napari-muse in this file are damaged.")
+    check_mpp(mpp)
+    return (
+        None if classes is None else ClassScheme.from_json(classes),
+        None if mpp is None else float(mpp),
+        tuple(NamedRegion.from_json(r) for r in regions),
+    )

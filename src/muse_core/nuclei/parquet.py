@@ -1,0 +1,131 @@
+"""Nuclei as Parquet: a column for each of the table's, classes and scale in the metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from muse_core.errors import UserError
+from muse_core.files import replacing
+from muse_core.nuclei.geoparquet import geometry_column, read_outlines
+from muse_core.nuclei.nucleus_file import (
+    NucleusFile,
+    check_count,
+    facts_from_json,
+    facts_to_json,
+)
+from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.table import nucleus_table, validate_table
+
+_COLUMNS = {"x_px": "x", "y_px": "y", "class": "class_name"}
+"""Names in the file, those of the CSV file, and in the table where they differ."""
+_KEY = b"muse"
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("x_px", pa.float64()),
+        ("y_px", pa.float64()),
+        ("class", _DICTIONARY),
+        ("score", pa.float32()),
+        ("status", _DICTIONARY),
+        ("model", _DICTIONARY),
+    ]
+)
+
+
+def write_parquet(
+    table: pd.DataFrame,
+    path: str | Path,
+    scheme: ClassScheme | None = None,
+    mpp: float | None = None,
+    regions: Sequence[NamedRegion] = (),
+) -> None:
+    """Write nuclei to Parquet; classes, scale and regions are JSON in the metadata under "muse".
+
+    Args:
+        table: NucleusTable, level-0 pixels.
+        path: Target file.
+        scheme: Classes with colours and keys.
+        mpp: Microns per level-0 pixel.
+        regions: Outlines beside the nuclei.
+
+    Raises:
+        UserError: The table is not a NucleusTable, or the file cannot be written.
+    """
+    table = validate_table(table)
+    facts = orjson.dumps(facts_to_json(scheme, mpp, tuple(regions)))
+    try:
+        arrays = [
+            pa.array(table[_COLUMNS.get(field.name, field.name)].to_numpy(), _plain(field.type))
+            for field in _SCHEMA
+        ]
+        out = pa.table(
+            [a.cast(f.type) for a, f in zip(arrays, _SCHEMA, strict=True)],
+            schema=_SCHEMA.with_metadata({_KEY: facts}),
+        )
+    except (pa.ArrowException, UnicodeEncodeError) as error:
+        raise UserError(f"These nuclei cannot be written as Parquet: {error}.") from error
+    with replacing(path) as partial:
+        pq.write_table(out, partial, compression="zstd")
+
+
+def read_parquet(path: str | Path) -> NucleusFile:
+    """Read nuclei from Parquet: ours, or outlines or points of others.
+
+    A file with x_px, y_px and class needs no more; with a geometry column (GeoParquet, WKB) the
+    centres of the geometries count, as pixels of level 0.
+
+    Raises:
+        UserError: The file is missing, not Parquet, lacks a column, or holds a bad value.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise UserError(f"There is no file {source}.")
+    try:
+        with pq.ParquetFile(source) as file:
+            check_count(file.metadata.num_rows, source.name)
+            schema = file.schema_arrow
+            if {"x_px", "y_px", "class"} <= set(schema.names):
+                return _read_points(file)
+            geometry = geometry_column(schema)
+            if geometry is not None:
+                return read_outlines(file, geometry)
+    except UserError as error:
+        raise UserError(f"{source.name}: {error}") from error
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+        raise UserError(f"{source.name} is not a readable Parquet file.") from error
+    raise UserError(
+        f"{source.name} holds no nuclei: it needs the columns x_px, y_px and class, or a column"
+        " of geometries."
+    )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_dictionary(kind) else kind
+
+
+def _read_points(file: pq.ParquetFile) -> NucleusFile:
+    names = [n for n in _SCHEMA.names if n in file.schema_arrow.names]
+    raw = file.read(columns=names)
+    if any(raw[n].null_count for n in names):
+        raise UserError("It holds a nucleus with an empty cell.")
+    values = {n: raw[n].to_numpy(zero_copy_only=False) for n in names}
+    scheme, mpp, regions = facts_from_json((file.schema_arrow.metadata or {}).get(_KEY))
+    table = nucleus_table(
+        values["x_px"],
+        values["y_px"],
+        values["class"],
+        score=values.get("score", np.float32(1)),
+        status=values.get("status", "predicted"),
+        model=values.get("model", ""),
+        ids=values.get("id"),
+    )
+    return NucleusFile(table, scheme, mpp, regions)

@@ -1,0 +1,83 @@
+"""Outlines to points: where the centre of a nucleus lies that others have drawn as a polygon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+
+def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    """Area-weighted centres of N geometries of any kind.
+
+    An outline that crosses itself can have its centre of area far off; it gets the middle of its
+    bounding box instead.
+
+    Args:
+        geometries: Shapely geometries, shape (N,); None and empty ones are allowed.
+
+    Returns:
+        (N, 2) x and y; NaN for a geometry without a place.
+    """
+    geometries = np.where(shapely.is_empty(geometries), None, geometries)
+    points = shapely.centroid(geometries)
+    xy = np.stack([shapely.get_x(points), shapely.get_y(points)], axis=1)
+    bounds = shapely.bounds(geometries)
+    with np.errstate(invalid="ignore"):
+        # One in a million of the coordinate covers how the centre of a thin outline is rounded.
+        slack = 1e-6 * (1 + np.abs(bounds).max(axis=1, keepdims=True))
+        outside = (xy < bounds[:, :2] - slack) | (xy > bounds[:, 2:] + slack)
+    wrong = (outside | ~np.isfinite(xy)).any(axis=1)
+    xy[wrong] = (bounds[wrong, :2] + bounds[wrong, 2:]) / 2
+    return xy
+
+
+def polygon_centres(parts: list[list[Any]], owners: list[int], n: int) -> npt.NDArray[np.float64]:
+    """Area-weighted centres of N outlines given as GeoJSON coordinates.
+
+    Args:
+        parts: Polygons, each a list of rings, the first the shell, the others holes.
+        owners: For each polygon which of the N it belongs to, ascending.
+        n: N.
+
+    Returns:
+        (N, 2) x and y; NaN for one without polygons.
+
+    Raises:
+        TypeError: The coordinates are not nested as those of polygons.
+        ValueError: The same.
+    """
+    rings: list[list[Any]] = []
+    ring_polygon: list[int] = []
+    polygon_owner: list[int] = []
+    for polygon, owner in zip(parts, owners, strict=True):
+        kept = [_ring(r) for r in polygon if r]
+        if kept:
+            ring_polygon += [len(polygon_owner)] * len(kept)
+            polygon_owner.append(owner)
+            rings += kept
+    result = np.empty(n, dtype=object)
+    if rings:
+        lengths = np.fromiter(map(len, rings), np.intp, len(rings))
+        flat = np.array([p for ring in rings for p in ring], dtype=np.float64)
+        try:
+            linear = shapely.linearrings(flat, indices=np.repeat(np.arange(len(rings)), lengths))
+        except shapely.errors.ShapelyError as error:
+            raise ValueError(f"no outline: {error}") from error
+        polygons = shapely.polygons(linear, indices=np.asarray(ring_polygon, np.intp))
+        owned = np.asarray(polygon_owner, np.intp)
+        single = np.bincount(owned, minlength=n)[owned] == 1
+        result[owned[single]] = polygons[single]
+        if not single.all():
+            several, places = np.unique(owned[~single], return_inverse=True)
+            result[several] = shapely.multipolygons(polygons[~single], indices=places)
+    return centres(result)
+
+
+def _ring(ring: list[Any]) -> list[Any]:
+    """The same ring, without z and long enough for shapely."""
+    if len(ring[0]) != 2:
+        ring = [p[:2] for p in ring]
+    return ring if len(ring) > 2 else [ring[0], ring[-1], ring[0]]

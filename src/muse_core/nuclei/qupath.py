@@ -1,0 +1,107 @@
+"""Properties of features as QuPath and others name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+OBJECT_TYPES = {
+    "annotation": "annotation",
+    "detection": "detection",
+    "cell": "cell",
+    "tile": "tile",
+    "tmacore": "tmacore",
+    "tma_core": "tmacore",
+    "root": "root",
+    # QuPath 0.2 kept the type in the id.
+    "pathannotationobject": "annotation",
+    "pathdetectionobject": "detection",
+    "pathcellobject": "cell",
+    "pathtileobject": "tile",
+    "tmacoreobject": "tmacore",
+    "pathrootobject": "root",
+}
+CLASS_KEYS = (
+    "class_name",
+    "class",
+    "cell_type",
+    "celltype",
+    "nucleus_type",
+    "type",
+    "label",
+    "category",
+)
+"""Where programs put the class of a nucleus, apart from QuPath's "classification"."""
+SCORE_KEYS = ("score", "probability", "prob", "type_prob", "detection probability", "confidence")
+"""Where programs put how sure they are; any case."""
+
+
+def object_type(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
+    """Which of QuPath's types a feature has, a value of :data:`OBJECT_TYPES`, or "" if unsaid.
+
+    From 0.4 on it is called objectType, in 0.3 object_type; "type" is an alias, which other
+    programs use for the class.
+    """
+    for value in (
+        properties.get("objectType"),
+        properties.get("object_type"),
+        properties.get("type"),
+        feature.get("id"),
+    ):
+        if isinstance(value, str) and value.lower() in OBJECT_TYPES:
+            return OBJECT_TYPES[value.lower()]
+    return ""
+
+
+def class_name(properties: Mapping[str, Any]) -> str:
+    """Class of a feature, or "" where none is named; several names are joined as QuPath does."""
+    classification = properties.get("classification")
+    if isinstance(classification, dict):
+        names = classification.get("names")
+        if isinstance(names, list) and names:
+            return ": ".join(str(n) for n in names)
+        name = classification.get("name")
+        return "" if name is None else str(name)
+    if isinstance(classification, str) and classification:
+        return classification
+    for key in CLASS_KEYS:
+        value = properties.get(key)
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            continue
+        if key != "type" or str(value).lower() not in OBJECT_TYPES:
+            return str(value)
+    return ""
+
+
+def class_color(properties: Mapping[str, Any]) -> str:
+    """Colour ``#rrggbb`` of a feature's class, or "" where there is none."""
+    classification = properties.get("classification")
+    if not isinstance(classification, dict):
+        return ""
+    color = classification.get("color")
+    if (
+        isinstance(color, list)
+        and len(color) == 3
+        and all(isinstance(c, int) and 0 <= c <= 255 for c in color)
+    ):
+        return "#{:02x}{:02x}{:02x}".format(*color)
+    packed = classification.get("colorRGB")
+    return f"#{packed & 0xFFFFFF:06x}" if isinstance(packed, int) else ""
+
+
+def score(properties: Mapping[str, Any]) -> float | None:
+    """How sure a program was, 0 to 1, or None where it does not say."""
+    measurements = properties.get("measurements")
+    if isinstance(measurements, list):  # up to QuPath 0.3
+        measurements = {m.get("name"): m.get("value") for m in measurements if isinstance(m, dict)}
+    for source in (measurements, properties):
+        if not isinstance(source, dict):
+            continue
+        for key, value in source.items():
+            if isinstance(key, str) and key.lower() in SCORE_KEYS and _is_probability(value):
+                return float(value)
+    return None
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1

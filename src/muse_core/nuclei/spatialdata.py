@@ -1,0 +1,122 @@
+"""Nuclei as the points element "nuclei" of a SpatialData store (a .zarr folder)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from muse_core.errors import UserError
+from muse_core.files import replacing
+from muse_core.nuclei.columns import nuclei_from_columns
+from muse_core.nuclei.nucleus_file import NucleusFile, check_count, facts_to_json
+from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.table import validate_table
+
+ELEMENT = "nuclei"
+_TEXTS = ("class_name", "status", "model")
+
+
+def is_spatialdata(path: str | Path) -> bool:
+    """Whether a folder is a SpatialData store and not, say, a slide; needs no extra package."""
+    try:
+        return "spatialdata_attrs" in zarr.open_group(Path(path), mode="r").attrs
+    except (OSError, ValueError, KeyError, RuntimeError):
+        return False
+
+
+def write_spatialdata(
+    table: pd.DataFrame,
+    path: str | Path,
+    scheme: ClassScheme | None = None,
+    mpp: float | None = None,
+    regions: Sequence[NamedRegion] = (),
+) -> None:
+    """Write nuclei to a new SpatialData store; only a store takes the place of an older one.
+
+    Args:
+        table: NucleusTable, level-0 pixels: the coordinate system "global".
+        path: Target folder, ending in ``.zarr``.
+        scheme: Classes with colours and keys, among the store's attributes under "muse".
+        mpp: Microns per level-0 pixel; if given, the points also lie in a system "um".
+        regions: Outlines beside the nuclei, among the attributes too.
+
+    Raises:
+        UserError: spatialdata cannot be imported, something else has the name, or the
+            folder cannot be written.
+    """
+    library = _library()
+    table, target = validate_table(table), Path(path)
+    facts = facts_to_json(scheme, mpp, tuple(regions))
+    if target.exists() and not is_spatialdata(target):
+        raise UserError(f"{target} is something else; choose another name.")
+    frame = table.assign(**{c: table[c].astype("category") for c in _TEXTS})
+    transformations = {"global": library.transformations.Identity()}
+    if mpp is not None:
+        transformations["um"] = library.transformations.Scale([mpp, mpp], axes=("x", "y"))
+    points = library.models.PointsModel.parse(
+        frame, coordinates={"x": "x", "y": "y"}, transformations=transformations
+    )
+    data = library.SpatialData(points={ELEMENT: points}, attrs={"muse": facts})
+    with replacing(target) as partial:
+        # The library reads the suffix.
+        inner = partial / "store.zarr"
+        partial.mkdir()
+        data.write(inner)
+        _move_up(inner, partial)
+
+
+def read_spatialdata(path: str | Path) -> NucleusFile:
+    """Read the points element "nuclei", or the only one there is.
+
+    Raises:
+        UserError: spatialdata cannot be imported, the folder is missing or no store, it has no
+            points or several elements of other names, or holds a bad value.
+    """
+    source = Path(path)
+    if not source.is_dir():
+        raise UserError(f"There is no folder {source}.")
+    if not is_spatialdata(source):
+        raise UserError(f"{source.name} is not a SpatialData store.")
+    library = _library()
+    try:
+        data = library.SpatialData.read(source, selection=("points",))
+        names = list(data.points)
+        if ELEMENT not in names and len(names) != 1:
+            raise UserError(
+                f"It has the points {', '.join(names) or 'of no name'}; one must be {ELEMENT!r}."
+            )
+        points = data.points[ELEMENT if ELEMENT in names else names[0]]
+        check_count(len(points), source.name)
+        raw = points.compute()
+        columns = {name: np.asarray(raw[name], dtype=object) for name in raw.columns}
+        xy = raw[["x", "y"]].to_numpy(np.float64)
+        return nuclei_from_columns(xy, columns, data.attrs.get("muse"))
+    except UserError as error:
+        raise UserError(f"{source.name}: {error}") from error
+    except Exception as error:  # the library raises whatever its own libraries raise
+        raise UserError(f"{source.name} cannot be read as SpatialData: {error}.") from error
+
+
+def _move_up(inner: Path, outer: Path) -> None:
+    for item in list(inner.iterdir()):
+        item.rename(outer / item.name)
+    inner.rmdir()
+
+
+def _library() -> Any:
+    try:
+        import spatialdata
+        import spatialdata.models
+        import spatialdata.transformations
+    except ImportError as error:
+        raise UserError(
+            "SpatialData needs its package; install napari-muse with its extra:"
+            " napari-muse[spatialdata]."
+        ) from error
+    return spatialdata

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from muse_core.errors import UserError
+from muse_core.nuclei import (
+    READABLE_SUFFIXES,
+    ClassScheme,
+    NamedRegion,
+    NucleusFile,
+    dialog_filter,
+    empty_table,
+    is_nucleus_file,
+    nucleus_table,
+    read_nuclei,
+    write_nuclei,
+)
+
+from .strategies import assert_same, regions, scales, schemes, tables
+
+LOSSLESS = ["n.geojson", "n.json.gz", "n.parquet", "n.h5ad"]
+FULL = ClassScheme.from_names(["tumor", "stromal"])
+SQUARE = NamedRegion(((0.0, 0.0), (9.0, 0.0), (9.0, 9.5), (0.0, 9.0)), "left, top", True)
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(table=tables(), scheme=schemes(), mpp=scales, drawn=regions)
+def test_round_trip_loses_nothing(tmp_path, name, table, scheme, mpp, drawn):
+    assert write_nuclei(tmp_path / name, table, scheme, mpp, drawn) == ()
+    back = read_nuclei(tmp_path / name)
+    assert_same(back.table, table)
+    assert (back.scheme, back.mpp, back.regions) == (scheme, mpp, drawn)
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_without_classes_and_scale(tmp_path, name):
+    write_nuclei(tmp_path / name, nucleus_table([1], [2], "tumor"))
+    back = read_nuclei(tmp_path / name)
+    assert (back.scheme, back.mpp, back.regions) == (None, None, ())
+    write_nuclei(tmp_path / name, empty_table())
+    assert len(read_nuclei(tmp_path / name).table) == 0
+
+
+def test_csv_says_what_it_cannot_hold(tmp_path):
+    table = nucleus_table([1, 70000], [2, 30.5], ["a", "b"])
+    notes = write_nuclei(tmp_path / "n.CSV", table, FULL, 0.2526, (SQUARE,), np.ones((2, 3)))
+    assert len(notes) == 3
+    assert all(word in " ".join(notes) for word in ("features", "regions", "colours"))
+    back = read_nuclei(tmp_path / "n.CSV")
+    assert_same(back.table, table)
+    assert back.mpp == 0.2526
+    with pytest.raises(UserError, match="microns per pixel"):
+        write_nuclei(tmp_path / "n.csv", table)
+
+
+@pytest.mark.parametrize("name", [*LOSSLESS, "n.csv", "n.zarr"])
+def test_a_missing_file_is_named(tmp_path, name):
+    with pytest.raises(UserError, match=rf"no (file|folder) .*{name}|needs its package|need h5py"):
+        read_nuclei(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_noise_and_cut_files_are_refused_in_a_sentence(tmp_path, name):
+    path = tmp_path / name
+    write_nuclei(path, nucleus_table(np.arange(500.0), np.arange(500.0), "tumor"), FULL, 0.5)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for content in (b"", whole[: len(whole) // 2], whole[:-20], rng.bytes(3000), b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            read_nuclei(path)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_flipped_bytes_give_nuclei_or_a_sentence(tmp_path, name):
+    path = tmp_path / name
+    write_nuclei(path, nucleus_table(np.arange(9.0), np.arange(9.0), "tumor"), FULL, 0.5, (SQUARE,))
+    whole = path.read_bytes()
+    rng = np.random.default_rng(2)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            assert isinstance(read_nuclei(path), NucleusFile)
+
+
+@pytest.mark.parametrize("name", [*LOSSLESS, "n.csv"])
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path, name):
+    path = tmp_path / name
+    table = nucleus_table([1], [2], "tumor")
+    write_nuclei(path, table, mpp=0.5)
+    before = path.read_bytes()
+    for wrong in (
+        {"mpp": -1.0},
+        {"table": table.drop(columns="x")},
+    ):
+        with pytest.raises(UserError):
+            write_nuclei(path, **{"table": table, "mpp": 0.5, **wrong})
+    with pytest.raises(UserError, match="Cannot write"):
+        write_nuclei(tmp_path / "no" / name, table, mpp=0.5)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_unknown_ends_are_refused(tmp_path):
+    for path in (tmp_path / "n.xlsx", tmp_path / "csv", tmp_path / "n.gz"):
+        with pytest.raises(UserError, match="no format known"):
+            read_nuclei(path)
+        with pytest.raises(UserError, match="no format known"):
+            write_nuclei(path, empty_table())
+
+
+def test_names_of_nucleus_files(tmp_path):
+    assert all(is_nucleus_file(f"a{s}") for s in READABLE_SUFFIXES if s != ".zarr")
+    assert is_nucleus_file("A.B.GeoJSON")
+    (tmp_path / "slide.zarr").mkdir()
+    assert not is_nucleus_file(tmp_path / "slide.zarr")
+    assert not is_nucleus_file("slide.svs")
+    filters = dialog_filter().split(";;")
+    assert filters[0] == "CSV (*.csv)"
+    assert "GeoJSON for QuPath (*.geojson *.json *.geojson.gz *.json.gz)" in filters
+
+
+def test_the_package_imports_none_of_the_libraries_of_formats():
+    code = (
+        "import sys, muse_core.nuclei; "
+        "print({'torch', 'shapely', 'pyarrow.parquet', 'h5py', 'spatialdata'} & set(sys.modules))"
+    )
+    root = Path(__file__).parents[2] / "src"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True
+    )
+    assert done.stdout.strip() == "set()"
