@@ -32,8 +32,8 @@ _DIAMETER_PX = 14.0
 _RING = 0.22
 _SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
 _SELECTED_GROWTH = 1.8
-_MARGIN = 0.4
-"""Around the view, in views: within it one can pan and nothing has to be loaded."""
+_MARGINS = (0.5, 0.15, 0.05)
+"""Around the view, in views: within one of them one can pan and nothing has to be loaded."""
 _REFRESH_MS = 80
 # A disc is what the model said, filled where a person confirmed it; a square was corrected, a
 # diamond added.
@@ -188,22 +188,24 @@ class NucleusLayer:
         self._loaded = None
         if len(rows) > MAX_SHOWN:
             view = self.field_of_view()
-            near = wanted & view.contains(rows["x"], rows["y"])
+            near = wanted & self._book.inside(view)
             self.in_view = int(near.sum())
             if self.in_view > MAX_SHOWN:
                 return rows[:0]
             # As much around the view as there is room for, so that panning loads nothing.
-            self._loaded = view.grown(_MARGIN)
-            around = wanted & self._loaded.contains(rows["x"], rows["y"])
-            if around.sum() > MAX_SHOWN:
-                self._loaded, around = view, near
-            return rows[around]
+            for margin in _MARGINS:
+                self._loaded = view.grown(margin)
+                around = wanted & self._book.inside(self._loaded)
+                if around.sum() <= MAX_SHOWN:
+                    return rows[around]
+            self._loaded = view
+            return rows[near]
         self.in_view = int(wanted.sum())
         return rows[wanted]
 
     def _wanted(self) -> Any:
         """(N,) which rows are present and of a class that is shown."""
-        wanted = self._book.present
+        wanted = self._book.present.copy()
         for index in self.hidden_classes:
             wanted &= self._book.rows["class"] != index
         return wanted
