@@ -123,7 +123,9 @@ def test_what_streams_is_what_is_returned_in_the_same_order_every_time(slide: Sl
             slide, on_nuclei=chunks.append, on_progress=lambda d, t, m, s=steps: s.append((d, t))
         )
         assert len(chunks) > 2
-        pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), result.table)
+        streamed = pd.concat(chunks, ignore_index=True)
+        pd.testing.assert_frame_equal(streamed[list(NUCLEUS_COLUMNS)], result.table)
+        assert streamed[["entropy", "margin"]].stack().between(0, 1).all()
         assert steps[0] == (0, result.tiles_total)
         assert steps[-1] == (result.tiles_total, result.tiles_total)
         assert [d for d, _ in steps] == sorted(d for d, _ in steps)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from muse_core.detect.doubts import ENTROPY, MARGIN
 from muse_core.detect.seams import Found
 from muse_core.nuclei import nucleus_table
 
@@ -30,10 +32,13 @@ class Collector:
         """Take settled nuclei in model pixels; ``scale`` leads to level-0 pixels."""
         if not len(found):
             return
-        level0 = Found(found.x * scale, found.y * scale, found.score, found.class_index)
+        level0 = replace(found, x=found.x * scale, y=found.y * scale)
         self._parts.append(level0)
         if self._on_nuclei is not None:
-            self._on_nuclei(self._table(level0, self.count))
+            chunk = self._table(level0, self.count)
+            self._on_nuclei(
+                chunk.assign(entropy=level0.doubts[:, ENTROPY], margin=level0.doubts[:, MARGIN])
+            )
         self.count += len(level0)
 
     def table(self) -> pd.DataFrame:

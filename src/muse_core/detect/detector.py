@@ -17,6 +17,7 @@ from muse_core.detect.area import SearchArea, Shape
 from muse_core.detect.collector import Collector
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.device import choose_device
+from muse_core.detect.doubts import doubts
 from muse_core.detect.inference import BatchRunner
 from muse_core.detect.model import DetectionsLike, PointModel
 from muse_core.detect.plan import Tile, TilePlan, cheapest_plan
@@ -83,6 +84,7 @@ class Detector:
                 are ignored; overlapping shapes count once.
             on_progress: Called with tiles done, tiles in all, and a message.
             on_nuclei: Called with NucleusTables as they are settled; together they are the result.
+                They also have the columns entropy and margin, how unsure the model is.
             should_cancel: Asked between batches of tiles.
 
         Raises:
@@ -210,12 +212,16 @@ def detect_image(
 def _in_slide(answer: DetectionsLike, x_px: int, y_px: int) -> Found:
     """One image's nuclei with the origin moved to the slide's corner."""
     xy = np.asarray(answer.xy, dtype=np.float64).reshape(-1, 2)
+    if not len(xy):
+        return Found.join([])
+    score = np.asarray(answer.score, dtype=np.float32).clip(0, 1)
     probs = np.asarray(answer.class_probs)
     return Found(
         xy[:, 0] + x_px,
         xy[:, 1] + y_px,
-        np.asarray(answer.score, dtype=np.float32).clip(0, 1),
-        probs.argmax(axis=1).astype(np.int64) if len(xy) else np.zeros(0, dtype=np.int64),
+        score,
+        probs.argmax(axis=1).astype(np.int64),
+        doubts(score, probs),
     )
 
 

@@ -31,19 +31,31 @@ class Found:
         y: (n,) float64.
         score: (n,) float32, 0 to 1.
         class_index: (n,) int64.
+        doubts: (n, 2) float32, entropy and margin; NaN where nobody has asked.
     """
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     score: npt.NDArray[np.float32]
     class_index: npt.NDArray[np.int64]
+    doubts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+
+    def __post_init__(self) -> None:
+        if len(self.doubts) != len(self.x):
+            object.__setattr__(self, "doubts", np.full((len(self.x), 2), np.nan, np.float32))
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, which: npt.NDArray[np.bool_]) -> Found:
         """The nuclei that a mask (n,) selects."""
-        return Found(self.x[which], self.y[which], self.score[which], self.class_index[which])
+        return Found(
+            self.x[which],
+            self.y[which],
+            self.score[which],
+            self.class_index[which],
+            self.doubts[which],
+        )
 
     @classmethod
     def join(cls, parts: list[Found]) -> Found:
@@ -53,6 +65,7 @@ class Found:
             np.concatenate([np.zeros(0), *(p.y for p in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(p.score for p in parts)]),
             np.concatenate([np.zeros(0, np.int64), *(p.class_index for p in parts)]),
+            np.concatenate([np.zeros((0, 2), np.float32), *(p.doubts for p in parts)]),
         )
 
 

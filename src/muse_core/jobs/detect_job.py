@@ -86,6 +86,8 @@ def _detect(
                 "y": chunk["y"].round(3).tolist(),
                 "class": [index[name] for name in chunk["class_name"]],
                 "score": chunk["score"].astype(float).round(4).tolist(),
+                "entropy": chunk["entropy"].astype(float).round(4).tolist(),
+                "margin": chunk["margin"].astype(float).round(4).tolist(),
             }
         )
 
