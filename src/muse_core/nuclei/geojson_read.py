@@ -219,7 +219,7 @@ class _Rows:
     def table(self, skipped: Counter[str]) -> pd.DataFrame:
         """Rows with a place; the others are counted."""
         columns = ["id", "class_name", "score", "status", "model"]
-        table = pd.DataFrame(self._records, columns=columns).astype(object)
+        table = pd.DataFrame(self._records, columns=columns, dtype=object)
         xy = np.array(self._places, dtype=np.float64).reshape(-1, 2)
         if self._polygons:
             drawn = polygon_centres(self._polygons, self._owners, len(xy))

@@ -21,7 +21,8 @@ def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     Returns:
         (N, 2) x and y; NaN for a geometry without a place.
     """
-    geometries = np.where(shapely.is_empty(geometries), None, geometries)
+    geometries = geometries.copy()
+    geometries[shapely.is_empty(geometries)] = None
     points = shapely.centroid(geometries)
     xy = np.stack([shapely.get_x(points), shapely.get_y(points)], axis=1)
     bounds = shapely.bounds(geometries)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muse_core.classify.feature_file import write_features
+from muse_core.nuclei import (
+    ClassScheme,
+    NamedRegion,
+    empty_table,
+    nucleus_table,
+    read_nuclei,
+    write_nuclei,
+)
+
+from .running import run
+
+TABLE = nucleus_table(
+    [1, 2, 3], [4, 5, 6], ["a", "b", "a"], status=["predicted", "deleted", "added"], ids=[5, 3, 9]
+)
+SQUARE = NamedRegion(((0, 0), (9, 0), (9, 9), (0, 9)))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "n.geojson"
+    write_nuclei(path, TABLE, ClassScheme.from_names("ab"), 0.5, (SQUARE,))
+    return path
+
+
+def test_from_format_to_format(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = source.with_suffix(".parquet")
+    assert run("convert", source, out, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "nuclei": 3,
+        "regions": 1,
+        "mpp": 0.5,
+        "out": str(out),
+    }
+    found = read_nuclei(out)
+    assert found.table.equals(TABLE)
+    assert (found.scheme, found.regions) == (ClassScheme.from_names("ab"), (SQUARE,))
+
+
+def test_what_is_left_out_is_said(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = source.with_suffix(".csv")
+    assert run("convert", source, out, "--mpp", 0.25, "--without-deleted") == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"2 nuclei written to {out}.\n"
+    assert "regions" in captured.err
+    found = read_nuclei(out)
+    assert found.mpp == 0.25
+    assert found.table["id"].tolist() == [5, 9]
+
+
+def test_outlines_as_nuclei(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "r.geojson", tmp_path / "o.parquet"
+    write_nuclei(source, empty_table(), regions=(SQUARE,))
+    assert run("convert", source, out) == 0
+    assert "read as regions" in capsys.readouterr().err
+    assert run("convert", source, out, "--outlines-are-nuclei") == 0
+    assert read_nuclei(out).table[["x", "y"]].to_numpy().tolist() == [[4.5, 4.5]]
+
+
+def test_features_go_into_anndata_by_id(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    rows = np.arange(3)
+    values = np.array([[3], [5], [9]], np.float16)
+    write_features(tmp_path / "f.zarr", TABLE.iloc[[1, 0, 2]], 1, [(rows, values)], {})
+    out = tmp_path / "n.h5ad"
+    assert run("convert", source, out, "--features", tmp_path / "f.zarr") == 0
+    with h5py.File(out) as file:
+        assert file["X"][:].tolist() == [[5], [3], [9]]
+    write_features(tmp_path / "f.zarr", TABLE[:2], 1, [(rows[:2], values[:2])], {})
+    assert run("convert", source, out, "--features", tmp_path / "f.zarr") == 2
+    assert "lacks 1 of the nuclei" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no.csv", "o.parquet"), "no file"),
+        (("n.geojson", "o.xlsx"), "no format known"),
+        (("n.geojson", "o.parquet", "--mpp", 0), "above 0"),
+        (("n.geojson", "no/o.parquet"), "Cannot write"),
+        (("n.geojson", "o.h5ad", "--features", "f.zarr"), "no folder"),
+    ],
+)
+def test_what_the_user_can_put_right(
+    source: Path,
+    arguments: tuple[object, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(source.parent)
+    assert run("convert", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")

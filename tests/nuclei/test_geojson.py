@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, NamedRegion, NucleusFile, nucleus_table
+from muse_core.nuclei.geojson_read import read_geojson
+from muse_core.nuclei.geojson_write import feature_uuid, nucleus_id, write_geojson
+
+SQUARE = [[10, 20], [14, 20], [14, 24], [10, 24], [10, 20]]
+HOLE = [[11, 21], [12, 21], [12, 22], [11, 22], [11, 21]]
+
+
+def feature(geometry: tuple[str, Any], properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    shape, coordinates = geometry
+    return {
+        "type": "Feature",
+        "geometry": {"type": shape, "coordinates": coordinates},
+        "properties": properties,
+        **more,
+    }
+
+
+def read(folder: Path, features: Any, **options: Any) -> NucleusFile:
+    path = folder / "f.geojson"
+    path.write_text(json.dumps(features))
+    return read_geojson(path, **options)
+
+
+def rows(found: NucleusFile) -> list[list[Any]]:
+    return found.table[["x", "y", "class_name"]].to_numpy().tolist()
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_ids_survive_as_uuids_of_version_8(number):
+    text = feature_uuid(number)
+    parsed = uuid.UUID(text)
+    assert str(parsed) == text
+    assert (parsed.version, parsed.variant) == (8, uuid.RFC_4122)
+    assert nucleus_id(text) == number
+
+
+def test_what_stands_in_the_file(tmp_path):
+    table = nucleus_table(
+        [1.5, 3], [2.25, 4], ["tumor", "odd"], [0.1, 1], ["corrected", "added"], ["m", ""], [7, 9]
+    )
+    region = NamedRegion(((0, 0), (9, 0), (9, 9)), "left", True)
+    scheme = ClassScheme.from_names(["tumor"])
+    write_geojson(table, tmp_path / "n.geojson", scheme, 0.25, [region])
+    whole = json.loads((tmp_path / "n.geojson").read_text(encoding="utf-8"))
+    assert whole["type"] == "FeatureCollection"
+    outline, first, second = whole["features"]
+    assert first == {
+        "type": "Feature",
+        "id": "4d555345-0000-8000-8000-000000000007",
+        "geometry": {"type": "Point", "coordinates": [1.5, 2.25]},
+        "properties": {
+            "objectType": "detection",
+            "classification": {"name": "tumor", "color": [232, 32, 12]},
+            "measurements": {"Score": 0.1},
+            "metadata": {"status": "corrected", "model": "m"},
+        },
+    }
+    assert second["properties"]["classification"] == {"name": "odd"}
+    assert second["properties"]["metadata"] == {"status": "added"}
+    assert outline["geometry"] == {
+        "type": "Polygon",
+        "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 0]]],
+    }
+    assert outline["properties"]["objectType"] == "annotation"
+    assert outline["properties"]["name"] == "left"
+    # As another library sees it.
+    shapes = [shapely.from_geojson(json.dumps(f["geometry"])) for f in whole["features"]]
+    assert [s.geom_type for s in shapes] == ["Polygon", "Point", "Point"]
+    assert shapes[0].area == 40.5
+
+
+def test_qupath_objects_of_all_kinds(tmp_path):
+    cell = feature(
+        ("Polygon", [[[0, 0], [100, 0], [100, 100], [0, 0]]]),
+        {
+            "objectType": "cell",
+            "classification": {"names": ["Tumor", "Positive"], "color": [200, 0, 10]},
+            "measurements": {"Nucleus: Area": 12.5, "Detection probability": 0.75},
+        },
+        nucleusGeometry={"type": "Polygon", "coordinates": [SQUARE]},
+        id="0f6d0c1e-8d8e-4a55-9d3b-1f6a0d6a7b11",
+    )
+    detection = feature(("Polygon", [SQUARE, HOLE]), {"objectType": "detection"})
+    two_parts = feature(
+        ("MultiPolygon", [[SQUARE], [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]]),
+        {"objectType": "detection", "classification": {"name": "Immune", "colorRGB": -3670016}},
+    )
+    clicked = feature(
+        ("MultiPoint", [[1, 2], [3, 4]]),
+        {"objectType": "annotation", "classification": {"name": "Immune"}},
+    )
+    drawn = feature(
+        ("Polygon", [SQUARE, HOLE]),
+        {
+            "objectType": "annotation",
+            "name": "Field 1",
+            "classification": {"name": "Tumor"},
+            "childObjects": [detection],
+        },
+    )
+    others = [
+        feature(("Polygon", [SQUARE]), {"objectType": "tile"}),
+        feature(("LineString", SQUARE), {"objectType": "annotation"}),
+        {"type": "Feature", "geometry": None, "properties": {"objectType": "detection"}},
+    ]
+    found = read(tmp_path, [cell, two_parts, clicked, drawn, *others])
+    assert rows(found) == [
+        [12, 22, "Tumor: Positive"],
+        [(16 * 12 + 0.5) / 17, (16 * 22 + 0.5) / 17, "Immune"],
+        [1, 2, "Immune"],
+        [3, 4, "Immune"],
+        [
+            pytest.approx((16 * 12 - 11.5) / 15),
+            pytest.approx((16 * 22 - 21.5) / 15),
+            "unclassified",
+        ],
+    ]
+    assert found.table["score"].tolist() == [0.75, 1, 1, 1, 1]
+    assert (found.table["status"] == "predicted").all()
+    assert found.table["id"].tolist() == [0, 1, 2, 3, 4]
+    assert found.regions == (NamedRegion(((10, 20), (14, 20), (14, 24), (10, 24)), "Field 1"),)
+    assert found.scheme is not None
+    assert found.scheme.color("Tumor: Positive") == "#c8000a"
+    assert found.scheme.color("Immune") == "#c80000"
+    notes = " ".join(found.notes)
+    for part in ("1 tiles", "1 lines", "1 objects without a place", "1 holes", "1 nuclei without"):
+        assert part in notes
+
+
+def test_older_qupath(tmp_path):
+    found = read(
+        tmp_path,
+        [
+            feature(
+                ("Polygon", [SQUARE]),
+                {"measurements": [{"name": "Score", "value": 0.5}]},
+                id="PathDetectionObject",
+            ),
+            feature(("Polygon", [SQUARE]), {"object_type": "annotation"}),
+            feature(("Polygon", [SQUARE]), {}, id="PathAnnotationObject"),
+        ],
+    )
+    assert rows(found) == [[12, 22, "unclassified"]]
+    assert found.table["score"].tolist() == [0.5]
+    assert len(found.regions) == 2
+
+
+def test_plain_polygons_with_type_and_probability(tmp_path):
+    properties = [{"type": 3, "prob": 0.25}, {"type": "mitosis", "prob": 40}, {"label": "cell"}]
+    found = read(
+        tmp_path,
+        {
+            "type": "FeatureCollection",
+            "features": [feature(("Polygon", [SQUARE]), p) for p in properties],
+        },
+    )
+    assert rows(found) == [[12, 22, "3"], [12, 22, "mitosis"], [12, 22, "cell"]]
+    assert found.table["score"].tolist() == [0.25, 1, 1]
+    assert (found.scheme, found.regions) == (None, ())
+
+
+def test_all_nuclei_of_a_class_as_one_annotation(tmp_path):
+    shifted = [[x + 100, y] for x, y in SQUARE]
+    inner = {"objectType": "annotation", "classification": {"name": "Neo", "color": [255, 0, 0]}}
+    features = [feature(("MultiPolygon", [[SQUARE], [shifted]]), inner)]
+    as_regions = read(tmp_path, features)
+    assert len(as_regions.table) == 0
+    assert [r.name for r in as_regions.regions] == ["Neo", "Neo"]
+    assert "regions" in as_regions.notes[0]
+    as_nuclei = read(tmp_path, features, outlines_are_nuclei=True)
+    assert rows(as_nuclei) == [[12, 22, "Neo"], [112, 22, "Neo"]]
+    assert as_nuclei.regions == ()
+    assert as_nuclei.scheme is not None
+
+
+def test_ids_after_work_in_qupath(tmp_path):
+    def point(x: float, **more: Any) -> dict[str, Any]:
+        return feature(("Point", [x, 0]), {"objectType": "detection"}, **more)
+
+    ours = feature_uuid(5)
+    found = read(tmp_path, [point(0, id=ours), point(1), point(2, id=ours), point(3, id="x")])
+    assert found.table["id"].tolist()[0] == 5
+    assert len(set(found.table["id"])) == 4
+    large = read(tmp_path, [point(0, id=feature_uuid(2**53 + 1)), point(1)])
+    assert large.table["id"].tolist() == [2**53 + 1, 2**53 + 2]
+    last = feature_uuid(2**63 - 1)
+    assert sorted(read(tmp_path, [point(0, id=last), point(1)]).table["id"]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        1,
+        "text",
+        [1],
+        {"type": "Feature"},
+        {"type": "Feature", "geometry": 5},
+        {"type": "Feature", "geometry": {"type": "Point"}},
+        feature(("Point", []), {}),
+        feature(("Point", ["a", "b"]), {}),
+        feature(("Point", [1, 2]), {"metadata": "text"}),
+        feature(("Polygon", [1, 2]), {}),
+        feature(("Polygon", [[1, 2]]), {}),
+        feature(("Polygon", [[[1], [2], [3]]]), {}),
+        feature(("Polygon", [[["a", "b"], ["c", "d"], ["e", "f"]]]), {}),
+        feature(("Polygon", [[[0, 0], [1, 1]]]), {"objectType": "annotation"}),
+        feature(("Polygon", []), {"objectType": "annotation"}),
+        feature(("MultiPoint", 3), {}),
+        feature(("Point", [1, 2]), [1]),
+        feature(("Point", [1, 2]), {"childObjects": [7]}),
+    ],
+)
+def test_malformed_features_are_refused(tmp_path, wrong):
+    with pytest.raises(UserError, match=r"f\.geojson|region") as caught:
+        read(tmp_path, [feature(("Point", [1, 2]), {}), wrong])
+    assert "\n" not in str(caught.value)
+
+
+def test_children_of_children_without_end_are_refused(tmp_path):
+    nested: dict[str, Any] = feature(("Point", [1, 2]), {})
+    for _ in range(100):
+        nested = feature(("Point", [1, 2]), {"childObjects": [nested]})
+    with pytest.raises(UserError, match="not one of GeoJSON"):
+        read(tmp_path, [nested])
+
+
+def test_damaged_notes_of_ours_are_refused(tmp_path):
+    for muse in (3, {"mpp": "x"}, {"mpp": -1}, {"classes": [{"name": 1}]}, {"classes": 5}):
+        with pytest.raises(UserError, match=r"f\.geojson"):
+            read(tmp_path, {"type": "FeatureCollection", "muse": muse, "features": []})
+
+
+def test_more_nuclei_than_a_slide_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_NUCLEI", 100)
+    table = nucleus_table(np.arange(101.0), np.arange(101.0), "tumor")
+    for name in ("n.geojson", "n.geojson.gz"):
+        write_geojson(table, tmp_path / name)
+        with pytest.raises(UserError, match="more than 100 nuclei"):
+            read_geojson(tmp_path / name)
+
+
+def test_gzip_is_gzip(tmp_path):
+    table = nucleus_table([1.0], [2.0], "tumor")
+    write_geojson(table, tmp_path / "n.geojson")
+    write_geojson(table, tmp_path / "n.geojson.gz")
+    unpacked = gzip.decompress((tmp_path / "n.geojson.gz").read_bytes())
+    assert unpacked == (tmp_path / "n.geojson").read_bytes()
+    (tmp_path / "n.geojson.gz").write_bytes(unpacked)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_geojson(tmp_path / "n.geojson.gz")

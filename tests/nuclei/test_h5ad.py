@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, NamedRegion, nucleus_table, read_nuclei, write_nuclei
+
+h5py = pytest.importorskip("h5py")
+
+SCHEME = ClassScheme.from_names(["tumor", "stromal", "immune"])
+TABLE = nucleus_table(
+    [1.5, 2, 3], [4, 5, 6], ["tumor", "immune", "tumor"], [0.25, 1, 0.5], model="m", ids=[7, -3, 9]
+)
+FEATURES = np.arange(6, dtype=np.float16).reshape(3, 2)
+
+
+def write_foreign(path: Path, n: int = 2, version: str = "0.1.0") -> None:
+    """An AnnData file as little as readers ask for, made without our writer."""
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": version})
+        file.create_dataset("obsm/spatial", data=np.arange(3.0 * n).reshape(n, 3))
+        obs = file.create_group("obs")
+        obs.attrs["encoding-type"] = "dataframe"
+        obs.attrs["column-order"] = ["area", "cell_type"]
+        obs["area"] = np.ones(n)
+        obs["area"].attrs["encoding-type"] = "array"
+        kind = obs.create_group("cell_type")
+        kind.attrs["encoding-type"] = "categorical"
+        kind["codes"] = np.array([1, -1] * (n // 2), np.int8)
+        kind["categories"] = ["B", "T"]
+        kind["categories"].attrs["encoding-type"] = "string-array"
+        for item in (obs["area"], kind["codes"]):
+            item.attrs["encoding-type"] = "array"
+
+
+def test_the_layout_by_its_specification(tmp_path):
+    path = tmp_path / "n.h5ad"
+    write_nuclei(path, TABLE, SCHEME, 0.5, (), FEATURES)
+    with h5py.File(path) as file:
+        assert file.attrs["encoding-type"] == "anndata"
+        assert file["X"].shape == (3, 2)
+        assert file["obsm/spatial"][:].tolist() == [[1.5, 4], [2, 5], [3, 6]]
+        assert file["obs/_index"].asstr()[:].tolist() == ["7", "-3", "9"]
+        assert file["obs/class_name/categories"].asstr()[:].tolist() == ["immune", "tumor"]
+        assert file["obs/class_name/codes"][:].tolist() == [1, 0, 1]
+        assert file["uns/spatial_unit"].asstr()[()] == "px"
+        assert file["uns/mpp"][()] == 0.5
+
+
+def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path):
+    anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
+    path = tmp_path / "n.h5ad"
+    region = NamedRegion(((0, 0), (1, 0), (1, 1)))
+    write_nuclei(path, TABLE, SCHEME, 0.5, (region,), FEATURES)
+    data = anndata.read_h5ad(path)
+    assert data.shape == (3, 2)
+    assert data.X.tolist() == FEATURES.tolist()
+    assert data.obsm["spatial"].tolist() == TABLE[["x", "y"]].to_numpy().tolist()
+    assert data.obs_names.tolist() == ["7", "-3", "9"]
+    for column in ("id", "class_name", "score", "status", "model"):
+        assert data.obs[column].tolist() == TABLE[column].tolist()
+    assert data.uns["mpp"] == 0.5
+    assert data.uns["spatial_unit"] == "px"
+    assert data.uns["class_name_colors"].tolist() == [SCHEME.color("immune"), SCHEME.color("tumor")]
+    data[::2].write_h5ad(tmp_path / "half.h5ad")
+    half = read_nuclei(tmp_path / "half.h5ad")
+    assert half.table["id"].tolist() == [7, 9]
+    assert half.table["class_name"].tolist() == ["tumor", "tumor"]
+    assert (half.scheme, half.mpp, half.regions) == (SCHEME, 0.5, (region,))
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_anndata_reads_a_file_without_features(tmp_path, n):
+    anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
+    write_nuclei(tmp_path / "n.h5ad", TABLE[:n])
+    data = anndata.read_h5ad(tmp_path / "n.h5ad")
+    assert data.shape == (n, 0)
+    assert data.X is None
+
+
+def test_many_nuclei_are_chunked(tmp_path):
+    n = 20_000
+    table = nucleus_table(np.arange(n), np.arange(n), "tumor")
+    write_nuclei(tmp_path / "n.h5ad", table, features=np.ones((n, 4)))
+    assert read_nuclei(tmp_path / "n.h5ad").table.equals(table)
+    assert (tmp_path / "n.h5ad").stat().st_size < 1 << 20
+
+
+def test_files_of_others(tmp_path):
+    write_foreign(tmp_path / "f.h5ad")
+    found = read_nuclei(tmp_path / "f.h5ad")
+    assert found.table[["x", "y", "class_name"]].to_numpy().tolist() == [
+        [0, 1, "T"],
+        [3, 4, "unclassified"],
+    ]
+    assert (found.scheme, found.mpp) == (None, None)
+    assert "pixels" in found.notes[0]
+    assert "1 nuclei without a class" in found.notes[1]
+
+
+def test_files_without_positions_or_with_too_many_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "f.h5ad"
+    with h5py.File(path, "w") as file:
+        file.create_group("obs")
+    with pytest.raises(UserError, match=r"f\.h5ad is not an AnnData file with positions"):
+        read_nuclei(path)
+    write_foreign(path)
+    with h5py.File(path, "a") as file:
+        del file["obsm/spatial"]
+        file.create_dataset("obsm/spatial", shape=(10**12, 2), chunks=(1024, 2), dtype="f8")
+    with pytest.raises(UserError, match="more than 20,000,000"):
+        read_nuclei(path)
+
+
+def test_columns_of_another_length_are_not_taken(tmp_path):
+    write_foreign(tmp_path / "f.h5ad", 4)
+    with h5py.File(tmp_path / "f.h5ad", "a") as file:
+        del file["obsm/spatial"]
+        file["obsm/spatial"] = np.ones((3, 2))
+    assert (read_nuclei(tmp_path / "f.h5ad").table["class_name"] == "unclassified").all()
+
+
+def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path):
+    write_nuclei(tmp_path / "n.h5ad", TABLE)
+    with h5py.File(tmp_path / "n.h5ad", "a") as file:
+        del file["obs/status"]
+    with pytest.raises(UserError, match=r"n\.h5ad: It lacks the column\(s\) status"):
+        read_nuclei(tmp_path / "n.h5ad")
+
+
+def test_features_must_fit(tmp_path):
+    for features in (FEATURES[:2], FEATURES[0]):
+        with pytest.raises(UserError, match="3 nuclei need as many rows"):
+            write_nuclei(tmp_path / "n.h5ad", TABLE, features=features)
+    with pytest.raises(UserError, match="cannot be written as AnnData"):
+        write_nuclei(tmp_path / "n.h5ad", nucleus_table([1], [2], "a\0b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
+        read_nuclei(tmp_path / "n.h5ad")
+    with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
+        write_nuclei(tmp_path / "n.h5ad", TABLE)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei.parquet import read_parquet, write_parquet
+
+OUTLINES = [
+    shapely.Polygon([(0, 0), (4, 0), (4, 2), (0, 2)]),
+    shapely.Polygon([(10, 10), (16, 10), (10, 16)]),
+    shapely.MultiPolygon([shapely.box(0, 0, 2, 2), shapely.box(4, 0, 6, 2)]),
+    shapely.Point(7, 8),
+    shapely.Polygon(),
+    None,
+]
+
+
+def write_outlines(
+    path: Path, encoding: str = "WKB", with_geo: bool = True, **columns: Any
+) -> None:
+    """A GeoParquet file as geopandas writes it."""
+    table = pa.table({"geometry": pa.array(shapely.to_wkb(np.array(OUTLINES, object))), **columns})
+    geo = {
+        "version": "1.0.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": encoding, "geometry_types": []}},
+    }
+    meta = {"geo": json.dumps(geo)} if with_geo else None
+    pq.write_table(table.replace_schema_metadata(meta), path)
+
+
+def test_pandas_and_arrow_read_what_is_written(tmp_path):
+    path = tmp_path / "n.parquet"
+    scheme = ClassScheme.from_names(["tumor"])
+    write_parquet(nucleus_table([1.5], [2], "tumor", 0.25, model="m", ids=[9]), path, scheme, 0.5)
+    assert pd.read_parquet(path).to_dict("records") == [
+        {
+            "id": 9,
+            "x_px": 1.5,
+            "y_px": 2.0,
+            "class": "tumor",
+            "score": 0.25,
+            "status": "predicted",
+            "model": "m",
+        }
+    ]
+    facts = json.loads(pq.read_schema(path).metadata[b"muse"])
+    assert facts["mpp"] == 0.5
+    assert facts["classes"][0]["name"] == "tumor"
+
+
+def test_three_columns_are_enough(tmp_path):
+    path = tmp_path / "n.parquet"
+    pd.DataFrame({"x_px": [1, 2], "y_px": [3, 4], "class": ["a", "b"], "z": [0, 0]}).to_parquet(
+        path
+    )
+    found = read_parquet(path)
+    assert found.table[["x", "y", "class_name"]].to_numpy().tolist() == [[1, 3, "a"], [2, 4, "b"]]
+    assert found.table["id"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("with_geo", [True, False])
+def test_outlines_become_centres(tmp_path, with_geo):
+    names = ["a", "b", "a", "", None, "a"]
+    columns = {"Class_Name": pa.array(names), "prob": pa.array([0.5, 7.0, np.nan, 0.25, 0, 0])}
+    write_outlines(tmp_path / "o.parquet", with_geo=with_geo, **columns)
+    found = read_parquet(tmp_path / "o.parquet")
+    assert found.table[["x", "y", "class_name", "score"]].to_numpy().tolist() == [
+        [2, 1, "a", 0.5],
+        [12, 12, "b", 1],
+        [3, 1, "a", 1],
+        [7, 8, "unclassified", 0.25],
+    ]
+    assert (found.table["status"] == "predicted").all()
+    assert (found.scheme, found.mpp) == (None, None)
+    notes = " ".join(found.notes)
+    assert "pixels" in notes
+    assert "2 objects without a place" in notes
+    assert "1 nuclei without a class" in notes
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ({"type": pa.array([1, 2, 3, 4, 5, 6])}, ["1", "2", "3", "4"]),
+        ({"label": pa.array(list("abcdef")).dictionary_encode()}, list("abcd")),
+        ({"area": pa.array(np.arange(6.0))}, ["unclassified"] * 4),
+        ({"class": pa.array(np.arange(6.0)), "type": pa.array(list("abcdef"))}, list("abcd")),
+    ],
+)
+def test_the_column_of_classes_is_found(tmp_path, column, expected):
+    write_outlines(tmp_path / "o.parquet", **column)
+    assert read_parquet(tmp_path / "o.parquet").table["class_name"].tolist() == expected
+
+
+def test_other_encodings_and_damaged_geometries_are_refused(tmp_path):
+    path = tmp_path / "o.parquet"
+    write_outlines(path, encoding="polygon")
+    with pytest.raises(UserError, match=r"o\.parquet: .*WKB"):
+        read_parquet(path)
+    pq.write_table(pa.table({"geometry": pa.array([b"\x01\x03\x00\x00"])}), path)
+    with pytest.raises(UserError, match=r"o\.parquet: .*damaged"):
+        read_parquet(path)
+    for geo in ("[", "{}", '{"primary_column": "x", "columns": {"x": {"encoding": "WKB"}}}'):
+        table = pa.table({"geometry": pa.array([b""])}).replace_schema_metadata({"geo": geo})
+        pq.write_table(table, path)
+        with pytest.raises(UserError, match=r"o\.parquet: .*metadata"):
+            read_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"x": [1], "y": [2], "class": ["a"]}, "x_px, y_px and class"),
+        ({"x_px": [None], "y_px": [1.0], "class": ["a"]}, "empty cell"),
+        ({"x_px": ["left"], "y_px": [1.0], "class": ["a"]}, "left"),
+        ({"x_px": [np.inf], "y_px": [1.0], "class": ["a"]}, "coordinate"),
+        ({"x_px": [1.0], "y_px": [1.0], "class": [3]}, "class_name"),
+        ({"x_px": [1.0], "y_px": [1.0], "class": ["a"], "status": ["seen"]}, "seen"),
+        ({"x_px": [1.0], "y_px": [1.0], "class": ["a"], "score": [3.0]}, "between 0 and 1"),
+        ({"x_px": [[1.0]], "y_px": [1.0], "class": ["a"]}, "table"),
+    ],
+)
+def test_bad_values_are_refused_by_name(tmp_path, columns, message):
+    pq.write_table(pa.table(columns), tmp_path / "bad.parquet")
+    with pytest.raises(UserError, match=message) as caught:
+        read_parquet(tmp_path / "bad.parquet")
+    assert "bad.parquet" in str(caught.value)
+
+
+def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path):
+    # Rows of one value take no room in the file, and gigabytes in memory.
+    path = tmp_path / "bomb.parquet"
+    schema = pa.schema([("x_px", pa.float64()), ("y_px", pa.float64()), ("class", pa.string())])
+    with pq.ParquetWriter(path, pa.schema([schema.field("x_px")])) as writer:
+        part = pa.table({"x_px": np.zeros(1 << 20)})
+        for _ in range(20):
+            writer.write_table(part)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(UserError, match="more than 20,000,000"):
+        read_parquet(path)
+
+
+def test_the_nuclei_of_a_published_slide():
+    """592,349 outlines in six classes from the wheel histolytics 0.3.0, hgsc_nuclei_wsi.parquet."""
+    source = os.environ.get("MUSE_HISTOLYTICS_NUCLEI")
+    if not source:
+        pytest.skip("set MUSE_HISTOLYTICS_NUCLEI to hgsc_nuclei_wsi.parquet of histolytics 0.3.0")
+    found = read_parquet(source)
+    assert len(found.table) == 592_349
+    raw = pd.read_parquet(source)
+    assert (
+        found.table["class_name"].value_counts().to_dict()
+        == raw["class_name"].value_counts().to_dict()
+    )
+    chosen = np.random.default_rng(0).choice(len(raw), 500, replace=False)
+    for row in chosen:
+        outline = shapely.from_wkb(raw["geometry"].iloc[row])
+        box = shapely.box(*outline.bounds)
+        middle = shapely.Point(found.table.loc[row, ["x", "y"]])
+        # Outlines that cross themselves may have their centroid outside.
+        expected = outline.centroid if box.covers(outline.centroid) else box.centroid
+        assert middle.distance(expected) < 1e-6

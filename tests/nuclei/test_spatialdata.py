@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, is_nucleus_file, nucleus_table, read_nuclei, write_nuclei
+
+from .strategies import assert_same, regions, scales, schemes, tables
+
+installed = pytest.mark.skipif(
+    importlib.util.find_spec("spatialdata") is None,
+    reason="spatialdata holds pandas back: tox -e interop",
+)
+TABLE = nucleus_table([1.5, 2], [3, 4], ["tumor", "stromal"], [0.25, 1], model="m", ids=[7, 3])
+
+
+@installed
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(table=tables(), scheme=schemes(), mpp=scales, drawn=regions)
+def test_round_trip_loses_nothing(tmp_path, table, scheme, mpp, drawn):
+    assert write_nuclei(tmp_path / "n.zarr", table, scheme, mpp, drawn) == ()
+    back = read_nuclei(tmp_path / "n.zarr")
+    assert_same(back.table, table)
+    assert (back.scheme, back.mpp, back.regions) == (scheme, mpp, drawn)
+
+
+@installed
+def test_spatialdata_reads_what_is_written(tmp_path):
+    import spatialdata
+    from spatialdata.transformations import get_transformation
+
+    write_nuclei(tmp_path / "n.zarr", TABLE, ClassScheme.from_names(["tumor"]), 0.5)
+    assert is_nucleus_file(tmp_path / "n.zarr")
+    points = spatialdata.read_zarr(tmp_path / "n.zarr").points["nuclei"]
+    raw = points.compute()
+    assert raw[["x", "y"]].to_numpy().tolist() == [[1.5, 3], [2, 4]]
+    assert raw["class_name"].tolist() == ["tumor", "stromal"]
+    scale = get_transformation(points, "um").to_affine_matrix(("x", "y"), ("x", "y"))
+    assert scale.tolist() == [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]]
+
+
+@installed
+def test_points_of_others(tmp_path):
+    import spatialdata
+    from spatialdata.models import PointsModel
+
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0], "cell_type": ["B", "T"]})
+    points = PointsModel.parse(frame, coordinates={"x": "x", "y": "y"})
+    spatialdata.SpatialData(points={"cells": points}).write(tmp_path / "f.zarr")
+    found = read_nuclei(tmp_path / "f.zarr")
+    assert found.table[["x", "y", "class_name"]].to_numpy().tolist() == [[1, 3, "B"], [2, 4, "T"]]
+    assert "pixels" in found.notes[0]
+    data = spatialdata.SpatialData(points={"a": points, "b": points})
+    data.write(tmp_path / "two.zarr")
+    with pytest.raises(UserError, match=r"two\.zarr: It has the points a, b"):
+        read_nuclei(tmp_path / "two.zarr")
+
+
+@installed
+def test_other_folders_are_neither_read_nor_replaced(tmp_path):
+    (tmp_path / "n.zarr").mkdir()
+    (tmp_path / "n.zarr" / "precious.txt").write_text("")
+    assert not is_nucleus_file(tmp_path / "n.zarr")
+    with pytest.raises(UserError, match="not a SpatialData store"):
+        read_nuclei(tmp_path / "n.zarr")
+    with pytest.raises(UserError, match="something else"):
+        write_nuclei(tmp_path / "n.zarr", TABLE)
+    assert (tmp_path / "n.zarr" / "precious.txt").exists()
+
+
+def test_without_spatialdata_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spatialdata", None)
+    with pytest.raises(UserError, match=r"napari-muse\[spatialdata\]"):
+        write_nuclei(tmp_path / "n.zarr", TABLE)
+    assert list(tmp_path.iterdir()) == []
