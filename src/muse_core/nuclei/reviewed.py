@@ -1,0 +1,173 @@
+"""What people have reviewed in a store: fields, the nuclei in them, and whether that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import shapely
+from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from muse_core.errors import UserError
+from muse_core.nuclei.hold_out import field_key, held_back_in_order
+from muse_core.nuclei.store import AnnotationStore
+
+MIN_NUCLEI = 10
+"""Of each class, below which training on it is refused."""
+CORRECTIONS = ("corrected", "added")
+"""What a person has changed; the other nuclei of a field count as confirmed."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReviewedField:
+    """Tissue in which a person has looked at every nucleus.
+
+    Attributes:
+        key: Identifies the field in every later run.
+        area: Polygon or several, level-0 pixels.
+        nuclei: NucleusTable of those inside; those with status "deleted" are none.
+        held_back: Whether it is kept out of training.
+    """
+
+    key: str
+    area: BaseGeometry
+    nuclei: pd.DataFrame
+    held_back: bool
+
+
+@dataclass(frozen=True)
+class AnnotationSummary:
+    """What a training on reviewed fields would use.
+
+    Attributes:
+        n_corrected_by_class: Nuclei that a person has added or changed, by their class now.
+        n_by_class: All nuclei in reviewed fields, by class.
+        n_removed: Detections that a person has removed in them.
+        reviewed_mm2: Area of the fields.
+        n_fields: Fields; reviewed regions that overlap are one.
+        n_held_back: Fields that are kept for validation.
+        problems: Sentences that say why it is too little; empty when it is enough.
+    """
+
+    n_corrected_by_class: dict[str, int]
+    n_by_class: dict[str, int]
+    n_removed: int
+    reviewed_mm2: float
+    n_fields: int
+    n_held_back: int
+    problems: tuple[str, ...]
+
+
+def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
+    """Say what a training on a store would use; loads no torch.
+
+    Args:
+        store: Open store.
+        mpp: Microns per level-0 pixel of its slide.
+    """
+    return summarise([(reviewed_fields(store), mpp)], store.classes.names)
+
+
+def summarise(
+    groups: Sequence[tuple[Sequence[ReviewedField], float]], class_names: Sequence[str]
+) -> AnnotationSummary:
+    """Say what a training on fields of several slides would use.
+
+    Args:
+        groups: For each slide its fields and its microns per level-0 pixel.
+        class_names: Classes that are to be learnt.
+    """
+    fields = [field for group, _ in groups for field in group]
+    tables = [field.nuclei for field in fields]
+    nuclei = pd.concat(tables) if tables else pd.DataFrame({"class_name": [], "status": []})
+    present = nuclei[nuclei["status"] != "deleted"]
+    n_by_class = _counts(present["class_name"], class_names)
+    return AnnotationSummary(
+        n_corrected_by_class=_counts(
+            present["class_name"][present["status"].isin(CORRECTIONS)], class_names
+        ),
+        n_by_class=n_by_class,
+        n_removed=len(nuclei) - len(present),
+        reviewed_mm2=sum(f.area.area * mpp**2 for group, mpp in groups for f in group) / 1e6,
+        n_fields=len(fields),
+        n_held_back=sum(field.held_back for field in fields),
+        problems=_problems(fields, n_by_class),
+    )
+
+
+def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
+    """The reviewed fields of a store, oldest first.
+
+    Reviewed regions that overlap or touch are one field. It goes by its oldest region, so that it
+    stays the same field when a region is added to it.
+    """
+    regions = store.regions()
+    regions = regions[regions["reviewed"].astype(bool)].sort_values("id")
+    outlines = [
+        (vertices, area)
+        for vertices in regions["vertices"]
+        if (area := _polygon(vertices)) is not None
+    ]
+    merged = _merge([area for _, area in outlines])
+    fingerprint = store.slide.fingerprint
+    keys = [field_key(fingerprint, outlines[oldest][0]) for oldest, _ in merged]
+    held = held_back_in_order(keys)
+    return tuple(
+        ReviewedField(key, area, _nuclei_in(store, area), is_held)
+        for key, (_, area), is_held in zip(keys, merged, held, strict=True)
+    )
+
+
+def _merge(areas: Sequence[BaseGeometry]) -> list[tuple[int, BaseGeometry]]:
+    """Unions of areas that meet, each with the number of its first member, in that order."""
+    groups: list[tuple[int, BaseGeometry]] = []
+    for number, area in enumerate(areas):
+        meeting = [g for g in groups if g[1].intersects(area)]
+        apart = [g for g in groups if not g[1].intersects(area)]
+        first = min([number, *(g[0] for g in meeting)])
+        whole = shapely.union_all([area, *(g[1] for g in meeting)])
+        groups = [*apart, (first, whole)]
+    return sorted(groups, key=lambda group: group[0])
+
+
+def _polygon(vertices: Sequence[Sequence[float]]) -> BaseGeometry | None:
+    """The area inside an outline, which may cross itself; None where there is none."""
+    valid = shapely.make_valid(Polygon(vertices))
+    parts: list[Any] = [g for g in shapely.get_parts(valid) if isinstance(g, Polygon)]
+    # A crossing outline can fall apart into several polygons, and into lines, which have no area.
+    parts += [p for g in shapely.get_parts(valid) if isinstance(g, MultiPolygon) for p in g.geoms]
+    area = shapely.union_all(parts)
+    return area if area.area > 0 else None
+
+
+def _nuclei_in(store: AnnotationStore, area: BaseGeometry) -> pd.DataFrame:
+    x0, y0, x1, y1 = map(float, area.bounds)
+    table = store.nuclei((x0, y0, x1, y1), with_deleted=True)
+    inside = shapely.contains_xy(area, table["x"].to_numpy(), table["y"].to_numpy())
+    return table[inside].reset_index(drop=True)
+
+
+def _counts(names: pd.Series, class_names: Sequence[str]) -> dict[str, int]:
+    found = names.value_counts()
+    return {name: int(found.get(name, 0)) for name in class_names}
+
+
+def _problems(fields: Sequence[ReviewedField], n_by_class: dict[str, int]) -> tuple[str, ...]:
+    if not fields:
+        return ("Nothing is reviewed yet: outline a field and mark it as reviewed.",)
+    few = [
+        f"Only {n} nuclei of the class {name!r} lie in reviewed fields; at least {MIN_NUCLEI} are"
+        " needed. Review another field, or merge the class with another one."
+        for name, n in n_by_class.items()
+        if n < MIN_NUCLEI
+    ]
+    return tuple(few)
+
+
+def require_enough(summary: AnnotationSummary) -> None:
+    """Raises UserError with the first problem, if there is one."""
+    if summary.problems:
+        raise UserError(summary.problems[0])

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei.reviewed import annotation_summary, require_enough, reviewed_fields
+from muse_core.nuclei.store import AnnotationStore, SlideIdentity
+
+CLASSES = ClassScheme.from_names(["large", "small"])
+
+
+def square(x: float, y: float, side: float) -> list[tuple[float, float]]:
+    return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[AnnotationStore]:
+    identity = SlideIdentity("slide.tif", 10, "ab")
+    with AnnotationStore.create(tmp_path / "slide.muse", identity, CLASSES) as opened:
+        yield opened
+
+
+def grid(n: int, step: float, class_name: str) -> object:
+    x, y = (a.ravel() for a in np.meshgrid(np.arange(n) * step + 5, np.arange(n) * step + 5))
+    return nucleus_table(x, y, class_name, model="m")
+
+
+def test_what_was_touched_is_told_from_what_was_only_seen(store: AnnotationStore) -> None:
+    ids = store.insert(grid(10, 10, "large"))
+    store.set_class(ids[:12], "small")
+    store.set_class(ids[12:15], "large")
+    store.delete(ids[15:17])
+    store.add(50.5, 50.5, "small")
+    store.add_region(square(0, 0, 100), reviewed=True)
+    store.add_region(square(200, 0, 100), reviewed=False)
+    summary = annotation_summary(store, 0.5)
+    assert summary.n_corrected_by_class == {"large": 0, "small": 13}
+    assert summary.n_by_class == {"large": 86, "small": 13}
+    assert summary.n_removed == 2
+    assert summary.reviewed_mm2 == pytest.approx(100 * 100 * 0.25 / 1e6)
+    assert (summary.n_fields, summary.n_held_back) == (1, 0)
+    assert summary.problems == ()
+
+
+def test_too_little_is_refused_with_a_sentence(store: AnnotationStore) -> None:
+    store.insert(grid(10, 10, "large"))
+    nothing = annotation_summary(store, 0.5)
+    assert "Nothing is reviewed" in nothing.problems[0]
+    store.add_region(square(0, 0, 100), reviewed=True)
+    few = annotation_summary(store, 0.5)
+    assert len(few.problems) == 1
+    with pytest.raises(UserError, match="Only 0 nuclei of the class 'small'"):
+        require_enough(few)
+
+
+def test_regions_that_overlap_are_one_field_that_stays_the_same(store: AnnotationStore) -> None:
+    store.insert(grid(40, 10, "large"))
+    store.add_region(square(0, 0, 100), reviewed=True)
+    store.add_region(square(200, 0, 100), reviewed=True)
+    before = reviewed_fields(store)
+    assert [f.held_back for f in before] == [False, True]
+    store.add_region(square(50, 50, 100), reviewed=True)
+    after = reviewed_fields(store)
+    assert [f.key for f in after] == [f.key for f in before]
+    assert after[0].area.area == pytest.approx(2 * 100 * 100 - 50 * 50)
+    # Nuclei stand at 5, 15, ...: 10 x 10 in each square, 5 x 5 in both.
+    assert [len(f.nuclei) for f in after] == [175, 100]
+
+
+def test_an_outline_that_crosses_itself_has_an_area(store: AnnotationStore) -> None:
+    store.add_region([(0, 0), (100, 100), (100, 0), (0, 100)], reviewed=True)
+    store.add_region([(0, 500), (100, 500), (50, 500)], reviewed=True)
+    fields = reviewed_fields(store)
+    assert len(fields) == 1
+    assert fields[0].area.area == pytest.approx(5000)
+
+
+def test_the_panel_gets_it_without_torch() -> None:
+    code = "import sys, muse_core.nuclei.reviewed; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
