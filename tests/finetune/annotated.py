@@ -1,0 +1,50 @@
+"""A small slide with an annotation store, for tests of fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei.store import AnnotationStore, identify_slide
+
+CLASSES = ("large", "small")
+MPP = 0.5
+
+
+def square(x: float, y: float, side: float) -> list[tuple[float, float]]:
+    return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
+
+
+def disc_slide(path: Path, side_px: int = 480, seed: int = 0) -> np.ndarray:
+    """Dark discs, one in each cell of 30 px; (N, 3) x, y and class, 0 for the large ones."""
+    image = Image.new("RGB", (side_px, side_px), (230, 190, 210))
+    draw, rng = ImageDraw.Draw(image), np.random.default_rng(seed)
+    nuclei = []
+    for cell in np.ndindex(side_px // 30, side_px // 30):
+        y, x = (np.array(cell) + 0.5) * 30 + rng.uniform(-5, 5, 2)
+        kind = int(rng.integers(2))
+        radius = (9, 5)[kind]
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(70, 40, 120))
+        nuclei.append((x, y, kind))
+    image.save(path)
+    return np.array(nuclei)
+
+
+def reviewed_store(
+    folder: Path, squares: Sequence[Sequence[float]], side_px: int = 480, seed: int = 0
+) -> Path:
+    """A slide and its store, in which some squares (x, y, side) are reviewed and all is right."""
+    slide = folder / f"slide{seed}.png"
+    nuclei = disc_slide(slide, side_px, seed)
+    path = folder / f"slide{seed}.png.muse"
+    scheme = ClassScheme.from_names(CLASSES)
+    with AnnotationStore.create(path, identify_slide(slide), scheme) as store:
+        names = [CLASSES[int(kind)] for kind in nuclei[:, 2]]
+        store.insert(nucleus_table(nuclei[:, 0], nuclei[:, 1], names, score=0.9, model="m"))
+        for x, y, side in squares:
+            store.add_region(square(x, y, side), reviewed=True)
+    return path

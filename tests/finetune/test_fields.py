@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.evaluate.points_folder import AnnotatedImage
+from muse_core.finetune.fields import fields_of_images, read_fields
+from muse_core.finetune.stores import (
+    StoreSource,
+    fields_of_stores,
+    find_slide,
+    read_stores,
+    summary_of,
+)
+from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei.reviewed import reviewed_fields
+from muse_core.nuclei.store import AnnotationStore, identify_slide
+from muse_core.slides import open_slide
+
+from .annotated import MPP, disc_slide, reviewed_store, square
+
+RADIUS_PX = 6  # 3 um at 0.5 um/px
+
+
+def test_a_field_holds_what_was_reviewed_and_its_surroundings(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    contents = read_stores([StoreSource(path, mpp=MPP)])
+    (field,) = fields_of_stores(contents, MPP, margin_px=40, correction_weight=2.0)
+    assert field.image.shape == (200, 200, 3)
+    with open_slide(tmp_path / "slide0.png", mpp=MPP) as slide:
+        whole = np.asarray(slide.levels[0])
+    np.testing.assert_array_equal(field.image, whole[110:310, 80:280])
+    known = np.zeros((200, 200), dtype=bool)
+    known[40 + RADIUS_PX : 160 - RADIUS_PX, 40 + RADIUS_PX : 160 - RADIUS_PX] = True
+    # Known is all of the square but its rim and what nuclei on the rim reach.
+    assert not (field.known & ~known).any()
+    rows, columns = np.nonzero(known)
+    reach = [np.hypot(columns + 0.5 - x, rows + 0.5 - y) <= RADIUS_PX for x, y in field.ignored_xy]
+    np.testing.assert_array_equal(field.known[rows, columns], ~np.any(reach, axis=0))
+
+
+def test_nuclei_are_kept_weighted_and_ignored_as_they_lie(tmp_path: Path) -> None:
+    slide = tmp_path / "a.png"
+    disc_slide(slide)
+    with AnnotationStore.create(
+        tmp_path / "a.muse", identify_slide(slide), ClassScheme.from_names(["large", "small"])
+    ) as store:
+        x, y = [150, 160, 170, 180, 122, 119, 300], [150, 150, 150, 150, 150, 150, 150]
+        ids = store.insert(nucleus_table(x, y, "large", model="m"))
+        store.set_class(ids[1:2], "small")
+        store.set_class(ids[2:3], "large")
+        store.delete(ids[3:4])
+        store.add(190, 150, "small")
+        store.add_region(square(120, 120, 120), reviewed=True)
+        reviewed = reviewed_fields(store)
+    with open_slide(slide, mpp=MPP) as opened:
+        (field,) = read_fields(opened, reviewed, MPP, margin_px=20, correction_weight=3.0)
+    # The window begins at 100. At 122 the border cuts the nucleus; at 119 and 300 it is outside.
+    np.testing.assert_allclose(field.xy[:, 0], [50, 60, 70, 90])
+    assert field.class_names == ("large", "small", "large", "small")
+    assert field.weights.tolist() == [1, 3, 1, 3]
+    np.testing.assert_allclose(field.ignored_xy, [[22, 50]])
+    np.testing.assert_allclose(field.rejected_xy, [[80, 50]])
+    assert not field.known[50, 26]
+    assert field.known[50, 30]
+
+
+def test_a_field_is_read_at_the_models_resolution(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    contents = read_stores([StoreSource(path, mpp=0.25)])
+    (field,) = fields_of_stores(contents, 0.5, margin_px=10, correction_weight=1.0)
+    assert field.image.shape == (80, 80, 3)
+    at_full = fields_of_stores(contents, 0.25, margin_px=20, correction_weight=1.0)[0]
+    np.testing.assert_allclose(field.xy * 2, at_full.xy, atol=1e-3)
+
+
+def test_a_large_field_is_cut_into_cells_that_share_no_nucleus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse_core.finetune.fields.MAX_CELL_PX", 120)
+    path = reviewed_store(tmp_path, [(100, 100, 300)])
+    contents = read_stores([StoreSource(path, mpp=MPP)])
+    cells = fields_of_stores(contents, MPP, margin_px=32, correction_weight=1.0)
+    assert len(cells) == 9
+    monkeypatch.setattr("muse_core.finetune.fields.MAX_CELL_PX", 1024)
+    (whole,) = fields_of_stores(contents, MPP, margin_px=32, correction_weight=1.0)
+    assert sum(len(c.xy) for c in cells) == len(whole.xy)
+    assert {c.key for c in cells} == {whole.key}
+    assert sum(c.known.sum() for c in cells) < whole.known.sum()
+
+
+def test_the_slide_is_found_by_its_content(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    slide = (tmp_path / "slide0.png").rename(tmp_path / "renamed.png")
+    disc_slide(tmp_path / "slide0.png", seed=1)
+    with AnnotationStore.open(path, read_only=True) as store:
+        identity = store.slide
+    assert find_slide(path, identity, None) == slide
+    assert find_slide(path, identity, slide) == slide
+    with pytest.raises(UserError, match=r"belongs to the slide slide0\.png, not to slide0\.png"):
+        find_slide(path, identity, tmp_path / "slide0.png")
+    slide.unlink()
+    with pytest.raises(UserError, match="not in the folder of the store"):
+        find_slide(path, identity, None)
+
+
+def test_too_little_is_refused(tmp_path: Path) -> None:
+    contents = read_stores([StoreSource(reviewed_store(tmp_path, [(100, 100, 90)]), mpp=MPP)])
+    with pytest.raises(UserError, match="at least 10 are needed"):
+        summary_of(contents)
+
+
+def test_every_pixel_of_an_annotated_image_is_known() -> None:
+    image = np.zeros((40, 50, 3), dtype=np.uint8)
+    points = np.array([[1.0, 2.0]], dtype=np.float32)
+    images = [AnnotatedImage(str(i), image + i, points, ("a",), 0.5) for i in range(3)]
+    fields = fields_of_images(images, hold_back=True)
+    assert all(f.known.all() for f in fields)
+    assert 0 < sum(f.held_back for f in fields) < 3
+    assert not any(f.held_back for f in fields_of_images(images, hold_back=False))
