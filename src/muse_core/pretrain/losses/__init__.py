@@ -1,0 +1,10 @@
+"""The losses of self-distillation, over projected tensors; none knows a network."""
+
+from __future__ import annotations
+
+from muse_core.pretrain.losses.centre import Centre
+from muse_core.pretrain.losses.dino_head import DinoHead
+from muse_core.pretrain.losses.dino_loss import dino_loss
+from muse_core.pretrain.losses.nulo_loss import nulo_loss
+
+__all__ = ["Centre", "DinoHead", "dino_loss", "nulo_loss"]

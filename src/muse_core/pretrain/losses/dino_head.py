@@ -1,0 +1,53 @@
+"""The projection head of DINO (Caron et al., ICCV 2021, appendix C)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class DinoHead(nn.Module):
+    """Three-layer MLP to a bottleneck, L2-normalised, then prototypes of unit length.
+
+    A weight-normed last layer whose gains stay 1 is a linear layer of unit rows; it is written as
+    that here.
+
+    Example:
+        >>> DinoHead(384, n_outputs=4096)(torch.zeros(2, 384)).shape
+        torch.Size([2, 4096])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        n_outputs: int,
+        hidden_channels: int = 2048,
+        bottleneck_channels: int = 256,
+    ) -> None:
+        """Random weights.
+
+        Args:
+            in_channels: Length of the features.
+            n_outputs: Number of prototypes, K.
+            hidden_channels: Width of the two hidden layers.
+            bottleneck_channels: Length of what is compared with the prototypes.
+        """
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(in_channels, hidden_channels),
+            nn.GELU(),
+            nn.Linear(hidden_channels, hidden_channels),
+            nn.GELU(),
+            nn.Linear(hidden_channels, bottleneck_channels),
+        )
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.prototypes = nn.Parameter(torch.randn(n_outputs, bottleneck_channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Project (N, in_channels) to cosines (N, K), -1 to 1."""
+        bottleneck = functional.normalize(self.mlp(features), dim=-1)
+        return functional.linear(bottleneck, functional.normalize(self.prototypes, dim=-1))
