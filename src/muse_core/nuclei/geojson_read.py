@@ -15,6 +15,7 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.nuclei import qupath
 from muse_core.nuclei.feature_stream import FeatureStream
+from muse_core.nuclei.garbage import without_collector
 from muse_core.nuclei.geojson_write import nucleus_id
 from muse_core.nuclei.nucleus_file import UNCLASSIFIED, NucleusFile, check_count, facts_from_json
 from muse_core.nuclei.polygons import polygon_centres
@@ -48,7 +49,7 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
         raise UserError(f"There is no file {source}.")
     collector = _Collector(source.name, outlines_are_nuclei)
     try:
-        with _opened(source) as file:
+        with _opened(source) as file, without_collector():
             stream = FeatureStream(file, source.name)
             for features in stream:
                 collector.add(features)

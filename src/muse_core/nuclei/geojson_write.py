@@ -17,6 +17,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
+from muse_core.nuclei.garbage import without_collector
 from muse_core.nuclei.nucleus_file import facts_to_json
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
@@ -51,7 +52,11 @@ def write_geojson(
     table = validate_table(table)
     head = {"type": "FeatureCollection", "muse": facts_to_json(scheme, mpp)}
     try:
-        with replacing(path) as partial, _opened(partial, Path(path).suffix) as file:
+        with (
+            replacing(path) as partial,
+            _opened(partial, Path(path).suffix) as file,
+            without_collector(),
+        ):
             file.write(orjson.dumps(head)[:-1] + b',"features":[\n')
             separator = b""
             for batch in _batches(table, scheme, regions):
