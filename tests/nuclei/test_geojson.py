@@ -223,6 +223,9 @@ def test_ids_after_work_in_qupath(tmp_path):
         feature(("Polygon", []), {"objectType": "annotation"}),
         feature(("MultiPoint", 3), {}),
         feature(("Point", [1, 2]), [1]),
+        feature(("Point", [1, 2]), {"class": "x" * 1001}),
+        feature(("Point", [1, 2]), {"metadata": {"model": "x" * 1001}}),
+        feature(("Polygon", [SQUARE]), {"objectType": "annotation", "name": "x" * 1001}),
         feature(("Point", [1, 2]), {"childObjects": [7]}),
     ],
 )
@@ -253,6 +256,16 @@ def test_more_nuclei_than_a_slide_has_are_refused(tmp_path, monkeypatch):
         write_geojson(table, tmp_path / name)
         with pytest.raises(UserError, match="more than 100 nuclei"):
             read_geojson(tmp_path / name)
+
+
+def test_more_regions_than_a_person_draws_are_refused(tmp_path, monkeypatch):
+    outlines = [feature(("Polygon", [SQUARE]), {"objectType": "annotation"})] * 11
+    for limit, value in (("_MAX_REGIONS", 10), ("_MAX_CORNERS", 50)):
+        with monkeypatch.context() as lower:
+            lower.setattr(f"muse_core.nuclei.geojson_read.{limit}", value)
+            with pytest.raises(UserError, match="if the outlines are nuclei"):
+                read(tmp_path, outlines)
+            assert len(read(tmp_path, outlines, outlines_are_nuclei=True).table) == 11
 
 
 def test_gzip_is_gzip(tmp_path):

@@ -116,6 +116,22 @@ def test_files_without_positions_or_with_too_many_are_refused(tmp_path, monkeypa
         read_nuclei(path)
 
 
+def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path):
+    huge = {"shape": (10**12,), "chunks": (1024,), "dtype": h5py.string_dtype()}
+    write_foreign(tmp_path / "f.h5ad")
+    with h5py.File(tmp_path / "f.h5ad", "a") as file:
+        del file["obs/cell_type/categories"]
+        file.create_dataset("obs/cell_type/categories", **huge)
+    with pytest.raises(UserError, match="more than 20,000,000"):
+        read_nuclei(tmp_path / "f.h5ad")
+    write_nuclei(tmp_path / "n.h5ad", TABLE)
+    with h5py.File(tmp_path / "n.h5ad", "a") as file:
+        del file["uns/muse"]
+        file.create_dataset("uns/muse", **huge)
+    with pytest.raises(UserError, match="damaged"):
+        read_nuclei(tmp_path / "n.h5ad")
+
+
 def test_columns_of_another_length_are_not_taken(tmp_path):
     write_foreign(tmp_path / "f.h5ad", 4)
     with h5py.File(tmp_path / "f.h5ad", "a") as file:

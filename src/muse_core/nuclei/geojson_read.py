@@ -26,6 +26,8 @@ from muse_core.nuclei.table import STATUSES, nucleus_table
 _NOT_NUCLEI = ("tile", "tmacore", "root")
 _MAX_DEPTH = 50
 _MAX_REGIONS = 100_000
+_MAX_CORNERS = 10_000_000
+_LONGEST_TEXT = 1000
 
 
 def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> NucleusFile:
@@ -76,6 +78,7 @@ class _Collector:
         self._tables: list[pd.DataFrame] = []
         self._count = 0
         self._regions: list[NamedRegion] = []
+        self._corners = 0
         self._colors: dict[str, str] = {}
         self._skipped: Counter[str] = Counter()
 
@@ -90,8 +93,11 @@ class _Collector:
             raise UserError(f"{self._name} holds a feature that is not one of GeoJSON.") from e
         self._count += len(table)
         check_count(self._count, self._name)
-        if len(self._regions) > _MAX_REGIONS:
-            raise UserError(f"{self._name} holds more than {_MAX_REGIONS:,} regions.")
+        if len(self._regions) > _MAX_REGIONS or self._corners > _MAX_CORNERS:
+            raise UserError(
+                f"{self._name} holds more than {_MAX_REGIONS:,} regions or {_MAX_CORNERS:,} corners"
+                " of regions; if the outlines are nuclei, say so."
+            )
         self._tables.append(table)
 
     def _take(self, feature: dict[str, Any], rows: _Rows, depth: int) -> None:
@@ -132,7 +138,9 @@ class _Collector:
     def _add_regions(self, properties: dict[str, Any], polygons: list[Any]) -> None:
         name = str(properties.get("name") or qupath.class_name(properties))
         metadata = properties.get("metadata") or {}
+        _check_text(name)
         for rings in polygons:
+            self._corners += len(rings[0])
             self._skipped["hole"] += len(rings) - 1
             reviewed = str(metadata.get("reviewed", "")).lower() == "true"
             self._regions.append(NamedRegion(corners(rings[0]), name, reviewed))
@@ -194,14 +202,16 @@ class _Rows:
     def record(uuid: object, properties: dict[str, Any], name: str) -> tuple[Any, ...]:
         """Id or None, class, score, status and model of a feature."""
         metadata = properties.get("metadata") or {}
-        status = metadata.get("status")
+        status, model = metadata.get("status"), str(metadata.get("model", ""))
         score = qupath.score(properties)
+        _check_text(name)
+        _check_text(model)
         return (
             nucleus_id(uuid),
             name,
             1.0 if score is None else score,
             status if status in STATUSES else "predicted",
-            str(metadata.get("model", "")),
+            model,
         )
 
     def add_points(self, points: list[Any], record: tuple[Any, ...]) -> None:
@@ -229,6 +239,12 @@ class _Rows:
         placed = np.isfinite(xy).all(axis=1)
         skipped["place"] += int((~placed).sum())
         return table.loc[np.flatnonzero(placed)]
+
+
+def _check_text(text: str) -> None:
+    # A small packed file could otherwise unpack to names that fill the memory.
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError("a name of more than a thousand characters")
 
 
 def _whole_ids(ids: pd.Series) -> npt.NDArray[np.int64]:

@@ -98,8 +98,7 @@ def read_h5ad(path: str | Path) -> NucleusFile:
             xy = np.asarray(spatial[:, :2], dtype=np.float64)
             columns = {name: _column(obs[name], len(xy)) for name in _order(obs) if name in obs}
             known = {name: values for name, values in columns.items() if values is not None}
-            uns = file.get("uns", {})
-            return nuclei_from_columns(xy, known, uns["muse"][()] if "muse" in uns else None)
+            return nuclei_from_columns(xy, known, _facts(file.get("uns", {})))
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -195,6 +194,14 @@ def _text(group: h5py.Group, name: str, value: str) -> None:
     _mark(group[name], "string", "0.2.0")
 
 
+def _facts(uns: Any) -> str | None:
+    if "muse" not in uns:
+        return None
+    if uns["muse"].shape != ():
+        raise UserError("The notes of napari-muse in this file are damaged.")
+    return str(uns["muse"].asstr()[()])
+
+
 def _order(obs: h5py.Group) -> list[str]:
     return [n.decode() if isinstance(n, bytes) else n for n in obs.attrs["column-order"]]
 
@@ -203,7 +210,9 @@ def _column(item: Any, n: int) -> npt.NDArray[Any] | None:
     """Values of a column of obs, or None for a kind that no column of ours is written in."""
     kind = item.attrs.get("encoding-type")
     if kind == "categorical":
-        categories, codes = _column(item["categories"], len(item["categories"])), item["codes"]
+        names, codes = item["categories"], item["codes"]
+        check_count(len(names), "A column")
+        categories = _column(names, len(names))
         if categories is None or len(codes) != n:
             return None
         # A code of -1 is a missing value.
