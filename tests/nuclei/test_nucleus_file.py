@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, NamedRegion, NucleusClass, NucleusFile, nucleus_table
+from muse_core.nuclei.nucleus_file import facts_from_json, facts_to_json
+
+TABLE = nucleus_table([1, 2, 3], [4, 5, 6], ["b", "a", "c"])
+
+
+def test_classes_of_the_file_come_first_and_keep_colour_and_key():
+    scheme = ClassScheme((NucleusClass("c", "#123456", "2"), NucleusClass("z", "#654321")))
+    classes = NucleusFile(TABLE, scheme).classes()
+    assert classes.names == ("c", "z", "a", "b")
+    assert classes.classes[:2] == scheme.classes
+    assert [c.key for c in classes.classes] == ["2", "", "3", "4"]
+
+
+def test_classes_without_any_in_the_file():
+    assert NucleusFile(TABLE).classes() == ClassScheme.from_names("abc")
+    taken = ClassScheme((NucleusClass("z", "#123456", "2"),))
+    assert [c.key for c in NucleusFile(TABLE, taken).classes().classes] == ["2", "", "3", "4"]
+    with pytest.raises(UserError, match="needs a name"):
+        NucleusFile(nucleus_table([1], [2], " ")).classes()
+
+
+def test_facts_survive_json():
+    region = NamedRegion(((0, 0), (1, 0), (0, 1.5)), "left", True)
+    facts = (ClassScheme.from_names("ab"), 0.25, (region,))
+    assert facts_from_json(facts_to_json(*facts)) == facts
+    assert facts_from_json(None) == (None, None, ())
+    assert facts_from_json("{}") == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "[",
+        "[]",
+        5,
+        {"mpp": "x"},
+        {"mpp": 0},
+        {"classes": [{}]},
+        {"classes": 3},
+        {"regions": 3},
+        {"regions": [{"vertices": [[0, 0], [1, 1]]}]},
+        {"regions": [{"vertices": [[0, 0], [1, 1], [1, "x"]]}]},
+        {"regions": [{"vertices": [[0, 0], [1, 1], [1]]}]},
+        {"regions": [{"vertices": [[0, 0], [1, 1], [1, None]]}]},
+        {"regions": [3]},
+    ],
+)
+def test_damaged_facts_are_refused(facts):
+    with pytest.raises(UserError):
+        facts_from_json(facts)
+
+
+@pytest.mark.parametrize(
+    "vertices", [((0, 0), (1, 1)), ((0, 0), (1, 1), (2,)), ((0, 0), (1, 1), (1, float("nan")))]
+)
+def test_regions_need_three_finite_corners(vertices):
+    with pytest.raises(UserError, match=r"region .*corner"):
+        NamedRegion(vertices)
+
+
+def test_a_scale_is_above_0():
+    for mpp in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(UserError, match="Microns per pixel"):
+            NucleusFile(TABLE, mpp=mpp)
