@@ -20,6 +20,7 @@ from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
 from muse_core.cli.models import models_list
 from muse_core.cli.probe import evaluate_probe
+from muse_core.cli.rois import rois
 from muse_core.errors import UserError
 from muse_core.jobs.processor import wait_politely
 
@@ -38,6 +39,7 @@ app.command()(detect)
 app.command()(info)
 app.command()(finetune)
 app.command()(features)
+app.command()(rois)
 app.command()(convert)
 evaluate_app.command("detect")(evaluate_detect)
 evaluate_app.command("probe")(evaluate_probe)

@@ -1,0 +1,122 @@
+"""``muse rois``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from muse_core.cli.options import Device, DeviceOption, JsonOption, ModelOption
+from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from muse_core.pretrain.rois import FindNuclei
+    from muse_core.slides import Region, Slide
+
+
+def rois(
+    slides: Annotated[
+        list[Path], typer.Argument(metavar="SLIDE...", help="Slides or images, any readable file.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the ROIs.")],
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            "--points",
+            help="File with the nuclei of the slide, or folder with SLIDE_STEM.csv for each slide;"
+            " else the model finds them.",
+        ),
+    ] = None,
+    roi_px: Annotated[int, typer.Option("--roi-px", help="Largest side of a ROI.")] = 2048,
+    mpp: Annotated[
+        float,
+        typer.Option("--mpp", help="Microns per pixel of the ROIs; a coarser slide keeps its own."),
+    ] = 0.25,
+    slide_mpp: Annotated[
+        float | None,
+        typer.Option("--slide-mpp", help="Of slides whose file does not say it."),
+    ] = None,
+    min_tissue: Annotated[
+        float, typer.Option("--min-tissue", help="Share of a ROI that must be tissue.")
+    ] = 0.2,
+    model: ModelOption = None,
+    device: DeviceOption = Device.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut tissue into ROIs with the centres of their nuclei, to pretrain on.
+
+    Ctrl-C stops and exits with code 130; the same command goes on. More slides can be added to a
+    folder later.
+    """
+    from muse_core.cli.console import cancel_on_ctrl_c, progress_bar
+    from muse_core.jobs.progress import ProgressReporter
+    from muse_core.pretrain.roi_manifest import RoiSettings
+    from muse_core.pretrain.rois import cut_slide, open_roi_folder
+    from muse_core.slides import open_slide
+
+    name, finder = _finder(points, model, device.value, len(slides))
+    settings = RoiSettings(roi_px=roi_px, mpp=mpp, min_tissue=min_tissue, nuclei=name)
+    manifest = open_roi_folder(out, settings)
+    with cancel_on_ctrl_c() as cancel, progress_bar() as show:
+        for path in slides:
+            with open_slide(path) as opened:
+                known = opened.mpp is not None or slide_mpp is None
+                slide = opened if known or slide_mpp is None else opened.with_mpp(slide_mpp)
+                longer = cut_slide(
+                    slide, out, manifest, finder(slide), ProgressReporter(show), cancel.is_set
+                )
+            if longer is None:
+                typer.echo("Cancelled; the same command goes on.", err=True)
+                raise typer.Exit(130)
+            manifest = longer
+    nuclei = sum(roi.n_nuclei for roi in manifest.rois)
+    figures = {"slides": len(manifest.sources), "rois": len(manifest.rois), "nuclei": nuclei}
+    sentence = f"{out} holds {figures['rois']:,} ROIs of {figures['slides']:,} slides"
+    typer.echo(json.dumps(figures) if as_json else f"{sentence}, with {nuclei:,} nuclei.")
+
+
+def _finder(
+    points: Path | None, model: str | None, device: str, n_slides: int
+) -> tuple[str, Callable[[Slide], FindNuclei]]:
+    """What names the nuclei in the manifest, and the function that finds those of a slide."""
+    if points is None:
+        name, find = _detector(model, device)
+        return name, lambda slide: find
+    if not points.is_dir() and n_slides > 1:
+        raise UserError("--points is one file, but there are several slides; give a folder.")
+    return "points", lambda slide: _given(
+        points / f"{slide.path.stem}.csv" if points.is_dir() else points
+    )
+
+
+def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
+    from muse_core.detect import DetectConfig, Detector
+    from muse_core.models.checkpoint import load_model
+    from muse_core.models.registry import resolve_model
+
+    detector = Detector(load_model(resolve_model(model)), DetectConfig(device=device))
+
+    def find(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
+        return detector.detect_image(rgb, mpp)[["x", "y"]].to_numpy(dtype="float32")
+
+    return detector.card.name, find
+
+
+def _given(path: Path) -> FindNuclei:
+    from muse_core.nuclei.formats import read_nuclei
+
+    xy = read_nuclei(path).table[["x", "y"]].to_numpy(dtype="float64")
+
+    def find(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
+        height, width = rgb.shape[:2]
+        local = (xy - [region.x, region.y]) * [width / region.w, height / region.h]
+        inside = ((local >= 0) & (local < [width, height])).all(axis=1)
+        return local[inside].astype("float32")
+
+    return find

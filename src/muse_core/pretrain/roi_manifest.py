@@ -1,0 +1,149 @@
+"""The manifest of a folder of ROIs: what was cut from where, and with which settings. No torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from muse_core.errors import UserError
+from muse_core.files import replacing
+
+MANIFEST_NAME = "manifest.json"
+_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RoiSettings:
+    """How ROIs are cut; those of one folder share them.
+
+    Attributes:
+        roi_px: Largest side of a ROI in pixels.
+        mpp: Microns per pixel of the ROIs; a coarser slide keeps its own.
+        min_tissue: Share of a ROI that must be tissue, 0 to 1.
+        jpeg_quality: 1 to 100.
+        nuclei: Name of the model that found the nuclei, or "points" where they were given.
+    """
+
+    roi_px: int = 2048
+    mpp: float = 0.25
+    min_tissue: float = 0.2
+    jpeg_quality: int = 90
+    nuclei: str = "points"
+
+    def __post_init__(self) -> None:
+        if not 64 <= self.roi_px <= 16384:
+            raise UserError("roi_px lies between 64 and 16384.")
+        if not math.isfinite(self.mpp) or self.mpp <= 0:
+            raise UserError("The mpp of ROIs must be a positive number.")
+        if not 0 <= self.min_tissue <= 1:
+            raise UserError("min_tissue lies between 0 and 1.")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise UserError("jpeg_quality lies between 1 and 100.")
+
+
+@dataclass(frozen=True)
+class Roi:
+    """One ROI.
+
+    Attributes:
+        file: Image inside the folder; its nuclei are in the file of the same stem ending in .npy.
+        width_px: Columns.
+        height_px: Rows.
+        mpp: Microns per pixel.
+        x_px: Left edge in the slide's level-0 pixels.
+        y_px: Top edge in the slide's level-0 pixels.
+        tissue: Share that is tissue, 0 to 1.
+        n_nuclei: Nuclei in it.
+    """
+
+    file: str
+    width_px: int
+    height_px: int
+    mpp: float
+    x_px: float
+    y_px: float
+    tissue: float
+    n_nuclei: int
+
+    def __post_init__(self) -> None:
+        # A manifest may come from anywhere; it must not lead out of its folder.
+        path = PurePosixPath(self.file)
+        if path.is_absolute() or ".." in path.parts or "\\" in self.file or ":" in self.file:
+            raise UserError(f"The manifest names {self.file!r}, which is outside its folder.")
+        if min(self.width_px, self.height_px) < 1 or not self.mpp > 0 or self.n_nuclei < 0:
+            raise UserError(f"The manifest has impossible figures for {self.file!r}.")
+
+
+@dataclass(frozen=True)
+class RoiSource:
+    """A slide all of whose ROIs are there.
+
+    Attributes:
+        name: File name of the slide.
+        key: Identifies the slide; names its folder.
+        mpp: Microns per level-0 pixel of the slide.
+        rois: Its ROIs.
+    """
+
+    name: str
+    key: str
+    mpp: float
+    rois: tuple[Roi, ...]
+
+
+@dataclass(frozen=True)
+class RoiManifest:
+    """All ROIs of a folder."""
+
+    settings: RoiSettings
+    sources: tuple[RoiSource, ...]
+
+    @property
+    def rois(self) -> tuple[Roi, ...]:
+        """The ROIs of all slides."""
+        return tuple(roi for source in self.sources for roi in source.rois)
+
+    def with_source(self, source: RoiSource) -> RoiManifest:
+        """The manifest with one slide more."""
+        return RoiManifest(self.settings, (*self.sources, source))
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest into its folder."""
+        data = {"format_version": _FORMAT_VERSION, **asdict(self)}
+        with replacing(folder / MANIFEST_NAME) as partial:
+            partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+
+def read_manifest(folder: str | Path) -> RoiManifest:
+    """Read the manifest of a folder.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    if not path.is_file():
+        raise UserError(f"{folder} holds no ROIs: there is no {MANIFEST_NAME}; run muse rois.")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format_version"] != _FORMAT_VERSION:
+            raise UserError(f"{path} has version {data['format_version']}; update napari-muse.")
+        sources = tuple(
+            RoiSource(
+                str(s["name"]), str(s["key"]), float(s["mpp"]), tuple(_roi(r) for r in s["rois"])
+            )
+            for s in data["sources"]
+        )
+        return RoiManifest(RoiSettings(**data["settings"]), sources)
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a manifest of ROIs: {error}.") from error
+
+
+def _roi(data: Mapping[str, Any]) -> Roi:
+    kinds = {"file": str, "width_px": int, "height_px": int, "n_nuclei": int}
+    return Roi(**{f.name: kinds.get(f.name, float)(data[f.name]) for f in fields(Roi)})

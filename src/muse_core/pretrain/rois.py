@@ -1,0 +1,185 @@
+"""Cutting slides into ROIs with their nuclei, once, so that training reads small files. No torch.
+
+A ROI is a TIFF of JPEG tiles, which any viewer opens and of which a random crop decodes only the
+tiles it touches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from muse_core.errors import UserError
+from muse_core.files import replacing
+from muse_core.pretrain.roi_manifest import (
+    MANIFEST_NAME,
+    Roi,
+    RoiManifest,
+    RoiSettings,
+    RoiSource,
+    read_manifest,
+)
+from muse_core.slides import Region, Slide, TissueMask, tissue_mask
+
+TILE_PX = 256
+"""Side of the JPEG tiles: of 128, 256 and 512, crops of 280 and 560 px decoded fastest from it."""
+
+FindNuclei = Callable[[npt.NDArray[np.uint8], float, Region], npt.NDArray[np.float32]]
+"""From pixels (H, W, 3), their microns per pixel and their place in the slide (level-0 pixels) to
+nuclei (N, 2), x and y in those pixels."""
+Progress = Callable[[int, int, str], None]
+
+
+def open_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
+    """The manifest of a folder to cut into, new or of an earlier call with the same settings.
+
+    Raises:
+        UserError: The folder holds ROIs of other settings, or cannot be written.
+    """
+    if (folder / MANIFEST_NAME).is_file():
+        manifest = read_manifest(folder)
+        if manifest.settings != settings:
+            raise UserError(f"{folder} holds ROIs of other settings; choose another folder.")
+        return manifest
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    manifest = RoiManifest(settings, ())
+    manifest.write(folder)
+    return manifest
+
+
+def cut_slide(
+    slide: Slide,
+    folder: Path,
+    manifest: RoiManifest,
+    find_nuclei: FindNuclei,
+    on_progress: Progress | None = None,
+    should_cancel: Callable[[], bool] | None = None,
+) -> RoiManifest | None:
+    """Cut all ROIs of a slide; what is already there is kept.
+
+    Args:
+        slide: An open slide with a known MPP.
+        folder: Where the ROIs go.
+        manifest: That of the folder.
+        find_nuclei: Finds the nuclei of a ROI.
+        on_progress: Called with ROIs done, ROIs in all, and a message.
+        should_cancel: Asked before each ROI.
+
+    Returns:
+        The manifest with the slide, as written to disk; None if cancelled.
+
+    Raises:
+        UserError: The slide has no MPP or is damaged, or the folder cannot be written.
+    """
+    settings = manifest.settings
+    key = _key(slide, settings)
+    if any(source.key == key for source in manifest.sources):
+        return manifest
+    tissue = tissue_mask(slide)
+    mpp = max(settings.mpp, slide.require_mpp())
+    (folder / key).mkdir(parents=True, exist_ok=True)
+    regions = list(roi_regions(slide, tissue, settings))
+    rois = []
+    for number, region in enumerate(regions):
+        if should_cancel and should_cancel():
+            return None
+        file = f"{key}/{round(region.x)}_{round(region.y)}.tif"
+        rois.append(_cut_one(slide, region, tissue, mpp, folder, file, settings, find_nuclei))
+        if on_progress:
+            on_progress(number + 1, len(regions), slide.name)
+    source = RoiSource(slide.name, key, slide.require_mpp(), tuple(rois))
+    longer = manifest.with_source(source)
+    longer.write(folder)
+    return longer
+
+
+def roi_regions(slide: Slide, tissue: TissueMask, settings: RoiSettings) -> Iterator[Region]:
+    """Rectangles of equal size that part the slide, those with enough tissue.
+
+    None is larger than ``roi_px``; the slide is parted evenly, so that no narrow strip remains.
+
+    Yields:
+        Level-0 pixels.
+    """
+    mpp = slide.require_mpp()
+    side = settings.roi_px * max(settings.mpp, mpp) / mpp
+    columns, rows = math.ceil(slide.width / side - 1e-6), math.ceil(slide.height / side - 1e-6)
+    xs = np.linspace(0, slide.width, max(columns, 1) + 1).round()
+    ys = np.linspace(0, slide.height, max(rows, 1) + 1).round()
+    for y, y1 in itertools.pairwise(ys):
+        for x, x1 in itertools.pairwise(xs):
+            region = Region(float(x), float(y), float(x1 - x), float(y1 - y))
+            if tissue.fraction(region) >= settings.min_tissue:
+                yield region
+
+
+def _cut_one(
+    slide: Slide,
+    region: Region,
+    tissue: TissueMask,
+    mpp: float,
+    folder: Path,
+    file: str,
+    settings: RoiSettings,
+    find_nuclei: FindNuclei,
+) -> Roi:
+    image, points = folder / file, (folder / file).with_suffix(".npy")
+    # The points are written last: where they are, the image is whole.
+    if points.is_file() and image.is_file():
+        with tifffile.TiffFile(image) as tif:
+            height, width = tif.pages.first.shape[:2]
+        n_nuclei = len(np.load(points, allow_pickle=False))
+    else:
+        rgb = slide.read(region, mpp)
+        height, width = rgb.shape[:2]
+        xy = np.asarray(find_nuclei(rgb, mpp, region), dtype=np.float32).reshape(-1, 2)
+        _write_image(rgb, image, mpp, settings.jpeg_quality)
+        with replacing(points) as partial, partial.open("wb") as out:
+            np.save(out, xy, allow_pickle=False)
+        n_nuclei = len(xy)
+    return Roi(
+        file=file,
+        width_px=width,
+        height_px=height,
+        mpp=mpp,
+        x_px=region.x,
+        y_px=region.y,
+        tissue=round(float(tissue.fraction(region)), 4),
+        n_nuclei=n_nuclei,
+    )
+
+
+def _write_image(rgb: npt.NDArray[np.uint8], path: Path, mpp: float, quality: int) -> None:
+    with replacing(path) as partial:
+        tifffile.imwrite(
+            partial,
+            rgb,
+            photometric="rgb",
+            tile=(TILE_PX, TILE_PX),
+            compression="jpeg",
+            compressionargs={"level": quality},
+            resolution=(1e4 / mpp, 1e4 / mpp),
+            resolutionunit="CENTIMETER",
+        )
+
+
+def _key(slide: Slide, settings: RoiSettings) -> str:
+    """A folder name that two different slides of the same name do not share."""
+    path = slide.path
+    size = path.stat().st_size if path.is_file() else 0
+    facts = [path.name, size, slide.width, slide.height, slide.require_mpp(), asdict(settings)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
+    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in path.stem)[:60].strip(".")
+    return f"{stem}-{digest}"
