@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _AREA_KEY = "muse_area"
+REGIONS_KEY = "muse_regions"
+"""Layer metadata: the layer shows the store's regions; it is not drawn in."""
 _EDGE_PX = 6.0
 _NO_AREA = ("path", "line")
 
@@ -64,8 +66,17 @@ def drawn_polygons(viewer: ViewerModel, mpp: float | None) -> list[PolygonRegion
     return found
 
 
+def take_areas(viewer: ViewerModel, mpp: float | None) -> list[PolygonRegion]:
+    """As :func:`drawn_polygons`, and wipes them off the slide."""
+    found = drawn_polygons(viewer, mpp)
+    for layer in viewer.layers:
+        if _is_shapes(layer) and layer.visible:
+            layer.data = []
+    return found
+
+
 def _is_shapes(layer: Any) -> bool:
-    return type(layer).__name__ == "Shapes"
+    return type(layer).__name__ == "Shapes" and not layer.metadata.get(REGIONS_KEY)
 
 
 def _ellipse_outline(corners: Any, n: int = 48) -> Any:

@@ -284,6 +284,13 @@ class NucleusBook:
         self.regions_changed.emit()
         return number
 
+    def change_region(
+        self, number: int, name: str | None = None, reviewed: bool | None = None
+    ) -> None:
+        """Rename a region, or say whether all nuclei in it have been looked at."""
+        self.store.change_region(number, name, reviewed)
+        self.regions_changed.emit()
+
     def delete_region(self, number: int) -> None:
         """Remove a region."""
         self.store.delete_region(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +48,7 @@ class Detection:
         self._shapes: Sequence[Region | PolygonRegion] = ()
         self._begun = False
         self._refusal = ""
+        self._mapping: dict[str, str] = {}
         self._lookup = np.zeros(0, dtype=np.int16)
         self._model = ""
         self._distance_px = 0.0
@@ -62,12 +63,18 @@ class Detection:
         """Whether a job is under way."""
         return self.runner.running
 
-    def start(self, job: DetectJob, shapes: Sequence[Region | PolygonRegion]) -> None:
+    def start(
+        self,
+        job: DetectJob,
+        shapes: Sequence[Region | PolygonRegion],
+        mapping: Mapping[str, str] | None = None,
+    ) -> None:
         """Start a job over the current slide.
 
         Args:
             job: Model, device and score; slide, MPP and shapes are filled in here.
             shapes: Where to look; none is the whole slide.
+            mapping: What classes of the model become on this slide; the others keep their names.
 
         Raises:
             UserError: There is no slide, its MPP is unknown, or its store cannot be written.
@@ -87,6 +94,7 @@ class Detection:
         )
         self._book, self._shapes, self._begun = self._session.book, tuple(shapes), False
         self._distance_px = _SAME_NUCLEUS_UM / mpp
+        self._mapping = dict(mapping or {})
         self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
         self.runner.start(job.to_json())
 
@@ -111,7 +119,12 @@ class Detection:
             self.progress.emit(event)
 
     def _begin(self, event: dict[str, Any]) -> None:
-        self._lookup = self._book.adopt_scheme(ClassScheme.from_json(event["classes"]))
+        theirs = ClassScheme.from_json(event["classes"]).classes
+        kept = tuple(c for c in theirs if self._mapping.get(c.name, c.name) == c.name)
+        if kept:
+            self._book.adopt_scheme(ClassScheme(kept))
+        ours = [self._book.scheme.index(self._mapping.get(c.name, c.name)) for c in theirs]
+        self._lookup = np.array(ours, dtype=np.int16)
         self._model = str(event["model"])
         self._book.begin_detection(self._searched(), self._distance_px)
         self._begun = True

@@ -10,7 +10,9 @@ import numpy as np
 from napari.utils.key_bindings import coerce_keybinding
 
 from napari_muse.coordinates import from_world
+from napari_muse.queue import ReviewQueue
 from napari_muse.session import MuseSession
+from napari_muse.tab_key import TabKey
 
 HELP = (
     ("click", "select a nucleus; Shift-click for more"),
@@ -19,6 +21,9 @@ HELP = (
     ("A", "add mode: click adds nuclei"),
     ("Delete", "remove the selected nuclei"),
     ("Esc", "select nothing, leave add mode"),
+    ("N", "next doubtful nucleus; Shift-N the one before"),
+    ("R", "mark the visible field as reviewed"),
+    ("Tab", "show all classes, then one after the other"),
     ("V", "show or hide the nuclei"),
     ("Ctrl-Z", "undo; Ctrl-Shift-Z redo"),
 )
@@ -29,22 +34,34 @@ _CLICK_RADIUS_PX = 12.0
 class Keys:
     """Binds the keys of a session to its layers, and the click to its viewer."""
 
-    def __init__(self, session: MuseSession, choose_class: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        session: MuseSession,
+        queue: ReviewQueue,
+        choose_class: Callable[[int], None],
+        next_class_shown: Callable[[], None],
+    ) -> None:
         """Bind.
 
         Args:
             session: Whose nuclei the keys act on.
+            queue: What N and Shift-N walk along.
             choose_class: Called with the index of the class that new nuclei get.
+            next_class_shown: Called to show another class alone, or all again.
         """
         self._session = session
+        self._queue = queue
         self._choose_class = choose_class
+        self._next_class_shown = next_class_shown
         self._bound: list[Any] = []
         session.slide_changed.connect(self._bind_all)
         session.viewer.mouse_drag_callbacks.append(self._on_click)
+        self._tab = TabKey(session.viewer, lambda: self._on_slide(self._next_class_shown))
         self._bind_all()
 
     def close(self) -> None:
         """Let go of the viewer and its layers."""
+        self._tab.close()
         self._session.slide_changed.disconnect(self._bind_all)
         self._session.viewer.mouse_drag_callbacks.remove(self._on_click)
         for layer in self._bound:
@@ -81,8 +98,11 @@ class Keys:
             "Backspace": self._delete,
             "Escape": self._escape,
             "V": self._toggle_nuclei,
-            "Control-Z": lambda: self._session.attempt(self._session.book.undo) or True,
-            "Control-Shift-Z": lambda: self._session.attempt(self._session.book.redo) or True,
+            "N": lambda: self._on_slide(self._queue.next),
+            "Shift-N": lambda: self._on_slide(self._queue.previous),
+            "R": lambda: self._on_slide(self._session.mark_field_reviewed),
+            "Control-Z": lambda: self._on_slide(self._session.book.undo),
+            "Control-Shift-Z": lambda: self._on_slide(self._session.book.redo),
         }
 
     def _digit_action(self, digit: int) -> Callable[[], bool]:
@@ -94,12 +114,25 @@ class Keys:
             if self.add_mode:
                 self._choose_class(index)
                 return True
-            ids = self._session.nuclei.selected_ids
-            if len(ids):
-                self._session.attempt(lambda: self._session.book.set_class(ids, index))
-            return bool(len(ids))
+            return self._deal_with(lambda ids: self._session.book.set_class(ids, index))
 
         return act
+
+    def _on_slide(self, act: Callable[[], object]) -> bool:
+        """Do something that needs a slide; without one the key is napari's."""
+        if self._session.slide is None:
+            return False
+        self._session.attempt(act)
+        return True
+
+    def _deal_with(self, act: Callable[[Any], object]) -> bool:
+        """Do something with the selected nuclei, and go on in the queue."""
+        ids = self._session.nuclei.selected_ids
+        if len(ids) and self._session.attempt(lambda: act(ids)):
+            # At once: the next key may follow in a tenth of a second.
+            self._session.nuclei.refresh()
+            self._session.attempt(lambda: self._queue.dealt_with(ids))
+        return bool(len(ids))
 
     def _toggle_add_mode(self) -> bool:
         if self._session.slide is None:
@@ -108,17 +141,10 @@ class Keys:
         return True
 
     def _confirm(self) -> bool:
-        ids = self._session.nuclei.selected_ids
-        if len(ids):
-            self._session.attempt(lambda: self._session.book.confirm(ids))
-        return bool(len(ids))
+        return self._deal_with(lambda ids: self._session.book.confirm(ids))
 
     def _delete(self) -> bool:
-        ids = self._session.nuclei.selected_ids
-        if len(ids):
-            self._session.nuclei.select([])
-            self._session.attempt(lambda: self._session.book.delete(ids))
-        return bool(len(ids))
+        return self._deal_with(lambda ids: self._session.book.delete(ids))
 
     def _escape(self) -> bool:
         self.set_add_mode(False)

@@ -14,8 +14,9 @@ from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, write_csv
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
-from napari_muse.areas import drawn_polygons, rescale_areas
+from napari_muse.areas import drawn_polygons, rescale_areas, take_areas
 from napari_muse.book import NucleusBook
+from napari_muse.coordinates import to_layer
 from napari_muse.layer import NucleusLayer
 from napari_muse.reader import SLIDE_KEY, TABLE_KEY, spatial_settings
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _NO_CLASSES = ClassScheme.from_names(["nucleus"])
+_AREA_MARGIN = 1.2
 _SESSION_KEY = "muse_session"
 
 
@@ -35,6 +37,7 @@ class MuseSession:
 
     slide_changed = Signal()
     book_changed = Signal()
+    regions_changed = Signal()
     refused = Signal(str)
     """A sentence for the user: why something was not done."""
 
@@ -52,7 +55,7 @@ class MuseSession:
         self.nuclei = NucleusLayer(viewer, self.book, mpp)
         self.nuclei.refused.connect(self.refused.emit)
         self.nuclei.layer.metadata[_SESSION_KEY] = self
-        self.book.changed.connect(self.book_changed.emit)
+        self._follow_book()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
@@ -107,7 +110,6 @@ class MuseSession:
         self._default_scheme = scheme
         if self.book.pristine:
             self.book.adopt_scheme(scheme)
-            self.book_changed.emit()
 
     def activate_nuclei(self) -> None:
         """Leave a layer one draws in, so that the keys reach the nuclei."""
@@ -136,6 +138,44 @@ class MuseSession:
     def drawn_polygons(self) -> list[PolygonRegion]:
         """All areas drawn over the slide, level-0 pixels; raises UserError when there are none."""
         return drawn_polygons(self.viewer, self.mpp)
+
+    def show_area(self, area: Region) -> None:
+        """Bring a part of the slide into view, with a margin."""
+        height, width = self.viewer.canvas.size
+        scale = self.mpp or 1.0
+        row, column = to_layer([area.x + area.w / 2], [area.y + area.h / 2])[0] * scale
+        camera = self.viewer.scene.camera
+        camera.zoom = min(width / area.w, height / area.h) / scale / _AREA_MARGIN
+        camera.center = (0.0, float(row), float(column))
+
+    def mark_field_reviewed(self) -> None:
+        """Say that every nucleus in the visible field has been looked at.
+
+        Raises:
+            UserError: No slide is open, it is out of view, or its store cannot be written.
+        """
+        seen = self.visible_region()
+        corners = ((seen.x, seen.y), (seen.x1, seen.y), (seen.x1, seen.y1), (seen.x, seen.y1))
+        self.book.add_region(corners, reviewed=True, name=self._new_region_name("field"))
+
+    def keep_areas(self) -> int:
+        """Make regions of the drawn areas; returns how many.
+
+        Raises:
+            UserError: Nothing is drawn, or the store cannot be written.
+        """
+        self.require_slide()
+        self.book.require_writable()
+        areas = take_areas(self.viewer, self.mpp)
+        for area in areas:
+            self.book.add_region(
+                area.vertices, reviewed=False, name=self._new_region_name("region")
+            )
+        return len(areas)
+
+    def _new_region_name(self, stem: str) -> str:
+        taken = set(self.book.regions()["name"])
+        return next(n for i in range(1, len(taken) + 2) if (n := f"{stem} {i}") not in taken)
 
     def export_csv(self, path: str | Path) -> int:
         """Write all nuclei of the current slide; returns how many.
@@ -198,9 +238,10 @@ class MuseSession:
 
     def _use(self, slide: Slide | None, layer: Any) -> None:
         self.slide, self.image_layer = slide, layer
-        self.book.changed.disconnect(self.book_changed.emit)
+        for own, others in self._relayed():
+            own.disconnect(others.emit)
         self.book = self._book_of(slide)
-        self.book.changed.connect(self.book_changed.emit)
+        self._follow_book()
         size = (slide.width, slide.height) if slide else (1, 1)
         self.nuclei.show_book(self.book, self.mpp, size)
         if slide is not None:
@@ -209,6 +250,18 @@ class MuseSession:
             self.viewer.canvas.overlays.scale_bar.visible = True
         self.slide_changed.emit()
         self.book_changed.emit()
+
+    def _relayed(self) -> tuple[tuple[Any, Any], ...]:
+        """Signals of the current book, and those of the session they become."""
+        return (
+            (self.book.changed, self.book_changed),
+            (self.book.scheme_changed, self.book_changed),
+            (self.book.regions_changed, self.regions_changed),
+        )
+
+    def _follow_book(self) -> None:
+        for own, others in self._relayed():
+            own.connect(others.emit)
 
     def _book_of(self, slide: Slide | None) -> NucleusBook:
         if slide is None:

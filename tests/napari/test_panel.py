@@ -298,10 +298,14 @@ def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: st
     opened.session.book.adopt_scheme(ClassScheme.from_names(["inflammatory and other " * 3]))
     opened.session.book_changed.emit()
     qtbot.wait(50)
-    scroll = opened.findChild(QScrollArea)
-    bar = scroll.verticalScrollBar().sizeHint().width()
-    assert scroll.widget().minimumSizeHint().width() + bar <= 350
-    for section in (opened.detect, opened.legend, opened.edit, opened.export):
+    for scroll in opened.findChildren(QScrollArea):
+        bar = scroll.verticalScrollBar().sizeHint().width()
+        assert scroll.widget().minimumSizeHint().width() + bar <= 350 - 2 * 5
+    assert opened.minimumSizeHint().width() <= 350
+    sections = (
+        opened.detect, opened.legend, opened.edit, opened.export, opened.doubts, opened.regions
+    )  # fmt: skip
+    for section in sections:
         for child in section.children():
             tip = getattr(child, "toolTip", None)
             if tip is not None and hasattr(child, "clicked"):

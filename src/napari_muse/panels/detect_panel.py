@@ -6,15 +6,12 @@ from typing import Any
 
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
-    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +24,8 @@ from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
 from napari_muse.areas import area_layer
 from napari_muse.detection import Detection
+from napari_muse.panels.forms import combo, duration, wrapped
+from napari_muse.panels.mapping_dialog import MappingDialog
 from napari_muse.session import MuseSession
 
 _PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
@@ -42,8 +41,9 @@ class DetectPanel(QGroupBox):
         super().__init__("Detect")
         self._session = session
         self._detection = detection
-        self.model = _combo("The network that finds and classifies nuclei")
+        self.model = combo("The network that finds and classifies nuclei")
         # Backbones compute features of nuclei but do not find them.
+        self.mapping_dialog: MappingDialog | None = None
         self._models = {
             str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR
         }
@@ -53,10 +53,10 @@ class DetectPanel(QGroupBox):
                 self.model.count() - 1, entry.card.description or entry.card.name, 3
             )
         self._list_available()
-        self.device = _combo("Where the network runs")
+        self.device = combo("Where the network runs")
         for value, label in _DEVICES:
             self.device.addItem(label, value)
-        self.place = _combo("Which part of the slide is looked at")
+        self.place = combo("Which part of the slide is looked at")
         for value, label in _PLACES:
             self.place.addItem(label, value)
         self.mpp = QDoubleSpinBox()
@@ -65,7 +65,7 @@ class DetectPanel(QGroupBox):
         self.mpp.setSingleStep(0.05)
         self.mpp.setSpecialValueText("unknown")
         self.mpp.setToolTip("Microns per pixel of the slide at full resolution")
-        self.mpp_hint = _wrapped(
+        self.mpp_hint = wrapped(
             "This file does not say how large a pixel is. Enter its microns per pixel: often 0.25"
             " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
         )
@@ -81,7 +81,7 @@ class DetectPanel(QGroupBox):
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop; what has been found is kept")
         self.bar = QProgressBar()
-        self.message = _wrapped("Open a slide to begin.")
+        self.message = wrapped("Open a slide to begin.")
         self._lay_out()
         self.model.currentIndexChanged.connect(self._on_model)
         self.mpp.editingFinished.connect(self._on_mpp)
@@ -91,7 +91,6 @@ class DetectPanel(QGroupBox):
         detection.progress.connect(self._on_progress)
         detection.ended.connect(self._on_end)
         session.slide_changed.connect(self._on_slide)
-        session.refused.connect(self.say)
         self._on_model()
         self._on_slide()
         self._show_running(False)
@@ -99,7 +98,6 @@ class DetectPanel(QGroupBox):
     def disconnect_all(self) -> None:
         """Stop following the session."""
         self._session.slide_changed.disconnect(self._on_slide)
-        self._session.refused.disconnect(self.say)
 
     def _list_available(self) -> None:
         """Name the released backbones that can be fetched; they cannot be chosen to detect with."""
@@ -120,6 +118,32 @@ class DetectPanel(QGroupBox):
             self.mpp.setFocus()
             return
         try:
+            self._shapes()
+        except UserError as error:
+            self.say(str(error))
+            return
+        unknown = self._unknown_classes()
+        if unknown is None:
+            self._start({})
+            return
+        theirs, ours = unknown
+        dialog = MappingDialog(self.model.currentText(), theirs, ours, self)
+        dialog.accepted.connect(lambda: self._start(dialog.mapping))
+        dialog.open()
+        self.mapping_dialog = dialog
+
+    def _unknown_classes(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """The model's classes and the slide's, where the slide lacks one of the model's."""
+        entry = self._models.get(self.model.currentData())
+        book = self._session.book
+        if entry is None or book.pristine:
+            return None
+        theirs = tuple(str(c["name"]) for c in entry.card.classes)
+        ours = book.scheme.names
+        return (theirs, ours) if set(theirs) - set(ours) else None
+
+    def _start(self, mapping: dict[str, str]) -> None:
+        try:
             shapes = self._shapes()
             job = DetectJob(
                 slide="",
@@ -127,7 +151,7 @@ class DetectPanel(QGroupBox):
                 device=self.device.currentData(),
                 min_score=self.min_score.value() or None,
             )
-            self._detection.start(job, shapes)
+            self._detection.start(job, shapes, mapping)
             self._session.activate_nuclei()
         except UserError as error:
             self.say(str(error))
@@ -202,7 +226,7 @@ class DetectPanel(QGroupBox):
         self.bar.setRange(0, event["total"])
         self.bar.setValue(event["done"])
         left = event.get("eta_s")
-        eta = "" if left is None else f", {_duration(left)} left"
+        eta = "" if left is None else f", {duration(left)} left"
         if self.cancel.isEnabled():
             self.say(f"{event['message']}{eta}")
 
@@ -238,24 +262,3 @@ class DetectPanel(QGroupBox):
         whole.addLayout(buttons)
         whole.addWidget(self.bar)
         whole.addWidget(self.message)
-
-
-def _combo(tooltip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setToolTip(tooltip)
-    # A long model name must not widen the dock.
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return combo
-
-
-def _wrapped(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    return label
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

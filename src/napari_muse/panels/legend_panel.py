@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QLabel, QRadioButton, QVBoxLayout
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+)
 
+from muse_core.nuclei import NucleusClass
 from napari_muse.layer import MAX_SHOWN
+from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.session import MuseSession
 
 _SWATCH_PX = 14
@@ -29,9 +40,15 @@ class LegendPanel(QGroupBox):
         self.total.setWordWrap(True)
         whole = QVBoxLayout(self)
         whole.addLayout(self._grid)
-        whole.addWidget(self.total)
+        self.edit = QPushButton("Edit …")
+        self.edit.setToolTip("Add, rename, recolour or merge classes, and choose their keys")
+        row = QHBoxLayout()
+        row.addWidget(self.total, 1)
+        row.addWidget(self.edit)
+        whole.addLayout(row)
         whole.addWidget(_symbol_key())
-        self._names: tuple[str, ...] = ()
+        self.edit.clicked.connect(self.edit_classes)
+        self._classes: tuple[NucleusClass, ...] = ()
         session.book_changed.connect(self.update_counts)
         session.nuclei.shown_changed.connect(self._update_total)
         self.update_counts()
@@ -41,14 +58,30 @@ class LegendPanel(QGroupBox):
         self._session.book_changed.disconnect(self.update_counts)
         self._session.nuclei.shown_changed.disconnect(self._update_total)
 
+    def edit_classes(self) -> ClassDialog | None:
+        """Open the dialog of the classes; without a slide there is a sentence instead."""
+        if not self._session.attempt(self._session.require_slide):
+            return None
+        dialog = ClassDialog(self._session, self)
+        dialog.open()
+        return dialog
+
     def choose_new(self, index: int) -> None:
         """Choose the class of new nuclei."""
         self.for_new[index].setChecked(True)
 
+    def show_next_class(self) -> None:
+        """Show one class alone, then the next, and after the last all again."""
+        alone = [box.isChecked() for box in self.shown]
+        only = alone.index(True) if sum(alone) == 1 and len(alone) > 1 else -1
+        wanted = 0 if all(alone) else only + 1
+        for index, box in enumerate(self.shown):
+            box.setChecked(wanted >= len(self.shown) or index == wanted)
+
     def update_counts(self) -> None:
         """Show the book's classes and counts."""
-        scheme = self._session.book.scheme
-        if scheme.names != self._names:
+        classes = self._session.book.scheme.classes
+        if classes != self._classes:
             self._rebuild()
         for label, count in zip(self.counts, self._session.book.counts(), strict=True):
             label.setText(f"{count:,}")
@@ -62,16 +95,16 @@ class LegendPanel(QGroupBox):
                 widget.deleteLater()
         self.shown, self.counts, self.for_new = [], [], []
         self._session.nuclei.hidden_classes.clear()
-        self._names = self._session.book.scheme.names
+        self._classes = self._session.book.scheme.classes
         for column, title in enumerate(("Show", "Key", "Count", "New")):
             head = QLabel(title)
             head.setEnabled(False)
             if column:
                 head.setAlignment(Qt.AlignmentFlag.AlignRight)
             self._grid.addWidget(head, 0, column)
-        for index, entry in enumerate(self._session.book.scheme.classes):
+        for index, entry in enumerate(self._classes):
             self._add_row(index, entry.name, entry.color, entry.key)
-        self.choose_new(min(self._session.nuclei.new_class, len(self._names) - 1))
+        self.choose_new(min(self._session.nuclei.new_class, len(self._classes) - 1))
 
     def _add_row(self, index: int, name: str, color: str, key: str) -> None:
         swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_muse.detection import Detection
 from napari_muse.keys import Keys
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
+from napari_muse.panels.forms import wrapped
 from napari_muse.panels.legend_panel import LegendPanel
+from napari_muse.panels.queue_panel import QueuePanel
+from napari_muse.panels.region_panel import RegionPanel
+from napari_muse.queue import ReviewQueue
 from napari_muse.session import MuseSession
 
 if TYPE_CHECKING:
@@ -33,28 +37,43 @@ class MusePanel(QWidget):
         self.detection = Detection(self.session, parent=self)
         self.detect = DetectPanel(self.session, self.detection)
         self.legend = LegendPanel(self.session)
-        self.keys = Keys(self.session, self.legend.choose_new)
+        self.queue = ReviewQueue(self.session)
+        self.keys = Keys(
+            self.session, self.queue, self.legend.choose_new, self.legend.show_next_class
+        )
         self.edit = EditPanel(self.session, self.keys)
+        self.doubts = QueuePanel(self.session, self.queue)
+        self.regions = RegionPanel(self.session)
         self.export = ExportPanel(self.session)
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
-        for section in (self.detect, self.legend, self.edit, self.export):
-            column.addWidget(section)
-        column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setWidget(content)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for title, tip, sections in (
+            ("Detect", "Find and classify nuclei, and save them", (self.detect, self.export)),
+            ("Review", "Correct nuclei, the doubtful ones first", (self.doubts, self.edit)),
+            ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
+        ):
+            self.tabs.addTab(_page(*sections), title)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        self.status = wrapped("")
+        self.session.refused.connect(self.say)
+        self.session.book_changed.connect(self._hush)
         whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll)
+        whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
+        whole.addWidget(self.legend)
+        whole.addWidget(self.tabs, 1)
+        whole.addWidget(self.status)
         self.setMinimumWidth(_WIDTH_PX)
         self._released = False
         # The window may go without a word to the panel; its job must not outlive it.
         self.destroyed.connect(self.detection.runner.close)
         self.destroyed.connect(self.session.rest)
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence below everything, until something is done."""
+        self.status.setText(sentence)
+
+    def _hush(self) -> None:
+        self.status.clear()
 
     def release(self) -> None:
         """Stop a running job and let go of the session, which stays with its nuclei."""
@@ -63,8 +82,11 @@ class MusePanel(QWidget):
         self._released = True
         self.detection.close()
         self.keys.close()
-        for section in (self.detect, self.legend, self.edit):
+        self.session.refused.disconnect(self.say)
+        self.session.book_changed.disconnect(self._hush)
+        for section in (self.detect, self.legend, self.edit, self.doubts, self.regions):
             section.disconnect_all()
+        self.queue.close()
         self.session.rest()
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
@@ -77,3 +99,19 @@ class MusePanel(QWidget):
         """Let go when the widget itself is closed."""
         self.release()
         super().closeEvent(event)
+
+
+def _page(*sections: QWidget) -> QScrollArea:
+    """Sections one below the other, which scroll where the window is low."""
+    content = QWidget()
+    column = QVBoxLayout(content)
+    column.setContentsMargins(0, _MARGIN_PX, 0, 0)
+    for section in sections:
+        column.addWidget(section)
+    column.addStretch(1)
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+    scroll.setWidget(content)
+    return scroll

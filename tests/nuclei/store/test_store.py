@@ -162,6 +162,17 @@ def test_classes_can_be_renamed_and_merged(store: AnnotationStore) -> None:
     assert store.count() == {"a": 3, "plasma": 2}
 
 
+def test_a_region_can_be_renamed_and_reviewed(store: AnnotationStore) -> None:
+    number = store.add_region([(0, 0), (1, 0), (0, 1)], reviewed=False)
+    store.change_region(number, name="margin")
+    store.change_region(number, reviewed=True)
+    store.change_region(number, reviewed=True)
+    assert store.regions()[["name", "reviewed"]].values.tolist() == [["margin", True]]
+    store.undo()
+    store.undo()
+    assert store.regions()[["name", "reviewed"]].values.tolist() == [["", False]]
+
+
 def test_refusals_are_sentences_and_change_nothing(store: AnnotationStore) -> None:
     before = _state(store)
     for attempt in (

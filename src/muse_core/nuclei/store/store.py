@@ -304,6 +304,21 @@ class AnnotationStore:
             self._record(connection, "add region", [Change("regions", number, None, row)])
         return number
 
+    def change_region(
+        self, region_id: int, name: str | None = None, reviewed: bool | None = None
+    ) -> None:
+        """Rename a region, or say whether all nuclei in it have been looked at."""
+        with self._db.transaction() as connection:
+            before = read_row(connection, "regions", region_id)
+            after = (
+                before[0] if name is None else name,
+                before[1],
+                before[2] if reviewed is None else int(reviewed),
+            )
+            if after != before:
+                change = Change("regions", region_id, before, after)
+                self._record(connection, "change region", [change])
+
     def delete_region(self, region_id: int) -> None:
         """Remove a region."""
         with self._db.transaction() as connection:

@@ -1,0 +1,167 @@
+"""Adding, renaming, recolouring and merging classes; each change can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QColorDialog,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QPushButton,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from muse_core.nuclei import NucleusClass
+from muse_core.nuclei.store import AnnotationStore
+from napari_muse.panels.forms import chosen_row, combo, row_table, wrapped
+from napari_muse.session import MuseSession
+
+_KEYS = ("", *"123456789")
+_FIRST_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+_SIZE_PX = (460, 320)
+
+
+class ClassDialog(QDialog):
+    """A table of the classes of the current slide."""
+
+    def __init__(self, session: MuseSession, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Classes of this slide")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._session = session
+        self._filling = False
+        self.table = row_table(stretch_first=True)
+        self.table.setColumnCount(4)
+        self.table.setHorizontalHeaderLabels(["Class", "Colour", "Key", "Nuclei"])
+        self.table.setToolTip("Double-click a name to change it")
+        self.add = QPushButton("Add class")
+        self.add.setToolTip("Add a class; rename it in the table")
+        self.into = combo("The class that takes over the nuclei of the chosen one")
+        self.merge = QPushButton("Merge chosen into")
+        self.merge.setToolTip("Give all nuclei of the chosen class another, and drop the first")
+        self.message = wrapped("Every change can be undone with Ctrl-Z.")
+        self._lay_out()
+        self.add.clicked.connect(self._on_add)
+        self.merge.clicked.connect(self._on_merge)
+        self.table.itemChanged.connect(self._on_item)
+        session.book_changed.connect(self._fill)
+        session.refused.connect(self.say)
+        self.finished.connect(self._on_finished)
+        self._fill()
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence."""
+        self.message.setText(sentence)
+
+    def _on_finished(self) -> None:
+        self._session.book_changed.disconnect(self._fill)
+        self._session.refused.disconnect(self.say)
+
+    def _fill(self) -> None:
+        classes, counts = self._session.book.scheme.classes, self._session.book.counts()
+        self._filling = True
+        self.table.setRowCount(len(classes))
+        for row, (entry, count) in enumerate(zip(classes, counts, strict=True)):
+            self.table.setItem(row, 0, QTableWidgetItem(entry.name))
+            self.table.setCellWidget(row, 1, self._color_button(entry))
+            self.table.setCellWidget(row, 2, self._key_box(entry))
+            number = QTableWidgetItem(f"{count:,}")
+            number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            self.table.setItem(row, 3, number)
+        self.into.clear()
+        self.into.addItems([c.name for c in classes])
+        self._filling = False
+
+    def _color_button(self, entry: NucleusClass) -> QPushButton:
+        button = QPushButton()
+        button.setStyleSheet(f"background-color: {entry.color};")
+        button.setToolTip(f"Colour of {entry.name}")
+        button.setAccessibleName(f"Colour of {entry.name}")
+        button.clicked.connect(lambda: self._ask_color(entry))
+        return button
+
+    def _key_box(self, entry: NucleusClass) -> QComboBox:
+        box = QComboBox()
+        box.addItems(list(_KEYS))
+        box.setCurrentText(entry.key)
+        box.setToolTip(f"Key that gives a nucleus the class {entry.name}")
+        box.textActivated.connect(lambda key: self._set_key(entry, key))
+        return box
+
+    def _ask_color(self, entry: NucleusClass) -> None:
+        color = QColorDialog.getColor(QColor(entry.color), self, f"Colour of {entry.name}")
+        if color.isValid():
+            self.set_color(entry.name, color.name())
+
+    def set_color(self, name: str, color: str) -> None:
+        """Give a class another colour."""
+        entry = next(c for c in self._session.book.scheme.classes if c.name == name)
+        self._edit(lambda store: store.change_class(name, replace(entry, color=color)))
+
+    def _set_key(self, entry: NucleusClass, key: str) -> None:
+        holder = next((c for c in self._session.book.scheme.classes if c.key == key and key), None)
+
+        def change(store: AnnotationStore) -> None:
+            # Two classes cannot share a key: the holder gets what is now free.
+            if holder is not None and holder.name != entry.name:
+                store.change_class(holder.name, replace(holder, key=""))
+            store.change_class(entry.name, replace(entry, key=key))
+            if holder is not None and holder.name != entry.name:
+                store.change_class(holder.name, replace(holder, key=entry.key))
+
+        self._edit(change)
+
+    def _on_item(self, item: QTableWidgetItem) -> None:
+        if self._filling or item.column() != 0:
+            return
+        entry = self._session.book.scheme.classes[item.row()]
+        name = item.text().strip()
+        if name != entry.name:
+            self._edit(lambda store: store.change_class(entry.name, replace(entry, name=name)))
+
+    def _on_add(self) -> None:
+        classes = self._session.book.scheme.classes
+        names, keys = {c.name for c in classes}, {c.key for c in classes}
+        name = next(n for i in range(1, len(names) + 2) if (n := f"class {i}") not in names)
+        free = next((k for k in "123456789" if k not in keys), "")
+        used = {c.color.lower() for c in classes}
+        color = next((c for c in _FIRST_COLORS if c not in used), _FIRST_COLORS[0])
+        self._edit(lambda store: store.add_class(NucleusClass(name, color, free)))
+        self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
+
+    def _on_merge(self) -> None:
+        row = chosen_row(self.table)
+        if row is None:
+            self.message.setText("Choose the class that is to go in the table first.")
+            return
+        gone = self._session.book.scheme.names[row]
+        into = self.into.currentText()
+        self._edit(lambda store: store.merge_classes(gone, into))
+
+    def _edit(self, change: Callable[[AnnotationStore], None]) -> None:
+        self.message.setText("Every change can be undone with Ctrl-Z.")
+        if not self._session.attempt(lambda: self._session.book.edit_classes(change)):
+            self._fill()
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.addWidget(self.add)
+        row.addStretch(1)
+        row.addWidget(self.merge)
+        row.addWidget(self.into)
+        close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        close.rejected.connect(self.reject)
+        whole = QVBoxLayout(self)
+        whole.addWidget(self.table)
+        whole.addLayout(row)
+        whole.addWidget(self.message)
+        whole.addWidget(close)
+        self.resize(*_SIZE_PX)

@@ -1,0 +1,144 @@
+"""The queue of doubtful nuclei: what is in it, where one is, and buttons for its keys."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from muse_core.classify.queue import DOUBT_KINDS
+from napari_muse.panels.forms import combo, wrapped
+from napari_muse.queue import QueueChoice, ReviewQueue
+from napari_muse.region_layer import region_figures
+from napari_muse.session import MuseSession
+
+_NAMES = {
+    "entropy": "Wavering, all",
+    "margin": "Wavering, two",
+    "disagreement": "Unlike neighbours",
+}
+
+
+class QueuePanel(QGroupBox):
+    """Starts the queue and walks along it."""
+
+    def __init__(self, session: MuseSession, queue: ReviewQueue) -> None:
+        super().__init__("Doubtful nuclei")
+        self._session = session
+        self._queue = queue
+        self.kind = combo("What makes a nucleus doubtful")
+        for kind, meaning in DOUBT_KINDS.items():
+            self.kind.addItem(_NAMES[kind], kind)
+            self.kind.setItemData(self.kind.count() - 1, meaning[0].upper() + meaning[1:], 3)
+        self.of_class = combo("Look at nuclei of this class only")
+        self.within = combo("Look inside this region only")
+        self.go_on = QCheckBox("Go on after each decision")
+        self.go_on.setChecked(queue.goes_on)
+        self.go_on.setToolTip(
+            "After Space, a digit or Delete the view moves to the next doubtful nucleus by itself"
+        )
+        self.start = QPushButton("Start")
+        self.start.setToolTip("Order the nuclei nobody has looked at, and go to the most doubtful")
+        self.back = QPushButton("Back")
+        self.back.setToolTip("Go to the nucleus before (Shift-N)")
+        self.skip = QPushButton("Next")
+        self.skip.setToolTip("Leave this nucleus as it is and go to the next (N)")
+        self.compare = QPushButton("Compare neighbours")
+        self.compare.setToolTip(
+            "Find for each nucleus those that look most like it, to see where their classes differ."
+            " Takes about as long as detecting"
+        )
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.message = wrapped("")
+        self._lay_out()
+        self.start.clicked.connect(self.begin)
+        self.skip.clicked.connect(lambda: session.attempt(queue.next))
+        self.back.clicked.connect(lambda: session.attempt(queue.previous))
+        self.go_on.toggled.connect(self._on_go_on)
+        queue.changed.connect(self._show_position)
+        session.book_changed.connect(self._list_classes)
+        session.regions_changed.connect(self._list_regions)
+        session.slide_changed.connect(self._list_regions)
+        self._list_classes()
+        self._list_regions()
+        self._show_position()
+
+    def disconnect_all(self) -> None:
+        """Stop following the session."""
+        self._queue.changed.disconnect(self._show_position)
+        self._session.book_changed.disconnect(self._list_classes)
+        self._session.regions_changed.disconnect(self._list_regions)
+        self._session.slide_changed.disconnect(self._list_regions)
+
+    def begin(self) -> None:
+        """Start the queue with what the form says; a refusal is shown as a sentence."""
+        polygons = {f.id: f.polygon for f in region_figures(self._session)}
+        choice = QueueChoice(
+            self.kind.currentData(),
+            self.of_class.currentData(),
+            polygons.get(self.within.currentData()),
+        )
+        self._session.attempt(lambda: self._queue.start(choice))
+
+    def _on_go_on(self, on: bool) -> None:
+        self._queue.goes_on = on
+
+    def _list_classes(self) -> None:
+        names = self._session.book.scheme.names
+        if [self.of_class.itemText(i) for i in range(1, self.of_class.count())] == list(names):
+            return
+        _fill(self.of_class, "All classes", [(name, i) for i, name in enumerate(names)])
+
+    def _list_regions(self) -> None:
+        regions = self._session.book.regions()
+        named = zip(regions["name"], regions["id"], strict=True)
+        _fill(self.within, "Whole slide", [(n or f"region {i}", int(i)) for n, i in named])
+
+    def _show_position(self) -> None:
+        queue = self._queue
+        for button in (self.back, self.skip):
+            button.setEnabled(queue.running)
+        self.bar.setVisible(queue.running)
+        if not queue.running:
+            self.message.setText("N goes to the nucleus the model is least sure of.")
+            return
+        self.bar.setRange(0, queue.length)
+        self.bar.setValue(queue.position)
+        self.message.setText(f"{queue.position:,} of {queue.length:,}; {queue.left():,} left")
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        for label, field in (
+            ("Doubt", self.kind), ("Class", self.of_class), ("Region", self.within)
+        ):  # fmt: skip
+            form.addRow(label, field)
+        row = QHBoxLayout()
+        for button in (self.start, self.back, self.skip):
+            row.addWidget(button)
+        whole = QVBoxLayout(self)
+        whole.addLayout(form)
+        whole.addWidget(self.go_on)
+        whole.addLayout(row)
+        whole.addWidget(self.bar)
+        whole.addWidget(self.message)
+        whole.addWidget(self.compare)
+
+
+def _fill(box: QComboBox, everything: str, items: list[tuple[str, int]]) -> None:
+    """List items after one that stands for all, keeping what was chosen."""
+    chosen = box.currentData()
+    box.clear()
+    box.addItem(everything, None)
+    for name, value in items:
+        box.addItem(name, value)
+    box.setCurrentIndex(max(box.findData(chosen), 0) if chosen is not None else 0)

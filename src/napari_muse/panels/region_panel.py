@@ -1,0 +1,180 @@
+"""Regions with their counts and densities, and a chart of the classes."""
+
+from __future__ import annotations
+
+import pyqtgraph
+from psygnal import SignalInstance
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QShowEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QGridLayout,
+    QGroupBox,
+    QPushButton,
+    QTableWidgetItem,
+    QVBoxLayout,
+)
+
+from napari_muse.areas import area_layer
+from napari_muse.panels.forms import chosen_row, row_table
+from napari_muse.region_layer import RegionFigures, RegionLayer, region_figures
+from napari_muse.session import MuseSession
+
+_CHART_HEIGHT_PX = 130
+_TABLE_HEIGHT_PX = 170
+_REVIEWED_COLUMN = 1
+
+
+class RegionPanel(QGroupBox):
+    """Lists the regions of the store; the chart is of the chosen region or of the whole slide."""
+
+    def __init__(self, session: MuseSession) -> None:
+        super().__init__("Regions")
+        self._session = session
+        self._figures: list[RegionFigures] = []
+        self._filling = False
+        self.outlines = RegionLayer(session)
+        self.draw = QPushButton("Draw")
+        self.draw.setToolTip("Draw rectangles or outlines on the slide, then press Keep")
+        self.keep = QPushButton("Keep")
+        self.keep.setToolTip("Make regions of what is drawn; they are saved with the nuclei")
+        self.field = QPushButton("Field reviewed")
+        self.field.setToolTip("Say that every nucleus in the visible field has been looked at (R)")
+        self.remove = QPushButton("Remove")
+        self.remove.setToolTip("Remove the chosen region; its nuclei stay. Undo brings it back")
+        self.table = row_table(stretch_first=False)
+        self.table.setToolTip(
+            "Nuclei of each region. A ticked region is reviewed: all nuclei in it have been looked"
+            " at. Double-click goes there, F2 renames"
+        )
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.table.setMinimumHeight(_TABLE_HEIGHT_PX)
+        self.chart = pyqtgraph.PlotWidget()
+        self.chart.setFixedHeight(_CHART_HEIGHT_PX)
+        self.chart.setToolTip("Nuclei of each class")
+        self.chart.setMouseEnabled(x=False, y=False)
+        self.chart.hideButtons()
+        self.chart.setMenuEnabled(False)
+        self._lay_out()
+        self.draw.clicked.connect(self._on_draw)
+        self.keep.clicked.connect(lambda: session.attempt(session.keep_areas))
+        self.field.clicked.connect(lambda: session.attempt(session.mark_field_reviewed))
+        self.remove.clicked.connect(self._on_remove)
+        self.table.itemChanged.connect(self._on_item)
+        self.table.itemDoubleClicked.connect(self._on_double_click)
+        self.table.itemSelectionChanged.connect(self._draw_chart)
+        for signal in self._followed():
+            signal.connect(self.update_table)
+        self.update_table()
+
+    def disconnect_all(self) -> None:
+        """Stop following the session."""
+        for signal in self._followed():
+            signal.disconnect(self.update_table)
+        self.outlines.close()
+
+    def update_table(self) -> None:
+        """Count anew, if anyone is looking."""
+        if not self.isVisible():
+            return
+        chosen = self._chosen()
+        self._figures = region_figures(self._session)
+        names = self._session.book.scheme.names
+        self._filling = True
+        self.table.setColumnCount(4 + len(names))
+        self.table.setHorizontalHeaderLabels(["Region", "Reviewed", "Nuclei", "per mm²", *names])
+        self.table.setRowCount(len(self._figures))
+        for row, figures in enumerate(self._figures):
+            self._fill_row(row, figures)
+            if chosen is not None and figures.id == chosen.id:
+                self.table.selectRow(row)
+        self._filling = False
+        self._draw_chart()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Catch up with what happened while nobody looked."""
+        super().showEvent(event)
+        self.update_table()
+
+    def _followed(self) -> tuple[SignalInstance, ...]:
+        session = self._session
+        return (session.book_changed, session.regions_changed, session.slide_changed)
+
+    def _fill_row(self, row: int, figures: RegionFigures) -> None:
+        density = "" if figures.per_mm2 is None else f"{figures.per_mm2:,.0f}"
+        texts = [f"{figures.counts.sum():,}", density, *(f"{n:,}" for n in figures.counts)]
+        name = QTableWidgetItem(figures.name)
+        reviewed = QTableWidgetItem()
+        reviewed.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+        on, off = Qt.CheckState.Checked, Qt.CheckState.Unchecked
+        reviewed.setCheckState(on if figures.reviewed else off)
+        self.table.setItem(row, 0, name)
+        self.table.setItem(row, _REVIEWED_COLUMN, reviewed)
+        for column, text in enumerate(texts, start=2):
+            item = QTableWidgetItem(text)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.table.setItem(row, column, item)
+
+    def _chosen(self) -> RegionFigures | None:
+        row = chosen_row(self.table)
+        return self._figures[row] if row is not None and row < len(self._figures) else None
+
+    def _on_item(self, item: QTableWidgetItem) -> None:
+        if self._filling:
+            return
+        number = self._figures[item.row()].id
+        book = self._session.book
+        if item.column() == _REVIEWED_COLUMN:
+            reviewed = item.checkState() == Qt.CheckState.Checked
+            done = self._session.attempt(lambda: book.change_region(number, reviewed=reviewed))
+        else:
+            done = self._session.attempt(lambda: book.change_region(number, name=item.text()))
+        if not done:
+            self.update_table()
+
+    def _on_double_click(self, item: QTableWidgetItem) -> None:
+        self._session.show_area(self._figures[item.row()].polygon.bounds)
+
+    def _on_draw(self) -> None:
+        layer = area_layer(self._session.viewer, self._session.mpp)
+        self._session.viewer.layers.selection.active = layer
+        layer.mode = "add_polygon"
+
+    def _on_remove(self) -> None:
+        chosen = self._chosen()
+        if chosen is None:
+            self._session.refused.emit("Choose a region in the table first.")
+        else:
+            self._session.attempt(lambda: self._session.book.delete_region(chosen.id))
+
+    def _draw_chart(self) -> None:
+        if self._filling:
+            return
+        chosen = self._chosen()
+        counts = chosen.counts if chosen else self._session.book.counts()
+        classes = self._session.book.scheme.classes
+        palette = self.palette()
+        text = palette.windowText().color()
+        self.chart.setBackground(palette.window().color())
+        self.chart.clear()
+        self.chart.setTitle(chosen.name if chosen else "Whole slide", color=text, size="9pt")
+        bars = pyqtgraph.BarGraphItem(
+            x=list(range(len(classes))), height=counts, width=0.6,
+            brushes=[QColor(c.color) for c in classes],
+        )  # fmt: skip
+        self.chart.addItem(bars)
+        bottom, left = self.chart.getAxis("bottom"), self.chart.getAxis("left")
+        bottom.setTicks([list(enumerate(c.name[:14] for c in classes))])
+        for axis in (bottom, left):
+            axis.setTextPen(text)
+            axis.setPen(text)
+
+    def _lay_out(self) -> None:
+        buttons = QGridLayout()
+        for number, button in enumerate((self.draw, self.keep, self.field, self.remove)):
+            buttons.addWidget(button, number // 2, number % 2)
+        whole = QVBoxLayout(self)
+        whole.addLayout(buttons)
+        whole.addWidget(self.table)
+        whole.addWidget(self.chart)
