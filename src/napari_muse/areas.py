@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _AREA_KEY = "muse_area"
 REGIONS_KEY = "muse_regions"
-"""Layer metadata: the layer shows the store's regions; it is not drawn in."""
+"""Layer metadata: what the layer shows are no areas a person has drawn to work on."""
 _EDGE_PX = 6.0
 _NO_AREA = ("path", "line")
 
@@ -50,19 +50,27 @@ def drawn_polygons(viewer: ViewerModel, mpp: float | None) -> list[PolygonRegion
     Raises:
         UserError: Nothing is drawn.
     """
-    found = []
-    for layer in viewer.layers:
-        if not _is_shapes(layer) or not layer.visible:
-            continue
-        for kind, vertices in zip(layer.shape_type, layer.data, strict=True):
-            if kind in _NO_AREA:
-                continue
-            outline = _ellipse_outline(vertices) if kind == "ellipse" else vertices
-            world = np.array([layer.data_to_world(v) for v in outline])
-            x, y = from_world(world, mpp or 1.0)
-            found.append(PolygonRegion(tuple(zip(x.tolist(), y.tolist(), strict=True))))
+    found = [
+        polygon
+        for layer in viewer.layers
+        if _is_shapes(layer) and layer.visible
+        for polygon in layer_polygons(layer, mpp)
+    ]
     if not found:
         raise UserError("Nothing is drawn yet: press “Draw area” and draw around the tissue.")
+    return found
+
+
+def layer_polygons(layer: Any, mpp: float | None) -> list[PolygonRegion]:
+    """The shapes of one layer that enclose something, level-0 pixels."""
+    found = []
+    for kind, vertices in zip(layer.shape_type, layer.data, strict=True):
+        if kind in _NO_AREA:
+            continue
+        outline = _ellipse_outline(vertices) if kind == "ellipse" else vertices
+        world = np.array([layer.data_to_world(v) for v in outline])
+        x, y = from_world(world, mpp or 1.0)
+        found.append(PolygonRegion(tuple(zip(x.tolist(), y.tolist(), strict=True))))
     return found
 
 

@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 from napari.utils.key_bindings import coerce_keybinding
+from psygnal import Signal
 
 from napari_muse.coordinates import from_world
+from napari_muse.lasso import Lasso
 from napari_muse.queue import ReviewQueue
 from napari_muse.session import MuseSession
 from napari_muse.tab_key import TabKey
 
 HELP = (
     ("click", "select a nucleus; Shift-click for more"),
-    ("1 to 9", "class of the selected nuclei, or of new ones"),
+    ("1 to 9", "class of the selected nuclei, or of the next clicks"),
     ("Space", "confirm the selected nuclei"),
     ("A", "add mode: click adds nuclei"),
+    ("P", "paint mode: click gives a nucleus the class"),
+    ("L", "lasso: draw around nuclei to select them"),
     ("Delete", "remove the selected nuclei"),
-    ("Esc", "select nothing, leave add mode"),
+    ("Esc", "select nothing, leave every mode"),
     ("N", "next doubtful nucleus; Shift-N the one before"),
     ("R", "mark the visible field as reviewed"),
     ("Tab", "show all classes, then one after the other"),
@@ -33,6 +37,8 @@ _CLICK_RADIUS_PX = 12.0
 
 class Keys:
     """Binds the keys of a session to its layers, and the click to its viewer."""
+
+    mode_changed = Signal()
 
     def __init__(
         self,
@@ -54,6 +60,8 @@ class Keys:
         self._choose_class = choose_class
         self._next_class_shown = next_class_shown
         self._bound: list[Any] = []
+        self.paint_mode = False
+        self.lasso = Lasso(session)
         session.slide_changed.connect(self._bind_all)
         session.viewer.mouse_drag_callbacks.append(self._on_click)
         self._tab = TabKey(session.viewer, lambda: self._on_slide(self._next_class_shown))
@@ -79,7 +87,17 @@ class Keys:
         layer = self._session.nuclei.layer
         if on:
             self._session.viewer.layers.selection.active = layer
+            self.set_paint_mode(False)
         layer.mode = "add" if on else "pan_zoom"
+
+    def set_paint_mode(self, on: bool) -> None:
+        """Enter or leave paint mode, in which a click gives a nucleus the class of new ones."""
+        if on:
+            self.set_add_mode(False)
+            self._session.nuclei.select([])
+        if on != self.paint_mode:
+            self.paint_mode = on
+            self.mode_changed.emit()
 
     def _bind_all(self) -> None:
         for layer in (self._session.nuclei.layer, self._session.image_layer):
@@ -93,6 +111,8 @@ class Keys:
         digits = {str(d): self._digit_action(d) for d in range(1, 10)}
         return digits | {
             "A": self._toggle_add_mode,
+            "P": self._toggle_paint_mode,
+            "L": lambda: self._on_slide(self.lasso.toggle),
             "Space": self._confirm,
             "Delete": self._delete,
             "Backspace": self._delete,
@@ -111,7 +131,7 @@ class Keys:
             if str(digit) not in keys:
                 return False
             index = keys.index(str(digit))
-            if self.add_mode:
+            if self.add_mode or self.paint_mode:
                 self._choose_class(index)
                 return True
             return self._deal_with(lambda ids: self._session.book.set_class(ids, index))
@@ -140,6 +160,12 @@ class Keys:
         self.set_add_mode(not self.add_mode)
         return True
 
+    def _toggle_paint_mode(self) -> bool:
+        if self._session.slide is None:
+            return False
+        self.set_paint_mode(not self.paint_mode)
+        return True
+
     def _confirm(self) -> bool:
         return self._deal_with(lambda ids: self._session.book.confirm(ids))
 
@@ -148,6 +174,9 @@ class Keys:
 
     def _escape(self) -> bool:
         self.set_add_mode(False)
+        self.set_paint_mode(False)
+        if self.lasso.on:
+            self.lasso.toggle()
         self._session.nuclei.select([])
         return True
 
@@ -173,6 +202,11 @@ class Keys:
         x, y = from_world(event.position, scale)
         radius = _CLICK_RADIUS_PX / viewer.scene.camera.zoom / scale
         hit = nuclei.nearest(float(x[0]), float(y[0]), radius) if nuclei.layer.visible else None
+        if self.paint_mode:
+            if hit is not None:
+                book = self._session.book
+                self._session.attempt(lambda: book.set_class([hit], nuclei.new_class))
+            return
         if hit is not None:
             before = nuclei.selected_ids.tolist() if "Shift" in event.modifiers else []
             # napari marks the selection of the active layer only.

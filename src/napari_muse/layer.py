@@ -29,7 +29,7 @@ MAX_SHOWN = 20_000
 _SMOOTH_BELOW = 5_000
 _DIAMETER_UM = 7.0
 _DIAMETER_PX = 14.0
-_RING = 0.22
+_RING = 0.15
 _SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
 _SELECTED_GROWTH = 1.8
 _MARGINS = (0.5, 0.15, 0.05)
@@ -184,7 +184,7 @@ class NucleusLayer:
 
     def _rows_to_show(self) -> Any:
         rows = self._book.rows
-        wanted = self._wanted()
+        wanted = self.wanted()
         self._loaded = None
         if len(rows) > MAX_SHOWN:
             view = self.field_of_view()
@@ -203,7 +203,7 @@ class NucleusLayer:
         self.in_view = int(wanted.sum())
         return rows[wanted]
 
-    def _wanted(self) -> Any:
+    def wanted(self) -> Any:
         """(N,) which rows are present and of a class that is shown."""
         wanted = self._book.present.copy()
         for index in self.hidden_classes:
@@ -216,7 +216,7 @@ class NucleusLayer:
             return
         of = (self._book, self._book.version, frozenset(self.hidden_classes), self._mpp)
         if of != self._density_of or not self._density.visible:
-            rows = self._book.rows[self._wanted()]
+            rows = self._book.rows[self.wanted()]
             colors = _rgba(self._book.scheme.classes)
             image, bin_px = density_image(rows["x"], rows["y"], rows["class"], colors, self._size)
             self._density.show(image, bin_px, self._mpp)
@@ -310,7 +310,7 @@ class NucleusLayer:
 
     def _follow_tool(self, action: str, indices: list[int]) -> None:
         if action == "added":
-            x, y = from_layer(self.layer.data[indices])
+            x, y = self._on_slide(indices)
             added = [self._book.add(a, b, self.new_class) for a, b in zip(x, y, strict=True)]
             # napari selects the point it has just added; that must not outlive the swap.
             QTimer.singleShot(0, lambda: self._show_added(added))
@@ -318,8 +318,16 @@ class NucleusLayer:
             self._book.delete(self.shown_ids[indices])
         elif action == "changed" and len(self.layer.data) == len(self.shown_ids):
             moved = sorted(i % len(self.shown_ids) for i in indices)
-            x, y = from_layer(self.layer.data[moved])
+            x, y = self._on_slide(moved)
             self._book.move(self.shown_ids[moved], x, y)
+
+    def _on_slide(self, indices: list[int]) -> tuple[Any, Any]:
+        """Where points are, level-0 pixels; raises UserError for one beside the slide."""
+        x, y = from_layer(self.layer.data[indices])
+        width, height = self._size
+        if ((x < 0) | (y < 0) | (x > width) | (y > height)).any():
+            raise UserError("That is beside the slide; a nucleus has to be on it.")
+        return x, y
 
     def _show_added(self, ids: list[int]) -> None:
         self.refresh()

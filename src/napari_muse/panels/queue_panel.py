@@ -20,9 +20,9 @@ from napari_muse.region_layer import region_figures
 from napari_muse.session import MuseSession
 
 _NAMES = {
-    "entropy": "Wavering, all",
-    "margin": "Wavering, two",
-    "disagreement": "Unlike neighbours",
+    "entropy": "Unsure among all classes",
+    "margin": "Unsure between two",
+    "disagreement": "Unlike its neighbours",
 }
 
 

@@ -1,0 +1,87 @@
+"""The pictures of the docs, taken by using the panel as a person does.
+
+With MUSE_SCREENSHOTS set to a folder the pictures are kept there: that is how docs/images is made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QWidget
+
+from muse_core.slides import Region
+from napari_muse.panels.muse_panel import MusePanel
+
+from .actions import press
+
+FIELD = Region(700, 1500, 520, 380)
+_DETECT, _REVIEW, _REGIONS = range(3)
+
+
+@pytest.fixture
+def shoot(tmp_path: Path, qtbot: Any) -> Callable[[QWidget, str], None]:
+    """Takes a picture of a widget and sees that something is on it."""
+    folder = Path(os.environ.get("MUSE_SCREENSHOTS") or tmp_path)
+
+    def take(widget: QWidget, name: str) -> None:
+        qtbot.wait(400)
+        QApplication.processEvents()
+        path = folder / f"{name}.png"
+        assert widget.grab().save(str(path))
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+    return take
+
+
+@pytest.fixture
+def detected(panel: MusePanel, muse_data: Path, qtbot: Any) -> MusePanel:
+    """The panel with a field of the demo slide detected by the bundled model."""
+    panel.session.viewer.window.resize(1500, 950)
+    panel.session.viewer.open(muse_data / "slides" / "CMU-1-Small-Region.svs", plugin="napari-muse")
+    panel.session.show_area(FIELD)
+    qtbot.wait(200)
+    qtbot.mouseClick(panel.detect.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not panel.detection.running, timeout=120_000)
+    assert len(panel.session.book.rows) > 100
+    return panel
+
+
+def _window(panel: MusePanel) -> QWidget:
+    return panel.window()
+
+
+def test_pictures_of_every_state(
+    detected: MusePanel, shoot: Callable[[QWidget, str], None], qtbot: Any
+) -> None:
+    session = detected.session
+    shoot(detected, "panel-detect")
+    detected.tabs.setCurrentIndex(_REVIEW)
+    shoot(detected, "panel-review")
+    press(detected, qtbot, Qt.Key.Key_N)
+    for key in (Qt.Key.Key_Space, Qt.Key.Key_2, Qt.Key.Key_Space):
+        press(detected, qtbot, key)
+    detected.queue.land()
+    shoot(_window(detected), "review")
+    session.show_area(FIELD)
+    press(detected, qtbot, Qt.Key.Key_R)
+    corners = ((760, 1540), (1000, 1560), (960, 1800), (740, 1760))
+    session.book.add_region(corners, reviewed=False, name="dermis")
+    detected.tabs.setCurrentIndex(_REGIONS)
+    detected.regions.table.selectRow(1)
+    shoot(_window(detected), "regions")
+    shoot(detected, "panel-regions")
+    dialog = detected.legend.edit_classes()
+    assert dialog is not None
+    shoot(dialog, "dialog-classes")
+    dialog.close()
+    session.viewer.theme = "light"
+    detected.tabs.setCurrentIndex(_REVIEW)
+    shoot(detected, "panel-review-light")
