@@ -128,7 +128,7 @@ def test_nulo_loss_does_not_depend_on_the_order_of_nuclei() -> None:
 
     def loss(order: list[list[np.ndarray]]) -> float:
         rows = torch.stack([outputs[v, int(i)] for v in range(3) for i in order[v][0]])
-        teacher, student, pair, size = _pairs(match_views(order, 2, 10, rng))
+        teacher, student, pair, size = _pairs(match_views(order, 2, 10, [rng]))
         targets = (rows / 0.04).softmax(-1)[teacher]
         return float(nulo_loss(targets, rows[student], pair, size, len(size), TEMPERATURE))
 
@@ -139,7 +139,7 @@ def test_nulo_loss_does_not_depend_on_the_order_of_nuclei() -> None:
 def test_matches_equal_those_of_a_plain_search() -> None:
     rng = np.random.default_rng(3)
     views = [[rng.choice(20, 8, replace=False) for _ in range(3)] for _ in range(4)]
-    found = match_views(views, 2, 100, rng)
+    found = match_views(views, 2, 100, [rng] * 3)
     flat = [
         (v, b, int(i)) for v, view in enumerate(views) for b, ids in enumerate(view) for i in ids
     ]
@@ -160,7 +160,7 @@ def test_matches_equal_those_of_a_plain_search() -> None:
 
 def test_matches_of_a_pair_are_capped() -> None:
     ids = np.arange(50)
-    found = match_views([[ids], [ids]], 1, 7, np.random.default_rng(0))
+    found = match_views([[ids], [ids]], 1, 7, [np.random.default_rng(0)])
     assert found.pair_size.tolist() == [7]
     np.testing.assert_array_equal(found.teacher + 50, found.student)
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import torch
 from kornia.filters import gaussian_blur2d
-from skimage.color import rgb_from_hed
 from torch import Tensor
-from torch.nn import functional
 
+from muse_core.augment.stain import apply_stain_change, stain_change
 from muse_core.finetune.config import ViewConfig
 
-_DARKEST = 1.0 / 255.0
 _BLUR_KERNEL_PX = 9
 
 
@@ -48,15 +46,8 @@ def jitter_stain(images: Tensor, config: ViewConfig, generator: torch.Generator)
     low, high = config.stain_gain
     gain = torch.exp(_uniform(generator, 3 * n, _log(low), _log(high))).view(n, 3)
     shift = _uniform(generator, 3 * n, -config.stain_shift, config.stain_shift).view(n, 3)
-    # Rows are the stains' RGB absorptions (Ruifrok and Johnston 2001).
-    stains = functional.normalize(torch.from_numpy(rgb_from_hed).float(), dim=1)
-    turned = stains + config.stain_vector_noise * torch.randn(n, 3, 3, generator=generator)
-    turned = functional.normalize(turned, dim=2)
-    mix = torch.linalg.inv(stains) @ torch.diag_embed(gain) @ turned
-    offset = torch.einsum("bi,bij->bj", shift, turned)
-    density = -torch.log(images.clamp_min(_DARKEST))
-    mixed = torch.einsum("bchw,bcd->bdhw", density, mix.to(images))
-    return torch.exp(-(mixed + offset.to(images).view(n, 3, 1, 1))).clamp(0, 1)
+    turn = config.stain_vector_noise * torch.randn(n, 3, 3, generator=generator)
+    return apply_stain_change(images, *stain_change(gain, shift, turn))
 
 
 def _blur_some(images: Tensor, config: ViewConfig, generator: torch.Generator) -> Tensor:

@@ -31,7 +31,10 @@ class NucleusPairs:
 
 
 def match_views(
-    views: Sequence[Sequence[IntArray]], n_teacher: int, cap: int, rng: np.random.Generator
+    views: Sequence[Sequence[IntArray]],
+    n_teacher: int,
+    cap: int,
+    rngs: Sequence[np.random.Generator],
 ) -> NucleusPairs:
     """Match the nuclei of all ordered pairs (teacher's view, other view) of each sample.
 
@@ -40,7 +43,7 @@ def match_views(
             repetition. Rows count through views, in them through samples, in them through nuclei.
         n_teacher: The first so many views are those the teacher sees.
         cap: Matches kept of a pair, at random where there are more.
-        rng: Source of randomness.
+        rngs: Source of randomness of each sample.
     """
     sizes = np.array([[len(ids) for ids in view] for view in views], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes.ravel())])[:-1].reshape(sizes.shape)
@@ -54,7 +57,7 @@ def match_views(
                     views[t][b], views[s][b], assume_unique=True, return_indices=True
                 )
                 if len(in_t) > cap:
-                    kept = rng.choice(len(in_t), cap, replace=False)
+                    kept = rngs[b].choice(len(in_t), cap, replace=False)
                     in_t, in_s = in_t[kept], in_s[kept]
                 if len(in_t):
                     found.append((starts[t, b] + in_t, starts[s, b] + in_s))

@@ -1,0 +1,264 @@
+"""Everything a pretraining run is made of; lengths carry their units. No torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from muse_core.errors import UserError
+from muse_core.models.config import BackboneConfig
+
+_SIDE_MULTIPLE_PX = 16
+_STRICT = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class ViewsConfig:
+    """Views of a sample.
+
+    All views of a sample lie in one square field around a nucleus, so that they share nuclei; the
+    paper does not say how it makes them overlap. Where a ROI is too small for a view of the MPP
+    drawn, the view gets the largest MPP that fits.
+
+    Attributes:
+        mpp: Range of microns per pixel, drawn log-uniformly for every view.
+        global_px: Side of the views that the teacher sees too.
+        local_px: Side of the others.
+        n_global: Number of global views, at least 2.
+        n_local: Number of local views.
+        field_um: Side of the field, unless the largest view is larger.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    mpp: tuple[float, float] = (0.2, 0.6)
+    global_px: int = 224
+    local_px: int = 96
+    n_global: int = 2
+    n_local: int = 6
+    field_um: float = 140.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mpp[0] <= self.mpp[1] or not math.isfinite(self.mpp[1]):
+            raise UserError("views.mpp must be a range of positive numbers.")
+        for name in ("global_px", "local_px"):
+            side = getattr(self, name)
+            if side < 32 or side % _SIDE_MULTIPLE_PX:
+                raise UserError(f"views.{name} must be a multiple of 16, at least 32.")
+        if self.n_global < 2 or self.n_local < 0:
+            raise UserError("views.n_global is at least 2 and views.n_local at least 0.")
+        if not 0 < self.field_um < 10_000:
+            raise UserError("views.field_um must be positive and below 10000.")
+
+
+@dataclass(frozen=True)
+class AppearanceConfig:
+    """How the look of a view is altered.
+
+    Attributes:
+        stain_gain: Range of the factor on each stain, log-uniform.
+        stain_shift: Largest shift of each stain's optical density.
+        stain_turn: Deviation of the stain vectors.
+        brightness: Largest change of brightness, 0 to 1.
+        contrast: Largest change of contrast, 0 to 1.
+        saturation: Largest change of saturation, 0 to 1.
+        blur_px: Range of the deviation of the Gaussian blur.
+        blur_share: Share of views that get blurred, 0 to 1.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    stain_gain: tuple[float, float] = (0.6, 1.6)
+    stain_shift: float = 0.05
+    stain_turn: float = 0.06
+    brightness: float = 0.1
+    contrast: float = 0.2
+    saturation: float = 0.2
+    blur_px: tuple[float, float] = (0.3, 1.5)
+    blur_share: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name in ("stain_gain", "blur_px"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise UserError(f"appearance.{name} must be a range of positive numbers.")
+        for name in ("brightness", "contrast", "saturation", "blur_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"appearance.{name} lies between 0 and 1.")
+
+
+@dataclass(frozen=True)
+class LossesConfig:
+    """Losses and heads.
+
+    Attributes:
+        image_weight: Of L_image; 0 leaves it out.
+        nucleus_weight: Of NuLo; 0 leaves it out.
+        prototypes: Outputs of each head.
+        hidden_channels: Width of the heads' hidden layers.
+        bottleneck_channels: What the prototypes are compared in.
+        nuclei_per_pair: Most nuclei of a pair of views that count.
+        student_temperature: Of the student's outputs.
+        teacher_temperature: At the start and after ``teacher_warmup_epochs``.
+        teacher_warmup_epochs: How long the teacher's temperature rises.
+        centre_momentum: Of the moving mean of the teacher's outputs.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    image_weight: float = 1.0
+    nucleus_weight: float = 1.0
+    prototypes: int = 4096
+    hidden_channels: int = 2048
+    bottleneck_channels: int = 256
+    nuclei_per_pair: int = 16
+    student_temperature: float = 0.1
+    teacher_temperature: tuple[float, float] = (0.04, 0.07)
+    teacher_warmup_epochs: float = 30.0
+    centre_momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        if min(self.image_weight, self.nucleus_weight) < 0 or (
+            self.image_weight + self.nucleus_weight == 0
+        ):
+            raise UserError("The losses' weights are at least 0, and one of them is above 0.")
+        sizes = (self.prototypes, self.hidden_channels, self.bottleneck_channels)
+        if min(*sizes, self.nuclei_per_pair) < 1:
+            raise UserError("The sizes of the heads and nuclei_per_pair are at least 1.")
+        if min(self.student_temperature, *self.teacher_temperature) <= 0:
+            raise UserError("Temperatures must be positive.")
+        if not 0 <= self.centre_momentum < 1 or self.teacher_warmup_epochs < 0:
+            raise UserError(
+                "centre_momentum lies between 0 and 1, teacher_warmup_epochs is at least 0."
+            )
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long and how fast to learn.
+
+    Attributes:
+        epochs: Number of epochs.
+        epoch_samples: Samples that make an epoch; each has one field in one ROI.
+        batch: Samples of an optimiser step, over all processes and accumulated parts.
+        accumulate: Parts that a process splits its share of the batch into.
+        learning_rate: Peak for a batch of 256; it is scaled with the batch.
+        final_learning_rate: At the end, not scaled.
+        warmup_epochs: How long the learning rate rises.
+        weight_decay: At the start and at the end.
+        teacher_momentum: Of the teacher's moving average, at the start and at the end.
+        clip: Largest norm of the gradient.
+        freeze_prototypes_epochs: How long the heads' last layers stay as they are.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    epochs: int = 100
+    epoch_samples: int = 2048
+    batch: int = 64
+    accumulate: int = 1
+    learning_rate: float = 5e-4
+    final_learning_rate: float = 1e-6
+    warmup_epochs: float = 10.0
+    weight_decay: tuple[float, float] = (0.04, 0.4)
+    teacher_momentum: tuple[float, float] = (0.996, 1.0)
+    clip: float = 3.0
+    freeze_prototypes_epochs: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.epoch_samples, self.batch, self.accumulate) < 1:
+            raise UserError("epochs, epoch_samples, batch and accumulate are at least 1.")
+        if self.epoch_samples < self.batch:
+            raise UserError("epoch_samples is at least batch.")
+        if min(self.learning_rate, self.clip) <= 0 or self.final_learning_rate < 0:
+            raise UserError("The learning rate and clip must be positive.")
+        if min(*self.weight_decay, self.warmup_epochs, self.freeze_prototypes_epochs) < 0:
+            raise UserError("Weight decay and epochs are at least 0.")
+        if not all(0 <= m <= 1 for m in self.teacher_momentum):
+            raise UserError("teacher_momentum lies between 0 and 1.")
+
+    @property
+    def epoch_steps(self) -> int:
+        """Optimiser steps of an epoch."""
+        return self.epoch_samples // self.batch
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the run."""
+        return self.epochs * self.epoch_steps
+
+
+@dataclass(frozen=True)
+class ProbeSetsConfig:
+    """Labelled images to watch the features on, by nearest neighbours; nothing is chosen on them.
+
+    Attributes:
+        train: Points-folder to take neighbours from.
+        test: Points-folder to classify.
+        mpp: Microns per pixel of their images.
+        at_mpp: Microns per pixel to use the network at.
+        every_epochs: How often.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    train: Path
+    test: Path
+    mpp: float
+    at_mpp: float = 0.5
+    every_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.mpp, self.at_mpp) <= 0 or self.every_epochs < 1:
+            raise UserError("probe.mpp and probe.at_mpp are positive, every_epochs at least 1.")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """One pretraining run.
+
+    Attributes:
+        rois: Folder written by ``muse rois``.
+        out: Folder of the run: backbone.safetensors, config.json, log.csv, curves, checkpoint.
+        name: Name in the model card; that of ``out`` when empty.
+        model: Architecture; ignored when ``base`` is given.
+        base: Model or backbone file to start from, or None for random weights.
+        views: Geometry of views.
+        appearance: Look of views.
+        losses: Losses and heads.
+        schedule: Length and rates.
+        probe: Labelled images to watch, or None.
+        seed: Of everything random.
+        device: auto, cpu, cuda or mps.
+        precision: float32, or bfloat16 autocast ("bf16").
+        workers: Processes that prepare batches; 0 prepares them in the training process.
+        checkpoint_steps: Steps between checkpoints.
+        log_steps: Steps between rows of the log.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    rois: Path
+    out: Path
+    name: str = ""
+    model: BackboneConfig = field(default_factory=BackboneConfig)
+    base: Path | None = None
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
+    losses: LossesConfig = field(default_factory=LossesConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    probe: ProbeSetsConfig | None = None
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "bf16"] = "bf16"
+    workers: int = 1
+    checkpoint_steps: int = 200
+    log_steps: int = 10
+
+    def __post_init__(self) -> None:
+        if self.workers < 0 or min(self.checkpoint_steps, self.log_steps) < 1:
+            raise UserError("workers is at least 0, checkpoint_steps and log_steps at least 1.")
+        if self.seed < 0:
+            raise UserError("The seed is at least 0.")

@@ -1,0 +1,93 @@
+"""The look of views: stain, colour and blur, drawn for each view and applied on the device.
+
+Drawn from the sample's own source of randomness, so that a sample looks the same whichever process
+prepares it. Blur and colour are kornia's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from kornia.enhance import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_saturation_with_gray_subtraction,
+)
+from kornia.filters import gaussian_blur2d
+from torch import Tensor
+
+from muse_core.augment.stain import apply_stain_change, stain_change
+from muse_core.pretrain.config import AppearanceConfig
+
+_BLUR_KERNEL_PX = 9
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """How n views are altered.
+
+    Attributes:
+        gain: (n, 3) factors on the stains.
+        shift: (n, 3) added to the stains' densities.
+        turn: (n, 3, 3) added to the stain vectors.
+        colour: (n, 3) brightness added, factor of contrast, factor of saturation.
+        blur_px: (n,) deviation of the blur; 0 leaves a view sharp.
+    """
+
+    gain: Tensor
+    shift: Tensor
+    turn: Tensor
+    colour: Tensor
+    blur_px: Tensor
+
+    def to(self, device: torch.device) -> Looks:
+        """The same on a device."""
+        moved = (t.to(device, non_blocking=True) for t in vars(self).values())
+        return Looks(*moved)
+
+
+def draw_look(config: AppearanceConfig, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Draw how one view is altered: (19,) values in the order of :class:`Looks`."""
+    low, high = np.log(config.stain_gain)
+    gain = np.exp(rng.uniform(low, high, 3))
+    shift = rng.uniform(-config.stain_shift, config.stain_shift, 3)
+    turn = config.stain_turn * rng.standard_normal(9)
+    reach = np.array([config.brightness, config.contrast, config.saturation])
+    colour = np.array([0.0, 1.0, 1.0]) + rng.uniform(-reach, reach)
+    blur = rng.uniform(*config.blur_px) * (rng.random() < config.blur_share)
+    return np.concatenate([gain, shift, turn, colour, [blur]]).astype(np.float32)
+
+
+def stack_looks(looks: Sequence[npt.NDArray[np.float32]]) -> Looks:
+    """Put drawn looks together."""
+    values = torch.from_numpy(np.stack(looks))
+    gain, shift, turn, colour, blur = values.split([3, 3, 9, 3, 1], dim=1)
+    return Looks(gain, shift, turn.unflatten(1, (3, 3)), colour, blur[:, 0])
+
+
+def apply_looks(images: Tensor, looks: Looks) -> Tensor:
+    """Alter views.
+
+    Args:
+        images: (n, 3, H, W) float32, RGB in 0..1.
+        looks: Of the n views, on the same device.
+
+    Returns:
+        (n, 3, H, W) float32 in 0..1.
+    """
+    change = stain_change(looks.gain, looks.shift, looks.turn)
+    images = apply_stain_change(images, *change)
+    brightness, contrast, saturation = looks.colour.unbind(dim=1)
+    images = adjust_brightness(images, brightness)
+    images = adjust_contrast(images, contrast)
+    images = adjust_saturation_with_gray_subtraction(images, saturation)
+    blurred = (looks.blur_px > 0).nonzero()[:, 0]
+    if len(blurred):
+        sigma = looks.blur_px[blurred][:, None].expand(-1, 2)
+        images = images.clone()
+        images[blurred] = gaussian_blur2d(images[blurred], _BLUR_KERNEL_PX, sigma)
+    return images.clamp(0, 1)

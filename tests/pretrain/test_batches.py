@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from muse_core.errors import UserError
+from muse_core.pretrain.batches import Batch, BatchDataset
+from muse_core.pretrain.config import AppearanceConfig, PretrainConfig
+from muse_core.pretrain.looks import apply_looks, draw_look, stack_looks
+from muse_core.pretrain.roi_manifest import RoiSettings
+from muse_core.pretrain.rois import open_roi_folder
+
+from .roi_folder import tiny_config, write_rois
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
+    root = tmp_path_factory.mktemp("rois")
+    return tiny_config(write_rois(root / "rois"), root / "out")
+
+
+def _valid_xy(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and points of all rows, in their order."""
+    colours = [
+        group.images[view, :, int(y), int(x)]
+        for group in batch.groups
+        for view in range(len(group.images))
+        for x, y in group.xy[view][group.valid[view]].tolist()
+    ]
+    return torch.stack(colours), torch.cat([g.xy[g.valid] for g in batch.groups])
+
+
+def test_shapes_and_matched_nuclei(config: PretrainConfig) -> None:
+    batch = BatchDataset(config)[0]
+    large, small = batch.groups
+    assert large.images.shape == (8, 3, 64, 64)
+    assert small.images.shape == (8, 3, 32, 32)
+    assert len(batch.teacher_row) == len(batch.student_row) == int(batch.pair_size.sum()) > 0
+    colours, _ = _valid_xy(batch)
+    n_rows = len(colours)
+    used = torch.cat([batch.teacher_row, batch.student_row]).unique()
+    assert used.tolist() == list(range(n_rows)), "nothing is projected in vain"
+    assert (colours[:, 0] < 160).float().mean() > 0.9, "a matched nucleus lies on a dark disc"
+    n_teacher_rows = int(large.valid.sum())
+    assert int(batch.teacher_row.max()) < n_teacher_rows
+
+
+def test_the_same_seed_gives_the_same_batch_and_another_another(config: PretrainConfig) -> None:
+    first, again = BatchDataset(config)[1], BatchDataset(config)[1]
+    assert torch.equal(first.groups[0].images, again.groups[0].images)
+    other = BatchDataset(dataclasses.replace(config, seed=1))[1]
+    assert not torch.equal(first.groups[0].images, other.groups[0].images)
+
+
+def test_a_resumed_run_sees_the_batches_it_has_not_seen(config: PretrainConfig) -> None:
+    whole, rest = BatchDataset(config), BatchDataset(config, start_step=2)
+    assert (len(whole), len(rest)) == (6, 4)
+    assert torch.equal(whole[2].groups[1].images, rest[0].groups[1].images)
+
+
+def test_two_processes_share_the_samples_of_one(config: PretrainConfig) -> None:
+    whole = BatchDataset(config)[1].groups[0]
+    halves = [BatchDataset(config, rank=r, n_processes=2)[1].groups[0] for r in range(2)]
+    by_view = whole.images.unflatten(0, (2, 4))
+    both = torch.cat([h.images.unflatten(0, (2, 2)) for h in halves], dim=1)
+    assert torch.equal(by_view, both)
+    looks = torch.cat([h.looks.gain.unflatten(0, (2, 2)) for h in halves], dim=1)
+    assert torch.equal(whole.looks.gain.unflatten(0, (2, 4)), looks)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(config: PretrainConfig) -> None:
+    with pytest.raises(UserError, match="shared"):
+        BatchDataset(config, n_processes=3)
+
+
+def test_a_folder_without_rois_is_refused(config: PretrainConfig, tmp_path: Path) -> None:
+    open_roi_folder(tmp_path, RoiSettings())
+    with pytest.raises(UserError, match="no ROIs"):
+        BatchDataset(dataclasses.replace(config, rois=tmp_path))
+
+
+def test_looks_of_strength_zero_change_nothing() -> None:
+    config = AppearanceConfig((1, 1), 0, 0, 0, 0, 0, blur_share=0)
+    rng = np.random.default_rng(0)
+    images = torch.rand(3, 3, 16, 16).clamp_min(0.02)
+    looks = stack_looks([draw_look(config, rng) for _ in range(3)])
+    torch.testing.assert_close(apply_looks(images, looks), images, rtol=1e-4, atol=1e-4)
+
+
+def test_looks_depend_on_the_view_alone_and_stay_in_range() -> None:
+    config = AppearanceConfig(blur_share=0.5)
+    rng = np.random.default_rng(0)
+    images = torch.rand(6, 3, 16, 16)
+    drawn = [draw_look(config, rng) for _ in range(6)]
+    together = apply_looks(images, stack_looks(drawn))
+    assert together.min() >= 0
+    assert together.max() <= 1
+    assert not torch.allclose(together, images, atol=0.05)
+    for i in range(6):
+        alone = apply_looks(images[i : i + 1], stack_looks(drawn[i : i + 1]))
+        torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-5)
