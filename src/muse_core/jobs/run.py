@@ -10,9 +10,10 @@ from typing import Any
 from muse_core.errors import UserError
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.progress import Emit
-from muse_core.jobs.specs import DetectJob, JobSpec
+from muse_core.jobs.specs import DetectJob, DisagreeJob, JobSpec
 
 TERMINAL_EVENTS = ("done", "cancelled", "failed")
+_TITLES = {"detect": "Detection", "finetune": "Training", "disagree": "Comparing nuclei"}
 
 
 def run_job(
@@ -64,13 +65,17 @@ def _run(spec: JobSpec, emit: Emit, should_cancel: Callable[[], bool]) -> Outcom
         from muse_core.jobs.detect_job import run_detect
 
         return run_detect(spec, emit, should_cancel)
+    if isinstance(spec, DisagreeJob):
+        from muse_core.jobs.disagree_job import run_disagree
+
+        return run_disagree(spec, emit, should_cancel)
     from muse_core.jobs.finetune_job import run_finetune
 
     return run_finetune(spec, emit, should_cancel)
 
 
 def _title(spec: JobSpec) -> str:
-    return "Detection" if isinstance(spec, DetectJob) else "Training"
+    return _TITLES[spec.kind]
 
 
 def _reason(error: BaseException) -> str:

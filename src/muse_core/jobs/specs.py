@@ -126,7 +126,40 @@ class FinetuneJob:
         return _parse(cls, cls.kind, data)
 
 
-JobSpec = DetectJob | FinetuneJob
+@dataclass(frozen=True)
+class DisagreeJob:
+    """Compare each nucleus of a store with those that look most like it.
+
+    Attributes:
+        slide: File or folder of the slide.
+        store: Its annotation store, which is only read.
+        model: Name or path of a model whose backbone sees the nuclei; None is the default model.
+        mpp: Microns per level-0 pixel, in place of the file's own.
+        device: auto, cpu, cuda or mps.
+        seed: Of the draw among very many nuclei.
+    """
+
+    kind: ClassVar[str] = "disagree"
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    slide: str
+    store: str
+    model: str | None = None
+    mpp: float | None = None
+    device: str = "auto"
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a spec; raises UserError for unknown, missing or mistyped fields."""
+        return _parse(cls, cls.kind, data)
+
+
+JobSpec = DetectJob | FinetuneJob | DisagreeJob
 
 
 def job_from_json(data: object) -> JobSpec:
@@ -135,8 +168,8 @@ def job_from_json(data: object) -> JobSpec:
     Raises:
         UserError: It is no JSON object, its kind is unknown, or a field is wrong.
     """
-    kinds: dict[str, type[DetectJob] | type[FinetuneJob]] = {
-        job.kind: job for job in (DetectJob, FinetuneJob)
+    kinds: dict[str, type[DetectJob] | type[FinetuneJob] | type[DisagreeJob]] = {
+        job.kind: job for job in (DetectJob, FinetuneJob, DisagreeJob)
     }
     if not isinstance(data, Mapping):
         raise UserError("A job is a JSON object.")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from muse_core.jobs.run import run_job
+from muse_core.jobs.specs import DisagreeJob, job_from_json
+from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei.store import AnnotationStore, StorePlace
+
+
+@pytest.fixture
+def job(muse_data: Path, tmp_path: Path) -> DisagreeJob:
+    """The bundled model's own detections in a corner of the demo slide, one class changed."""
+    slide = muse_data / "slides" / "CMU-1-Small-Region.svs"
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(700, 1100, (2, 60)) + np.array([[0], [800]])
+    scheme = ClassScheme.from_names(["a", "b"])
+    with StorePlace(slide, tmp_path).create(scheme) as store:
+        store.insert(nucleus_table(x, y, ["a"] * 59 + ["b"]))
+        return DisagreeJob(str(slide), str(store.path), device="cpu")
+
+
+def test_all_nuclei_are_compared_and_the_store_is_only_read(job: DisagreeJob) -> None:
+    before = Path(job.store).read_bytes()
+    events: list[dict[str, Any]] = []
+    end = run_job(job_from_json(job.to_json()), events.append)
+    assert end["event"] == "done"
+    doubts = next(e for e in events if e["event"] == "doubts")
+    assert doubts["ids"] == list(range(1, 61))
+    found = np.array(doubts["disagreement"])
+    assert found[-1] == 1.0, "the only one of its class"
+    assert found[:-1].max() < 0.5
+    assert any(e["event"] == "progress" for e in events)
+    assert Path(job.store).read_bytes() == before
+
+
+def test_cancelled_there_is_no_result(job: DisagreeJob) -> None:
+    events: list[dict[str, Any]] = []
+    assert run_job(job, events.append, lambda: True)["event"] == "cancelled"
+    assert not any(e["event"] == "doubts" for e in events)
+
+
+def test_an_empty_store_gets_a_sentence(job: DisagreeJob) -> None:
+    with AnnotationStore.open(job.store) as store:
+        store.replace(range(1, 61), nucleus_table([], [], []))
+    end = run_job(job, lambda _: None)
+    assert end["event"] == "failed"
+    assert "too few nuclei" in end["message"]
