@@ -220,6 +220,12 @@ class NucleusBook:
             self._reload(self.store)
             self.changed.emit()
 
+    def set_doubts(self, ids: npt.ArrayLike, **doubts: npt.ArrayLike) -> None:
+        """Keep how unsure a model is of nuclei, see the store; not an edit."""
+        chosen = np.asarray(ids, dtype=np.int64)
+        self.store.set_doubts(chosen, doubts)
+        self._follow(chosen)
+
     def load(self, table: pd.DataFrame) -> None:
         """Take the nuclei of a file, with new ids and the status they have there.
 

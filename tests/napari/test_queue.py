@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,3 +120,21 @@ def test_thirty_nuclei_from_the_keyboard_alone(opened: MusePanel, qtbot: Any) ->
     rows = opened.session.book.rows
     assert (rows["status"] != 0).sum() == 30
     assert opened.queue.left() == 2
+
+
+def test_comparing_neighbours_fills_the_queue(
+    panel: MusePanel, muse_data: Path, qtbot: Any
+) -> None:
+    session = panel.session
+    session.viewer.open(muse_data / "slides" / "CMU-1-Small-Region.svs", plugin="napari-muse")
+    qtbot.mouseClick(panel.doubts.compare, Qt.MouseButton.LeftButton)
+    assert "detect some first" in panel.status.text()
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(700, 1000, (2, 40)) + np.array([[0], [800]])
+    classes = np.array([0] * 39 + [1])
+    session.book.append(x, y, classes, np.full(40, 0.9), "m", 0.0)
+    qtbot.mouseClick(panel.doubts.compare, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not panel.comparison.running, timeout=60_000)
+    assert "40 nuclei were compared" in panel.doubts.compared.text()
+    qtbot.mouseClick(panel.doubts.start, Qt.MouseButton.LeftButton)
+    assert _selected(panel) == [40], "the only one of its class is the most unlike its neighbours"

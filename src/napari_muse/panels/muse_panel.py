@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
+from napari_muse.comparison import Comparison
 from napari_muse.detection import Detection
 from napari_muse.keys import Keys
 from napari_muse.panels.detect_panel import DetectPanel
@@ -38,11 +39,12 @@ class MusePanel(QWidget):
         self.detect = DetectPanel(self.session, self.detection)
         self.legend = LegendPanel(self.session)
         self.queue = ReviewQueue(self.session)
+        self.comparison = Comparison(self.session, parent=self)
         self.keys = Keys(
             self.session, self.queue, self.legend.choose_new, self.legend.show_next_class
         )
         self.edit = EditPanel(self.session, self.keys)
-        self.doubts = QueuePanel(self.session, self.queue)
+        self.doubts = QueuePanel(self.session, self.queue, self.comparison, self.detect)
         self.regions = RegionPanel(self.session)
         self.export = ExportPanel(self.session)
         self.tabs = QTabWidget()
@@ -65,7 +67,8 @@ class MusePanel(QWidget):
         self.setMinimumWidth(_WIDTH_PX)
         self._released = False
         # The window may go without a word to the panel; its job must not outlive it.
-        self.destroyed.connect(self.detection.runner.close)
+        for job in (self.detection, self.comparison):
+            self.destroyed.connect(job.runner.close)
         self.destroyed.connect(self.session.rest)
 
     def say(self, sentence: str) -> None:
@@ -81,6 +84,7 @@ class MusePanel(QWidget):
             return
         self._released = True
         self.detection.close()
+        self.comparison.runner.close()
         self.keys.close()
         self.session.refused.disconnect(self.say)
         self.session.book_changed.disconnect(self._hush)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -14,11 +16,14 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.classify.queue import DOUBT_KINDS
-from napari_muse.panels.forms import combo, wrapped
+from napari_muse.comparison import Comparison
+from napari_muse.panels.detect_panel import DetectPanel
+from napari_muse.panels.forms import combo, duration, wrapped
 from napari_muse.queue import QueueChoice, ReviewQueue
 from napari_muse.region_layer import region_figures
 from napari_muse.session import MuseSession
 
+_COMPARE = "Compare neighbours"
 _NAMES = {
     "entropy": "Unsure among all classes",
     "margin": "Unsure between two",
@@ -29,10 +34,22 @@ _NAMES = {
 class QueuePanel(QGroupBox):
     """Starts the queue and walks along it."""
 
-    def __init__(self, session: MuseSession, queue: ReviewQueue) -> None:
+    def __init__(
+        self, session: MuseSession, queue: ReviewQueue, comparison: Comparison, where: DetectPanel
+    ) -> None:
+        """Build the form.
+
+        Args:
+            session: Whose nuclei are looked at.
+            queue: What is started and walked along.
+            comparison: Compares nuclei with those that look like them.
+            where: Says with which model and on which device.
+        """
         super().__init__("Doubtful nuclei")
         self._session = session
         self._queue = queue
+        self._comparison = comparison
+        self._where = where
         self.kind = combo("What makes a nucleus doubtful")
         for kind, meaning in DOUBT_KINDS.items():
             self.kind.addItem(_NAMES[kind], kind)
@@ -50,11 +67,12 @@ class QueuePanel(QGroupBox):
         self.back.setToolTip("Go to the nucleus before (Shift-N)")
         self.skip = QPushButton("Next")
         self.skip.setToolTip("Leave this nucleus as it is and go to the next (N)")
-        self.compare = QPushButton("Compare neighbours")
+        self.compare = QPushButton(_COMPARE)
         self.compare.setToolTip(
             "Find for each nucleus those that look most like it, to see where their classes differ."
             " Takes about as long as detecting"
         )
+        self.compared = wrapped("")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
@@ -64,6 +82,9 @@ class QueuePanel(QGroupBox):
         self.skip.clicked.connect(lambda: session.attempt(queue.next))
         self.back.clicked.connect(lambda: session.attempt(queue.previous))
         self.go_on.toggled.connect(self._on_go_on)
+        self.compare.clicked.connect(self._on_compare)
+        comparison.progress.connect(self._on_progress)
+        comparison.ended.connect(self._on_end)
         queue.changed.connect(self._show_position)
         session.book_changed.connect(self._list_classes)
         session.regions_changed.connect(self._list_regions)
@@ -88,6 +109,29 @@ class QueuePanel(QGroupBox):
             polygons.get(self.within.currentData()),
         )
         self._session.attempt(lambda: self._queue.start(choice))
+
+    def _on_compare(self) -> None:
+        if self._comparison.running:
+            self.compare.setEnabled(False)
+            self._comparison.cancel()
+            return
+        model, device = self._where.model.currentData(), self._where.device.currentData()
+        if self._session.attempt(lambda: self._comparison.start(model, device)):
+            self.compare.setText("Cancel comparing")
+            self.compared.setText("Starting …")
+
+    def _on_progress(self, event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            left = event.get("eta_s")
+            eta = "" if left is None else f", {duration(left)} left"
+            self.compared.setText(f"{event['message']}: {event['done']} of {event['total']}{eta}")
+
+    def _on_end(self, event: dict[str, Any]) -> None:
+        self.compare.setEnabled(True)
+        self.compare.setText(_COMPARE)
+        self.compared.setText(event["message"])
+        if event["event"] == "done":
+            self.kind.setCurrentIndex(self.kind.findData("disagreement"))
 
     def _on_go_on(self, on: bool) -> None:
         self._queue.goes_on = on
@@ -132,6 +176,7 @@ class QueuePanel(QGroupBox):
         whole.addWidget(self.bar)
         whole.addWidget(self.message)
         whole.addWidget(self.compare)
+        whole.addWidget(self.compared)
 
 
 def _fill(box: QComboBox, everything: str, items: list[tuple[str, int]]) -> None:
