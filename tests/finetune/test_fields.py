@@ -7,9 +7,9 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.evaluate.points_folder import AnnotatedImage
+from muse_core.finetune.config import StoreSource
 from muse_core.finetune.fields import fields_of_images, read_fields
 from muse_core.finetune.stores import (
-    StoreSource,
     fields_of_stores,
     find_slide,
     read_stores,
@@ -117,7 +117,7 @@ def test_every_pixel_of_an_annotated_image_is_known() -> None:
     image = np.zeros((40, 50, 3), dtype=np.uint8)
     points = np.array([[1.0, 2.0]], dtype=np.float32)
     images = [AnnotatedImage(str(i), image + i, points, ("a",), 0.5) for i in range(3)]
-    fields = fields_of_images(images, hold_back=True)
+    fields = fields_of_images(images, 0.5, hold_back=True)
     assert all(f.known.all() for f in fields)
     assert 0 < sum(f.held_back for f in fields) < 3
-    assert not any(f.held_back for f in fields_of_images(images, hold_back=False))
+    assert not any(f.held_back for f in fields_of_images(images, 0.5, hold_back=False))

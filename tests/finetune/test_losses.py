@@ -55,3 +55,27 @@ def test_rare_classes_weigh_more() -> None:
     weight = class_weights(torch.tensor([100, 400]))
     assert float(weight[0] / weight[1]) == pytest.approx(2.0)
     assert float(weight.mean()) == pytest.approx(1.0)
+
+
+def test_weights_of_one_change_nothing_and_others_by_hand() -> None:
+    torch.manual_seed(0)
+    xy, target = torch.rand(5, 2), torch.rand(5, 2)
+    ones = torch.ones(5)
+    torch.testing.assert_close(
+        regression_loss(xy, target, 4.0, ones), regression_loss(xy, target, 4.0)
+    )
+    logits, classes, weight = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1]), torch.rand(3)
+    torch.testing.assert_close(
+        class_loss(logits, classes, weight, 0.1, ones), class_loss(logits, classes, weight, 0.1)
+    )
+    # A nucleus of weight 2 counts like two of weight 1.
+    double = torch.tensor([2.0, 1, 1, 1, 1])
+    torch.testing.assert_close(
+        class_loss(logits, classes, weight, 0.1, double),
+        class_loss(torch.cat([logits[:1], logits]), torch.cat([classes[:1], classes]), weight, 0.1),
+    )
+    logit = torch.tensor([[0.0, 0.0]])
+    matched = torch.tensor([[True, False]])
+    known = torch.ones(1, 2, dtype=torch.bool)
+    weighted = nucleus_loss(logit, matched, known, 0.5, torch.tensor([[2.0, 3.0]]))
+    assert float(weighted) == pytest.approx((2 + 0.5 * 3) * math.log(2))

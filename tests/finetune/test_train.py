@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from muse_core.errors import UserError
-from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet, finetune
+from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet, Listener, finetune
 from muse_core.finetune.config import ViewConfig
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import ModelCard, read_card
@@ -61,14 +61,15 @@ def _weights(path: Path | None) -> dict[str, torch.Tensor]:
 
 def _cancel_after(config: FinetuneConfig, steps: int) -> FinetuneResult:
     asked = iter(range(100))
-    return finetune(config, should_cancel=lambda: next(asked) >= steps)
+    return finetune(config, Listener(should_cancel=lambda: next(asked) >= steps))
 
 
 def test_writes_a_model_that_says_where_it_came_from(config: FinetuneConfig) -> None:
     seen: list[tuple[int, int]] = []
     metrics: list[dict[str, object]] = []
     result = finetune(
-        config, on_progress=lambda d, n, _: seen.append((d, n)), on_metrics=metrics.append
+        config,
+        Listener(on_progress=lambda d, n, _: seen.append((d, n)), on_metrics=metrics.append),
     )
     assert seen == [(i, 6) for i in range(1, 7)]
     assert [m["step"] for m in metrics] == [2, 4, 6]
@@ -111,7 +112,7 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(config: FinetuneConfig) -
     _cancel_after(config, 4)
     steps: list[int] = []
     other = dataclasses.replace(config, learning_rate=1e-3)
-    finetune(other, on_progress=lambda done, *_: steps.append(done))
+    finetune(other, Listener(on_progress=lambda done, *_: steps.append(done)))
     assert steps[0] == 1
 
 

@@ -6,7 +6,7 @@ the images, per class and for detection regardless of class; F avg is the mean o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,10 @@ class DetectionReport:
     @property
     def confusion(self) -> npt.NDArray[np.int64] | None:
         """(K, K) true class by found class of the matched nuclei, pooled, or None."""
-        if self.class_names is None:
+        parts = [image.confusion for image in self.images if image.confusion is not None]
+        if self.class_names is None or len(parts) < len(self.images):
             return None
         empty = np.zeros((len(self.class_names), len(self.class_names)), dtype=np.int64)
-        parts = [image.confusion for image in self.images if image.confusion is not None]
         return np.sum([empty, *parts], axis=0)
 
     @property
@@ -97,6 +97,21 @@ class DetectionReport:
         """Mean of the classes' F1."""
         classes = self.classes
         return float(np.mean([c.f1 for c in classes.values()])) if classes else None
+
+    def over(self, names: Collection[str]) -> DetectionReport:
+        """The same, of some classes only; the confusion, which shows the others too, is left out.
+
+        Args:
+            names: Classes to keep.
+        """
+        if self.class_names is None or set(self.class_names) <= set(names):
+            return self
+        kept = tuple(name for name in self.class_names if name in names)
+        images = tuple(
+            ImageScore(i.detection, {n: i.classes[n] for n in kept} if i.classes else None, None)
+            for i in self.images
+        )
+        return DetectionReport(images, kept)
 
     def to_json(self) -> dict[str, Any]:
         """Keys f_det, f_avg, f_class, n_images, precision and recall of detection, radius_um."""

@@ -1,8 +1,16 @@
-"""Training of the point pipeline on annotated images."""
+"""Training of the point pipeline on annotated images and on reviewed fields."""
 
 from __future__ import annotations
 
-from muse_core.finetune.config import FinetuneConfig, LabelSet
-from muse_core.finetune.train import FinetuneResult, finetune
+from muse_core.finetune.config import FinetuneConfig, LabelSet, StoreSource
+from muse_core.finetune.result import FinetuneResult, Listener
+from muse_core.finetune.train import finetune
 
-__all__ = ["FinetuneConfig", "FinetuneResult", "LabelSet", "finetune"]
+__all__ = [
+    "FinetuneConfig",
+    "FinetuneResult",
+    "LabelSet",
+    "Listener",
+    "StoreSource",
+    "finetune",
+]

@@ -9,6 +9,9 @@ from pathlib import Path
 from muse_core.errors import UserError
 from muse_core.models.config import ModelConfig
 
+ADAPT = "adapt"
+FULL = "full"
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -34,6 +37,21 @@ class LabelSet:
             raise UserError("The mpp of a points-folder must be a positive number.")
         if self.weight <= 0:
             raise UserError("The weight of a points-folder must be positive.")
+
+
+@dataclass(frozen=True)
+class StoreSource:
+    """An annotation store to learn from.
+
+    Attributes:
+        store: The file.
+        slide: Its slide; None looks beside the store.
+        mpp: Microns per level-0 pixel, in place of the slide's own.
+    """
+
+    store: Path
+    slide: Path | None = None
+    mpp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,11 +113,41 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class AdaptConfig:
+    """How heads are trained on a frozen backbone.
+
+    Attributes:
+        megapixels: Pixels that go through the backbone at most, over all views; a field is always
+            seen once.
+        most_views: Views of a field at most: itself, then turned, flipped, differently stained.
+        places: Places at and around a nucleus where its features are read.
+        place_jitter_px: Deviation of these places.
+        margin_px: Context read around a field.
+        views_per_step: Views whose anchors a step sees.
+        nuclei_per_step: Nuclei whose classes a step sees.
+    """
+
+    megapixels: float = 12.0
+    most_views: int = 8
+    places: int = 4
+    place_jitter_px: float = 1.0
+    margin_px: int = 64
+    views_per_step: int = 4
+    nuclei_per_step: int = 512
+
+    def __post_init__(self) -> None:
+        if min(self.most_views, self.places, self.views_per_step, self.nuclei_per_step) < 1:
+            raise UserError("Views, places and nuclei of a step are at least 1.")
+        if self.megapixels <= 0 or self.margin_px < 0:
+            raise UserError("megapixels must be positive, and margin_px not negative.")
+
+
+@dataclass(frozen=True)
 class FinetuneConfig:
     """One training run.
 
     Attributes:
-        train: Points-folders to learn from; at least one whose classes count.
+        train: Points-folders to learn from.
         out: Model file to write.
         val: Points-folder to choose the best weights and the score threshold on, or None.
         base: Model file to start from, or None for random weights.
@@ -118,6 +166,13 @@ class FinetuneConfig:
         resume: Whether to go on from a checkpoint of the same run beside ``out``.
         views: Augmentation.
         losses: Losses.
+        stores: Annotation stores to learn from. There must be one, or a points-folder whose classes
+            count.
+        mode: "full" trains all weights, "adapt" the heads on a frozen backbone.
+        class_map: Pairs (class of the base model, class to learn) of classes that mean the same
+            under another name.
+        correction_weight: Weight of what a person has changed against what was only seen.
+        adapt: Settings of that mode.
     """
 
     train: tuple[LabelSet, ...]
@@ -139,10 +194,23 @@ class FinetuneConfig:
     resume: bool = True
     views: ViewConfig = field(default_factory=ViewConfig)
     losses: LossConfig = field(default_factory=LossConfig)
+    stores: tuple[StoreSource, ...] = ()
+    mode: str = FULL
+    class_map: tuple[tuple[str, str], ...] = ()
+    correction_weight: float = 2.0
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
 
     def __post_init__(self) -> None:
-        if not any(s.classes_count for s in self.train):
+        if not self.stores and not any(s.classes_count for s in self.train):
             raise UserError("Training needs at least one points-folder whose classes count.")
+        if self.mode not in (ADAPT, FULL):
+            raise UserError(f"The mode is {ADAPT} or {FULL}, not {self.mode!r}.")
+        if self.mode == ADAPT and self.base is None:
+            raise UserError("To adapt heads, a model to start from is needed.")
+        if self.mode == ADAPT and not all(s.classes_count for s in self.train):
+            raise UserError("Folders for detection only need the mode full.")
+        if self.correction_weight <= 0:
+            raise UserError("correction_weight must be positive.")
         if self.steps < 1 or self.batch < 1 or self.validate_every < 1:
             raise UserError("steps, batch and validate_every must be at least 1.")
         if not 0 < self.ema_decay < 1:

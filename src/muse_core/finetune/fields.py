@@ -14,6 +14,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from muse_core.detect.resize import to_model_scale
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
 from muse_core.evaluate.points_folder import AnnotatedImage
 from muse_core.nuclei.hold_out import held_back_in_set
@@ -79,31 +80,40 @@ def read_fields(
     return fields
 
 
-def fields_of_images(images: Sequence[AnnotatedImage], hold_back: bool) -> list[Field]:
+def fields_of_images(images: Sequence[AnnotatedImage], mpp: float, hold_back: bool) -> list[Field]:
     """Fields from images of which all is reviewed.
 
     Args:
         images: Annotated images.
+        mpp: Microns per pixel to bring them to, the model's.
         hold_back: Whether to hold some back, by their content.
     """
     keys = [hashlib.sha256(image.image.tobytes()).hexdigest() for image in images]
     held = held_back_in_set(keys) if hold_back else (False,) * len(keys)
-    nowhere = np.zeros((0, 2), dtype=np.float32)
     return [
-        Field(
-            key=key,
-            image=image.image,
-            mpp=image.mpp,
-            known=np.ones(image.image.shape[:2], dtype=bool),
-            xy=image.xy,
-            class_names=image.class_names,
-            weights=np.ones(len(image.xy), dtype=np.float32),
-            ignored_xy=nowhere,
-            rejected_xy=nowhere,
-            held_back=is_held,
-        )
+        _whole_image(image, mpp, key, is_held)
         for image, key, is_held in zip(images, keys, held, strict=True)
     ]
+
+
+def _whole_image(image: AnnotatedImage, mpp: float, key: str, held_back: bool) -> Field:
+    scaled, scale_x, scale_y = to_model_scale(image.image, image.mpp, mpp)
+    height, width = image.image.shape[:2]
+    # Without the padding: what is beside the image is not known.
+    scaled = scaled[: round(height / scale_y), : round(width / scale_x)]
+    nowhere = np.zeros((0, 2), dtype=np.float32)
+    return Field(
+        key=key,
+        image=scaled,
+        mpp=mpp,
+        known=np.ones(scaled.shape[:2], dtype=bool),
+        xy=(image.xy / [scale_x, scale_y]).astype(np.float32),
+        class_names=image.class_names,
+        weights=np.ones(len(image.xy), dtype=np.float32),
+        ignored_xy=nowhere,
+        rejected_xy=nowhere,
+        held_back=held_back,
+    )
 
 
 def _cells(area: BaseGeometry, slide: Slide, largest: float) -> list[Region]:

@@ -10,7 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def nucleus_loss(logit: Tensor, matched: Tensor, known: Tensor, background: float) -> Tensor:
+def nucleus_loss(
+    logit: Tensor,
+    matched: Tensor,
+    known: Tensor,
+    background: float,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Cross-entropy of nucleus against background over known proposals.
 
     Args:
@@ -19,6 +25,7 @@ def nucleus_loss(logit: Tensor, matched: Tensor, known: Tensor, background: floa
         known: (B, N) bool, proposals over annotated tissue; the others get no gradient, unless
             they are matched.
         background: Weight of a background proposal against that of a matched one.
+        weight: (B, N) float, how much each proposal counts besides; None is 1 for all.
 
     Returns:
         Scalar, the weighted sum divided by the number of matched proposals (at least one).
@@ -26,24 +33,38 @@ def nucleus_loss(logit: Tensor, matched: Tensor, known: Tensor, background: floa
     each = functional.binary_cross_entropy_with_logits(
         logit.float(), matched.float(), reduction="none"
     )
-    weight = matched.float() + background * (known & ~matched).float()
-    return (each * weight).sum() / matched.sum().clamp_min(1)
+    share = matched.float() + background * (known & ~matched).float()
+    if weight is not None:
+        share = share * weight
+    return (each * share).sum() / matched.sum().clamp_min(1)
 
 
-def regression_loss(xy: Tensor, target: Tensor, stride_px: float) -> Tensor:
+def regression_loss(
+    xy: Tensor, target: Tensor, stride_px: float, weight: Tensor | None = None
+) -> Tensor:
     """Mean squared error of matched positions, in strides.
 
     Args:
         xy: (K, 2) proposed positions, pixels.
         target: (K, 2) annotated positions, pixels.
         stride_px: Distance of neighbouring anchors.
+        weight: (K,) float, how much each pair counts; None is 1 for all.
     """
     if len(xy) == 0:
         return xy.sum() * 0.0
-    return functional.mse_loss(xy.float() / stride_px, target.float() / stride_px)
+    if weight is None:
+        return functional.mse_loss(xy.float() / stride_px, target.float() / stride_px)
+    each = ((xy.float() - target.float()) / stride_px).square().mean(dim=1)
+    return (each * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
-def class_loss(logits: Tensor, classes: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+def class_loss(
+    logits: Tensor,
+    classes: Tensor,
+    weight: Tensor,
+    smoothing: float,
+    each_weight: Tensor | None = None,
+) -> Tensor:
     """Weighted cross-entropy over classes.
 
     Args:
@@ -51,12 +72,19 @@ def class_loss(logits: Tensor, classes: Tensor, weight: Tensor, smoothing: float
         classes: (N,) int64.
         weight: (K,) float, weight of each class.
         smoothing: Label smoothing, 0 to 1.
+        each_weight: (N,) float, how much each nucleus counts; None is 1 for all.
     """
     if len(logits) == 0:
         return logits.sum() * 0.0
-    return functional.cross_entropy(
-        logits.float(), classes, weight=weight.to(logits.device), label_smoothing=smoothing
+    weight = weight.to(logits.device)
+    if each_weight is None:
+        return functional.cross_entropy(
+            logits.float(), classes, weight=weight, label_smoothing=smoothing
+        )
+    each = functional.cross_entropy(
+        logits.float(), classes, weight=weight, label_smoothing=smoothing, reduction="none"
     )
+    return (each * each_weight).sum() / (weight[classes] * each_weight).sum().clamp_min(1e-6)
 
 
 def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,11 @@ class TrainingData:
     sources: tuple[SourceImage, ...]
     label_sets: tuple[tuple[str, ...], ...]
     counts: tuple[Tensor, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For a model card."""
+        numbers = zip(self.label_sets[0], self.counts[0].tolist(), strict=True)
+        return {"nuclei": dict(numbers), "n_images": len(self.sources)}
 
 
 def load_training_data(

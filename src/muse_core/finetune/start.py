@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime
+
+import torch
 
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.models.card import BACKBONE, ModelCard, read_card
@@ -13,6 +16,8 @@ from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
 
 _DEFAULT_THRESHOLD = 0.5
+# A class that is new starts with little to say against those that are known.
+_FAINT = 0.1
 
 
 def known_classes(config: FinetuneConfig) -> tuple[str, ...] | None:
@@ -46,6 +51,33 @@ def starting_model(config: FinetuneConfig, classes: tuple[str, ...]) -> MuseMode
     model = MuseModel(new_card(started, classes))
     model.backbone.load_state_dict(backbone.state_dict())
     return model
+
+
+def with_classes(base: MuseModel, scheme: ClassScheme, class_map: Mapping[str, str]) -> MuseModel:
+    """A copy of a model that tells other classes apart.
+
+    Classes that it knows already, by name or by ``class_map``, start from what it knows of them.
+
+    Args:
+        base: The model.
+        scheme: The new classes.
+        class_map: Class of the base to new class, where one means the same as the other.
+    """
+    old_names = ClassScheme.from_json(base.card.classes).names
+    model = MuseModel(dataclasses.replace(base.card, classes=scheme.to_json()))
+    model.backbone.load_state_dict(base.backbone.state_dict())
+    model.point_head.load_state_dict(base.point_head.state_dict())
+    model.class_head.hidden.load_state_dict(base.class_head.hidden.state_dict())
+    old, new = base.class_head.out, model.class_head.out
+    with torch.no_grad():
+        new.weight.mul_(_FAINT)
+        new.bias.fill_(float(old.bias.mean()))
+        for row, name in enumerate(scheme.names):
+            known = [i for i, n in enumerate(old_names) if class_map.get(n, n) == name]
+            if known:
+                new.weight[row] = old.weight[known].mean(dim=0)
+                new.bias[row] = old.bias[known].mean()
+    return model.eval()
 
 
 def parent_name(config: FinetuneConfig) -> str | None:

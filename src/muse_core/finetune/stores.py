@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.finetune.config import StoreSource
 from muse_core.finetune.fields import Field, read_fields
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.reviewed import (
@@ -18,21 +19,6 @@ from muse_core.nuclei.reviewed import (
 )
 from muse_core.nuclei.store import AnnotationStore, SlideIdentity, identify_slide
 from muse_core.slides import can_open, open_slide
-
-
-@dataclass(frozen=True)
-class StoreSource:
-    """An annotation store to learn from.
-
-    Attributes:
-        store: The file.
-        slide: Its slide; None looks beside the store.
-        mpp: Microns per level-0 pixel, in place of the slide's own.
-    """
-
-    store: Path
-    slide: Path | None = None
-    mpp: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

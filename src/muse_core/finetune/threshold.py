@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,6 +11,7 @@ from muse_core.evaluate.detection import DetectionReport, score_tables
 from muse_core.evaluate.points_folder import AnnotatedImage
 
 LOWEST_SCORE = 0.2
+_AS_GOOD = 0.005
 _CANDIDATES = tuple(LOWEST_SCORE + 0.025 * k for k in range(21))
 
 
@@ -29,11 +30,28 @@ class Operating:
 
 
 def best_threshold(
-    images: Sequence[AnnotatedImage], tables: Sequence[pd.DataFrame], classes: Sequence[str]
+    images: Sequence[AnnotatedImage],
+    tables: Sequence[pd.DataFrame],
+    classes: Sequence[str],
+    only: Collection[str] | None = None,
+    near: float | None = None,
 ) -> Operating:
-    """Pick the threshold on detections made at :data:`LOWEST_SCORE`."""
-    tried = (
-        Operating(round(t, 4), score_tables(images, [d[d["score"] >= t] for d in tables], classes))
-        for t in _CANDIDATES
-    )
-    return max(tried, key=lambda operating: operating.quality)
+    """Pick the threshold on detections made at :data:`LOWEST_SCORE`.
+
+    Args:
+        images: Annotated images.
+        tables: NucleusTable of each.
+        classes: All class names in the tables.
+        only: Classes that count for F avg; None is all.
+        near: Of thresholds that are about as good as the best, the one nearest to this is taken. On
+            few images the best one is a matter of chance.
+    """
+    tried = []
+    for t in _CANDIDATES:
+        report = score_tables(images, [d[d["score"] >= t] for d in tables], classes)
+        tried.append(Operating(round(t, 4), report if only is None else report.over(only)))
+    best = max(tried, key=lambda operating: operating.quality)
+    if near is None:
+        return best
+    as_good = [o for o in tried if o.quality >= best.quality - _AS_GOOD]
+    return min(as_good, key=lambda operating: abs(operating.threshold - near))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,9 +18,12 @@ from muse_core.detect import DetectConfig, choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.detection import detect_images
 from muse_core.evaluate.points_folder import AnnotatedImage, read_points_folder
+from muse_core.finetune.adapt import adapt
 from muse_core.finetune.appearance import alter_appearance
 from muse_core.finetune.averaging import warmed_up_average
-from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.config import ADAPT, FinetuneConfig
+from muse_core.finetune.describe import describe, fingerprint
+from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.samples import Batch, CropDataset, collate
 from muse_core.finetune.sources import TrainingData, load_training_data
 from muse_core.finetune.start import known_classes, new_card, parent_name, starting_model
@@ -33,64 +34,40 @@ from muse_core.models.checkpoint import save_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.muse_model import MuseModel
 
-Progress = Callable[[int, int, str], None]
-Metrics = Callable[[dict[str, Any]], None]
 _GRADIENT_CLIP = 5.0
 _DEFAULT_THRESHOLD = 0.5
 
 
-@dataclass(frozen=True)
-class FinetuneResult:
-    """What a run came to.
-
-    Attributes:
-        path: The model file, or None if the run was cancelled before its first validation.
-        metrics: Figures of the kept weights on the validation images.
-        steps_done: Optimiser steps made, over all resumptions.
-        cancelled: Whether the run was cancelled; the best so far is kept.
-    """
-
-    path: Path | None
-    metrics: dict[str, Any]
-    steps_done: int
-    cancelled: bool
-
-
-def finetune(
-    config: FinetuneConfig,
-    on_progress: Progress | None = None,
-    should_cancel: Callable[[], bool] | None = None,
-    on_metrics: Metrics | None = None,
-) -> FinetuneResult:
+def finetune(config: FinetuneConfig, listener: Listener | None = None) -> FinetuneResult:
     """Train a model and write it to ``config.out``.
 
     Args:
         config: The run.
-        on_progress: Called with (steps done, steps, message) after each step.
-        should_cancel: Asked before each step.
-        on_metrics: Called after each validation with step, loss, f_det, f_avg and threshold.
+        listener: Follows the run and may cancel it.
 
     Raises:
         UserError: Data, base model or checkpoint cannot be used, or the loss is no longer finite.
     """
+    listener = listener or Listener()
+    if config.mode == ADAPT:
+        return adapt(config, listener)
     run = _Run(config)
     steps_done = run.step
     cancelled = False
     for batch in run.batches():
-        if should_cancel and should_cancel():
+        if listener.should_cancel():
             cancelled = True
             break
         loss = run.train_on(batch)
         steps_done = run.step
-        if on_progress:
-            on_progress(steps_done, config.steps, f"loss {loss:.3f}")
+        listener.on_progress(steps_done, config.steps, f"loss {loss:.3f}")
+        listener.on_loss(steps_done, loss)
         if steps_done % config.validate_every == 0 or steps_done == config.steps:
             figures = run.validate()
             run.save()
-            if on_metrics:
-                on_metrics(figures)
+            listener.on_metrics(figures)
     path = run.finish(cancelled)
-    return FinetuneResult(path, run.best, steps_done, cancelled)
+    return FinetuneResult(path, run.best, steps_done, cancelled, config.steps)
 
 
 class _Run:
@@ -128,7 +105,7 @@ class _Run:
         self.step = 0
         self.best: dict[str, Any] = {}
         self.recent_loss = 0.0
-        self.fingerprint = _fingerprint(config)
+        self.fingerprint = fingerprint(config)
         self.state_path = config.out.with_suffix(".checkpoint")
         if config.resume:
             self._restore()
@@ -241,33 +218,9 @@ class _Run:
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
             parent=parent_name(self.config),
-            training=_describe(self.config, self.data, figures["step"]),
+            training=describe(self.config, figures["step"]) | self.data.to_json(),
         )
         save_model(network, self.config.out)
-
-
-def _describe(config: FinetuneConfig, data: TrainingData, step: int) -> dict[str, Any]:
-    """Settings and data for the card; folders by their last names only, without private paths."""
-    settings = dataclasses.asdict(config)
-    for key in ("train", "val", "out", "base", "model", "resume"):
-        settings.pop(key)
-    folders = [
-        {
-            "folder": "/".join(f.folder.resolve().parts[-2:]),
-            "mpp": f.mpp,
-            "classes_count": f.classes_count,
-        }
-        for f in config.train
-    ]
-    classes = {name: int(n) for name, n in zip(data.label_sets[0], data.counts[0], strict=True)}
-    return {
-        "data": folders,
-        "nuclei": classes,
-        "n_images": len(data.sources),
-        "kept_step": step,
-        "settings": settings,
-        "torch": torch.__version__,
-    }
 
 
 def _parameter_groups(learner: Learner, weight_decay: float) -> list[dict[str, Any]]:
@@ -278,9 +231,3 @@ def _parameter_groups(learner: Learner, weight_decay: float) -> list[dict[str, A
         {"params": decayed, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-
-
-def _fingerprint(config: FinetuneConfig) -> str:
-    """Identifies a run: a checkpoint of another one is not resumed."""
-    settings = dataclasses.asdict(dataclasses.replace(config, resume=True))
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

@@ -10,14 +10,24 @@ Importing this package loads neither torch nor pandas.
 from __future__ import annotations
 
 from muse_core.jobs.run import TERMINAL_EVENTS, run_job
-from muse_core.jobs.specs import DetectJob, FinetuneJob, JobSpec, TrainSet, job_from_json
+from muse_core.jobs.specs import (
+    DetectJob,
+    FinetuneJob,
+    JobSpec,
+    StoreSet,
+    TrainSet,
+    UnlabeledSet,
+    job_from_json,
+)
 
 __all__ = [
     "TERMINAL_EVENTS",
     "DetectJob",
     "FinetuneJob",
     "JobSpec",
+    "StoreSet",
     "TrainSet",
+    "UnlabeledSet",
     "job_from_json",
     "run_job",
 ]

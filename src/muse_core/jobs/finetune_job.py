@@ -1,9 +1,10 @@
-"""The finetune job: points-folders in, a model file out."""
+"""The finetune job: points-folders and annotation stores in, a model file out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,30 @@ from muse_core.jobs.progress import Emit, ProgressReporter
 from muse_core.jobs.specs import FinetuneJob, TrainSet
 
 if TYPE_CHECKING:
-    from muse_core.finetune import FinetuneConfig, LabelSet
+    from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet
+
+_LOSS_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True)
+class _Defaults:
+    """Length and rate of a run where the job does not say."""
+
+    steps: int
+    learning_rate: float
+    validate_every: int
+
+
+_FROM_FOLDERS = _Defaults(3000, 2e-3, 500)
+_FROM_STORES = _Defaults(150, 1e-3, 30)
+_ADAPT = _Defaults(200, 5e-4, 40)
 
 
 def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
-    """Run a finetune job; emits "progress" for each step and "metrics" for each validation.
+    """Run a finetune job.
+
+    Emits "progress" for each step, "loss" (step, loss) a few times a second, and "metrics" for each
+    validation; where fields are held back, the first has step 0 and is the base model's.
 
     Raises:
         UserError: Data, base model, device or output cannot be used.
@@ -28,45 +48,92 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
     from muse_core.models.registry import resolve_model
 
     out = check_writable(job.out)
-    for train_set in (*job.train, *((job.val,) if job.val else ())):
-        if not Path(train_set.folder).is_dir():
-            raise UserError(f"There is no folder {train_set.folder}.")
+    _check_inputs(job)
     base = resolve_model(job.model) if job.model else None
     if base is not None:
         read_card(base)
+        if out.exists() and out.samefile(base):
+            raise UserError(f"Cannot write {out}: it is the model to start from.")
     emit(
         {"event": "progress", "done": 0, "total": 0, "message": "Reading the images", "eta_s": None}
     )
 
-    from muse_core.finetune import finetune
+    from muse_core.finetune import Listener, finetune
 
     begin = time.perf_counter()
-    result = finetune(
-        _config(job, out, base),
+    listener = Listener(
         on_progress=ProgressReporter(emit),
         should_cancel=should_cancel,
         on_metrics=lambda figures: emit({"event": "metrics", **figures}),
+        on_loss=_LossReporter(emit),
     )
+    result = finetune(_config(job, out, base), listener)
+    return _outcome(result, time.perf_counter() - begin)
+
+
+class _LossReporter:
+    """Turns losses into events, at most five a second."""
+
+    def __init__(self, emit: Emit, clock: Callable[[], float] = time.monotonic) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._emitted_at = float("-inf")
+
+    def __call__(self, step: int, loss: float) -> None:
+        now = self._clock()
+        if now - self._emitted_at >= _LOSS_INTERVAL_S:
+            self._emitted_at = now
+            self._emit({"event": "loss", "step": step, "loss": round(loss, 5)})
+
+
+def _check_inputs(job: FinetuneJob) -> None:
+    for train_set in (*job.train, *((job.val,) if job.val else ())):
+        if not Path(train_set.folder).is_dir():
+            raise UserError(f"There is no folder {train_set.folder}.")
+    for source in job.annotations:
+        if not Path(source.store).is_file():
+            raise UserError(f"There is no annotation store {source.store}.")
+
+
+def _outcome(result: FinetuneResult, seconds: float) -> Outcome:
     if result.cancelled:
         kept = f"the best so far is in {result.path}" if result.path else "no model is written yet"
-        message = f"Cancelled after {result.steps_done:,} of {job.steps:,} steps; {kept}."
+        message = f"Cancelled after {result.steps_done:,} of {result.steps:,} steps; {kept}."
     else:
         message = f"Trained for {result.steps_done:,} steps, written to {result.path}."
+        message += _gain(result)
     figures: dict[str, Any] = {
         "model": str(result.path) if result.path else None,
         "metrics": result.metrics,
+        "before": result.before,
+        "after": result.after,
+        "data": result.data,
         "steps_done": result.steps_done,
-        "seconds": round(time.perf_counter() - begin, 3),
+        "steps": result.steps,
+        "seconds": round(seconds, 3),
         "peak_rss_mb": peak_rss_mb(),
+        "notes": list(result.notes),
     }
     return Outcome(result.cancelled, message, figures)
 
 
+def _gain(result: FinetuneResult) -> str:
+    if result.before is None or result.after is None:
+        return ""
+    parts = [
+        f"{name} {result.before[key]:.3f} before, {result.after[key]:.3f} after"
+        for name, key in (("F det", "f_det"), ("F avg", "f_avg"))
+        if result.before[key] is not None and result.after[key] is not None
+    ]
+    return f" On the fields held back: {'; '.join(parts)}."
+
+
 def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
-    from muse_core.finetune import FinetuneConfig
+    from muse_core.finetune import FinetuneConfig, StoreSource
     from muse_core.models.config import BackboneConfig, ModelConfig
 
     backbone = BackboneConfig(encoder=job.encoder) if job.encoder else BackboneConfig()
+    defaults = _defaults(job)
     return FinetuneConfig(
         train=tuple(_label_set(s) for s in job.train),
         out=out,
@@ -76,14 +143,29 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         description=job.description,
         model=ModelConfig(backbone=backbone),
         mpp=job.model_mpp,
-        steps=job.steps,
+        steps=defaults.steps if job.steps is None else job.steps,
         batch=job.batch,
-        learning_rate=job.learning_rate,
-        validate_every=job.validate_every,
+        learning_rate=(defaults.learning_rate if job.learning_rate is None else job.learning_rate),
+        validate_every=(
+            defaults.validate_every if job.validate_every is None else job.validate_every
+        ),
         seed=job.seed,
         device=job.device,
         resume=job.resume,
+        stores=tuple(
+            StoreSource(Path(s.store), Path(s.slide) if s.slide else None, s.mpp)
+            for s in job.annotations
+        ),
+        mode=job.mode,
+        class_map=tuple(sorted((job.class_map or {}).items())),
+        correction_weight=job.correction_weight,
     )
+
+
+def _defaults(job: FinetuneJob) -> _Defaults:
+    if job.mode == "adapt":
+        return _ADAPT
+    return _FROM_STORES if job.annotations else _FROM_FOLDERS
 
 
 def _label_set(train_set: TrainSet) -> LabelSet:

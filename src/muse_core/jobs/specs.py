@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Self, TypeVar
 
 from muse_core.errors import UserError
@@ -76,11 +76,43 @@ class TrainSet:
 
 
 @dataclass(frozen=True)
-class FinetuneJob:
-    """Train a model on points-folders.
+class StoreSet:
+    """An annotation store to train on.
 
     Attributes:
-        train: At least one points-folder whose classes count.
+        store: The file.
+        slide: Its slide; None looks for it in the folder of the store.
+        mpp: Microns per level-0 pixel, in place of the slide's own.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    store: str
+    slide: str | None = None
+    mpp: float | None = None
+
+
+@dataclass(frozen=True)
+class UnlabeledSet:
+    """Tissue without annotations: a slide, or a folder of images.
+
+    Attributes:
+        path: File or folder.
+        mpp: Microns per pixel, in place of the file's own; needed for a folder of images.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    path: str
+    mpp: float | None = None
+
+
+@dataclass(frozen=True)
+class FinetuneJob:
+    """Train a model on points-folders, on what is reviewed in annotation stores, or on both.
+
+    Attributes:
+        train: Points-folders; the classes of at least one count, unless there is a store.
         out: Model file to write.
         val: Points-folder to choose the best weights and the score threshold on.
         model: Name or path of the model to start from; None starts from random weights.
@@ -88,13 +120,22 @@ class FinetuneJob:
         description: A sentence or two for the card.
         encoder: timm encoder of a model started from random weights; None is the default one.
         model_mpp: Resolution of a model started from random weights, microns per pixel.
-        steps: Optimiser steps.
+        steps: Optimiser steps; None takes what suits the mode, see ``muse finetune --help``.
         batch: Crops in a step.
-        learning_rate: Peak of the schedule.
-        validate_every: Steps between validations.
+        learning_rate: Peak of the schedule; None takes what suits the mode.
+        validate_every: Steps between validations; None takes what suits the mode.
         seed: Of everything random.
         device: auto, cpu, cuda or mps.
         resume: Whether to go on from a checkpoint of the same run.
+        annotations: Annotation stores.
+        unlabeled: Tissue without annotations, for the mode "full".
+        mode: "full" trains all weights, "adapt" the heads on a frozen backbone.
+        class_map: Class of the base model to class of the stores, where both mean the same.
+        correction_weight: Weight of what a person has changed against what was only seen.
+        backbone_rate: Learning rate of the backbone as a share of the heads'; None is 0.1 when
+            there are stores and 1 otherwise.
+        consistency: Weight of the consistency loss on tissue without annotations; None is 1 when
+            there are stores or ``unlabeled``, and 0 otherwise.
     """
 
     kind: ClassVar[str] = "finetune"
@@ -108,13 +149,21 @@ class FinetuneJob:
     description: str = ""
     encoder: str | None = None
     model_mpp: float = 0.5
-    steps: int = 3000
+    steps: int | None = None
     batch: int = 8
-    learning_rate: float = 2e-3
-    validate_every: int = 500
+    learning_rate: float | None = None
+    validate_every: int | None = None
     seed: int = 0
     device: str = "auto"
     resume: bool = True
+    # Lists, as JSON gives them back.
+    annotations: Sequence[StoreSet] = field(default_factory=list)
+    unlabeled: Sequence[UnlabeledSet] = field(default_factory=list)
+    mode: str = "full"
+    class_map: Mapping[str, str] | None = None
+    correction_weight: float = 2.0
+    backbone_rate: float | None = None
+    consistency: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""

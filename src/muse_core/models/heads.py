@@ -54,7 +54,11 @@ class PointHead(nn.Module):
 
     def forward(self, f_map: Tensor) -> Proposals:
         """Propose points from ``f_map`` (B, C, h, w)."""
-        out = self.out(self.trunk(f_map)).float()
+        return self.proposals(self.trunk(f_map))
+
+    def proposals(self, hidden: Tensor) -> Proposals:
+        """Propose points from the trunk's output (B, hidden_channels, h, w)."""
+        out = self.out(hidden).float()
         _, _, rows, columns = out.shape
         anchors = anchor_grid(rows, columns, out.device)
         offset = out[:, 1:].flatten(2).transpose(1, 2) * STRIDE_PX

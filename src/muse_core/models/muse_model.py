@@ -69,12 +69,29 @@ class MuseModel(nn.Module):
         Returns:
             One Detections for each image.
         """
-        threshold = self.card.score_threshold if min_score is None else min_score
         f_map, proposals = self(image)
-        size = (image.shape[-2], image.shape[-1])
+        return self.detections(f_map, proposals, (image.shape[-2], image.shape[-1]), min_score)
+
+    @torch.inference_mode()
+    def detections(
+        self,
+        f_map: Tensor,
+        proposals: Proposals,
+        size: tuple[int, int],
+        min_score: float | None = None,
+    ) -> list[Detections]:
+        """The part of :meth:`predict` that follows the network.
+
+        Args:
+            f_map: (B, C, H/4, W/4) features of the images.
+            proposals: Of the point head.
+            size: H and W of the images.
+            min_score: Threshold on the nucleus probability; None takes the card's.
+        """
+        threshold = self.card.score_threshold if min_score is None else min_score
         scores = proposals.logit.sigmoid()
         found = []
-        for b in range(image.shape[0]):
+        for b in range(len(f_map)):
             kept = scores[b] >= threshold
             xy, score = proposals.xy[b][kept], scores[b][kept]
             order = torch.argsort(score, descending=True, stable=True)

@@ -1,0 +1,40 @@
+"""What a model card says about a run: settings and data, without private paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import torch
+
+from muse_core.finetune.config import FinetuneConfig
+
+_NO_SETTINGS = ("train", "val", "out", "base", "model", "resume", "stores", "unlabeled")
+
+
+def describe(config: FinetuneConfig, step: int) -> dict[str, Any]:
+    """Settings of a run and the step that was kept; folders by their last names only."""
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_SETTINGS}
+    folders = [
+        {
+            "folder": "/".join(f.folder.resolve().parts[-2:]),
+            "mpp": f.mpp,
+            "classes_count": f.classes_count,
+        }
+        for f in config.train
+    ]
+    return {
+        "data": folders,
+        "kept_step": step,
+        "settings": settings,
+        "torch": torch.__version__,
+    }
+
+
+def fingerprint(config: FinetuneConfig, data_digest: str = "") -> str:
+    """Identifies a run: a checkpoint of another one is not resumed."""
+    settings = dataclasses.asdict(dataclasses.replace(config, resume=True))
+    text = json.dumps([settings, data_digest], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

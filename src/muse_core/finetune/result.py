@@ -1,0 +1,55 @@
+"""What a run hands out: while it goes on, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Progress = Callable[[int, int, str], None]
+Metrics = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a run came to.
+
+    Attributes:
+        path: The model file, or None if the run was cancelled before its first validation.
+        metrics: Figures of the kept weights on the validation images or held-back fields.
+        steps_done: Optimiser steps made, over all resumptions.
+        cancelled: Whether the run was cancelled; the best so far is kept.
+        steps: Steps there were to make.
+        before: Figures of the base model on the same fields, None where there is neither.
+        after: Figures of the kept weights, in the form of ``before``.
+        data: What the run learnt from, as in the model card.
+        notes: Sentences for the user.
+    """
+
+    path: Path | None
+    metrics: dict[str, Any]
+    steps_done: int
+    cancelled: bool
+    steps: int = 0
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who follows a run.
+
+    Attributes:
+        on_progress: Called with (done, total, message).
+        should_cancel: Asked between steps.
+        on_metrics: Called after each validation with step, loss, f_det, f_avg, threshold and more.
+        on_loss: Called after each step with the step and its loss.
+    """
+
+    on_progress: Progress = lambda done, total, message: None
+    should_cancel: Callable[[], bool] = lambda: False
+    on_metrics: Metrics = lambda figures: None
+    on_loss: Callable[[int, float], None] = lambda step, loss: None
