@@ -19,6 +19,7 @@ from muse_core.cli.finetune import finetune
 from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
 from muse_core.cli.models import models_list
+from muse_core.cli.pretrain import pretrain
 from muse_core.cli.probe import evaluate_probe
 from muse_core.cli.rois import rois
 from muse_core.errors import UserError
@@ -40,6 +41,7 @@ app.command()(info)
 app.command()(finetune)
 app.command()(features)
 app.command()(rois)
+app.command()(pretrain)
 app.command()(convert)
 evaluate_app.command("detect")(evaluate_detect)
 evaluate_app.command("probe")(evaluate_probe)

@@ -225,6 +225,7 @@ class PretrainConfig:
         name: Name in the model card; that of ``out`` when empty.
         model: Architecture; ignored when ``base`` is given.
         base: Model or backbone file to start from, or None for random weights.
+        mpp: Microns per pixel that the model card names, at which fine-tuning uses the network.
         views: Geometry of views.
         appearance: Look of views.
         losses: Losses and heads.
@@ -245,6 +246,7 @@ class PretrainConfig:
     name: str = ""
     model: BackboneConfig = field(default_factory=BackboneConfig)
     base: Path | None = None
+    mpp: float = 0.5
     views: ViewsConfig = field(default_factory=ViewsConfig)
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     losses: LossesConfig = field(default_factory=LossesConfig)
@@ -260,5 +262,8 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if self.workers < 0 or min(self.checkpoint_steps, self.log_steps) < 1:
             raise UserError("workers is at least 0, checkpoint_steps and log_steps at least 1.")
+        low, high = self.views.mpp
+        if not 0.999 * low <= self.mpp <= 1.001 * high:
+            raise UserError("mpp must lie in the range of views.mpp.")
         if self.seed < 0:
             raise UserError("The seed is at least 0.")

@@ -1,0 +1,54 @@
+"""``muse pretrain``."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muse_core.cli.options import JsonOption
+from muse_core.errors import UserError
+
+
+def pretrain(
+    config: Annotated[
+        Path, typer.Option("--config", help="TOML file; or config.json of an earlier run.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume/--restart", help="Go on from the checkpoint in the folder.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Pretrain a backbone without labels, on the ROIs that muse rois cut.
+
+    Ctrl-C stops at a checkpoint and exits with code 130; the same command goes on. For several
+    devices: torchrun --nproc-per-node N -m muse_core.cli pretrain --config FILE.
+    """
+    if find_spec("lightning_fabric") is None or find_spec("tensorboard") is None:
+        raise UserError("Pretraining needs more packages: pip install napari-muse[pretrain].")
+    from muse_core.cli.console import cancel_on_ctrl_c, progress_bar
+    from muse_core.jobs.progress import ProgressReporter
+    from muse_core.pretrain.config_file import read_config
+
+    settings = read_config(config)
+
+    from muse_core.pretrain.train import pretrain as run_pretraining
+
+    with cancel_on_ctrl_c() as cancel, progress_bar() as show:
+        result = run_pretraining(settings, ProgressReporter(show), cancel.is_set, resume)
+    if os.environ.get("RANK", "0") == "0":
+        figures = {
+            "out": str(result.path),
+            "steps": result.steps_done,
+            "loss": result.loss,
+            "samples_per_s": result.samples_per_s,
+            "cancelled": result.cancelled,
+        }
+        done = f"{result.steps_done:,} steps; {result.path}"
+        typer.echo(json.dumps(figures) if as_json else done)
+    if result.cancelled:
+        raise typer.Exit(130)

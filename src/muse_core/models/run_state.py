@@ -1,0 +1,33 @@
+"""The state of a run on disk: enough to go on after a crash as if nothing had happened."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from muse_core.errors import UserError
+from muse_core.files import replacing
+
+
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write a state; an older one is replaced only once the new one is complete."""
+    with replacing(path) as partial:
+        torch.save(state, partial)
+
+
+def load_state(path: Path) -> dict[str, Any] | None:
+    """Read a state, or None where there is none.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"The checkpoint {path} is damaged; delete it to start anew.") from error
+    return state

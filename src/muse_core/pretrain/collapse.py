@@ -1,0 +1,49 @@
+"""Signs of collapse: outputs that no longer tell one view from another."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def entropy_share(probs: Tensor) -> float:
+    """Mean entropy of distributions (..., K), as a share of the largest possible; NaN of none.
+
+    1 is a teacher that decides nothing; 0 one that is always certain.
+    """
+    if not probs.numel():
+        return math.nan
+    entropy = torch.special.entr(probs.float()).sum(dim=-1).mean()
+    return float(entropy) / math.log(probs.shape[-1])
+
+
+@torch.no_grad()
+def usage_share(probs: Tensor) -> float:
+    """Entropy of the mean of distributions (..., K), as a share of the largest possible.
+
+    0 is a teacher that gives the same answer for everything. NaN of none.
+    """
+    if not probs.numel():
+        return math.nan
+    return entropy_share(probs.float().flatten(0, -2).mean(dim=0, keepdim=True))
+
+
+@torch.no_grad()
+def feature_rank(features: Tensor) -> float:
+    """Effective number of dimensions that features (N, D) vary in.
+
+    Source: exp of the entropy of the singular values (Roy and Vetterli 2007; RankMe, Garrido et
+    al., ICML 2023), here of the centred features, so that 0 is a constant.
+    """
+    if len(features) < 2:
+        return math.nan
+    centred = features.double() - features.double().mean(dim=0)
+    values = torch.linalg.svdvals(centred)
+    total = values.sum()
+    # What rounding leaves of a constant is no dimension.
+    if float(total) <= 1e-6 * float(features.double().norm()):
+        return 0.0
+    return math.exp(float(torch.special.entr(values / total).sum()))

@@ -1,0 +1,103 @@
+"""From a batch to the losses of student and teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from muse_core.pretrain.batches import Batch
+from muse_core.pretrain.config import PretrainConfig
+from muse_core.pretrain.looks import apply_looks
+from muse_core.pretrain.losses import Centre, dino_loss, nulo_loss
+
+Mean = Callable[[Tensor], Tensor]
+"""Mean of a tensor over all processes."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepOutput:
+    """What a pass came to.
+
+    Attributes:
+        total: Weighted sum of the losses, with gradient.
+        image: L_image, a scalar without gradient.
+        nucleus: NuLo, a scalar without gradient.
+        image_targets: (T * B, K) the teacher's distributions of views.
+        nucleus_targets: (P, K) the teacher's distributions of matched nuclei.
+        image_outputs: (T * B, K) what the teacher's centre for views moves towards.
+        nucleus_outputs: (R, K) what its centre for nuclei moves towards.
+        image_features: (n, C) the student's, of all views.
+        nucleus_features: (m, C) the student's, of all matched nuclei.
+    """
+
+    total: Tensor
+    image: Tensor
+    nucleus: Tensor
+    image_targets: Tensor
+    nucleus_targets: Tensor
+    image_outputs: Tensor
+    nucleus_outputs: Tensor
+    image_features: Tensor
+    nucleus_features: Tensor
+
+
+def distil(
+    student: nn.Module,
+    teacher: nn.Module,
+    centres: tuple[Centre, Centre],
+    batch: Batch,
+    config: PretrainConfig,
+    teacher_temperature: float,
+    mean: Mean,
+) -> StepOutput:
+    """Forward passes and losses of a batch; the caller sets the precision.
+
+    Args:
+        student: A DistillationNetwork, perhaps wrapped; sees all views.
+        teacher: A DistillationNetwork; sees the global views.
+        centres: The teacher's, for images and for nuclei.
+        batch: On the device.
+        config: The run.
+        teacher_temperature: At this step.
+        mean: Over all processes.
+    """
+    views, losses = config.views, config.losses
+    images = [apply_looks(crops.images.float() / 255, crops.looks) for crops in batch.groups]
+    images = [image.contiguous(memory_format=torch.channels_last) for image in images]
+    xy = [crops.xy for crops in batch.groups]
+    valid = [crops.valid for crops in batch.groups]
+    with torch.no_grad():
+        image_t, nucleus_t, _, _ = teacher(images[:1], xy[:1], valid[:1])
+    image_s, nucleus_s, image_f, nucleus_f = student(images, xy, valid)
+    image_s, nucleus_s = image_s.float(), nucleus_s.float()
+    image_targets = centres[0].sharpen(image_t, teacher_temperature)
+    nucleus_targets = centres[1].sharpen(nucleus_t[batch.teacher_row], teacher_temperature)
+    n_views = views.n_global + views.n_local
+    image = dino_loss(
+        image_targets.unflatten(0, (views.n_global, -1)),
+        image_s.unflatten(0, (n_views, -1)),
+        losses.student_temperature,
+    )
+    n_pairs = mean(torch.tensor(float(len(batch.pair_size)), device=image_s.device))
+    nucleus = nulo_loss(
+        nucleus_targets,
+        nucleus_s[batch.student_row],
+        batch.pair,
+        batch.pair_size,
+        float(n_pairs),
+        losses.student_temperature,
+    )
+    return StepOutput(
+        total=losses.image_weight * image + losses.nucleus_weight * nucleus,
+        image=image.detach(),
+        nucleus=nucleus.detach(),
+        image_targets=image_targets,
+        nucleus_targets=nucleus_targets,
+        image_outputs=image_t.float(),
+        nucleus_outputs=nucleus_t.float(),
+        image_features=image_f.detach(),
+        nucleus_features=nucleus_f.detach(),
+    )

@@ -1,0 +1,360 @@
+"""The pretraining loop: one device or many, exactly resumable, logged."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from muse_core.detect import choose_device
+from muse_core.errors import UserError
+from muse_core.evaluate.probe import probe_folders
+from muse_core.evaluate.probe_config import ProbeConfig
+from muse_core.models.run_state import load_state, save_state
+from muse_core.pretrain.batches import Batch, BatchDataset
+from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
+from muse_core.pretrain.config import PretrainConfig
+from muse_core.pretrain.config_file import config_to_json, write_resolved
+from muse_core.pretrain.curves import Curves
+from muse_core.pretrain.export import BACKBONE_NAME, export_backbone, starting_backbone
+from muse_core.pretrain.global_norm import normalise_globally
+from muse_core.pretrain.losses import Centre
+from muse_core.pretrain.network import (
+    DistillationNetwork,
+    follow,
+    make_teacher,
+    parameter_groups,
+)
+from muse_core.pretrain.schedules import Rates, rates_at
+from muse_core.pretrain.step import StepOutput, distil
+
+CHECKPOINT_NAME = "last.checkpoint"
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What a run came to.
+
+    Attributes:
+        path: The backbone, or None if the run was cancelled before its first checkpoint.
+        steps_done: Optimiser steps made, over all resumptions.
+        loss: Of the last step.
+        samples_per_s: Samples a second over all processes, in this process's lifetime.
+        cancelled: Whether it stopped early because it was asked to.
+    """
+
+    path: Path | None
+    steps_done: int
+    loss: float
+    samples_per_s: float
+    cancelled: bool
+
+
+def pretrain(
+    config: PretrainConfig,
+    on_progress: Progress | None = None,
+    should_cancel: Callable[[], bool] | None = None,
+    resume: bool = True,
+) -> PretrainResult:
+    """Pretrain a backbone into ``config.out``; under torchrun, with the processes it started.
+
+    Args:
+        config: The run.
+        on_progress: Called with (steps done, steps, message) after each step.
+        should_cancel: Asked before each step; one process suffices to cancel all.
+        resume: Whether to go on from a checkpoint in ``config.out``.
+
+    Raises:
+        UserError: ROIs, base, device or checkpoint cannot be used, or the loss is no longer finite;
+            the last good checkpoint and its backbone are then kept.
+    """
+    run = Run(config, resume)
+    begin, first = time.perf_counter(), run.step
+    loss, rate = math.nan, math.nan
+    cancelled = False
+    batches = run.batches()
+    while run.step < config.schedule.steps:
+        cancelled = run.any_process(bool(should_cancel and should_cancel()))
+        if cancelled:
+            break
+        loss = run.train_on(batches)
+        rate = (run.step - first) * config.schedule.batch / (time.perf_counter() - begin)
+        run.after_step(rate)
+        if on_progress:
+            message = f"loss {loss:.3f}, {rate:.1f} samples/s"
+            on_progress(run.step, config.schedule.steps, message)
+    if run.step != run.saved_step:
+        run.save()
+    run.close()
+    path = config.out / BACKBONE_NAME
+    return PretrainResult(path if path.is_file() else None, run.step, loss, rate, cancelled)
+
+
+class Run:
+    """A run in progress: student, teacher, centres, optimiser, and what is logged of them."""
+
+    def __init__(self, config: PretrainConfig, resume: bool = True) -> None:
+        """Build everything and go on from a checkpoint if there is one.
+
+        Args:
+            config: The run.
+            resume: Whether to look for a checkpoint.
+        """
+        self.config = config
+        self.fabric = _fabric(config)
+        torch.manual_seed(config.seed)
+        backbone, self.architecture = starting_backbone(config)
+        network = DistillationNetwork(backbone, config.losses)
+        normalise_globally(network)
+        torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
+        self.teacher = make_teacher(network).to(self.fabric.device)
+        optimizer = torch.optim.AdamW(parameter_groups(network), lr=0.0)
+        student, self.optimizer = self.fabric.setup(network, optimizer)
+        self.student: _FabricModule = student
+        losses = config.losses
+        self.centres = (
+            Centre(losses.prototypes, losses.centre_momentum).to(self.fabric.device),
+            Centre(losses.prototypes, losses.centre_momentum).to(self.fabric.device),
+        )
+        self.step = 0
+        self.saved_step = -1
+        self.last: StepOutput | None = None
+        self._figures: dict[str, float] = {}
+        self._state_path = config.out / CHECKPOINT_NAME
+        self._fingerprint = _fingerprint(config)
+        if resume:
+            self._restore()
+        self._curves = self._start_folder() if self.fabric.is_global_zero else None
+
+    @property
+    def network(self) -> DistillationNetwork:
+        """The student without wrapping."""
+        network = self.student.module
+        assert isinstance(network, DistillationNetwork)
+        return network
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches this process still has to see."""
+        dataset = BatchDataset(
+            self.config, self.step, self.fabric.global_rank, self.fabric.world_size
+        )
+        workers = self.config.workers
+        return iter(
+            DataLoader(
+                dataset,
+                batch_size=None,
+                num_workers=workers,
+                pin_memory=self.fabric.device.type == "cuda",
+                prefetch_factor=4 if workers else None,
+            )
+        )
+
+    def train_on(self, batches: Iterator[Batch]) -> float:
+        """One optimiser step; returns the loss over all processes.
+
+        Raises:
+            UserError: The loss or its gradient is no longer finite; nothing was changed.
+        """
+        config, rates = self.config, rates_at(self.step, self.config)
+        # Seeded by the step, so that a resumed run goes on exactly as an unbroken one.
+        torch.manual_seed(config.seed * 1_000_003 + self.step)
+        self.student.train()
+        self.teacher.train()
+        parts = config.schedule.accumulate
+        outputs = []
+        for part in range(parts):
+            batch = next(batches).to(self.fabric.device)
+            with self.fabric.no_backward_sync(self.student, enabled=part < parts - 1):
+                with self.fabric.autocast():
+                    output = distil(
+                        self.student,
+                        self.teacher,
+                        self.centres,
+                        batch,
+                        config,
+                        rates.teacher_temperature,
+                        self._mean,
+                    )
+                self.fabric.backward(output.total / parts)
+            outputs.append(output)
+        loss = self._mean(torch.stack([o.total.detach() for o in outputs]).mean())
+        norm = self._clip(rates)
+        if not math.isfinite(float(loss) + norm):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise UserError(
+                f"The loss is no longer a number at step {self.step + 1}; the checkpoint of step"
+                f" {max(self.saved_step, 0)} is kept. Try a lower learning rate or float32."
+            )
+        self._update(rates, outputs)
+        self.last = outputs[-1]
+        self._figures = {
+            "loss": float(loss),
+            "image_loss": float(self._mean(torch.stack([o.image for o in outputs]).mean())),
+            "nucleus_loss": float(self._mean(torch.stack([o.nucleus for o in outputs]).mean())),
+            "gradient_norm": norm,
+            "learning_rate": rates.learning_rate,
+            "weight_decay": rates.weight_decay,
+            "teacher_momentum": rates.teacher_momentum,
+            "teacher_temperature": rates.teacher_temperature,
+        }
+        return float(loss)
+
+    def after_step(self, samples_per_s: float) -> None:
+        """Log, probe and save where it is time to."""
+        config, step = self.config, self.step
+        done = step == config.schedule.steps
+        if self._curves and (step % config.log_steps == 0 or done):
+            self._curves.add("log", step, self._figures | self._health(samples_per_s))
+        probe = config.probe
+        if probe and (step % (probe.every_epochs * config.schedule.epoch_steps) == 0 or done):
+            if self._curves:
+                self._curves.add("probe", step, {"knn_accuracy": self._probe()})
+            self.fabric.barrier()
+        if step % config.checkpoint_steps == 0 or done:
+            self.save()
+
+    def save(self) -> None:
+        """Write the state to go on from, and the backbone."""
+        if self.fabric.is_global_zero:
+            save_state(
+                {
+                    "fingerprint": self._fingerprint,
+                    "step": self.step,
+                    "student": self.network.state_dict(),
+                    "teacher": self.teacher.state_dict(),
+                    "image_centre": self.centres[0].mean,
+                    "nucleus_centre": self.centres[1].mean,
+                    "optimizer": self.optimizer.state_dict(),
+                },
+                self._state_path,
+            )
+            export_backbone(self.teacher.backbone, self.architecture, self.config, self.step)
+        self.saved_step = self.step
+        self.fabric.barrier()
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if self._curves:
+            self._curves.close()
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        return float(self._mean(torch.tensor(float(flag), device=self.fabric.device))) > 0
+
+    def _clip(self, rates: Rates) -> float:
+        if rates.prototypes_frozen:
+            for parameter in self.network.prototypes():
+                parameter.grad = None
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.schedule.clip)
+        return float(norm)
+
+    def _update(self, rates: Rates, outputs: list[StepOutput]) -> None:
+        for group, decays in zip(self.optimizer.param_groups, (True, False), strict=True):
+            group["lr"] = rates.learning_rate
+            group["weight_decay"] = rates.weight_decay if decays else 0.0
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        follow(self.teacher, self.network, rates.teacher_momentum)
+        seen = ([o.image_outputs for o in outputs], [o.nucleus_outputs for o in outputs])
+        for centre, own in zip(self.centres, seen, strict=True):
+            total = torch.stack([part.sum(dim=0) for part in own]).sum(dim=0)
+            count = torch.tensor(float(sum(map(len, own))), device=total.device)
+            # Means over processes serve as well as sums: only their ratio counts.
+            centre.update(self._mean(total), self._mean(count))
+        self.step += 1
+
+    def _health(self, samples_per_s: float) -> dict[str, float]:
+        assert self.last is not None
+        return {
+            "teacher_entropy_image": entropy_share(self.last.image_targets),
+            "teacher_entropy_nucleus": entropy_share(self.last.nucleus_targets),
+            "prototype_usage_image": usage_share(self.last.image_targets),
+            "prototype_usage_nucleus": usage_share(self.last.nucleus_targets),
+            "feature_rank_image": feature_rank(self.last.image_features),
+            "feature_rank_nucleus": feature_rank(self.last.nucleus_features),
+            "matched_nuclei": float(len(self.last.nucleus_targets)),
+            "samples_per_s": samples_per_s,
+        }
+
+    def _probe(self) -> float:
+        """Accuracy of nearest neighbours on the labelled images, of a copy of the teacher."""
+        probe = self.config.probe
+        assert probe is not None
+        report = probe_folders(
+            copy.deepcopy(self.teacher.backbone).eval(),
+            probe.at_mpp,
+            probe.train,
+            probe.test,
+            probe.mpp,
+            ProbeConfig(protocol="knn", seed=self.config.seed),
+            device=self.fabric.device.type,
+        )
+        return report.accuracy
+
+    def _mean(self, value: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return value
+        reduced = self.fabric.all_reduce(value.detach().clone(), reduce_op="mean")
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def _start_folder(self) -> Curves:
+        out = self.config.out
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"Cannot write {out}: {error.strerror or error}.") from error
+        write_resolved(self.config, out / "config.json")
+        return Curves(out, self.step)
+
+    def _restore(self) -> None:
+        state = load_state(self._state_path)
+        if state is None:
+            return
+        if state["fingerprint"] != self._fingerprint:
+            raise UserError(
+                f"{self.config.out} holds a run of other settings; choose another folder, or"
+                " start anew with --restart."
+            )
+        self.network.load_state_dict(state["student"])
+        self.teacher.load_state_dict(state["teacher"])
+        self.centres[0].mean.copy_(state["image_centre"])
+        self.centres[1].mean.copy_(state["nucleus_centre"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = self.saved_step = int(state["step"])
+
+
+def _fabric(config: PretrainConfig) -> Fabric:
+    """Processes as torchrun started them, else one."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator=choose_device(config.device).type,
+        devices=local,
+        num_nodes=processes // local,
+        strategy="ddp" if processes > 1 else "auto",
+        precision="32-true" if config.precision == "float32" else "bf16-mixed",
+    )
+    fabric.launch()
+    return fabric
+
+
+def _fingerprint(config: PretrainConfig) -> str:
+    """Identifies a run: what does not change its course is left out."""
+    values = config_to_json(config)
+    for key in ("out", "name", "workers", "log_steps", "checkpoint_steps", "probe", "device"):
+        values.pop(key)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from muse_core.errors import UserError
+from muse_core.finetune import FinetuneConfig, LabelSet, finetune
+from muse_core.models.card import BACKBONE, read_card
+from muse_core.models.checkpoint import load_backbone
+from muse_core.pretrain.config import PretrainConfig, ProbeSetsConfig
+from muse_core.pretrain.config_file import config_to_json, read_config
+from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
+
+from ..job_inputs import write_points_folder
+from .roi_folder import tiny_config, write_rois
+
+
+@pytest.fixture(scope="module")
+def rois(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rois(tmp_path_factory.mktemp("rois") / "rois")
+
+
+@pytest.fixture
+def config(rois: Path, tmp_path: Path) -> PretrainConfig:
+    return tiny_config(rois, tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def unbroken(rois: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
+    """A run that went through, its output in place."""
+    run = tiny_config(rois, tmp_path_factory.mktemp("unbroken") / "out")
+    pretrain(run)
+    return run
+
+
+def _rows(config: PretrainConfig, name: str = "log") -> list[dict[str, str]]:
+    with (config.out / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _same_weights(one: PretrainConfig, other: PretrainConfig) -> bool:
+    first, second = (load_file(c.out / "backbone.safetensors") for c in (one, other))
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[k], second[k]) for k in first)
+
+
+def _cancel_after(config: PretrainConfig, steps: int) -> None:
+    asked = iter(range(100))
+    assert pretrain(config, should_cancel=lambda: next(asked) >= steps).cancelled
+
+
+def test_leaves_a_backbone_a_log_and_its_settings(unbroken: PretrainConfig) -> None:
+    rows = _rows(unbroken)
+    assert [int(r["step"]) for r in rows] == [1, 2, 3, 4, 5, 6]
+    assert all(float(r["image_loss"]) > 0 and float(r["nucleus_loss"]) > 0 for r in rows)
+    assert all(0 < float(r["teacher_entropy_image"]) <= 1 for r in rows)
+    assert all(float(r["feature_rank_nucleus"]) > 1 for r in rows)
+    assert read_config(unbroken.out / "config.json") == unbroken
+    resolved = json.loads((unbroken.out / "config.json").read_text())
+    assert resolved["versions"]["torch"] == torch.__version__
+    assert list((unbroken.out / "tensorboard").iterdir())
+    card = read_card(unbroken.out / "backbone.safetensors")
+    assert (card.kind, card.mpp, card.training["steps"]) == (BACKBONE, 0.5, 6)
+    assert str(unbroken.out.parent) not in card.to_text()
+
+
+def test_the_backbone_is_where_fine_tuning_starts(unbroken: PretrainConfig, tmp_path: Path) -> None:
+    folder = write_points_folder(tmp_path / "points")
+    base = unbroken.out / "backbone.safetensors"
+    finetune(
+        FinetuneConfig(
+            train=(LabelSet(folder, 0.5),),
+            out=tmp_path / "m.safetensors",
+            base=base,
+            steps=1,
+            batch=1,
+            device="cpu",
+        )
+    )
+    assert read_card(tmp_path / "m.safetensors").parent == read_card(base).name
+
+
+def test_the_student_moves_and_the_teacher_follows_it_alone(config: PretrainConfig) -> None:
+    run = Run(config)
+    before = {k: v.clone() for k, v in run.teacher.named_parameters()}
+    student_before = {k: v.clone() for k, v in run.network.named_parameters()}
+    run.train_on(run.batches())
+    run.close()
+    for name, teacher in run.teacher.named_parameters():
+        student = run.network.get_parameter(name)
+        assert teacher.grad is None
+        # The momentum of step 0 is 0.996.
+        expected = 0.996 * before[name] + 0.004 * student
+        torch.testing.assert_close(teacher, expected, rtol=1e-4, atol=1e-6)
+    moved = [k for k, v in run.network.named_parameters() if not torch.equal(v, student_before[k])]
+    assert moved
+    assert not any("prototypes" in name for name in moved), "frozen in the first epoch"
+
+
+def test_another_seed_gives_other_weights(unbroken: PretrainConfig, config: PretrainConfig) -> None:
+    other = dataclasses.replace(config, seed=1)
+    pretrain(other)
+    assert not _same_weights(unbroken, other)
+
+
+def test_a_cancelled_run_resumes_as_if_unbroken(
+    unbroken: PretrainConfig, config: PretrainConfig
+) -> None:
+    _cancel_after(config, 3)
+    seen: list[int] = []
+    pretrain(config, on_progress=lambda done, *_: seen.append(done))
+    assert seen == [4, 5, 6]
+    assert _same_weights(unbroken, config)
+    assert [r["loss"] for r in _rows(config)] == [r["loss"] for r in _rows(unbroken)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_a_killed_run_resumes_bit_by_bit(unbroken: PretrainConfig, config: PretrainConfig) -> None:
+    slow = dataclasses.replace(config, checkpoint_steps=1)
+    path = config.out.parent / "run.json"
+    path.write_text(json.dumps(config_to_json(slow)))
+    command = [sys.executable, "-m", "muse_core.cli", "pretrain", "--config", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    checkpoint = config.out / CHECKPOINT_NAME
+    while not checkpoint.is_file() and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, process.stderr and process.stderr.read()
+    if process.stderr:
+        process.stderr.close()
+    step = int(torch.load(checkpoint, weights_only=True)["step"])
+    assert 1 <= step < 6
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "6 steps" in done.stdout
+    assert _same_weights(unbroken, config)
+    assert [r["loss"] for r in _rows(config)] == [r["loss"] for r in _rows(unbroken)]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
+    config: PretrainConfig,
+) -> None:
+    _cancel_after(config, 2)
+    before = (config.out / CHECKPOINT_NAME).read_bytes()
+    run = Run(config)
+    with torch.no_grad():
+        next(run.network.backbone.parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match=r"no longer a number at step 3.*step 2 is kept"):
+        run.train_on(run.batches())
+    run.close()
+    assert (config.out / CHECKPOINT_NAME).read_bytes() == before
+    backbone, _ = load_backbone(config.out / "backbone.safetensors")
+    assert all(p.isfinite().all() for p in backbone.parameters())
+
+
+def test_other_settings_do_not_resume(config: PretrainConfig) -> None:
+    _cancel_after(config, 2)
+    other = dataclasses.replace(config, seed=5)
+    with pytest.raises(UserError, match="other settings"):
+        pretrain(other)
+    assert pretrain(other, resume=False).steps_done == 6
+
+
+def test_accumulated_parts_learn_from_all_samples(config: PretrainConfig) -> None:
+    schedule = dataclasses.replace(config.schedule, accumulate=2)
+    result = pretrain(dataclasses.replace(config, schedule=schedule))
+    assert result.steps_done == 6
+    assert len(_rows(config)) == 6
+
+
+def test_watches_labelled_images(config: PretrainConfig, tmp_path: Path) -> None:
+    folder = write_points_folder(tmp_path / "points")
+    probe = ProbeSetsConfig(train=folder, test=folder, mpp=0.5, every_epochs=1)
+    watched = dataclasses.replace(config, probe=probe)
+    pretrain(watched)
+    rows = _rows(config, "probe")
+    assert [int(r["step"]) for r in rows] == [3, 6]
+    assert all(0 <= float(r["knn_accuracy"]) <= 1 for r in rows)
+
+
+@pytest.mark.parametrize(("image", "nucleus"), [(1.0, 0.0), (0.0, 1.0)])
+def test_either_loss_can_be_left_out(config: PretrainConfig, image: float, nucleus: float) -> None:
+    losses = dataclasses.replace(config.losses, image_weight=image, nucleus_weight=nucleus)
+    pretrain(dataclasses.replace(config, losses=losses))
+    for row in _rows(config):
+        wanted = "image_loss" if image else "nucleus_loss"
+        assert float(row["loss"]) == pytest.approx(float(row[wanted]), rel=1e-5)
+
+
+def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
+    unbroken: PretrainConfig, config: PretrainConfig
+) -> None:
+    path = config.out.parent / "run.json"
+    path.write_text(json.dumps(config_to_json(config)))
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", "-m", "muse_core.cli", "pretrain", "--config", str(path)),
+        ],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    for one, two in zip(_rows(unbroken), _rows(config), strict=True):
+        for name in ("loss", "image_loss", "nucleus_loss", "gradient_norm"):
+            assert float(two[name]) == pytest.approx(float(one[name]), rel=2e-3), name
+    first, second = (load_file(c.out / "backbone.safetensors") for c in (unbroken, config))
+    assert first.keys() == second.keys()
