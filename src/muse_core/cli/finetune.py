@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,17 +13,46 @@ from muse_core.cli.options import Device, DeviceOption, JsonOption
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
-    from muse_core.jobs import TrainSet
+    from muse_core.jobs import StoreSet, TrainSet, UnlabeledSet
+
+
+class Mode(StrEnum):
+    """How much of the network is trained."""
+
+    ADAPT = "adapt"
+    FULL = "full"
 
 
 def finetune(
-    train: Annotated[
-        list[Path], typer.Option("--train", help="Folder with images/ and points/; repeatable.")
-    ],
-    mpp: Annotated[
-        float, typer.Option("--mpp", help="Microns per pixel of the --train and --val images.")
-    ],
     out: Annotated[Path, typer.Option("--out", help="Model file to write (.safetensors).")],
+    annotations: Annotated[
+        list[Path] | None,
+        typer.Option("--annotations", help="Annotation store (.muse) of a slide; repeatable."),
+    ] = None,
+    slide: Annotated[
+        list[Path] | None,
+        typer.Option("--slide", help="Slide of each store in turn, if not beside it; repeatable."),
+    ] = None,
+    slide_mpp: Annotated[
+        float | None,
+        typer.Option("--slide-mpp", help="Microns per pixel of slides whose files do not say."),
+    ] = None,
+    unlabeled: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unlabeled",
+            metavar="PATH[=MPP]",
+            help="Slide or folder of images without annotations, for --mode full; repeatable.",
+        ),
+    ] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option("--train", help="Folder with images/ and points/; repeatable."),
+    ] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option("--mpp", help="Microns per pixel of the --train and --val images."),
+    ] = None,
     val: Annotated[
         Path | None, typer.Option("--val", help="Folder to choose the best weights on.")
     ] = None,
@@ -33,9 +64,21 @@ def finetune(
             help="Folder with other classes, to learn only from where its nuclei are; repeatable.",
         ),
     ] = None,
+    mode: Annotated[
+        Mode,
+        typer.Option("--mode", help="adapt: the heads, in seconds. full: all weights, in minutes."),
+    ] = Mode.FULL,
     model: Annotated[
         str | None,
         typer.Option("--model", help="Name or file of the model to start from; else from scratch."),
+    ] = None,
+    same_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--same-class",
+            metavar="OLD=NEW",
+            help="A class of the model that means the same as a class to learn; repeatable.",
+        ),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="Name in the model card.")] = "",
     description: Annotated[str, typer.Option("--description", help="For the model card.")] = "",
@@ -45,12 +88,37 @@ def finetune(
     model_mpp: Annotated[
         float, typer.Option("--model-mpp", help="Resolution of a model from scratch.")
     ] = 0.5,
-    steps: Annotated[int, typer.Option("--steps", help="Optimiser steps.")] = 3000,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", help="Optimiser steps; 200 to adapt, 150 from stores, 3000 from folders."
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", help="Crops in a step.")] = 8,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Its peak.")] = 2e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Its peak.")
+    ] = None,
+    backbone_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--backbone-rate",
+            help="Rate of the backbone as a share of the heads'; 0.1 from stores, 1 from folders.",
+        ),
+    ] = None,
+    consistency: Annotated[
+        float | None,
+        typer.Option(
+            "--consistency",
+            help="Weight of the loss on tissue without annotations; 1 where there is any, else 0.",
+        ),
+    ] = None,
+    correction_weight: Annotated[
+        float,
+        typer.Option("--correction-weight", help="Corrected against confirmed nuclei."),
+    ] = 2.0,
     validate_every: Annotated[
-        int, typer.Option("--validate-every", help="Steps between validations.")
-    ] = 500,
+        int | None, typer.Option("--validate-every", help="Steps between validations.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
     device: DeviceOption = Device.AUTO,
     resume: Annotated[
@@ -58,19 +126,18 @@ def finetune(
     ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model on annotated images, from an existing model or from scratch.
+    """Train a model on reviewed fields or annotated images, from a model or from scratch.
 
     Ctrl-C stops, keeps the best weights so far, and exits with code 130; the same command goes on.
     """
     from muse_core.cli.console import run_at_terminal
-    from muse_core.jobs import FinetuneJob, TrainSet
+    from muse_core.jobs import FinetuneJob
 
-    sets = [TrainSet(str(folder), mpp) for folder in train]
-    sets += [_detection_only(text) for text in detection_only or ()]
+    folders = [_folder(path, mpp) for path in train or ()]
     job = FinetuneJob(
-        train=sets,
+        train=folders + [_detection_only(text) for text in detection_only or ()],
         out=str(out),
-        val=None if val is None else TrainSet(str(val), mpp),
+        val=None if val is None else _folder(val, mpp),
         model=model,
         name=name,
         description=description,
@@ -83,8 +150,53 @@ def finetune(
         seed=seed,
         device=device.value,
         resume=resume,
+        annotations=_stores(annotations or [], slide or [], slide_mpp),
+        unlabeled=[_unlabeled(text) for text in unlabeled or ()],
+        mode=mode.value,
+        class_map=dict(_same_class(text) for text in same_class or ()) or None,
+        correction_weight=correction_weight,
+        backbone_rate=backbone_rate,
+        consistency=consistency,
     )
     run_at_terminal(job, as_json)
+
+
+def _folder(path: Path, mpp: float | None) -> TrainSet:
+    from muse_core.jobs import TrainSet
+
+    if mpp is None:
+        raise UserError("The scale of the images is missing; give it with --mpp.")
+    return TrainSet(str(path), mpp)
+
+
+def _stores(stores: list[Path], slides: list[Path], mpp: float | None) -> list[StoreSet]:
+    from muse_core.jobs import StoreSet
+
+    if len(slides) > len(stores):
+        raise UserError("There are more --slide than --annotations.")
+    return [
+        StoreSet(str(store), None if slide is None else str(slide), mpp)
+        for store, slide in zip_longest(stores, slides)
+    ]
+
+
+def _unlabeled(text: str) -> UnlabeledSet:
+    from muse_core.jobs import UnlabeledSet
+
+    path, found, mpp = text.rpartition("=")
+    if not found or Path(text).exists():
+        return UnlabeledSet(text)
+    try:
+        return UnlabeledSet(path, float(mpp))
+    except ValueError:
+        return UnlabeledSet(text)
+
+
+def _same_class(text: str) -> tuple[str, str]:
+    old, found, new = text.partition("=")
+    if not found or not old or not new:
+        raise UserError(f"--same-class takes OLD=NEW, got {text!r}.")
+    return old, new
 
 
 def _detection_only(text: str) -> TrainSet:

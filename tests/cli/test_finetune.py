@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from muse_core.models.card import read_card
+
+from ..finetune.annotated import reviewed_store
+from ..job_inputs import write_model, write_points_folder
+from .running import run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "case"
+    folder.mkdir()
+    return reviewed_store(folder, [(20, 20, 140), (260, 20, 140), (20, 260, 140)])
+
+
+def test_adapts_to_a_store_and_says_before_and_after(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, out = write_model(tmp_path / "base.safetensors"), tmp_path / "out.safetensors"
+    slide = shutil.move(store.parent / "slide0.png", tmp_path / "elsewhere.png")
+    what = ("--annotations", store, "--slide", slide, "--slide-mpp", 0.5)
+    how = ("--mode", "adapt", "--model", base, "--steps", 4, "--device", "cpu")
+    same = ("--same-class", "tumor=large")
+    assert run("finetune", *what, *how, *same, "--out", out, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["steps_done"] == 4
+    for when in ("before", "after"):
+        assert {"f_det", "f_avg", "f_class", "interval_95"} <= result[when].keys()
+    assert result["data"]["stores"][0]["store"] == store.name
+    card = read_card(out)
+    assert card.parent == "tiny"
+    assert card.training["settings"]["class_map"] == [["tumor", "large"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--mode", "adapt"), "a model to start from"),
+        (("--annotations", "missing.muse"), "There is no annotation store missing.muse"),
+        (("--slide", "a.png", "--slide", "b.png"), "more --slide than --annotations"),
+        (("--same-class", "tumor"), "takes OLD=NEW"),
+        (("--train", "folder"), "give it with --mpp"),
+    ],
+)
+def test_refuses_what_it_cannot_use(
+    options: tuple[str, ...],
+    sentence: str,
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out.safetensors"
+    assert run("finetune", "--annotations", store, "--out", out, *options) == 2
+    assert sentence in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_adapts_to_a_points_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base, out = write_model(tmp_path / "base.safetensors"), tmp_path / "out.safetensors"
+    folder = write_points_folder(tmp_path / "points", n_images=3)
+    what = ("--train", folder, "--mpp", 0.5, "--mode", "adapt", "--model", base)
+    assert run("finetune", *what, "--steps", 2, "--device", "cpu", "--out", out) == 0
+    assert "On the fields held back" in capsys.readouterr().out
