@@ -46,6 +46,8 @@ class MuseSession:
         self.slide: Slide | None = None
         self.image_layer: Any = None
         self._books: dict[Path, NucleusBook] = {}
+        self.class_maps: dict[str, dict[str, str]] = {}
+        """By model file: what its classes are called here, where a person has said so."""
         self._default_scheme = _NO_CLASSES
         self.book = NucleusBook(_NO_CLASSES)
         there = list(viewer.layers)

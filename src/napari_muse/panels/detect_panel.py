@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
 from muse_core.models.card import DETECTOR
-from muse_core.models.registry import available_models, list_models
+from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
 from napari_muse.areas import area_layer
@@ -44,15 +44,8 @@ class DetectPanel(QGroupBox):
         self.model = combo("The network that finds and classifies nuclei")
         # Backbones compute features of nuclei but do not find them.
         self.mapping_dialog: MappingDialog | None = None
-        self._models = {
-            str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR
-        }
-        for entry in self._models.values():
-            self.model.addItem(entry.card.name, str(entry.path))
-            self.model.setItemData(
-                self.model.count() - 1, entry.card.description or entry.card.name, 3
-            )
-        self._list_available()
+        self._models: dict[str, ModelEntry] = {}
+        self._list_models()
         self.device = combo("Where the network runs")
         for value, label in _DEVICES:
             self.device.addItem(label, value)
@@ -99,6 +92,31 @@ class DetectPanel(QGroupBox):
         """Stop following the session."""
         self._session.slide_changed.disconnect(self._on_slide)
 
+    @property
+    def chosen_entry(self) -> ModelEntry | None:
+        """The chosen model."""
+        return self._models.get(self.model.currentData())
+
+    def update_models(self, chosen: str | None) -> None:
+        """List the models that are on this machine now, and choose one by its path."""
+        self.model.blockSignals(True)
+        self.model.clear()
+        self._list_models()
+        self.model.setCurrentIndex(max(self.model.findData(chosen), 0))
+        self.model.blockSignals(False)
+        self.model.currentIndexChanged.emit(self.model.currentIndex())
+
+    def _list_models(self) -> None:
+        self._models = {
+            str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR
+        }
+        for entry in self._models.values():
+            self.model.addItem(entry.card.name, str(entry.path))
+            self.model.setItemData(
+                self.model.count() - 1, entry.card.description or entry.card.name, 3
+            )
+        self._list_available()
+
     def _list_available(self) -> None:
         """Name the released backbones that can be fetched; they cannot be chosen to detect with."""
         items = self.model.model()
@@ -127,6 +145,10 @@ class DetectPanel(QGroupBox):
             self._start({})
             return
         theirs, ours = unknown
+        known = self._session.class_maps.get(self.model.currentData(), {})
+        if set(theirs) <= set(known) and set(known.values()) <= set(ours):
+            self._start(known)
+            return
         dialog = MappingDialog(self.model.currentText(), theirs, ours, self)
         dialog.accepted.connect(lambda: self._start(dialog.mapping))
         dialog.open()
@@ -134,7 +156,7 @@ class DetectPanel(QGroupBox):
 
     def _unknown_classes(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The model's classes and the slide's, where the slide lacks one of the model's."""
-        entry = self._models.get(self.model.currentData())
+        entry = self.chosen_entry
         book = self._session.book
         if entry is None or book.pristine:
             return None
@@ -143,6 +165,8 @@ class DetectPanel(QGroupBox):
         return (theirs, ours) if set(theirs) - set(ours) else None
 
     def _start(self, mapping: dict[str, str]) -> None:
+        if mapping:
+            self._session.class_maps[self.model.currentData()] = mapping
         try:
             shapes = self._shapes()
             job = DetectJob(
@@ -174,7 +198,7 @@ class DetectPanel(QGroupBox):
         return []
 
     def _on_model(self) -> None:
-        entry = self._models.get(self.model.currentData())
+        entry = self.chosen_entry
         if entry is None:
             return
         try:

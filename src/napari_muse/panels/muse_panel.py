@@ -10,10 +10,12 @@ from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from napari_muse.comparison import Comparison
 from napari_muse.detection import Detection
 from napari_muse.keys import Keys
+from napari_muse.learning import Learning
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
 from napari_muse.panels.forms import wrapped
+from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
@@ -46,6 +48,8 @@ class MusePanel(QWidget):
         self.edit = EditPanel(self.session, self.keys)
         self.doubts = QueuePanel(self.session, self.queue, self.comparison, self.detect)
         self.regions = RegionPanel(self.session)
+        self.learning = Learning(self.session, parent=self)
+        self.learn = LearnPanel(self.session, self.learning, self.detect)
         self.export = ExportPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -53,6 +57,7 @@ class MusePanel(QWidget):
             ("Detect", "Find and classify nuclei, and save them", (self.detect, self.export)),
             ("Review", "Correct nuclei, the doubtful ones first", (self.doubts, self.edit)),
             ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
+            ("Learn", "Make a model of your own from your corrections", (self.learn,)),
         ):
             self.tabs.addTab(_page(*sections), title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
@@ -67,7 +72,7 @@ class MusePanel(QWidget):
         self.setMinimumWidth(_WIDTH_PX)
         self._released = False
         # The window may go without a word to the panel; its job must not outlive it.
-        for job in (self.detection, self.comparison):
+        for job in (self.detection, self.comparison, self.learning):
             self.destroyed.connect(job.runner.close)
         self.destroyed.connect(self.session.rest)
 
@@ -85,10 +90,11 @@ class MusePanel(QWidget):
         self._released = True
         self.detection.close()
         self.comparison.runner.close()
+        self.learning.runner.close()
         self.keys.close()
         self.session.refused.disconnect(self.say)
         self.session.book_changed.disconnect(self._hush)
-        for section in (self.detect, self.legend, self.edit, self.doubts, self.regions):
+        for section in (self.detect, self.legend, self.edit, self.doubts, self.regions, self.learn):
             section.disconnect_all()
         self.queue.close()
         self.session.rest()

@@ -1,0 +1,89 @@
+"""Curves of a training: loss above, F1 on the fields held back below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyqtgraph
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+_HEIGHT_PX = 105
+_LOSS_COLOR, _DET_COLOR, _AVG_COLOR = "#e69f00", "#56b4e9", "#009e73"
+_WIDTH_PX = 2
+
+
+class Curves(QWidget):
+    """Two small plots that grow while a job runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loss: list[tuple[float, float]] = []
+        self._f1: dict[str, list[tuple[float, float]]] = {"f_det": [], "f_avg": []}
+        self.loss_plot = _plot("Loss")
+        self.f1_plot = _plot("F1 on fields held back")
+        self.f1_plot.addLegend(offset=(-5, -5), labelTextSize="8pt")
+        self._loss_curve = _curve(self.loss_plot, _LOSS_COLOR, None)
+        self._f1_curves = {
+            "f_det": _curve(self.f1_plot, _DET_COLOR, "found"),
+            "f_avg": _curve(self.f1_plot, _AVG_COLOR, "classes"),
+        }
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self.loss_plot)
+        whole.addWidget(self.f1_plot)
+
+    def clear(self) -> None:
+        """Begin anew, in the colours of the theme."""
+        self._loss.clear()
+        for points in self._f1.values():
+            points.clear()
+        background, text = self.palette().window().color(), self.palette().windowText().color()
+        for plot in (self.loss_plot, self.f1_plot):
+            plot.setBackground(background)
+            plot.setTitle(plot.property("heading"), color=text, size="8pt")
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(text)
+                plot.getAxis(side).setTextPen(text)
+        self._draw()
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take an event of the job: "loss" or "metrics"."""
+        if event["event"] == "loss":
+            self._loss.append((event["step"], event["loss"]))
+        elif event["event"] == "metrics":
+            for name, points in self._f1.items():
+                if event.get(name) is not None:
+                    points.append((event["step"], event[name]))
+        self._draw()
+
+    @property
+    def n_points(self) -> tuple[int, int]:
+        """How many points the curves of loss and of F1 have."""
+        return len(self._loss), max(len(points) for points in self._f1.values())
+
+    def _draw(self) -> None:
+        self._loss_curve.setData(*_columns(self._loss))
+        for name, curve in self._f1_curves.items():
+            curve.setData(*_columns(self._f1[name]))
+
+
+def _plot(title: str) -> Any:
+    plot = pyqtgraph.PlotWidget()
+    plot.setProperty("heading", title)
+    plot.setToolTip(title)
+    plot.setFixedHeight(_HEIGHT_PX)
+    plot.setMouseEnabled(x=False, y=False)
+    plot.hideButtons()
+    plot.setMenuEnabled(False)
+    return plot
+
+
+def _curve(plot: Any, color: str, name: str | None) -> Any:
+    pen = pyqtgraph.mkPen(color, width=_WIDTH_PX)
+    symbol = {"symbol": "o", "symbolSize": 4, "symbolBrush": color} if name else {}
+    return plot.plot([], [], pen=pen, name=name, **symbol)
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]

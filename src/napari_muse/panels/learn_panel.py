@@ -1,0 +1,263 @@
+"""Fine-tuning with one button: what it will use, how it goes, and the proof of what it brought."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+)
+
+from napari_muse.learning import Learning, Lesson, parent_of
+from napari_muse.panels.curves import Curves
+from napari_muse.panels.detect_panel import DetectPanel
+from napari_muse.panels.forms import combo, duration, row_table, wrapped
+from napari_muse.session import MuseSession
+from napari_muse.tissue_area import TissueArea
+
+_MODES = (
+    ("adapt", "Quick", "Train the last layers only: seconds to a minute"),
+    ("full", "Thorough", "Train the whole network: minutes, with the tissue around the fields"),
+)
+_TABLE_HEIGHT_PX = 150
+
+
+class LearnPanel(QGroupBox):
+    """The button "Fine-tune on my corrections" and all that belongs to it."""
+
+    def __init__(self, session: MuseSession, learning: Learning, detect: DetectPanel) -> None:
+        super().__init__("Learn from corrections")
+        self._session = session
+        self._learning = learning
+        self._detect = detect
+        self._old_model: str | None = None
+        self.tissue = TissueArea(session)
+        self.uses = wrapped("")
+        self.mode: QComboBox = combo("How much of the network is trained")
+        for value, label, tip in _MODES:
+            self.mode.addItem(label, value)
+            self.mode.setItemData(self.mode.count() - 1, tip, 3)
+        self.start = QPushButton("Fine-tune on my corrections")
+        self.start.setToolTip(
+            "Make a model of your own from the chosen one and the fields you have reviewed"
+        )
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop; the best so far is kept")
+        self.bar = QProgressBar()
+        self.message = wrapped("")
+        self.curves = Curves()
+        self.proof: QTableWidget = row_table(stretch_first=True)
+        self.proof.setColumnCount(3)
+        self.proof.setHorizontalHeaderLabels(["F1, fields held back", "before", "after"])
+        self.proof.setMinimumHeight(_TABLE_HEIGHT_PX)
+        self.proof.setToolTip(
+            "Figures on reviewed fields that were kept out of training, with 95% intervals"
+        )
+        self.use = QPushButton("Use it")
+        self.use.setToolTip("Choose the new model and detect again with it")
+        self.keep = QPushButton("Keep the old one")
+        self.keep.setToolTip("Leave the old model chosen; the new one stays in the list")
+        self.back = QPushButton("Go back")
+        self._lay_out()
+        self.start.clicked.connect(self.begin)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.use.clicked.connect(self._on_use)
+        self.keep.clicked.connect(self._on_keep)
+        self.back.clicked.connect(self._on_back)
+        learning.said.connect(self._on_event)
+        learning.ended.connect(self._on_end)
+        detect.model.currentIndexChanged.connect(self._on_model)
+        for signal in self._followed():
+            signal.connect(self.update_uses)
+        self._show_state(running=False, proof=False)
+        self._on_model()
+        self.update_uses()
+
+    def disconnect_all(self) -> None:
+        """Stop following the session."""
+        for signal in self._followed():
+            signal.disconnect(self.update_uses)
+        self.tissue.close()
+
+    def update_uses(self) -> None:
+        """Say what a run would use, if anyone is looking."""
+        if not self.isVisible():
+            return
+        summary = self._learning.summary()
+        if summary is None:
+            self.uses.setText(
+                "Correct the nuclei of a field until all in view are right, then press R. Two"
+                " fields or more let you see what training brings."
+            )
+            return
+        tissue = self.tissue.mm2
+        parts = [
+            f"{name}: {n:,} ({summary.n_corrected_by_class[name]:,} corrected)"
+            for name, n in summary.n_by_class.items()
+        ]
+        around = "" if tissue is None else f"; {max(tissue - summary.reviewed_mm2, 0):.2g} mm² not"
+        fields = "field" if summary.n_fields == 1 else "fields"
+        self.uses.setText(
+            f"{summary.n_fields} {fields} reviewed, {summary.n_held_back} held back to judge by;"
+            f" {summary.reviewed_mm2:.2g} mm² reviewed{around}.\n{', '.join(parts)};"
+            f" {summary.n_removed:,} removed."
+        )
+
+    def begin(self) -> None:
+        """Start a run; a refusal is shown as a sentence."""
+        model, device = self._detect.model.currentData(), self._detect.device.currentData()
+        self._old_model = model
+        mode = self.mode.currentData()
+        if not self._session.attempt(lambda: self._learning.start(model, mode, device)):
+            return
+        self.curves.clear()
+        self.bar.setRange(0, 0)
+        self.message.setText("Starting …")
+        self._show_state(running=True, proof=False)
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """Catch up with what happened while nobody looked."""
+        super().showEvent(event)
+        self.tissue.request()
+        self.update_uses()
+
+    def _followed(self) -> tuple[Any, ...]:
+        session = self._session
+        return (
+            session.book_changed,
+            session.regions_changed,
+            session.slide_changed,
+            self.tissue.changed,
+        )
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] != "progress":
+            self.curves.add(event)
+            return
+        self.bar.setRange(0, event["total"])
+        self.bar.setValue(event["done"])
+        left = event.get("eta_s")
+        eta = "" if left is None else f", {duration(left)} left"
+        if self.cancel.isEnabled():
+            self.message.setText(f"{event['message']}{eta}")
+
+    def _on_end(self, event: dict[str, Any]) -> None:
+        lesson = self._learning.lesson
+        has_model = lesson is not None and lesson.model is not None
+        self._show_state(running=False, proof=has_model)
+        self.message.setText(event["message"])
+        if lesson is not None and has_model:
+            self._fill_proof(lesson)
+            self._detect.update_models(self._old_model)
+
+    def _fill_proof(self, lesson: Lesson) -> None:
+        rows = _proof_rows(lesson)
+        self.proof.setRowCount(len(rows))
+        for row, texts in enumerate(rows):
+            for column, text in enumerate(texts):
+                self.proof.setItem(row, column, QTableWidgetItem(text))
+        self.proof.resizeColumnsToContents()
+        self.proof.setVisible(bool(rows))
+        if not rows:
+            self.message.setText(
+                f"{self.message.text()} One field was reviewed, so there is none to judge by."
+            )
+
+    def _on_cancel(self) -> None:
+        self.cancel.setEnabled(False)
+        self.message.setText("Cancelling …")
+        self._learning.cancel()
+
+    def _on_use(self) -> None:
+        lesson = self._learning.lesson
+        if lesson is None or lesson.model is None:
+            return
+        self._detect.update_models(str(lesson.model))
+        self._show_state(running=False, proof=False)
+        self.message.setText("The new model is chosen; detecting with it.")
+        self._detect.run()
+
+    def _on_keep(self) -> None:
+        self._show_state(running=False, proof=False)
+        self.message.setText("The old model stays chosen; the new one is in the list.")
+
+    def _on_model(self) -> None:
+        entry = self._detect.chosen_entry
+        parent = parent_of(entry) if entry is not None else None
+        self.back.setVisible(parent is not None)
+        if parent is not None:
+            self.back.setText(f"Go back to {parent.card.name}")
+            self.back.setToolTip("Choose the model that this one was made from")
+
+    def _on_back(self) -> None:
+        entry = self._detect.chosen_entry
+        parent = parent_of(entry) if entry is not None else None
+        if parent is not None:
+            self._detect.update_models(str(parent.path))
+
+    def _show_state(self, running: bool, proof: bool) -> None:
+        self.bar.setVisible(running)
+        self.cancel.setVisible(running)
+        self.cancel.setEnabled(running)
+        self.start.setEnabled(not running)
+        self.curves.setVisible(running or proof)
+        for widget in (self.proof, self.use, self.keep):
+            widget.setVisible(proof)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Training", self.mode)
+        start = QHBoxLayout()
+        start.addWidget(self.start, 1)
+        start.addWidget(self.cancel)
+        verdict = QHBoxLayout()
+        verdict.addWidget(self.use, 1)
+        verdict.addWidget(self.keep, 1)
+        whole = QVBoxLayout(self)
+        whole.addWidget(self.uses)
+        whole.addLayout(form)
+        whole.addLayout(start)
+        whole.addWidget(self.bar)
+        whole.addWidget(self.message)
+        whole.addWidget(self.curves)
+        whole.addWidget(self.proof)
+        whole.addLayout(verdict)
+        whole.addWidget(self.back)
+
+
+def _proof_rows(lesson: Lesson) -> list[tuple[str, str, str]]:
+    """Name, before and after, each with its interval."""
+    if lesson.before is None or lesson.after is None:
+        return []
+    rows = [
+        ("all nuclei", _figure(lesson.before, "f_det"), _figure(lesson.after, "f_det")),
+        ("mean of classes", _figure(lesson.before, "f_avg"), _figure(lesson.after, "f_avg")),
+    ]
+    for name in lesson.after.get("f_class") or {}:
+        rows.append((name, _of_class(lesson.before, name), _of_class(lesson.after, name)))
+    return rows
+
+
+def _figure(figures: dict[str, Any], key: str) -> str:
+    return _text(figures.get(key), (figures.get("interval_95") or {}).get(key))
+
+
+def _of_class(figures: dict[str, Any], name: str) -> str:
+    value = (figures.get("f_class") or {}).get(name)
+    interval = ((figures.get("interval_95") or {}).get("f_class") or {}).get(name)
+    return _text(value, interval)
+
+
+def _text(value: float | None, interval: list[float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
