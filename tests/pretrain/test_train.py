@@ -197,6 +197,14 @@ def test_either_loss_can_be_left_out(config: PretrainConfig, image: float, nucle
         assert float(row["loss"]) == pytest.approx(float(row[wanted]), rel=1e-5)
 
 
+def test_learns_in_bfloat16_nearly_what_it_learns_in_float32(
+    unbroken: PretrainConfig, config: PretrainConfig
+) -> None:
+    pretrain(dataclasses.replace(config, precision="bf16"))
+    for exact, rounded in zip(_rows(unbroken), _rows(config), strict=True):
+        assert float(rounded["loss"]) == pytest.approx(float(exact["loss"]), rel=0.05)
+
+
 def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
     unbroken: PretrainConfig, config: PretrainConfig
 ) -> None:

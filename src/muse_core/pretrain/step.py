@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,17 +53,19 @@ def distil(
     batch: Batch,
     config: PretrainConfig,
     teacher_temperature: float,
+    autocast: Callable[[], AbstractContextManager[Any]],
     mean: Mean,
 ) -> StepOutput:
-    """Forward passes and losses of a batch; the caller sets the precision.
+    """Forward passes and losses of a batch.
 
     Args:
-        student: A DistillationNetwork, perhaps wrapped; sees all views.
+        student: A DistillationNetwork, wrapped so that it sets its own precision; sees all views.
         teacher: A DistillationNetwork; sees the global views.
         centres: The teacher's, for images and for nuclei.
         batch: On the device.
         config: The run.
         teacher_temperature: At this step.
+        autocast: Sets the precision of the teacher. Looks and losses are always float32.
         mean: Over all processes.
     """
     views, losses = config.views, config.losses
@@ -69,7 +73,7 @@ def distil(
     images = [image.contiguous(memory_format=torch.channels_last) for image in images]
     xy = [crops.xy for crops in batch.groups]
     valid = [crops.valid for crops in batch.groups]
-    with torch.no_grad():
+    with torch.no_grad(), autocast():
         image_t, nucleus_t, _, _ = teacher(images[:1], xy[:1], valid[:1])
     image_s, nucleus_s, image_f, nucleus_f = student(images, xy, valid)
     image_s, nucleus_s = image_s.float(), nucleus_s.float()

@@ -178,16 +178,16 @@ class Run:
         for part in range(parts):
             batch = next(batches).to(self.fabric.device)
             with self.fabric.no_backward_sync(self.student, enabled=part < parts - 1):
-                with self.fabric.autocast():
-                    output = distil(
-                        self.student,
-                        self.teacher,
-                        self.centres,
-                        batch,
-                        config,
-                        rates.teacher_temperature,
-                        self._mean,
-                    )
+                output = distil(
+                    self.student,
+                    self.teacher,
+                    self.centres,
+                    batch,
+                    config,
+                    rates.teacher_temperature,
+                    self.fabric.autocast,
+                    self._mean,
+                )
                 self.fabric.backward(output.total / parts)
             outputs.append(output)
         loss = self._mean(torch.stack([o.total.detach() for o in outputs]).mean())
