@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+from qtpy.QtWidgets import QApplication, QWidget
 
 from muse_core.nuclei import ClassScheme
 from napari_muse.panels.muse_panel import MusePanel
@@ -58,3 +61,22 @@ def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
     panel.session.nuclei.refresh()
     qtbot.wait(100)
     return panel
+
+
+@pytest.fixture
+def shoot(tmp_path: Path, qtbot: Any) -> Callable[[QWidget, str], None]:
+    """Takes a picture of a widget and sees that something is on it.
+
+    With MUSE_SCREENSHOTS set to a folder the pictures are kept there; so docs/images is made.
+    """
+    folder = Path(os.environ.get("MUSE_SCREENSHOTS") or tmp_path)
+
+    def take(widget: QWidget, name: str) -> None:
+        qtbot.wait(400)
+        QApplication.processEvents()
+        path = folder / f"{name}.png"
+        assert widget.grab().save(str(path))
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+    return take

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
 
 from muse_core.models import registry
 from muse_core.models.card import read_card
@@ -75,7 +77,7 @@ def test_it_says_what_it_will_use(reviewed: MusePanel, qtbot: Any) -> None:
 
 
 def test_one_button_makes_a_model_that_can_be_used_and_left_again(
-    reviewed: MusePanel, models: Path, qtbot: Any
+    reviewed: MusePanel, models: Path, qtbot: Any, shoot: Callable[[QWidget, str], None]
 ) -> None:
     learn = reviewed.learn
     old = reviewed.detect.model.currentData()
@@ -92,6 +94,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert learn.proof.rowCount() == 5
     assert "[" in learn.proof.item(0, 1).text(), "with an interval"
     assert reviewed.detect.model.currentData() == old, "nothing changes unasked"
+    shoot(reviewed.window(), "learn")
     before = reviewed.session.book.to_table()
     qtbot.mouseClick(learn.use, LEFT)
     assert reviewed.detect.model.currentData() == str(lesson.model)

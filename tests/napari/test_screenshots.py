@@ -1,20 +1,14 @@
-"""The pictures of the docs, taken by using the panel as a person does.
-
-With MUSE_SCREENSHOTS set to a folder the pictures are kept there: that is how docs/images is made.
-"""
+"""The pictures of the docs, taken by using the panel as a person does."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QWidget
 
 from muse_core.slides import Region
 from napari_muse.panels.muse_panel import MusePanel
@@ -23,22 +17,6 @@ from .actions import press
 
 FIELD = Region(700, 1500, 520, 380)
 _DETECT, _REVIEW, _REGIONS = range(3)
-
-
-@pytest.fixture
-def shoot(tmp_path: Path, qtbot: Any) -> Callable[[QWidget, str], None]:
-    """Takes a picture of a widget and sees that something is on it."""
-    folder = Path(os.environ.get("MUSE_SCREENSHOTS") or tmp_path)
-
-    def take(widget: QWidget, name: str) -> None:
-        qtbot.wait(400)
-        QApplication.processEvents()
-        path = folder / f"{name}.png"
-        assert widget.grab().save(str(path))
-        pixels = np.asarray(Image.open(path).convert("RGB"))
-        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
-
-    return take
 
 
 @pytest.fixture
