@@ -1,0 +1,218 @@
+"""Does pretraining help? The small encoder from four starts, at equal budget.
+
+    python benchmarks/ablation.py --data DATA --work WORK --epochs 60 --finetune-steps 600
+
+Arms: random weights; image loss only; image loss and NuLo; both without variation of the MPP.
+Pretraining sees the pixels that recipes/pretraining_data.py names, never the validation tiles.
+Each backbone is judged on brcam2c/val: accuracy at given centres by nearest neighbours and by a
+linear layer, and F avg after fine-tuning on a few training tiles (last weights, score threshold
+0.5; nothing is chosen on what is reported). Results are appended to WORK/results.jsonl; what is
+there already is not computed again, so a run that was cut off goes on. --table prints means and
+spreads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+
+from muse_small_breast import ARCHITECTURE
+from pretraining_data import cut_rois
+
+from muse_core.detect import DetectConfig
+from muse_core.evaluate.detection import detect_images, score_tables
+from muse_core.evaluate.points_folder import image_paths, read_points_folder
+from muse_core.evaluate.probe import probe_folders
+from muse_core.evaluate.probe_config import ProbeConfig
+from muse_core.finetune import FinetuneConfig, LabelSet, finetune
+from muse_core.models.backbone import MuseBackbone
+from muse_core.models.checkpoint import load_backbone, load_model
+from muse_core.nuclei import ClassScheme
+from muse_core.pretrain.config import LossesConfig, PretrainConfig, ScheduleConfig, ViewsConfig
+from muse_core.pretrain.export import BACKBONE_NAME, export_backbone
+from muse_core.pretrain.train import pretrain
+
+MPP = 0.5
+ARMS = ("random", "image", "image+nulo", "fixed-mpp")
+
+
+def pretraining(arm: str, base: PretrainConfig) -> PretrainConfig:
+    """The run of an arm, all else equal."""
+    if arm == "image":
+        return dataclasses.replace(
+            base, losses=dataclasses.replace(base.losses, nucleus_weight=0.0)
+        )
+    if arm == "fixed-mpp":
+        return dataclasses.replace(base, views=dataclasses.replace(base.views, mpp=(MPP, MPP)))
+    return base
+
+
+def backbone_of(arm: str, base: PretrainConfig) -> Path:
+    """The arm's backbone, pretrained if it is not there."""
+    config = pretraining(arm, base)
+    if arm != "random":
+        pretrain(config, on_progress=_every_50th(f"{arm} {config.seed}"))
+    elif not (config.out / BACKBONE_NAME).is_file():
+        config.out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(config.seed)
+        export_backbone(MuseBackbone(config.model), config.model, config, 0)
+    return config.out / BACKBONE_NAME
+
+
+def measure(task: str, backbone: Path, data: Path, steps: int, seed: int) -> dict[str, float]:
+    """The figures of a task: a probing protocol, or a number of tiles to fine-tune on."""
+    if task.endswith(" tiles"):
+        return fine_tuned(backbone, data, int(task.split()[0]), steps, seed)
+    return probe(backbone, data, task, seed)
+
+
+def probe(backbone: Path, data: Path, protocol: str, seed: int) -> dict[str, float]:
+    """Accuracy at given centres."""
+    network, _ = load_backbone(backbone)
+    report = probe_folders(
+        network,
+        MPP,
+        data / "brcam2c" / "train",
+        data / "brcam2c" / "val",
+        MPP,
+        ProbeConfig(protocol=protocol, seed=seed),
+    )
+    figures = report.to_json()
+    return {"accuracy": figures["accuracy"], "balanced": figures["balanced_accuracy"]}
+
+
+def fine_tuned(backbone: Path, data: Path, tiles: int, steps: int, seed: int) -> dict[str, float]:
+    """F avg and F det after fine-tuning on a few tiles; all arms get the same ones."""
+    folder = data / "brcam2c" / "train"
+    names = [path.stem for path in image_paths(folder)]
+    chosen = np.random.default_rng(seed).permutation(names)[:tiles]
+    out = backbone.with_name(f"tiles{tiles}.safetensors")
+    finetune(
+        FinetuneConfig(
+            train=(LabelSet(folder, MPP, names=tuple(sorted(chosen))),),
+            out=out,
+            base=backbone,
+            model=ARCHITECTURE,
+            steps=steps,
+            validate_every=steps,
+            seed=seed,
+        )
+    )
+    model = load_model(out)
+    images = read_points_folder(data / "brcam2c" / "val", MPP)
+    tables = detect_images(model, images, DetectConfig())
+    report = score_tables(images, tables, ClassScheme.from_json(model.card.classes).names)
+    figures = report.to_json()
+    return {"f_avg": figures["f_avg"], "f_det": figures["f_det"]}
+
+
+def table(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Means and spreads over seeds, as Markdown rows."""
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in results:
+        for key in ("accuracy", "f_avg"):
+            if key in row:
+                values[row["arm"], f"{row['task']} {key}"].append(100 * row[key])
+    tasks = list(dict.fromkeys(task for _, task in values))
+    yield "| start | " + " | ".join(tasks) + " |"
+    yield "|---" * (len(tasks) + 1) + "|"
+    for arm in ARMS:
+        cells = [_mean_and_spread(values.get((arm, task), [])) for task in tasks]
+        yield f"| {arm} | " + " | ".join(cells) + " |"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with brcam2c, consep20x, slides, unlabeled.")],
+    work: Annotated[Path, typer.Option(help="Folder for ROIs, backbones and results.")],
+    arms: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(ARMS),
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    tiles: Annotated[str, typer.Option(help="Training tiles, comma-separated.")] = "5,10,40,80",
+    epochs: Annotated[int, typer.Option(help="Of pretraining.")] = 60,
+    epoch_samples: Annotated[int, typer.Option(help="Samples of an epoch.")] = 1024,
+    batch: Annotated[int, typer.Option(help="Samples of a step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="For a batch of 256.")] = 2e-3,
+    teacher_momentum: Annotated[float, typer.Option(help="At the start.")] = 0.99,
+    prototypes: Annotated[int, typer.Option(help="Outputs of each head.")] = 2048,
+    global_px: Annotated[int, typer.Option(help="Side of global views.")] = 224,
+    local_px: Annotated[int, typer.Option(help="Side of local views.")] = 96,
+    n_local: Annotated[int, typer.Option(help="Local views.")] = 6,
+    workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
+    finetune_steps: Annotated[int, typer.Option(help="Of fine-tuning; 0 leaves it out.")] = 600,
+    only_table: Annotated[bool, typer.Option("--table", help="Print the table alone.")] = False,
+) -> None:
+    """Append one JSON line for each figure, then print the table."""
+    results = work / "results.jsonl"
+    done = _read(results)
+    if not only_table:
+        rois = cut_rois(data, work / "rois")
+        tasks = ["knn", "linear"]
+        if finetune_steps:
+            tasks += [f"{n} tiles" for n in map(int, tiles.split(","))]
+        for seed in map(int, seeds.split(",")):
+            for arm in arms.split(","):
+                base = PretrainConfig(
+                    rois=rois,
+                    out=work / f"{arm}-{seed}",
+                    model=ARCHITECTURE.backbone,
+                    views=ViewsConfig(global_px=global_px, local_px=local_px, n_local=n_local),
+                    losses=LossesConfig(prototypes=prototypes, hidden_channels=512),
+                    schedule=ScheduleConfig(
+                        epochs=epochs,
+                        epoch_samples=epoch_samples,
+                        batch=batch,
+                        learning_rate=learning_rate,
+                        teacher_momentum=(teacher_momentum, 1.0),
+                    ),
+                    seed=seed,
+                    workers=workers,
+                    checkpoint_steps=50,
+                )
+                backbone = backbone_of(arm, base)
+                for task in tasks:
+                    key = {"arm": arm, "seed": seed, "task": task}
+                    if any(key.items() <= row.items() for row in done):
+                        continue
+                    figures = measure(task, backbone, data, finetune_steps, seed)
+                    row = key | figures | {"epochs": epochs, "finetune_steps": finetune_steps}
+                    done.append(row)
+                    with results.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(row) + "\n")
+                    print(json.dumps(row), flush=True)
+    print("\n".join(table(done)))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _mean_and_spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def _every_50th(name: str) -> Callable[[int, int, str], None]:
+    def report(done: int, total: int, message: str) -> None:
+        if done % 50 == 0 or done == total:
+            print(f"{name}: {done} of {total}, {message}", file=sys.stderr, flush=True)
+
+    return report
+
+
+if __name__ == "__main__":
+    typer.run(main)

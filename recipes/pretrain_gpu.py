@@ -1,0 +1,106 @@
+"""Pretrain ViT-S/16 and the small encoder on the shared data for a given time.
+
+    python recipes/pretrain_gpu.py --data DATA --out OUT --minutes 60
+
+Each network gets half the time. A few steps tell how long a step takes; the schedule is then as
+long as fits, and a run that was cut off goes on with the same schedule. Weights are left as
+float16, in parts of at most 16 MB; recipes/weight_parts.py joins them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from muse_small_breast import ARCHITECTURE
+from pretraining_data import cut_rois
+from weight_parts import split
+
+from muse_core.models.checkpoint import load_backbone, save_backbone
+from muse_core.models.config import BackboneConfig
+from muse_core.pretrain.config import (
+    LossesConfig,
+    PretrainConfig,
+    ScheduleConfig,
+    ViewsConfig,
+)
+from muse_core.pretrain.config_file import config_to_json, read_config
+from muse_core.pretrain.export import BACKBONE_NAME
+from muse_core.pretrain.train import Run, pretrain
+
+NETWORKS = {
+    "vit-s": BackboneConfig("vit_small_patch16_224", None, 96, align_corners=True),
+    "small": ARCHITECTURE.backbone,
+}
+_TIMED_STEPS = 5
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with brcam2c, consep20x, slides, unlabeled.")],
+    out: Annotated[Path, typer.Option(help="Folder for everything.")],
+    minutes: Annotated[float, typer.Option(help="Of training, all networks together.")] = 60.0,
+    networks: Annotated[str, typer.Option(help="Comma-separated: vit-s, small.")] = "vit-s,small",
+    batch: Annotated[int, typer.Option(help="Samples of a step.")] = 64,
+    global_px: Annotated[int, typer.Option(help="Side of global views.")] = 224,
+    local_px: Annotated[int, typer.Option(help="Side of local views.")] = 96,
+    prototypes: Annotated[int, typer.Option(help="Outputs of each head.")] = 8192,
+    workers: Annotated[int, typer.Option(help="Processes that load.")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    limit: Annotated[int | None, typer.Option(help="Files of each source; for a trial.")] = None,
+) -> None:
+    """Pretrain, then print one JSON line for each network."""
+    rois = cut_rois(data, out / "rois", device, limit)
+    names = networks.split(",")
+    for name in names:
+        base = PretrainConfig(
+            rois=rois,
+            out=out / name,
+            name=f"muse-pretrained-{name}",
+            model=NETWORKS[name],
+            views=ViewsConfig(global_px=global_px, local_px=local_px),
+            losses=LossesConfig(prototypes=prototypes),
+            schedule=ScheduleConfig(epochs=1, epoch_samples=batch * 8, batch=batch),
+            device=device,  # type: ignore[arg-type]
+            workers=workers,
+        )
+        config = _of_length(base, minutes * 60 / len(names))
+        result = pretrain(config)
+        backbone, card = load_backbone(config.out / BACKBONE_NAME)
+        half = config.out / "half" / f"{card.name}.safetensors"
+        half.parent.mkdir(exist_ok=True)
+        save_backbone(backbone, card, half)
+        split(half, config.out / "parts")
+        facts = dataclasses.asdict(result) | {"path": str(result.path), "network": name}
+        print(json.dumps(facts), flush=True)
+
+
+def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
+    """The run with as many epochs as fit; that of an earlier start if there was one."""
+    planned = base.out / "planned.json"
+    if planned.is_file():
+        return read_config(planned)
+    run = Run(dataclasses.replace(base, out=base.out / "timing"), resume=False)
+    batches = run.batches()
+    run.train_on(batches)
+    begin = time.perf_counter()
+    for _ in range(_TIMED_STEPS):
+        run.train_on(batches)
+    step_s = (time.perf_counter() - begin) / _TIMED_STEPS
+    run.close()
+    epochs = max(1, int(seconds / step_s / base.schedule.epoch_steps))
+    schedule = dataclasses.replace(base.schedule, epochs=epochs)
+    config = dataclasses.replace(base, schedule=schedule)
+    planned.write_text(json.dumps(config_to_json(config)), encoding="utf-8")
+    return config
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,69 @@
+"""The recipes as they are run, in small."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muse_core.models.checkpoint import load_backbone
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def _run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RECIPES / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_parts_join_to_the_same_file_and_damage_is_seen(tmp_path: Path) -> None:
+    source = tmp_path / "w.bin"
+    source.write_bytes(bytes(range(256)) * 100)
+    assert (
+        _run("weight_parts.py", "split", source, tmp_path / "p", "--part-mb", 0.01).returncode == 0
+    )
+    parts = sorted((tmp_path / "p").glob("w.bin.*"))
+    assert [p.stat().st_size for p in parts] == [10_000, 10_000, 5_600]
+    assert _run("weight_parts.py", "join", tmp_path / "p", tmp_path / "j.bin").returncode == 0
+    assert (tmp_path / "j.bin").read_bytes() == source.read_bytes()
+    parts[1].write_bytes(b"x" * 10_000)
+    assert _run("weight_parts.py", "join", tmp_path / "p", tmp_path / "k.bin").returncode != 0
+    assert not (tmp_path / "k.bin").exists()
+
+
+def test_pretrains_for_a_moment_and_leaves_parts(muse_data: Path, tmp_path: Path) -> None:
+    options = {
+        "--data": muse_data,
+        "--out": tmp_path,
+        "--minutes": 0.01,
+        "--networks": "small",
+        "--batch": 2,
+        "--global-px": 64,
+        "--local-px": 32,
+        "--prototypes": 64,
+        "--workers": 0,
+        "--device": "cpu",
+        "--limit": 1,
+    }
+    done = _run("pretrain_gpu.py", *(part for pair in options.items() for part in pair))
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert facts["steps_done"] >= 8
+    joined = tmp_path / "joined.safetensors"
+    parts = tmp_path / "small" / "parts"
+    assert all(p.stat().st_size <= 16e6 for p in parts.iterdir())
+    assert _run("weight_parts.py", "join", parts, joined).returncode == 0
+    _, card = load_backbone(joined)
+    assert card.training["schedule"]["batch"] == 2
+
+
+@pytest.mark.slow
+def test_pretrains_a_vit_for_a_minute(muse_data: Path, tmp_path: Path) -> None:
+    options = ("--data", muse_data, "--out", tmp_path, "--minutes", 1, "--networks", "vit-s")
+    small = ("--batch", 2, "--workers", 0, "--device", "cpu", "--limit", 1)
+    done = _run("pretrain_gpu.py", *options, *small)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "vit-s" / "parts").glob("*.safetensors.*"))) == 4
