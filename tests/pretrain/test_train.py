@@ -221,6 +221,6 @@ def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
     )
     for one, two in zip(_rows(unbroken), _rows(config), strict=True):
         for name in ("loss", "image_loss", "nucleus_loss", "gradient_norm"):
-            assert float(two[name]) == pytest.approx(float(one[name]), rel=2e-3), name
+            assert float(two[name]) == pytest.approx(float(one[name]), rel=2e-4), name
     first, second = (load_file(c.out / "backbone.safetensors") for c in (unbroken, config))
     assert first.keys() == second.keys()

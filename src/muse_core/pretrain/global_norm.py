@@ -18,7 +18,8 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         """Normalise (B, C, H, W)."""
         if not self.training:
             return super().forward(input)
-        x = input.float()
+        # Sums over a batch need more than the bits of bfloat16.
+        x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         count = x.new_full((1,), x.numel() / x.shape[1])
         sums = torch.cat([x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), count])
         total = all_reduce(sums)
@@ -36,8 +37,8 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             return
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+        self.running_var.lerp_(variance.to(self.running_var), self.momentum)
 
 
 def normalise_globally(network: nn.Module) -> None:
@@ -51,6 +52,6 @@ def normalise_globally(network: nn.Module) -> None:
 
 
 def _converted(norm: nn.BatchNorm2d) -> GlobalBatchNorm2d:
-    twin = GlobalBatchNorm2d(norm.num_features, norm.eps, norm.momentum)
+    twin = GlobalBatchNorm2d(norm.num_features, norm.eps, norm.momentum).to(norm.weight)
     twin.load_state_dict(norm.state_dict())
-    return twin.to(norm.weight.device)
+    return twin

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from muse_core.models.card import read_card
+
+from ..pretrain.roi_folder import write_rois
+from .running import run
+
+CONFIG = """
+rois = {rois}
+out = {out}
+device = "cpu"
+precision = "float32"
+workers = 0
+
+[model]
+encoder = "resnet10t"
+decoder_channels = [8, 8, 8, 8]
+hyper_channels = 8
+
+[views]
+global_px = 64
+local_px = 32
+n_local = 1
+
+[losses]
+prototypes = 16
+hidden_channels = 8
+bottleneck_channels = 8
+
+[schedule]
+epochs = 2
+epoch_samples = 2
+batch = 2
+"""
+
+
+def test_pretrain_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rois, out = write_rois(tmp_path / "rois", 1), tmp_path / "out"
+    config = tmp_path / "run.toml"
+    # JSON strings are TOML strings too, whatever is in the path.
+    config.write_text(CONFIG.format(rois=json.dumps(str(rois)), out=json.dumps(str(out))))
+    assert run("pretrain", "--config", config, "--json") == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures["steps"] == 2
+    assert read_card(figures["out"]).training["views"]["global_px"] == 64
+    assert run("pretrain", "--config", out / "config.json") == 0, "a run can be told again"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rois = 'a'\nout = 'b'\nepochs = 3", "unknown field 'epochs'"),
+        ("rois = 'a'\nout = 'b'\n[views]\nglobal_px = 100", "multiple of 16"),
+        ("rois = 'a'\nout = 'b'\n[views]\nmpp = [0.6, 0.2]", "range"),
+        ("rois = 'a'\nout = 'b'\n[schedule]\nbatch = '8'", "schedule.batch"),
+        ("rois = 'a'\nout = 'b'\n[model]\nlayers = 3", "layers"),
+        ("rois = 'a'", "out"),
+        ("rois = ", "cannot be understood"),
+        ("rois = 'nowhere'\nout = 'b'\ndevice = 'cpu'", "muse rois"),
+    ],
+)
+def test_a_wrong_file_gets_a_sentence(
+    text: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.toml").write_text(text)
+    assert run("pretrain", "--config", "c.toml") == 2
+    assert message in capsys.readouterr().err

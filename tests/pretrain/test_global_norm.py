@@ -1,0 +1,58 @@
+"""Two processes against torch's own batch norm over the whole batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+PROGRAM = """
+import sys, torch
+from pathlib import Path
+from torch import distributed, nn
+from muse_core.pretrain.global_norm import GlobalBatchNorm2d, normalise_globally
+
+distributed.init_process_group("gloo")
+rank = distributed.get_rank()
+data = torch.load(sys.argv[1], weights_only=True)
+network = nn.Sequential(nn.Identity(), nn.BatchNorm2d(3)).double()
+network[1].load_state_dict(data["norm"])
+normalise_globally(network)
+assert type(network[1]) is GlobalBatchNorm2d
+x = data["x"][rank * 2 : rank * 2 + 2].clone().requires_grad_()
+y = network(x)
+(y * data["weights"][rank * 2 : rank * 2 + 2]).sum().backward()
+torch.save({"y": y.detach(), "grad": x.grad, "state": network[1].state_dict()},
+           Path(sys.argv[1]).with_name(f"{rank}.pt"))
+distributed.destroy_process_group()
+"""
+
+
+def test_outputs_gradients_and_statistics_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3).double()
+    nn.init.uniform_(norm.weight, 0.5, 2)
+    nn.init.normal_(norm.bias)
+    x = (3 * torch.randn(4, 3, 5, 6, dtype=torch.float64) + 1).requires_grad_()
+    weights = torch.randn(4, 3, 5, 6, dtype=torch.float64)
+    torch.save({"norm": norm.state_dict(), "x": x.detach(), "weights": weights}, tmp_path / "in.pt")
+    y = norm(x)
+    (y * weights).sum().backward()
+    (tmp_path / "program.py").write_text(PROGRAM)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", str(tmp_path / "program.py"), str(tmp_path / "in.pt")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    halves = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    assert x.grad is not None
+    torch.testing.assert_close(torch.cat([h["y"] for h in halves]), y.detach())
+    torch.testing.assert_close(torch.cat([h["grad"] for h in halves]), x.grad)
+    for name, value in norm.state_dict().items():
+        torch.testing.assert_close(halves[0]["state"][name], value)
