@@ -57,7 +57,7 @@ class Demo:
             return
         self.panel.export.save(self._out / "nuclei.csv")
         self._frame()
-        QTimer.singleShot(_SETTLE_MS, self._shoot)
+        QTimer.singleShot(_SETTLE_MS, self._shoot_when_saved)
 
     def _frame(self) -> None:
         """Fill the canvas with the slide's width, a little above its middle, where nuclei are."""
@@ -66,6 +66,12 @@ class Demo:
         _, width = self.viewer.canvas.size
         self.viewer.scene.camera.zoom = width / (0.62 * slide.width * mpp)
         self.viewer.scene.camera.center = (0.27 * slide.height * mpp, 0.48 * slide.width * mpp)
+
+    def _shoot_when_saved(self) -> None:
+        saved = not self.panel.export.busy
+        QTimer.singleShot(
+            0 if saved else _SETTLE_MS, self._shoot if saved else self._shoot_when_saved
+        )
 
     def _shoot(self) -> None:
         path = self._out / "screenshot.png"

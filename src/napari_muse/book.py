@@ -15,7 +15,14 @@ from psygnal import Signal
 from scipy.spatial import cKDTree
 
 from muse_core.errors import UserError
-from muse_core.nuclei import STATUSES, ClassScheme, NucleusClass, empty_table, nucleus_table
+from muse_core.nuclei import (
+    STATUSES,
+    ClassScheme,
+    NucleusClass,
+    NucleusFile,
+    empty_table,
+    nucleus_table,
+)
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, StorePlace
 from muse_core.slides import Region
 
@@ -226,13 +233,14 @@ class NucleusBook:
         self.store.set_doubts(chosen, doubts)
         self._follow(chosen)
 
-    def load(self, table: pd.DataFrame) -> None:
-        """Take the nuclei of a file, with new ids and the status they have there.
+    def load(self, content: NucleusFile) -> None:
+        """Take the nuclei and regions of a file: nuclei with new ids, and the status they have.
 
         Where both have one at the same place, the file's stands unless a person has looked at the
         one that is here; so a file may be opened twice.
         """
-        self.adopt_scheme(ClassScheme.from_names(dict.fromkeys(table["class_name"])))
+        table = content.table
+        self.adopt_scheme(content.classes())
         xy = table[["x", "y"]].to_numpy(dtype=np.float64)
         persons = self.present & (self.rows["status"] != PREDICTED)
         new = table[~_near(xy, self.rows[persons], _SAME_PLACE_PX)]
@@ -241,6 +249,10 @@ class NucleusBook:
         ids = self.store.replace(self.rows["id"][doubles], new)
         self.rows = self.rows[~doubles]
         self._extend(ids)
+        there = {str(v) for v in self.regions()["vertices"]}
+        for region in content.regions:
+            if str([list(v) for v in region.vertices]) not in there:
+                self.add_region(region.vertices, region.reviewed, region.name)
 
     # Edits ------------------------------------------------------------------------------------
 

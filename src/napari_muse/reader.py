@@ -1,4 +1,4 @@
-"""Slides as multiscale image layers, scaled in microns; nuclei CSV as points."""
+"""Slides as multiscale image layers, scaled in microns; files of nuclei as points."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from muse_core.nuclei import read_csv
+from muse_core.nuclei import csv_mpp, is_nucleus_file, read_nuclei
 from muse_core.slides import Slide, can_open, open_slide
 from napari_muse.coordinates import to_layer
 
 SLIDE_KEY = "muse_slide"
 """Layer metadata: the Slide an image layer shows."""
-TABLE_KEY = "muse_table"
-"""Layer metadata: the NucleusTable a points layer was read from."""
+FILE_KEY = "muse_file"
+"""Layer metadata: the NucleusFile a points layer was read from."""
 SOURCE_KEY = "muse_source"
 """Layer metadata: a function that gives the NucleusTable behind a layer, and the slide's MPP."""
 LayerTuple = tuple[Any, dict[str, Any], str]
@@ -25,13 +25,14 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 _LARGEST_SIDE_PX = 8192
 _OWN_COLUMNS = {"x_px", "y_px", "x_um", "y_um"}
 _LONGEST_HEADER = 4096
+_MOST_SHOWN = 20_000
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerTuple]] | None:
     """The reader for a path, or None where it is not ours."""
     first = Path(path if isinstance(path, str) else path[0])
-    if first.suffix.lower() == ".csv":
-        return read_nuclei if _holds_nuclei(first) else None
+    if is_nucleus_file(first):
+        return read_nucleus_files if _holds_nuclei(first) else None
     return read_slide if can_open(first) else None
 
 
@@ -45,19 +46,24 @@ def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
     return [_image_layer(open_slide(p)) for p in paths]
 
 
-def read_nuclei(path: str | Sequence[str]) -> list[LayerTuple]:
-    """Nuclei of CSV files; an open MUSE panel takes them over into its slide.
+def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
+    """Nuclei of files; an open MUSE panel takes them over into its slide.
+
+    Of very many an even sample is shown, for points are slow to draw; all are taken over.
 
     Raises:
-        UserError: A file is missing, is not CSV, or lacks a column.
+        UserError: A file is missing, damaged, or lacks what is needed.
     """
     paths = [path] if isinstance(path, str) else list(path)
     layers: list[LayerTuple] = []
     for p in paths:
-        table = read_csv(p)
-        data = to_layer(table["x"].to_numpy(), table["y"].to_numpy())
-        settings = {"name": Path(p).stem, "metadata": {TABLE_KEY: table}}
-        layers.append((data, settings | spatial_settings(_mpp_of_table(Path(p))), "points"))
+        content = read_nuclei(p)
+        x, y = content.table["x"].to_numpy(), content.table["y"].to_numpy()
+        shown = np.linspace(0, len(x) - 1, min(len(x), _MOST_SHOWN)).astype(np.intp)
+        mpp = content.mpp or (csv_mpp(p) if Path(p).suffix.lower() == ".csv" else None)
+        settings = {"name": Path(p).stem, "metadata": {FILE_KEY: content}}
+        data = to_layer(x[shown], y[shown])
+        layers.append((data, settings | spatial_settings(mpp), "points"))
     return layers
 
 
@@ -69,25 +75,19 @@ def spatial_settings(mpp: float | None) -> dict[str, Any]:
 
 
 def _holds_nuclei(path: Path) -> bool:
-    """Whether a CSV file looks like nuclei; other tables are left to other readers."""
+    """Whether a file looks like nuclei; other tables and JSON files are left to other readers."""
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".json"):
+        return True
     try:
         with path.open(encoding="utf-8-sig") as file:
-            header = file.readline(_LONGEST_HEADER)
+            start = file.read(_LONGEST_HEADER)
     except (OSError, UnicodeDecodeError):
         return False
-    columns = {name.strip().strip('"') for name in header.split(",")}
+    if suffix == ".json":
+        return '"Feature' in start
+    columns = {name.strip().strip('"') for name in start.partition("\n")[0].split(",")}
     return bool(_OWN_COLUMNS & columns)
-
-
-def _mpp_of_table(path: Path) -> float | None:
-    """The MPP behind a nuclei file that has both pixels and microns."""
-    try:
-        table = pd.read_csv(path, usecols=["x_px", "x_um", "y_px", "y_um"], nrows=1000)
-        px = float(table["x_px"].abs().sum() + table["y_px"].abs().sum())
-        um = float(table["x_um"].abs().sum() + table["y_um"].abs().sum())
-    except (ValueError, TypeError):
-        return None
-    return um / px if px > 0 and um > 0 else None
 
 
 def _image_layer(slide: Slide) -> LayerTuple:

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, write_csv
+from muse_core.nuclei import ClassScheme, NucleusFile
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.areas import drawn_polygons, rescale_areas, take_areas
 from napari_muse.book import NucleusBook
 from napari_muse.coordinates import to_layer
 from napari_muse.layer import NucleusLayer
-from napari_muse.reader import SLIDE_KEY, TABLE_KEY, spatial_settings
+from napari_muse.reader import FILE_KEY, SLIDE_KEY, spatial_settings
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -179,19 +178,6 @@ class MuseSession:
         taken = set(self.book.regions()["name"])
         return next(n for i in range(1, len(taken) + 2) if (n := f"{stem} {i}") not in taken)
 
-    def export_csv(self, path: str | Path) -> int:
-        """Write all nuclei of the current slide; returns how many.
-
-        Raises:
-            UserError: There is no slide, no MPP, or the file cannot be written.
-        """
-        self.require_slide()
-        if self.mpp is None:
-            raise UserError("Enter the microns per pixel of this slide first.")
-        table = self.book.to_table()
-        write_csv(table, path, self.mpp)
-        return len(table)
-
     def _on_inserted(self, event: Any) -> None:
         self._adopt(event.value)
 
@@ -221,17 +207,19 @@ class MuseSession:
         slide = _slide_of(layer)
         if slide is not None:
             self._use(slide, layer)
-            for waiting in [x for x in self.viewer.layers if _table_of(x) is not None]:
-                self._take_table(waiting)
-        elif _table_of(layer) is not None and self.slide is not None:
-            self._take_table(layer)
+            for waiting in [x for x in self.viewer.layers if _file_of(x) is not None]:
+                self._take_file(waiting)
+        elif _file_of(layer) is not None and self.slide is not None:
+            self._take_file(layer)
 
-    def _take_table(self, layer: Any) -> None:
-        """Take over the nuclei of a CSV file; its own layer has done its duty."""
+    def _take_file(self, layer: Any) -> None:
+        """Take over the nuclei of a file; its own layer has done its duty."""
         settings = spatial_settings(self.mpp)
         layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
-        table = layer.metadata.pop(TABLE_KEY)
-        self.attempt(lambda: self.book.load(table))
+        content = layer.metadata.pop(FILE_KEY)
+        if self.attempt(lambda: self.book.load(content)):
+            for note in content.notes:
+                self.refused.emit(note)
         QTimer.singleShot(0, lambda: self._drop(layer))
 
     def _drop(self, layer: Any) -> None:
@@ -290,6 +278,6 @@ def _slide_of(layer: Any) -> Slide | None:
     return slide if isinstance(slide, Slide) else None
 
 
-def _table_of(layer: Any) -> pd.DataFrame | None:
-    table = layer.metadata.get(TABLE_KEY)
-    return table if isinstance(table, pd.DataFrame) else None
+def _file_of(layer: Any) -> NucleusFile | None:
+    content = layer.metadata.get(FILE_KEY)
+    return content if isinstance(content, NucleusFile) else None

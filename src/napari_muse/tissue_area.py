@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
-from muse_core.errors import UserError
 from muse_core.slides import Slide, tissue_mask
+from napari_muse.background import Background
 from napari_muse.session import MuseSession
-
-_POLL_MS = 150
 
 
 class TissueArea:
@@ -23,11 +19,7 @@ class TissueArea:
     def __init__(self, session: MuseSession) -> None:
         self._session = session
         self._known: dict[Path, float | None] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="tissue")
-        self._waiting: tuple[Path, Future[float | None]] | None = None
-        self._timer = QTimer()
-        self._timer.setInterval(_POLL_MS)
-        self._timer.timeout.connect(self._poll)
+        self._background = Background()
 
     @property
     def mm2(self) -> float | None:
@@ -38,28 +30,22 @@ class TissueArea:
     def request(self) -> None:
         """Have it worked out for the current slide."""
         slide = self._session.slide
-        if slide is None or slide.mpp is None or slide.path in self._known or self._waiting:
+        if slide is None or slide.mpp is None or slide.path in self._known:
             return
-        self._waiting = slide.path, self._pool.submit(_measure, slide, slide.mpp)
-        self._timer.start()
+        path, mpp = slide.path, slide.mpp
+        self._known[path] = None
+        self._background.do(
+            lambda: _measure(slide, mpp), lambda area: self._take(path, area), lambda _: None
+        )
 
     def close(self) -> None:
         """Stop; what is under way is not waited for."""
-        self._timer.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._background.close()
 
-    def _poll(self) -> None:
-        if self._waiting is None or not self._waiting[1].done():
-            return
-        path, future = self._waiting
-        self._waiting = None
-        self._timer.stop()
-        self._known[path] = future.result()
+    def _take(self, path: Path, area: float) -> None:
+        self._known[path] = area
         self.changed.emit()
 
 
-def _measure(slide: Slide, mpp: float) -> float | None:
-    try:
-        return float(tissue_mask(slide).area_mm2(mpp))
-    except UserError:
-        return None
+def _measure(slide: Slide, mpp: float) -> float:
+    return float(tissue_mask(slide).area_mm2(mpp))

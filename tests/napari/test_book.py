@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei import ClassScheme, NamedRegion, NucleusFile, nucleus_table
 from muse_core.nuclei.store import StorePlace
 from napari_muse.book import NucleusBook
 
@@ -106,7 +106,12 @@ def test_other_classes_are_joined_not_mixed_up(book: NucleusBook) -> None:
 
 
 def test_a_file_keeps_class_and_status(book: NucleusBook) -> None:
-    book.load(nucleus_table([1, 2], [3, 4], ["x", "a"], status=["confirmed", "predicted"]))
+    table = nucleus_table([1, 2], [3, 4], ["x", "a"], status=["confirmed", "predicted"])
+    corners = ((0.0, 0.0), (9.0, 0.0), (0.0, 9.0))
+    content = NucleusFile(table, regions=(NamedRegion(corners, "field", True),))
+    book.load(content)
+    book.load(content)
+    assert book.regions()[["name", "reviewed"]].values.tolist() == [["field", True]]
     table = book.to_table()
     assert len(table) == 5
     assert table["class_name"].tolist()[3:] == ["x", "a"]

@@ -111,20 +111,6 @@ def test_a_class_can_be_hidden(opened: MusePanel, qtbot: Any) -> None:
     assert opened.session.nuclei.shown_ids.tolist() == [1, 2, 3]
 
 
-def test_export_from_the_panel(opened: MusePanel, tmp_path: Path) -> None:
-    opened.session.book.set_class([1], 1)
-    opened.export.save(tmp_path / "out.csv")
-    assert "3 nuclei saved" in opened.export.message.text()
-    table = read_csv(tmp_path / "out.csv")
-    assert table["x"].tolist() == [100, 200, 300]
-    assert table["status"].tolist() == ["corrected", "predicted", "predicted"]
-
-
-def test_export_to_nowhere_gets_a_sentence(opened: MusePanel, tmp_path: Path) -> None:
-    opened.export.save(tmp_path / "no" / "out.csv")
-    assert opened.export.message.text().startswith("Cannot write")
-
-
 def test_file_save_writes_all_nuclei(opened: MusePanel, tmp_path: Path) -> None:
     opened.legend.shown[0].click()
     layer = opened.session.nuclei.layer

@@ -8,9 +8,10 @@ from npe2 import PluginManifest
 from PIL import Image
 
 from muse_core.errors import UserError
-from muse_core.nuclei import nucleus_table, write_csv
+from muse_core.nuclei import READABLE_SUFFIXES as NUCLEUS_SUFFIXES
+from muse_core.nuclei import nucleus_table, write_csv, write_nuclei
 from muse_core.slides import READABLE_SUFFIXES
-from napari_muse.reader import SLIDE_KEY, get_reader, read_slide
+from napari_muse.reader import FILE_KEY, SLIDE_KEY, get_reader, read_slide
 
 
 def test_an_svs_is_scaled_in_microns(cmu_slide: Path) -> None:
@@ -58,6 +59,20 @@ def test_what_is_not_ours_is_left_to_others(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("name,value\na,1\n")
     assert get_reader(str(table)) is None
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"colour": "red"}')
+    assert get_reader(str(settings)) is None
+
+
+def test_of_very_many_nuclei_a_sample_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "n.parquet"
+    x = np.arange(30_000.0)
+    write_nuclei(path, nucleus_table(x, x, "a"), mpp=0.5)
+    reader = get_reader(str(path))
+    assert reader is not None
+    ((data, settings, _),) = reader(str(path))
+    assert len(data) == 20_000
+    assert len(settings["metadata"][FILE_KEY].table) == 30_000
 
 
 def test_csv_without_microns_is_in_pixels(tmp_path: Path) -> None:
@@ -82,7 +97,7 @@ def test_the_manifest_names_every_readable_file() -> None:
     manifest = PluginManifest.from_distribution("napari-muse")
     (reader,) = manifest.contributions.readers or []
     patterns = {p.removeprefix("*") for p in reader.filename_patterns}
-    assert patterns == {*READABLE_SUFFIXES, ".csv"}
+    assert patterns == {*READABLE_SUFFIXES, *NUCLEUS_SUFFIXES}
     assert reader.accepts_directories
 
 

@@ -1,43 +1,112 @@
-"""Saving the nuclei as CSV."""
+"""Files of nuclei: saving those of the slide, and taking over those of another program."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QGroupBox, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
 
-from muse_core.errors import UserError
+from muse_core.nuclei import NucleusFile, dialog_filter, read_nuclei
+from napari_muse.background import Background
+from napari_muse.export import Exported, export_store
+from napari_muse.panels.forms import wrapped
 from napari_muse.session import MuseSession
 
 
 class ExportPanel(QGroupBox):
-    """One button and what came of it."""
+    """Two buttons and what came of them."""
 
     def __init__(self, session: MuseSession) -> None:
-        super().__init__("Export")
+        super().__init__("Files")
         self._session = session
-        self.button = QPushButton("Save nuclei as CSV …")
-        self.button.setToolTip("All nuclei of this slide, in pixels and microns, with class")
-        self.message = QLabel()
-        self.message.setWordWrap(True)
+        self._background = Background()
+        self.button = QPushButton("Save nuclei …")
+        self.button.setToolTip(
+            "All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData"
+        )
+        self.open = QPushButton("Import nuclei …")
+        self.open.setToolTip(
+            "Take over the nuclei of another program: GeoJSON, Parquet, AnnData, CSV. Dropping the"
+            " file on the window does the same"
+        )
+        self.outlines = QCheckBox("Outlines of annotations are nuclei")
+        self.outlines.setToolTip(
+            "Some programs write each nucleus as an annotation; otherwise annotations are regions"
+        )
+        self.message = wrapped("")
         self.message.hide()
+        row = QHBoxLayout()
+        row.addWidget(self.button)
+        row.addWidget(self.open)
         whole = QVBoxLayout(self)
-        whole.addWidget(self.button)
+        whole.addLayout(row)
+        whole.addWidget(self.outlines)
         whole.addWidget(self.message)
-        self.button.clicked.connect(self._ask)
+        self.button.clicked.connect(self._ask_target)
+        self.open.clicked.connect(self._ask_source)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a file is being read or written."""
+        return self._background.busy
+
+    def disconnect_all(self) -> None:
+        """Stop; a file that is being written is completed."""
+        self._background.close()
 
     def save(self, path: str | Path) -> None:
-        """Save to a file and say so; a refusal is shown as a sentence."""
-        try:
-            n = self._session.export_csv(path)
-            self.message.setText(f"{n:,} nuclei saved to {Path(path).name}.")
-        except UserError as error:
-            self.message.setText(str(error))
+        """Save to a file, beside the interface, and say so; a refusal is shown as a sentence."""
+        book = self._session.book
+        if not self._session.attempt(self._session.require_slide):
+            return
+        if not book.has_file:
+            self.say("There are no nuclei to save yet: detect or add some first.")
+            return
+        store, mpp, target = book.store.path, self._session.mpp, Path(path)
+        self._begin("Saving …")
+        self._background.do(lambda: export_store(store, target, mpp), self._on_saved, self._end)
+
+    def load(self, path: str | Path) -> None:
+        """Read a file beside the interface and take its nuclei over."""
+        if not self._session.attempt(self._session.require_slide):
+            return
+        outlines = self.outlines.isChecked()
+        self._begin("Reading …")
+        self._background.do(lambda: read_nuclei(path, outlines), self._on_read, self._end)
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence."""
+        self.message.setText(sentence)
         self.message.show()
 
-    def _ask(self) -> None:
+    def _on_saved(self, exported: Exported) -> None:
+        self._end(exported.sentence)
+
+    def _on_read(self, content: NucleusFile) -> None:
+        sentence = f"{len(content.table):,} nuclei taken over."
+        taken = self._session.attempt(lambda: self._session.book.load(content))
+        self._end(" ".join((sentence, *content.notes)) if taken else "Nothing was taken over.")
+
+    def _begin(self, sentence: str) -> None:
+        for button in (self.button, self.open):
+            button.setEnabled(False)
+        self.say(sentence)
+
+    def _end(self, sentence: str) -> None:
+        for button in (self.button, self.open):
+            button.setEnabled(True)
+        self.say(sentence)
+
+    def _ask_target(self) -> None:
         slide = self._session.slide
         suggested = str(slide.path.with_suffix(".csv")) if slide else "nuclei.csv"
-        path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, "CSV (*.csv)")
+        path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, dialog_filter())
         if path:
             self.save(path)
+
+    def _ask_source(self) -> None:
+        slide = self._session.slide
+        folder = str(slide.path.parent) if slide else ""
+        path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", folder, dialog_filter())
+        if path:
+            self.load(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
@@ -94,10 +94,21 @@ class MusePanel(QWidget):
         self.keys.close()
         self.session.refused.disconnect(self.say)
         self.session.book_changed.disconnect(self._hush)
-        for section in (self.detect, self.legend, self.edit, self.doubts, self.regions, self.learn):
+        for section in self._sections():
             section.disconnect_all()
         self.queue.close()
         self.session.rest()
+
+    def _sections(self) -> tuple[Any, ...]:
+        return (
+            self.detect,
+            self.legend,
+            self.edit,
+            self.doubts,
+            self.regions,
+            self.learn,
+            self.export,
+        )
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Let go when napari takes the widget out of a closed dock."""

@@ -1,0 +1,50 @@
+"""Writing the nuclei of a slide to a file, from its store and not from the screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from muse_core.nuclei import NamedRegion, write_nuclei
+from muse_core.nuclei.store import AnnotationStore
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: The file.
+        n_nuclei: How many.
+        notes: Sentences about what the format cannot hold.
+    """
+
+    path: Path
+    n_nuclei: int
+    notes: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """For the user."""
+        return " ".join((f"{self.n_nuclei:,} nuclei saved to {self.path.name}.", *self.notes))
+
+
+def export_store(store: Path, target: Path, mpp: float | None) -> Exported:
+    """Write all nuclei that are not deleted, with classes and regions; may run in any thread.
+
+    Args:
+        store: Annotation store; it is only read.
+        target: File to write, in the format of its name.
+        mpp: Microns per level-0 pixel.
+
+    Raises:
+        UserError: The format is unknown or needs the MPP, or the file cannot be written.
+    """
+    with AnnotationStore.open(store, read_only=True) as opened:
+        table, scheme, regions = opened.nuclei(), opened.classes, opened.regions()
+    outlines = tuple(
+        NamedRegion(tuple((float(x), float(y)) for x, y in vertices), name, bool(reviewed))
+        for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
+    )
+    notes = write_nuclei(target, table, scheme, mpp, outlines)
+    return Exported(target, len(table), notes)

@@ -1,0 +1,110 @@
+"""Saving nuclei from the window and taking over those of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+
+from muse_core.nuclei import ClassScheme, NamedRegion, nucleus_table, read_nuclei, write_nuclei
+from napari_muse.panels.muse_panel import MusePanel
+
+SQUARE = ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0))
+
+
+def _save(panel: MusePanel, path: Path, qtbot: Any) -> str:
+    panel.export.save(path)
+    qtbot.waitUntil(lambda: not panel.export.busy, timeout=20_000)
+    return str(panel.export.message.text())
+
+
+def _load(panel: MusePanel, path: Path, qtbot: Any) -> str:
+    panel.export.load(path)
+    qtbot.waitUntil(lambda: not panel.export.busy, timeout=20_000)
+    return str(panel.export.message.text())
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".geojson", ".geojson.gz", ".parquet", ".h5ad"])
+def test_what_is_saved_can_be_taken_over_elsewhere(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, suffix: str
+) -> None:
+    session = opened.session
+    session.book.set_class([1], 1)
+    session.book.add_region(SQUARE, reviewed=True, name="field")
+    path = tmp_path / f"out{suffix}"
+    assert "3 nuclei saved" in _save(opened, path, qtbot)
+    content = read_nuclei(path)
+    assert content.table["x"].tolist() == pytest.approx([100, 200, 300])
+    assert content.table["status"].tolist() == ["corrected", "predicted", "predicted"]
+    before = session.book.to_table().drop(columns="id")
+    session.book.edit_classes(lambda store: store.replace([1, 2, 3], nucleus_table([], [], [])))
+    assert session.book.to_table().empty
+    assert "3 nuclei taken over" in _load(opened, path, qtbot)
+    after = session.book.to_table().drop(columns="id")
+    pd.testing.assert_frame_equal(after, before)
+    assert len(session.book.regions()) == 1
+
+
+def test_a_file_dropped_on_the_window_is_taken_over(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    path = tmp_path / "others.geojson"
+    scheme = ClassScheme.from_json([{"name": "plasma", "color": "#123456", "key": "9"}])
+    table = nucleus_table([50, 350], [50, 250], "plasma", score=[0.5, 0.25])
+    write_nuclei(path, table, scheme, regions=(NamedRegion(SQUARE, "margin"),))
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(400, 300), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    opened.session.viewer.window._qt_viewer.dropEvent(event)
+    qtbot.waitUntil(lambda: len(opened.session.book.rows) == 5, timeout=10_000)
+    assert opened.session.book.counts().tolist() == [3, 0, 2]
+    assert opened.session.book.regions()["name"].tolist() == ["margin"]
+    qtbot.wait(100)
+    assert "others" not in opened.session.viewer.layers, "its own layer has done its duty"
+
+
+def test_outlines_can_be_nuclei(opened: MusePanel, tmp_path: Path, qtbot: Any) -> None:
+    path = tmp_path / "cells.geojson"
+    path.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": {"type":'
+        ' "Polygon", "coordinates": [[[40, 40], [60, 40], [60, 60], [40, 60], [40, 40]]]},'
+        ' "properties": {"objectType": "annotation", "classification": {"name": "tumor"}}}]}'
+    )
+    assert "0 nuclei taken over" in _load(opened, path, qtbot)
+    assert len(opened.session.book.regions()) == 1
+    opened.export.outlines.setChecked(True)
+    assert "1 nuclei taken over" in _load(opened, path, qtbot)
+    row = opened.session.book.to_table().iloc[-1]
+    assert (row["x"], row["y"], row["class_name"]) == (50, 50, "tumor")
+    assert row["status"] == "predicted"
+
+
+def test_what_cannot_be_read_or_written_gets_a_sentence(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    assert _save(opened, tmp_path / "no" / "out.csv", qtbot).startswith("Cannot write")
+    assert _save(opened, tmp_path / "out.docx", qtbot).endswith(".")
+    assert not list(tmp_path.glob("out*"))
+    broken = tmp_path / "broken.geojson"
+    broken.write_text('{"type": "FeatureCollection", "features": [')
+    assert "broken.geojson" in _load(opened, broken, qtbot)
+    assert opened.export.button.isEnabled()
+    assert len(opened.session.book.rows) == 3
+
+
+def test_without_a_slide_or_nuclei_there_is_nothing_to_save(
+    panel: MusePanel, small_slide: Path, tmp_path: Path
+) -> None:
+    panel.export.save(tmp_path / "out.csv")
+    assert "Open a slide first" in panel.status.text()
+    panel.session.viewer.open(small_slide, plugin="napari-muse")
+    panel.export.save(tmp_path / "out.csv")
+    assert "no nuclei to save yet" in panel.export.message.text()
+    assert not list(tmp_path.glob("out*"))
