@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from muse_core.models.card import read_card
+from muse_core.pretrain.config_file import config_from
 
 from ..pretrain.roi_folder import write_rois
 from .running import run
@@ -75,3 +77,11 @@ def test_a_wrong_file_gets_a_sentence(
     (tmp_path / "c.toml").write_text(text)
     assert run("pretrain", "--config", "c.toml") == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_configuration_in_the_documentation_is_understood() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "pretrain.md"
+    text = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    config = config_from(tomllib.loads(text), "pretrain.md")
+    assert config.probe is not None
+    assert config.losses.prototypes == 4096
