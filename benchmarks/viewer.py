@@ -93,7 +93,7 @@ def _time_use(viewer: Any, panel: Any) -> None:
     layer.refresh()
     frame()
     print(f"| frame, density image of {layer.in_view:,} | {_median_ms(frame):.1f} ms |")
-    for wanted in (18_000, 1_000):
+    for wanted in (7_000, 500):
         height, width = viewer.canvas.size
         share = np.sqrt(wanted / len(session.book.rows) * width / height)
         camera.zoom = width / (share * _SIDE_PX * session.mpp)

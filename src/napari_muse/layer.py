@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-MAX_SHOWN = 20_000
+MAX_SHOWN = 8_000
 """More points than this make every change slow; an image of their density stands for them."""
 _SMOOTH_BELOW = 5_000
 _DIAMETER_UM = 7.0
@@ -118,14 +118,16 @@ class NucleusLayer:
         """Select these nuclei and no others."""
         self._selected = {int(i) for i in ids}
         with self._own_update():
-            self.layer.selected_data = self._selected_points()
+            self._select_points()
             self._mark()
         self.selection_changed.emit()
 
-    def _selected_points(self) -> set[int]:
-        """Which of the shown points are selected."""
+    def _select_points(self) -> None:
+        """Have napari select those of the selected nuclei that are shown."""
         chosen = np.isin(self.shown_ids, np.fromiter(self._selected, dtype=np.int64))
-        return set(np.flatnonzero(chosen).tolist())
+        points = set(np.flatnonzero(chosen).tolist())
+        if points != set(self.layer.selected_data):
+            self.layer.selected_data = points
 
     def nearest(self, x: float, y: float, radius_px: float) -> int | None:
         """Id of the shown nucleus nearest to a level-0 point, None beyond the radius."""
@@ -162,11 +164,11 @@ class NucleusLayer:
         self._forget_absent()
         with self._own_update():
             if same:
-                self._restyle(rows)
+                self._restyle(rows, self._shown)
             else:
                 self._swap(rows)
             self._shown, self.shown_ids = rows, rows["id"].copy()
-            self.layer.selected_data = self._selected_points()
+            self._select_points()
             self._mark()
         self._show_density()
         self.shown_changed.emit()
@@ -230,15 +232,18 @@ class NucleusLayer:
             layer.data = to_layer(rows["x"], rows["y"])
             layer.antialiasing = 1 if len(rows) < _SMOOTH_BELOW else 0
             layer.border_width = _RING
-        self._restyle(rows)
+        self._restyle(rows, None)
 
-    def _restyle(self, rows: Any) -> None:
-        """Colours, symbols and features of the points that are there."""
+    def _restyle(self, rows: Any, before: Any) -> None:
+        """Colours, symbols and features of the points that are there, where they have changed."""
+        colors = _rgba(self._book.scheme.classes)
         with self.layer.events.blocker_all():
             self.layer.features = self._features(rows)
             if len(rows):
-                self.layer.symbol = _SYMBOLS[rows["status"]]
-                self.layer.border_color = _rgba(self._book.scheme.classes)[rows["class"]]
+                symbols = _SYMBOLS[rows["status"]]
+                if before is None or (symbols != _SYMBOLS[before["status"]]).any():
+                    self.layer.symbol = symbols
+                self.layer.border_color = colors[rows["class"]]
 
     def _mark(self) -> None:
         """Tint the selected nuclei and draw them larger; napari's own mark is a hairline.
