@@ -130,11 +130,15 @@ def make_store(fields: Sequence[Field], base: MuseModel, scheme: ClassScheme, fo
 
 
 def score(
-    model: MuseModel, tiles: Sequence[AnnotatedImage], classes: Sequence[str]
+    model: MuseModel,
+    tiles: Sequence[AnnotatedImage],
+    classes: Sequence[str],
+    same: dict[str, str],
 ) -> dict[str, object]:
-    """Figures on tiles, at the model's own threshold."""
-    tables = renamed(detect_images(model, tiles, DetectConfig(device="cpu")), SAME_CLASS)
-    report = score_tables(tiles, tables, classes).to_json()
+    """Figures on tiles, at the model's own threshold, with its classes under other names."""
+    tables = renamed(detect_images(model, tiles, DetectConfig(device="cpu")), same)
+    known = tuple(dict.fromkeys([*classes, *(name for t in tables for name in t["class_name"])]))
+    report = score_tables(tiles, tables, known).over(classes).to_json()
     return {k: report[k] for k in ("f_det", "f_avg", "f_class")}
 
 
@@ -143,17 +147,22 @@ def main(
     mode: Annotated[str, typer.Option(help="adapt or full.")] = "adapt",
     fields: Annotated[str, typer.Option(help="Numbers of corrected fields.")] = "1,2,4,8",
     draws: Annotated[int, typer.Option(help="How often tiles and fields are drawn.")] = 3,
+    renamed_classes: Annotated[
+        bool,
+        typer.Option(help="Whether the model is told which of its classes mean the same."),
+    ] = True,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; else the default.")] = None,
 ) -> None:
     """Print one JSON line for each run, then a table of means."""
     tiles = read_points_folder(data / "consep20x" / "train", MPP)
     classes = class_names_in(tiles)
     base = load_model(resolve_model(None))
+    same = SAME_CLASS if renamed_classes else {}
     rows: list[dict[str, object]] = []
     for draw in range(draws):
         order = np.random.default_rng(draw).permutation(len(tiles))
         pool, others = [tiles[i] for i in order[:POOL]], [tiles[i] for i in order[POOL:]]
-        rows.append({"draw": draw, "k": 0, "seconds": 0.0} | score(base, others, classes))
+        rows.append({"draw": draw, "k": 0, "seconds": 0.0} | score(base, others, classes, same))
         typer.echo(json.dumps(rows[-1]))
         for k in map(int, fields.split(",")):
             with TemporaryDirectory() as scratch:
@@ -167,7 +176,7 @@ def main(
                     out=str(out),
                     model="muse-small-breast",
                     mode=mode,
-                    class_map=SAME_CLASS,
+                    class_map=same,
                     steps=steps,
                     seed=draw,
                     device="cpu",
@@ -178,7 +187,7 @@ def main(
                 if last["event"] != "done":
                     typer.echo(json.dumps({"draw": draw, "k": k, "refused": last["message"]}))
                     continue
-                figures = score(load_model(out), others, classes)
+                figures = score(load_model(out), others, classes, {})
             rows.append({"draw": draw, "k": k, "seconds": round(seconds, 1)} | figures)
             typer.echo(json.dumps(rows[-1]))
     show = pd.DataFrame(rows).groupby("k")[["f_det", "f_avg", "seconds"]]

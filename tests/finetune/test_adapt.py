@@ -158,7 +158,7 @@ def test_a_points_folder_is_adapted_to_as_well(config: FinetuneConfig, tmp_path:
     folder = write_points_folder(tmp_path / "folder", n_images=4)
     run = dataclasses.replace(config, stores=(), train=(LabelSet(folder, 0.25),))
     base = read_card(config.base or Path())
-    data = load_fields(run, ClassScheme.from_json(base.classes), base.mpp)
+    data = load_fields(run, ClassScheme.from_json(base.classes), base.mpp, 32)
     assert len(data.train) + len(data.held_back) == 4
     assert data.held_back
     assert data.train[0].image.shape[:2] == (80, 80)

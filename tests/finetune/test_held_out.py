@@ -26,6 +26,7 @@ def field() -> Field:
         weights=np.ones(2, dtype=np.float32),
         ignored_xy=np.array([[19, 40]], dtype=np.float32),
         rejected_xy=np.zeros((0, 2), dtype=np.float32),
+        withheld=np.zeros((100, 100), dtype=bool),
         held_back=True,
     )
 

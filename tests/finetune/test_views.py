@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muse_core.finetune.views import ViewGeometry, random_geometry, render
+from muse_core.finetune.views import ViewGeometry, look_up, random_geometry, render
 
 
 @given(
@@ -60,3 +60,26 @@ def test_what_falls_off_the_source_is_not_known() -> None:
     expected = np.zeros((64, 64), dtype=bool)
     expected[16:48, 16:48] = True
     np.testing.assert_array_equal(known.numpy(), expected)
+
+
+def test_a_mask_is_looked_up_where_the_pixels_come_from() -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.random((50, 60)) < 0.5
+    geometry = ViewGeometry.around(np.array([20.0, 30.0]), 32, 1.3, 0.7, True)
+    shown = look_up(mask, geometry).numpy()
+    for row, column in rng.integers(0, 32, (200, 2)):
+        x, y = geometry.to_source([[column + 0.5, row + 0.5]])[0]
+        inside = 0 <= x < 60 and 0 <= y < 50
+        assert shown[row, column] == (inside and mask[int(y), int(x)])
+
+
+def test_a_focus_lies_at_a_random_place_of_the_view() -> None:
+    rng = np.random.default_rng(0)
+    focus = (400.0, 420.0, 440.0, 460.0)
+    middles = []
+    for _ in range(200):
+        geometry = random_geometry(rng, (1000, 1000), 256, 1.0, True, focus)
+        middles.append(geometry.to_view([[420.0, 440.0]])[0])
+    inside = [((m > -20) & (m < 276)).all() for m in middles]
+    assert np.mean(inside) > 0.9
+    assert (np.std(middles, axis=0) > 40).all()

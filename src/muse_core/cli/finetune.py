@@ -94,7 +94,13 @@ def finetune(
             "--steps", help="Optimiser steps; 200 to adapt, 150 from stores, 3000 from folders."
         ),
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", help="Crops in a step.")] = 8,
+    batch: Annotated[
+        int | None, typer.Option("--batch", help="Crops in a step; 8, from stores 2.")
+    ] = None,
+    sample_px: Annotated[
+        int | None,
+        typer.Option("--sample-px", help="Side of a crop in model pixels; 256, from stores 512."),
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Its peak.")
     ] = None,
@@ -155,6 +161,7 @@ def finetune(
         mode=mode.value,
         class_map=dict(_same_class(text) for text in same_class or ()) or None,
         correction_weight=correction_weight,
+        sample_px=sample_px,
         backbone_rate=backbone_rate,
         consistency=consistency,
     )

@@ -19,8 +19,7 @@ from muse_core.finetune.field_data import FieldData, load_fields
 from muse_core.finetune.frozen import FrozenView, freeze
 from muse_core.finetune.frozen_detection import FrozenDetector
 from muse_core.finetune.frozen_step import HeadLosses, head_losses
-from muse_core.finetune.held_out import HeldOutFields, renamed
-from muse_core.finetune.intervals import figures_with_intervals
+from muse_core.finetune.held_out import HeldOutFields, for_curves
 from muse_core.finetune.losses import class_weights
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.start import new_card, with_classes
@@ -40,7 +39,8 @@ def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
     assert config.base is not None, "FinetuneConfig asks for a base in this mode"
     card = read_card(config.base)
     card.require_detector()
-    data = load_fields(config, ClassScheme.from_json(card.classes), card.mpp)
+    known = ClassScheme.from_json(card.classes)
+    data = load_fields(config, known, card.mpp, config.adapt.margin_px)
     run = _AdaptRun(config, data, load_model(config.base))
     before = run.prepare(listener)
     cancelled = run.train(listener)
@@ -97,7 +97,7 @@ class _AdaptRun:
         if len(self.fields):
             self.held = FrozenDetector(self.model, self.fields.fields)
             before = self._figures_of(self.base, dict(self.config.class_map))
-            listener.on_metrics({"step": 0, "loss": None, **_short(before)})
+            listener.on_metrics({"step": 0, "loss": None, **for_curves(before)})
         self.views = freeze(
             self.model,
             self.data.train,
@@ -175,20 +175,14 @@ class _AdaptRun:
         return figures
 
     def _figures_of(self, model: MuseModel, names: dict[str, str]) -> dict[str, Any]:
-        """Figures with intervals, at the best threshold: the same favour before and after."""
         assert self.held is not None
-        tables = renamed(self.held.detect(model), names)
-        own = ClassScheme.from_json(model.card.classes).names
-        known = tuple(names.get(n, n) for n in own)
-        chosen = self.fields.best(tables, known, self.base.card.score_threshold)
-        return figures_with_intervals(chosen.report) | {"threshold": chosen.threshold}
+        return self.fields.figures(model.card, self.held.detect(model), names)
 
     def _write_model(self, figures: dict[str, Any]) -> None:
         base = self.base.card
         self.model.card = dataclasses.replace(
-            new_card(self.config, self.names),
+            new_card(self.config, self.data.scheme),
             architecture=base.architecture,
-            classes=self.data.scheme.to_json(),
             mpp=base.mpp,
             fov_px=base.fov_px,
             score_threshold=figures["threshold"],
@@ -222,8 +216,3 @@ class _AdaptRun:
         self.step = int(state["step"])
         self.best = json.loads(state["best"])
         self.recent_loss = float(state["recent_loss"])
-
-
-def _short(figures: dict[str, Any]) -> dict[str, Any]:
-    """What a curve needs of detailed figures."""
-    return {k: figures[k] for k in ("f_det", "f_avg", "f_class", "threshold")}

@@ -143,6 +143,64 @@ class AdaptConfig:
 
 
 @dataclass(frozen=True)
+class UnlabeledSource:
+    """Tissue without annotations.
+
+    Attributes:
+        path: A slide, or a folder of images.
+        mpp: Microns per pixel, in place of the file's own.
+    """
+
+    path: Path
+    mpp: float | None = None
+
+
+@dataclass(frozen=True)
+class ConsistencyConfig:
+    """How tissue without annotations takes part.
+
+    Attributes:
+        weight: Of L_cons; 0 leaves such tissue out.
+        nucleus_confidence: Nucleus probability from which the teacher's proposal is a nucleus.
+        background_confidence: Nucleus probability up to which it is background.
+        class_confidence: Class probability from which the class counts, for the class that the
+            teacher is surest of.
+        class_floor: The least that is asked for any class.
+        momentum: Of the mean confidence of each class.
+        ramp_share: Share of the steps over which the weight rises.
+        unlabeled_share: Share of samples drawn from tissue without any annotation, where there is.
+        regions: Regions of tissue read from each slide without annotations.
+    """
+
+    weight: float = 0.0
+    nucleus_confidence: float = 0.7
+    background_confidence: float = 0.02
+    class_confidence: float = 0.9
+    class_floor: float = 0.5
+    momentum: float = 0.99
+    ramp_share: float = 0.3
+    unlabeled_share: float = 0.25
+    regions: int = 8
+
+    def __post_init__(self) -> None:
+        shares = (
+            self.nucleus_confidence,
+            self.background_confidence,
+            self.class_confidence,
+            self.class_floor,
+            self.momentum,
+            self.ramp_share,
+            self.unlabeled_share,
+        )
+        if not all(0 <= share <= 1 for share in shares):
+            raise UserError("Confidences and shares of the consistency loss lie between 0 and 1.")
+        if self.background_confidence >= self.nucleus_confidence:
+            raise UserError("background_confidence must be below nucleus_confidence.")
+        if self.weight < 0 or self.regions < 1:
+            raise UserError("The weight of the consistency loss is not negative; regions >= 1.")
+
+
+@dataclass(frozen=True)
 class FinetuneConfig:
     """One training run.
 
@@ -173,6 +231,10 @@ class FinetuneConfig:
             under another name.
         correction_weight: Weight of what a person has changed against what was only seen.
         adapt: Settings of that mode.
+        unlabeled: Tissue without annotations, for the mode "full". What lies around reviewed fields
+            takes part anyway.
+        backbone_rate: Learning rate of the backbone as a share of the heads'.
+        consistency: How tissue without annotations takes part in the mode "full".
     """
 
     train: tuple[LabelSet, ...]
@@ -199,6 +261,9 @@ class FinetuneConfig:
     class_map: tuple[tuple[str, str], ...] = ()
     correction_weight: float = 2.0
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    unlabeled: tuple[UnlabeledSource, ...] = ()
+    backbone_rate: float = 1.0
+    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
 
     def __post_init__(self) -> None:
         if not self.stores and not any(s.classes_count for s in self.train):
@@ -209,6 +274,13 @@ class FinetuneConfig:
             raise UserError("To adapt heads, a model to start from is needed.")
         if self.mode == ADAPT and not all(s.classes_count for s in self.train):
             raise UserError("Folders for detection only need the mode full.")
+        if not 0 <= self.backbone_rate <= 1:
+            raise UserError("backbone_rate lies between 0 and 1.")
+        if self.unlabeled and (self.mode == ADAPT or not self.consistency.weight):
+            raise UserError(
+                "Tissue without annotations takes part only in the mode full, with a weight of the"
+                " consistency loss above 0."
+            )
         if self.correction_weight <= 0:
             raise UserError("correction_weight must be positive.")
         if self.steps < 1 or self.batch < 1 or self.validate_every < 1:

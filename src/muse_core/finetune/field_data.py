@@ -78,7 +78,9 @@ class FieldData:
         }
 
 
-def load_fields(config: FinetuneConfig, known: ClassScheme | None, mpp: float) -> FieldData:
+def load_fields(
+    config: FinetuneConfig, known: ClassScheme | None, mpp: float, margin_px: int
+) -> FieldData:
     """Read the fields of a run.
 
     Points-folders are fields image by image. Where no folder for validation is given, some of
@@ -88,6 +90,7 @@ def load_fields(config: FinetuneConfig, known: ClassScheme | None, mpp: float) -
         config: The run.
         known: Classes of the model to start from; None where it has none.
         mpp: Microns per pixel to read at.
+        margin_px: How far to read around a field that trains.
 
     Raises:
         UserError: Something cannot be read, or there is too little to learn from.
@@ -95,7 +98,7 @@ def load_fields(config: FinetuneConfig, known: ClassScheme | None, mpp: float) -
     contents = read_stores(config.stores)
     if contents:
         summary_of(contents)
-    fields = fields_of_stores(contents, mpp, config.adapt.margin_px, config.correction_weight)
+    fields = fields_of_stores(contents, mpp, margin_px, config.correction_weight)
     images = [i for f in config.train for i in read_points_folder(f.folder, f.mpp, f.names)]
     fields += fields_of_images(images, mpp, hold_back=config.val is None)
     held = [f for f in fields if f.held_back]

@@ -21,6 +21,8 @@ from muse_core.nuclei.hold_out import held_back_in_set
 from muse_core.nuclei.reviewed import CORRECTIONS, ReviewedField
 from muse_core.slides import Region, Slide
 
+CONTEXT_PX = 64
+"""What a network sees around a field when the field is all that matters."""
 MAX_CELL_PX = 1024
 """Larger fields are cut into cells of at most this side, in the model's pixels."""
 
@@ -39,6 +41,7 @@ class Field:
         weights: (N,) float32, how much each nucleus counts.
         ignored_xy: (M, 2) float32, nuclei that the border of the field cuts.
         rejected_xy: (R, 2) float32, detections that a person has removed.
+        withheld: (H, W) bool, where this image shows fields that are held back.
         held_back: Whether it is kept out of training.
     """
 
@@ -51,6 +54,7 @@ class Field:
     weights: npt.NDArray[np.float32]
     ignored_xy: npt.NDArray[np.float32]
     rejected_xy: npt.NDArray[np.float32]
+    withheld: npt.NDArray[np.bool_]
     held_back: bool
 
 
@@ -67,16 +71,19 @@ def read_fields(
         slide: Open slide with known microns per pixel.
         reviewed: Its fields.
         mpp: Microns per pixel to read at, the model's.
-        margin_px: How far to read beyond what was reviewed, pixels at ``mpp``.
+        margin_px: How far to read beyond what was reviewed, pixels at ``mpp``; around fields that
+            are held back no further than ``CONTEXT_PX``.
         correction_weight: Weight of what a person has changed against what they have only seen.
 
     Returns:
         The fields; fields that lie outside the slide are left out.
     """
     fields = []
+    withheld = shapely.union_all([field.area for field in reviewed if field.held_back])
     for field in reviewed:
+        margin = min(margin_px, CONTEXT_PX) if field.held_back else margin_px
         for box in _cells(field.area, slide, MAX_CELL_PX * mpp / slide.require_mpp()):
-            fields.append(_read_cell(slide, field, box, mpp, margin_px, correction_weight))
+            fields.append(_read_cell(slide, field, box, mpp, margin, correction_weight, withheld))
     return fields
 
 
@@ -112,6 +119,7 @@ def _whole_image(image: AnnotatedImage, mpp: float, key: str, held_back: bool) -
         weights=np.ones(len(image.xy), dtype=np.float32),
         ignored_xy=nowhere,
         rejected_xy=nowhere,
+        withheld=np.zeros(scaled.shape[:2], dtype=bool),
         held_back=held_back,
     )
 
@@ -137,6 +145,7 @@ def _read_cell(
     mpp: float,
     margin_px: int,
     correction_weight: float,
+    withheld: BaseGeometry,
 ) -> Field:
     scale = mpp / slide.require_mpp()
     window = _window(cell, slide.bounds, margin_px * scale)
@@ -152,7 +161,7 @@ def _read_cell(
     counts = inside & ~gone
     xy = (np.stack([x, y], axis=1) - [window.x, window.y]) / scale
     ignored = xy[~inside & ~gone & window.contains(x, y)]
-    known = _pixels_in(core, window, scale, image.shape[:2])
+    known = pixels_in(core, window, scale, image.shape[:2])
     known &= ~_near(ignored, MATCH_RADIUS_UM / mpp, image.shape[:2])
     corrected = table["status"].isin(CORRECTIONS).to_numpy()[counts]
     return Field(
@@ -165,6 +174,7 @@ def _read_cell(
         weights=np.where(corrected, correction_weight, 1.0).astype(np.float32),
         ignored_xy=ignored.astype(np.float32),
         rejected_xy=xy[inside & gone].astype(np.float32),
+        withheld=pixels_in(withheld, window, scale, image.shape[:2]),
         held_back=field.held_back,
     )
 
@@ -176,10 +186,17 @@ def _window(cell: Region, bounds: Region, margin: float) -> Region:
     return window
 
 
-def _pixels_in(
+def pixels_in(
     area: BaseGeometry, window: Region, scale: float, shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """Which pixels of a window have their centres in an area."""
+    """Which pixels of a window have their centres in an area.
+
+    Args:
+        area: Level-0 pixels.
+        window: What the pixels show.
+        scale: Level-0 pixels per pixel.
+        shape: Rows and columns.
+    """
     known = np.zeros(shape, dtype=bool)
     if area.is_empty:
         return known

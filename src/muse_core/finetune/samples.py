@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from muse_core.finetune.config import ViewConfig
-from muse_core.finetune.views import random_geometry, render
+from muse_core.finetune.views import look_up, random_geometry, render
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class SourceImage:
         label_set: Index of its label set; 0 is the model's own.
         mpp: Microns per pixel.
         weight: Relative frequency.
+        nucleus_weights: (N,) float32, how much each nucleus counts; None is 1 for all.
+        known: (H, W) bool, where all nuclei are annotated; None is everywhere.
+        free: (H, W) bool, where pseudo-labels may stand in for annotations; None is nowhere.
     """
 
     image: npt.NDArray[np.uint8]
@@ -34,13 +38,25 @@ class SourceImage:
     label_set: int
     mpp: float
     weight: float
+    nucleus_weights: npt.NDArray[np.float32] | None = None
+    known: npt.NDArray[np.bool_] | None = None
+    free: npt.NDArray[np.bool_] | None = None
+
+    @cached_property
+    def focus(self) -> tuple[float, float, float, float] | None:
+        """x0, y0, x1, y1 around what is known, pixels; None where views may lie anywhere."""
+        if self.known is None or not self.known.any():
+            return None
+        rows, columns = np.flatnonzero(self.known.any(1)), np.flatnonzero(self.known.any(0))
+        return (float(columns[0]), float(rows[0]), columns[-1] + 1.0, rows[-1] + 1.0)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One crop: image (3, S, S), xy (N, 2), classes (N,), label_set, known (S, S) bool.
+    """One crop: image (3, S, S), xy (N, 2), classes and weights (N,), known and free (S, S) bool.
 
-    Where ``known`` is False nothing is annotated, and nothing counts as background.
+    Where ``known`` is False nothing is annotated, and nothing counts as background. Where ``free``
+    is True, pseudo-labels may stand in.
     """
 
     image: Tensor
@@ -48,17 +64,21 @@ class Sample:
     classes: Tensor
     label_set: int
     known: Tensor
+    weights: Tensor
+    free: Tensor
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples side by side; images and ``known`` are stacked, the rest are lists."""
+    """Samples side by side; images, ``known`` and ``free`` are stacked, the rest are lists."""
 
     image: Tensor
     xy: list[Tensor]
     classes: list[Tensor]
     label_set: list[int]
     known: Tensor
+    weights: list[Tensor]
+    free: Tensor
 
 
 class CropDataset(Dataset[Sample]):
@@ -92,16 +112,23 @@ class CropDataset(Dataset[Sample]):
         zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
         scale = self._mpp / source.mpp / zoom
         size = self._views.crop_px
-        geometry = random_geometry(rng, source.image.shape[:2], size, scale, self._views.rotate)
-        image, known = render(source.image, geometry)
+        geometry = random_geometry(
+            rng, source.image.shape[:2], size, scale, self._views.rotate, source.focus
+        )
+        image, visible = render(source.image, geometry)
         xy = geometry.to_view(source.xy)
         inside = ((xy >= 0) & (xy < size)).all(axis=1)
+        weights = source.nucleus_weights
         return Sample(
             image,
             torch.from_numpy(xy[inside].astype(np.float32)),
             torch.from_numpy(source.classes[inside]),
             source.label_set,
-            known,
+            visible if source.known is None else visible & look_up(source.known, geometry),
+            torch.ones(int(inside.sum())) if weights is None else torch.from_numpy(weights[inside]),
+            torch.zeros_like(visible)
+            if source.free is None
+            else visible & look_up(source.free, geometry),
         )
 
 
@@ -113,4 +140,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
         [s.classes for s in samples],
         [s.label_set for s in samples],
         torch.stack([s.known for s in samples]),
+        [s.weights for s in samples],
+        torch.stack([s.free for s in samples]),
     )

@@ -37,7 +37,9 @@ class TrainingData:
 
 
 def load_training_data(
-    folders: Sequence[LabelSet], classes: Sequence[str] | None = None
+    folders: Sequence[LabelSet],
+    classes: Sequence[str] | None = None,
+    others: Sequence[SourceImage] = (),
 ) -> TrainingData:
     """Read the points-folders.
 
@@ -46,6 +48,7 @@ def load_training_data(
     Args:
         folders: What to read.
         classes: Classes the model has already; None takes those of the counting folders.
+        others: Images besides, of label set 0.
 
     Raises:
         UserError: A folder is malformed, has no nuclei where classes count, or holds a class the
@@ -58,7 +61,7 @@ def load_training_data(
     own = tuple(classes) if classes else class_names_in(counting)
     if not own:
         raise UserError("There is no annotated nucleus to learn from.")
-    label_sets, sources = [own], []
+    label_sets, sources = [own], list(others)
     for folder, group in zip(folders, images, strict=True):
         number = 0
         if not folder.classes_count:
@@ -77,7 +80,11 @@ def load_training_data(
             sources.append(SourceImage(image.image, image.xy, index, number, image.mpp, weight))
     counts = tuple(
         torch.bincount(
-            torch.from_numpy(np.concatenate([s.classes for s in sources if s.label_set == k])),
+            torch.from_numpy(
+                np.concatenate(
+                    [np.zeros(0, np.int64), *(s.classes for s in sources if s.label_set == k)]
+                )
+            ),
             minlength=len(names),
         )
         for k, names in enumerate(label_sets)

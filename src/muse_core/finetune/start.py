@@ -20,35 +20,30 @@ _DEFAULT_THRESHOLD = 0.5
 _FAINT = 0.1
 
 
-def known_classes(config: FinetuneConfig) -> tuple[str, ...] | None:
-    """Classes that the model to start from brings along; None where it brings none."""
-    card = read_card(config.base) if config.base else None
-    if card is None or card.kind == BACKBONE:
-        return None
-    return ClassScheme.from_json(card.classes).names
-
-
-def starting_model(config: FinetuneConfig, classes: tuple[str, ...]) -> MuseModel:
+def starting_model(config: FinetuneConfig, scheme: ClassScheme) -> MuseModel:
     """Build or load the network.
 
     Args:
         config: The run.
-        classes: Names for new heads; a model to start from keeps its own.
+        scheme: The classes; a model to start from that knows others gets a new class head.
 
     Raises:
         UserError: The file to start from cannot be read.
     """
     if config.base is None:
-        return MuseModel(new_card(config, classes))
+        return MuseModel(new_card(config, scheme))
     card = read_card(config.base)
     if card.kind != BACKBONE:
-        return load_model(config.base)
+        base = load_model(config.base)
+        if ClassScheme.from_json(card.classes).names == scheme.names:
+            return base
+        return with_classes(base, scheme, dict(config.class_map))
     backbone, _ = load_backbone(config.base)
     architecture = dataclasses.replace(
         config.model, backbone=BackboneConfig.from_json(card.architecture["backbone"])
     )
     started = dataclasses.replace(config, model=architecture, mpp=card.mpp)
-    model = MuseModel(new_card(started, classes))
+    model = MuseModel(new_card(started, scheme))
     model.backbone.load_state_dict(backbone.state_dict())
     return model
 
@@ -85,7 +80,7 @@ def parent_name(config: FinetuneConfig) -> str | None:
     return read_card(config.base).name if config.base else None
 
 
-def new_card(config: FinetuneConfig, classes: tuple[str, ...]) -> ModelCard:
+def new_card(config: FinetuneConfig, scheme: ClassScheme) -> ModelCard:
     """The card of a network of the run's settings, before anything is measured."""
     return ModelCard(
         name=config.name or config.out.stem,
@@ -93,7 +88,7 @@ def new_card(config: FinetuneConfig, classes: tuple[str, ...]) -> ModelCard:
         architecture=config.model.to_json(),
         mpp=config.mpp,
         fov_px=config.views.crop_px,
-        classes=ClassScheme.from_names(classes).to_json(),
+        classes=scheme.to_json(),
         score_threshold=_DEFAULT_THRESHOLD,
         created=datetime.now(UTC).date().isoformat(),
     )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from muse_core.finetune.config import LossConfig
+from muse_core.finetune.consistency import PseudoLabels, consistency_loss
 from muse_core.finetune.losses import class_loss, class_weights, nucleus_loss, regression_loss
 from muse_core.finetune.matching import match_proposals
 from muse_core.finetune.samples import Batch
@@ -28,6 +29,7 @@ class StepLosses:
     regression: Tensor
     nucleus: Tensor
     classes: Tensor
+    consistency: Tensor
 
 
 class Learner(nn.Module):
@@ -42,28 +44,61 @@ class Learner(nn.Module):
         )
         self._weights = [class_weights(c) for c in data.counts]
 
-    def losses(self, batch: Batch, config: LossConfig, generator: torch.Generator) -> StepLosses:
+    def losses(
+        self,
+        batch: Batch,
+        config: LossConfig,
+        generator: torch.Generator,
+        pseudo: PseudoLabels | None = None,
+        consistency: float = 0.0,
+    ) -> StepLosses:
         """Forward pass and losses of a batch on the model's device.
 
         Args:
             batch: Images already altered and on the device.
             config: Weights.
             generator: Source of randomness, on the CPU.
+            pseudo: What a teacher says of the tissue that is free; None leaves it out.
+            consistency: Weight of L_cons.
         """
         f_map, proposals = self.model(batch.image)
         image, proposal, point = _match(batch, proposals, config)
         matched = torch.zeros_like(proposals.logit, dtype=torch.bool)
         matched[image, proposal] = True
-        known = batch.known[:, STRIDE_PX // 2 :: STRIDE_PX, STRIDE_PX // 2 :: STRIDE_PX].flatten(1)
-        nucleus = nucleus_loss(proposals.logit, matched, known, config.background)
+        known = at_anchors(batch.known)
         starts = np.cumsum([0] + [len(xy) for xy in batch.xy[:-1]])
-        targets = torch.cat(batch.xy)[torch.from_numpy(starts)[image] + point]
-        regression = regression_loss(
-            proposals.xy[image, proposal], targets.to(proposals.xy.device), STRIDE_PX
-        )
+        number = torch.from_numpy(starts)[image] + point
+        importance = torch.cat(batch.weights)[number].to(proposals.logit.device)
+        weight = torch.ones_like(proposals.logit)
+        weight[image, proposal] = importance
+        nucleus = nucleus_loss(proposals.logit, matched, known, config.background, weight)
+        targets = torch.cat(batch.xy)[number].to(proposals.xy.device)
+        regression = regression_loss(proposals.xy[image, proposal], targets, STRIDE_PX, importance)
         classes = self._class_loss(f_map, batch, config, generator)
         total = config.regression * regression + config.nucleus * nucleus + config.classes * classes
-        return StepLosses(total, regression, nucleus, classes)
+        agreement = total.new_zeros(())
+        if pseudo is not None:
+            agreement = self._consistency_loss(f_map, proposals, pseudo, batch, config)
+            total = total + consistency * agreement
+        return StepLosses(total, regression, nucleus, classes, agreement)
+
+    def _consistency_loss(
+        self,
+        f_map: Tensor,
+        proposals: Proposals,
+        pseudo: PseudoLabels,
+        batch: Batch,
+        config: LossConfig,
+    ) -> Tensor:
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        features = [
+            self.model.backbone.sample(f_map[b : b + 1], pseudo.xy[pseudo.image == b][None], size)[
+                0
+            ]
+            for b in range(len(f_map))
+        ]
+        logits = self.model.class_head(torch.cat(features))
+        return consistency_loss(proposals, logits, pseudo, self._weights[0], config.background)
 
     def _class_loss(
         self, f_map: Tensor, batch: Batch, config: LossConfig, generator: torch.Generator
@@ -75,6 +110,7 @@ class Learner(nn.Module):
         n_points = torch.tensor([len(points) for points in batch.xy])
         real = torch.arange(xy.shape[1]) < n_points[:, None]
         classes = pad_sequence(batch.classes, batch_first=True)
+        weights = pad_sequence(batch.weights, batch_first=True)
         label_set = torch.tensor(batch.label_set)
         loss = f_map.new_zeros((), dtype=torch.float32)
         for number, head in enumerate([self.model.class_head, *self.other_heads]):
@@ -88,8 +124,14 @@ class Learner(nn.Module):
                 classes[chosen].to(logits.device),
                 self._weights[number],
                 config.label_smoothing,
+                weights[chosen].to(logits.device),
             )
         return loss
+
+
+def at_anchors(pixels: Tensor) -> Tensor:
+    """(B, H, W) pixels to (B, N) anchors, by the pixel at each anchor."""
+    return pixels[:, STRIDE_PX // 2 :: STRIDE_PX, STRIDE_PX // 2 :: STRIDE_PX].flatten(1)
 
 
 def _match(batch: Batch, proposals: Proposals, config: LossConfig) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,20 +16,22 @@ from torch.utils.data import DataLoader
 from muse_core.detect import DetectConfig, choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.detection import detect_images
-from muse_core.evaluate.points_folder import AnnotatedImage, read_points_folder
 from muse_core.finetune.adapt import adapt
 from muse_core.finetune.appearance import alter_appearance
 from muse_core.finetune.averaging import warmed_up_average
 from muse_core.finetune.config import ADAPT, FinetuneConfig
+from muse_core.finetune.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
 from muse_core.finetune.describe import describe, fingerprint
+from muse_core.finetune.full_data import load_full_data
+from muse_core.finetune.held_out import for_curves
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.samples import Batch, CropDataset, collate
-from muse_core.finetune.sources import TrainingData, load_training_data
-from muse_core.finetune.start import known_classes, new_card, parent_name, starting_model
+from muse_core.finetune.start import new_card, parent_name, starting_model
 from muse_core.finetune.state import load_state, save_state
-from muse_core.finetune.step import Learner
-from muse_core.finetune.threshold import LOWEST_SCORE, best_threshold
-from muse_core.models.checkpoint import save_model
+from muse_core.finetune.step import Learner, at_anchors
+from muse_core.finetune.threshold import LOWEST_SCORE, Operating, best_threshold
+from muse_core.models.card import BACKBONE, read_card
+from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.muse_model import MuseModel
 
@@ -52,22 +53,21 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
     if config.mode == ADAPT:
         return adapt(config, listener)
     run = _Run(config)
-    steps_done = run.step
+    if run.before:
+        listener.on_metrics({"step": 0, "loss": None, **for_curves(run.before)})
     cancelled = False
     for batch in run.batches():
         if listener.should_cancel():
             cancelled = True
             break
         loss = run.train_on(batch)
-        steps_done = run.step
-        listener.on_progress(steps_done, config.steps, f"loss {loss:.3f}")
-        listener.on_loss(steps_done, loss)
-        if steps_done % config.validate_every == 0 or steps_done == config.steps:
+        listener.on_progress(run.step, config.steps, f"loss {loss:.3f}")
+        listener.on_loss(run.step, loss)
+        if run.step % config.validate_every == 0 or run.step == config.steps:
             figures = run.validate()
             run.save()
             listener.on_metrics(figures)
-    path = run.finish(cancelled)
-    return FinetuneResult(path, run.best, steps_done, cancelled, config.steps)
+    return run.finish(cancelled)
 
 
 class _Run:
@@ -77,14 +77,10 @@ class _Run:
         self.config = config
         self.device = choose_device(config.device)
         torch.manual_seed(config.seed)
-        self.data: TrainingData = load_training_data(config.train, known_classes(config))
-        self.model = starting_model(config, self.data.label_sets[0])
-        self.mpp = self.model.card.mpp
-        self.val: tuple[AnnotatedImage, ...] = (
-            read_points_folder(config.val.folder, config.val.mpp, config.val.names)
-            if config.val
-            else ()
-        )
+        self.mpp = read_card(config.base).mpp if config.base else config.mpp
+        self.sources = load_full_data(config, self.mpp)
+        self.data = self.sources.training
+        self.model = starting_model(config, self.sources.scheme)
         head = ModelConfig.from_json(self.model.card.architecture).head
         self.learner = Learner(self.model, self.data, head).to(self.device)
         # Convolutions in bfloat16 are about twice as fast in this layout, on CPUs and GPUs.
@@ -95,17 +91,22 @@ class _Run:
             self.model, multi_avg_fn=warmed_up_average(config.ema_decay), use_buffers=True
         )
         self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.learner, config.weight_decay),
-            lr=config.learning_rate,
-            fused=True,
+            _parameter_groups(self.learner, config), lr=config.learning_rate, fused=True
         )
         self.schedule = OneCycleLR(
-            self.optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15
+            self.optimizer,
+            [group["lr"] for group in self.optimizer.param_groups],
+            total_steps=config.steps + 1,
+            pct_start=0.15,
         )
+        self.thresholds = ClassThresholds(len(self.sources.scheme.names), config.consistency)
+        self.thresholds.to(self.device)
+        self.before = self._figures_before()
         self.step = 0
         self.best: dict[str, Any] = {}
         self.recent_loss = 0.0
-        self.fingerprint = fingerprint(config)
+        fields = self.sources.fields
+        self.fingerprint = fingerprint(config, fields.digest() if fields else "")
         self.state_path = config.out.with_suffix(".checkpoint")
         if config.resume:
             self._restore()
@@ -137,8 +138,10 @@ class _Run:
         image = image.to(memory_format=torch.channels_last)
         moved = dataclasses.replace(batch, image=image, known=batch.known.to(self.device))
         self.learner.train()
+        weight = ramp(self.step, self.config.consistency, self.config.steps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "mps"):
-            losses = self.learner.losses(moved, self.config.losses, generator)
+            pseudo = self._pseudo_labels(batch) if weight else None
+            losses = self.learner.losses(moved, self.config.losses, generator, pseudo, weight)
         value = float(losses.total.detach())
         if not math.isfinite(value):
             raise UserError(
@@ -155,15 +158,30 @@ class _Run:
         self.recent_loss = value if self.step == 1 else 0.98 * self.recent_loss + 0.02 * value
         return value
 
+    def _pseudo_labels(self, batch: Batch) -> PseudoLabels | None:
+        """What the averaged weights say of the unaltered views; None where nothing is free."""
+        if not batch.free.any():
+            return None
+        image = batch.image.to(self.device).to(memory_format=torch.channels_last)
+        free = at_anchors(batch.free).to(self.device)
+        teacher = self.averaged_model.eval()
+        return pseudo_labels(teacher, image, free, self.thresholds, self.config.consistency)
+
+    def _figures_before(self) -> dict[str, Any] | None:
+        """The base's figures on the fields that are held back."""
+        if not self.sources.held.fields or self.config.base is None:
+            return None
+        if read_card(self.config.base).kind == BACKBONE:
+            return None
+        base = load_model(self.config.base, self.device)
+        return self.sources.held.figures_of(base, dict(self.config.class_map))
+
     def validate(self) -> dict[str, Any]:
         """Score the averaged weights; keep them if they are the best so far."""
         figures: dict[str, Any] = {"step": self.step, "loss": round(self.recent_loss, 4)}
         threshold = _DEFAULT_THRESHOLD
-        if self.val:
-            names = self.data.label_sets[0]
-            detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
-            tables = detect_images(self.averaged_model.eval(), self.val, detect)
-            chosen = best_threshold(self.val, tables, names)
+        chosen = self._operating()
+        if chosen:
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
@@ -171,6 +189,18 @@ class _Run:
             self.best = figures
             self._write_model(figures)
         return figures
+
+    def _operating(self) -> Operating | None:
+        """The averaged weights' figures where there is something to score on."""
+        names = self.data.label_sets[0]
+        held, val = self.sources.held, self.sources.val
+        if held.fields:
+            tables = held.detect(self.averaged_model.eval())
+            return held.best(tables, names, self.model.card.score_threshold)
+        if not val:
+            return None
+        detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
+        return best_threshold(val, detect_images(self.averaged_model.eval(), val, detect), names)
 
     def save(self) -> None:
         """Write the state to go on from."""
@@ -184,17 +214,36 @@ class _Run:
                 "averaged": self.averaged.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
+                "thresholds": self.thresholds.state_dict(),
             },
             self.state_path,
         )
 
-    def finish(self, cancelled: bool) -> Path | None:
-        """Tidy up; returns the model file if there is one."""
+    def finish(self, cancelled: bool) -> FinetuneResult:
+        """Tidy up, and score what is kept where fields are held back."""
         if not cancelled:
             self.state_path.unlink(missing_ok=True)
         else:
             self.save()
-        return self.config.out if self.best else None
+        after = None
+        if self.best and self.sources.held.fields:
+            kept = load_model(self.config.out, self.device)
+            after = self.sources.held.figures_of(kept, {})
+            figures = kept.card.metrics | {"before": self.before, "after": after}
+            kept.card = dataclasses.replace(kept.card, metrics=figures)
+            save_model(kept, self.config.out)
+        fields = self.sources.fields
+        return FinetuneResult(
+            path=self.config.out if self.best else None,
+            metrics=self.best,
+            steps_done=self.step,
+            cancelled=cancelled,
+            steps=self.config.steps,
+            before=self.before,
+            after=after,
+            data=self.data.to_json() | (fields.to_json() if fields else {}),
+            notes=fields.notes if fields else (),
+        )
 
     def _restore(self) -> None:
         state = load_state(self.state_path)
@@ -204,30 +253,41 @@ class _Run:
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self.thresholds.load_state_dict(state["thresholds"])
         self.step = int(state["step"])
         self.best = json.loads(state["best"])
         self.recent_loss = float(state["recent_loss"])
 
     def _write_model(self, figures: dict[str, Any]) -> None:
         network = self.averaged_model
+        fields = self.sources.fields
         network.card = dataclasses.replace(
-            new_card(self.config, self.data.label_sets[0]),
+            new_card(self.config, self.sources.scheme),
             architecture=self.model.card.architecture,
-            classes=self.model.card.classes,
             mpp=self.mpp,
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
             parent=parent_name(self.config),
-            training=describe(self.config, figures["step"]) | self.data.to_json(),
+            training=describe(self.config, figures["step"])
+            | self.data.to_json()
+            | (fields.to_json() if fields else {}),
         )
         save_model(network, self.config.out)
 
 
-def _parameter_groups(learner: Learner, weight_decay: float) -> list[dict[str, Any]]:
-    """Norms and biases are not decayed."""
-    decayed = [p for p in learner.parameters() if p.ndim > 1]
-    others = [p for p in learner.parameters() if p.ndim <= 1]
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+def _parameter_groups(learner: Learner, config: FinetuneConfig) -> list[dict[str, Any]]:
+    """Norms and biases are not decayed; the backbone has a rate of its own."""
+    of_backbone = {id(p) for p in learner.model.backbone.parameters()}
+    groups = []
+    for is_backbone in (True, False):
+        rate = config.learning_rate * (config.backbone_rate if is_backbone else 1.0)
+        members = [p for p in learner.parameters() if (id(p) in of_backbone) == is_backbone]
+        for decayed in (True, False):
+            groups.append(
+                {
+                    "params": [p for p in members if (p.ndim > 1) == decayed],
+                    "weight_decay": config.weight_decay if decayed else 0.0,
+                    "lr": rate,
+                }
+            )
+    return groups

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 FloatArray = npt.NDArray[np.float64]
+# A turned view still shows a point this far from its centre, as a share of half its side.
+_REACH = 0.7
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ def random_geometry(
     size_px: int,
     scale: float,
     rotate: bool,
+    focus: tuple[float, float, float, float] | None = None,
 ) -> ViewGeometry:
     """Draw a view whose centre lies so that as little as possible of it falls off the source.
+
+    With a focus, a random point of it lies at a random place of the view.
 
     Args:
         rng: Source of randomness.
@@ -79,13 +84,19 @@ def random_geometry(
         size_px: Side of the view.
         scale: Source pixels per view pixel.
         rotate: Any angle; False leaves multiples of 90 degrees.
+        focus: x0, y0, x1, y1 in source pixels; None is anywhere.
     """
     angle = rng.uniform(0, 2 * np.pi) if rotate else np.pi / 2 * rng.integers(4)
     reach = size_px * scale / 2
     sides = np.array([source_size[1], source_size[0]], dtype=np.float64)
     # Corners of a turned square may fall off; its inscribed circle does not where there is room.
     low = np.minimum(reach, sides / 2)
-    centre = rng.uniform(low, np.maximum(sides - low, low + 1e-9))
+    high = np.maximum(sides - low, low + 1e-9)
+    if focus is None:
+        centre = rng.uniform(low, high)
+    else:
+        point = rng.uniform(focus[:2], focus[2:])
+        centre = np.clip(point + _REACH * rng.uniform(-reach, reach, 2), low, high)
     return ViewGeometry.around(centre, size_px, scale, angle, bool(rng.integers(2)))
 
 
@@ -117,6 +128,18 @@ def render(image: npt.NDArray[np.uint8], geometry: ViewGeometry) -> tuple[Tensor
         align_corners=False,
     )
     return view[0].clamp(0, 1), torch.from_numpy(inside).view(side, side)
+
+
+def look_up(mask: npt.NDArray[np.bool_], geometry: ViewGeometry) -> Tensor:
+    """A mask of the source (H, W) as the view shows it, (S, S) bool; False off the source."""
+    height, width = mask.shape
+    centres = np.arange(geometry.size_px) + 0.5
+    grid = np.stack(np.meshgrid(centres, centres, indexing="xy"), axis=-1).reshape(-1, 2)
+    columns, rows = np.floor(geometry.to_source(grid)).astype(int).T
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    shown = np.zeros(len(grid), dtype=bool)
+    shown[inside] = mask[rows[inside], columns[inside]]
+    return torch.from_numpy(shown).view(geometry.size_px, geometry.size_px)
 
 
 def _needed_part(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from muse_core.errors import UserError
 from muse_core.jobs.memory import peak_rss_mb
@@ -19,19 +19,23 @@ if TYPE_CHECKING:
     from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet
 
 _LOSS_INTERVAL_S = 0.2
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class _Defaults:
-    """Length and rate of a run where the job does not say."""
+    """Settings of a run where the job does not say."""
 
     steps: int
     learning_rate: float
     validate_every: int
+    batch: int = 8
+    sample_px: int = 256
+    backbone_rate: float = 1.0
 
 
 _FROM_FOLDERS = _Defaults(3000, 2e-3, 500)
-_FROM_STORES = _Defaults(150, 1e-3, 30)
+_FROM_STORES = _Defaults(150, 5e-4, 30, batch=2, sample_px=512, backbone_rate=0.1)
 _ADAPT = _Defaults(200, 5e-4, 40)
 
 
@@ -130,6 +134,7 @@ def _gain(result: FinetuneResult) -> str:
 
 def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
     from muse_core.finetune import FinetuneConfig, StoreSource
+    from muse_core.finetune.config import ConsistencyConfig, UnlabeledSource, ViewConfig
     from muse_core.models.config import BackboneConfig, ModelConfig
 
     backbone = BackboneConfig(encoder=job.encoder) if job.encoder else BackboneConfig()
@@ -143,12 +148,10 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         description=job.description,
         model=ModelConfig(backbone=backbone),
         mpp=job.model_mpp,
-        steps=defaults.steps if job.steps is None else job.steps,
-        batch=job.batch,
-        learning_rate=(defaults.learning_rate if job.learning_rate is None else job.learning_rate),
-        validate_every=(
-            defaults.validate_every if job.validate_every is None else job.validate_every
-        ),
+        steps=_given(job.steps, defaults.steps),
+        batch=_given(job.batch, defaults.batch),
+        learning_rate=_given(job.learning_rate, defaults.learning_rate),
+        validate_every=_given(job.validate_every, defaults.validate_every),
         seed=job.seed,
         device=job.device,
         resume=job.resume,
@@ -159,7 +162,20 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         mode=job.mode,
         class_map=tuple(sorted((job.class_map or {}).items())),
         correction_weight=job.correction_weight,
+        views=ViewConfig(crop_px=_given(job.sample_px, defaults.sample_px)),
+        unlabeled=tuple(UnlabeledSource(Path(u.path), u.mpp) for u in job.unlabeled),
+        backbone_rate=_given(job.backbone_rate, defaults.backbone_rate),
+        consistency=ConsistencyConfig(weight=_consistency(job)),
     )
+
+
+def _consistency(job: FinetuneJob) -> float:
+    there_is_any = bool(job.annotations or job.unlabeled) and job.mode == "full"
+    return _given(job.consistency, 1.0 if there_is_any else 0.0)
+
+
+def _given(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
 
 
 def _defaults(job: FinetuneJob) -> _Defaults:

@@ -121,7 +121,7 @@ class FinetuneJob:
         encoder: timm encoder of a model started from random weights; None is the default one.
         model_mpp: Resolution of a model started from random weights, microns per pixel.
         steps: Optimiser steps; None takes what suits the mode, see ``muse finetune --help``.
-        batch: Crops in a step.
+        batch: Crops in a step; None takes 8, or 2 where there are stores.
         learning_rate: Peak of the schedule; None takes what suits the mode.
         validate_every: Steps between validations; None takes what suits the mode.
         seed: Of everything random.
@@ -132,6 +132,8 @@ class FinetuneJob:
         mode: "full" trains all weights, "adapt" the heads on a frozen backbone.
         class_map: Class of the base model to class of the stores, where both mean the same.
         correction_weight: Weight of what a person has changed against what was only seen.
+        sample_px: Side of a crop in the model's pixels, for the mode "full"; None takes 256, or 512
+            where there are stores.
         backbone_rate: Learning rate of the backbone as a share of the heads'; None is 0.1 when
             there are stores and 1 otherwise.
         consistency: Weight of the consistency loss on tissue without annotations; None is 1 when
@@ -150,7 +152,7 @@ class FinetuneJob:
     encoder: str | None = None
     model_mpp: float = 0.5
     steps: int | None = None
-    batch: int = 8
+    batch: int | None = None
     learning_rate: float | None = None
     validate_every: int | None = None
     seed: int = 0
@@ -162,6 +164,7 @@ class FinetuneJob:
     mode: str = "full"
     class_map: Mapping[str, str] | None = None
     correction_weight: float = 2.0
+    sample_px: int | None = None
     backbone_rate: float | None = None
     consistency: float | None = None
 
