@@ -227,6 +227,7 @@ class MuseSession:
             self.viewer.layers.remove(layer)
 
     def _use(self, slide: Slide | None, layer: Any) -> None:
+        first = self.slide is None and slide is not None
         self.slide, self.image_layer = slide, layer
         for own, others in self._relayed():
             own.disconnect(others.emit)
@@ -238,6 +239,9 @@ class MuseSession:
             self._restore_nuclei()
             self._raise_nuclei()
             self.viewer.canvas.overlays.scale_bar.visible = True
+        if first:
+            # napari does so for the first layer of all, which the nuclei were.
+            self.viewer.reset_view()
         self.slide_changed.emit()
         self.book_changed.emit()
 

@@ -144,3 +144,9 @@ def test_further_classes_get_keys_that_are_free(small_slide: Path) -> None:
     book.add(1, 1, 0)
     book.adopt_scheme(ClassScheme.from_names(["c", "d"]))
     assert [c.key for c in book.scheme.classes] == ["2", "", "1", "3"]
+
+
+def test_the_first_slide_is_brought_into_view(panel: MusePanel, small_slide: Path) -> None:
+    panel.session.viewer.open(small_slide, plugin="napari-muse")
+    slide = panel.session.require_slide()
+    assert panel.session.nuclei.field_of_view().holds(slide.bounds)
