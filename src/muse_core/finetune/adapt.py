@@ -24,6 +24,7 @@ from muse_core.finetune.losses import class_weights
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.start import new_card, with_classes
 from muse_core.finetune.state import load_state, save_state
+from muse_core.finetune.threshold import AS_GOOD
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
@@ -86,6 +87,7 @@ class _AdaptRun:
         self.step = 0
         self.recent_loss = 0.0
         self.best: dict[str, Any] = {}
+        self.top = 0.0
         self.fingerprint = fingerprint(config, data.digest())
         self.state_path = config.out.with_suffix(".checkpoint")
         if config.resume:
@@ -169,7 +171,10 @@ class _AdaptRun:
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
-        if not self.best or figures.get("quality", 1) >= self.best.get("quality", 0):
+        quality = figures.get("quality", 1.0)
+        self.top = max(self.top, quality)
+        # Later heads have settled, and the few fields held back tell no small differences apart.
+        if quality >= self.top - AS_GOOD:
             self.best = figures
             self._write_model(figures)
         return figures
@@ -199,6 +204,7 @@ class _AdaptRun:
                 "step": self.step,
                 "best": json.dumps(self.best),
                 "recent_loss": self.recent_loss,
+                "top": self.top,
                 "heads": self.heads.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
@@ -216,3 +222,4 @@ class _AdaptRun:
         self.step = int(state["step"])
         self.best = json.loads(state["best"])
         self.recent_loss = float(state["recent_loss"])
+        self.top = float(state["top"])

@@ -11,8 +11,8 @@ from muse_core.evaluate.detection import DetectionReport, score_tables
 from muse_core.evaluate.points_folder import AnnotatedImage
 
 LOWEST_SCORE = 0.2
-# A field of 150 nuclei tells figures apart by about this much.
-_AS_GOOD = 0.02
+AS_GOOD = 0.02
+"""A field of 150 nuclei does not tell figures apart that differ by less."""
 _CANDIDATES = tuple(LOWEST_SCORE + 0.025 * k for k in range(21))
 
 
@@ -54,5 +54,5 @@ def best_threshold(
     best = max(tried, key=lambda operating: operating.quality)
     if near is None:
         return best
-    as_good = [o for o in tried if o.quality >= best.quality - _AS_GOOD]
+    as_good = [o for o in tried if o.quality >= best.quality - AS_GOOD]
     return min(as_good, key=lambda operating: abs(operating.threshold - near))
