@@ -20,7 +20,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
-from muse_small_breast import ARCHITECTURE, cut_negatives, training_sets
+from muse_small_breast import ARCHITECTURE, LOSSES, VIEWS, cut_negatives, training_sets
 
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
@@ -67,6 +67,8 @@ def main(
                     steps=steps,
                     validate_every=steps,
                     seed=seed,
+                    views=VIEWS,
+                    losses=LOSSES,
                 )
             )
             model = load_model(out)

@@ -66,6 +66,7 @@ class NucleusBook:
         self.version = 0
         """Grows with every change, so that what was computed from the rows can be kept."""
         self._computed: dict[str, Any] = {}
+        self._carried: dict[str, Any] = {}
         for signal in (self.changed, self.scheme_changed):
             signal.connect(self._count_change)
         self._resting = False
@@ -318,7 +319,7 @@ class NucleusBook:
 
     def _count_change(self) -> None:
         self.version += 1
-        self._computed.clear()
+        self._computed, self._carried = self._carried, {}
 
     def _kept(self, name: str, compute: Callable[[], _T]) -> _T:
         """What was computed from the rows, until they change."""
@@ -356,17 +357,30 @@ class NucleusBook:
         fresh = self._read(self.store, ids)
         at = np.minimum(self.index_of(fresh["id"]), len(self.rows) - 1)
         if len(fresh) == len(ids) and len(self.rows) and (self.rows["id"][at] == fresh["id"]).all():
-            places = self.rows[["x", "y"]][at]
-            xy = None if (places != fresh[["x", "y"]]).any() else self._computed.get("xy")
+            self._carried = self._carry_over(at, fresh)
             self.rows[at] = fresh
             self.changed.emit()
-            if xy is not None:
-                self._computed["xy"] = xy
             return
         others = self.rows[~np.isin(self.rows["id"], ids)]
         joined = np.concatenate([others, fresh])
         self.rows = joined[np.argsort(joined["id"], kind="stable")]
         self.changed.emit()
+
+    def _carry_over(self, at: npt.NDArray[np.intp], fresh: NucleusRows) -> dict[str, Any]:
+        """What was computed, brought up to date for rows that change; a million take a while."""
+        before, carried = self.rows[at], {}
+        if "present" in self._computed:
+            carried["present"] = self._computed["present"]
+            carried["present"][at] = fresh["status"] != DELETED
+        if "counts" in self._computed:
+            k = len(self.scheme.classes)
+            there = [r["class"][r["status"] != DELETED] for r in (before, fresh)]
+            lost, won = (np.bincount(classes, minlength=k) for classes in there)
+            carried["counts"] = self._computed["counts"] - lost + won
+        if "xy" in self._computed:
+            carried["xy"] = x, y = self._computed["xy"]
+            x[at], y[at] = fresh["x"], fresh["y"]
+        return carried
 
     def _extend(self, ids: Iterable[int]) -> None:
         """Take new nuclei, whose ids are above all others."""
