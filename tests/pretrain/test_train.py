@@ -68,7 +68,8 @@ def test_leaves_a_backbone_a_log_and_its_settings(unbroken: PretrainConfig) -> N
     assert all(float(r["feature_rank_nucleus"]) > 1 for r in rows)
     assert read_config(unbroken.out / "config.json") == unbroken
     resolved = json.loads((unbroken.out / "config.json").read_text())
-    assert resolved["versions"]["torch"] == torch.__version__
+    # Without the build, such as +cpu, which the installer may leave out.
+    assert resolved["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert list((unbroken.out / "tensorboard").iterdir())
     card = read_card(unbroken.out / "backbone.safetensors")
     assert (card.kind, card.mpp, card.training["steps"]) == (BACKBONE, 0.5, 6)
