@@ -45,7 +45,9 @@ def tiny_config(rois: Path, out: Path) -> PretrainConfig:
         views=ViewsConfig(
             mpp=(0.25, 0.6), global_px=64, local_px=32, n_global=2, n_local=2, field_um=40
         ),
-        losses=LossesConfig(prototypes=32, hidden_channels=16, bottleneck_channels=8),
+        losses=LossesConfig(
+            prototypes=32, hidden_channels=16, bottleneck_channels=8, head_batch_norm=True
+        ),
         schedule=ScheduleConfig(epochs=2, epoch_samples=12, batch=4, warmup_epochs=1),
         device="cpu",
         precision="float32",

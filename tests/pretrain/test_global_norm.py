@@ -13,7 +13,7 @@ PROGRAM = """
 import sys, torch
 from pathlib import Path
 from torch import distributed, nn
-from muse_core.pretrain.global_norm import GlobalBatchNorm2d, normalise_globally
+from muse_core.pretrain.global_norm import GlobalBatchNorm, normalise_globally
 
 distributed.init_process_group("gloo")
 rank = distributed.get_rank()
@@ -21,7 +21,7 @@ data = torch.load(sys.argv[1], weights_only=True)
 network = nn.Sequential(nn.Identity(), nn.BatchNorm2d(3)).double()
 network[1].load_state_dict(data["norm"])
 normalise_globally(network)
-assert type(network[1]) is GlobalBatchNorm2d
+assert type(network[1]) is GlobalBatchNorm
 x = data["x"][rank * 2 : rank * 2 + 2].clone().requires_grad_()
 y = network(x)
 (y * data["weights"][rank * 2 : rank * 2 + 2]).sum().backward()

@@ -176,3 +176,23 @@ def test_head_gives_cosines_to_unit_prototypes() -> None:
     ]
     np.testing.assert_allclose(head(features).detach().numpy(), expected, rtol=1e-9)
     assert head(features[:0]).shape == (0, 3)
+
+
+def test_normalised_head_sees_what_differs_between_rows() -> None:
+    """Features of an untrained network have nearly one direction; the batch's mean takes it out."""
+    torch.manual_seed(0)
+    features = 100 + _random(64, 8)
+    plain, normed = (DinoHead(8, 16, 32, 8, batch_norm=on).double() for on in (False, True))
+    spread = [float(head(features).std(dim=0).mean()) for head in (plain, normed)]
+    assert spread[1] > 10 * spread[0]
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_normalised_head_takes_rows_too_few_for_statistics(rows: int) -> None:
+    head = DinoHead(4, 3, hidden_channels=5, bottleneck_channels=2, batch_norm=True)
+    before = {name: value.clone() for name, value in head.named_buffers()}
+    outputs = head(torch.ones(rows, 4, requires_grad=True))
+    outputs.sum().backward()
+    assert outputs.shape == (rows, 3)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in head.parameters())
+    assert all(torch.equal(before[name], value) for name, value in head.named_buffers())

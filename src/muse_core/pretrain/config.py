@@ -99,6 +99,7 @@ class LossesConfig:
         prototypes: Outputs of each head.
         hidden_channels: Width of the heads' hidden layers.
         bottleneck_channels: What the prototypes are compared in.
+        head_batch_norm: Whether the heads' hidden layers are normalised over the batch.
         nuclei_per_pair: Most nuclei of a pair of views that count.
         student_temperature: Of the student's outputs.
         teacher_temperature: At the start and after ``teacher_warmup_epochs``.
@@ -113,6 +114,7 @@ class LossesConfig:
     prototypes: int = 4096
     hidden_channels: int = 2048
     bottleneck_channels: int = 256
+    head_batch_norm: bool = False
     nuclei_per_pair: int = 16
     student_temperature: float = 0.1
     teacher_temperature: tuple[float, float] = (0.04, 0.07)

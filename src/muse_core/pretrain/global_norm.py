@@ -1,7 +1,8 @@
 """Batch normalisation over the samples of all processes, on any device.
 
 torch's SyncBatchNorm does the same on GPUs only; with this one, several processes compute exactly
-what one with the whole batch does, on the CPU too.
+what one with the whole batch does, on the CPU too. It also takes what torch's refuses: rows of
+which a process has one or none, as matched nuclei may be.
 """
 
 from __future__ import annotations
@@ -9,28 +10,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d with statistics of all processes while training."""
+class GlobalBatchNorm(_BatchNorm):
+    """Batch norm of (N, C) or (B, C, H, W) with statistics of all processes while training."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise (B, C, H, W)."""
+        """Normalise each channel over everything else."""
         if not self.training:
             return super().forward(input)
         # Sums over a batch need more than the bits of bfloat16.
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
+        others = [axis for axis in range(x.ndim) if axis != 1]
         count = x.new_full((1,), x.numel() / x.shape[1])
-        sums = torch.cat([x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), count])
-        total = all_reduce(sums)
-        n = total[-1].detach()
+        sums = torch.cat([x.sum(dim=others), x.square().sum(dim=others), count])
+        total = all_reduce(sums) if distributed.is_initialized() else sums
+        n = total[-1].detach().clamp_min(1)
         mean, square = (total[:-1] / n).chunk(2)
         variance = (square - mean.square()).clamp_min(0)
-        self._remember(mean.detach(), variance.detach() * n / (n - 1).clamp_min(1))
+        if float(n) > 1:
+            self._remember(mean.detach(), variance.detach() * n / (n - 1))
         # The same formula as in evaluation, with statistics that carry a gradient.
         scale = (variance + self.eps).rsqrt() * self.weight
         shift = self.bias - mean * scale
-        return (x * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
+        each = (-1, *[1] * (x.ndim - 2))
+        return (x * scale.view(each) + shift.view(each)).to(input.dtype)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions from 2 on."""
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.momentum is None:
@@ -51,7 +59,7 @@ def normalise_globally(network: nn.Module) -> None:
                 setattr(module, name, _converted(child))
 
 
-def _converted(norm: nn.BatchNorm2d) -> GlobalBatchNorm2d:
-    twin = GlobalBatchNorm2d(norm.num_features, norm.eps, norm.momentum).to(norm.weight)
+def _converted(norm: nn.BatchNorm2d) -> GlobalBatchNorm:
+    twin = GlobalBatchNorm(norm.num_features, norm.eps, norm.momentum).to(norm.weight)
     twin.load_state_dict(norm.state_dict())
     return twin

@@ -19,9 +19,8 @@ class DistillationNetwork(nn.Module):
     def __init__(self, backbone: MuseBackbone, config: LossesConfig) -> None:
         super().__init__()
         self.backbone = backbone
-        sizes = (config.prototypes, config.hidden_channels, config.bottleneck_channels)
-        self.image_head = DinoHead(backbone.cls_channels, *sizes)
-        self.nucleus_head = DinoHead(backbone.out_channels, *sizes)
+        self.image_head = _head(backbone.cls_channels, config)
+        self.nucleus_head = _head(backbone.out_channels, config)
 
     def forward(
         self, images: Sequence[Tensor], xy: Sequence[Tensor], valid: Sequence[Tensor]
@@ -49,6 +48,16 @@ class DistillationNetwork(nn.Module):
     def prototypes(self) -> tuple[nn.Parameter, nn.Parameter]:
         """The heads' last layers."""
         return self.image_head.prototypes, self.nucleus_head.prototypes
+
+
+def _head(in_channels: int, config: LossesConfig) -> DinoHead:
+    return DinoHead(
+        in_channels,
+        config.prototypes,
+        config.hidden_channels,
+        config.bottleneck_channels,
+        config.head_batch_norm,
+    )
 
 
 def make_teacher(student: DistillationNetwork) -> DistillationNetwork:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from muse_core.pretrain.global_norm import GlobalBatchNorm
+
 
 class DinoHead(nn.Module):
     """Three-layer MLP to a bottleneck, L2-normalised, then prototypes of unit length.
@@ -24,6 +26,7 @@ class DinoHead(nn.Module):
         n_outputs: int,
         hidden_channels: int = 2048,
         bottleneck_channels: int = 256,
+        batch_norm: bool = False,
     ) -> None:
         """Random weights.
 
@@ -32,13 +35,12 @@ class DinoHead(nn.Module):
             n_outputs: Number of prototypes, K.
             hidden_channels: Width of the two hidden layers.
             bottleneck_channels: Length of what is compared with the prototypes.
+            batch_norm: Whether the hidden layers are normalised over the batch.
         """
         super().__init__()
         self.mlp = nn.Sequential(
-            nn.Linear(in_channels, hidden_channels),
-            nn.GELU(),
-            nn.Linear(hidden_channels, hidden_channels),
-            nn.GELU(),
+            *_hidden_layer(in_channels, hidden_channels, batch_norm),
+            *_hidden_layer(hidden_channels, hidden_channels, batch_norm),
             nn.Linear(hidden_channels, bottleneck_channels),
         )
         for layer in self.mlp:
@@ -51,3 +53,8 @@ class DinoHead(nn.Module):
         """Project (N, in_channels) to cosines (N, K), -1 to 1."""
         bottleneck = functional.normalize(self.mlp(features), dim=-1)
         return functional.linear(bottleneck, functional.normalize(self.prototypes, dim=-1))
+
+
+def _hidden_layer(in_channels: int, out_channels: int, batch_norm: bool) -> list[nn.Module]:
+    norm = [GlobalBatchNorm(out_channels)] if batch_norm else []
+    return [nn.Linear(in_channels, out_channels), *norm, nn.GELU()]
