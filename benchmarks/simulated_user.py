@@ -7,8 +7,10 @@ what the model finds there is confirmed, corrected, removed or added to as the a
 squares lie at random, but so that each class has its ten nuclei; a person would look for these too.
 The model is fine-tuned on that store as a user would, fields held back included, and scored on
 tiles that it has not seen. The bundled model knows where the nuclei of CoNSeP are, for they were
-among its training data, but none of its classes: the detection figures before are better than on
-tissue that is new in every way.
+among its training data. A model to which this tissue is new is made by the same recipe without it,
+and given by --model:
+
+    python recipes/muse_small_breast.py --data DATA --out breast-only.safetensors --no-colon
 """
 
 from __future__ import annotations
@@ -144,6 +146,7 @@ def score(
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with consep20x.")],
+    model: Annotated[str, typer.Option(help="Name or file to start from.")] = "muse-small-breast",
     mode: Annotated[str, typer.Option(help="adapt or full.")] = "adapt",
     fields: Annotated[str, typer.Option(help="Numbers of corrected fields.")] = "1,2,4,8",
     draws: Annotated[int, typer.Option(help="How often tiles and fields are drawn.")] = 3,
@@ -156,7 +159,7 @@ def main(
     """Print one JSON line for each run, then a table of means."""
     tiles = read_points_folder(data / "consep20x" / "train", MPP)
     classes = class_names_in(tiles)
-    base = load_model(resolve_model(None))
+    base = load_model(resolve_model(model))
     same = SAME_CLASS if renamed_classes else {}
     rows: list[dict[str, object]] = []
     for draw in range(draws):
@@ -174,7 +177,7 @@ def main(
                     train=[],
                     annotations=[StoreSet(str(store), mpp=MPP)],
                     out=str(out),
-                    model="muse-small-breast",
+                    model=model,
                     mode=mode,
                     class_map=same,
                     steps=steps,

@@ -51,14 +51,25 @@ def cut_negatives(slide_path: Path, folder: Path) -> float:
 
 
 def training_sets(
-    data: Path, negatives: Path, negatives_mpp: float, names: tuple[str, ...] | None = None
+    data: Path,
+    negatives: Path,
+    negatives_mpp: float,
+    names: tuple[str, ...] | None = None,
+    colon: bool = True,
 ) -> tuple[LabelSet, ...]:
-    """What the model learns from; ``names`` restricts the BRCAM2C tiles."""
-    return (
-        LabelSet(data / "brcam2c" / "train", mpp=0.5, weight=0.78, names=names),
-        LabelSet(data / "consep20x" / "train", mpp=0.55, weight=0.14, classes_count=False),
-        LabelSet(negatives, mpp=negatives_mpp, weight=0.08),
-    )
+    """What the model learns from.
+
+    Args:
+        data: As above.
+        negatives: Points-folder of the rectangles without nuclei.
+        negatives_mpp: Its microns per pixel.
+        names: The BRCAM2C tiles to learn from; all when None.
+        colon: Whether CoNSeP is among it; benchmarks that need tissue never seen leave it out.
+    """
+    breast = LabelSet(data / "brcam2c" / "train", mpp=0.5, weight=0.78, names=names)
+    places = LabelSet(data / "consep20x" / "train", mpp=0.55, weight=0.14, classes_count=False)
+    none = LabelSet(negatives, mpp=negatives_mpp, weight=0.08)
+    return (breast, places, none) if colon else (breast, none)
 
 
 def main(
@@ -66,16 +77,17 @@ def main(
     out: Annotated[Path, typer.Option(help="Model file to write.")],
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 6000,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    colon: Annotated[bool, typer.Option(help="Learn places from CoNSeP too.")] = True,
 ) -> None:
     """Train the bundled model."""
     # Beside the model, so that an interrupted run finds the same folder and resumes.
     negatives = out.parent / "demo-slide-negatives"
     mpp = cut_negatives(data / "slides" / "CMU-1-Small-Region.svs", negatives)
     config = FinetuneConfig(
-        train=training_sets(data, negatives, mpp),
+        train=training_sets(data, negatives, mpp, colon=colon),
         val=LabelSet(data / "brcam2c" / "val", mpp=0.5),
         out=out,
-        name="muse-small-breast",
+        name="muse-small-breast" if colon else "muse-small-breast-only",
         description=DESCRIPTION,
         model=ARCHITECTURE,
         steps=steps,
