@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from typing import Any
 
 import torch
@@ -12,7 +10,6 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from muse_core.detect import choose_device
-from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.describe import describe, fingerprint
 from muse_core.finetune.field_data import FieldData, load_fields
@@ -23,12 +20,22 @@ from muse_core.finetune.held_out import HeldOutFields, for_curves
 from muse_core.finetune.losses import class_weights
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.start import new_card, with_classes
-from muse_core.finetune.state import load_state, save_state
+from muse_core.finetune.state import (
+    Standing,
+    Stateful,
+    load_run,
+    require_finite,
+    save_run,
+    step_generator,
+)
 from muse_core.finetune.threshold import AS_GOOD
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
+
+_SHARE_OF_A_STEP = 0.1
+"""In the moving average of the loss."""
 
 
 def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
@@ -47,9 +54,9 @@ def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
     cancelled = run.train(listener)
     after = run.finish(before, cancelled)
     return FinetuneResult(
-        path=config.out if run.best else None,
-        metrics=run.best,
-        steps_done=run.step,
+        path=config.out if run.standing.best else None,
+        metrics=run.standing.best,
+        steps_done=run.standing.step,
         cancelled=cancelled,
         steps=config.steps,
         before=before,
@@ -84,14 +91,17 @@ class _AdaptRun:
         self.schedule = OneCycleLR(
             self.optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
         )
-        self.step = 0
-        self.recent_loss = 0.0
-        self.best: dict[str, Any] = {}
-        self.top = 0.0
         self.fingerprint = fingerprint(config, data.digest())
         self.state_path = config.out.with_suffix(".checkpoint")
-        if config.resume:
-            self._restore()
+        self.standing = (
+            load_run(self.state_path, self.fingerprint, self._parts)
+            if config.resume
+            else Standing()
+        )
+
+    @property
+    def _parts(self) -> dict[str, Stateful]:
+        return {"heads": self.heads, "optimizer": self.optimizer, "schedule": self.schedule}
 
     def prepare(self, listener: Listener) -> dict[str, Any] | None:
         """Run the frozen network; returns the base's figures on the fields that are held back."""
@@ -115,55 +125,48 @@ class _AdaptRun:
 
     def train(self, listener: Listener) -> bool:
         """Make the steps that are left; returns whether that was cancelled."""
-        while self.step < self.config.steps:
+        standing, steps = self.standing, self.config.steps
+        while standing.step < steps:
             if listener.should_cancel():
                 return True
             loss = self._train_once()
-            listener.on_progress(self.step, self.config.steps, f"loss {loss:.3f}")
-            listener.on_loss(self.step, loss)
-            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
+            listener.on_progress(standing.step, steps, f"loss {loss:.3f}")
+            listener.on_loss(standing.step, loss)
+            if standing.step % self.config.validate_every == 0 or standing.step == steps:
                 listener.on_metrics(self._validate())
-                self._save_state()
+                save_run(self.state_path, self.fingerprint, standing, self._parts)
         return False
 
     def finish(self, before: dict[str, Any] | None, cancelled: bool) -> dict[str, Any] | None:
         """Write the best heads with their figures; returns these where fields are held back."""
         if not cancelled:
             self.state_path.unlink(missing_ok=True)
-        if not self.best:
+        if not self.standing.best:
             return None
         kept = load_model(self.config.out).to(self.device)
         after = self._figures_of(kept, {}) if self.held else None
-        metrics = {"validation": self.best, "before": before, "after": after}
+        metrics = {"validation": self.standing.best, "before": before, "after": after}
         kept.card = dataclasses.replace(kept.card, metrics=metrics)
         save_model(kept, self.config.out)
         return after
 
     def _train_once(self) -> float:
-        # Seeded by the step, so that a resumed run goes on as an unbroken one.
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+        generator = step_generator(self.config.seed, self.standing.step)
         self.model.class_head.train()
         losses: HeadLosses = head_losses(
             self.model, self.views, self.weights, self.config, generator
         )
-        value = float(losses.total.detach())
-        if not math.isfinite(value):
-            raise UserError(
-                f"The loss is no longer a number at step {self.step + 1}; what was best before is"
-                " kept. Try a lower learning rate."
-            )
+        value = require_finite(losses.total, self.standing.step)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.optimizer.step()
         self.schedule.step()
         self.model.class_head.eval()
-        self.step += 1
-        self.recent_loss = value if self.step == 1 else 0.9 * self.recent_loss + 0.1 * value
+        self.standing.count(value, _SHARE_OF_A_STEP)
         return value
 
     def _validate(self) -> dict[str, Any]:
-        figures: dict[str, Any] = {"step": self.step, "loss": round(self.recent_loss, 4)}
+        figures = self.standing.figures()
         threshold = self.base.card.score_threshold
         if self.held:
             tables = self.held.detect(self.model)
@@ -171,11 +174,8 @@ class _AdaptRun:
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
-        quality = figures.get("quality", 1.0)
-        self.top = max(self.top, quality)
         # Later heads have settled, and the few fields held back tell no small differences apart.
-        if quality >= self.top - AS_GOOD:
-            self.best = figures
+        if self.standing.keep(figures, tolerance=AS_GOOD):
             self._write_model(figures)
         return figures
 
@@ -196,30 +196,3 @@ class _AdaptRun:
             training=describe(self.config, figures["step"]) | self.data.to_json(),
         )
         save_model(self.model, self.config.out)
-
-    def _save_state(self) -> None:
-        save_state(
-            {
-                "fingerprint": self.fingerprint,
-                "step": self.step,
-                "best": json.dumps(self.best),
-                "recent_loss": self.recent_loss,
-                "top": self.top,
-                "heads": self.heads.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-            },
-            self.state_path,
-        )
-
-    def _restore(self) -> None:
-        state = load_state(self.state_path)
-        if state is None or state["fingerprint"] != self.fingerprint:
-            return
-        self.heads.load_state_dict(state["heads"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step = int(state["step"])
-        self.best = json.loads(state["best"])
-        self.recent_loss = float(state["recent_loss"])
-        self.top = float(state["top"])

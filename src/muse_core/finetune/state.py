@@ -1,7 +1,141 @@
-"""The state of a run on disk; where pretraining keeps its own too."""
+"""Where a run stands, from step to step and on disk: the same in both modes."""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from muse_core.errors import UserError
 from muse_core.models.run_state import load_state, save_state
 
-__all__ = ["load_state", "save_state"]
+_SEED_STRIDE = 1_000_003
+
+
+class Stateful(Protocol):
+    """What has a state: networks, optimisers, schedules."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Take over a state."""
+
+
+@dataclass
+class Standing:
+    """Where a run stands.
+
+    Attributes:
+        step: Steps made.
+        recent_loss: Moving average of the loss.
+        best: Figures of the weights that are kept; empty before the first validation.
+        top: The highest quality seen, which need not be that of ``best``.
+    """
+
+    step: int = 0
+    recent_loss: float = 0.0
+    best: dict[str, Any] = field(default_factory=dict)
+    top: float = 0.0
+
+    def count(self, loss: float, share: float) -> None:
+        """A step is made; its loss enters the moving average with a share of 0 to 1."""
+        self.step += 1
+        if self.step == 1:
+            self.recent_loss = loss
+        else:
+            self.recent_loss = (1 - share) * self.recent_loss + share * loss
+
+    def figures(self) -> dict[str, Any]:
+        """What every validation says."""
+        return {"step": self.step, "loss": round(self.recent_loss, 4)}
+
+    def keep(self, figures: dict[str, Any], tolerance: float = 0.0) -> bool:
+        """Whether weights of these figures are to be kept in place of the best so far.
+
+        Args:
+            figures: Of a validation; without "quality", later weights are better.
+            tolerance: By how much the quality may be below the highest seen.
+        """
+        quality = figures.get("quality", 1.0)
+        self.top = max(self.top, quality)
+        if quality < self.top - tolerance:
+            return False
+        self.best = figures
+        return True
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers and text; the inverse of :meth:`from_json`."""
+        return vars(self) | {"best": json.dumps(self.best)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Standing:
+        """Rebuild from :meth:`to_json`."""
+        best = json.loads(data["best"])
+        # Checkpoints of the mode "full" used not to say it; there it is the best's.
+        top = data.get("top", best.get("quality", 0.0))
+        return cls(int(data["step"]), float(data["recent_loss"]), best, float(top))
+
+
+def save_run(
+    path: Path, fingerprint: str, standing: Standing, parts: Mapping[str, Stateful]
+) -> None:
+    """Write all that a run needs to go on.
+
+    Args:
+        path: File to write.
+        fingerprint: Identifies the run.
+        standing: Where it stands.
+        parts: What is in training, by names other than those of the standing.
+    """
+    states = {name: part.state_dict() for name, part in parts.items()}
+    save_state({"fingerprint": fingerprint, **standing.to_json(), **states}, path)
+
+
+def load_run(path: Path, fingerprint: str, parts: Mapping[str, Stateful]) -> Standing:
+    """Bring the parts to where a run stood; where there is none, or another one, nothing changes.
+
+    Args:
+        path: File of :func:`save_run`.
+        fingerprint: Identifies the run.
+        parts: As they were saved.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    state = load_state(path)
+    if state is None or state["fingerprint"] != fingerprint:
+        return Standing()
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return Standing.from_json(state)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Seed torch for a step, so that a resumed run goes on exactly as an unbroken one.
+
+    Returns:
+        A source of randomness of the step's own, on the CPU.
+    """
+    torch.manual_seed(seed * _SEED_STRIDE + step)
+    return torch.Generator().manual_seed(seed * _SEED_STRIDE + step)
+
+
+def require_finite(loss: torch.Tensor, step: int) -> float:
+    """The loss of a step as a number.
+
+    Raises:
+        UserError: It is infinite or no number.
+    """
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise UserError(
+            f"The loss is no longer a number at step {step + 1}; what was best before is kept. Try"
+            " a lower learning rate."
+        )
+    return value

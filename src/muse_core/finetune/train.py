@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,7 +12,6 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from muse_core.detect import DetectConfig, choose_device
-from muse_core.errors import UserError
 from muse_core.evaluate.detection import detect_images
 from muse_core.finetune.adapt import adapt
 from muse_core.finetune.appearance import alter_appearance
@@ -27,7 +24,14 @@ from muse_core.finetune.held_out import for_curves
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.samples import Batch, CropDataset, collate
 from muse_core.finetune.start import new_card, parent_name, starting_model
-from muse_core.finetune.state import load_state, save_state
+from muse_core.finetune.state import (
+    Standing,
+    Stateful,
+    load_run,
+    require_finite,
+    save_run,
+    step_generator,
+)
 from muse_core.finetune.step import Learner, at_anchors
 from muse_core.finetune.threshold import LOWEST_SCORE, Operating, best_threshold
 from muse_core.models.card import BACKBONE, read_card
@@ -37,6 +41,8 @@ from muse_core.models.muse_model import MuseModel
 
 _GRADIENT_CLIP = 5.0
 _DEFAULT_THRESHOLD = 0.5
+_SHARE_OF_A_STEP = 0.02
+"""In the moving average of the loss."""
 
 
 def finetune(config: FinetuneConfig, listener: Listener | None = None) -> FinetuneResult:
@@ -61,9 +67,10 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
             cancelled = True
             break
         loss = run.train_on(batch)
-        listener.on_progress(run.step, config.steps, f"loss {loss:.3f}")
-        listener.on_loss(run.step, loss)
-        if run.step % config.validate_every == 0 or run.step == config.steps:
+        step = run.standing.step
+        listener.on_progress(step, config.steps, f"loss {loss:.3f}")
+        listener.on_loss(step, loss)
+        if step % config.validate_every == 0 or step == config.steps:
             figures = run.validate()
             run.save()
             listener.on_metrics(figures)
@@ -102,14 +109,14 @@ class _Run:
         self.thresholds = ClassThresholds(len(self.sources.scheme.names), config.consistency)
         self.thresholds.to(self.device)
         self.before = self._figures_before()
-        self.step = 0
-        self.best: dict[str, Any] = {}
-        self.recent_loss = 0.0
         fields = self.sources.fields
         self.fingerprint = fingerprint(config, fields.digest() if fields else "")
         self.state_path = config.out.with_suffix(".checkpoint")
-        if config.resume:
-            self._restore()
+        self.standing = (
+            load_run(self.state_path, self.fingerprint, self._parts)
+            if config.resume
+            else Standing()
+        )
 
     @property
     def averaged_model(self) -> MuseModel:
@@ -125,37 +132,29 @@ class _Run:
             self.mpp,
             length=config.steps * config.batch,
             seed=config.seed,
-            start=self.step * config.batch,
+            start=self.standing.step * config.batch,
         )
         yield from DataLoader(dataset, batch_size=config.batch, collate_fn=collate)
 
     def train_on(self, batch: Batch) -> float:
         """One optimiser step; returns the loss."""
-        # Seeded by the step, so that a resumed run goes on exactly as an unbroken one.
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+        generator = step_generator(self.config.seed, self.standing.step)
         image = alter_appearance(batch.image.to(self.device), self.config.views, generator)
         image = image.to(memory_format=torch.channels_last)
         moved = dataclasses.replace(batch, image=image, known=batch.known.to(self.device))
         self.learner.train()
-        weight = ramp(self.step, self.config.consistency, self.config.steps)
+        weight = ramp(self.standing.step, self.config.consistency, self.config.steps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "mps"):
             pseudo = self._pseudo_labels(batch) if weight else None
             losses = self.learner.losses(moved, self.config.losses, generator, pseudo, weight)
-        value = float(losses.total.detach())
-        if not math.isfinite(value):
-            raise UserError(
-                f"The loss is no longer a number at step {self.step + 1}; what was best before is"
-                " kept. Try a lower learning rate."
-            )
+        value = require_finite(losses.total, self.standing.step)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), _GRADIENT_CLIP)
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update_parameters(self.model)
-        self.step += 1
-        self.recent_loss = value if self.step == 1 else 0.98 * self.recent_loss + 0.02 * value
+        self.standing.count(value, _SHARE_OF_A_STEP)
         return value
 
     def _pseudo_labels(self, batch: Batch) -> PseudoLabels | None:
@@ -178,15 +177,14 @@ class _Run:
 
     def validate(self) -> dict[str, Any]:
         """Score the averaged weights; keep them if they are the best so far."""
-        figures: dict[str, Any] = {"step": self.step, "loss": round(self.recent_loss, 4)}
+        figures = self.standing.figures()
         threshold = _DEFAULT_THRESHOLD
         chosen = self._operating()
         if chosen:
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
-        if not self.best or figures.get("quality", 1) >= self.best.get("quality", 0):
-            self.best = figures
+        if self.standing.keep(figures):
             self._write_model(figures)
         return figures
 
@@ -202,22 +200,19 @@ class _Run:
         detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
         return best_threshold(val, detect_images(self.averaged_model.eval(), val, detect), names)
 
+    @property
+    def _parts(self) -> dict[str, Stateful]:
+        return {
+            "learner": self.learner,
+            "averaged": self.averaged,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "thresholds": self.thresholds,
+        }
+
     def save(self) -> None:
         """Write the state to go on from."""
-        save_state(
-            {
-                "fingerprint": self.fingerprint,
-                "step": self.step,
-                "best": json.dumps(self.best),
-                "recent_loss": self.recent_loss,
-                "learner": self.learner.state_dict(),
-                "averaged": self.averaged.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "thresholds": self.thresholds.state_dict(),
-            },
-            self.state_path,
-        )
+        save_run(self.state_path, self.fingerprint, self.standing, self._parts)
 
     def finish(self, cancelled: bool) -> FinetuneResult:
         """Tidy up, and score what is kept where fields are held back."""
@@ -226,7 +221,7 @@ class _Run:
         else:
             self.save()
         after = None
-        if self.best and self.sources.held.fields:
+        if self.standing.best and self.sources.held.fields:
             kept = load_model(self.config.out, self.device)
             after = self.sources.held.figures_of(kept, {})
             figures = kept.card.metrics | {"before": self.before, "after": after}
@@ -234,9 +229,9 @@ class _Run:
             save_model(kept, self.config.out)
         fields = self.sources.fields
         return FinetuneResult(
-            path=self.config.out if self.best else None,
-            metrics=self.best,
-            steps_done=self.step,
+            path=self.config.out if self.standing.best else None,
+            metrics=self.standing.best,
+            steps_done=self.standing.step,
             cancelled=cancelled,
             steps=self.config.steps,
             before=self.before,
@@ -244,19 +239,6 @@ class _Run:
             data=self.data.to_json() | (fields.to_json() if fields else {}),
             notes=fields.notes if fields else (),
         )
-
-    def _restore(self) -> None:
-        state = load_state(self.state_path)
-        if state is None or state["fingerprint"] != self.fingerprint:
-            return
-        self.learner.load_state_dict(state["learner"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.thresholds.load_state_dict(state["thresholds"])
-        self.step = int(state["step"])
-        self.best = json.loads(state["best"])
-        self.recent_loss = float(state["recent_loss"])
 
     def _write_model(self, figures: dict[str, Any]) -> None:
         network = self.averaged_model

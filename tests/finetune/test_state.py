@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from muse_core.errors import UserError
+from muse_core.finetune.state import (
+    Standing,
+    load_run,
+    require_finite,
+    save_run,
+    step_generator,
+)
+from muse_core.models.run_state import load_state, save_state
+
+QUALITIES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+@given(QUALITIES)
+def test_without_tolerance_the_best_is_kept_and_of_equals_the_last(qualities: list[float]) -> None:
+    standing = Standing()
+    for step, quality in enumerate(qualities):
+        standing.keep({"step": step, "quality": quality})
+    assert standing.best["quality"] == max(qualities)
+    assert standing.best["step"] == max(i for i, q in enumerate(qualities) if q == max(qualities))
+
+
+@given(QUALITIES, st.floats(0, 0.5))
+def test_with_tolerance_the_last_that_is_nearly_the_best_is_kept(
+    qualities: list[float], tolerance: float
+) -> None:
+    standing = Standing()
+    for step, quality in enumerate(qualities):
+        standing.keep({"step": step, "quality": quality}, tolerance)
+    near = [i for i, q in enumerate(qualities) if q >= max(qualities[: i + 1]) - tolerance]
+    assert standing.best["step"] == near[-1]
+    assert standing.top == max(qualities)
+
+
+def test_where_nothing_is_measured_the_last_is_kept() -> None:
+    standing = Standing()
+    assert standing.keep({"step": 1})
+    assert standing.keep({"step": 2})
+    assert standing.best == {"step": 2}
+
+
+def test_the_loss_is_averaged_from_the_first_step_on() -> None:
+    standing = Standing()
+    standing.count(4.0, 0.25)
+    standing.count(0.0, 0.25)
+    assert standing.figures() == {"step": 2, "loss": 3.0}
+
+
+def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
+    parts = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
+    standing = Standing(7, 0.25, {"step": 5, "quality": 0.5, "f_class": None}, 0.625)
+    save_run(tmp_path / "run.checkpoint", "mine", standing, parts)
+    fresh = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
+    assert load_run(tmp_path / "run.checkpoint", "mine", fresh) == standing
+    for name, part in parts.items():
+        torch.testing.assert_close(part.state_dict(), fresh[name].state_dict(), rtol=0, atol=0)
+
+
+def test_another_run_or_none_leaves_all_as_it_is(tmp_path: Path) -> None:
+    path, layer = tmp_path / "run.checkpoint", nn.Linear(2, 3)
+    before = layer.weight.detach().clone()
+    assert load_run(path, "mine", {"heads": layer}) == Standing()
+    save_run(path, "another's", Standing(step=3), {"heads": nn.Linear(2, 3)})
+    assert load_run(path, "mine", {"heads": layer}) == Standing()
+    assert torch.equal(layer.weight, before)
+
+
+def test_a_checkpoint_that_says_no_highest_quality_has_the_bests(tmp_path: Path) -> None:
+    path, standing = tmp_path / "run.checkpoint", Standing(2, 1.0, {"quality": 0.5}, 0.5)
+    save_run(path, "mine", standing, {})
+    state = load_state(path)
+    assert state is not None
+    del state["top"]
+    save_state(state, path)
+    assert load_run(path, "mine", {}) == standing
+
+
+def test_each_step_has_a_randomness_of_its_own_that_can_be_repeated() -> None:
+    draws = []
+    for seed, step in ((0, 0), (0, 1), (1, 0), (0, 1)):
+        generator = step_generator(seed, step)
+        draws.append((float(torch.rand(1)), float(torch.rand(1, generator=generator))))
+    assert len(set(draws[:3])) == 3
+    assert draws[1] == draws[3]
+
+
+def test_a_loss_that_is_no_number_names_its_step() -> None:
+    assert require_finite(torch.tensor(0.5, requires_grad=True), 0) == 0.5
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(UserError, match="no longer a number at step 8;"):
+            require_finite(torch.tensor(value), 7)
