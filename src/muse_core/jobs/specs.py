@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from muse_core.errors import UserError
-
-_Spec = TypeVar("_Spec")
-_STRICT = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
+from muse_core.strict import STRICT, Wording, parse_strictly
 
 
 @dataclass(frozen=True)
-class DetectJob:
+class _Job:
+    """What every job spec can do."""
+
+    kind: ClassVar[str]
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a spec; raises UserError for unknown, missing or mistyped fields."""
+        kind = cls.kind
+        if data.get("kind", kind) != kind:
+            raise UserError(f"This is a {data['kind']!r} job, not a {kind!r} job.")
+        wording = Wording(
+            unknown=f"A {kind} job has no field",
+            wrong=f"A {kind} job's field",
+            unreadable=f"A {kind} job holds a value that is no JSON",
+        )
+        return parse_strictly(cls, {k: v for k, v in data.items() if k != "kind"}, wording)
+
+
+@dataclass(frozen=True)
+class DetectJob(_Job):
     """Detect and classify the nuclei of a slide.
 
     Attributes:
@@ -30,7 +52,6 @@ class DetectJob:
     """
 
     kind: ClassVar[str] = "detect"
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     slide: str
     model: str | None = None
@@ -45,15 +66,6 @@ class DetectJob:
         if self.region is not None and len(self.region) != 4:
             raise UserError("The region of a detect job is four numbers x, y, w, h.")
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild a spec; raises UserError for unknown, missing or mistyped fields."""
-        return _parse(cls, cls.kind, data)
-
 
 @dataclass(frozen=True)
 class TrainSet:
@@ -67,7 +79,7 @@ class TrainSet:
             nuclei are learnt.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     folder: str
     mpp: float
@@ -85,7 +97,7 @@ class StoreSet:
         mpp: Microns per level-0 pixel, in place of the slide's own.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     store: str
     slide: str | None = None
@@ -101,14 +113,14 @@ class UnlabeledSet:
         mpp: Microns per pixel, in place of the file's own; needed for a folder of images.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     path: str
     mpp: float | None = None
 
 
 @dataclass(frozen=True)
-class FinetuneJob:
+class FinetuneJob(_Job):
     """Train a model on points-folders, on what is reviewed in annotation stores, or on both.
 
     Attributes:
@@ -141,7 +153,6 @@ class FinetuneJob:
     """
 
     kind: ClassVar[str] = "finetune"
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     train: Sequence[TrainSet]
     out: str
@@ -168,18 +179,9 @@ class FinetuneJob:
     backbone_rate: float | None = None
     consistency: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild a spec; raises UserError for unknown, missing or mistyped fields."""
-        return _parse(cls, cls.kind, data)
-
 
 @dataclass(frozen=True)
-class DisagreeJob:
+class DisagreeJob(_Job):
     """Compare each nucleus of a store with those that look most like it.
 
     Attributes:
@@ -192,7 +194,6 @@ class DisagreeJob:
     """
 
     kind: ClassVar[str] = "disagree"
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     slide: str
     store: str
@@ -200,15 +201,6 @@ class DisagreeJob:
     mpp: float | None = None
     device: str = "auto"
     seed: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild a spec; raises UserError for unknown, missing or mistyped fields."""
-        return _parse(cls, cls.kind, data)
 
 
 JobSpec = DetectJob | FinetuneJob | DisagreeJob
@@ -229,25 +221,3 @@ def job_from_json(data: object) -> JobSpec:
     if not isinstance(kind, str) or kind not in kinds:
         raise UserError(f"Unknown job kind {kind!r}; it is one of {', '.join(kinds)}.")
     return kinds[kind].from_json(data)
-
-
-def _parse(cls: type[_Spec], kind: str, data: Mapping[str, Any]) -> _Spec:
-    from pydantic import TypeAdapter, ValidationError
-
-    if data.get("kind", kind) != kind:
-        raise UserError(f"This is a {data['kind']!r} job, not a {kind!r} job.")
-    values = {k: v for k, v in data.items() if k != "kind"}
-    try:
-        # By way of text, where strictness still lets a JSON array be a sequence.
-        return TypeAdapter(cls).validate_json(json.dumps(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, UserError):
-            raise UserError(str(cause)) from error
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise UserError(f"A {kind} job has no field {where!r}.") from error
-        raise UserError(f"A {kind} job's field {where!r} is wrong: {first['msg']}.") from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"A {kind} job holds a value that is no JSON: {error}.") from error

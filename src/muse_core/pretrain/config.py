@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from muse_core.errors import UserError
 from muse_core.models.config import BackboneConfig
+from muse_core.strict import STRICT
 
 _SIDE_MULTIPLE_PX = 16
-_STRICT = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ViewsConfig:
         field_um: Side of the field, unless the largest view is larger.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     mpp: tuple[float, float] = (0.2, 0.6)
     global_px: int = 224
@@ -68,7 +68,7 @@ class AppearanceConfig:
         blur_share: Share of views that get blurred, 0 to 1.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     stain_gain: tuple[float, float] = (0.6, 1.6)
     stain_shift: float = 0.05
@@ -107,7 +107,7 @@ class LossesConfig:
         centre_momentum: Of the moving mean of the teacher's outputs.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     image_weight: float = 1.0
     nucleus_weight: float = 1.0
@@ -155,7 +155,7 @@ class ScheduleConfig:
         freeze_prototypes_epochs: How long the heads' last layers stay as they are.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     epochs: int = 100
     epoch_samples: int = 2048
@@ -204,7 +204,7 @@ class ProbeSetsConfig:
         every_epochs: How often.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     train: Path
     test: Path
@@ -241,7 +241,7 @@ class PretrainConfig:
         log_steps: Steps between rows of the log.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     rois: Path
     out: Path

@@ -9,12 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.models.config import BackboneConfig
 from muse_core.pretrain.config import PretrainConfig
+from muse_core.strict import Wording, parse_strictly
 
 _PACKAGES = ("napari-muse", "torch", "lightning-fabric", "timm", "kornia", "numpy")
 
@@ -45,25 +46,17 @@ def config_from(data: object, name: str) -> PretrainConfig:
     """Build a configuration from plain values; see :func:`read_config`."""
     if isinstance(data, dict) and isinstance(data.get("model"), dict):
         BackboneConfig.from_json(data["model"])
-    try:
-        # By way of text, so that a list may stand for a pair.
-        return _adapter().validate_json(json.dumps(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, UserError):
-            raise UserError(str(cause)) from error
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise UserError(f"{name} has an unknown field {where!r}.") from error
-        raise UserError(f"{name}: the field {where!r} is wrong: {first['msg']}.") from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name} holds a value that is not understood: {error}.") from error
+    wording = Wording(
+        unknown=f"{name} has an unknown field",
+        wrong=f"{name}: the field",
+        unreadable=f"{name} holds a value that is not understood",
+    )
+    return parse_strictly(PretrainConfig, data, wording)
 
 
 def config_to_json(config: PretrainConfig) -> dict[str, Any]:
     """All values, JSON-able; the inverse of :func:`config_from`."""
-    data: dict[str, Any] = _adapter().dump_python(config, mode="json")
+    data: dict[str, Any] = TypeAdapter(PretrainConfig).dump_python(config, mode="json")
     return data
 
 
@@ -73,7 +66,3 @@ def write_resolved(config: PretrainConfig, path: Path) -> None:
     with replacing(path) as partial:
         text = json.dumps({"config": config_to_json(config), "versions": versions}, indent=1)
         partial.write_text(text, encoding="utf-8")
-
-
-def _adapter() -> TypeAdapter[PretrainConfig]:
-    return TypeAdapter(PretrainConfig)

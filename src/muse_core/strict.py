@@ -1,0 +1,61 @@
+"""Dataclasses from outside: nothing is converted, nothing unknown passes, each error is a sentence.
+
+Importing this loads no pydantic.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from muse_core.errors import UserError
+
+_T = TypeVar("_T")
+
+STRICT: dict[str, Any] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
+"""The ``__pydantic_config__`` of a dataclass that :func:`parse_strictly` makes."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How sentences on errors begin.
+
+    Attributes:
+        unknown: Before the name of a field that there is not.
+        wrong: Before the name of a field that is missing or mistyped.
+        unreadable: Before what is the matter with a value that is no JSON.
+    """
+
+    unknown: str
+    wrong: str
+    unreadable: str
+
+
+def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
+    """Build a dataclass from plain values.
+
+    Args:
+        cls: The dataclass; it and those in it have ``STRICT``.
+        data: Values of its fields by name.
+        wording: For errors.
+
+    Raises:
+        UserError: A field is unknown, missing or mistyped, or the dataclass refuses its value.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # By way of text, where strictness still lets a JSON array be a sequence or a pair.
+        return TypeAdapter(cls).validate_json(json.dumps(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            raise UserError(str(cause)) from error
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise UserError(f"{wording.unknown} {where!r}.") from error
+        raise UserError(f"{wording.wrong} {where!r} is wrong: {first['msg']}.") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{wording.unreadable}: {error}.") from error
