@@ -14,10 +14,11 @@ from muse_core.finetune import FinetuneConfig, LabelSet, Listener, StoreSource, 
 from muse_core.finetune.config import ConsistencyConfig, LossConfig, UnlabeledSource, ViewConfig
 from muse_core.finetune.full_data import load_full_data
 from muse_core.finetune.samples import CropDataset, collate
-from muse_core.finetune.step import Learner, at_anchors
+from muse_core.finetune.step import Learner
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
 from muse_core.models.config import ModelConfig
+from muse_core.models.heads import at_anchors
 
 from ..job_inputs import write_model, write_points_folder
 from .annotated import CLASSES, MPP, disc_slide, reviewed_store

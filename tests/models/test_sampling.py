@@ -5,6 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muse_core.models.backbone import MuseBackbone
+from muse_core.models.config import BackboneConfig
+from muse_core.models.point_features import features_by_image
 from muse_core.models.sampling import sample_at_points
 
 
@@ -41,3 +44,15 @@ def test_released_weights_convention_maps_the_far_corner_to_the_last_cell() -> N
 def test_no_points_give_no_features() -> None:
     sampled = sample_at_points(torch.zeros(2, 5, 3, 4), torch.zeros(2, 0, 2), (12, 16))
     assert sampled.shape == (2, 0, 5)
+
+
+def test_points_scattered_over_images_have_the_features_of_their_own_image() -> None:
+    backbone = MuseBackbone(BackboneConfig("resnet10t", (4, 4, 4, 4), 4)).eval()
+    f_map = torch.randn(3, 4, 3, 4, generator=torch.Generator().manual_seed(0))
+    image = torch.tensor([0, 0, 2])
+    xy = torch.tensor([[1.0, 2.0], [9.0, 5.0], [15.0, 11.0]])
+    parts = features_by_image(backbone, f_map, image, xy, (12, 16))
+    assert [len(part) for part in parts] == [2, 0, 1]
+    for b, point, row in zip(image, xy, torch.cat(parts), strict=True):
+        alone = sample_at_points(f_map[b : b + 1], point[None, None], (12, 16))[0, 0]
+        torch.testing.assert_close(row, alone)

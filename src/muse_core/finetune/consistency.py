@@ -21,6 +21,7 @@ from muse_core.finetune.losses import class_loss, nucleus_loss, regression_loss
 from muse_core.models.backbone import STRIDE_PX
 from muse_core.models.heads import Proposals
 from muse_core.models.muse_model import DUPLICATE_RADIUS_UM, MuseModel, first_of_duplicates
+from muse_core.models.point_features import features_by_image
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,9 @@ def pseudo_labels(
     of, proposal = chosen.nonzero(as_tuple=True)
     xy = proposals.xy[of, proposal]
     size = (image.shape[-2], image.shape[-1])
-    probs = torch.cat(
-        [
-            teacher.class_head(
-                teacher.backbone.sample(f_map[b : b + 1], xy[of == b][None], size)[0]
-            )
-            for b in range(len(image))
-        ]
-    )
-    probs = probs.float().softmax(dim=1)
+    features = features_by_image(teacher.backbone, f_map, of, xy, size)
+    logits = torch.cat([teacher.class_head(part) for part in features])
+    probs = logits.float().softmax(dim=1)
     thresholds.update(probs)
     best, classes = probs.max(dim=1)
     return PseudoLabels(

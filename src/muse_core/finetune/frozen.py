@@ -23,7 +23,7 @@ from muse_core.finetune.appearance import alter_appearance
 from muse_core.finetune.config import AdaptConfig, ViewConfig
 from muse_core.finetune.fields import Field
 from muse_core.models.backbone import STRIDE_PX
-from muse_core.models.heads import PointHead, Proposals
+from muse_core.models.heads import PointHead, Proposals, at_anchors
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import image_batch
 
@@ -47,7 +47,7 @@ class FrozenView:
     trunk: Tensor
     known: Tensor
     anchor_weight: Tensor
-    xy: npt.NDArray[np.float32]
+    xy: Tensor
     classes: Tensor
     weights: Tensor
     features: Tensor
@@ -142,11 +142,6 @@ def padded(field: Field) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     return image, np.pad(field.known, extra)
 
 
-def at_anchors(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(h, w) pixels to (h/4 * w/4,) anchors, by the pixel at each anchor."""
-    return known[STRIDE_PX // 2 :: STRIDE_PX, STRIDE_PX // 2 :: STRIDE_PX].reshape(-1)
-
-
 def propose(head: PointHead, trunk: Tensor) -> Proposals:
     """The rest of the point head, on what its first convolution gave: (B, C, h, w) float32."""
     _, norm, activation = head.trunk
@@ -177,9 +172,9 @@ def _freeze_one(
     known = padded(field)[1]
     return FrozenView(
         trunk=trunk[0].half().cpu(),
-        known=torch.from_numpy(at_anchors(known).copy()),
+        known=at_anchors(torch.from_numpy(known)[None])[0],
         anchor_weight=torch.from_numpy(_weights_of_anchors(field, known.shape, correction_weight)),
-        xy=field.xy,
+        xy=torch.from_numpy(field.xy),
         classes=torch.tensor([class_names.index(n) for n in field.class_names], dtype=torch.long),
         weights=torch.from_numpy(field.weights),
         features=features.half().cpu().view(*places.shape[:2], -1),

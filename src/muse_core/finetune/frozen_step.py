@@ -10,9 +10,8 @@ from torch import Tensor
 
 from muse_core.finetune.config import FinetuneConfig, LossConfig
 from muse_core.finetune.frozen import FrozenView, propose
-from muse_core.finetune.losses import class_loss, nucleus_loss, regression_loss
-from muse_core.finetune.matching import match_proposals
-from muse_core.models.backbone import STRIDE_PX
+from muse_core.finetune.losses import class_loss
+from muse_core.finetune.point_losses import point_losses
 from muse_core.models.muse_model import MuseModel
 
 
@@ -59,33 +58,13 @@ def head_losses(
 def _point_loss(model: MuseModel, view: FrozenView, config: LossConfig) -> Tensor:
     head = model.point_head
     proposals = propose(head, view.trunk[None].float().to(head.out.weight.device))
-    _, proposal, point = (
-        torch.from_numpy(part)
-        for part in match_proposals(
-            proposals.anchor_xy.cpu().numpy(),
-            proposals.xy.detach().cpu().numpy(),
-            proposals.logit.detach().sigmoid().cpu().numpy(),
-            [view.xy],
-            config.match_px,
-        )
-    )
-    device = proposals.logit.device
-    matched = torch.zeros(proposals.logit.shape[1], dtype=torch.bool)
-    matched[proposal] = True
-    weight = view.anchor_weight.clone()
-    weight[proposal] = view.weights[point]
-    nucleus = nucleus_loss(
-        proposals.logit,
-        matched[None].to(device),
-        view.known[None].to(device),
-        config.background,
-        weight[None].to(device),
-    )
-    regression = regression_loss(
-        proposals.xy[0, proposal],
-        torch.from_numpy(view.xy)[point].to(device),
-        STRIDE_PX,
-        view.weights[point].to(device),
+    regression, nucleus = point_losses(
+        proposals,
+        [view.xy],
+        [view.weights],
+        view.known[None],
+        config,
+        view.anchor_weight[None],
     )
     return config.nucleus * nucleus + config.regression * regression
 

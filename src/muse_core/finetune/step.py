@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from muse_core.finetune.config import LossConfig
 from muse_core.finetune.consistency import PseudoLabels, consistency_loss
-from muse_core.finetune.losses import class_loss, class_weights, nucleus_loss, regression_loss
-from muse_core.finetune.matching import match_proposals
+from muse_core.finetune.losses import class_loss, class_weights
+from muse_core.finetune.point_losses import point_losses
 from muse_core.finetune.samples import Batch
 from muse_core.finetune.sources import TrainingData
-from muse_core.models.backbone import STRIDE_PX
 from muse_core.models.config import HeadConfig
-from muse_core.models.heads import ClassHead, Proposals
+from muse_core.models.heads import ClassHead, Proposals, at_anchors
 from muse_core.models.muse_model import MuseModel
+from muse_core.models.point_features import features_by_image
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,9 @@ class Learner(nn.Module):
             consistency: Weight of L_cons.
         """
         f_map, proposals = self.model(batch.image)
-        image, proposal, point = _match(batch, proposals, config)
-        matched = torch.zeros_like(proposals.logit, dtype=torch.bool)
-        matched[image, proposal] = True
-        known = at_anchors(batch.known)
-        starts = np.cumsum([0] + [len(xy) for xy in batch.xy[:-1]])
-        number = torch.from_numpy(starts)[image] + point
-        importance = torch.cat(batch.weights)[number].to(proposals.logit.device)
-        weight = torch.ones_like(proposals.logit)
-        weight[image, proposal] = importance
-        nucleus = nucleus_loss(proposals.logit, matched, known, config.background, weight)
-        targets = torch.cat(batch.xy)[number].to(proposals.xy.device)
-        regression = regression_loss(proposals.xy[image, proposal], targets, STRIDE_PX, importance)
+        regression, nucleus = point_losses(
+            proposals, batch.xy, batch.weights, at_anchors(batch.known), config
+        )
         classes = self._class_loss(f_map, batch, config, generator)
         total = config.regression * regression + config.nucleus * nucleus + config.classes * classes
         agreement = total.new_zeros(())
@@ -91,12 +81,7 @@ class Learner(nn.Module):
         config: LossConfig,
     ) -> Tensor:
         size = (batch.image.shape[-2], batch.image.shape[-1])
-        features = [
-            self.model.backbone.sample(f_map[b : b + 1], pseudo.xy[pseudo.image == b][None], size)[
-                0
-            ]
-            for b in range(len(f_map))
-        ]
+        features = features_by_image(self.model.backbone, f_map, pseudo.image, pseudo.xy, size)
         logits = self.model.class_head(torch.cat(features))
         return consistency_loss(proposals, logits, pseudo, self._weights[0], config.background)
 
@@ -127,20 +112,3 @@ class Learner(nn.Module):
                 weights[chosen].to(logits.device),
             )
         return loss
-
-
-def at_anchors(pixels: Tensor) -> Tensor:
-    """(B, H, W) pixels to (B, N) anchors, by the pixel at each anchor."""
-    return pixels[:, STRIDE_PX // 2 :: STRIDE_PX, STRIDE_PX // 2 :: STRIDE_PX].flatten(1)
-
-
-def _match(batch: Batch, proposals: Proposals, config: LossConfig) -> tuple[Tensor, Tensor, Tensor]:
-    found = match_proposals(
-        proposals.anchor_xy.cpu().numpy(),
-        proposals.xy.detach().cpu().numpy(),
-        proposals.logit.detach().sigmoid().cpu().numpy(),
-        [xy.numpy() for xy in batch.xy],
-        config.match_px,
-    )
-    image, proposal, point = (torch.from_numpy(part) for part in found)
-    return image, proposal, point

@@ -32,11 +32,12 @@ from muse_core.finetune.state import (
     save_run,
     step_generator,
 )
-from muse_core.finetune.step import Learner, at_anchors
+from muse_core.finetune.step import Learner
 from muse_core.finetune.threshold import LOWEST_SCORE, Operating, best_threshold
 from muse_core.models.card import BACKBONE, read_card
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import ModelConfig
+from muse_core.models.heads import at_anchors
 from muse_core.models.muse_model import MuseModel
 
 _GRADIENT_CLIP = 5.0

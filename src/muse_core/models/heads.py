@@ -79,6 +79,11 @@ class ClassHead(nn.Module):
         return self.out(self.dropout(functional.gelu(self.hidden(features))))
 
 
+def at_anchors(pixels: Tensor) -> Tensor:
+    """(B, H, W) pixels to (B, N) anchors, by the pixel at each anchor."""
+    return pixels[:, STRIDE_PX // 2 :: STRIDE_PX, STRIDE_PX // 2 :: STRIDE_PX].flatten(1)
+
+
 def anchor_grid(rows: int, columns: int, device: torch.device) -> Tensor:
     """Centres of a stride-4 map's cells, (rows*columns, 2) float32 input pixels, row by row."""
     y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) * STRIDE_PX

@@ -34,6 +34,27 @@ def features_at_points(
     return tuple(rows[: len(points)] for rows, points in zip(sampled, xy, strict=True))
 
 
+def features_by_image(
+    backbone: MuseBackbone, f_map: Tensor, image: Tensor, xy: Tensor, size_px: tuple[int, int]
+) -> tuple[Tensor, ...]:
+    """Features of points that lie in the images of a batch, many in one and few in another.
+
+    Args:
+        backbone: The network.
+        f_map: (B, C, h, w), its features of the images.
+        image: (P,) int64, the image of each point, in ascending order.
+        xy: (P, 2) float, pixels.
+        size_px: H and W of the images.
+
+    Returns:
+        For each image (n, C) float32; one after the other they are in the order of the points.
+    """
+    return tuple(
+        backbone.sample(f_map[b : b + 1], xy[image == b][None], size_px)[0]
+        for b in range(len(f_map))
+    )
+
+
 def image_batch(images: Sequence[npt.NDArray[np.uint8]], device: torch.device) -> Tensor:
     """(H, W, 3) uint8 images of one size as (B, 3, H, W) float32 in 0..1, sides as networks ask.
 
