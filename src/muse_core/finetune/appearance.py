@@ -1,19 +1,17 @@
 """What scanners and stains do to a view: stain, blur, noise; whole batches, on any device.
 
-The blur is kornia's; the stain jitter is the field's own (Tellez et al., "Quantifying the
+The stain jitter is the field's own (Tellez et al., "Quantifying the
 effects of data augmentation and stain color normalization", Medical Image Analysis 2019).
 """
 
 from __future__ import annotations
 
 import torch
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
+from muse_core.augment.blur import blur
 from muse_core.augment.stain import apply_stain_change, stain_change
 from muse_core.finetune.config import ViewConfig
-
-_BLUR_KERNEL_PX = 9
 
 
 def alter_appearance(images: Tensor, config: ViewConfig, generator: torch.Generator) -> Tensor:
@@ -54,12 +52,7 @@ def _blur_some(images: Tensor, config: ViewConfig, generator: torch.Generator) -
     n = len(images)
     chosen = torch.rand(n, generator=generator) < config.blur_share
     sigma = _uniform(generator, n, *config.blur_px)
-    if not chosen.any():
-        return images
-    blurred = images.clone()
-    width = sigma[chosen].to(images).unsqueeze(1).expand(-1, 2)
-    blurred[chosen] = gaussian_blur2d(images[chosen], _BLUR_KERNEL_PX, width)
-    return blurred
+    return blur(images, sigma * chosen)
 
 
 def _uniform(generator: torch.Generator, n: int, low: float, high: float) -> Tensor:

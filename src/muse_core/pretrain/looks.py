@@ -1,7 +1,7 @@
 """The look of views: stain, colour and blur, drawn for each view and applied on the device.
 
 Drawn from the sample's own source of randomness, so that a sample looks the same whichever process
-prepares it. Blur and colour are kornia's.
+prepares it. Colour is kornia's.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from kornia.enhance import (
     adjust_contrast,
     adjust_saturation_with_gray_subtraction,
 )
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
+from muse_core.augment.blur import blur
 from muse_core.augment.stain import apply_stain_change, stain_change
 from muse_core.pretrain.config import AppearanceConfig
-
-_BLUR_KERNEL_PX = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +83,4 @@ def apply_looks(images: Tensor, looks: Looks) -> Tensor:
     images = adjust_brightness(images, brightness)
     images = adjust_contrast(images, contrast)
     images = adjust_saturation_with_gray_subtraction(images, saturation)
-    blurred = (looks.blur_px > 0).nonzero()[:, 0]
-    if len(blurred):
-        sigma = looks.blur_px[blurred][:, None].expand(-1, 2)
-        images = images.clone()
-        images[blurred] = gaussian_blur2d(images[blurred], _BLUR_KERNEL_PX, sigma)
-    return images.clamp(0, 1)
+    return blur(images, looks.blur_px).clamp(0, 1)
