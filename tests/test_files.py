@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import make_folder, replacing
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -63,3 +63,15 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Cannot write"):
         write()
     assert (target / "work").exists()
+
+
+def test_a_folder_is_made_with_those_above_it_and_may_be_there(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^Cannot write .*file: .+\.$"):
+        make_folder(tmp_path / "file")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import tifffile
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import make_folder, replacing
 from muse_core.pretrain.roi_manifest import (
     MANIFEST_NAME,
     Roi,
@@ -50,10 +50,7 @@ def open_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
         if manifest.settings != settings:
             raise UserError(f"{folder} holds ROIs of other settings; choose another folder.")
         return manifest
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    make_folder(folder)
     manifest = RoiManifest(settings, ())
     manifest.write(folder)
     return manifest

@@ -22,6 +22,7 @@ from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
+from muse_core.files import make_folder
 from muse_core.models.run_state import load_state, save_state
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
@@ -313,10 +314,7 @@ class Run:
 
     def _start_folder(self) -> Curves:
         out = self.config.out
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"Cannot write {out}: {error.strerror or error}.") from error
+        make_folder(out)
         write_resolved(self.config, out / "config.json")
         return Curves(out, self.step)
 
