@@ -39,6 +39,7 @@ def test_rois_part_the_slide_evenly_and_pixels_and_points_are_those_of_the_slide
     rois = manifest.rois
     assert {(r.width_px, r.height_px) for r in rois} <= {(233, 250), (234, 250)}
     assert sum(r.width_px * r.height_px for r in rois) == 700 * 500
+    assert sum(r.area_um2 for r in rois) == 350 * 250, "half a micron a pixel"
     for roi in rois:
         with open_slide(out / roi.file) as cut:
             assert cut.mpp == pytest.approx(0.5, rel=1e-4), "the file itself says its scale"

@@ -108,7 +108,7 @@ class BatchDataset(Dataset[Batch]):
         self._rois = read_manifest(config.rois).rois
         if not self._rois:
             raise UserError(f"There are no ROIs in {config.rois}.")
-        area = np.array([r.width_px * r.height_px * r.mpp**2 for r in self._rois])
+        area = np.array([roi.area_um2 for roi in self._rois])
         self._cumulative = np.cumsum(area / area.sum())
 
     def __len__(self) -> int:

@@ -66,9 +66,7 @@ def _describe(config: PretrainConfig, step: int) -> dict[str, Any]:
             "slides": len(manifest.sources),
             "rois": len(rois),
             "nuclei": sum(roi.n_nuclei for roi in rois),
-            "area_mm2": round(
-                sum(roi.width_px * roi.height_px * roi.mpp**2 for roi in rois) / 1e6, 4
-            ),
+            "area_mm2": round(sum(roi.area_um2 for roi in rois) / 1e6, 4),
             "nuclei_from": manifest.settings.nuclei,
         },
         "steps": step,

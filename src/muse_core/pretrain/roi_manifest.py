@@ -77,6 +77,11 @@ class Roi:
         if min(self.width_px, self.height_px) < 1 or not self.mpp > 0 or self.n_nuclei < 0:
             raise UserError(f"The manifest has impossible figures for {self.file!r}.")
 
+    @property
+    def area_um2(self) -> float:
+        """How much of the slide it shows."""
+        return self.width_px * self.height_px * self.mpp**2
+
 
 @dataclass(frozen=True)
 class RoiSource:
