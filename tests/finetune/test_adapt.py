@@ -16,7 +16,7 @@ from muse_core.finetune.field_data import load_fields
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
 from muse_core.models.registry import resolve_model
-from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei import ClassScheme, NucleusClass, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 
 from ..job_inputs import write_model, write_points_folder
@@ -179,6 +179,22 @@ def test_unusable_runs_are_refused(config: FinetuneConfig) -> None:
         store.add_region(square(0, 0, 40), reviewed=True)
     with pytest.raises(UserError, match="at least 10 are needed"):
         finetune(config)
+
+
+def test_a_class_that_nobody_has_used_yet_is_left_out_of_the_figures(
+    config: FinetuneConfig,
+) -> None:
+    with AnnotationStore.open(config.stores[0].store) as store:
+        store.extend_classes([NucleusClass("mitosis", "#112233")])
+    result = finetune(config)
+    (note,) = [n for n in result.notes if "'mitosis'" in n]
+    assert note.startswith("Not in the reviewed fields: 'mitosis'.")
+    card = read_card(config.out)
+    assert [c["name"] for c in card.classes] == [*CLASSES, "mitosis"]
+    assert card.training["nuclei"]["mitosis"] == 0
+    assert result.after is not None
+    assert set(result.after["f_class"]) == set(CLASSES)
+    assert result.after["f_avg"] == pytest.approx(sum(result.after["f_class"].values()) / 2)
 
 
 @pytest.mark.slow

@@ -57,6 +57,13 @@ def test_rare_classes_weigh_more() -> None:
     assert float(weight.mean()) == pytest.approx(1.0)
 
 
+def test_a_class_that_does_not_occur_weighs_one_and_changes_nothing_for_the_others() -> None:
+    with_it, without = torch.tensor([100, 0, 400]), torch.tensor([100, 400])
+    assert float(class_weights(with_it)[1]) == 1.0
+    torch.testing.assert_close(class_weights(with_it)[[0, 2]], class_weights(without))
+    assert class_weights(torch.zeros(2)).tolist() == [1.0, 1.0]
+
+
 def test_weights_of_one_change_nothing_and_others_by_hand() -> None:
     torch.manual_seed(0)
     xy, target = torch.rand(5, 2), torch.rand(5, 2)

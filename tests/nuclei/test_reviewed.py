@@ -54,10 +54,33 @@ def test_too_little_is_refused_with_a_sentence(store: AnnotationStore) -> None:
     nothing = annotation_summary(store, 0.5)
     assert "Nothing is reviewed" in nothing.problems[0]
     store.add_region(square(0, 0, 100), reviewed=True)
+    store.add(50.5, 50.5, "small")
     few = annotation_summary(store, 0.5)
     assert len(few.problems) == 1
-    with pytest.raises(UserError, match="Only 0 nuclei of the class 'small'"):
+    with pytest.raises(UserError, match="Only 1 nuclei of the class 'small'"):
         require_enough(few)
+
+
+def test_a_class_that_is_never_used_is_no_problem_but_fields_without_a_nucleus_are(
+    store: AnnotationStore,
+) -> None:
+    store.add_region(square(0, 0, 100), reviewed=True)
+    empty = annotation_summary(store, 0.5)
+    assert empty.unused_classes == ("large", "small")
+    with pytest.raises(UserError, match="no nucleus in the reviewed fields"):
+        require_enough(empty)
+    ids = store.insert(grid(10, 10, "large"))
+    summary = annotation_summary(store, 0.5)
+    require_enough(summary)
+    assert summary.n_by_class == {"large": 100, "small": 0}
+    assert summary.unused_classes == ("small",)
+    for n in (1, 9):
+        store.set_class(ids[:n], "small")
+        with pytest.raises(UserError, match=f"Only {n} nuclei of the class 'small'"):
+            require_enough(annotation_summary(store, 0.5))
+    store.set_class(ids[:10], "small")
+    assert annotation_summary(store, 0.5).unused_classes == ()
+    require_enough(annotation_summary(store, 0.5))
 
 
 def test_regions_that_overlap_are_one_field_that_stays_the_same(store: AnnotationStore) -> None:

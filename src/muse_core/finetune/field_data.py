@@ -19,7 +19,6 @@ from muse_core.finetune.stores import (
     summary_of,
 )
 from muse_core.nuclei import ClassScheme
-from muse_core.nuclei.reviewed import AnnotationSummary, summarise
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +44,6 @@ class FieldData:
         """(K,) nuclei of each class in the fields that train."""
         names = [n for field in self.train for n in field.class_names]
         return tuple(names.count(n) for n in self.scheme.names)
-
-    @property
-    def summary(self) -> AnnotationSummary:
-        """What is reviewed in the stores."""
-        return summarise([(c.fields, c.mpp) for c in self.stores], self.scheme.names)
 
     def digest(self) -> str:
         """Changes with any nucleus, hexadecimal; a checkpoint of other data is of no use."""
@@ -96,8 +90,7 @@ def load_fields(
         UserError: Something cannot be read, or there is too little to learn from.
     """
     contents = read_stores(config.stores)
-    if contents:
-        summary_of(contents)
+    unused = summary_of(contents).unused_classes if contents else ()
     fields = fields_of_stores(contents, mpp, margin_px, config.correction_weight)
     images = [i for f in config.train for i in read_points_folder(f.folder, f.mpp, f.names)]
     fields += fields_of_images(images, mpp, hold_back=config.val is None)
@@ -108,7 +101,7 @@ def load_fields(
     train = [f for f in fields if not f.held_back]
     scheme = _scheme(contents, class_names_in(images), known)
     _check(train, held, scheme)
-    return FieldData(tuple(train), tuple(held), scheme, contents, _notes(contents, held))
+    return FieldData(tuple(train), tuple(held), scheme, contents, _notes(unused, held))
 
 
 def _scheme(
@@ -137,10 +130,16 @@ def _check(train: Sequence[Field], held: Sequence[Field], scheme: ClassScheme) -
         )
 
 
-def _notes(contents: Sequence[StoreContents], held: Sequence[Field]) -> tuple[str, ...]:
-    if held:
-        return ()
-    return (
-        "There is only one reviewed field, so that none is held back: how good the model is before"
-        " and after is not measured.",
-    )
+def _notes(unused: Sequence[str], held: Sequence[Field]) -> tuple[str, ...]:
+    notes = []
+    if not held:
+        notes.append(
+            "There is only one reviewed field, so that none is held back: how good the model is"
+            " before and after is not measured."
+        )
+    if unused:
+        notes.append(
+            f"Not in the reviewed fields: {', '.join(map(repr, unused))}. They teach nothing of"
+            " such nuclei, and no figure counts them."
+        )
+    return tuple(notes)

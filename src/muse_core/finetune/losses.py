@@ -6,6 +6,7 @@ into nucleus against background and class given a nucleus.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -91,8 +92,12 @@ def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:
     """Weights that lift rare classes: inverse frequency to a power, with a mean of 1.
 
     Args:
-        counts: (K,) number of nuclei of each class.
+        counts: (K,) number of nuclei of each class. One that does not occur weighs 1: as if it were
+            the rarest, label smoothing would lift it above all others.
         power: 0 ignores frequency, 1 evens it out.
     """
+    occurs = counts > 0
+    if not occurs.any():
+        return torch.ones(len(counts))
     weight = counts.double().clamp_min(1).pow(-power)
-    return (weight / weight.mean()).float()
+    return torch.where(occurs, weight / weight[occurs].mean(), 1.0).float()

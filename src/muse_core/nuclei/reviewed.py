@@ -16,7 +16,7 @@ from muse_core.nuclei.hold_out import field_key, held_back_in_order
 from muse_core.nuclei.store import AnnotationStore
 
 MIN_NUCLEI = 10
-"""Of each class, below which training on it is refused."""
+"""Of each class that occurs, below which training on it is refused."""
 CORRECTIONS = ("corrected", "added")
 """What a person has changed; the other nuclei of a field count as confirmed."""
 
@@ -59,6 +59,11 @@ class AnnotationSummary:
     n_fields: int
     n_held_back: int
     problems: tuple[str, ...]
+
+    @property
+    def unused_classes(self) -> tuple[str, ...]:
+        """Classes without a nucleus, of which nothing is learnt and which no figure counts."""
+        return tuple(name for name, n in self.n_by_class.items() if n == 0)
 
 
 def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
@@ -158,11 +163,13 @@ def _counts(names: pd.Series, class_names: Sequence[str]) -> dict[str, int]:
 def _problems(fields: Sequence[ReviewedField], n_by_class: dict[str, int]) -> tuple[str, ...]:
     if not fields:
         return ("Nothing is reviewed yet: outline a field and mark it as reviewed.",)
+    if not any(n_by_class.values()):
+        return ("There is no nucleus in the reviewed fields: review one that has some.",)
     few = [
         f"Only {n} nuclei of the class {name!r} lie in reviewed fields; at least {MIN_NUCLEI} are"
         " needed. Review another field, or merge the class with another one."
         for name, n in n_by_class.items()
-        if n < MIN_NUCLEI
+        if 0 < n < MIN_NUCLEI
     ]
     return tuple(few)
 
