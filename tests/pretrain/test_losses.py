@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from muse_core.pretrain.losses import Centre, DinoHead, dino_loss, nulo_loss
+from muse_core.pretrain.losses import Centre, DinoHead, Sinkhorn, dino_loss, nulo_loss
 from muse_core.pretrain.matching import NucleusPairs, match_views
 
 TEMPERATURE = 0.1
@@ -196,3 +196,26 @@ def test_normalised_head_takes_rows_too_few_for_statistics(rows: int) -> None:
     assert outputs.shape == (rows, 3)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in head.parameters())
     assert all(torch.equal(before[name], value) for name, value in head.named_buffers())
+
+
+def test_sinkhorn_is_its_matrix_scaling() -> None:
+    cosines = torch.tanh(_random(5, 3))
+    expected = np.exp(cosines.numpy() / 0.5)
+    for _ in range(3):
+        for k in range(3):
+            expected[:, k] /= sum(expected[r, k] for r in range(5))
+        for r in range(5):
+            expected[r] /= sum(expected[r])
+    got = Sinkhorn(lambda value: value).sharpen(cosines, 0.5)
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-10)
+
+
+def test_sinkhorn_uses_all_prototypes_although_one_is_nearest_to_all() -> None:
+    cosines = 0.05 * torch.tanh(_random(400, 4)) + torch.tensor([0.9, 0.0, 0.0, 0.0])
+    probs = Sinkhorn(lambda value: value).sharpen(cosines.float(), 0.04)
+    torch.testing.assert_close(probs.sum(dim=1), torch.ones(400))
+    assert (probs.mean(dim=0) - 0.25).abs().max() < 0.02
+
+
+def test_sinkhorn_of_no_rows_is_no_rows() -> None:
+    assert Sinkhorn(lambda value: value).sharpen(torch.zeros(0, 4), 0.04).shape == (0, 4)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -206,9 +207,14 @@ def test_learns_in_bfloat16_nearly_what_it_learns_in_float32(
         assert float(rounded["loss"]) == pytest.approx(float(exact["loss"]), rel=0.05)
 
 
+@pytest.mark.parametrize("balance", ["centre", "sinkhorn"])
 def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
-    unbroken: PretrainConfig, config: PretrainConfig
+    config: PretrainConfig, balance: Literal["centre", "sinkhorn"]
 ) -> None:
+    losses = dataclasses.replace(config.losses, balance=balance)
+    config = dataclasses.replace(config, losses=losses)
+    alone = dataclasses.replace(config, out=config.out.with_name("alone"))
+    pretrain(alone)
     path = config.out.parent / "run.json"
     path.write_text(json.dumps(config_to_json(config)))
     subprocess.run(
@@ -220,8 +226,10 @@ def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
         capture_output=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    for one, two in zip(_rows(unbroken), _rows(config), strict=True):
-        for name in ("loss", "image_loss", "nucleus_loss", "gradient_norm"):
+    for one, two in zip(_rows(alone), _rows(config), strict=True):
+        for name in ("loss", "image_loss", "nucleus_loss"):
             assert float(two[name]) == pytest.approx(float(one[name]), rel=2e-4), name
-    first, second = (load_file(c.out / "backbone.safetensors") for c in (unbroken, config))
+        # torch's batch norm, which serves one process, sums with fewer bits in channels-last.
+        assert float(two["gradient_norm"]) == pytest.approx(float(one["gradient_norm"]), rel=1e-3)
+    first, second = (load_file(c.out / "backbone.safetensors") for c in (alone, config))
     assert first.keys() == second.keys()

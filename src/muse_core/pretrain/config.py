@@ -104,7 +104,9 @@ class LossesConfig:
         student_temperature: Of the student's outputs.
         teacher_temperature: At the start and after ``teacher_warmup_epochs``.
         teacher_warmup_epochs: How long the teacher's temperature rises.
-        centre_momentum: Of the moving mean of the teacher's outputs.
+        balance: What keeps one prototype from winning everywhere: a moving "centre" (DINO), or
+            "sinkhorn" over the batch (SwAV, DINOv2), which suits short runs.
+        centre_momentum: Of the moving mean of the teacher's outputs, where that is the balance.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -119,6 +121,7 @@ class LossesConfig:
     student_temperature: float = 0.1
     teacher_temperature: tuple[float, float] = (0.04, 0.07)
     teacher_warmup_epochs: float = 30.0
+    balance: Literal["centre", "sinkhorn"] = "centre"
     centre_momentum: float = 0.9
 
     def __post_init__(self) -> None:

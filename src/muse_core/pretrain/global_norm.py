@@ -23,19 +23,18 @@ class GlobalBatchNorm(_BatchNorm):
         # Sums over a batch need more than the bits of bfloat16.
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         others = [axis for axis in range(x.ndim) if axis != 1]
+        each = (-1, *[1] * (x.ndim - 2))
         count = x.new_full((1,), x.numel() / x.shape[1])
-        sums = torch.cat([x.sum(dim=others), x.square().sum(dim=others), count])
-        total = all_reduce(sums) if distributed.is_initialized() else sums
+        total = _over_processes(torch.cat([x.sum(dim=others), count]))
         n = total[-1].detach().clamp_min(1)
-        mean, square = (total[:-1] / n).chunk(2)
-        variance = (square - mean.square()).clamp_min(0)
+        mean = total[:-1] / n
+        # The mean is taken off before squaring: features may differ by little from a large mean.
+        centred = x - mean.view(each)
+        variance = _over_processes(centred.square().sum(dim=others)) / n
         if float(n) > 1:
             self._remember(mean.detach(), variance.detach() * n / (n - 1))
-        # The same formula as in evaluation, with statistics that carry a gradient.
         scale = (variance + self.eps).rsqrt() * self.weight
-        shift = self.bias - mean * scale
-        each = (-1, *[1] * (x.ndim - 2))
-        return (x * scale.view(each) + shift.view(each)).to(input.dtype)
+        return (centred * scale.view(each) + self.bias.view(each)).to(input.dtype)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of dimensions from 2 on."""
@@ -47,6 +46,10 @@ class GlobalBatchNorm(_BatchNorm):
             self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
         self.running_var.lerp_(variance.to(self.running_var), self.momentum)
+
+
+def _over_processes(own: Tensor) -> Tensor:
+    return all_reduce(own) if distributed.is_initialized() else own
 
 
 def normalise_globally(network: nn.Module) -> None:

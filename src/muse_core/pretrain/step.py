@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from muse_core.pretrain.batches import Batch
 from muse_core.pretrain.config import PretrainConfig
 from muse_core.pretrain.looks import apply_looks
-from muse_core.pretrain.losses import Centre, dino_loss, nulo_loss
+from muse_core.pretrain.losses import Centre, Sinkhorn, dino_loss, nulo_loss
 
 Mean = Callable[[Tensor], Tensor]
 """Mean of a tensor over all processes."""
+
+Balance = Centre | Sinkhorn
+"""What makes the teacher's distributions of its outputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,7 @@ class StepOutput:
 def distil(
     student: nn.Module,
     teacher: nn.Module,
-    centres: tuple[Centre, Centre],
+    balances: tuple[Balance, Balance],
     batch: Batch,
     config: PretrainConfig,
     teacher_temperature: float,
@@ -61,7 +64,7 @@ def distil(
     Args:
         student: A DistillationNetwork, wrapped so that it sets its own precision; sees all views.
         teacher: A DistillationNetwork; sees the global views.
-        centres: The teacher's, for images and for nuclei.
+        balances: The teacher's, for images and for nuclei.
         batch: On the device.
         config: The run.
         teacher_temperature: At this step.
@@ -77,8 +80,8 @@ def distil(
         image_t, nucleus_t, _, _ = teacher(images[:1], xy[:1], valid[:1])
     image_s, nucleus_s, image_f, nucleus_f = student(images, xy, valid)
     image_s, nucleus_s = image_s.float(), nucleus_s.float()
-    image_targets = centres[0].sharpen(image_t, teacher_temperature)
-    nucleus_targets = centres[1].sharpen(nucleus_t[batch.teacher_row], teacher_temperature)
+    image_targets = balances[0].sharpen(image_t, teacher_temperature)
+    nucleus_targets = balances[1].sharpen(nucleus_t, teacher_temperature)[batch.teacher_row]
     n_views = views.n_global + views.n_local
     image = dino_loss(
         image_targets.unflatten(0, (views.n_global, -1)),

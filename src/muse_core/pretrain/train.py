@@ -31,7 +31,7 @@ from muse_core.pretrain.config_file import config_to_json, write_resolved
 from muse_core.pretrain.curves import Curves
 from muse_core.pretrain.export import BACKBONE_NAME, export_backbone, starting_backbone
 from muse_core.pretrain.global_norm import normalise_globally
-from muse_core.pretrain.losses import Centre
+from muse_core.pretrain.losses import Centre, Sinkhorn
 from muse_core.pretrain.network import (
     DistillationNetwork,
     follow,
@@ -39,7 +39,7 @@ from muse_core.pretrain.network import (
     parameter_groups,
 )
 from muse_core.pretrain.schedules import Rates, rates_at
-from muse_core.pretrain.step import StepOutput, distil
+from muse_core.pretrain.step import Balance, StepOutput, distil
 
 CHECKPOINT_NAME = "last.checkpoint"
 Progress = Callable[[int, int, str], None]
@@ -105,7 +105,7 @@ def pretrain(
 
 
 class Run:
-    """A run in progress: student, teacher, centres, optimiser, and what is logged of them."""
+    """A run in progress: student, teacher, balances, optimiser, and what is logged of them."""
 
     def __init__(self, config: PretrainConfig, resume: bool = True) -> None:
         """Build everything and go on from a checkpoint if there is one.
@@ -125,11 +125,7 @@ class Run:
         optimizer = torch.optim.AdamW(parameter_groups(network), lr=0.0)
         student, self.optimizer = self.fabric.setup(network, optimizer)
         self.student: _FabricModule = student
-        losses = config.losses
-        self.centres = (
-            Centre(losses.prototypes, losses.centre_momentum).to(self.fabric.device),
-            Centre(losses.prototypes, losses.centre_momentum).to(self.fabric.device),
-        )
+        self.balances = (self._balance(), self._balance())
         self.step = 0
         self.saved_step = -1
         self.last: StepOutput | None = None
@@ -182,7 +178,7 @@ class Run:
                 output = distil(
                     self.student,
                     self.teacher,
-                    self.centres,
+                    self.balances,
                     batch,
                     config,
                     rates.teacher_temperature,
@@ -236,8 +232,7 @@ class Run:
                     "step": self.step,
                     "student": self.network.state_dict(),
                     "teacher": self.teacher.state_dict(),
-                    "image_centre": self.centres[0].mean,
-                    "nucleus_centre": self.centres[1].mean,
+                    "balances": [balance.state_dict() for balance in self.balances],
                     "optimizer": self.optimizer.state_dict(),
                 },
                 self._state_path,
@@ -255,6 +250,12 @@ class Run:
         """Whether the flag is set in any process."""
         return float(self._mean(torch.tensor(float(flag), device=self.fabric.device))) > 0
 
+    def _balance(self) -> Balance:
+        losses = self.config.losses
+        if losses.balance == "sinkhorn":
+            return Sinkhorn(self._mean)
+        return Centre(losses.prototypes, losses.centre_momentum).to(self.fabric.device)
+
     def _clip(self, rates: Rates) -> float:
         if rates.prototypes_frozen:
             for parameter in self.network.prototypes():
@@ -270,11 +271,11 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         follow(self.teacher, self.network, rates.teacher_momentum)
         seen = ([o.image_outputs for o in outputs], [o.nucleus_outputs for o in outputs])
-        for centre, own in zip(self.centres, seen, strict=True):
+        for balance, own in zip(self.balances, seen, strict=True):
             total = torch.stack([part.sum(dim=0) for part in own]).sum(dim=0)
             count = torch.tensor(float(sum(map(len, own))), device=total.device)
             # Means over processes serve as well as sums: only their ratio counts.
-            centre.update(self._mean(total), self._mean(count))
+            balance.update(self._mean(total), self._mean(count))
         self.step += 1
 
     def _health(self, samples_per_s: float) -> dict[str, float]:
@@ -329,8 +330,8 @@ class Run:
             )
         self.network.load_state_dict(state["student"])
         self.teacher.load_state_dict(state["teacher"])
-        self.centres[0].mean.copy_(state["image_centre"])
-        self.centres[1].mean.copy_(state["nucleus_centre"])
+        for balance, kept in zip(self.balances, state["balances"], strict=True):
+            balance.load_state_dict(kept)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = self.saved_step = int(state["step"])
 
