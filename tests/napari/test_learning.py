@@ -93,6 +93,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert n_scores > 1
     assert learn.proof.rowCount() == 5
     assert "[" in learn.proof.item(0, 1).text(), "with an interval"
+    assert "chosen on the very fields" in learn.message.text(), "the notes of the run"
     assert reviewed.detect.model.currentData() == old, "nothing changes unasked"
     shoot(reviewed.window(), "learn")
     before = reviewed.session.book.to_table()

@@ -16,7 +16,8 @@ from muse_core.finetune.field_data import FieldData, load_fields
 from muse_core.finetune.frozen import FrozenView, freeze
 from muse_core.finetune.frozen_detection import FrozenDetector
 from muse_core.finetune.frozen_step import HeadLosses, head_losses
-from muse_core.finetune.held_out import HeldOutFields, for_curves
+from muse_core.finetune.held_out import HeldOutFields
+from muse_core.finetune.judging import Judgement, Judging, for_curves
 from muse_core.finetune.losses import class_weights
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.start import new_card, with_classes
@@ -83,8 +84,8 @@ class _AdaptRun:
         ).requires_grad_(True)
         self.weights = class_weights(torch.tensor(data.counts))
         self.views: list[FrozenView] = []
-        self.held: FrozenDetector | None = None
-        self.fields = HeldOutFields(data.held_back)
+        self.held = Judging(data.held_back)
+        self.detectors: dict[HeldOutFields, FrozenDetector] = {}
         self.optimizer = torch.optim.AdamW(
             self.heads.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -106,10 +107,12 @@ class _AdaptRun:
     def prepare(self, listener: Listener) -> dict[str, Any] | None:
         """Run the frozen network; returns the base's figures on the fields that are held back."""
         before = None
-        if len(self.fields):
-            self.held = FrozenDetector(self.model, self.fields.fields)
-            before = self._figures_of(self.base, dict(self.config.class_map))
-            listener.on_metrics({"step": 0, "loss": None, **for_curves(before)})
+        if self.held:
+            for part in {self.held.choosing, self.held.reporting}:
+                self.detectors[part] = FrozenDetector(self.model, part.fields)
+            judged = self._judge(self.base, dict(self.config.class_map))
+            listener.on_metrics({"step": 0, "loss": None, **for_curves(judged.chosen)})
+            before = judged.figures
         self.views = freeze(
             self.model,
             self.data.train,
@@ -144,7 +147,7 @@ class _AdaptRun:
         if not self.standing.best:
             return None
         kept = load_model(self.config.out).to(self.device)
-        after = self._figures_of(kept, {}) if self.held else None
+        after = self._judge(kept, {}).figures if self.held else None
         metrics = {"validation": self.standing.best, "before": before, "after": after}
         kept.card = dataclasses.replace(kept.card, metrics=metrics)
         save_model(kept, self.config.out)
@@ -169,8 +172,8 @@ class _AdaptRun:
         figures = self.standing.figures()
         threshold = self.base.card.score_threshold
         if self.held:
-            tables = self.held.detect(self.model)
-            chosen = self.fields.best(tables, self.names, threshold)
+            tables = self.detectors[self.held.choosing].detect(self.model)
+            chosen = self.held.choosing.best(tables, self.names, threshold)
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
@@ -179,9 +182,10 @@ class _AdaptRun:
             self._write_model(figures)
         return figures
 
-    def _figures_of(self, model: MuseModel, names: dict[str, str]) -> dict[str, Any]:
-        assert self.held is not None
-        return self.fields.figures(model.card, self.held.detect(model), names)
+    def _judge(self, model: MuseModel, names: dict[str, str]) -> Judgement:
+        return self.held.judge(
+            model.card, lambda fields: self.detectors[fields].detect(model), names
+        )
 
     def _write_model(self, figures: dict[str, Any]) -> None:
         base = self.base.card

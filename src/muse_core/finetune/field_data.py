@@ -11,6 +11,7 @@ from muse_core.errors import UserError
 from muse_core.evaluate.points_folder import class_names_in, read_points_folder
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.fields import Field, fields_of_images
+from muse_core.finetune.judging import SAME_FIELDS_NOTE, Judging
 from muse_core.finetune.stores import (
     StoreContents,
     fields_of_stores,
@@ -142,4 +143,6 @@ def _notes(unused: Sequence[str], held: Sequence[Field]) -> tuple[str, ...]:
             f"Not in the reviewed fields: {', '.join(map(repr, unused))}. They teach nothing of"
             " such nuclei, and no figure counts them."
         )
+    if held and not Judging(held).apart:
+        notes.append(SAME_FIELDS_NOTE)
     return tuple(notes)

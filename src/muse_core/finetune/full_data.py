@@ -12,7 +12,7 @@ from muse_core.evaluate.points_folder import AnnotatedImage, read_points_folder
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.field_data import FieldData, load_fields
 from muse_core.finetune.fields import Field
-from muse_core.finetune.held_out import HeldOutFields
+from muse_core.finetune.judging import Judging
 from muse_core.finetune.samples import SourceImage
 from muse_core.finetune.sources import TrainingData, load_training_data
 from muse_core.finetune.unlabeled import read_unlabeled
@@ -35,7 +35,7 @@ class FullData:
     training: TrainingData
     scheme: ClassScheme
     fields: FieldData | None
-    held: HeldOutFields
+    held: Judging
     val: tuple[AnnotatedImage, ...]
 
 
@@ -61,7 +61,7 @@ def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
         training=_with_unlabeled(training, config, mpp),
         scheme=known or ClassScheme.from_names(training.label_sets[0]),
         fields=fields,
-        held=HeldOutFields(fields.held_back if fields else ()),
+        held=Judging(fields.held_back if fields else ()),
         val=()
         if fields or not config.val
         else read_points_folder(config.val.folder, config.val.mpp, config.val.names),

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from muse_core.detect import DetectConfig
-from muse_core.evaluate.detection import detect_images
+from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
 from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
 from muse_core.evaluate.points_folder import AnnotatedImage, class_names_in
 from muse_core.finetune.fields import Field
-from muse_core.finetune.intervals import figures_with_intervals
 from muse_core.finetune.threshold import LOWEST_SCORE, Operating, best_threshold
-from muse_core.models.card import ModelCard
 from muse_core.models.muse_model import MuseModel
-from muse_core.nuclei import ClassScheme
 
 
 class HeldOutFields:
@@ -32,9 +28,6 @@ class HeldOutFields:
         self.images = [
             AnnotatedImage(f.key, f.image, f.xy, f.class_names, f.mpp) for f in self.fields
         ]
-
-    def __len__(self) -> int:
-        return len(self.fields)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -51,8 +44,16 @@ class HeldOutFields:
             classes: All class names in the tables.
             near: Threshold to stay near to, see :func:`best_threshold`.
         """
-        known = tuple(dict.fromkeys((*classes, *self.class_names)))
+        known = self._known(classes)
         return best_threshold(self.images, self._cleaned(tables), known, self.class_names, near)
+
+    def at(
+        self, threshold: float, tables: Sequence[pd.DataFrame], classes: Sequence[str]
+    ) -> DetectionReport:
+        """Figures at a threshold that was chosen elsewhere; see :meth:`best`."""
+        kept = [table[table["score"] >= threshold] for table in self._cleaned(tables)]
+        report = score_tables(self.images, kept, self._known(classes))
+        return report.over(self.class_names)
 
     def detect(self, model: MuseModel) -> list[pd.DataFrame]:
         """NucleusTable of each field at ``LOWEST_SCORE``, pixels of the field."""
@@ -61,32 +62,11 @@ class HeldOutFields:
             model, self.images, DetectConfig(device=device, min_score=LOWEST_SCORE)
         )
 
-    def figures_of(self, model: MuseModel, names: Mapping[str, str]) -> dict[str, Any]:
-        """Figures of a model with intervals; see :meth:`figures`."""
-        return self.figures(model.card, self.detect(model), names)
-
-    def figures(
-        self, card: ModelCard, tables: Sequence[pd.DataFrame], names: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """Figures with intervals, at a good threshold: the same favour before and after.
-
-        Args:
-            card: Of the model that detected.
-            tables: What it detected at ``LOWEST_SCORE``.
-            names: Class of the model to class of the fields, where both mean the same.
-        """
-        own = ClassScheme.from_json(card.classes).names
-        known = tuple(names.get(n, n) for n in own)
-        chosen = self.best(renamed(tables, names), known, card.score_threshold)
-        return figures_with_intervals(chosen.report) | {"threshold": chosen.threshold}
+    def _known(self, classes: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*classes, *self.class_names)))
 
     def _cleaned(self, tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
         return [_without_doubtful(f, t) for f, t in zip(self.fields, tables, strict=True)]
-
-
-def for_curves(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What a curve needs of detailed figures."""
-    return {k: figures[k] for k in ("f_det", "f_avg", "f_class", "threshold")}
 
 
 def renamed(tables: Sequence[pd.DataFrame], names: Mapping[str, str]) -> list[pd.DataFrame]:

@@ -20,7 +20,7 @@ from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
 from muse_core.finetune.describe import describe, fingerprint
 from muse_core.finetune.full_data import load_full_data
-from muse_core.finetune.held_out import for_curves
+from muse_core.finetune.judging import Judgement, for_curves
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.samples import Batch, CropDataset, collate
 from muse_core.finetune.start import new_card, parent_name, starting_model
@@ -61,7 +61,7 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
         return adapt(config, listener)
     run = _Run(config)
     if run.before:
-        listener.on_metrics({"step": 0, "loss": None, **for_curves(run.before)})
+        listener.on_metrics({"step": 0, "loss": None, **for_curves(run.before.chosen)})
     cancelled = False
     for batch in run.batches():
         if listener.should_cancel():
@@ -109,7 +109,7 @@ class _Run:
         )
         self.thresholds = ClassThresholds(len(self.sources.scheme.names), config.consistency)
         self.thresholds.to(self.device)
-        self.before = self._figures_before()
+        self.before = self._judge_before()
         fields = self.sources.fields
         self.fingerprint = fingerprint(config, fields.digest() if fields else "")
         self.state_path = config.out.with_suffix(".checkpoint")
@@ -167,14 +167,17 @@ class _Run:
         teacher = self.averaged_model.eval()
         return pseudo_labels(teacher, image, free, self.thresholds, self.config.consistency)
 
-    def _figures_before(self) -> dict[str, Any] | None:
-        """The base's figures on the fields that are held back."""
-        if not self.sources.held.fields or self.config.base is None:
+    def _judge_before(self) -> Judgement | None:
+        """How good the base is on the fields that are held back."""
+        if not self.sources.held or self.config.base is None:
             return None
         if read_card(self.config.base).kind == BACKBONE:
             return None
         base = load_model(self.config.base, self.device)
-        return self.sources.held.figures_of(base, dict(self.config.class_map))
+        return self._judge(base, dict(self.config.class_map))
+
+    def _judge(self, model: MuseModel, names: dict[str, str]) -> Judgement:
+        return self.sources.held.judge(model.card, lambda fields: fields.detect(model), names)
 
     def validate(self) -> dict[str, Any]:
         """Score the averaged weights; keep them if they are the best so far."""
@@ -193,9 +196,9 @@ class _Run:
         """The averaged weights' figures where there is something to score on."""
         names = self.data.label_sets[0]
         held, val = self.sources.held, self.sources.val
-        if held.fields:
-            tables = held.detect(self.averaged_model.eval())
-            return held.best(tables, names, self.model.card.score_threshold)
+        if held:
+            tables = held.choosing.detect(self.averaged_model.eval())
+            return held.choosing.best(tables, names, self.model.card.score_threshold)
         if not val:
             return None
         detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
@@ -221,11 +224,12 @@ class _Run:
             self.state_path.unlink(missing_ok=True)
         else:
             self.save()
+        before = self.before.figures if self.before else None
         after = None
-        if self.standing.best and self.sources.held.fields:
+        if self.standing.best and self.sources.held:
             kept = load_model(self.config.out, self.device)
-            after = self.sources.held.figures_of(kept, {})
-            figures = kept.card.metrics | {"before": self.before, "after": after}
+            after = self._judge(kept, {}).figures
+            figures = kept.card.metrics | {"before": before, "after": after}
             kept.card = dataclasses.replace(kept.card, metrics=figures)
             save_model(kept, self.config.out)
         fields = self.sources.fields
@@ -235,7 +239,7 @@ class _Run:
             steps_done=self.standing.step,
             cancelled=cancelled,
             steps=self.config.steps,
-            before=self.before,
+            before=before,
             after=after,
             data=self.data.to_json() | (fields.to_json() if fields else {}),
             notes=fields.notes if fields else (),

@@ -155,6 +155,7 @@ class LearnPanel(QGroupBox):
         self._show_state(running=False, proof=has_model)
         self.message.setText(event["message"])
         if lesson is not None and has_model:
+            self.message.setText(" ".join((event["message"], *lesson.notes)))
             self._fill_proof(lesson)
             self._detect.update_models(self._old_model)
 
@@ -166,10 +167,6 @@ class LearnPanel(QGroupBox):
                 self.proof.setItem(row, column, QTableWidgetItem(text))
         self.proof.resizeColumnsToContents()
         self.proof.setVisible(bool(rows))
-        if not rows:
-            self.message.setText(
-                f"{self.message.text()} One field was reviewed, so there is none to judge by."
-            )
 
     def _on_cancel(self) -> None:
         self.cancel.setEnabled(False)
