@@ -10,10 +10,9 @@ from torch import nn
 
 from muse_core.errors import UserError
 from muse_core.finetune.state import (
+    Checkpoint,
     Standing,
-    load_run,
     require_finite,
-    save_run,
     step_generator,
 )
 from muse_core.models.run_state import load_state, save_state
@@ -59,9 +58,9 @@ def test_the_loss_is_averaged_from_the_first_step_on() -> None:
 def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
     parts = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
     standing = Standing(7, 0.25, {"step": 5, "quality": 0.5, "f_class": None}, 0.625)
-    save_run(tmp_path / "run.checkpoint", "mine", standing, parts)
+    Checkpoint(tmp_path / "run.checkpoint", "mine", parts).save(standing)
     fresh = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
-    assert load_run(tmp_path / "run.checkpoint", "mine", fresh) == standing
+    assert Checkpoint(tmp_path / "run.checkpoint", "mine", fresh).load() == standing
     for name, part in parts.items():
         torch.testing.assert_close(part.state_dict(), fresh[name].state_dict(), rtol=0, atol=0)
 
@@ -69,20 +68,24 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_another_run_or_none_leaves_all_as_it_is(tmp_path: Path) -> None:
     path, layer = tmp_path / "run.checkpoint", nn.Linear(2, 3)
     before = layer.weight.detach().clone()
-    assert load_run(path, "mine", {"heads": layer}) == Standing()
-    save_run(path, "another's", Standing(step=3), {"heads": nn.Linear(2, 3)})
-    assert load_run(path, "mine", {"heads": layer}) == Standing()
+    mine = Checkpoint(path, "mine", {"heads": layer})
+    assert mine.load() == Standing()
+    Checkpoint(path, "another's", {"heads": nn.Linear(2, 3)}).save(Standing(step=3))
+    assert mine.load() == Standing()
     assert torch.equal(layer.weight, before)
+    mine.remove()
+    mine.remove()
+    assert not path.exists()
 
 
 def test_a_checkpoint_that_says_no_highest_quality_has_the_bests(tmp_path: Path) -> None:
     path, standing = tmp_path / "run.checkpoint", Standing(2, 1.0, {"quality": 0.5}, 0.5)
-    save_run(path, "mine", standing, {})
+    Checkpoint(path, "mine", {}).save(standing)
     state = load_state(path)
     assert state is not None
     del state["top"]
     save_state(state, path)
-    assert load_run(path, "mine", {}) == standing
+    assert Checkpoint(path, "mine", {}).load() == standing
 
 
 def test_each_step_has_a_randomness_of_its_own_that_can_be_repeated() -> None:

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from muse_core.detect import choose_device
 from muse_core.finetune.config import FinetuneConfig
-from muse_core.finetune.describe import describe, fingerprint
+from muse_core.finetune.describe import describe
 from muse_core.finetune.field_data import FieldData, load_fields
 from muse_core.finetune.frozen import FrozenView, freeze
 from muse_core.finetune.frozen_detection import FrozenDetector
@@ -24,9 +24,8 @@ from muse_core.finetune.start import new_card, with_classes
 from muse_core.finetune.state import (
     Standing,
     Stateful,
-    load_run,
+    checkpoint_of,
     require_finite,
-    save_run,
     step_generator,
 )
 from muse_core.finetune.threshold import AS_GOOD
@@ -92,17 +91,13 @@ class _AdaptRun:
         self.schedule = OneCycleLR(
             self.optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
         )
-        self.fingerprint = fingerprint(config, data.digest())
-        self.state_path = config.out.with_suffix(".checkpoint")
-        self.standing = (
-            load_run(self.state_path, self.fingerprint, self._parts)
-            if config.resume
-            else Standing()
-        )
-
-    @property
-    def _parts(self) -> dict[str, Stateful]:
-        return {"heads": self.heads, "optimizer": self.optimizer, "schedule": self.schedule}
+        parts: dict[str, Stateful] = {
+            "heads": self.heads,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
+        self.checkpoint = checkpoint_of(config, data.digest(), parts)
+        self.standing = self.checkpoint.load() if config.resume else Standing()
 
     def prepare(self, listener: Listener) -> dict[str, Any] | None:
         """Run the frozen network; returns the base's figures on the fields that are held back."""
@@ -137,13 +132,13 @@ class _AdaptRun:
             listener.on_loss(standing.step, loss)
             if standing.step % self.config.validate_every == 0 or standing.step == steps:
                 listener.on_metrics(self._validate())
-                save_run(self.state_path, self.fingerprint, standing, self._parts)
+                self.checkpoint.save(standing)
         return False
 
     def finish(self, before: dict[str, Any] | None, cancelled: bool) -> dict[str, Any] | None:
         """Write the best heads with their figures; returns these where fields are held back."""
         if not cancelled:
-            self.state_path.unlink(missing_ok=True)
+            self.checkpoint.remove()
         if not self.standing.best:
             return None
         kept = load_model(self.config.out).to(self.device)

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import torch
 
 from muse_core.errors import UserError
+from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.describe import fingerprint
 from muse_core.models.run_state import load_state, save_state
 
 _SEED_STRIDE = 1_000_003
@@ -82,38 +84,49 @@ class Standing:
         return cls(int(data["step"]), float(data["recent_loss"]), best, float(top))
 
 
-def save_run(
-    path: Path, fingerprint: str, standing: Standing, parts: Mapping[str, Stateful]
-) -> None:
-    """Write all that a run needs to go on.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file that a run goes on from.
 
-    Args:
-        path: File to write.
+    Attributes:
+        path: The file.
         fingerprint: Identifies the run.
-        standing: Where it stands.
         parts: What is in training, by names other than those of the standing.
     """
-    states = {name: part.state_dict() for name, part in parts.items()}
-    save_state({"fingerprint": fingerprint, **standing.to_json(), **states}, path)
+
+    path: Path
+    fingerprint: str
+    parts: Mapping[str, Stateful]
+
+    def save(self, standing: Standing) -> None:
+        """Write all that the run needs to go on."""
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        save_state({"fingerprint": self.fingerprint, **standing.to_json(), **states}, self.path)
+
+    def load(self) -> Standing:
+        """Bring the parts to where the run stood; without a file of this run nothing changes.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        state = load_state(self.path)
+        if state is None or state["fingerprint"] != self.fingerprint:
+            return Standing()
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        return Standing.from_json(state)
+
+    def remove(self) -> None:
+        """Remove the file; the run is over."""
+        self.path.unlink(missing_ok=True)
 
 
-def load_run(path: Path, fingerprint: str, parts: Mapping[str, Stateful]) -> Standing:
-    """Bring the parts to where a run stood; where there is none, or another one, nothing changes.
-
-    Args:
-        path: File of :func:`save_run`.
-        fingerprint: Identifies the run.
-        parts: As they were saved.
-
-    Raises:
-        UserError: The file is damaged.
-    """
-    state = load_state(path)
-    if state is None or state["fingerprint"] != fingerprint:
-        return Standing()
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return Standing.from_json(state)
+def checkpoint_of(
+    config: FinetuneConfig, data_digest: str, parts: Mapping[str, Stateful]
+) -> Checkpoint:
+    """The checkpoint of a run, beside its model."""
+    path = config.out.with_suffix(".checkpoint")
+    return Checkpoint(path, fingerprint(config, data_digest), parts)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

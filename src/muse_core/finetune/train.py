@@ -18,7 +18,7 @@ from muse_core.finetune.appearance import alter_appearance
 from muse_core.finetune.averaging import warmed_up_average
 from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
-from muse_core.finetune.describe import describe, fingerprint
+from muse_core.finetune.describe import describe
 from muse_core.finetune.full_data import load_full_data
 from muse_core.finetune.judging import Judgement, for_curves
 from muse_core.finetune.result import FinetuneResult, Listener
@@ -27,9 +27,8 @@ from muse_core.finetune.start import new_card, parent_name, starting_model
 from muse_core.finetune.state import (
     Standing,
     Stateful,
-    load_run,
+    checkpoint_of,
     require_finite,
-    save_run,
     step_generator,
 )
 from muse_core.finetune.step import Learner
@@ -73,7 +72,7 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
         listener.on_loss(step, loss)
         if step % config.validate_every == 0 or step == config.steps:
             figures = run.validate()
-            run.save()
+            run.checkpoint.save(run.standing)
             listener.on_metrics(figures)
     return run.finish(cancelled)
 
@@ -111,13 +110,15 @@ class _Run:
         self.thresholds.to(self.device)
         self.before = self._judge_before()
         fields = self.sources.fields
-        self.fingerprint = fingerprint(config, fields.digest() if fields else "")
-        self.state_path = config.out.with_suffix(".checkpoint")
-        self.standing = (
-            load_run(self.state_path, self.fingerprint, self._parts)
-            if config.resume
-            else Standing()
-        )
+        parts: dict[str, Stateful] = {
+            "learner": self.learner,
+            "averaged": self.averaged,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "thresholds": self.thresholds,
+        }
+        self.checkpoint = checkpoint_of(config, fields.digest() if fields else "", parts)
+        self.standing = self.checkpoint.load() if config.resume else Standing()
 
     @property
     def averaged_model(self) -> MuseModel:
@@ -204,26 +205,12 @@ class _Run:
         detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
         return best_threshold(val, detect_images(self.averaged_model.eval(), val, detect), names)
 
-    @property
-    def _parts(self) -> dict[str, Stateful]:
-        return {
-            "learner": self.learner,
-            "averaged": self.averaged,
-            "optimizer": self.optimizer,
-            "schedule": self.schedule,
-            "thresholds": self.thresholds,
-        }
-
-    def save(self) -> None:
-        """Write the state to go on from."""
-        save_run(self.state_path, self.fingerprint, self.standing, self._parts)
-
     def finish(self, cancelled: bool) -> FinetuneResult:
         """Tidy up, and score what is kept where fields are held back."""
         if not cancelled:
-            self.state_path.unlink(missing_ok=True)
+            self.checkpoint.remove()
         else:
-            self.save()
+            self.checkpoint.save(self.standing)
         before = self.before.figures if self.before else None
         after = None
         if self.standing.best and self.sources.held:
