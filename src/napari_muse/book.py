@@ -144,7 +144,8 @@ class NucleusBook:
 
     def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """(n,) rows of ids; rows are in the order of their ids."""
-        return np.searchsorted(self.rows["id"], np.asarray(ids, dtype=np.int64))
+        own = self._kept("id", lambda: self.rows["id"].copy())
+        return np.searchsorted(own, np.asarray(ids, dtype=np.int64))
 
     def to_table(self) -> pd.DataFrame:
         """NucleusTable of all nuclei that are not deleted."""
@@ -368,7 +369,7 @@ class NucleusBook:
 
     def _carry_over(self, at: npt.NDArray[np.intp], fresh: NucleusRows) -> dict[str, Any]:
         """What was computed, brought up to date for rows that change; a million take a while."""
-        before, carried = self.rows[at], {}
+        before, carried = self.rows[at], {"id": self._computed["id"]}
         if "present" in self._computed:
             carried["present"] = self._computed["present"]
             carried["present"][at] = fresh["status"] != DELETED
@@ -390,6 +391,7 @@ class NucleusBook:
     def _reload(self, store: AnnotationStore) -> None:
         self.scheme = store.classes
         self.rows = self._read(store, None)
+        self._computed = {}
         self._revision = store.revision
 
     def _read(self, store: AnnotationStore, ids: Any) -> NucleusRows:

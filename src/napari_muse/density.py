@@ -52,7 +52,7 @@ class DensityLayer:
 
     def hide(self) -> None:
         """Take it out of sight; it is kept for the next time."""
-        if self.layer is not None:
+        if self.visible:
             self.layer.visible = False
 
     @property

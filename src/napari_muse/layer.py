@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from napari.layers import Points
 from psygnal import Signal
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QElapsedTimer, QTimer
 
 from muse_core.errors import UserError
 from muse_core.nuclei import STATUSES
@@ -24,22 +26,21 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-MAX_SHOWN = 8_000
-"""More points than this make every change slow; an image of their density stands for them."""
-_SMOOTH_BELOW = 5_000
+MAX_IN_VIEW = 4_000
+"""More points than this cannot be told apart; an image of their density stands for them."""
+MAX_DRAWN = 6_000
+"""More points than this, with those around the view, make every change slow."""
 _DIAMETER_UM = 7.0
 _DIAMETER_PX = 14.0
 _RING = 0.15
 _SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
 _SELECTED_GROWTH = 1.8
-_MARGINS = (0.5, 0.15, 0.05)
+_MARGINS = (0.5, 0.2, 0.1, 0.05)
 """Around the view, in views: within one of them one can pan and nothing has to be loaded."""
 _REFRESH_MS = 80
 # A disc is what the model said, filled where a person confirmed it; a square was corrected, a
 # diamond added.
-_SYMBOLS = np.array(
-    [{ADDED: "diamond", CORRECTED: "square"}.get(i, "disc") for i in range(len(STATUSES))]
-)
+_SYMBOLS = [{ADDED: "diamond", CORRECTED: "square"}.get(i, "disc") for i in range(len(STATUSES))]
 
 
 class NucleusLayer:
@@ -69,6 +70,8 @@ class NucleusLayer:
         self._loaded: Region | None = None
         self._density = DensityLayer(viewer)
         self._density_of: Any = None
+        # As napari keeps them: converting strings takes longest of all where points are many.
+        self._symbols: Any = Points(np.zeros((len(_SYMBOLS), 2)), symbol=_SYMBOLS).symbol
         self.layer: Any = viewer.add_points(
             np.zeros((0, 2)),
             name="Nuclei",
@@ -88,6 +91,8 @@ class NucleusLayer:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
+        self._since_refresh = QElapsedTimer()
+        self._since_refresh.start()
         self._mark_timer = QTimer()
         self._mark_timer.setSingleShot(True)
         self._mark_timer.timeout.connect(self._mark)
@@ -164,13 +169,14 @@ class NucleusLayer:
         self._forget_absent()
         with self._own_update():
             if same:
-                self._restyle(rows, self._shown)
+                self._restyle(rows)
             else:
                 self._swap(rows)
             self._shown, self.shown_ids = rows, rows["id"].copy()
             self._select_points()
             self._mark()
         self._show_density()
+        self._since_refresh.start()
         self.shown_changed.emit()
         if len(self._selected) != before:
             self.selection_changed.emit()
@@ -188,20 +194,21 @@ class NucleusLayer:
         rows = self._book.rows
         wanted = self.wanted()
         self._loaded = None
-        if len(rows) > MAX_SHOWN:
+        if len(rows) > MAX_IN_VIEW:
             view = self.field_of_view()
-            near = wanted & self._book.inside(view)
-            self.in_view = int(near.sum())
-            if self.in_view > MAX_SHOWN:
+            self.in_view = int((wanted & self._book.inside(view)).sum())
+            if self.in_view > MAX_IN_VIEW:
                 return rows[:0]
-            # As much around the view as there is room for, so that panning loads nothing.
-            for margin in _MARGINS:
+            # As much around the view as there is room for, so that panning loads nothing. All
+            # rows are looked at once; the smaller margins choose among what that found.
+            around = np.flatnonzero(wanted & self._book.inside(view.grown(_MARGINS[0])))
+            x, y = rows["x"][around], rows["y"][around]
+            for margin in (*_MARGINS, 0.0):
                 self._loaded = view.grown(margin)
-                around = wanted & self._book.inside(self._loaded)
-                if around.sum() <= MAX_SHOWN:
-                    return rows[around]
-            self._loaded = view
-            return rows[near]
+                inside = self._loaded.contains(x, y)
+                if inside.sum() <= MAX_DRAWN:
+                    break
+            return rows[around[inside]]
         self.in_view = int(wanted.sum())
         return rows[wanted]
 
@@ -213,7 +220,7 @@ class NucleusLayer:
         return wanted
 
     def _show_density(self) -> None:
-        if self.in_view <= MAX_SHOWN or not self.layer.visible:
+        if self.in_view <= MAX_IN_VIEW or not self.layer.visible:
             self._density.hide()
             return
         of = (self._book, self._book.version, frozenset(self.hidden_classes), self._mpp)
@@ -230,20 +237,17 @@ class NucleusLayer:
         # Each setter would upload all points anew and check half-made states; one refresh does.
         with layer.events.blocker_all():
             layer.data = to_layer(rows["x"], rows["y"])
-            layer.antialiasing = 1 if len(rows) < _SMOOTH_BELOW else 0
-            layer.border_width = _RING
-        self._restyle(rows, None)
+        layer.border_width[:] = _RING
+        self._restyle(rows)
 
-    def _restyle(self, rows: Any, before: Any) -> None:
-        """Colours, symbols and features of the points that are there, where they have changed."""
-        colors = _rgba(self._book.scheme.classes)
+    def _restyle(self, rows: Any) -> None:
+        """Colours, symbols and features of the points that are there."""
         with self.layer.events.blocker_all():
             self.layer.features = self._features(rows)
-            if len(rows):
-                symbols = _SYMBOLS[rows["status"]]
-                if before is None or (symbols != _SYMBOLS[before["status"]]).any():
-                    self.layer.symbol = symbols
-                self.layer.border_color = colors[rows["class"]]
+        # Into the layer's own arrays: the setters convert point by point, and those of the colours
+        # upload all points, which _mark does once for all.
+        self.layer.symbol[:] = self._symbols[rows["status"]]
+        self.layer.border_color[:] = _rgba(self._book.scheme.classes)[rows["class"]]
 
     def _mark(self) -> None:
         """Tint the selected nuclei and draw them larger; napari's own mark is a hairline.
@@ -259,19 +263,19 @@ class NucleusLayer:
         face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
         face[selected] = _SELECTED_FACE
         diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
-        with layer.events.blocker_all():
-            if len(rows):
-                layer.face_color = face
-                layer.size = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter
+        layer.face_color[:] = face
+        layer.size[:] = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter
         layer.refresh()
 
-    def _features(self, rows: Any) -> dict[str, Any]:
+    def _features(self, rows: Any) -> pd.DataFrame:
         """What napari says of the point under the pointer, and writes with its own CSV."""
-        return {
-            "class": np.array(self._book.scheme.names)[rows["class"]],
-            "score": rows["score"].round(2),
-            "status": np.array(STATUSES)[rows["status"]],
-        }
+        return pd.DataFrame(
+            {
+                "class": _named(rows["class"], self._book.scheme.names),
+                "score": rows["score"].round(2),
+                "status": _named(rows["status"], STATUSES),
+            }
+        )
 
     @contextmanager
     def _own_update(self) -> Iterator[None]:
@@ -282,10 +286,16 @@ class NucleusLayer:
             self._updating = before
 
     def _on_camera(self) -> None:
-        if len(self._book.rows) <= MAX_SHOWN:
+        if len(self._book.rows) <= MAX_IN_VIEW:
             return
         view = self.field_of_view()
-        if self._loaded is None or not self._loaded.holds(view):
+        if self._loaded is not None and self._loaded.holds(view):
+            return
+        # At once where the last time is long past, so that the frame that is about to be painted
+        # has it and none needs to follow.
+        if self._since_refresh.hasExpired(_REFRESH_MS):
+            self.refresh()
+        else:
             self.request_refresh()
 
     def _on_selection(self) -> None:
@@ -337,6 +347,11 @@ class NucleusLayer:
     def _show_added(self, ids: list[int]) -> None:
         self.refresh()
         self.select(ids)
+
+
+def _named(index: npt.NDArray[Any], names: Iterable[str]) -> pd.Categorical[str]:
+    """(N,) names by their index; as strings they would take longer than all else."""
+    return pd.Categorical.from_codes(index, categories=pd.Index(list(names), dtype=object))
 
 
 def _rgba(classes: Iterable[Any]) -> npt.NDArray[np.float32]:

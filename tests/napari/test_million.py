@@ -11,7 +11,7 @@ import tifffile
 
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import StorePlace
-from napari_muse.layer import MAX_SHOWN
+from napari_muse.layer import MAX_DRAWN
 from napari_muse.panels.muse_panel import MusePanel
 
 N, SIDE_PX = 1_000_000, 20_000
@@ -42,7 +42,7 @@ def test_a_million_nuclei_open_zoom_edit_and_undo(
     session.nuclei.refresh()
     assert session.viewer.layers["Nucleus density"].visible
     session.viewer.scene.camera.zoom *= 20
-    qtbot.waitUntil(lambda: 0 < len(session.nuclei.layer.data) <= MAX_SHOWN, timeout=10_000)
+    qtbot.waitUntil(lambda: 0 < len(session.nuclei.layer.data) <= MAX_DRAWN, timeout=10_000)
     view = session.nuclei.field_of_view()
     shown = session.book.rows[session.book.index_of(session.nuclei.shown_ids)]
     inside = (x >= view.x) & (x < view.x1) & (y >= view.y) & (y < view.y1)

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea
 
 from muse_core.nuclei import ClassScheme, read_csv, write_csv
-from napari_muse.layer import MAX_SHOWN
+from napari_muse.layer import MAX_IN_VIEW
 from napari_muse.panels.muse_panel import MusePanel
 
 from .actions import canvas_of, click, press, screen_point
@@ -232,7 +232,7 @@ def test_nothing_open_and_nothing_drawn_get_sentences(panel: MusePanel, small_sl
 
 def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtbot: Any) -> None:
     rng = np.random.default_rng(0)
-    n = 3 * MAX_SHOWN
+    n = 3 * MAX_IN_VIEW
     x, y = rng.uniform(0, 400, n), rng.uniform(0, 300, n)
     opened.session.book.append(x, y, np.zeros(n, int), np.ones(n), "m", 6.0)
     nuclei, layers = opened.session.nuclei, opened.session.viewer.layers
@@ -246,7 +246,7 @@ def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtb
     )
     assert "zoom in" in opened.legend.total.text()
     opened.session.viewer.scene.camera.zoom *= 6
-    qtbot.waitUntil(lambda: nuclei.in_view < MAX_SHOWN, timeout=5000)
+    qtbot.waitUntil(lambda: nuclei.in_view < MAX_IN_VIEW, timeout=5000)
     assert len(nuclei.layer.data) >= nuclei.in_view > 0
     assert not density.visible
     opened.session.viewer.reset_view()
@@ -257,7 +257,7 @@ def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtb
 
 def test_panning_a_little_loads_nothing_and_far_does(opened: MusePanel, qtbot: Any) -> None:
     rng = np.random.default_rng(0)
-    n = 2 * MAX_SHOWN
+    n = 2 * MAX_IN_VIEW
     x, y = rng.uniform(0, 4000, n), rng.uniform(0, 3000, n)
     opened.session.book.append(x, y, np.zeros(n, int), np.ones(n), "m", 0.0)
     nuclei, viewer = opened.session.nuclei, opened.session.viewer
@@ -275,6 +275,34 @@ def test_panning_a_little_loads_nothing_and_far_does(opened: MusePanel, qtbot: A
     viewer.scene.camera.center = (0, cy, cx)
     qtbot.waitUntil(lambda: np.isin(chosen, nuclei.shown_ids).all(), timeout=5000)
     assert nuclei.selected_ids.tolist() == chosen
+
+
+def test_a_change_uploads_the_points_once(
+    opened: MusePanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nuclei, viewer = opened.session.nuclei, opened.session.viewer
+    canvas = viewer.window._qt_viewer.canvas
+    markers = canvas.layer_to_visual[nuclei.layer].node.points_markers
+    uploads, upload = [], type(markers).set_data
+    monkeypatch.setattr(
+        type(markers),
+        "set_data",
+        lambda self, *a, **k: (uploads.append(self is markers), upload(self, *a, **k)),
+    )
+    nuclei.refresh()
+    uploads.clear()
+    opened.session.book.set_class([1], 1)
+    nuclei.refresh()
+    assert sum(uploads) == 1, "other colours"
+    assert [str(s) for s in nuclei.layer.symbol] == ["square", "disc", "disc"]
+    colors = [c.color for c in opened.session.book.scheme.classes]
+    wanted = [int(colors[1][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    np.testing.assert_allclose(nuclei.layer.border_color[0, :3], wanted, atol=1e-6)
+    assert nuclei.layer.features["class"].tolist()[0] == opened.session.book.scheme.names[1]
+    uploads.clear()
+    opened.session.book.delete([2])
+    nuclei.refresh()
+    assert sum(uploads) == 1, "other points"
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

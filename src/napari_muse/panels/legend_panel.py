@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.nuclei import NucleusClass
-from napari_muse.layer import MAX_SHOWN
+from napari_muse.layer import MAX_IN_VIEW
 from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.session import MuseSession
 
@@ -148,7 +148,7 @@ class LegendPanel(QGroupBox):
         total = int(self._session.book.counts().sum())
         text = f"{total:,} nuclei"
         in_view = self._session.nuclei.in_view
-        if in_view > MAX_SHOWN:
+        if in_view > MAX_IN_VIEW:
             text += f"; the image shows how dense {in_view:,} are, zoom in to see each"
         self.total.setText(text)
 
