@@ -13,7 +13,6 @@ from muse_core.finetune.state import (
     Checkpoint,
     Standing,
     require_finite,
-    step_generator,
 )
 from muse_core.models.run_state import load_state, save_state
 
@@ -86,15 +85,6 @@ def test_a_checkpoint_that_says_no_highest_quality_has_the_bests(tmp_path: Path)
     del state["top"]
     save_state(state, path)
     assert Checkpoint(path, "mine", {}).load() == standing
-
-
-def test_each_step_has_a_randomness_of_its_own_that_can_be_repeated() -> None:
-    draws = []
-    for seed, step in ((0, 0), (0, 1), (1, 0), (0, 1)):
-        generator = step_generator(seed, step)
-        draws.append((float(torch.rand(1)), float(torch.rand(1, generator=generator))))
-    assert len(set(draws[:3])) == 3
-    assert draws[1] == draws[3]
 
 
 def test_a_loss_that_is_no_number_names_its_step() -> None:

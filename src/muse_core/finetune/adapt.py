@@ -26,12 +26,12 @@ from muse_core.finetune.state import (
     Stateful,
     checkpoint_of,
     require_finite,
-    step_generator,
 )
 from muse_core.finetune.threshold import AS_GOOD
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
+from muse_core.models.seeding import seed_step
 from muse_core.nuclei import ClassScheme
 
 _SHARE_OF_A_STEP = 0.1
@@ -149,7 +149,7 @@ class _AdaptRun:
         return after
 
     def _train_once(self) -> float:
-        generator = step_generator(self.config.seed, self.standing.step)
+        generator = seed_step(self.config.seed, self.standing.step)
         self.model.class_head.train()
         losses: HeadLosses = head_losses(
             self.model, self.views, self.weights, self.config, generator

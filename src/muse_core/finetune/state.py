@@ -16,8 +16,6 @@ from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.describe import fingerprint
 from muse_core.models.run_state import load_state, save_state
 
-_SEED_STRIDE = 1_000_003
-
 
 class Stateful(Protocol):
     """What has a state: networks, optimisers, schedules."""
@@ -127,16 +125,6 @@ def checkpoint_of(
     """The checkpoint of a run, beside its model."""
     path = config.out.with_suffix(".checkpoint")
     return Checkpoint(path, fingerprint(config, data_digest), parts)
-
-
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """Seed torch for a step, so that a resumed run goes on exactly as an unbroken one.
-
-    Returns:
-        A source of randomness of the step's own, on the CPU.
-    """
-    torch.manual_seed(seed * _SEED_STRIDE + step)
-    return torch.Generator().manual_seed(seed * _SEED_STRIDE + step)
 
 
 def require_finite(loss: torch.Tensor, step: int) -> float:

@@ -29,7 +29,6 @@ from muse_core.finetune.state import (
     Stateful,
     checkpoint_of,
     require_finite,
-    step_generator,
 )
 from muse_core.finetune.step import Learner
 from muse_core.finetune.threshold import LOWEST_SCORE, Operating, best_threshold
@@ -38,6 +37,7 @@ from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.heads import at_anchors
 from muse_core.models.muse_model import MuseModel
+from muse_core.models.seeding import seed_step
 
 _GRADIENT_CLIP = 5.0
 _DEFAULT_THRESHOLD = 0.5
@@ -140,7 +140,7 @@ class _Run:
 
     def train_on(self, batch: Batch) -> float:
         """One optimiser step; returns the loss."""
-        generator = step_generator(self.config.seed, self.standing.step)
+        generator = seed_step(self.config.seed, self.standing.step)
         image = alter_appearance(batch.image.to(self.device), self.config.views, generator)
         image = image.to(memory_format=torch.channels_last)
         moved = dataclasses.replace(batch, image=image, known=batch.known.to(self.device))

@@ -24,6 +24,7 @@ from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder
 from muse_core.models.run_state import load_state, save_state
+from muse_core.models.seeding import seed_step
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
 from muse_core.pretrain.config import PretrainConfig
@@ -167,7 +168,7 @@ class Run:
         """
         config, rates = self.config, rates_at(self.step, self.config)
         # Seeded by the step, so that a resumed run goes on exactly as an unbroken one.
-        torch.manual_seed(config.seed * 1_000_003 + self.step)
+        seed_step(config.seed, self.step)
         self.student.train()
         self.teacher.train()
         parts = config.schedule.accumulate
