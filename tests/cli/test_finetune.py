@@ -39,6 +39,23 @@ def test_adapts_to_a_store_and_says_before_and_after(
     assert card.training["settings"]["class_map"] == [["tumor", "large"]]
 
 
+def test_all_weights_learn_from_the_rest_of_the_slide_unless_it_is_turned_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = reviewed_store(tmp_path, [(20, 20, 160), (620, 20, 160), (620, 620, 160)], 800)
+    base = write_model(tmp_path / "base.safetensors")
+    what = ("--annotations", store, "--slide-mpp", 0.5, "--model", base, "--sample-px", 64)
+    how = ("--steps", 1, "--batch", 1, "--device", "cpu", "--json")
+    for switch, where in (("--own-slides", "on your slides"), ("--no-own-slides", "around the")):
+        out = tmp_path / f"{switch}.safetensors"
+        assert run("finetune", *what, *how, switch, "--out", out) == 0
+        said = capsys.readouterr()
+        assert f"mm² that nobody has reviewed took part, {where}" in said.err
+        (tissue,) = json.loads(said.out)["data"]["unlabelled_tissue"]
+        assert bool(tissue["places"]) == (switch == "--own-slides")
+        assert read_card(out).training["unlabelled_tissue"] == [tissue]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -118,6 +118,14 @@ def finetune(
             help="Weight of the loss on tissue without annotations; 1 where there is any, else 0.",
         ),
     ] = None,
+    own_slides: Annotated[
+        bool,
+        typer.Option(
+            "--own-slides/--no-own-slides",
+            help="Whether the rest of the stores' slides is tissue without annotations, for --mode"
+            " full.",
+        ),
+    ] = True,
     correction_weight: Annotated[
         float,
         typer.Option("--correction-weight", help="Corrected against confirmed nuclei."),
@@ -164,6 +172,7 @@ def finetune(
         sample_px=sample_px,
         backbone_rate=backbone_rate,
         consistency=consistency,
+        own_slides=own_slides,
     )
     run_at_terminal(job, as_json)
 

@@ -170,6 +170,7 @@ class ConsistencyConfig:
         ramp_share: Share of the steps over which the weight rises.
         unlabeled_share: Share of samples drawn from tissue without any annotation, where there is.
         regions: Regions of tissue read from each slide without annotations.
+        own_slides: Whether the stores' own slides take part away from the fields too.
     """
 
     weight: float = 0.0
@@ -181,6 +182,7 @@ class ConsistencyConfig:
     ramp_share: float = 0.3
     unlabeled_share: float = 0.25
     regions: int = 8
+    own_slides: bool = True
 
     def __post_init__(self) -> None:
         shares = (
@@ -231,8 +233,8 @@ class FinetuneConfig:
             under another name.
         correction_weight: Weight of what a person has changed against what was only seen.
         adapt: Settings of that mode.
-        unlabeled: Tissue without annotations, for the mode "full". What lies around reviewed fields
-            takes part anyway.
+        unlabeled: Tissue without annotations, for the mode "full", beside the slides of the stores;
+            those among it that are slides of stores are left out.
         backbone_rate: Learning rate of the backbone as a share of the heads'.
         consistency: How tissue without annotations takes part in the mode "full".
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.field_data import FieldData, load_fields
 from muse_core.finetune.fields import Field
 from muse_core.finetune.judging import Judging
-from muse_core.finetune.samples import SourceImage
+from muse_core.finetune.samples import Source, SourceImage
+from muse_core.finetune.slide_tissue import SlideTissue, tissue_of_stores
 from muse_core.finetune.sources import TrainingData, load_training_data
 from muse_core.finetune.unlabeled import read_unlabeled
 from muse_core.models.card import BACKBONE, read_card
@@ -30,6 +32,7 @@ class FullData:
         fields: The reviewed fields; None where there is no store.
         held: Fields to score on; none where images are.
         val: Images to score on, where there is no store.
+        slides: What of the stores' slides takes part without annotations.
     """
 
     training: TrainingData
@@ -37,6 +40,31 @@ class FullData:
     fields: FieldData | None
     held: Judging
     val: tuple[AnnotatedImage, ...]
+    slides: tuple[SlideTissue, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        notes = self.fields.notes if self.fields else ()
+        area = sum(s.mm2 for s in self.slides)
+        if not area:
+            return notes
+        where = "on" if any(len(s.corners) for s in self.slides) else "around the fields of"
+        return (*notes, f"{area:.2g} mm² that nobody has reviewed took part, {where} your slides.")
+
+    def digest(self) -> str:
+        """Changes with any nucleus, and with where samples without annotations are drawn."""
+        parts = [self.fields.digest()] if self.fields else []
+        return "".join([*parts, *(s.digest() for s in self.slides)])
+
+    def to_json(self) -> dict[str, Any]:
+        """For a model card: counts, areas and hashes, no private paths."""
+        unlabelled = [
+            {"slide_fingerprint": s.fingerprint, "mm2": round(s.mm2, 4), "places": len(s.corners)}
+            for s in self.slides
+        ]
+        fields = self.fields.to_json() if self.fields else {}
+        return self.training.to_json() | fields | {"unlabelled_tissue": unlabelled}
 
 
 def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
@@ -57,14 +85,16 @@ def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
         known = fields.scheme
     labelled = _of_fields(fields) if fields else []
     training = load_training_data(config.train, known.names if known else None, labelled)
+    slides = _slide_tissue(fields, config, mpp)
     return FullData(
-        training=_with_unlabeled(training, config, mpp),
+        training=_with_unlabeled(training, slides, config, mpp),
         scheme=known or ClassScheme.from_names(training.label_sets[0]),
         fields=fields,
         held=Judging(fields.held_back if fields else ()),
         val=()
         if fields or not config.val
         else read_points_folder(config.val.folder, config.val.mpp, config.val.names),
+        slides=slides,
     )
 
 
@@ -100,14 +130,32 @@ def _source(field: Field, names: Sequence[str], weight: float) -> SourceImage:
     )
 
 
-def _with_unlabeled(training: TrainingData, config: FinetuneConfig, mpp: float) -> TrainingData:
+def _slide_tissue(
+    fields: FieldData | None, config: FinetuneConfig, mpp: float
+) -> tuple[SlideTissue, ...]:
+    if fields is None or not config.consistency.weight:
+        return ()
+    settings = config.consistency
+    whole = settings.own_slides and settings.unlabeled_share > 0
+    return tissue_of_stores(fields.stores, mpp, config.views.crop_px, whole)
+
+
+def _with_unlabeled(
+    training: TrainingData, slides: Sequence[SlideTissue], config: FinetuneConfig, mpp: float
+) -> TrainingData:
+    """Add tissue without annotations; a slide of a store is drawn from as often as another."""
     settings = config.consistency
     side = 2 * config.views.crop_px
-    images = read_unlabeled(config.unlabeled, mpp, side, settings.regions, config.seed)
-    if not images or not settings.unlabeled_share:
+    own = frozenset(slide.fingerprint for slide in slides)
+    images = read_unlabeled(config.unlabeled, mpp, side, settings.regions, config.seed, own)
+    roomy = [slide for slide in slides if len(slide.corners)]
+    if not (images or roomy) or not settings.unlabeled_share:
         return training
     labelled = sum(s.weight for s in training.sources)
     share = min(settings.unlabeled_share, 0.95)
-    each = labelled * share / (1 - share) / len(images)
-    extra = [dataclasses.replace(image, weight=each) for image in images]
+    each = labelled * share / (1 - share) / (len(images) + settings.regions * len(roomy))
+    extra: list[Source] = [
+        *(dataclasses.replace(image, weight=each) for image in images),
+        *(dataclasses.replace(slide, weight=settings.regions * each) for slide in roomy),
+    ]
     return dataclasses.replace(training, sources=(*training.sources, *extra))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,21 @@ from torch.utils.data import Dataset
 
 from muse_core.finetune.config import ViewConfig
 from muse_core.finetune.views import look_up, random_geometry, render
+
+
+class Source(Protocol):
+    """What samples are drawn from."""
+
+    @property
+    def weight(self) -> float:
+        """Relative frequency."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything is annotated in it."""
+
+    def draw(self, rng: np.random.Generator) -> SourceImage:
+        """An image to cut a sample from."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,30 @@ class SourceImage:
     nucleus_weights: npt.NDArray[np.float32] | None = None
     known: npt.NDArray[np.bool_] | None = None
     free: npt.NDArray[np.bool_] | None = None
+
+    @classmethod
+    def without_labels(cls, image: npt.NDArray[np.uint8], mpp: float) -> Self:
+        """An image of which nothing is known and all is free; its weight is 1."""
+        nothing = np.zeros(image.shape[:2], dtype=bool)
+        return cls(
+            image=image,
+            xy=np.zeros((0, 2), dtype=np.float32),
+            classes=np.zeros(0, dtype=np.int64),
+            label_set=0,
+            mpp=mpp,
+            weight=1.0,
+            known=nothing,
+            free=~nothing,
+        )
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything is annotated in it."""
+        return self.known is None or bool(self.known.any())
+
+    def draw(self, rng: np.random.Generator) -> Self:
+        """The image itself; draws nothing."""
+        return self
 
     @cached_property
     def focus(self) -> tuple[float, float, float, float] | None:
@@ -82,11 +122,11 @@ class Batch:
 
 
 class CropDataset(Dataset[Sample]):
-    """Random crops of annotated images; item ``i`` depends on the seed and ``i`` alone."""
+    """Random crops of images; item ``i`` depends on the seed and ``i`` alone."""
 
     def __init__(
         self,
-        sources: Sequence[SourceImage],
+        sources: Sequence[Source],
         views: ViewConfig,
         mpp: float,
         length: int,
@@ -107,7 +147,7 @@ class CropDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self._seed, self._start + index])
-        source = self._sources[rng.choice(len(self._sources), p=self._share)]
+        source = self._sources[rng.choice(len(self._sources), p=self._share)].draw(rng)
         low, high = self._views.zoom
         zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
         scale = self._mpp / source.mpp / zoom

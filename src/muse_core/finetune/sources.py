@@ -13,7 +13,7 @@ from torch import Tensor
 from muse_core.errors import UserError
 from muse_core.evaluate.points_folder import class_names_in, read_points_folder
 from muse_core.finetune.config import LabelSet
-from muse_core.finetune.samples import SourceImage
+from muse_core.finetune.samples import Source, SourceImage
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,19 @@ class TrainingData:
     """What a run trains on.
 
     Attributes:
-        sources: All images.
+        sources: All images, and slides without annotations.
         label_sets: Class names of each label set; the model's own is first.
         counts: Nuclei of each class in each label set, (K,) int64 each.
     """
 
-    sources: tuple[SourceImage, ...]
+    sources: tuple[Source, ...]
     label_sets: tuple[tuple[str, ...], ...]
     counts: tuple[Tensor, ...]
 
     def to_json(self) -> dict[str, Any]:
         """For a model card."""
         numbers = zip(self.label_sets[0], self.counts[0].tolist(), strict=True)
-        return {"nuclei": dict(numbers), "n_images": len(self.sources)}
+        return {"nuclei": dict(numbers), "n_images": sum(s.labelled for s in self.sources)}
 
 
 def load_training_data(

@@ -109,7 +109,6 @@ class _Run:
         self.thresholds = ClassThresholds(len(self.sources.scheme.names), config.consistency)
         self.thresholds.to(self.device)
         self.before = self._judge_before()
-        fields = self.sources.fields
         parts: dict[str, Stateful] = {
             "learner": self.learner,
             "averaged": self.averaged,
@@ -117,7 +116,7 @@ class _Run:
             "schedule": self.schedule,
             "thresholds": self.thresholds,
         }
-        self.checkpoint = checkpoint_of(config, fields.digest() if fields else "", parts)
+        self.checkpoint = checkpoint_of(config, self.sources.digest(), parts)
         self.standing = self.checkpoint.load() if config.resume else Standing()
 
     @property
@@ -219,7 +218,6 @@ class _Run:
             figures = kept.card.metrics | {"before": before, "after": after}
             kept.card = dataclasses.replace(kept.card, metrics=figures)
             save_model(kept, self.config.out)
-        fields = self.sources.fields
         return FinetuneResult(
             path=self.config.out if self.standing.best else None,
             metrics=self.standing.best,
@@ -228,13 +226,12 @@ class _Run:
             steps=self.config.steps,
             before=before,
             after=after,
-            data=self.data.to_json() | (fields.to_json() if fields else {}),
-            notes=fields.notes if fields else (),
+            data=self.sources.to_json(),
+            notes=self.sources.notes,
         )
 
     def _write_model(self, figures: dict[str, Any]) -> None:
         network = self.averaged_model
-        fields = self.sources.fields
         network.card = dataclasses.replace(
             new_card(self.config, self.sources.scheme),
             architecture=self.model.card.architecture,
@@ -242,9 +239,7 @@ class _Run:
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
             parent=parent_name(self.config),
-            training=describe(self.config, figures["step"])
-            | self.data.to_json()
-            | (fields.to_json() if fields else {}),
+            training=describe(self.config, figures["step"]) | self.sources.to_json(),
         )
         save_model(network, self.config.out)
 

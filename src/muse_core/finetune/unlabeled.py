@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from muse_core.errors import UserError
 from muse_core.finetune.config import UnlabeledSource
 from muse_core.finetune.samples import SourceImage
+from muse_core.nuclei.store import identify_slide
 from muse_core.slides import Region, Slide, can_open, open_slide, tissue_mask
 
 _TRIES = 20
@@ -18,7 +19,12 @@ _MIN_TISSUE = 0.5
 
 
 def read_unlabeled(
-    sources: Sequence[UnlabeledSource], mpp: float, side_px: int, regions: int, seed: int
+    sources: Sequence[UnlabeledSource],
+    mpp: float,
+    side_px: int,
+    regions: int,
+    seed: int,
+    without: Set[str] = frozenset(),
 ) -> list[SourceImage]:
     """Read tissue to draw samples from.
 
@@ -28,6 +34,7 @@ def read_unlabeled(
         side_px: Side of a region of a slide, pixels at ``mpp``.
         regions: How many of each slide.
         seed: Of where they lie.
+        without: Fingerprints of slides to leave out, in which there are reviewed fields.
 
     Returns:
         Images of which nothing is known and all is free; weights are 1.
@@ -39,10 +46,12 @@ def read_unlabeled(
     for number, source in enumerate(sources):
         rng = np.random.default_rng([seed, number])
         for path in _slides(source):
+            if without and identify_slide(path).fingerprint in without:
+                continue
             with open_slide(path, mpp=source.mpp) as slide:
                 slide.require_mpp()
                 found += [
-                    _without_labels(pixels, mpp)
+                    SourceImage.without_labels(pixels, mpp)
                     for pixels in _regions(slide, mpp, side_px, regions, rng)
                 ]
     return found
@@ -79,17 +88,3 @@ def _regions(
     if not found:
         raise UserError(f"There is too little tissue in {slide.name} to learn from.")
     return found
-
-
-def _without_labels(image: npt.NDArray[np.uint8], mpp: float) -> SourceImage:
-    nothing = np.zeros(image.shape[:2], dtype=bool)
-    return SourceImage(
-        image=image,
-        xy=np.zeros((0, 2), dtype=np.float32),
-        classes=np.zeros(0, dtype=np.int64),
-        label_set=0,
-        mpp=mpp,
-        weight=1.0,
-        known=nothing,
-        free=~nothing,
-    )

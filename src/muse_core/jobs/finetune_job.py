@@ -165,7 +165,7 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         views=ViewConfig(crop_px=_given(job.sample_px, defaults.sample_px)),
         unlabeled=tuple(UnlabeledSource(Path(u.path), u.mpp) for u in job.unlabeled),
         backbone_rate=_given(job.backbone_rate, defaults.backbone_rate),
-        consistency=ConsistencyConfig(weight=_consistency(job)),
+        consistency=ConsistencyConfig(weight=_consistency(job), own_slides=job.own_slides),
     )
 
 

@@ -150,6 +150,8 @@ class FinetuneJob(_Job):
             there are stores and 1 otherwise.
         consistency: Weight of the consistency loss on tissue without annotations; None is 1 when
             there are stores or ``unlabeled``, and 0 otherwise.
+        own_slides: Whether tissue of the stores' slides away from the fields takes part, in the
+            mode "full".
     """
 
     kind: ClassVar[str] = "finetune"
@@ -178,6 +180,7 @@ class FinetuneJob(_Job):
     sample_px: int | None = None
     backbone_rate: float | None = None
     consistency: float | None = None
+    own_slides: bool = True
 
 
 @dataclass(frozen=True)
