@@ -140,8 +140,8 @@ def _notes(unused: Sequence[str], held: Sequence[Field]) -> tuple[str, ...]:
         )
     if unused:
         notes.append(
-            f"Not in the reviewed fields: {', '.join(map(repr, unused))}. They teach nothing of"
-            " such nuclei, and no figure counts them."
+            f"Not in the reviewed fields: {', '.join(map(repr, unused))}. Nothing is learnt"
+            " of such nuclei, and no figure counts them."
         )
     if held and not Judging(held).apart:
         notes.append(SAME_FIELDS_NOTE)

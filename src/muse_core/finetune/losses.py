@@ -92,8 +92,8 @@ def class_weights(counts: Tensor, power: float = 0.5) -> Tensor:
     """Weights that lift rare classes: inverse frequency to a power, with a mean of 1.
 
     Args:
-        counts: (K,) number of nuclei of each class. One that does not occur weighs 1: as if it were
-            the rarest, label smoothing would lift it above all others.
+        counts: (K,) number of nuclei of each class. One that does not occur weighs 1: with
+            the weight of the rarest, label smoothing would lift it above all others.
         power: 0 ignores frequency, 1 evens it out.
     """
     occurs = counts > 0
