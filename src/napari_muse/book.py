@@ -135,11 +135,11 @@ class NucleusBook:
 
     def counts(self) -> npt.NDArray[np.int64]:
         """(K,) nuclei of each class."""
-        return self._kept("counts", lambda: self.counts_of(self.present))
+        return self._kept("counts", lambda: self.counts_of(np.arange(len(self.rows))))
 
-    def counts_of(self, mask: Mask) -> npt.NDArray[np.int64]:
-        """(K,) nuclei of each class among the rows of a mask."""
-        chosen = self.rows["class"][mask & self.present]
+    def counts_of(self, at: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """(K,) nuclei of each class among some rows, given by their numbers."""
+        chosen = self.rows["class"][at[self.present[at]]]
         return np.bincount(chosen, minlength=len(self.scheme.classes))
 
     def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:

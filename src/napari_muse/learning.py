@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,29 +57,28 @@ class Learning:
         """Whether a job is under way."""
         return self.runner.running
 
-    def summary(self) -> AnnotationSummary | None:
-        """What a run would use; None while there is no slide, scale or file."""
-        from muse_core.nuclei.reviewed import annotation_summary
-
+    def look(self) -> Callable[[], AnnotationSummary] | None:
+        """What counts what a run would use, in any thread; None while there is nothing to count."""
         book, mpp = self._session.book, self._session.mpp
         if not book.has_file or mpp is None:
             return None
-        return annotation_summary(book.store, mpp)
+        path = book.store.path
+        return lambda: _summary_of(path, mpp)
 
-    def start(self, model: str, mode: str, device: str) -> None:
+    def start(self, model: str, mode: str, device: str, summary: AnnotationSummary | None) -> None:
         """Fine-tune a model on what is reviewed.
 
         Args:
             model: Path of the model to start from.
             mode: "adapt" or "full".
             device: auto, cpu, cuda or mps.
+            summary: What :meth:`look` has counted.
 
         Raises:
             UserError: There is no slide, its MPP is unknown, or too little is reviewed.
         """
         slide = self._session.require_slide()
         mpp = slide.require_mpp()
-        summary = self.summary()
         if summary is None:
             raise UserError("Nothing is reviewed yet: press R over a field you have looked at.")
         if summary.problems:
@@ -110,6 +110,14 @@ class Learning:
                 tuple(result.get("notes", ())),
             )
         self.ended.emit(event)
+
+
+def _summary_of(path: Path, mpp: float) -> AnnotationSummary:
+    from muse_core.nuclei.reviewed import annotation_summary
+    from muse_core.nuclei.store import AnnotationStore
+
+    with AnnotationStore.open(path, read_only=True) as store:
+        return annotation_summary(store, mpp)
 
 
 def new_model_path(stem: str) -> Path:

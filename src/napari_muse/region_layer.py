@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from napari_muse.coordinates import to_layer
 from napari_muse.reader import spatial_settings
 
 if TYPE_CHECKING:
+    from napari_muse.book import NucleusBook
     from napari_muse.session import MuseSession
 
 _REVIEWED_COLOR = "#3fb950"
@@ -48,18 +50,27 @@ class RegionFigures:
         return float(self.counts.sum()) / self.area_mm2 if self.area_mm2 else None
 
 
+def region_polygon(book: NucleusBook, number: int) -> PolygonRegion:
+    """The outline of a region by its number in the store."""
+    regions = book.regions()
+    return _polygon(regions["vertices"][regions["id"] == number].iloc[0])
+
+
 def region_figures(session: MuseSession) -> list[RegionFigures]:
     """All regions of the current slide with their counts."""
     book, mpp = session.book, session.mpp
     found = []
     for number, name, vertices, reviewed in book.regions().itertuples(index=False, name=None):
-        polygon = PolygonRegion(tuple((float(x), float(y)) for x, y in vertices))
+        polygon = _polygon(vertices)
         near = np.flatnonzero(book.inside(polygon.bounds))
-        inside = np.zeros(len(book.rows), dtype=bool)
-        inside[near] = polygon.contains(book.rows["x"][near], book.rows["y"][near])
+        inside = near[polygon.contains(book.rows["x"][near], book.rows["y"][near])]
         area = polygon.area_px * mpp**2 / _UM2_PER_MM2 if mpp else None
         found.append(RegionFigures(number, name, polygon, reviewed, book.counts_of(inside), area))
     return found
+
+
+def _polygon(vertices: Iterable[tuple[float, float]]) -> PolygonRegion:
+    return PolygonRegion(tuple((float(x), float(y)) for x, y in vertices))
 
 
 class RegionLayer:

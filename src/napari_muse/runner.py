@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psutil
 from qtpy.QtCore import QObject, QProcess, QTimer, Signal
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 10_000
 """How long a cancelled job may take to end by itself."""
+_NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 10
 TERMINAL = ("done", "cancelled", "failed")
 
 
@@ -61,7 +64,14 @@ class JobRunner(QObject):
         process.finished.connect(self._finish)
         process.errorOccurred.connect(self._on_error)
         process.start(self._command[0], self._command[1:])
+        self._make_way(process.processId())
         process.write(json.dumps(dict(spec)).encode() + b"\n")
+
+    @staticmethod
+    def _make_way(pid: int) -> None:
+        """Let the interface have the processor first: a job takes all there is."""
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(pid).nice(_NICE)
 
     def cancel(self) -> None:
         """Ask the job to stop; it is killed if it does not within ten seconds."""

@@ -64,16 +64,16 @@ def test_too_little_is_refused_with_a_sentence(slide_open: MusePanel, qtbot: Any
     slide_open.session.show_area(FIELDS[0])
     press(slide_open, qtbot, Qt.Key.Key_R)
     qtbot.mouseClick(slide_open.learn.start, LEFT)
-    assert "Only 1 nuclei of the class 'lymphocyte'" in slide_open.status.text()
+    few = "Only 1 nuclei of the class 'lymphocyte'"
+    qtbot.waitUntil(lambda: few in slide_open.status.text(), timeout=10_000)
     assert not slide_open.learning.running
 
 
 def test_it_says_what_it_will_use(reviewed: MusePanel, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: reviewed.learn.tissue.mm2 is not None, timeout=10_000)
-    text = reviewed.learn.uses.text()
-    assert "2 fields reviewed, 1 held back" in text
-    assert "5 removed" in text
-    assert "mm² not" in text
+    uses = reviewed.learn.uses
+    wanted = ("2 fields reviewed, 1 held back", "5 removed", "mm² not")
+    qtbot.waitUntil(lambda: all(part in uses.text() for part in wanted), timeout=10_000)
 
 
 def test_one_button_makes_a_model_that_can_be_used_and_left_again(
@@ -82,7 +82,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     learn = reviewed.learn
     old = reviewed.detect.model.currentData()
     qtbot.mouseClick(learn.start, LEFT)
-    assert reviewed.learning.running
+    qtbot.waitUntil(lambda: reviewed.learning.running, timeout=10_000)
     qtbot.waitUntil(lambda: not reviewed.learning.running, timeout=300_000)
     lesson = reviewed.learning.lesson
     assert lesson is not None, learn.message.text()
@@ -111,6 +111,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
 def test_cancelling_leaves_the_old_model(reviewed: MusePanel, qtbot: Any) -> None:
     learn = reviewed.learn
     qtbot.mouseClick(learn.start, LEFT)
+    qtbot.waitUntil(lambda: reviewed.learning.running, timeout=10_000)
     qtbot.mouseClick(learn.cancel, LEFT)
     qtbot.waitUntil(lambda: not reviewed.learning.running, timeout=60_000)
     assert learn.message.text() in ("Stopped.", "Cancelled.") or "Cancelled" in learn.message.text()

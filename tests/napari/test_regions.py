@@ -40,12 +40,12 @@ def test_r_marks_the_visible_field_as_reviewed(opened: MusePanel, qtbot: Any) ->
     assert len(opened.session.viewer.layers["Regions"].data) == 0
 
 
-def test_counts_and_density(regions: MusePanel) -> None:
+def test_counts_and_density(regions: MusePanel, qtbot: Any) -> None:
     regions.session.book.add_region(LEFT_HALF, reviewed=False, name="left")
     # 240 x 300 px at 0.5 um/px is 0.018 mm2, with two of the three nuclei.
     assert [_cell(regions, 0, c) for c in (0, 2, 3, 4, 5)] == ["left", "2", "111", "2", "0"]
     regions.session.book.set_class([1], 1)
-    assert [_cell(regions, 0, c) for c in (4, 5)] == ["1", "1"]
+    qtbot.waitUntil(lambda: [_cell(regions, 0, c) for c in (4, 5)] == ["1", "1"], timeout=5000)
 
 
 def test_what_is_drawn_is_kept_and_wiped_off(regions: MusePanel, qtbot: Any) -> None:

@@ -45,24 +45,24 @@ class Curves(QWidget):
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(text)
                 plot.getAxis(side).setTextPen(text)
-        self._draw()
+        self.draw()
 
     def add(self, event: dict[str, Any]) -> None:
-        """Take an event of the job: "loss" or "metrics"."""
+        """Take an event of the job: "loss", "metrics", or another; :meth:`draw` shows it."""
         if event["event"] == "loss":
             self._loss.append((event["step"], event["loss"]))
         elif event["event"] == "metrics":
             for name, points in self._f1.items():
                 if event.get(name) is not None:
                     points.append((event["step"], event[name]))
-        self._draw()
 
     @property
     def n_points(self) -> tuple[int, int]:
         """How many points the curves of loss and of F1 have."""
         return len(self._loss), max(len(points) for points in self._f1.values())
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Show all that has come in."""
         self._loss_curve.setData(*_columns(self._loss))
         for name, curve in self._f1_curves.items():
             curve.setData(*_columns(self._f1[name]))

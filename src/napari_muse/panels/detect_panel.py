@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -24,7 +21,8 @@ from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
 from napari_muse.areas import area_layer
 from napari_muse.detection import Detection
-from napari_muse.panels.forms import combo, duration, wrapped
+from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
 from napari_muse.session import MuseSession
 
@@ -42,7 +40,6 @@ class DetectPanel(QGroupBox):
         self._session = session
         self._detection = detection
         self.model = combo("The network that finds and classifies nuclei")
-        # Backbones compute features of nuclei but do not find them.
         self.mapping_dialog: MappingDialog | None = None
         self._models: dict[str, ModelEntry] = {}
         self._list_models()
@@ -71,22 +68,23 @@ class DetectPanel(QGroupBox):
         self.draw.setToolTip("Add a layer to draw rectangles or outlines in")
         self.start = QPushButton("Detect nuclei")
         self.start.setToolTip("Find and classify every nucleus there; corrected nuclei are kept")
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop; what has been found is kept")
-        self.bar = QProgressBar()
-        self.message = wrapped("Open a slide to begin.")
+        self.status = JobStatus(
+            self.start,
+            detection.cancel,
+            "Stop; what has been found is kept",
+            "Open a slide to begin.",
+        )
+        self.cancel, self.message = self.status.cancel, self.status.message
         self._lay_out()
         self.model.currentIndexChanged.connect(self._on_model)
         self.mpp.editingFinished.connect(self._on_mpp)
         self.draw.clicked.connect(self._on_draw)
         self.start.clicked.connect(self.run)
-        self.cancel.clicked.connect(self._on_cancel)
-        detection.progress.connect(self._on_progress)
-        detection.ended.connect(self._on_end)
+        detection.progress.connect(self.status.follow)
+        detection.ended.connect(self.status.end)
         session.slide_changed.connect(self._on_slide)
         self._on_model()
         self._on_slide()
-        self._show_running(False)
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
@@ -107,6 +105,7 @@ class DetectPanel(QGroupBox):
         self.model.currentIndexChanged.emit(self.model.currentIndex())
 
     def _list_models(self) -> None:
+        # Backbones compute features of nuclei but do not find them.
         self._models = {
             str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR
         }
@@ -180,13 +179,11 @@ class DetectPanel(QGroupBox):
         except UserError as error:
             self.say(str(error))
             return
-        self.bar.setRange(0, 0)
-        self.say("Starting …")
-        self._show_running(True)
+        self.status.begin()
 
     def say(self, sentence: str) -> None:
         """Show one sentence to the user."""
-        self.message.setText(sentence)
+        self.status.say(sentence)
 
     def _shapes(self) -> list[Region | PolygonRegion]:
         place = self.place.currentData()
@@ -239,31 +236,6 @@ class DetectPanel(QGroupBox):
         self.place.setCurrentIndex(self.place.findData("shapes"))
         self.say("Drag on the slide to draw a rectangle; the tools for other shapes are at left.")
 
-    def _on_cancel(self) -> None:
-        self.cancel.setEnabled(False)
-        self.say("Cancelling …")
-        self._detection.cancel()
-
-    def _on_progress(self, event: dict[str, Any]) -> None:
-        if event["event"] != "progress":
-            return
-        self.bar.setRange(0, event["total"])
-        self.bar.setValue(event["done"])
-        left = event.get("eta_s")
-        eta = "" if left is None else f", {duration(left)} left"
-        if self.cancel.isEnabled():
-            self.say(f"{event['message']}{eta}")
-
-    def _on_end(self, event: dict[str, Any]) -> None:
-        self._show_running(False)
-        self.say(event["message"])
-
-    def _show_running(self, running: bool) -> None:
-        self.bar.setVisible(running)
-        self.cancel.setVisible(running)
-        self.cancel.setEnabled(running)
-        self.start.setEnabled(not running)
-
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
@@ -284,5 +256,5 @@ class DetectPanel(QGroupBox):
         whole.addLayout(form)
         whole.addWidget(self.mpp_hint)
         whole.addLayout(buttons)
-        whole.addWidget(self.bar)
+        whole.addWidget(self.status.bar)
         whole.addWidget(self.message)

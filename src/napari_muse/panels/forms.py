@@ -54,9 +54,3 @@ def row_table(stretch_first: bool) -> QTableWidget:
 def chosen_row(table: QTableWidget) -> int | None:
     """The row that is picked, or None."""
     return next((index.row() for index in table.selectedIndexes()), None)
-
-
-def duration(seconds: float) -> str:
-    """A time span as one says it."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

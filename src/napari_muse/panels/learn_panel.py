@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
-    QProgressBar,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
 )
 
+from napari_muse.background import Background
 from napari_muse.learning import Learning, Lesson, parent_of
 from napari_muse.panels.curves import Curves
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import combo, duration, row_table, wrapped
+from napari_muse.panels.forms import combo, row_table, wrapped
+from napari_muse.panels.job_status import JobStatus
 from napari_muse.session import MuseSession
 from napari_muse.tissue_area import TissueArea
+
+if TYPE_CHECKING:
+    from muse_core.nuclei.reviewed import AnnotationSummary
 
 _MODES = (
     ("adapt", "Quick", "Train the last layers only: seconds to a minute"),
     ("full", "Thorough", "Train the whole network: minutes, with the tissue around the fields"),
 )
 _TABLE_HEIGHT_PX = 150
+_SOON_MS = 300
 
 
 class LearnPanel(QGroupBox):
@@ -49,10 +55,8 @@ class LearnPanel(QGroupBox):
         self.start.setToolTip(
             "Make a model of your own from the chosen one and the fields you have reviewed"
         )
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop; the best so far is kept")
-        self.bar = QProgressBar()
-        self.message = wrapped("")
+        self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
+        self.cancel, self.message = self.status.cancel, self.status.message
         self.curves = Curves()
         self.proof: QTableWidget = row_table(stretch_first=True)
         self.proof.setColumnCount(3)
@@ -66,18 +70,23 @@ class LearnPanel(QGroupBox):
         self.keep = QPushButton("Keep the old one")
         self.keep.setToolTip("Leave the old model chosen; the new one stays in the list")
         self.back = QPushButton("Go back")
+        self._background = Background()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
+        self._soon.timeout.connect(self.update_uses)
         self._lay_out()
         self.start.clicked.connect(self.begin)
-        self.cancel.clicked.connect(self._on_cancel)
         self.use.clicked.connect(self._on_use)
         self.keep.clicked.connect(self._on_keep)
         self.back.clicked.connect(self._on_back)
         learning.said.connect(self._on_event)
+        self.status.ticked.connect(self.curves.draw)
         learning.ended.connect(self._on_end)
         detect.model.currentIndexChanged.connect(self._on_model)
         for signal in self._followed():
             signal.connect(self.update_uses)
-        self._show_state(running=False, proof=False)
+        self._show_proof(False)
         self._on_model()
         self.update_uses()
 
@@ -85,19 +94,28 @@ class LearnPanel(QGroupBox):
         """Stop following the session."""
         for signal in self._followed():
             signal.disconnect(self.update_uses)
+        self._soon.stop()
+        self._background.close()
         self.tissue.close()
 
     def update_uses(self) -> None:
-        """Say what a run would use, if anyone is looking."""
-        if not self.isVisible():
+        """Have it worked out what a run would use, if anyone is looking, and say so."""
+        if not self.isVisible() or self._soon.isActive():
             return
-        summary = self._learning.summary()
-        if summary is None:
+        # Many fields take a while to count; what comes while they are being counted waits.
+        if self._background.busy:
+            self._soon.start()
+            return
+        look = self._learning.look()
+        if look is None:
             self.uses.setText(
                 "Correct the nuclei of a field until all in view are right, then press R. Two"
                 " fields or more let you see what training brings."
             )
             return
+        self._background.do(look, self._say_uses, self.uses.setText)
+
+    def _say_uses(self, summary: AnnotationSummary) -> None:
         tissue = self.tissue.mm2
         parts = [
             f"{name}: {n:,} ({summary.n_corrected_by_class[name]:,} corrected)"
@@ -112,16 +130,29 @@ class LearnPanel(QGroupBox):
         )
 
     def begin(self) -> None:
-        """Start a run; a refusal is shown as a sentence."""
+        """Start a run once what is reviewed is counted; a refusal is shown as a sentence."""
+        look = self._learning.look()
+        if look is None:
+            self._start_with(None)
+            return
+        self.start.setEnabled(False)
+        self._background.do(look, self._start_with, self._refuse)
+
+    def _refuse(self, sentence: str) -> None:
+        self.start.setEnabled(True)
+        self._session.refused.emit(sentence)
+
+    def _start_with(self, summary: AnnotationSummary | None) -> None:
+        self.start.setEnabled(True)
         model, device = self._detect.model.currentData(), self._detect.device.currentData()
         self._old_model = model
         mode = self.mode.currentData()
-        if not self._session.attempt(lambda: self._learning.start(model, mode, device)):
+        if not self._session.attempt(lambda: self._learning.start(model, mode, device, summary)):
             return
         self.curves.clear()
-        self.bar.setRange(0, 0)
-        self.message.setText("Starting …")
-        self._show_state(running=True, proof=False)
+        self.status.begin()
+        self._show_proof(False)
+        self.curves.show()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
         """Catch up with what happened while nobody looked."""
@@ -139,21 +170,14 @@ class LearnPanel(QGroupBox):
         )
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        if event["event"] != "progress":
-            self.curves.add(event)
-            return
-        self.bar.setRange(0, event["total"])
-        self.bar.setValue(event["done"])
-        left = event.get("eta_s")
-        eta = "" if left is None else f", {duration(left)} left"
-        if self.cancel.isEnabled():
-            self.message.setText(f"{event['message']}{eta}")
+        self.curves.add(event)
+        self.status.follow(event)
 
     def _on_end(self, event: dict[str, Any]) -> None:
         lesson = self._learning.lesson
         has_model = lesson is not None and lesson.model is not None
-        self._show_state(running=False, proof=has_model)
-        self.message.setText(event["message"])
+        self.status.end(event)
+        self._show_proof(has_model)
         if lesson is not None and has_model:
             self.message.setText(" ".join((event["message"], *lesson.notes)))
             self._fill_proof(lesson)
@@ -168,23 +192,18 @@ class LearnPanel(QGroupBox):
         self.proof.resizeColumnsToContents()
         self.proof.setVisible(bool(rows))
 
-    def _on_cancel(self) -> None:
-        self.cancel.setEnabled(False)
-        self.message.setText("Cancelling …")
-        self._learning.cancel()
-
     def _on_use(self) -> None:
         lesson = self._learning.lesson
         if lesson is None or lesson.model is None:
             return
         self._detect.update_models(str(lesson.model))
-        self._show_state(running=False, proof=False)
-        self.message.setText("The new model is chosen; detecting with it.")
+        self._show_proof(False)
+        self.status.say("The new model is chosen; detecting with it.")
         self._detect.run()
 
     def _on_keep(self) -> None:
-        self._show_state(running=False, proof=False)
-        self.message.setText("The old model stays chosen; the new one is in the list.")
+        self._show_proof(False)
+        self.status.say("The old model stays chosen; the new one is in the list.")
 
     def _on_model(self) -> None:
         entry = self._detect.chosen_entry
@@ -200,13 +219,8 @@ class LearnPanel(QGroupBox):
         if parent is not None:
             self._detect.update_models(str(parent.path))
 
-    def _show_state(self, running: bool, proof: bool) -> None:
-        self.bar.setVisible(running)
-        self.cancel.setVisible(running)
-        self.cancel.setEnabled(running)
-        self.start.setEnabled(not running)
-        self.curves.setVisible(running or proof)
-        for widget in (self.proof, self.use, self.keep):
+    def _show_proof(self, proof: bool) -> None:
+        for widget in (self.curves, self.proof, self.use, self.keep):
             widget.setVisible(proof)
 
     def _lay_out(self) -> None:
@@ -223,7 +237,7 @@ class LearnPanel(QGroupBox):
         whole.addWidget(self.uses)
         whole.addLayout(form)
         whole.addLayout(start)
-        whole.addWidget(self.bar)
+        whole.addWidget(self.status.bar)
         whole.addWidget(self.message)
         whole.addWidget(self.curves)
         whole.addWidget(self.proof)

@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
 from muse_core.classify.queue import DOUBT_KINDS
 from napari_muse.comparison import Comparison
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import combo, duration, wrapped
+from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.job_status import time_left
 from napari_muse.queue import QueueChoice, ReviewQueue
-from napari_muse.region_layer import region_figures
+from napari_muse.region_layer import region_polygon
 from napari_muse.session import MuseSession
 
 _COMPARE = "Compare neighbours"
@@ -102,11 +103,11 @@ class QueuePanel(QGroupBox):
 
     def begin(self) -> None:
         """Start the queue with what the form says; a refusal is shown as a sentence."""
-        polygons = {f.id: f.polygon for f in region_figures(self._session)}
+        region = self.within.currentData()
         choice = QueueChoice(
             self.kind.currentData(),
             self.of_class.currentData(),
-            polygons.get(self.within.currentData()),
+            None if region is None else region_polygon(self._session.book, region),
         )
         self._session.attempt(lambda: self._queue.start(choice))
 
@@ -122,9 +123,8 @@ class QueuePanel(QGroupBox):
 
     def _on_progress(self, event: dict[str, Any]) -> None:
         if event["event"] == "progress":
-            left = event.get("eta_s")
-            eta = "" if left is None else f", {duration(left)} left"
-            self.compared.setText(f"{event['message']}: {event['done']} of {event['total']}{eta}")
+            done = f"{event['message']}: {event['done']} of {event['total']}"
+            self.compared.setText(f"{done}{time_left(event)}")
 
     def _on_end(self, event: dict[str, Any]) -> None:
         self.compare.setEnabled(True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyqtgraph
 from psygnal import SignalInstance
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -23,6 +25,7 @@ from napari_muse.session import MuseSession
 _CHART_HEIGHT_PX = 130
 _TABLE_HEIGHT_PX = 170
 _REVIEWED_COLUMN = 1
+_SOON_MS = 300
 
 
 class RegionPanel(QGroupBox):
@@ -63,18 +66,23 @@ class RegionPanel(QGroupBox):
         self.table.itemChanged.connect(self._on_item)
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
-        for signal in self._followed():
-            signal.connect(self.update_table)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
+        self._soon.timeout.connect(self.update_table)
+        for signal, follow in self._followed():
+            signal.connect(follow)
         self.update_table()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        for signal in self._followed():
-            signal.disconnect(self.update_table)
+        for signal, follow in self._followed():
+            signal.disconnect(follow)
         self.outlines.close()
 
     def update_table(self) -> None:
         """Count anew, if anyone is looking."""
+        self._soon.stop()
         if not self.isVisible():
             return
         chosen = self._chosen()
@@ -96,9 +104,18 @@ class RegionPanel(QGroupBox):
         super().showEvent(event)
         self.update_table()
 
-    def _followed(self) -> tuple[SignalInstance, ...]:
+    def _followed(self) -> tuple[tuple[SignalInstance, Callable[[], None]], ...]:
         session = self._session
-        return (session.book_changed, session.regions_changed, session.slide_changed)
+        return (
+            # Nuclei change by the second while one corrects or detects.
+            (session.book_changed, self._update_soon),
+            (session.regions_changed, self.update_table),
+            (session.slide_changed, self.update_table),
+        )
+
+    def _update_soon(self) -> None:
+        if not self._soon.isActive():
+            self._soon.start()
 
     def _fill_row(self, row: int, figures: RegionFigures) -> None:
         density = "" if figures.per_mm2 is None else f"{figures.per_mm2:,.0f}"

@@ -1,0 +1,103 @@
+"""How a job goes: its bar, the button that cancels it, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QProgressBar, QPushButton
+
+from napari_muse.panels.forms import wrapped
+
+_TICK_MS = 250
+"""Whatever changes makes Qt paint the window; a job may say more than a person can read."""
+
+
+class JobStatus:
+    """Three widgets that a panel lays out, and how they follow a job.
+
+    ``ticked`` is emitted when what has come in is shown, a few times a second at most.
+    """
+
+    ticked = Signal()
+
+    def __init__(
+        self, start: QPushButton, cancel: Callable[[], None], tooltip: str, sentence: str = ""
+    ) -> None:
+        """Make the widgets.
+
+        Args:
+            start: Starts the job; cannot be pressed while one runs.
+            cancel: Asks the job to stop.
+            tooltip: What cancelling leaves.
+            sentence: What is said before the first job.
+        """
+        self._start = start
+        self._cancel = cancel
+        self.bar = QProgressBar()
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip(tooltip)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.message = wrapped(sentence)
+        self._latest: dict[str, Any] | None = None
+        self._timer = QTimer(self.bar)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self._tick)
+        self._show_running(False)
+
+    def say(self, sentence: str) -> None:
+        """Show one sentence to the user."""
+        self.message.setText(sentence)
+
+    def begin(self) -> None:
+        """A job has been started."""
+        self._latest = None
+        self.bar.setRange(0, 0)
+        self.say("Starting …")
+        self._show_running(True)
+
+    def follow(self, event: dict[str, Any]) -> None:
+        """Take an event of the job that is not its last."""
+        if event["event"] == "progress":
+            self._latest = event
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def end(self, event: dict[str, Any]) -> None:
+        """Take the last event of the job."""
+        self._timer.stop()
+        self._tick()
+        self._show_running(False)
+        self.say(event["message"])
+
+    def _on_cancel(self) -> None:
+        self.cancel.setEnabled(False)
+        self.say("Cancelling …")
+        self._cancel()
+
+    def _tick(self) -> None:
+        event, self._latest = self._latest, None
+        if event is not None:
+            self.bar.setRange(0, event["total"])
+            self.bar.setValue(event["done"])
+            if self.cancel.isEnabled():
+                self.say(f"{event['message']}{time_left(event)}")
+        self.ticked.emit()
+
+    def _show_running(self, running: bool) -> None:
+        self.bar.setVisible(running)
+        self.cancel.setVisible(running)
+        self.cancel.setEnabled(running)
+        self._start.setEnabled(not running)
+
+
+def time_left(event: dict[str, Any]) -> str:
+    """The end of a sentence on progress: how long it will take, where the job knows."""
+    seconds = event.get("eta_s")
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f", {minutes} min {rest:02d} s left" if minutes else f", {rest} s left"

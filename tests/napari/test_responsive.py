@@ -1,0 +1,100 @@
+"""What keeps the window quick while a job runs; benchmarks/heartbeat.py has the times."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from qtpy.QtCore import Qt
+
+from muse_core.nuclei import reviewed
+from napari_muse.panels.muse_panel import MusePanel
+from napari_muse.runner import JobRunner
+
+from .actions import press
+
+JOB = Path(__file__).with_name("talking_job.py")
+_REGIONS, _LEARN = 2, 3
+
+
+def test_a_job_makes_way_for_the_interface(qtbot: Any) -> None:
+    runner = JobRunner(command=[sys.executable, str(JOB), "wait"])
+    runner.start({"mpp": 0.5})
+    (job,) = (p for p in psutil.Process().children() if str(JOB) in p.cmdline())
+    # A priority of Windows is a number too, but a lower one comes after.
+    later = job.nice() > psutil.Process().nice()
+    runner.cancel()
+    qtbot.waitUntil(lambda: not runner.running, timeout=20_000)
+    assert later or sys.platform == "win32"
+
+
+def test_what_a_job_says_is_drawn_a_few_times_only(
+    opened: MusePanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = opened.learn
+    opened.tabs.setCurrentIndex(_LEARN)
+    learn.status.begin()
+    draws: list[str] = []
+    learn.status.ticked.connect(lambda: draws.append(learn.message.text()))
+    work = []
+    for step in range(300):
+        begin = time.thread_time()
+        learn._on_event({"event": "loss", "step": step, "loss": 1.0})
+        learn._on_event(
+            {"event": "progress", "done": step, "total": 300, "message": f"step {step}"}
+        )
+        work.append(time.thread_time() - begin)
+    assert not draws, "nothing is painted event by event"
+    assert max(work) < 0.05, "seconds the thread was at work for one event"
+    qtbot.waitUntil(lambda: len(draws) > 0, timeout=5000)
+    assert draws == ["step 299"]
+    assert learn.curves.n_points[0] == 300
+    assert len(learn.curves._loss_curve.getData()[0]) == 300
+    learn.status.end({"event": "done", "message": "Over."})
+    assert learn.message.text() == "Over."
+
+
+def test_what_is_reviewed_is_counted_beside_the_interface(
+    opened: MusePanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    count = reviewed.annotation_summary
+
+    def counted(*args: Any) -> Any:
+        threads.append(threading.get_ident())
+        return count(*args)
+
+    monkeypatch.setattr(reviewed, "annotation_summary", counted)
+    press(opened, qtbot, Qt.Key.Key_R)
+    opened.tabs.setCurrentIndex(_LEARN)
+    qtbot.waitUntil(lambda: "1 field reviewed" in opened.learn.uses.text(), timeout=10_000)
+    for nucleus in (1, 2, 3):
+        opened.session.book.set_class([nucleus], 1)
+    qtbot.waitUntil(lambda: "tumor: 3 (3 corrected)" in opened.learn.uses.text(), timeout=10_000)
+    opened.learn.start.click()
+    qtbot.waitUntil(lambda: "Only 3 nuclei" in opened.status.text(), timeout=10_000)
+    assert threading.get_ident() not in threads
+
+
+def test_regions_are_counted_once_for_many_edits(
+    opened: MusePanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = opened.session.book
+    book.add_region([(0, 0), (400, 0), (400, 300), (0, 300)], reviewed=False, name="all")
+    opened.tabs.setCurrentIndex(_REGIONS)
+    qtbot.wait(400)
+    counts: list[int] = []
+    count = type(book).counts_of
+    monkeypatch.setattr(
+        type(book), "counts_of", lambda self, at: (counts.append(len(at)), count(self, at))[1]
+    )
+    for turn in range(10):
+        book.set_class([1, 2, 3], turn % 2)
+    table = opened.regions.table
+    qtbot.waitUntil(lambda: table.item(0, 5).text() == "3", timeout=5000)
+    assert counts == [3]
