@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from muse_core.nuclei import csv_mpp, is_nucleus_file, read_nuclei
+from muse_core.nuclei import is_nucleus_file, read_nuclei
 from muse_core.slides import Slide, can_open, open_slide
 from napari_muse.coordinates import to_layer
 
@@ -60,10 +60,9 @@ def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
         content = read_nuclei(p)
         x, y = content.table["x"].to_numpy(), content.table["y"].to_numpy()
         shown = np.linspace(0, len(x) - 1, min(len(x), _MOST_SHOWN)).astype(np.intp)
-        mpp = content.mpp or (csv_mpp(p) if Path(p).suffix.lower() == ".csv" else None)
         settings = {"name": Path(p).stem, "metadata": {FILE_KEY: content}}
         data = to_layer(x[shown], y[shown])
-        layers.append((data, settings | spatial_settings(mpp), "points"))
+        layers.append((data, settings | spatial_settings(content.mpp), "points"))
     return layers
 
 
