@@ -1,4 +1,4 @@
-"""Areas a person draws with napari's shapes, as polygons of the slide."""
+"""Areas a person draws with napari's shapes, as polygons of the slide they were drawn on."""
 
 from __future__ import annotations
 
@@ -14,47 +14,59 @@ from napari_muse.reader import spatial_settings
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from muse_core.slides import Slide
+
 _AREA_KEY = "muse_area"
+_SLIDE_KEY = "muse_area_of"
+"""Layer metadata: path of the slide that the shapes of a layer lie on."""
 REGIONS_KEY = "muse_regions"
 """Layer metadata: what the layer shows are no areas a person has drawn to work on."""
 _EDGE_PX = 6.0
 _NO_AREA = ("path", "line")
 
 
-def area_layer(viewer: ViewerModel, mpp: float | None) -> Any:
-    """The shapes layer to draw areas in: the first there is, or a new one scaled like the slide."""
-    for layer in viewer.layers:
-        if _is_shapes(layer):
-            return layer
+def area_layer(viewer: ViewerModel, slide: Slide | None) -> Any:
+    """The shapes layer to draw areas in: the slide's first, or a new one scaled like the slide."""
+    for layer in _shapes_of(viewer, slide):
+        return layer
     return viewer.add_shapes(
         name="Areas",
         edge_color="#ffb000",
         face_color="transparent",
         edge_width=_EDGE_PX,
         metadata={_AREA_KEY: True},
-        **spatial_settings(mpp),
+        **spatial_settings(slide.mpp if slide else None),
     )
 
 
-def rescale_areas(viewer: ViewerModel, mpp: float) -> None:
+def claim_areas(layer: Any, slide: Slide | None) -> None:
+    """Note that what is drawn in a new layer lies on this slide, whoever has added the layer."""
+    if slide is not None and _is_shapes(layer):
+        layer.metadata.setdefault(_SLIDE_KEY, str(slide.path))
+
+
+def rescale_areas(viewer: ViewerModel, slide: Slide) -> None:
     """Keep the areas over the tissue they were drawn on when the slide's MPP becomes known."""
-    settings = spatial_settings(mpp)
-    for layer in viewer.layers:
+    settings = spatial_settings(slide.mpp)
+    for layer in _shapes_of(viewer, slide):
         if layer.metadata.get(_AREA_KEY):
             layer.scale, layer.units = settings["scale"], settings["units"]
 
 
-def drawn_polygons(viewer: ViewerModel, mpp: float | None) -> list[PolygonRegion]:
-    """All visible shapes that enclose something, level-0 pixels; paths and lines are left out.
+def drawn_polygons(viewer: ViewerModel, slide: Slide | None) -> list[PolygonRegion]:
+    """All visible shapes on a slide that enclose something; paths and lines are left out.
+
+    Returns:
+        Polygons in level-0 pixels.
 
     Raises:
         UserError: Nothing is drawn.
     """
     found = [
         polygon
-        for layer in viewer.layers
-        if _is_shapes(layer) and layer.visible
-        for polygon in layer_polygons(layer, mpp)
+        for layer in _shapes_of(viewer, slide)
+        if layer.visible
+        for polygon in layer_polygons(layer, slide.mpp if slide else None)
     ]
     if not found:
         raise UserError("Nothing is drawn yet: press “Draw area” and draw around the tissue.")
@@ -74,13 +86,19 @@ def layer_polygons(layer: Any, mpp: float | None) -> list[PolygonRegion]:
     return found
 
 
-def take_areas(viewer: ViewerModel, mpp: float | None) -> list[PolygonRegion]:
+def take_areas(viewer: ViewerModel, slide: Slide | None) -> list[PolygonRegion]:
     """As :func:`drawn_polygons`, and wipes them off the slide."""
-    found = drawn_polygons(viewer, mpp)
-    for layer in viewer.layers:
-        if _is_shapes(layer) and layer.visible:
+    found = drawn_polygons(viewer, slide)
+    for layer in _shapes_of(viewer, slide):
+        if layer.visible:
             layer.data = []
     return found
+
+
+def _shapes_of(viewer: ViewerModel, slide: Slide | None) -> list[Any]:
+    """Layers a person draws on a slide in, and those that were there before any slide."""
+    path = str(slide.path) if slide else None
+    return [x for x in viewer.layers if _is_shapes(x) and x.metadata.get(_SLIDE_KEY, path) == path]
 
 
 def _is_shapes(layer: Any) -> bool:

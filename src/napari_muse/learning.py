@@ -91,7 +91,7 @@ class Learning:
             annotations=(StoreSet(str(self._session.book.store.path), str(slide.path), mpp),),
             mode=mode,
             device=device,
-            class_map=self._session.class_maps.get(model) or None,
+            class_map=self._session.class_map(model) or None,
         )
         self.runner.start(job.to_json())
 

@@ -13,7 +13,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
-from napari_muse.areas import drawn_polygons, rescale_areas, take_areas
+from napari_muse.areas import claim_areas, drawn_polygons, rescale_areas, take_areas
 from napari_muse.book import NucleusBook
 from napari_muse.coordinates import to_layer
 from napari_muse.layer import NucleusLayer
@@ -45,8 +45,7 @@ class MuseSession:
         self.slide: Slide | None = None
         self.image_layer: Any = None
         self._books: dict[Path, NucleusBook] = {}
-        self.class_maps: dict[str, dict[str, str]] = {}
-        """By model file: what its classes are called here, where a person has said so."""
+        self._class_maps: dict[tuple[Path | None, str], dict[str, str]] = {}
         self._default_scheme = _NO_CLASSES
         self.book = NucleusBook(_NO_CLASSES)
         there = list(viewer.layers)
@@ -102,7 +101,7 @@ class MuseSession:
         settings = spatial_settings(slide.mpp)
         self.image_layer.scale = settings["scale"]
         self.image_layer.units = settings["units"]
-        rescale_areas(self.viewer, mpp)
+        rescale_areas(self.viewer, slide)
         self._use(slide, self.image_layer)
         self.viewer.reset_view()
 
@@ -111,6 +110,17 @@ class MuseSession:
         self._default_scheme = scheme
         if self.book.pristine:
             self.book.adopt_scheme(scheme)
+
+    def class_map(self, model: str) -> dict[str, str]:
+        """What a model's classes are called on this slide, where a person has said so."""
+        return self._class_maps.get(self._map_key(model), {})
+
+    def keep_class_map(self, model: str, mapping: dict[str, str]) -> None:
+        """Remember what the classes of a model, by its file, are called on this slide."""
+        self._class_maps[self._map_key(model)] = mapping
+
+    def _map_key(self, model: str) -> tuple[Path | None, str]:
+        return (self.slide.path if self.slide else None, model)
 
     def activate_nuclei(self) -> None:
         """Leave a layer one draws in, so that the keys reach the nuclei."""
@@ -137,8 +147,8 @@ class MuseSession:
         return seen
 
     def drawn_polygons(self) -> list[PolygonRegion]:
-        """All areas drawn over the slide, level-0 pixels; raises UserError when there are none."""
-        return drawn_polygons(self.viewer, self.mpp)
+        """All areas drawn on the slide, level-0 pixels; raises UserError when there are none."""
+        return drawn_polygons(self.viewer, self.slide)
 
     def show_area(self, area: Region) -> None:
         """Bring a part of the slide into view, with a margin."""
@@ -167,7 +177,7 @@ class MuseSession:
         """
         self.require_slide()
         self.book.require_writable()
-        areas = take_areas(self.viewer, self.mpp)
+        areas = take_areas(self.viewer, self.slide)
         for area in areas:
             self.book.add_region(
                 area.vertices, reviewed=False, name=self._new_region_name("region")
@@ -179,6 +189,7 @@ class MuseSession:
         return next(n for i in range(1, len(taken) + 2) if (n := f"{stem} {i}") not in taken)
 
     def _on_inserted(self, event: Any) -> None:
+        claim_areas(event.value, self.slide)
         self._adopt(event.value)
 
     def _on_active(self, event: Any) -> None:

@@ -106,3 +106,25 @@ def test_a_models_other_classes_are_mapped_first(
     dialog.accept()
     qtbot.waitUntil(lambda: not panel.detection.running, timeout=60_000)
     assert book.scheme.names == ("inflammatory", "epithelial", "stromal")
+
+
+def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
+    opened: MusePanel, cmu_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = opened.detect.model.currentData()
+    opened.session.keep_class_map(model, {"stromal": "lymphocyte"})
+    first = opened.session.image_layer
+    opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+    book = opened.session.book
+    book.adopt_scheme(ClassScheme.from_names(["lymphocyte", "stromal"]))
+    for i in range(12):
+        book.add(100 + 10 * i, 100, 0)
+    book.add_region([(50, 50), (400, 50), (400, 150), (50, 150)], reviewed=True)
+    specs: list[dict[str, Any]] = []
+    monkeypatch.setattr(opened.learning.runner, "start", specs.append)
+    look = opened.learning.look()
+    assert look is not None
+    opened.learning.start(model, "adapt", "cpu", look())
+    assert specs[0]["class_map"] is None, "here stromal is stromal"
+    opened.session.viewer.layers.selection.active = first
+    assert opened.session.class_map(model) == {"stromal": "lymphocyte"}

@@ -181,6 +181,30 @@ def test_drawn_shapes_come_in_slide_pixels(opened: MusePanel) -> None:
     assert ellipse.area_px == pytest.approx(np.pi / 4 * rectangle.area_px, rel=0.01)
 
 
+def test_areas_stay_with_the_slide_they_were_drawn_on(opened: MusePanel, cmu_slide: Path) -> None:
+    session, viewer = opened.session, opened.session.viewer
+    first = session.image_layer
+    corners = np.array([[99.5, 49.5], [99.5, 149.5], [199.5, 149.5], [199.5, 49.5]])
+    opened.detect.draw.click()
+    area = viewer.layers.selection.active
+    area.add_rectangles([corners])
+    viewer.add_shapes([corners * 0.5], name="the user's own")
+    viewer.open(cmu_slide, plugin="napari-muse")
+    opened.detect.start.click()
+    assert opened.detect.message.text().startswith("Nothing is drawn yet")
+    opened.detect.draw.click()
+    other = viewer.layers.selection.active
+    assert other is not area
+    assert tuple(other.scale) == pytest.approx((session.mpp, session.mpp))
+    other.add_rectangles([corners + 100])
+    assert [p.bounds.x for p in session.drawn_polygons()] == pytest.approx([150])
+    session.set_mpp(1.0)
+    assert tuple(area.scale) == (0.5, 0.5)
+    assert tuple(other.scale) == (1.0, 1.0)
+    viewer.layers.selection.active = first
+    assert [p.bounds.x for p in session.drawn_polygons()] == pytest.approx([50, 50])
+
+
 def test_the_selected_nuclei_stand_out(opened: MusePanel, qtbot: Any) -> None:
     layer = opened.session.nuclei.layer
     assert np.ptp(layer.size) == 0

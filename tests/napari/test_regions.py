@@ -49,7 +49,7 @@ def test_counts_and_density(regions: MusePanel, qtbot: Any) -> None:
 
 
 def test_what_is_drawn_is_kept_and_wiped_off(regions: MusePanel, qtbot: Any) -> None:
-    layer = area_layer(regions.session.viewer, regions.session.mpp)
+    layer = area_layer(regions.session.viewer, regions.session.slide)
     layer.add_rectangles(np.array([[[9.5, 19.5], [9.5, 119.5], [59.5, 119.5], [59.5, 19.5]]]))
     qtbot.mouseClick(regions.regions.keep, Qt.MouseButton.LeftButton)
     corners = regions.session.book.regions()["vertices"][0]

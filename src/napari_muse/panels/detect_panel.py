@@ -144,7 +144,7 @@ class DetectPanel(QGroupBox):
             self._start({})
             return
         theirs, ours = unknown
-        known = self._session.class_maps.get(self.model.currentData(), {})
+        known = self._session.class_map(self.model.currentData())
         if set(theirs) <= set(known) and set(known.values()) <= set(ours):
             self._start(known)
             return
@@ -165,7 +165,7 @@ class DetectPanel(QGroupBox):
 
     def _start(self, mapping: dict[str, str]) -> None:
         if mapping:
-            self._session.class_maps[self.model.currentData()] = mapping
+            self._session.keep_class_map(self.model.currentData(), mapping)
         try:
             shapes = self._shapes()
             job = DetectJob(
@@ -230,7 +230,7 @@ class DetectPanel(QGroupBox):
             self.say(str(error))
 
     def _on_draw(self) -> None:
-        layer = area_layer(self._session.viewer, self._session.mpp)
+        layer = area_layer(self._session.viewer, self._session.slide)
         self._session.viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
         self.place.setCurrentIndex(self.place.findData("shapes"))

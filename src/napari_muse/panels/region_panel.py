@@ -154,7 +154,7 @@ class RegionPanel(QGroupBox):
         self._session.show_area(self._figures[item.row()].polygon.bounds)
 
     def _on_draw(self) -> None:
-        layer = area_layer(self._session.viewer, self._session.mpp)
+        layer = area_layer(self._session.viewer, self._session.slide)
         self._session.viewer.layers.selection.active = layer
         layer.mode = "add_polygon"
 
