@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +17,6 @@ from muse_core.errors import UserError
 from muse_core.nuclei import (
     STATUSES,
     ClassScheme,
-    NucleusClass,
     NucleusFile,
     empty_table,
     nucleus_table,
@@ -164,9 +162,10 @@ class NucleusBook:
         if self.pristine:
             self.scheme = scheme
         else:
-            missing = [c for c in scheme.classes if c.name not in self.scheme.names]
+            ours = self.scheme
+            missing = [name for name in scheme.names if name not in ours.names]
             if missing:
-                self.store.extend_classes(_fitted(self.scheme, missing))
+                self.store.extend_classes(ours.extended(missing).classes[len(ours.classes) :])
                 self.scheme = self.store.classes
         self.scheme_changed.emit()
         return np.array([self.scheme.index(name) for name in scheme.names], dtype=np.int16)
@@ -421,12 +420,3 @@ def _near(xy: npt.NDArray[np.float64], others: Any, distance_px: float) -> Mask:
     tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
     distance, _ = tree.query(xy, distance_upper_bound=distance_px * 1.001)
     return np.asarray(distance <= distance_px)
-
-
-def _fitted(scheme: ClassScheme, classes: Iterable[NucleusClass]) -> list[NucleusClass]:
-    """Further classes for a scheme, with colours and keys that are still free."""
-    wanted = list(classes)
-    names = [*scheme.names, *(c.name for c in wanted)]
-    suggested = ClassScheme.from_names(names).classes[len(scheme.names) :]
-    free = [k for k in "123456789" if k not in {c.key for c in scheme.classes}]
-    return [replace(c, key=free[i] if i < len(free) else "") for i, c in enumerate(suggested)]

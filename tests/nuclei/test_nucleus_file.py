@@ -14,13 +14,13 @@ def test_classes_of_the_file_come_first_and_keep_colour_and_key():
     classes = NucleusFile(TABLE, scheme).classes()
     assert classes.names == ("c", "z", "a", "b")
     assert classes.classes[:2] == scheme.classes
-    assert [c.key for c in classes.classes] == ["2", "", "3", "4"]
+    assert [c.key for c in classes.classes] == ["2", "", "1", "3"]
 
 
 def test_classes_without_any_in_the_file():
     assert NucleusFile(TABLE).classes() == ClassScheme.from_names("abc")
     taken = ClassScheme((NucleusClass("z", "#123456", "2"),))
-    assert [c.key for c in NucleusFile(TABLE, taken).classes().classes] == ["2", "", "3", "4"]
+    assert [c.key for c in NucleusFile(TABLE, taken).classes().classes] == ["2", "1", "3", "4"]
     with pytest.raises(UserError, match="needs a name"):
         NucleusFile(nucleus_table([1], [2], " ")).classes()
 

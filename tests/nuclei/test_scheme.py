@@ -43,6 +43,24 @@ def test_the_same_kind_of_nucleus_has_one_colour_in_every_model():
     assert breast.color("stromal") == colon.color("stromal")
 
 
+def test_further_classes_get_colours_and_keys_that_are_free():
+    scheme = ClassScheme((NucleusClass("a", "#D55E00", "1"), NucleusClass("b", "#0072b2", "3")))
+    longer = scheme.extended(["c", "tumor", "d"])
+    assert longer.classes[:2] == scheme.classes
+    assert [c.key for c in longer.classes] == ["1", "3", "2", "4", "5"]
+    assert longer.color("tumor") == ClassScheme.from_names(["tumor"]).color("tumor")
+    assert len({c.color.lower() for c in longer.classes}) == 5
+    with pytest.raises(UserError):
+        scheme.extended(["a"])
+
+
+@given(names, st.data())
+def test_classes_are_the_same_at_once_and_one_after_the_other(class_names, data):
+    cut = data.draw(st.integers(0, len(class_names)))
+    first = ClassScheme.from_names(class_names[:cut])
+    assert first.extended(class_names[cut:]) == ClassScheme.from_names(class_names)
+
+
 def test_unknown_class_names_the_known_ones():
     scheme = ClassScheme.from_names(["a", "b"])
     with pytest.raises(UserError, match="'c'; the classes are a, b"):

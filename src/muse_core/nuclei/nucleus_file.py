@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -46,13 +46,8 @@ class NucleusFile:
         Raises:
             UserError: A class in the table has a name of nothing but spaces.
         """
-        known = () if self.scheme is None else self.scheme.classes
-        names = {c.name for c in known}
-        keys = {c.key for c in known}
-        unknown = sorted(set(self.table["class_name"].unique()) - names)
-        everything = ClassScheme.from_names([*(c.name for c in known), *unknown]).classes
-        added = (replace(c, key="") if c.key in keys else c for c in everything[len(known) :])
-        return ClassScheme((*known, *added))
+        known = self.scheme or ClassScheme(())
+        return known.extended(sorted(set(self.table["class_name"].unique()) - set(known.names)))
 
 
 def check_mpp(mpp: float | None) -> None:

@@ -62,16 +62,25 @@ class ClassScheme:
     @classmethod
     def from_names(cls, names: Iterable[str]) -> ClassScheme:
         """Give each name a colour of its own and the next digit key."""
-        palette = [c for c in _PALETTE if c not in _KNOWN_COLORS.values()]
-        classes = []
-        used: set[str] = set()
-        for i, name in enumerate(names):
-            color = _KNOWN_COLORS.get(name, palette[i % len(palette)])
+        return cls(()).extended(names)
+
+    def extended(self, names: Iterable[str]) -> ClassScheme:
+        """With further classes at the end, whose colours and keys are still free.
+
+        A colour is used again, and a key left out, when there are none left.
+
+        Raises:
+            UserError: A name is empty or there already.
+        """
+        classes = list(self.classes)
+        for name in names:
+            used = {c.color.lower() for c in classes}
+            keys = {c.key for c in classes}
+            color = _KNOWN_COLORS.get(name, _PALETTE[len(classes) % len(_PALETTE)])
             if color in used:
-                color = next((c for c in palette if c not in used), color)
-            used.add(color)
-            classes.append(NucleusClass(name, color, _KEYS[i] if i < len(_KEYS) else ""))
-        return cls(tuple(classes))
+                color = next((c for c in _PALETTE if c not in used), color)
+            classes.append(NucleusClass(name, color, next((k for k in _KEYS if k not in keys), "")))
+        return ClassScheme(tuple(classes))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ from napari_muse.panels.forms import chosen_row, combo, row_table, wrapped
 from napari_muse.session import MuseSession
 
 _KEYS = ("", *"123456789")
-_FIRST_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 _SIZE_PX = (460, 320)
 
 
@@ -128,13 +127,11 @@ class ClassDialog(QDialog):
             self._edit(lambda store: store.change_class(entry.name, replace(entry, name=name)))
 
     def _on_add(self) -> None:
-        classes = self._session.book.scheme.classes
-        names, keys = {c.name for c in classes}, {c.key for c in classes}
-        name = next(n for i in range(1, len(names) + 2) if (n := f"class {i}") not in names)
-        free = next((k for k in "123456789" if k not in keys), "")
-        used = {c.color.lower() for c in classes}
-        color = next((c for c in _FIRST_COLORS if c not in used), _FIRST_COLORS[0])
-        self._edit(lambda store: store.add_class(NucleusClass(name, color, free)))
+        scheme = self._session.book.scheme
+        taken = scheme.names
+        name = next(n for i in range(1, len(taken) + 2) if (n := f"class {i}") not in taken)
+        new = scheme.extended([name]).classes[-1]
+        self._edit(lambda store: store.add_class(new))
         self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
 
     def _on_merge(self) -> None:
