@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, QProcess, QTimer, Signal
 _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 10_000
 """How long a cancelled job may take to end by itself."""
-_NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 10
+_NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
 TERMINAL = ("done", "cancelled", "failed")
 
 

@@ -39,6 +39,7 @@ def test_what_a_job_says_is_drawn_a_few_times_only(
     learn = opened.learn
     opened.tabs.setCurrentIndex(_LEARN)
     learn.status.begin()
+    assert learn.status.bar.maximum() > 0, "no animation, which paints the window all the time"
     draws: list[str] = []
     learn.status.ticked.connect(lambda: draws.append(learn.message.text()))
     work = []

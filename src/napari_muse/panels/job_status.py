@@ -55,7 +55,9 @@ class JobStatus:
     def begin(self) -> None:
         """A job has been started."""
         self._latest = None
-        self.bar.setRange(0, 0)
+        # Not Qt's "busy", an animation, for which the window is painted all the time.
+        self.bar.setRange(0, 1)
+        self.bar.setValue(0)
         self.say("Starting …")
         self._show_running(True)
 
