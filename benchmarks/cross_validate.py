@@ -89,7 +89,8 @@ def main(
             continue
         others = tuple(n for n in names if n not in held_out)
         out = work / f"{kind}-{steps}-{number}.safetensors"
-        if not out.is_file():
+        # A checkpoint beside the model says that its training was cut off.
+        if not out.is_file() or out.with_suffix(".checkpoint").is_file():
             listener = Listener(on_progress=_report)
             finetune(configuration(data, work, others, out, steps, seed, plain), listener)
         model = load_model(out)
