@@ -120,8 +120,9 @@ def render(image: npt.NDArray[np.uint8], geometry: ViewGeometry) -> tuple[Tensor
     sides = np.array([part.shape[1], part.shape[0]], dtype=np.float64)
     normed = torch.from_numpy((2 * (source - corner) / sides - 1).astype(np.float32))
     side = geometry.size_px
+    # A copy: what was read from a slide may not be writable, which torch warns of.
     view = functional.grid_sample(
-        torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float() / 255,
+        torch.from_numpy(part.copy()).permute(2, 0, 1)[None].float() / 255,
         normed.view(1, side, side, 2),
         mode="bilinear",
         padding_mode="reflection",
