@@ -70,10 +70,21 @@ def test_too_little_is_refused_with_a_sentence(slide_open: MusePanel, qtbot: Any
 
 
 def test_it_says_what_it_will_use(reviewed: MusePanel, qtbot: Any) -> None:
-    qtbot.waitUntil(lambda: reviewed.learn.tissue.mm2 is not None, timeout=10_000)
-    uses = reviewed.learn.uses
-    wanted = ("2 fields reviewed, 1 held back", "5 removed", "mm² not")
+    tissue, uses = reviewed.learn.tissue, reviewed.learn.uses
+    qtbot.waitUntil(lambda: tissue.mm2 is not None, timeout=10_000)
+    wanted = ("2 fields reviewed, 1 held back", "5 removed", "mm² reviewed.")
     qtbot.waitUntil(lambda: all(part in uses.text() for part in wanted), timeout=10_000)
+    reviewed.learn.mode.setCurrentIndex(1)
+    look = reviewed.learning.look()
+    assert look is not None
+    assert tissue.mm2 is not None
+    summary = look()
+    assert 0 < summary.reviewed_mm2 < tissue.mm2
+    area = f"{tissue.mm2 - summary.reviewed_mm2:.2g}"
+    other = f"mm² reviewed; with them, up to {area} mm² of the slide's other tissue."
+    qtbot.waitUntil(lambda: other in uses.text(), timeout=10_000)
+    reviewed.learn.mode.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: "mm² reviewed." in uses.text(), timeout=10_000)
 
 
 def test_one_button_makes_a_model_that_can_be_used_and_left_again(

@@ -28,9 +28,10 @@ from napari_muse.tissue_area import TissueArea
 if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
 
+_THOROUGH = "full"
 _MODES = (
     ("adapt", "Quick", "Train the last layers only: seconds to a minute"),
-    ("full", "Thorough", "Train the whole network: minutes, with the tissue around the fields"),
+    (_THOROUGH, "Thorough", "Train the whole network: minutes, with the slide's other tissue"),
 )
 _TABLE_HEIGHT_PX = 150
 _SOON_MS = 300
@@ -84,6 +85,7 @@ class LearnPanel(QGroupBox):
         self.status.ticked.connect(self.curves.draw)
         learning.ended.connect(self._on_end)
         detect.model.currentIndexChanged.connect(self._on_model)
+        self.mode.currentIndexChanged.connect(self.update_uses)
         for signal in self._followed():
             signal.connect(self.update_uses)
         self._show_proof(False)
@@ -116,18 +118,26 @@ class LearnPanel(QGroupBox):
         self._background.do(look, self._say_uses, self.uses.setText)
 
     def _say_uses(self, summary: AnnotationSummary) -> None:
-        tissue = self.tissue.mm2
         parts = [
             f"{name}: {n:,} ({summary.n_corrected_by_class[name]:,} corrected)"
             for name, n in summary.n_by_class.items()
         ]
-        around = "" if tissue is None else f"; {max(tissue - summary.reviewed_mm2, 0):.2g} mm² not"
+        other = self._unlabelled(summary)
         fields = "field" if summary.n_fields == 1 else "fields"
         self.uses.setText(
             f"{summary.n_fields} {fields} reviewed, {summary.n_held_back} held back to judge by;"
-            f" {summary.reviewed_mm2:.2g} mm² reviewed{around}.\n{', '.join(parts)};"
+            f" {summary.reviewed_mm2:.2g} mm² reviewed{other}.\n{', '.join(parts)};"
             f" {summary.n_removed:,} removed."
         )
+
+    def _unlabelled(self, summary: AnnotationSummary) -> str:
+        """What takes part without being reviewed: nothing in the quick mode."""
+        tissue = self.tissue.mm2
+        if tissue is None or self.mode.currentData() != _THOROUGH:
+            return ""
+        # At most: near fields held back, and where there is little of it, none takes part.
+        other = max(tissue - summary.reviewed_mm2, 0)
+        return f"; with them, up to {other:.2g} mm² of the slide's other tissue"
 
     def begin(self) -> None:
         """Start a run once what is reviewed is counted; a refusal is shown as a sentence."""
