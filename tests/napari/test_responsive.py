@@ -56,6 +56,9 @@ def test_what_a_job_says_is_drawn_a_few_times_only(
     assert draws == ["step 299"]
     assert learn.curves.n_points[0] == 300
     assert len(learn.curves._loss_curve.getData()[0]) == 300
+    learn._on_event({"event": "progress", "done": 0, "total": 0, "message": "of nobody knows"})
+    qtbot.waitUntil(lambda: "nobody" in learn.message.text(), timeout=5000)
+    assert learn.status.bar.maximum() > 0
     learn.status.end({"event": "done", "message": "Over."})
     assert learn.message.text() == "Over."
 

@@ -55,9 +55,7 @@ class JobStatus:
     def begin(self) -> None:
         """A job has been started."""
         self._latest = None
-        # Not Qt's "busy", an animation, for which the window is painted all the time.
-        self.bar.setRange(0, 1)
-        self.bar.setValue(0)
+        self._fill(0, 0)
         self.say("Starting …")
         self._show_running(True)
 
@@ -83,11 +81,15 @@ class JobStatus:
     def _tick(self) -> None:
         event, self._latest = self._latest, None
         if event is not None:
-            self.bar.setRange(0, event["total"])
-            self.bar.setValue(event["done"])
+            self._fill(event["done"], event["total"])
             if self.cancel.isEnabled():
                 self.say(f"{event['message']}{time_left(event)}")
         self.ticked.emit()
+
+    def _fill(self, done: int, total: int) -> None:
+        # A range of nothing is Qt's "busy", an animation, for which the whole window is painted.
+        self.bar.setRange(0, max(total, 1))
+        self.bar.setValue(done)
 
     def _show_running(self, running: bool) -> None:
         self.bar.setVisible(running)
