@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from muse_core.nuclei import ClassScheme
+from napari_muse import learning
 from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -109,8 +110,9 @@ def test_a_models_other_classes_are_mapped_first(
 
 
 def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
-    opened: MusePanel, cmu_slide: Path, monkeypatch: pytest.MonkeyPatch
+    opened: MusePanel, cmu_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(learning, "user_model_folder", lambda: tmp_path / "models")
     model = opened.detect.model.currentData()
     opened.session.keep_class_map(model, {"stromal": "lymphocyte"})
     first = opened.session.image_layer
