@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QElapsedTimer, QObject, QTimer
+from qtpy.QtCore import QElapsedTimer, QObject
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
@@ -16,6 +16,7 @@ from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.store import DOUBTS
 from muse_core.slides import PolygonRegion, Region
 from napari_muse.book import Mask, NucleusBook
+from napari_muse.once import once
 from napari_muse.runner import JobRunner
 from napari_muse.session import MuseSession
 
@@ -54,9 +55,7 @@ class Detection:
         self._distance_px = 0.0
         self._pace_ms = _PACE_MS
         self._waiting: list[dict[str, Any]] = []
-        self._timer = QTimer(self.runner)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._take_waiting)
+        self._timer = once(self._take_waiting, parent=self.runner)
 
     @property
     def running(self) -> bool:

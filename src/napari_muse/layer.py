@@ -19,6 +19,7 @@ from muse_core.slides import Region
 from napari_muse.book import ADDED, CONFIRMED, CORRECTED, NucleusBook
 from napari_muse.coordinates import from_layer, to_layer
 from napari_muse.density import DensityLayer, density_image
+from napari_muse.once import once
 from napari_muse.reader import SOURCE_KEY, spatial_settings
 
 if TYPE_CHECKING:
@@ -87,15 +88,10 @@ class NucleusLayer:
         self.layer.events.data.connect(self._on_tool)
         self.layer.selected_data.events.items_changed.connect(self._on_selection)
         self.layer.events.visible.connect(self._show_density)
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_REFRESH_MS)
-        self._timer.timeout.connect(self.refresh)
+        self._timer = once(self.refresh, _REFRESH_MS)
         self._since_refresh = QElapsedTimer()
         self._since_refresh.start()
-        self._mark_timer = QTimer()
-        self._mark_timer.setSingleShot(True)
-        self._mark_timer.timeout.connect(self._mark)
+        self._mark_timer = once(self._mark)
         viewer.scene.camera.events.connect(self._on_camera)
         book.changed.connect(self.request_refresh)
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
-from qtpy.QtCore import QObject, QProcess, QTimer, Signal
+from qtpy.QtCore import QObject, QProcess, Signal
+
+from napari_muse.once import once
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 10_000
@@ -42,9 +44,7 @@ class JobRunner(QObject):
         self._process: QProcess | None = None
         self._rest = b""
         self._last: dict[str, Any] | None = None
-        self._deadline = QTimer(self)
-        self._deadline.setSingleShot(True)
-        self._deadline.timeout.connect(self._kill)
+        self._deadline = once(self._kill, parent=self)
         self._cancelling = False
 
     @property

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar, QPushButton
 
+from napari_muse.once import once
 from napari_muse.panels.forms import wrapped
 
 _TICK_MS = 250
@@ -42,10 +42,7 @@ class JobStatus:
         self.cancel.clicked.connect(self._on_cancel)
         self.message = wrapped(sentence)
         self._latest: dict[str, Any] | None = None
-        self._timer = QTimer(self.bar)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_TICK_MS)
-        self._timer.timeout.connect(self._tick)
+        self._timer = once(self._tick, _TICK_MS, self.bar)
         self._show_running(False)
 
     def say(self, sentence: str) -> None:

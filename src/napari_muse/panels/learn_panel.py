@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_muse.background import Background
 from napari_muse.learning import Learning, Lesson, parent_of
+from napari_muse.once import once
 from napari_muse.panels.curves import Curves
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import combo, row_table, wrapped
@@ -72,10 +72,7 @@ class LearnPanel(QGroupBox):
         self.keep.setToolTip("Leave the old model chosen; the new one stays in the list")
         self.back = QPushButton("Go back")
         self._background = Background()
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_SOON_MS)
-        self._soon.timeout.connect(self.update_uses)
+        self._soon = once(self.update_uses, _SOON_MS, self)
         self._lay_out()
         self.start.clicked.connect(self.begin)
         self.use.clicked.connect(self._on_use)

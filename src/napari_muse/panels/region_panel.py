@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pyqtgraph
 from psygnal import SignalInstance
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_muse.areas import area_layer
+from napari_muse.once import once
 from napari_muse.panels.forms import chosen_row, row_table
 from napari_muse.region_layer import RegionFigures, RegionLayer, region_figures
 from napari_muse.session import MuseSession
@@ -66,10 +67,7 @@ class RegionPanel(QGroupBox):
         self.table.itemChanged.connect(self._on_item)
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_SOON_MS)
-        self._soon.timeout.connect(self.update_table)
+        self._soon = once(self.update_table, _SOON_MS, self)
         for signal, follow in self._followed():
             signal.connect(follow)
         self.update_table()
