@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from muse_core.finetune import FinetuneConfig, StoreSource
+from muse_core.finetune.config import ConsistencyConfig
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 
+from ..job_inputs import write_model
+
 CLASSES = ("large", "small")
 MPP = 0.5
+SEMI = ConsistencyConfig(
+    weight=1.0, nucleus_confidence=0.03, background_confidence=0.01, class_confidence=0.5
+)
+"""Thresholds that some answers of an untrained network pass."""
 
 
 def square(x: float, y: float, side: float) -> list[tuple[float, float]]:
@@ -48,3 +57,16 @@ def reviewed_store(
         for x, y, side in squares:
             store.add_region(square(x, y, side), reviewed=True)
     return path
+
+
+def store_run(folder: Path, store: Path, **settings: Any) -> FinetuneConfig:
+    """A short run of an untrained model on a store, on the CPU."""
+    return FinetuneConfig(
+        train=(),
+        stores=(StoreSource(store, mpp=MPP),),
+        out=folder / "out.safetensors",
+        base=write_model(folder / "base.safetensors"),
+        learning_rate=1e-3,
+        device="cpu",
+        **settings,
+    )

@@ -19,25 +19,20 @@ from muse_core.models.registry import resolve_model
 from muse_core.nuclei import ClassScheme, NucleusClass, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 
-from ..job_inputs import write_model, write_points_folder
-from .annotated import CLASSES, MPP, reviewed_store, square
+from ..job_inputs import write_points_folder
+from .annotated import CLASSES, MPP, reviewed_store, square, store_run
 
 SQUARES = [(20, 20, 160), (260, 20, 160), (20, 260, 160), (260, 260, 160)]
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> FinetuneConfig:
-    store = reviewed_store(tmp_path, SQUARES)
-    return FinetuneConfig(
-        train=(),
-        stores=(StoreSource(store, mpp=MPP),),
-        out=tmp_path / "out.safetensors",
-        base=write_model(tmp_path / "base.safetensors"),
+    return store_run(
+        tmp_path,
+        reviewed_store(tmp_path, SQUARES),
         mode="adapt",
         steps=20,
         validate_every=5,
-        learning_rate=1e-3,
-        device="cpu",
         adapt=AdaptConfig(most_views=2, margin_px=32),
     )
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from muse_core.errors import UserError
-from muse_core.finetune import FinetuneConfig, LabelSet, Listener, StoreSource, finetune
+from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
 from muse_core.finetune.config import ConsistencyConfig, LossConfig, UnlabeledSource, ViewConfig
 from muse_core.finetune.full_data import load_full_data
 from muse_core.finetune.samples import CropDataset, collate
@@ -20,29 +20,21 @@ from muse_core.models.checkpoint import load_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.heads import at_anchors
 
-from ..job_inputs import write_model, write_points_folder
-from .annotated import CLASSES, MPP, disc_slide, reviewed_store
+from ..job_inputs import write_points_folder
+from .annotated import CLASSES, MPP, SEMI, disc_slide, reviewed_store, store_run
 
 SQUARES = [(20, 20, 160), (260, 20, 160), (20, 260, 160), (260, 260, 160)]
-SEMI = ConsistencyConfig(
-    weight=1.0, nucleus_confidence=0.03, background_confidence=0.01, class_confidence=0.5
-)
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> FinetuneConfig:
-    store = reviewed_store(tmp_path, SQUARES)
-    return FinetuneConfig(
-        train=(),
-        stores=(StoreSource(store, mpp=MPP),),
-        out=tmp_path / "out.safetensors",
-        base=write_model(tmp_path / "base.safetensors"),
+    return store_run(
+        tmp_path,
+        reviewed_store(tmp_path, SQUARES),
         steps=6,
         batch=2,
         validate_every=2,
-        learning_rate=1e-3,
         backbone_rate=0.1,
-        device="cpu",
         views=ViewConfig(crop_px=128),
         consistency=SEMI,
     )

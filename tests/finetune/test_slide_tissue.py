@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from muse_core.finetune import FinetuneConfig, Listener, StoreSource, finetune
-from muse_core.finetune.config import ConsistencyConfig, LossConfig, UnlabeledSource, ViewConfig
+from muse_core.finetune.config import LossConfig, UnlabeledSource, ViewConfig
 from muse_core.finetune.full_data import FullData, load_full_data
 from muse_core.finetune.samples import CropDataset, collate
 from muse_core.finetune.slide_tissue import SlideTissue, corners_clear_of, tissue_of_stores
@@ -27,15 +27,11 @@ from muse_core.models.checkpoint import load_model
 from muse_core.models.config import ModelConfig
 from muse_core.slides import Region
 
-from ..job_inputs import write_model
-from .annotated import MPP, reviewed_store
+from .annotated import MPP, SEMI, reviewed_store, store_run
 
 CROP_PX = 64
 SIDE_PX = 800
 SQUARES = [(20, 20, 160), (620, 20, 160), (20, 620, 160), (620, 620, 160)]
-SEMI = ConsistencyConfig(
-    weight=1.0, nucleus_confidence=0.03, background_confidence=0.01, class_confidence=0.5
-)
 Box = tuple[float, float, float, float]
 
 
@@ -51,16 +47,12 @@ def contents(store: Path) -> tuple[StoreContents, ...]:
 
 @pytest.fixture
 def config(store: Path, tmp_path: Path) -> FinetuneConfig:
-    return FinetuneConfig(
-        train=(),
-        stores=(StoreSource(store, mpp=MPP),),
-        out=tmp_path / "out.safetensors",
-        base=write_model(tmp_path / "base.safetensors"),
+    return store_run(
+        tmp_path,
+        store,
         steps=4,
         batch=2,
         validate_every=2,
-        learning_rate=1e-3,
-        device="cpu",
         views=ViewConfig(crop_px=CROP_PX),
         consistency=dataclasses.replace(SEMI, unlabeled_share=0.6),
     )
