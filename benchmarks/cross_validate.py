@@ -1,6 +1,6 @@
 """The bundled model's recipe, cross-validated over patients.
 
-    python benchmarks/cross_validate.py --data DATA --folds 3 --steps 1500
+    python benchmarks/cross_validate.py --data DATA --work WORK --folds 3 --steps 1500
 
 Each fold trains on the BRCAM2C tiles of other patients (and on CoNSeP and the negatives, as the
 recipe does) and is scored once on its own tiles: last weights, score threshold 0.5, nothing chosen

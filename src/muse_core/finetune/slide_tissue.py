@@ -20,11 +20,9 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.finetune.fields import CONTEXT_PX, pixels_in
 from muse_core.finetune.samples import SourceImage
 from muse_core.finetune.stores import StoreContents
+from muse_core.finetune.unlabeled import MIN_TISSUE
 from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.slides import Region, Slide, TissueMask, open_slide, tissue_mask
-
-MIN_TISSUE = 0.5
-"""The share of a square that is tissue, at least."""
 
 
 @dataclass(frozen=True, eq=False)

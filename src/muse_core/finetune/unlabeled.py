@@ -15,7 +15,8 @@ from muse_core.nuclei.store import identify_slide
 from muse_core.slides import Region, Slide, can_open, open_slide, tissue_mask
 
 _TRIES = 20
-_MIN_TISSUE = 0.5
+MIN_TISSUE = 0.5
+"""The share of a square that is tissue, at least."""
 
 
 def read_unlabeled(
@@ -81,7 +82,7 @@ def _regions(
         x = rng.uniform(0, max(slide.width - side, 0))
         y = rng.uniform(0, max(slide.height - side, 0))
         region = Region(x, y, side, side).intersect(slide.bounds)
-        if region is not None and tissue.fraction(region) >= _MIN_TISSUE:
+        if region is not None and tissue.fraction(region) >= MIN_TISSUE:
             found.append(slide.read(region, mpp))
         if len(found) == count:
             break
