@@ -31,21 +31,22 @@ class GlobalBatchNorm(_BatchNorm):
         # The mean is taken off before squaring: features may differ by little from a large mean.
         centred = x - mean.view(each)
         variance = _over_processes(centred.square().sum(dim=others)) / n
-        if float(n) > 1:
-            self._remember(mean.detach(), variance.detach() * n / (n - 1))
+        self._remember(mean.detach(), variance.detach() * n / (n - 1).clamp_min(1), n > 1)
         scale = (variance + self.eps).rsqrt() * self.weight
         return (centred * scale.view(each) + self.bias.view(each)).to(input.dtype)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of dimensions from 2 on."""
 
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _remember(self, mean: Tensor, variance: Tensor, counts: Tensor) -> None:
+        """Move the running statistics if ``counts``, which the device need not be waited for."""
         if self.running_mean is None or self.running_var is None or self.momentum is None:
             return
         if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var), self.momentum)
+            self.num_batches_tracked.add_(counts)
+        share = self.momentum * counts.to(self.running_mean)
+        self.running_mean.lerp_(mean.to(self.running_mean), share)
+        self.running_var.lerp_(variance.to(self.running_var), share)
 
 
 def _over_processes(own: Tensor) -> Tensor:

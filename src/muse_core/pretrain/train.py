@@ -273,6 +273,8 @@ class Run:
         follow(self.teacher, self.network, rates.teacher_momentum)
         seen = ([o.image_outputs for o in outputs], [o.nucleus_outputs for o in outputs])
         for balance, own in zip(self.balances, seen, strict=True):
+            if not isinstance(balance, Centre):
+                continue
             total = torch.stack([part.sum(dim=0) for part in own]).sum(dim=0)
             count = torch.tensor(float(sum(map(len, own))), device=total.device)
             # Means over processes serve as well as sums: only their ratio counts.

@@ -49,6 +49,3 @@ class Sinkhorn(nn.Module):
             shares = shares / self._mean(shares.sum(dim=0)).clamp_min(least)
             shares = shares / shares.sum(dim=1, keepdim=True).clamp_min(least)
         return shares
-
-    def update(self, total: Tensor, count: Tensor) -> None:
-        """Nothing is carried from step to step."""
