@@ -1,4 +1,4 @@
-"""One class-coloured Points layer that shows what of a book is in view, or an image of too much."""
+"""One class-coloured Points layer that shows what of a book is in view, or images of too much."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from muse_core.nuclei import STATUSES
 from muse_core.slides import Region
 from napari_muse.book import ADDED, CONFIRMED, CORRECTED, NucleusBook
 from napari_muse.coordinates import from_layer, to_layer
-from napari_muse.density import DensityLayer, density_image
+from napari_muse.density import Densities, DensityLayers, densities
 from napari_muse.once import once
 from napari_muse.reader import SOURCE_KEY, spatial_settings
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 MAX_IN_VIEW = 4_000
-"""More points than this cannot be told apart; an image of their density stands for them."""
+"""More points than this cannot be told apart; images of their density stand for them."""
 MAX_DRAWN = 6_000
 """More points than this, with those around the view, make every change slow."""
 _DIAMETER_UM = 7.0
@@ -69,8 +69,9 @@ class NucleusLayer:
         self._selected: set[int] = set()
         self._size = (1, 1)
         self._loaded: Region | None = None
-        self._density = DensityLayer(viewer)
-        self._density_of: Any = None
+        self._density = DensityLayers(viewer)
+        self._densities: Densities | None = None
+        self._densities_of: Any = None
         # As napari keeps them: converting strings takes longest of all where points are many.
         self._symbols: Any = Points(np.zeros((len(_SYMBOLS), 2)), symbol=_SYMBOLS).symbol
         self.layer: Any = viewer.add_points(
@@ -219,13 +220,15 @@ class NucleusLayer:
         if self.in_view <= MAX_IN_VIEW or not self.layer.visible:
             self._density.hide()
             return
-        of = (self._book, self._book.version, frozenset(self.hidden_classes), self._mpp)
-        if of != self._density_of or not self._density.visible:
-            rows = self._book.rows[self.wanted()]
-            colors = _rgba(self._book.scheme.classes)
-            image, bin_px = density_image(rows["x"], rows["y"], rows["class"], colors, self._size)
-            self._density.show(image, bin_px, self._mpp)
-            self._density_of = of
+        classes = self._book.scheme.classes
+        of = (self._book, self._book.version, self._size)
+        if self._densities is None or of != self._densities_of:
+            rows = self._book.rows[self._book.present]
+            self._densities = densities(
+                rows["x"], rows["y"], rows["class"], len(classes), self._size
+            )
+            self._densities_of = of
+        self._density.show(self._densities, classes, self.hidden_classes, self._mpp)
 
     def _swap(self, rows: Any) -> None:
         layer = self.layer

@@ -40,7 +40,7 @@ def test_a_million_nuclei_open_zoom_edit_and_undo(
     session.viewer.open(path, plugin="napari-muse")
     assert session.book.counts().sum() == N
     session.nuclei.refresh()
-    assert session.viewer.layers["Nucleus density"].visible
+    assert all(session.viewer.layers[f"Density: {name}"].visible for name in "ab")
     session.viewer.scene.camera.zoom *= 20
     qtbot.waitUntil(lambda: 0 < len(session.nuclei.layer.data) <= MAX_DRAWN, timeout=10_000)
     view = session.nuclei.field_of_view()

@@ -262,7 +262,7 @@ def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtb
     nuclei, layers = opened.session.nuclei, opened.session.viewer.layers
     nuclei.refresh()
     assert len(nuclei.layer.data) == 0
-    density = layers["Nucleus density"]
+    density = layers[f"Density: {opened.session.book.scheme.names[0]}"]
     assert density.visible
     assert layers.index(density) < layers.index(nuclei.layer)
     np.testing.assert_allclose(
