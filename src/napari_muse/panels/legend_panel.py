@@ -149,7 +149,7 @@ class LegendPanel(QGroupBox):
         text = f"{total:,} nuclei"
         in_view = self._session.nuclei.in_view
         if in_view > MAX_IN_VIEW:
-            text += f"; the image shows how dense {in_view:,} are, zoom in to see each"
+            text += f"; the images show how dense {in_view:,} are, zoom in to see each"
         self.total.setText(text)
 
 
