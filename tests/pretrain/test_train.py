@@ -70,6 +70,10 @@ def test_leaves_a_backbone_a_log_and_its_settings(unbroken: PretrainConfig) -> N
     assert all(float(r["image_loss"]) > 0 and float(r["nucleus_loss"]) > 0 for r in rows)
     assert all(0 < float(r["teacher_entropy_image"]) <= 1 for r in rows)
     assert all(float(r["feature_rank_nucleus"]) > 1 for r in rows)
+    first = next(Run(unbroken, resume=False).batches())
+    # 4 samples, each with 2 views of the teacher and 3 others for either.
+    assert float(rows[0]["matched_per_pair"]) == pytest.approx(len(first.teacher_row) / 24)
+    assert len(first.teacher_row) > 24
     assert read_config(unbroken.out / "config.json") == unbroken
     resolved = json.loads((unbroken.out / "config.json").read_text())
     # Without the build, such as +cpu, which the installer may leave out.

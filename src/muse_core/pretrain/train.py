@@ -290,9 +290,15 @@ class Run:
             "prototype_usage_nucleus": usage_share(self.last.nucleus_targets),
             "feature_rank_image": feature_rank(self.last.image_features),
             "feature_rank_nucleus": feature_rank(self.last.nucleus_features),
-            "matched_nuclei": float(len(self.last.nucleus_targets)),
+            "matched_per_pair": self._matched_per_pair(self.last),
             "samples_per_s": samples_per_s,
         }
+
+    def _matched_per_pair(self, output: StepOutput) -> float:
+        """Nuclei that two views of a sample share, mean over ordered pairs of this process."""
+        views = self.config.views
+        pairs = len(output.image_targets) * (views.n_global + views.n_local - 1)
+        return len(output.nucleus_targets) / pairs
 
     def _probe(self) -> float:
         """Accuracy of nearest neighbours on the labelled images, of a copy of the teacher."""
