@@ -22,6 +22,7 @@ from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, LabelSet, finetune
 from muse_core.models.card import BACKBONE, read_card
 from muse_core.models.checkpoint import load_backbone
+from muse_core.pretrain.batches import BatchDataset
 from muse_core.pretrain.config import PretrainConfig, ProbeSetsConfig
 from muse_core.pretrain.config_file import config_to_json, read_config
 from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
@@ -70,7 +71,7 @@ def test_leaves_a_backbone_a_log_and_its_settings(unbroken: PretrainConfig) -> N
     assert all(float(r["image_loss"]) > 0 and float(r["nucleus_loss"]) > 0 for r in rows)
     assert all(0 < float(r["teacher_entropy_image"]) <= 1 for r in rows)
     assert all(float(r["feature_rank_nucleus"]) > 1 for r in rows)
-    first = next(Run(unbroken, resume=False).batches())
+    first = next(iter(BatchDataset(unbroken, 0, 0, 1)))
     # 4 samples, each with 2 views of the teacher and 3 others for either.
     assert float(rows[0]["matched_per_pair"]) == pytest.approx(len(first.teacher_row) / 24)
     assert len(first.teacher_row) > 24
