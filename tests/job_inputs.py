@@ -18,10 +18,16 @@ CLASSES = ("lymphocyte", "tumor")
 PINK = (230, 190, 210)
 
 
-def write_slide(path: Path, width: int = 700, height: int = 500, seed: int = 0) -> Path:
+def write_slide(
+    path: Path,
+    width: int = 700,
+    height: int = 500,
+    seed: int = 0,
+    ground: tuple[int, int, int] = PINK,
+) -> Path:
     """Dark discs on tissue-coloured ground."""
     rng = np.random.default_rng(seed)
-    image = Image.new("RGB", (width, height), PINK)
+    image = Image.new("RGB", (width, height), ground)
     draw = ImageDraw.Draw(image)
     for x, y in rng.uniform(0, (width, height), (width * height // 900, 2)):
         radius = rng.uniform(4, 9)

@@ -17,7 +17,8 @@ from muse_core.slides import Region, open_slide
 from ..job_inputs import write_slide
 
 
-def _dark_spots(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
+def dark_spots(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
+    """Centres of the discs, as a detector of nuclei."""
     labels, n = ndimage.label(rgb[:, :, 0] < 150)
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, range(1, n + 1))).reshape(-1, 2)
     return (centres[:, ::-1] + 0.5).astype(np.float32)
@@ -30,7 +31,7 @@ def write_rois(folder: Path, n_slides: int = 2) -> Path:
     for i in range(n_slides):
         path = write_slide(folder.parent / f"slide{i}.png", 512, 256, seed=i)
         with open_slide(path, mpp=0.25) as slide:
-            longer = cut_slide(slide, folder, manifest, _dark_spots)
+            longer = cut_slide(slide, folder, manifest, dark_spots)
         assert longer is not None
         manifest = longer
     return folder

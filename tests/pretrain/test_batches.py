@@ -12,9 +12,11 @@ from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.config import AppearanceConfig, PretrainConfig
 from muse_core.pretrain.looks import apply_looks, draw_look, stack_looks
 from muse_core.pretrain.roi_manifest import RoiSettings
-from muse_core.pretrain.rois import open_roi_folder
+from muse_core.pretrain.rois import cut_slide, open_roi_folder
+from muse_core.slides import open_slide
 
-from .roi_folder import tiny_config, write_rois
+from ..job_inputs import write_slide
+from .roi_folder import dark_spots, tiny_config, write_rois
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,32 @@ def test_two_processes_share_the_samples_of_one(config: PretrainConfig) -> None:
     assert torch.equal(by_view, both)
     looks = torch.cat([h.looks.gain.unflatten(0, (2, 2)) for h in halves], dim=1)
     assert torch.equal(whole.looks.gain.unflatten(0, (2, 4)), looks)
+
+
+def test_samples_in_a_row_lie_in_the_same_roi_where_that_is_asked(tmp_path: Path) -> None:
+    manifest = open_roi_folder(tmp_path / "rois", RoiSettings(roi_px=256, mpp=0.25))
+    tints = [(230, 180 + 10 * i, 210) for i in range(6)]
+    for i, tint in enumerate(tints):
+        path = write_slide(tmp_path / f"slide{i}.png", 256, 256, seed=i, ground=tint)
+        with open_slide(path, mpp=0.25) as slide:
+            longer = cut_slide(slide, tmp_path / "rois", manifest, dark_spots)
+        assert longer is not None
+        manifest = longer
+    config = tiny_config(tmp_path / "rois", tmp_path / "out")
+    schedule = dataclasses.replace(config.schedule, batch=12, samples_per_roi=4)
+    config = dataclasses.replace(config, schedule=schedule)
+
+    def slides_of(batch: Batch) -> list[int]:
+        green = batch.groups[0].images[:, 1].flatten(1).float()
+        first_views = green[: len(green) // 2]
+        return ((first_views.quantile(0.9, dim=1) - 180) / 10).round().int().tolist()
+
+    slides = slides_of(BatchDataset(config)[0])
+    groups = np.array(slides).reshape(3, 4)
+    assert (groups == groups[:, :1]).all()
+    assert len(set(groups[:, 0])) > 1
+    halves = [slides_of(BatchDataset(config, rank=r, n_processes=2)[0]) for r in range(2)]
+    assert halves[0] + halves[1] == slides
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(config: PretrainConfig) -> None:

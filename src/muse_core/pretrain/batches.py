@@ -120,12 +120,17 @@ class BatchDataset(Dataset[Batch]):
             raise IndexError(item)
         base = ((self._first + item) * self._n_processes + self._rank) * self.samples
         rngs = [np.random.default_rng((self._config.seed, base + i)) for i in range(self.samples)]
-        samples = [self._views(rng) for rng in rngs]
+        samples = [self._views(self._roi(base + i), rng) for i, rng in enumerate(rngs)]
         return _collate(samples, rngs, self._config)
 
-    def _views(self, rng: np.random.Generator) -> list[View]:
-        last = len(self._rois) - 1
-        roi = self._rois[min(int(np.searchsorted(self._cumulative, rng.random())), last)]
+    def _roi(self, sample: int) -> Roi:
+        """Where a sample lies; ROIs are drawn by their area."""
+        group = sample // self._config.schedule.samples_per_roi
+        # One number more than samples have, so that no sample's own source starts alike.
+        drawn = np.random.default_rng((self._config.seed, group, 1)).random()
+        return self._rois[min(int(np.searchsorted(self._cumulative, drawn)), len(self._rois) - 1)]
+
+    def _views(self, roi: Roi, rng: np.random.Generator) -> list[View]:
         side = field_side_um(self._config.views) / roi.mpp
         field = read_field(self._folder, roi, round(side), rng)
         return draw_views(field, roi.mpp, self._config.views, rng)

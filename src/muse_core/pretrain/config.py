@@ -147,6 +147,8 @@ class ScheduleConfig:
     Attributes:
         epochs: Number of epochs.
         epoch_samples: Samples that make an epoch; each has one field in one ROI.
+        samples_per_roi: Samples in a row that lie in the same ROI. With several, samples of a batch
+            cannot be told apart by their stain or organ alone (ours; the paper does not say).
         batch: Samples of an optimiser step, over all processes and accumulated parts.
         accumulate: Parts that a process splits its share of the batch into.
         learning_rate: Peak for a batch of 256; it is scaled with the batch.
@@ -162,6 +164,7 @@ class ScheduleConfig:
 
     epochs: int = 100
     epoch_samples: int = 2048
+    samples_per_roi: int = 1
     batch: int = 64
     accumulate: int = 1
     learning_rate: float = 5e-4
@@ -173,8 +176,11 @@ class ScheduleConfig:
     freeze_prototypes_epochs: float = 1.0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.epoch_samples, self.batch, self.accumulate) < 1:
-            raise UserError("epochs, epoch_samples, batch and accumulate are at least 1.")
+        counts = (self.epochs, self.epoch_samples, self.samples_per_roi, self.batch)
+        if min(*counts, self.accumulate) < 1:
+            raise UserError(
+                "epochs, epoch_samples, samples_per_roi, batch and accumulate are at least 1."
+            )
         if self.epoch_samples < self.batch:
             raise UserError("epoch_samples is at least batch.")
         if min(self.learning_rate, self.clip) <= 0 or self.final_learning_rate < 0:
