@@ -1,9 +1,10 @@
 """Does pretraining help? The small encoder from four starts, at equal budget.
 
-    python benchmarks/ablation.py --data DATA --work WORK --epochs 60 --finetune-steps 600
+    python benchmarks/ablation.py --data DATA --work WORK
 
-Settings are for runs of minutes on a CPU. They are those of a trial whose losses fell and whose
-teacher stayed decided; by nearest neighbours on training tiles another trial was slightly better.
+Settings are for runs of minutes on a CPU, one thread each: two processes with other --seeds or
+--arms share a WORK and use two cores better than one process with two threads. How they were
+chosen is told in docs/benchmarks.md.
 
 Arms: random weights; image loss only; image loss and NuLo; both without variation of the MPP.
 Pretraining sees the pixels that recipes/pretraining_data.py names, never the validation tiles.
@@ -40,6 +41,7 @@ from muse_core.evaluate.points_folder import image_paths, read_points_folder
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.finetune import FinetuneConfig, LabelSet, finetune
+from muse_core.finetune.config import ViewConfig
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.checkpoint import load_backbone, load_model
 from muse_core.nuclei import ClassScheme
@@ -54,10 +56,11 @@ from muse_core.pretrain.export import BACKBONE_NAME, export_backbone
 from muse_core.pretrain.train import pretrain
 
 MPP = 0.5
+FINETUNE_CROP_PX = 160
 ARMS = ("random", "image", "image+nulo", "fixed-mpp")
-# A field hardly larger than the views, so that two of them share some eight nuclei. In the default
+# A field no larger than the largest view, so that two of them share some ten nuclei. In the default
 # field of 140 um views this small share one or two, which is telling images apart, not nuclei.
-VIEWS = ViewsConfig(mpp=(0.3, 0.6), global_px=96, n_local=0, field_um=60.0)
+VIEWS = ViewsConfig(mpp=(0.4, 0.6), global_px=96, n_local=0, field_um=58.0)
 APPEARANCE = AppearanceConfig(
     stain_gain=(0.6, 1.6),
     stain_shift=0.05,
@@ -78,6 +81,7 @@ LOSSES = LossesConfig(
 )
 SCHEDULE = ScheduleConfig(
     epoch_samples=512,
+    samples_per_roi=8,
     batch=32,
     learning_rate=0.016,
     warmup_epochs=1,
@@ -147,6 +151,7 @@ def fine_tuned(backbone: Path, data: Path, tiles: int, steps: int, seed: int) ->
             steps=steps,
             validate_every=steps,
             seed=seed,
+            views=ViewConfig(crop_px=FINETUNE_CROP_PX),
         )
     )
     model = load_model(out)
@@ -158,18 +163,21 @@ def fine_tuned(backbone: Path, data: Path, tiles: int, steps: int, seed: int) ->
 
 
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
-    """Means and spreads over seeds, as Markdown rows."""
-    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    """Means and spreads over seeds, then of the gains over random weights, as Markdown rows."""
+    values: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for row in results:
         for key in ("accuracy", "f_avg"):
             if key in row:
-                values[row["arm"], f"{row['task']} {key}"].append(100 * row[key])
+                values[row["arm"], f"{row['task']} {key}"][row["seed"]] = 100 * row[key]
     tasks = list(dict.fromkeys(task for _, task in values))
-    yield "| start | " + " | ".join(tasks) + " |"
-    yield "|---" * (len(tasks) + 1) + "|"
-    for arm in ARMS:
-        cells = [_mean_and_spread(values.get((arm, task), [])) for task in tasks]
-        yield f"| {arm} | " + " | ".join(cells) + " |"
+    yield from _rows("start", tasks, {arm: [values[arm, task] for task in tasks] for arm in ARMS})
+    yield ""
+    random, *others = ARMS
+    gains = {
+        arm: [_differences(values[arm, task], values[random, task]) for task in tasks]
+        for arm in others
+    }
+    yield from _rows("gain over random, seed by seed", tasks, gains)
 
 
 def main(
@@ -178,12 +186,14 @@ def main(
     arms: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(ARMS),
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     tiles: Annotated[str, typer.Option(help="Training tiles, comma-separated.")] = "5,10,40,80",
-    epochs: Annotated[int, typer.Option(help="Of pretraining, 512 samples each.")] = 60,
-    workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
-    finetune_steps: Annotated[int, typer.Option(help="Of fine-tuning; 0 leaves it out.")] = 600,
+    epochs: Annotated[int, typer.Option(help="Of pretraining, 512 samples each.")] = 28,
+    workers: Annotated[int, typer.Option(help="Processes that load.")] = 0,
+    threads: Annotated[int, typer.Option(help="Of torch.")] = 1,
+    finetune_steps: Annotated[int, typer.Option(help="Of fine-tuning; 0 leaves it out.")] = 250,
     only_table: Annotated[bool, typer.Option("--table", help="Print the table alone.")] = False,
 ) -> None:
     """Append one JSON line for each figure, then print the table."""
+    torch.set_num_threads(threads)
     results = work / "results.jsonl"
     done = _read(results)
     if not only_table:
@@ -203,7 +213,8 @@ def main(
                     schedule=dataclasses.replace(SCHEDULE, epochs=epochs),
                     seed=seed,
                     workers=workers,
-                    checkpoint_steps=50,
+                    checkpoint_steps=200,
+                    log_steps=20,
                 )
                 backbone = backbone_of(arm, base)
                 for task in tasks:
@@ -223,6 +234,19 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _rows(corner: str, tasks: list[str], cells: dict[str, list[dict[int, float]]]) -> Iterator[str]:
+    yield f"| {corner} | " + " | ".join(tasks) + " |"
+    yield "|---" * (len(tasks) + 1) + "|"
+    for arm, of_tasks in cells.items():
+        shown = [_mean_and_spread(list(of_seeds.values())) for of_seeds in of_tasks]
+        yield f"| {arm} | " + " | ".join(shown) + " |"
+
+
+def _differences(these: dict[int, float], those: dict[int, float]) -> dict[int, float]:
+    """Seeds have the same tiles in all arms, so that much of their spread is shared."""
+    return {seed: these[seed] - those[seed] for seed in these.keys() & those.keys()}
 
 
 def _mean_and_spread(values: list[float]) -> str:

@@ -14,7 +14,6 @@ from muse_core.finetune.state import (
     Standing,
     require_finite,
 )
-from muse_core.models.run_state import load_state, save_state
 
 QUALITIES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -75,16 +74,6 @@ def test_another_run_or_none_leaves_all_as_it_is(tmp_path: Path) -> None:
     mine.remove()
     mine.remove()
     assert not path.exists()
-
-
-def test_a_checkpoint_that_says_no_highest_quality_has_the_bests(tmp_path: Path) -> None:
-    path, standing = tmp_path / "run.checkpoint", Standing(2, 1.0, {"quality": 0.5}, 0.5)
-    Checkpoint(path, "mine", {}).save(standing)
-    state = load_state(path)
-    assert state is not None
-    del state["top"]
-    save_state(state, path)
-    assert Checkpoint(path, "mine", {}).load() == standing
 
 
 def test_a_loss_that_is_no_number_names_its_step() -> None:

@@ -76,10 +76,12 @@ class Standing:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Standing:
         """Rebuild from :meth:`to_json`."""
-        best = json.loads(data["best"])
-        # Checkpoints of the mode "full" used not to say it; there it is the best's.
-        top = data.get("top", best.get("quality", 0.0))
-        return cls(int(data["step"]), float(data["recent_loss"]), best, float(top))
+        return cls(
+            int(data["step"]),
+            float(data["recent_loss"]),
+            json.loads(data["best"]),
+            float(data["top"]),
+        )
 
 
 @dataclass(frozen=True)
