@@ -134,6 +134,23 @@ def test_no_pseudo_label_no_loss() -> None:
     assert (logit.grad == 0).all()
 
 
+def test_background_weighs_no_more_than_beside_as_many_nuclei_as_tissue_has() -> None:
+    n = 640
+    pseudo = PseudoLabels(
+        torch.arange(n)[None] < 2,
+        torch.arange(n)[None] >= 2,
+        torch.tensor([0, 0]),
+        torch.tensor([0, 1]),
+        torch.zeros(2, 2),
+        torch.tensor([0, 0]),
+        torch.tensor([False, False]),
+    )
+    proposals = Proposals(torch.zeros(n, 2), torch.zeros(1, n, 2), torch.zeros(1, n))
+    loss = consistency_loss(proposals, torch.zeros(2, 2), pseudo, torch.ones(2), 0.5)
+    # Two nuclei where 638 / 64, nearly ten, go with so much background.
+    assert float(loss) == pytest.approx(math.log(2) * (2 + 0.5 * 638) / (638 / 64), rel=1e-6)
+
+
 def test_a_class_the_teacher_is_less_sure_of_is_asked_less() -> None:
     thresholds = ClassThresholds(3, ConsistencyConfig(momentum=0.0, class_confidence=0.8))
     torch.testing.assert_close(thresholds.thresholds, torch.full((3,), 0.8))
@@ -145,12 +162,20 @@ def test_a_class_the_teacher_is_less_sure_of_is_asked_less() -> None:
 
 
 def test_the_weight_rises_and_stays() -> None:
-    config = ConsistencyConfig(weight=2.0, ramp_share=0.5)
+    config = ConsistencyConfig(weight=2.0, burn_in_share=0.0, ramp_share=0.5)
     weights = [ramp(step, config, 100) for step in range(101)]
     assert weights[0] == pytest.approx(2 * math.exp(-5))
     assert weights == sorted(weights)
     assert weights[50:] == [2.0] * 51
     assert ramp(5, ConsistencyConfig(weight=0.0), 10) == 0.0
+
+
+def test_the_teacher_is_not_asked_before_it_has_learned_from_labels() -> None:
+    config = ConsistencyConfig(weight=2.0, burn_in_share=0.2, ramp_share=0.3)
+    weights = [ramp(step, config, 100) for step in range(101)]
+    assert weights[:20] == [0.0] * 20
+    assert weights[20] == pytest.approx(2 * math.exp(-5))
+    assert weights[49] < weights[50] == weights[100] == 2.0
 
 
 def test_impossible_settings_are_refused() -> None:

@@ -167,7 +167,8 @@ class ConsistencyConfig:
             teacher is surest of.
         class_floor: The least that is asked for any class.
         momentum: Of the mean confidence of each class.
-        ramp_share: Share of the steps over which the weight rises.
+        burn_in_share: Share of the steps before the teacher is asked for the first time.
+        ramp_share: Share of the steps over which the weight then rises.
         unlabeled_share: Share of samples drawn from tissue without any annotation, where there is.
         regions: Regions of tissue read from each slide without annotations.
         own_slides: Whether the stores' own slides take part away from the fields too.
@@ -179,6 +180,7 @@ class ConsistencyConfig:
     class_confidence: float = 0.9
     class_floor: float = 0.5
     momentum: float = 0.99
+    burn_in_share: float = 0.0
     ramp_share: float = 0.3
     unlabeled_share: float = 0.25
     regions: int = 8
@@ -191,6 +193,7 @@ class ConsistencyConfig:
             self.class_confidence,
             self.class_floor,
             self.momentum,
+            self.burn_in_share,
             self.ramp_share,
             self.unlabeled_share,
         )

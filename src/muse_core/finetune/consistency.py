@@ -23,6 +23,11 @@ from muse_core.models.heads import Proposals
 from muse_core.models.muse_model import DUPLICATE_RADIUS_UM, MuseModel, first_of_duplicates
 from muse_core.models.point_features import features_by_image
 
+_BACKGROUND_PER_NUCLEUS = 64.0
+"""About as many background proposals there are to each nucleus in annotated tissue. More of them
+weigh less: a teacher that is sure of background first, as any is that starts from random weights,
+would otherwise talk the student, and with it itself, out of all nuclei."""
+
 
 @dataclass(frozen=True)
 class PseudoLabels:
@@ -133,7 +138,10 @@ def consistency_loss(
         Scalar.
     """
     sure = pseudo.nucleus | pseudo.background
-    nucleus = nucleus_loss(proposals.logit, pseudo.nucleus, sure, background)
+    least_nuclei = max(1.0, float(pseudo.background.sum()) / _BACKGROUND_PER_NUCLEUS)
+    nucleus = nucleus_loss(
+        proposals.logit, pseudo.nucleus, sure, background, least_nuclei=least_nuclei
+    )
     regression = regression_loss(proposals.xy[pseudo.image, pseudo.proposal], pseudo.xy, STRIDE_PX)
     classes = class_loss(
         class_logits[pseudo.class_sure], pseudo.classes[pseudo.class_sure], class_weight, 0.0
@@ -142,11 +150,15 @@ def consistency_loss(
 
 
 def ramp(step: int, config: ConsistencyConfig, steps: int) -> float:
-    """Weight of L_cons at a step: exp(-5 (1 - t)^2) up to ``ramp_share`` of the steps, then 1.
+    """Weight of L_cons at a step: 0, then over ``ramp_share`` of the steps exp(-5 (1 - t)^2), then 1.
 
-    Source: Laine and Aila, "Temporal ensembling", ICLR 2017.
+    Source: Laine and Aila, "Temporal ensembling", ICLR 2017; before, the teacher learns from labels
+    alone (Liu et al., "Unbiased Teacher", ICLR 2021, "burn-in").
     """
-    t = min(1.0, step / max(1.0, config.ramp_share * steps))
+    since = step - config.burn_in_share * steps
+    if since < 0:
+        return 0.0
+    t = min(1.0, since / max(1.0, config.ramp_share * steps))
     return config.weight * math.exp(-5 * (1 - t) ** 2)
 
 

@@ -17,6 +17,7 @@ def nucleus_loss(
     known: Tensor,
     background: float,
     weight: Tensor | None = None,
+    least_nuclei: float = 1.0,
 ) -> Tensor:
     """Cross-entropy of nucleus against background over known proposals.
 
@@ -27,9 +28,11 @@ def nucleus_loss(
             they are matched.
         background: Weight of a background proposal against that of a matched one.
         weight: (B, N) float, how much each proposal counts besides; None is 1 for all.
+        least_nuclei: See below.
 
     Returns:
-        Scalar, the weighted sum divided by the number of matched proposals (at least one).
+        Scalar, the weighted sum divided by the number of matched proposals, or by
+        ``least_nuclei`` where there are fewer.
     """
     each = functional.binary_cross_entropy_with_logits(
         logit.float(), matched.float(), reduction="none"
@@ -37,7 +40,7 @@ def nucleus_loss(
     share = matched.float() + background * (known & ~matched).float()
     if weight is not None:
         share = share * weight
-    return (each * share).sum() / matched.sum().clamp_min(1)
+    return (each * share).sum() / matched.sum().clamp_min(least_nuclei)
 
 
 def regression_loss(
