@@ -10,15 +10,17 @@ Arms: random weights; image loss only; image loss and NuLo; both without variati
 Pretraining sees the pixels that recipes/pretraining_data.py names, never the validation tiles.
 Each backbone is judged on brcam2c/val: accuracy at given centres by nearest neighbours and by a
 linear layer, and F avg after fine-tuning on a few training tiles (last weights, score threshold
-0.5; nothing is chosen on what is reported). Results are appended to WORK/results.jsonl; what is
-there already is not computed again, so a run that was cut off goes on. --table prints means and
-spreads.
+0.5; nothing is chosen on what is reported). With --semi also after fine-tuning on the same tiles
+with the other training tiles as tissue without annotations. Results are appended to
+WORK/results.jsonl; what is there already is not computed again, so a run that was cut off goes on.
+--table prints means and spreads.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import statistics
 import sys
 from collections import defaultdict
@@ -41,7 +43,7 @@ from muse_core.evaluate.points_folder import image_paths, read_points_folder
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.finetune import FinetuneConfig, LabelSet, finetune
-from muse_core.finetune.config import ViewConfig
+from muse_core.finetune.config import ConsistencyConfig, UnlabeledSource, ViewConfig
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.checkpoint import load_backbone, load_model
 from muse_core.nuclei import ClassScheme
@@ -57,7 +59,9 @@ from muse_core.pretrain.train import pretrain
 
 MPP = 0.5
 FINETUNE_CROP_PX = 160
+ALL_TILES = 80
 ARMS = ("random", "image", "image+nulo", "fixed-mpp")
+SEMI = ", others unlabelled"
 # A field no larger than the largest view, so that two of them share some ten nuclei. In the default
 # field of 140 um views this small share one or two, which is telling images apart, not nuclei.
 VIEWS = ViewsConfig(mpp=(0.4, 0.6), global_px=96, n_local=0, field_um=58.0)
@@ -89,6 +93,7 @@ SCHEDULE = ScheduleConfig(
     teacher_momentum=(0.95, 0.999),
     freeze_prototypes_epochs=0,
 )
+CONSISTENCY = ConsistencyConfig(weight=1.0)
 
 
 def pretraining(arm: str, base: PretrainConfig) -> PretrainConfig:
@@ -116,8 +121,9 @@ def backbone_of(arm: str, base: PretrainConfig) -> Path:
 
 def measure(task: str, backbone: Path, data: Path, steps: int, seed: int) -> dict[str, float]:
     """The figures of a task: a probing protocol, or a number of tiles to fine-tune on."""
-    if task.endswith(" tiles"):
-        return fine_tuned(backbone, data, int(task.split()[0]), steps, seed)
+    tiles, _, unlabelled = task.partition(" tiles")
+    if tiles.isdigit():
+        return fine_tuned(backbone, data, int(tiles), steps, seed, bool(unlabelled))
     return probe(backbone, data, task, seed)
 
 
@@ -136,24 +142,30 @@ def probe(backbone: Path, data: Path, protocol: str, seed: int) -> dict[str, flo
     return {"accuracy": figures["accuracy"], "balanced": figures["balanced_accuracy"]}
 
 
-def fine_tuned(backbone: Path, data: Path, tiles: int, steps: int, seed: int) -> dict[str, float]:
+def fine_tuned(
+    backbone: Path, data: Path, tiles: int, steps: int, seed: int, unlabelled: bool
+) -> dict[str, float]:
     """F avg and F det after fine-tuning on a few tiles; all arms get the same ones."""
     folder = data / "brcam2c" / "train"
     names = [path.stem for path in image_paths(folder)]
     chosen = np.random.default_rng(seed).permutation(names)[:tiles]
-    out = backbone.with_name(f"tiles{tiles}.safetensors")
-    finetune(
-        FinetuneConfig(
-            train=(LabelSet(folder, MPP, names=tuple(sorted(chosen))),),
-            out=out,
-            base=backbone,
-            model=ARCHITECTURE,
-            steps=steps,
-            validate_every=steps,
-            seed=seed,
-            views=ViewConfig(crop_px=FINETUNE_CROP_PX),
-        )
+    out = backbone.with_name(f"tiles{tiles}{'-semi' * unlabelled}.safetensors")
+    config = FinetuneConfig(
+        train=(LabelSet(folder, MPP, names=tuple(sorted(chosen))),),
+        out=out,
+        base=backbone,
+        model=ARCHITECTURE,
+        steps=steps,
+        validate_every=steps,
+        seed=seed,
+        views=ViewConfig(crop_px=FINETUNE_CROP_PX),
     )
+    if unlabelled:
+        others = images_without_points(folder, set(names) - set(chosen), out.with_suffix(""))
+        config = dataclasses.replace(
+            config, unlabeled=(UnlabeledSource(others, MPP),), consistency=CONSISTENCY
+        )
+    finetune(config)
     model = load_model(out)
     images = read_points_folder(data / "brcam2c" / "val", MPP)
     tables = detect_images(model, images, DetectConfig())
@@ -162,22 +174,40 @@ def fine_tuned(backbone: Path, data: Path, tiles: int, steps: int, seed: int) ->
     return {"f_avg": figures["f_avg"], "f_det": figures["f_det"]}
 
 
+def images_without_points(tiles: Path, names: set[str], folder: Path) -> Path:
+    """A folder with the images of some tiles alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path in image_paths(tiles):
+        if path.stem in names:
+            shutil.copy(path, folder)
+    return folder
+
+
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
-    """Means and spreads over seeds, then of the gains over random weights, as Markdown rows."""
+    """Means and spreads over seeds, then of gains, as Markdown rows."""
     values: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for row in results:
         for key in ("accuracy", "f_avg"):
             if key in row:
                 values[row["arm"], f"{row['task']} {key}"][row["seed"]] = 100 * row[key]
+    arms = [arm for arm in ARMS if any(arm == a for a, _ in values)]
     tasks = list(dict.fromkeys(task for _, task in values))
-    yield from _rows("start", tasks, {arm: [values[arm, task] for task in tasks] for arm in ARMS})
+    yield from _rows("start", tasks, {arm: [values[arm, task] for task in tasks] for arm in arms})
     yield ""
-    random, *others = ARMS
     gains = {
-        arm: [_differences(values[arm, task], values[random, task]) for task in tasks]
-        for arm in others
+        arm: [_differences(values[arm, task], values[ARMS[0], task]) for task in tasks]
+        for arm in arms[1:]
     }
     yield from _rows("gain over random, seed by seed", tasks, gains)
+    semi = [task for task in tasks if SEMI in task]
+    if semi:
+        yield ""
+        gains = {
+            arm: [_differences(values[arm, t], values[arm, t.replace(SEMI, "")]) for t in semi]
+            for arm in arms
+        }
+        yield from _rows("gain over labelled tiles alone, seed by seed", semi, gains)
 
 
 def main(
@@ -190,6 +220,7 @@ def main(
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 0,
     threads: Annotated[int, typer.Option(help="Of torch.")] = 1,
     finetune_steps: Annotated[int, typer.Option(help="Of fine-tuning; 0 leaves it out.")] = 250,
+    semi: Annotated[bool, typer.Option("--semi", help="Also with unlabelled tiles.")] = False,
     only_table: Annotated[bool, typer.Option("--table", help="Print the table alone.")] = False,
 ) -> None:
     """Append one JSON line for each figure, then print the table."""
@@ -200,7 +231,9 @@ def main(
         rois = cut_rois(data, work / "rois")
         tasks = ["knn", "linear"]
         if finetune_steps:
-            tasks += [f"{n} tiles" for n in map(int, tiles.split(","))]
+            numbers = [int(n) for n in tiles.split(",")]
+            tasks += [f"{n} tiles" for n in numbers]
+            tasks += [f"{n} tiles{SEMI}" for n in numbers if semi and n < ALL_TILES]
         for seed in map(int, seeds.split(",")):
             for arm in arms.split(","):
                 base = PretrainConfig(

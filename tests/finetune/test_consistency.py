@@ -53,7 +53,9 @@ def test_pseudo_labels_are_the_confident_proposals_without_duplicates(
     )
     free = everywhere(image)
     free[:, :40] = False
-    found = pseudo_labels(teacher, image, free, ClassThresholds(2, config), config)
+    found = pseudo_labels(
+        teacher, image, free, ClassThresholds(torch.tensor([1, 1]), config), config
+    )
     assert len(found.xy) == int(found.nucleus.sum()) > 0
     assert not (found.nucleus & ~free).any()
     assert not (found.background & ~free).any()
@@ -152,13 +154,35 @@ def test_background_weighs_no_more_than_beside_as_many_nuclei_as_tissue_has() ->
 
 
 def test_a_class_the_teacher_is_less_sure_of_is_asked_less() -> None:
-    thresholds = ClassThresholds(3, ConsistencyConfig(momentum=0.0, class_confidence=0.8))
+    config = ConsistencyConfig(momentum=0.0, class_confidence=0.8, class_alignment=1.0)
+    thresholds = ClassThresholds(torch.tensor([1, 1, 1]), config)
     torch.testing.assert_close(thresholds.thresholds, torch.full((3,), 0.8))
     probs = torch.tensor([[0.9, 0.1, 0.0], [0.7, 0.2, 0.1], [0.2, 0.6, 0.2]])
     thresholds.update(probs)
     # Means of the best: class 0 (0.9 + 0.7) / 2, class 1 0.6; class 2 was not seen.
     expected = torch.tensor([0.8 * 0.8, 0.8 * 0.6, 0.8]).clamp_min(0.5)
     torch.testing.assert_close(thresholds.thresholds, expected)
+
+
+def test_classes_become_about_as_frequent_as_they_are_annotated() -> None:
+    config = ConsistencyConfig(momentum=0.0, class_alignment=2.0)
+    thresholds = ClassThresholds(torch.tensor([60, 40, 0]), config)
+    probs = torch.tensor([[0.5, 0.2, 0.3]])
+    torch.testing.assert_close(thresholds.align(probs), torch.tensor([[0.5, 0.2, 0.3]]))
+    thresholds.update(torch.tensor([[0.8, 0.1, 0.1]]))
+    # Factors 0.6 / 0.8 and, instead of 0.4 / 0.1, 2; of the class never annotated nothing is known.
+    by_hand = torch.tensor([[0.375, 0.4, 0.3]]) / 1.075
+    torch.testing.assert_close(thresholds.align(probs), by_hand)
+
+
+def test_a_fair_teacher_is_left_as_it_is() -> None:
+    thresholds = ClassThresholds(torch.tensor([30, 10]), ConsistencyConfig())
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        first = 0.5 + 0.5 * torch.rand(64, 1, generator=generator)
+        thresholds.update(torch.cat([first, 1 - first], dim=1))
+    probs = torch.tensor([[0.9, 0.1]])
+    torch.testing.assert_close(thresholds.align(probs), probs, atol=0.01, rtol=0)
 
 
 def test_the_weight_rises_and_stays() -> None:
@@ -181,5 +205,7 @@ def test_the_teacher_is_not_asked_before_it_has_learned_from_labels() -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(UserError, match="between 0 and 1"):
         ConsistencyConfig(nucleus_confidence=1.5)
+    with pytest.raises(UserError, match="at least 1"):
+        ConsistencyConfig(class_alignment=0.5)
     with pytest.raises(UserError, match="must be below"):
         ConsistencyConfig(background_confidence=0.8)

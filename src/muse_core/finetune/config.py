@@ -166,7 +166,9 @@ class ConsistencyConfig:
         class_confidence: Class probability from which the class counts, for the class that the
             teacher is surest of.
         class_floor: The least that is asked for any class.
-        momentum: Of the mean confidence of each class.
+        class_alignment: Largest factor by which the teacher's probability of a class is raised or
+            lowered to make classes as frequent as they are annotated; 1 leaves them as they are.
+        momentum: Of the mean confidence and frequency of each class; less in the first steps.
         burn_in_share: Share of the steps before the teacher is asked for the first time.
         ramp_share: Share of the steps over which the weight then rises.
         unlabeled_share: Share of samples drawn from tissue without any annotation, where there is.
@@ -179,6 +181,7 @@ class ConsistencyConfig:
     background_confidence: float = 0.02
     class_confidence: float = 0.9
     class_floor: float = 0.5
+    class_alignment: float = 2.0
     momentum: float = 0.99
     burn_in_share: float = 0.0
     ramp_share: float = 0.3
@@ -201,6 +204,8 @@ class ConsistencyConfig:
             raise UserError("Confidences and shares of the consistency loss lie between 0 and 1.")
         if self.background_confidence >= self.nucleus_confidence:
             raise UserError("background_confidence must be below nucleus_confidence.")
+        if not self.class_alignment >= 1:
+            raise UserError("class_alignment is a factor of at least 1.")
         if self.weight < 0 or self.regions < 1:
             raise UserError("The weight of the consistency loss is not negative; regions >= 1.")
 

@@ -53,13 +53,32 @@ class PseudoLabels:
 
 
 class ClassThresholds(nn.Module):
-    """A threshold of confidence for each class, lower for those the teacher is less sure of."""
+    """What to make of the teacher's classes, from what it has said of all nuclei so far.
 
-    def __init__(self, n_classes: int, config: ConsistencyConfig) -> None:
+    A class that it calls more often than there is of it among the annotated nuclei gets less
+    probability, and the reverse (distribution alignment; Berthelot et al., "ReMixMatch", ICLR
+    2020): students of their own classes otherwise drop the ones they find hard. A class that it is
+    less sure of on average is asked less (FreeMatch, as above).
+    """
+
+    def __init__(self, counts: Tensor, config: ConsistencyConfig) -> None:
+        """Start out with classes as frequent as they are annotated, and sure.
+
+        Args:
+            counts: (K,) annotated nuclei of each class.
+            config: Settings.
+        """
         super().__init__()
         self._config = config
+        self.prior: Tensor
+        self.frequency: Tensor
         self.mean: Tensor
-        self.register_buffer("mean", torch.full((n_classes,), 1.0))
+        self.updates: Tensor
+        prior = counts.float() / counts.sum().clamp_min(1)
+        self.register_buffer("prior", prior, persistent=False)
+        self.register_buffer("frequency", prior.clone())
+        self.register_buffer("mean", torch.ones(len(counts)))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     @property
     def thresholds(self) -> Tensor:
@@ -67,14 +86,27 @@ class ClassThresholds(nn.Module):
         relative = self.mean / self.mean.max().clamp_min(1e-6)
         return (self._config.class_confidence * relative).clamp_min(self._config.class_floor)
 
+    def align(self, probs: Tensor) -> Tensor:
+        """(P, K) class probabilities, with classes about as frequent as they are annotated."""
+        most = self._config.class_alignment
+        factor = (self.prior / self.frequency.clamp_min(1e-6)).clamp(1 / most, most)
+        # Of a class without any annotated nucleus nothing says how frequent it is.
+        aligned = probs * torch.where(self.prior > 0, factor, 1.0)
+        return aligned / aligned.sum(dim=1, keepdim=True)
+
     @torch.no_grad()
     def update(self, probs: Tensor) -> None:
-        """Take in the (P, K) class probabilities of the teacher's nuclei."""
-        best, classes = probs.max(dim=1)
+        """Take in the (P, K) class probabilities of the teacher's nuclei, before alignment."""
+        if not len(probs):
+            return
+        n = int(self.updates)
+        momentum = min(self._config.momentum, (1 + n) / (10 + n))
+        self.updates += 1
+        self.frequency.lerp_(probs.mean(dim=0), 1 - momentum)
+        best, classes = self.align(probs).max(dim=1)
         for k in range(len(self.mean)):
             of_class = best[classes == k]
             if len(of_class):
-                momentum = self._config.momentum
                 self.mean[k] = momentum * self.mean[k] + (1 - momentum) * of_class.mean()
 
 
@@ -92,7 +124,7 @@ def pseudo_labels(
         teacher: In evaluation mode.
         image: (B, 3, H, W) weakly altered views.
         free: (B, N) bool, anchors over tissue without annotations.
-        thresholds: Of the classes; learns from what the teacher says.
+        thresholds: Learns from what the teacher says, and says which classes count.
         config: Confidence of nucleus and background.
     """
     f_map, proposals = teacher(image)
@@ -106,7 +138,7 @@ def pseudo_labels(
     logits = torch.cat([teacher.class_head(part) for part in features])
     probs = logits.float().softmax(dim=1)
     thresholds.update(probs)
-    best, classes = probs.max(dim=1)
+    best, classes = thresholds.align(probs).max(dim=1)
     return PseudoLabels(
         nucleus=chosen,
         background=(scores <= config.background_confidence) & free,
@@ -150,10 +182,10 @@ def consistency_loss(
 
 
 def ramp(step: int, config: ConsistencyConfig, steps: int) -> float:
-    """Weight of L_cons at a step: 0, then over ``ramp_share`` of the steps exp(-5 (1 - t)^2), then 1.
+    """Weight of L_cons at a step: first 0, then rising as exp(-5 (1 - t)^2), at last constant.
 
-    Source: Laine and Aila, "Temporal ensembling", ICLR 2017; before, the teacher learns from labels
-    alone (Liu et al., "Unbiased Teacher", ICLR 2021, "burn-in").
+    Source: Laine and Aila, "Temporal ensembling", ICLR 2017; at first the teacher learns from
+    labels alone (Liu et al., "Unbiased Teacher", ICLR 2021, "burn-in").
     """
     since = step - config.burn_in_share * steps
     if since < 0:

@@ -107,7 +107,7 @@ class _Run:
             total_steps=config.steps + 1,
             pct_start=0.15,
         )
-        self.thresholds = ClassThresholds(len(self.sources.scheme.names), config.consistency)
+        self.thresholds = ClassThresholds(self.data.counts[0], config.consistency)
         self.thresholds.to(self.device)
         self.before = self._judge_before()
         parts: dict[str, Stateful] = {
