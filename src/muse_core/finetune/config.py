@@ -181,9 +181,9 @@ class ConsistencyConfig:
     background_confidence: float = 0.02
     class_confidence: float = 0.9
     class_floor: float = 0.5
-    class_alignment: float = 2.0
+    class_alignment: float = 3.0
     momentum: float = 0.99
-    burn_in_share: float = 0.0
+    burn_in_share: float = 0.2
     ramp_share: float = 0.3
     unlabeled_share: float = 0.25
     regions: int = 8
