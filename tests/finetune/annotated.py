@@ -19,9 +19,13 @@ from ..job_inputs import write_model
 CLASSES = ("large", "small")
 MPP = 0.5
 SEMI = ConsistencyConfig(
-    weight=1.0, nucleus_confidence=0.03, background_confidence=0.01, class_confidence=0.5
+    weight=1.0,
+    nucleus_confidence=0.03,
+    background_confidence=0.01,
+    class_confidence=0.5,
+    burn_in_share=0.0,
 )
-"""Thresholds that some answers of an untrained network pass."""
+"""Thresholds that some answers of an untrained network pass, asked from the first step."""
 
 
 def square(x: float, y: float, side: float) -> list[tuple[float, float]]:
