@@ -7,8 +7,8 @@ recipe does), chooses weights, score threshold and class offsets on the validati
 patients, and is scored once on its own tiles; also without the offsets, which shows what they are
 worth on tissue never seen. Tiles of one patient share the first 12 characters of their names.
 --plain trains the same network on the BRCAM2C tiles alone, altered by flips, rotations and gains of
-the stains: what the recipe adds is the difference. Models are kept in --work, so that a run that
-was cut off goes on.
+the stains: what the recipe adds is the difference. --base starts from a pretrained backbone, with
+--work of its own. Models are kept in --work, so that a run that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -57,7 +57,14 @@ def other_patients(names: list[str], held_out: list[str]) -> tuple[str, ...]:
 
 
 def configuration(
-    data: Path, work: Path, held_out: list[str], out: Path, steps: int, seed: int, plain: bool
+    data: Path,
+    work: Path,
+    held_out: list[str],
+    out: Path,
+    steps: int,
+    seed: int,
+    plain: bool,
+    base: Path | None,
 ) -> FinetuneConfig:
     """A fold's training on the BRCAM2C tiles of the other patients."""
     breast = data / "brcam2c"
@@ -75,6 +82,7 @@ def configuration(
         train=train,
         val=LabelSet(breast / "val", MPP, names=choosing),
         out=out,
+        base=base,
         model=ARCHITECTURE,
         steps=steps,
         validate_every=250,
@@ -92,6 +100,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Optimiser steps of each fold.")] = 1500,
     seed: Annotated[int, typer.Option(help="Of the folds and the training.")] = 0,
     plain: Annotated[bool, typer.Option("--plain", help="Train without what we add.")] = False,
+    base: Annotated[Path | None, typer.Option(help="Backbone to start from.")] = None,
 ) -> None:
     """Print one JSON line for each fold."""
     tiles = data / "brcam2c" / "train"
@@ -105,7 +114,8 @@ def main(
         # A checkpoint beside the model says that its training was cut off.
         if not out.is_file() or out.with_suffix(".checkpoint").is_file():
             listener = Listener(on_progress=_report)
-            finetune(configuration(data, work, held_out, out, steps, seed, plain), listener)
+            config = configuration(data, work, held_out, out, steps, seed, plain, base)
+            finetune(config, listener)
         model = load_model(out)
         images = read_points_folder(tiles, MPP, held_out)
         line = {"recipe": kind, "fold": number, "steps": steps, **score(model, images).to_json()}

@@ -1,10 +1,10 @@
-"""NucleusBook: the nuclei of a slide's store in arrays, kept in step with the file. No Qt."""
+"""NucleusBook: the arrays of a slide's nuclei, kept in step with the store's file. No Qt."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +14,15 @@ from psygnal import Signal
 from scipy.spatial import cKDTree
 
 from muse_core.errors import UserError
-from muse_core.nuclei import (
-    STATUSES,
-    ClassScheme,
-    NucleusFile,
-    empty_table,
-    nucleus_table,
-)
+from muse_core.nuclei import ClassScheme, NucleusFile, empty_table, nucleus_table
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, StorePlace
-from muse_core.slides import Region
-
-PREDICTED, CONFIRMED, CORRECTED, ADDED, DELETED = range(len(STATUSES))
+from napari_muse.arrays import DELETED, PREDICTED, Mask, NucleusArrays
 
 _SAME_PLACE_PX = 1.0
 _NO_MODEL = ""
-_T = TypeVar("_T")
-Mask = npt.NDArray[np.bool_]
 
 
-class NucleusBook:
+class NucleusBook(NucleusArrays):
     """The nuclei of one slide, as the screen needs them.
 
     What a person does is on disk before a method returns; the arrays follow the file. The file is
@@ -56,17 +46,10 @@ class NucleusBook:
         Raises:
             UserError: The slide's store cannot be read.
         """
-        self.scheme = scheme
-        self.rows: NucleusRows = _indexed(np.zeros(0, dtype=NUCLEUS_ROW), [])
+        super().__init__(scheme, _indexed(np.zeros(0, dtype=NUCLEUS_ROW), []))
         self._place = place
         self._store: AnnotationStore | None = place.open(_annotator()) if place else None
         self._revision: tuple[int, ...] = ()
-        self.version = 0
-        """Grows with every change, so that what was computed from the rows can be kept."""
-        self._computed: dict[str, Any] = {}
-        self._carried: dict[str, Any] = {}
-        for signal in (self.changed, self.scheme_changed):
-            signal.connect(self._count_change)
         self._resting = False
         if self._store is not None:
             self._reload(self._store)
@@ -116,34 +99,9 @@ class NucleusBook:
     # Looking ----------------------------------------------------------------------------------
 
     @property
-    def present(self) -> Mask:
-        """(N,) which rows are not deleted."""
-        return self._kept("present", lambda: np.asarray(self.rows["status"] != DELETED))
-
-    def inside(self, region: Region) -> Mask:
-        """(N,) which rows lie in a rectangle, deleted ones too."""
-        # Side by side in memory, a million coordinates are compared in a few milliseconds.
-        x, y = self._kept("xy", lambda: (self.rows["x"].copy(), self.rows["y"].copy()))
-        return region.contains(x, y)
-
-    @property
     def pristine(self) -> bool:
         """Whether nothing depends on the classes yet."""
         return self._store is None
-
-    def counts(self) -> npt.NDArray[np.int64]:
-        """(K,) nuclei of each class."""
-        return self._kept("counts", lambda: self.counts_of(np.arange(len(self.rows))))
-
-    def counts_of(self, at: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-        """(K,) nuclei of each class among some rows, given by their numbers."""
-        chosen = self.rows["class"][at[self.present[at]]]
-        return np.bincount(chosen, minlength=len(self.scheme.classes))
-
-    def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:
-        """(n,) rows of ids; rows are in the order of their ids."""
-        own = self._kept("id", lambda: self.rows["id"].copy())
-        return np.searchsorted(own, np.asarray(ids, dtype=np.int64))
 
     def to_table(self) -> pd.DataFrame:
         """NucleusTable of all nuclei that are not deleted."""
@@ -317,17 +275,6 @@ class NucleusBook:
 
     # ------------------------------------------------------------------------------------------
 
-    def _count_change(self) -> None:
-        self.version += 1
-        self._computed, self._carried = self._carried, {}
-
-    def _kept(self, name: str, compute: Callable[[], _T]) -> _T:
-        """What was computed from the rows, until they change."""
-        if name not in self._computed:
-            self._computed[name] = compute()
-        kept: _T = self._computed[name]
-        return kept
-
     def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
         chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))
         if not len(chosen):
@@ -354,33 +301,8 @@ class NucleusBook:
 
     def _follow(self, ids: npt.NDArray[np.int64]) -> None:
         """Bring rows to what the file says; those it does not have go, new ones come."""
-        fresh = self._read(self.store, ids)
-        at = np.minimum(self.index_of(fresh["id"]), len(self.rows) - 1)
-        if len(fresh) == len(ids) and len(self.rows) and (self.rows["id"][at] == fresh["id"]).all():
-            self._carried = self._carry_over(at, fresh)
-            self.rows[at] = fresh
-            self.changed.emit()
-            return
-        others = self.rows[~np.isin(self.rows["id"], ids)]
-        joined = np.concatenate([others, fresh])
-        self.rows = joined[np.argsort(joined["id"], kind="stable")]
+        self.change(ids, self._read(self.store, ids))
         self.changed.emit()
-
-    def _carry_over(self, at: npt.NDArray[np.intp], fresh: NucleusRows) -> dict[str, Any]:
-        """What was computed, brought up to date for rows that change; a million take a while."""
-        before, carried = self.rows[at], {"id": self._computed["id"]}
-        if "present" in self._computed:
-            carried["present"] = self._computed["present"]
-            carried["present"][at] = fresh["status"] != DELETED
-        if "counts" in self._computed:
-            k = len(self.scheme.classes)
-            there = [r["class"][r["status"] != DELETED] for r in (before, fresh)]
-            lost, won = (np.bincount(classes, minlength=k) for classes in there)
-            carried["counts"] = self._computed["counts"] - lost + won
-        if "xy" in self._computed:
-            carried["xy"] = x, y = self._computed["xy"]
-            x[at], y[at] = fresh["x"], fresh["y"]
-        return carried
 
     def _extend(self, ids: Iterable[int]) -> None:
         """Take new nuclei, whose ids are above all others."""
@@ -390,7 +312,6 @@ class NucleusBook:
     def _reload(self, store: AnnotationStore) -> None:
         self.scheme = store.classes
         self.rows = self._read(store, None)
-        self._computed = {}
         self._revision = store.revision
 
     def _read(self, store: AnnotationStore, ids: Any) -> NucleusRows:

@@ -15,7 +15,8 @@ from muse_core.jobs import DetectJob
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.store import DOUBTS
 from muse_core.slides import PolygonRegion, Region
-from napari_muse.book import Mask, NucleusBook
+from napari_muse.arrays import Mask
+from napari_muse.book import NucleusBook
 from napari_muse.once import once
 from napari_muse.runner import JobRunner
 from napari_muse.session import MuseSession

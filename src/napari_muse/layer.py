@@ -16,7 +16,8 @@ from qtpy.QtCore import QElapsedTimer, QTimer
 from muse_core.errors import UserError
 from muse_core.nuclei import STATUSES
 from muse_core.slides import Region
-from napari_muse.book import ADDED, CONFIRMED, CORRECTED, NucleusBook
+from napari_muse.arrays import ADDED, CONFIRMED, CORRECTED
+from napari_muse.book import NucleusBook
 from napari_muse.coordinates import from_layer, to_layer
 from napari_muse.density import Densities, DensityLayers, densities
 from napari_muse.once import once

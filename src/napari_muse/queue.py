@@ -12,7 +12,7 @@ from psygnal import Signal
 from muse_core.classify.queue import review_order
 from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion
-from napari_muse.book import DELETED, PREDICTED
+from napari_muse.arrays import DELETED, PREDICTED
 from napari_muse.flight import Flight
 from napari_muse.session import MuseSession
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NamedRegion, NucleusFile, nucleus_table
 from muse_core.nuclei.store import StorePlace
-from muse_core.slides import Region
 from napari_muse.book import NucleusBook
 
 
@@ -176,26 +175,3 @@ def test_regions_and_classes_are_undone_like_nuclei(book: NucleusBook) -> None:
     assert len(book.regions()) == 1
     assert book.undo() == "add region"
     assert book.regions().empty
-
-
-def test_what_is_kept_between_edits_is_what_counting_anew_gives(book: NucleusBook) -> None:
-    def look() -> tuple[list[int], list[bool], list[bool]]:
-        return (
-            book.counts().tolist(),
-            book.present.tolist(),
-            book.inside(Region(0, 0, 25, 9)).tolist(),
-        )
-
-    look()
-    for act in (
-        lambda: book.set_class([1, 2], 1),
-        lambda: book.delete([2]),
-        lambda: book.move([3], [5], [5]),
-        book.undo,
-        book.undo,
-        book.redo,
-    ):
-        act()
-        kept = look()
-        book._computed.clear()
-        assert look() == kept

@@ -105,6 +105,8 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert learn.proof.rowCount() == 5
     assert "[" in learn.proof.item(0, 1).text(), "with an interval"
     assert "chosen on the very fields" in learn.message.text(), "the notes of the run"
+    assert f"written to {lesson.model.name}." in learn.message.text()
+    assert learn.message.toolTip() == str(lesson.model)
     assert reviewed.detect.model.currentData() == old, "nothing changes unasked"
     shoot(reviewed.window(), "learn")
     before = reviewed.session.book.to_table()

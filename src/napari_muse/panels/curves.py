@@ -21,12 +21,13 @@ class Curves(QWidget):
         self._loss: list[tuple[float, float]] = []
         self._f1: dict[str, list[tuple[float, float]]] = {"f_det": [], "f_avg": []}
         self.loss_plot = _plot("Loss")
-        self.f1_plot = _plot("F1 on fields held back")
-        self.f1_plot.addLegend(offset=(-5, -5), labelTextSize="8pt")
-        self._loss_curve = _curve(self.loss_plot, _LOSS_COLOR, None)
+        # Curves are named in the heading: in a plot this low a legend would lie on them.
+        names = f"{_colored('found', _DET_COLOR)}, {_colored('classes', _AVG_COLOR)}"
+        self.f1_plot = _plot("F1 on fields held back", f": {names}")
+        self._loss_curve = _curve(self.loss_plot, _LOSS_COLOR)
         self._f1_curves = {
-            "f_det": _curve(self.f1_plot, _DET_COLOR, "found"),
-            "f_avg": _curve(self.f1_plot, _AVG_COLOR, "classes"),
+            "f_det": _curve(self.f1_plot, _DET_COLOR, symbols=True),
+            "f_avg": _curve(self.f1_plot, _AVG_COLOR, symbols=True),
         }
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
@@ -68,9 +69,9 @@ class Curves(QWidget):
             curve.setData(*_columns(self._f1[name]))
 
 
-def _plot(title: str) -> Any:
+def _plot(title: str, names: str = "") -> Any:
     plot = pyqtgraph.PlotWidget()
-    plot.setProperty("heading", title)
+    plot.setProperty("heading", title + names)
     plot.setToolTip(title)
     plot.setFixedHeight(_HEIGHT_PX)
     plot.setMouseEnabled(x=False, y=False)
@@ -79,10 +80,14 @@ def _plot(title: str) -> Any:
     return plot
 
 
-def _curve(plot: Any, color: str, name: str | None) -> Any:
+def _colored(text: str, color: str) -> str:
+    return f'<span style="color: {color}"><b>{text}</b></span>'
+
+
+def _curve(plot: Any, color: str, symbols: bool = False) -> Any:
     pen = pyqtgraph.mkPen(color, width=_WIDTH_PX)
-    symbol = {"symbol": "o", "symbolSize": 4, "symbolBrush": color} if name else {}
-    return plot.plot([], [], pen=pen, name=name, **symbol)
+    symbol = {"symbol": "o", "symbolSize": 4, "symbolBrush": color} if symbols else {}
+    return plot.plot([], [], pen=pen, **symbol)
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
@@ -182,13 +183,18 @@ class LearnPanel(QGroupBox):
 
     def _on_end(self, event: dict[str, Any]) -> None:
         lesson = self._learning.lesson
-        has_model = lesson is not None and lesson.model is not None
+        model = lesson.model if lesson is not None else None
         self.status.end(event)
-        self._show_proof(has_model)
-        if lesson is not None and has_model:
-            self.message.setText(" ".join((event["message"], *lesson.notes)))
+        self._show_proof(model is not None)
+        if lesson is not None and model is not None:
+            self._say_end(event["message"], lesson, model)
             self._fill_proof(lesson)
             self._detect.update_models(self._old_model)
+
+    def _say_end(self, message: str, lesson: Lesson, model: Path) -> None:
+        """Say how it ended; of the new model the file's name, its folder in the tool tip."""
+        self.message.setText(" ".join((message.replace(str(model), model.name), *lesson.notes)))
+        self.message.setToolTip(str(model))
 
     def _fill_proof(self, lesson: Lesson) -> None:
         rows = _proof_rows(lesson)

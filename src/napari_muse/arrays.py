@@ -1,0 +1,124 @@
+"""NucleusArrays: the nuclei of a slide, and what is computed from them, kept until they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.nuclei import STATUSES, ClassScheme
+from muse_core.nuclei.store import NucleusRows
+from muse_core.slides import Region
+
+PREDICTED, CONFIRMED, CORRECTED, ADDED, DELETED = range(len(STATUSES))
+
+_T = TypeVar("_T")
+Mask = npt.NDArray[np.bool_]
+
+
+class NucleusArrays:
+    """Rows in the order of their ids, and what the screen asks of them at every step.
+
+    A million nuclei take a while to go through, so that results are kept until rows or classes
+    change; where few rows change, results are brought up to date instead.
+    """
+
+    def __init__(self, scheme: ClassScheme, rows: NucleusRows) -> None:
+        """Take rows with the field ``class``, the index into the scheme."""
+        self._scheme = scheme
+        self._rows = rows
+        self._version = 0
+        self._computed: dict[str, Any] = {}
+
+    @property
+    def scheme(self) -> ClassScheme:
+        """The classes."""
+        return self._scheme
+
+    @scheme.setter
+    def scheme(self, scheme: ClassScheme) -> None:
+        self._scheme = scheme
+        self._forget()
+
+    @property
+    def rows(self) -> NucleusRows:
+        """All nuclei, deleted ones too."""
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: NucleusRows) -> None:
+        self._rows = rows
+        self._forget()
+
+    @property
+    def version(self) -> int:
+        """Grows with every change, so that others can keep what they computed from the rows."""
+        return self._version
+
+    @property
+    def present(self) -> Mask:
+        """(N,) which rows are not deleted."""
+        return self._kept("present", lambda: np.asarray(self._rows["status"] != DELETED))
+
+    def inside(self, region: Region) -> Mask:
+        """(N,) which rows lie in a rectangle, deleted ones too."""
+        # Side by side in memory, a million coordinates are compared in a few milliseconds.
+        x, y = self._kept("xy", lambda: (self._rows["x"].copy(), self._rows["y"].copy()))
+        return region.contains(x, y)
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(K,) nuclei of each class."""
+        return self._kept("counts", lambda: self._count(self._rows["class"][self.present]))
+
+    def counts_of(self, at: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """(K,) nuclei of each class among some rows, given by their numbers."""
+        return self._count(self._rows["class"][at[self.present[at]]])
+
+    def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:
+        """(n,) rows of ids."""
+        own = self._kept("id", lambda: self._rows["id"].copy())
+        return np.searchsorted(own, np.asarray(ids, dtype=np.int64))
+
+    def change(self, ids: npt.NDArray[np.int64], fresh: NucleusRows) -> None:
+        """Put what there is of some nuclei now in place of what there was of them.
+
+        Args:
+            ids: (n,) of the nuclei.
+            fresh: (m,) rows of those of them that there are now, in the order of their ids.
+        """
+        if len(fresh) == len(ids) and len(self._rows):
+            at = np.minimum(self.index_of(fresh["id"]), len(self._rows) - 1)
+            if (self._rows["id"][at] == fresh["id"]).all():
+                self._overwrite(at, fresh)
+                return
+        others = self._rows[~np.isin(self._rows["id"], ids)]
+        joined = np.concatenate([others, fresh])
+        self.rows = joined[np.argsort(joined["id"], kind="stable")]
+
+    def _overwrite(self, at: npt.NDArray[np.intp], fresh: NucleusRows) -> None:
+        before, computed = self._rows[at], self._computed
+        if "present" in computed:
+            computed["present"][at] = fresh["status"] != DELETED
+        if "counts" in computed:
+            lost, won = (self._count(r["class"][r["status"] != DELETED]) for r in (before, fresh))
+            computed["counts"] = computed["counts"] - lost + won
+        if "xy" in computed:
+            x, y = computed["xy"]
+            x[at], y[at] = fresh["x"], fresh["y"]
+        self._rows[at] = fresh
+        self._version += 1
+
+    def _count(self, classes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        return np.bincount(classes, minlength=len(self._scheme.classes))
+
+    def _forget(self) -> None:
+        self._version += 1
+        self._computed = {}
+
+    def _kept(self, name: str, compute: Callable[[], _T]) -> _T:
+        if name not in self._computed:
+            self._computed[name] = compute()
+        kept: _T = self._computed[name]
+        return kept
