@@ -4,7 +4,7 @@
 
 Settings are for runs of minutes on a CPU, one thread each: two processes with other --seeds or
 --arms share a WORK and use two cores better than one process with two threads. How they were
-chosen is told in docs/benchmarks.md.
+chosen is told in docs/benchmarks.md. --epochs 200 is the bundled model's length.
 
 Arms: random weights; image loss only; image loss and NuLo; both without variation of the MPP.
 Pretraining sees the pixels that recipes/pretraining_data.py names, never the validation tiles.
@@ -34,8 +34,8 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
-from muse_small_breast import ARCHITECTURE
 from pretraining_data import cut_rois
+from small_encoder import ARCHITECTURE, small_pretraining
 
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
@@ -47,13 +47,7 @@ from muse_core.finetune.config import ConsistencyConfig, UnlabeledSource, ViewCo
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.checkpoint import load_backbone, load_model
 from muse_core.nuclei import ClassScheme
-from muse_core.pretrain.config import (
-    AppearanceConfig,
-    LossesConfig,
-    PretrainConfig,
-    ScheduleConfig,
-    ViewsConfig,
-)
+from muse_core.pretrain.config import PretrainConfig
 from muse_core.pretrain.export import BACKBONE_NAME, export_backbone
 from muse_core.pretrain.train import pretrain
 
@@ -62,37 +56,6 @@ FINETUNE_CROP_PX = 160
 ALL_TILES = 80
 ARMS = ("random", "image", "image+nulo", "fixed-mpp")
 SEMI = ", others unlabelled"
-# A field no larger than the largest view, so that two of them share some ten nuclei. In the default
-# field of 140 um views this small share one or two, which is telling images apart, not nuclei.
-VIEWS = ViewsConfig(mpp=(0.4, 0.6), global_px=96, n_local=0, field_um=58.0)
-APPEARANCE = AppearanceConfig(
-    stain_gain=(0.6, 1.6),
-    stain_shift=0.05,
-    stain_turn=0.05,
-    brightness=0.05,
-    contrast=0.1,
-    saturation=0.1,
-    blur_share=0.2,
-)
-LOSSES = LossesConfig(
-    prototypes=512,
-    hidden_channels=512,
-    bottleneck_channels=64,
-    head_batch_norm=True,
-    nuclei_per_pair=32,
-    teacher_temperature=(0.03, 0.03),
-    balance="sinkhorn",
-)
-SCHEDULE = ScheduleConfig(
-    epoch_samples=512,
-    samples_per_roi=8,
-    batch=32,
-    learning_rate=0.016,
-    warmup_epochs=1,
-    weight_decay=(0.04, 0.1),
-    teacher_momentum=(0.95, 0.999),
-    freeze_prototypes_epochs=0,
-)
 CONSISTENCY = ConsistencyConfig(weight=1.0)
 
 
@@ -236,19 +199,7 @@ def main(
             tasks += [f"{n} tiles{SEMI}" for n in numbers if semi and n < ALL_TILES]
         for seed in map(int, seeds.split(",")):
             for arm in arms.split(","):
-                base = PretrainConfig(
-                    rois=rois,
-                    out=work / f"{arm}-{seed}",
-                    model=ARCHITECTURE.backbone,
-                    views=VIEWS,
-                    appearance=APPEARANCE,
-                    losses=LOSSES,
-                    schedule=dataclasses.replace(SCHEDULE, epochs=epochs),
-                    seed=seed,
-                    workers=workers,
-                    checkpoint_steps=200,
-                    log_steps=20,
-                )
+                base = small_pretraining(rois, work / f"{arm}-{seed}", seed, epochs, workers)
                 backbone = backbone_of(arm, base)
                 for task in tasks:
                     key = {"arm": arm, "seed": seed, "task": task}

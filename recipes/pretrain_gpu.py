@@ -20,8 +20,8 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from muse_small_breast import ARCHITECTURE
 from pretraining_data import cut_rois
+from small_encoder import ARCHITECTURE
 from weight_parts import split
 
 from muse_core.models.checkpoint import load_backbone, save_backbone
