@@ -4,7 +4,8 @@
 
 Settings are for runs of minutes on a CPU, one thread each: two processes with other --seeds or
 --arms share a WORK and use two cores better than one process with two threads. How they were
-chosen is told in docs/benchmarks.md. --epochs 200 is the bundled model's length.
+chosen is told in docs/benchmarks.md. --epochs 200 is the bundled model's length; as that takes an
+hour, --pretraining-seed 0 fine-tunes one such backbone with every seed, in a WORK of its own.
 
 Arms: random weights; image loss only; image loss and NuLo; both without variation of the MPP.
 Pretraining sees the pixels that recipes/pretraining_data.py names, never the validation tiles.
@@ -112,7 +113,7 @@ def fine_tuned(
     folder = data / "brcam2c" / "train"
     names = [path.stem for path in image_paths(folder)]
     chosen = np.random.default_rng(seed).permutation(names)[:tiles]
-    out = backbone.with_name(f"tiles{tiles}{'-semi' * unlabelled}.safetensors")
+    out = backbone.with_name(f"tiles{tiles}-{seed}{'-semi' * unlabelled}.safetensors")
     config = FinetuneConfig(
         train=(LabelSet(folder, MPP, names=tuple(sorted(chosen))),),
         out=out,
@@ -180,6 +181,9 @@ def main(
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     tiles: Annotated[str, typer.Option(help="Training tiles, comma-separated.")] = "5,10,40,80",
     epochs: Annotated[int, typer.Option(help="Of pretraining, 512 samples each.")] = 28,
+    pretraining_seed: Annotated[
+        int | None, typer.Option(help="Of one pretraining for all seeds; random weights stay new.")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 0,
     threads: Annotated[int, typer.Option(help="Of torch.")] = 1,
     finetune_steps: Annotated[int, typer.Option(help="Of fine-tuning; 0 leaves it out.")] = 250,
@@ -199,7 +203,9 @@ def main(
             tasks += [f"{n} tiles{SEMI}" for n in numbers if semi and n < ALL_TILES]
         for seed in map(int, seeds.split(",")):
             for arm in arms.split(","):
-                base = small_pretraining(rois, work / f"{arm}-{seed}", seed, epochs, workers)
+                one_for_all = pretraining_seed is not None and arm != "random"
+                first = pretraining_seed if one_for_all else seed
+                base = small_pretraining(rois, work / f"{arm}-{first}", first, epochs, workers)
                 backbone = backbone_of(arm, base)
                 for task in tasks:
                     key = {"arm": arm, "seed": seed, "task": task}
