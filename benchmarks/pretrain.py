@@ -48,7 +48,7 @@ def main(
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
     encoder: Annotated[str, typer.Option(help="timm name.")] = "resnet10t",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32 or bf16.")] = "bf16",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bf16.")] = "auto",
 ) -> None:
     """Print one JSON line."""
     is_vit = encoder.startswith("vit_")
@@ -79,6 +79,7 @@ def main(
             {
                 "encoder": encoder,
                 "device": run.fabric.device.type,
+                "precision": run.config.precision,
                 "threads": torch.get_num_threads(),
                 "cores": os.cpu_count(),
                 "batch": batch,

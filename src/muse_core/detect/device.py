@@ -29,14 +29,25 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def autocast_for(device: torch.device) -> torch.autocast:
-    """Autocast to bfloat16 where it pays: on CUDA, and on CPUs whose oneDNN has kernels for it."""
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether a device has bfloat16 arithmetic; emulated, it is far slower than float32."""
     if device.type == "cuda":
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.autocast("cuda", dtype=dtype)
-    if device.type == "cpu":
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=_cpu_has_bfloat16())
-    return torch.autocast(device.type, enabled=False)
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu" and torch.backends.mkldnn.is_available():
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return False
+
+
+def autocast_for(device: torch.device) -> torch.autocast:
+    """Autocast for inference: to bfloat16 where that pays, to float16 on older CUDA cards."""
+    if device.type == "cuda" and not computes_in_bfloat16(device):
+        return torch.autocast("cuda", dtype=torch.float16)
+    return training_autocast_for(device)
+
+
+def training_autocast_for(device: torch.device) -> torch.autocast:
+    """Autocast to bfloat16 where that pays; never to float16, whose gradients vanish."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bfloat16(device))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -56,9 +67,3 @@ def free_cached_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
-
-
-def _cpu_has_bfloat16() -> bool:
-    if not torch.backends.mkldnn.is_available():
-        return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -192,6 +192,6 @@ class _AdaptRun:
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
             parent=base.name,
-            training=describe(self.config, figures["step"]) | self.data.to_json(),
+            training=describe(self.config, figures["step"], self.device) | self.data.to_json(),
         )
         save_model(self.model, self.config.out)

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
+from muse_core.detect.device import computes_in_bfloat16
 from muse_core.finetune.config import FinetuneConfig
 
 _NO_SETTINGS = ("train", "val", "out", "base", "model", "resume", "stores", "unlabeled")
 
 
-def describe(config: FinetuneConfig, step: int) -> dict[str, Any]:
-    """Settings of a run and the step that was kept; folders by their last names only."""
+def describe(config: FinetuneConfig, step: int, device: torch.device) -> dict[str, Any]:
+    """Settings of a run, the step that was kept and where it ran; folders by their last names."""
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_SETTINGS}
     folders = [
         {
@@ -29,6 +30,8 @@ def describe(config: FinetuneConfig, step: int) -> dict[str, Any]:
         "data": folders,
         "kept_step": step,
         "settings": settings,
+        "device": device.type,
+        "precision": "bf16" if computes_in_bfloat16(device) else "float32",
         "torch": torch.__version__,
     }
 

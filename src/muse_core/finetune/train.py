@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from muse_core.detect import DetectConfig, choose_device
+from muse_core.detect.device import training_autocast_for
 from muse_core.evaluate.detection import detect_images
 from muse_core.finetune.adapt import adapt
 from muse_core.finetune.appearance import alter_appearance
@@ -146,7 +147,7 @@ class _Run:
         moved = dataclasses.replace(batch, image=image, known=batch.known.to(self.device))
         self.learner.train()
         weight = ramp(self.standing.step, self.config.consistency, self.config.steps)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "mps"):
+        with training_autocast_for(self.device):
             pseudo = self._pseudo_labels(batch) if weight else None
             losses = self.learner.losses(moved, self.config.losses, generator, pseudo, weight)
         value = require_finite(losses.total, self.standing.step)
@@ -261,7 +262,7 @@ class _Run:
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
             parent=parent_name(self.config),
-            training=describe(self.config, figures["step"]) | self.sources.to_json(),
+            training=describe(self.config, figures["step"], self.device) | self.sources.to_json(),
         )
         save_model(network, self.config.out)
 

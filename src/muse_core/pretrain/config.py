@@ -244,7 +244,8 @@ class PretrainConfig:
         probe: Labelled images to watch, or None.
         seed: Of everything random.
         device: auto, cpu, cuda or mps.
-        precision: float32, or bfloat16 autocast ("bf16").
+        precision: float32, bfloat16 autocast ("bf16"), or "auto": bf16 where the device has its
+            arithmetic. What was chosen is recorded.
         workers: Processes that prepare batches; 0 prepares them in the training process.
         checkpoint_steps: Steps between checkpoints.
         log_steps: Steps between rows of the log.
@@ -265,7 +266,7 @@ class PretrainConfig:
     probe: ProbeSetsConfig | None = None
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["float32", "bf16"] = "bf16"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     workers: int = 1
     checkpoint_steps: int = 200
     log_steps: int = 10

@@ -75,5 +75,7 @@ def _describe(config: PretrainConfig, step: int) -> dict[str, Any]:
         "losses": dataclasses.asdict(config.losses),
         "schedule": dataclasses.asdict(config.schedule),
         "seed": config.seed,
+        "device": config.device,
+        "precision": config.precision,
         "torch": torch.__version__,
     }

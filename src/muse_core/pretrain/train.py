@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
 import math
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from muse_core.detect import choose_device
+from muse_core.detect.device import computes_in_bfloat16
 from muse_core.errors import UserError
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
@@ -115,7 +117,7 @@ class Run:
             config: The run.
             resume: Whether to look for a checkpoint.
         """
-        self.config = config
+        self.config = config = _resolved(config)
         self.fabric = _fabric(config)
         torch.manual_seed(config.seed)
         backbone, self.architecture = starting_backbone(config)
@@ -345,12 +347,21 @@ class Run:
         self.step = self.saved_step = int(state["step"])
 
 
+def _resolved(config: PretrainConfig) -> PretrainConfig:
+    """The run with its device and precision chosen, as they are recorded."""
+    device = choose_device(config.device)
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if computes_in_bfloat16(device) else "float32"
+    return dataclasses.replace(config, device=device.type, precision=precision)  # type: ignore[arg-type]
+
+
 def _fabric(config: PretrainConfig) -> Fabric:
     """Processes as torchrun started them, else one."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     fabric = Fabric(
-        accelerator=choose_device(config.device).type,
+        accelerator=config.device,
         devices=local,
         num_nodes=processes // local,
         strategy="ddp" if processes > 1 else "auto",
