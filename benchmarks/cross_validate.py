@@ -3,9 +3,8 @@
     python benchmarks/cross_validate.py --data DATA --work WORK --folds 3 --steps 1500
 
 Each fold trains on the BRCAM2C tiles of other patients (and on CoNSeP and the negatives, as the
-recipe does), chooses weights, score threshold and class offsets on the validation tiles of other
-patients, and is scored once on its own tiles; also without the offsets, which shows what they are
-worth on tissue never seen. Tiles of one patient share the first 12 characters of their names.
+recipe does), chooses weights and score threshold on the validation tiles of other patients, and is
+scored once on its own tiles. Tiles of one patient share the first 12 characters of their names.
 --plain trains the same network on the BRCAM2C tiles alone, altered by flips, rotations and gains of
 the stains: what the recipe adds is the difference. --base starts from a pretrained backbone, with
 --work of its own. Models are kept in --work, so that a run that was cut off goes on.
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
@@ -119,8 +117,6 @@ def main(
         model = load_model(out)
         images = read_points_folder(tiles, MPP, held_out)
         line = {"recipe": kind, "fold": number, "steps": steps, **score(model, images).to_json()}
-        remove_class_offsets(model)
-        line["f_avg_without_offsets"] = score(model, images).f_avg
         print(json.dumps(line), flush=True)
 
 
@@ -128,14 +124,6 @@ def score(model: MuseModel, images: tuple[AnnotatedImage, ...]) -> DetectionRepo
     """Figures at the model's own threshold."""
     tables = detect_images(model, images, DetectConfig())
     return score_tables(images, tables, ClassScheme.from_json(model.card.classes).names)
-
-
-def remove_class_offsets(model: MuseModel) -> None:
-    """Take back what was added to the class scores after training."""
-    offsets = model.card.metrics["validation"]["class_offsets"]
-    names = ClassScheme.from_json(model.card.classes).names
-    with torch.no_grad():
-        model.class_head.out.bias.sub_(torch.tensor([offsets[name] for name in names]))
 
 
 def _report(done: int, total: int, text: str) -> None:

@@ -38,6 +38,7 @@ def small_pretraining(
     return PretrainConfig(
         rois=rois,
         out=out,
+        name="muse-pretrained-small",
         model=ARCHITECTURE.backbone,
         # A field no larger than the largest view, so that two of them share some ten nuclei. In the
         # default field of 140 um views this small share one or two, which is telling images apart,

@@ -8,16 +8,13 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from muse_core.detect import DetectConfig
 from muse_core.errors import UserError
-from muse_core.evaluate.detection import detect_images, evaluate_folder
-from muse_core.evaluate.points_folder import read_points_folder
+from muse_core.evaluate.detection import evaluate_folder
 from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet, Listener, finetune
-from muse_core.finetune.class_offsets import class_logits
 from muse_core.finetune.config import ViewConfig
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import ModelCard, read_card
-from muse_core.models.checkpoint import load_model, save_backbone, save_model
+from muse_core.models.checkpoint import load_model, save_backbone
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
 
 TINY = ModelConfig(BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(hidden_channels=8))
@@ -174,36 +171,15 @@ def test_learns_discs(config: FinetuneConfig) -> None:
     assert finetune(run).metrics["f_det"] > 0.8
 
 
-def test_classes_are_balanced_and_what_is_written_has_the_figures_that_are_said_of_it(
-    config: FinetuneConfig,
-) -> None:
+def test_what_is_written_has_the_figures_that_are_said_of_it(config: FinetuneConfig) -> None:
     run = dataclasses.replace(
-        config, steps=80, batch=4, validate_every=80, learning_rate=5e-3, ema_decay=0.9
+        config, steps=80, batch=4, validate_every=40, learning_rate=5e-3, ema_decay=0.9
     )
-    skewed = load_model(finetune(run).path).eval()
-    images = read_points_folder(config.train[0].folder, 0.5)
-    logits = class_logits(skewed, images, detect_images(skewed, images, DetectConfig("cpu")))
-    large_over_small = np.concatenate([each[:, 0] - each[:, 1] for each in logits])
-    with torch.no_grad():
-        # By so much that half of the small ones are taken for large ones.
-        median = np.median(large_over_small[large_over_small < 0])
-        skewed.class_head.out.bias[0] -= float(median)
-    base = config.out.with_name("skewed.safetensors")
-    save_model(skewed, base)
-    result = finetune(
-        dataclasses.replace(run, base=base, steps=1, validate_every=1, learning_rate=1e-9)
-    )
-
-    card = read_card(result.path)
-    assert card.metrics["validation"] == result.metrics
-    offsets = result.metrics["class_offsets"]
-    assert offsets["large"] < offsets["small"]
-    folder = config.train[0].folder
-    before = evaluate_folder(folder, 0.5, base, device="cpu").to_json()
-    after = evaluate_folder(folder, 0.5, result.path, device="cpu").to_json()
-    assert after["f_avg"] > before["f_avg"]
+    result = finetune(run)
+    assert read_card(result.path).metrics["validation"] == result.metrics
+    measured = evaluate_folder(config.train[0].folder, 0.5, result.path, device="cpu").to_json()
     for name in ("f_det", "f_avg", "f_class"):
-        assert after[name] == pytest.approx(result.metrics[name], abs=1e-3)
+        assert measured[name] == pytest.approx(result.metrics[name], abs=1e-3)
 
 
 def test_a_backbone_gets_new_heads_and_keeps_its_features(

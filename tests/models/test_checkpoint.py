@@ -32,6 +32,12 @@ def test_half_precision_halves_the_file(tiny_model: MuseModel, tmp_path: Path) -
     assert load_model(tmp_path / "half.safetensors").point_head.out.weight.dtype == torch.float32
 
 
+def test_who_may_read_other_files_may_read_a_model(tiny_model: MuseModel, tmp_path: Path) -> None:
+    save_model(tiny_model, tmp_path / "m.safetensors")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "m.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 class _Malicious:
     def __init__(self, target: Path) -> None:
         self.target = target

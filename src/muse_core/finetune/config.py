@@ -217,8 +217,7 @@ class FinetuneConfig:
     Attributes:
         train: Points-folders to learn from.
         out: Model file to write.
-        val: Points-folder to choose the best weights, the score threshold and offsets of the class
-            scores on, or None.
+        val: Points-folder to choose the best weights and the score threshold on, or None.
         base: Model file to start from, or None for random weights.
         name: Name in the model card; the file's stem when empty.
         description: A sentence or two for the card.

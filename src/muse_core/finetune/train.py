@@ -17,7 +17,6 @@ from muse_core.evaluate.detection import detect_images
 from muse_core.finetune.adapt import adapt
 from muse_core.finetune.appearance import alter_appearance
 from muse_core.finetune.averaging import warmed_up_average
-from muse_core.finetune.class_offsets import fit_class_offsets
 from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
 from muse_core.finetune.describe import describe
@@ -201,18 +200,15 @@ class _Run:
         if held:
             tables = held.choosing.detect(self.averaged_model.eval())
             return held.choosing.best(tables, names, self.model.card.score_threshold)
-        return self._operating_on_val(self.averaged_model) if self.sources.val else None
-
-    def _operating_on_val(self, model: MuseModel) -> Operating:
+        if not self.sources.val:
+            return None
         detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
-        tables = detect_images(model.eval(), self.sources.val, detect)
-        return best_threshold(self.sources.val, tables, self.data.label_sets[0])
+        tables = detect_images(self.averaged_model.eval(), self.sources.val, detect)
+        return best_threshold(self.sources.val, tables, names)
 
     def finish(self, cancelled: bool) -> FinetuneResult:
         """Tidy up, and score what is kept where fields are held back."""
         if not cancelled:
-            if self.standing.best and self.sources.val:
-                self._fit_class_offsets()
             self.checkpoint.remove()
         else:
             self.checkpoint.save(self.standing)
@@ -235,23 +231,6 @@ class _Run:
             data=self.sources.to_json(),
             notes=self.sources.notes,
         )
-
-    def _fit_class_offsets(self) -> None:
-        """Balance the classes of what is kept on the validation images; fields hold too little."""
-        kept = load_model(self.config.out, self.device)
-        offsets = fit_class_offsets(kept, self.sources.val)
-        figures = self.standing.best | {"class_offsets": offsets}
-        if any(offsets.values()):
-            chosen = self._operating_on_val(kept)
-            figures |= chosen.report.to_json() | {
-                "quality": round(chosen.quality, 5),
-                "threshold": chosen.threshold,
-            }
-        self.standing.best = figures
-        kept.card = dataclasses.replace(
-            kept.card, score_threshold=figures["threshold"], metrics={"validation": figures}
-        )
-        save_model(kept, self.config.out)
 
     def _write_model(self, figures: dict[str, Any]) -> None:
         network = self.averaged_model
