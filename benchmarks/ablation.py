@@ -112,10 +112,10 @@ def fine_tuned(
     """F avg and F det after fine-tuning on a few tiles; all arms get the same ones."""
     folder = data / "brcam2c" / "train"
     names = [path.stem for path in image_paths(folder)]
-    chosen = np.random.default_rng(seed).permutation(names)[:tiles]
+    chosen = few_tiles(names, tiles, seed)
     out = backbone.with_name(f"tiles{tiles}-{seed}{'-semi' * unlabelled}.safetensors")
     config = FinetuneConfig(
-        train=(LabelSet(folder, MPP, names=tuple(sorted(chosen))),),
+        train=(LabelSet(folder, MPP, names=chosen),),
         out=out,
         base=backbone,
         model=ARCHITECTURE,
@@ -136,6 +136,11 @@ def fine_tuned(
     report = score_tables(images, tables, ClassScheme.from_json(model.card.classes).names)
     figures = report.to_json()
     return {"f_avg": figures["f_avg"], "f_det": figures["f_det"]}
+
+
+def few_tiles(names: list[str], tiles: int, seed: int) -> tuple[str, ...]:
+    """The tiles that are labelled, the same for all arms."""
+    return tuple(sorted(np.random.default_rng(seed).permutation(names)[:tiles].tolist()))
 
 
 def images_without_points(tiles: Path, names: set[str], folder: Path) -> Path:
