@@ -63,6 +63,7 @@ def configuration(
     seed: int,
     plain: bool,
     base: Path | None,
+    workers: int,
 ) -> FinetuneConfig:
     """A fold's training on the BRCAM2C tiles of the other patients."""
     breast = data / "brcam2c"
@@ -85,6 +86,7 @@ def configuration(
         steps=steps,
         validate_every=250,
         seed=seed,
+        workers=workers,
         views=PLAIN_VIEWS if plain else VIEWS,
         losses=LossConfig() if plain else LOSSES,
     )
@@ -99,6 +101,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the folds and the training.")] = 0,
     plain: Annotated[bool, typer.Option("--plain", help="Train without what we add.")] = False,
     base: Annotated[Path | None, typer.Option(help="Backbone to start from.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that load; worth it on a GPU.")] = 0,
 ) -> None:
     """Print one JSON line for each fold."""
     tiles = data / "brcam2c" / "train"
@@ -112,7 +115,7 @@ def main(
         # A checkpoint beside the model says that its training was cut off.
         if not out.is_file() or out.with_suffix(".checkpoint").is_file():
             listener = Listener(on_progress=_report)
-            config = configuration(data, work, held_out, out, steps, seed, plain, base)
+            config = configuration(data, work, held_out, out, steps, seed, plain, base, workers)
             finetune(config, listener)
         model = load_model(out)
         images = read_points_folder(tiles, MPP, held_out)

@@ -76,9 +76,10 @@ def training_sets(
     return (breast, places, none) if colon else (breast, none)
 
 
-def pretrained(data: Path, work: Path, seed: int) -> Path:
+def pretrained(data: Path, work: Path, seed: int, workers: int) -> Path:
     """Pretrain the backbone in a folder, or go on where that stopped; returns its file."""
-    config = small_pretraining(cut_rois(data, work / "rois"), work / "pretraining", seed)
+    rois = cut_rois(data, work / "rois")
+    config = small_pretraining(rois, work / "pretraining", seed, workers=workers)
     pretrain(config, on_progress=_report)
     return config.out / BACKBONE_NAME
 
@@ -90,6 +91,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3000,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     colon: Annotated[bool, typer.Option(help="Learn places from CoNSeP too.")] = True,
+    workers: Annotated[int, typer.Option(help="Processes that load; worth it on a GPU.")] = 0,
 ) -> None:
     """Train the bundled model."""
     # Beside the model, so that an interrupted run finds the same folder and resumes.
@@ -99,13 +101,14 @@ def main(
         train=training_sets(data, negatives, mpp, colon=colon),
         val=LabelSet(data / "brcam2c" / "val", mpp=0.5),
         out=out,
-        base=backbone or pretrained(data, out.parent, seed),
+        base=backbone or pretrained(data, out.parent, seed, workers),
         name="muse-small-breast" if colon else "muse-small-breast-only",
         description=DESCRIPTION,
         model=ARCHITECTURE,
         steps=steps,
         validate_every=250,
         seed=seed,
+        workers=workers,
         views=VIEWS,
         losses=LOSSES,
     )

@@ -65,6 +65,13 @@ def _cancel_after(config: FinetuneConfig, steps: int) -> FinetuneResult:
     return finetune(config, Listener(should_cancel=lambda: next(asked) >= steps))
 
 
+def test_processes_that_cut_crops_change_nothing(config: FinetuneConfig) -> None:
+    alone = _weights(finetune(config).path)
+    out = config.out.with_name("helped.safetensors")
+    helped = _weights(finetune(dataclasses.replace(config, out=out, workers=2)).path)
+    assert all(torch.equal(alone[name], helped[name]) for name in alone)
+
+
 def test_writes_a_model_that_says_where_it_came_from(config: FinetuneConfig) -> None:
     seen: list[tuple[int, int]] = []
     metrics: list[dict[str, object]] = []

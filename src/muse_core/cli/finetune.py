@@ -135,6 +135,12 @@ def finetune(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
     device: DeviceOption = Device.AUTO,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", min=0, help="Processes that cut crops for --mode full, for GPUs."
+        ),
+    ] = 0,
     resume: Annotated[
         bool, typer.Option("--resume/--restart", help="Go on from a checkpoint of the same run.")
     ] = True,
@@ -163,6 +169,7 @@ def finetune(
         validate_every=validate_every,
         seed=seed,
         device=device.value,
+        workers=workers,
         resume=resume,
         annotations=_stores(annotations or [], slide or [], slide_mpp),
         unlabeled=[_unlabeled(text) for text in unlabeled or ()],

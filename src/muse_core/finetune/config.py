@@ -231,6 +231,8 @@ class FinetuneConfig:
         validate_every: Steps between validations ("epoch").
         seed: Of everything random.
         device: auto, cpu, cuda or mps.
+        workers: Processes that cut crops in the mode "full", so that a GPU waits less; 0 cuts them
+            between steps. The model is the same.
         resume: Whether to go on from a checkpoint of the same run beside ``out``.
         views: Augmentation.
         losses: Losses.
@@ -263,6 +265,7 @@ class FinetuneConfig:
     validate_every: int = 500
     seed: int = 0
     device: str = "auto"
+    workers: int = 0
     resume: bool = True
     views: ViewConfig = field(default_factory=ViewConfig)
     losses: LossConfig = field(default_factory=LossConfig)
@@ -295,5 +298,7 @@ class FinetuneConfig:
             raise UserError("correction_weight must be positive.")
         if self.steps < 1 or self.batch < 1 or self.validate_every < 1:
             raise UserError("steps, batch and validate_every must be at least 1.")
+        if self.workers < 0:
+            raise UserError("workers must be at least 0.")
         if not 0 < self.ema_decay < 1:
             raise UserError("ema_decay lies between 0 and 1.")

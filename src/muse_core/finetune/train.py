@@ -136,7 +136,13 @@ class _Run:
             seed=config.seed,
             start=self.standing.step * config.batch,
         )
-        yield from DataLoader(dataset, batch_size=config.batch, collate_fn=collate)
+        yield from DataLoader(
+            dataset,
+            batch_size=config.batch,
+            collate_fn=collate,
+            num_workers=config.workers,
+            prefetch_factor=4 if config.workers else None,
+        )
 
     def train_on(self, batch: Batch) -> float:
         """One optimiser step; returns the loss."""

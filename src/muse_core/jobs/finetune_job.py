@@ -154,6 +154,7 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         validate_every=_given(job.validate_every, defaults.validate_every),
         seed=job.seed,
         device=job.device,
+        workers=job.workers,
         resume=job.resume,
         stores=tuple(
             StoreSource(Path(s.store), Path(s.slide) if s.slide else None, s.mpp)

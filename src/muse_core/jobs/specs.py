@@ -138,6 +138,7 @@ class FinetuneJob(_Job):
         validate_every: Steps between validations; None takes what suits the mode.
         seed: Of everything random.
         device: auto, cpu, cuda or mps.
+        workers: Processes that cut crops in the mode "full"; 0 cuts them between steps.
         resume: Whether to go on from a checkpoint of the same run.
         annotations: Annotation stores.
         unlabeled: Tissue without annotations, for the mode "full".
@@ -170,6 +171,7 @@ class FinetuneJob(_Job):
     validate_every: int | None = None
     seed: int = 0
     device: str = "auto"
+    workers: int = 0
     resume: bool = True
     # Lists, as JSON gives them back.
     annotations: Sequence[StoreSet] = field(default_factory=list)
