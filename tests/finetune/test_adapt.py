@@ -160,6 +160,18 @@ def test_a_points_folder_is_adapted_to_as_well(config: FinetuneConfig, tmp_path:
     assert finetune(run).after is not None
 
 
+def test_a_field_without_nuclei_trains_as_background(config: FinetuneConfig) -> None:
+    with AnnotationStore.open(config.stores[0].store) as store:
+        first = store.nuclei((20, 20, 180, 180))
+        store.delete(first["id"])
+    base = read_card(config.base or Path())
+    data = load_fields(config, ClassScheme.from_json(base.classes), base.mpp, 32)
+    assert min(len(field.xy) for field in data.train) == 0
+    result = finetune(config)
+    assert result.path is not None
+    assert result.steps_done == config.steps
+
+
 def test_unusable_runs_are_refused(config: FinetuneConfig) -> None:
     with pytest.raises(UserError, match="a model to start from"):
         dataclasses.replace(config, base=None)

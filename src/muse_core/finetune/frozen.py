@@ -177,7 +177,7 @@ def _freeze_one(
         xy=torch.from_numpy(field.xy),
         classes=torch.tensor([class_names.index(n) for n in field.class_names], dtype=torch.long),
         weights=torch.from_numpy(field.weights),
-        features=features.half().cpu().view(*places.shape[:2], -1),
+        features=features.half().cpu().view(*places.shape[:2], features.shape[-1]),
     )
 
 
