@@ -168,3 +168,18 @@ def test_points_are_on_tissue_where_the_mask_is_set() -> None:
     x = np.array([0.0, 9.99, 10.0, -0.1, 5.0, 25.0])
     y = np.array([0.0, 9.99, 5.0, 5.0, 25.0, 5.0])
     assert mask.contains(x, y).tolist() == [True, True, False, False, False, False]
+
+
+def test_the_last_pixel_of_the_mask_reaches_to_the_edge_of_the_slide(tmp_path: Path) -> None:
+    """1038 x 1030 px at 0.5 um/px are 64.9 x 64.4 mask pixels, so the mask has 65 x 64."""
+    rgb = np.full((1030, 1038, 3), (200, 120, 180), np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "full.png")
+    with open_slide(tmp_path / "full.png", mpp=0.5) as slide:
+        found = tissue_mask(slide)
+        width, height = slide.width, slide.height
+    assert found.mask.shape == (64, 65)
+    assert height * found.px_per_level0 > 64, "else this tests nothing"
+    edge_x, edge_y = width - 0.01, height - 0.01
+    x = np.array([edge_x, edge_x, 5.0, 5.0, width + 16.0, -0.1])
+    y = np.array([5.0, edge_y, edge_y, height + 16.0, 5.0, edge_y])
+    assert found.contains(x, y).tolist() == [True, True, True, False, False, False]

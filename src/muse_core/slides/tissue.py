@@ -58,12 +58,12 @@ class TissueMask:
             y: (N,) level-0 pixels.
 
         Returns:
-            (N,) bool, False beyond the slide.
+            (N,) bool; more than half a mask pixel beyond the mask it is False.
         """
-        rows = np.floor(y * self.px_per_level0).astype(np.int64)
-        columns = np.floor(x * self.px_per_level0).astype(np.int64)
         height, width = self.mask.shape
-        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        rows, on_rows = _cells(y * self.px_per_level0, height)
+        columns, on_columns = _cells(x * self.px_per_level0, width)
+        inside = on_rows & on_columns
         found = np.zeros(len(rows), dtype=bool)
         found[inside] = self.mask[rows[inside], columns[inside]]
         return found
@@ -94,6 +94,18 @@ class TissueMask:
         x0, wx = _overlaps(region.x * s, region.x1 * s, self.mask.shape[1])
         part = self.mask[y0 : y0 + len(wy), x0 : x0 + len(wx)]
         return float(wy @ part @ wx) / s**2
+
+
+def _cells(
+    v: npt.NDArray[np.float64], size: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Index along one side of the mask for each position in mask pixels, and which lie on it.
+
+    The mask has the slide's size rounded to whole pixels, so the slide may end up to half a pixel
+    beyond it; what lies there belongs to the last pixel.
+    """
+    on_mask = (v >= 0) & (v < size + 0.5)
+    return np.minimum(np.floor(v), size - 1).astype(np.int64), on_mask
 
 
 def _overlaps(start: float, stop: float, size: int) -> tuple[int, npt.NDArray[np.float64]]:
