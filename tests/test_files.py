@@ -27,6 +27,60 @@ def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
 
+def _rewrite(target: Path) -> None:
+    with replacing(target) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+
+
+@pytest.fixture
+def old_folder(tmp_path: Path) -> Path:
+    target = tmp_path / "a.zarr"
+    target.mkdir()
+    (target / "old").touch()
+    return target
+
+
+def test_a_folder_whose_place_cannot_be_taken_stays(
+    old_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse_the_new_one(self: Path, target: Path) -> Path:
+        if self.suffix == ".partial":
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
+    with pytest.raises(UserError, match="Cannot write"):
+        _rewrite(old_folder)
+    assert [p.name for p in old_folder.iterdir()] == ["old"]
+    assert [p.name for p in old_folder.parent.iterdir()] == ["a.zarr"]
+
+
+def test_the_old_folder_is_deleted_only_once_the_new_one_is_there(
+    old_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        assert (old_folder / "new").exists()
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("muse_core.files.shutil.rmtree", fail)
+    _rewrite(old_folder)
+    assert [p.name for p in old_folder.iterdir()] == ["new"]
+
+
+def test_a_folder_takes_the_place_of_a_link_not_of_what_it_points_to(
+    old_folder: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.zarr"
+    link.symlink_to(old_folder)
+    _rewrite(link)
+    assert not link.is_symlink()
+    assert (old_folder / "old").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zarr", "link.zarr"]
+
+
 def test_what_fails_leaves_the_old_file_and_no_partial_one(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")

@@ -15,9 +15,9 @@ from muse_core.errors import UserError
 def replacing(target: str | Path) -> Iterator[Path]:
     """A path to write a file or folder to, which takes the target's place when the block ends well.
 
-    It is the target's neighbour, so that the final rename stays on one file system and is atomic;
-    a folder takes the place of a folder, a
-    file never does. Whatever happens, no partial file remains.
+    It is the target's neighbour, so that the final rename stays on one file system and is atomic.
+    A folder may take the place of a folder, a file never does. Whatever happens, no partial file
+    remains; only a program killed while it writes leaves one.
 
     Args:
         target: What to write, in a folder that exists or that the block makes.
@@ -30,8 +30,9 @@ def replacing(target: str | Path) -> Iterator[Path]:
     try:
         yield partial
         if partial.is_dir() and final.is_dir():
-            shutil.rmtree(final)
-        partial.replace(final)
+            _replace_folder(partial, final)
+        else:
+            partial.replace(final)
     except OSError as error:
         raise UserError(f"Cannot write {final}: {error.strerror or error}.") from error
     finally:
@@ -50,9 +51,24 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
 
 
+def _replace_folder(partial: Path, final: Path) -> None:
+    """Put a folder in another's place; the old one is deleted only once the new one is there.
+
+    A program killed between the two renames leaves both beside the target, whole.
+    """
+    old = final.with_name(f".{final.name}.{os.getpid()}.old")
+    final.rename(old)
+    try:
+        partial.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
+    _remove(old)
+
+
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

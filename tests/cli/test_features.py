@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from muse_core.classify.feature_file import read_features
 from muse_core.nuclei import nucleus_table, write_csv
@@ -50,3 +51,20 @@ def test_bad_input_ends_in_a_sentence(
     assert run("features", slide, "--points", points, "--mpp", 0.5, *common) == 2
     assert "something else" in capsys.readouterr().err
     assert (tmp_path / "f.zarr" / "precious.txt").exists()
+
+
+def test_older_features_are_replaced_but_no_other_zarr_folder(
+    inputs: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, points, model = inputs
+    out = tmp_path / "f.zarr"
+    options = ("--points", points, "--model", model, "--mpp", 0.5, "--out")
+    for _ in range(2):
+        assert run("features", slide, *options, out) == 0
+    other = zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=2)
+    other.create_array("0", data=np.ones((3, 8, 8), np.uint8))
+    assert run("features", slide, *options, tmp_path / "other.zarr") == 2
+    assert "something else" in capsys.readouterr().err
+    assert run("features", tmp_path / "other.zarr", *options, tmp_path / "other.zarr") == 2
+    assert "it is the slide" in capsys.readouterr().err
+    assert (tmp_path / "other.zarr" / "0" / ".zarray").exists()

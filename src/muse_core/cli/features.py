@@ -48,10 +48,7 @@ def features(
     from muse_core.nuclei import read_csv
     from muse_core.slides import open_slide
 
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"Cannot write {out}: there is no folder {out.absolute().parent}.")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not _is_zarr(out)):
-        raise UserError(f"Cannot write {out}: there is something else of this name.")
+    _check_target(out, slide)
     table = read_csv(points)
     path = resolve_model(model)
     card = read_card(path)
@@ -98,5 +95,33 @@ def features(
         raise typer.Exit(130)
 
 
-def _is_zarr(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (".zgroup", ".zarray", "zarr.json"))
+def _check_target(out: Path, slide: Path) -> None:
+    """Refuse a target that would cost the user something other than older features.
+
+    Raises:
+        UserError: There is no folder for it, it is the slide, or something else has its name.
+    """
+    parent = out.absolute().parent
+    if not parent.is_dir():
+        raise UserError(f"Cannot write {out}: there is no folder {parent}.")
+    if out.exists() and slide.exists() and out.samefile(slide):
+        raise UserError(f"Cannot write {out}: it is the slide.")
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not _is_features(out)):
+        raise UserError(f"Cannot write {out}: there is something else of this name.")
+
+
+def _is_features(folder: Path) -> bool:
+    """Whether a folder is one of features, by the metadata of its arrays."""
+    import zarr
+
+    try:
+        group = zarr.open_group(folder, mode="r")
+        features, ids = group["features"], group["id"]
+    except (KeyError, ValueError, OSError, RuntimeError):
+        return False
+    return (
+        isinstance(features, zarr.Array)
+        and isinstance(ids, zarr.Array)
+        and features.ndim == 2
+        and ids.shape == features.shape[:1]
+    )
