@@ -63,6 +63,16 @@ def reviewed_store(
     return path
 
 
+def store_beside(slide: Path, name: str, squares: Sequence[Sequence[float]]) -> Path:
+    """Another store of a slide, without nuclei."""
+    path = slide.with_name(name)
+    scheme = ClassScheme.from_names(CLASSES)
+    with AnnotationStore.create(path, identify_slide(slide), scheme) as store:
+        for x, y, side in squares:
+            store.add_region(square(x, y, side), reviewed=True)
+    return path
+
+
 def store_run(folder: Path, store: Path, **settings: Any) -> FinetuneConfig:
     """A short run of an untrained model on a store, on the CPU."""
     return FinetuneConfig(

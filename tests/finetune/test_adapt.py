@@ -20,7 +20,7 @@ from muse_core.nuclei import ClassScheme, NucleusClass, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 
 from ..job_inputs import write_points_folder
-from .annotated import CLASSES, MPP, reviewed_store, square, store_run
+from .annotated import CLASSES, MPP, reviewed_store, square, store_beside, store_run
 
 SQUARES = [(20, 20, 160), (260, 20, 160), (20, 260, 160), (260, 260, 160)]
 
@@ -186,6 +186,15 @@ def test_unusable_runs_are_refused(config: FinetuneConfig) -> None:
         store.add_region(square(0, 0, 40), reviewed=True)
     with pytest.raises(UserError, match="at least 10 are needed"):
         finetune(config)
+
+
+def test_a_field_over_all_others_holds_them_back_with_it(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    other = store_beside(tmp_path / "slide0.png", "b.muse", [(0, 0, 480)])
+    run = dataclasses.replace(config, stores=(*config.stores, StoreSource(other, mpp=MPP)))
+    with pytest.raises(UserError, match="All annotated nuclei lie in fields that are held back"):
+        load_fields(run, None, MPP, 32)
 
 
 def test_a_class_that_nobody_has_used_yet_is_left_out_of_the_figures(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from muse_core.errors import UserError
 from muse_core.evaluate.points_folder import AnnotatedImage
@@ -18,9 +19,9 @@ from muse_core.finetune.stores import (
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.reviewed import reviewed_fields
 from muse_core.nuclei.store import AnnotationStore, identify_slide
-from muse_core.slides import open_slide
+from muse_core.slides import Region, open_slide
 
-from .annotated import MPP, disc_slide, reviewed_store, square
+from .annotated import MPP, disc_slide, reviewed_store, square, store_beside
 
 RADIUS_PX = 6  # 3 um at 0.5 um/px
 
@@ -57,7 +58,9 @@ def test_nuclei_are_kept_weighted_and_ignored_as_they_lie(tmp_path: Path) -> Non
         store.add_region(square(120, 120, 120), reviewed=True)
         reviewed = reviewed_fields(store)
     with open_slide(slide, mpp=MPP) as opened:
-        (field,) = read_fields(opened, reviewed, MPP, margin_px=20, correction_weight=3.0)
+        (field,) = read_fields(
+            opened, reviewed, MPP, margin_px=20, correction_weight=3.0, withheld=shapely.Polygon()
+        )
     # The window begins at 100. At 122 the border cuts the nucleus; at 119 and 300 it is outside.
     np.testing.assert_allclose(field.xy[:, 0], [50, 60, 70, 90])
     assert field.class_names == ("large", "small", "large", "small")
@@ -105,6 +108,26 @@ def test_the_slide_is_found_by_its_content(tmp_path: Path) -> None:
     slide.unlink()
     with pytest.raises(UserError, match="not in the folder of the store"):
         find_slide(path, identity, None)
+
+
+def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(20, 20, 100), (300, 300, 100)])
+    again = store_beside(tmp_path / "slide0.png", "b.muse", [(340, 340, 100), (20, 300, 100)])
+    chained = store_beside(tmp_path / "slide0.png", "c.muse", [(420, 420, 50)])
+    contents = read_stores([StoreSource(p, mpp=MPP) for p in (chained, path, again)])
+    held = [[f.held_back for f in content.fields] for content in contents]
+    # The field of the third meets the first of the second, which meets one held back.
+    assert held == [[True], [False, True], [True, True]]
+    fields = fields_of_stores(contents, MPP, margin_px=300, correction_weight=1.0)
+    (train,) = [field for field in fields if not field.held_back]
+    with open_slide(tmp_path / "slide0.png", mpp=MPP) as slide:
+        window = Region(0, 0, train.image.shape[1], train.image.shape[0])
+        assert train.image.shape[:2] == (420, 420)
+        np.testing.assert_array_equal(train.image, slide.read(window))
+    expected = np.zeros((420, 420), dtype=bool)
+    for x, y in ((300, 300), (340, 340), (20, 300)):
+        expected[y : y + 100, x : x + 100] = True
+    np.testing.assert_array_equal(train.withheld, expected)
 
 
 def test_too_little_is_refused(tmp_path: Path) -> None:

@@ -122,6 +122,11 @@ def _in(names: Sequence[str], scheme: ClassScheme) -> bool:
 
 def _check(train: Sequence[Field], held: Sequence[Field], scheme: ClassScheme) -> None:
     learnt = {n for field in train for n in field.class_names}
+    if not learnt and any(field.class_names for field in held):
+        raise UserError(
+            "All annotated nuclei lie in fields that are held back to validate on; review another"
+            " field."
+        )
     if not learnt:
         raise UserError("There is no annotated nucleus to learn from.")
     for name in sorted({n for field in held for n in field.class_names} - learnt):

@@ -64,6 +64,7 @@ def read_fields(
     mpp: float,
     margin_px: int,
     correction_weight: float,
+    withheld: BaseGeometry,
 ) -> list[Field]:
     """Read the fields of a slide.
 
@@ -74,12 +75,12 @@ def read_fields(
         margin_px: How far to read beyond what was reviewed, pixels at ``mpp``; around fields that
             are held back no further than ``CONTEXT_PX``.
         correction_weight: Weight of what a person has changed against what they have only seen.
+        withheld: All that is held back of the slide, level-0 pixels.
 
     Returns:
         The fields; fields that lie outside the slide are left out.
     """
     fields = []
-    withheld = shapely.union_all([field.area for field in reviewed if field.held_back])
     for field in reviewed:
         margin = min(margin_px, CONTEXT_PX) if field.held_back else margin_px
         for box in _cells(field.area, slide, MAX_CELL_PX * mpp / slide.require_mpp()):

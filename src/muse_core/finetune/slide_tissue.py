@@ -21,6 +21,7 @@ from muse_core.finetune.fields import CONTEXT_PX, pixels_in
 from muse_core.finetune.samples import SourceImage
 from muse_core.finetune.stores import StoreContents
 from muse_core.finetune.unlabeled import MIN_TISSUE
+from muse_core.finetune.withheld import withheld_area
 from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.slides import Region, Slide, TissueMask, open_slide, tissue_mask
 
@@ -149,7 +150,7 @@ def _squares(
 ) -> tuple[npt.NDArray[np.float64], tuple[float, float]]:
     """Corners and size of squares of two crops a side; of one where there is no room for two."""
     reviewed = shapely.union_all([f.area for f in fields])
-    held_back = shapely.union_all([f.area for f in fields if f.held_back])
+    held_back = withheld_area(fields)
     corners, size = np.zeros((0, 2)), (crop, crop)
     for side in (2 * crop, crop):
         size = (min(side, bounds.w), min(side, bounds.h))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from muse_core.errors import UserError
 from muse_core.finetune.config import StoreSource
 from muse_core.finetune.fields import Field, read_fields
+from muse_core.finetune.withheld import hold_back_together, withheld_area
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.reviewed import (
     AnnotationSummary,
@@ -43,12 +45,18 @@ class StoreContents:
 
 
 def read_stores(sources: Sequence[StoreSource]) -> tuple[StoreContents, ...]:
-    """Read what is reviewed in each store.
+    """Read what is reviewed in each store; stores of one slide hold back together.
 
     Raises:
         UserError: A store or its slide cannot be found or read, or the slide's scale is unknown.
     """
-    return tuple(_read_store(source) for source in sources)
+    contents = [_read_store(source) for source in sources]
+    for fingerprint in {content.fingerprint for content in contents}:
+        same = [i for i, content in enumerate(contents) if content.fingerprint == fingerprint]
+        together = hold_back_together([contents[i].fields for i in same])
+        for i, fields in zip(same, together, strict=True):
+            contents[i] = dataclasses.replace(contents[i], fields=fields)
+    return tuple(contents)
 
 
 def summary_of(contents: Sequence[StoreContents]) -> AnnotationSummary:
@@ -75,8 +83,12 @@ def fields_of_stores(
     """Read the pixels of all fields; see :func:`muse_core.finetune.fields.read_fields`."""
     fields = []
     for content in contents:
+        same = [c for c in contents if c.fingerprint == content.fingerprint]
+        withheld = withheld_area([field for c in same for field in c.fields])
         with open_slide(content.slide, mpp=content.mpp) as slide:
-            fields += read_fields(slide, content.fields, mpp, margin_px, correction_weight)
+            fields += read_fields(
+                slide, content.fields, mpp, margin_px, correction_weight, withheld
+            )
     return fields
 
 
