@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -13,17 +14,19 @@ from muse_core.files import replacing
 class Curves:
     """Rows of figures by step; a resumed run goes on where its checkpoint was written."""
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, names: Sequence[str]) -> None:
         """Open or go on.
 
         Args:
             folder: Of the run.
             step: Steps made; rows of later ones are from before a crash and are dropped.
+            names: Of its CSV files; others in the folder are not the run's and stay as they are.
         """
         self._folder = folder
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-        for path in folder.glob("*.csv"):
-            _drop_after(path, step)
+        for path in (folder / f"{name}.csv" for name in names):
+            if path.is_file():
+                _drop_after(path, step)
 
     def add(self, name: str, step: int, figures: dict[str, float]) -> None:
         """Write a row.

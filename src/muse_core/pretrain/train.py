@@ -45,6 +45,7 @@ from muse_core.pretrain.schedules import Rates, rates_at
 from muse_core.pretrain.step import Balance, StepOutput, distil
 
 CHECKPOINT_NAME = "last.checkpoint"
+_LOG, _PROBE = "log", "probe"
 Progress = Callable[[int, int, str], None]
 
 
@@ -217,11 +218,11 @@ class Run:
         config, step = self.config, self.step
         done = step == config.schedule.steps
         if self._curves and (step % config.log_steps == 0 or done):
-            self._curves.add("log", step, self._figures | self._health(samples_per_s))
+            self._curves.add(_LOG, step, self._figures | self._health(samples_per_s))
         probe = config.probe
         if probe and (step % (probe.every_epochs * config.schedule.epoch_steps) == 0 or done):
             if self._curves:
-                self._curves.add("probe", step, {"knn_accuracy": self._probe()})
+                self._curves.add(_PROBE, step, {"knn_accuracy": self._probe()})
             self.fabric.barrier()
         if step % config.checkpoint_steps == 0 or done:
             self.save()
@@ -328,7 +329,7 @@ class Run:
         out = self.config.out
         make_folder(out)
         write_resolved(self.config, out / "config.json")
-        return Curves(out, self.step)
+        return Curves(out, self.step, (_LOG, _PROBE))
 
     def _restore(self) -> None:
         state = load_state(self._state_path)
