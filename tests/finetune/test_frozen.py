@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,18 @@ def test_detection_on_kept_features_is_detection(field: Field, model: MuseModel)
     expected = whole[(whole["x"] < 150) & (whole["y"] < 150)]
     # The padding differs, mirrored here and white there; it is far from the inner part.
     assert abs(len(inner) - len(expected)) <= 0.05 * len(expected)
+
+
+def test_nothing_is_detected_beside_the_field(field: Field, model: MuseModel) -> None:
+    # Nuclei lie on the edges of the part, and their mirror images in what it is padded with.
+    part = dataclasses.replace(field, image=field.image[:193, :179])
+    assert padded(part)[0].shape[:2] != part.image.shape[:2]
+    # So that it finds something everywhere.
+    torch.nn.init.constant_(model.point_head.out.bias, 1.0)
+    (table,) = FrozenDetector(model, [part]).detect(model)
+    assert len(table) > 50
+    assert table["x"].between(0, 179, "left").all()
+    assert table["y"].between(0, 193, "left").all()
 
 
 def test_tissue_that_is_not_known_gives_exactly_no_gradient(field: Field, model: MuseModel) -> None:

@@ -27,6 +27,7 @@ class FrozenDetector:
             model: Any model with the backbone in question, on its device.
             fields: At its resolution.
         """
+        self._fields = tuple(fields)
         self._maps = []
         device = next(model.parameters()).device
         for field in fields:
@@ -41,14 +42,17 @@ class FrozenDetector:
         names = ClassScheme.from_json(model.card.classes).names
         device = next(model.parameters()).device
         tables = []
-        for stored in self._maps:
+        for field, stored in zip(self._fields, self._maps, strict=True):
             f_map = stored.to(device)
             size = (f_map.shape[-2] * STRIDE_PX, f_map.shape[-1] * STRIDE_PX)
             with autocast_for(device):
                 proposals = model.point_head(f_map)
                 (found,) = model.detections(f_map, proposals, size, LOWEST_SCORE)
             best = [names[i] for i in found.class_probs.argmax(axis=1)]
-            tables.append(
-                nucleus_table(found.xy[:, 0], found.xy[:, 1], best, found.score, model="frozen")
-            )
+            x, y = found.xy.T
+            table = nucleus_table(x, y, best, found.score, model="frozen")
+            # The network sees the mirrored tissue beside the field too.
+            height, width = field.image.shape[:2]
+            inside = table["x"].between(0, width, "left") & table["y"].between(0, height, "left")
+            tables.append(table[inside].reset_index(drop=True))
         return tables
