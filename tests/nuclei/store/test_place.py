@@ -92,6 +92,18 @@ def test_damaged_files_beside_it_are_passed_over(slide: Path) -> None:
     assert _found(slide) == made
 
 
+def test_a_store_that_was_never_finished_does_not_keep_its_slide_from_having_one(
+    slide: Path,
+) -> None:
+    slide.with_name("one.svs.muse").touch()
+    without_slide = _made(slide).rename(slide.with_name("other.muse"))
+    with sqlite3.connect(without_slide) as connection:
+        connection.execute("DELETE FROM slide")
+    connection.close()
+    assert _found(slide) is None
+    assert _made(slide) == _found(slide) == slide.with_name("one.svs-2.muse")
+
+
 def test_a_store_of_a_newer_version_is_not_passed_over(slide: Path) -> None:
     made = _made(slide)
     with sqlite3.connect(made) as connection:

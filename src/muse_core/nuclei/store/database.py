@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -18,13 +18,30 @@ _BUSY_SECONDS = 5.0
 _CACHE_KIB = 65_536
 
 
+class UnfinishedStoreError(UserError):
+    """A file whose making was broken off, which holds no annotations."""
+
+
 class Database:
     """One open file. A second opener of the same file gets it read-only."""
 
-    def __init__(self, path: Path, create: bool, read_only: bool = False) -> None:
-        """Open or create.
+    def __init__(
+        self,
+        path: Path,
+        create: bool,
+        read_only: bool = False,
+        fill: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        """Open or create; what cannot be created to its end leaves no file.
+
+        Args:
+            path: The file.
+            create: Make a new file.
+            read_only: Do not even try to write.
+            fill: Puts in what a new file begins with, together with its tables or not at all.
 
         Raises:
+            UnfinishedStoreError: The making of the file was broken off.
             UserError: The file is missing, exists already (create), is no store, is damaged, is of
                 a newer version, or cannot be written.
         """
@@ -37,14 +54,22 @@ class Database:
         self.read_only = self._lock is None
         if create and self.read_only:
             raise UserError(f"{path} is being made by another program.")
+        made = False
         try:
+            # Another program may have made it before the lock was ours.
+            if create and path.exists():
+                raise UserError(f"{path} exists already.")
+            made = create
             self.connection = self._connect()
-            self._prepare(create)
+            if create:
+                self._make(fill)
+            else:
+                self._update()
         except sqlite3.Error as error:
-            self.close()
+            self._abandon(made)
             raise UserError(f"{path.name} is not a readable annotation store: {error}.") from error
-        except UserError:
-            self.close()
+        except BaseException:
+            self._abandon(made)
             raise
 
     @contextmanager
@@ -91,19 +116,36 @@ class Database:
         connection.execute("PRAGMA trusted_schema = OFF")
         return connection
 
-    def _prepare(self, create: bool) -> None:
-        if not self.read_only:
-            self.connection.execute("PRAGMA journal_mode = WAL")
-            # FULL waits for the disk at every commit: a saved edit outlives a power cut.
-            self.connection.execute("PRAGMA synchronous = FULL")
-        if create:
-            with self.transaction() as connection:
-                create_schema(connection)
-            return
+    def _make(self, fill: Callable[[sqlite3.Connection], None] | None) -> None:
+        self._write_durably()
+        with self.transaction() as connection:
+            create_schema(connection)
+            if fill is not None:
+                fill(connection)
+
+    def _update(self) -> None:
+        if not self.connection.execute("SELECT EXISTS (SELECT * FROM sqlite_master)").fetchone()[0]:
+            raise UnfinishedStoreError(f"{self.path.name} was never finished and holds nothing.")
         version = check_schema(self.connection, self.path.name)
         if not self.read_only:
+            self._write_durably()
             with self.transaction() as connection:
                 migrate(connection, version)
+
+    def _write_durably(self) -> None:
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        # FULL waits for the disk at every commit: a saved edit outlives a power cut.
+        self.connection.execute("PRAGMA synchronous = FULL")
+
+    def _abandon(self, made: bool) -> None:
+        """Close what could not be opened; a file made here goes before the lock on it does."""
+        connection = getattr(self, "connection", None)
+        if connection is not None:
+            connection.close()
+        for suffix in ("", "-wal", "-shm") if made else ():
+            with contextlib.suppress(OSError):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self.close()
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):

@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.store.database import UnfinishedStoreError
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
 from muse_core.nuclei.store.store import AnnotationStore
 
@@ -99,6 +100,8 @@ def _belongs(path: Path, identity: SlideIdentity) -> bool:
     try:
         with AnnotationStore.open(path, read_only=True) as store:
             return store.slide.same_content(identity)
+    except UnfinishedStoreError:
+        return False
     except UserError:
         # A newer version is refused by name when it is certain to be this slide's.
         if path.name == f"{identity.name}{SUFFIX}":

@@ -22,7 +22,7 @@ from muse_core.nuclei.store.bulk import (
     model_numbers,
     remove,
 )
-from muse_core.nuclei.store.database import Database
+from muse_core.nuclei.store.database import Database, UnfinishedStoreError
 from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
 from muse_core.nuclei.store.identity import SlideIdentity
 from muse_core.nuclei.store.rows import (
@@ -66,14 +66,15 @@ class AnnotationStore:
         Raises:
             UserError: The file exists already or cannot be written.
         """
-        database = Database(Path(path), create=True)
-        with database.transaction() as connection:
+
+        def fill(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "INSERT INTO slide VALUES (?, ?, ?)",
                 (slide.name, slide.size_bytes, slide.fingerprint),
             )
             insert_classes(connection, classes.classes)
-        return cls(database, annotator)
+
+        return cls(Database(Path(path), create=True, fill=fill), annotator)
 
     @classmethod
     def open(cls, path: str | Path, annotator: str = "", read_only: bool = False) -> Self:
@@ -116,7 +117,10 @@ class AnnotationStore:
     @property
     def slide(self) -> SlideIdentity:
         """The slide the annotations belong to."""
-        return SlideIdentity(*self._rows("SELECT name, size_bytes, fingerprint FROM slide")[0])
+        rows = self._rows("SELECT name, size_bytes, fingerprint FROM slide")
+        if not rows:
+            raise UnfinishedStoreError(f"{self.path.name} was never finished: it names no slide.")
+        return SlideIdentity(*rows[0])
 
     @property
     def classes(self) -> ClassScheme:
