@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from muse_core.errors import UserError
+from muse_core.models.backbone import MuseBackbone
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.config import AppearanceConfig, PretrainConfig
 from muse_core.pretrain.looks import apply_looks, draw_look, stack_looks
+from muse_core.pretrain.network import DistillationNetwork
 from muse_core.pretrain.roi_manifest import RoiSettings
 from muse_core.pretrain.rois import cut_slide, open_roi_folder
 from muse_core.slides import open_slide
@@ -49,6 +51,22 @@ def test_shapes_and_matched_nuclei(config: PretrainConfig) -> None:
     assert (colours[:, 0] < 160).float().mean() > 0.9, "a matched nucleus lies on a dark disc"
     n_teacher_rows = int(large.valid.sum())
     assert int(batch.teacher_row.max()) < n_teacher_rows
+
+
+def test_without_matched_nuclei_there_is_still_a_place_to_read(config: PretrainConfig) -> None:
+    losses = dataclasses.replace(config.losses, nucleus_weight=0.0)
+    batch = BatchDataset(dataclasses.replace(config, losses=losses))[0]
+    for group in batch.groups:
+        assert group.xy.shape[1:] == (1, 2)
+        assert not group.valid.any()
+    network = DistillationNetwork(MuseBackbone(config.model), config.losses)
+    images = [group.images.float() / 255 for group in batch.groups]
+    _, nuclei, _, _ = network(images, [g.xy for g in batch.groups], [g.valid for g in batch.groups])
+    assert len(nuclei) == 0
+    nuclei.sum().backward()
+    for parameter in network.backbone.decoder.parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad.any()
 
 
 def test_the_same_seed_gives_the_same_batch_and_another_another(config: PretrainConfig) -> None:

@@ -225,15 +225,7 @@ def _group_of_one() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("balance", ["centre", "sinkhorn"])
-def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
-    config: PretrainConfig, balance: Literal["centre", "sinkhorn"]
-) -> None:
-    losses = dataclasses.replace(config.losses, balance=balance)
-    config = dataclasses.replace(config, losses=losses)
-    alone = dataclasses.replace(config, out=config.out.with_name("alone"))
-    with _group_of_one():
-        pretrain(alone)
+def _pretrain_with_two_processes(config: PretrainConfig) -> None:
     path = config.out.parent / "run.json"
     path.write_text(json.dumps(config_to_json(config)))
     subprocess.run(
@@ -245,8 +237,33 @@ def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
         capture_output=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
+
+
+@pytest.mark.parametrize("balance", ["centre", "sinkhorn"])
+def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
+    config: PretrainConfig, balance: Literal["centre", "sinkhorn"]
+) -> None:
+    losses = dataclasses.replace(config.losses, balance=balance)
+    config = dataclasses.replace(config, losses=losses)
+    alone = dataclasses.replace(config, out=config.out.with_name("alone"))
+    with _group_of_one():
+        pretrain(alone)
+    _pretrain_with_two_processes(config)
     for one, two in zip(_rows(alone), _rows(config), strict=True):
         for name in ("loss", "image_loss", "nucleus_loss", "gradient_norm"):
             assert float(two[name]) == pytest.approx(float(one[name]), rel=2e-4), name
     first, second = (load_file(c.out / "backbone.safetensors") for c in (alone, config))
     assert first.keys() == second.keys()
+
+
+def test_two_processes_learn_without_a_matched_nucleus(config: PretrainConfig) -> None:
+    losses = dataclasses.replace(config.losses, nucleus_weight=0.0)
+    schedule = dataclasses.replace(config.schedule, epoch_samples=4)
+    config = dataclasses.replace(config, losses=losses, schedule=schedule)
+    alone = dataclasses.replace(config, out=config.out.with_name("alone"))
+    with _group_of_one():
+        pretrain(alone)
+    _pretrain_with_two_processes(config)
+    losses_of = [[float(row["loss"]) for row in _rows(c)] for c in (alone, config)]
+    assert losses_of[1] == pytest.approx(losses_of[0], rel=2e-4)
+    assert len(losses_of[0]) == 2

@@ -217,7 +217,9 @@ def _crops(
     looks: Sequence[npt.NDArray[np.float32]],
 ) -> Crops:
     images = np.stack([view.pixels.transpose(2, 0, 1) for view in views])
-    longest = max(len(xy) for xy in points)
+    # Without any place, the features read would not hang on the network: a process without nuclei
+    # would give no gradient where the others wait for its share.
+    longest = max(1, *(len(xy) for xy in points))
     xy = np.zeros((len(views), longest, 2), dtype=np.float32)
     valid = np.zeros((len(views), longest), dtype=bool)
     for i, own in enumerate(points):
