@@ -92,6 +92,16 @@ def test_damaged_files_beside_it_are_passed_over(slide: Path) -> None:
     assert _found(slide) == made
 
 
+def test_of_too_many_stores_those_named_after_the_slide_are_looked_at(
+    slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _made(slide)
+    for name in ("a.muse", "b.muse", "c.muse"):
+        slide.with_name(name).touch()
+    monkeypatch.setattr(place, "_MOST_FILES", 2)
+    assert _found(slide) == made
+
+
 def test_a_store_that_was_never_finished_does_not_keep_its_slide_from_having_one(
     slide: Path,
 ) -> None:

@@ -81,10 +81,11 @@ class StorePlace:
         """Stores that may be the slide's: those named after it first."""
         for folder in self._folders():
             try:
-                found = sorted(folder.glob(f"*{SUFFIX}"))[:_MOST_FILES]
+                found = list(folder.glob(f"*{SUFFIX}"))
             except OSError:
                 continue
-            yield from sorted(found, key=lambda p: not p.name.startswith(self.slide.name))
+            found.sort(key=lambda p: (not p.name.startswith(self.slide.name), p.name))
+            yield from found[:_MOST_FILES]
 
     def _free_name(self, folder: Path) -> Path:
         """A name in a folder; a slide of the same name but other content may have the first."""
