@@ -37,6 +37,20 @@ def test_folders_have_an_identity_too(tmp_path: Path) -> None:
     assert not a.same_content(c)
 
 
+def test_what_file_managers_leave_in_a_folder_does_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "a.zarr"
+    (folder / "0").mkdir(parents=True)
+    (folder / ".zattrs").write_text("{}")
+    (folder / "0" / "0.0").write_bytes(b"chunk")
+    clean = identify_slide(folder)
+    assert clean.size_bytes == 7
+    # As this version and the earlier ones write it into stores.
+    assert clean.fingerprint.startswith("1ee09aa1061b8314")
+    for name in (".DS_Store", "Thumbs.db", "0/desktop.ini", "0/._0.0"):
+        (folder / name).write_text("icons")
+    assert identify_slide(folder) == clean
+
+
 def test_a_missing_slide_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Cannot read"):
         identify_slide(tmp_path / "none.svs")

@@ -9,6 +9,8 @@ from pathlib import Path
 from muse_core.errors import UserError
 
 _SAMPLE_BYTES = 1 << 20
+_NOT_OF_THE_SLIDE = ("Thumbs.db", "desktop.ini")
+"""Files that Windows puts into folders; those of macOS (.DS_Store) begin with a dot."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,11 @@ class SlideIdentity:
 
 
 def identify_slide(path: str | Path) -> SlideIdentity:
-    """Fingerprint a slide in milliseconds, however large it is.
+    """Fingerprint a slide without reading all of it.
 
-    A file is sampled at its start, middle and end; a folder (OME-Zarr) by its metadata files and
-    the names and sizes of the others.
+    A file is sampled at its start, middle and end, in milliseconds however large it is. Of a folder
+    (OME-Zarr) the metadata files count and the names and sizes of the others, so the time grows
+    with the number of its files. What file managers leave in folders does not count.
 
     Raises:
         UserError: There is no such slide, or it cannot be read.
@@ -62,10 +65,15 @@ def _digest_file(path: Path, size: int, digest: hashlib._Hash) -> None:
 
 def _digest_folder(folder: Path, digest: hashlib._Hash) -> int:
     total = 0
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if _is_of_slide(p.name) and p.is_file()):
         size = path.stat().st_size
         total += size
         digest.update(f"{path.relative_to(folder).as_posix()}:{size}".encode())
         if path.name.startswith(".z") or path.name == "zarr.json":
             digest.update(path.read_bytes()[:_SAMPLE_BYTES])
     return total
+
+
+def _is_of_slide(name: str) -> bool:
+    """Whether a file belongs to a Zarr folder by its name; a chunk never begins with a dot."""
+    return name.startswith(".z") or not (name.startswith(".") or name in _NOT_OF_THE_SLIDE)
