@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,17 @@ import torch
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
+
+# What reading other bytes than a state comes to, be they zeros, text or half of a state.
+_DAMAGED = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
@@ -28,6 +40,6 @@ def load_state(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise UserError(f"The checkpoint {path} is damaged; delete it to start anew.") from error
     return state
