@@ -12,9 +12,12 @@ import pandas as pd
 from numpy.lib import recfunctions
 from psygnal import Signal
 from scipy.spatial import cKDTree
+from shapely import box
+from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile, empty_table, nucleus_table
+from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, StorePlace
 from napari_muse.arrays import DELETED, PREDICTED, Mask, NucleusArrays
 
@@ -36,18 +39,25 @@ class NucleusBook(NucleusArrays):
     scheme_changed = Signal()
     regions_changed = Signal()
 
-    def __init__(self, scheme: ClassScheme, place: StorePlace | None = None) -> None:
+    def __init__(
+        self,
+        scheme: ClassScheme,
+        place: StorePlace | None = None,
+        refusal: str = "Open a slide first: File > Open, or drop it on the window.",
+    ) -> None:
         """Open what there is.
 
         Args:
             scheme: Classes while there is no file.
-            place: The slide's store; None while no slide is open.
+            place: The slide's store; None while no slide is open, or its store cannot be used.
+            refusal: Without a place, the sentence that says why nothing can be kept.
 
         Raises:
             UserError: The slide's store cannot be read.
         """
         super().__init__(scheme, _indexed(np.zeros(0, dtype=NUCLEUS_ROW), []))
         self._place = place
+        self._refusal = refusal
         self._store: AnnotationStore | None = place.open(_annotator()) if place else None
         self._revision: tuple[int, ...] = ()
         self._resting = False
@@ -66,10 +76,8 @@ class NucleusBook(NucleusArrays):
         """The open file, which is made if there is none."""
         if self._store is not None and not self._resting:
             return self._store
-        if self._place is None:
-            raise UserError("Open a slide first: File > Open, or drop it on the window.")
         if self._store is None:
-            self._store = self._place.create(self.scheme, _annotator())
+            self._store = self._require_place().create(self.scheme, _annotator())
         else:
             self._store = AnnotationStore.open(self._store.path, _annotator())
         self._resting = False
@@ -82,9 +90,18 @@ class NucleusBook(NucleusArrays):
         """Whether anything has been kept yet."""
         return self._store is not None
 
+    def _require_place(self) -> StorePlace:
+        if self._place is None:
+            raise UserError(self._refusal)
+        return self._place
+
     def require_writable(self) -> None:
-        """Make sure that edits can be kept; raises UserError where they cannot."""
-        if self.store.read_only:
+        """Make sure that edits can be kept; raises UserError where they cannot.
+
+        Where there is no file yet, none is made.
+        """
+        self._require_place()
+        if self.has_file and self.store.read_only:
             raise UserError(
                 f"{self.store.path.name} is open in another window; here it can only be looked at."
             )
@@ -132,10 +149,13 @@ class NucleusBook(NucleusArrays):
         """Take the predictions of a mask out of sight until :meth:`end_detection`.
 
         Args:
-            mask: (N,) rows a detection looks at anew; of them only predictions go.
+            mask: (N,) rows a detection looks at anew; of them only predictions go, and none in
+                reviewed regions, where a person has looked at them.
             distance_px: Up to this distance two nuclei are the same.
         """
         gone = mask & (self.rows["status"] == PREDICTED)
+        reviewed = self.store.reviewed_areas()
+        gone &= ~inside_any(reviewed, self.rows["x"], self.rows["y"])
         self.store.begin_detection(self.rows["id"][gone], distance_px)
         self.rows = self.rows[~gone]
         self.changed.emit()
@@ -150,7 +170,10 @@ class NucleusBook(NucleusArrays):
         min_distance_px: float,
         **doubts: npt.ArrayLike,
     ) -> int:
-        """Take detections; those within ``min_distance_px`` of a nucleus a person has looked at go.
+        """Take detections, but for those where a person has looked.
+
+        These lie in a reviewed region, or within ``min_distance_px`` of a nucleus that a person has
+        dealt with or that a reviewed region has.
 
         Args:
             x: (n,) level-0 pixels.
@@ -169,8 +192,13 @@ class NucleusBook(NucleusArrays):
         # place.
         taken_back = self.rows["status"] == DELETED
         taken_back &= self.rows["model_id"] == self.store.model_number(_NO_MODEL)
-        persons = self.rows[(self.rows["status"] != PREDICTED) & ~taken_back]
-        new = ~_near(xy, persons, min_distance_px)
+        persons = (self.rows["status"] != PREDICTED) & ~taken_back
+        new = np.ones(len(xy), dtype=bool)
+        reviewed = self._reviewed_around(xy, min_distance_px)
+        if reviewed:
+            new &= ~inside_any(reviewed, xy[:, 0], xy[:, 1])
+            persons |= inside_any(reviewed, self.rows["x"], self.rows["y"])
+        new &= ~_near(xy, self.rows[persons], min_distance_px)
         names = np.array(self.scheme.names, dtype=object)[np.asarray(class_index, dtype=np.intp)]
         table = nucleus_table(
             xy[new, 0], xy[new, 1], names[new].tolist(), np.asarray(score)[new], model=model
@@ -197,7 +225,14 @@ class NucleusBook(NucleusArrays):
 
         Where both have one at the same place, the file's stands unless a person has looked at the
         one that is here; so a file may be opened twice.
+
+        Raises:
+            UserError: A detection is running, which would take the nuclei for its own.
         """
+        if self.store.detecting:
+            raise UserError(
+                "A detection is running on this slide; take nuclei over when it has ended."
+            )
         table = content.table
         self.adopt_scheme(content.classes())
         xy = table[["x", "y"]].to_numpy(dtype=np.float64)
@@ -209,9 +244,13 @@ class NucleusBook(NucleusArrays):
         self.rows = self.rows[~doubles]
         self._extend(ids)
         there = {str(v) for v in self.regions()["vertices"]}
-        for region in content.regions:
-            if str([list(v) for v in region.vertices]) not in there:
-                self.add_region(region.vertices, region.reviewed, region.name)
+        new_regions = [
+            (region.vertices, region.reviewed, region.name)
+            for region in content.regions
+            if str([list(v) for v in region.vertices]) not in there
+        ]
+        if self.store.add_regions(new_regions):
+            self.regions_changed.emit()
 
     # Edits ------------------------------------------------------------------------------------
 
@@ -274,6 +313,14 @@ class NucleusBook(NucleusArrays):
         self.regions_changed.emit()
 
     # ------------------------------------------------------------------------------------------
+
+    def _reviewed_around(self, xy: npt.NDArray[np.float64], margin_px: float) -> list[BaseGeometry]:
+        """The reviewed areas that points, with a margin, may have to do with."""
+        if not len(xy):
+            return []
+        (x0, y0), (x1, y1) = xy.min(axis=0) - margin_px, xy.max(axis=0) + margin_px
+        around = box(x0, y0, x1, y1)
+        return [area for area in self.store.reviewed_areas() if area.intersects(around)]
 
     def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
         chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))

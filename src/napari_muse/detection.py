@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QObject
+from shapely import box
+from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
 from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.outlines import outline_area
 from muse_core.nuclei.store import DOUBTS
 from muse_core.slides import PolygonRegion, Region
 from napari_muse.arrays import Mask
@@ -30,10 +33,10 @@ _REST = 3
 class Detection:
     """Runs detection jobs for a session, one at a time.
 
-    Predictions in the searched area make way for the new ones; nuclei a person has looked at stay,
-    and predictions on top of them are dropped. What comes in is on disk before it is shown. If the
-    job fails the old predictions come back; if it is cancelled, or the program dies, they come back
-    wherever the job had not been.
+    Predictions in the searched area make way for the new ones; reviewed regions and nuclei a person
+    has looked at stay as they are, and predictions on top of them are dropped. What comes in is on
+    disk before it is shown. If the job fails the old predictions come back; if it is cancelled, or
+    the program dies, they come back wherever the job had not been.
     """
 
     progress = Signal(dict)
@@ -48,10 +51,12 @@ class Detection:
         self.runner.ended.connect(self._on_end)
         self._book: NucleusBook = session.book
         self._shapes: Sequence[Region | PolygonRegion] = ()
+        self._bounds = Region(0, 0, 1, 1)
         self._begun = False
+        self._spares_reviewed = False
         self._refusal = ""
         self._mapping: dict[str, str] = {}
-        self._lookup = np.zeros(0, dtype=np.int16)
+        self._names: list[str] = []
         self._model = ""
         self._distance_px = 0.0
         self._pace_ms = _PACE_MS
@@ -77,12 +82,14 @@ class Detection:
             mapping: What classes of the model become on this slide; the others keep their names.
 
         Raises:
-            UserError: There is no slide, its MPP is unknown, or its store cannot be written.
+            UserError: There is no slide, its MPP is unknown, its store cannot be written, or a job
+                is running already.
         """
+        if self.running:
+            raise UserError("A detection is running; wait for its end or cancel it.")
         slide = self._session.require_slide()
         mpp = slide.require_mpp()
-        if self._session.book.has_file:
-            self._session.book.require_writable()
+        self._session.book.require_writable()
         regions = [s for s in shapes if isinstance(s, Region)]
         polygons = [s for s in shapes if isinstance(s, PolygonRegion)]
         job = replace(
@@ -93,8 +100,8 @@ class Detection:
             polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
         )
         self._book, self._shapes, self._begun = self._session.book, tuple(shapes), False
-        self._distance_px = _SAME_NUCLEUS_UM / mpp
-        self._mapping = dict(mapping or {})
+        self._bounds, self._distance_px = slide.bounds, _SAME_NUCLEUS_UM / mpp
+        self._mapping, self._spares_reviewed = dict(mapping or {}), False
         self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
         self.runner.start(job.to_json())
 
@@ -123,11 +130,15 @@ class Detection:
         kept = tuple(c for c in theirs if self._mapping.get(c.name, c.name) == c.name)
         if kept:
             self._book.adopt_scheme(ClassScheme(kept))
-        ours = [self._book.scheme.index(self._mapping.get(c.name, c.name)) for c in theirs]
-        self._lookup = np.array(ours, dtype=np.int16)
+        self._names = [self._mapping.get(c.name, c.name) for c in theirs]
         self._model = str(event["model"])
         self._book.begin_detection(self._searched(), self._distance_px)
         self._begun = True
+        self._spares_reviewed = any(
+            area.intersects(place)
+            for area in self._book.store.reviewed_areas()
+            for place in self._places()
+        )
 
     def _guarded(self, act: Callable[[], None]) -> None:
         """Do something with the store; what cannot be kept is not worth computing."""
@@ -149,26 +160,37 @@ class Detection:
         )
         clock = QElapsedTimer()
         clock.start()
-        classes = self._lookup[index.astype(np.intp)]
         doubts = {
             name: np.concatenate([np.asarray(e[name]) for e in events])
             for name in DOUBTS
             if all(name in e for e in events)
         }
-        self._guarded(lambda: self._keep(x, y, classes, score, doubts))
+        self._guarded(lambda: self._keep(x, y, index, score, doubts))
         if self._book is self._session.book:
             self._session.nuclei.refresh()
         # Painting many points takes long; the user's own clicks and keys come in between.
         self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
 
-    def _keep(self, x: Any, y: Any, classes: Any, score: Any, doubts: dict[str, Any]) -> None:
+    def _keep(self, x: Any, y: Any, index: Any, score: Any, doubts: dict[str, Any]) -> None:
+        # By name, for a person may have edited the classes meanwhile.
+        ours = np.array([self._book.scheme.index(name) for name in self._names])
+        classes = ours[index.astype(np.intp)]
         self._book.append(x, y, classes, score, self._model, self._distance_px, **doubts)
 
     def _on_end(self, event: dict[str, Any]) -> None:
-        self._settle(event["event"])
+        try:
+            self._settle(event["event"])
+        finally:
+            # Whatever happens, those who wait hear of the end.
+            self.ended.emit(self._last_word(event))
+
+    def _last_word(self, event: dict[str, Any]) -> dict[str, Any]:
         if self._refusal:
-            event = event | {"event": "failed", "message": self._refusal}
-        self.ended.emit(event)
+            return event | {"event": "failed", "message": self._refusal}
+        notes = list((event.get("result") or {}).get("notes", ()))
+        if self._spares_reviewed:
+            notes.append("Reviewed regions were left as they are.")
+        return event | {"message": " ".join([event["message"], *notes])}
 
     def _settle(self, how: str) -> None:
         """Leave the book as it should be after a job that was done, cancelled or failed."""
@@ -186,3 +208,11 @@ class Detection:
         for shape in self._shapes:
             inside |= shape.contains(rows["x"], rows["y"])
         return inside
+
+    def _places(self) -> list[BaseGeometry]:
+        """Where the job looks, as areas."""
+        areas = (
+            box(s.x, s.y, s.x1, s.y1) if isinstance(s, Region) else outline_area(s.vertices)
+            for s in self._shapes or (self._bounds,)
+        )
+        return [area for area in areas if area is not None]

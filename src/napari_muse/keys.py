@@ -70,6 +70,7 @@ class Keys:
     def close(self) -> None:
         """Let go of the viewer and its layers."""
         self._tab.close()
+        self.lasso.close()
         self._session.slide_changed.disconnect(self._bind_all)
         self._session.viewer.mouse_drag_callbacks.remove(self._on_click)
         for layer in self._bound:

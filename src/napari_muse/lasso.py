@@ -34,6 +34,11 @@ class Lasso:
         """Whether the next drag draws an outline."""
         return self._on
 
+    def close(self) -> None:
+        """Take the layer down."""
+        if self._layer is not None and self._layer in self._session.viewer.layers:
+            self._session.viewer.layers.remove(self._layer)
+
     def toggle(self) -> None:
         """Take the lasso up, or put it down; raises UserError where no slide is open."""
         if self._on:
@@ -60,6 +65,9 @@ class Lasso:
                 **spatial_settings(self._session.mpp),
             )
             self._layer.events.data.connect(self._on_data)
+            # While it is up, this layer has the keys.
+            for key in ("Escape", "L"):
+                self._layer.bind_key(key, lambda _: self._put_down(), overwrite=True)
         settings = spatial_settings(self._session.mpp)
         self._layer.scale, self._layer.units = settings["scale"], settings["units"]
         return self._layer

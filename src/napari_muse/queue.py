@@ -44,7 +44,8 @@ class ReviewQueue:
     def __init__(self, session: MuseSession) -> None:
         self._session = session
         self._flight = Flight(session.viewer)
-        self._choice = QueueChoice()
+        self.choose: Callable[[], QueueChoice] = QueueChoice
+        """Says what the queue is to hold when it is started by going on."""
         self._order: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._at = -1
         self.goes_on = True
@@ -98,7 +99,6 @@ class ReviewQueue:
             raise UserError("There is no nucleus here that nobody has looked at.")
         if choice.kind == "disagreement" and np.isnan(rows["disagreement"]).all():
             raise UserError("The neighbours were not compared yet: press “Compare neighbours”.")
-        self._choice = choice
         self._order = rows["id"][review_order(choice.kind, rows[choice.kind], rows["score"])]
         self._at = -1
         self.next()
@@ -115,7 +115,7 @@ class ReviewQueue:
             UserError: There is none.
         """
         if not self.running:
-            self.start(self._choice)
+            self.start(self.choose())
             return
         coming = np.flatnonzero(self._open(self._order[self._at + 1 :]))
         if not len(coming):

@@ -34,6 +34,8 @@ class MuseSession:
     layer was added or made active last. Make or find it with :meth:`of`.
     """
 
+    trouble: str
+    """Why the nuclei of the current slide can be neither seen nor kept; empty where they can."""
     slide_changed = Signal()
     book_changed = Signal()
     regions_changed = Signal()
@@ -48,6 +50,7 @@ class MuseSession:
         self._class_maps: dict[tuple[Path | None, str], dict[str, str]] = {}
         self._default_scheme = _NO_CLASSES
         self.book = NucleusBook(_NO_CLASSES)
+        self.trouble = ""
         there = list(viewer.layers)
         slides = [layer for layer in there if _slide_of(layer) is not None]
         # In the slide's units from the start: napari warns of layers that differ in theirs.
@@ -255,6 +258,8 @@ class MuseSession:
             self.viewer.reset_view()
         self.slide_changed.emit()
         self.book_changed.emit()
+        if self.trouble:
+            self.refused.emit(self.trouble)
 
     def _relayed(self) -> tuple[tuple[Any, Any], ...]:
         """Signals of the current book, and those of the session they become."""
@@ -269,6 +274,7 @@ class MuseSession:
             own.connect(others.emit)
 
     def _book_of(self, slide: Slide | None) -> NucleusBook:
+        self.trouble = ""
         if slide is None:
             return NucleusBook(self._default_scheme)
         if slide.path not in self._books:
@@ -277,8 +283,8 @@ class MuseSession:
                 self._books[slide.path] = NucleusBook(self._default_scheme, place)
             except UserError as error:
                 # The slide can be looked at; what is in the way must not be overwritten.
-                self.refused.emit(str(error))
-                return NucleusBook(self._default_scheme)
+                self.trouble = str(error)
+                return NucleusBook(self._default_scheme, refusal=self.trouble)
         return self._books[slide.path]
 
     def _raise_nuclei(self) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
 from muse_core.models.registry import DEFAULT_MODEL, list_models
+from muse_core.nuclei import NucleusClass
 from muse_core.slides import Region
 from napari_muse.detection import Detection
 from napari_muse.panels.muse_panel import MusePanel
@@ -67,6 +69,51 @@ def test_what_a_person_corrected_stays(opened: MusePanel, run: Callable[..., Any
     opened.session.book.set_class([2], 1)
     run("done")
     assert _x(opened) == [50.5, 200]
+
+
+def test_reviewed_regions_stay_as_they_are(opened: MusePanel, run: Callable[..., Any]) -> None:
+    book = opened.session.book
+    # The job finds a nucleus at 50.5, 60.5; a person has seen that there is none.
+    book.add_region([(0, 0), (150, 0), (150, 150), (0, 150)], reviewed=True)
+    last = run("done")
+    assert _x(opened) == [100]
+    assert last["message"].endswith("Reviewed regions were left as they are.")
+    last = run("done", (Region(200, 0, 150, 300),))
+    assert "Reviewed" not in last["message"]
+
+
+def test_a_nucleus_on_the_border_of_a_reviewed_region_is_not_found_twice(
+    opened: MusePanel, run: Callable[..., Any]
+) -> None:
+    book = opened.session.book
+    book.append([49], [60], [0], [0.5], "m", 6.0)
+    book.add_region([(0, 0), (50, 0), (50, 150), (0, 150)], reviewed=True)
+    run("done")
+    assert _x(opened) == [49]
+
+
+def test_a_second_one_meanwhile_is_refused(opened: MusePanel, run: Callable[..., Any]) -> None:
+    def start_another(detection: Detection) -> None:
+        with pytest.raises(UserError, match="running"):
+            detection.start(DetectJob(slide=""), ())
+        detection.cancel()
+
+    assert run("wait", act=start_another)["event"] == "cancelled"
+    assert _x(opened) == [50.5, 100, 200, 300]
+
+
+def test_classes_may_be_edited_meanwhile(opened: MusePanel, run: Callable[..., Any]) -> None:
+    book = opened.session.book
+
+    def merge(detection: Detection) -> None:
+        with pytest.raises(UserError, match="detection is running"):
+            book.edit_classes(lambda store: store.merge_classes("tumor", "lymphocyte"))
+        book.edit_classes(lambda store: store.add_class(NucleusClass("mitosis", "#123456")))
+        detection.cancel()
+
+    run("wait", act=merge)
+    assert book.scheme.names[-1] == "mitosis"
+    assert book.counts().sum() == 4
 
 
 def test_a_failure_brings_the_old_nuclei_back(opened: MusePanel, run: Callable[..., Any]) -> None:

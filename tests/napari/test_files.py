@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
-from muse_core.nuclei import ClassScheme, NamedRegion, nucleus_table, read_nuclei, write_nuclei
+from muse_core.nuclei import (
+    ClassScheme,
+    NamedRegion,
+    nucleus_table,
+    read_nuclei,
+    write_csv,
+    write_nuclei,
+)
 from napari_muse.panels.muse_panel import MusePanel
 
 SQUARE = ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0))
@@ -108,3 +116,28 @@ def test_without_a_slide_or_nuclei_there_is_nothing_to_save(
     panel.export.save(tmp_path / "out.csv")
     assert "no nuclei to save yet" in panel.export.message.text()
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_file_goes_to_the_slide_it_was_imported_on(
+    opened: MusePanel, cmu_slide: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    first = opened.session.book
+    table = first.to_table()
+    table["x"] += 20
+    write_csv(table, tmp_path / "more.csv", 0.5)
+    opened.export.load(tmp_path / "more.csv")
+    opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+    qtbot.waitUntil(lambda: not opened.export.busy, timeout=10_000)
+    assert len(first.rows) == 6
+    assert len(opened.session.book.rows) == 0
+
+
+def test_nothing_is_taken_over_during_a_detection(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    write_csv(opened.session.book.to_table(), tmp_path / "more.csv", 0.5)
+    opened.session.book.begin_detection(np.zeros(3, dtype=bool), 6.0)
+    assert _load(opened, tmp_path / "more.csv", qtbot) == "Nothing was taken over."
+    assert "detection is running" in opened.status.text()
+    opened.session.book.end_detection("done")
+    assert "3 nuclei taken over" in _load(opened, tmp_path / "more.csv", qtbot)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
 from qtpy.QtCore import Qt
 
 from napari_muse.panels.muse_panel import MusePanel
@@ -52,12 +53,21 @@ def test_a_lasso_selects_what_is_inside(opened: MusePanel, qtbot: Any) -> None:
     assert opened.session.book.counts().tolist() == [1, 2]
 
 
-def test_escape_puts_the_lasso_down(opened: MusePanel, qtbot: Any) -> None:
-    qtbot.mouseClick(opened.edit.lasso, Qt.MouseButton.LeftButton)
+@pytest.mark.parametrize("key", [Qt.Key.Key_Escape, Qt.Key.Key_L])
+def test_a_key_puts_the_lasso_down(opened: MusePanel, qtbot: Any, key: Any) -> None:
+    press(opened, qtbot, Qt.Key.Key_L)
     assert opened.session.viewer.layers.selection.active.name == "Lasso"
-    qtbot.mouseClick(opened.edit.lasso, Qt.MouseButton.LeftButton)
+    press(opened, qtbot, key)
     assert not opened.session.viewer.layers["Lasso"].visible
     assert opened.session.viewer.layers.selection.active is opened.session.nuclei.layer
+    assert not opened.edit.lasso.isChecked()
+
+
+def test_the_button_puts_the_lasso_down(opened: MusePanel, qtbot: Any) -> None:
+    qtbot.mouseClick(opened.edit.lasso, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(opened.edit.lasso, Qt.MouseButton.LeftButton)
+    assert not opened.session.viewer.layers["Lasso"].visible
+    assert not opened.edit.lasso.isChecked()
 
 
 def test_a_nucleus_beside_the_slide_is_refused(opened: MusePanel, qtbot: Any) -> None:

@@ -359,3 +359,15 @@ def test_released_backbones_are_named_but_cannot_be_chosen(panel: MusePanel) -> 
     assert len(rows) == 6
     assert not any(models.model().item(i).isEnabled() for i in rows)
     assert "muse models fetch" in models.itemData(rows[0], Qt.ItemDataRole.ToolTipRole)
+
+
+def test_no_class_stays_hidden_on_another_slide(
+    opened: MusePanel, cmu_slide: Path, qtbot: Any
+) -> None:
+    opened.legend.shown[0].click()
+    opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+    book = opened.session.book
+    book.adopt_scheme(ClassScheme.from_names(["epithelial", "plasma"]))
+    book.append([1000], [900], [0], [0.9], "m", 6.0)
+    assert all(box.isChecked() for box in opened.legend.shown)
+    qtbot.waitUntil(lambda: opened.session.nuclei.shown_ids.tolist() == [1])

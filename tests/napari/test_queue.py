@@ -138,3 +138,21 @@ def test_comparing_neighbours_fills_the_queue(
     assert "40 nuclei were compared" in panel.doubts.compared.text()
     qtbot.mouseClick(panel.doubts.start, Qt.MouseButton.LeftButton)
     assert _selected(panel) == [40], "the only one of its class is the most unlike its neighbours"
+
+
+def test_n_goes_by_the_form_and_a_slide_keeps_no_region_of_another(
+    doubtful: MusePanel, cmu_slide: Path, qtbot: Any
+) -> None:
+    panel, session = doubtful.doubts, doubtful.session
+    session.book.add_region([(0, 0), (240, 0), (240, 300), (0, 300)], False, "left")
+    panel.within.setCurrentText("left")
+    panel.kind.setCurrentIndex(panel.kind.findData("margin"))
+    press(doubtful, qtbot, Qt.Key.Key_N)
+    assert _selected(doubtful) == [5]
+    assert doubtful.queue.length == 4
+    session.viewer.open(cmu_slide, plugin="napari-muse")
+    session.book.append([1000, 1500], [900, 1500], [0, 0], [0.9, 0.5], "m", 6.0)
+    session.book.add_region([(0, 0), (1200, 0), (1200, 1200), (0, 1200)], False, "other")
+    assert panel.within.currentText() == "Whole slide"
+    press(doubtful, qtbot, Qt.Key.Key_N)
+    assert doubtful.queue.length == 2

@@ -150,3 +150,43 @@ def test_the_first_slide_is_brought_into_view(panel: MusePanel, small_slide: Pat
     panel.session.viewer.open(small_slide, plugin="napari-muse")
     slide = panel.session.require_slide()
     assert panel.session.nuclei.field_of_view().holds(slide.bounds)
+
+
+def test_a_reopened_dock_shows_the_regions_once(opened: MusePanel, qtbot: Any) -> None:
+    viewer = opened.session.viewer
+    press(opened, qtbot, Qt.Key.Key_R)
+    press(opened, qtbot, Qt.Key.Key_L)
+    press(opened, qtbot, Qt.Key.Key_Escape)
+    _close_dock(opened)
+    qtbot.wait(50)
+    names = [layer.name for layer in viewer.layers]
+    assert "Regions" not in names, "nobody would keep them up to date"
+    assert "Lasso" not in names
+    _, again = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    qtbot.wait(50)
+    assert [layer.name for layer in viewer.layers].count("Regions") == 1
+    assert len(viewer.layers["Regions"].data) == 1
+    again.close()
+
+
+def test_a_store_that_cannot_be_read_is_named_and_left_alone(
+    panel: MusePanel, small_slide: Path, annotations: Path, qtbot: Any
+) -> None:
+    annotations.mkdir()
+    store = annotations / f"{small_slide.name}.muse"
+    store.write_bytes(b"no database" * 100)
+    viewer = panel.session.viewer
+    viewer.open(small_slide, plugin="napari-muse")
+    assert store.name in panel.status.text()
+    panel.say("")
+    press(panel, qtbot, Qt.Key.Key_R)
+    assert store.name in panel.status.text(), "the reason, not another one"
+    panel.detect.start.click()
+    assert store.name in panel.detect.message.text()
+    assert not panel.detection.running
+    _close_dock(panel)
+    qtbot.wait(50)
+    _, again = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    assert store.name in again.status.text(), "a panel that is opened later says it too"
+    assert store.read_bytes().startswith(b"no database")
+    again.close()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import shapely
-from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei.hold_out import field_key, held_back_in_order
+from muse_core.nuclei.outlines import outline_area
 from muse_core.nuclei.store import AnnotationStore
 
 MIN_NUCLEI = 10
@@ -114,7 +113,7 @@ def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
     outlines = [
         (vertices, area)
         for vertices in regions["vertices"]
-        if (area := _polygon(vertices)) is not None
+        if (area := outline_area(vertices)) is not None
     ]
     merged = _merge([area for _, area in outlines])
     fingerprint = store.slide.fingerprint
@@ -136,16 +135,6 @@ def _merge(areas: Sequence[BaseGeometry]) -> list[tuple[int, BaseGeometry]]:
         whole = shapely.union_all([area, *(g[1] for g in meeting)])
         groups = [*apart, (first, whole)]
     return sorted(groups, key=lambda group: group[0])
-
-
-def _polygon(vertices: Sequence[Sequence[float]]) -> BaseGeometry | None:
-    """The area inside an outline, which may cross itself; None where there is none."""
-    valid = shapely.make_valid(Polygon(vertices))
-    parts: list[Any] = [g for g in shapely.get_parts(valid) if isinstance(g, Polygon)]
-    # A crossing outline can fall apart into several polygons, and into lines, which have no area.
-    parts += [p for g in shapely.get_parts(valid) if isinstance(g, MultiPolygon) for p in g.geoms]
-    area = shapely.union_all(parts)
-    return area if area.area > 0 else None
 
 
 def _nuclei_in(store: AnnotationStore, area: BaseGeometry) -> pd.DataFrame:

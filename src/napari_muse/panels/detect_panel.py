@@ -95,6 +95,11 @@ class DetectPanel(QGroupBox):
         """The chosen model."""
         return self._models.get(self.model.currentData())
 
+    @property
+    def running(self) -> bool:
+        """Whether a detection is under way."""
+        return self._detection.running
+
     def update_models(self, chosen: str | None) -> None:
         """List the models that are on this machine now, and choose one by its path."""
         self.model.blockSignals(True)

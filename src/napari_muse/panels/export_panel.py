@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPush
 
 from muse_core.nuclei import NucleusFile, dialog_filter, read_nuclei
 from napari_muse.background import Background
+from napari_muse.book import NucleusBook
 from napari_muse.export import Exported, export_store
 from napari_muse.panels.forms import wrapped
 from napari_muse.session import MuseSession
@@ -27,7 +28,7 @@ class ExportPanel(QGroupBox):
         self.open = QPushButton("Import nuclei …")
         self.open.setToolTip(
             "Take over the nuclei of another program: GeoJSON, Parquet, AnnData, CSV. Dropping the"
-            " file on the window does the same"
+            " file on the window does the same, with annotations as regions"
         )
         self.outlines = QCheckBox("Outlines of annotations are nuclei")
         self.outlines.setToolTip(
@@ -70,9 +71,12 @@ class ExportPanel(QGroupBox):
         """Read a file beside the interface and take its nuclei over."""
         if not self._session.attempt(self._session.require_slide):
             return
-        outlines = self.outlines.isChecked()
+        # They belong to the slide that is open now, whichever is when reading has ended.
+        outlines, book = self.outlines.isChecked(), self._session.book
         self._begin("Reading …")
-        self._background.do(lambda: read_nuclei(path, outlines), self._on_read, self._end)
+        self._background.do(
+            lambda: read_nuclei(path, outlines), lambda read: self._take_over(read, book), self._end
+        )
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""
@@ -82,9 +86,9 @@ class ExportPanel(QGroupBox):
     def _on_saved(self, exported: Exported) -> None:
         self._end(exported.sentence)
 
-    def _on_read(self, content: NucleusFile) -> None:
+    def _take_over(self, content: NucleusFile, book: NucleusBook) -> None:
         sentence = f"{len(content.table):,} nuclei taken over."
-        taken = self._session.attempt(lambda: self._session.book.load(content))
+        taken = self._session.attempt(lambda: book.load(content))
         self._end(" ".join((sentence, *content.notes)) if taken else "Nothing was taken over.")
 
     def _begin(self, sentence: str) -> None:

@@ -46,7 +46,6 @@ class LearnPanel(QGroupBox):
         self._session = session
         self._learning = learning
         self._detect = detect
-        self._old_model: str | None = None
         self.tissue = TissueArea(session)
         self.uses = wrapped("")
         self.mode: QComboBox = combo("How much of the network is trained")
@@ -153,7 +152,6 @@ class LearnPanel(QGroupBox):
     def _start_with(self, summary: AnnotationSummary | None) -> None:
         self.start.setEnabled(True)
         model, device = self._detect.model.currentData(), self._detect.device.currentData()
-        self._old_model = model
         mode = self.mode.currentData()
         if not self._session.attempt(lambda: self._learning.start(model, mode, device, summary)):
             return
@@ -189,7 +187,7 @@ class LearnPanel(QGroupBox):
         if lesson is not None and model is not None:
             self._say_end(event["message"], lesson, model)
             self._fill_proof(lesson)
-            self._detect.update_models(self._old_model)
+            self._detect.update_models(self._detect.model.currentData())
 
     def _say_end(self, message: str, lesson: Lesson, model: Path) -> None:
         """Say how it ended; of the new model the file's name, its folder in the tool tip."""
@@ -208,6 +206,9 @@ class LearnPanel(QGroupBox):
     def _on_use(self) -> None:
         lesson = self._learning.lesson
         if lesson is None or lesson.model is None:
+            return
+        if self._detect.running:
+            self.status.say("A detection is running; use the new model when it has ended.")
             return
         self._detect.update_models(str(lesson.model))
         self._show_proof(False)

@@ -94,7 +94,9 @@ class LegendPanel(QGroupBox):
                 widget.hide()
                 widget.deleteLater()
         self.shown, self.counts, self.for_new = [], [], []
-        self._session.nuclei.hidden_classes.clear()
+        if self._session.nuclei.hidden_classes:
+            self._session.nuclei.hidden_classes.clear()
+            self._session.nuclei.request_refresh()
         self._classes = self._session.book.scheme.classes
         for column, title in enumerate(("Show", "Key", "Count", "New")):
             head = QLabel(title)

@@ -61,7 +61,7 @@ class MusePanel(QWidget):
         ):
             self.tabs.addTab(_page(*sections), title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        self.status = wrapped("")
+        self.status = wrapped(self.session.trouble)
         self.session.refused.connect(self.say)
         self.session.book_changed.connect(self._hush)
         whole = QVBoxLayout(self)

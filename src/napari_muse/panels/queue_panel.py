@@ -86,10 +86,11 @@ class QueuePanel(QGroupBox):
         self.compare.clicked.connect(self._on_compare)
         comparison.progress.connect(self._on_progress)
         comparison.ended.connect(self._on_end)
+        queue.choose = self._choice
         queue.changed.connect(self._show_position)
         session.book_changed.connect(self._list_classes)
         session.regions_changed.connect(self._list_regions)
-        session.slide_changed.connect(self._list_regions)
+        session.slide_changed.connect(self._on_slide)
         self._list_classes()
         self._list_regions()
         self._show_position()
@@ -99,17 +100,19 @@ class QueuePanel(QGroupBox):
         self._queue.changed.disconnect(self._show_position)
         self._session.book_changed.disconnect(self._list_classes)
         self._session.regions_changed.disconnect(self._list_regions)
-        self._session.slide_changed.disconnect(self._list_regions)
+        self._session.slide_changed.disconnect(self._on_slide)
 
     def begin(self) -> None:
         """Start the queue with what the form says; a refusal is shown as a sentence."""
+        self._session.attempt(lambda: self._queue.start(self._choice()))
+
+    def _choice(self) -> QueueChoice:
         region = self.within.currentData()
-        choice = QueueChoice(
+        return QueueChoice(
             self.kind.currentData(),
             self.of_class.currentData(),
             None if region is None else region_polygon(self._session.book, region),
         )
-        self._session.attempt(lambda: self._queue.start(choice))
 
     def _on_compare(self) -> None:
         if self._comparison.running:
@@ -136,6 +139,11 @@ class QueuePanel(QGroupBox):
     def _on_go_on(self, on: bool) -> None:
         self._queue.goes_on = on
 
+    def _on_slide(self) -> None:
+        # A region of this slide may have the number of one of the slide before.
+        self.within.setCurrentIndex(0)
+        self._list_regions()
+
     def _list_classes(self) -> None:
         names = self._session.book.scheme.names
         if [self.of_class.itemText(i) for i in range(1, self.of_class.count())] == list(names):
@@ -153,7 +161,7 @@ class QueuePanel(QGroupBox):
             button.setEnabled(queue.running)
         self.bar.setVisible(queue.running)
         if not queue.running:
-            self.message.setText("N goes to the nucleus the model is least sure of.")
+            self.message.setText("N goes to the most doubtful nucleus of what is chosen here.")
             return
         self.bar.setRange(0, queue.length)
         self.bar.setValue(queue.position)

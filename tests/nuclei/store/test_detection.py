@@ -98,3 +98,28 @@ def test_doubts_are_kept_through_edits(tmp_path: Path) -> None:
         np.testing.assert_array_equal(rows["entropy"], [0.5, np.nan])
         np.testing.assert_array_equal(rows["margin"], [0.25, 0.75])
         np.testing.assert_array_equal(rows["disagreement"], [np.nan, 0.125])
+
+
+SQUARE = ((0.5, 0.5), (60, 0.5), (60, 60), (0.5, 60))
+
+
+def test_a_field_reviewed_meanwhile_keeps_what_was_found(tmp_path: Path) -> None:
+    with _begun(tmp_path / "s.muse") as store:
+        store.add_region(SQUARE, reviewed=True)
+        store.end_detection("failed")
+        # Of the old ones that waited aside only the one at 0 comes back, beside the field.
+        assert _places(store) == [(0, "a"), (1, "b"), (3, "a"), (4, "a"), (50, "b")]
+
+
+def test_a_field_reviewed_meanwhile_gets_nothing_back(tmp_path: Path) -> None:
+    with _begun(tmp_path / "s.muse") as store:
+        store.add_region(SQUARE, reviewed=True)
+        store.end_detection("cancelled")
+        assert _places(store) == [(0, "a"), (1, "b"), (3, "a"), (4, "a"), (50, "b")]
+
+
+def test_a_region_that_is_not_reviewed_protects_nothing(tmp_path: Path) -> None:
+    with _begun(tmp_path / "s.muse") as store:
+        store.add_region(SQUARE, reviewed=False)
+        store.end_detection("failed")
+        assert _places(store) == [(0, "a"), (1, "a"), (2, "a"), (3, "a"), (4, "a")]

@@ -173,6 +173,16 @@ def test_a_region_can_be_renamed_and_reviewed(store: AnnotationStore) -> None:
     assert store.regions()[["name", "reviewed"]].values.tolist() == [["", False]]
 
 
+def test_regions_of_a_file_come_and_go_as_one_edit(store: AnnotationStore) -> None:
+    triangle = ((0, 0), (1, 0), (0, 1))
+    numbers = store.add_regions([(triangle, False, "one"), (triangle, True, "two")])
+    assert store.regions()["id"].tolist() == numbers
+    assert store.regions()["name"].tolist() == ["one", "two"]
+    store.undo()
+    assert store.regions().empty
+    assert store.add_regions([]) == []
+
+
 def test_refusals_are_sentences_and_change_nothing(store: AnnotationStore) -> None:
     before = _state(store)
     for attempt in (

@@ -5,14 +5,17 @@ Each function runs inside the caller's transaction.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
+from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store.bulk import insert_rows, set_aside
+from muse_core.nuclei.outlines import inside_any, outline_area
+from muse_core.nuclei.store.bulk import insert_rows, remove, set_aside
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
 from muse_core.nuclei.table import STATUSES
 
@@ -45,6 +48,7 @@ def end(connection: sqlite3.Connection, how: str) -> None:
 
     Done, what waited aside is dropped. Cancelled, it comes back wherever nothing new was found.
     Failed, what was found goes, but for what a person has corrected meanwhile, and all comes back.
+    Fields that a person has reviewed meanwhile stay as they are.
     """
     if how not in ENDINGS:
         raise ValueError(f"A detection ends in one of {ENDINGS}, not {how!r}.")
@@ -52,16 +56,27 @@ def end(connection: sqlite3.Connection, how: str) -> None:
     if begun is None:
         return
     first, distance_px = begun
+    reviewed = reviewed_areas(connection)
     if how == "failed":
-        connection.execute("DELETE FROM nuclei WHERE id >= ? AND status = ?", (first, _PREDICTED))
+        rows = nucleus_rows(connection)
+        found = rows[(rows["id"] >= first) & (rows["status"] == _PREDICTED)]
+        remove(connection, found["id"][~inside_any(reviewed, found["x"], found["y"])])
     if how != "done":
         old = nucleus_rows(connection, table="aside")
+        old = old[~inside_any(reviewed, old["x"], old["y"])]
         rows = nucleus_rows(connection)
         back = old[_far(old, rows[rows["id"] >= first], distance_px)]
         # An undo may have brought one back already.
         insert_rows(connection, back[~np.isin(back["id"], rows["id"])])
     for table in ("aside", "detection"):
         connection.execute(f"DELETE FROM {table}")
+
+
+def reviewed_areas(connection: sqlite3.Connection) -> tuple[BaseGeometry, ...]:
+    """Areas of the regions in which a person has looked at every nucleus, level-0 pixels."""
+    rows = connection.execute("SELECT vertices FROM regions WHERE reviewed ORDER BY id")
+    areas = (outline_area(json.loads(vertices)) for (vertices,) in rows)
+    return tuple(area for area in areas if area is not None)
 
 
 def _far(rows: NucleusRows, others: NucleusRows, distance_px: float) -> npt.NDArray[np.bool_]:

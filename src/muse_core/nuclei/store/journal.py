@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from muse_core.nuclei.store.class_rules import require_valid_classes
 from muse_core.nuclei.store.edits import Change, Edit, pack_changes, unpack_changes
 from muse_core.nuclei.store.rows import apply_changes
 
@@ -16,9 +17,12 @@ def record(
     """Apply an edit, write it to the journal, and put it on the undo stack.
 
     What was taken back before it can no longer be redone.
+
+    Raises:
+        UserError: The classes would no longer be in order, see :mod:`class_rules`.
     """
     edit = Edit(label, tuple(changes))
-    apply_changes(connection, edit.changes)
+    _apply(connection, edit)
     seq = _append(connection, annotator, "edit", edit, None)
     depth = _depth(connection)
     connection.execute("DELETE FROM undo_stack WHERE position > ?", (depth,))
@@ -27,7 +31,11 @@ def record(
 
 
 def undo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
-    """Take back the edit on top of the stack; returns what that changed, None if it is empty."""
+    """Take back the edit on top of the stack; returns what that changed, None if it is empty.
+
+    Raises:
+        UserError: The classes would no longer be in order.
+    """
     depth = _depth(connection)
     entry = _entry(connection, depth)
     if entry is None:
@@ -38,7 +46,11 @@ def undo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
 
 
 def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
-    """Do again what was taken back last; None if there is nothing to do again."""
+    """Do again what was taken back last; None if there is nothing to do again.
+
+    Raises:
+        UserError: The classes would no longer be in order.
+    """
     depth = _depth(connection)
     entry = _entry(connection, depth + 1)
     if entry is None:
@@ -48,10 +60,15 @@ def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
     return edit
 
 
+def _apply(connection: sqlite3.Connection, edit: Edit) -> None:
+    apply_changes(connection, edit.changes)
+    require_valid_classes(connection, edit.changes)
+
+
 def _step(
     connection: sqlite3.Connection, annotator: str, kind: str, edit: Edit, of_seq: int, depth: int
 ) -> None:
-    apply_changes(connection, edit.changes)
+    _apply(connection, edit)
     _append(connection, annotator, kind, edit, of_seq)
     connection.execute("UPDATE undo_depth SET depth = ?", (depth,))
 

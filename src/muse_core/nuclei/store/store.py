@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
@@ -22,6 +23,7 @@ from muse_core.nuclei.store.bulk import (
     model_numbers,
     remove,
 )
+from muse_core.nuclei.store.class_rules import read_scheme
 from muse_core.nuclei.store.database import Database, UnfinishedStoreError
 from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
 from muse_core.nuclei.store.identity import SlideIdentity
@@ -43,6 +45,7 @@ _INSIDE = (
 )
 Bounds = tuple[float, float, float, float]
 Ids = Sequence[int] | npt.NDArray[np.int64]
+Vertices = Iterable[tuple[float, float]]
 _T = TypeVar("_T")
 
 
@@ -125,8 +128,7 @@ class AnnotationStore:
     @property
     def classes(self) -> ClassScheme:
         """The classes in order."""
-        rows = self._rows("SELECT name, color, key FROM classes ORDER BY position, id")
-        return ClassScheme(tuple(NucleusClass(*row) for row in rows))
+        return self._reading(read_scheme)
 
     @property
     def class_numbers(self) -> tuple[int, ...]:
@@ -175,17 +177,23 @@ class AnnotationStore:
         next to open the store ends it as cancelled.
 
         Args:
-            replaced: Ids of nuclei no person has touched.
+            replaced: Ids of nuclei no person has touched, and that lie in no reviewed region.
             distance_px: Up to this distance an old and a new nucleus are the same.
         """
         with self._db.transaction() as connection:
             detection.begin(connection, np.asarray(replaced, dtype=np.int64), distance_px)
 
+    @property
+    def detecting(self) -> bool:
+        """Whether a detection was begun and has not ended."""
+        return self._reading(detection.in_progress)
+
     def end_detection(self, how: str) -> None:
         """Settle a detection: "done", "cancelled" or "failed".
 
         Done, what it replaced is dropped. Cancelled, that comes back wherever nothing new was
-        found. Failed, what was found goes, but for what a person has corrected meanwhile.
+        found. Failed, what was found goes, but for what a person has corrected or reviewed
+        meanwhile.
         """
         with self._db.transaction() as connection:
             detection.end(connection, how)
@@ -295,18 +303,21 @@ class AnnotationStore:
 
     # Regions --------------------------------------------------------------------------------
 
-    def add_region(
-        self, vertices: Iterable[tuple[float, float]], reviewed: bool, name: str = ""
-    ) -> int:
+    def add_region(self, vertices: Vertices, reviewed: bool, name: str = "") -> int:
         """Add a polygon (x, y, level-0 pixels); returns its id."""
-        polygon = [[float(x), float(y)] for x, y in vertices]
-        if len(polygon) < 3 or not np.isfinite(polygon).all():
-            raise UserError("A region needs at least three finite corners.")
+        return self.add_regions([(vertices, reviewed, name)])[0]
+
+    def add_regions(self, regions: Iterable[tuple[Vertices, bool, str]]) -> list[int]:
+        """Add polygons as one edit: corners, whether reviewed, name; returns their ids."""
+        rows = [_region_row(vertices, reviewed, name) for vertices, reviewed, name in regions]
+        if not rows:
+            return []
         with self._db.transaction() as connection:
-            number = take_ids(connection, "regions", 1)
-            row = (name, json.dumps(polygon), int(reviewed))
-            self._record(connection, "add region", [Change("regions", number, None, row)])
-        return number
+            first = take_ids(connection, "regions", len(rows))
+            changes = [Change("regions", first + i, None, row) for i, row in enumerate(rows)]
+            label = "add region" if len(rows) == 1 else f"add {len(rows)} regions"
+            self._record(connection, label, changes)
+        return [change.id for change in changes]
 
     def change_region(
         self, region_id: int, name: str | None = None, reviewed: bool | None = None
@@ -336,6 +347,10 @@ class AnnotationStore:
             [(i, name, json.loads(v), bool(r)) for i, name, v, r in rows],
             columns=["id", "name", "vertices", "reviewed"],
         )
+
+    def reviewed_areas(self) -> tuple[BaseGeometry, ...]:
+        """Areas of the reviewed regions, level-0 pixels; they may overlap."""
+        return self._reading(detection.reviewed_areas)
 
     # Classes --------------------------------------------------------------------------------
 
@@ -444,6 +459,13 @@ class AnnotationStore:
             return read(self._db.connection)
         except sqlite3.Error as error:
             raise UserError(f"{self.path.name} cannot be read: {error}.") from error
+
+
+def _region_row(vertices: Vertices, reviewed: bool, name: str) -> Row:
+    polygon = [[float(x), float(y)] for x, y in vertices]
+    if len(polygon) < 3 or not np.isfinite(polygon).all():
+        raise UserError("A region needs at least three finite corners.")
+    return (name, json.dumps(polygon), int(reviewed))
 
 
 def _named(numbers: npt.NDArray[np.int64], names: Sequence[Row]) -> Any:

@@ -1,0 +1,35 @@
+"""Outlines that people draw, as areas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
+
+
+def outline_area(vertices: Sequence[Sequence[float]]) -> BaseGeometry | None:
+    """The area inside an outline of x, y, which may cross itself; None where there is none."""
+    valid = shapely.make_valid(Polygon(vertices))
+    parts: list[Any] = [g for g in shapely.get_parts(valid) if isinstance(g, Polygon)]
+    # A crossing outline can fall apart into several polygons, and into lines, which have no area.
+    parts += [p for g in shapely.get_parts(valid) if isinstance(g, MultiPolygon) for p in g.geoms]
+    area = shapely.union_all(parts)
+    return area if area.area > 0 else None
+
+
+def inside_any(
+    areas: Iterable[BaseGeometry], x: npt.ArrayLike, y: npt.ArrayLike
+) -> npt.NDArray[np.bool_]:
+    """(N,) which points lie in one of the areas; of each only those in its bounds are looked at."""
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    inside = np.zeros(len(xs), dtype=bool)
+    for area in areas:
+        x0, y0, x1, y1 = area.bounds
+        near = np.flatnonzero((xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1) & ~inside)
+        inside[near] = shapely.contains_xy(area, xs[near], ys[near])
+    return inside

@@ -1,0 +1,58 @@
+"""Undo reaches back past detections and files, but never takes a class from its nuclei."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.nuclei import NucleusClass, nucleus_table
+from muse_core.nuclei.store import AnnotationStore
+
+from .helpers import new_store
+
+PLASMA = NucleusClass("plasma", "#abcdef", "7")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[AnnotationStore]:
+    with new_store(tmp_path / "s.muse", n=2) as opened:
+        yield opened
+
+
+def _refused(store: AnnotationStore, act: Callable[[], object]) -> str:
+    before = store.nuclei(), store.classes
+    with pytest.raises(UserError, match=r"\.$") as refusal:
+        act()
+    assert store.nuclei().equals(before[0])
+    assert store.classes == before[1]
+    return str(refusal.value)
+
+
+def test_a_class_with_nuclei_of_a_file_cannot_be_undone(store: AnnotationStore) -> None:
+    store.add_class(PLASMA)
+    store.insert(nucleus_table([9], [9], "plasma"))
+    assert "plasma" in _refused(store, store.undo)
+    store.merge_classes("plasma", "a")
+    assert store.count() == {"a": 3, "b": 0}
+    store.undo()
+    assert store.count() == {"a": 2, "b": 0, "plasma": 1}
+
+
+def test_a_name_that_came_back_meanwhile_is_not_brought_back_twice(store: AnnotationStore) -> None:
+    store.merge_classes("b", "a")
+    store.extend_classes([NucleusClass("b", "#123456", "")])
+    assert "names must differ" in _refused(store, store.undo)
+
+
+def test_no_class_goes_while_a_detection_runs(store: AnnotationStore) -> None:
+    store.add_class(PLASMA)
+    store.begin_detection([1], 0.5)
+    assert "detection is running" in _refused(store, store.undo)
+    assert "detection is running" in _refused(store, lambda: store.merge_classes("a", "b"))
+    store.add_class(NucleusClass("mitosis", "#123456", ""))
+    store.end_detection("cancelled")
+    store.merge_classes("a", "b")
+    assert store.count()["b"] == 2
