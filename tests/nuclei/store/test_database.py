@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,3 +71,85 @@ def test_an_empty_file_is_an_unfinished_store(tmp_path: Path) -> None:
     (tmp_path / "s.muse").touch()
     with pytest.raises(UnfinishedStoreError, match="never finished"):
         AnnotationStore.open(tmp_path / "s.muse")
+
+
+_LOOK = """
+import os, sys
+from muse_core.errors import UserError
+from muse_core.nuclei.store import AnnotationStore
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    with AnnotationStore.open(sys.argv[1]) as store:
+        print(len(store.nuclei()), store.read_only)
+        store.delete([1])
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every user may reach, unlike those pytest makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+        Path(folder).chmod(0o755)
+
+
+def _look(path: Path) -> list[str]:
+    """What a user without rights sees of a store: nuclei, whether read-only, why not written."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOK, str(path)], capture_output=True, text=True, cwd="/"
+    )
+    if "PermissionError" in done.stderr:
+        pytest.skip("other users may not do here what they need to")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no permissions of this kind")
+@pytest.mark.parametrize("lock_is_writable", [False, True])
+def test_a_store_in_a_read_only_folder_can_be_looked_at(
+    shared: Path, lock_is_writable: bool
+) -> None:
+    path = shared / "s.muse"
+    new_store(path, n=2).close()
+    path.chmod(0o666)
+    if lock_is_writable:
+        (shared / "s.muse.lock").touch()
+        (shared / "s.muse.lock").chmod(0o666)
+    shared.chmod(0o555)
+    why = "s.muse cannot be written where it lies; here it can only be looked at."
+    assert _look(path) == ["2 True", why]
+    assert [p.name for p in shared.iterdir() if p.name.startswith("s.muse-")] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no permissions of this kind")
+def test_edits_left_in_the_log_of_a_read_only_folder_are_not_passed_over(shared: Path) -> None:
+    path = shared / "s.muse"
+    with new_store(path, n=2):
+        log = (shared / "s.muse-wal").read_bytes()
+    (shared / "s.muse-wal").write_bytes(log)
+    shared.chmod(0o555)
+    (sentence,) = _look(path)
+    assert "not closed properly" in sentence
+
+
+def test_a_read_only_medium_is_no_obstacle_to_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.muse"
+    new_store(path, n=2).close()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("muse_core.nuclei.store.database.FileLock.acquire", refuse)
+    with AnnotationStore.open(path) as store:
+        assert store.read_only
+        assert len(store.nuclei()) == 2
+        with pytest.raises(UserError, match="cannot be written where it lies"):
+            store.delete([1])
+    with pytest.raises(UserError, match="Cannot write beside"):
+        new_store(tmp_path / "new.muse")

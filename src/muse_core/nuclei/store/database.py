@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,8 @@ from muse_core.nuclei.store.schema import check_schema, create_schema, migrate
 
 _BUSY_SECONDS = 5.0
 _CACHE_KIB = 65_536
+_CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_LOOK_ONLY = "here it can only be looked at"
 
 
 class UnfinishedStoreError(UserError):
@@ -23,7 +27,11 @@ class UnfinishedStoreError(UserError):
 
 
 class Database:
-    """One open file. A second opener of the same file gets it read-only."""
+    """One open file.
+
+    A second opener of the same file gets it read-only, as does one who may not write it or beside
+    it.
+    """
 
     def __init__(
         self,
@@ -50,7 +58,10 @@ class Database:
             raise UserError(f"{path} exists already.")
         if not create and not path.is_file():
             raise UserError(f"There is no annotation store {path}.")
-        self._lock = None if read_only else _try_lock(path)
+        self._lock: FileLock | None = None
+        self._refusal = f"was opened for reading; {_LOOK_ONLY}"
+        if not read_only:
+            self._lock, self._refusal = _try_lock(path, create)
         self.read_only = self._lock is None
         if create and self.read_only:
             raise UserError(f"{path} is being made by another program.")
@@ -80,9 +91,7 @@ class Database:
             UserError: The store is open read-only, or the disk is full or gone.
         """
         if self.read_only:
-            raise UserError(
-                f"{self.path.name} is open in another window; here it can only be looked at."
-            )
+            raise UserError(f"{self.path.name} {self._refusal}.")
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection
@@ -102,18 +111,39 @@ class Database:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-            self.read_only = True
+            self.read_only, self._refusal = True, "has been closed"
 
     def _connect(self) -> sqlite3.Connection:
-        mode = "ro" if self.read_only else "rwc"
-        uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
+        if not self.read_only:
+            return self._open("mode=rwc")
+        try:
+            return self._open("mode=ro")
+        except sqlite3.OperationalError as error:
+            # Even to look, SQLite makes files beside it. Without them it must be told that nobody
+            # writes the file, and would pass over what an unclean end has left in the log.
+            if error.sqlite_errorcode & 0xFF not in _CANNOT_WRITE_BESIDE:
+                raise
+            if _has_log(self.path):
+                raise UserError(
+                    f"{self.path.name} was not closed properly and lies where nothing can be"
+                    f" written; copy it and {self.path.name}-wal to another folder."
+                ) from error
+            return self._open("mode=ro&immutable=1")
+
+    def _open(self, options: str) -> sqlite3.Connection:
+        uri = f"file:{quote(str(self.path.absolute()))}?{options}"
         # The store is used by one thread at a time; its owner sees to that.
         connection = sqlite3.connect(
             uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        # A file from elsewhere must not run functions through its schema.
-        connection.execute("PRAGMA trusted_schema = OFF")
+        try:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            # A file from elsewhere must not run functions through its schema.
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA schema_version")  # the first that reads the file for certain
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _make(self, fill: Callable[[sqlite3.Connection], None] | None) -> None:
@@ -152,13 +182,32 @@ class Database:
             self.connection.execute("ROLLBACK")
 
 
-def _try_lock(path: Path) -> FileLock | None:
-    """The lock beside the file, which the system lets go of when its holder dies."""
+def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
+    """The lock beside the file, which the system lets go of when its holder dies.
+
+    Returns:
+        The lock, or None and why the file cannot be written.
+
+    Raises:
+        UserError: Nothing can be written beside a file that is to be made.
+    """
+    not_writable = f"cannot be written where it lies; {_LOOK_ONLY}"
+    # A lock may be left in a folder that is read-only by now, and could still be taken.
+    if not create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return None, not_writable
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return None
+        return None, f"is open in another window; {_LOOK_ONLY}"
     except OSError as error:
+        if not create and (isinstance(error, PermissionError) or error.errno == errno.EROFS):
+            return None, not_writable
         raise UserError(f"Cannot write beside {path}: {error.strerror or error}.") from error
-    return lock
+    return lock, ""
+
+
+def _has_log(path: Path) -> bool:
+    """Whether edits wait in the write-ahead log beside the file."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.is_file() and wal.stat().st_size > 0
