@@ -22,6 +22,8 @@ from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, St
 from napari_muse.arrays import DELETED, PREDICTED, Mask, NucleusArrays
 
 _SAME_PLACE_PX = 1.0
+_MOST_REGIONS = 1000
+"""Each is drawn, listed and counted at every change; more of them make the window wait."""
 _NO_MODEL = ""
 
 
@@ -227,8 +229,15 @@ class NucleusBook(NucleusArrays):
         one that is here; so a file may be opened twice.
 
         Raises:
-            UserError: A detection is running, which would take the nuclei for its own.
+            UserError: A detection is running, which would take the nuclei for its own; or there are
+                more regions than a person can have drawn.
         """
+        if len(content.regions) > _MOST_REGIONS:
+            raise UserError(
+                f"The file has {len(content.regions):,} annotations, and at most {_MOST_REGIONS:,}"
+                " are taken over as regions. If each is a nucleus, tick “Outlines of annotations"
+                " are nuclei” and import the file again."
+            )
         if self.store.detecting:
             raise UserError(
                 "A detection is running on this slide; take nuclei over when it has ended."

@@ -141,3 +141,15 @@ def test_nothing_is_taken_over_during_a_detection(
     assert "detection is running" in opened.status.text()
     opened.session.book.end_detection("done")
     assert "3 nuclei taken over" in _load(opened, tmp_path / "more.csv", qtbot)
+
+
+def test_annotations_that_can_only_be_nuclei_are_not_made_regions(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    x = np.arange(1001) % 300
+    cells = [NamedRegion(((i, 0), (i + 1, 0), (i, 1))) for i in x.tolist()]
+    path = tmp_path / "cells.geojson"
+    write_nuclei(path, nucleus_table([], [], []), regions=cells)
+    assert _load(opened, path, qtbot) == "Nothing was taken over."
+    assert "tick “Outlines of annotations are nuclei”" in opened.status.text()
+    assert opened.session.book.regions().empty
