@@ -13,8 +13,9 @@ from muse_core.evaluate.points_folder import read_points_folder
 from muse_core.finetune import FinetuneConfig, LabelSet, Listener, StoreSource, finetune
 from muse_core.finetune.config import AdaptConfig
 from muse_core.finetune.field_data import load_fields
+from muse_core.finetune.state import checkpoint_of
 from muse_core.models.card import read_card
-from muse_core.models.checkpoint import load_model
+from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.registry import resolve_model
 from muse_core.nuclei import ClassScheme, NucleusClass, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, identify_slide
@@ -112,6 +113,23 @@ def test_more_corrections_make_it_another_run(config: FinetuneConfig) -> None:
     steps: list[int] = []
     finetune(config, Listener(on_loss=lambda step, _: steps.append(step)))
     assert steps[0] == 1
+
+
+def test_another_base_or_a_class_more_makes_it_another_run(config: FinetuneConfig) -> None:
+    def identity() -> str:
+        return checkpoint_of(config, load_fields(config, None, MPP, 32).digest(), {}).fingerprint
+
+    seen = [identity()]
+    assert identity() == seen[0]
+    with AnnotationStore.open(config.stores[0].store) as store:
+        store.extend_classes([NucleusClass("mitosis", "#112233")])
+    seen.append(identity())
+    assert config.base is not None
+    base = load_model(config.base)
+    torch.nn.init.ones_(base.class_head.out.bias)
+    save_model(base, config.base, half=False)
+    seen.append(identity())
+    assert len(set(seen)) == 3
 
 
 def test_cancelled_before_the_first_figures_nothing_is_written(config: FinetuneConfig) -> None:

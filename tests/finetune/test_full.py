@@ -14,9 +14,10 @@ from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
 from muse_core.finetune.config import ConsistencyConfig, LossConfig, UnlabeledSource, ViewConfig
 from muse_core.finetune.full_data import load_full_data
 from muse_core.finetune.samples import CropDataset, collate
+from muse_core.finetune.state import checkpoint_of
 from muse_core.finetune.step import Learner
 from muse_core.models.card import read_card
-from muse_core.models.checkpoint import load_model
+from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.heads import at_anchors
 
@@ -183,6 +184,38 @@ def test_slides_and_folders_without_annotations_take_part(
     assert finetune(more).path is not None
     with pytest.raises(UserError, match="takes part only in the mode full"):
         dataclasses.replace(more, consistency=ConsistencyConfig())
+
+
+def test_a_checkpoint_of_other_data_is_not_resumed(config: FinetuneConfig, tmp_path: Path) -> None:
+    train, val, tiles = (write_points_folder(tmp_path / n) for n in ("train", "val", "tiles"))
+    run = dataclasses.replace(
+        config,
+        stores=(),
+        train=(LabelSet(train, MPP),),
+        val=LabelSet(val, MPP),
+        unlabeled=(UnlabeledSource(tiles, MPP),),
+    )
+
+    def identity() -> str:
+        return checkpoint_of(run, load_full_data(run, MPP).digest(), {}).fingerprint
+
+    seen = [identity()]
+    assert identity() == seen[0]
+    for path in (train / "images" / "1.png", val / "images" / "0.png", tiles / "images" / "1.png"):
+        pixels = np.array(Image.open(path))
+        pixels[70, 70] ^= 1
+        Image.fromarray(pixels).save(path)
+        seen.append(identity())
+    for path in (train / "points" / "0.csv", val / "points" / "1.csv"):
+        first, *rest = path.read_text().splitlines()
+        path.write_text("\n".join([first, *(row.replace("tumor", "lymphocyte") for row in rest)]))
+        seen.append(identity())
+    assert run.base is not None
+    base = load_model(run.base)
+    torch.nn.init.zeros_(base.class_head.out.bias)
+    save_model(base, run.base, half=False)
+    seen.append(identity())
+    assert len(set(seen)) == 7
 
 
 def test_a_points_folder_learns_from_unlabelled_tiles_too(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from muse_core.errors import UserError
 from muse_core.evaluate.points_folder import class_names_in, read_points_folder
 from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.digests import digest_of, digest_of_attributes
 from muse_core.finetune.fields import Field, fields_of_images
 from muse_core.finetune.judging import SAME_FIELDS_NOTE, Judging
 from muse_core.finetune.stores import (
@@ -47,13 +47,9 @@ class FieldData:
         return tuple(names.count(n) for n in self.scheme.names)
 
     def digest(self) -> str:
-        """Changes with any nucleus, hexadecimal; a checkpoint of other data is of no use."""
-        digest = hashlib.sha256()
-        for field in (*self.train, *self.held_back):
-            digest.update(f"{field.key}{field.held_back}{field.class_names}".encode())
-            digest.update(field.xy.tobytes() + field.weights.tobytes())
-            digest.update(field.rejected_xy.tobytes())
-        return digest.hexdigest()
+        """Changes with any class, nucleus or pixel; a checkpoint of other data is of no use."""
+        fields = (digest_of_attributes(field) for field in (*self.train, *self.held_back))
+        return digest_of(self.scheme.names, *fields)
 
     def to_json(self) -> dict[str, Any]:
         """For a model card: counts and hashes, no private paths."""

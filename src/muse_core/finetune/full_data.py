@@ -11,6 +11,7 @@ import numpy as np
 
 from muse_core.evaluate.points_folder import AnnotatedImage, read_points_folder
 from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.digests import digest_of, digest_of_attributes
 from muse_core.finetune.field_data import FieldData, load_fields
 from muse_core.finetune.fields import Field
 from muse_core.finetune.judging import Judging
@@ -53,9 +54,14 @@ class FullData:
         return (*notes, f"{area:.2g} mm² that nobody has reviewed took part, {where} your slides.")
 
     def digest(self) -> str:
-        """Changes with any nucleus, and with where samples without annotations are drawn."""
-        parts = [self.fields.digest()] if self.fields else []
-        return "".join([*parts, *(s.digest() for s in self.slides)])
+        """Changes with any image or nucleus that is learnt from or scored on, hexadecimal."""
+        return digest_of(
+            self.training.label_sets,
+            [source.digest() for source in self.training.sources],
+            self.fields and self.fields.digest(),
+            [slide.digest() for slide in self.slides],
+            [digest_of_attributes(image) for image in self.val],
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For a model card: counts, areas and hashes, no private paths."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from muse_core.finetune.config import ViewConfig
+from muse_core.finetune.digests import digest_of_attributes
 from muse_core.finetune.views import look_up, random_geometry, render
 
 
@@ -30,6 +31,9 @@ class Source(Protocol):
 
     def draw(self, rng: np.random.Generator) -> SourceImage:
         """An image to cut a sample from."""
+
+    def digest(self) -> str:
+        """Changes with what samples are drawn from, hexadecimal."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ class SourceImage:
     def draw(self, rng: np.random.Generator) -> Self:
         """The image itself; draws nothing."""
         return self
+
+    def digest(self) -> str:
+        """Changes with any pixel and any nucleus, hexadecimal."""
+        return digest_of_attributes(self)
 
     @cached_property
     def focus(self) -> tuple[float, float, float, float] | None:

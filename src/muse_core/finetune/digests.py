@@ -1,0 +1,37 @@
+"""Hashes that change with any of the data of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def digest_of(*parts: object) -> str:
+    """Changes with any part and with their order, hexadecimal; arrays count by their content."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.shape}{part.dtype}".encode())
+            digest.update(part.tobytes())
+        else:
+            digest.update(repr(part).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def digest_of_attributes(item: DataclassInstance) -> str:
+    """Changes with any attribute of a dataclass, hexadecimal."""
+    return digest_of(*(getattr(item, field.name) for field in fields(item)))
+
+
+def digest_of_file(path: Path) -> str:
+    """Changes with the content of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
