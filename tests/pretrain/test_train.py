@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from muse_core.models.checkpoint import load_backbone
 from muse_core.pretrain.batches import BatchDataset
 from muse_core.pretrain.config import PretrainConfig, ProbeSetsConfig
 from muse_core.pretrain.config_file import config_to_json, read_config
+from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
 
 from ..job_inputs import write_points_folder
@@ -179,6 +181,18 @@ def test_other_settings_do_not_resume(config: PretrainConfig) -> None:
     with pytest.raises(UserError, match="other settings"):
         pretrain(other)
     assert pretrain(other, resume=False).steps_done == 6
+
+
+def test_other_rois_do_not_resume(rois: Path, config: PretrainConfig, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(rois, tmp_path / "rois"))
+    config = dataclasses.replace(config, rois=own)
+    _cancel_after(config, 2)
+    manifest = read_manifest(own)
+    dataclasses.replace(manifest, sources=manifest.sources[:1]).write(own)
+    with pytest.raises(UserError, match="other ROIs"):
+        pretrain(config)
+    manifest.write(own)
+    assert pretrain(config).steps_done == 6
 
 
 def test_accumulated_parts_learn_from_all_samples(config: PretrainConfig) -> None:

@@ -41,6 +41,7 @@ from muse_core.pretrain.network import (
     make_teacher,
     parameter_groups,
 )
+from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.schedules import Rates, rates_at
 from muse_core.pretrain.step import Balance, StepOutput, distil
 
@@ -337,8 +338,8 @@ class Run:
             return
         if state["fingerprint"] != self._fingerprint:
             raise UserError(
-                f"{self.config.out} holds a run of other settings; choose another folder, or"
-                " start anew with --restart."
+                f"{self.config.out} holds a run of other settings or other ROIs; choose another"
+                " folder, or start anew with --restart."
             )
         self.network.load_state_dict(state["student"])
         self.teacher.load_state_dict(state["teacher"])
@@ -377,4 +378,5 @@ def _fingerprint(config: PretrainConfig) -> str:
     values = config_to_json(config)
     for key in ("out", "name", "workers", "log_steps", "checkpoint_steps", "probe", "device"):
         values.pop(key)
+    values["manifest"] = dataclasses.asdict(read_manifest(config.rois))
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
