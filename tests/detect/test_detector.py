@@ -113,6 +113,15 @@ def test_overlapping_polygons_give_their_nuclei_once(slide: Slide) -> None:
     assert places(part) == places(expected)
 
 
+def test_tissue_where_shapes_overlap_counts_once(slide: Slide) -> None:
+    left, right = Region(0, 0, 400, 500), Region(200, 0, 500, 500)
+    whole = Detector(BlobModel(), ONE_TILE).detect(slide)
+    both = Detector(BlobModel(), ONE_TILE).detect(slide, [left, right])
+    assert len(both.table) == len(whole.table)
+    assert whole.tissue_mm2 > 0
+    assert both.tissue_mm2 == pytest.approx(whole.tissue_mm2, rel=0.01)
+
+
 def test_what_streams_is_what_is_returned_in_the_same_order_every_time(slide: Slide) -> None:
     results = []
     for readers in (1, 4):

@@ -229,8 +229,9 @@ def _tissue_mm2(
     tissue: TissueMask, plan: TilePlan, area: SearchArea, mpp: float, tiles_done: int
 ) -> float:
     """Tissue in the wanted area; of a cancelled run, the part in proportion to the tiles done."""
-    wanted = sum(tissue.area_mm2(mpp, shape) for shape in area.shapes)
+    # Several shapes may overlap, and count once like the nuclei in them.
+    wanted = tissue.area_mm2(mpp, area.shapes[0] if len(area.shapes) == 1 else area)
     if tiles_done == len(plan.tiles):
-        return float(wanted)
+        return wanted
     weights = [tissue.fraction(plan.cell_region(t.row, t.column)) for t in plan.tiles]
     return float(wanted * sum(weights[:tiles_done]) / sum(weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import disk, remove_small_holes, remove_small_objects
 
 from muse_core.slides.level import RgbArray
-from muse_core.slides.region import PolygonRegion, Region
+from muse_core.slides.region import Region
 from muse_core.slides.slide import Slide
 
 _MIN_SIDE_PX = 64
@@ -30,6 +31,15 @@ _INK_RIM_UM = 24.0
 _MIN_OBJECT_UM2 = 800.0
 _MAX_HOLE_UM2 = 20_000.0
 _GROW_UM = 16.0
+
+
+class HoldsPoints(Protocol):
+    """Any shape that can tell which points (N,), level-0 pixels, lie in it."""
+
+    def contains(
+        self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        """(N,) which lie inside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,23 +78,22 @@ class TissueMask:
         found[inside] = self.mask[rows[inside], columns[inside]]
         return found
 
-    def area_mm2(self, mpp: float, within: Region | PolygonRegion | None = None) -> float:
+    def area_mm2(self, mpp: float, within: Region | HoldsPoints | None = None) -> float:
         """Area of tissue in square millimetres.
 
         Args:
             mpp: Microns per level-0 pixel.
-            within: Count only what lies in here; None counts the whole slide.
+            within: Count only what lies in here; None counts the whole slide. Mask pixels count in
+                part at the edges of a rectangle, and by their centres in all other shapes.
         """
-        if isinstance(within, PolygonRegion):
-            rows, cols = np.nonzero(self.mask)
-            inside = within.contains(
-                (cols + 0.5) / self.px_per_level0, (rows + 0.5) / self.px_per_level0
-            )
-            area_px: float = np.count_nonzero(inside) / self.px_per_level0**2
-        elif within is None:
-            area_px = np.count_nonzero(self.mask) / self.px_per_level0**2
-        else:
+        if within is None:
+            area_px: float = np.count_nonzero(self.mask) / self.px_per_level0**2
+        elif isinstance(within, Region):
             area_px = self._area_px(within)
+        else:
+            centres = (np.argwhere(self.mask).astype(np.float64) + 0.5) / self.px_per_level0
+            inside = within.contains(centres[:, 1], centres[:, 0])
+            area_px = np.count_nonzero(inside) / self.px_per_level0**2
         return float(area_px) * mpp**2 / 1e6
 
     def _area_px(self, region: Region) -> float:
