@@ -92,6 +92,25 @@ def test_a_cancelled_cut_goes_on_without_doing_anything_twice(slide: Slide, tmp_
     assert len(calls) == 6
 
 
+def test_slides_that_differ_in_their_content_alone_are_cut_both(tmp_path: Path) -> None:
+    out = tmp_path / "rois"
+    manifest = open_roi_folder(out, SETTINGS)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        pixels = np.full((300, 300, 3), 120 if folder == "a" else 130, np.uint8)
+        pixels[..., 0] = 200
+        # Without compression, so that the files are of one size.
+        Image.fromarray(pixels).save(tmp_path / folder / "slide.tif")
+        with open_slide(tmp_path / folder / "slide.tif", mpp=0.5) as slide:
+            longer = cut_slide(slide, out, manifest, _corner_points)
+        assert longer is not None
+        manifest = longer
+    first, second = manifest.sources
+    assert first.name == second.name
+    assert not {roi.file for roi in first.rois} & {roi.file for roi in second.rois}
+    assert len(first.rois) == len(second.rois) == 1
+
+
 def test_other_settings_need_another_folder(tmp_path: Path) -> None:
     open_roi_folder(tmp_path, SETTINGS)
     with pytest.raises(UserError, match="other settings"):

@@ -20,6 +20,7 @@ import tifffile
 
 from muse_core.errors import UserError
 from muse_core.files import make_folder, replacing
+from muse_core.nuclei.store import identify_slide
 from muse_core.pretrain.roi_manifest import (
     MANIFEST_NAME,
     Roi,
@@ -175,8 +176,8 @@ def _write_image(rgb: npt.NDArray[np.uint8], path: Path, mpp: float, quality: in
 def _key(slide: Slide, settings: RoiSettings) -> str:
     """A folder name that two different slides of the same name do not share."""
     path = slide.path
-    size = path.stat().st_size if path.is_file() else 0
-    facts = [path.name, size, slide.width, slide.height, slide.require_mpp(), asdict(settings)]
+    content = identify_slide(path).fingerprint
+    facts = [path.name, content, slide.width, slide.height, slide.require_mpp(), asdict(settings)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in path.stem)[:60].strip(".")
     return f"{stem}-{digest}"
