@@ -24,3 +24,20 @@ def test_feature_rank_counts_dimensions() -> None:
     assert feature_rank(corners) == pytest.approx(3)
     assert feature_rank(corners[:, :1].expand(4, 3)) == pytest.approx(1, abs=1e-3)
     assert feature_rank(torch.ones(10, 4) * 3.3) == 0
+
+
+def test_feature_rank_asks_no_device_for_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[torch.Tensor] = []
+    to_cpu, to_double = torch.Tensor.cpu, torch.Tensor.double
+
+    def cpu(tensor: torch.Tensor) -> torch.Tensor:
+        moved.append(to_cpu(tensor).clone())
+        return moved[-1]
+
+    def double(tensor: torch.Tensor) -> torch.Tensor:
+        assert any(tensor is m for m in moved), "still on its device"
+        return to_double(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    monkeypatch.setattr(torch.Tensor, "double", double)
+    assert feature_rank(torch.eye(3)) == pytest.approx(2)

@@ -40,10 +40,12 @@ def feature_rank(features: Tensor) -> float:
     """
     if len(features) < 2:
         return math.nan
-    centred = features.double() - features.double().mean(dim=0)
+    # On the CPU, for not every device has float64.
+    exact = features.cpu().double()
+    centred = exact - exact.mean(dim=0)
     values = torch.linalg.svdvals(centred)
     total = values.sum()
     # What rounding leaves of a constant is no dimension.
-    if float(total) <= 1e-6 * float(features.double().norm()):
+    if float(total) <= 1e-6 * float(exact.norm()):
         return 0.0
     return math.exp(float(torch.special.entr(values / total).sum()))
