@@ -90,6 +90,25 @@ def test_missing_folder_and_unknown_ending(tmp_path):
     assert_refused(unnamed)
 
 
+@pytest.mark.parametrize("name", ["real.svs", "real.png", "raw.tif"])
+def test_what_may_not_be_read_is_not_called_damaged(good_files, monkeypatch, name):
+    def refuse(self, *_, **__):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    # Root, whom tests may run as, can read all files.
+    monkeypatch.setattr(Path, "open", refuse)
+    assert_refused(good_files[name], "may not be read: Permission denied")
+
+
+def test_a_zarr_folder_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "s.zarr").mkdir()
+    monkeypatch.setattr("muse_core.slides.ome_zarr.zarr.open_group", refuse)
+    assert_refused(tmp_path / "s.zarr", "may not be read: Permission denied")
+
+
 def test_a_jpeg_tile_that_is_no_jpeg(good_files, tmp_path):
     path = tmp_path / "hole.svs"
     shutil.copyfile(good_files["real.svs"], path)

@@ -28,10 +28,11 @@ def open_ome_zarr(path: Path) -> SlideSource:
 
     Raises:
         UserError: The folder is no OME-Zarr, or not 8-bit RGB or gray.
+        PermissionError: A file in it may not be read.
     """
     try:
         return _open(zarr.open_group(str(path), mode="r"), path)
-    except UserError:
+    except (UserError, PermissionError):
         raise
     except Exception as error:
         # zarr raises its own errors, KeyError, JSONDecodeError and more on broken metadata.

@@ -56,6 +56,9 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
             raise UserError(f"There is no file {source}.")
         if source.is_file() and source.stat().st_size == 0:
             raise UserError(f"{source.name} is empty (0 bytes).")
+        _look_into(source)
+    except PermissionError as error:
+        raise _not_allowed(source, error) from error
     except OSError as error:
         raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
     reader = _READERS.get(suffix)
@@ -76,12 +79,24 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     try:
         opened = reader(source)
     except PermissionError as error:
-        raise UserError(f"{source.name} may not be read: {error.strerror}.") from error
+        raise _not_allowed(source, error) from error
     try:
         return Slide(opened, mpp)
     except UserError:
         opened.close()
         raise
+
+
+def _look_into(source: Path) -> None:
+    """Raise PermissionError where the user may not read, which many readers take for damage."""
+    if source.is_dir():
+        next(source.iterdir(), None)
+    elif source.is_file():
+        source.open("rb").close()
+
+
+def _not_allowed(source: Path, error: PermissionError) -> UserError:
+    return UserError(f"{source.name} may not be read: {error.strerror or error}.")
 
 
 def _suffix(path: Path) -> str:
