@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,15 @@ def test_what_cannot_be_written_gets_a_sentence(tmp_path: Path) -> None:
             partial.write_text("new")
 
     with pytest.raises(UserError, match=r"Cannot write .*a\.txt: No such file"):
+        write()
+
+
+def test_the_sentence_is_the_systems_not_that_of_a_library(tmp_path: Path) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "a.txt") as partial:
+            raise OSError(errno.ENOENT, f"unable to create file (name = {partial}, flags = 13)")
+
+    with pytest.raises(UserError, match=r"^Cannot write \S*a\.txt: No such file or directory\.$"):
         write()
 
 

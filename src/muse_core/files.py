@@ -34,7 +34,9 @@ def replacing(target: str | Path) -> Iterator[Path]:
         else:
             partial.replace(final)
     except OSError as error:
-        raise UserError(f"Cannot write {final}: {error.strerror or error}.") from error
+        # Libraries put the name of the partial file and more into the text of their errors.
+        reason = os.strerror(error.errno) if error.errno else error
+        raise UserError(f"Cannot write {final}: {reason}.") from error
     finally:
         _remove(partial)
 

@@ -235,6 +235,12 @@ def test_malformed_features_are_refused(tmp_path, wrong):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_wrong_with_a_region_is_said(tmp_path):
+    line = feature(("Polygon", [[[0, 0], [1, 1]]]), {"objectType": "annotation"})
+    with pytest.raises(UserError, match=r"^f\.geojson: A region needs at least three corners"):
+        read(tmp_path, [line])
+
+
 def test_children_of_children_without_end_are_refused(tmp_path):
     nested: dict[str, Any] = feature(("Point", [1, 2]), {})
     for _ in range(100):

@@ -163,3 +163,8 @@ def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
         read_nuclei(tmp_path / "n.h5ad")
     with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
         write_nuclei(tmp_path / "n.h5ad", TABLE)
+
+
+def test_a_missing_folder_is_said_once(tmp_path):
+    with pytest.raises(UserError, match=r"^Cannot write \S*n\.h5ad: No such file or directory\.$"):
+        write_nuclei(tmp_path / "missing" / "n.h5ad", TABLE)

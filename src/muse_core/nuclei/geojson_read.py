@@ -89,6 +89,8 @@ class _Collector:
             for feature in features:
                 self._take(feature, rows, 0)
             table = rows.table(self._skipped)
+        except UserError as e:
+            raise UserError(f"{self._name}: {e}") from e
         except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError) as e:
             raise UserError(f"{self._name} holds a feature that is not one of GeoJSON.") from e
         self._count += len(table)

@@ -72,7 +72,9 @@ def write_h5ad(
             _mark(file.create_group("obsm"), *_DICT)
             _array(file["obsm"], "spatial", table[["x", "y"]].to_numpy(np.float64))
             _write_uns(file, facts, _colors(table, scheme))
-    except (UnicodeEncodeError, ValueError) as error:
+    except UserError:
+        raise
+    except ValueError as error:
         raise UserError(f"These nuclei cannot be written as AnnData: {error}.") from error
 
 
