@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import shapely
 
 from muse_core.errors import UserError
 from muse_core.evaluate.points_folder import AnnotatedImage
-from muse_core.finetune.config import StoreSource
+from muse_core.finetune import LabelSet, StoreSource
+from muse_core.finetune.field_data import load_fields
 from muse_core.finetune.fields import fields_of_images, read_fields
 from muse_core.finetune.stores import (
     fields_of_stores,
@@ -16,12 +18,13 @@ from muse_core.finetune.stores import (
     read_stores,
     summary_of,
 )
-from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei import ClassScheme, NucleusClass, nucleus_table
 from muse_core.nuclei.reviewed import reviewed_fields
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 from muse_core.slides import Region, open_slide
 
-from .annotated import MPP, disc_slide, reviewed_store, square, store_beside
+from ..job_inputs import write_points_folder
+from .annotated import MPP, disc_slide, reviewed_store, square, store_beside, store_run
 
 RADIUS_PX = 6  # 3 um at 0.5 um/px
 
@@ -128,6 +131,30 @@ def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_pat
     for x, y in ((300, 300), (340, 340), (20, 300)):
         expected[y : y + 100, x : x + 100] = True
     np.testing.assert_array_equal(train.withheld, expected)
+
+
+def test_classes_of_several_stores_keep_their_looks(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    other = reviewed_store(tmp_path, [(120, 150, 120)], seed=1)
+    large, small = NucleusClass("large", "#101010", "5"), NucleusClass("small", "#202020", "2")
+    blood, dividing = (
+        NucleusClass("blood", "#303030", "5"),
+        NucleusClass("dividing", "#404040", "7"),
+    )
+    with AnnotationStore.open(path) as store:
+        store.change_class("large", large)
+        store.change_class("small", small)
+    with AnnotationStore.open(other) as store:
+        store.extend_classes([blood, dividing])
+    folder = write_points_folder(tmp_path / "folder", ("small", "plasma"))
+    run = store_run(tmp_path, path, mode="adapt")
+    run = dataclasses.replace(
+        run, stores=(*run.stores, StoreSource(other, mpp=MPP)), train=(LabelSet(folder, MPP),)
+    )
+    *kept, last = load_fields(run, None, MPP, 32).scheme.classes
+    assert kept == [large, small, dataclasses.replace(blood, key=""), dividing]
+    assert last.name == "plasma"
+    assert last.key not in ("", *(c.key for c in kept))
 
 
 def test_too_little_is_refused(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def _scheme(
     # A store says which classes there are; a folder only which ones occur.
     if known is not None and _in(names, known) and (not contents or _in(known.names, own)):
         return known
-    return own if _in(names, own) else ClassScheme.from_names(names)
+    return own.extended(names[len(own.names) :])
 
 
 def _in(names: Sequence[str], scheme: ClassScheme) -> bool:

@@ -11,7 +11,7 @@ from muse_core.errors import UserError
 from muse_core.finetune.config import StoreSource
 from muse_core.finetune.fields import Field, read_fields
 from muse_core.finetune.withheld import hold_back_together, withheld_area
-from muse_core.nuclei import ClassScheme
+from muse_core.nuclei import ClassScheme, NucleusClass
 from muse_core.nuclei.reviewed import (
     AnnotationSummary,
     ReviewedField,
@@ -67,14 +67,15 @@ def summary_of(contents: Sequence[StoreContents]) -> AnnotationSummary:
 
 
 def scheme_of(contents: Sequence[StoreContents]) -> ClassScheme:
-    """All classes of the stores; keys that two of them use differently go to the first."""
-    seen = {c.name: c for content in reversed(contents) for c in content.classes.classes}
-    first = contents[0].classes.classes
-    others = [c for name, c in seen.items() if name not in {c.name for c in first}]
-    if not others:
-        return contents[0].classes
-    names = [c.name for c in (*first, *others)]
-    return ClassScheme.from_names(names)
+    """All classes of the stores as the first to have each shows it; a key serves only one."""
+    classes: list[NucleusClass] = []
+    for content in contents:
+        for own in content.classes.classes:
+            if own.name in {c.name for c in classes}:
+                continue
+            taken = own.key in {c.key for c in classes}
+            classes.append(dataclasses.replace(own, key="") if taken else own)
+    return ClassScheme(tuple(classes))
 
 
 def fields_of_stores(
