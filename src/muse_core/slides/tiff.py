@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from muse_core.errors import UserError
+from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_from_ycbcr
 from muse_core.slides.channels import check_channels, ome_channel_names
 from muse_core.slides.level import ArrayLevel, Level, RgbArray
 from muse_core.slides.slide import SlideSource, pyramid
@@ -233,4 +234,7 @@ class TiffLevel(Level):
         decoded = self._page.decode(data, index, **options)[0]
         if decoded is None:
             raise ValueError("empty segment")
-        return np.asarray(decoded[0])
+        pixels = np.asarray(decoded[0])
+        if self._page.compression == APERIO_YCBCR and decodes_to_ycbcr(data):
+            return rgb_from_ycbcr(pixels)
+        return pixels
