@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import ModelCard, read_card
 from muse_core.models.checkpoint import load_model, save_backbone
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
+
+from ..models.interrupting import interrupt_children
 
 TINY = ModelConfig(BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(hidden_channels=8))
 
@@ -70,6 +73,13 @@ def test_processes_that_cut_crops_change_nothing(config: FinetuneConfig) -> None
     out = config.out.with_name("helped.safetensors")
     helped = _weights(finetune(dataclasses.replace(config, out=out, workers=2)).path)
     assert all(torch.equal(alone[name], helped[name]) for name in alone)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is sent signals there")
+def test_ctrl_c_leaves_the_processes_that_cut_crops_to_the_run(config: FinetuneConfig) -> None:
+    helped = dataclasses.replace(config, workers=1, steps=10)
+    result = finetune(helped, Listener(on_loss=lambda *_: interrupt_children()))
+    assert result.steps_done == 10
 
 
 def test_writes_a_model_that_says_where_it_came_from(config: FinetuneConfig) -> None:

@@ -30,6 +30,7 @@ from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
 
 from ..job_inputs import write_points_folder
+from ..models.interrupting import interrupt_children
 from .roi_folder import tiny_config, write_rois
 
 
@@ -193,6 +194,13 @@ def test_other_rois_do_not_resume(rois: Path, config: PretrainConfig, tmp_path: 
         pretrain(config)
     manifest.write(own)
     assert pretrain(config).steps_done == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is sent signals there")
+def test_ctrl_c_leaves_the_processes_that_cut_views_to_the_run(config: PretrainConfig) -> None:
+    helped = dataclasses.replace(config, workers=1)
+    result = pretrain(helped, on_progress=lambda *_: interrupt_children())
+    assert result.steps_done == 6
 
 
 def test_accumulated_parts_learn_from_all_samples(config: PretrainConfig) -> None:

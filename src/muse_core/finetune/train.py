@@ -37,6 +37,7 @@ from muse_core.models.card import BACKBONE, read_card
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.heads import at_anchors
+from muse_core.models.interrupts import leave_interrupts_to_the_run
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.seeding import seed_step
 
@@ -142,6 +143,7 @@ class _Run:
             collate_fn=collate,
             num_workers=config.workers,
             prefetch_factor=4 if config.workers else None,
+            worker_init_fn=leave_interrupts_to_the_run,
         )
 
     def train_on(self, batch: Batch) -> float:

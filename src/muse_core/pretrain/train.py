@@ -25,6 +25,7 @@ from muse_core.errors import UserError
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder
+from muse_core.models.interrupts import leave_interrupts_to_the_run
 from muse_core.models.run_state import load_state, save_state
 from muse_core.models.seeding import seed_step
 from muse_core.pretrain.batches import Batch, BatchDataset
@@ -161,6 +162,7 @@ class Run:
                 num_workers=workers,
                 pin_memory=self.fabric.device.type == "cuda",
                 prefetch_factor=4 if workers else None,
+                worker_init_fn=leave_interrupts_to_the_run,
             )
         )
 
