@@ -39,6 +39,17 @@ def test_adapts_to_a_store_and_says_before_and_after(
     assert card.training["settings"]["class_map"] == [["tumor", "large"]]
 
 
+def test_a_slide_that_states_its_scale_keeps_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = reviewed_store(tmp_path, [(20, 20, 200), (240, 20, 200)], mpp=0.4)
+    base, out = write_model(tmp_path / "base.safetensors"), tmp_path / "out.safetensors"
+    how = ("--slide-mpp", 0.5, "--mode", "adapt", "--steps", 1, "--device", "cpu", "--json")
+    assert run("finetune", "--annotations", store, *how, "--model", base, "--out", out) == 0
+    (read,) = json.loads(capsys.readouterr().out)["data"]["stores"]
+    assert read["mpp"] == pytest.approx(0.4)
+
+
 def test_all_weights_learn_from_the_rest_of_the_slide_unless_it_is_turned_off(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

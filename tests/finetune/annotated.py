@@ -32,8 +32,13 @@ def square(x: float, y: float, side: float) -> list[tuple[float, float]]:
     return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
 
 
-def disc_slide(path: Path, side_px: int = 480, seed: int = 0) -> np.ndarray:
-    """Dark discs, one in each cell of 30 px; (N, 3) x, y and class, 0 for the large ones."""
+def disc_slide(
+    path: Path, side_px: int = 480, seed: int = 0, mpp: float | None = None
+) -> np.ndarray:
+    """Dark discs, one in each cell of 30 px; (N, 3) x, y and class, 0 for the large ones.
+
+    A TIFF can state its microns per pixel, ``mpp``.
+    """
     image = Image.new("RGB", (side_px, side_px), (230, 190, 210))
     draw, rng = ImageDraw.Draw(image), np.random.default_rng(seed)
     nuclei = []
@@ -43,17 +48,25 @@ def disc_slide(path: Path, side_px: int = 480, seed: int = 0) -> np.ndarray:
         radius = (9, 5)[kind]
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(70, 40, 120))
         nuclei.append((x, y, kind))
-    image.save(path)
+    scale = {} if mpp is None else {"resolution": 1e4 / mpp, "resolution_unit": "cm"}
+    image.save(path, **scale)
     return np.array(nuclei)
 
 
 def reviewed_store(
-    folder: Path, squares: Sequence[Sequence[float]], side_px: int = 480, seed: int = 0
+    folder: Path,
+    squares: Sequence[Sequence[float]],
+    side_px: int = 480,
+    seed: int = 0,
+    mpp: float | None = None,
 ) -> Path:
-    """A slide and its store, in which some squares (x, y, side) are reviewed and all is right."""
-    slide = folder / f"slide{seed}.png"
-    nuclei = disc_slide(slide, side_px, seed)
-    path = folder / f"slide{seed}.png.muse"
+    """A slide and its store, in which some squares (x, y, side) are reviewed and all is right.
+
+    The slide is a PNG, or a TIFF that states its ``mpp``.
+    """
+    slide = folder / f"slide{seed}.{'tif' if mpp else 'png'}"
+    nuclei = disc_slide(slide, side_px, seed, mpp)
+    path = folder / f"{slide.name}.muse"
     scheme = ClassScheme.from_names(CLASSES)
     with AnnotationStore.create(path, identify_slide(slide), scheme) as store:
         names = [CLASSES[int(kind)] for kind in nuclei[:, 2]]

@@ -98,6 +98,21 @@ def test_a_large_field_is_cut_into_cells_that_share_no_nucleus(
     assert sum(c.known.sum() for c in cells) < whole.known.sum()
 
 
+def test_the_scale_is_the_given_one_then_the_slides_own_then_what_is_said_for_unknown(
+    tmp_path: Path,
+) -> None:
+    silent = reviewed_store(tmp_path, [(120, 150, 120)])
+    saying = reviewed_store(tmp_path, [(120, 150, 120)], mpp=0.25)
+    for source, expected in (
+        (StoreSource(saying, mpp=1.0, mpp_if_unknown=0.5), 1.0),
+        (StoreSource(saying, mpp_if_unknown=0.5), 0.25),
+        (StoreSource(silent, mpp_if_unknown=0.5), 0.5),
+    ):
+        assert read_stores([source])[0].mpp == pytest.approx(expected)
+    with pytest.raises(UserError, match=r"scale of slide0\.png is unknown"):
+        read_stores([StoreSource(silent)])
+
+
 def test_the_slide_is_found_by_its_content(tmp_path: Path) -> None:
     path = reviewed_store(tmp_path, [(120, 150, 120)])
     slide = (tmp_path / "slide0.png").rename(tmp_path / "renamed.png")

@@ -198,7 +198,7 @@ def _stores(stores: list[Path], slides: list[Path], mpp: float | None) -> list[S
     if len(slides) > len(stores):
         raise UserError("There are more --slide than --annotations.")
     return [
-        StoreSet(str(store), None if slide is None else str(slide), mpp)
+        StoreSet(str(store), None if slide is None else str(slide), mpp_if_unknown=mpp)
         for store, slide in zip_longest(stores, slides)
     ]
 

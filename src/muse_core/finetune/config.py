@@ -47,11 +47,13 @@ class StoreSource:
         store: The file.
         slide: Its slide; None looks beside the store.
         mpp: Microns per level-0 pixel, in place of the slide's own.
+        mpp_if_unknown: Microns per level-0 pixel where neither ``mpp`` nor the slide says it.
     """
 
     store: Path
     slide: Path | None = None
     mpp: float | None = None
+    mpp_if_unknown: float | None = None
 
 
 @dataclass(frozen=True)

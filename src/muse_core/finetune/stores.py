@@ -130,5 +130,8 @@ def _read_store(source: StoreSource) -> StoreContents:
         fields = reviewed_fields(store)
     slide_path = find_slide(source.store, identity, source.slide)
     with open_slide(slide_path, mpp=source.mpp) as slide:
-        mpp = slide.require_mpp()
+        known = slide
+        if slide.mpp is None and source.mpp_if_unknown is not None:
+            known = slide.with_mpp(source.mpp_if_unknown)
+        mpp = known.require_mpp()
     return StoreContents(source.store.name, slide_path, identity.fingerprint, mpp, classes, fields)

@@ -95,6 +95,7 @@ class StoreSet:
         store: The file.
         slide: Its slide; None looks for it in the folder of the store.
         mpp: Microns per level-0 pixel, in place of the slide's own.
+        mpp_if_unknown: Microns per level-0 pixel where neither ``mpp`` nor the slide says it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -102,6 +103,7 @@ class StoreSet:
     store: str
     slide: str | None = None
     mpp: float | None = None
+    mpp_if_unknown: float | None = None
 
 
 @dataclass(frozen=True)
