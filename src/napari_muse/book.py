@@ -70,7 +70,7 @@ class NucleusBook(NucleusArrays):
 
     @property
     def read_only(self) -> bool:
-        """Whether another window has the file, so that this one can only look."""
+        """Whether one can only look: another window has the file, or it cannot be written."""
         return self._store is not None and not self._resting and self._store.read_only
 
     @property
@@ -103,10 +103,8 @@ class NucleusBook(NucleusArrays):
         Where there is no file yet, none is made.
         """
         self._require_place()
-        if self.has_file and self.store.read_only:
-            raise UserError(
-                f"{self.store.path.name} is open in another window; here it can only be looked at."
-            )
+        if self.has_file:
+            self.store.require_writable()
 
     def rest(self) -> None:
         """Let go of the file until it is needed again."""

@@ -90,8 +90,7 @@ class Database:
         Raises:
             UserError: The store is open read-only, or the disk is full or gone.
         """
-        if self.read_only:
-            raise UserError(f"{self.path.name} {self._refusal}.")
+        self.require_writable()
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection
@@ -102,6 +101,11 @@ class Database:
         except BaseException:
             self._roll_back()
             raise
+
+    def require_writable(self) -> None:
+        """Raises UserError, which says why, where the file can only be looked at."""
+        if self.read_only:
+            raise UserError(f"{self.path.name} {self._refusal}.")
 
     def close(self) -> None:
         """Close the file and let go of the lock; may be called again."""

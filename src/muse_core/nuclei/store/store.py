@@ -114,8 +114,12 @@ class AnnotationStore:
 
     @property
     def read_only(self) -> bool:
-        """Whether another program holds the file, so that edits are refused here."""
+        """Whether edits are refused: another program holds the file, or it cannot be written."""
         return self._db.read_only
+
+    def require_writable(self) -> None:
+        """Raises UserError, which says why, where edits are refused."""
+        self._db.require_writable()
 
     @property
     def slide(self) -> SlideIdentity:
