@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+import zarr
 from hypothesis import HealthCheck, given, settings
 
 from muse_core.errors import UserError
@@ -73,6 +74,44 @@ def test_other_folders_are_neither_read_nor_replaced(tmp_path):
     with pytest.raises(UserError, match="something else"):
         write_nuclei(tmp_path / "n.zarr", TABLE)
     assert (tmp_path / "n.zarr" / "precious.txt").exists()
+
+
+@installed
+def test_an_older_store_of_nuclei_is_replaced_unless_something_was_added(tmp_path):
+    import spatialdata
+    from spatialdata.models import PointsModel
+
+    path = tmp_path / "n.zarr"
+    for _ in range(2):
+        write_nuclei(path, TABLE)
+    data = spatialdata.read_zarr(path)
+    frame = pd.DataFrame({"x": [1.0], "y": [3.0]})
+    data["more"] = PointsModel.parse(frame, coordinates={"x": "x", "y": "y"})
+    data.write_element("more")
+    with pytest.raises(UserError, match="something else"):
+        write_nuclei(path, TABLE)
+    assert set(spatialdata.read_zarr(path).points) == {"nuclei", "more"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "elements"),
+    [
+        ({}, ["points/nuclei"]),
+        ({"muse": {}}, ["points/nuclei", "images/he"]),
+        ({"muse": {}}, ["points/cells"]),
+        ({"muse": {}}, []),
+    ],
+)
+def test_stores_with_anything_but_nuclei_are_not_replaced(tmp_path, attributes, elements):
+    path = tmp_path / "s.zarr"
+    store = zarr.open_group(path, mode="w")
+    store.attrs.update({"spatialdata_attrs": {"version": "0.2"}, **attributes})
+    for name in elements:
+        store.require_group(name)
+    before = sorted(path.rglob("*"))
+    with pytest.raises(UserError, match="something else"):
+        write_nuclei(path, TABLE)
+    assert sorted(path.rglob("*")) == before
 
 
 def test_without_spatialdata_the_extra_is_named(tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ def write_spatialdata(
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
 ) -> None:
-    """Write nuclei to a new SpatialData store; only a store takes the place of an older one.
+    """Write nuclei to a new SpatialData store; only one of nuclei alone is ever replaced.
 
     Args:
         table: NucleusTable, level-0 pixels: the coordinate system "global".
@@ -47,14 +47,14 @@ def write_spatialdata(
         regions: Outlines beside the nuclei, among the attributes too.
 
     Raises:
-        UserError: spatialdata cannot be imported, something else has the name, or the
-            folder cannot be written.
+        UserError: spatialdata cannot be imported, something else has the name, another
+            program's store too, or the folder cannot be written.
     """
-    library = _library()
     table, target = validate_table(table), Path(path)
     facts = facts_to_json(scheme, mpp, tuple(regions))
-    if target.exists() and not is_spatialdata(target):
+    if target.exists() and not _is_nuclei_alone(target):
         raise UserError(f"{target} is something else; choose another name.")
+    library = _library()
     frame = table.assign(**{c: table[c].astype("category") for c in _TEXTS})
     transformations = {"global": library.transformations.Identity()}
     if mpp is not None:
@@ -101,6 +101,16 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
         raise UserError(f"{source.name}: {error}") from error
     except Exception as error:  # the library raises whatever its own libraries raise
         raise UserError(f"{source.name} cannot be read as SpatialData: {error}.") from error
+
+
+def _is_nuclei_alone(folder: Path) -> bool:
+    """Whether a folder is a store that was written here, and nobody has added to it since."""
+    if not is_spatialdata(folder) or "muse" not in zarr.open_group(folder, mode="r").attrs:
+        return False
+    # The folders themselves: consolidated metadata may not know what was added later.
+    kinds = [entry for entry in folder.iterdir() if entry.is_dir()]
+    elements = [entry for kind in kinds for entry in kind.iterdir() if entry.is_dir()]
+    return elements == [folder / "points" / ELEMENT]
 
 
 def _move_up(inner: Path, outer: Path) -> None:
