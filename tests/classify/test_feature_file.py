@@ -13,19 +13,19 @@ from muse_core.nuclei import empty_table, nucleus_table
 
 def test_rows_come_back_in_the_tables_order(tmp_path: Path) -> None:
     n = 9001
-    table = nucleus_table(np.arange(n), np.arange(n), "a", ids=np.arange(n) * 3)
+    table = nucleus_table(np.arange(n), np.arange(n) / 2, "a", ids=np.arange(n) * 3)
     values = np.arange(n, dtype=np.float16)[:, None] * np.ones(3, np.float16)
     parts = np.array_split(np.random.default_rng(0).permutation(n), 7)
     path = tmp_path / "f.zarr"
     for _ in range(2):  # the second time over an older one
         done = write_features(path, table, 3, ((p, values[p]) for p in parts), {"model": "m"})
     assert done == n
-    features, ids, attributes = read_features(path)
-    np.testing.assert_array_equal(features, values)
-    assert features.dtype == np.float16
-    assert ids.tolist() == table["id"].tolist()
-    assert attributes == {"model": "m", "complete": True}
-    assert zarr.open_group(path, mode="r")["x"].shape == (n,)
+    found = read_features(path)
+    np.testing.assert_array_equal(found.features, values)
+    assert found.features.dtype == np.float16
+    assert found.ids.tolist() == table["id"].tolist()
+    np.testing.assert_array_equal(found.xy, table[["x", "y"]])
+    assert found.attributes == {"model": "m", "complete": True}
     assert [p.name for p in tmp_path.iterdir()] == ["f.zarr"]
 
 
@@ -33,15 +33,15 @@ def test_what_is_missing_is_nan_and_said(tmp_path: Path) -> None:
     table = nucleus_table([1, 2], [1, 2], "a")
     one = [(np.array([1]), np.ones((1, 2), np.float16))]
     assert write_features(tmp_path / "f.zarr", table, 2, one, {}) == 1
-    features, _, attributes = read_features(tmp_path / "f.zarr")
-    assert np.isnan(features[0]).all()
-    assert (features[1] == 1).all()
-    assert attributes["complete"] is False
+    found = read_features(tmp_path / "f.zarr")
+    assert np.isnan(found.features[0]).all()
+    assert (found.features[1] == 1).all()
+    assert found.attributes["complete"] is False
 
 
 def test_no_nuclei_give_an_empty_file(tmp_path: Path) -> None:
     write_features(tmp_path / "f.zarr", empty_table(), 5, [], {})
-    assert read_features(tmp_path / "f.zarr")[0].shape == (0, 5)
+    assert read_features(tmp_path / "f.zarr").features.shape == (0, 5)
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
@@ -50,3 +50,11 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
             read_features(path)
     with pytest.raises(UserError, match="Cannot write"):
         write_features(tmp_path / "no" / "f.zarr", empty_table(), 5, [], {})
+
+
+def test_a_folder_without_positions_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.zarr"
+    write_features(path, nucleus_table([1], [1], "a"), 2, [], {})
+    del zarr.open_group(path)["y"]
+    with pytest.raises(UserError, match="no nucleus features"):
+        read_features(path)

@@ -81,6 +81,28 @@ def test_features_go_into_anndata_by_id(
     assert "lacks 1 of the nuclei" in capsys.readouterr().err
 
 
+def test_features_of_another_slide_are_refused(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("h5py")
+    features, out = tmp_path / "f.zarr", tmp_path / "n.h5ad"
+    write_features(features, TABLE.assign(x=TABLE["x"] + [0, 0.5, 0.005]), 1, [], {})
+    assert run("convert", source, out, "--features", features) == 2
+    assert "1 of the 3 nuclei lie elsewhere" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_features_of_a_stopped_run_come_with_a_note(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("h5py")
+    computed = [(np.array([0]), np.ones((1, 1), np.float16))]
+    write_features(tmp_path / "f.zarr", TABLE, 1, computed, {})
+    options = ("--features", tmp_path / "f.zarr")
+    assert run("convert", source, tmp_path / "n.h5ad", *options) == 0
+    assert "stopped: 2 of the 3 nuclei" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -30,11 +30,11 @@ def test_features_of_a_slide(
     assert run("features", slide, *options) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["nuclei"], facts["done"], facts["channels"]) == (3, 3, 32)
-    features, ids, attributes = read_features(out)
-    assert features.shape == (3, 32)
-    assert np.isfinite(features).all()
-    assert ids.tolist() == [5, 3, 9]
-    assert (attributes["model"], attributes["mpp"], attributes["fov_px"]) == ("tiny", 0.5, 256)
+    found = read_features(out)
+    assert found.features.shape == (3, 32)
+    assert np.isfinite(found.features).all()
+    assert found.ids.tolist() == [5, 3, 9]
+    assert [found.attributes[k] for k in ("model", "mpp", "fov_px")] == ["tiny", 0.5, 256]
 
 
 def test_bad_input_ends_in_a_sentence(

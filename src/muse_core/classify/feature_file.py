@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,23 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 
 _CHUNK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """Content of a file of features.
+
+    Attributes:
+        features: (N, D) float16; rows of a cancelled run are NaN.
+        ids: (N,) int64, the ids of their nuclei.
+        xy: (N, 2) float64, level-0 pixels, where those nuclei lay.
+        attributes: Model, resolution and the like; ``complete`` is false after a cancelled run.
+    """
+
+    features: npt.NDArray[np.float16]
+    ids: npt.NDArray[np.int64]
+    xy: npt.NDArray[np.float64]
+    attributes: dict[str, Any]
 
 
 def write_features(
@@ -63,13 +81,8 @@ def write_features(
     return int(done.sum())
 
 
-def read_features(
-    path: str | Path,
-) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int64], dict[str, Any]]:
+def read_features(path: str | Path) -> FeatureFile:
     """Read a whole file of features.
-
-    Returns:
-        (N, D) float16 features, (N,) int64 ids of their nuclei, and the attributes.
 
     Raises:
         UserError: There is no such folder, or it holds no features.
@@ -79,12 +92,12 @@ def read_features(
         raise UserError(f"There is no folder {source}.")
     try:
         group = zarr.open_group(source, mode="r")
-        features, ids = np.asarray(group["features"]), np.asarray(group["id"])
+        features, ids, x, y = (np.asarray(group[name]) for name in ("features", "id", "x", "y"))
     except (KeyError, ValueError, OSError, RuntimeError) as error:
         raise UserError(f"{source} holds no nucleus features.") from error
-    if features.ndim != 2 or ids.shape != features.shape[:1]:
+    if features.ndim != 2 or not ids.shape == x.shape == y.shape == features.shape[:1]:
         raise UserError(f"{source} holds no nucleus features.")
-    return features, ids, dict(group.attrs)
+    return FeatureFile(features, ids, np.stack([x, y], axis=1), dict(group.attrs))
 
 
 def _scratch_rows(path: Path, n_rows: int, n_channels: int) -> npt.NDArray[np.float16]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+# Files of nuclei round to a thousandth of a pixel.
+_SAME_PLACE_PX = 0.01
+
 
 def convert(
     source: Annotated[
@@ -52,10 +55,10 @@ def convert(
     table = content.table
     if without_deleted:
         table = table[table["status"] != "deleted"]
-    rows = None if features is None else _feature_rows(features, table)
+    rows, notes = (None, ()) if features is None else _feature_rows(features, table)
     scale = content.mpp if mpp is None else mpp
     left_out = write_nuclei(out, table, content.scheme, scale, content.regions, rows)
-    for note in (*content.notes, *left_out):
+    for note in (*content.notes, *notes, *left_out):
         typer.echo(note, err=True)
     if as_json:
         facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale}
@@ -64,17 +67,42 @@ def convert(
         typer.echo(f"{len(table):,} nuclei written to {out}.")
 
 
-def _feature_rows(folder: Path, table: pd.DataFrame) -> npt.NDArray[np.float16]:
-    """Features in the order of the table, by id."""
+def _feature_rows(
+    folder: Path, table: pd.DataFrame
+) -> tuple[npt.NDArray[np.float16], tuple[str, ...]]:
+    """Features in the order of the table, by id, and notes about them.
+
+    Raises:
+        UserError: They are not the features of these nuclei.
+    """
+    import numpy as np
     import pandas as pd
 
     from muse_core.classify.feature_file import read_features
 
-    features, ids, _ = read_features(folder)
-    index = pd.Index(ids)
+    found = read_features(folder)
+    index = pd.Index(found.ids)
     if not index.is_unique:
         raise UserError(f"{folder} holds a nucleus twice.")
     places = index.get_indexer(pd.Index(table["id"]))
     if (places < 0).any():
         raise UserError(f"{folder} lacks {int((places < 0).sum()):,} of the nuclei.")
-    return features[places]
+    # Ids start at 0 on every slide, so those of another slide are found as well.
+    far = np.abs(found.xy[places] - table[["x", "y"]].to_numpy()).max(axis=1) > _SAME_PLACE_PX
+    if far.any():
+        raise UserError(
+            f"In {folder}, {int(far.sum()):,} of the {len(table):,} nuclei lie elsewhere: it is of"
+            " another slide, or nuclei have been moved since."
+        )
+    rows = found.features[places]
+    return rows, () if found.attributes.get("complete", True) else (_missing(folder, rows),)
+
+
+def _missing(folder: Path, rows: npt.NDArray[np.float16]) -> str:
+    import numpy as np
+
+    n_missing = int(np.isnan(rows).all(axis=1).sum())
+    return (
+        f"{folder} is of a run that was stopped: {n_missing:,} of the {len(rows):,} nuclei have"
+        " NaN in place of features."
+    )
