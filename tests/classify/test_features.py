@@ -78,18 +78,50 @@ def test_points_beyond_the_slide_are_refused(
         nucleus_features(slide, [(1, 1), point], backbone, SPEC)
 
 
-class _Narrow(MuseBackbone):
-    """Runs out of memory when it is given more than one image."""
+class _Failing(MuseBackbone):
+    """Fails when it is given more than some number of images."""
+
+    error: Exception
+    max_images: int
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if len(image) > 1:
-            raise torch.OutOfMemoryError
+        if len(image) > self.max_images:
+            raise self.error
         return super().forward(image)
 
 
-def test_where_memory_runs_out_batches_are_halved(slide: Slide, backbone: MuseBackbone) -> None:
-    narrow = _Narrow(BackboneConfig("resnet10t", (8, 8, 8, 8), 8))
-    narrow.load_state_dict(backbone.state_dict())
+def _failing(backbone: MuseBackbone, error: Exception, max_images: int) -> _Failing:
+    failing = _Failing(BackboneConfig("resnet10t", (8, 8, 8, 8), 8))
+    failing.load_state_dict(backbone.state_dict())
+    failing.error, failing.max_images = error, max_images
+    return failing
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "mps"])
+def test_where_memory_runs_out_batches_are_halved(
+    slide: Slide, backbone: MuseBackbone, error: Exception
+) -> None:
+    narrow = _failing(backbone, error, max_images=1)
     features = nucleus_features(slide, POINTS, narrow, FeatureSpec(0.5, 64, batch=5))
     whole = nucleus_features(slide, POINTS, backbone, SPEC)
     np.testing.assert_allclose(features, whole, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "mps"])
+def test_a_tile_that_memory_does_not_hold_is_said(
+    slide: Slide, backbone: MuseBackbone, error: Exception
+) -> None:
+    with pytest.raises(UserError, match="not enough memory on cpu for a tile"):
+        nucleus_features(slide, POINTS, _failing(backbone, error, max_images=0), SPEC)
+
+
+def test_other_errors_are_not_taken_for_memory(slide: Slide, backbone: MuseBackbone) -> None:
+    broken = _failing(backbone, RuntimeError("size mismatch"), max_images=1)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        nucleus_features(slide, POINTS, broken, FeatureSpec(0.5, 64, batch=5))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from muse_core.detect.device import autocast_for, choose_device, is_out_of_memory
+from muse_core.detect.device import autocast_for, choose_device
 from muse_core.errors import UserError
 
 
@@ -37,18 +37,3 @@ def test_autocast_on_the_cpu_gives_bfloat16_where_there_are_kernels_for_it() -> 
         out = layer(torch.zeros(1, 3, 8, 8))
     supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     assert out.dtype == (torch.bfloat16 if supported else torch.float32)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory."), True),
-        (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
-        (MemoryError(), True),
-        (RuntimeError("size mismatch"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_out_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
-    assert is_out_of_memory(error) is expected

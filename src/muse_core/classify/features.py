@@ -14,6 +14,7 @@ import torch
 from muse_core.classify.tiles import FeatureTile, FeatureTiles, plan_feature_tiles
 from muse_core.errors import UserError
 from muse_core.models.backbone import MuseBackbone
+from muse_core.models.memory import free_cached_memory, is_out_of_memory
 from muse_core.models.point_features import features_at_points, image_batch
 from muse_core.slides import Slide
 
@@ -163,12 +164,16 @@ def _compute(
             # An infinite feature would poison every distance it takes part in.
             rounded = features.clamp(-_FLOAT16_MAX, _FLOAT16_MAX).half()
         return np.asarray(rounded.cpu().numpy())
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         if len(tiles) == 1:
             raise UserError(
                 f"There is not enough memory on {device.type} for a tile; choose the device cpu or"
                 " a smaller field of view."
             ) from error
+    # Here the error is gone, and with it the tensors that its traceback held.
+    free_cached_memory(device)
     half = len(tiles) // 2
     parts = ((tiles[:half], images[:half]), (tiles[half:], images[half:]))
     return np.concatenate([_compute(backbone, *part, device) for part in parts])

@@ -1,4 +1,4 @@
-"""Choosing a device, its precision, and telling an out-of-memory error from others."""
+"""Choosing a device and its precision."""
 
 from __future__ import annotations
 
@@ -48,22 +48,3 @@ def autocast_for(device: torch.device) -> torch.autocast:
 def training_autocast_for(device: torch.device) -> torch.autocast:
     """Autocast to bfloat16 where that pays; never to float16, whose gradients vanish."""
     return torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bfloat16(device))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device's or the machine's memory is full."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # MPS and the CPU allocator raise a plain RuntimeError.
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    )
-
-
-def free_cached_memory(device: torch.device) -> None:
-    """Give memory the allocator keeps for later back to the device."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
