@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from muse_core.detect.device import autocast_for, choose_device
+from muse_core.detect.device import autocast_for, choose_device, samples_features
 from muse_core.errors import UserError
 
 
 def test_auto_is_the_best_that_there_is() -> None:
     expected = "cpu"
-    if torch.backends.mps.is_available():
+    if torch.backends.mps.is_available() and samples_features("mps"):
         expected = "mps"
     if torch.cuda.is_available():
         expected = "cuda"
@@ -24,6 +24,25 @@ def test_cpu_is_always_there() -> None:
 def test_a_missing_device_is_refused_naming_what_is_usable() -> None:
     with pytest.raises(UserError, match=r"'cuda' is not available here; usable: .*cpu"):
         choose_device("cuda")
+
+
+@pytest.mark.skipif(samples_features("mps"), reason="the models can be computed on MPS here")
+def test_an_mps_that_cannot_compute_the_models_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As on a Mac with an older torch: the device is there, and its operators are missing.
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    assert choose_device("auto").type != "mps"
+    with pytest.raises(
+        UserError, match=r"cannot compute the models on .*'mps'.* choose from .*cpu"
+    ):
+        choose_device("mps")
+
+
+def test_the_cpu_samples_features_also_where_gradients_are_off() -> None:
+    samples_features.cache_clear()
+    with torch.inference_mode():
+        assert samples_features("cpu")
 
 
 def test_an_unknown_device_is_refused() -> None:

@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from muse_core.detect.config import DEVICES
 from muse_core.errors import UserError
+from muse_core.models.sampling import sample_at_points
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """Device by name; auto takes CUDA, then Apple MPS, then the CPU.
 
     Raises:
-        UserError: The name is unknown, or this machine or this build of torch lacks the device.
+        UserError: The name is unknown, or this machine or this build of torch lacks the device or,
+            on MPS, what the models compute.
     """
     if name not in DEVICES:
         raise UserError(f"Unknown device {name!r}; choose from {', '.join(DEVICES)}.")
     available = {
         "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
+        "mps": torch.backends.mps.is_available() and samples_features("mps"),
         "cpu": True,
     }
     if name == "auto":
         return torch.device(next(d for d, there in available.items() if there))
     if not available[name]:
         usable = ", ".join(d for d, there in available.items() if there)
+        if name == "mps" and torch.backends.mps.is_available():
+            raise UserError(
+                f"torch {torch.__version__} cannot compute the models on the device 'mps'; install"
+                f" the newest torch, or choose from {usable}."
+            )
         raise UserError(f"The device {name!r} is not available here; usable: {usable}.")
     return torch.device(name)
+
+
+@cache
+def samples_features(device_type: str) -> bool:
+    """Whether a device samples features at nuclei, and their gradients.
+
+    MPS has grid_sample with borders since about torch 2.10, and its gradient since about 2.13.
+    """
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            f_map = torch.zeros(1, 1, 2, 2, device=device_type, requires_grad=True)
+            xy = torch.ones(1, 1, 2, device=device_type)
+            sample_at_points(f_map, xy, (2, 2)).sum().backward()
+    except RuntimeError:
+        return False
+    return True
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
