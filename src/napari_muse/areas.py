@@ -86,13 +86,11 @@ def layer_polygons(layer: Any, mpp: float | None) -> list[PolygonRegion]:
     return found
 
 
-def take_areas(viewer: ViewerModel, slide: Slide | None) -> list[PolygonRegion]:
-    """As :func:`drawn_polygons`, and wipes them off the slide."""
-    found = drawn_polygons(viewer, slide)
+def wipe_areas(viewer: ViewerModel, slide: Slide | None) -> None:
+    """Take what :func:`drawn_polygons` finds off the slide."""
     for layer in _shapes_of(viewer, slide):
         if layer.visible:
             layer.data = []
-    return found
 
 
 def _shapes_of(viewer: ViewerModel, slide: Slide | None) -> list[Any]:

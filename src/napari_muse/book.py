@@ -13,18 +13,19 @@ from numpy.lib import recfunctions
 from psygnal import Signal
 from scipy.spatial import cKDTree
 from shapely import box
-from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile, empty_table, nucleus_table
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, StorePlace
+from muse_core.slides import Region
 from napari_muse.arrays import DELETED, PREDICTED, Mask, NucleusArrays
 
 _SAME_PLACE_PX = 1.0
 _MOST_REGIONS = 1000
 """Each is drawn, listed and counted at every change; more of them make the window wait."""
 _NO_MODEL = ""
+Vertices = Iterable[tuple[float, float]]
 
 
 class NucleusBook(NucleusArrays):
@@ -138,9 +139,9 @@ class NucleusBook(NucleusArrays):
             self.scheme = scheme
         else:
             ours = self.scheme
-            missing = [name for name in scheme.names if name not in ours.names]
+            missing = ours.joined(scheme.classes).classes[len(ours.classes) :]
             if missing:
-                self.store.extend_classes(ours.extended(missing).classes[len(ours.classes) :])
+                self.store.extend_classes(missing)
                 self.scheme = self.store.classes
         self.scheme_changed.emit()
         return np.array([self.scheme.index(name) for name in scheme.names], dtype=np.int16)
@@ -188,17 +189,7 @@ class NucleusBook(NucleusArrays):
             Number of nuclei taken.
         """
         xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
-        # A prediction a person removed stays removed; an addition taken back is no verdict on the
-        # place.
-        taken_back = self.rows["status"] == DELETED
-        taken_back &= self.rows["model_id"] == self.store.model_number(_NO_MODEL)
-        persons = (self.rows["status"] != PREDICTED) & ~taken_back
-        new = np.ones(len(xy), dtype=bool)
-        reviewed = self._reviewed_around(xy, min_distance_px)
-        if reviewed:
-            new &= ~inside_any(reviewed, xy[:, 0], xy[:, 1])
-            persons |= inside_any(reviewed, self.rows["x"], self.rows["y"])
-        new &= ~_near(xy, self.rows[persons], min_distance_px)
+        new = ~self._barred(xy, min_distance_px)
         names = np.array(self.scheme.names, dtype=object)[np.asarray(class_index, dtype=np.intp)]
         table = nucleus_table(
             xy[new, 0], xy[new, 1], names[new].tolist(), np.asarray(score)[new], model=model
@@ -236,7 +227,7 @@ class NucleusBook(NucleusArrays):
                 " are taken over as regions. If each is a nucleus, tick “Outlines of annotations"
                 " are nuclei” and import the file again."
             )
-        if self.store.detecting:
+        if self.has_file and self.store.detecting:
             raise UserError(
                 "A detection is running on this slide; take nuclei over when it has ended."
             )
@@ -256,8 +247,7 @@ class NucleusBook(NucleusArrays):
             for region in content.regions
             if str([list(v) for v in region.vertices]) not in there
         ]
-        if self.store.add_regions(new_regions):
-            self.regions_changed.emit()
+        self.add_regions(new_regions)
 
     # Edits ------------------------------------------------------------------------------------
 
@@ -299,13 +289,16 @@ class NucleusBook(NucleusArrays):
         self.scheme_changed.emit()
         self.changed.emit()
 
-    def add_region(
-        self, vertices: Iterable[tuple[float, float]], reviewed: bool, name: str = ""
-    ) -> int:
+    def add_region(self, vertices: Vertices, reviewed: bool, name: str = "") -> int:
         """Add a polygon of x, y in level-0 pixels; returns its id."""
-        number = self.store.add_region(vertices, reviewed, name)
-        self.regions_changed.emit()
-        return number
+        return self.add_regions([(vertices, reviewed, name)])[0]
+
+    def add_regions(self, regions: Iterable[tuple[Vertices, bool, str]]) -> list[int]:
+        """Add polygons as one edit: corners, whether reviewed, name; returns their ids."""
+        numbers = self.store.add_regions(regions)
+        if numbers:
+            self.regions_changed.emit()
+        return numbers
 
     def change_region(
         self, number: int, name: str | None = None, reviewed: bool | None = None
@@ -321,13 +314,23 @@ class NucleusBook(NucleusArrays):
 
     # ------------------------------------------------------------------------------------------
 
-    def _reviewed_around(self, xy: npt.NDArray[np.float64], margin_px: float) -> list[BaseGeometry]:
-        """The reviewed areas that points, with a margin, may have to do with."""
+    def _barred(self, xy: npt.NDArray[np.float64], distance_px: float) -> Mask:
+        """(n,) which detections are where a person has looked, see :meth:`append`."""
         if not len(xy):
-            return []
-        (x0, y0), (x1, y1) = xy.min(axis=0) - margin_px, xy.max(axis=0) + margin_px
+            return np.zeros(0, dtype=bool)
+        margin = distance_px + 1.0
+        (x0, y0), (x1, y1) = xy.min(axis=0) - margin, xy.max(axis=0) + margin
+        near = self.rows[self.inside(Region(x0, y0, x1 - x0, y1 - y0))]
         around = box(x0, y0, x1, y1)
-        return [area for area in self.store.reviewed_areas() if area.intersects(around)]
+        reviewed = [area for area in self.store.reviewed_areas() if area.intersects(around)]
+        # A prediction a person removed stays removed; an addition taken back is no verdict on the
+        # place.
+        taken_back = near["status"] == DELETED
+        taken_back &= near["model_id"] == self.store.model_number(_NO_MODEL)
+        persons = (near["status"] != PREDICTED) & ~taken_back
+        persons |= inside_any(reviewed, near["x"], near["y"])
+        in_reviewed = inside_any(reviewed, xy[:, 0], xy[:, 1])
+        return in_reviewed | _near(xy, near[persons], distance_px)
 
     def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
         chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))

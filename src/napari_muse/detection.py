@@ -56,7 +56,7 @@ class Detection:
         self._spares_reviewed = False
         self._refusal = ""
         self._mapping: dict[str, str] = {}
-        self._names: list[str] = []
+        self._class_numbers: list[int] = []
         self._model = ""
         self._distance_px = 0.0
         self._pace_ms = _PACE_MS
@@ -130,10 +130,12 @@ class Detection:
         kept = tuple(c for c in theirs if self._mapping.get(c.name, c.name) == c.name)
         if kept:
             self._book.adopt_scheme(ClassScheme(kept))
-        self._names = [self._mapping.get(c.name, c.name) for c in theirs]
+        ours = [self._book.scheme.index(self._mapping.get(c.name, c.name)) for c in theirs]
         self._model = str(event["model"])
         self._book.begin_detection(self._searched(), self._distance_px)
         self._begun = True
+        numbers = self._book.store.class_numbers
+        self._class_numbers = [numbers[index] for index in ours]
         self._spares_reviewed = any(
             area.intersects(place)
             for area in self._book.store.reviewed_areas()
@@ -172,8 +174,9 @@ class Detection:
         self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
 
     def _keep(self, x: Any, y: Any, index: Any, score: Any, doubts: dict[str, Any]) -> None:
-        # By name, for a person may have edited the classes meanwhile.
-        ours = np.array([self._book.scheme.index(name) for name in self._names])
+        # By number, for a person may have renamed or added classes meanwhile.
+        numbers = self._book.store.class_numbers
+        ours = np.array([numbers.index(number) for number in self._class_numbers])
         classes = ours[index.astype(np.intp)]
         self._book.append(x, y, classes, score, self._model, self._distance_px, **doubts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
-from napari_muse.areas import claim_areas, drawn_polygons, rescale_areas, take_areas
+from napari_muse.areas import claim_areas, drawn_polygons, rescale_areas, wipe_areas
 from napari_muse.book import NucleusBook
 from napari_muse.coordinates import to_layer
 from napari_muse.layer import NucleusLayer
@@ -170,26 +171,28 @@ class MuseSession:
         """
         seen = self.visible_region()
         corners = ((seen.x, seen.y), (seen.x1, seen.y), (seen.x1, seen.y1), (seen.x, seen.y1))
-        self.book.add_region(corners, reviewed=True, name=self._new_region_name("field"))
+        (name,) = self._new_region_names("field", 1)
+        self.book.add_region(corners, reviewed=True, name=name)
 
     def keep_areas(self) -> int:
         """Make regions of the drawn areas; returns how many.
 
         Raises:
-            UserError: Nothing is drawn, or the store cannot be written.
+            UserError: Nothing is drawn, or the store cannot be written; what is drawn stays then.
         """
         self.require_slide()
-        self.book.require_writable()
-        areas = take_areas(self.viewer, self.slide)
-        for area in areas:
-            self.book.add_region(
-                area.vertices, reviewed=False, name=self._new_region_name("region")
-            )
+        areas = self.drawn_polygons()
+        names = self._new_region_names("region", len(areas))
+        self.book.add_regions(
+            (area.vertices, False, name) for area, name in zip(areas, names, strict=True)
+        )
+        wipe_areas(self.viewer, self.slide)
         return len(areas)
 
-    def _new_region_name(self, stem: str) -> str:
+    def _new_region_names(self, stem: str, count: int) -> list[str]:
         taken = set(self.book.regions()["name"])
-        return next(n for i in range(1, len(taken) + 2) if (n := f"{stem} {i}") not in taken)
+        free = (name for i in itertools.count(1) if (name := f"{stem} {i}") not in taken)
+        return list(itertools.islice(free, count))
 
     def _on_inserted(self, event: Any) -> None:
         claim_areas(event.value, self.slide)

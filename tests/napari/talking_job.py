@@ -34,5 +34,9 @@ elif behaviour == "die":
 elif behaviour == "wait":
     sys.stdin.readline()
     say(event="cancelled", message="Cancelled.", result={})
+elif behaviour == "tell":
+    sys.stdin.readline()
+    say(event="nuclei", x=[70.5], y=[80.5], score=[0.9], **{"class": [0]})
+    say(event="cancelled", message="Cancelled.", result={})
 elif behaviour == "hang":
     time.sleep(60)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NamedRegion, NucleusFile, nucleus_table
+from muse_core.nuclei import ClassScheme, NamedRegion, NucleusClass, NucleusFile, nucleus_table
 from muse_core.nuclei.store import StorePlace
 from napari_muse.book import NucleusBook
 
@@ -175,3 +175,27 @@ def test_regions_and_classes_are_undone_like_nuclei(book: NucleusBook) -> None:
     assert len(book.regions()) == 1
     assert book.undo() == "add region"
     assert book.regions().empty
+
+
+def test_a_file_brings_its_classes_to_a_slide_that_has_none(tmp_path: Path) -> None:
+    (tmp_path / "slide.png").write_bytes(b"pixels")
+    book = NucleusBook(ClassScheme.from_names(["x", "y"]), StorePlace(tmp_path / "slide.png"))
+    theirs = ClassScheme(
+        (NucleusClass("Tumor cell", "#ff00ff", "5"), NucleusClass("Immune", "#00ffff", "6"))
+    )
+    book.load(NucleusFile(nucleus_table([1], [1], "Immune"), theirs))
+    assert book.scheme == theirs
+    more = ClassScheme((NucleusClass("mitosis", "#ffff00", "9"),))
+    book.load(NucleusFile(nucleus_table([9], [9], "mitosis"), more))
+    assert book.scheme.classes == (*theirs.classes, *more.classes)
+    assert book.counts().tolist() == [0, 1, 1]
+    book.rest()
+
+
+def test_a_file_that_is_refused_leaves_no_store(tmp_path: Path) -> None:
+    (tmp_path / "slide.png").write_bytes(b"pixels")
+    book = NucleusBook(ClassScheme.from_names(["x"]), StorePlace(tmp_path / "slide.png"))
+    many = tuple(NamedRegion(((0, 0), (1, 0), (0, 1))) for _ in range(1001))
+    with pytest.raises(UserError, match="annotations"):
+        book.load(NucleusFile(nucleus_table([], [], []), regions=many))
+    assert not book.has_file

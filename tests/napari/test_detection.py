@@ -102,18 +102,22 @@ def test_a_second_one_meanwhile_is_refused(opened: MusePanel, run: Callable[...,
     assert _x(opened) == [50.5, 100, 200, 300]
 
 
-def test_classes_may_be_edited_meanwhile(opened: MusePanel, run: Callable[..., Any]) -> None:
+def test_classes_may_be_renamed_meanwhile(
+    opened: MusePanel, run: Callable[..., Any], qtbot: Any
+) -> None:
     book = opened.session.book
 
-    def merge(detection: Detection) -> None:
+    def rename(detection: Detection) -> None:
         with pytest.raises(UserError, match="detection is running"):
-            book.edit_classes(lambda store: store.merge_classes("tumor", "lymphocyte"))
-        book.edit_classes(lambda store: store.add_class(NucleusClass("mitosis", "#123456")))
+            book.edit_classes(lambda store: store.merge_classes("lymphocyte", "tumor"))
+        cell = NucleusClass("immune", "#123456", "5")
+        book.edit_classes(lambda store: store.change_class("lymphocyte", cell))
         detection.cancel()
 
-    run("wait", act=merge)
-    assert book.scheme.names[-1] == "mitosis"
-    assert book.counts().sum() == 4
+    last = run("tell", act=rename)
+    assert last["event"] == "cancelled", last["message"]
+    found = book.to_table().set_index("x")["class_name"]
+    assert found[50.5] == found[70.5] == "immune"
 
 
 def test_a_failure_brings_the_old_nuclei_back(opened: MusePanel, run: Callable[..., Any]) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from muse_core.nuclei.store import AnnotationStore
 from napari_muse.areas import area_layer
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -99,3 +101,16 @@ def test_the_chart_shows_the_chosen_region(regions: MusePanel) -> None:
     plot = regions.regions.chart.getPlotItem()
     assert plot.titleLabel.text == "left"
     assert list(plot.items[0].opts["height"]) == [2, 0]
+
+
+def test_what_cannot_be_kept_stays_drawn(regions: MusePanel, annotations: Path, qtbot: Any) -> None:
+    session = regions.session
+    area_layer(session.viewer, session.slide).add_rectangles(
+        [np.array([[10, 10], [10, 90], [90, 90], [90, 10]])]
+    )
+    session.book.rest()
+    with AnnotationStore.open(next(annotations.glob("*.muse"))):
+        qtbot.mouseClick(regions.regions.keep, Qt.MouseButton.LeftButton)
+        assert "another window" in regions.status.text()
+    assert len(session.drawn_polygons()) == 1
+    assert session.book.regions().empty

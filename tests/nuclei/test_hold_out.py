@@ -6,28 +6,36 @@ from hypothesis import strategies as st
 from muse_core.nuclei.hold_out import (
     HELD_BACK_SHARE,
     field_key,
-    held_back_in_order,
     held_back_in_set,
+    is_held_back,
     share_of,
 )
 
 KEYS = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=12)
 
 
-@given(KEYS, KEYS)
-def test_fields_that_come_later_change_the_fate_of_none(now: list[str], later: list[str]) -> None:
-    assert held_back_in_order(now + later)[: len(now)] == held_back_in_order(now)
+def _one_by_one(keys: list[str]) -> list[bool]:
+    held: list[bool] = []
+    for key in keys:
+        held.append(is_held_back(key, held))
+    return held
 
 
 @given(KEYS)
 def test_both_sides_get_a_field_as_soon_as_there_are_two(keys: list[str]) -> None:
-    for held in (held_back_in_order(keys), held_back_in_set(keys)):
+    for held in (_one_by_one(keys), held_back_in_set(keys)):
         assert len(held) == len(keys)
         if len(keys) >= 2:
             assert any(held)
             assert not all(held)
         else:
             assert not any(held)
+
+
+@given(st.text())
+def test_a_side_that_has_none_any_more_gets_the_next(key: str) -> None:
+    assert not is_held_back(key, [True, True])
+    assert is_held_back(key, [False, False])
 
 
 @given(KEYS)
@@ -38,7 +46,7 @@ def test_a_set_is_parted_alike_in_any_order(keys: list[str]) -> None:
 
 
 def test_about_the_wanted_share_is_held_back() -> None:
-    held = held_back_in_order([str(i) for i in range(4000)])
+    held = _one_by_one([str(i) for i in range(4000)])
     assert abs(sum(held) / 4000 - HELD_BACK_SHARE) < 0.03
 
 

@@ -97,6 +97,45 @@ def test_regions_that_overlap_are_one_field_that_stays_the_same(store: Annotatio
     assert [len(f.nuclei) for f in after] == [175, 100]
 
 
+def _fates(store: AnnotationStore) -> dict[float, bool]:
+    """By the left edge of each field, whether it is held back."""
+    return {field.area.bounds[0]: field.held_back for field in reviewed_fields(store)}
+
+
+def test_no_field_changes_sides_whatever_becomes_of_the_others(store: AnnotationStore) -> None:
+    numbers = [store.add_region(square(200 * i, 0, 100), reviewed=True) for i in range(8)]
+    fates = _fates(store)
+    assert (fates[0], fates[200]) == (False, True)
+    store.delete_region(numbers[0])
+    store.change_region(numbers[1], reviewed=False)
+    left = {x: held for x, held in fates.items() if x not in (0, 200)}
+    assert _fates(store) == left
+    store.change_region(numbers[1], reviewed=True)
+    store.undo()
+    store.undo()
+    store.undo()
+    assert _fates(store) == fates
+
+
+def test_a_region_that_joins_fields_of_both_sides_makes_them_train(store: AnnotationStore) -> None:
+    store.add_region(square(0, 0, 100), reviewed=True)
+    store.add_region(square(200, 0, 100), reviewed=True)
+    bridge = store.add_region(square(50, 0, 200), reviewed=True)
+    assert _fates(store) == {0: False}
+    store.delete_region(bridge)
+    assert _fates(store) == {0: False, 200: True}
+
+
+def test_where_all_is_held_back_another_field_is_asked_for(store: AnnotationStore) -> None:
+    store.insert(grid(40, 10, "large"))
+    first = store.add_region(square(0, 0, 100), reviewed=True)
+    store.add_region(square(200, 0, 100), reviewed=True)
+    store.delete_region(first)
+    assert "review another field" in annotation_summary(store, 0.5).problems[0]
+    store.add_region(square(0, 200, 100), reviewed=True)
+    assert annotation_summary(store, 0.5).problems == ()
+
+
 def test_an_outline_that_crosses_itself_has_an_area(store: AnnotationStore) -> None:
     store.add_region([(0, 0), (100, 100), (100, 0), (0, 100)], reviewed=True)
     store.add_region([(0, 500), (100, 500), (50, 500)], reviewed=True)

@@ -99,3 +99,18 @@ def test_names_and_keys_must_differ():
 def test_json_that_is_no_scheme_is_refused(items):
     with pytest.raises(UserError):
         ClassScheme.from_json(items)
+
+
+def test_joined_classes_keep_what_is_free() -> None:
+    ours = ClassScheme((NucleusClass("a", "#112233", "1"), NucleusClass("b", "#445566", "2")))
+    theirs = (
+        NucleusClass("b", "#000000", "9"),
+        NucleusClass("c", "#AABBCC", "5"),
+        NucleusClass("d", "#112233", "2"),
+        NucleusClass("e", "#aabbcc", ""),
+    )
+    joined = ours.joined(theirs)
+    assert joined.classes[:2] == ours.classes
+    assert joined.classes[2] == theirs[1], "colour and key were free"
+    assert [c.key for c in joined.classes[3:]] == ["3", "4"]
+    assert len({c.color.lower() for c in joined.classes}) == 5

@@ -6,7 +6,7 @@ The choice is made by field, never by nucleus, because nuclei of one field resem
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 HELD_BACK_SHARE = 0.25
 
@@ -22,18 +22,19 @@ def field_key(slide_fingerprint: str, vertices: Sequence[Sequence[float]]) -> st
     return hashlib.sha256(f"{slide_fingerprint}|{corners}".encode()).hexdigest()
 
 
-def held_back_in_order(keys: Sequence[str]) -> tuple[bool, ...]:
-    """Which fields of a slide are held back, when fields only come to the end.
+def is_held_back(key: str, others: Collection[bool]) -> bool:
+    """Whether a field that is new is held back; what is decided is kept with the field.
 
-    The oldest field always trains and the second is always held back, so that two are enough for
-    both. Each later one is held back by its key alone. No later field changes the fate of another.
+    The first trains and the second is held back, so that two are enough for both. Each later one is
+    held back by its key alone, unless one side has come to have none.
 
     Args:
-        keys: Of the fields, oldest first.
+        key: Of the field.
+        others: Of each field there is, whether it is held back.
     """
-    return tuple(
-        i == 1 or (i > 1 and share_of(key) < HELD_BACK_SHARE) for i, key in enumerate(keys)
-    )
+    if not others or all(others):
+        return False
+    return not any(others) or share_of(key) < HELD_BACK_SHARE
 
 
 def held_back_in_set(keys: Sequence[str]) -> tuple[bool, ...]:

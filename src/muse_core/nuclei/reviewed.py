@@ -10,7 +10,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
-from muse_core.nuclei.hold_out import field_key, held_back_in_order
+from muse_core.nuclei.hold_out import field_key
 from muse_core.nuclei.outlines import outline_area
 from muse_core.nuclei.store import AnnotationStore
 
@@ -106,35 +106,37 @@ def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
     """The reviewed fields of a store, oldest first.
 
     Reviewed regions that overlap or touch are one field. It goes by its oldest region, so that it
-    stays the same field when a region is added to it.
+    stays the same field when a region is added to it, and trains as soon as one of them does.
     """
     regions = store.regions()
     regions = regions[regions["reviewed"].astype(bool)].sort_values("id")
     outlines = [
-        (vertices, area)
-        for vertices in regions["vertices"]
+        (number, vertices, area)
+        for number, vertices in zip(regions["id"], regions["vertices"], strict=True)
         if (area := outline_area(vertices)) is not None
     ]
-    merged = _merge([area for _, area in outlines])
-    fingerprint = store.slide.fingerprint
-    keys = [field_key(fingerprint, outlines[oldest][0]) for oldest, _ in merged]
-    held = held_back_in_order(keys)
+    fates, fingerprint = store.held_back(), store.slide.fingerprint
     return tuple(
-        ReviewedField(key, area, _nuclei_in(store, area), is_held)
-        for key, (_, area), is_held in zip(keys, merged, held, strict=True)
+        ReviewedField(
+            field_key(fingerprint, outlines[members[0]][1]),
+            area,
+            _nuclei_in(store, area),
+            all(fates[outlines[member][0]] for member in members),
+        )
+        for members, area in _merge([area for _, _, area in outlines])
     )
 
 
-def _merge(areas: Sequence[BaseGeometry]) -> list[tuple[int, BaseGeometry]]:
-    """Unions of areas that meet, each with the number of its first member, in that order."""
-    groups: list[tuple[int, BaseGeometry]] = []
+def _merge(areas: Sequence[BaseGeometry]) -> list[tuple[list[int], BaseGeometry]]:
+    """Unions of areas that meet, with their members' numbers, in the order of the first."""
+    groups: list[tuple[list[int], BaseGeometry]] = []
     for number, area in enumerate(areas):
         meeting = [g for g in groups if g[1].intersects(area)]
         apart = [g for g in groups if not g[1].intersects(area)]
-        first = min([number, *(g[0] for g in meeting)])
+        members = sorted([number, *(m for g in meeting for m in g[0])])
         whole = shapely.union_all([area, *(g[1] for g in meeting)])
-        groups = [*apart, (first, whole)]
-    return sorted(groups, key=lambda group: group[0])
+        groups = [*apart, (members, whole)]
+    return sorted(groups, key=lambda group: group[0][0])
 
 
 def _nuclei_in(store: AnnotationStore, area: BaseGeometry) -> pd.DataFrame:
@@ -154,6 +156,8 @@ def _problems(fields: Sequence[ReviewedField], n_by_class: dict[str, int]) -> tu
         return ("Nothing is reviewed yet: outline a field and mark it as reviewed.",)
     if not any(n_by_class.values()):
         return ("There is no nucleus in the reviewed fields: review one that has some.",)
+    if all(field.held_back for field in fields):
+        return ("What is reviewed is kept to judge models by: review another field to learn from.",)
     few = [
         f"Only {n} nuclei of the class {name!r} lie in reviewed fields; at least {MIN_NUCLEI} are"
         " needed. Review another field, or merge the class with another one."

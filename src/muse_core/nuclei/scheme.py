@@ -82,6 +82,23 @@ class ClassScheme:
             classes.append(NucleusClass(name, color, next((k for k in _KEYS if k not in keys), "")))
         return ClassScheme(tuple(classes))
 
+    def joined(self, others: Iterable[NucleusClass]) -> ClassScheme:
+        """With the classes of others that are not there yet at the end.
+
+        They keep colour and key where these are still free, and else get others that are.
+        """
+        scheme = self
+        for new in others:
+            if new.name in scheme.names:
+                continue
+            fallback = scheme.extended([new.name]).classes[-1]
+            used = {c.color.lower() for c in scheme.classes}
+            keys = {c.key for c in scheme.classes}
+            color = fallback.color if new.color.lower() in used else new.color
+            key = fallback.key if new.key in keys | {""} else new.key
+            scheme = ClassScheme((*scheme.classes, NucleusClass(new.name, color, key)))
+        return scheme
+
     @property
     def names(self) -> tuple[str, ...]:
         """Class names in order."""

@@ -31,20 +31,48 @@ def _refused(store: AnnotationStore, act: Callable[[], object]) -> str:
     return str(refusal.value)
 
 
-def test_a_class_with_nuclei_of_a_file_cannot_be_undone(store: AnnotationStore) -> None:
+def test_a_class_stays_with_nuclei_of_a_file_and_older_edits_can_be_undone(
+    store: AnnotationStore,
+) -> None:
+    store.set_class([1], "b")
     store.add_class(PLASMA)
     store.insert(nucleus_table([9], [9], "plasma"))
-    assert "plasma" in _refused(store, store.undo)
-    store.merge_classes("plasma", "a")
-    assert store.count() == {"a": 3, "b": 0}
+    store.undo()
+    assert store.count() == {"a": 1, "b": 1, "plasma": 1}
     store.undo()
     assert store.count() == {"a": 2, "b": 0, "plasma": 1}
+    store.redo()
+    store.redo()
+    assert store.count() == {"a": 1, "b": 1, "plasma": 1}
+    assert store.classes.classes[-1] == PLASMA
 
 
-def test_a_name_that_came_back_meanwhile_is_not_brought_back_twice(store: AnnotationStore) -> None:
+def test_a_merge_done_again_leaves_the_class_to_nuclei_that_came_since(
+    store: AnnotationStore,
+) -> None:
+    store.set_class([1], "b")
     store.merge_classes("b", "a")
-    store.extend_classes([NucleusClass("b", "#123456", "")])
-    assert "names must differ" in _refused(store, store.undo)
+    store.undo()
+    store.insert(nucleus_table([9], [9], "b"))
+    store.redo()
+    assert store.count() == {"a": 2, "b": 1}
+    store.undo()
+    assert store.count() == {"a": 1, "b": 2}
+
+
+def test_a_name_and_a_key_that_are_taken_by_now_come_back_as_others(
+    store: AnnotationStore,
+) -> None:
+    store.set_class([1], "b")
+    key = store.classes.classes[1].key
+    store.merge_classes("b", "a")
+    store.extend_classes([NucleusClass("b", "#123456", key)])
+    store.insert(nucleus_table([9], [9], "b"))
+    store.undo()
+    assert store.count() == {"a": 1, "b 2": 1, "b": 1}
+    assert [c.key for c in store.classes.classes if c.name == "b 2"] == [""]
+    store.redo()
+    assert store.count() == {"a": 2, "b": 1}
 
 
 def test_no_class_goes_while_a_detection_runs(store: AnnotationStore) -> None:

@@ -31,12 +31,15 @@ CREATE TABLE journal(
 CREATE TABLE next_id(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 CREATE TABLE undo_stack(position INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
 CREATE TABLE undo_depth(depth INTEGER NOT NULL) STRICT;
-INSERT INTO next_id VALUES ('nuclei', 3), ('regions', 1), ('classes', 2);
+INSERT INTO next_id VALUES ('nuclei', 3), ('regions', 4), ('classes', 2);
 INSERT INTO undo_depth VALUES (0);
 INSERT INTO slide VALUES ('slide.svs', 123, 'abc');
 INSERT INTO models VALUES (1, 'm');
 INSERT INTO classes VALUES (1, 'a', '#ff0000', '1', 0);
 INSERT INTO nuclei VALUES (1, 10.5, 20.5, 1, 0.75, 0, 1), (2, 900, 30, 1, 1, 2, 1);
+INSERT INTO regions VALUES
+    (1, 'one', '[[0, 0], [9, 0], [0, 9]]', 1), (2, 'two', '[[50, 0], [59, 0], [50, 9]]', 1),
+    (3, 'open', '[[70, 0], [79, 0], [70, 9]]', 0);
 INSERT INTO nuclei_index VALUES (1, 10.5, 10.5, 20.5, 20.5), (2, 900, 900, 30, 30);
 PRAGMA application_id = 1297437509;
 PRAGMA user_version = 1;
@@ -53,6 +56,7 @@ def test_a_file_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
             assert store.nuclei()["x"].tolist() == [10.5, 900]
             assert store.nuclei((800, 0, 1000, 100))["status"].tolist() == ["corrected"]
             assert store.nuclei((0, 0, 100, 100))["score"].tolist() == [0.75]
+            assert store.held_back() == {1: False, 2: True}
     with AnnotationStore.open(path) as store:
         assert store.add(5000, 5000, "a") == 3
         assert store.nuclei((4999, 4999, 5001, 5001))["id"].tolist() == [3]

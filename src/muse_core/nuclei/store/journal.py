@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from muse_core.nuclei.store.class_rules import require_valid_classes
+from muse_core.nuclei.store.class_rules import fitted, require_no_class_goes
 from muse_core.nuclei.store.edits import Change, Edit, pack_changes, unpack_changes
+from muse_core.nuclei.store.hold_out import decide
 from muse_core.nuclei.store.rows import apply_changes
 
 
@@ -19,10 +20,11 @@ def record(
     What was taken back before it can no longer be redone.
 
     Raises:
-        UserError: The classes would no longer be in order, see :mod:`class_rules`.
+        UserError: A class would go while a detection is running.
     """
     edit = Edit(label, tuple(changes))
-    _apply(connection, edit)
+    require_no_class_goes(connection, _of_classes(edit))
+    _apply(connection, edit.changes)
     seq = _append(connection, annotator, "edit", edit, None)
     depth = _depth(connection)
     connection.execute("DELETE FROM undo_stack WHERE position > ?", (depth,))
@@ -34,43 +36,52 @@ def undo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
     """Take back the edit on top of the stack; returns what that changed, None if it is empty.
 
     Raises:
-        UserError: The classes would no longer be in order.
+        UserError: A class would go while a detection is running.
     """
     depth = _depth(connection)
     entry = _entry(connection, depth)
     if entry is None:
         return None
     seq, edit = entry
-    _step(connection, annotator, "undo", edit.reversed(), seq, depth - 1)
-    return edit.reversed()
+    return _step(connection, annotator, "undo", edit.reversed(), seq, depth - 1)
 
 
 def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
     """Do again what was taken back last; None if there is nothing to do again.
 
     Raises:
-        UserError: The classes would no longer be in order.
+        UserError: A class would go while a detection is running.
     """
     depth = _depth(connection)
     entry = _entry(connection, depth + 1)
     if entry is None:
         return None
     seq, edit = entry
-    _step(connection, annotator, "redo", edit, seq, depth + 1)
-    return edit
-
-
-def _apply(connection: sqlite3.Connection, edit: Edit) -> None:
-    apply_changes(connection, edit.changes)
-    require_valid_classes(connection, edit.changes)
+    return _step(connection, annotator, "redo", edit, seq, depth + 1)
 
 
 def _step(
     connection: sqlite3.Connection, annotator: str, kind: str, edit: Edit, of_seq: int, depth: int
-) -> None:
-    _apply(connection, edit)
-    _append(connection, annotator, kind, edit, of_seq)
+) -> Edit:
+    """Go along the stack; returns what that changed, which may be less than the edit says."""
+    others = tuple(change for change in edit.changes if change.table != "classes")
+    _apply(connection, others)
+    classes = fitted(connection, _of_classes(edit))
+    apply_changes(connection, classes)
+    made = Edit(edit.label, (*others, *classes))
+    _append(connection, annotator, kind, made, of_seq)
     connection.execute("UPDATE undo_depth SET depth = ?", (depth,))
+    return made
+
+
+def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    apply_changes(connection, changes)
+    if any(change.table == "regions" for change in changes):
+        decide(connection)
+
+
+def _of_classes(edit: Edit) -> list[Change]:
+    return [change for change in edit.changes if change.table == "classes"]
 
 
 def _entry(connection: sqlite3.Connection, position: int) -> tuple[int, Edit] | None:

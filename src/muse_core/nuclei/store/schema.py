@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from muse_core.errors import UserError
+from muse_core.nuclei.store.hold_out import decide
 from muse_core.nuclei.store.squares import ensure_squares, square_sql
 
 APPLICATION_ID = 0x4D555345
 """Marks the file as ours in SQLite's header: "MUSE"."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _FIRST_VERSION = 1
 
 # Tables of version 1; new files go through the same migrations as old ones.
@@ -72,7 +73,17 @@ def _to_version_2(connection: sqlite3.Connection) -> None:
     ensure_squares(connection, xy[:, 0], xy[:, 1])
 
 
-_MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _to_version_2}
+def _to_version_3(connection: sqlite3.Connection) -> None:
+    # Whether a reviewed region is held back was worked out from the others, and changed with them.
+    _run(connection, "CREATE TABLE hold_out(region_id INTEGER PRIMARY KEY, held INTEGER NOT NULL)")
+    if connection.execute("SELECT 1 FROM slide").fetchone():
+        decide(connection)
+
+
+_MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
+    1: _to_version_2,
+    2: _to_version_3,
+}
 """From a version to the next."""
 
 

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
-from muse_core.nuclei.store import detection, journal
+from muse_core.nuclei.store import detection, hold_out, journal
 from muse_core.nuclei.store.bulk import (
     Doubts,
     insert_classes,
@@ -53,7 +53,8 @@ class AnnotationStore:
     """One slide's annotations in one SQLite file.
 
     An edit is on disk when its method returns. Undo and redo reach back to the file's beginning,
-    over restarts. Detections put in by :meth:`insert` are not edits and are not undone.
+    over restarts. Detections put in by :meth:`insert` are not edits and are not undone; a class
+    that they have come to use stays when the edit that made it is undone.
     """
 
     def __init__(self, database: Database, annotator: str) -> None:
@@ -351,6 +352,10 @@ class AnnotationStore:
             [(i, name, json.loads(v), bool(r)) for i, name, v, r in rows],
             columns=["id", "name", "vertices", "reviewed"],
         )
+
+    def held_back(self) -> dict[int, bool]:
+        """Of each region that was ever reviewed, by its id, whether training must not see it."""
+        return self._reading(hold_out.read_fates)
 
     def reviewed_areas(self) -> tuple[BaseGeometry, ...]:
         """Areas of the reviewed regions, level-0 pixels; they may overlap."""
