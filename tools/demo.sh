@@ -6,11 +6,17 @@ cd "$(dirname "$0")/.."
 
 venv=.demo-venv
 tools/setup_system.sh
+on_screen=
+if [ "$(uname -s)" != Linux ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
+    on_screen=yes
+elif ! command -v xvfb-run >/dev/null; then
+    fail "there is no display, and no xvfb-run to stand in for one; install Xvfb"
+fi
 make_venv "$venv"
 
-# Installed again only when what is installed could have changed.
+# Installed again only when what is installed, or where it lies, could have changed.
 stamp="$venv/installed"
-wanted=$(cat pyproject.toml constraints.txt | cksum)
+wanted=$({ pwd; cat pyproject.toml constraints.txt; } | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     say "Installing napari-muse into $venv; the first time this takes a few minutes."
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt \
@@ -19,7 +25,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 fi
 
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
-if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
+if [ -n "$on_screen" ]; then
     "$venv/bin/python" tools/demo.py --out demo-output --stay
 else
     say "No display: running under Xvfb."

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure the system libraries of Qt and OpenGL are there, and Xvfb where there is no display.
 # As root they are installed by apt; otherwise one line names what is missing.
+# With --no-window only what a virtual environment needs is looked for.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./common.sh
@@ -8,17 +9,22 @@ cd "$(dirname "$0")"
 [ "$(uname -s)" = Linux ] || exit 0
 command -v dpkg-query >/dev/null || exit 0
 
-packages=(
+packages=()
+window=(
     libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0
     libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0
     libxcb-xinerama0
 )
-[ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || packages+=(xvfb xauth)
+if [ "${1:-}" != --no-window ]; then
+    packages+=("${window[@]}")
+    [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || packages+=(xvfb xauth)
+fi
 python=$(find_python) || exit 1
 case "$python" in
     /usr/bin/*)
         # Debian keeps ensurepip in a package of its own, one for each Python.
         "$python" -c 'import ensurepip' 2>/dev/null \
+            || "$python" -c 'import virtualenv' 2>/dev/null \
             || packages+=("$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')")
         ;;
 esac

@@ -5,8 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/common.sh
 
-# The windows of the tests open on a screen of their own, whatever display there is.
-env -u DISPLAY -u WAYLAND_DISPLAY tools/setup_system.sh
+case "$*" in
+    "-e lint" | "-e docs") tools/setup_system.sh --no-window ;;
+    # The windows of the tests open on a screen of their own, whatever display there is.
+    *) env -u DISPLAY -u WAYLAND_DISPLAY tools/setup_system.sh ;;
+esac
 venv=.tox-venv
 make_venv "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check 'tox>=4.25' </dev/null \
