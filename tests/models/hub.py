@@ -57,7 +57,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
                 self.close_connection = True
 
         def _head(self) -> bytes | None:
-            content = hub.files.get(self.path.split("?")[0])
+            content = hub.files.get(self.path.split("?")[0].replace(COMMIT, "main"))
             if content is None:
                 self.send_response(404)
                 self.send_header("X-Error-Code", "EntryNotFound")

@@ -24,6 +24,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_checkpoint(path, teacher_of(random_backbone("vit_s_16-224"))).read_bytes()
 
 
+@pytest.fixture(params=["links", "no links"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with links, and one as Windows has without the right to make them."""
+    if request.param == "no links":
+        monkeypatch.setattr(
+            "huggingface_hub.file_download.are_symlinks_supported", lambda *_: False
+        )
+    return tmp_path / "cache"
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serve(Hub()) as running:
@@ -32,11 +42,11 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_a_model_is_fetched_once_and_its_bytes_are_reported(
-    hub: Hub, checkpoint: bytes, tmp_path: Path
+    hub: Hub, checkpoint: bytes, tmp_path: Path, cache: Path
 ) -> None:
     hub.put(FILE, checkpoint)
     seen: list[tuple[int, int, str]] = []
-    out, cache = tmp_path / "m.safetensors", tmp_path / "cache"
+    out = tmp_path / "m.safetensors"
     report = lambda *progress: seen.append(progress)  # noqa: E731
     assert fetch_released(NAME, out, mpp=0.25, on_progress=report, cache=cache) == out
     card = read_card(out)
@@ -49,17 +59,17 @@ def test_a_model_is_fetched_once_and_its_bytes_are_reported(
 
 
 def test_without_a_server_the_cache_is_enough(
-    hub: Hub, checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, checkpoint: bytes, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.put(FILE, checkpoint)
-    fetch_released(NAME, tmp_path / "a.safetensors", cache=tmp_path / "cache")
+    fetch_released(NAME, tmp_path / "a.safetensors", cache=cache)
     # The library would wait between its retries.
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    fetch_released(NAME, tmp_path / "b.safetensors", cache=tmp_path / "cache")
+    fetch_released(NAME, tmp_path / "b.safetensors", cache=cache)
     assert (tmp_path / "b.safetensors").is_file()
     with pytest.raises(UserError, match="cannot be reached"):
-        fetch_released("muse-r50", tmp_path / "c.safetensors", cache=tmp_path / "cache")
+        fetch_released("muse-r50", tmp_path / "c.safetensors", cache=cache)
 
 
 def test_the_names_in_the_authors_code_do_as_well(
@@ -69,25 +79,73 @@ def test_the_names_in_the_authors_code_do_as_well(
     fetch_released(NAME, tmp_path / "m.safetensors", cache=tmp_path / "cache")
 
 
-def test_a_damaged_download_is_refused(hub: Hub, checkpoint: bytes, tmp_path: Path) -> None:
+def test_a_damaged_download_is_refused(
+    hub: Hub, checkpoint: bytes, tmp_path: Path, cache: Path
+) -> None:
     hub.put(FILE, checkpoint)
     hub.damaged = True
     out = tmp_path / "m.safetensors"
     with pytest.raises(UserError, match="checksum is wrong"):
-        fetch_released(NAME, out, cache=tmp_path / "cache")
+        fetch_released(NAME, out, cache=cache)
     assert not out.exists()
     hub.damaged = False
-    fetch_released(NAME, out, cache=tmp_path / "cache")
+    fetch_released(NAME, out, cache=cache)
     assert out.is_file()
 
 
-def test_a_damaged_cache_is_fetched_anew(hub: Hub, checkpoint: bytes, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_fetched_anew(
+    hub: Hub, checkpoint: bytes, tmp_path: Path, cache: Path
+) -> None:
     hub.put(FILE, checkpoint)
-    fetch_released(NAME, tmp_path / "a.safetensors", cache=tmp_path / "cache")
-    blob = max((tmp_path / "cache").rglob("*"), key=lambda p: p.is_file() and p.stat().st_size)
+    fetch_released(NAME, tmp_path / "a.safetensors", cache=cache)
+    blob = max(cache.rglob("*"), key=lambda p: p.is_file() and p.stat().st_size)
     blob.resolve().write_bytes(b"x" * len(checkpoint))
-    fetch_released(NAME, tmp_path / "b.safetensors", cache=tmp_path / "cache")
+    fetch_released(NAME, tmp_path / "b.safetensors", cache=cache)
     assert hub.downloads == 2
+
+
+def test_a_cache_that_was_damaged_offline_is_not_taken(
+    hub: Hub, checkpoint: bytes, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.put(FILE, checkpoint)
+    fetch_released(NAME, tmp_path / "a.safetensors", cache=cache)
+    next(cache.rglob(FILE)).resolve().write_bytes(b"x" * len(checkpoint))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"cannot be reached|could not be fetched"):
+        fetch_released(NAME, tmp_path / "b.safetensors", cache=cache)
+
+
+def test_a_copy_of_unknown_checksum_is_not_taken_offline(
+    hub: Hub, checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.put(FILE, checkpoint)
+    cache = tmp_path / "cache"
+    fetch_released(NAME, tmp_path / "a.safetensors", cache=cache)
+    link = next(cache.rglob(FILE))
+    link.resolve().replace(link)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="has not been checked yet"):
+        fetch_released(NAME, tmp_path / "b.safetensors", cache=cache)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    fetch_released(NAME, tmp_path / "b.safetensors", cache=cache)
+    assert hub.downloads == 1
+
+
+def test_content_that_models_share_is_under_another_hash(
+    hub: Hub, checkpoint: bytes, tmp_path: Path
+) -> None:
+    hub.put(FILE, checkpoint)
+    cache = tmp_path / "cache"
+    fetch_released(NAME, tmp_path / "a.safetensors", cache=cache)
+    blob = next(cache.rglob(FILE)).resolve()
+    shared = cache / "blobs" / "ab" / ("ab" * 32)
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    fetch_released(NAME, tmp_path / "b.safetensors", cache=cache)
+    assert hub.downloads == 1
 
 
 def test_a_download_that_breaks_off_is_refused_in_a_sentence(

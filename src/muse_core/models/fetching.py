@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -48,7 +49,7 @@ def fetch_released(
 
     Raises:
         UserError: The name is unknown, the server cannot be reached or lacks the file, the download
-            is damaged, or the file is not what it should be.
+            is damaged or cannot be checked, or the file is not what it should be.
     """
     released = next((r for r in RELEASED if r.name == name), None)
     if released is None:
@@ -58,6 +59,8 @@ def fetch_released(
     file = _download(released, on_progress, cache, again=False)
     if not _is_intact(file):
         # What lies in the cache may have been damaged since; a second download settles it.
+        with contextlib.suppress(OSError):  # the library overwrites it only where it is a link
+            file.unlink()
         file = _download(released, on_progress, cache, again=True)
         if not _is_intact(file):
             raise UserError(f"The download of {file.name} is damaged: its checksum is wrong.")
@@ -69,9 +72,7 @@ def fetch_released(
 def _download(
     released: ReleasedModel, on_progress: Progress | None, cache: str | Path | None, again: bool
 ) -> Path:
-    # Read at the call: the library itself reads it once, when it is imported.
-    endpoint = os.environ.get("HF_ENDPOINT") or None
-    server = endpoint or "https://huggingface.co"
+    server = _server()
     bar = _reporting(on_progress or (lambda *_: None), f"Fetching {released.name}")
     # The authors' evaluation code has the same names with a prefix.
     for file_name in (f"{released.stem}.pth", f"muse-{released.stem}.pth"):
@@ -81,7 +82,7 @@ def _download(
                     REPOSITORY,
                     file_name,
                     cache_dir=cache,
-                    endpoint=endpoint,
+                    endpoint=server,
                     force_download=again,
                     tqdm_class=bar,
                 )
@@ -102,12 +103,15 @@ def _download(
     raise UserError(f"{server} has no file {released.stem}.pth in {REPOSITORY}.")
 
 
-def _is_intact(file: Path) -> bool:
-    """Whether the file has the SHA-256 the server gave; True where it gave none.
+def _server() -> str:
+    # Read at the call: the library itself reads it once, when it is imported.
+    return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
 
-    The cache names large files by it.
-    """
-    expected = file.resolve().name
+
+def _is_intact(file: Path) -> bool:
+    """Whether the file has the SHA-256 the server gave; True where it gave none."""
+    # A link leads to a file of that name; what comes behind it may be named otherwise.
+    expected = file.readlink().name if file.is_symlink() else _remembered_etag(file)
     if not _SHA256.fullmatch(expected):
         return True
     digest = hashlib.sha256()
@@ -115,6 +119,32 @@ def _is_intact(file: Path) -> bool:
         while block := opened.read(_READ_BYTES):
             digest.update(block)
     return digest.hexdigest() == expected
+
+
+def _remembered_etag(file: Path) -> str:
+    """What the server calls a file's content, kept beside it to be known without the server.
+
+    The folder is that of one commit, in which a file never changes.
+
+    Raises:
+        UserError: It is not known yet, and the server does not say.
+    """
+    note = file.with_name(f".{file.name}.etag")
+    if note.is_file():
+        return note.read_text(encoding="utf-8")
+    server = _server()
+    url = huggingface_hub.hf_hub_url(
+        REPOSITORY, file.name, revision=file.parent.name, endpoint=server
+    )
+    try:
+        etag = huggingface_hub.get_hf_file_metadata(url).etag or ""
+    except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{file.name} has not been checked yet, and {server} does not say its checksum."
+        ) from error
+    with contextlib.suppress(OSError):  # a cache that cannot be written is asked about again
+        note.write_text(etag, encoding="utf-8")
+    return etag
 
 
 def _reporting(report: Progress, message: str) -> type[tqdm[Any]]:
