@@ -198,7 +198,8 @@ def main(
     """Append one JSON line for each figure, then print the table."""
     torch.set_num_threads(threads)
     results = work / "results.jsonl"
-    done = _read(results)
+    lengths = {"epochs": epochs, "finetune_steps": finetune_steps}
+    done = [row for row in _read(results) if lengths.items() <= row.items()]
     if not only_table:
         rois = cut_rois(data, work / "rois")
         tasks = ["knn", "linear"]
@@ -213,11 +214,11 @@ def main(
                 base = small_pretraining(rois, work / f"{arm}-{first}", first, epochs, workers)
                 backbone = backbone_of(arm, base)
                 for task in tasks:
-                    key = {"arm": arm, "seed": seed, "task": task}
+                    key = {"arm": arm, "seed": seed, "task": task} | lengths
                     if any(key.items() <= row.items() for row in done):
                         continue
                     figures = measure(task, backbone, data, finetune_steps, seed)
-                    row = key | figures | {"epochs": epochs, "finetune_steps": finetune_steps}
+                    row = key | figures
                     done.append(row)
                     with results.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(row) + "\n")

@@ -6,12 +6,13 @@ Each fold trains on the BRCAM2C tiles of other patients (and on CoNSeP and the n
 recipe does), chooses weights and score threshold on the validation tiles of other patients, and is
 scored once on its own tiles. Tiles of one patient share the first 12 characters of their names.
 --plain trains the same network on the BRCAM2C tiles alone, altered by flips, rotations and gains of
-the stains: what the recipe adds is the difference. --base starts from a pretrained backbone, with
---work of its own. Models are kept in --work, so that a run that was cut off goes on.
+the stains: what the recipe adds is the difference. --base starts from a pretrained backbone. Models
+are kept in --work, so that a run that was cut off goes on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -107,11 +108,14 @@ def main(
     tiles = data / "brcam2c" / "train"
     names = [path.stem for path in image_paths(tiles)]
     kind = "plain" if plain else "recipe"
+    # A model of another run has other tiles held out.
+    start = hashlib.sha256(base.read_bytes()).hexdigest()[:8] if base else "random"
+    run = f"{kind}-{start}-{steps}-{folds}-{seed}"
     work.mkdir(parents=True, exist_ok=True)
     for number, held_out in enumerate(patient_folds(names, folds, seed)):
         if only is not None and number != only:
             continue
-        out = work / f"{kind}-{steps}-{number}.safetensors"
+        out = work / f"{run}-{number}.safetensors"
         # A checkpoint beside the model says that its training was cut off.
         if not out.is_file() or out.with_suffix(".checkpoint").is_file():
             listener = Listener(on_progress=_report)

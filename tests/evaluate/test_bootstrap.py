@@ -67,3 +67,33 @@ def test_other_classes_leave_detection_only() -> None:
     assert figures["per_class"] is None
     assert figures["confusion"] is None
     assert figures["interval_95"]["f_class"] is None
+
+
+def test_a_class_of_which_there_is_nothing_counts_neither_for_nor_against() -> None:
+    figures = detailed_figures(_report([0, 0], classes=("a", "b", "nowhere")))
+    # Of a two in four are right, and no b is found: a has F 2/3, b has 0.
+    assert figures["f_avg"] == pytest.approx(1 / 3)
+    assert figures["f_class"]["nowhere"] is None
+    assert figures["per_class"]["nowhere"]["f1"] is None
+    assert figures["interval_95"]["f_class"]["nowhere"] is None
+    assert figures["interval_95"]["f_avg"] == [pytest.approx(1 / 3)] * 2
+
+
+def test_draws_without_a_class_do_not_widen_its_interval() -> None:
+    pixels = np.zeros((60, 60, 3), dtype=np.uint8)
+    xy = np.array([[10, 10]], dtype=np.float32)
+    names = ["b", *["a"] * 9]
+    images = [AnnotatedImage(str(i), pixels, xy, (name,), 0.5) for i, name in enumerate(names)]
+    tables = [nucleus_table([10], [10], name) for name in names]
+    figures = detailed_figures(score_tables(images, tables, ("a", "b")))
+    # A third of all draws has no b.
+    assert figures["interval_95"]["f_class"]["b"] == [1.0, 1.0]
+    assert figures["interval_95"]["f_avg"] == [1.0, 1.0]
+
+
+def test_images_without_anything_have_no_figure_and_no_interval() -> None:
+    image = AnnotatedImage("empty", np.zeros((9, 9, 3), np.uint8), np.zeros((0, 2)), (), 0.5)
+    figures = detailed_figures(score_tables([image] * 5, [nucleus_table([], [], [])] * 5, ("a",)))
+    assert figures["f_avg"] is None
+    assert figures["interval_95"] == {"f_det": None, "f_avg": None, "f_class": {"a": None}}
+    json.dumps(figures, allow_nan=False)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from muse_core.evaluate.detection import score_tables
+from muse_core.evaluate.intervals import figures_with_intervals
 from muse_core.evaluate.points_folder import AnnotatedImage
 from muse_core.finetune.fields import Field
 from muse_core.finetune.held_out import HeldOutFields, renamed
-from muse_core.finetune.intervals import figures_with_intervals
 from muse_core.finetune.threshold import best_threshold
 from muse_core.nuclei import nucleus_table
 
@@ -74,5 +74,5 @@ def test_few_fields_have_intervals_over_nuclei() -> None:
     assert low < figures["f_det"] < high
     assert 0.08 < high - low < 0.25
     many = figures_with_intervals(score_tables([image] * 5, [table] * 5, ["a"]))
-    assert many["interval_over"] == "fields"
+    assert many["interval_over"] == "images"
     assert many["interval_95"]["f_det"] == [pytest.approx(figures["f_det"])] * 2

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muse_core.jobs import TERMINAL_EVENTS, DetectJob
+from muse_core.jobs.worker import EventWriter
 from muse_core.nuclei import read_csv
 
 from ..job_inputs import write_model, write_slide
@@ -160,3 +163,10 @@ def test_what_libraries_print_does_not_get_between_the_events() -> None:
     noise = errors_of(worker)
     assert "noise from Python" in noise
     assert "noise from C" in noise
+
+
+def test_the_end_is_told_even_if_its_figures_are_no_numbers() -> None:
+    stream = io.BytesIO()
+    write = EventWriter(stream, threading.Event())
+    write({"event": "done", "message": "Trained.", "result": {"f_avg": float("nan")}})
+    assert json.loads(stream.getvalue()) == {"event": "done", "message": "Trained.", "result": {}}

@@ -22,8 +22,9 @@ def evaluate_detect(
 ) -> None:
     """F1 of detection and classification within 3 um, pooled over the images of a folder.
 
-    Intervals are 95% by bootstrap over images. Where the folder's classes are not the model's,
-    only detection is measured.
+    Intervals are 95% by bootstrap over images; over nuclei, and too narrow, where there are fewer
+    than five images. Where the folder's classes are not the model's, only detection is measured; a
+    class that is neither annotated nor found does not count.
     """
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
@@ -32,17 +33,20 @@ def evaluate_detect(
     path = resolve_model(model)
     read_card(path).require_detector()
 
-    from muse_core.evaluate.bootstrap import detailed_figures
     from muse_core.evaluate.detection import evaluate_folder
+    from muse_core.evaluate.intervals import figures_with_intervals
 
     report = evaluate_folder(folder, mpp, path, device.value)
-    figures = detailed_figures(report, seed=seed)
+    figures = figures_with_intervals(report, seed=seed)
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
 
 
 def _lines(figures: dict[str, Any]) -> Iterator[str]:
     intervals = figures["interval_95"]
-    yield f"images  {figures['n_images']}"
+    few = figures["interval_over"] == "nuclei"
+    yield f"images  {figures['n_images']}" + (
+        ", so few that intervals are too narrow" if few else ""
+    )
     yield f"F det   {_with_interval(figures['f_det'], intervals['f_det'])}"
     yield f"  precision {figures['precision_det']:.4f}  recall {figures['recall_det']:.4f}"
     if figures["f_class"] is None:
@@ -62,5 +66,7 @@ def _lines(figures: dict[str, Any]) -> Iterator[str]:
         yield " ".join([f"  {name:<{width}}", *(f"{n:>{width}}" for n in row)])
 
 
-def _with_interval(value: float, interval: list[float]) -> str:
+def _with_interval(value: float | None, interval: list[float] | None) -> str:
+    if value is None or interval is None:
+        return "none: neither annotated nor found"
     return f"{value:.4f}  [{interval[0]:.4f}, {interval[1]:.4f}]"

@@ -28,7 +28,8 @@ def detailed_figures(report: DetectionReport, seed: int = 0) -> dict[str, Any]:
     Returns:
         The keys of :meth:`DetectionReport.to_json`, and "per_class" (f1, precision, recall and
         counts), "confusion" (classes; counts, true by found) and "interval_95" (f_det, f_avg,
-        f_class, each [low, high]). Without comparable classes, what concerns them is None.
+        f_class, each [low, high]). Without comparable classes, what concerns them is None; so is
+        the figure of a class that is neither annotated nor found, and an interval of no figure.
     """
     classes, confusion = report.classes, report.confusion
     figures = report.to_json()
@@ -42,8 +43,11 @@ def detailed_figures(report: DetectionReport, seed: int = 0) -> dict[str, Any]:
     return figures
 
 
-def interval_95(values: npt.NDArray[np.float64]) -> list[float]:
-    """Low and high end of the middle 95% of bootstrapped values."""
+def interval_95(values: npt.NDArray[np.float64]) -> list[float] | None:
+    """Low and high end of the middle 95% of bootstrapped values; NaN is no value, None no end."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
     low, high = np.percentile(values, _PERCENTILES)
     return [float(low), float(high)]
 
@@ -56,16 +60,16 @@ def image_weights(n_images: int, seed: int, draws: int = DRAWS) -> npt.NDArray[n
 
 def _intervals(report: DetectionReport, seed: int) -> dict[str, Any]:
     weights = image_weights(report.n_images, seed)
-    f_det = _f1(weights @ _table([image.detection for image in report.images]))
+    f_det = f1_of_rows(weights @ _table([image.detection for image in report.images]))
     if report.class_names is None:
         return {"f_det": interval_95(f_det), "f_avg": None, "f_class": None}
     f_class = {
-        name: _f1(weights @ _table([i.classes[name] for i in report.images if i.classes]))
+        name: f1_of_rows(weights @ _table([i.classes[name] for i in report.images if i.classes]))
         for name in report.class_names
     }
     return {
         "f_det": interval_95(f_det),
-        "f_avg": interval_95(np.mean(list(f_class.values()), axis=0)),
+        "f_avg": interval_95(mean_over_classes(list(f_class.values()))) if f_class else None,
         "f_class": {name: interval_95(values) for name, values in f_class.items()},
     }
 
@@ -74,15 +78,25 @@ def _table(counts: Sequence[Counts]) -> npt.NDArray[np.int64]:
     return np.array([(c.true_positive, c.false_positive, c.false_negative) for c in counts])
 
 
-def _f1(pooled: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """F1 of rows of (true positive, false positive, false negative); 0 where all are 0."""
+def f1_of_rows(pooled: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """F1 of rows of (true positive, false positive, false negative); NaN where all are 0."""
     right = 2.0 * pooled[:, 0]
-    return right / np.maximum(right + pooled[:, 1] + pooled[:, 2], 1)
+    total = right + pooled[:, 1] + pooled[:, 2]
+    return np.divide(right, total, out=np.full(len(pooled), np.nan), where=total > 0)
 
 
-def _facts(counts: Counts) -> dict[str, float | int]:
+def mean_over_classes(values: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """(draws,) mean over the classes that a draw has, NaN where it has none."""
+    table = np.array(values)
+    there = np.isfinite(table)
+    count = there.sum(axis=0)
+    total = np.where(there, table, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(table.shape[1], np.nan), where=count > 0)
+
+
+def _facts(counts: Counts) -> dict[str, float | int | None]:
     return {
-        "f1": counts.f1,
+        "f1": None if counts.is_empty else counts.f1,
         "precision": counts.precision,
         "recall": counts.recall,
         "true_positive": counts.true_positive,

@@ -1,7 +1,8 @@
 """F1 of detection and classification on annotated images.
 
 Protocol: a detection is right within 3 um of an annotated nucleus, one to one; F1 is pooled over
-the images, per class and for detection regardless of class; F avg is the mean over classes.
+the images, per class and for detection regardless of class; F avg is the mean over classes. A class
+that is neither annotated nor found has no F1 and does not count.
 """
 
 from __future__ import annotations
@@ -93,10 +94,18 @@ class DetectionReport:
         return self.detection.f1
 
     @property
-    def f_avg(self) -> float | None:
-        """Mean of the classes' F1."""
+    def f_class(self) -> dict[str, float | None] | None:
+        """F1 of each class; None of one that is neither annotated nor found."""
         classes = self.classes
-        return float(np.mean([c.f1 for c in classes.values()])) if classes else None
+        if classes is None:
+            return None
+        return {name: None if c.is_empty else c.f1 for name, c in classes.items()}
+
+    @property
+    def f_avg(self) -> float | None:
+        """Mean of the F1 of the classes that have one."""
+        values = [value for value in (self.f_class or {}).values() if value is not None]
+        return float(np.mean(values)) if values else None
 
     def over(self, names: Collection[str]) -> DetectionReport:
         """The same, of some classes only; the confusion, which shows the others too, is left out.
@@ -115,12 +124,10 @@ class DetectionReport:
 
     def to_json(self) -> dict[str, Any]:
         """Keys f_det, f_avg, f_class, n_images, precision and recall of detection, radius_um."""
-        classes = self.classes
-        per_class = None if classes is None else {k: c.f1 for k, c in classes.items()}
         return {
             "f_det": self.f_det,
             "f_avg": self.f_avg,
-            "f_class": per_class,
+            "f_class": self.f_class,
             "n_images": self.n_images,
             "precision_det": self.detection.precision,
             "recall_det": self.detection.recall,

@@ -27,6 +27,11 @@ class Counts:
         )
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a nucleus nor a detection, so that no figure says anything."""
+        return not (self.true_positive or self.false_positive or self.false_negative)
+
+    @property
     def precision(self) -> float:
         """Share of detections that are nuclei; 0 when nothing was detected."""
         return _ratio(self.true_positive, self.true_positive + self.false_positive)

@@ -175,5 +175,6 @@ def _report(
     right = np.bincount(test.image_of_nucleus, weights=found == true, minlength=test.n_images)
     count = np.bincount(test.image_of_nucleus, minlength=test.n_images)
     weights = image_weights(test.n_images, seed)
-    low, high = interval_95((weights @ right) / np.maximum(weights @ count, 1))
-    return ProbeReport(names, confusion, n_train, (low, high), by_neighbours)
+    interval = interval_95((weights @ right) / np.maximum(weights @ count, 1))
+    assert interval is not None, "every draw has an accuracy"
+    return ProbeReport(names, confusion, n_train, (interval[0], interval[1]), by_neighbours)

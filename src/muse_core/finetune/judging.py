@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from muse_core.evaluate.intervals import figures_with_intervals
 from muse_core.finetune.fields import Field
 from muse_core.finetune.held_out import HeldOutFields, renamed
-from muse_core.finetune.intervals import figures_with_intervals
 from muse_core.finetune.threshold import Operating
 from muse_core.models.card import ModelCard
 from muse_core.nuclei import ClassScheme

@@ -32,13 +32,23 @@ class EventWriter:
         """Write one event and flush it."""
         if self._gone:
             return
-        line = json.dumps(event, allow_nan=False, separators=(",", ":"))
+        line = _line(event)
         try:
             self._stream.write(line.encode() + b"\n")
             self._stream.flush()
         except OSError:
             self._gone = True
             self._cancel.set()
+
+
+def _line(event: dict[str, Any]) -> str:
+    try:
+        return json.dumps(event, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError):
+        if "result" not in event:
+            raise
+        # Something in the result is no JSON; that the job has ended must be heard all the same.
+        return json.dumps(event | {"result": {}})
 
 
 def main() -> int:

@@ -59,6 +59,10 @@ class ModelCard:
     kind: str = DETECTOR
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.fov_px, int):
+            raise UserError("A model card needs a name and a field of view in whole pixels.")
+        if not isinstance(self.classes, list) or not isinstance(self.architecture, Mapping):
+            raise UserError("A model card needs a list of classes and an architecture.")
         if not isinstance(self.mpp, int | float) or not math.isfinite(self.mpp) or self.mpp <= 0:
             raise UserError("A model card needs a positive mpp.")
         if not 0 <= self.score_threshold <= 1:
@@ -67,7 +71,6 @@ class ModelCard:
             raise UserError(
                 f"This model has a card of version {self.format_version}; update napari-muse."
             )
-
         if self.kind not in (DETECTOR, BACKBONE):
             raise UserError(f"Unknown kind of model {self.kind!r}; update napari-muse.")
 
@@ -88,15 +91,15 @@ class ModelCard:
         """Parse JSON text; raises UserError when it is not a card."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"The model card is not JSON: {error}.") from error
         if not isinstance(data, Mapping):
             raise UserError("The model card is not a JSON object.")
         known = {f.name for f in fields(cls)}
         try:
             return cls(**{k: v for k, v in data.items() if k in known})
-        except TypeError as error:
-            raise UserError(f"The model card is incomplete: {error}.") from error
+        except (TypeError, OverflowError) as error:
+            raise UserError(f"The model card is incomplete or wrong: {error}.") from error
 
 
 def read_card(path: str | Path) -> ModelCard:
@@ -128,7 +131,9 @@ def _read_header(path: Path) -> dict[str, Any]:
             header = json.loads(file.read(size))
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise UserError(refusal) from error
     if not isinstance(header, dict):
         raise UserError(refusal)

@@ -1,4 +1,4 @@
-"""How sure figures on a few fields are."""
+"""How sure figures are, on many images or on a few."""
 
 from __future__ import annotations
 
@@ -7,44 +7,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muse_core.evaluate.bootstrap import DRAWS, detailed_figures, interval_95
+from muse_core.evaluate.bootstrap import (
+    DRAWS,
+    detailed_figures,
+    f1_of_rows,
+    interval_95,
+    mean_over_classes,
+)
 from muse_core.evaluate.detection import DetectionReport
 from muse_core.evaluate.matching import Counts
 
-_ENOUGH_FIELDS = 5
-"""From this many on, fields are resampled. Fewer say nothing about how fields differ."""
+_ENOUGH_IMAGES = 5
+"""From this many on, images are resampled. Fewer say nothing about how images differ."""
 
 
 def figures_with_intervals(report: DetectionReport, seed: int = 0) -> dict[str, Any]:
     """A report's figures with 95% intervals by bootstrap.
 
-    Fields are resampled where there are enough. Where there are fewer, nuclei are: found rightly,
-    found wrongly, missed. As nuclei of one field resemble each other, that makes intervals too
-    narrow, but says what the mere number of nuclei is good for.
+    Images, or the fields of a slide, are resampled where there are enough. Where there are fewer,
+    nuclei are: found rightly, found wrongly, missed. As nuclei of one image resemble each other,
+    that makes intervals too narrow, but says what the mere number of nuclei is good for.
 
     Returns:
         As :func:`muse_core.evaluate.bootstrap.detailed_figures`, and "interval_over", which is
-        "fields" or "nuclei".
+        "images" or "nuclei".
     """
     figures = detailed_figures(report, seed)
-    if report.n_images >= _ENOUGH_FIELDS:
-        return figures | {"interval_over": "fields"}
+    if report.n_images >= _ENOUGH_IMAGES:
+        return figures | {"interval_over": "images"}
     rng = np.random.default_rng(seed)
     classes = {name: _draws(counts, rng) for name, counts in (report.classes or {}).items()}
     over_nuclei = {
         "f_det": interval_95(_draws(report.detection, rng)),
-        "f_avg": interval_95(np.mean(list(classes.values()), axis=0)) if classes else None,
+        "f_avg": interval_95(mean_over_classes(list(classes.values()))) if classes else None,
         "f_class": {name: interval_95(draws) for name, draws in classes.items()} or None,
     }
     return figures | {"interval_95": over_nuclei, "interval_over": "nuclei"}
 
 
 def _draws(counts: Counts, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """(draws,) F1 of as many nuclei, drawn with replacement."""
+    """(draws,) F1 of as many nuclei, drawn with replacement; NaN where there is none."""
     outcomes = np.array([counts.true_positive, counts.false_positive, counts.false_negative])
     total = int(outcomes.sum())
     if total == 0:
-        return np.zeros(DRAWS)
-    drawn = rng.multinomial(total, outcomes / total, size=DRAWS)
-    right = 2.0 * drawn[:, 0]
-    return np.asarray(right / np.maximum(right + drawn[:, 1] + drawn[:, 2], 1), dtype=np.float64)
+        return np.full(DRAWS, np.nan)
+    return f1_of_rows(rng.multinomial(total, outcomes / total, size=DRAWS))

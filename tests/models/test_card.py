@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.models.card import METADATA_KEY, ModelCard, read_card
+from muse_core.models.registry import DEFAULT_MODEL, list_models, resolve_model
+
+CARD = json.loads(
+    ModelCard("m", {"backbone": {}}, 0.5, 256, [{"name": "a", "color": "#112233"}], 0.5).to_text()
+)
+DEEP = "[" * 100_000
+LONG = "9" * 5_000
+
+
+def _file(path: Path, header: str) -> Path:
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    return path
+
+
+def _with_card(path: Path, card: str) -> Path:
+    return _file(path, json.dumps({"__metadata__": {METADATA_KEY: card}}))
+
+
+def test_a_card_comes_back_as_it_was() -> None:
+    assert ModelCard.from_text(json.dumps(CARD)).to_text() == json.dumps(CARD, sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        DEEP,
+        LONG,
+        "{",
+        "[]",
+        "{}",
+        json.dumps(CARD | {"mpp": 10**400}),
+        json.dumps(CARD | {"mpp": "0.5"}),
+        json.dumps(CARD | {"score_threshold": "high"}),
+        json.dumps(CARD | {"name": 5}),
+        json.dumps(CARD | {"fov_px": "a"}),
+        json.dumps(CARD | {"classes": "a"}),
+        json.dumps(CARD | {"architecture": []}),
+        json.dumps(CARD | {"kind": "oracle"}),
+    ],
+    ids=range(13),
+)
+def test_what_is_no_card_gets_a_sentence(tmp_path: Path, card: str) -> None:
+    with pytest.raises(UserError, match=r"\.$"):
+        read_card(_with_card(tmp_path / "m.safetensors", card))
+
+
+@pytest.mark.parametrize("header", [DEEP, LONG, "{", "[]", '{"__metadata__": 1}', ""])
+def test_what_is_no_header_gets_a_sentence(tmp_path: Path, header: str) -> None:
+    with pytest.raises(UserError, match=r"\.$"):
+        read_card(_file(tmp_path / "m.safetensors", header))
+
+
+def test_a_bad_file_among_the_users_models_keeps_none_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda *_, **__: str(tmp_path))
+    (tmp_path / "models").mkdir()
+    _file(tmp_path / "models" / "deep.safetensors", DEEP)
+    _with_card(tmp_path / "models" / "long.safetensors", LONG)
+    assert [entry.name for entry in list_models()] == [DEFAULT_MODEL]
+    assert resolve_model(None).is_file()
