@@ -24,7 +24,8 @@ class DetectConfig:
         min_score: Nucleus probability from which a nucleus is reported; None takes the card's.
         min_tissue: Tiles with no more than this share of tissue in their core are skipped.
         readers: Threads that read and resize tiles; None chooses by device.
-        seam_radius_um: Up to this distance, two nuclei that two tiles report are the same one.
+        seam_radius_um: Margin around its part of the slide within which a tile reports nuclei too;
+            up to half of it, two nuclei that two tiles report are the same one.
     """
 
     device: str = "auto"

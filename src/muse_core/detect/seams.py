@@ -6,8 +6,9 @@ that another tile may report too are held back until all those tiles are in; of 
 are the same nucleus the best is kept. All others pass at once.
 
 Which two reports are the same is decided by looking at their surroundings only (each is the other's
-nearest within the radius among the reports of the other's tile), never at the order in which tiles
-come in: the outcome is the same for every order.
+nearest within half the margin among the reports of the other's tile), never at the order in which
+tiles come in: the outcome is the same for every order. Where tiles put a nucleus off by less than a
+quarter of the margin, and nuclei are farther apart than the margin, none is lost and none doubled.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class SeamMerger:
 
         Args:
             plan: The tiles to come.
-            radius_px: Up to this distance (model pixels) two tiles' reports may be one nucleus.
+            radius_px: The margin, model pixels; up to half of it, two tiles' reports are one.
 
         Raises:
             ValueError: Cells are so small that a nucleus could concern tiles that do not touch.
@@ -163,7 +164,7 @@ class SeamMerger:
         ready = undecided & ~self._concerns(everyone, self._pending)
         if not ready.any():
             return Found.join([])
-        kept = ready & ~_beaten(everyone, origin, self._radius)
+        kept = ready & ~_beaten(everyone, origin, self._radius / 2)
         for i, h in enumerate(held):
             h.undecided &= ~ready[origin == i]
         return everyone.take(kept)
