@@ -198,8 +198,12 @@ def main(
     """Append one JSON line for each figure, then print the table."""
     torch.set_num_threads(threads)
     results = work / "results.jsonl"
-    lengths = {"epochs": epochs, "finetune_steps": finetune_steps}
-    done = [row for row in _read(results) if lengths.items() <= row.items()]
+    run = {
+        "epochs": epochs,
+        "finetune_steps": finetune_steps,
+        "pretraining_seed": pretraining_seed,
+    }
+    done = [row for row in _read(results) if run.items() <= row.items()]
     if not only_table:
         rois = cut_rois(data, work / "rois")
         tasks = ["knn", "linear"]
@@ -211,10 +215,11 @@ def main(
             for arm in arms.split(","):
                 one_for_all = pretraining_seed is not None and arm != "random"
                 first = pretraining_seed if one_for_all else seed
-                base = small_pretraining(rois, work / f"{arm}-{first}", first, epochs, workers)
+                folder = work / f"{arm}-{first}-{epochs}"
+                base = small_pretraining(rois, folder, first, epochs, workers)
                 backbone = backbone_of(arm, base)
                 for task in tasks:
-                    key = {"arm": arm, "seed": seed, "task": task} | lengths
+                    key = {"arm": arm, "seed": seed, "task": task} | run
                     if any(key.items() <= row.items() for row in done):
                         continue
                     figures = measure(task, backbone, data, finetune_steps, seed)

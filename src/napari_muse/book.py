@@ -221,6 +221,7 @@ class NucleusBook(NucleusArrays):
             UserError: A detection is running, which would take the nuclei for its own; or there are
                 more regions than a person can have drawn.
         """
+        self.require_writable()
         if len(content.regions) > _MOST_REGIONS:
             raise UserError(
                 f"The file has {len(content.regions):,} annotations, and at most {_MOST_REGIONS:,}"
@@ -231,8 +232,14 @@ class NucleusBook(NucleusArrays):
             raise UserError(
                 "A detection is running on this slide; take nuclei over when it has ended."
             )
-        table = content.table
+        table, before = content.table, self.scheme
         self.adopt_scheme(content.classes())
+        try:
+            self.store
+        except UserError:
+            self.scheme = before
+            self.scheme_changed.emit()
+            raise
         xy = table[["x", "y"]].to_numpy(dtype=np.float64)
         persons = self.present & (self.rows["status"] != PREDICTED)
         new = table[~_near(xy, self.rows[persons], _SAME_PLACE_PX)]

@@ -9,7 +9,7 @@ from muse_core.errors import UserError
 
 def test_auto_is_the_best_that_there_is() -> None:
     expected = "cpu"
-    if torch.backends.mps.is_available() and samples_features("mps"):
+    if torch.backends.mps.is_available() and samples_features("mps", True):
         expected = "mps"
     if torch.cuda.is_available():
         expected = "cuda"
@@ -26,7 +26,7 @@ def test_a_missing_device_is_refused_naming_what_is_usable() -> None:
         choose_device("cuda")
 
 
-@pytest.mark.skipif(samples_features("mps"), reason="the models can be computed on MPS here")
+@pytest.mark.skipif(samples_features("mps", False), reason="the models can be computed on MPS here")
 def test_an_mps_that_cannot_compute_the_models_is_not_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -42,7 +42,7 @@ def test_an_mps_that_cannot_compute_the_models_is_not_used(
 def test_the_cpu_samples_features_also_where_gradients_are_off() -> None:
     samples_features.cache_clear()
     with torch.inference_mode():
-        assert samples_features("cpu")
+        assert samples_features("cpu", True)
 
 
 def test_an_unknown_device_is_refused() -> None:

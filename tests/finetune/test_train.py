@@ -68,6 +68,14 @@ def _cancel_after(config: FinetuneConfig, steps: int) -> FinetuneResult:
     return finetune(config, Listener(should_cancel=lambda: next(asked) >= steps))
 
 
+def test_a_class_that_validation_does_not_have_does_not_choose(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    val = points_folder(tmp_path / "val", ("large",))
+    result = finetune(dataclasses.replace(config, val=LabelSet(val, 0.5)))
+    assert result.metrics["f_class"].keys() == {"large"}
+
+
 def test_processes_that_cut_crops_change_nothing(config: FinetuneConfig) -> None:
     alone = _weights(finetune(config).path)
     out = config.out.with_name("helped.safetensors")

@@ -44,14 +44,22 @@ def test_a_card_comes_back_as_it_was() -> None:
         json.dumps(CARD | {"name": 5}),
         json.dumps(CARD | {"fov_px": "a"}),
         json.dumps(CARD | {"classes": "a"}),
+        json.dumps(CARD | {"classes": [1]}),
+        json.dumps(CARD | {"classes": [{"name": "a"}]}),
         json.dumps(CARD | {"architecture": []}),
         json.dumps(CARD | {"kind": "oracle"}),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_what_is_no_card_gets_a_sentence(tmp_path: Path, card: str) -> None:
     with pytest.raises(UserError, match=r"\.$"):
         read_card(_with_card(tmp_path / "m.safetensors", card))
+
+
+def test_a_newer_card_asks_for_an_update_whatever_else_is_in_it(tmp_path: Path) -> None:
+    newer = json.dumps(CARD | {"format_version": 2, "fov_px": [256, 512], "classes": {}})
+    with pytest.raises(UserError, match="update napari-muse"):
+        read_card(_with_card(tmp_path / "m.safetensors", newer))
 
 
 @pytest.mark.parametrize("header", [DEEP, LONG, "{", "[]", '{"__metadata__": 1}', ""])

@@ -199,3 +199,16 @@ def test_a_file_that_is_refused_leaves_no_store(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="annotations"):
         book.load(NucleusFile(nucleus_table([], [], []), regions=many))
     assert not book.has_file
+
+
+def test_a_file_that_cannot_be_kept_leaves_the_classes(tmp_path: Path) -> None:
+    classes = ClassScheme.from_names(["x"])
+    file = NucleusFile(nucleus_table([1], [1], "Tumor"))
+    (tmp_path / "slide.png").write_bytes(b"pixels")
+    (tmp_path / "annotations").write_bytes(b"a file where a folder should be")
+    for place in (None, StorePlace(tmp_path / "slide.png", tmp_path / "annotations")):
+        book = NucleusBook(classes, place)
+        with pytest.raises(UserError):
+            book.load(file)
+        assert book.scheme == classes
+        assert book.pristine

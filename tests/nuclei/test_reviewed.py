@@ -117,13 +117,26 @@ def test_no_field_changes_sides_whatever_becomes_of_the_others(store: Annotation
     assert _fates(store) == fates
 
 
-def test_a_region_that_joins_fields_of_both_sides_makes_them_train(store: AnnotationStore) -> None:
+def test_a_region_that_joins_fields_of_both_sides_makes_them_train_for_good(
+    store: AnnotationStore,
+) -> None:
     store.add_region(square(0, 0, 100), reviewed=True)
     store.add_region(square(200, 0, 100), reviewed=True)
     bridge = store.add_region(square(50, 0, 200), reviewed=True)
     assert _fates(store) == {0: False}
+    store.add_region(square(900, 0, 100), reviewed=True)
+    assert _fates(store) == {0: False, 900: True}, "what is held back is one that is new"
     store.delete_region(bridge)
-    assert _fates(store) == {0: False, 200: True}
+    assert _fates(store) == {0: False, 200: False, 900: True}
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_field_that_is_drawn_anew_stays_on_its_side(store: AnnotationStore, number: int) -> None:
+    numbers = [store.add_region(square(200 * i, 0, 100), reviewed=True) for i in range(8)]
+    fates = _fates(store)
+    store.delete_region(numbers[number])
+    store.add_region(square(200 * number - 7, -7, 120), reviewed=True)
+    assert _fates(store)[200 * number - 7] == fates[200 * number]
 
 
 def test_where_all_is_held_back_another_field_is_asked_for(store: AnnotationStore) -> None:

@@ -11,8 +11,12 @@ from muse_core.errors import UserError
 from muse_core.models.sampling import sample_at_points
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str = "auto", gradients: bool = False) -> torch.device:
     """Device by name; auto takes CUDA, then Apple MPS, then the CPU.
+
+    Args:
+        name: One of :data:`DEVICES`.
+        gradients: Whether it must compute these too.
 
     Raises:
         UserError: The name is unknown, or this machine or this build of torch lacks the device or,
@@ -22,7 +26,7 @@ def choose_device(name: str = "auto") -> torch.device:
         raise UserError(f"Unknown device {name!r}; choose from {', '.join(DEVICES)}.")
     available = {
         "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available() and samples_features("mps"),
+        "mps": torch.backends.mps.is_available() and samples_features("mps", gradients),
         "cpu": True,
     }
     if name == "auto":
@@ -39,8 +43,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 @cache
-def samples_features(device_type: str) -> bool:
-    """Whether a device samples features at nuclei, and their gradients.
+def samples_features(device_type: str, gradients: bool) -> bool:
+    """Whether a device samples features at nuclei, and if asked for, their gradients.
 
     MPS has grid_sample with borders since about torch 2.10, and its gradient since about 2.13.
     """
@@ -48,7 +52,9 @@ def samples_features(device_type: str) -> bool:
         with torch.inference_mode(False), torch.enable_grad():
             f_map = torch.zeros(1, 1, 2, 2, device=device_type, requires_grad=True)
             xy = torch.ones(1, 1, 2, device=device_type)
-            sample_at_points(f_map, xy, (2, 2)).sum().backward()
+            total = sample_at_points(f_map, xy, (2, 2)).sum()
+            if gradients:
+                total.backward()
     except RuntimeError:
         return False
     return True

@@ -72,7 +72,7 @@ class _AdaptRun:
     def __init__(self, config: FinetuneConfig, data: FieldData, base: MuseModel) -> None:
         self.config = config
         self.data = data
-        self.device = choose_device(config.device)
+        self.device = choose_device(config.device, gradients=True)
         torch.manual_seed(config.seed)
         self.base = base.to(self.device)
         self.names = data.scheme.names

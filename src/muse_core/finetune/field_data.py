@@ -136,8 +136,8 @@ def _notes(unused: Sequence[str], held: Sequence[Field]) -> tuple[str, ...]:
     notes = []
     if not held:
         notes.append(
-            "There is only one reviewed field, so that none is held back: how good the model is"
-            " before and after is not measured."
+            "No reviewed field is held back, so that how good the model is before and after is not"
+            " measured; the next field you review will be."
         )
     if unused:
         notes.append(

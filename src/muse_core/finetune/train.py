@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from muse_core.detect import DetectConfig, choose_device
 from muse_core.detect.device import training_autocast_for
 from muse_core.evaluate.detection import detect_images
+from muse_core.evaluate.points_folder import class_names_in
 from muse_core.finetune.adapt import adapt
 from muse_core.finetune.appearance import alter_appearance
 from muse_core.finetune.averaging import warmed_up_average
@@ -84,7 +85,7 @@ class _Run:
 
     def __init__(self, config: FinetuneConfig) -> None:
         self.config = config
-        self.device = choose_device(config.device)
+        self.device = choose_device(config.device, gradients=True)
         torch.manual_seed(config.seed)
         self.mpp = read_card(config.base).mpp if config.base else config.mpp
         self.sources = load_full_data(config, self.mpp)
@@ -212,7 +213,8 @@ class _Run:
             return None
         detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
         tables = detect_images(self.averaged_model.eval(), self.sources.val, detect)
-        return best_threshold(self.sources.val, tables, names)
+        occurring = class_names_in(self.sources.val)
+        return best_threshold(self.sources.val, tables, names, only=occurring)
 
     def finish(self, cancelled: bool) -> FinetuneResult:
         """Tidy up, and score what is kept where fields are held back."""

@@ -59,18 +59,20 @@ class ModelCard:
     kind: str = DETECTOR
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not isinstance(self.fov_px, int):
-            raise UserError("A model card needs a name and a field of view in whole pixels.")
-        if not isinstance(self.classes, list) or not isinstance(self.architecture, Mapping):
-            raise UserError("A model card needs a list of classes and an architecture.")
-        if not isinstance(self.mpp, int | float) or not math.isfinite(self.mpp) or self.mpp <= 0:
-            raise UserError("A model card needs a positive mpp.")
-        if not 0 <= self.score_threshold <= 1:
-            raise UserError("The score threshold of a model card lies between 0 and 1.")
         if self.format_version != 1:
             raise UserError(
                 f"This model has a card of version {self.format_version}; update napari-muse."
             )
+        if not isinstance(self.name, str) or not isinstance(self.fov_px, int):
+            raise UserError("A model card needs a name and a field of view in whole pixels.")
+        if not isinstance(self.architecture, Mapping):
+            raise UserError("A model card needs an architecture.")
+        if not isinstance(self.classes, list) or not all(_is_class(c) for c in self.classes):
+            raise UserError("A model card needs a list of classes, each with name and colour.")
+        if not isinstance(self.mpp, int | float) or not math.isfinite(self.mpp) or self.mpp <= 0:
+            raise UserError("A model card needs a positive mpp.")
+        if not 0 <= self.score_threshold <= 1:
+            raise UserError("The score threshold of a model card lies between 0 and 1.")
         if self.kind not in (DETECTOR, BACKBONE):
             raise UserError(f"Unknown kind of model {self.kind!r}; update napari-muse.")
 
@@ -100,6 +102,12 @@ class ModelCard:
             return cls(**{k: v for k, v in data.items() if k in known})
         except (TypeError, OverflowError) as error:
             raise UserError(f"The model card is incomplete or wrong: {error}.") from error
+
+
+def _is_class(entry: object) -> bool:
+    return isinstance(entry, Mapping) and all(
+        isinstance(entry.get(key), str) for key in ("name", "color")
+    )
 
 
 def read_card(path: str | Path) -> ModelCard:

@@ -33,3 +33,15 @@ def inside_any(
         near = np.flatnonzero((xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1) & ~inside)
         inside[near] = shapely.contains_xy(area, xs[near], ys[near])
     return inside
+
+
+def merged(areas: Sequence[BaseGeometry]) -> list[tuple[list[int], BaseGeometry]]:
+    """Unions of areas that meet, with their members' numbers, in the order of the first."""
+    groups: list[tuple[list[int], BaseGeometry]] = []
+    for number, area in enumerate(areas):
+        meeting = [g for g in groups if g[1].intersects(area)]
+        apart = [g for g in groups if not g[1].intersects(area)]
+        members = sorted([number, *(m for g in meeting for m in g[0])])
+        whole = shapely.union_all([area, *(g[1] for g in meeting)])
+        groups = [*apart, (members, whole)]
+    return sorted(groups, key=lambda group: group[0][0])

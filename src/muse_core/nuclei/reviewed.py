@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import shapely
@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei.hold_out import field_key
-from muse_core.nuclei.outlines import outline_area
+from muse_core.nuclei.outlines import merged, outline_area
 from muse_core.nuclei.store import AnnotationStore
 
 MIN_NUCLEI = 10
@@ -72,7 +72,15 @@ def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
         store: Open store.
         mpp: Microns per level-0 pixel of its slide.
     """
-    return summarise([(reviewed_fields(store), mpp)], store.classes.names)
+    fields = reviewed_fields(store)
+    summary = summarise([(fields, mpp)], store.classes.names)
+    # Nothing but the store is there to learn from.
+    if not summary.problems and all(field.held_back for field in fields):
+        sentence = (
+            "What is reviewed is kept to judge models by: review another field to learn from."
+        )
+        return replace(summary, problems=(sentence,))
+    return summary
 
 
 def summarise(
@@ -123,20 +131,8 @@ def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
             _nuclei_in(store, area),
             all(fates[outlines[member][0]] for member in members),
         )
-        for members, area in _merge([area for _, _, area in outlines])
+        for members, area in merged([area for _, _, area in outlines])
     )
-
-
-def _merge(areas: Sequence[BaseGeometry]) -> list[tuple[list[int], BaseGeometry]]:
-    """Unions of areas that meet, with their members' numbers, in the order of the first."""
-    groups: list[tuple[list[int], BaseGeometry]] = []
-    for number, area in enumerate(areas):
-        meeting = [g for g in groups if g[1].intersects(area)]
-        apart = [g for g in groups if not g[1].intersects(area)]
-        members = sorted([number, *(m for g in meeting for m in g[0])])
-        whole = shapely.union_all([area, *(g[1] for g in meeting)])
-        groups = [*apart, (members, whole)]
-    return sorted(groups, key=lambda group: group[0][0])
 
 
 def _nuclei_in(store: AnnotationStore, area: BaseGeometry) -> pd.DataFrame:
@@ -156,8 +152,6 @@ def _problems(fields: Sequence[ReviewedField], n_by_class: dict[str, int]) -> tu
         return ("Nothing is reviewed yet: outline a field and mark it as reviewed.",)
     if not any(n_by_class.values()):
         return ("There is no nucleus in the reviewed fields: review one that has some.",)
-    if all(field.held_back for field in fields):
-        return ("What is reviewed is kept to judge models by: review another field to learn from.",)
     few = [
         f"Only {n} nuclei of the class {name!r} lie in reviewed fields; at least {MIN_NUCLEI} are"
         " needed. Review another field, or merge the class with another one."

@@ -353,7 +353,7 @@ class Run:
 
 def _resolved(config: PretrainConfig) -> PretrainConfig:
     """The run with its device and precision chosen, as they are recorded."""
-    device = choose_device(config.device)
+    device = choose_device(config.device, gradients=True)
     precision = config.precision
     if precision == "auto":
         precision = "bf16" if computes_in_bfloat16(device) else "float32"

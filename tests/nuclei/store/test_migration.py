@@ -3,6 +3,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.nuclei.reviewed import reviewed_fields
 from muse_core.nuclei.store import AnnotationStore
 
 # The tables of version 1, as that version wrote them.
@@ -64,3 +68,17 @@ def test_a_file_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
 
 def test_the_mark_of_the_file_is_readable() -> None:
     assert (1297437509).to_bytes(4, "big") == b"MUSE"
+
+
+def test_an_old_file_that_can_only_be_looked_at_is_read_as_it_would_be(tmp_path: Path) -> None:
+    path = tmp_path / "old.muse"
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    connection.close()
+    before = path.read_bytes()
+    with AnnotationStore.open(path, read_only=True) as store:
+        assert store.nuclei((800, 0, 1000, 100))["status"].tolist() == ["corrected"]
+        assert [field.held_back for field in reviewed_fields(store)] == [False, True]
+        with pytest.raises(UserError, match="looked at"):
+            store.confirm([1])
+    assert path.read_bytes() == before

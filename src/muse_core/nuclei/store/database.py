@@ -14,7 +14,12 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store.schema import check_schema, create_schema, migrate
+from muse_core.nuclei.store.schema import (
+    SCHEMA_VERSION,
+    check_schema,
+    create_schema,
+    migrate,
+)
 
 _BUSY_SECONDS = 5.0
 _CACHE_KIB = 65_536
@@ -165,6 +170,19 @@ class Database:
             self._write_durably()
             with self.transaction() as connection:
                 migrate(connection, version)
+        elif version < SCHEMA_VERSION:
+            self._read_from_an_updated_copy(version)
+
+    def _read_from_an_updated_copy(self, version: int) -> None:
+        """Bring a copy in memory up to date, where the file itself can only be looked at."""
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.connection.backup(copy)
+        self.connection.close()
+        self.connection = copy
+        copy.execute("PRAGMA trusted_schema = OFF")
+        copy.execute("BEGIN")
+        migrate(copy, version)
+        copy.execute("COMMIT")
 
     def _write_durably(self) -> None:
         self.connection.execute("PRAGMA journal_mode = WAL")

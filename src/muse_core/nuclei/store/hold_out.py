@@ -1,47 +1,81 @@
 """Which reviewed regions are held back from training, decided once and for all.
 
-What is decided stays, whatever becomes of this or another region: a nucleus that a model has learnt
-from must not come to judge it, nor the other way round. Each function runs inside the caller's
-transaction.
+A nucleus that a model may have learnt from must not come to judge it, nor the other way round: what
+is decided stays, whatever becomes of this or another region, and holds for the tissue, also when
+the region is drawn anew. Only where a region joins fields of both sides does what was held back
+come to train. Each function runs inside the caller's transaction.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import dataclass
 
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.nuclei.hold_out import field_key, is_held_back
-from muse_core.nuclei.outlines import outline_area
+from muse_core.nuclei.outlines import merged, outline_area
+
+
+@dataclass(frozen=True)
+class _Region:
+    """A region that was reviewed once, with its area, level-0 pixels."""
+
+    number: int
+    area: BaseGeometry
+    vertices: str
 
 
 def decide(connection: sqlite3.Connection) -> None:
     """Decide for the reviewed regions that are new, oldest first.
 
-    One that meets others belongs to their field: it is held back if all of them are.
+    One that meets tissue of which it is decided is held back if all of that is.
     """
+    present = _regions(connection, "SELECT id, vertices FROM regions WHERE reviewed ORDER BY id")
+    decided = _regions(connection, "SELECT region_id, vertices FROM hold_out")
     fates = read_fates(connection)
     fingerprint = connection.execute("SELECT fingerprint FROM slide").fetchone()[0]
-    rows = connection.execute("SELECT id, vertices FROM regions WHERE reviewed ORDER BY id")
-    decided: list[tuple[BaseGeometry, bool]] = []
-    undecided: list[tuple[int, BaseGeometry, str]] = []
-    for number, text in rows.fetchall():
-        vertices = json.loads(text)
-        area = outline_area(vertices)
-        if area is None:
-            continue
-        if number in fates:
-            decided.append((area, fates[number]))
-        else:
-            undecided.append((number, area, field_key(fingerprint, vertices)))
-    for number, area, key in undecided:
-        met = [held for other, held in decided if other.intersects(area)]
-        held = all(met) if met else is_held_back(key, [fate for _, fate in decided])
-        connection.execute("INSERT INTO hold_out VALUES (?, ?)", (number, int(held)))
-        decided.append((area, held))
+    for region in [r for r in present if r.number not in fates]:
+        met = [fates[r.number] for r in decided if r.area.intersects(region.area)]
+        key = field_key(fingerprint, json.loads(region.vertices))
+        held = all(met) if met else is_held_back(key, _fates_of_fields(present, fates))
+        fates[region.number] = held
+        decided.append(region)
+        connection.execute(
+            "INSERT INTO hold_out VALUES (?, ?, ?)", (region.number, int(held), region.vertices)
+        )
+    _let_joined_fields_train(connection, present, fates)
 
 
 def read_fates(connection: sqlite3.Connection) -> dict[int, bool]:
-    """Of each region that was ever reviewed, whether it is held back."""
-    return {number: bool(held) for number, held in connection.execute("SELECT * FROM hold_out")}
+    """Of each region that was ever reviewed, by its id, whether it is held back."""
+    rows = connection.execute("SELECT region_id, held FROM hold_out")
+    return {number: bool(held) for number, held in rows}
+
+
+def _regions(connection: sqlite3.Connection, query: str) -> list[_Region]:
+    found = []
+    for number, vertices in connection.execute(query).fetchall():
+        area = outline_area(json.loads(vertices))
+        if area is not None:
+            found.append(_Region(number, area, vertices))
+    return found
+
+
+def _fates_of_fields(present: list[_Region], fates: dict[int, bool]) -> list[bool]:
+    """Of each field that is decided and there, whether it is held back."""
+    regions = [region for region in present if region.number in fates]
+    groups = merged([region.area for region in regions])
+    return [all(fates[regions[m].number] for m in members) for members, _ in groups]
+
+
+def _let_joined_fields_train(
+    connection: sqlite3.Connection, present: list[_Region], fates: dict[int, bool]
+) -> None:
+    for members, _ in merged([region.area for region in present]):
+        numbers = [present[m].number for m in members]
+        if not all(fates[number] for number in numbers):
+            connection.executemany(
+                "UPDATE hold_out SET held = 0 WHERE region_id = ?", [(n,) for n in numbers]
+            )
