@@ -235,7 +235,7 @@ class NucleusBook(NucleusArrays):
         table, before = content.table, self.scheme
         self.adopt_scheme(content.classes())
         try:
-            self.store
+            store = self.store
         except UserError:
             self.scheme = before
             self.scheme_changed.emit()
@@ -245,7 +245,7 @@ class NucleusBook(NucleusArrays):
         new = table[~_near(xy, self.rows[persons], _SAME_PLACE_PX)]
         here = np.stack([self.rows["x"], self.rows["y"]], axis=1)
         doubles = (self.rows["status"] == PREDICTED) & _near(here, new, _SAME_PLACE_PX)
-        ids = self.store.replace(self.rows["id"][doubles], new)
+        ids = store.replace(self.rows["id"][doubles], new)
         self.rows = self.rows[~doubles]
         self._extend(ids)
         there = {str(v) for v in self.regions()["vertices"]}
