@@ -12,7 +12,8 @@ import pytest
 from scipy.io import savemat
 
 from muse_core.errors import UserError
-from muse_core.evaluate.datasets import find_dataset
+from muse_core.evaluate.datasets import convert_dataset, find_dataset
+from muse_core.evaluate.datasets.source import annotated
 
 from . import layouts
 
@@ -62,6 +63,7 @@ CASES: list[tuple[str, Damage, str]] = [
     ("brcam2c", _write("brca_ds_train.txt", b"\xff\xfe\x00"), "readable list"),
     ("ocelot", _remove("metadata.json"), "is missing"),
     ("ocelot", _write("metadata.json", "{"), "JSON"),
+    ("ocelot", _write("metadata.json", "[" * 100_000), "JSON"),
     ("ocelot", _write("metadata.json", '{"sample_pairs": {"1": {}}}'), "sample pairs"),
     ("ocelot", _write("metadata.json", "[]"), "sample pairs"),
     ("ocelot", _write(_O, "1 2 3\n"), "line 1"),
@@ -124,3 +126,21 @@ def test_unknown_names_are_refused() -> None:
         find_dataset("imagenet", "train")
     with pytest.raises(UserError, match="choose from fold1"):
         find_dataset("pannuke", "train")
+
+
+def test_names_lead_nowhere_else(tmp_path: Path) -> None:
+    root, out = layouts.brcam2c(tmp_path / "in" / "data"), tmp_path / "in" / "deep" / "out"
+    out.parent.mkdir()
+    for folder, ending in (("images", ".png"), ("labels", "_gt_class_coords.txt")):
+        path = root / folder / f"{layouts.BRCAM2C_NAME}{ending}"
+        path.rename(tmp_path / "in" / f"results{ending}")
+    (root / "brca_ds_train.txt").write_text("../../results.png\n")
+    with pytest.raises(UserError, match=r"names an image '../../results'"):
+        convert_dataset("brcam2c", root, out, "train")
+    assert not any(out.parent.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\\b", "C:a"])
+def test_names_that_are_no_file_names(name: str) -> None:
+    with pytest.raises(UserError, match="plain file name"):
+        annotated(name, np.zeros((8, 8, 3), np.uint8), [], [], 0.5)

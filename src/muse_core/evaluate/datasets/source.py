@@ -18,6 +18,7 @@ from muse_core.slides import open_slide
 Reader = Callable[[Path, str, bool], Iterator[AnnotatedImage]]
 _SLACK_PX = 8.0
 """Annotations may lie a little over the border, where a nucleus is cut."""
+_NOT_IN_NAMES = "/\\:"
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,12 @@ def annotated(
     """An image with its nuclei.
 
     Raises:
-        UserError: A coordinate is no number or lies clearly outside the image.
+        UserError: A coordinate is no number or lies clearly outside the image, or the name is no
+            plain file name.
     """
+    # Datasets list names in files of their own, and files are written under them.
+    if name in ("", ".", "..") or set(name) & set(_NOT_IN_NAMES):
+        raise UserError(f"The dataset names an image {name!r}, which is not a plain file name.")
     points = np.asarray(xy, dtype=np.float32).reshape(-1, 2)
     height, width = pixels.shape[:2]
     inside = (points >= -_SLACK_PX) & (points <= (width + _SLACK_PX, height + _SLACK_PX))
@@ -74,7 +79,8 @@ def read_json(path: Path) -> Any:
     """Content of a JSON file; raises UserError when it is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        # RecursionError: brackets in brackets, many thousands deep.
         raise UserError(f"{path} is not a readable JSON file.") from error
 
 
