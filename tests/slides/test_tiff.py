@@ -108,6 +108,62 @@ def test_ome_tiff_with_rgb_as_three_channels(tmp_path, picture):
         assert np.array_equal(slide.read(slide.bounds), picture)
 
 
+def write_ome_plane(path, plane, uuid, files):
+    """One channel; the XML gives the UUID and file of each."""
+    height, width = plane.shape
+    data = "".join(
+        f'<TiffData FirstC="{c}" IFD="0" PlaneCount="1"><UUID FileName="{name}">{one}</UUID>'
+        "</TiffData>"
+        for c, (one, name) in enumerate(files)
+    )
+    xml = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        f'UUID="{uuid}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" '
+        f'Type="uint8" SizeX="{width}" SizeY="{height}" SizeC="{len(files)}" SizeZ="1" SizeT="1">'
+        f"{data}</Pixels></Image></OME>"
+    )
+    tifffile.imwrite(path, plane, photometric="minisblack", description=xml, metadata=None)
+
+
+@pytest.mark.parametrize("folder", [".", "elsewhere"])
+def test_channels_in_several_files_are_refused(tmp_path, picture, monkeypatch, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    names = ["c0.ome.tif", *(f"{folder}/c{i}.ome.tif" for i in (1, 2))]
+    files = [(f"urn:uuid:{i}", name) for i, name in enumerate(names)]
+    for i, (uuid, name) in enumerate(files):
+        write_ome_plane(tmp_path / name, picture[:, :, i], uuid, files)
+    opened = []
+    init = tifffile.TiffFile.__init__
+
+    def note(self, file, *args, **kwargs):
+        opened.append(str(file))
+        init(self, file, *args, **kwargs)
+
+    monkeypatch.setattr(tifffile.TiffFile, "__init__", note)
+    with pytest.raises(UserError, match=r"c0.ome.tif keeps its image in several files; save it"):
+        open_slide(tmp_path / names[0])
+    assert opened == [str(tmp_path / names[0])]
+
+
+def test_planes_found_in_another_file_are_refused(tmp_path, picture, monkeypatch):
+    first, second = tmp_path / "a.tif", tmp_path / "b.tif"
+    for path in (first, second):
+        tifffile.imwrite(path, picture[:, :, 0], photometric="minisblack", tile=(128, 128))
+    with tifffile.TiffFile(second) as other:
+        # As tifffile does for stacks of Micro-Manager.
+        monkeypatch.setattr(tifffile.TiffFile, "series", other.series)
+        with pytest.raises(UserError, match=r"a.tif keeps its image in several files"):
+            open_slide(first)
+
+
+def test_a_renamed_ome_tiff_is_whole(tmp_path, picture):
+    path = tmp_path / "new.ome.tif"
+    write_ome_plane(path, picture[:, :, 0], "urn:uuid:0", [("urn:uuid:0", "old.ome.tif")])
+    with open_slide(path) as slide:
+        assert slide.format == "OME-TIFF"
+        assert np.array_equal(slide.levels[0][:, :, 0].compute(), picture[:, :, 0])
+
+
 def test_fluorescence_is_refused(tmp_path, picture):
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
     named, four = tmp_path / "named.ome.tif", tmp_path / "four.ome.tif"

@@ -14,6 +14,7 @@ from muse_core.errors import UserError
 from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_from_ycbcr
 from muse_core.slides.channels import check_channels, ome_channel_names
 from muse_core.slides.level import ArrayLevel, Level, RgbArray
+from muse_core.slides.ome_files import spans_files
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.tiff_mpp import tiff_mpp
 
@@ -36,7 +37,8 @@ def open_tiff(path: Path) -> SlideSource:
         UserError: The file is no TIFF, truncated, or not 8-bit RGB or gray.
     """
     try:
-        tif = tifffile.TiffFile(path)
+        # Else tifffile opens whatever files the metadata name, anywhere.
+        tif = tifffile.TiffFile(path, _multifile=False)
     except Exception as error:
         # Beside TiffFileError, damaged headers raise struct.error, ValueError and more.
         raise UserError(f"{path.name} is not a readable TIFF file.") from error
@@ -53,6 +55,8 @@ def open_tiff(path: Path) -> SlideSource:
 def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
     if not _chain_ends(tif):
         raise _truncated(path.name)
+    if spans_files(tif.ome_metadata or ""):
+        raise _in_several_files(path.name)
     every = [series for series in tif.series if series.size]
     if not every:
         raise UserError(f"{path.name} holds no image.")
@@ -116,6 +120,9 @@ def _planes(tif: tifffile.TiffFile, series: Any, name: str) -> list[Any]:
         raise UserError(
             f"{name} is damaged: {channels} image plane(s) expected, {len(pages)} found."
         )
+    if any(page.parent is not tif for page in pages):
+        # Micro-Manager's stacks go on in neighbouring files.
+        raise _in_several_files(name)
     if channels == 3 and series.keyframe.samplesperpixel != 1:
         raise UserError(f"{name} holds three RGB images in one; only single images can be read.")
     return pages
@@ -156,6 +163,10 @@ def _mapped(tif: tifffile.TiffFile, page: Any, name: str) -> Level | None:
 
 def _truncated(name: str) -> UserError:
     return UserError(f"{name} is truncated: it is shorter than its directory says.")
+
+
+def _in_several_files(name: str) -> UserError:
+    return UserError(f"{name} keeps its image in several files; save it as one.")
 
 
 class TiffLevel(Level):
