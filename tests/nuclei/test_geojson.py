@@ -283,3 +283,10 @@ def test_gzip_is_gzip(tmp_path):
     (tmp_path / "n.geojson.gz").write_bytes(unpacked)
     with pytest.raises(UserError, match="cannot be read"):
         read_geojson(tmp_path / "n.geojson.gz")
+
+
+def test_a_property_that_numbers_the_nuclei_is_refused(tmp_path):
+    numbered = [feature(("Point", [1, 2]), {"label": i}) for i in range(257)]
+    assert len(read(tmp_path, numbered[:256]).table) == 256
+    with pytest.raises(UserError, match=r"f\.geojson: The property 'label' names more than 256"):
+        read(tmp_path, numbered)

@@ -132,6 +132,17 @@ def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path):
         read_nuclei(tmp_path / "n.h5ad")
 
 
+def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
+    write_foreign(tmp_path / "f.h5ad", 258)
+    with h5py.File(tmp_path / "f.h5ad", "a") as file:
+        obs = file["obs"]
+        obs.attrs["column-order"] = ["label"]
+        obs["label"] = np.arange(258)
+        obs["label"].attrs["encoding-type"] = "array"
+    with pytest.raises(UserError, match="The column 'label' names more than 256 classes"):
+        read_nuclei(tmp_path / "f.h5ad")
+
+
 def test_columns_of_another_length_are_not_taken(tmp_path):
     write_foreign(tmp_path / "f.h5ad", 4)
     with h5py.File(tmp_path / "f.h5ad", "a") as file:

@@ -25,6 +25,18 @@ def test_classes_without_any_in_the_file():
         NucleusFile(nucleus_table([1], [2], " ")).classes()
 
 
+def test_a_number_for_each_nucleus_is_no_class():
+    names = [str(i) for i in range(257)]
+    zeros = [0] * 257
+    most = nucleus_table(zeros[:256], zeros[:256], names[:256])
+    assert len(NucleusFile(most).classes().names) == 256
+    with pytest.raises(UserError, match="column of classes names more than 256 classes"):
+        NucleusFile(nucleus_table(zeros, zeros, names)).classes()
+    some = ClassScheme.from_names(names[:200])
+    with pytest.raises(UserError, match="more than 256 classes"):
+        NucleusFile(nucleus_table(zeros[200:], zeros[200:], names[200:]), some).classes()
+
+
 def test_facts_survive_json():
     region = NamedRegion(((0, 0), (1, 0), (0, 1.5)), "left", True)
     facts = (ClassScheme.from_names("ab"), 0.25, (region,))

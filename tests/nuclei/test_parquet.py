@@ -104,6 +104,14 @@ def test_the_column_of_classes_is_found(tmp_path, column, expected):
     assert read_parquet(tmp_path / "o.parquet").table["class_name"].tolist() == expected
 
 
+def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
+    place = shapely.to_wkb(shapely.Point(1, 2))
+    table = pa.table({"geometry": pa.array([place] * 257), "Label": pa.array(range(257))})
+    pq.write_table(table, tmp_path / "o.parquet")
+    with pytest.raises(UserError, match="The column 'Label' names more than 256 classes"):
+        read_parquet(tmp_path / "o.parquet")
+
+
 def test_other_encodings_and_damaged_geometries_are_refused(tmp_path):
     path = tmp_path / "o.parquet"
     write_outlines(path, encoding="polygon")

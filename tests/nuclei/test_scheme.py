@@ -114,3 +114,16 @@ def test_joined_classes_keep_what_is_free() -> None:
     assert joined.classes[2] == theirs[1], "colour and key were free"
     assert [c.key for c in joined.classes[3:]] == ["3", "4"]
     assert len({c.color.lower() for c in joined.classes}) == 5
+
+
+def test_further_classes_do_not_look_through_all_others_again():
+    looks = []
+
+    class Color(str):
+        def lower(self) -> str:
+            looks.append(self)
+            return super().lower()
+
+    scheme = ClassScheme((NucleusClass("a", Color("#0072b2")),))
+    assert len(scheme.extended(str(i) for i in range(100)).classes) == 101
+    assert len(looks) == 1

@@ -10,7 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.nuclei.nucleus_file import UNCLASSIFIED, NucleusFile, facts_from_json
+from muse_core.nuclei.nucleus_file import (
+    UNCLASSIFIED,
+    NucleusFile,
+    check_classes,
+    facts_from_json,
+)
 from muse_core.nuclei.qupath import CLASS_KEYS
 from muse_core.nuclei.table import nucleus_table
 
@@ -52,11 +57,12 @@ def nuclei_from_columns(
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
     notes = ["Positions were taken as pixels of the full resolution."]
     by_name = {name.lower(): values for name, values in columns.items()}
-    found = next((by_name[key] for key in CLASS_KEYS if key in by_name), None)
-    if found is None:
+    key = next((key for key in CLASS_KEYS if key in by_name), None)
+    if key is None:
         notes.append(f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}.")
         return NucleusFile(nucleus_table(xy[:, 0], xy[:, 1], UNCLASSIFIED), notes=tuple(notes))
-    names = [UNCLASSIFIED if pd.isna(v) or v == "" else str(v) for v in found.tolist()]
+    names = [UNCLASSIFIED if pd.isna(v) or v == "" else str(v) for v in by_name[key].tolist()]
+    check_classes(len(set(names)), f"The column {key!r}")
     unnamed = names.count(UNCLASSIFIED)
     if unnamed:
         notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")

@@ -17,7 +17,13 @@ from muse_core.nuclei import qupath
 from muse_core.nuclei.feature_stream import FeatureStream
 from muse_core.nuclei.garbage import without_collector
 from muse_core.nuclei.geojson_write import nucleus_id
-from muse_core.nuclei.nucleus_file import UNCLASSIFIED, NucleusFile, check_count, facts_from_json
+from muse_core.nuclei.nucleus_file import (
+    UNCLASSIFIED,
+    NucleusFile,
+    check_classes,
+    check_count,
+    facts_from_json,
+)
 from muse_core.nuclei.polygons import polygon_centres
 from muse_core.nuclei.regions import NamedRegion, corners
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
@@ -121,9 +127,12 @@ class _Collector:
         if kind == "annotation" and area and not self._outlines_are_nuclei:
             self._add_regions(properties, [coordinates] if shape == "Polygon" else coordinates)
             return
-        name = qupath.class_name(properties) or UNCLASSIFIED
+        name, key = qupath.class_name(properties)
+        name = name or UNCLASSIFIED
         if name not in self._colors:
             self._colors[name] = qupath.class_color(properties)
+            if key:
+                check_classes(len(self._colors), f"The property {key!r}")
         record = rows.record(feature.get("id"), properties, name)
         if shape == "Point":
             rows.add_points([coordinates], record)
@@ -138,7 +147,7 @@ class _Collector:
             self._skipped["line"] += 1
 
     def _add_regions(self, properties: dict[str, Any], polygons: list[Any]) -> None:
-        name = str(properties.get("name") or qupath.class_name(properties))
+        name = str(properties.get("name") or qupath.class_name(properties)[0])
         metadata = properties.get("metadata") or {}
         _check_text(name)
         for rings in polygons:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei.nucleus_file import UNCLASSIFIED, NucleusFile
+from muse_core.nuclei.nucleus_file import UNCLASSIFIED, NucleusFile, check_classes
 from muse_core.nuclei.polygons import centres
 from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
 from muse_core.nuclei.table import nucleus_table
@@ -88,6 +88,7 @@ def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:
     notes = ["Coordinates were taken as pixels of the full resolution."]
     if not placed.all():
         notes.append(f"{int((~placed).sum()):,} objects without a place were left out.")
+    check_classes(kept["class_name"].nunique(), f"The column {classes!r}")
     unnamed = int((kept["class_name"] == UNCLASSIFIED).sum())
     if unnamed:
         notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")

@@ -15,6 +15,8 @@ from muse_core.nuclei.scheme import ClassScheme
 
 MAX_NUCLEI = 20_000_000
 """More than any slide has; a file that claims more is refused before it fills the memory."""
+MAX_CLASSES = 256
+"""A file with more has numbered its nuclei where others name their classes."""
 UNCLASSIFIED = "unclassified"
 """Class of a nucleus for which a file of another program names none."""
 
@@ -44,10 +46,12 @@ class NucleusFile:
         """The file's classes, and after them those that only the table names, by name.
 
         Raises:
-            UserError: A class in the table has a name of nothing but spaces.
+            UserError: A class in the table has a name of nothing but spaces, or there are too many.
         """
         known = self.scheme or ClassScheme(())
-        return known.extended(sorted(set(self.table["class_name"].unique()) - set(known.names)))
+        further = set(self.table["class_name"].unique()) - set(known.names)
+        check_classes(len(known.names) + len(further), "The column of classes")
+        return known.extended(sorted(further))
 
 
 def check_mpp(mpp: float | None) -> None:
@@ -60,6 +64,20 @@ def check_count(n_nuclei: int, name: str) -> None:
     """Raise UserError when a file claims more nuclei than any slide has."""
     if n_nuclei > MAX_NUCLEI:
         raise UserError(f"{name} holds more than {MAX_NUCLEI:,} nuclei, which no slide does.")
+
+
+def check_classes(n_classes: int, source: str) -> None:
+    """Raise UserError when there are so many classes that they number the nuclei.
+
+    Args:
+        n_classes: How many distinct ones there are.
+        source: What names them, to begin the sentence with.
+    """
+    if n_classes > MAX_CLASSES:
+        raise UserError(
+            f"{source} names more than {MAX_CLASSES} classes; if it numbers the nuclei, rename it or"
+            " leave it out."
+        )
 
 
 def facts_to_json(

@@ -53,24 +53,27 @@ def object_type(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> st
     return ""
 
 
-def class_name(properties: Mapping[str, Any]) -> str:
-    """Class of a feature, or "" where none is named; several names are joined as QuPath does."""
+def class_name(properties: Mapping[str, Any]) -> tuple[str, str]:
+    """Class of a feature, or "" where none is named, and the property that names it.
+
+    Several names are joined as QuPath does.
+    """
     classification = properties.get("classification")
     if isinstance(classification, dict):
         names = classification.get("names")
         if isinstance(names, list) and names:
-            return ": ".join(str(n) for n in names)
+            return ": ".join(str(n) for n in names), "classification"
         name = classification.get("name")
-        return "" if name is None else str(name)
+        return "" if name is None else str(name), "classification"
     if isinstance(classification, str) and classification:
-        return classification
+        return classification, "classification"
     for key in CLASS_KEYS:
         value = properties.get(key)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             continue
         if key != "type" or str(value).lower() not in OBJECT_TYPES:
-            return str(value)
-    return ""
+            return str(value), key
+    return "", ""
 
 
 def class_color(properties: Mapping[str, Any]) -> str:

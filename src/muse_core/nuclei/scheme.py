@@ -73,13 +73,16 @@ class ClassScheme:
             UserError: A name is empty or there already.
         """
         classes = list(self.classes)
+        used = {c.color.lower() for c in classes}
+        keys = {c.key for c in classes}
         for name in names:
-            used = {c.color.lower() for c in classes}
-            keys = {c.key for c in classes}
             color = _KNOWN_COLORS.get(name, _PALETTE[len(classes) % len(_PALETTE)])
             if color in used:
                 color = next((c for c in _PALETTE if c not in used), color)
-            classes.append(NucleusClass(name, color, next((k for k in _KEYS if k not in keys), "")))
+            key = next((k for k in _KEYS if k not in keys), "")
+            classes.append(NucleusClass(name, color, key))
+            used.add(color)
+            keys.add(key)
         return ClassScheme(tuple(classes))
 
     def joined(self, others: Iterable[NucleusClass]) -> ClassScheme:
