@@ -95,6 +95,26 @@ def test_folders_that_are_no_ome_zarr(tmp_path, halves):
         open_slide(tmp_path / "folder")
 
 
+@pytest.mark.parametrize("chunks", [(1, 1), (1, 300), (300, 1)])
+def test_many_tiny_chunks_are_refused(tmp_path, halves, monkeypatch, chunks):
+    monkeypatch.setattr("muse_core.slides.ome_zarr._MAX_SMALL_CHUNKS", 200)
+    path = write_ome_zarr(tmp_path / "s.zarr", halves)
+    group = zarr.open_group(str(path), mode="a")
+    group.create_array("0", shape=(3, 300, 300), dtype="u1", chunks=(3, *chunks), overwrite=True)
+    with pytest.raises(UserError, match=f"s.zarr is stored in chunks of {chunks[1]} x {chunks[0]}"):
+        open_slide(path)
+
+
+def test_a_coarse_level_may_have_tiny_chunks(tmp_path, halves):
+    path = write_ome_zarr(tmp_path / "s.zarr", halves)
+    group = zarr.open_group(str(path), mode="a")
+    planes = halves[2].transpose(2, 0, 1)
+    small = {"shape": planes.shape, "dtype": "u1", "chunks": (3, 8, 8), "overwrite": True}
+    group.create_array("2", **small)[...] = planes
+    with open_slide(path) as slide:
+        assert np.array_equal(slide.levels[2].compute(), halves[2])
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_damaged(tmp_path, halves, version):
     path = write_ome_zarr(tmp_path / "s.zarr", halves, version)

@@ -18,9 +18,14 @@ RgbArray = npt.NDArray[np.uint8]
 
 MAX_LEVEL_SIDE_PX = 4_000_000
 """No scanner makes more pixels on a side (1 m at 0.25 um); larger claims are broken headers."""
+MAX_LEVEL_PX = 200_000_000_000
+"""More than any scanner makes of a glass slide: 112 x 112 mm at 0.25 um."""
 MAX_PIECE_PX = 1 << 27
 """Pieces are decoded whole, so one of more pixels than this (400 MB of RGB) is refused."""
 _DASK_CHUNK_PX = 1024
+_MAX_DASK_CHUNK_PX = 1 << 26
+_MAX_DASK_CHUNKS = 1 << 16
+"""Each chunk costs dask and the viewer some memory and time before any pixel is read."""
 
 
 class PieceCache:
@@ -80,7 +85,7 @@ class Level(ABC):
     def __init__(self, name: str, height: int, width: int, piece_h: int, piece_w: int) -> None:
         if min(height, width, piece_h, piece_w) < 1:
             raise UserError(f"{name} claims to be an image without pixels.")
-        if max(height, width) > MAX_LEVEL_SIDE_PX:
+        if max(height, width) > MAX_LEVEL_SIDE_PX or height * width > MAX_LEVEL_PX:
             raise UserError(f"{name} claims an impossible size of {width} x {height} pixels.")
         self.name = name
         self.shape = (height, width, 3)
@@ -164,17 +169,27 @@ class Level(ABC):
 
     def to_dask(self) -> da.Array:
         """The level as a lazy array (y, x, 3) uint8, in chunks of whole pieces of about 1 Mpx."""
-        # A chunk per 240 px tile would give a whole slide hundreds of thousands of tasks.
-        chunk_h = self.piece_h * max(1, math.ceil(_DASK_CHUNK_PX / self.piece_h))
-        chunk_w = self.piece_w * max(1, math.ceil(_DASK_CHUNK_PX / self.piece_w))
         return da.from_array(
             self,
-            chunks=(chunk_h, chunk_w, 3),
+            chunks=(*self._dask_chunk(), 3),
             name=f"slide-level-{uuid4().hex}",
             asarray=True,
             fancy=False,
             meta=np.empty((0, 0, 0), np.uint8),
         )
+
+    def _dask_chunk(self) -> tuple[int, int]:
+        """Rows and columns of a chunk: not too small, too large or too many of them."""
+        # A chunk per 240 px tile would give a whole slide hundreds of thousands of tasks.
+        rows, cols = (math.ceil(_DASK_CHUNK_PX / n) for n in (self.piece_h, self.piece_w))
+        # A strip is as wide as its level, so that 1,024 rows of them may take gigabytes.
+        most = max(1, _MAX_DASK_CHUNK_PX // (self.piece_h * self.piece_w))
+        cols = min(cols, most)
+        rows = min(rows, max(1, most // cols))
+        chunk_h, chunk_w = self.piece_h * rows, self.piece_w * cols
+        while math.ceil(self.height / chunk_h) * math.ceil(self.width / chunk_w) > _MAX_DASK_CHUNKS:
+            chunk_h, chunk_w = 2 * chunk_h, 2 * chunk_w
+        return chunk_h, chunk_w
 
 
 class ArrayLevel(Level):

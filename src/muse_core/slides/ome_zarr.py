@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from muse_core.slides.slide import SlideSource, pyramid
 
 _PIECE_PX = 512
 """Small chunks are fetched together up to this size, since every request to zarr costs time."""
+_SMALL_CHUNK_PX, _MAX_SMALL_CHUNKS = 16, 1 << 16
+"""Chunks that small make thousands of requests of one piece; coarse levels may have some."""
 
 
 def open_ome_zarr(path: Path) -> SlideSource:
@@ -116,6 +119,12 @@ class ZarrLevel(Level):
         if not (channels == 4 and axes[-1] == "c"):
             check_channels(channels, channel_names, name)
         chunks = dict(zip(axes, array.chunks, strict=True))
+        many = math.prod(-(-sizes[a] // chunks[a]) for a in "yx") > _MAX_SMALL_CHUNKS
+        if many and min(chunks["y"], chunks["x"]) < _SMALL_CHUNK_PX:
+            raise UserError(
+                f"{name} is stored in chunks of {chunks['x']} x {chunks['y']} pixels, "
+                "which are too small to read; save it with larger ones."
+            )
         super().__init__(
             name,
             sizes["y"],
