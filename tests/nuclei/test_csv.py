@@ -89,6 +89,8 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path):
         ("id,x_px,y_px,class\n1,1,2,a\n1,3,4,a\n", "id 1 twice"),
         ("id,x_px,y_px,class\n1.5,1,2,a\n", "whole number"),
         ("id,x_px,y_px,class\n,1,2,a\n", "id|number"),
+        ("id,x_px,y_px,class\n99999999999999999999,1,2,a\n", "wrong type"),
+        (f"x_px,y_px,class\n1,1{'0' * 400},a\n", "too large"),
         ('x_px,y_px,class\n1,2,"open\n', "not a readable CSV"),
     ],
 )

@@ -290,3 +290,11 @@ def test_a_property_that_numbers_the_nuclei_is_refused(tmp_path):
     assert len(read(tmp_path, numbered[:256]).table) == 256
     with pytest.raises(UserError, match=r"f\.geojson: The property 'label' names more than 256"):
         read(tmp_path, numbered)
+
+
+def test_a_scale_beyond_all_numbers_is_refused(tmp_path):
+    # Python's own parser, which reads NaN, keeps whole numbers of any length.
+    path = tmp_path / "f.geojson"
+    path.write_text('{"features": [], "x": NaN, "muse": {"mpp": 1' + "0" * 400 + "}}")
+    with pytest.raises(UserError, match=r"f\.geojson: .*damaged"):
+        read_geojson(path)

@@ -53,6 +53,7 @@ def test_facts_survive_json():
         5,
         {"mpp": "x"},
         {"mpp": 0},
+        {"mpp": 10**400},
         {"classes": [{}]},
         {"classes": 3},
         {"regions": 3},

@@ -72,6 +72,8 @@ def test_categorical_classes_are_texts():
         ({"ids": [0.0, 1.5]}, "whole number"),
         ({"ids": [0.0, np.nan]}, "whole number"),
         ({"ids": ["a", "b"]}, "wrong type"),
+        ({"ids": [0, 10**20]}, "wrong type"),
+        ({"x": [0, 10**400]}, "do not make a nucleus table"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")

@@ -75,8 +75,8 @@ def check_classes(n_classes: int, source: str) -> None:
     """
     if n_classes > MAX_CLASSES:
         raise UserError(
-            f"{source} names more than {MAX_CLASSES} classes; if it numbers the nuclei, rename it or"
-            " leave it out."
+            f"{source} names more than {MAX_CLASSES} classes; if it numbers the nuclei, rename it"
+            " or leave it out."
         )
 
 
@@ -122,9 +122,13 @@ def facts_from_json(
     classes, mpp, regions = facts.get("classes"), facts.get("mpp"), facts.get("regions", [])
     if not isinstance(regions, list) or not isinstance(mpp, int | float | None):
         raise UserError("The notes of napari-muse in this file are damaged.")
+    try:
+        mpp = None if mpp is None else float(mpp)
+    except OverflowError as error:
+        raise UserError("The notes of napari-muse in this file are damaged.") from error
     check_mpp(mpp)
     return (
         None if classes is None else ClassScheme.from_json(classes),
-        None if mpp is None else float(mpp),
+        mpp,
         tuple(NamedRegion.from_json(r) for r in regions),
     )

@@ -55,7 +55,7 @@ def nucleus_table(
             },
             index=range(len(xs)),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"These values do not make a nucleus table: {error}.") from error
     return validate_table(table)
 
@@ -98,7 +98,7 @@ def validate_table(table: pd.DataFrame) -> pd.DataFrame:
             }
         )
         whole = bool((typed["id"].to_numpy() == ids).all())
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"The nucleus table holds a value of the wrong type: {error}.") from error
     if not whole:
         raise UserError("The nucleus table holds an id that is not a whole number.")
