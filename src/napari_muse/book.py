@@ -391,10 +391,9 @@ def _annotator() -> str:
 
 def _indexed(rows: NucleusRows, class_numbers: Iterable[int]) -> NucleusRows:
     """Rows with the field ``class``, the index into the scheme, in place of the store's number."""
-    numbers = list(class_numbers)
-    lookup = np.zeros(max(numbers, default=0) + 1, dtype=np.int32)
-    lookup[numbers] = range(len(numbers))
-    rows["class_id"] = lookup[rows["class_id"]]
+    numbers = np.array(list(class_numbers), dtype=np.int64)
+    order = np.argsort(numbers)
+    rows["class_id"] = order[np.searchsorted(numbers[order], rows["class_id"])]
     return recfunctions.rename_fields(rows, {"class_id": "class"})
 
 

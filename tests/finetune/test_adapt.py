@@ -148,7 +148,7 @@ def test_a_single_field_trains_and_nothing_is_measured(
     result = finetune(dataclasses.replace(config, stores=(StoreSource(store, mpp=MPP),)))
     assert result.path is not None
     assert (result.before, result.after) == (None, None)
-    assert "only one reviewed field" in result.notes[0]
+    assert "No reviewed field is held back" in result.notes[0]
 
 
 def test_classes_that_are_known_start_from_what_is_known(config: FinetuneConfig) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.models.card import METADATA_KEY, ModelCard, read_card
+from muse_core.models.config import ModelConfig
 from muse_core.models.registry import DEFAULT_MODEL, list_models, resolve_model
 
 CARD = json.loads(
@@ -40,6 +41,7 @@ def test_a_card_comes_back_as_it_was() -> None:
         "{}",
         json.dumps(CARD | {"mpp": 10**400}),
         json.dumps(CARD | {"mpp": "0.5"}),
+        json.dumps(CARD | {"mpp": 1e-9}),
         json.dumps(CARD | {"score_threshold": "high"}),
         json.dumps(CARD | {"name": 5}),
         json.dumps(CARD | {"fov_px": "a"}),
@@ -49,11 +51,36 @@ def test_a_card_comes_back_as_it_was() -> None:
         json.dumps(CARD | {"architecture": []}),
         json.dumps(CARD | {"kind": "oracle"}),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_is_no_card_gets_a_sentence(tmp_path: Path, card: str) -> None:
     with pytest.raises(UserError, match=r"\.$"):
         read_card(_with_card(tmp_path / "m.safetensors", card))
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        {"hyper_channels": 1_000_000},
+        {"hyper_channels": 64.0},
+        {"hyper_channels": True},
+        {"decoder_channels": [64, 64, 64, 10**30]},
+        {"decoder_channels": [64, 64]},
+        {"encoder": ["resnet10t"]},
+        {"input_px": 10**9},
+    ],
+    ids=range(7),
+)
+def test_no_network_is_built_that_could_not_be_held(backbone: dict[str, object]) -> None:
+    head = {"hidden_channels": 64, "dropout": 0.1}
+    with pytest.raises(UserError, match=r"\.$"):
+        ModelConfig.from_json({"backbone": backbone, "head": head})
+
+
+@pytest.mark.parametrize("hidden", [1.5, 0, 10**9, "64"])
+def test_no_head_is_built_that_could_not_be_held(hidden: object) -> None:
+    with pytest.raises(UserError, match=r"\.$"):
+        ModelConfig.from_json({"backbone": {}, "head": {"hidden_channels": hidden}})
 
 
 def test_a_newer_card_asks_for_an_update_whatever_else_is_in_it(tmp_path: Path) -> None:

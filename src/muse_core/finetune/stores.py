@@ -110,10 +110,11 @@ def find_slide(store_path: Path, identity: SlideIdentity, given: Path | None) ->
                 f"{store_path.name} belongs to the slide {identity.name}, not to {given.name}."
             )
         return given
-    named = store_path.parent / identity.name
+    # The name is the store's word, and the store may be from elsewhere.
+    named = store_path.parent / (Path(identity.name).name or store_path.name)
     others = sorted(p for p in store_path.parent.iterdir() if can_open(p) and p != named)
     for path in [named, *others]:
-        # Fingerprints take milliseconds each; the size rules most files out at once.
+        # A fingerprint takes a while; the size rules most files out at once.
         if not path.exists() or (path.is_file() and path.stat().st_size != identity.size_bytes):
             continue
         if identify_slide(path).same_content(identity):

@@ -9,6 +9,14 @@ from typing import Any
 
 from muse_core.errors import UserError
 
+_MOST_CHANNELS = 2048
+_LARGEST_INPUT_PX = 4096
+"""A card is read before the weights are: what it asks for must fit into memory."""
+
+
+def _is_count(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
 
 @dataclass(frozen=True)
 class BackboneConfig:
@@ -38,12 +46,19 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         channels = self.decoder_channels
-        if channels is not None and (len(channels) != 4 or min(channels) < 1):
-            raise UserError("decoder_channels needs four positive numbers, one for each stride.")
-        if self.hyper_channels < 1:
-            raise UserError("hyper_channels must be positive.")
-        if self.input_px is not None and self.input_px < 1:
-            raise UserError("input_px must be positive.")
+        if not isinstance(self.encoder, str):
+            raise UserError("The encoder needs the name of a timm model.")
+        if channels is not None and not (
+            len(channels) == 4 and all(_is_count(c, _MOST_CHANNELS) for c in channels)
+        ):
+            raise UserError(
+                f"decoder_channels needs four whole numbers from 1 to {_MOST_CHANNELS}, one for"
+                " each stride."
+            )
+        if not _is_count(self.hyper_channels, _MOST_CHANNELS):
+            raise UserError(f"hyper_channels is a whole number from 1 to {_MOST_CHANNELS}.")
+        if self.input_px is not None and not _is_count(self.input_px, _LARGEST_INPUT_PX):
+            raise UserError(f"input_px is a whole number from 1 to {_LARGEST_INPUT_PX}.")
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
@@ -81,8 +96,11 @@ class HeadConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.hidden_channels < 1 or not 0 <= self.dropout < 1:
-            raise UserError("The point head needs hidden_channels >= 1 and dropout in [0, 1).")
+        if not _is_count(self.hidden_channels, _MOST_CHANNELS) or not 0 <= self.dropout < 1:
+            raise UserError(
+                f"The point head needs hidden_channels from 1 to {_MOST_CHANNELS} and dropout in"
+                " [0, 1)."
+            )
 
 
 @dataclass(frozen=True)

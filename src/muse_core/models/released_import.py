@@ -26,6 +26,7 @@ from muse_core.models.registry import SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, LICENCE, RELEASED, SOURCE, ReleasedModel
 
 _PREFIX = "module.backbone."
+_LARGEST_INPUT_PX = 2048
 _PATCH_PX = 16
 _RULES = (
     (r"encoder\.encoder\.(.+)", lambda m: f"encoder.network.{m[1]}"),
@@ -168,7 +169,8 @@ def recognise(
             embedding.shape[-1]
         )
         patches = embedding.shape[1] - 1 if embedding.ndim == 3 else 0
-        if math.isqrt(max(patches, 0)) ** 2 != patches or patches < 1:
+        square = math.isqrt(max(patches, 0)) ** 2 == patches
+        if not square or not 1 <= patches <= (_LARGEST_INPUT_PX // _PATCH_PX) ** 2:
             encoder = None
         input_px = _PATCH_PX * math.isqrt(max(patches, 0))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,26 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
+
+from muse_core.errors import UserError
+
+
+def read_vertices(text: str) -> list[list[float]]:
+    """Corners [x, y] of an outline as a store keeps it.
+
+    Raises:
+        UserError: It is no list of at least three corners with finite coordinates.
+    """
+    try:
+        corners = np.array(json.loads(text), dtype=np.float64)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise UserError("A region of this store is damaged.") from error
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        raise UserError("A region of this store is damaged: it has no corners.")
+    if not np.isfinite(corners).all():
+        raise UserError("A region of this store is damaged: its corners are nowhere.")
+    vertices: list[list[float]] = corners.tolist()
+    return vertices
 
 
 def outline_area(vertices: Sequence[Sequence[float]]) -> BaseGeometry | None:

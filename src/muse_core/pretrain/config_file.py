@@ -35,7 +35,7 @@ def read_config(path: str | Path) -> PretrainConfig:
         data = json.loads(text) if source.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{source.name} cannot be understood: {error}.") from error
     if source.suffix == ".json" and isinstance(data, dict):
         data = data.get("config", data)

@@ -5,7 +5,6 @@ Each function runs inside the caller's transaction.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
-from muse_core.nuclei.outlines import inside_any, outline_area
+from muse_core.nuclei.outlines import inside_any, outline_area, read_vertices
 from muse_core.nuclei.store.bulk import insert_rows, remove, set_aside
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
 from muse_core.nuclei.table import STATUSES
@@ -75,7 +74,7 @@ def end(connection: sqlite3.Connection, how: str) -> None:
 def reviewed_areas(connection: sqlite3.Connection) -> tuple[BaseGeometry, ...]:
     """Areas of the regions in which a person has looked at every nucleus, level-0 pixels."""
     rows = connection.execute("SELECT vertices FROM regions WHERE reviewed ORDER BY id")
-    areas = (outline_area(json.loads(vertices)) for (vertices,) in rows)
+    areas = (outline_area(read_vertices(vertices)) for (vertices,) in rows)
     return tuple(area for area in areas if area is not None)
 
 

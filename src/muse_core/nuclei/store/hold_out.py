@@ -8,14 +8,13 @@ come to train. Each function runs inside the caller's transaction.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.nuclei.hold_out import field_key, is_held_back
-from muse_core.nuclei.outlines import merged, outline_area
+from muse_core.nuclei.outlines import merged, outline_area, read_vertices
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def decide(connection: sqlite3.Connection) -> None:
     fingerprint = connection.execute("SELECT fingerprint FROM slide").fetchone()[0]
     for region in [r for r in present if r.number not in fates]:
         met = [fates[r.number] for r in decided if r.area.intersects(region.area)]
-        key = field_key(fingerprint, json.loads(region.vertices))
+        key = field_key(fingerprint, read_vertices(region.vertices))
         held = all(met) if met else is_held_back(key, _fates_of_fields(present, fates))
         fates[region.number] = held
         decided.append(region)
@@ -57,7 +56,7 @@ def read_fates(connection: sqlite3.Connection) -> dict[int, bool]:
 def _regions(connection: sqlite3.Connection, query: str) -> list[_Region]:
     found = []
     for number, vertices in connection.execute(query).fetchall():
-        area = outline_area(json.loads(vertices))
+        area = outline_area(read_vertices(vertices))
         if area is not None:
             found.append(_Region(number, area, vertices))
     return found

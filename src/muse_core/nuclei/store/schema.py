@@ -110,13 +110,17 @@ def check_schema(connection: sqlite3.Connection, name: str) -> int:
     """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if application != APPLICATION_ID:
+    if application != APPLICATION_ID or version < _FIRST_VERSION:
         raise UserError(f"{name} is not an annotation store of napari-muse.")
     if version > SCHEMA_VERSION:
         raise UserError(
             f"{name} was written by a newer napari-muse (version {version} of the file,"
             f" {SCHEMA_VERSION} is known here); update napari-muse to open it."
         )
+    # A file from elsewhere may hold a view that never ends, or a trigger; ours has neither.
+    code = "SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')"
+    if connection.execute(code).fetchone():
+        raise UserError(f"{name} holds code and is no annotation store of napari-muse.")
     return version
 
 

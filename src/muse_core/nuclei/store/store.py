@@ -14,6 +14,7 @@ import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
+from muse_core.nuclei.outlines import read_vertices
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.store import detection, hold_out, journal
 from muse_core.nuclei.store.bulk import (
@@ -210,7 +211,11 @@ class AnnotationStore:
             ids: Which; those that are not there are left out. None is all.
         """
         wanted = None if ids is None else [int(i) for i in ids]
-        return self._reading(lambda connection: nucleus_rows(connection, wanted))
+        rows = self._reading(lambda connection: nucleus_rows(connection, wanted))
+        known = np.isin(rows["class_id"], self.class_numbers)
+        if not known.all() or (rows["status"] >= len(STATUSES)).any():
+            raise UserError(f"{self.path.name} is damaged: a nucleus has no class or no status.")
+        return rows
 
     def set_doubts(self, ids: Ids, doubts: Doubts) -> None:
         """Keep how unsure a model is of nuclei, by the names of :data:`DOUBTS`; not an edit."""
@@ -349,7 +354,7 @@ class AnnotationStore:
         """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
         rows = self._rows("SELECT id, name, vertices, reviewed FROM regions ORDER BY id")
         return pd.DataFrame(
-            [(i, name, json.loads(v), bool(r)) for i, name, v, r in rows],
+            [(i, name, read_vertices(v), bool(r)) for i, name, v, r in rows],
             columns=["id", "name", "vertices", "reviewed"],
         )
 
@@ -466,7 +471,7 @@ class AnnotationStore:
     def _reading(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
             return read(self._db.connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError, TypeError) as error:
             raise UserError(f"{self.path.name} cannot be read: {error}.") from error
 
 
@@ -478,11 +483,15 @@ def _region_row(vertices: Vertices, reviewed: bool, name: str) -> Row:
 
 
 def _named(numbers: npt.NDArray[np.int64], names: Sequence[Row]) -> Any:
-    """Names of (N,) numbers, as an object array, by way of a table as long as the largest."""
-    table = np.full(max([number for number, _ in names], default=0) + 1, "", dtype=object)
-    for number, name in names:
-        table[number] = name
-    return table[numbers]
+    """Names of (N,) numbers, as an object array; raises UserError for a number without a name."""
+    known = np.array(sorted(number for number, _ in names), dtype=np.int64)
+    in_order = np.array([name for _, name in sorted(names)], dtype=object)
+    if not len(numbers):
+        return np.zeros(0, dtype=object)
+    at = np.searchsorted(known, numbers).clip(0, max(len(known) - 1, 0))
+    if not len(known) or (known[at] != numbers).any():
+        raise UserError("This store is damaged: a nucleus has no class, no status or no model.")
+    return in_order[at]
 
 
 def _box(bounds: Bounds) -> dict[str, float]:
