@@ -13,12 +13,15 @@ import tifffile
 from muse_core.errors import UserError
 from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_from_ycbcr
 from muse_core.slides.channels import check_channels, ome_channel_names
+from muse_core.slides.claimed_size import CLAIMED_PX
 from muse_core.slides.level import ArrayLevel, Level, RgbArray
 from muse_core.slides.ome_files import spans_files
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.tiff_mpp import tiff_mpp
 
 _WHITE = 255
+_SEGMENT_SLACK = 2
+"""Writers may round a tile or strip up, never to more than this many times its size."""
 _FORMATS = (
     ("is_svs", "Aperio SVS"),
     ("is_ndpi", "Hamamatsu NDPI"),
@@ -134,6 +137,12 @@ def _check_pixels(page: Any, name: str) -> None:
         raise UserError(
             f"{name} has {bits}-bit pixels of type {page.dtype}; only 8-bit can be read."
         )
+    if page.compression not in CLAIMED_PX:
+        kind = getattr(page.compression, "name", page.compression)
+        raise UserError(
+            f"{name} is compressed with {kind}, which cannot be read; "
+            "save it with JPEG, JPEG 2000 or Deflate."
+        )
     photometric = tifffile.PHOTOMETRIC
     if page.photometric not in (
         photometric.RGB,
@@ -186,6 +195,8 @@ class TiffLevel(Level):
             tile_h, tile_w = min(int(page.rowsperstrip), height), width
         super().__init__(name, height, width, int(tile_h), int(tile_w))
         self._rows, self._cols = -(-height // int(tile_h)), -(-width // int(tile_w))
+        self._segment_px = int(tile_h) * int(tile_w)
+        self._claimed_px = CLAIMED_PX[page.compression]
         self._file, self._lock, self._page = tif.filehandle, lock, page
         self._inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
         per_page = self._rows * self._cols
@@ -242,6 +253,9 @@ class TiffLevel(Level):
             options["jpegtables"] = page.jpegtables
         if self._page.jpegheader is not None:
             options["jpegheader"] = self._page.jpegheader
+        # A JPEG that NDPI cuts into pieces has its header apart.
+        if self._claimed_px(self._page.jpegheader or data) > _SEGMENT_SLACK * self._segment_px:
+            raise ValueError("a tile claims to be larger than it may be")
         decoded = self._page.decode(data, index, **options)[0]
         if decoded is None:
             raise ValueError("empty segment")

@@ -1,0 +1,101 @@
+"""How many pixels a compressed tile says it has, before memory is set aside for them.
+
+Decoders of images trust the size in the tile's own header, whatever the TIFF says. Decoders of
+plain bytes (Deflate, LZW and the like) are given their limit and need none.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+_MAX_COMPONENTS = 4
+_J2K_START = b"\xff\x4f\xff\x51"
+_J2K_IN_BOX = b"jp2c"
+_JPEG_NO_LENGTH = {0x00, 0x01, *range(0xD0, 0xD9)}
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+
+
+def jpeg_px(data: bytes) -> int:
+    """From the frame header; 0 where the TIFF is to say the size, as in NDPI."""
+    at = 2
+    while True:
+        at = data.index(0xFF, at)
+        while data[at] == 0xFF:
+            at += 1
+        marker = data[at]
+        at += 1
+        if marker in _JPEG_NO_LENGTH:
+            continue
+        if marker in (_JPEG_SCAN, _JPEG_END):
+            raise ValueError("no frame header")
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 3)
+            return int(height * width)
+        at += struct.unpack_from(">H", data, at)[0]
+
+
+def jpeg2000_px(data: bytes) -> int:
+    """From a codestream, bare or in the boxes of a JP2 file."""
+    at = 0 if data.startswith(_J2K_START) else _codestream_in_jp2(data)
+    x1, y1, x0, y0 = struct.unpack_from(">4I", data, at + 8)
+    (components,) = struct.unpack_from(">H", data, at + 40)
+    if not data.startswith(_J2K_START, at) or components > _MAX_COMPONENTS:
+        raise ValueError(f"no codestream of up to {_MAX_COMPONENTS} components")
+    return max(0, x1 - x0) * max(0, y1 - y0)
+
+
+def webp_px(data: bytes) -> int:
+    """From the first chunk, of which there are three kinds."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        sides = data[24:27], data[27:30]
+        width, height = (1 + int.from_bytes(side, "little") for side in sides)
+    elif kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    return width * height
+
+
+def png_px(data: bytes) -> int:
+    """From the first chunk."""
+    width, height = struct.unpack_from(">II", data, 16)
+    return int(width * height)
+
+
+def limited_px(data: bytes) -> int:
+    """0: such data claim nothing that the decoder goes by."""
+    return 0
+
+
+_LIMITED = (1, 5, 8, 32773, 32946, 34925, 34926, 50000)  # none, LZW, Deflate, PackBits, LZMA, Zstd
+_JPEG = (6, 7, 33007)
+_JPEG2000 = (33003, 33004, 33005, 34712)
+_WEBP = (34927, 50001)
+_PNG = (34933,)
+CLAIMED_PX: dict[int, Callable[[bytes], int]] = {
+    **dict.fromkeys(_LIMITED, limited_px),
+    **dict.fromkeys(_JPEG, jpeg_px),
+    **dict.fromkeys(_JPEG2000, jpeg2000_px),
+    **dict.fromkeys(_WEBP, webp_px),
+    **dict.fromkeys(_PNG, png_px),
+}
+"""For each TIFF compression that can be read; damaged data raise errors of any kind."""
+
+
+def _codestream_in_jp2(data: bytes) -> int:
+    at = 0
+    while True:
+        length, kind = struct.unpack_from(">I4s", data, at)
+        header = 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, at + header)
+            header = 16
+        if kind == _J2K_IN_BOX:
+            return at + header
+        if length < header:
+            raise ValueError("no codestream")
+        at += length
