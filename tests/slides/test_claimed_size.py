@@ -49,13 +49,14 @@ def in_a_late_box(jp2: bytes) -> bytes:
         (webp_px, with_pillow("WEBP", with_alpha(PIXELS), quality=80)),
         (png_px, with_pillow("PNG", PIXELS)),
     ],
+    ids=["jpeg", "progressive", "j2k", "jp2", "decoy", "webp", "lossless", "alpha", "png"],
 )
 def test_sizes_are_those_of_the_decoder(claimed: Callable[[bytes], int], data: bytes) -> None:
     assert claimed(bytes(data)) == 48 * 80
 
 
 @pytest.mark.parametrize("claimed", [jpeg_px, jpeg2000_px, webp_px, png_px])
-@pytest.mark.parametrize("data", [b"", b"\xff", bytes(8), b"\xff\xd8\xff\xda\x00\x02"])
+@pytest.mark.parametrize("data", [b"", b"\xff", bytes(8), b"\xff\xd8\xff\xda\x00\x02"], ids=len)
 def test_no_size_is_an_error(claimed: Callable[[bytes], int], data: bytes) -> None:
     with pytest.raises((ValueError, IndexError, struct.error)):
         claimed(data)
@@ -88,6 +89,7 @@ LARGE = np.zeros((64, 64, 3), np.uint8)
         (50001, with_pillow("WEBP", LARGE)),
         (34933, with_pillow("PNG", LARGE)),
     ],
+    ids=["jpeg", "j2k", "jp2", "components", "webp", "png"],
 )
 def test_a_tile_larger_than_it_may_be_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: int, data: bytes
