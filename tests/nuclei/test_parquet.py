@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei import ClassScheme, geoparquet, nucleus_table
 from muse_core.nuclei.parquet import read_parquet, write_parquet
 
 OUTLINES = [
@@ -38,6 +40,21 @@ def write_outlines(
     }
     meta = {"geo": json.dumps(geo)} if with_geo else None
     pq.write_table(table.replace_schema_metadata(meta), path)
+
+
+_POOLS: list[pa.MemoryPool] = []
+"""For good: memory that a pool gave out cannot be freed without it."""
+
+
+@contextmanager
+def counted_memory() -> Iterator[pa.MemoryPool]:
+    usual = pa.default_memory_pool()
+    _POOLS.append(pa.proxy_memory_pool(usual))
+    pa.set_memory_pool(_POOLS[-1])
+    try:
+        yield _POOLS[-1]
+    finally:
+        pa.set_memory_pool(usual)
 
 
 def test_pandas_and_arrow_read_what_is_written(tmp_path):
@@ -158,6 +175,48 @@ def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path):
     assert path.stat().st_size < 1 << 20
     with pytest.raises(UserError, match="more than 20,000,000"):
         read_parquet(path)
+
+
+@pytest.mark.parametrize("others", [["x_px", "y_px"], ["geometry"]])
+def test_long_names_of_many_rows_are_refused_before_they_fill_the_memory(
+    tmp_path, monkeypatch, others
+):
+    # 20 megabytes as plain values, which take no room in the file.
+    monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_CHARACTERS", 1 << 20)
+    n = 2000
+    values = {
+        "x_px": np.ones(n),
+        "y_px": np.ones(n),
+        "geometry": [shapely.to_wkb(shapely.Point(1, 2))] * n,
+    }
+    table = {"class": pa.array(["a" * 10_000] * n), **{name: values[name] for name in others}}
+    pq.write_table(pa.table(table), tmp_path / "n.parquet")
+    with counted_memory() as counted, pytest.raises(UserError, match=r"n\.parquet: .*so long"):
+        read_parquet(tmp_path / "n.parquet")
+    assert counted.max_memory() < 10 << 20
+
+
+def test_a_long_outline_of_many_rows_is_held_once(tmp_path):
+    n = 2000
+    line = shapely.to_wkb(shapely.linestrings(np.ones((625, 2))))
+    pq.write_table(pa.table({"geometry": pa.array([line] * n)}), tmp_path / "n.parquet")
+    with counted_memory() as counted:
+        assert len(read_parquet(tmp_path / "n.parquet").table) == n
+    assert counted.max_memory() < 10 << 20
+
+
+@pytest.mark.parametrize("row_group_rows", [2, 6])
+def test_batches_of_long_rows_are_short(tmp_path, monkeypatch, row_group_rows):
+    monkeypatch.setattr("muse_core.nuclei.parquet._SMALL_BYTES", 0)
+    monkeypatch.setattr("muse_core.nuclei.geoparquet._BATCH_BYTES", 100)
+    lengths = []
+    centres = geoparquet.centres
+    monkeypatch.setattr(geoparquet, "centres", lambda g: lengths.append(len(g)) or centres(g))
+    write_outlines(tmp_path / "o.parquet", label=pa.array(list("abcdef")))
+    table = pq.read_table(tmp_path / "o.parquet")
+    pq.write_table(table, tmp_path / "o.parquet", row_group_size=row_group_rows)
+    assert read_parquet(tmp_path / "o.parquet").table["class_name"].tolist() == list("abcd")
+    assert lengths == [1] * 6
 
 
 def test_the_nuclei_of_a_published_slide():

@@ -14,12 +14,18 @@ import pyarrow.parquet as pq
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei.nucleus_file import UNCLASSIFIED, NucleusFile, check_classes
+from muse_core.nuclei.nucleus_file import (
+    UNCLASSIFIED,
+    NucleusFile,
+    check_characters,
+    check_classes,
+)
 from muse_core.nuclei.polygons import centres
 from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
 from muse_core.nuclei.table import nucleus_table
 
 _BATCH_ROWS = 1 << 16
+_BATCH_BYTES = 1 << 28
 
 
 def geometry_column(schema: pa.Schema) -> str | None:
@@ -30,7 +36,7 @@ def geometry_column(schema: pa.Schema) -> str | None:
     """
     facts = (schema.metadata or {}).get(b"geo")
     if facts is None:
-        known = "geometry" in schema.names and _is_binary(schema.field("geometry").type)
+        known = "geometry" in schema.names and is_bytes(schema.field("geometry").type)
         return "geometry" if known else None
     try:
         geo = orjson.loads(facts)
@@ -39,7 +45,7 @@ def geometry_column(schema: pa.Schema) -> str | None:
         kind = schema.field(name).type
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError("The GeoParquet metadata are damaged.") from error
-    if str(encoding).upper() != "WKB" or not _is_binary(kind):
+    if str(encoding).upper() != "WKB" or not is_bytes(kind):
         raise UserError(f"Geometries encoded as {encoding} cannot be read; write them as WKB.")
     return str(name)
 
@@ -50,31 +56,63 @@ def read_outlines(file: pq.ParquetFile, geometry: str) -> NucleusFile:
     Coordinates are taken as level-0 pixels whatever reference system the file names: GeoParquet
     knows none for slides, and its default is the globe.
 
+    Args:
+        file: The file; a column read as a dictionary takes no more memory than its values.
+        geometry: Name of the column with the geometries.
+
     Raises:
-        UserError: A geometry is damaged, or no row has a place.
+        UserError: A geometry is damaged, no row has a place, or classes are too many or too long.
     """
     columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
     classes = _first(columns, CLASS_KEYS, file.schema_arrow, _is_name)
     scores = _first(columns, SCORE_KEYS, file.schema_arrow, pa.types.is_floating)
     wanted = [geometry, *(c for c in (classes, scores) if c is not None)]
     parts = []
-    for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
-        try:
-            shapes = shapely.from_wkb(batch.column(geometry).to_numpy(zero_copy_only=False))
-        except (shapely.errors.ShapelyError, TypeError) as error:
-            raise UserError("It holds a geometry that is damaged.") from error
-        xy = centres(shapes)
+    seen: set[str] = set()
+    n_characters = 0
+    for batch in file.iter_batches(_rows_at_once(file.metadata), columns=wanted):
+        xy = _centres(batch.column(geometry))
+        names = _names(batch, classes)
+        seen.update(names)
+        check_classes(len(seen), f"The column {classes!r}")
+        n_characters += sum(map(len, names))
+        check_characters(n_characters)
         parts.append(
             pd.DataFrame(
-                {
-                    "x": xy[:, 0],
-                    "y": xy[:, 1],
-                    "class_name": _names(batch, classes),
-                    "score": _scores(batch, scores),
-                }
+                {"x": xy[:, 0], "y": xy[:, 1], "class_name": names, "score": _scores(batch, scores)}
             )
         )
     return _gathered(parts, classes)
+
+
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    """Rows of a batch, fewer where the rows of a group are long."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    longest = max((g.total_byte_size / max(1, g.num_rows) for g in groups), default=0)
+    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES / max(1, longest))))
+
+
+def _distinct(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.intp]]:
+    """Values, and of each row which it has; their number where it has none.
+
+    Of a dictionary those that occur, each once.
+    """
+    if not pa.types.is_dictionary(column.type):
+        return column, np.arange(len(column))
+    codes = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
+    used = np.unique(codes[codes >= 0])
+    rows = np.where(codes < 0, len(used), np.searchsorted(used, codes))
+    return column.dictionary.take(pa.array(used)), rows
+
+
+def _centres(geometries: pa.Array) -> npt.NDArray[np.float64]:
+    """(N, 2) centres, NaN where there is no geometry."""
+    values, rows = _distinct(geometries)
+    try:
+        shapes = shapely.from_wkb(values.to_numpy(zero_copy_only=False))
+    except (shapely.errors.ShapelyError, TypeError) as error:
+        raise UserError("It holds a geometry that is damaged.") from error
+    return np.vstack([centres(shapes), np.full((1, 2), np.nan)])[rows]
 
 
 def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:
@@ -88,7 +126,6 @@ def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:
     notes = ["Coordinates were taken as pixels of the full resolution."]
     if not placed.all():
         notes.append(f"{int((~placed).sum()):,} objects without a place were left out.")
-    check_classes(kept["class_name"].nunique(), f"The column {classes!r}")
     unnamed = int((kept["class_name"] == UNCLASSIFIED).sum())
     if unnamed:
         notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
@@ -108,21 +145,27 @@ def _first(
     return None
 
 
-def _is_binary(kind: pa.DataType) -> bool:
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether values are bytes of any length."""
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are texts."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _is_name(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+    return is_text(kind) or pa.types.is_integer(kind)
 
 
-def _names(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.object_] | str:
+def _names(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.object_]:
     if column is None:
-        return UNCLASSIFIED
-    names = pc.fill_null(pc.cast(batch.column(column), pa.string()), "")
-    names = pc.if_else(pc.equal(names, ""), UNCLASSIFIED, names)
-    return np.asarray(names.to_numpy(zero_copy_only=False), dtype=object)
+        return np.full(batch.num_rows, UNCLASSIFIED, dtype=object)
+    values, rows = _distinct(batch.column(column))
+    names = [name or UNCLASSIFIED for name in pc.cast(values, pa.string()).to_pylist()]
+    return np.array([*names, UNCLASSIFIED], dtype=object)[rows]
 
 
 def _scores(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.float32] | float:

@@ -17,6 +17,8 @@ MAX_NUCLEI = 20_000_000
 """More than any slide has; a file that claims more is refused before it fills the memory."""
 MAX_CLASSES = 256
 """A file with more has numbered its nuclei where others name their classes."""
+MAX_CHARACTERS = 1 << 30
+"""Of all names in a table together, each counted as often as it stands there."""
 UNCLASSIFIED = "unclassified"
 """Class of a nucleus for which a file of another program names none."""
 
@@ -78,6 +80,12 @@ def check_classes(n_classes: int, source: str) -> None:
             f"{source} names more than {MAX_CLASSES} classes; if it numbers the nuclei, rename it"
             " or leave it out."
         )
+
+
+def check_characters(n_characters: int) -> None:
+    """Raise UserError when the names of a table would fill the memory."""
+    if n_characters > MAX_CHARACTERS:
+        raise UserError("The names it holds are so long that they would fill the memory.")
 
 
 def facts_to_json(

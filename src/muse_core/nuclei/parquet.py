@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.geoparquet import geometry_column, read_outlines
+from muse_core.nuclei.geoparquet import geometry_column, is_bytes, is_text, read_outlines
 from muse_core.nuclei.nucleus_file import (
     NucleusFile,
+    check_characters,
     check_count,
     facts_from_json,
     facts_to_json,
@@ -27,6 +28,7 @@ from muse_core.nuclei.table import nucleus_table, validate_table
 _COLUMNS = {"x_px": "x", "y_px": "y", "class": "class_name"}
 """Names in the file, those of the CSV file, and in the table where they differ."""
 _KEY = b"muse"
+_SMALL_BYTES = 1 << 26
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _SCHEMA = pa.schema(
     [
@@ -90,9 +92,11 @@ def read_parquet(path: str | Path) -> NucleusFile:
     if not source.is_file():
         raise UserError(f"There is no file {source}.")
     try:
-        with pq.ParquetFile(source) as file:
-            check_count(file.metadata.num_rows, source.name)
-            schema = file.schema_arrow
+        facts = pq.read_metadata(source)
+        check_count(facts.num_rows, source.name)
+        schema = facts.schema.to_arrow_schema()
+        repeated = _maybe_repeated(facts, schema)
+        with pq.ParquetFile(source, metadata=facts, read_dictionary=repeated) as file:
             if {"x_px", "y_px", "class"} <= set(schema.names):
                 return _read_points(file)
             geometry = geometry_column(schema)
@@ -112,12 +116,29 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_dictionary(kind) else kind
 
 
+def _has_texts(kind: pa.DataType) -> bool:
+    return pa.types.is_dictionary(kind) and is_text(kind.value_type)
+
+
+def _maybe_repeated(facts: pq.FileMetaData, schema: pa.Schema) -> list[str]:
+    """Columns to read as dictionaries: texts, and bytes that take little room in the file.
+
+    A long value of many rows takes no room in the file, and without a dictionary gigabytes in
+    memory. Large columns of bytes are outlines that differ, for which a dictionary is a burden.
+    """
+    groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
+    chunks = [g.column(i) for g in groups for i in range(g.num_columns)]
+    large = {c.path_in_schema for c in chunks if c.total_uncompressed_size > _SMALL_BYTES}
+    return [f.name for f in schema if is_text(f.type) or (is_bytes(f.type) and f.name not in large)]
+
+
 def _read_points(file: pq.ParquetFile) -> NucleusFile:
     names = [n for n in _SCHEMA.names if n in file.schema_arrow.names]
     raw = file.read(columns=names)
     if any(raw[n].null_count for n in names):
         raise UserError("It holds a nucleus with an empty cell.")
     values = {n: raw[n].to_numpy(zero_copy_only=False) for n in names}
+    check_characters(sum(sum(map(len, values[n])) for n in names if _has_texts(raw[n].type)))
     scheme, mpp, regions = facts_from_json((file.schema_arrow.metadata or {}).get(_KEY))
     table = nucleus_table(
         values["x_px"],
