@@ -15,7 +15,7 @@ from PIL import Image
 
 from muse_core.errors import UserError
 from muse_core.slides import open_slide
-from muse_core.slides.claimed_size import jpeg2000_px, jpeg_px, png_px, webp_px
+from muse_core.slides.claimed_size import jpeg2000_px, jpeg_px, jpegxr_px, png_px, webp_px
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
 
@@ -44,18 +44,30 @@ def in_a_late_box(jp2: bytes) -> bytes:
         (jpeg2000_px, imagecodecs.jpeg2k_encode(PIXELS, codecformat="j2k")),
         (jpeg2000_px, imagecodecs.jpeg2k_encode(PIXELS, codecformat="jp2")),
         (jpeg2000_px, in_a_late_box(imagecodecs.jpeg2k_encode(PIXELS, codecformat="jp2"))),
+        (jpegxr_px, imagecodecs.jpegxr_encode(PIXELS)),
         (webp_px, with_pillow("WEBP", PIXELS, quality=80)),
         (webp_px, with_pillow("WEBP", PIXELS, lossless=True)),
         (webp_px, with_pillow("WEBP", with_alpha(PIXELS), quality=80)),
         (png_px, with_pillow("PNG", PIXELS)),
     ],
-    ids=["jpeg", "progressive", "j2k", "jp2", "decoy", "webp", "lossless", "alpha", "png"],
+    ids=[
+        "jpeg",
+        "progressive",
+        "j2k",
+        "jp2",
+        "decoy",
+        "jpegxr",
+        "webp",
+        "lossless",
+        "alpha",
+        "png",
+    ],
 )
 def test_sizes_are_those_of_the_decoder(claimed: Callable[[bytes], int], data: bytes) -> None:
     assert claimed(bytes(data)) == 48 * 80
 
 
-@pytest.mark.parametrize("claimed", [jpeg_px, jpeg2000_px, webp_px, png_px])
+@pytest.mark.parametrize("claimed", [jpeg_px, jpeg2000_px, jpegxr_px, webp_px, png_px])
 @pytest.mark.parametrize("data", [b"", b"\xff", bytes(8), b"\xff\xd8\xff\xda\x00\x02"], ids=len)
 def test_no_size_is_an_error(claimed: Callable[[bytes], int], data: bytes) -> None:
     with pytest.raises((ValueError, IndexError, struct.error)):
@@ -86,10 +98,11 @@ LARGE = np.zeros((64, 64, 3), np.uint8)
         (33005, imagecodecs.jpeg2k_encode(LARGE, codecformat="j2k")),
         (34712, imagecodecs.jpeg2k_encode(LARGE, codecformat="jp2")),
         (33005, imagecodecs.jpeg2k_encode(np.zeros((5, 32, 32), np.uint8), planar=True)),
+        (34934, imagecodecs.jpegxr_encode(LARGE)),
         (50001, with_pillow("WEBP", LARGE)),
         (34933, with_pillow("PNG", LARGE)),
     ],
-    ids=["jpeg", "j2k", "jp2", "components", "webp", "png"],
+    ids=["jpeg", "j2k", "jp2", "components", "jpegxr", "webp", "png"],
 )
 def test_a_tile_larger_than_it_may_be_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: int, data: bytes
@@ -106,7 +119,7 @@ def test_a_tile_larger_than_it_may_be_is_not_decoded(
         slide.read(slide.bounds)
 
 
-@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "webp", "png"])
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "jpegxr", "webp", "png"])
 def test_tiles_of_their_size_are_read(tmp_path: Path, compression: str) -> None:
     path = tmp_path / "a.tif"
     options = {"tile": (64, 64), "photometric": "rgb", "metadata": None}

@@ -12,6 +12,9 @@ from collections.abc import Callable
 _MAX_COMPONENTS = 4
 _J2K_START = b"\xff\x4f\xff\x51"
 _J2K_IN_BOX = b"jp2c"
+_JPEGXR_START = b"WMPHOTO\x00"
+_JPEGXR_IMAGE_OFFSET = 0xBCC0
+_JPEGXR_SHORT_HEADER = 0x80
 _JPEG_NO_LENGTH = {0x00, 0x01, *range(0xD0, 0xD9)}
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
@@ -66,6 +69,19 @@ def png_px(data: bytes) -> int:
     return int(width * height)
 
 
+def jpegxr_px(data: bytes) -> int:
+    """From the codestream, which is where the container's directory says; NDPI has such tiles."""
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, directory)
+    fields = (struct.unpack_from("<HHII", data, directory + 2 + 12 * i) for i in range(entries))
+    at = next((value for tag, _, _, value in fields if tag == _JPEGXR_IMAGE_OFFSET), None)
+    if at is None or not data.startswith(_JPEGXR_START, at):
+        raise ValueError("no codestream")
+    sides = ">HH" if data[at + 10] & _JPEGXR_SHORT_HEADER else ">II"
+    width, height = struct.unpack_from(sides, data, at + 12)
+    return int((width + 1) * (height + 1))
+
+
 def limited_px(data: bytes) -> int:
     """0: such data claim nothing that the decoder goes by."""
     return 0
@@ -74,12 +90,14 @@ def limited_px(data: bytes) -> int:
 _LIMITED = (1, 5, 8, 32773, 32946, 34925, 34926, 50000)  # none, LZW, Deflate, PackBits, LZMA, Zstd
 _JPEG = (6, 7, 33007)
 _JPEG2000 = (33003, 33004, 33005, 34712)
+_JPEGXR = (22610, 34934)
 _WEBP = (34927, 50001)
 _PNG = (34933,)
 CLAIMED_PX: dict[int, Callable[[bytes], int]] = {
     **dict.fromkeys(_LIMITED, limited_px),
     **dict.fromkeys(_JPEG, jpeg_px),
     **dict.fromkeys(_JPEG2000, jpeg2000_px),
+    **dict.fromkeys(_JPEGXR, jpegxr_px),
     **dict.fromkeys(_WEBP, webp_px),
     **dict.fromkeys(_PNG, png_px),
 }
