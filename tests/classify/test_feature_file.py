@@ -58,3 +58,36 @@ def test_a_folder_without_positions_is_refused(tmp_path: Path) -> None:
     del zarr.open_group(path)["y"]
     with pytest.raises(UserError, match="no nucleus features"):
         read_features(path)
+
+
+def test_more_than_the_memory_holds_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f.zarr"
+    write_features(path, nucleus_table([1], [1], "a"), 2, [], {})
+    monkeypatch.setattr("muse_core.classify.feature_file._MAX_BYTES", 27)
+    with pytest.raises(UserError, match="more features than fit"):
+        read_features(path)
+    monkeypatch.setattr("muse_core.classify.feature_file._MAX_BYTES", 28)
+    read_features(path)
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(zarr, "open_group", full)
+    with pytest.raises(UserError, match="no nucleus features"):
+        read_features(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2,), ()])
+def test_arrays_that_do_not_fit_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    path = tmp_path / "f.zarr"
+    write_features(path, nucleus_table([1], [1], "a"), 2, [], {})
+    group = zarr.open_group(path)
+    del group["x"]
+    group.create_array("x", shape=shape, dtype=np.float64)
+    monkeypatch.setattr("muse_core.classify.feature_file._MAX_BYTES", 0)
+    with pytest.raises(UserError, match="no nucleus features"):
+        read_features(path)

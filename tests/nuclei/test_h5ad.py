@@ -132,6 +132,36 @@ def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path):
         read_nuclei(tmp_path / "n.h5ad")
 
 
+def test_values_that_take_no_room_in_the_file_are_refused_unread(tmp_path, monkeypatch):
+    for i, (name, dtype) in enumerate(
+        [("obsm/spatial", "V600"), ("obs/cell_type/codes", "V600"), ("obs/area", "S600")]
+    ):
+        path = tmp_path / f"{i}.h5ad"
+        write_foreign(path, 4)
+        with h5py.File(path, "a") as file:
+            shape, marks = file[name].shape, dict(file[name].attrs)
+            del file[name]
+            file.create_dataset(name, shape=shape, dtype=dtype).attrs.update(marks)
+        monkeypatch.setattr("muse_core.nuclei.h5ad._MAX_BYTES", 2000)
+        with pytest.raises(UserError, match=r"\d\.h5ad: .*fill the memory"):
+            read_nuclei(path)
+
+
+def test_codes_of_two_dimensions_and_a_full_memory_get_a_sentence(tmp_path, monkeypatch):
+    write_foreign(tmp_path / "f.h5ad", 4)
+    with h5py.File(tmp_path / "f.h5ad", "a") as file:
+        del file["obs/cell_type/codes"]
+        file["obs/cell_type/codes"] = np.zeros((4, 3), np.int8)
+    assert (read_nuclei(tmp_path / "f.h5ad").table["class_name"] == "unclassified").all()
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("muse_core.nuclei.h5ad._column", full)
+    with pytest.raises(UserError, match=r"f\.h5ad is not an AnnData file"):
+        read_nuclei(tmp_path / "f.h5ad")
+
+
 def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
     write_foreign(tmp_path / "f.h5ad", 258)
     with h5py.File(tmp_path / "f.h5ad", "a") as file:

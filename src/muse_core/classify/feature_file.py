@@ -21,6 +21,7 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 
 _CHUNK_ROWS = 4096
+_MAX_BYTES = 1 << 34
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,25 @@ def read_features(path: str | Path) -> FeatureFile:
         raise UserError(f"There is no folder {source}.")
     try:
         group = zarr.open_group(source, mode="r")
-        features, ids, x, y = (np.asarray(group[name]) for name in ("features", "id", "x", "y"))
-    except (KeyError, ValueError, OSError, RuntimeError) as error:
+        arrays = [_array(group, name) for name in ("features", "id", "x", "y")]
+        if arrays[0].ndim != 2 or any(a.shape != arrays[0].shape[:1] for a in arrays[1:]):
+            raise UserError(f"{source} holds no nucleus features.")
+        # Values that were never written take no room in the folder.
+        if sum(a.size * a.dtype.itemsize for a in arrays) > _MAX_BYTES:
+            raise UserError(f"{source} holds more features than fit into the memory.")
+        features, ids, x, y = (np.asarray(a) for a in arrays)
+    except UserError:
+        raise
+    except (KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         raise UserError(f"{source} holds no nucleus features.") from error
-    if features.ndim != 2 or not ids.shape == x.shape == y.shape == features.shape[:1]:
-        raise UserError(f"{source} holds no nucleus features.")
     return FeatureFile(features, ids, np.stack([x, y], axis=1), dict(group.attrs))
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    item = group[name]
+    if not isinstance(item, zarr.Array):
+        raise TypeError(f"{name} is no array")
+    return item
 
 
 def _scratch_rows(path: Path, n_rows: int, n_channels: int) -> npt.NDArray[np.float16]:
