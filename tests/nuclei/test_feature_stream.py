@@ -98,3 +98,12 @@ def test_one_endless_feature_is_refused(monkeypatch):
             read(text, 64)
     with pytest.raises(UserError, match=r"f\.geojson"):
         read(b'["' + b"\\" * 3000, 64)
+
+
+def test_one_feature_of_endless_points_is_refused_unparsed(monkeypatch):
+    monkeypatch.setattr("muse_core.nuclei.feature_stream._FEATURE_BRACKETS", 100)
+    for text in (b'[{"a": [', b'{"x": [', b'{"features": [{"a": 1}], "x": ['):
+        with pytest.raises(UserError, match="single object of more than 100 points"):
+            read(text + b"[1]," * 200, 64)
+    many = [{"a": [[1]] * 20}] * 20
+    assert read(json.dumps({"features": many, "x": [[]] * 50}).encode(), 64)[0] == many

@@ -298,3 +298,12 @@ def test_a_scale_beyond_all_numbers_is_refused(tmp_path):
     path.write_text('{"features": [], "x": NaN, "muse": {"mpp": 1' + "0" * 400 + "}}")
     with pytest.raises(UserError, match=r"f\.geojson: .*damaged"):
         read_geojson(path)
+
+
+def test_points_are_counted_before_they_are_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_NUCLEI", 5)
+    three = feature(("MultiPoint", [[0, 0]] * 3), {})
+    # A point that would be found bad if it were looked at.
+    bad = feature(("MultiPoint", [[0, 0], [0, 0], "x"]), {})
+    with pytest.raises(UserError, match=r"f\.geojson: It holds more than 5 nuclei"):
+        read(tmp_path, [three, bad])

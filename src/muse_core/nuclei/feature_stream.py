@@ -19,6 +19,8 @@ from muse_core.errors import UserError
 
 _FEATURE_BYTES = 1 << 28
 """Longest single feature: some programs write all nuclei of a class as one."""
+_FEATURE_BRACKETS = 15_000_000
+"""Most lists and objects in it: as Python objects they take fifty times their room in the text."""
 _KEY_BEFORE = re.compile(rb'"features"\s*:\s*$')
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _BACKSLASH = 34, 92
@@ -51,6 +53,7 @@ class FeatureStream:
         self._scanner = _Scanner()
         self._around = bytearray()
         self._pending = bytearray()
+        self._opened = 0
         self._inside: int | None = None
         self._begun = False
         self._closed = False
@@ -60,6 +63,10 @@ class FeatureStream:
             yield from self._take(block)
             if max(len(self._pending), len(self._around)) > _FEATURE_BYTES:
                 raise UserError(f"{self._name} holds a single object of more than 256 MB.")
+            if self._opened > _FEATURE_BRACKETS:
+                raise UserError(
+                    f"{self._name} holds a single object of more than {_FEATURE_BRACKETS:,} points."
+                )
         yield from self._finish()
 
     def _take(self, block: bytes) -> Iterator[list[Any]]:
@@ -69,6 +76,7 @@ class FeatureStream:
             start = self._find_array(block, places, depths, opens)
         if self._inside is None:
             self._around += block[start:]
+            self._opened += int(opens.sum())
             return
         later = places >= start
         places, depths, opens = places[later], depths[later], opens[later]
@@ -76,6 +84,7 @@ class FeatureStream:
         if len(ends):
             self._pending += block[start : ends[0]]
             self._around += block[ends[0] :]
+            self._opened = int(opens[places >= ends[0]].sum())
             self._inside, self._closed = None, True
             yield self._parse_pending()
             return
@@ -83,8 +92,10 @@ class FeatureStream:
         cut = int(cuts[-1]) + 1 if len(cuts) else start
         self._pending += block[start:cut]
         if len(cuts):
+            self._opened = 0
             yield self._parse_pending()
         self._pending += block[cut:]
+        self._opened += int(opens[places >= cut].sum())
 
     def _find_array(
         self,

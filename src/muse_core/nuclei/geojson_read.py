@@ -137,6 +137,7 @@ class _Collector:
         if shape == "Point":
             rows.add_points([coordinates], record)
         elif shape == "MultiPoint":
+            check_count(self._count + len(rows) + len(coordinates), "It")
             rows.add_points(coordinates, record)
         elif area and kind == "annotation":
             for polygon in [coordinates] if shape == "Polygon" else coordinates:
@@ -208,6 +209,9 @@ class _Rows:
         self._places: list[tuple[float, float]] = []
         self._polygons: list[list[Any]] = []
         self._owners: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._records)
 
     @staticmethod
     def record(uuid: object, properties: dict[str, Any], name: str) -> tuple[Any, ...]:

@@ -19,8 +19,8 @@ COLUMNS = {
 }
 """Tables that edits touch, with their columns beside ``id``."""
 
-# A journal is read from files others may have made; nothing real comes near this.
-_MAX_CHANGES_BYTES = 1 << 30
+# A journal is read from files others may have made. This is two million nuclei in one edit.
+_MAX_CHANGES_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,16 @@ class Edit:
 
 
 def pack_changes(changes: Sequence[Change]) -> bytes:
-    """Changes as compressed JSON for the journal."""
+    """Changes as compressed JSON for the journal.
+
+    Raises:
+        UserError: They are too many to be read again.
+    """
     rows = [[c.table, c.id, c.before, c.after] for c in changes]
-    return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), level=1)
+    text = json.dumps(rows, separators=(",", ":")).encode()
+    if len(text) > _MAX_CHANGES_BYTES:
+        raise UserError("This changes too much at once; do it in parts.")
+    return zlib.compress(text, level=1)
 
 
 def unpack_changes(blob: bytes) -> tuple[Change, ...]:
@@ -86,7 +93,7 @@ def unpack_changes(blob: bytes) -> tuple[Change, ...]:
             )
             for table, number, before, after in rows
         )
-    except (zlib.error, ValueError, TypeError) as error:
+    except (zlib.error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError("The journal of this annotation store is damaged.") from error
     if not all(c.table in COLUMNS for c in changes):
         raise UserError("The journal of this annotation store is damaged.")
