@@ -60,9 +60,12 @@ def merged(areas: Sequence[BaseGeometry]) -> list[tuple[list[int], BaseGeometry]
     """Unions of areas that meet, with their members' numbers, in the order of the first."""
     groups: list[tuple[list[int], BaseGeometry]] = []
     for number, area in enumerate(areas):
-        meeting = [g for g in groups if g[1].intersects(area)]
-        apart = [g for g in groups if not g[1].intersects(area)]
-        members = sorted([number, *(m for g in meeting for m in g[0])])
-        whole = shapely.union_all([area, *(g[1] for g in meeting)])
-        groups = [*apart, (members, whole)]
+        members, parts, apart = [number], [area], []
+        for group in groups:
+            if group[1].intersects(area):
+                members += group[0]
+                parts.append(group[1])
+            else:
+                apart.append(group)
+        groups = [*apart, (sorted(members), shapely.union_all(parts))]
     return sorted(groups, key=lambda group: group[0][0])

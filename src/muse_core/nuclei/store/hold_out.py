@@ -33,18 +33,28 @@ def decide(connection: sqlite3.Connection) -> None:
     """
     present = _regions(connection, "SELECT id, vertices FROM regions WHERE reviewed ORDER BY id")
     decided = _regions(connection, "SELECT region_id, vertices FROM hold_out")
-    fates = read_fates(connection)
+    stored = read_fates(connection)
     fingerprint = connection.execute("SELECT fingerprint FROM slide").fetchone()[0]
-    for region in [r for r in present if r.number not in fates]:
+    fates = _with_joined_fields_training(present, stored)
+    for region in [r for r in present if r.number not in stored]:
         met = [fates[r.number] for r in decided if r.area.intersects(region.area)]
+        # Regions of one field share its fate, so that those of regions do for those of fields.
+        others = [fates[r.number] for r in present if r.number in fates]
         key = field_key(fingerprint, read_vertices(region.vertices))
-        held = all(met) if met else is_held_back(key, _fates_of_fields(present, fates))
+        held = all(met) if met else is_held_back(key, others)
         fates[region.number] = held
         decided.append(region)
-        connection.execute(
-            "INSERT INTO hold_out VALUES (?, ?, ?)", (region.number, int(held), region.vertices)
-        )
-    _let_joined_fields_train(connection, present, fates)
+        if met and not held:
+            fates = _with_joined_fields_training(present, fates)
+    connection.executemany(
+        "INSERT INTO hold_out VALUES (?, ?, ?)"
+        " ON CONFLICT(region_id) DO UPDATE SET held = excluded.held",
+        [
+            (r.number, int(fates[r.number]), r.vertices)
+            for r in decided
+            if fates[r.number] != stored.get(r.number)
+        ],
+    )
 
 
 def read_fates(connection: sqlite3.Connection) -> dict[int, bool]:
@@ -62,19 +72,12 @@ def _regions(connection: sqlite3.Connection, query: str) -> list[_Region]:
     return found
 
 
-def _fates_of_fields(present: list[_Region], fates: dict[int, bool]) -> list[bool]:
-    """Of each field that is decided and there, whether it is held back."""
+def _with_joined_fields_training(present: list[_Region], fates: dict[int, bool]) -> dict[int, bool]:
+    """The fates where no region that is held back is in a field with one that trains."""
     regions = [region for region in present if region.number in fates]
-    groups = merged([region.area for region in regions])
-    return [all(fates[regions[m].number] for m in members) for members, _ in groups]
-
-
-def _let_joined_fields_train(
-    connection: sqlite3.Connection, present: list[_Region], fates: dict[int, bool]
-) -> None:
-    for members, _ in merged([region.area for region in present]):
-        numbers = [present[m].number for m in members]
-        if not all(fates[number] for number in numbers):
-            connection.executemany(
-                "UPDATE hold_out SET held = 0 WHERE region_id = ?", [(n,) for n in numbers]
-            )
+    adjusted = dict(fates)
+    for members, _ in merged([region.area for region in regions]):
+        numbers = [regions[m].number for m in members]
+        held = all(fates[number] for number in numbers)
+        adjusted.update(dict.fromkeys(numbers, held))
+    return adjusted

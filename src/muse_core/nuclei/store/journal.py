@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from muse_core.nuclei.store.class_rules import fitted, require_no_class_goes
-from muse_core.nuclei.store.edits import Change, Edit, pack_changes, unpack_changes
+from muse_core.nuclei.store.edits import (
+    COLUMNS,
+    Change,
+    Edit,
+    Row,
+    pack_changes,
+    unpack_changes,
+)
 from muse_core.nuclei.store.hold_out import decide
 from muse_core.nuclei.store.rows import apply_changes
 
@@ -76,8 +83,12 @@ def _step(
 
 def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
     apply_changes(connection, changes)
-    if any(change.table == "regions" for change in changes):
+    if any(change.table == "regions" and _is_reviewed(change.after) for change in changes):
         decide(connection)
+
+
+def _is_reviewed(region: Row | None) -> bool:
+    return region is not None and bool(region[COLUMNS["regions"].index("reviewed")])
 
 
 def _of_classes(edit: Edit) -> list[Change]:
