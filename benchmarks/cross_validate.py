@@ -12,7 +12,6 @@ are kept in --work, so that a run that was cut off goes on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -28,6 +27,7 @@ from muse_small_breast import ARCHITECTURE, LOSSES, VIEWS, cut_negatives, traini
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
 from muse_core.evaluate.points_folder import AnnotatedImage, image_paths, read_points_folder
+from muse_core.files import sha256_of
 from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
 from muse_core.finetune.config import LossConfig, ViewConfig
 from muse_core.models.checkpoint import load_model
@@ -109,7 +109,7 @@ def main(
     names = [path.stem for path in image_paths(tiles)]
     kind = "plain" if plain else "recipe"
     # A model of another run has other tiles held out.
-    start = hashlib.sha256(base.read_bytes()).hexdigest()[:8] if base else "random"
+    start = sha256_of(base)[:8] if base else "random"
     run = f"{kind}-{start}-{steps}-{folds}-{seed}"
     work.mkdir(parents=True, exist_ok=True)
     for number, held_out in enumerate(patient_folds(names, folds, seed)):

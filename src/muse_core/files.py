@@ -1,8 +1,9 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Writing files so that a crash leaves the old one or the new one, never half; their hashes."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -39,6 +40,12 @@ def replacing(target: str | Path) -> Iterator[Path]:
         raise UserError(f"Cannot write {final}: {reason}.") from error
     finally:
         _remove(partial)
+
+
+def sha256_of(path: Path) -> str:
+    """Changes with the content of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(folder: Path) -> None:

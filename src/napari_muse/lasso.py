@@ -36,8 +36,7 @@ class Lasso:
 
     def close(self) -> None:
         """Take the layer down."""
-        if self._layer is not None and self._layer in self._session.viewer.layers:
-            self._session.viewer.layers.remove(self._layer)
+        self._session.drop(self._layer)
 
     def toggle(self) -> None:
         """Take the lasso up, or put it down; raises UserError where no slide is open."""

@@ -87,8 +87,7 @@ class RegionLayer:
         """Stop following the session, and take down what would no longer be so."""
         self._session.slide_changed.disconnect(self.refresh)
         self._session.regions_changed.disconnect(self.refresh)
-        if self.layer is not None and self.layer in self._session.viewer.layers:
-            self._session.viewer.layers.remove(self.layer)
+        self._session.drop(self.layer)
 
     def refresh(self) -> None:
         """Draw the regions of the current slide."""

@@ -84,6 +84,11 @@ class MuseSession:
             return False
         return True
 
+    def drop(self, layer: Any) -> None:
+        """Take a layer out of the viewer, if it is there; None is no layer."""
+        if layer is not None and layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
     def rest(self) -> None:
         """Let go of all files until they are needed again."""
         for book in self._books.values():
@@ -237,11 +242,7 @@ class MuseSession:
         if self.attempt(lambda: self.book.load(content)):
             for note in content.notes:
                 self.refused.emit(note)
-        QTimer.singleShot(0, lambda: self._drop(layer))
-
-    def _drop(self, layer: Any) -> None:
-        if layer in self.viewer.layers:
-            self.viewer.layers.remove(layer)
+        QTimer.singleShot(0, lambda: self.drop(layer))
 
     def _use(self, slide: Slide | None, layer: Any) -> None:
         first = self.slide is None and slide is not None

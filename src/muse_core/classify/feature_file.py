@@ -22,6 +22,8 @@ from muse_core.files import replacing
 
 _CHUNK_ROWS = 4096
 _MAX_BYTES = 1 << 34
+_NOT_SO = (KeyError, ValueError, TypeError, OSError, RuntimeError)
+"""What opening something else comes to."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +94,34 @@ def read_features(path: str | Path) -> FeatureFile:
     if not source.is_dir():
         raise UserError(f"There is no folder {source}.")
     try:
-        group = zarr.open_group(source, mode="r")
-        arrays = [_array(group, name) for name in ("features", "id", "x", "y")]
-        if arrays[0].ndim != 2 or any(a.shape != arrays[0].shape[:1] for a in arrays[1:]):
-            raise UserError(f"{source} holds no nucleus features.")
+        group, arrays = _open(source)
         # Values that were never written take no room in the folder.
         if sum(a.size * a.dtype.itemsize for a in arrays) > _MAX_BYTES:
             raise UserError(f"{source} holds more features than fit into the memory.")
         features, ids, x, y = (np.asarray(a) for a in arrays)
     except UserError:
         raise
-    except (KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
+    except (*_NOT_SO, MemoryError) as error:
         raise UserError(f"{source} holds no nucleus features.") from error
     return FeatureFile(features, ids, np.stack([x, y], axis=1), dict(group.attrs))
+
+
+def is_feature_file(folder: Path) -> bool:
+    """Whether a folder holds features, by the metadata of its arrays."""
+    try:
+        _open(folder)
+    except _NOT_SO:
+        return False
+    return True
+
+
+def _open(folder: Path) -> tuple[zarr.Group, list[zarr.Array[Any]]]:
+    """The group and its arrays; of these nothing but metadata is read."""
+    group = zarr.open_group(folder, mode="r")
+    arrays = [_array(group, name) for name in ("features", "id", "x", "y")]
+    if arrays[0].ndim != 2 or any(a.shape != arrays[0].shape[:1] for a in arrays[1:]):
+        raise ValueError("the arrays are not of the same nuclei")
+    return group, arrays
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -101,27 +101,12 @@ def _check_target(out: Path, slide: Path) -> None:
     Raises:
         UserError: There is no folder for it, it is the slide, or something else has its name.
     """
+    from muse_core.classify.feature_file import is_feature_file
+
     parent = out.absolute().parent
     if not parent.is_dir():
         raise UserError(f"Cannot write {out}: there is no folder {parent}.")
     if out.exists() and slide.exists() and out.samefile(slide):
         raise UserError(f"Cannot write {out}: it is the slide.")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not _is_features(out)):
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not is_feature_file(out)):
         raise UserError(f"Cannot write {out}: there is something else of this name.")
-
-
-def _is_features(folder: Path) -> bool:
-    """Whether a folder is one of features, by the metadata of its arrays."""
-    import zarr
-
-    try:
-        group = zarr.open_group(folder, mode="r")
-        features, ids = group["features"], group["id"]
-    except (KeyError, ValueError, OSError, RuntimeError):
-        return False
-    return (
-        isinstance(features, zarr.Array)
-        and isinstance(ids, zarr.Array)
-        and features.ndim == 2
-        and ids.shape == features.shape[:1]
-    )

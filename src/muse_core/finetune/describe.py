@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from muse_core.detect.device import computes_in_bfloat16
+from muse_core.files import sha256_of
 from muse_core.finetune.config import FinetuneConfig
-from muse_core.finetune.digests import digest_of_file
 
 _NO_SETTINGS = ("train", "val", "out", "base", "model", "workers", "resume", "stores", "unlabeled")
 
@@ -40,6 +40,6 @@ def describe(config: FinetuneConfig, step: int, device: torch.device) -> dict[st
 def fingerprint(config: FinetuneConfig, data_digest: str = "") -> str:
     """Identifies a run: a checkpoint of another one is not resumed."""
     settings = dataclasses.asdict(dataclasses.replace(config, workers=0, resume=True))
-    base = digest_of_file(config.base) if config.base else None
+    base = sha256_of(config.base) if config.base else None
     text = json.dumps([settings, data_digest, base], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

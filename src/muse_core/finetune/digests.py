@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,9 +28,3 @@ def digest_of(*parts: object) -> str:
 def digest_of_attributes(item: DataclassInstance) -> str:
     """Changes with any attribute of a dataclass, hexadecimal."""
     return digest_of(*(getattr(item, field.name) for field in fields(item)))
-
-
-def digest_of_file(path: Path) -> str:
-    """Changes with the content of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,6 @@ figure is of tissue the model has seen.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from muse_core.finetune.digests import digest_of
 from muse_core.finetune.fields import CONTEXT_PX, pixels_in
 from muse_core.finetune.samples import SourceImage
 from muse_core.finetune.stores import StoreContents
@@ -68,9 +68,7 @@ class SlideTissue:
 
     def digest(self) -> str:
         """Changes with where samples are drawn, hexadecimal."""
-        digest = hashlib.sha256(f"{self.fingerprint}{self.size}{self.mpp}".encode())
-        digest.update(self.corners.tobytes())
-        return digest.hexdigest()
+        return digest_of(self.fingerprint, self.size, self.mpp, self.corners)
 
 
 def tissue_of_stores(

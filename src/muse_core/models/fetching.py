@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import re
@@ -16,13 +15,13 @@ from huggingface_hub import errors
 from tqdm.auto import tqdm
 
 from muse_core.errors import UserError
+from muse_core.files import sha256_of
 from muse_core.models.registry import SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, RELEASED, REPOSITORY, ReleasedModel
 from muse_core.models.released_import import import_released
 
 Progress = Callable[[int, int, str], None]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_READ_BYTES = 1 << 20
 
 
 def fetch_released(
@@ -112,13 +111,7 @@ def _is_intact(file: Path) -> bool:
     """Whether the file has the SHA-256 the server gave; True where it gave none."""
     # A link leads to a file of that name; what comes behind it may be named otherwise.
     expected = file.readlink().name if file.is_symlink() else _remembered_etag(file)
-    if not _SHA256.fullmatch(expected):
-        return True
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest() == expected
+    return not _SHA256.fullmatch(expected) or sha256_of(file) == expected
 
 
 def _remembered_etag(file: Path) -> str:
