@@ -173,6 +173,18 @@ def test_a_slide_that_is_none_is_refused(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_nothing_but_one_sentence_reaches_the_terminal(cmu_slide: Path, tmp_path: Path) -> None:
+    slide = _bad_slide("truncated", tmp_path, cmu_slide)
+    done = subprocess.run(
+        [sys.executable, "-m", "muse_core.cli", "info", str(slide)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: bad.svs is truncated: it is shorter than its directory says.\n"
+
+
 def test_a_real_slide_without_scale_needs_one(
     folder: Path, muse_data: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: Without the program's name; None takes those of the process.
     """
     wait_politely()
+    # Its warnings of a bad file would stand beside our sentence, for want of another handler.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         app(args=None if arguments is None else list(arguments), prog_name="muse")
     except UserError as error:
