@@ -7,7 +7,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.slides import Region, Slide, open_slide
-from muse_core.slides.openslide_reader import open_openslide
+from muse_core.slides.openslide_reader import _scale, open_openslide
 
 
 def test_agrees_with_the_tiff_reader_on_a_real_slide(cmu_slide):
@@ -38,3 +38,20 @@ def test_without_openslide_it_says_how_to_get_it(tmp_path, monkeypatch):
     path.write_bytes(b"x")
     with pytest.raises(UserError, match=r"slide.mrxs needs OpenSlide; .*napari-muse\[openslide\]"):
         open_slide(path)
+
+
+@pytest.mark.parametrize(
+    ("properties", "mpp"),
+    [
+        ({"openslide.mpp-x": "0.5", "openslide.mpp-y": "0.5", "aperio.MPP": "9"}, 0.5),
+        ({"ventana.ScanRes": "0.2325"}, 0.2325),
+        ({"ventana.ScanRes": "0,2325"}, 0.2325),
+        ({"aperio.MPP": "0,499"}, 0.499),
+        ({"openslide.mpp-x": "0", "openslide.mpp-y": "0", "ventana.ScanRes": "0.25"}, 0.25),
+        ({"openslide.mpp-x": "0.5"}, None),
+        ({"aperio.MPP": "0.5 0.5"}, None),
+        ({}, None),
+    ],
+)
+def test_the_scale_among_the_properties(properties, mpp):
+    assert _scale(properties)[0] == mpp

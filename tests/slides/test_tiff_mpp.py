@@ -8,15 +8,18 @@ from hypothesis import strategies as st
 
 from muse_core.errors import UserError
 from muse_core.slides import open_slide
-from muse_core.slides.mpp import combine_mpp, um_per_unit
+from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.tiff_mpp import (
     aperio_mpp,
     imagej_mpp,
     ome_mpp,
     philips_mpp,
+    qptiff_mpp,
     resolution_mpp,
     scn_mpp,
+    ventana_mpp,
 )
+from muse_core.slides.units import um_per_unit
 
 from .slide_files import write_ome_tiff
 
@@ -47,6 +50,15 @@ def write(path, **options):
         ("Aperio|AppMag = 40", None),
         ("Aperio|MPP = -.-|", None),
         ("Aperio|MPP = |", None),
+        ("Aperio|AppMag = 8|MPP = 1,2475", (1.2475, 1.2475)),
+        ("Aperio|MPP = 0,499000", (0.499, 0.499)),
+        ("Aperio|MPP= 4.99e-1 |", (0.499, 0.499)),
+        ("Aperio|MPP = 499 nm", (0.499, 0.499)),
+        ("Aperio|MPP = 0.499 um/px", (0.499, 0.499)),
+        ("Aperio|MPP = 0.499abc", None),
+        ("Aperio|MPP = 0.4.99", None),
+        ("Aperio|MPP = 0.499 0.499", None),
+        ("Aperio|xMPP = 0.499", None),
     ],
 )
 def test_aperio(description, expected):
@@ -62,6 +74,26 @@ def test_scn():
 def test_philips():
     assert philips_mpp(PHILIPS_XML) == pytest.approx((0.227, 0.226))
     assert philips_mpp("<a/>") is None
+    assert philips_mpp(PHILIPS_XML.replace("0.0", "0,0")) == pytest.approx((0.227, 0.226))
+    one = '<a><Attribute Name="DICOM_PIXEL_SPACING">{}</Attribute></a>'
+    assert philips_mpp(one.format("0.000226\\0.000227")) == pytest.approx((0.227, 0.226))
+    assert philips_mpp(one.format('"0.000226"')) is None
+    assert philips_mpp(one.format('"0.000226" "0.000227x"')) is None
+
+
+def test_ventana():
+    xml = "<EncodeInfo><iScan Magnification='40' ScanRes='{}'/></EncodeInfo>"
+    assert ventana_mpp(xml.format("0.2325")) == (0.2325, 0.2325)
+    assert ventana_mpp(xml.format("0,2325").replace("'", '"')) == (0.2325, 0.2325)
+    assert ventana_mpp(xml.format("40x")) is None
+    assert ventana_mpp(xml.replace("ScanRes", "PreScanRes")) is None
+
+
+def test_qptiff():
+    xml = "<P><PixelSizeMicrons>{}</PixelSizeMicrons></P>"
+    assert qptiff_mpp(xml.format("0.4990")) == (0.499, 0.499)
+    assert qptiff_mpp(xml.format("0,4990")) == (0.499, 0.499)
+    assert qptiff_mpp("<broken") is None
 
 
 def test_ome():
@@ -73,6 +105,8 @@ def test_ome():
     assert ome_mpp(xml.format("5e-4", 'PhysicalSizeXUnit="mm"'), 9, 8) == (0.5, 0.5)
     assert ome_mpp(xml.format("1", 'PhysicalSizeXUnit="pixel"'), 9, 8) is None
     assert ome_mpp(xml.format("x", ""), 9, 8) is None
+    assert ome_mpp(xml.format("0,5", ""), 9, 8) == (0.5, 0.5)
+    assert ome_mpp(xml.format("0.5", 'PhysicalSizeXUnit="\u00c2\u00b5m"'), 9, 8) == (0.5, 0.5)
     assert ome_mpp(xml.format("0.5", ""), 8, 9) is None
 
 
@@ -139,9 +173,33 @@ def test_combine():
         assert "cannot be" in note
 
 
+def test_a_scale_of_zero_leaves_it_to_the_tags(tmp_path):
+    said = "Aperio Image Library v1\n64x64|AppMag = 20|MPP = {}"
+    for zero in ("0", "-0,499", "nan", "0,0"):
+        path = write(tmp_path / "a.svs", description=said.format(zero))
+        with open_slide(path) as slide, pytest.raises(UserError, match="which cannot be"):
+            slide.require_mpp()
+    tags = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}
+    path = write(tmp_path / "b.svs", description=said.format("0"), **tags)
+    with open_slide(path) as slide:
+        assert slide.mpp == 0.5
+
+
+def test_the_scale_of_a_ventana_tiff(tmp_path):
+    xml = b'<Metadata><iScan Magnification="40" ScanRes="0,2325"/></Metadata>'
+    path = write(tmp_path / "v.tif", extratags=[(700, "B", len(xml), xml, True)])
+    with open_slide(path) as slide:
+        assert slide.mpp == 0.2325
+
+
 @pytest.mark.parametrize(
     ("unit", "um"),
-    [("um", 1), ("\N{MICRO SIGN}m", 1), ("micrometer", 1), ("nm", 1e-3), ("mm", 1e3), ("px", None)],
+    [
+        *(("um", 1), ("\N{MICRO SIGN}m", 1), ("micrometer", 1), ("nm", 1e-3), ("mm", 1e3)),
+        *(("\N{GREEK SMALL LETTER MU}m", 1), ("\u00c2\u00b5m", 1), ("\\u00B5m", 1)),
+        *(("Micrometers", 1), ("\N{ANGSTROM SIGN}", 1e-4), ("inches", 25400), ("UM", 1)),
+        *(("Mm", 1e12), ("MM", None), ("px", None), ("reference frame", None), ("", None)),
+    ],
 )
 def test_units(unit, um):
     assert um_per_unit(unit) == um

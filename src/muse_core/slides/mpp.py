@@ -16,34 +16,6 @@ resolutions (72 to 4,800 dpi) lie outside, every microscope objective from 2x to
 MAX_ANISOTROPY = 0.02
 """x and y may differ by this share; the mean is used then."""
 
-_UM_PER_UNIT = {
-    "m": 1e6,
-    "meter": 1e6,
-    "metre": 1e6,
-    "dm": 1e5,
-    "cm": 1e4,
-    "centimeter": 1e4,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "millimetre": 1e3,
-    "um": 1.0,
-    "\N{MICRO SIGN}m": 1.0,
-    "\N{GREEK SMALL LETTER MU}m": 1.0,
-    "\\u00b5m": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "nanometre": 1e-3,
-    "\N{ANGSTROM SIGN}": 1e-4,
-    "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": 1e-4,
-    "angstrom": 1e-4,
-    "in": 25400.0,
-    "inch": 25400.0,
-}
-
 
 def check_mpp(mpp: float) -> float:
     """Return a value given by a person or program; raises UserError unless it can be true."""
@@ -73,8 +45,3 @@ def combine_mpp(mpp_x: float | None, mpp_y: float | None) -> tuple[float | None,
 def plausible_tag_mpp(mpp_x: float, mpp_y: float) -> bool:
     """Whether values from generic resolution tags look like a microscope, not like a printer."""
     return all(math.isfinite(v) and MIN_TAG_MPP <= v <= MAX_TAG_MPP for v in (mpp_x, mpp_y))
-
-
-def um_per_unit(unit: str) -> float | None:
-    """Length of a unit in microns by its name or symbol, or None for others (pixel, ...)."""
-    return _UM_PER_UNIT.get(unit.strip(), _UM_PER_UNIT.get(unit.strip().lower()))

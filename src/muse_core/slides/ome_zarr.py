@@ -14,8 +14,10 @@ import zarr
 from muse_core.errors import UserError
 from muse_core.slides.channels import check_channels
 from muse_core.slides.level import Level, RgbArray
-from muse_core.slides.mpp import combine_mpp, um_per_unit
+from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.slide import SlideSource, pyramid
+from muse_core.slides.stated import stated_number
+from muse_core.slides.units import um_per_unit
 
 _PIECE_PX = 512
 """Small chunks are fetched together up to this size, since every request to zarr costs time."""
@@ -90,7 +92,10 @@ def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None
     for holder in (multiscale["datasets"][0], multiscale):
         for transform in holder.get("coordinateTransformations", []):
             if transform.get("type") == "scale":
-                scale = [a * float(b) for a, b in zip(scale, transform["scale"], strict=True)]
+                factors = [stated_number(f) for f in transform["scale"]]
+                scale = [
+                    a * (math.nan if f is None else f) for a, f in zip(scale, factors, strict=True)
+                ]
                 found = True
     by_name = {}
     for axis, value in zip(axes, scale, strict=True):

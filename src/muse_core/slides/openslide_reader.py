@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,19 @@ from muse_core.errors import UserError
 from muse_core.slides.level import Level, RgbArray
 from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.slide import SlideSource, pyramid
+from muse_core.slides.stated import stated_length_um
 
 _PIECE_PX = 512
+_MPP_KEYS = (
+    ("openslide.mpp-x", "openslide.mpp-y"),
+    ("aperio.MPP", "aperio.MPP"),
+    ("ventana.ScanRes", "ventana.ScanRes"),
+    (
+        "mirax.LAYER_0_LEVEL_0_SECTION.MICROMETER_PER_PIXEL_X",
+        "mirax.LAYER_0_LEVEL_0_SECTION.MICROMETER_PER_PIXEL_Y",
+    ),
+)
+"""Properties with microns per pixel along x and y, OpenSlide's own first."""
 
 
 def open_openslide(path: Path) -> SlideSource:
@@ -43,10 +55,7 @@ def open_openslide(path: Path) -> SlideSource:
     except UserError:
         slide.close()
         raise
-    mpp, note = combine_mpp(
-        _number(slide.properties.get(openslide.PROPERTY_NAME_MPP_X)),
-        _number(slide.properties.get(openslide.PROPERTY_NAME_MPP_Y)),
-    )
+    mpp, note = _scale(slide.properties)
     vendor = slide.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
     return SlideSource(
         path,
@@ -60,11 +69,17 @@ def open_openslide(path: Path) -> SlideSource:
     )
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
+def _scale(properties: Mapping[str, str]) -> tuple[float | None, str]:
+    """Microns per pixel, as :func:`combine_mpp`, of the first place that gives one.
+
+    OpenSlide leaves its own properties out where it cannot read what the maker has written.
+    """
+    found = [
+        combine_mpp(*(stated_length_um(properties.get(key)) for key in keys))
+        for keys in _MPP_KEYS
+        if all(key in properties for key in keys)
+    ]
+    return next((f for f in found if f[0] is not None), found[0] if found else (None, ""))
 
 
 class OpenSlideLevel(Level):

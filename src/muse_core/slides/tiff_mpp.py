@@ -8,9 +8,15 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from muse_core.slides.mpp import combine_mpp, plausible_tag_mpp, um_per_unit
+from muse_core.slides.mpp import combine_mpp, plausible_tag_mpp
+from muse_core.slides.stated import stated_length_um, stated_number
+from muse_core.slides.units import um_per_unit
 
 Pair = tuple[float, float]
+_UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
+"""TIFF knows inch and centimetre; programs add millimetre and micrometre."""
+_XMP = 700
+_LONGEST_XMP = 1 << 22
 
 
 def tiff_mpp(tif: tifffile.TiffFile, series: Any) -> tuple[float | None, str]:
@@ -21,29 +27,55 @@ def tiff_mpp(tif: tifffile.TiffFile, series: Any) -> tuple[float | None, str]:
     most programs write 72 or 96 dpi there. Nothing is derived from a magnification.
 
     Returns:
-        As :func:`muse_core.slides.mpp.combine_mpp`.
+        As :func:`muse_core.slides.mpp.combine_mpp`, of the first place that gives a scale, else of
+        the first that says something.
     """
     page = series.keyframe
-    found: Pair | None = None
+    tags = resolution_mpp(_tag_resolution(page), int(page.resolutionunit or 1))
+    found = [combine_mpp(*pair) for pair in (_makers_mpp(tif, page), tags) if pair]
+    return next((f for f in found if f[0] is not None), found[0] if found else (None, ""))
+
+
+def _makers_mpp(tif: tifffile.TiffFile, page: Any) -> Pair | None:
     if tif.is_svs:
-        found = aperio_mpp(page.description)
-    elif tif.is_scn:
-        found = scn_mpp(tif.scn_metadata or "", page.imagewidth, page.imagelength)
-    elif tif.is_philips:
-        found = philips_mpp(tif.philips_metadata or "")
-    elif tif.is_ome:
-        found = ome_mpp(tif.ome_metadata or "", page.imagewidth, page.imagelength)
-    elif tif.is_imagej:
-        found = imagej_mpp(tif.imagej_metadata or {}, _tag_resolution(page))
-    if found is None:
-        found = resolution_mpp(_tag_resolution(page), int(page.resolutionunit or 1))
-    return combine_mpp(*found) if found else (None, "")
+        return aperio_mpp(page.description)
+    if tif.is_scn:
+        return scn_mpp(tif.scn_metadata or "", page.imagewidth, page.imagelength)
+    if tif.is_philips:
+        return philips_mpp(tif.philips_metadata or "")
+    if tif.is_ome:
+        return ome_mpp(tif.ome_metadata or "", page.imagewidth, page.imagelength)
+    if tif.is_imagej:
+        return imagej_mpp(tif.imagej_metadata or {}, _tag_resolution(page))
+    if tif.is_qpi:
+        return qptiff_mpp(page.description)
+    return ventana_mpp(_ventana_xml(tif))
 
 
 def aperio_mpp(description: str) -> Pair | None:
     """From ``|MPP = 0.499`` in the description of an SVS."""
-    match = re.search(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)", description)
-    return _numbers(match[1], match[1]) if match else None
+    for field in description.split("|")[1:]:
+        key, _, value = field.partition("=")
+        mpp = stated_length_um(value) if key.strip() == "MPP" else None
+        if mpp is not None:
+            return mpp, mpp
+    return None
+
+
+def ventana_mpp(xml: str) -> Pair | None:
+    """From ScanRes, microns per pixel, of the element iScan in Ventana's XML."""
+    match = re.search(r"""\bScanRes\s*=\s*("[^"]*"|'[^']*')""", xml)
+    mpp = stated_length_um(match[1]) if match else None
+    return None if mpp is None else (mpp, mpp)
+
+
+def qptiff_mpp(xml: str) -> Pair | None:
+    """From PixelSizeMicrons in the XML of Akoya's and PerkinElmer's scanners."""
+    for element in _elements(xml, "PixelSizeMicrons"):
+        mpp = stated_length_um(element.text)
+        if mpp is not None:
+            return mpp, mpp
+    return None
 
 
 def scn_mpp(xml: str, width: int, height: int) -> Pair | None:
@@ -53,7 +85,7 @@ def scn_mpp(xml: str, width: int, height: int) -> Pair | None:
         if pixels is None or view is None:
             continue
         if (pixels.get("sizeX"), pixels.get("sizeY")) == (str(width), str(height)):
-            size_nm = _numbers(view.get("sizeX"), view.get("sizeY"))
+            size_nm = _pair(view.get("sizeX"), view.get("sizeY"))
             return size_nm and (size_nm[0] / 1000 / width, size_nm[1] / 1000 / height)
     return None
 
@@ -62,10 +94,11 @@ def philips_mpp(xml: str) -> Pair | None:
     """From the first, finest DICOM_PIXEL_SPACING (rows, columns, in mm) of Philips' XML."""
     for attribute in _elements(xml, "Attribute"):
         if attribute.get("Name") == "DICOM_PIXEL_SPACING" and attribute.text:
-            values = re.findall(r"[0-9.eE+-]+", attribute.text)
-            spacing_mm = _numbers(*values[1::-1]) if len(values) >= 2 else None
-            if spacing_mm:
-                return spacing_mm[0] * 1000, spacing_mm[1] * 1000
+            # Two texts in quotes, or DICOM's own list.
+            values = re.findall(r'"([^"]*)"', attribute.text) or attribute.text.split("\\")
+            rows, columns = (stated_length_um(v, "mm") for v in (*values, None, None)[:2])
+            if rows is not None and columns is not None:
+                return columns, rows
     return None
 
 
@@ -75,12 +108,13 @@ def ome_mpp(xml: str, width: int, height: int) -> Pair | None:
         if (pixels.get("SizeX"), pixels.get("SizeY")) != (str(width), str(height)):
             continue
         # The OME schema's default unit is the micron.
-        unit_x = um_per_unit(pixels.get("PhysicalSizeXUnit", "um"))
-        unit_y = um_per_unit(pixels.get("PhysicalSizeYUnit", "um"))
-        size = _numbers(pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeY"))
-        if size is None or unit_x is None or unit_y is None:
-            return None
-        return size[0] * unit_x, size[1] * unit_y
+        x, y = (
+            stated_length_um(
+                pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "um")
+            )
+            for axis in "XY"
+        )
+        return None if x is None or y is None else (x, y)
     return None
 
 
@@ -93,8 +127,8 @@ def imagej_mpp(metadata: dict[str, Any], per_unit: Pair | None) -> Pair | None:
 
 
 def resolution_mpp(per_unit: Pair | None, resolution_unit: int) -> Pair | None:
-    """From the resolution tags in pixels per inch (unit 2) or cm (3), where plausible."""
-    length_um = {2: 25400.0, 3: 10000.0}.get(resolution_unit)
+    """From the resolution tags in pixels per inch (unit 2), cm (3), mm (4) or um (5), where plausible."""
+    length_um = _UM_PER_RESOLUTION_UNIT.get(resolution_unit)
     if per_unit is None or length_um is None:
         return None
     found = length_um / per_unit[0], length_um / per_unit[1]
@@ -106,18 +140,28 @@ def _tag_resolution(page: Any) -> Pair | None:
     values = []
     for name in ("XResolution", "YResolution"):
         value = page.tags.valueof(name)
+        if isinstance(value, int | float):
+            # Some programs write a plain number where a fraction belongs.
+            value = (value, 1)
         if not (isinstance(value, tuple) and len(value) == 2 and value[0] > 0 and value[1] > 0):
             return None
         values.append(value[0] / value[1])
     return values[0], values[1]
 
 
-def _numbers(first: str | None, second: str | None) -> Pair | None:
+def _pair(first: str | None, second: str | None) -> Pair | None:
     """Two texts as numbers, or None when one of them is missing or no number."""
-    try:
-        return float(first or ""), float(second or "")
-    except ValueError:
-        return None
+    x, y = stated_number(first), stated_number(second)
+    return None if x is None or y is None else (x, y)
+
+
+def _ventana_xml(tif: tifffile.TiffFile) -> str:
+    """The XML of Ventana's scanners, which stands in the XMP of the first page or its text."""
+    page: Any = tif.pages.first
+    tag = page.tags.get(_XMP)
+    raw = tag.value if tag is not None and tag.count <= _LONGEST_XMP else b""
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
+    return next((t for t in (text, page.description) if "<iScan" in t), "")
 
 
 def _elements(xml: str, name: str) -> list[ElementTree.Element]:

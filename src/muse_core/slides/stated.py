@@ -1,0 +1,84 @@
+"""Numbers and lengths as makers and locales write them in metadata; read whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from muse_core.slides.units import um_per_unit
+
+_GROUP_MARKS = "'\N{RIGHT SINGLE QUOTATION MARK} "
+_NUMBER = re.compile(r"([+-]?)([0-9.,' \N{RIGHT SINGLE QUOTATION MARK}]+)(e[+-]?[0-9]{1,4})?")
+_NO_VALUE = re.compile(r"[+-]?(nan|inf|infinity)")
+_LENGTH = re.compile(r"(.*[0-9.,])\s*([^0-9.,]*)")
+_PER_PIXEL = re.compile(r"\s*(/|per)\s*(px|pixel)s?")
+_LONGEST = 100
+
+
+def stated_number(text: object) -> float | None:
+    """A text as a number, or None unless all of it is one.
+
+    A lone point or comma is the decimal mark, for both stand there in some locale. Where both are
+    used the last is, and what repeats parts thousands: 1.234,5 and 1,234.5 and 1'234.5 are the
+    same. Digits are those of ASCII. "nan" and "inf" are numbers, for their callers to refuse.
+
+    Args:
+        text: Of metadata; numbers are given back as they are, anything else is None.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return float(text)
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        return None
+    # Hard and thin spaces become plain ones.
+    plain = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-").strip(" \t\r\n\0\"'")
+    plain = plain.lower()
+    if _NO_VALUE.fullmatch(plain):
+        return float(plain)
+    match = _NUMBER.fullmatch(plain)
+    digits = _digits(match[2]) if match else None
+    if match is None or digits is None:
+        return None
+    return float(f"{match[1]}{digits}{match[3] or ''}")
+
+
+def stated_length_um(text: object, default_unit: str = "um") -> float | None:
+    """A text as a length in microns, or None unless all of it is a number and perhaps a unit.
+
+    Args:
+        text: Such as "0,499", "499 nm" or "0.499 um/px".
+        default_unit: Unit of a bare number.
+    """
+    bare = stated_number(text)
+    if bare is not None or not isinstance(text, str) or len(text) > _LONGEST:
+        unit = um_per_unit(default_unit)
+        return None if bare is None or unit is None else bare * unit
+    match = _LENGTH.fullmatch(text.strip(" \t\r\n\0\"'"))
+    if match is None:
+        return None
+    value, unit = stated_number(match[1]), um_per_unit(_PER_PIXEL.sub("", match[2]))
+    return None if value is None or unit is None else value * unit
+
+
+def _digits(text: str) -> str | None:
+    """Digits with a point as decimal mark and nothing between them, or None."""
+    used = [m for m in ".," if m in text]
+    if len(used) == 2:
+        decimal = max(used, key=text.rindex)
+        used.remove(decimal)
+        whole, _, part = text.partition(decimal)
+        group = used[0]
+    elif used and text.count(used[0]) == 1:
+        whole, _, part = text.partition(used[0])
+        group = ""
+    else:
+        whole, part, group = text, "", used[0] if used else ""
+    groups = [m for m in _GROUP_MARKS if m in whole] + ([group] if group else [])
+    if len(groups) > 1:
+        return None
+    if groups:
+        if not re.fullmatch(rf"[0-9]{{1,3}}({re.escape(groups[0])}[0-9]{{3}})+", whole):
+            return None
+        whole = whole.replace(groups[0], "")
+    if not re.fullmatch("[0-9]*", whole + part) or not whole + part:
+        return None
+    return f"{whole or '0'}.{part or '0'}"
