@@ -127,7 +127,7 @@ def imagej_mpp(metadata: dict[str, Any], per_unit: Pair | None) -> Pair | None:
 
 
 def resolution_mpp(per_unit: Pair | None, resolution_unit: int) -> Pair | None:
-    """From the resolution tags in pixels per inch (2), cm (3), mm (4) or um (5), where plausible."""
+    """From the resolution tags in pixels per inch (2), cm (3), mm (4), um (5), where plausible."""
     length_um = _UM_PER_RESOLUTION_UNIT.get(resolution_unit)
     if per_unit is None or length_um is None:
         return None
