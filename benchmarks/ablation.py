@@ -38,9 +38,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 from pretraining_data import cut_rois
 from small_encoder import ARCHITECTURE, small_pretraining
 
+from muse_core.data.points_folder import image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
-from muse_core.evaluate.points_folder import image_paths, read_points_folder
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.finetune import FinetuneConfig, LabelSet, finetune

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
 from muse_small_breast import ARCHITECTURE, LOSSES, VIEWS, cut_negatives, training_sets
 
+from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
-from muse_core.evaluate.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.files import sha256_of
 from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
 from muse_core.finetune.config import LossConfig, ViewConfig

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 import typer
 
-from muse_core.evaluate.points_folder import read_points_folder
+from muse_core.data.points_folder import read_points_folder
 from muse_core.finetune.config import LabelSet, LossConfig, ViewConfig
-from muse_core.finetune.matching import match_proposals
-from muse_core.finetune.samples import CropDataset, collate
-from muse_core.finetune.sources import load_training_data
-from muse_core.finetune.step import Learner
+from muse_core.finetune.data.crop_dataset import CropDataset, collate
+from muse_core.finetune.data.sources import load_training_data
+from muse_core.finetune.full.step import Learner
+from muse_core.finetune.losses.assignment import match_proposals
 from muse_core.models.checkpoint import load_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.registry import resolve_model

@@ -26,9 +26,9 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ablation import CONSISTENCY, MPP, few_tiles
+from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
-from muse_core.evaluate.points_folder import AnnotatedImage, image_paths, read_points_folder
-from muse_core.finetune.consistency import ClassThresholds, PseudoLabels, pseudo_labels
+from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels
 from muse_core.models.backbone import SIDE_MULTIPLE_PX, STRIDE_PX
 from muse_core.models.checkpoint import load_model
 from muse_core.models.heads import anchor_grid

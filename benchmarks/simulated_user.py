@@ -28,11 +28,11 @@ import pandas as pd
 import typer
 from PIL import Image
 
+from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
 from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
-from muse_core.evaluate.points_folder import AnnotatedImage, class_names_in, read_points_folder
-from muse_core.finetune.held_out import renamed
+from muse_core.finetune.holdout.fields import renamed
 from muse_core.jobs import FinetuneJob, StoreSet, run_job
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel

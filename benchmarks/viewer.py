@@ -96,7 +96,7 @@ def main(nuclei: Annotated[int, typer.Option(help="How many.")] = 1_000_000) -> 
 def _time_use(viewer: Any, panel: Any) -> None:
     from qtpy.QtWidgets import QApplication
 
-    from napari_muse.layer import MAX_IN_VIEW
+    from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
 
     session, layer = panel.session, panel.session.nuclei
     camera = viewer.scene.camera
@@ -113,7 +113,7 @@ def _time_use(viewer: Any, panel: Any) -> None:
     _say(f"frame, density image of {layer.in_view:,}", _times_ms(frame))
     for wanted in (_NEARLY * MAX_IN_VIEW, _FEW):
         height, width = viewer.canvas.size
-        share = np.sqrt(wanted / len(session.book.rows) * width / height)
+        share = np.sqrt(wanted / len(session.annotations.rows) * width / height)
         camera.zoom = width / (share * _SIDE_PX * session.mpp)
         layer.refresh()
         frame()
@@ -134,7 +134,7 @@ def _time_use(viewer: Any, panel: Any) -> None:
         ids = layer.shown_ids
 
         def edit(i: int, ids: Any = ids) -> None:
-            session.book.set_class([ids[i]], i % 3)
+            session.annotations.set_class([ids[i]], i % 3)
             layer.refresh()
 
         _say(f"frame, {layer.in_view:,} nuclei in view, {len(ids):,} drawn", still)

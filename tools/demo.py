@@ -16,8 +16,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from muse_core.errors import UserError
+from napari_muse.io.sample import sample_slide_path
 from napari_muse.panels.muse_panel import MusePanel
-from napari_muse.sample import sample_slide_path
 
 _WINDOW_PX = (1600, 1000)
 _SETTLE_MS = 1500

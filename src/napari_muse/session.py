@@ -14,11 +14,11 @@ from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
-from napari_muse.areas import claim_areas, drawn_polygons, rescale_areas, wipe_areas
-from napari_muse.book import NucleusBook
-from napari_muse.coordinates import to_layer
-from napari_muse.layer import NucleusLayer
-from napari_muse.reader import FILE_KEY, SLIDE_KEY, spatial_settings
+from napari_muse.annotations.coordinates import to_layer
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, spatial_settings
+from napari_muse.layers.drawn_areas import claim_areas, drawn_polygons, rescale_areas, wipe_areas
+from napari_muse.layers.nucleus_layer import NucleusLayer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,7 +38,7 @@ class MuseSession:
     trouble: str
     """Why the nuclei of the current slide can be neither seen nor kept; empty where they can."""
     slide_changed = Signal()
-    book_changed = Signal()
+    annotations_changed = Signal()
     regions_changed = Signal()
     refused = Signal(str)
     """A sentence for the user: why something was not done."""
@@ -47,19 +47,19 @@ class MuseSession:
         self.viewer = viewer
         self.slide: Slide | None = None
         self.image_layer: Any = None
-        self._books: dict[Path, NucleusBook] = {}
+        self._annotations_of_slides: dict[Path, SlideAnnotations] = {}
         self._class_maps: dict[tuple[Path | None, str], dict[str, str]] = {}
         self._default_scheme = _NO_CLASSES
-        self.book = NucleusBook(_NO_CLASSES)
+        self.annotations = SlideAnnotations(_NO_CLASSES)
         self.trouble = ""
         there = list(viewer.layers)
         slides = [layer for layer in there if _slide_of(layer) is not None]
         # In the slide's units from the start: napari warns of layers that differ in theirs.
         mpp = slides[-1].metadata[SLIDE_KEY].mpp if slides else None
-        self.nuclei = NucleusLayer(viewer, self.book, mpp)
+        self.nuclei = NucleusLayer(viewer, self.annotations, mpp)
         self.nuclei.refused.connect(self.refused.emit)
         self.nuclei.layer.metadata[_SESSION_KEY] = self
-        self._follow_book()
+        self._follow_annotations()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
@@ -91,8 +91,8 @@ class MuseSession:
 
     def rest(self) -> None:
         """Let go of all files until they are needed again."""
-        for book in self._books.values():
-            book.rest()
+        for opened in self._annotations_of_slides.values():
+            opened.rest()
 
     @property
     def mpp(self) -> float | None:
@@ -117,8 +117,8 @@ class MuseSession:
     def offer_scheme(self, scheme: ClassScheme) -> None:
         """Use a model's classes for slides that have no nuclei yet, so that some can be added."""
         self._default_scheme = scheme
-        if self.book.pristine:
-            self.book.adopt_scheme(scheme)
+        if self.annotations.pristine:
+            self.annotations.adopt_scheme(scheme)
 
     def class_map(self, model: str) -> dict[str, str]:
         """What a model's classes are called on this slide, where a person has said so."""
@@ -177,7 +177,7 @@ class MuseSession:
         seen = self.visible_region()
         corners = ((seen.x, seen.y), (seen.x1, seen.y), (seen.x1, seen.y1), (seen.x, seen.y1))
         (name,) = self._new_region_names("field", 1)
-        self.book.add_region(corners, reviewed=True, name=name)
+        self.annotations.add_region(corners, reviewed=True, name=name)
 
     def keep_areas(self) -> int:
         """Make regions of the drawn areas; returns how many.
@@ -188,14 +188,14 @@ class MuseSession:
         self.require_slide()
         areas = self.drawn_polygons()
         names = self._new_region_names("region", len(areas))
-        self.book.add_regions(
+        self.annotations.add_regions(
             (area.vertices, False, name) for area, name in zip(areas, names, strict=True)
         )
         wipe_areas(self.viewer, self.slide)
         return len(areas)
 
     def _new_region_names(self, stem: str, count: int) -> list[str]:
-        taken = set(self.book.regions()["name"])
+        taken = set(self.annotations.regions()["name"])
         free = (name for i in itertools.count(1) if (name := f"{stem} {i}") not in taken)
         return list(itertools.islice(free, count))
 
@@ -239,7 +239,7 @@ class MuseSession:
         settings = spatial_settings(self.mpp)
         layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
         content = layer.metadata.pop(FILE_KEY)
-        if self.attempt(lambda: self.book.load(content)):
+        if self.attempt(lambda: self.annotations.load(content)):
             for note in content.notes:
                 self.refused.emit(note)
         QTimer.singleShot(0, lambda: self.drop(layer))
@@ -249,10 +249,10 @@ class MuseSession:
         self.slide, self.image_layer = slide, layer
         for own, others in self._relayed():
             own.disconnect(others.emit)
-        self.book = self._book_of(slide)
-        self._follow_book()
+        self.annotations = self._annotations_of(slide)
+        self._follow_annotations()
         size = (slide.width, slide.height) if slide else (1, 1)
-        self.nuclei.show_book(self.book, self.mpp, size)
+        self.nuclei.show_annotations(self.annotations, self.mpp, size)
         if slide is not None:
             self._restore_nuclei()
             self._raise_nuclei()
@@ -261,35 +261,37 @@ class MuseSession:
             # napari does so for the first layer of all, which the nuclei were.
             self.viewer.reset_view()
         self.slide_changed.emit()
-        self.book_changed.emit()
+        self.annotations_changed.emit()
         if self.trouble:
             self.refused.emit(self.trouble)
 
     def _relayed(self) -> tuple[tuple[Any, Any], ...]:
-        """Signals of the current book, and those of the session they become."""
+        """Signals of the current annotations, and those of the session they become."""
         return (
-            (self.book.changed, self.book_changed),
-            (self.book.scheme_changed, self.book_changed),
-            (self.book.regions_changed, self.regions_changed),
+            (self.annotations.changed, self.annotations_changed),
+            (self.annotations.scheme_changed, self.annotations_changed),
+            (self.annotations.regions_changed, self.regions_changed),
         )
 
-    def _follow_book(self) -> None:
+    def _follow_annotations(self) -> None:
         for own, others in self._relayed():
             own.connect(others.emit)
 
-    def _book_of(self, slide: Slide | None) -> NucleusBook:
+    def _annotations_of(self, slide: Slide | None) -> SlideAnnotations:
         self.trouble = ""
         if slide is None:
-            return NucleusBook(self._default_scheme)
-        if slide.path not in self._books:
+            return SlideAnnotations(self._default_scheme)
+        if slide.path not in self._annotations_of_slides:
             try:
                 place = StorePlace.of(slide.path)
-                self._books[slide.path] = NucleusBook(self._default_scheme, place)
+                self._annotations_of_slides[slide.path] = SlideAnnotations(
+                    self._default_scheme, place
+                )
             except UserError as error:
                 # The slide can be looked at; what is in the way must not be overwritten.
                 self.trouble = str(error)
-                return NucleusBook(self._default_scheme, refusal=self.trouble)
-        return self._books[slide.path]
+                return SlideAnnotations(self._default_scheme, refusal=self.trouble)
+        return self._annotations_of_slides[slide.path]
 
     def _raise_nuclei(self) -> None:
         layers = self.viewer.layers

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from muse_core.data.points_folder import AnnotatedImage
 from muse_core.evaluate.bootstrap import detailed_figures, image_weights
 from muse_core.evaluate.detection import DetectionReport, score_tables
-from muse_core.evaluate.points_folder import AnnotatedImage
 from muse_core.nuclei import nucleus_table
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from muse_core.data.points_folder import AnnotatedImage
 from muse_core.evaluate.detection import score_tables
-from muse_core.evaluate.points_folder import AnnotatedImage
 from muse_core.nuclei import nucleus_table
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
-from muse_core.evaluate.points_folder import AnnotatedImage
 from muse_core.evaluate.probe_tiles import probe_set
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from muse_core.errors import UserError
 from muse_core.finetune.state import (
     Checkpoint,
-    Standing,
+    TrainState,
     require_finite,
 )
 
@@ -20,7 +20,7 @@ QUALITIES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 @given(QUALITIES)
 def test_without_tolerance_the_best_is_kept_and_of_equals_the_last(qualities: list[float]) -> None:
-    standing = Standing()
+    standing = TrainState()
     for step, quality in enumerate(qualities):
         standing.keep({"step": step, "quality": quality})
     assert standing.best["quality"] == max(qualities)
@@ -31,7 +31,7 @@ def test_without_tolerance_the_best_is_kept_and_of_equals_the_last(qualities: li
 def test_with_tolerance_the_last_that_is_nearly_the_best_is_kept(
     qualities: list[float], tolerance: float
 ) -> None:
-    standing = Standing()
+    standing = TrainState()
     for step, quality in enumerate(qualities):
         standing.keep({"step": step, "quality": quality}, tolerance)
     near = [i for i, q in enumerate(qualities) if q >= max(qualities[: i + 1]) - tolerance]
@@ -40,14 +40,14 @@ def test_with_tolerance_the_last_that_is_nearly_the_best_is_kept(
 
 
 def test_where_nothing_is_measured_the_last_is_kept() -> None:
-    standing = Standing()
+    standing = TrainState()
     assert standing.keep({"step": 1})
     assert standing.keep({"step": 2})
     assert standing.best == {"step": 2}
 
 
 def test_the_loss_is_averaged_from_the_first_step_on() -> None:
-    standing = Standing()
+    standing = TrainState()
     standing.count(4.0, 0.25)
     standing.count(0.0, 0.25)
     assert standing.figures() == {"step": 2, "loss": 3.0}
@@ -55,7 +55,7 @@ def test_the_loss_is_averaged_from_the_first_step_on() -> None:
 
 def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
     parts = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
-    standing = Standing(7, 0.25, {"step": 5, "quality": 0.5, "f_class": None}, 0.625)
+    standing = TrainState(7, 0.25, {"step": 5, "quality": 0.5, "f_class": None}, 0.625)
     Checkpoint(tmp_path / "run.checkpoint", "mine", parts).save(standing)
     fresh = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
     assert Checkpoint(tmp_path / "run.checkpoint", "mine", fresh).load() == standing
@@ -67,9 +67,9 @@ def test_another_run_or_none_leaves_all_as_it_is(tmp_path: Path) -> None:
     path, layer = tmp_path / "run.checkpoint", nn.Linear(2, 3)
     before = layer.weight.detach().clone()
     mine = Checkpoint(path, "mine", {"heads": layer})
-    assert mine.load() == Standing()
-    Checkpoint(path, "another's", {"heads": nn.Linear(2, 3)}).save(Standing(step=3))
-    assert mine.load() == Standing()
+    assert mine.load() == TrainState()
+    Checkpoint(path, "another's", {"heads": nn.Linear(2, 3)}).save(TrainState(step=3))
+    assert mine.load() == TrainState()
     assert torch.equal(layer.weight, before)
     mine.remove()
     mine.remove()

@@ -29,9 +29,9 @@ def test_all_nuclei_are_compared_and_the_store_is_only_read(job: DisagreeJob) ->
     events: list[dict[str, Any]] = []
     end = run_job(job_from_json(job.to_json()), events.append)
     assert end["event"] == "done"
-    doubts = next(e for e in events if e["event"] == "doubts")
-    assert doubts["ids"] == list(range(1, 61))
-    found = np.array(doubts["disagreement"])
+    uncertainty = next(e for e in events if e["event"] == "uncertainty")
+    assert uncertainty["ids"] == list(range(1, 61))
+    found = np.array(uncertainty["disagreement"])
     assert found[-1] == 1.0, "the only one of its class"
     assert found[:-1].max() < 0.5
     assert any(e["event"] == "progress" for e in events)
@@ -41,7 +41,7 @@ def test_all_nuclei_are_compared_and_the_store_is_only_read(job: DisagreeJob) ->
 def test_cancelled_there_is_no_result(job: DisagreeJob) -> None:
     events: list[dict[str, Any]] = []
     assert run_job(job, events.append, lambda: True)["event"] == "cancelled"
-    assert not any(e["event"] == "doubts" for e in events)
+    assert not any(e["event"] == "uncertainty" for e in events)
 
 
 def test_an_empty_store_gets_a_sentence(job: DisagreeJob) -> None:

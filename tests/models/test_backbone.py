@@ -125,7 +125,7 @@ def test_cards_from_before_a_field_existed_stay_readable() -> None:
 @pytest.mark.slow
 def test_the_largest_backbone_at_1024_px_fits_into_4_gb() -> None:
     code = (
-        "import torch; from muse_core.jobs.memory import peak_rss_mb;"
+        "import torch; from muse_core.jobs.peak_rss import peak_rss_mb;"
         "from muse_core.models.backbone import MuseBackbone;"
         "from muse_core.models.released import RELEASED;"
         "backbone = MuseBackbone(RELEASED[-1].backbone(512)).eval();"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QPoint, Qt
 
-from napari_muse.coordinates import to_layer
+from napari_muse.annotations.coordinates import to_layer
 from napari_muse.panels.muse_panel import MusePanel
 
 

@@ -16,7 +16,7 @@ from napari_muse.panels.muse_panel import MusePanel
 
 
 @pytest.fixture(autouse=True)
-def annotations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def annotations_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of all stores: none is made beside the data."""
     folder = tmp_path / "annotations"
     monkeypatch.setenv("MUSE_ANNOTATIONS", str(folder))
@@ -55,9 +55,9 @@ def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
     viewer = panel.session.viewer
     viewer.open(small_slide, plugin="napari-muse")
     viewer.reset_view()
-    book = panel.session.book
-    book.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
-    book.append([100, 200, 300], [100, 150, 200], [0, 0, 0], [0.9, 0.8, 0.7], "m", 6.0)
+    annotations = panel.session.annotations
+    annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
+    annotations.append([100, 200, 300], [100, 150, 200], [0, 0, 0], [0.9, 0.8, 0.7], "m", 6.0)
     panel.session.nuclei.refresh()
     qtbot.wait(100)
     return panel

@@ -41,20 +41,22 @@ def test_what_is_saved_can_be_taken_over_elsewhere(
     opened: MusePanel, tmp_path: Path, qtbot: Any, suffix: str
 ) -> None:
     session = opened.session
-    session.book.set_class([1], 1)
-    session.book.add_region(SQUARE, reviewed=True, name="field")
+    session.annotations.set_class([1], 1)
+    session.annotations.add_region(SQUARE, reviewed=True, name="field")
     path = tmp_path / f"out{suffix}"
     assert "3 nuclei saved" in _save(opened, path, qtbot)
     content = read_nuclei(path)
     assert content.table["x"].tolist() == pytest.approx([100, 200, 300])
     assert content.table["status"].tolist() == ["corrected", "predicted", "predicted"]
-    before = session.book.to_table().drop(columns="id")
-    session.book.edit_classes(lambda store: store.replace([1, 2, 3], nucleus_table([], [], [])))
-    assert session.book.to_table().empty
+    before = session.annotations.to_table().drop(columns="id")
+    session.annotations.edit_classes(
+        lambda store: store.replace([1, 2, 3], nucleus_table([], [], []))
+    )
+    assert session.annotations.to_table().empty
     assert "3 nuclei taken over" in _load(opened, path, qtbot)
-    after = session.book.to_table().drop(columns="id")
+    after = session.annotations.to_table().drop(columns="id")
     pd.testing.assert_frame_equal(after, before)
-    assert len(session.book.regions()) == 1
+    assert len(session.annotations.regions()) == 1
 
 
 def test_a_file_dropped_on_the_window_is_taken_over(
@@ -71,9 +73,9 @@ def test_a_file_dropped_on_the_window_is_taken_over(
         Qt.KeyboardModifier.NoModifier,
     )  # fmt: skip
     opened.session.viewer.window._qt_viewer.dropEvent(event)
-    qtbot.waitUntil(lambda: len(opened.session.book.rows) == 5, timeout=10_000)
-    assert opened.session.book.counts().tolist() == [3, 0, 2]
-    assert opened.session.book.regions()["name"].tolist() == ["margin"]
+    qtbot.waitUntil(lambda: len(opened.session.annotations.rows) == 5, timeout=10_000)
+    assert opened.session.annotations.counts().tolist() == [3, 0, 2]
+    assert opened.session.annotations.regions()["name"].tolist() == ["margin"]
     qtbot.wait(100)
     assert "others" not in opened.session.viewer.layers, "its own layer has done its duty"
 
@@ -86,10 +88,10 @@ def test_outlines_can_be_nuclei(opened: MusePanel, tmp_path: Path, qtbot: Any) -
         ' "properties": {"objectType": "annotation", "classification": {"name": "tumor"}}}]}'
     )
     assert "0 nuclei taken over" in _load(opened, path, qtbot)
-    assert len(opened.session.book.regions()) == 1
+    assert len(opened.session.annotations.regions()) == 1
     opened.export.outlines.setChecked(True)
     assert "1 nuclei taken over" in _load(opened, path, qtbot)
-    row = opened.session.book.to_table().iloc[-1]
+    row = opened.session.annotations.to_table().iloc[-1]
     assert (row["x"], row["y"], row["class_name"]) == (50, 50, "tumor")
     assert row["status"] == "predicted"
 
@@ -104,7 +106,7 @@ def test_what_cannot_be_read_or_written_gets_a_sentence(
     broken.write_text('{"type": "FeatureCollection", "features": [')
     assert "broken.geojson" in _load(opened, broken, qtbot)
     assert opened.export.button.isEnabled()
-    assert len(opened.session.book.rows) == 3
+    assert len(opened.session.annotations.rows) == 3
 
 
 def test_without_a_slide_or_nuclei_there_is_nothing_to_save(
@@ -121,7 +123,7 @@ def test_without_a_slide_or_nuclei_there_is_nothing_to_save(
 def test_a_file_goes_to_the_slide_it_was_imported_on(
     opened: MusePanel, cmu_slide: Path, tmp_path: Path, qtbot: Any
 ) -> None:
-    first = opened.session.book
+    first = opened.session.annotations
     table = first.to_table()
     table["x"] += 20
     write_csv(table, tmp_path / "more.csv", 0.5)
@@ -129,17 +131,17 @@ def test_a_file_goes_to_the_slide_it_was_imported_on(
     opened.session.viewer.open(cmu_slide, plugin="napari-muse")
     qtbot.waitUntil(lambda: not opened.export.busy, timeout=10_000)
     assert len(first.rows) == 6
-    assert len(opened.session.book.rows) == 0
+    assert len(opened.session.annotations.rows) == 0
 
 
 def test_nothing_is_taken_over_during_a_detection(
     opened: MusePanel, tmp_path: Path, qtbot: Any
 ) -> None:
-    write_csv(opened.session.book.to_table(), tmp_path / "more.csv", 0.5)
-    opened.session.book.begin_detection(np.zeros(3, dtype=bool), 6.0)
+    write_csv(opened.session.annotations.to_table(), tmp_path / "more.csv", 0.5)
+    opened.session.annotations.begin_detection(np.zeros(3, dtype=bool), 6.0)
     assert _load(opened, tmp_path / "more.csv", qtbot) == "Nothing was taken over."
     assert "detection is running" in opened.status.text()
-    opened.session.book.end_detection("done")
+    opened.session.annotations.end_detection("done")
     assert "3 nuclei taken over" in _load(opened, tmp_path / "more.csv", qtbot)
 
 
@@ -152,4 +154,4 @@ def test_annotations_that_can_only_be_nuclei_are_not_made_regions(
     write_nuclei(path, nucleus_table([], [], []), regions=cells)
     assert _load(opened, path, qtbot) == "Nothing was taken over."
     assert "tick “Outlines of annotations are nuclei”" in opened.status.text()
-    assert opened.session.book.regions().empty
+    assert opened.session.annotations.regions().empty

@@ -6,7 +6,7 @@ import sys
 
 def test_the_plugin_is_ready_without_torch() -> None:
     code = (
-        "import sys, napari_muse.panels.muse_panel, napari_muse.reader, napari_muse.writer;"
+        "import sys, napari_muse.panels.muse_panel, napari_muse.io.reader, napari_muse.io.writer;"
         "from muse_core.models.registry import list_models; list_models();"
         "sys.exit('torch' in sys.modules)"
     )

@@ -22,7 +22,7 @@ def test_painting_gives_clicked_nuclei_the_class(opened: MusePanel, qtbot: Any) 
     click(opened, qtbot, 50, 250)  # Where there is no nucleus.
     press(opened, qtbot, Qt.Key.Key_1)
     click(opened, qtbot, 200, 150)
-    table = opened.session.book.to_table()
+    table = opened.session.annotations.to_table()
     assert table["class_name"].tolist() == ["tumor", "lymphocyte", "tumor"]
     assert table["status"].tolist() == ["corrected", "confirmed", "corrected"]
     press(opened, qtbot, Qt.Key.Key_Escape)
@@ -50,7 +50,7 @@ def test_a_lasso_selects_what_is_inside(opened: MusePanel, qtbot: Any) -> None:
     assert not opened.edit.lasso.isChecked()
     assert opened.edit.selected.text() == "2 selected"
     press(opened, qtbot, Qt.Key.Key_2)
-    assert opened.session.book.counts().tolist() == [1, 2]
+    assert opened.session.annotations.counts().tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_Escape, Qt.Key.Key_L])
@@ -75,5 +75,5 @@ def test_a_nucleus_beside_the_slide_is_refused(opened: MusePanel, qtbot: Any) ->
     press(opened, qtbot, Qt.Key.Key_A)
     click(opened, qtbot, -50, 100)
     assert "beside the slide" in opened.status.text()
-    assert len(opened.session.book.rows) == 3
+    assert len(opened.session.annotations.rows) == 3
     assert len(opened.session.nuclei.layer.data) == 3

@@ -11,7 +11,7 @@ import tifffile
 
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import StorePlace
-from napari_muse.layer import MAX_DRAWN
+from napari_muse.layers.nucleus_layer import MAX_DRAWN
 from napari_muse.panels.muse_panel import MusePanel
 
 N, SIDE_PX = 1_000_000, 20_000
@@ -19,7 +19,7 @@ N, SIDE_PX = 1_000_000, 20_000
 
 @pytest.mark.slow
 def test_a_million_nuclei_open_zoom_edit_and_undo(
-    panel: MusePanel, tmp_path: Path, annotations: Path, qtbot: Any
+    panel: MusePanel, tmp_path: Path, annotations_folder: Path, qtbot: Any
 ) -> None:
     path = tmp_path / "blank.tif"
     blank = np.full((SIDE_PX // 4, SIDE_PX // 4, 3), 240, dtype=np.uint8)
@@ -34,22 +34,22 @@ def test_a_million_nuclei_open_zoom_edit_and_undo(
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, SIDE_PX, (2, N))
     names = np.array(["a", "b"], dtype=object)[rng.integers(0, 2, N)].tolist()
-    with StorePlace(path, annotations).create(ClassScheme.from_names(["a", "b"])) as store:
+    with StorePlace(path, annotations_folder).create(ClassScheme.from_names(["a", "b"])) as store:
         store.insert(nucleus_table(x, y, names))
     session = panel.session
     session.viewer.open(path, plugin="napari-muse")
-    assert session.book.counts().sum() == N
+    assert session.annotations.counts().sum() == N
     session.nuclei.refresh()
     assert all(session.viewer.layers[f"Density: {name}"].visible for name in "ab")
     session.viewer.scene.camera.zoom *= 20
     qtbot.waitUntil(lambda: 0 < len(session.nuclei.layer.data) <= MAX_DRAWN, timeout=10_000)
     view = session.nuclei.field_of_view()
-    shown = session.book.rows[session.book.index_of(session.nuclei.shown_ids)]
+    shown = session.annotations.rows[session.annotations.index_of(session.nuclei.shown_ids)]
     inside = (x >= view.x) & (x < view.x1) & (y >= view.y) & (y < view.y1)
     assert view.contains(shown["x"], shown["y"]).sum() == inside.sum()
-    before = session.book.counts()
+    before = session.annotations.counts()
     number = int(shown["id"][0])
-    session.book.set_class([number], 1 - int(shown["class"][0]))
-    assert abs(session.book.counts() - before).tolist() == [1, 1]
-    assert session.book.undo()
-    assert session.book.counts().tolist() == before.tolist()
+    session.annotations.set_class([number], 1 - int(shown["class"][0]))
+    assert abs(session.annotations.counts() - before).tolist() == [1, 1]
+    assert session.annotations.undo()
+    assert session.annotations.counts().tolist() == before.tolist()

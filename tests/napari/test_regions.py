@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from muse_core.nuclei.store import AnnotationStore
-from napari_muse.areas import area_layer
+from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.muse_panel import MusePanel
 
 from .actions import press
@@ -31,22 +31,22 @@ def _cell(panel: MusePanel, row: int, column: int) -> str:
 
 def test_r_marks_the_visible_field_as_reviewed(opened: MusePanel, qtbot: Any) -> None:
     press(opened, qtbot, Qt.Key.Key_R)
-    stored = opened.session.book.regions()
+    stored = opened.session.annotations.regions()
     assert stored["reviewed"].tolist() == [True]
     assert stored["name"].tolist() == ["field 1"]
     # All of the slide is in view, and nothing but the slide.
     assert sorted(map(tuple, stored["vertices"][0])) == [(0, 0), (0, 300), (400, 0), (400, 300)]
     assert len(opened.session.viewer.layers["Regions"].data) == 1
     press(opened, qtbot, Qt.Key.Key_Z, CTRL)
-    assert opened.session.book.regions().empty
+    assert opened.session.annotations.regions().empty
     assert len(opened.session.viewer.layers["Regions"].data) == 0
 
 
 def test_counts_and_density(regions: MusePanel, qtbot: Any) -> None:
-    regions.session.book.add_region(LEFT_HALF, reviewed=False, name="left")
+    regions.session.annotations.add_region(LEFT_HALF, reviewed=False, name="left")
     # 240 x 300 px at 0.5 um/px is 0.018 mm2, with two of the three nuclei.
     assert [_cell(regions, 0, c) for c in (0, 2, 3, 4, 5)] == ["left", "2", "111", "2", "0"]
-    regions.session.book.set_class([1], 1)
+    regions.session.annotations.set_class([1], 1)
     qtbot.waitUntil(lambda: [_cell(regions, 0, c) for c in (4, 5)] == ["1", "1"], timeout=5000)
 
 
@@ -54,7 +54,7 @@ def test_what_is_drawn_is_kept_and_wiped_off(regions: MusePanel, qtbot: Any) -> 
     layer = area_layer(regions.session.viewer, regions.session.slide)
     layer.add_rectangles(np.array([[[9.5, 19.5], [9.5, 119.5], [59.5, 119.5], [59.5, 19.5]]]))
     qtbot.mouseClick(regions.regions.keep, Qt.MouseButton.LeftButton)
-    corners = regions.session.book.regions()["vertices"][0]
+    corners = regions.session.annotations.regions()["vertices"][0]
     assert sorted(map(tuple, corners)) == [(20, 10), (20, 60), (120, 10), (120, 60)]
     assert len(layer.data) == 0
     shown = regions.session.viewer.layers["Regions"].data[0]
@@ -66,21 +66,21 @@ def test_what_is_drawn_is_kept_and_wiped_off(regions: MusePanel, qtbot: Any) -> 
 
 
 def test_ticking_naming_removing(regions: MusePanel, qtbot: Any) -> None:
-    book = regions.session.book
-    book.add_region(LEFT_HALF, reviewed=False, name="left")
+    annotations = regions.session.annotations
+    annotations.add_region(LEFT_HALF, reviewed=False, name="left")
     regions.regions.table.item(0, 1).setCheckState(Qt.CheckState.Checked)
     regions.regions.table.item(0, 0).setText("tumour margin")
-    assert book.regions()[["name", "reviewed"]].values.tolist() == [["tumour margin", True]]
+    assert annotations.regions()[["name", "reviewed"]].values.tolist() == [["tumour margin", True]]
     qtbot.mouseClick(regions.regions.remove, Qt.MouseButton.LeftButton)
     assert "Choose a region" in regions.status.text()
     regions.regions.table.selectRow(0)
     qtbot.mouseClick(regions.regions.remove, Qt.MouseButton.LeftButton)
-    assert book.regions().empty
-    assert len(book.to_table()) == 3, "its nuclei stay"
+    assert annotations.regions().empty
+    assert len(annotations.to_table()) == 3, "its nuclei stay"
 
 
 def test_a_double_click_goes_there(regions: MusePanel) -> None:
-    regions.session.book.add_region([(100, 100), (200, 100), (200, 150)], False, "small")
+    regions.session.annotations.add_region([(100, 100), (200, 100), (200, 150)], False, "small")
     regions.regions.table.itemDoubleClicked.emit(regions.regions.table.item(0, 0))
     view = regions.session.nuclei.field_of_view()
     assert view.w == pytest.approx(120, rel=0.02)
@@ -88,14 +88,14 @@ def test_a_double_click_goes_there(regions: MusePanel) -> None:
 
 
 def test_regions_are_not_areas_to_detect_in(regions: MusePanel) -> None:
-    regions.session.book.add_region(LEFT_HALF, reviewed=False)
+    regions.session.annotations.add_region(LEFT_HALF, reviewed=False)
     regions.detect.place.setCurrentIndex(regions.detect.place.findData("shapes"))
     regions.detect.run()
     assert "Nothing is drawn" in regions.detect.message.text()
 
 
 def test_the_chart_shows_the_chosen_region(regions: MusePanel) -> None:
-    regions.session.book.add_region(LEFT_HALF, reviewed=False, name="left")
+    regions.session.annotations.add_region(LEFT_HALF, reviewed=False, name="left")
     assert regions.regions.chart.getPlotItem().titleLabel.text == "Whole slide"
     regions.regions.table.selectRow(0)
     plot = regions.regions.chart.getPlotItem()
@@ -103,14 +103,16 @@ def test_the_chart_shows_the_chosen_region(regions: MusePanel) -> None:
     assert list(plot.items[0].opts["height"]) == [2, 0]
 
 
-def test_what_cannot_be_kept_stays_drawn(regions: MusePanel, annotations: Path, qtbot: Any) -> None:
+def test_what_cannot_be_kept_stays_drawn(
+    regions: MusePanel, annotations_folder: Path, qtbot: Any
+) -> None:
     session = regions.session
     area_layer(session.viewer, session.slide).add_rectangles(
         [np.array([[10, 10], [10, 90], [90, 90], [90, 10]])]
     )
-    session.book.rest()
-    with AnnotationStore.open(next(annotations.glob("*.muse"))):
+    session.annotations.rest()
+    with AnnotationStore.open(next(annotations_folder.glob("*.muse"))):
         qtbot.mouseClick(regions.regions.keep, Qt.MouseButton.LeftButton)
         assert "another window" in regions.status.text()
     assert len(session.drawn_polygons()) == 1
-    assert session.book.regions().empty
+    assert session.annotations.regions().empty

@@ -13,8 +13,8 @@ import pytest
 from qtpy.QtCore import Qt
 
 from muse_core.nuclei import reviewed
+from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.panels.muse_panel import MusePanel
-from napari_muse.runner import JobRunner
 
 from .actions import press
 
@@ -78,7 +78,7 @@ def test_what_is_reviewed_is_counted_beside_the_interface(
     opened.tabs.setCurrentIndex(_LEARN)
     qtbot.waitUntil(lambda: "1 field reviewed" in opened.learn.uses.text(), timeout=10_000)
     for nucleus in (1, 2, 3):
-        opened.session.book.set_class([nucleus], 1)
+        opened.session.annotations.set_class([nucleus], 1)
     qtbot.waitUntil(lambda: "tumor: 3 (3 corrected)" in opened.learn.uses.text(), timeout=10_000)
     opened.learn.start.click()
     qtbot.waitUntil(lambda: "Only 3 nuclei" in opened.status.text(), timeout=10_000)
@@ -88,17 +88,19 @@ def test_what_is_reviewed_is_counted_beside_the_interface(
 def test_regions_are_counted_once_for_many_edits(
     opened: MusePanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book = opened.session.book
-    book.add_region([(0, 0), (400, 0), (400, 300), (0, 300)], reviewed=False, name="all")
+    annotations = opened.session.annotations
+    annotations.add_region([(0, 0), (400, 0), (400, 300), (0, 300)], reviewed=False, name="all")
     opened.tabs.setCurrentIndex(_REGIONS)
     qtbot.wait(400)
     counts: list[int] = []
-    count = type(book).counts_of
+    count = type(annotations).counts_of
     monkeypatch.setattr(
-        type(book), "counts_of", lambda self, at: (counts.append(len(at)), count(self, at))[1]
+        type(annotations),
+        "counts_of",
+        lambda self, at: (counts.append(len(at)), count(self, at))[1],
     )
     for turn in range(10):
-        book.set_class([1, 2, 3], turn % 2)
+        annotations.set_class([1, 2, 3], turn % 2)
     table = opened.regions.table
     qtbot.waitUntil(lambda: table.item(0, 5).text() == "3", timeout=5000)
     assert counts == [3]

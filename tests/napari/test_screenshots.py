@@ -28,7 +28,7 @@ def detected(panel: MusePanel, muse_data: Path, qtbot: Any) -> MusePanel:
     qtbot.wait(200)
     qtbot.mouseClick(panel.detect.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not panel.detection.running, timeout=120_000)
-    assert len(panel.session.book.rows) > 100
+    assert len(panel.session.annotations.rows) > 100
     return panel
 
 
@@ -51,7 +51,7 @@ def test_pictures_of_every_state(
     session.show_area(FIELD)
     press(detected, qtbot, Qt.Key.Key_R)
     corners = ((760, 1540), (1000, 1560), (960, 1800), (740, 1760))
-    session.book.add_region(corners, reviewed=False, name="dermis")
+    session.annotations.add_region(corners, reviewed=False, name="dermis")
     detected.tabs.setCurrentIndex(_REGIONS)
     detected.regions.table.selectRow(1)
     shoot(_window(detected), "regions")

@@ -15,17 +15,17 @@ from qtpy.QtCore import Qt
 from muse_core.jobs import DetectJob
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.store import StorePlace
-from napari_muse.book import NucleusBook
+from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..slides.slide_files import write_ome_zarr
 from .actions import click, press
 
-JOB = Path(__file__).with_name("talking_job.py")
+JOB = Path(__file__).parent / "jobs" / "talking_job.py"
 
 
 def _x(panel: MusePanel) -> list[float]:
-    return sorted(panel.session.book.to_table()["x"])
+    return sorted(panel.session.annotations.to_table()["x"])
 
 
 def _close_dock(panel: MusePanel) -> None:
@@ -35,7 +35,7 @@ def _close_dock(panel: MusePanel) -> None:
 
 def test_a_closed_and_reopened_dock_has_the_same_nuclei(opened: MusePanel, qtbot: Any) -> None:
     viewer = opened.session.viewer
-    opened.session.book.set_class([1], 1)
+    opened.session.annotations.set_class([1], 1)
     _close_dock(opened)
     qtbot.wait(50)
     viewer.layers.selection.active = opened.session.image_layer
@@ -74,7 +74,7 @@ def test_the_nuclei_layer_comes_back_when_it_is_removed(opened: MusePanel, qtbot
     qtbot.waitUntil(lambda: layer in viewer.layers)
     viewer.add_points(np.zeros((2, 2)))
     qtbot.wait(100)
-    opened.session.book.delete([2])
+    opened.session.annotations.delete([2])
     qtbot.waitUntil(lambda: len(layer.data) == 2)
     press(opened, qtbot, Qt.Key.Key_Escape)
 
@@ -122,28 +122,28 @@ def test_the_models_classes_are_there_before_the_first_detection(
     entry = panel.detect._models[panel.detect.model.currentData()]
     panel.session.viewer.open(small_slide, plugin="napari-muse")
     names = ClassScheme.from_json(entry.card.classes).names
-    assert panel.session.book.scheme.names == names
+    assert panel.session.annotations.scheme.names == names
     assert len(panel.legend.shown) == len(names)
 
 
 def test_undo_after_other_classes_came(opened: MusePanel) -> None:
-    book = opened.session.book
-    book.set_class([3], 1)
-    book.delete([1, 2, 3])
-    book.adopt_scheme(ClassScheme.from_names(["tumor", "other"]))
-    assert book.undo()
-    assert book.to_table()["class_name"].tolist() == ["lymphocyte", "lymphocyte", "tumor"]
-    assert book.scheme.names == ("lymphocyte", "tumor", "other")
+    annotations = opened.session.annotations
+    annotations.set_class([3], 1)
+    annotations.delete([1, 2, 3])
+    annotations.adopt_scheme(ClassScheme.from_names(["tumor", "other"]))
+    assert annotations.undo()
+    assert annotations.to_table()["class_name"].tolist() == ["lymphocyte", "lymphocyte", "tumor"]
+    assert annotations.scheme.names == ("lymphocyte", "tumor", "other")
 
 
 def test_further_classes_get_keys_that_are_free(small_slide: Path) -> None:
     taken = ClassScheme.from_json(
         [{"name": "a", "color": "#0072b2", "key": "2"}, {"name": "b", "color": "#d55e00"}]
     )
-    book = NucleusBook(taken, StorePlace(small_slide))
-    book.add(1, 1, 0)
-    book.adopt_scheme(ClassScheme.from_names(["c", "d"]))
-    assert [c.key for c in book.scheme.classes] == ["2", "", "1", "3"]
+    annotations = SlideAnnotations(taken, StorePlace(small_slide))
+    annotations.add(1, 1, 0)
+    annotations.adopt_scheme(ClassScheme.from_names(["c", "d"]))
+    assert [c.key for c in annotations.scheme.classes] == ["2", "", "1", "3"]
 
 
 def test_the_first_slide_is_brought_into_view(panel: MusePanel, small_slide: Path) -> None:
@@ -170,10 +170,10 @@ def test_a_reopened_dock_shows_the_regions_once(opened: MusePanel, qtbot: Any) -
 
 
 def test_a_store_that_cannot_be_read_is_named_and_left_alone(
-    panel: MusePanel, small_slide: Path, annotations: Path, qtbot: Any
+    panel: MusePanel, small_slide: Path, annotations_folder: Path, qtbot: Any
 ) -> None:
-    annotations.mkdir()
-    store = annotations / f"{small_slide.name}.muse"
+    annotations_folder.mkdir()
+    store = annotations_folder / f"{small_slide.name}.muse"
     store.write_bytes(b"no database" * 100)
     viewer = panel.session.viewer
     viewer.open(small_slide, plugin="napari-muse")

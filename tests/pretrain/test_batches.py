@@ -9,9 +9,9 @@ import torch
 
 from muse_core.errors import UserError
 from muse_core.models.backbone import MuseBackbone
+from muse_core.pretrain.appearance import apply_appearance, draw_appearance, stack_appearances
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.config import AppearanceConfig, PretrainConfig
-from muse_core.pretrain.looks import apply_looks, draw_look, stack_looks
 from muse_core.pretrain.network import DistillationNetwork
 from muse_core.pretrain.roi_manifest import RoiSettings
 from muse_core.pretrain.rois import cut_slide, open_roi_folder
@@ -88,8 +88,8 @@ def test_two_processes_share_the_samples_of_one(config: PretrainConfig) -> None:
     by_view = whole.images.unflatten(0, (2, 4))
     both = torch.cat([h.images.unflatten(0, (2, 2)) for h in halves], dim=1)
     assert torch.equal(by_view, both)
-    looks = torch.cat([h.looks.gain.unflatten(0, (2, 2)) for h in halves], dim=1)
-    assert torch.equal(whole.looks.gain.unflatten(0, (2, 4)), looks)
+    appearances = torch.cat([h.appearances.gain.unflatten(0, (2, 2)) for h in halves], dim=1)
+    assert torch.equal(whole.appearances.gain.unflatten(0, (2, 4)), appearances)
 
 
 def test_samples_in_a_row_lie_in_the_same_roi_where_that_is_asked(tmp_path: Path) -> None:
@@ -133,19 +133,19 @@ def test_looks_of_strength_zero_change_nothing() -> None:
     config = AppearanceConfig((1, 1), 0, 0, 0, 0, 0, blur_share=0)
     rng = np.random.default_rng(0)
     images = torch.rand(3, 3, 16, 16).clamp_min(0.02)
-    looks = stack_looks([draw_look(config, rng) for _ in range(3)])
-    torch.testing.assert_close(apply_looks(images, looks), images, rtol=1e-4, atol=1e-4)
+    appearances = stack_appearances([draw_appearance(config, rng) for _ in range(3)])
+    torch.testing.assert_close(apply_appearance(images, appearances), images, rtol=1e-4, atol=1e-4)
 
 
 def test_looks_depend_on_the_view_alone_and_stay_in_range() -> None:
     config = AppearanceConfig(blur_share=0.5)
     rng = np.random.default_rng(0)
     images = torch.rand(6, 3, 16, 16)
-    drawn = [draw_look(config, rng) for _ in range(6)]
-    together = apply_looks(images, stack_looks(drawn))
+    drawn = [draw_appearance(config, rng) for _ in range(6)]
+    together = apply_appearance(images, stack_appearances(drawn))
     assert together.min() >= 0
     assert together.max() <= 1
     assert not torch.allclose(together, images, atol=0.05)
     for i in range(6):
-        alone = apply_looks(images[i : i + 1], stack_looks(drawn[i : i + 1]))
+        alone = apply_appearance(images[i : i + 1], stack_appearances(drawn[i : i + 1]))
         torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-5)

@@ -30,7 +30,7 @@ from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
 
 from ..job_inputs import write_points_folder
-from ..models.interrupting import interrupt_children
+from ..training.interrupting import interrupt_children
 from .roi_folder import tiny_config, write_rois
 
 

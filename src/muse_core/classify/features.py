@@ -14,7 +14,7 @@ import torch
 from muse_core.classify.tiles import FeatureTile, FeatureTiles, plan_feature_tiles
 from muse_core.errors import UserError
 from muse_core.models.backbone import MuseBackbone
-from muse_core.models.memory import free_cached_memory, is_out_of_memory
+from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 from muse_core.models.point_features import features_at_points, image_batch
 from muse_core.slides import Slide
 

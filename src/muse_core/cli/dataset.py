@@ -31,7 +31,7 @@ def dataset_convert(
     as_json: JsonOption = False,
 ) -> None:
     """Turn a published dataset into a points-folder, for training and evaluation."""
-    from muse_core.evaluate.datasets import convert_dataset
+    from muse_core.data.datasets import convert_dataset
 
     def show(done: int, image: str) -> None:
         if sys.stderr.isatty():

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.detector import Detector, DetectResult, detect_image
-from muse_core.detect.device import choose_device
 from muse_core.detect.model import PointModel
+from muse_core.models.device import choose_device
 
 __all__ = [
     "DetectConfig",

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from muse_core.detect.doubts import ENTROPY, MARGIN
 from muse_core.detect.seams import Found
+from muse_core.detect.uncertainty import ENTROPY, MARGIN
 from muse_core.nuclei import nucleus_table
 
 
@@ -37,7 +37,9 @@ class Collector:
         if self._on_nuclei is not None:
             chunk = self._table(level0, self.count)
             self._on_nuclei(
-                chunk.assign(entropy=level0.doubts[:, ENTROPY], margin=level0.doubts[:, MARGIN])
+                chunk.assign(
+                    entropy=level0.uncertainty[:, ENTROPY], margin=level0.uncertainty[:, MARGIN]
+                )
             )
         self.count += len(level0)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muse_core.errors import UserError
+from muse_core.models.device_names import DEVICES
 
 ALIGN_PX = 32
 """Tiles begin at multiples of this many model pixels, the coarsest stride of the encoders."""
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)

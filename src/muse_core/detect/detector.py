@@ -16,13 +16,13 @@ import pandas as pd
 from muse_core.detect.area import SearchArea, Shape
 from muse_core.detect.collector import Collector
 from muse_core.detect.config import DetectConfig
-from muse_core.detect.device import choose_device
-from muse_core.detect.doubts import doubts
 from muse_core.detect.inference import BatchRunner
 from muse_core.detect.model import DetectionsLike, PointModel
 from muse_core.detect.plan import Tile, TilePlan, cheapest_plan
 from muse_core.detect.resize import to_model_scale
 from muse_core.detect.seams import Found, SeamMerger
+from muse_core.detect.uncertainty import uncertainty
+from muse_core.models.device import choose_device
 from muse_core.nuclei import nucleus_table
 from muse_core.slides import Slide, TissueMask, tissue_mask
 
@@ -221,7 +221,7 @@ def _in_slide(answer: DetectionsLike, x_px: int, y_px: int) -> Found:
         xy[:, 1] + y_px,
         score,
         probs.argmax(axis=1).astype(np.int64),
-        doubts(score, probs),
+        uncertainty(score, probs),
     )
 
 

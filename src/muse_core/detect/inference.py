@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from muse_core.detect.device import autocast_for
 from muse_core.detect.model import DetectionsLike, PointModel
 from muse_core.errors import UserError
-from muse_core.models.memory import free_cached_memory, is_out_of_memory
+from muse_core.models.device import autocast_for
+from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 
 # Tiles of 1024 px; a batch only pays where one tile does not fill the device.
 _BATCH = {"cuda": 8, "mps": 4, "cpu": 1}

@@ -32,18 +32,20 @@ class Found:
         y: (n,) float64.
         score: (n,) float32, 0 to 1.
         class_index: (n,) int64.
-        doubts: (n, 2) float32, entropy and margin; NaN where nobody has asked.
+        uncertainty: (n, 2) float32, entropy and margin; NaN where nobody has asked.
     """
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     score: npt.NDArray[np.float32]
     class_index: npt.NDArray[np.int64]
-    doubts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    uncertainty: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros((0, 2), np.float32)
+    )
 
     def __post_init__(self) -> None:
-        if len(self.doubts) != len(self.x):
-            object.__setattr__(self, "doubts", np.full((len(self.x), 2), np.nan, np.float32))
+        if len(self.uncertainty) != len(self.x):
+            object.__setattr__(self, "uncertainty", np.full((len(self.x), 2), np.nan, np.float32))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,7 +57,7 @@ class Found:
             self.y[which],
             self.score[which],
             self.class_index[which],
-            self.doubts[which],
+            self.uncertainty[which],
         )
 
     @classmethod
@@ -66,7 +68,7 @@ class Found:
             np.concatenate([np.zeros(0), *(p.y for p in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(p.score for p in parts)]),
             np.concatenate([np.zeros(0, np.int64), *(p.class_index for p in parts)]),
-            np.concatenate([np.zeros((0, 2), np.float32), *(p.doubts for p in parts)]),
+            np.concatenate([np.zeros((0, 2), np.float32), *(p.uncertainty for p in parts)]),
         )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.detect import DetectConfig, detect_image
 from muse_core.evaluate.matching import (
     MATCH_RADIUS_UM,
@@ -23,7 +24,6 @@ from muse_core.evaluate.matching import (
     count_matches,
     match_points,
 )
-from muse_core.evaluate.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from muse_core.data.points_folder import class_names_in, read_points_folder
 from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.bootstrap import image_weights, interval_95
-from muse_core.evaluate.points_folder import class_names_in, read_points_folder
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.evaluate.probe_heads import extract, finetune, fit_linear, knn_predict, predict
 from muse_core.evaluate.probe_tiles import ProbeSet, probe_set

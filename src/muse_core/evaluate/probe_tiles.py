@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.data.points_folder import AnnotatedImage
 from muse_core.detect.resize import to_model_scale
 from muse_core.errors import UserError
-from muse_core.evaluate.points_folder import AnnotatedImage
 
 CELL_PX = 224
 FIELDS_OF_VIEW_PX = (224, 512)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from muse_core.finetune.config import FinetuneConfig, LabelSet, StoreSource
+from muse_core.finetune.full.train import finetune
 from muse_core.finetune.result import FinetuneResult, Listener
-from muse_core.finetune.train import finetune
 
 __all__ = [
     "FinetuneConfig",

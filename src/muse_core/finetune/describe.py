@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from muse_core.detect.device import computes_in_bfloat16
 from muse_core.files import sha256_of
 from muse_core.finetune.config import FinetuneConfig
+from muse_core.models.device import computes_in_bfloat16
 
 _NO_SETTINGS = ("train", "val", "out", "base", "model", "workers", "resume", "stores", "unlabeled")
 

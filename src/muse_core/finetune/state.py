@@ -14,7 +14,7 @@ import torch
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.describe import fingerprint
-from muse_core.models.run_state import load_state, save_state
+from muse_core.training.run_state import load_state, save_state
 
 
 class Stateful(Protocol):
@@ -28,7 +28,7 @@ class Stateful(Protocol):
 
 
 @dataclass
-class Standing:
+class TrainState:
     """Where a run stands.
 
     Attributes:
@@ -74,7 +74,7 @@ class Standing:
         return vars(self) | {"best": json.dumps(self.best)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Standing:
+    def from_json(cls, data: Mapping[str, Any]) -> TrainState:
         """Rebuild from :meth:`to_json`."""
         return cls(
             int(data["step"]),
@@ -98,12 +98,12 @@ class Checkpoint:
     fingerprint: str
     parts: Mapping[str, Stateful]
 
-    def save(self, standing: Standing) -> None:
+    def save(self, standing: TrainState) -> None:
         """Write all that the run needs to go on."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
         save_state({"fingerprint": self.fingerprint, **standing.to_json(), **states}, self.path)
 
-    def load(self) -> Standing:
+    def load(self) -> TrainState:
         """Bring the parts to where the run stood; without a file of this run nothing changes.
 
         Raises:
@@ -111,10 +111,10 @@ class Checkpoint:
         """
         state = load_state(self.path)
         if state is None or state["fingerprint"] != self.fingerprint:
-            return Standing()
+            return TrainState()
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
-        return Standing.from_json(state)
+        return TrainState.from_json(state)
 
     def remove(self) -> None:
         """Remove the file; the run is over."""

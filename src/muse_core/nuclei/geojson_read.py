@@ -15,7 +15,7 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.nuclei import qupath
 from muse_core.nuclei.feature_stream import FeatureStream
-from muse_core.nuclei.garbage import without_collector
+from muse_core.nuclei.gc_pause import without_collector
 from muse_core.nuclei.geojson_write import nucleus_id
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,

@@ -17,7 +17,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.garbage import without_collector
+from muse_core.nuclei.gc_pause import without_collector
 from muse_core.nuclei.nucleus_file import facts_to_json
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme

@@ -10,7 +10,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
-from muse_core.nuclei.hold_out import field_key
+from muse_core.nuclei.holdout import field_key
 from muse_core.nuclei.outlines import merged, outline_area
 from muse_core.nuclei.store import AnnotationStore
 

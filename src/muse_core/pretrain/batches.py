@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from muse_core.errors import UserError
+from muse_core.pretrain.appearance import Appearance, draw_appearance, stack_appearances
 from muse_core.pretrain.config import PretrainConfig
-from muse_core.pretrain.looks import Looks, draw_look, stack_looks
 from muse_core.pretrain.matching import NucleusPairs, match_views
 from muse_core.pretrain.roi_manifest import Roi, read_manifest
 from muse_core.pretrain.views import View, draw_views, field_side_um
@@ -31,13 +31,13 @@ class Crops:
         images: (n, 3, S, S) uint8.
         xy: (n, N, 2) float32, matched nuclei in pixels; padded.
         valid: (n, N) bool, which of them are no padding.
-        looks: How the views are to be altered.
+        appearances: How the views are to be altered.
     """
 
     images: Tensor
     xy: Tensor
     valid: Tensor
-    looks: Looks
+    appearances: Appearance
 
     def to(self, device: torch.device) -> Crops:
         """The same on a device."""
@@ -45,7 +45,7 @@ class Crops:
             self.images.to(device, non_blocking=True),
             self.xy.to(device, non_blocking=True),
             self.valid.to(device, non_blocking=True),
-            self.looks.to(device),
+            self.appearances.to(device),
         )
 
 
@@ -185,12 +185,12 @@ def _collate(
     flat = [view for same in views for view in same]
     points, pairs = _matched_only([view.xy for view in flat], pairs)
     # The look of a sample comes from its own source, whatever else is in the batch.
-    drawn = [[draw_look(config.appearance, rng) for _ in views] for rng in rngs]
-    looks = [look for same in zip(*drawn, strict=True) for look in same]
+    drawn = [[draw_appearance(config.appearance, rng) for _ in views] for rng in rngs]
+    appearances = [look for same in zip(*drawn, strict=True) for look in same]
     border = n_global * len(samples)
-    groups = [_crops(flat[:border], points[:border], looks[:border])]
+    groups = [_crops(flat[:border], points[:border], appearances[:border])]
     if len(flat) > border:
-        groups.append(_crops(flat[border:], points[border:], looks[border:]))
+        groups.append(_crops(flat[border:], points[border:], appearances[border:]))
     rows = (pairs.teacher, pairs.student, pairs.pair, pairs.pair_size)
     return Batch(tuple(groups), *(torch.from_numpy(r) for r in rows))
 
@@ -214,7 +214,7 @@ def _matched_only(
 def _crops(
     views: Sequence[View],
     points: Sequence[npt.NDArray[np.float64]],
-    looks: Sequence[npt.NDArray[np.float32]],
+    appearances: Sequence[npt.NDArray[np.float32]],
 ) -> Crops:
     images = np.stack([view.pixels.transpose(2, 0, 1) for view in views])
     # Without any place, the features read would not hang on the network: a process without nuclei
@@ -226,5 +226,8 @@ def _crops(
         xy[i, : len(own)] = own
         valid[i, : len(own)] = True
     return Crops(
-        torch.from_numpy(images), torch.from_numpy(xy), torch.from_numpy(valid), stack_looks(looks)
+        torch.from_numpy(images),
+        torch.from_numpy(xy),
+        torch.from_numpy(valid),
+        stack_appearances(appearances),
     )

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muse_core.pretrain.appearance import apply_appearance
 from muse_core.pretrain.batches import Batch
 from muse_core.pretrain.config import PretrainConfig
-from muse_core.pretrain.looks import apply_looks
 from muse_core.pretrain.losses import Centre, Sinkhorn, dino_loss, nulo_loss
 
 Mean = Callable[[Tensor], Tensor]
@@ -68,11 +68,13 @@ def distil(
         batch: On the device.
         config: The run.
         teacher_temperature: At this step.
-        autocast: Sets the precision of the teacher. Looks and losses are always float32.
+        autocast: Sets the precision of the teacher. Appearance and losses are always float32.
         mean: Over all processes.
     """
     views, losses = config.views, config.losses
-    images = [apply_looks(crops.images.float() / 255, crops.looks) for crops in batch.groups]
+    images = [
+        apply_appearance(crops.images.float() / 255, crops.appearances) for crops in batch.groups
+    ]
     images = [image.contiguous(memory_format=torch.channels_last) for image in images]
     xy = [crops.xy for crops in batch.groups]
     valid = [crops.valid for crops in batch.groups]

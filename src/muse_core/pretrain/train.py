@@ -20,14 +20,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from muse_core.detect import choose_device
-from muse_core.detect.device import computes_in_bfloat16
 from muse_core.errors import UserError
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder
-from muse_core.models.interrupts import leave_interrupts_to_the_run
-from muse_core.models.run_state import load_state, save_state
-from muse_core.models.seeding import seed_step
+from muse_core.models.device import computes_in_bfloat16
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
 from muse_core.pretrain.config import PretrainConfig
@@ -45,6 +42,9 @@ from muse_core.pretrain.network import (
 from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.schedules import Rates, rates_at
 from muse_core.pretrain.step import Balance, StepOutput, distil
+from muse_core.training.interrupts import leave_interrupts_to_the_run
+from muse_core.training.run_state import load_state, save_state
+from muse_core.training.seeding import seed_step
 
 CHECKPOINT_NAME = "last.checkpoint"
 _LOG, _PROBE = "log", "probe"

@@ -51,7 +51,7 @@ class ClassDialog(QDialog):
         self.add.clicked.connect(self._on_add)
         self.merge.clicked.connect(self._on_merge)
         self.table.itemChanged.connect(self._on_item)
-        session.book_changed.connect(self._fill)
+        session.annotations_changed.connect(self._fill)
         session.refused.connect(self.say)
         self.finished.connect(self._on_finished)
         self._fill()
@@ -61,11 +61,14 @@ class ClassDialog(QDialog):
         self.message.setText(sentence)
 
     def _on_finished(self) -> None:
-        self._session.book_changed.disconnect(self._fill)
+        self._session.annotations_changed.disconnect(self._fill)
         self._session.refused.disconnect(self.say)
 
     def _fill(self) -> None:
-        classes, counts = self._session.book.scheme.classes, self._session.book.counts()
+        classes, counts = (
+            self._session.annotations.scheme.classes,
+            self._session.annotations.counts(),
+        )
         self._filling = True
         self.table.setRowCount(len(classes))
         for row, (entry, count) in enumerate(zip(classes, counts, strict=True)):
@@ -102,11 +105,13 @@ class ClassDialog(QDialog):
 
     def set_color(self, name: str, color: str) -> None:
         """Give a class another colour."""
-        entry = next(c for c in self._session.book.scheme.classes if c.name == name)
+        entry = next(c for c in self._session.annotations.scheme.classes if c.name == name)
         self._edit(lambda store: store.change_class(name, replace(entry, color=color)))
 
     def _set_key(self, entry: NucleusClass, key: str) -> None:
-        holder = next((c for c in self._session.book.scheme.classes if c.key == key and key), None)
+        holder = next(
+            (c for c in self._session.annotations.scheme.classes if c.key == key and key), None
+        )
 
         def change(store: AnnotationStore) -> None:
             # Two classes cannot share a key: the holder gets what is now free.
@@ -121,13 +126,13 @@ class ClassDialog(QDialog):
     def _on_item(self, item: QTableWidgetItem) -> None:
         if self._filling or item.column() != 0:
             return
-        entry = self._session.book.scheme.classes[item.row()]
+        entry = self._session.annotations.scheme.classes[item.row()]
         name = item.text().strip()
         if name != entry.name:
             self._edit(lambda store: store.change_class(entry.name, replace(entry, name=name)))
 
     def _on_add(self) -> None:
-        scheme = self._session.book.scheme
+        scheme = self._session.annotations.scheme
         taken = scheme.names
         name = next(n for i in range(1, len(taken) + 2) if (n := f"class {i}") not in taken)
         new = scheme.extended([name]).classes[-1]
@@ -139,13 +144,13 @@ class ClassDialog(QDialog):
         if row is None:
             self.message.setText("Choose the class that is to go in the table first.")
             return
-        gone = self._session.book.scheme.names[row]
+        gone = self._session.annotations.scheme.names[row]
         into = self.into.currentText()
         self._edit(lambda store: store.merge_classes(gone, into))
 
     def _edit(self, change: Callable[[AnnotationStore], None]) -> None:
         self.message.setText("Every change can be undone with Ctrl-Z.")
-        if not self._session.attempt(lambda: self._session.book.edit_classes(change)):
+        if not self._session.attempt(lambda: self._session.annotations.edit_classes(change)):
             self._fill()
 
     def _lay_out(self) -> None:

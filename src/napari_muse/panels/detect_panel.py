@@ -19,8 +19,8 @@ from muse_core.models.card import DETECTOR
 from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
-from napari_muse.areas import area_layer
-from napari_muse.detection import Detection
+from napari_muse.jobs.detection import Detection
+from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.forms import combo, wrapped
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
@@ -161,11 +161,11 @@ class DetectPanel(QGroupBox):
     def _unknown_classes(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The model's classes and the slide's, where the slide lacks one of the model's."""
         entry = self.chosen_entry
-        book = self._session.book
-        if entry is None or book.pristine:
+        annotations = self._session.annotations
+        if entry is None or annotations.pristine:
             return None
         theirs = tuple(str(c["name"]) for c in entry.card.classes)
-        ours = book.scheme.names
+        ours = annotations.scheme.names
         return (theirs, ours) if set(theirs) - set(ours) else None
 
     def _start(self, mapping: dict[str, str]) -> None:

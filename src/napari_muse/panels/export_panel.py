@@ -7,9 +7,9 @@ from pathlib import Path
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
 
 from muse_core.nuclei import NucleusFile, dialog_filter, read_nuclei
-from napari_muse.background import Background
-from napari_muse.book import NucleusBook
-from napari_muse.export import Exported, export_store
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.io.export import Exported, export_store
+from napari_muse.jobs.background import Background
 from napari_muse.panels.forms import wrapped
 from napari_muse.session import MuseSession
 
@@ -57,13 +57,13 @@ class ExportPanel(QGroupBox):
 
     def save(self, path: str | Path) -> None:
         """Save to a file, beside the interface, and say so; a refusal is shown as a sentence."""
-        book = self._session.book
+        annotations = self._session.annotations
         if not self._session.attempt(self._session.require_slide):
             return
-        if not book.has_file:
+        if not annotations.has_file:
             self.say("There are no nuclei to save yet: detect or add some first.")
             return
-        store, mpp, target = book.store.path, self._session.mpp, Path(path)
+        store, mpp, target = annotations.store.path, self._session.mpp, Path(path)
         self._begin("Saving …")
         self._background.do(lambda: export_store(store, target, mpp), self._on_saved, self._end)
 
@@ -72,10 +72,12 @@ class ExportPanel(QGroupBox):
         if not self._session.attempt(self._session.require_slide):
             return
         # They belong to the slide that is open now, whichever is when reading has ended.
-        outlines, book = self.outlines.isChecked(), self._session.book
+        outlines, annotations = self.outlines.isChecked(), self._session.annotations
         self._begin("Reading …")
         self._background.do(
-            lambda: read_nuclei(path, outlines), lambda read: self._take_over(read, book), self._end
+            lambda: read_nuclei(path, outlines),
+            lambda read: self._take_over(read, annotations),
+            self._end,
         )
 
     def say(self, sentence: str) -> None:
@@ -86,9 +88,9 @@ class ExportPanel(QGroupBox):
     def _on_saved(self, exported: Exported) -> None:
         self._end(exported.sentence)
 
-    def _take_over(self, content: NucleusFile, book: NucleusBook) -> None:
+    def _take_over(self, content: NucleusFile, annotations: SlideAnnotations) -> None:
         sentence = f"{len(content.table):,} nuclei taken over."
-        taken = self._session.attempt(lambda: book.load(content))
+        taken = self._session.attempt(lambda: annotations.load(content))
         self._end(" ".join((sentence, *content.notes)) if taken else "Nothing was taken over.")
 
     def _begin(self, sentence: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QProgressBar, QPushButton
 
-from napari_muse.once import once
+from napari_muse.jobs.single_shot import once
 from napari_muse.panels.forms import wrapped
 
 _TICK_MS = 250

@@ -16,15 +16,15 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_muse.background import Background
-from napari_muse.learning import Learning, Lesson, parent_of
-from napari_muse.once import once
+from napari_muse.jobs.background import Background
+from napari_muse.jobs.learning import FinetuneOutcome, Learning, parent_of
+from napari_muse.jobs.single_shot import once
+from napari_muse.jobs.tissue_area import TissueArea
 from napari_muse.panels.curves import Curves
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import combo, row_table, wrapped
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.session import MuseSession
-from napari_muse.tissue_area import TissueArea
 
 if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
@@ -169,7 +169,7 @@ class LearnPanel(QGroupBox):
     def _followed(self) -> tuple[Any, ...]:
         session = self._session
         return (
-            session.book_changed,
+            session.annotations_changed,
             session.regions_changed,
             session.slide_changed,
             self.tissue.changed,
@@ -189,12 +189,12 @@ class LearnPanel(QGroupBox):
             self._fill_proof(lesson)
             self._detect.update_models(self._detect.model.currentData())
 
-    def _say_end(self, message: str, lesson: Lesson, model: Path) -> None:
+    def _say_end(self, message: str, lesson: FinetuneOutcome, model: Path) -> None:
         """Say how it ended; of the new model the file's name, its folder in the tool tip."""
         self.message.setText(" ".join((message.replace(str(model), model.name), *lesson.notes)))
         self.message.setToolTip(str(model))
 
-    def _fill_proof(self, lesson: Lesson) -> None:
+    def _fill_proof(self, lesson: FinetuneOutcome) -> None:
         rows = _proof_rows(lesson)
         self.proof.setRowCount(len(rows))
         for row, texts in enumerate(rows):
@@ -259,7 +259,7 @@ class LearnPanel(QGroupBox):
         whole.addWidget(self.back)
 
 
-def _proof_rows(lesson: Lesson) -> list[tuple[str, str, str]]:
+def _proof_rows(lesson: FinetuneOutcome) -> list[tuple[str, str, str]]:
     """Name, before and after, each with its interval."""
     if lesson.before is None or lesson.after is None:
         return []

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.nuclei import NucleusClass
-from napari_muse.layer import MAX_IN_VIEW
+from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
 from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.session import MuseSession
 
@@ -49,13 +49,13 @@ class LegendPanel(QGroupBox):
         whole.addWidget(_symbol_key())
         self.edit.clicked.connect(self.edit_classes)
         self._classes: tuple[NucleusClass, ...] = ()
-        session.book_changed.connect(self.update_counts)
+        session.annotations_changed.connect(self.update_counts)
         session.nuclei.shown_changed.connect(self._update_total)
         self.update_counts()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._session.book_changed.disconnect(self.update_counts)
+        self._session.annotations_changed.disconnect(self.update_counts)
         self._session.nuclei.shown_changed.disconnect(self._update_total)
 
     def edit_classes(self) -> ClassDialog | None:
@@ -79,11 +79,11 @@ class LegendPanel(QGroupBox):
             box.setChecked(wanted >= len(self.shown) or index == wanted)
 
     def update_counts(self) -> None:
-        """Show the book's classes and counts."""
-        classes = self._session.book.scheme.classes
+        """Show the classes and counts."""
+        classes = self._session.annotations.scheme.classes
         if classes != self._classes:
             self._rebuild()
-        for label, count in zip(self.counts, self._session.book.counts(), strict=True):
+        for label, count in zip(self.counts, self._session.annotations.counts(), strict=True):
             label.setText(f"{count:,}")
         self._update_total()
 
@@ -97,7 +97,7 @@ class LegendPanel(QGroupBox):
         if self._session.nuclei.hidden_classes:
             self._session.nuclei.hidden_classes.clear()
             self._session.nuclei.request_refresh()
-        self._classes = self._session.book.scheme.classes
+        self._classes = self._session.annotations.scheme.classes
         for column, title in enumerate(("Show", "Key", "Count", "New")):
             head = QLabel(title)
             head.setEnabled(False)
@@ -147,7 +147,7 @@ class LegendPanel(QGroupBox):
             self._session.nuclei.new_class = index
 
     def _update_total(self) -> None:
-        total = int(self._session.book.counts().sum())
+        total = int(self._session.annotations.counts().sum())
         text = f"{total:,} nuclei"
         in_view = self._session.nuclei.in_view
         if in_view > MAX_IN_VIEW:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
-from napari_muse.comparison import Comparison
-from napari_muse.detection import Detection
-from napari_muse.keys import Keys
-from napari_muse.learning import Learning
+from napari_muse.annotations.review_queue import ReviewQueue
+from napari_muse.interaction.keys import Keys
+from napari_muse.jobs.detection import Detection
+from napari_muse.jobs.disagreement import Comparison
+from napari_muse.jobs.learning import Learning
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
@@ -19,7 +20,6 @@ from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
-from napari_muse.queue import ReviewQueue
 from napari_muse.session import MuseSession
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class MusePanel(QWidget):
             self.session, self.queue, self.legend.choose_new, self.legend.show_next_class
         )
         self.edit = EditPanel(self.session, self.keys)
-        self.doubts = QueuePanel(self.session, self.queue, self.comparison, self.detect)
+        self.review = QueuePanel(self.session, self.queue, self.comparison, self.detect)
         self.regions = RegionPanel(self.session)
         self.learning = Learning(self.session, parent=self)
         self.learn = LearnPanel(self.session, self.learning, self.detect)
@@ -55,7 +55,7 @@ class MusePanel(QWidget):
         self.tabs.setDocumentMode(True)
         for title, tip, sections in (
             ("Detect", "Find and classify nuclei, and save them", (self.detect, self.export)),
-            ("Review", "Correct nuclei, the doubtful ones first", (self.doubts, self.edit)),
+            ("Review", "Correct nuclei, the doubtful ones first", (self.review, self.edit)),
             ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
             ("Learn", "Make a model of your own from your corrections", (self.learn,)),
         ):
@@ -63,7 +63,7 @@ class MusePanel(QWidget):
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
         self.status = wrapped(self.session.trouble)
         self.session.refused.connect(self.say)
-        self.session.book_changed.connect(self._hush)
+        self.session.annotations_changed.connect(self._hush)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         whole.addWidget(self.legend)
@@ -93,7 +93,7 @@ class MusePanel(QWidget):
         self.learning.runner.close()
         self.keys.close()
         self.session.refused.disconnect(self.say)
-        self.session.book_changed.disconnect(self._hush)
+        self.session.annotations_changed.disconnect(self._hush)
         for section in self._sections():
             section.disconnect_all()
         self.queue.close()
@@ -104,7 +104,7 @@ class MusePanel(QWidget):
             self.detect,
             self.legend,
             self.edit,
-            self.doubts,
+            self.review,
             self.regions,
             self.learn,
             self.export,

@@ -16,12 +16,12 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.classify.queue import DOUBT_KINDS
-from napari_muse.comparison import Comparison
+from napari_muse.annotations.review_queue import QueueChoice, ReviewQueue
+from napari_muse.jobs.disagreement import Comparison
+from napari_muse.layers.region_layer import region_polygon
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import combo, wrapped
 from napari_muse.panels.job_status import time_left
-from napari_muse.queue import QueueChoice, ReviewQueue
-from napari_muse.region_layer import region_polygon
 from napari_muse.session import MuseSession
 
 _COMPARE = "Compare neighbours"
@@ -88,7 +88,7 @@ class QueuePanel(QGroupBox):
         comparison.ended.connect(self._on_end)
         queue.choose = self._choice
         queue.changed.connect(self._show_position)
-        session.book_changed.connect(self._list_classes)
+        session.annotations_changed.connect(self._list_classes)
         session.regions_changed.connect(self._list_regions)
         session.slide_changed.connect(self._on_slide)
         self._list_classes()
@@ -98,7 +98,7 @@ class QueuePanel(QGroupBox):
     def disconnect_all(self) -> None:
         """Stop following the session."""
         self._queue.changed.disconnect(self._show_position)
-        self._session.book_changed.disconnect(self._list_classes)
+        self._session.annotations_changed.disconnect(self._list_classes)
         self._session.regions_changed.disconnect(self._list_regions)
         self._session.slide_changed.disconnect(self._on_slide)
 
@@ -111,7 +111,7 @@ class QueuePanel(QGroupBox):
         return QueueChoice(
             self.kind.currentData(),
             self.of_class.currentData(),
-            None if region is None else region_polygon(self._session.book, region),
+            None if region is None else region_polygon(self._session.annotations, region),
         )
 
     def _on_compare(self) -> None:
@@ -145,13 +145,13 @@ class QueuePanel(QGroupBox):
         self._list_regions()
 
     def _list_classes(self) -> None:
-        names = self._session.book.scheme.names
+        names = self._session.annotations.scheme.names
         if [self.of_class.itemText(i) for i in range(1, self.of_class.count())] == list(names):
             return
         _fill(self.of_class, "All classes", [(name, i) for i, name in enumerate(names)])
 
     def _list_regions(self) -> None:
-        regions = self._session.book.regions()
+        regions = self._session.annotations.regions()
         named = zip(regions["name"], regions["id"], strict=True)
         _fill(self.within, "Whole slide", [(n or f"region {i}", int(i)) for n, i in named])
 

@@ -17,10 +17,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_muse.areas import area_layer
-from napari_muse.once import once
+from napari_muse.jobs.single_shot import once
+from napari_muse.layers.drawn_areas import area_layer
+from napari_muse.layers.region_layer import RegionFigures, RegionLayer, region_figures
 from napari_muse.panels.forms import chosen_row, row_table
-from napari_muse.region_layer import RegionFigures, RegionLayer, region_figures
 from napari_muse.session import MuseSession
 
 _CHART_HEIGHT_PX = 130
@@ -85,7 +85,7 @@ class RegionPanel(QGroupBox):
             return
         chosen = self._chosen()
         self._figures = region_figures(self._session)
-        names = self._session.book.scheme.names
+        names = self._session.annotations.scheme.names
         self._filling = True
         self.table.setColumnCount(4 + len(names))
         self.table.setHorizontalHeaderLabels(["Region", "Reviewed", "Nuclei", "per mm²", *names])
@@ -106,7 +106,7 @@ class RegionPanel(QGroupBox):
         session = self._session
         return (
             # Nuclei change by the second while one corrects or detects.
-            (session.book_changed, self._update_soon),
+            (session.annotations_changed, self._update_soon),
             (session.regions_changed, self.update_table),
             (session.slide_changed, self.update_table),
         )
@@ -139,12 +139,16 @@ class RegionPanel(QGroupBox):
         if self._filling:
             return
         number = self._figures[item.row()].id
-        book = self._session.book
+        annotations = self._session.annotations
         if item.column() == _REVIEWED_COLUMN:
             reviewed = item.checkState() == Qt.CheckState.Checked
-            done = self._session.attempt(lambda: book.change_region(number, reviewed=reviewed))
+            done = self._session.attempt(
+                lambda: annotations.change_region(number, reviewed=reviewed)
+            )
         else:
-            done = self._session.attempt(lambda: book.change_region(number, name=item.text()))
+            done = self._session.attempt(
+                lambda: annotations.change_region(number, name=item.text())
+            )
         if not done:
             self.update_table()
 
@@ -161,14 +165,14 @@ class RegionPanel(QGroupBox):
         if chosen is None:
             self._session.refused.emit("Choose a region in the table first.")
         else:
-            self._session.attempt(lambda: self._session.book.delete_region(chosen.id))
+            self._session.attempt(lambda: self._session.annotations.delete_region(chosen.id))
 
     def _draw_chart(self) -> None:
         if self._filling:
             return
         chosen = self._chosen()
-        counts = chosen.counts if chosen else self._session.book.counts()
-        classes = self._session.book.scheme.classes
+        counts = chosen.counts if chosen else self._session.annotations.counts()
+        classes = self._session.annotations.scheme.classes
         palette = self.palette()
         text = palette.windowText().color()
         self.chart.setBackground(palette.window().color())

@@ -93,7 +93,7 @@ def test_doubts_are_kept_through_edits(tmp_path: Path) -> None:
         table = nucleus_table([1, 2], [1, 2], "a")
         store.insert(table, {"entropy": [0.5, np.nan], "margin": [0.25, 0.75]})
         store.set_class([1], "b")
-        store.set_doubts([2], {"disagreement": [0.125]})
+        store.set_uncertainty([2], {"disagreement": [0.125]})
         rows = store.rows()
         np.testing.assert_array_equal(rows["entropy"], [0.5, np.nan])
         np.testing.assert_array_equal(rows["margin"], [0.25, 0.75])

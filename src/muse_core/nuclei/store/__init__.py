@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from muse_core.nuclei.store.edits import Edit
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
-from muse_core.nuclei.store.place import StorePlace
-from muse_core.nuclei.store.rows import DOUBTS, NUCLEUS_ROW, NucleusRows
+from muse_core.nuclei.store.locate import StorePlace
+from muse_core.nuclei.store.rows import NUCLEUS_ROW, UNCERTAINTY, NucleusRows
 from muse_core.nuclei.store.store import AnnotationStore
 
 __all__ = [
-    "DOUBTS",
     "NUCLEUS_ROW",
+    "UNCERTAINTY",
     "AnnotationStore",
     "Edit",
     "NucleusRows",

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei.outlines import inside_any, outline_area, read_vertices
-from muse_core.nuclei.store.bulk import insert_rows, remove, set_aside
+from muse_core.nuclei.store.ingest import insert_rows, remove, set_aside
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
 from muse_core.nuclei.table import STATUSES
 

@@ -15,7 +15,7 @@ from muse_core.nuclei.store.edits import (
     pack_changes,
     unpack_changes,
 )
-from muse_core.nuclei.store.hold_out import decide
+from muse_core.nuclei.store.holdout import decide
 from muse_core.nuclei.store.rows import apply_changes
 
 

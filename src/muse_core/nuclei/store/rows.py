@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from muse_core.errors import UserError
 from muse_core.nuclei.store.edits import COLUMNS, Change, Row
-from muse_core.nuclei.store.squares import ensure_squares
+from muse_core.nuclei.store.spatial_index import ensure_squares
 
-DOUBTS = ("entropy", "margin", "disagreement")
+UNCERTAINTY = ("entropy", "margin", "disagreement")
 """Columns of nuclei that say how unsure a model was; NaN where it did not say."""
 
 NUCLEUS_ROW = np.dtype(
@@ -25,7 +25,7 @@ NUCLEUS_ROW = np.dtype(
         ("score", np.float32),
         ("status", np.uint8),
         ("model_id", np.int32),
-        *((name, np.float32) for name in DOUBTS),
+        *((name, np.float32) for name in UNCERTAINTY),
     ]
 )
 """A nucleus as numbers; classes and models by their ids in the store."""

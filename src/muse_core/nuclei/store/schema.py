@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store.hold_out import decide
-from muse_core.nuclei.store.squares import ensure_squares, square_sql
+from muse_core.nuclei.store.holdout import decide
+from muse_core.nuclei.store.spatial_index import ensure_squares, square_sql
 
 APPLICATION_ID = 0x4D555345
 """Marks the file as ours in SQLite's header: "MUSE"."""
@@ -47,7 +47,7 @@ INSERT INTO undo_depth VALUES (0);
 """
 
 # Version 2: the R-tree holds the squares that nuclei lie in, each nucleus knows its square. A tree
-# of a million points takes a minute to fill. Doubts of the model say what to look at next; what a
+# of a million points takes a minute to fill. Scores of uncertainty say what to look at next; what a
 # running detection replaces waits aside until it ends.
 _SQUARES = f"""
 ALTER TABLE nuclei ADD COLUMN square INTEGER GENERATED ALWAYS AS ({square_sql()}) VIRTUAL;

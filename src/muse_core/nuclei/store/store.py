@@ -16,20 +16,20 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.errors import UserError
 from muse_core.nuclei.outlines import read_vertices
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
-from muse_core.nuclei.store import detection, hold_out, journal
-from muse_core.nuclei.store.bulk import (
-    Doubts,
+from muse_core.nuclei.store import detection, holdout, journal
+from muse_core.nuclei.store.class_rules import read_scheme
+from muse_core.nuclei.store.database import Database, UnfinishedStoreError
+from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
+from muse_core.nuclei.store.identity import SlideIdentity
+from muse_core.nuclei.store.ingest import (
+    Uncertainty,
     insert_classes,
     insert_table,
     model_numbers,
     remove,
 )
-from muse_core.nuclei.store.class_rules import read_scheme
-from muse_core.nuclei.store.database import Database, UnfinishedStoreError
-from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
-from muse_core.nuclei.store.identity import SlideIdentity
 from muse_core.nuclei.store.rows import (
-    DOUBTS,
+    UNCERTAINTY,
     NucleusRows,
     nucleus_rows,
     read_row,
@@ -155,26 +155,28 @@ class AnnotationStore:
 
     # Nuclei ---------------------------------------------------------------------------------
 
-    def insert(self, table: pd.DataFrame, doubts: Doubts | None = None) -> npt.NDArray[np.int64]:
+    def insert(
+        self, table: pd.DataFrame, uncertainty: Uncertainty | None = None
+    ) -> npt.NDArray[np.int64]:
         """Put in detections in one transaction; the table's own ids are not used.
 
         Args:
             table: NucleusTable; its classes must be the store's.
-            doubts: How unsure the model was, by the names of :data:`DOUBTS`, (N,) each.
+            uncertainty: How unsure the model was, by the names of :data:`UNCERTAINTY`, (N,) each.
 
         Returns:
             (N,) the new ids, in the order of the table.
         """
-        return self.replace((), table, doubts)
+        return self.replace((), table, uncertainty)
 
     def replace(
-        self, gone: Ids, table: pd.DataFrame, doubts: Doubts | None = None
+        self, gone: Ids, table: pd.DataFrame, uncertainty: Uncertainty | None = None
     ) -> npt.NDArray[np.int64]:
         """Drop nuclei for good and insert others, together or not at all; see :meth:`insert`."""
         table = validate_table(table)
         with self._db.transaction() as connection:
             remove(connection, gone)
-            return insert_table(connection, table, doubts or {})
+            return insert_table(connection, table, uncertainty or {})
 
     def begin_detection(self, replaced: Ids, distance_px: float) -> None:
         """Take the predictions a detection replaces out of sight, until :meth:`end_detection`.
@@ -217,10 +219,10 @@ class AnnotationStore:
             raise UserError(f"{self.path.name} is damaged: a nucleus has no class or no status.")
         return rows
 
-    def set_doubts(self, ids: Ids, doubts: Doubts) -> None:
-        """Keep how unsure a model is of nuclei, by the names of :data:`DOUBTS`; not an edit."""
-        names = [name for name in DOUBTS if name in doubts]
-        columns = [np.asarray(doubts[name], dtype=np.float64).tolist() for name in names]
+    def set_uncertainty(self, ids: Ids, uncertainty: Uncertainty) -> None:
+        """Keep how unsure a model is of nuclei, by the names of `UNCERTAINTY`; not an edit."""
+        names = [name for name in UNCERTAINTY if name in uncertainty]
+        columns = [np.asarray(uncertainty[name], dtype=np.float64).tolist() for name in names]
         with self._db.transaction() as connection:
             connection.executemany(
                 f"UPDATE nuclei SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
@@ -360,7 +362,7 @@ class AnnotationStore:
 
     def held_back(self) -> dict[int, bool]:
         """Of each region that was ever reviewed, by its id, whether training must not see it."""
-        return self._reading(hold_out.read_fates)
+        return self._reading(holdout.read_fates)
 
     def reviewed_areas(self) -> tuple[BaseGeometry, ...]:
         """Areas of the reviewed regions, level-0 pixels; they may overlap."""

@@ -1,0 +1,88 @@
+"""CoNSeP (Graham et al., 2019): colon tiles at 40x with label masks in seven classes.
+
+Layout: ``Train/Images/NAME.png`` and ``Train/Labels/NAME.mat`` with "inst_map" and "type_map";
+the same under ``Test``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from muse_core.data.datasets.masks import majority, mask_centres
+from muse_core.data.datasets.source import (
+    Dataset,
+    annotated,
+    class_names,
+    need,
+    read_image,
+)
+from muse_core.data.points_folder import AnnotatedImage
+from muse_core.errors import UserError
+
+_MPP = 0.25
+_FINE = {
+    1: "other",
+    2: "inflammatory",
+    3: "healthy epithelial",
+    4: "malignant epithelial",
+    5: "fibroblast",
+    6: "muscle",
+    7: "endothelial",
+}
+_MOST_INSTANCES, _MOST_KINDS = 1_000_000, 255
+# As in MCSpatNet (ICCV 2021).
+_COARSE = {
+    1: "stromal",
+    2: "inflammatory",
+    3: "epithelial",
+    4: "epithelial",
+    5: "stromal",
+    6: "stromal",
+    7: "stromal",
+}
+
+
+def read_consep(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImage]:
+    """Tiles of a split by name."""
+    part = need(folder / split.capitalize(), "CoNSeP")
+    paths = sorted(need(part / "Images", "CoNSeP").glob("*.png"))
+    if not paths:
+        raise UserError(f"There is no image in {part / 'Images'}.")
+    for path in paths:
+        labels = need(part / "Labels" / f"{path.stem}.mat", "CoNSeP")
+        instances, kinds = _masks(labels)
+        pixels = read_image(path, _MPP)
+        if instances.shape != pixels.shape[:2]:
+            raise UserError(f"The masks in {labels} are not of the size of {path.name}.")
+        numbers, xy = mask_centres(instances)
+        names = class_names(majority(instances, numbers, kinds), _FINE if fine else _COARSE, labels)
+        yield annotated(path.stem, pixels, xy, names, _MPP)
+
+
+def _masks(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    try:
+        content = loadmat(path, variable_names=["inst_map", "type_map"])
+        instances, kinds = content["inst_map"], content["type_map"]
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}.") from error
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise UserError(f"{path} is not a readable MATLAB file.") from error
+    except Exception as error:  # a truncated file ends in whatever its bytes happen to mean
+        raise UserError(f"{path} is not a readable MATLAB file.") from error
+    shapes = (instances.shape, kinds.shape)
+    numeric = all(np.issubdtype(a.dtype, np.number) for a in (instances, kinds))
+    if not numeric or shapes[0] != shapes[1] or len(shapes[0]) != 2:
+        raise UserError(f"The masks in {path} do not fit together.")
+    for masks, most in ((instances, _MOST_INSTANCES), (kinds, _MOST_KINDS)):
+        if not ((masks >= 0) & (masks <= most)).all():
+            raise UserError(f"The masks in {path} hold a number that is no label.")
+    return instances.astype(np.int64), kinds.astype(np.int64)
+
+
+CONSEP = Dataset("consep", ("train", "test"), _MPP, read_consep, "Graham et al., 2019")

@@ -1,0 +1,98 @@
+"""Published datasets into points-folders, at one resolution."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from muse_core.data.datasets.registry import find_dataset
+from muse_core.data.points_folder import AnnotatedImage
+from muse_core.errors import UserError
+from muse_core.files import replacing
+
+_SAME_SCALE = 0.005
+"""Images whose scale differs from the wanted one by less than this share stay as they are."""
+
+
+def convert_dataset(
+    name: str,
+    folder: str | Path,
+    out: str | Path,
+    split: str,
+    mpp: float | None = None,
+    fine: bool = False,
+    on_progress: Callable[[int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Write a split as a points-folder: ``images/``, ``points/`` and ``dataset.json``.
+
+    Args:
+        name: One of :data:`muse_core.data.datasets.DATASETS`.
+        folder: The dataset as published.
+        out: Folder to write; must be new or empty.
+        split: Which part.
+        mpp: Microns per pixel of the images to write; None takes the dataset's own.
+        fine: Whether to keep the finest classes instead of those of the papers.
+        on_progress: Called with images done and the name of the last.
+
+    Returns:
+        What "dataset.json" holds: dataset, split, mpp, images, nuclei of each class, reference.
+
+    Raises:
+        UserError: Name or split are unknown, the folder is not the dataset, a file is malformed, or
+            the output cannot be written.
+    """
+    dataset = find_dataset(name, split)
+    source, target = Path(folder), Path(out)
+    if not source.is_dir():
+        raise UserError(f"There is no folder {source}.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} is in the way; choose a folder that is new or empty.")
+    scale = mpp or dataset.mpp
+    if not scale > 0:
+        raise UserError("Microns per pixel must be above 0.")
+    counts: Counter[str] = Counter()
+    done = 0
+    with replacing(target) as partial:
+        for part in ("images", "points"):
+            (partial / part).mkdir(parents=True)
+        for image in dataset.read(source, split, fine):
+            _write(image, scale, partial)
+            counts.update(image.class_names)
+            done += 1
+            if on_progress:
+                on_progress(done, image.name)
+        if not done:
+            raise UserError(f"There is no image of the split {split!r} in {source}.")
+        facts = {
+            "dataset": dataset.name,
+            "split": split,
+            "mpp": scale,
+            "images": done,
+            "nuclei": dict(sorted(counts.items())),
+            "reference": dataset.reference,
+        }
+        (partial / "dataset.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    return facts
+
+
+def _write(image: AnnotatedImage, mpp: float, folder: Path) -> None:
+    pixels, xy = image.image, image.xy.astype(np.float64)
+    height, width = pixels.shape[:2]
+    factor = image.mpp / mpp
+    picture = Image.fromarray(pixels)
+    if abs(factor - 1) > _SAME_SCALE:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        # Pillow widens its kernel when it shrinks, which is the antialiasing.
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+        xy = xy * (np.array(size) / (width, height))
+    picture.save(folder / "images" / f"{image.name}.png")
+    table = pd.DataFrame({"x": xy[:, 0].round(3), "y": xy[:, 1].round(3)})
+    table["class"] = list(image.class_names)
+    table.to_csv(folder / "points" / f"{image.name}.csv", index=False)

@@ -1,0 +1,149 @@
+"""The fields of a run: what trains, what is held back, and which classes there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from muse_core.data.points_folder import class_names_in, read_points_folder
+from muse_core.errors import UserError
+from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.data.digests import digest_of, digest_of_attributes
+from muse_core.finetune.data.fields import Field, fields_of_images
+from muse_core.finetune.data.stores import (
+    StoreContents,
+    fields_of_stores,
+    read_stores,
+    scheme_of,
+    summary_of,
+)
+from muse_core.finetune.holdout.evaluator import SAME_FIELDS_NOTE, Judging
+from muse_core.nuclei import ClassScheme
+
+
+@dataclass(frozen=True, eq=False)
+class FieldData:
+    """The fields of a run.
+
+    Attributes:
+        train: Fields to learn from.
+        held_back: Fields to score on.
+        scheme: The classes to learn.
+        stores: What the stores among the sources hold.
+        notes: Sentences for the user.
+    """
+
+    train: tuple[Field, ...]
+    held_back: tuple[Field, ...]
+    scheme: ClassScheme
+    stores: tuple[StoreContents, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """(K,) nuclei of each class in the fields that train."""
+        names = [n for field in self.train for n in field.class_names]
+        return tuple(names.count(n) for n in self.scheme.names)
+
+    def digest(self) -> str:
+        """Changes with any class, nucleus or pixel; a checkpoint of other data is of no use."""
+        fields = (digest_of_attributes(field) for field in (*self.train, *self.held_back))
+        return digest_of(self.scheme.names, *fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a model card: counts and hashes, no private paths."""
+        return {
+            "nuclei": dict(zip(self.scheme.names, self.counts, strict=True)),
+            "stores": [
+                {
+                    "store": c.name,
+                    "slide_fingerprint": c.fingerprint,
+                    "mpp": c.mpp,
+                    "fields": [f.key[:16] for f in c.fields if not f.held_back],
+                    "fields_held_back": [f.key[:16] for f in c.fields if f.held_back],
+                }
+                for c in self.stores
+            ],
+            "data_sha256": self.digest(),
+        }
+
+
+def load_fields(
+    config: FinetuneConfig, known: ClassScheme | None, mpp: float, margin_px: int
+) -> FieldData:
+    """Read the fields of a run.
+
+    Points-folders are fields image by image. Where no folder for validation is given, some of
+    their images are held back.
+
+    Args:
+        config: The run.
+        known: Classes of the model to start from; None where it has none.
+        mpp: Microns per pixel to read at.
+        margin_px: How far to read around a field that trains.
+
+    Raises:
+        UserError: Something cannot be read, or there is too little to learn from.
+    """
+    contents = read_stores(config.stores)
+    unused = summary_of(contents).unused_classes if contents else ()
+    fields = fields_of_stores(contents, mpp, margin_px, config.correction_weight)
+    images = [i for f in config.train for i in read_points_folder(f.folder, f.mpp, f.names)]
+    fields += fields_of_images(images, mpp, hold_back=config.val is None)
+    held = [f for f in fields if f.held_back]
+    if config.val:
+        val = read_points_folder(config.val.folder, config.val.mpp, config.val.names)
+        held += fields_of_images(val, mpp, hold_back=False)
+    train = [f for f in fields if not f.held_back]
+    scheme = _scheme(contents, class_names_in(images), known)
+    _check(train, held, scheme)
+    return FieldData(tuple(train), tuple(held), scheme, contents, _notes(unused, held))
+
+
+def _scheme(
+    contents: Sequence[StoreContents], others: Sequence[str], known: ClassScheme | None
+) -> ClassScheme:
+    own = scheme_of(contents) if contents else ClassScheme(())
+    names = tuple(dict.fromkeys((*own.names, *others)))
+    # A store says which classes there are; a folder only which ones occur.
+    if known is not None and _in(names, known) and (not contents or _in(known.names, own)):
+        return known
+    return own.extended(names[len(own.names) :])
+
+
+def _in(names: Sequence[str], scheme: ClassScheme) -> bool:
+    return set(names) <= set(scheme.names)
+
+
+def _check(train: Sequence[Field], held: Sequence[Field], scheme: ClassScheme) -> None:
+    learnt = {n for field in train for n in field.class_names}
+    if not learnt and any(field.class_names for field in held):
+        raise UserError(
+            "All annotated nuclei lie in fields that are held back to validate on; review another"
+            " field."
+        )
+    if not learnt:
+        raise UserError("There is no annotated nucleus to learn from.")
+    for name in sorted({n for field in held for n in field.class_names} - learnt):
+        raise UserError(
+            f"All nuclei of the class {name!r} lie in fields that are held back to validate on;"
+            " review another field with some of them."
+        )
+
+
+def _notes(unused: Sequence[str], held: Sequence[Field]) -> tuple[str, ...]:
+    notes = []
+    if not held:
+        notes.append(
+            "No reviewed field is held back, so that how good the model is before and after is not"
+            " measured; the next field you review will be."
+        )
+    if unused:
+        notes.append(
+            f"Not in the reviewed fields: {', '.join(map(repr, unused))}. Nothing is learnt"
+            " of such nuclei, and no figure counts them."
+        )
+    if held and not Judging(held).apart:
+        notes.append(SAME_FIELDS_NOTE)
+    return tuple(notes)

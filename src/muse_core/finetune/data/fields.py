@@ -1,0 +1,230 @@
+"""Fields: reviewed tissue as pixels at the model's resolution, with its nuclei.
+
+A field is larger than what was reviewed: the tissue around is context, and unlabelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from muse_core.data.points_folder import AnnotatedImage
+from muse_core.detect.resize import to_model_scale
+from muse_core.evaluate.matching import MATCH_RADIUS_UM
+from muse_core.nuclei.holdout import held_back_in_set
+from muse_core.nuclei.reviewed import CORRECTIONS, ReviewedField
+from muse_core.slides import Region, Slide
+
+CONTEXT_PX = 64
+"""What a network sees around a field when the field is all that matters."""
+MAX_CELL_PX = 1024
+"""Larger fields are cut into cells of at most this side, in the model's pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One field, or one cell of a large one.
+
+    Attributes:
+        key: Of the whole field.
+        image: (H, W, 3) uint8, the reviewed part and what lies around it.
+        mpp: Microns per pixel of ``image``.
+        known: (H, W) bool, where every nucleus is annotated. Elsewhere nothing is background.
+        xy: (N, 2) float32, pixels of ``image``, the nuclei in ``known``.
+        class_names: N names.
+        weights: (N,) float32, how much each nucleus counts.
+        ignored_xy: (M, 2) float32, nuclei that the border of the field cuts.
+        rejected_xy: (R, 2) float32, detections that a person has removed.
+        withheld: (H, W) bool, where this image shows fields that are held back.
+        held_back: Whether it is kept out of training.
+    """
+
+    key: str
+    image: npt.NDArray[np.uint8]
+    mpp: float
+    known: npt.NDArray[np.bool_]
+    xy: npt.NDArray[np.float32]
+    class_names: tuple[str, ...]
+    weights: npt.NDArray[np.float32]
+    ignored_xy: npt.NDArray[np.float32]
+    rejected_xy: npt.NDArray[np.float32]
+    withheld: npt.NDArray[np.bool_]
+    held_back: bool
+
+
+def read_fields(
+    slide: Slide,
+    reviewed: Sequence[ReviewedField],
+    mpp: float,
+    margin_px: int,
+    correction_weight: float,
+    withheld: BaseGeometry,
+) -> list[Field]:
+    """Read the fields of a slide.
+
+    Args:
+        slide: Open slide with known microns per pixel.
+        reviewed: Its fields.
+        mpp: Microns per pixel to read at, the model's.
+        margin_px: How far to read beyond what was reviewed, pixels at ``mpp``; around fields that
+            are held back no further than ``CONTEXT_PX``.
+        correction_weight: Weight of what a person has changed against what they have only seen.
+        withheld: All that is held back of the slide, level-0 pixels.
+
+    Returns:
+        The fields; fields that lie outside the slide are left out.
+    """
+    fields = []
+    for field in reviewed:
+        margin = min(margin_px, CONTEXT_PX) if field.held_back else margin_px
+        for box in _cells(field.area, slide, MAX_CELL_PX * mpp / slide.require_mpp()):
+            fields.append(_read_cell(slide, field, box, mpp, margin, correction_weight, withheld))
+    return fields
+
+
+def fields_of_images(images: Sequence[AnnotatedImage], mpp: float, hold_back: bool) -> list[Field]:
+    """Fields from images of which all is reviewed.
+
+    Args:
+        images: Annotated images.
+        mpp: Microns per pixel to bring them to, the model's.
+        hold_back: Whether to hold some back, by their content.
+    """
+    keys = [hashlib.sha256(image.image.tobytes()).hexdigest() for image in images]
+    held = held_back_in_set(keys) if hold_back else (False,) * len(keys)
+    return [
+        _whole_image(image, mpp, key, is_held)
+        for image, key, is_held in zip(images, keys, held, strict=True)
+    ]
+
+
+def _whole_image(image: AnnotatedImage, mpp: float, key: str, held_back: bool) -> Field:
+    scaled, scale_x, scale_y = to_model_scale(image.image, image.mpp, mpp)
+    height, width = image.image.shape[:2]
+    # Without the padding: what is beside the image is not known.
+    scaled = scaled[: round(height / scale_y), : round(width / scale_x)]
+    nowhere = np.zeros((0, 2), dtype=np.float32)
+    return Field(
+        key=key,
+        image=scaled,
+        mpp=mpp,
+        known=np.ones(scaled.shape[:2], dtype=bool),
+        xy=(image.xy / [scale_x, scale_y]).astype(np.float32),
+        class_names=image.class_names,
+        weights=np.ones(len(image.xy), dtype=np.float32),
+        ignored_xy=nowhere,
+        rejected_xy=nowhere,
+        withheld=np.zeros(scaled.shape[:2], dtype=bool),
+        held_back=held_back,
+    )
+
+
+def _cells(area: BaseGeometry, slide: Slide, largest: float) -> list[Region]:
+    """Rectangles that cover an area's part of a slide, none larger than ``largest`` a side."""
+    x0, y0, x1, y1 = area.bounds
+    box = Region(x0, y0, x1 - x0, y1 - y0).intersect(slide.bounds)
+    if box is None:
+        return []
+    columns, rows = (max(1, int(np.ceil(side / largest))) for side in (box.w, box.h))
+    w, h = box.w / columns, box.h / rows
+    cells = [
+        Region(box.x + i * w, box.y + j * h, w, h) for j in range(rows) for i in range(columns)
+    ]
+    return [c for c in cells if area.intersection(shapely.box(c.x, c.y, c.x1, c.y1)).area > 0]
+
+
+def _read_cell(
+    slide: Slide,
+    field: ReviewedField,
+    cell: Region,
+    mpp: float,
+    margin_px: int,
+    correction_weight: float,
+    withheld: BaseGeometry,
+) -> Field:
+    scale = mpp / slide.require_mpp()
+    window = _window(cell, slide.bounds, margin_px * scale)
+    image = slide.read(window, mpp)
+    # A nucleus may lie this much off its annotation; nearer to the border it cannot be told
+    # whether it belongs to the field.
+    radius = MATCH_RADIUS_UM / slide.require_mpp()
+    core = field.area.buffer(-radius).intersection(shapely.box(cell.x, cell.y, cell.x1, cell.y1))
+    table = field.nuclei
+    x, y = table["x"].to_numpy(), table["y"].to_numpy()
+    gone = (table["status"] == "deleted").to_numpy()
+    inside = shapely.contains_xy(core, x, y)
+    counts = inside & ~gone
+    xy = (np.stack([x, y], axis=1) - [window.x, window.y]) / scale
+    ignored = xy[~inside & ~gone & window.contains(x, y)]
+    known = pixels_in(core, window, scale, image.shape[:2])
+    known &= ~_near(ignored, MATCH_RADIUS_UM / mpp, image.shape[:2])
+    corrected = table["status"].isin(CORRECTIONS).to_numpy()[counts]
+    return Field(
+        key=field.key,
+        image=image,
+        mpp=mpp,
+        known=known,
+        xy=xy[counts].astype(np.float32),
+        class_names=tuple(table["class_name"].to_numpy()[counts]),
+        weights=np.where(corrected, correction_weight, 1.0).astype(np.float32),
+        ignored_xy=ignored.astype(np.float32),
+        rejected_xy=xy[inside & gone].astype(np.float32),
+        withheld=pixels_in(withheld, window, scale, image.shape[:2]),
+        held_back=field.held_back,
+    )
+
+
+def _window(cell: Region, bounds: Region, margin: float) -> Region:
+    grown = Region(cell.x - margin, cell.y - margin, cell.w + 2 * margin, cell.h + 2 * margin)
+    window = grown.intersect(bounds)
+    assert window is not None, "cells lie on the slide"
+    return window
+
+
+def pixels_in(
+    area: BaseGeometry, window: Region, scale: float, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Which pixels of a window have their centres in an area.
+
+    Args:
+        area: Level-0 pixels.
+        window: What the pixels show.
+        scale: Level-0 pixels per pixel.
+        shape: Rows and columns.
+    """
+    known = np.zeros(shape, dtype=bool)
+    if area.is_empty:
+        return known
+    x0, y0, x1, y1 = area.bounds
+    columns = _range((x0 - window.x) / scale, (x1 - window.x) / scale, shape[1])
+    rows = _range((y0 - window.y) / scale, (y1 - window.y) / scale, shape[0])
+    grid_x, grid_y = np.meshgrid(columns + 0.5, rows + 0.5)
+    shapely.prepare(area)
+    inside = shapely.contains_xy(area, window.x + grid_x * scale, window.y + grid_y * scale)
+    known[rows[:, None], columns[None, :]] = inside
+    return known
+
+
+def _range(start: float, stop: float, size: int) -> npt.NDArray[np.int64]:
+    low, high = max(0, int(np.floor(start))), min(size, int(np.ceil(stop)))
+    return np.arange(low, max(low, high))
+
+
+def _near(
+    xy: npt.NDArray[np.float64], radius_px: float, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Which pixels have their centres within a radius of a point."""
+    near = np.zeros(shape, dtype=bool)
+    reach = int(np.ceil(radius_px))
+    for x, y in xy:
+        columns = _range(x - reach - 1, x + reach + 1, shape[1])
+        rows = _range(y - reach - 1, y + reach + 1, shape[0])
+        distance = np.hypot(columns[None, :] + 0.5 - x, rows[:, None] + 0.5 - y)
+        near[rows[:, None], columns[None, :]] |= distance <= radius_px
+    return near

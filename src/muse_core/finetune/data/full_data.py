@@ -1,0 +1,167 @@
+"""What a run in the mode "full" draws its samples from, and what it is scored on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from muse_core.data.points_folder import AnnotatedImage, read_points_folder
+from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.data.crop_dataset import Source, SourceImage
+from muse_core.finetune.data.digests import digest_of, digest_of_attributes
+from muse_core.finetune.data.field_data import FieldData, load_fields
+from muse_core.finetune.data.fields import Field
+from muse_core.finetune.data.slide_tissue import SlideTissue, tissue_of_stores
+from muse_core.finetune.data.sources import TrainingData, load_training_data
+from muse_core.finetune.data.unlabeled import read_unlabeled
+from muse_core.finetune.holdout.evaluator import Judging
+from muse_core.models.card import BACKBONE, read_card
+from muse_core.nuclei import ClassScheme
+
+
+@dataclass(frozen=True, eq=False)
+class FullData:
+    """The data of a run.
+
+    Attributes:
+        training: What samples are drawn from.
+        scheme: Classes of the model.
+        fields: The reviewed fields; None where there is no store.
+        held: Fields to score on; none where images are.
+        val: Images to score on, where there is no store.
+        slides: What of the stores' slides takes part without annotations.
+    """
+
+    training: TrainingData
+    scheme: ClassScheme
+    fields: FieldData | None
+    held: Judging
+    val: tuple[AnnotatedImage, ...]
+    slides: tuple[SlideTissue, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        notes = self.fields.notes if self.fields else ()
+        area = sum(s.mm2 for s in self.slides)
+        if not area:
+            return notes
+        where = "on" if any(len(s.corners) for s in self.slides) else "around the fields of"
+        return (*notes, f"{area:.2g} mm² that nobody has reviewed took part, {where} your slides.")
+
+    def digest(self) -> str:
+        """Changes with any image or nucleus that is learnt from or scored on, hexadecimal."""
+        return digest_of(
+            self.training.label_sets,
+            [source.digest() for source in self.training.sources],
+            self.fields and self.fields.digest(),
+            [slide.digest() for slide in self.slides],
+            [digest_of_attributes(image) for image in self.val],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For a model card: counts, areas and hashes, no private paths."""
+        unlabelled = [
+            {"slide_fingerprint": s.fingerprint, "mm2": round(s.mm2, 4), "places": len(s.corners)}
+            for s in self.slides
+        ]
+        fields = self.fields.to_json() if self.fields else {}
+        return self.training.to_json() | fields | {"unlabelled_tissue": unlabelled}
+
+
+def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
+    """Read all that a run needs.
+
+    Args:
+        config: The run.
+        mpp: Microns per pixel of the model.
+
+    Raises:
+        UserError: Something cannot be read, or there is too little to learn from.
+    """
+    known = known_scheme(config)
+    fields = None
+    if config.stores:
+        alone = dataclasses.replace(config, train=())
+        fields = load_fields(alone, known, mpp, margin_px=config.views.crop_px)
+        known = fields.scheme
+    labelled = _of_fields(fields) if fields else []
+    training = load_training_data(config.train, known.names if known else None, labelled)
+    slides = _slide_tissue(fields, config, mpp)
+    return FullData(
+        training=_with_unlabeled(training, slides, config, mpp),
+        scheme=known or ClassScheme.from_names(training.label_sets[0]),
+        fields=fields,
+        held=Judging(fields.held_back if fields else ()),
+        val=()
+        if fields or not config.val
+        else read_points_folder(config.val.folder, config.val.mpp, config.val.names),
+        slides=slides,
+    )
+
+
+def known_scheme(config: FinetuneConfig) -> ClassScheme | None:
+    """Classes that the model to start from brings along; None where it brings none."""
+    card = read_card(config.base) if config.base else None
+    if card is None or card.kind == BACKBONE:
+        return None
+    return ClassScheme.from_json(card.classes)
+
+
+def _of_fields(data: FieldData) -> list[SourceImage]:
+    """Fields as sources; larger ones are drawn from more often."""
+    areas = np.array([max(1, int(f.known.sum())) for f in data.train], dtype=np.float64)
+    shares = areas / areas.sum()
+    return [
+        _source(field, data.scheme.names, float(share))
+        for field, share in zip(data.train, shares, strict=True)
+    ]
+
+
+def _source(field: Field, names: Sequence[str], weight: float) -> SourceImage:
+    return SourceImage(
+        image=field.image,
+        xy=field.xy,
+        classes=np.array([names.index(n) for n in field.class_names], dtype=np.int64),
+        label_set=0,
+        mpp=field.mpp,
+        weight=weight,
+        nucleus_weights=field.weights,
+        known=field.known,
+        free=~field.known & ~field.withheld,
+    )
+
+
+def _slide_tissue(
+    fields: FieldData | None, config: FinetuneConfig, mpp: float
+) -> tuple[SlideTissue, ...]:
+    if fields is None or not config.consistency.weight:
+        return ()
+    settings = config.consistency
+    whole = settings.own_slides and settings.unlabeled_share > 0
+    return tissue_of_stores(fields.stores, mpp, config.views.crop_px, whole)
+
+
+def _with_unlabeled(
+    training: TrainingData, slides: Sequence[SlideTissue], config: FinetuneConfig, mpp: float
+) -> TrainingData:
+    """Add tissue without annotations; a slide of a store is drawn from as often as another."""
+    settings = config.consistency
+    side = 2 * config.views.crop_px
+    own = frozenset(slide.fingerprint for slide in slides)
+    images = read_unlabeled(config.unlabeled, mpp, side, settings.regions, config.seed, own)
+    roomy = [slide for slide in slides if len(slide.corners)]
+    if not (images or roomy) or not settings.unlabeled_share:
+        return training
+    labelled = sum(s.weight for s in training.sources)
+    share = min(settings.unlabeled_share, 0.95)
+    each = labelled * share / (1 - share) / (len(images) + settings.regions * len(roomy))
+    extra: list[Source] = [
+        *(dataclasses.replace(image, weight=each) for image in images),
+        *(dataclasses.replace(slide, weight=settings.regions * each) for slide in roomy),
+    ]
+    return dataclasses.replace(training, sources=(*training.sources, *extra))

@@ -1,0 +1,138 @@
+"""From annotation stores to fields: which slide a store belongs to, and what is read from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from muse_core.errors import UserError
+from muse_core.finetune.config import StoreSource
+from muse_core.finetune.data.fields import Field, read_fields
+from muse_core.finetune.holdout.shared_slides import hold_back_together, withheld_area
+from muse_core.nuclei import ClassScheme, NucleusClass
+from muse_core.nuclei.reviewed import (
+    AnnotationSummary,
+    ReviewedField,
+    require_enough,
+    reviewed_fields,
+    summarise,
+)
+from muse_core.nuclei.store import AnnotationStore, SlideIdentity, identify_slide
+from muse_core.slides import can_open, open_slide
+
+
+@dataclass(frozen=True, eq=False)
+class StoreContents:
+    """What is reviewed in a store.
+
+    Attributes:
+        name: File name of the store.
+        slide: File of its slide.
+        fingerprint: Of the slide's content.
+        mpp: Microns per level-0 pixel.
+        classes: The store's classes.
+        fields: The reviewed fields.
+    """
+
+    name: str
+    slide: Path
+    fingerprint: str
+    mpp: float
+    classes: ClassScheme
+    fields: tuple[ReviewedField, ...]
+
+
+def read_stores(sources: Sequence[StoreSource]) -> tuple[StoreContents, ...]:
+    """Read what is reviewed in each store; stores of one slide hold back together.
+
+    Raises:
+        UserError: A store or its slide cannot be found or read, or the slide's scale is unknown.
+    """
+    contents = [_read_store(source) for source in sources]
+    for fingerprint in {content.fingerprint for content in contents}:
+        same = [i for i, content in enumerate(contents) if content.fingerprint == fingerprint]
+        together = hold_back_together([contents[i].fields for i in same])
+        for i, fields in zip(same, together, strict=True):
+            contents[i] = dataclasses.replace(contents[i], fields=fields)
+    return tuple(contents)
+
+
+def summary_of(contents: Sequence[StoreContents]) -> AnnotationSummary:
+    """What a training on the stores would use; raises UserError when it is too little."""
+    summary = summarise([(c.fields, c.mpp) for c in contents], scheme_of(contents).names)
+    require_enough(summary)
+    return summary
+
+
+def scheme_of(contents: Sequence[StoreContents]) -> ClassScheme:
+    """All classes of the stores as the first to have each shows it; a key serves only one."""
+    classes: list[NucleusClass] = []
+    for content in contents:
+        for own in content.classes.classes:
+            if own.name in {c.name for c in classes}:
+                continue
+            taken = own.key in {c.key for c in classes}
+            classes.append(dataclasses.replace(own, key="") if taken else own)
+    return ClassScheme(tuple(classes))
+
+
+def fields_of_stores(
+    contents: Sequence[StoreContents], mpp: float, margin_px: int, correction_weight: float
+) -> list[Field]:
+    """Read the pixels of all fields; see :func:`muse_core.finetune.data.fields.read_fields`."""
+    fields = []
+    for content in contents:
+        same = [c for c in contents if c.fingerprint == content.fingerprint]
+        withheld = withheld_area([field for c in same for field in c.fields])
+        with open_slide(content.slide, mpp=content.mpp) as slide:
+            fields += read_fields(
+                slide, content.fields, mpp, margin_px, correction_weight, withheld
+            )
+    return fields
+
+
+def find_slide(store_path: Path, identity: SlideIdentity, given: Path | None) -> Path:
+    """The slide of a store, recognised by its content.
+
+    Args:
+        store_path: File of the store.
+        identity: The slide as the store knows it.
+        given: Where the user says it is; None looks in the folder of the store.
+
+    Raises:
+        UserError: The given file is another one, or none in the folder is the right one.
+    """
+    if given is not None:
+        if not identify_slide(given).same_content(identity):
+            raise UserError(
+                f"{store_path.name} belongs to the slide {identity.name}, not to {given.name}."
+            )
+        return given
+    # The name is the store's word, and the store may be from elsewhere.
+    named = store_path.parent / (Path(identity.name).name or store_path.name)
+    others = sorted(p for p in store_path.parent.iterdir() if can_open(p) and p != named)
+    for path in [named, *others]:
+        # A fingerprint takes a while; the size rules most files out at once.
+        if not path.exists() or (path.is_file() and path.stat().st_size != identity.size_bytes):
+            continue
+        if identify_slide(path).same_content(identity):
+            return path
+    raise UserError(
+        f"The slide {identity.name} of {store_path.name} is not in the folder of the store;"
+        " say where it is with --slide."
+    )
+
+
+def _read_store(source: StoreSource) -> StoreContents:
+    with AnnotationStore.open(source.store, read_only=True) as store:
+        identity, classes = store.slide, store.classes
+        fields = reviewed_fields(store)
+    slide_path = find_slide(source.store, identity, source.slide)
+    with open_slide(slide_path, mpp=source.mpp) as slide:
+        known = slide
+        if slide.mpp is None and source.mpp_if_unknown is not None:
+            known = slide.with_mpp(source.mpp_if_unknown)
+        mpp = known.require_mpp()
+    return StoreContents(source.store.name, slide_path, identity.fingerprint, mpp, classes, fields)

@@ -1,0 +1,91 @@
+"""Tissue without annotations: regions of slides, or folders of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.errors import UserError
+from muse_core.finetune.config import UnlabeledSource
+from muse_core.finetune.data.crop_dataset import SourceImage
+from muse_core.nuclei.store import identify_slide
+from muse_core.slides import Region, Slide, can_open, open_slide, tissue_mask
+
+_TRIES = 20
+MIN_TISSUE = 0.5
+"""The share of a square that is tissue, at least."""
+
+
+def read_unlabeled(
+    sources: Sequence[UnlabeledSource],
+    mpp: float,
+    side_px: int,
+    regions: int,
+    seed: int,
+    without: Set[str] = frozenset(),
+) -> list[SourceImage]:
+    """Read tissue to draw samples from.
+
+    Args:
+        sources: Slides and folders of images.
+        mpp: Microns per pixel to read slides at.
+        side_px: Side of a region of a slide, pixels at ``mpp``.
+        regions: How many of each slide.
+        seed: Of where they lie.
+        without: Fingerprints of slides to leave out, in which there are reviewed fields.
+
+    Returns:
+        Images of which nothing is known and all is free; weights are 1.
+
+    Raises:
+        UserError: Something cannot be read, has no known scale, or holds no tissue.
+    """
+    found = []
+    for number, source in enumerate(sources):
+        rng = np.random.default_rng([seed, number])
+        for path in _slides(source):
+            if without and identify_slide(path).fingerprint in without:
+                continue
+            with open_slide(path, mpp=source.mpp) as slide:
+                slide.require_mpp()
+                found += [
+                    SourceImage.without_labels(pixels, mpp)
+                    for pixels in _regions(slide, mpp, side_px, regions, rng)
+                ]
+    return found
+
+
+def _slides(source: UnlabeledSource) -> list[Path]:
+    if not source.path.is_dir() or can_open(source.path):
+        return [source.path]
+    folder = source.path / "images"
+    images = folder if folder.is_dir() else source.path
+    paths = sorted(p for p in images.iterdir() if p.is_file() and can_open(p))
+    if not paths:
+        raise UserError(f"There is no image in {source.path}.")
+    return paths
+
+
+def _regions(
+    slide: Slide, mpp: float, side_px: int, count: int, rng: np.random.Generator
+) -> list[npt.NDArray[np.uint8]]:
+    """Squares with tissue; all of an image that is not larger than one."""
+    side = side_px * mpp / slide.require_mpp()
+    if slide.width <= side and slide.height <= side:
+        return [slide.read(slide.bounds, mpp)]
+    tissue = tissue_mask(slide)
+    found: list[npt.NDArray[np.uint8]] = []
+    for _ in range(_TRIES * count):
+        x = rng.uniform(0, max(slide.width - side, 0))
+        y = rng.uniform(0, max(slide.height - side, 0))
+        region = Region(x, y, side, side).intersect(slide.bounds)
+        if region is not None and tissue.fraction(region) >= MIN_TISSUE:
+            found.append(slide.read(region, mpp))
+        if len(found) == count:
+            break
+    if not found:
+        raise UserError(f"There is too little tissue in {slide.name} to learn from.")
+    return found

@@ -1,0 +1,3 @@
+"""Training of all weights."""
+
+from __future__ import annotations

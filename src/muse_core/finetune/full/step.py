@@ -1,0 +1,114 @@
+"""One training step: from a batch to the losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from muse_core.finetune.config import LossConfig
+from muse_core.finetune.data.crop_dataset import Batch
+from muse_core.finetune.data.sources import TrainingData
+from muse_core.finetune.losses.consistency import PseudoLabels, consistency_loss
+from muse_core.finetune.losses.elementary import class_loss, class_weights
+from muse_core.finetune.losses.point_losses import point_losses
+from muse_core.models.config import HeadConfig
+from muse_core.models.heads import ClassHead, Proposals, at_anchors
+from muse_core.models.muse_model import MuseModel
+from muse_core.models.point_features import features_by_image
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """Losses of one step, scalars with gradient."""
+
+    total: Tensor
+    regression: Tensor
+    nucleus: Tensor
+    classes: Tensor
+    consistency: Tensor
+
+
+class Learner(nn.Module):
+    """The model with the class heads of the other label sets, which only training has."""
+
+    def __init__(self, model: MuseModel, data: TrainingData, head: HeadConfig) -> None:
+        super().__init__()
+        self.model = model
+        channels = model.backbone.out_channels
+        self.other_heads = nn.ModuleList(
+            ClassHead(channels, len(names), head) for names in data.label_sets[1:]
+        )
+        self._weights = [class_weights(c) for c in data.counts]
+
+    def losses(
+        self,
+        batch: Batch,
+        config: LossConfig,
+        generator: torch.Generator,
+        pseudo: PseudoLabels | None = None,
+        consistency: float = 0.0,
+    ) -> StepLosses:
+        """Forward pass and losses of a batch on the model's device.
+
+        Args:
+            batch: Images already altered and on the device.
+            config: Weights.
+            generator: Source of randomness, on the CPU.
+            pseudo: What a teacher says of the tissue that is free; None leaves it out.
+            consistency: Weight of L_cons.
+        """
+        f_map, proposals = self.model(batch.image)
+        regression, nucleus = point_losses(
+            proposals, batch.xy, batch.weights, at_anchors(batch.known), config
+        )
+        classes = self._class_loss(f_map, batch, config, generator)
+        total = config.regression * regression + config.nucleus * nucleus + config.classes * classes
+        agreement = total.new_zeros(())
+        if pseudo is not None:
+            agreement = self._consistency_loss(f_map, proposals, pseudo, batch, config)
+            total = total + consistency * agreement
+        return StepLosses(total, regression, nucleus, classes, agreement)
+
+    def _consistency_loss(
+        self,
+        f_map: Tensor,
+        proposals: Proposals,
+        pseudo: PseudoLabels,
+        batch: Batch,
+        config: LossConfig,
+    ) -> Tensor:
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        features = features_by_image(self.model.backbone, f_map, pseudo.image, pseudo.xy, size)
+        logits = self.model.class_head(torch.cat(features))
+        return consistency_loss(proposals, logits, pseudo, self._weights[0], config.background)
+
+    def _class_loss(
+        self, f_map: Tensor, batch: Batch, config: LossConfig, generator: torch.Generator
+    ) -> Tensor:
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        xy = pad_sequence(batch.xy, batch_first=True)
+        xy = xy + config.class_jitter_px * torch.randn(xy.shape, generator=generator)
+        features = self.model.backbone.sample(f_map, xy.to(f_map.device), size)
+        n_points = torch.tensor([len(points) for points in batch.xy])
+        real = torch.arange(xy.shape[1]) < n_points[:, None]
+        classes = pad_sequence(batch.classes, batch_first=True)
+        weights = pad_sequence(batch.weights, batch_first=True)
+        label_set = torch.tensor(batch.label_set)
+        loss = f_map.new_zeros((), dtype=torch.float32)
+        for number, head in enumerate([self.model.class_head, *self.other_heads]):
+            members = label_set == number
+            chosen = real & members[:, None]
+            if not chosen.any():
+                continue
+            logits = head(features[chosen.to(features.device)])
+            loss = loss + members.float().mean() * class_loss(
+                logits,
+                classes[chosen].to(logits.device),
+                self._weights[number],
+                config.label_smoothing,
+                weights[chosen].to(logits.device),
+            )
+        return loss

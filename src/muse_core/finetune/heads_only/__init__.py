@@ -1,0 +1,3 @@
+"""Training of the heads on frozen features."""
+
+from __future__ import annotations

@@ -1,0 +1,197 @@
+"""Adapting a model's heads to reviewed fields on a frozen backbone, in seconds on a CPU."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+from muse_core.detect import choose_device
+from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.data.field_data import FieldData, load_fields
+from muse_core.finetune.describe import describe
+from muse_core.finetune.heads_only.frozen import FrozenView, freeze
+from muse_core.finetune.heads_only.frozen_detection import FrozenDetector
+from muse_core.finetune.heads_only.frozen_step import HeadLosses, head_losses
+from muse_core.finetune.holdout.evaluator import Judgement, Judging, for_curves
+from muse_core.finetune.holdout.fields import HeldOutFields
+from muse_core.finetune.holdout.threshold import AS_GOOD
+from muse_core.finetune.losses.elementary import class_weights
+from muse_core.finetune.result import FinetuneResult, Listener
+from muse_core.finetune.start import new_card, with_classes
+from muse_core.finetune.state import (
+    Stateful,
+    TrainState,
+    checkpoint_of,
+    require_finite,
+)
+from muse_core.models.card import read_card
+from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.muse_model import MuseModel
+from muse_core.nuclei import ClassScheme
+from muse_core.training.seeding import seed_step
+
+_SHARE_OF_A_STEP = 0.1
+"""In the moving average of the loss."""
+
+
+def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
+    """Train the heads of ``config.base`` on fields and write the model to ``config.out``.
+
+    Raises:
+        UserError: Data, base model or checkpoint cannot be used, or the loss is no longer finite.
+    """
+    assert config.base is not None, "FinetuneConfig asks for a base in this mode"
+    card = read_card(config.base)
+    card.require_detector()
+    known = ClassScheme.from_json(card.classes)
+    data = load_fields(config, known, card.mpp, config.adapt.margin_px)
+    run = _AdaptRun(config, data, load_model(config.base))
+    before = run.prepare(listener)
+    cancelled = run.train(listener)
+    after = run.finish(before, cancelled)
+    return FinetuneResult(
+        path=config.out if run.standing.best else None,
+        metrics=run.standing.best,
+        steps_done=run.standing.step,
+        cancelled=cancelled,
+        steps=config.steps,
+        before=before,
+        after=after,
+        data=data.to_json(),
+        notes=data.notes,
+    )
+
+
+class _AdaptRun:
+    """Heads in training on what the frozen network made of the fields."""
+
+    def __init__(self, config: FinetuneConfig, data: FieldData, base: MuseModel) -> None:
+        self.config = config
+        self.data = data
+        self.device = choose_device(config.device, gradients=True)
+        torch.manual_seed(config.seed)
+        self.base = base.to(self.device)
+        self.names = data.scheme.names
+        model = with_classes(base, data.scheme, dict(config.class_map)).to(self.device)
+        self.model = model.requires_grad_(False)
+        self.heads = nn.ModuleList(
+            [model.point_head.trunk[1], model.point_head.out, model.class_head]
+        ).requires_grad_(True)
+        self.weights = class_weights(torch.tensor(data.counts))
+        self.views: list[FrozenView] = []
+        self.held = Judging(data.held_back)
+        self.detectors: dict[HeldOutFields, FrozenDetector] = {}
+        self.optimizer = torch.optim.AdamW(
+            self.heads.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.schedule = OneCycleLR(
+            self.optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
+        )
+        parts: dict[str, Stateful] = {
+            "heads": self.heads,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
+        self.checkpoint = checkpoint_of(config, data.digest(), parts)
+        self.standing = self.checkpoint.load() if config.resume else TrainState()
+
+    def prepare(self, listener: Listener) -> dict[str, Any] | None:
+        """Run the frozen network; returns the base's figures on the fields that are held back."""
+        before = None
+        if self.held:
+            for part in {self.held.choosing, self.held.reporting}:
+                self.detectors[part] = FrozenDetector(self.model, part.fields)
+            judged = self._judge(self.base, dict(self.config.class_map))
+            listener.on_metrics({"step": 0, "loss": None, **for_curves(judged.chosen)})
+            before = judged.figures
+        self.views = freeze(
+            self.model,
+            self.data.train,
+            self.names,
+            self.config.adapt,
+            self.config.views,
+            self.config.correction_weight,
+            self.config.seed,
+            listener.should_cancel,
+            lambda done, total: listener.on_progress(done, total, "Looking at the fields"),
+        )
+        return before
+
+    def train(self, listener: Listener) -> bool:
+        """Make the steps that are left; returns whether that was cancelled."""
+        standing, steps = self.standing, self.config.steps
+        while standing.step < steps:
+            if listener.should_cancel():
+                return True
+            loss = self._train_once()
+            listener.on_progress(standing.step, steps, f"loss {loss:.3f}")
+            listener.on_loss(standing.step, loss)
+            if standing.step % self.config.validate_every == 0 or standing.step == steps:
+                listener.on_metrics(self._validate())
+                self.checkpoint.save(standing)
+        return False
+
+    def finish(self, before: dict[str, Any] | None, cancelled: bool) -> dict[str, Any] | None:
+        """Write the best heads with their figures; returns these where fields are held back."""
+        if not cancelled:
+            self.checkpoint.remove()
+        if not self.standing.best:
+            return None
+        kept = load_model(self.config.out).to(self.device)
+        after = self._judge(kept, {}).figures if self.held else None
+        metrics = {"validation": self.standing.best, "before": before, "after": after}
+        kept.card = dataclasses.replace(kept.card, metrics=metrics)
+        save_model(kept, self.config.out)
+        return after
+
+    def _train_once(self) -> float:
+        generator = seed_step(self.config.seed, self.standing.step)
+        self.model.class_head.train()
+        losses: HeadLosses = head_losses(
+            self.model, self.views, self.weights, self.config, generator
+        )
+        value = require_finite(losses.total, self.standing.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.model.class_head.eval()
+        self.standing.count(value, _SHARE_OF_A_STEP)
+        return value
+
+    def _validate(self) -> dict[str, Any]:
+        figures = self.standing.figures()
+        threshold = self.base.card.score_threshold
+        if self.held:
+            tables = self.detectors[self.held.choosing].detect(self.model)
+            chosen = self.held.choosing.best(tables, self.names, threshold)
+            threshold = chosen.threshold
+            figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
+        figures["threshold"] = threshold
+        # Later heads have settled, and the few fields held back tell no small differences apart.
+        if self.standing.keep(figures, tolerance=AS_GOOD):
+            self._write_model(figures)
+        return figures
+
+    def _judge(self, model: MuseModel, names: dict[str, str]) -> Judgement:
+        return self.held.judge(
+            model.card, lambda fields: self.detectors[fields].detect(model), names
+        )
+
+    def _write_model(self, figures: dict[str, Any]) -> None:
+        base = self.base.card
+        self.model.card = dataclasses.replace(
+            new_card(self.config, self.data.scheme),
+            architecture=base.architecture,
+            mpp=base.mpp,
+            fov_px=base.fov_px,
+            score_threshold=figures["threshold"],
+            metrics={"validation": figures},
+            parent=base.name,
+            training=describe(self.config, figures["step"], self.device) | self.data.to_json(),
+        )
+        save_model(self.model, self.config.out)

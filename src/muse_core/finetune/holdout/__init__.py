@@ -1,0 +1,3 @@
+"""The holdout: fields that are kept from training, and figures measured on them."""
+
+from __future__ import annotations

@@ -1,0 +1,96 @@
+"""Choosing and measuring on fields that are held back: on different ones, where there are enough.
+
+What is chosen on fields looks better there than elsewhere, and the best step favours the new model
+alone: figures on the same fields promise too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from muse_core.evaluate.intervals import figures_with_intervals
+from muse_core.finetune.data.fields import Field
+from muse_core.finetune.holdout.fields import HeldOutFields, renamed
+from muse_core.finetune.holdout.threshold import OperatingPoint
+from muse_core.models.card import ModelCard
+from muse_core.nuclei import ClassScheme
+
+ENOUGH_TO_PART = 4
+"""Fields held back, from which on two and two tell more than all of them twice."""
+SAME_FIELDS_NOTE = (
+    "Best step and score threshold were chosen on the very fields that the figures are of, which"
+    f" flatters these a little. With {ENOUGH_TO_PART} fields held back, half of them choose and the"
+    " others judge."
+)
+
+Detect = Callable[[HeldOutFields], Sequence[pd.DataFrame]]
+"""Gives the NucleusTable of each field at ``LOWEST_SCORE``, pixels of the field."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of a model.
+
+    Attributes:
+        chosen: A good threshold, with the figures on the fields that it was chosen on.
+        figures: Figures with intervals at that threshold, on fields that nothing was chosen on
+            where there are such; "chosen_on" says so.
+    """
+
+    chosen: OperatingPoint
+    figures: dict[str, Any]
+
+
+class Judging:
+    """Fields held back, parted into those that choose and those that judge."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        """Part fields by turns, as they come; cells of one field stay together.
+
+        Args:
+            fields: Of each slide the oldest first, so that a field that comes later changes nothing
+                for those before it.
+        """
+        keys = list(dict.fromkeys(field.key for field in fields))
+        self.apart = len(keys) >= ENOUGH_TO_PART
+        if self.apart:
+            choose = set(keys[::2])
+            self.choosing = HeldOutFields([f for f in fields if f.key in choose])
+            self.reporting = HeldOutFields([f for f in fields if f.key not in choose])
+        else:
+            self.choosing = self.reporting = HeldOutFields(fields)
+
+    def __bool__(self) -> bool:
+        return bool(self.choosing.fields)
+
+    def judge(self, card: ModelCard, detect: Detect, names: Mapping[str, str]) -> Judgement:
+        """Measure a model at a threshold that is good for it: the same favour before and after.
+
+        Args:
+            card: Of the model.
+            detect: What it detects.
+            names: Class of the model to class of the fields, where both mean the same.
+        """
+        own = ClassScheme.from_json(card.classes).names
+        known = tuple(names.get(n, n) for n in own)
+        tables = renamed(detect(self.choosing), names)
+        chosen = self.choosing.best(tables, known, card.score_threshold)
+        report = chosen.report
+        if self.apart:
+            others = renamed(detect(self.reporting), names)
+            report = self.reporting.at(chosen.threshold, others, known)
+        figures = figures_with_intervals(report) | {
+            "threshold": chosen.threshold,
+            "chosen_on": "other fields" if self.apart else "the same fields",
+        }
+        return Judgement(chosen, figures)
+
+
+def for_curves(chosen: OperatingPoint) -> dict[str, Any]:
+    """What a curve needs of figures."""
+    figures = chosen.report.to_json()
+    return {k: figures[k] for k in ("f_det", "f_avg", "f_class")} | {"threshold": chosen.threshold}

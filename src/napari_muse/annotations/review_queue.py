@@ -1,0 +1,166 @@
+"""ReviewQueue: the doubtful nuclei of a slide one after the other. No widgets here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import Signal
+
+from muse_core.classify.queue import review_order
+from muse_core.errors import UserError
+from muse_core.slides import PolygonRegion
+from napari_muse.annotations.nucleus_arrays import DELETED, PREDICTED
+from napari_muse.interaction.camera_animation import Flight
+from napari_muse.session import MuseSession
+
+
+@dataclass(frozen=True)
+class QueueChoice:
+    """What a queue holds.
+
+    Attributes:
+        kind: Way of doubt, see ``muse_core.classify.queue``.
+        class_index: Only nuclei of this class; None takes all.
+        polygon: Only nuclei inside; None takes the whole slide.
+    """
+
+    kind: str = "entropy"
+    class_index: int | None = None
+    polygon: PolygonRegion | None = None
+
+
+class ReviewQueue:
+    """Goes through the predictions nobody has looked at, most doubtful first.
+
+    The order is made when the queue starts and kept, so that going back leads to where one was.
+    What a person has dealt with in the meantime is passed over.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: MuseSession) -> None:
+        self._session = session
+        self._flight = Flight(session.viewer)
+        self.choose: Callable[[], QueueChoice] = QueueChoice
+        """Says what the queue is to hold when it is started by going on."""
+        self._order: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._at = -1
+        self.goes_on = True
+        """Whether confirming, correcting or removing the current nucleus leads to the next."""
+        session.slide_changed.connect(self.stop)
+        session.annotations_changed.connect(self.changed.emit)
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._session.slide_changed.disconnect(self.stop)
+        self._session.annotations_changed.disconnect(self.changed.emit)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return bool(len(self._order))
+
+    @property
+    def current(self) -> int | None:
+        """Id of the nucleus it is at."""
+        return int(self._order[self._at]) if 0 <= self._at < len(self._order) else None
+
+    @property
+    def position(self) -> int:
+        """How many nuclei it has come to, the current one included."""
+        return self._at + 1
+
+    @property
+    def length(self) -> int:
+        """How many nuclei it has."""
+        return len(self._order)
+
+    def left(self) -> int:
+        """How many nuclei after the current one nobody has looked at."""
+        return int(self._open(self._order[self._at + 1 :]).sum())
+
+    def start(self, choice: QueueChoice) -> None:
+        """Order the nuclei and go to the first.
+
+        Raises:
+            UserError: There is none to look at.
+        """
+        annotations = self._session.annotations
+        mask = annotations.rows["status"] == PREDICTED
+        if choice.class_index is not None:
+            mask &= annotations.rows["class"] == choice.class_index
+        if choice.polygon is not None:
+            mask &= choice.polygon.contains(annotations.rows["x"], annotations.rows["y"])
+        rows = annotations.rows[mask]
+        if not len(rows):
+            raise UserError("There is no nucleus here that nobody has looked at.")
+        if choice.kind == "disagreement" and np.isnan(rows["disagreement"]).all():
+            raise UserError("The neighbours were not compared yet: press “Compare neighbours”.")
+        self._order = rows["id"][review_order(choice.kind, rows[choice.kind], rows["score"])]
+        self._at = -1
+        self.next()
+
+    def stop(self) -> None:
+        """Forget the order."""
+        self._order, self._at = self._order[:0], -1
+        self.changed.emit()
+
+    def next(self) -> None:
+        """Go to the next nucleus nobody has looked at; starts the queue where it is not running.
+
+        Raises:
+            UserError: There is none.
+        """
+        if not self.running:
+            self.start(self.choose())
+            return
+        coming = np.flatnonzero(self._open(self._order[self._at + 1 :]))
+        if not len(coming):
+            self.stop()
+            raise UserError("That was the last one: all nuclei of the queue have been looked at.")
+        self._go(self._at + 1 + int(coming[0]))
+
+    def previous(self) -> None:
+        """Go back to the nucleus before, whatever has become of it, unless it was removed."""
+        there = np.flatnonzero(self._present(self._order[: max(self._at, 0)]))
+        if len(there):
+            self._go(int(there[-1]))
+
+    def dealt_with(self, ids: npt.NDArray[np.int64]) -> None:
+        """Go on if the current nucleus was among those a person has just dealt with."""
+        if self.goes_on and self.current is not None and self.current in ids:
+            self.next()
+
+    def land(self) -> None:
+        """Be at the current nucleus at once."""
+        self._flight.land()
+
+    def _go(self, at: int) -> None:
+        self._at = at
+        number = int(self._order[at])
+        row = self._session.annotations.rows[self._session.annotations.index_of([number])[0]]
+        self._flight.to(float(row["x"]), float(row["y"]), self._session.mpp)
+        self._session.activate_nuclei()
+        self._session.nuclei.select([number])
+        self.changed.emit()
+
+    def _open(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """(n,) which nuclei are still as the model predicted them."""
+        return self._status_is(ids, lambda status: status == PREDICTED)
+
+    def _present(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return self._status_is(ids, lambda status: status != DELETED)
+
+    def _status_is(
+        self,
+        ids: npt.NDArray[np.int64],
+        test: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]],
+    ) -> npt.NDArray[np.bool_]:
+        rows = self._session.annotations.rows
+        if not len(rows):
+            return np.zeros(len(ids), dtype=bool)
+        at = np.minimum(self._session.annotations.index_of(ids), len(rows) - 1)
+        return np.asarray((rows["id"][at] == ids) & test(rows["status"][at]))

@@ -1,0 +1,406 @@
+"""SlideAnnotations: the arrays of a slide's nuclei, kept in step with the store's file. No Qt."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from numpy.lib import recfunctions
+from psygnal import Signal
+from scipy.spatial import cKDTree
+from shapely import box
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, NucleusFile, empty_table, nucleus_table
+from muse_core.nuclei.outlines import inside_any
+from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, StorePlace
+from muse_core.slides import Region
+from napari_muse.annotations.nucleus_arrays import DELETED, PREDICTED, Mask, NucleusArrays
+
+_SAME_PLACE_PX = 1.0
+_MOST_REGIONS = 1000
+"""Each is drawn, listed and counted at every change; more of them make the window wait."""
+_NO_MODEL = ""
+Vertices = Iterable[tuple[float, float]]
+
+
+class SlideAnnotations(NucleusArrays):
+    """The nuclei of one slide, as the screen needs them.
+
+    What a person does is on disk before a method returns; the arrays follow the file. The file is
+    made with the first nucleus or class, so that merely looking at a slide leaves nothing behind.
+    ``changed`` is emitted after every change of nuclei, ``scheme_changed`` and ``regions_changed``
+    after those of classes and regions. Methods that change something raise UserError where the file
+    cannot be written, another window has it open, or there is no slide.
+    """
+
+    changed = Signal()
+    scheme_changed = Signal()
+    regions_changed = Signal()
+
+    def __init__(
+        self,
+        scheme: ClassScheme,
+        place: StorePlace | None = None,
+        refusal: str = "Open a slide first: File > Open, or drop it on the window.",
+    ) -> None:
+        """Open what there is.
+
+        Args:
+            scheme: Classes while there is no file.
+            place: The slide's store; None while no slide is open, or its store cannot be used.
+            refusal: Without a place, the sentence that says why nothing can be kept.
+
+        Raises:
+            UserError: The slide's store cannot be read.
+        """
+        super().__init__(scheme, _indexed(np.zeros(0, dtype=NUCLEUS_ROW), []))
+        self._place = place
+        self._refusal = refusal
+        self._store: AnnotationStore | None = place.open(_annotator()) if place else None
+        self._revision: tuple[int, ...] = ()
+        self._resting = False
+        if self._store is not None:
+            self._reload(self._store)
+
+    # The file ---------------------------------------------------------------------------------
+
+    @property
+    def read_only(self) -> bool:
+        """Whether one can only look: another window has the file, or it cannot be written."""
+        return self._store is not None and not self._resting and self._store.read_only
+
+    @property
+    def store(self) -> AnnotationStore:
+        """The open file, which is made if there is none."""
+        if self._store is not None and not self._resting:
+            return self._store
+        if self._store is None:
+            self._store = self._require_place().create(self.scheme, _annotator())
+        else:
+            self._store = AnnotationStore.open(self._store.path, _annotator())
+        self._resting = False
+        if self._store.revision != self._revision:
+            self._reload(self._store)
+        return self._store
+
+    @property
+    def has_file(self) -> bool:
+        """Whether anything has been kept yet."""
+        return self._store is not None
+
+    def _require_place(self) -> StorePlace:
+        if self._place is None:
+            raise UserError(self._refusal)
+        return self._place
+
+    def require_writable(self) -> None:
+        """Make sure that edits can be kept; raises UserError where they cannot.
+
+        Where there is no file yet, none is made.
+        """
+        self._require_place()
+        if self.has_file:
+            self.store.require_writable()
+
+    def rest(self) -> None:
+        """Let go of the file until it is needed again."""
+        if self._store is not None and not self._resting:
+            self._revision = self._store.revision
+            self._store.close()
+            self._resting = True
+
+    # Looking ----------------------------------------------------------------------------------
+
+    @property
+    def pristine(self) -> bool:
+        """Whether nothing depends on the classes yet."""
+        return self._store is None
+
+    def to_table(self) -> pd.DataFrame:
+        """NucleusTable of all nuclei that are not deleted."""
+        return self.store.nuclei() if self._store is not None else empty_table()
+
+    def regions(self) -> pd.DataFrame:
+        """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
+        if self._store is None:
+            return pd.DataFrame(columns=["id", "name", "vertices", "reviewed"])
+        return self.store.regions()
+
+    # Detections and files ---------------------------------------------------------------------
+
+    def adopt_scheme(self, scheme: ClassScheme) -> npt.NDArray[np.int16]:
+        """Make room for another scheme's classes; returns (K,) the index here of each of them."""
+        if self.pristine:
+            self.scheme = scheme
+        else:
+            ours = self.scheme
+            missing = ours.joined(scheme.classes).classes[len(ours.classes) :]
+            if missing:
+                self.store.extend_classes(missing)
+                self.scheme = self.store.classes
+        self.scheme_changed.emit()
+        return np.array([self.scheme.index(name) for name in scheme.names], dtype=np.int16)
+
+    def begin_detection(self, mask: Mask, distance_px: float) -> None:
+        """Take the predictions of a mask out of sight until :meth:`end_detection`.
+
+        Args:
+            mask: (N,) rows a detection looks at anew; of them only predictions go, and none in
+                reviewed regions, where a person has looked at them.
+            distance_px: Up to this distance two nuclei are the same.
+        """
+        gone = mask & (self.rows["status"] == PREDICTED)
+        reviewed = self.store.reviewed_areas()
+        gone &= ~inside_any(reviewed, self.rows["x"], self.rows["y"])
+        self.store.begin_detection(self.rows["id"][gone], distance_px)
+        self.rows = self.rows[~gone]
+        self.changed.emit()
+
+    def append(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        class_index: npt.ArrayLike,
+        score: npt.ArrayLike,
+        model: str,
+        min_distance_px: float,
+        **uncertainty: npt.ArrayLike,
+    ) -> int:
+        """Take detections, but for those where a person has looked.
+
+        These lie in a reviewed region, or within ``min_distance_px`` of a nucleus that a person has
+        dealt with or that a reviewed region has.
+
+        Args:
+            x: (n,) level-0 pixels.
+            y: (n,) level-0 pixels.
+            class_index: (n,) index into the scheme.
+            score: (n,) nucleus probability, 0 to 1.
+            model: Name of the model.
+            min_distance_px: Up to this distance two nuclei are the same.
+            **uncertainty: How unsure the model was, see the store; (n,) each.
+
+        Returns:
+            Number of nuclei taken.
+        """
+        xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
+        new = ~self._barred(xy, min_distance_px)
+        names = np.array(self.scheme.names, dtype=object)[np.asarray(class_index, dtype=np.intp)]
+        table = nucleus_table(
+            xy[new, 0], xy[new, 1], names[new].tolist(), np.asarray(score)[new], model=model
+        )
+        kept = {name: np.asarray(values)[new] for name, values in uncertainty.items()}
+        self._extend(self.store.insert(table, kept))
+        return int(new.sum())
+
+    def end_detection(self, how: str) -> None:
+        """Settle a detection that was begun: "done", "cancelled" or "failed"; see the store."""
+        self.store.end_detection(how)
+        if how != "done":
+            self._reload(self.store)
+            self.changed.emit()
+
+    def set_uncertainty(self, ids: npt.ArrayLike, **uncertainty: npt.ArrayLike) -> None:
+        """Keep how unsure a model is of nuclei, see the store; not an edit."""
+        chosen = np.asarray(ids, dtype=np.int64)
+        self.store.set_uncertainty(chosen, uncertainty)
+        self._follow(chosen)
+
+    def load(self, content: NucleusFile) -> None:
+        """Take the nuclei and regions of a file: nuclei with new ids, and the status they have.
+
+        Where both have one at the same place, the file's stands unless a person has looked at the
+        one that is here; so a file may be opened twice.
+
+        Raises:
+            UserError: A detection is running, which would take the nuclei for its own; or there are
+                more regions than a person can have drawn.
+        """
+        self.require_writable()
+        if len(content.regions) > _MOST_REGIONS:
+            raise UserError(
+                f"The file has {len(content.regions):,} annotations, and at most {_MOST_REGIONS:,}"
+                " are taken over as regions. If each is a nucleus, tick “Outlines of annotations"
+                " are nuclei” and import the file again."
+            )
+        if self.has_file and self.store.detecting:
+            raise UserError(
+                "A detection is running on this slide; take nuclei over when it has ended."
+            )
+        table, before = content.table, self.scheme
+        self.adopt_scheme(content.classes())
+        try:
+            store = self.store
+        except UserError:
+            self.scheme = before
+            self.scheme_changed.emit()
+            raise
+        xy = table[["x", "y"]].to_numpy(dtype=np.float64)
+        persons = self.present & (self.rows["status"] != PREDICTED)
+        new = table[~_near(xy, self.rows[persons], _SAME_PLACE_PX)]
+        here = np.stack([self.rows["x"], self.rows["y"]], axis=1)
+        doubles = (self.rows["status"] == PREDICTED) & _near(here, new, _SAME_PLACE_PX)
+        ids = store.replace(self.rows["id"][doubles], new)
+        self.rows = self.rows[~doubles]
+        self._extend(ids)
+        there = {str(v) for v in self.regions()["vertices"]}
+        new_regions = [
+            (region.vertices, region.reviewed, region.name)
+            for region in content.regions
+            if str([list(v) for v in region.vertices]) not in there
+        ]
+        self.add_regions(new_regions)
+
+    # Edits ------------------------------------------------------------------------------------
+
+    def add(self, x: float, y: float, class_index: int) -> int:
+        """Add a nucleus a person sees; returns its id."""
+        number = self.store.add(x, y, self.scheme.names[class_index])
+        self._extend([number])
+        return number
+
+    def set_class(self, ids: npt.ArrayLike, class_index: int) -> None:
+        """Give nuclei a class: corrected, or confirmed where they had it already."""
+        name = self.scheme.names[class_index]
+        self._edit(ids, lambda store, chosen: store.set_class(chosen, name))
+
+    def confirm(self, ids: npt.ArrayLike) -> None:
+        """Say that predictions are right."""
+        self._edit(ids, AnnotationStore.confirm)
+
+    def delete(self, ids: npt.ArrayLike) -> None:
+        """Remove nuclei; they stay in the annotations as rejected."""
+        self._edit(ids, AnnotationStore.delete)
+
+    def move(self, ids: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
+        """Put nuclei elsewhere; that is a correction."""
+        self._edit(ids, lambda store, chosen: store.move(chosen, x, y))
+
+    def undo(self) -> str | None:
+        """Take back the last edit; returns what it was, None if there is none."""
+        return self._walk(AnnotationStore.undo)
+
+    def redo(self) -> str | None:
+        """Do again what was taken back; returns what it was, None if there is nothing."""
+        return self._walk(AnnotationStore.redo)
+
+    def edit_classes(self, change: Callable[[AnnotationStore], None]) -> None:
+        """Add, change or merge classes by the store's own methods."""
+        change(self.store)
+        self._reload(self.store)
+        self.scheme_changed.emit()
+        self.changed.emit()
+
+    def add_region(self, vertices: Vertices, reviewed: bool, name: str = "") -> int:
+        """Add a polygon of x, y in level-0 pixels; returns its id."""
+        return self.add_regions([(vertices, reviewed, name)])[0]
+
+    def add_regions(self, regions: Iterable[tuple[Vertices, bool, str]]) -> list[int]:
+        """Add polygons as one edit: corners, whether reviewed, name; returns their ids."""
+        numbers = self.store.add_regions(regions)
+        if numbers:
+            self.regions_changed.emit()
+        return numbers
+
+    def change_region(
+        self, number: int, name: str | None = None, reviewed: bool | None = None
+    ) -> None:
+        """Rename a region, or say whether all nuclei in it have been looked at."""
+        self.store.change_region(number, name, reviewed)
+        self.regions_changed.emit()
+
+    def delete_region(self, number: int) -> None:
+        """Remove a region."""
+        self.store.delete_region(number)
+        self.regions_changed.emit()
+
+    # ------------------------------------------------------------------------------------------
+
+    def _barred(self, xy: npt.NDArray[np.float64], distance_px: float) -> Mask:
+        """(n,) which detections are where a person has looked, see :meth:`append`."""
+        if not len(xy):
+            return np.zeros(0, dtype=bool)
+        margin = distance_px + 1.0
+        (x0, y0), (x1, y1) = xy.min(axis=0) - margin, xy.max(axis=0) + margin
+        near = self.rows[self.inside(Region(x0, y0, x1 - x0, y1 - y0))]
+        around = box(x0, y0, x1, y1)
+        reviewed = [area for area in self.store.reviewed_areas() if area.intersects(around)]
+        # A prediction a person removed stays removed; an addition taken back is no verdict on the
+        # place.
+        taken_back = near["status"] == DELETED
+        taken_back &= near["model_id"] == self.store.model_number(_NO_MODEL)
+        persons = (near["status"] != PREDICTED) & ~taken_back
+        persons |= inside_any(reviewed, near["x"], near["y"])
+        in_reviewed = inside_any(reviewed, xy[:, 0], xy[:, 1])
+        return in_reviewed | _near(xy, near[persons], distance_px)
+
+    def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
+        chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))
+        if not len(chosen):
+            return
+        act(self.store, chosen)
+        self._follow(chosen)
+
+    def _walk(self, step: Callable[[AnnotationStore], Any]) -> str | None:
+        if self._store is None:
+            return None
+        edit = step(self.store)
+        if edit is None:
+            return None
+        tables = {change.table for change in edit.changes}
+        if "classes" in tables:
+            self._reload(self.store)
+            self.scheme_changed.emit()
+            self.changed.emit()
+        elif "nuclei" in tables:
+            self._follow(np.array(edit.nucleus_ids, dtype=np.int64))
+        if "regions" in tables:
+            self.regions_changed.emit()
+        return str(edit.label)
+
+    def _follow(self, ids: npt.NDArray[np.int64]) -> None:
+        """Bring rows to what the file says; those it does not have go, new ones come."""
+        self.change(ids, self._read(self.store, ids))
+        self.changed.emit()
+
+    def _extend(self, ids: Iterable[int]) -> None:
+        """Take new nuclei, whose ids are above all others."""
+        self.rows = np.concatenate([self.rows, self._read(self.store, list(ids))])
+        self.changed.emit()
+
+    def _reload(self, store: AnnotationStore) -> None:
+        self.scheme = store.classes
+        self.rows = self._read(store, None)
+        self._revision = store.revision
+
+    def _read(self, store: AnnotationStore, ids: Any) -> NucleusRows:
+        return _indexed(store.rows(ids), store.class_numbers)
+
+
+def _annotator() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def _indexed(rows: NucleusRows, class_numbers: Iterable[int]) -> NucleusRows:
+    """Rows with the field ``class``, the index into the scheme, in place of the store's number."""
+    numbers = np.array(list(class_numbers), dtype=np.int64)
+    order = np.argsort(numbers)
+    rows["class_id"] = order[np.searchsorted(numbers[order], rows["class_id"])]
+    return recfunctions.rename_fields(rows, {"class_id": "class"})
+
+
+def _near(xy: npt.NDArray[np.float64], others: Any, distance_px: float) -> Mask:
+    """(N,) which points lie within a distance of one of the others, which have x and y."""
+    if not len(xy) or not len(others):
+        return np.zeros(len(xy), dtype=bool)
+    tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
+    distance, _ = tree.query(xy, distance_upper_bound=distance_px * 1.001)
+    return np.asarray(distance <= distance_px)

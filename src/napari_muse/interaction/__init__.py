@@ -1,0 +1,3 @@
+"""Keys, lasso and camera."""
+
+from __future__ import annotations

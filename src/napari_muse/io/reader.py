@@ -1,0 +1,103 @@
+"""Slides as multiscale image layers, scaled in microns; files of nuclei as points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muse_core.nuclei import is_nucleus_file, read_nuclei
+from muse_core.slides import Slide, can_open, open_slide
+from napari_muse.annotations.coordinates import to_layer
+
+SLIDE_KEY = "muse_slide"
+"""Layer metadata: the Slide an image layer shows."""
+FILE_KEY = "muse_file"
+"""Layer metadata: the NucleusFile a points layer was read from."""
+SOURCE_KEY = "muse_source"
+"""Layer metadata: a function that gives the NucleusTable behind a layer, and the slide's MPP."""
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+# A texture of one level this large is more than many graphics cards take; napari then asks for
+# coarser ones, which are made by leaving pixels out.
+_LARGEST_SIDE_PX = 8192
+_OWN_COLUMNS = {"x_px", "y_px", "x_um", "y_um"}
+_LONGEST_HEADER = 4096
+_MOST_SHOWN = 20_000
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerTuple]] | None:
+    """The reader for a path, or None where it is not ours."""
+    first = Path(path if isinstance(path, str) else path[0])
+    if is_nucleus_file(first):
+        return read_nucleus_files if _holds_nuclei(first) else None
+    return read_slide if can_open(first) else None
+
+
+def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
+    """One image layer for each slide.
+
+    Raises:
+        UserError: A file is missing, damaged, or not a slide.
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    return [_image_layer(open_slide(p)) for p in paths]
+
+
+def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
+    """Nuclei of files; an open MUSE panel takes them over into its slide.
+
+    Of very many an even sample is shown, for points are slow to draw; all are taken over.
+
+    Raises:
+        UserError: A file is missing, damaged, or lacks what is needed.
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    layers: list[LayerTuple] = []
+    for p in paths:
+        content = read_nuclei(p)
+        x, y = content.table["x"].to_numpy(), content.table["y"].to_numpy()
+        shown = np.linspace(0, len(x) - 1, min(len(x), _MOST_SHOWN)).astype(np.intp)
+        settings = {"name": Path(p).stem, "metadata": {FILE_KEY: content}}
+        data = to_layer(x[shown], y[shown])
+        layers.append((data, settings | spatial_settings(content.mpp), "points"))
+    return layers
+
+
+def spatial_settings(mpp: float | None) -> dict[str, Any]:
+    """Scale and units of layers over a slide: microns, or pixels while its MPP is unknown."""
+    if mpp is None:
+        return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
+    return {"scale": (mpp, mpp), "units": ("um", "um")}
+
+
+def _holds_nuclei(path: Path) -> bool:
+    """Whether a file looks like nuclei; other tables and JSON files are left to other readers."""
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".json"):
+        return True
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            start = file.read(_LONGEST_HEADER)
+    except (OSError, UnicodeDecodeError):
+        return False
+    if suffix == ".json":
+        return '"Feature' in start
+    columns = {name.strip().strip('"') for name in start.partition("\n")[0].split(",")}
+    return bool(_OWN_COLUMNS & columns)
+
+
+def _image_layer(slide: Slide) -> LayerTuple:
+    levels = list(slide.levels)
+    while max(levels[-1].shape[:2]) > _LARGEST_SIDE_PX:
+        levels.append(levels[-1][::4, ::4])
+    settings = {
+        "name": slide.name,
+        "rgb": True,
+        "multiscale": len(levels) > 1,
+        "metadata": {SLIDE_KEY: slide},
+        **spatial_settings(slide.mpp),
+    }
+    return (levels if len(levels) > 1 else levels[0], settings, "image")

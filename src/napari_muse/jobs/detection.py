@@ -1,0 +1,227 @@
+"""A detection run as the session sees it: what it replaces, what comes in, how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QElapsedTimer, QObject
+from shapely import box
+from shapely.geometry.base import BaseGeometry
+
+from muse_core.errors import UserError
+from muse_core.jobs import DetectJob
+from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.outlines import outline_area
+from muse_core.nuclei.store import UNCERTAINTY
+from muse_core.slides import PolygonRegion, Region
+from napari_muse.annotations.nucleus_arrays import Mask
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.jobs.single_shot import once
+from napari_muse.session import MuseSession
+
+_SAME_NUCLEUS_UM = 3.0
+_PACE_MS = 250
+_REST = 3
+"""Between two repaints pass this many times what one takes."""
+
+
+class Detection:
+    """Runs detection jobs for a session, one at a time.
+
+    Predictions in the searched area make way for the new ones; reviewed regions and nuclei a person
+    has looked at stay as they are, and predictions on top of them are dropped. What comes in is on
+    disk before it is shown. If the job fails the old predictions come back; if it is cancelled, or
+    the program dies, they come back wherever the job had not been.
+    """
+
+    progress = Signal(dict)
+    ended = Signal(dict)
+
+    def __init__(
+        self, session: MuseSession, parent: QObject | None = None, command: Sequence[str] = ()
+    ) -> None:
+        self._session = session
+        self.runner = JobRunner(parent, command)
+        self.runner.said.connect(self._on_event)
+        self.runner.ended.connect(self._on_end)
+        self._annotations: SlideAnnotations = session.annotations
+        self._shapes: Sequence[Region | PolygonRegion] = ()
+        self._bounds = Region(0, 0, 1, 1)
+        self._begun = False
+        self._spares_reviewed = False
+        self._refusal = ""
+        self._mapping: dict[str, str] = {}
+        self._class_numbers: list[int] = []
+        self._model = ""
+        self._distance_px = 0.0
+        self._pace_ms = _PACE_MS
+        self._waiting: list[dict[str, Any]] = []
+        self._timer = once(self._take_waiting, parent=self.runner)
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self.runner.running
+
+    def start(
+        self,
+        job: DetectJob,
+        shapes: Sequence[Region | PolygonRegion],
+        mapping: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start a job over the current slide.
+
+        Args:
+            job: Model, device and score; slide, MPP and shapes are filled in here.
+            shapes: Where to look; none is the whole slide.
+            mapping: What classes of the model become on this slide; the others keep their names.
+
+        Raises:
+            UserError: There is no slide, its MPP is unknown, its store cannot be written, or a job
+                is running already.
+        """
+        if self.running:
+            raise UserError("A detection is running; wait for its end or cancel it.")
+        slide = self._session.require_slide()
+        mpp = slide.require_mpp()
+        self._session.annotations.require_writable()
+        regions = [s for s in shapes if isinstance(s, Region)]
+        polygons = [s for s in shapes if isinstance(s, PolygonRegion)]
+        job = replace(
+            job,
+            slide=str(slide.path),
+            mpp=mpp,
+            region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
+            polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
+        )
+        self._annotations, self._shapes, self._begun = (
+            self._session.annotations,
+            tuple(shapes),
+            False,
+        )
+        self._bounds, self._distance_px = slide.bounds, _SAME_NUCLEUS_UM / mpp
+        self._mapping, self._spares_reviewed = dict(mapping or {}), False
+        self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
+        self.runner.start(job.to_json())
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self.runner.cancel()
+
+    def close(self) -> None:
+        """Stop for good; what is found so far stays, as after a cancel."""
+        if self.running:
+            self.runner.close()
+            self._settle("cancelled")
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "started":
+            self._guarded(lambda: self._begin(event))
+        elif event["event"] == "nuclei":
+            self._waiting.append(event)
+            if not self._timer.isActive():
+                self._timer.start(self._pace_ms)
+        else:
+            self.progress.emit(event)
+
+    def _begin(self, event: dict[str, Any]) -> None:
+        theirs = ClassScheme.from_json(event["classes"]).classes
+        kept = tuple(c for c in theirs if self._mapping.get(c.name, c.name) == c.name)
+        if kept:
+            self._annotations.adopt_scheme(ClassScheme(kept))
+        ours = [self._annotations.scheme.index(self._mapping.get(c.name, c.name)) for c in theirs]
+        self._model = str(event["model"])
+        self._annotations.begin_detection(self._searched(), self._distance_px)
+        self._begun = True
+        numbers = self._annotations.store.class_numbers
+        self._class_numbers = [numbers[index] for index in ours]
+        self._spares_reviewed = any(
+            area.intersects(place)
+            for area in self._annotations.store.reviewed_areas()
+            for place in self._places()
+        )
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do something with the store; what cannot be kept is not worth computing."""
+        try:
+            act()
+        except UserError as error:
+            self._refusal = str(error)
+            self.cancel()
+
+    def _take_waiting(self) -> None:
+        """Put the nuclei that came in since the last time into the annotations, and show them."""
+        self._timer.stop()
+        events, self._waiting = self._waiting, []
+        if not events or not self._begun or self._refusal:
+            return
+        x, y, score, index = (
+            np.concatenate([np.asarray(e[key]) for e in events])
+            for key in ("x", "y", "score", "class")
+        )
+        clock = QElapsedTimer()
+        clock.start()
+        uncertainty = {
+            name: np.concatenate([np.asarray(e[name]) for e in events])
+            for name in UNCERTAINTY
+            if all(name in e for e in events)
+        }
+        self._guarded(lambda: self._keep(x, y, index, score, uncertainty))
+        if self._annotations is self._session.annotations:
+            self._session.nuclei.refresh()
+        # Painting many points takes long; the user's own clicks and keys come in between.
+        self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
+
+    def _keep(self, x: Any, y: Any, index: Any, score: Any, uncertainty: dict[str, Any]) -> None:
+        # By number, for a person may have renamed or added classes meanwhile.
+        numbers = self._annotations.store.class_numbers
+        ours = np.array([numbers.index(number) for number in self._class_numbers])
+        classes = ours[index.astype(np.intp)]
+        self._annotations.append(
+            x, y, classes, score, self._model, self._distance_px, **uncertainty
+        )
+
+    def _on_end(self, event: dict[str, Any]) -> None:
+        try:
+            self._settle(event["event"])
+        finally:
+            # Whatever happens, those who wait hear of the end.
+            self.ended.emit(self._last_word(event))
+
+    def _last_word(self, event: dict[str, Any]) -> dict[str, Any]:
+        if self._refusal:
+            return event | {"event": "failed", "message": self._refusal}
+        notes = list((event.get("result") or {}).get("notes", ()))
+        if self._spares_reviewed:
+            notes.append("Reviewed regions were left as they are.")
+        return event | {"message": " ".join([event["message"], *notes])}
+
+    def _settle(self, how: str) -> None:
+        """Leave the annotations as they should be after a job, however it ended."""
+        self._take_waiting()
+        if self._begun:
+            self._begun = False
+            self._guarded(lambda: self._annotations.end_detection(how))
+
+    def _searched(self) -> Mask:
+        """(N,) which rows lie where the job looks."""
+        rows = self._annotations.rows
+        if not self._shapes:
+            return np.ones(len(rows), dtype=bool)
+        inside = np.zeros(len(rows), dtype=bool)
+        for shape in self._shapes:
+            inside |= shape.contains(rows["x"], rows["y"])
+        return inside
+
+    def _places(self) -> list[BaseGeometry]:
+        """Where the job looks, as areas."""
+        areas = (
+            box(s.x, s.y, s.x1, s.y1) if isinstance(s, Region) else outline_area(s.vertices)
+            for s in self._shapes or (self._bounds,)
+        )
+        return [area for area in areas if area is not None]

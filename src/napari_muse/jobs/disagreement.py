@@ -1,0 +1,70 @@
+"""Comparing nuclei with those that look like them, as the session sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QObject
+
+from muse_core.errors import UserError
+from muse_core.jobs.specs import DisagreeJob
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.session import MuseSession
+
+
+class Comparison:
+    """Runs the disagree job for a session and keeps what it finds in the slide's store."""
+
+    progress = Signal(dict)
+    ended = Signal(dict)
+
+    def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
+        self._session = session
+        self._annotations: SlideAnnotations = session.annotations
+        self._refusal = ""
+        self.runner = JobRunner(parent)
+        self.runner.said.connect(self._on_event)
+        self.runner.ended.connect(self._on_end)
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self.runner.running
+
+    def start(self, model: str | None, device: str) -> None:
+        """Compare the nuclei of the current slide.
+
+        Raises:
+            UserError: There is no slide, its MPP is unknown, it has no nuclei, or its store cannot
+                be written.
+        """
+        slide = self._session.require_slide()
+        mpp = slide.require_mpp()
+        self._annotations, self._refusal = self._session.annotations, ""
+        if not self._annotations.has_file:
+            raise UserError("There are no nuclei to compare yet: detect some first.")
+        self._annotations.require_writable()
+        store = self._annotations.store.path
+        self.runner.start(DisagreeJob(str(slide.path), str(store), model, mpp, device).to_json())
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self.runner.cancel()
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] != "uncertainty":
+            self.progress.emit(event)
+            return
+        ids = np.asarray(event["ids"], dtype=np.int64)
+        try:
+            self._annotations.set_uncertainty(ids, disagreement=event["disagreement"])
+        except UserError as error:
+            self._refusal = str(error)
+
+    def _on_end(self, event: dict[str, Any]) -> None:
+        if self._refusal:
+            event = event | {"event": "failed", "message": self._refusal}
+        self.ended.emit(event)

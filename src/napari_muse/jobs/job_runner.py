@@ -1,0 +1,142 @@
+"""Starts a muse_core job in a process of its own and relays what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psutil
+from qtpy.QtCore import QObject, QProcess, Signal
+
+from napari_muse.jobs.single_shot import once
+
+_LOG = logging.getLogger(__name__)
+_PATIENCE_MS = 10_000
+"""How long a cancelled job may take to end by itself."""
+_NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
+TERMINAL = ("done", "cancelled", "failed")
+
+
+class JobRunner(QObject):
+    """One job at a time.
+
+    Signals:
+        said: Every event of the job that is not its last.
+        ended: The last event, exactly once for each job: done, cancelled or failed.
+    """
+
+    said = Signal(dict)
+    ended = Signal(dict)
+
+    def __init__(self, parent: QObject | None = None, command: Sequence[str] = ()) -> None:
+        """Prepare.
+
+        Args:
+            parent: Owner.
+            command: Program and arguments in place of ``python -m muse_core.jobs``.
+        """
+        super().__init__(parent)
+        self._command = list(command) or [sys.executable, "-m", "muse_core.jobs"]
+        self._process: QProcess | None = None
+        self._rest = b""
+        self._last: dict[str, Any] | None = None
+        self._deadline = once(self._kill, parent=self)
+        self._cancelling = False
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self._process is not None
+
+    def start(self, spec: Mapping[str, Any]) -> None:
+        """Start a job; raises RuntimeError while one is running."""
+        if self.running:
+            raise RuntimeError("a job is running")
+        self._rest, self._last, self._cancelling = b"", None, False
+        process = QProcess(self)
+        self._process = process
+        process.readyReadStandardOutput.connect(self._read)
+        process.readyReadStandardError.connect(self._log)
+        process.finished.connect(self._finish)
+        process.errorOccurred.connect(self._on_error)
+        process.start(self._command[0], self._command[1:])
+        self._make_way(process.processId())
+        process.write(json.dumps(dict(spec)).encode() + b"\n")
+
+    @staticmethod
+    def _make_way(pid: int) -> None:
+        """Let the interface have the processor first: a job takes all there is."""
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(pid).nice(_NICE)
+
+    def cancel(self) -> None:
+        """Ask the job to stop; it is killed if it does not within ten seconds."""
+        if self._process is None or self._cancelling:
+            return
+        self._cancelling = True
+        self._process.write(b'{"command": "cancel"}\n')
+        self._deadline.start(_PATIENCE_MS)
+
+    def close(self) -> None:
+        """Stop the job for good, without a last event; for when the window closes."""
+        self._deadline.stop()
+        process, self._process = self._process, None
+        if process is not None:
+            process.blockSignals(True)
+            process.kill()
+            process.waitForFinished(2000)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def _read(self) -> None:
+        if self._process is None:
+            return
+        new: bytes = self._process.readAllStandardOutput().data()
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in lines:
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or "event" not in message:
+            _LOG.warning("a job said what is no event: %r", line[:200])
+        elif message["event"] in TERMINAL:
+            self._last = self._last or message
+        else:
+            self.said.emit(message)
+
+    def _log(self) -> None:
+        if self._process is not None:
+            text = self._process.readAllStandardError().data().decode(errors="replace").strip()
+            if text:
+                _LOG.info("%s", text)
+
+    def _on_error(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._last = _failed("Python could not be started for the job.")
+            self._finish()
+
+    def _finish(self, *_: object) -> None:
+        if self._process is None:
+            return
+        self._read()
+        self._deadline.stop()
+        self._process.deleteLater()
+        self._process = None
+        last = self._last
+        if last is None and self._cancelling:
+            last = {"event": "cancelled", "message": "Stopped.", "result": {}}
+        self.ended.emit(last or _failed("The job ended without a word; it may have been killed."))
+
+
+def _failed(message: str) -> dict[str, Any]:
+    return {"event": "failed", "message": message, "detail": ""}

@@ -1,0 +1,138 @@
+"""Fine-tuning on the corrections of the current slide, as the session sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+from qtpy.QtCore import QObject
+
+from muse_core.errors import UserError
+from muse_core.jobs.specs import FinetuneJob, StoreSet
+from muse_core.models.registry import ModelEntry, list_models, user_model_folder
+from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.session import MuseSession
+
+if TYPE_CHECKING:
+    from muse_core.nuclei.reviewed import AnnotationSummary
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class FinetuneOutcome:
+    """What a run came to.
+
+    Attributes:
+        model: The new model's file, or None if it was cancelled too early to have one.
+        before: Figures of the old model on the fields held back, None where there are none.
+        after: Figures of the new one.
+        notes: Sentences for the user.
+    """
+
+    model: Path | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    notes: tuple[str, ...]
+
+
+class Learning:
+    """Runs the finetune job for a session, one at a time."""
+
+    said = Signal(dict)
+    ended = Signal(dict)
+
+    def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
+        self._session = session
+        self.runner = JobRunner(parent)
+        self.runner.said.connect(self.said.emit)
+        self.runner.ended.connect(self._on_end)
+        self.lesson: FinetuneOutcome | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self.runner.running
+
+    def look(self) -> Callable[[], AnnotationSummary] | None:
+        """What counts what a run would use, in any thread; None while there is nothing to count."""
+        annotations, mpp = self._session.annotations, self._session.mpp
+        if not annotations.has_file or mpp is None:
+            return None
+        path = annotations.store.path
+        return lambda: _summary_of(path, mpp)
+
+    def start(self, model: str, mode: str, device: str, summary: AnnotationSummary | None) -> None:
+        """Fine-tune a model on what is reviewed.
+
+        Args:
+            model: Path of the model to start from.
+            mode: "adapt" or "full".
+            device: auto, cpu, cuda or mps.
+            summary: What :meth:`look` has counted.
+
+        Raises:
+            UserError: There is no slide, its MPP is unknown, or too little is reviewed.
+        """
+        slide = self._session.require_slide()
+        mpp = slide.require_mpp()
+        if summary is None:
+            raise UserError("Nothing is reviewed yet: press R over a field you have looked at.")
+        if summary.problems:
+            raise UserError(summary.problems[0])
+        self.lesson = None
+        job = FinetuneJob(
+            train=(),
+            out=str(new_model_path(Path(slide.name).stem)),
+            model=model,
+            annotations=(
+                StoreSet(str(self._session.annotations.store.path), str(slide.path), mpp),
+            ),
+            mode=mode,
+            device=device,
+            class_map=self._session.class_map(model) or None,
+        )
+        self.runner.start(job.to_json())
+
+    def cancel(self) -> None:
+        """Ask the job to stop; the best so far is kept."""
+        self.runner.cancel()
+
+    def _on_end(self, event: dict[str, Any]) -> None:
+        result = event.get("result") or {}
+        path = result.get("model")
+        if event["event"] != "failed":
+            self.lesson = FinetuneOutcome(
+                Path(path) if path else None,
+                result.get("before"),
+                result.get("after"),
+                tuple(result.get("notes", ())),
+            )
+        self.ended.emit(event)
+
+
+def _summary_of(path: Path, mpp: float) -> AnnotationSummary:
+    from muse_core.nuclei.reviewed import annotation_summary
+    from muse_core.nuclei.store import AnnotationStore
+
+    with AnnotationStore.open(path, read_only=True) as store:
+        return annotation_summary(store, mpp)
+
+
+def new_model_path(stem: str) -> Path:
+    """A free file in the user's folder for a model fine-tuned on a slide."""
+    folder = user_model_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while (path := folder / f"{stem}-{number}{SUFFIX}").exists():
+        number += 1
+    return path
+
+
+def parent_of(entry: ModelEntry) -> ModelEntry | None:
+    """The model that a model was fine-tuned from, where it is still on this machine."""
+    wanted = entry.card.parent
+    return next((m for m in list_models() if wanted in (m.name, m.card.name)), None)

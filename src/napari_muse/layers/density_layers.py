@@ -1,0 +1,177 @@
+"""Where nuclei are too many to draw: how many there are of each class, as images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.utils.colormaps import Colormap
+
+from muse_core.nuclei.scheme import NucleusClass
+from napari_muse.annotations.coordinates import to_layer
+from napari_muse.io.reader import spatial_settings
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+_LONGEST_SIDE = 1500
+_SMALLEST_BIN_PX = 32.0
+_FULL_SHARE = 0.9
+"""A bin fuller than this share of the others is opaque."""
+
+
+@dataclass(frozen=True, eq=False)
+class Densities:
+    """Nuclei in square bins that start at the slide's corner.
+
+    Attributes:
+        counts: (K, rows, columns) float32, nuclei of each class.
+        bin_px: Side of a bin, level-0 pixels.
+    """
+
+    counts: npt.NDArray[np.float32]
+    bin_px: float
+
+    def full(self, classes: Sequence[int]) -> float:
+        """How many nuclei of these classes together make a bin opaque, at least 1."""
+        total = self.counts[list(classes)].sum(axis=0)
+        filled = total[total > 0]
+        return float(np.quantile(filled, _FULL_SHARE)) if len(filled) else 1.0
+
+
+class DensityLayers:
+    """For each class an image over the whole slide, so that moving about costs nothing.
+
+    A bin has the colour of its class and is the more opaque the more there are; all classes are
+    measured alike, so that where several lie over each other their colours mix by their shares.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layers: list[Any] = []
+        self._densities: Densities | None = None
+        self._showing: Any = None
+
+    def show(
+        self,
+        densities: Densities,
+        classes: Sequence[NucleusClass],
+        hidden: Collection[int],
+        mpp: float | None,
+    ) -> None:
+        """Show the images of the classes that are not hidden and have nuclei.
+
+        What is on screen already is left alone, as panning asks for it with every step.
+        """
+        showing = (densities, tuple(classes), frozenset(hidden), mpp)
+        if showing == self._showing and all(x in self._viewer.layers for x in self._layers):
+            return
+        self._fit(len(classes))
+        self._name([f"Density: {nucleus_class.name}" for nucleus_class in classes])
+        shown = [i for i in range(len(classes)) if i not in hidden]
+        full = densities.full(shown)
+        place = _place(densities.bin_px, mpp)
+        for index, (layer, nucleus_class) in enumerate(zip(self._layers, classes, strict=True)):
+            counts = densities.counts[index]
+            if densities is not self._densities:
+                layer.data = counts
+            layer.colormap = _colormap(nucleus_class.color)
+            layer.contrast_limits = (0.0, full)
+            layer.scale, layer.translate, layer.units = place
+            layer.visible = index in shown and bool(counts.any())
+        self._densities, self._showing = densities, showing
+
+    def hide(self) -> None:
+        """Take them out of sight; they are kept for the next time."""
+        self._showing = None
+        for layer in self._layers:
+            if layer.visible:
+                layer.visible = False
+
+    def _fit(self, n_classes: int) -> None:
+        """As many layers as classes; those that a person has deleted are made anew."""
+        layers = self._viewer.layers
+        self._layers = [layer for layer in self._layers if layer in layers]
+        for surplus in self._layers[n_classes:]:
+            layers.remove(surplus)
+        del self._layers[n_classes:]
+        if len(self._layers) == n_classes:
+            return
+        # The images there belong to other classes now.
+        self._densities = None
+        while len(self._layers) < n_classes:
+            self._layers.append(self._new_layer())
+        self._nuclei_on_top()
+
+    def _name(self, names: Sequence[str]) -> None:
+        if [layer.name for layer in self._layers] == names:
+            return
+        # No two layers have one name, not even while two classes exchange theirs.
+        for layer in self._layers:
+            layer.name = "Density"
+        for layer, name in zip(self._layers, names, strict=True):
+            layer.name = name
+
+    def _new_layer(self) -> Any:
+        # Units from the start: layers of one viewer must agree on them.
+        settings = spatial_settings(1.0)
+        return self._viewer.add_image(
+            np.zeros((1, 1), np.float32),
+            interpolation2d="linear",
+            blending="translucent_no_depth",
+            visible=False,
+            **settings,
+        )
+
+    def _nuclei_on_top(self) -> None:
+        """Move the images below the topmost other layer, the nuclei, which stays active."""
+        layers = self._viewer.layers
+        others = [layer for layer in layers if layer not in self._layers]
+        if not others:
+            return
+        top = others[-1]
+        layers.move(layers.index(top), len(layers))
+        layers.selection.active = top
+
+
+def densities(
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    class_index: npt.NDArray[np.int32],
+    n_classes: int,
+    size: tuple[float, float],
+) -> Densities:
+    """Count the nuclei of each class in square bins.
+
+    Args:
+        x: (N,) level-0 pixels.
+        y: (N,) level-0 pixels.
+        class_index: (N,) index into the classes.
+        n_classes: Number of classes, K.
+        size: Width and height of the slide, pixels.
+    """
+    bin_px = max(_SMALLEST_BIN_PX, max(size) / _LONGEST_SIDE)
+    columns, rows = (max(1, int(np.ceil(side / bin_px))) for side in size)
+    column = np.clip((x / bin_px).astype(np.int64), 0, columns - 1)
+    row = np.clip((y / bin_px).astype(np.int64), 0, rows - 1)
+    flat = (class_index.astype(np.int64) * rows + row) * columns + column
+    counts = np.bincount(flat, minlength=n_classes * rows * columns)
+    return Densities(counts.reshape(n_classes, rows, columns).astype(np.float32), bin_px)
+
+
+def _colormap(color: str) -> Colormap:
+    """From nothing to a class's colour."""
+    rgb = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=f"density {color}")
+
+
+def _place(bin_px: float, mpp: float | None) -> tuple[Any, Any, Any]:
+    """Scale, translation and units of an image of bins."""
+    settings = spatial_settings(mpp)
+    # Its first bin's centre, not its corner, is where napari puts it.
+    corner = to_layer([bin_px / 2], [bin_px / 2])[0] * settings["scale"][0]
+    scale = tuple(s * bin_px for s in settings["scale"])
+    return scale, tuple(corner.tolist()), settings["units"]

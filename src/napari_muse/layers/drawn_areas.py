@@ -1,0 +1,112 @@
+"""Areas a person draws with napari's shapes, as polygons of the slide they were drawn on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from muse_core.errors import UserError
+from muse_core.slides import PolygonRegion
+from napari_muse.annotations.coordinates import from_world
+from napari_muse.io.reader import spatial_settings
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from muse_core.slides import Slide
+
+_AREA_KEY = "muse_area"
+_SLIDE_KEY = "muse_area_of"
+"""Layer metadata: path of the slide that the shapes of a layer lie on."""
+REGIONS_KEY = "muse_regions"
+"""Layer metadata: what the layer shows are no areas a person has drawn to work on."""
+_EDGE_PX = 6.0
+_NO_AREA = ("path", "line")
+
+
+def area_layer(viewer: ViewerModel, slide: Slide | None) -> Any:
+    """The shapes layer to draw areas in: the slide's first, or a new one scaled like the slide."""
+    for layer in _shapes_of(viewer, slide):
+        return layer
+    return viewer.add_shapes(
+        name="Areas",
+        edge_color="#ffb000",
+        face_color="transparent",
+        edge_width=_EDGE_PX,
+        metadata={_AREA_KEY: True},
+        **spatial_settings(slide.mpp if slide else None),
+    )
+
+
+def claim_areas(layer: Any, slide: Slide | None) -> None:
+    """Note that what is drawn in a new layer lies on this slide, whoever has added the layer."""
+    if slide is not None and _is_shapes(layer):
+        layer.metadata.setdefault(_SLIDE_KEY, str(slide.path))
+
+
+def rescale_areas(viewer: ViewerModel, slide: Slide) -> None:
+    """Keep the areas over the tissue they were drawn on when the slide's MPP becomes known."""
+    settings = spatial_settings(slide.mpp)
+    for layer in _shapes_of(viewer, slide):
+        if layer.metadata.get(_AREA_KEY):
+            layer.scale, layer.units = settings["scale"], settings["units"]
+
+
+def drawn_polygons(viewer: ViewerModel, slide: Slide | None) -> list[PolygonRegion]:
+    """All visible shapes on a slide that enclose something; paths and lines are left out.
+
+    Returns:
+        Polygons in level-0 pixels.
+
+    Raises:
+        UserError: Nothing is drawn.
+    """
+    found = [
+        polygon
+        for layer in _shapes_of(viewer, slide)
+        if layer.visible
+        for polygon in layer_polygons(layer, slide.mpp if slide else None)
+    ]
+    if not found:
+        raise UserError("Nothing is drawn yet: press “Draw area” and draw around the tissue.")
+    return found
+
+
+def layer_polygons(layer: Any, mpp: float | None) -> list[PolygonRegion]:
+    """The shapes of one layer that enclose something, level-0 pixels."""
+    found = []
+    for kind, vertices in zip(layer.shape_type, layer.data, strict=True):
+        if kind in _NO_AREA:
+            continue
+        outline = _ellipse_outline(vertices) if kind == "ellipse" else vertices
+        world = np.array([layer.data_to_world(v) for v in outline])
+        x, y = from_world(world, mpp or 1.0)
+        found.append(PolygonRegion(tuple(zip(x.tolist(), y.tolist(), strict=True))))
+    return found
+
+
+def wipe_areas(viewer: ViewerModel, slide: Slide | None) -> None:
+    """Take what :func:`drawn_polygons` finds off the slide."""
+    for layer in _shapes_of(viewer, slide):
+        if layer.visible:
+            layer.data = []
+
+
+def _shapes_of(viewer: ViewerModel, slide: Slide | None) -> list[Any]:
+    """Layers a person draws on a slide in, and those that were there before any slide."""
+    path = str(slide.path) if slide else None
+    return [x for x in viewer.layers if _is_shapes(x) and x.metadata.get(_SLIDE_KEY, path) == path]
+
+
+def _is_shapes(layer: Any) -> bool:
+    return type(layer).__name__ == "Shapes" and not layer.metadata.get(REGIONS_KEY)
+
+
+def _ellipse_outline(corners: Any, n: int = 48) -> Any:
+    """(n, D) points of an ellipse napari keeps as the four corners of its box."""
+    corners = np.asarray(corners, dtype=np.float64)
+    centre = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)[:, None]
+    return centre + np.cos(angle) * first + np.sin(angle) * second

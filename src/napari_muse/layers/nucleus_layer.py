@@ -1,0 +1,362 @@
+"""One class-coloured Points layer with the nuclei in view, or images where there are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from napari.layers import Points
+from psygnal import Signal
+from qtpy.QtCore import QElapsedTimer, QTimer
+
+from muse_core.errors import UserError
+from muse_core.nuclei import STATUSES
+from muse_core.slides import Region
+from napari_muse.annotations.coordinates import from_layer, to_layer
+from napari_muse.annotations.nucleus_arrays import ADDED, CONFIRMED, CORRECTED
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.io.reader import SOURCE_KEY, spatial_settings
+from napari_muse.jobs.single_shot import once
+from napari_muse.layers.density_layers import Densities, DensityLayers, densities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
+
+MAX_IN_VIEW = 4_000
+"""More points than this cannot be told apart; images of their density stand for them."""
+MAX_DRAWN = 6_000
+"""More points than this, with those around the view, make every change slow."""
+_DIAMETER_UM = 7.0
+_DIAMETER_PX = 14.0
+_RING = 0.15
+_SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
+_SELECTED_GROWTH = 1.8
+_MARGINS = (0.5, 0.2, 0.1, 0.05)
+"""Around the view, in views: within one of them one can pan and nothing has to be loaded."""
+_REFRESH_MS = 80
+# A disc is what the model said, filled where a person confirmed it; a square was corrected, a
+# diamond added.
+_SYMBOLS = [{ADDED: "diamond", CORRECTED: "square"}.get(i, "disc") for i in range(len(STATUSES))]
+
+
+class NucleusLayer:
+    """Keeps the layer in step with the annotations, and napari's own point tools with them.
+
+    The layer is made once and kept: a Points layer that had a selection crashes software OpenGL
+    when it is removed and another one follows.
+    """
+
+    selection_changed = Signal()
+    shown_changed = Signal()
+    refused = Signal(str)
+    """A sentence: why what a tool did was not kept."""
+
+    def __init__(
+        self, viewer: ViewerModel, annotations: SlideAnnotations, mpp: float | None = None
+    ) -> None:
+        self._viewer = viewer
+        self._annotations = annotations
+        self._mpp = mpp
+        self._updating = False
+        self.hidden_classes: set[int] = set()
+        self.new_class = 0
+        self.shown_ids = np.zeros(0, dtype=np.int64)
+        self.in_view = 0
+        self._shown: Any = annotations.rows[:0]
+        self._selected: set[int] = set()
+        self._size = (1, 1)
+        self._loaded: Region | None = None
+        self._density = DensityLayers(viewer)
+        self._densities: Densities | None = None
+        self._densities_of: Any = None
+        # As napari keeps them: converting strings takes longest of all where points are many.
+        self._symbols: Any = Points(np.zeros((len(_SYMBOLS), 2)), symbol=_SYMBOLS).symbol
+        self.layer: Any = viewer.add_points(
+            np.zeros((0, 2)),
+            name="Nuclei",
+            size=_DIAMETER_PX,
+            border_width=_RING,
+            border_width_is_relative=True,
+            face_color="transparent",
+            opacity=1.0,
+            metadata={SOURCE_KEY: lambda: (self._annotations.to_table(), self._mpp)},
+            # Microns from the start: layers of one viewer must agree on their units.
+            **spatial_settings(mpp or 1.0),
+        )
+        self.layer.events.data.connect(self._on_tool)
+        self.layer.selected_data.events.items_changed.connect(self._on_selection)
+        self.layer.events.visible.connect(self._show_density)
+        self._timer = once(self.refresh, _REFRESH_MS)
+        self._since_refresh = QElapsedTimer()
+        self._since_refresh.start()
+        self._mark_timer = once(self._mark)
+        viewer.scene.camera.events.connect(self._on_camera)
+        annotations.changed.connect(self.request_refresh)
+
+    def show_annotations(
+        self, annotations: SlideAnnotations, mpp: float | None, size: tuple[int, int] = (1, 1)
+    ) -> None:
+        """Show the annotations of a slide of this MPP, and width and height in pixels."""
+        self._size = size
+        self._annotations.changed.disconnect(self.request_refresh)
+        self._annotations = annotations
+        annotations.changed.connect(self.request_refresh)
+        self._mpp = mpp
+        settings = spatial_settings(mpp)
+        self.layer.scale, self.layer.units = settings["scale"], settings["units"]
+        self._selected = set()
+        self.layer.selected_data = set()
+        self.refresh()
+
+    @property
+    def selected_ids(self) -> npt.NDArray[np.int64]:
+        """Ids of the selected nuclei, those out of view too."""
+        return np.array(sorted(self._selected), dtype=np.int64)
+
+    def select(self, ids: Iterable[int]) -> None:
+        """Select these nuclei and no others."""
+        self._selected = {int(i) for i in ids}
+        with self._own_update():
+            self._select_points()
+            self._mark()
+        self.selection_changed.emit()
+
+    def _select_points(self) -> None:
+        """Have napari select those of the selected nuclei that are shown."""
+        chosen = np.isin(self.shown_ids, np.fromiter(self._selected, dtype=np.int64))
+        points = set(np.flatnonzero(chosen).tolist())
+        if points != set(self.layer.selected_data):
+            self.layer.selected_data = points
+
+    def nearest(self, x: float, y: float, radius_px: float) -> int | None:
+        """Id of the shown nucleus nearest to a level-0 point, None beyond the radius."""
+        if not len(self.shown_ids):
+            return None
+        shown_x, shown_y = from_layer(self.layer.data)
+        distance = np.hypot(shown_x - x, shown_y - y)
+        best = int(distance.argmin())
+        return int(self.shown_ids[best]) if distance[best] <= radius_px else None
+
+    def field_of_view(self) -> Region:
+        """What the canvas shows, level-0 pixels."""
+        height, width = self._viewer.canvas.size
+        zoom = max(self._viewer.scene.camera.zoom, 1e-9)
+        y, x = np.asarray(self._viewer.scene.camera.center)[-2:]
+        scale = self._mpp or 1.0
+        w, h = width / zoom / scale, height / zoom / scale
+        (left,), (top,) = from_layer([[y / scale - h / 2, x / scale - w / 2]])
+        return Region(float(left), float(top), float(w), float(h))
+
+    def request_refresh(self) -> None:
+        """Refresh soon; many requests in a row become one."""
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def refresh(self) -> None:
+        """Show what is in view now, keeping the selection."""
+        self._timer.stop()
+        rows = self._rows_to_show()
+        same = len(rows) == len(self._shown) and all(
+            np.array_equal(rows[name], self._shown[name]) for name in ("id", "x", "y")
+        )
+        before = len(self._selected)
+        self._forget_absent()
+        with self._own_update():
+            if same:
+                self._restyle(rows)
+            else:
+                self._swap(rows)
+            self._shown, self.shown_ids = rows, rows["id"].copy()
+            self._select_points()
+            self._mark()
+        self._show_density()
+        self._since_refresh.start()
+        self.shown_changed.emit()
+        if len(self._selected) != before:
+            self.selection_changed.emit()
+
+    def _forget_absent(self) -> None:
+        """Drop from the selection what is not there any more."""
+        if self._selected:
+            ids = self.selected_ids
+            rows = self._annotations.rows
+            at = np.minimum(self._annotations.index_of(ids), max(len(rows) - 1, 0))
+            there = (rows["id"][at] == ids) & self._annotations.present[at] if len(rows) else []
+            self._selected = set(ids[there].tolist()) if len(rows) else set()
+
+    def _rows_to_show(self) -> Any:
+        rows = self._annotations.rows
+        wanted = self.wanted()
+        self._loaded = None
+        if len(rows) > MAX_IN_VIEW:
+            view = self.field_of_view()
+            self.in_view = int((wanted & self._annotations.inside(view)).sum())
+            if self.in_view > MAX_IN_VIEW:
+                return rows[:0]
+            # As much around the view as there is room for, so that panning loads nothing. All
+            # rows are looked at once; the smaller margins choose among what that found.
+            around = np.flatnonzero(wanted & self._annotations.inside(view.grown(_MARGINS[0])))
+            x, y = rows["x"][around], rows["y"][around]
+            for margin in (*_MARGINS, 0.0):
+                self._loaded = view.grown(margin)
+                inside = self._loaded.contains(x, y)
+                if inside.sum() <= MAX_DRAWN:
+                    break
+            return rows[around[inside]]
+        self.in_view = int(wanted.sum())
+        return rows[wanted]
+
+    def wanted(self) -> Any:
+        """(N,) which rows are present and of a class that is shown."""
+        wanted = self._annotations.present.copy()
+        for index in self.hidden_classes:
+            wanted &= self._annotations.rows["class"] != index
+        return wanted
+
+    def _show_density(self) -> None:
+        if self.in_view <= MAX_IN_VIEW or not self.layer.visible:
+            self._density.hide()
+            return
+        classes = self._annotations.scheme.classes
+        of = (self._annotations, self._annotations.version, self._size)
+        if self._densities is None or of != self._densities_of:
+            rows = self._annotations.rows[self._annotations.present]
+            self._densities = densities(
+                rows["x"], rows["y"], rows["class"], len(classes), self._size
+            )
+            self._densities_of = of
+        self._density.show(self._densities, classes, self.hidden_classes, self._mpp)
+
+    def _swap(self, rows: Any) -> None:
+        layer = self.layer
+        layer.selected_data = set()
+        # Each setter would upload all points anew and check half-made states; one refresh does.
+        with layer.events.blocker_all():
+            layer.data = to_layer(rows["x"], rows["y"])
+        layer.border_width[:] = _RING
+        self._restyle(rows)
+
+    def _restyle(self, rows: Any) -> None:
+        """Colours, symbols and features of the points that are there."""
+        with self.layer.events.blocker_all():
+            self.layer.features = self._features(rows)
+        # Into the layer's own arrays: the setters convert point by point, and those of the colours
+        # upload all points, which _mark does once for all.
+        self.layer.symbol[:] = self._symbols[rows["status"]]
+        self.layer.border_color[:] = _rgba(self._annotations.scheme.classes)[rows["class"]]
+
+    def _mark(self) -> None:
+        """Tint the selected nuclei and draw them larger; napari's own mark is a hairline.
+
+        Leaves the data alone, for a person may be dragging them.
+        """
+        rows, layer = self._shown, self.layer
+        if len(rows) != len(layer.data):
+            return  # A tool has added or removed points; a refresh follows.
+        selected = np.zeros(len(rows), dtype=bool)
+        selected[list(layer.selected_data)] = True
+        face = _rgba(self._annotations.scheme.classes)[rows["class"]]
+        face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
+        face[selected] = _SELECTED_FACE
+        diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
+        layer.face_color[:] = face
+        layer.size[:] = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter
+        layer.refresh()
+
+    def _features(self, rows: Any) -> pd.DataFrame:
+        """What napari says of the point under the pointer, and writes with its own CSV."""
+        return pd.DataFrame(
+            {
+                "class": _named(rows["class"], self._annotations.scheme.names),
+                "score": rows["score"].round(2),
+                "status": _named(rows["status"], STATUSES),
+            }
+        )
+
+    @contextmanager
+    def _own_update(self) -> Iterator[None]:
+        before, self._updating = self._updating, True
+        try:
+            yield
+        finally:
+            self._updating = before
+
+    def _on_camera(self) -> None:
+        if len(self._annotations.rows) <= MAX_IN_VIEW:
+            return
+        view = self.field_of_view()
+        if self._loaded is not None and self._loaded.holds(view):
+            return
+        # At once where the last time is long past, so that the frame that is about to be painted
+        # has it and none needs to follow.
+        if self._since_refresh.hasExpired(_REFRESH_MS):
+            self.refresh()
+        else:
+            self.request_refresh()
+
+    def _on_selection(self) -> None:
+        if self._updating:
+            return
+        # A point napari has just added is selected before it is known here.
+        shown = [i for i in self.layer.selected_data if i < len(self.shown_ids)]
+        chosen = set(self.shown_ids[shown].tolist())
+        in_view = self._selected.intersection(self.shown_ids.tolist())
+        # What is out of view stays selected while one only adds to the selection.
+        added = bool(in_view) and in_view <= chosen
+        self._selected = self._selected | chosen if added else chosen
+        self._mark_timer.start()
+        self.selection_changed.emit()
+
+    def _on_tool(self, event: Any) -> None:
+        """A person added, removed or dragged points with napari's own tools."""
+        if self._updating:
+            return
+        try:
+            self._follow_tool(str(getattr(event, "action", "")), list(event.data_indices))
+        except UserError as error:
+            self.refused.emit(str(error))
+            # What napari has done to its points is not so.
+            self._shown = self._shown[:0]
+            self.request_refresh()
+
+    def _follow_tool(self, action: str, indices: list[int]) -> None:
+        if action == "added":
+            x, y = self._on_slide(indices)
+            added = [self._annotations.add(a, b, self.new_class) for a, b in zip(x, y, strict=True)]
+            # napari selects the point it has just added; that must not outlive the swap.
+            QTimer.singleShot(0, lambda: self._show_added(added))
+        elif action == "removed":
+            self._annotations.delete(self.shown_ids[indices])
+        elif action == "changed" and len(self.layer.data) == len(self.shown_ids):
+            moved = sorted(i % len(self.shown_ids) for i in indices)
+            x, y = self._on_slide(moved)
+            self._annotations.move(self.shown_ids[moved], x, y)
+
+    def _on_slide(self, indices: list[int]) -> tuple[Any, Any]:
+        """Where points are, level-0 pixels; raises UserError for one beside the slide."""
+        x, y = from_layer(self.layer.data[indices])
+        width, height = self._size
+        if ((x < 0) | (y < 0) | (x > width) | (y > height)).any():
+            raise UserError("That is beside the slide; a nucleus has to be on it.")
+        return x, y
+
+    def _show_added(self, ids: list[int]) -> None:
+        self.refresh()
+        self.select(ids)
+
+
+def _named(index: npt.NDArray[Any], names: Iterable[str]) -> pd.Categorical[str]:
+    """(N,) names by their index; as strings they would take longer than all else."""
+    return pd.Categorical.from_codes(index, categories=pd.Index(list(names), dtype=object))
+
+
+def _rgba(classes: Iterable[Any]) -> npt.NDArray[np.float32]:
+    """(K, 4) colours in 0..1."""
+    channels = [[int(c.color[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0] for c in classes]
+    return np.array(channels, dtype=np.float32).reshape(-1, 4)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from muse_core.data.points_folder import class_names_in, read_points_folder
+from muse_core.errors import UserError
+
+
+def _folder(root: Path, points: str | None = "x,y,class\n1.5,2.5,a\n3,4,b\n") -> Path:
+    (root / "images").mkdir()
+    (root / "points").mkdir()
+    pixels = np.arange(8 * 10 * 3, dtype=np.uint8).reshape(8, 10, 3)
+    Image.fromarray(pixels).save(root / "images" / "t.png")
+    if points is not None:
+        (root / "points" / "t.csv").write_text(points)
+    return root
+
+
+def test_reads_pixels_and_points(tmp_path: Path) -> None:
+    (image,) = read_points_folder(_folder(tmp_path), mpp=0.5)
+    assert image.name == "t"
+    assert image.image.shape == (8, 10, 3)
+    assert image.image[0, 1].tolist() == [3, 4, 5]
+    assert image.xy.tolist() == [[1.5, 2.5], [3.0, 4.0]]
+    assert image.class_names == ("a", "b")
+    assert class_names_in([image]) == ("a", "b")
+
+
+def test_an_image_may_hold_no_nucleus(tmp_path: Path) -> None:
+    (image,) = read_points_folder(_folder(tmp_path, "x,y,class\n"), mpp=0.5)
+    assert image.xy.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("points", "sentence"),
+    [
+        (None, "has no points"),
+        ("", "not a readable CSV"),
+        ("x,y\n1,2\n", "lacks the column"),
+        ("x,y,class\n1,up,a\n", "not a number"),
+        ("x,y,class\n1,,a\n", "not a number"),
+    ],
+)
+def test_malformed_points_get_a_sentence(tmp_path: Path, points: str | None, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read_points_folder(_folder(tmp_path, points), mpp=0.5)
+
+
+def test_missing_folders_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a points-folder"):
+        read_points_folder(tmp_path / "nowhere", mpp=0.5)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "points").mkdir()
+    with pytest.raises(UserError, match="no image"):
+        read_points_folder(tmp_path, mpp=0.5)
+
+
+def test_names_choose_images(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    assert [i.name for i in read_points_folder(folder, 0.5, ["t"])] == ["t"]
+    with pytest.raises(UserError, match="no image 'u'"):
+        read_points_folder(folder, 0.5, ["t", "u"])
+
+
+def test_real_folder(muse_data: Path) -> None:
+    images = read_points_folder(muse_data / "brcam2c" / "val", mpp=0.5)
+    assert len(images) == 10
+    assert class_names_in(images) == ("lymphocyte", "stromal", "tumor")

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from muse_core.data.points_folder import AnnotatedImage
+from muse_core.errors import UserError
+from muse_core.finetune import LabelSet, StoreSource
+from muse_core.finetune.data.field_data import load_fields
+from muse_core.finetune.data.fields import fields_of_images, read_fields
+from muse_core.finetune.data.stores import (
+    fields_of_stores,
+    find_slide,
+    read_stores,
+    summary_of,
+)
+from muse_core.nuclei import ClassScheme, NucleusClass, nucleus_table
+from muse_core.nuclei.reviewed import reviewed_fields
+from muse_core.nuclei.store import AnnotationStore, identify_slide
+from muse_core.slides import Region, open_slide
+
+from ...job_inputs import write_points_folder
+from ..annotated import MPP, disc_slide, reviewed_store, square, store_beside, store_run
+
+RADIUS_PX = 6  # 3 um at 0.5 um/px
+
+
+def test_a_field_holds_what_was_reviewed_and_its_surroundings(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    contents = read_stores([StoreSource(path, mpp=MPP)])
+    (field,) = fields_of_stores(contents, MPP, margin_px=40, correction_weight=2.0)
+    assert field.image.shape == (200, 200, 3)
+    with open_slide(tmp_path / "slide0.png", mpp=MPP) as slide:
+        whole = np.asarray(slide.levels[0])
+    np.testing.assert_array_equal(field.image, whole[110:310, 80:280])
+    known = np.zeros((200, 200), dtype=bool)
+    known[40 + RADIUS_PX : 160 - RADIUS_PX, 40 + RADIUS_PX : 160 - RADIUS_PX] = True
+    # Known is all of the square but its rim and what nuclei on the rim reach.
+    assert not (field.known & ~known).any()
+    rows, columns = np.nonzero(known)
+    reach = [np.hypot(columns + 0.5 - x, rows + 0.5 - y) <= RADIUS_PX for x, y in field.ignored_xy]
+    np.testing.assert_array_equal(field.known[rows, columns], ~np.any(reach, axis=0))
+
+
+def test_nuclei_are_kept_weighted_and_ignored_as_they_lie(tmp_path: Path) -> None:
+    slide = tmp_path / "a.png"
+    disc_slide(slide)
+    with AnnotationStore.create(
+        tmp_path / "a.muse", identify_slide(slide), ClassScheme.from_names(["large", "small"])
+    ) as store:
+        x, y = [150, 160, 170, 180, 122, 119, 300], [150, 150, 150, 150, 150, 150, 150]
+        ids = store.insert(nucleus_table(x, y, "large", model="m"))
+        store.set_class(ids[1:2], "small")
+        store.set_class(ids[2:3], "large")
+        store.delete(ids[3:4])
+        store.add(190, 150, "small")
+        store.add_region(square(120, 120, 120), reviewed=True)
+        reviewed = reviewed_fields(store)
+    with open_slide(slide, mpp=MPP) as opened:
+        (field,) = read_fields(
+            opened, reviewed, MPP, margin_px=20, correction_weight=3.0, withheld=shapely.Polygon()
+        )
+    # The window begins at 100. At 122 the border cuts the nucleus; at 119 and 300 it is outside.
+    np.testing.assert_allclose(field.xy[:, 0], [50, 60, 70, 90])
+    assert field.class_names == ("large", "small", "large", "small")
+    assert field.weights.tolist() == [1, 3, 1, 3]
+    np.testing.assert_allclose(field.ignored_xy, [[22, 50]])
+    np.testing.assert_allclose(field.rejected_xy, [[80, 50]])
+    assert not field.known[50, 26]
+    assert field.known[50, 30]
+
+
+def test_a_field_is_read_at_the_models_resolution(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    contents = read_stores([StoreSource(path, mpp=0.25)])
+    (field,) = fields_of_stores(contents, 0.5, margin_px=10, correction_weight=1.0)
+    assert field.image.shape == (80, 80, 3)
+    at_full = fields_of_stores(contents, 0.25, margin_px=20, correction_weight=1.0)[0]
+    np.testing.assert_allclose(field.xy * 2, at_full.xy, atol=1e-3)
+
+
+def test_a_large_field_is_cut_into_cells_that_share_no_nucleus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse_core.finetune.data.fields.MAX_CELL_PX", 120)
+    path = reviewed_store(tmp_path, [(100, 100, 300)])
+    contents = read_stores([StoreSource(path, mpp=MPP)])
+    cells = fields_of_stores(contents, MPP, margin_px=32, correction_weight=1.0)
+    assert len(cells) == 9
+    monkeypatch.setattr("muse_core.finetune.data.fields.MAX_CELL_PX", 1024)
+    (whole,) = fields_of_stores(contents, MPP, margin_px=32, correction_weight=1.0)
+    assert sum(len(c.xy) for c in cells) == len(whole.xy)
+    assert {c.key for c in cells} == {whole.key}
+    assert sum(c.known.sum() for c in cells) < whole.known.sum()
+
+
+def test_the_scale_is_the_given_one_then_the_slides_own_then_what_is_said_for_unknown(
+    tmp_path: Path,
+) -> None:
+    silent = reviewed_store(tmp_path, [(120, 150, 120)])
+    saying = reviewed_store(tmp_path, [(120, 150, 120)], mpp=0.25)
+    for source, expected in (
+        (StoreSource(saying, mpp=1.0, mpp_if_unknown=0.5), 1.0),
+        (StoreSource(saying, mpp_if_unknown=0.5), 0.25),
+        (StoreSource(silent, mpp_if_unknown=0.5), 0.5),
+    ):
+        assert read_stores([source])[0].mpp == pytest.approx(expected)
+    with pytest.raises(UserError, match=r"scale of slide0\.png is unknown"):
+        read_stores([StoreSource(silent)])
+
+
+def test_the_slide_is_found_by_its_content(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    slide = (tmp_path / "slide0.png").rename(tmp_path / "renamed.png")
+    disc_slide(tmp_path / "slide0.png", seed=1)
+    with AnnotationStore.open(path, read_only=True) as store:
+        identity = store.slide
+    assert find_slide(path, identity, None) == slide
+    assert find_slide(path, identity, slide) == slide
+    with pytest.raises(UserError, match=r"belongs to the slide slide0\.png, not to slide0\.png"):
+        find_slide(path, identity, tmp_path / "slide0.png")
+    slide.unlink()
+    with pytest.raises(UserError, match="not in the folder of the store"):
+        find_slide(path, identity, None)
+
+
+def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(20, 20, 100), (300, 300, 100)])
+    again = store_beside(tmp_path / "slide0.png", "b.muse", [(340, 340, 100), (20, 300, 100)])
+    chained = store_beside(tmp_path / "slide0.png", "c.muse", [(420, 420, 50)])
+    contents = read_stores([StoreSource(p, mpp=MPP) for p in (chained, path, again)])
+    held = [[f.held_back for f in content.fields] for content in contents]
+    # The field of the third meets the first of the second, which meets one held back.
+    assert held == [[True], [False, True], [True, True]]
+    fields = fields_of_stores(contents, MPP, margin_px=300, correction_weight=1.0)
+    (train,) = [field for field in fields if not field.held_back]
+    with open_slide(tmp_path / "slide0.png", mpp=MPP) as slide:
+        window = Region(0, 0, train.image.shape[1], train.image.shape[0])
+        assert train.image.shape[:2] == (420, 420)
+        np.testing.assert_array_equal(train.image, slide.read(window))
+    expected = np.zeros((420, 420), dtype=bool)
+    for x, y in ((300, 300), (340, 340), (20, 300)):
+        expected[y : y + 100, x : x + 100] = True
+    np.testing.assert_array_equal(train.withheld, expected)
+
+
+def test_classes_of_several_stores_keep_their_looks(tmp_path: Path) -> None:
+    path = reviewed_store(tmp_path, [(120, 150, 120)])
+    other = reviewed_store(tmp_path, [(120, 150, 120)], seed=1)
+    large, small = NucleusClass("large", "#101010", "5"), NucleusClass("small", "#202020", "2")
+    blood, dividing = (
+        NucleusClass("blood", "#303030", "5"),
+        NucleusClass("dividing", "#404040", "7"),
+    )
+    with AnnotationStore.open(path) as store:
+        store.change_class("large", large)
+        store.change_class("small", small)
+    with AnnotationStore.open(other) as store:
+        store.extend_classes([blood, dividing])
+    folder = write_points_folder(tmp_path / "folder", ("small", "plasma"))
+    run = store_run(tmp_path, path, mode="adapt")
+    run = dataclasses.replace(
+        run, stores=(*run.stores, StoreSource(other, mpp=MPP)), train=(LabelSet(folder, MPP),)
+    )
+    *kept, last = load_fields(run, None, MPP, 32).scheme.classes
+    assert kept == [large, small, dataclasses.replace(blood, key=""), dividing]
+    assert last.name == "plasma"
+    assert last.key not in ("", *(c.key for c in kept))
+
+
+def test_too_little_is_refused(tmp_path: Path) -> None:
+    contents = read_stores([StoreSource(reviewed_store(tmp_path, [(100, 100, 90)]), mpp=MPP)])
+    with pytest.raises(UserError, match="at least 10 are needed"):
+        summary_of(contents)
+
+
+def test_every_pixel_of_an_annotated_image_is_known() -> None:
+    image = np.zeros((40, 50, 3), dtype=np.uint8)
+    points = np.array([[1.0, 2.0]], dtype=np.float32)
+    images = [AnnotatedImage(str(i), image + i, points, ("a",), 0.5) for i in range(3)]
+    fields = fields_of_images(images, 0.5, hold_back=True)
+    assert all(f.known.all() for f in fields)
+    assert 0 < sum(f.held_back for f in fields) < 3
+    assert not any(f.held_back for f in fields_of_images(images, 0.5, hold_back=False))

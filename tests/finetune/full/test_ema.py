@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from muse_core.finetune.full.ema import warmed_up_average
+
+
+def test_decay_rises_to_its_end_as_by_hand() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    averaged = AveragedModel(model, multi_avg_fn=warmed_up_average(0.3))
+    expected = 0.0
+    for n, value in enumerate([2.0, 4.0, 8.0, 16.0, 32.0, 64.0]):
+        nn.init.constant_(model.weight, value)
+        averaged.update_parameters(model)
+        # The first update copies; then decay is (1 + n) / (10 + n) until that exceeds 0.3.
+        decay = min(0.3, (1 + n) / (10 + n)) if n else 0.0
+        expected = decay * expected + (1 - decay) * value
+        assert float(averaged.module.weight.detach()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_counters_are_copied_and_statistics_averaged() -> None:
+    model = nn.BatchNorm1d(2)
+    averaged = AveragedModel(model, multi_avg_fn=warmed_up_average(0.9), use_buffers=True)
+    for _ in range(3):
+        model(torch.randn(4, 2))
+        averaged.update_parameters(model)
+    assert int(averaged.module.num_batches_tracked) == 3
+    assert not torch.equal(averaged.module.running_mean, model.running_mean)

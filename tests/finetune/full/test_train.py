@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from muse_core.errors import UserError
+from muse_core.evaluate.detection import evaluate_folder
+from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet, Listener, finetune
+from muse_core.finetune.config import ViewConfig
+from muse_core.models.backbone import MuseBackbone
+from muse_core.models.card import ModelCard, read_card
+from muse_core.models.checkpoint import load_model, save_backbone
+from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
+
+from ...training.interrupting import interrupt_children
+
+TINY = ModelConfig(BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(hidden_channels=8))
+
+
+def points_folder(root: Path, classes: tuple[str, ...], n_images: int = 2) -> Path:
+    """Dark discs on pink ground, large ones of the first class and small ones of the second."""
+    (root / "images").mkdir(parents=True)
+    (root / "points").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n_images):
+        image = Image.new("RGB", (160, 160), (230, 190, 210))
+        draw, rows = ImageDraw.Draw(image), ["x,y,class"]
+        for cell in range(16):
+            x, y = (np.array([cell % 4, cell // 4]) + 0.5) * 40 + rng.uniform(-8, 8, 2)
+            kind = int(rng.integers(len(classes)))
+            radius = (9, 5)[kind % 2]
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(70, 40, 120))
+            rows.append(f"{x:.2f},{y:.2f},{classes[kind]}")
+        image.save(root / "images" / f"{i}.png")
+        (root / "points" / f"{i}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> FinetuneConfig:
+    train = points_folder(tmp_path / "train", ("large", "small"))
+    return FinetuneConfig(
+        train=(LabelSet(train, 0.5),),
+        val=LabelSet(train, 0.5),
+        out=tmp_path / "model.safetensors",
+        model=TINY,
+        steps=6,
+        batch=2,
+        validate_every=2,
+        device="cpu",
+        views=ViewConfig(crop_px=96),
+    )
+
+
+def _weights(path: Path | None) -> dict[str, torch.Tensor]:
+    assert path is not None
+    return load_model(path).state_dict()
+
+
+def _cancel_after(config: FinetuneConfig, steps: int) -> FinetuneResult:
+    asked = iter(range(100))
+    return finetune(config, Listener(should_cancel=lambda: next(asked) >= steps))
+
+
+def test_a_class_that_validation_does_not_have_does_not_choose(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    val = points_folder(tmp_path / "val", ("large",))
+    result = finetune(dataclasses.replace(config, val=LabelSet(val, 0.5)))
+    assert result.metrics["f_class"].keys() == {"large"}
+
+
+def test_processes_that_cut_crops_change_nothing(config: FinetuneConfig) -> None:
+    alone = _weights(finetune(config).path)
+    out = config.out.with_name("helped.safetensors")
+    helped = _weights(finetune(dataclasses.replace(config, out=out, workers=2)).path)
+    assert all(torch.equal(alone[name], helped[name]) for name in alone)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is sent signals there")
+def test_ctrl_c_leaves_the_processes_that_cut_crops_to_the_run(config: FinetuneConfig) -> None:
+    helped = dataclasses.replace(config, workers=1, steps=10)
+    result = finetune(helped, Listener(on_loss=lambda *_: interrupt_children()))
+    assert result.steps_done == 10
+
+
+def test_writes_a_model_that_says_where_it_came_from(config: FinetuneConfig) -> None:
+    seen: list[tuple[int, int]] = []
+    metrics: list[dict[str, object]] = []
+    result = finetune(
+        config,
+        Listener(on_progress=lambda d, n, _: seen.append((d, n)), on_metrics=metrics.append),
+    )
+    assert seen == [(i, 6) for i in range(1, 7)]
+    assert [m["step"] for m in metrics] == [2, 4, 6]
+    assert not result.cancelled
+    card = read_card(config.out)
+    assert [c["name"] for c in card.classes] == ["large", "small"]
+    assert card.training["nuclei"].keys() == {"large", "small"}
+    assert card.training["settings"]["seed"] == 0
+    assert str(config.out.parent) not in card.to_text()
+    assert list(config.out.parent.glob("*.checkpoint")) == []
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(
+    config: FinetuneConfig,
+) -> None:
+    results = []
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        out = config.out.with_name(f"{name}.safetensors")
+        run = dataclasses.replace(config, seed=seed, out=out, val=None)
+        results.append(_weights(finetune(run).path))
+    key = "point_head.out.weight"
+    assert torch.equal(results[0][key], results[1][key])
+    assert not torch.equal(results[0][key], results[2][key])
+
+
+def test_a_cancelled_run_resumes_as_if_unbroken(config: FinetuneConfig) -> None:
+    config = dataclasses.replace(config, val=None)
+    unbroken = finetune(dataclasses.replace(config, out=config.out.with_name("u.safetensors")))
+    cancelled = _cancel_after(config, 4)
+    assert cancelled.cancelled
+    assert cancelled.steps_done == 4
+    assert cancelled.path == config.out, "the best so far is kept"
+    resumed = finetune(config)
+    assert resumed.steps_done == 6
+    first, second = _weights(unbroken.path), _weights(resumed.path)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_checkpoint_of_other_settings_is_not_resumed(config: FinetuneConfig) -> None:
+    _cancel_after(config, 4)
+    steps: list[int] = []
+    other = dataclasses.replace(config, learning_rate=1e-3)
+    finetune(other, Listener(on_progress=lambda done, *_: steps.append(done)))
+    assert steps[0] == 1
+
+
+def test_a_damaged_checkpoint_gets_a_sentence(config: FinetuneConfig) -> None:
+    config.out.with_suffix(".checkpoint").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(UserError, match="damaged"):
+        finetune(config)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(
+    config: FinetuneConfig,
+) -> None:
+    finetune(dataclasses.replace(config, val=None))
+    before = config.out.read_bytes()
+    with pytest.raises(UserError, match=r"no longer a number.*lower learning rate"):
+        finetune(
+            dataclasses.replace(config, val=None, learning_rate=1e30, steps=20, validate_every=20)
+        )
+    assert config.out.read_bytes() == before
+
+
+def test_learns_from_other_classes_without_taking_them(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    other = points_folder(tmp_path / "other", ("x", "y", "z"))
+    run = dataclasses.replace(
+        config, train=(*config.train, LabelSet(other, 0.55, classes_count=False))
+    )
+    finetune(run)
+    assert [c["name"] for c in read_card(config.out).classes] == ["large", "small"]
+
+
+def test_goes_on_from_a_base_model_and_keeps_its_classes(config: FinetuneConfig) -> None:
+    finetune(config)
+    onward = dataclasses.replace(
+        config, base=config.out, out=config.out.with_name("child.safetensors"), steps=2
+    )
+    finetune(onward)
+    assert read_card(onward.out).parent == "model"
+    assert read_card(onward.out).name == "child"
+
+
+def test_a_class_the_base_does_not_have_is_refused(config: FinetuneConfig, tmp_path: Path) -> None:
+    finetune(config)
+    other = points_folder(tmp_path / "other", ("large", "giant"))
+    onward = dataclasses.replace(config, base=config.out, train=(LabelSet(other, 0.5),))
+    with pytest.raises(UserError, match="giant"):
+        finetune(onward)
+
+
+def test_learns_discs(config: FinetuneConfig) -> None:
+    run = dataclasses.replace(
+        config, steps=80, batch=4, validate_every=80, learning_rate=5e-3, ema_decay=0.9
+    )
+    assert finetune(run).metrics["f_det"] > 0.8
+
+
+def test_what_is_written_has_the_figures_that_are_said_of_it(config: FinetuneConfig) -> None:
+    run = dataclasses.replace(
+        config, steps=80, batch=4, validate_every=40, learning_rate=5e-3, ema_decay=0.9
+    )
+    result = finetune(run)
+    assert read_card(result.path).metrics["validation"] == result.metrics
+    measured = evaluate_folder(config.train[0].folder, 0.5, result.path, device="cpu").to_json()
+    for name in ("f_det", "f_avg", "f_class"):
+        assert measured[name] == pytest.approx(result.metrics[name], abs=1e-3)
+
+
+def test_a_backbone_gets_new_heads_and_keeps_its_features(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    backbone = MuseBackbone(BackboneConfig("resnet10t", (4, 4, 4, 4), 4)).eval()
+    card = ModelCard(
+        "base",
+        {"backbone": BackboneConfig("resnet10t", (4, 4, 4, 4), 4).to_json()},
+        0.25,
+        224,
+        [],
+        0.5,
+        kind="backbone",
+    )
+    save_backbone(backbone, card, tmp_path / "base.safetensors", half=False)
+    run = dataclasses.replace(
+        config, base=tmp_path / "base.safetensors", steps=1, batch=1, learning_rate=1e-9, val=None
+    )
+    finetune(run)
+    model = load_model(config.out)
+    assert (model.card.parent, model.card.mpp, model.card.kind) == ("base", 0.25, "detector")
+    assert [c["name"] for c in model.card.classes] == ["large", "small"]
+    for name, weights in backbone.named_parameters():
+        torch.testing.assert_close(
+            model.backbone.get_parameter(name), weights, rtol=2e-3, atol=2e-3
+        )

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme, NamedRegion, NucleusClass, NucleusFile, nucleus_table
+from muse_core.nuclei.store import StorePlace
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> SlideAnnotations:
+    return _annotations(tmp_path)
+
+
+def _annotations(folder: Path) -> SlideAnnotations:
+    slide = folder / "slide.png"
+    slide.write_bytes(b"pixels")
+    annotations = SlideAnnotations(ClassScheme.from_names(["a", "b"]), StorePlace(slide))
+    annotations.append([10, 20, 30], [1, 2, 3], [0, 0, 1], [0.9, 0.8, 0.7], "m", 6.0)
+    return annotations
+
+
+def test_edits_set_status_and_counts(annotations: SlideAnnotations) -> None:
+    annotations.set_class([1], 1)
+    annotations.set_class([2], 0)
+    annotations.delete([3])
+    new = annotations.add(5, 6, 1)
+    table = annotations.to_table().set_index("id")
+    assert table["status"].to_dict() == {1: "corrected", 2: "confirmed", new: "added"}
+    assert table.loc[new, ["x", "y", "class_name"]].tolist() == [5, 6, "b"]
+    assert table.loc[1, "model"] == "m"
+    assert annotations.counts().tolist() == [1, 2]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), max_size=15))
+def test_undoing_all_goes_back_and_redoing_all_comes_forth(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[int, int]]
+) -> None:
+    annotations = _annotations(tmp_path_factory.mktemp("annotations"))
+    start = annotations.to_table()
+    for action, k in actions:
+        ids = annotations.rows["id"][annotations.present]
+        chosen = ids[k % len(ids) : k % len(ids) + 1] if len(ids) else ids
+        if action == 0:
+            annotations.add(k, k, 0)
+        elif action == 1:
+            annotations.set_class(chosen, k % 2)
+        elif action == 2:
+            annotations.delete(chosen)
+        elif action == 3:
+            annotations.confirm(chosen)
+        else:
+            annotations.move(chosen, [k], [k])
+    end = annotations.to_table()
+    while annotations.undo():
+        pass
+    assert annotations.to_table().equals(start)
+    while annotations.redo():
+        pass
+    assert annotations.to_table().equals(end)
+
+
+def test_detections_on_top_of_a_persons_nuclei_are_dropped(annotations: SlideAnnotations) -> None:
+    annotations.confirm([1])
+    annotations.delete([2])
+    taken = annotations.append([12, 22, 60], [1, 2, 6], [0, 0, 0], [0.9, 0.9, 0.9], "n", 6.0)
+    assert taken == 1
+    assert annotations.to_table()["x"].tolist() == [10, 30, 60]
+
+
+def test_an_addition_taken_back_does_not_bar_a_detection(annotations: SlideAnnotations) -> None:
+    annotations.add(60, 60, 0)
+    annotations.undo()
+    assert annotations.append([60], [60], [0], [0.9], "n", 6.0) == 1
+
+
+def test_a_cancelled_detection_brings_back_what_it_replaced(annotations: SlideAnnotations) -> None:
+    before = annotations.to_table()
+    annotations.begin_detection(np.array([True, False, True]), 1.0)
+    assert annotations.to_table()["id"].tolist() == [2]
+    annotations.end_detection("cancelled")
+    assert annotations.to_table().equals(before)
+
+
+def test_redo_brings_no_nucleus_back_that_a_detection_replaced(
+    annotations: SlideAnnotations,
+) -> None:
+    annotations.set_class([1], 1)
+    annotations.undo()
+    annotations.begin_detection(np.ones(3, dtype=bool), 1.0)
+    annotations.append([10], [1], [0], [0.9], "n", 6.0)
+    annotations.end_detection("done")
+    assert annotations.redo() is None
+    assert annotations.to_table()["x"].tolist() == [10]
+
+
+def test_other_classes_are_joined_not_mixed_up(annotations: SlideAnnotations) -> None:
+    lookup = annotations.adopt_scheme(ClassScheme.from_names(["c", "b"]))
+    assert annotations.scheme.names == ("a", "b", "c")
+    assert lookup.tolist() == [2, 1]
+
+
+def test_a_file_keeps_class_and_status(annotations: SlideAnnotations) -> None:
+    table = nucleus_table([1, 2], [3, 4], ["x", "a"], status=["confirmed", "predicted"])
+    corners = ((0.0, 0.0), (9.0, 0.0), (0.0, 9.0))
+    content = NucleusFile(table, regions=(NamedRegion(corners, "field", True),))
+    annotations.load(content)
+    annotations.load(content)
+    assert annotations.regions()[["name", "reviewed"]].values.tolist() == [["field", True]]
+    table = annotations.to_table()
+    assert len(table) == 5
+    assert table["class_name"].tolist()[3:] == ["x", "a"]
+    assert table["status"].tolist()[3:] == ["confirmed", "predicted"]
+
+
+def test_all_is_there_after_a_restart_and_can_be_undone(tmp_path: Path) -> None:
+    first = _annotations(tmp_path)
+    first.set_class([1], 1)
+    first.add(5, 6, 1)
+    before = first.to_table()
+    first.rest()
+    second = SlideAnnotations(ClassScheme.from_names(["other"]), StorePlace(tmp_path / "slide.png"))
+    assert second.to_table().equals(before)
+    assert second.scheme.names == ("a", "b")
+    assert second.undo() == "add b"
+    assert second.undo() == "1 nucleus to b"
+    assert second.undo() is None
+
+
+def test_annotations_at_rest_goes_on_and_sees_what_others_did(tmp_path: Path) -> None:
+    first = _annotations(tmp_path)
+    first.rest()
+    second = SlideAnnotations(first.scheme, StorePlace(tmp_path / "slide.png"))
+    second.delete([1])
+    second.rest()
+    first.confirm([2])
+    assert first.to_table()["status"].tolist() == ["confirmed", "predicted"]
+
+
+def test_the_second_to_open_can_look_and_not_edit(tmp_path: Path) -> None:
+    first = _annotations(tmp_path)
+    second = SlideAnnotations(first.scheme, StorePlace(tmp_path / "slide.png"))
+    assert second.read_only
+    assert len(second.to_table()) == 3
+    with pytest.raises(UserError, match="open in another window"):
+        second.delete([1])
+    assert len(second.to_table()) == 3
+
+
+def test_looking_leaves_no_file(tmp_path: Path) -> None:
+    slide = tmp_path / "slide.png"
+    slide.write_bytes(b"pixels")
+    annotations = SlideAnnotations(ClassScheme.from_names(["a"]), StorePlace(slide))
+    assert annotations.to_table().empty
+    assert annotations.undo() is None
+    assert [p.name for p in tmp_path.iterdir()] == ["slide.png"]
+
+
+def test_without_a_slide_nothing_can_be_added() -> None:
+    with pytest.raises(UserError, match="Open a slide first"):
+        SlideAnnotations(ClassScheme.from_names(["a"])).add(1, 1, 0)
+
+
+def test_regions_and_classes_are_undone_like_nuclei(annotations: SlideAnnotations) -> None:
+    annotations.add_region([(0, 0), (9, 0), (0, 9)], reviewed=True, name="field")
+    annotations.edit_classes(lambda store: store.merge_classes("b", "a"))
+    assert annotations.counts().tolist() == [3]
+    assert annotations.undo() == "merge b into a"
+    assert annotations.counts().tolist() == [2, 1]
+    assert len(annotations.regions()) == 1
+    assert annotations.undo() == "add region"
+    assert annotations.regions().empty
+
+
+def test_a_file_brings_its_classes_to_a_slide_that_has_none(tmp_path: Path) -> None:
+    (tmp_path / "slide.png").write_bytes(b"pixels")
+    annotations = SlideAnnotations(
+        ClassScheme.from_names(["x", "y"]), StorePlace(tmp_path / "slide.png")
+    )
+    theirs = ClassScheme(
+        (NucleusClass("Tumor cell", "#ff00ff", "5"), NucleusClass("Immune", "#00ffff", "6"))
+    )
+    annotations.load(NucleusFile(nucleus_table([1], [1], "Immune"), theirs))
+    assert annotations.scheme == theirs
+    more = ClassScheme((NucleusClass("mitosis", "#ffff00", "9"),))
+    annotations.load(NucleusFile(nucleus_table([9], [9], "mitosis"), more))
+    assert annotations.scheme.classes == (*theirs.classes, *more.classes)
+    assert annotations.counts().tolist() == [0, 1, 1]
+    annotations.rest()
+
+
+def test_a_file_that_is_refused_leaves_no_store(tmp_path: Path) -> None:
+    (tmp_path / "slide.png").write_bytes(b"pixels")
+    annotations = SlideAnnotations(
+        ClassScheme.from_names(["x"]), StorePlace(tmp_path / "slide.png")
+    )
+    many = tuple(NamedRegion(((0, 0), (1, 0), (0, 1))) for _ in range(1001))
+    with pytest.raises(UserError, match="annotations"):
+        annotations.load(NucleusFile(nucleus_table([], [], []), regions=many))
+    assert not annotations.has_file
+
+
+def test_a_file_that_cannot_be_kept_leaves_the_classes(tmp_path: Path) -> None:
+    classes = ClassScheme.from_names(["x"])
+    file = NucleusFile(nucleus_table([1], [1], "Tumor"))
+    (tmp_path / "slide.png").write_bytes(b"pixels")
+    (tmp_path / "annotations").write_bytes(b"a file where a folder should be")
+    for place in (None, StorePlace(tmp_path / "slide.png", tmp_path / "annotations")):
+        annotations = SlideAnnotations(classes, place)
+        with pytest.raises(UserError):
+            annotations.load(file)
+        assert annotations.scheme == classes
+        assert annotations.pristine

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.jobs import DetectJob
+from muse_core.models.registry import DEFAULT_MODEL, list_models
+from muse_core.nuclei import NucleusClass
+from muse_core.slides import Region
+from napari_muse.jobs.detection import Detection
+from napari_muse.panels.muse_panel import MusePanel
+
+JOB = Path(__file__).with_name("talking_job.py")
+
+
+@pytest.fixture
+def run(opened: MusePanel, qtbot: Any) -> Callable[..., dict[str, Any]]:
+    """Runs a talking job over an area and returns its last event."""
+
+    def start(
+        behaviour: str,
+        shapes: tuple[Region, ...] = (),
+        act: Callable[[Detection], None] | None = None,
+    ) -> dict[str, Any]:
+        command = [sys.executable, str(JOB), behaviour]
+        detection = Detection(opened.session, opened, command)
+        ends: list[dict[str, Any]] = []
+        detection.ended.connect(ends.append)
+        detection.start(DetectJob(slide=""), shapes)
+        if act:
+            qtbot.waitUntil(lambda: len(opened.session.annotations.rows) > 0 and detection.running)
+            qtbot.wait(300)
+            act(detection)
+        qtbot.waitUntil(lambda: not detection.running, timeout=20_000)
+        qtbot.wait(100)
+        assert len(ends) == 1, "exactly one end"
+        return ends[0]
+
+    return start
+
+
+def _x(panel: MusePanel) -> list[float]:
+    return sorted(panel.session.annotations.to_table()["x"])
+
+
+def test_predictions_make_way_for_new_ones(opened: MusePanel, run: Callable[..., Any]) -> None:
+    assert run("done")["event"] == "done"
+    assert _x(opened) == [50.5]
+
+
+def test_every_chunk_arrives(opened: MusePanel, run: Callable[..., Any]) -> None:
+    run("many")
+    assert _x(opened) == sorted([50.5, *range(40)])
+    assert len(opened.session.nuclei.layer.data) == 41
+
+
+def test_only_the_searched_area_is_replaced(opened: MusePanel, run: Callable[..., Any]) -> None:
+    run("done", (Region(0, 0, 150, 300),))
+    assert _x(opened) == [50.5, 200, 300]
+
+
+def test_what_a_person_corrected_stays(opened: MusePanel, run: Callable[..., Any]) -> None:
+    opened.session.annotations.set_class([2], 1)
+    run("done")
+    assert _x(opened) == [50.5, 200]
+
+
+def test_reviewed_regions_stay_as_they_are(opened: MusePanel, run: Callable[..., Any]) -> None:
+    annotations = opened.session.annotations
+    # The job finds a nucleus at 50.5, 60.5; a person has seen that there is none.
+    annotations.add_region([(0, 0), (150, 0), (150, 150), (0, 150)], reviewed=True)
+    last = run("done")
+    assert _x(opened) == [100]
+    assert last["message"].endswith("Reviewed regions were left as they are.")
+    last = run("done", (Region(200, 0, 150, 300),))
+    assert "Reviewed" not in last["message"]
+
+
+def test_a_nucleus_on_the_border_of_a_reviewed_region_is_not_found_twice(
+    opened: MusePanel, run: Callable[..., Any]
+) -> None:
+    annotations = opened.session.annotations
+    annotations.append([49], [60], [0], [0.5], "m", 6.0)
+    annotations.add_region([(0, 0), (50, 0), (50, 150), (0, 150)], reviewed=True)
+    run("done")
+    assert _x(opened) == [49]
+
+
+def test_a_second_one_meanwhile_is_refused(opened: MusePanel, run: Callable[..., Any]) -> None:
+    def start_another(detection: Detection) -> None:
+        with pytest.raises(UserError, match="running"):
+            detection.start(DetectJob(slide=""), ())
+        detection.cancel()
+
+    assert run("wait", act=start_another)["event"] == "cancelled"
+    assert _x(opened) == [50.5, 100, 200, 300]
+
+
+def test_classes_may_be_renamed_meanwhile(
+    opened: MusePanel, run: Callable[..., Any], qtbot: Any
+) -> None:
+    annotations = opened.session.annotations
+
+    def rename(detection: Detection) -> None:
+        with pytest.raises(UserError, match="detection is running"):
+            annotations.edit_classes(lambda store: store.merge_classes("lymphocyte", "tumor"))
+        cell = NucleusClass("immune", "#123456", "5")
+        annotations.edit_classes(lambda store: store.change_class("lymphocyte", cell))
+        detection.cancel()
+
+    last = run("tell", act=rename)
+    assert last["event"] == "cancelled", last["message"]
+    found = annotations.to_table().set_index("x")["class_name"]
+    assert found[50.5] == found[70.5] == "immune"
+
+
+def test_a_failure_brings_the_old_nuclei_back(opened: MusePanel, run: Callable[..., Any]) -> None:
+    last = run("die")
+    assert last["event"] == "failed"
+    assert last["message"].endswith(".")
+    assert _x(opened) == [100, 200, 300]
+
+
+def test_after_a_failure_a_nucleus_corrected_meanwhile_is_there_once(
+    opened: MusePanel, run: Callable[..., Any], qtbot: Any
+) -> None:
+    annotations = opened.session.annotations
+    annotations.append([51], [60], [0], [0.5], "m", 6.0)
+
+    def correct_and_kill(detection: Detection) -> None:
+        qtbot.waitUntil(lambda: bool((annotations.rows["x"] == 50.5).any()), timeout=10_000)
+        annotations.set_class([annotations.rows["id"][-1]], 0)
+        detection.runner._process.kill()
+
+    run("hang", act=correct_and_kill)
+    assert _x(opened) == [50.5, 100, 200, 300]
+
+
+def test_the_first_last_word_counts(opened: MusePanel, run: Callable[..., Any]) -> None:
+    assert run("twice")["message"] == "First word."
+
+
+def test_cancel_keeps_new_and_old(opened: MusePanel, run: Callable[..., Any]) -> None:
+    last = run("wait", act=lambda detection: detection.cancel())
+    assert last["event"] == "cancelled"
+    assert _x(opened) == [50.5, 100, 200, 300]
+
+
+def test_a_killed_job_fails_once_and_the_next_one_runs(
+    opened: MusePanel, run: Callable[..., Any]
+) -> None:
+    last = run("hang", act=lambda detection: detection.runner._process.kill())
+    assert last["event"] == "failed"
+    assert run("done")["event"] == "done"
+
+
+def test_a_program_that_is_not_there_fails_with_a_sentence(opened: MusePanel, qtbot: Any) -> None:
+    detection = Detection(opened.session, opened, ["/no/such/program"])
+    with qtbot.waitSignal(detection.runner.ended, timeout=5000) as ended:
+        detection.start(DetectJob(slide=""), ())
+    assert ended.args[0]["event"] == "failed"
+
+
+def test_the_real_job_detects_in_the_visible_field(
+    panel: MusePanel, cmu_slide: Path, qtbot: Any
+) -> None:
+    assert DEFAULT_MODEL in [entry.name for entry in list_models()]
+    viewer = panel.session.viewer
+    viewer.open(cmu_slide, plugin="napari-muse")
+    viewer.scene.camera.center = (700 * 0.499, 1100 * 0.499)
+    viewer.scene.camera.zoom = 6
+    qtbot.wait(200)
+    field = panel.session.visible_region()
+    place = panel.detect.place
+    place.setCurrentIndex(place.findData("field"))
+    with qtbot.waitSignal(panel.detection.runner.ended, timeout=120_000) as ended:
+        panel.detect.start.click()
+        assert panel.detect.cancel.isVisible()
+        assert not panel.detect.start.isEnabled()
+    assert ended.args[0]["event"] == "done", ended.args[0]
+    assert panel.detect.start.isEnabled()
+    table = panel.session.annotations.to_table()
+    assert len(table) > 10
+    assert field.contains(table["x"].to_numpy(), table["y"].to_numpy()).all()
+    assert set(table["class_name"]) <= {"lymphocyte", "stromal", "tumor"}
+    qtbot.wait(200)
+    assert len(panel.session.nuclei.layer.data) == len(table)
+    counts = [int(label.text().replace(",", "")) for label in panel.legend.counts]
+    assert np.array_equal(counts, panel.session.annotations.counts())
+    assert sum(counts) == len(table)

@@ -1,0 +1,132 @@
+"""From corrections to a better model, with the real job on the demo slide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
+
+from muse_core.models import registry
+from muse_core.models.card import read_card
+from muse_core.slides import Region
+from napari_muse.jobs import learning
+from napari_muse.panels.muse_panel import MusePanel
+
+from ..actions import press
+
+LEFT = Qt.MouseButton.LeftButton
+# The canvas is upright: each field is about 500 x 800 px.
+FIELDS = (Region(850, 900, 400, 300), Region(850, 2100, 400, 300))
+_LEARN = 3
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of the user's models."""
+    folder = tmp_path / "models"
+    monkeypatch.setattr(registry, "user_model_folder", lambda: folder)
+    monkeypatch.setattr(learning, "user_model_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def slide_open(panel: MusePanel, models: Path, muse_data: Path, qtbot: Any) -> MusePanel:
+    path = muse_data / "slides" / "CMU-1-Small-Region.svs"
+    panel.session.viewer.open(path, plugin="napari-muse")
+    panel.tabs.setCurrentIndex(_LEARN)
+    qtbot.wait(100)
+    return panel
+
+
+@pytest.fixture
+def reviewed(slide_open: MusePanel, qtbot: Any) -> MusePanel:
+    """Two fields detected by the bundled model, some nuclei corrected, both marked as reviewed."""
+    panel = slide_open
+    for field in FIELDS:
+        panel.session.show_area(field)
+        panel.detect.run()
+        qtbot.waitUntil(lambda: not panel.detection.running, timeout=60_000)
+        press(panel, qtbot, Qt.Key.Key_R)
+    ids = panel.session.annotations.rows["id"]
+    panel.session.annotations.set_class(ids[:20], 2)
+    panel.session.annotations.delete(ids[20:25])
+    return panel
+
+
+def test_too_little_is_refused_with_a_sentence(slide_open: MusePanel, qtbot: Any) -> None:
+    qtbot.mouseClick(slide_open.learn.start, LEFT)
+    assert "Nothing is reviewed yet" in slide_open.status.text()
+    slide_open.session.annotations.add(1050, 1050, 0)
+    slide_open.session.show_area(FIELDS[0])
+    press(slide_open, qtbot, Qt.Key.Key_R)
+    qtbot.mouseClick(slide_open.learn.start, LEFT)
+    few = "Only 1 nuclei of the class 'lymphocyte'"
+    qtbot.waitUntil(lambda: few in slide_open.status.text(), timeout=10_000)
+    assert not slide_open.learning.running
+
+
+def test_it_says_what_it_will_use(reviewed: MusePanel, qtbot: Any) -> None:
+    tissue, uses = reviewed.learn.tissue, reviewed.learn.uses
+    qtbot.waitUntil(lambda: tissue.mm2 is not None, timeout=10_000)
+    wanted = ("2 fields reviewed, 1 held back", "5 removed", "mm² reviewed.")
+    qtbot.waitUntil(lambda: all(part in uses.text() for part in wanted), timeout=10_000)
+    reviewed.learn.mode.setCurrentIndex(1)
+    look = reviewed.learning.look()
+    assert look is not None
+    assert tissue.mm2 is not None
+    summary = look()
+    assert 0 < summary.reviewed_mm2 < tissue.mm2
+    area = f"{tissue.mm2 - summary.reviewed_mm2:.2g}"
+    other = f"mm² reviewed; with them, up to {area} mm² of the slide's other tissue."
+    qtbot.waitUntil(lambda: other in uses.text(), timeout=10_000)
+    reviewed.learn.mode.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: "mm² reviewed." in uses.text(), timeout=10_000)
+
+
+def test_one_button_makes_a_model_that_can_be_used_and_left_again(
+    reviewed: MusePanel, models: Path, qtbot: Any, shoot: Callable[[QWidget, str], None]
+) -> None:
+    learn = reviewed.learn
+    old = reviewed.detect.model.currentData()
+    qtbot.mouseClick(learn.start, LEFT)
+    qtbot.waitUntil(lambda: reviewed.learning.running, timeout=10_000)
+    qtbot.waitUntil(lambda: not reviewed.learning.running, timeout=300_000)
+    lesson = reviewed.learning.lesson
+    assert lesson is not None, learn.message.text()
+    assert lesson.model is not None
+    assert read_card(lesson.model).parent == "muse-small-breast"
+    n_losses, n_scores = learn.curves.n_points
+    assert n_losses > 1
+    assert n_scores > 1
+    assert learn.proof.rowCount() == 5
+    assert "[" in learn.proof.item(0, 1).text(), "with an interval"
+    assert "chosen on the very fields" in learn.message.text(), "the notes of the run"
+    assert f"written to {lesson.model.name}." in learn.message.text()
+    assert learn.message.toolTip() == str(lesson.model)
+    assert reviewed.detect.model.currentData() == old, "nothing changes unasked"
+    shoot(reviewed.window(), "learn")
+    before = reviewed.session.annotations.to_table()
+    qtbot.mouseClick(learn.use, LEFT)
+    assert reviewed.detect.model.currentData() == str(lesson.model)
+    qtbot.waitUntil(lambda: not reviewed.detection.running, timeout=60_000)
+    after = reviewed.session.annotations.to_table()
+    persons = before[before["status"] != "predicted"]
+    assert set(persons["id"]) <= set(after["id"]), "what a person did stays"
+    assert learn.back.text() == "Go back to muse-small-breast"
+    qtbot.mouseClick(learn.back, LEFT)
+    assert reviewed.detect.model.currentData() == old
+
+
+def test_cancelling_leaves_the_old_model(reviewed: MusePanel, qtbot: Any) -> None:
+    learn = reviewed.learn
+    qtbot.mouseClick(learn.start, LEFT)
+    qtbot.waitUntil(lambda: reviewed.learning.running, timeout=10_000)
+    qtbot.mouseClick(learn.cancel, LEFT)
+    qtbot.waitUntil(lambda: not reviewed.learning.running, timeout=60_000)
+    assert learn.message.text() in ("Stopped.", "Cancelled.") or "Cancelled" in learn.message.text()
+    assert reviewed.detect.chosen_entry.name == "muse-small-breast"
+    assert learn.start.isEnabled()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qtpy.QtCore import Qt
+
+from muse_core.nuclei import ClassScheme
+from napari_muse.jobs import learning
+from napari_muse.panels.class_dialog import ClassDialog
+from napari_muse.panels.muse_panel import MusePanel
+
+from ..actions import press
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+@pytest.fixture
+def dialog(opened: MusePanel, qtbot: Any) -> ClassDialog:
+    qtbot.mouseClick(opened.legend.edit, Qt.MouseButton.LeftButton)
+    found = opened.findChild(ClassDialog)
+    qtbot.waitExposed(found)
+    return found
+
+
+def _classes(panel: MusePanel) -> list[tuple[str, str]]:
+    return [(c.name, c.key) for c in panel.session.annotations.store.classes.classes]
+
+
+def test_renaming_is_stored_and_shown(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
+    dialog.table.item(0, 0).setText("plasma cell")
+    assert _classes(opened) == [("plasma cell", "1"), ("tumor", "2")]
+    assert opened.legend.shown[0].text() == "plasma cell"
+    assert set(opened.session.annotations.to_table()["class_name"]) == {"plasma cell"}
+
+
+def test_a_new_class_has_a_free_key_that_works(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any
+) -> None:
+    qtbot.mouseClick(dialog.add, Qt.MouseButton.LeftButton)
+    assert _classes(opened)[2] == ("class 1", "3")
+    dialog.close()
+    opened.session.nuclei.select([2])
+    press(opened, qtbot, Qt.Key.Key_3)
+    assert opened.session.annotations.counts().tolist() == [2, 0, 1]
+
+
+def test_keys_change_places(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
+    dialog.table.cellWidget(0, 2).textActivated.emit("2")
+    assert _classes(opened) == [("lymphocyte", "2"), ("tumor", "1")]
+
+
+def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
+    opened.session.annotations.set_class([3], 1)
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    assert "Choose the class" in dialog.message.text()
+    dialog.table.selectRow(1)
+    dialog.into.setCurrentText("lymphocyte")
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    assert _classes(opened) == [("lymphocyte", "1")]
+    assert opened.session.annotations.counts().tolist() == [3]
+    dialog.close()
+    press(opened, qtbot, Qt.Key.Key_Z, CTRL)
+    assert opened.session.annotations.counts().tolist() == [2, 1]
+    assert [box.text() for box in opened.legend.shown] == ["lymphocyte", "tumor"]
+
+
+def test_a_colour_is_seen_at_once(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
+    dialog.set_color("lymphocyte", "#ff0000")
+    qtbot.wait(200)
+    colors = opened.session.nuclei.layer.border_color
+    assert colors[0].tolist() == pytest.approx([1, 0, 0, 1])
+
+
+def test_two_classes_of_one_name_are_refused(opened: MusePanel, dialog: ClassDialog) -> None:
+    dialog.table.item(0, 0).setText("tumor")
+    assert _classes(opened) == [("lymphocyte", "1"), ("tumor", "2")]
+    assert dialog.table.item(0, 0).text() == "lymphocyte"
+    assert dialog.message.text().endswith(".")
+
+
+def test_tab_shows_one_class_after_the_other(opened: MusePanel, qtbot: Any) -> None:
+    opened.session.annotations.set_class([3], 1)
+    shown = []
+    for _ in range(4):
+        press(opened, qtbot, Qt.Key.Key_Tab)
+        shown.append(sorted(opened.session.nuclei.shown_ids.tolist()))
+    assert shown == [[1, 2], [3], [1, 2, 3], [1, 2]]
+
+
+def test_a_models_other_classes_are_mapped_first(
+    panel: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    panel.session.viewer.open(small_slide, plugin="napari-muse")
+    annotations = panel.session.annotations
+    annotations.adopt_scheme(ClassScheme.from_names(["inflammatory", "epithelial"]))
+    annotations.add(390, 290, 0)
+    panel.detect.place.setCurrentIndex(panel.detect.place.findData("slide"))
+    qtbot.mouseClick(panel.detect.start, Qt.MouseButton.LeftButton)
+    dialog = panel.detect.mapping_dialog
+    assert not panel.detection.running
+    assert list(dialog.choices) == ["lymphocyte", "stromal", "tumor"]
+    dialog.choices["lymphocyte"].setCurrentText("inflammatory")
+    dialog.choices["tumor"].setCurrentText("epithelial")
+    assert dialog.choices["stromal"].currentText() == "new class “stromal”"
+    dialog.accept()
+    qtbot.waitUntil(lambda: not panel.detection.running, timeout=60_000)
+    assert annotations.scheme.names == ("inflammatory", "epithelial", "stromal")
+
+
+def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
+    opened: MusePanel, cmu_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "user_model_folder", lambda: tmp_path / "models")
+    model = opened.detect.model.currentData()
+    opened.session.keep_class_map(model, {"stromal": "lymphocyte"})
+    first = opened.session.image_layer
+    opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+    annotations = opened.session.annotations
+    annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "stromal"]))
+    for i in range(12):
+        annotations.add(100 + 10 * i, 100, 0)
+    annotations.add_region([(50, 50), (400, 50), (400, 150), (50, 150)], reviewed=True)
+    specs: list[dict[str, Any]] = []
+    monkeypatch.setattr(opened.learning.runner, "start", specs.append)
+    look = opened.learning.look()
+    assert look is not None
+    opened.learning.start(model, "adapt", "cpu", look())
+    assert specs[0]["class_map"] is None, "here stromal is stromal"
+    opened.session.viewer.layers.selection.active = first
+    assert opened.session.class_map(model) == {"stromal": "lymphocyte"}
