@@ -18,7 +18,7 @@ from napari_muse.panels.muse_panel import MusePanel
 
 from .actions import press
 
-JOB = Path(__file__).with_name("talking_job.py")
+JOB = Path(__file__).parent / "jobs" / "talking_job.py"
 _REGIONS, _LEARN = 2, 3
 
 
