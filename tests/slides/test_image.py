@@ -3,8 +3,10 @@ from __future__ import annotations
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from muse_core.errors import UserError
@@ -45,13 +47,75 @@ def test_transparent_is_white_and_gray_becomes_rgb(tmp_path, picture):
         assert np.array_equal(slide.read(slide.bounds), np.repeat(picture[:, :, 1:2], 3, axis=2))
 
 
-def test_deep_pixels_and_print_colours_are_refused(tmp_path, picture):
-    Image.fromarray(picture[:, :, 0].astype(np.uint16) * 200).save(tmp_path / "deep.png")
-    with pytest.raises(UserError, match=r"deep.png is no 8-bit"):
-        open_slide(tmp_path / "deep.png")
-    Image.fromarray(picture).convert("CMYK").save(tmp_path / "cmyk.jpg")
-    with pytest.raises(UserError, match=r"cmyk.jpg is no 8-bit"):
-        open_slide(tmp_path / "cmyk.jpg")
+def test_deep_gray_is_scaled_and_said(tmp_path, picture):
+    gray = picture[:, :, 0]
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    with open_slide(tmp_path / "deep.png") as slide:
+        assert np.array_equal(slide.read(slide.bounds), np.repeat(gray[:, :, None], 3, axis=2))
+        assert slide.notes == ("Its 16-bit pixels are taken as 8-bit ones, with 65535 as white.",)
+
+
+def test_print_colours_are_converted_and_said(tmp_path, picture):
+    printed = Image.fromarray(picture).convert("CMYK")
+    printed.save(tmp_path / "cmyk.jpg", quality=100, subsampling=0)
+    with open_slide(tmp_path / "cmyk.jpg") as slide:
+        read = slide.read(slide.bounds)
+        assert slide.notes == ("Its CMYK colours were converted without their profile.",)
+    assert np.abs(read.astype(int) - picture).mean() < 2
+
+
+@pytest.mark.parametrize("suffix", ["webp", "bmp", "jp2", "gif", "avif", "jxl"])
+def test_other_flat_images(tmp_path, picture, suffix):
+    path = tmp_path / f"flat.{suffix}"
+    if suffix == "jxl":
+        path.write_bytes(imagecodecs.jpegxl_encode(picture, lossless=True))
+    elif suffix == "gif":
+        Image.fromarray(picture).quantize(256).save(path)
+    elif suffix in ("webp", "jp2"):
+        Image.fromarray(picture).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    else:
+        Image.fromarray(picture).save(path)
+    with open_slide(path) as slide:
+        read = slide.read(slide.bounds)
+        assert slide.mpp is None
+    assert np.abs(read.astype(int) - picture).mean() < (8 if suffix in ("gif", "avif") else 1e-9)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "jxl"])
+def test_transparent_is_white_in_flat_images(tmp_path, picture, suffix):
+    rgba = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+    rgba[:, :300] = 0
+    path = tmp_path / f"clear.{suffix}"
+    if suffix == "jxl":
+        path.write_bytes(imagecodecs.jpegxl_encode(rgba, lossless=True))
+    else:
+        Image.fromarray(rgba).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    with open_slide(path) as slide:
+        read = slide.read(slide.bounds)
+    assert (read[:, :300] == 255).all()
+    assert np.array_equal(read[:, 300:], picture[:, 300:])
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9])
+def test_damaged_jpeg_xl(tmp_path, picture, share):
+    data = bytes(imagecodecs.jpegxl_encode(picture))
+    path = tmp_path / "bad.jxl"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UserError, match=r"bad.jxl"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.scan", "a"])
+def test_the_content_counts_and_not_the_name(tmp_path, picture, name):
+    path = tmp_path / name
+    tifffile.imwrite(path, picture, photometric="rgb", metadata=None)
+    with open_slide(path) as slide:
+        assert slide.format == "TIFF"
+    (tmp_path / "b.tif").write_bytes(b"")
+    Image.fromarray(picture).save(tmp_path / "b.tif", "PNG")
+    with open_slide(tmp_path / "b.tif") as slide:
+        assert slide.format == "PNG"
+        assert np.array_equal(slide.read(slide.bounds), picture)
 
 
 @pytest.mark.parametrize("side", [13_000, 20_000, 1_000_000])

@@ -75,8 +75,8 @@ def test_fluorescence_and_deep_pixels_are_refused(tmp_path, halves):
         open_slide(write_ome_zarr(tmp_path / "t.zarr", two))
     path = write_ome_zarr(tmp_path / "d.zarr", halves)
     group = zarr.open_group(str(path), mode="a")
-    group.create_array("0", shape=(3, 8, 8), dtype="u2", chunks=(3, 8, 8), overwrite=True)
-    with pytest.raises(UserError, match="uint16"):
+    group.create_array("0", shape=(3, 8, 8), dtype="i2", chunks=(3, 8, 8), overwrite=True)
+    with pytest.raises(UserError, match="int16"):
         open_slide(path)
 
 
@@ -136,3 +136,24 @@ def test_damaged(tmp_path, halves, version):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     with pytest.raises(UserError, match=r"bare.zarr is incomplete"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("axes", ["yxc", "tzyxc"])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_transparent_is_white_at_every_level(tmp_path, halves, version, axes):
+    clear = []
+    for level in halves:
+        rgba = np.dstack([level, np.full(level.shape[:2], 255, np.uint8)])
+        rgba[:, : level.shape[1] // 2] = 0
+        clear.append(rgba)
+    with open_slide(write_ome_zarr(tmp_path / "a.zarr", clear, version, axes)) as slide:
+        for level, stored in zip(slide.levels, halves, strict=True):
+            read, half = level.compute(), stored.shape[1] // 2
+            assert (read[:, :half] == 255).all()
+            assert np.array_equal(read[:, half:], stored[:, half:])
+
+
+def test_a_scale_that_is_no_number_is_no_scale(tmp_path, halves):
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, scale_um="0,5")
+    with open_slide(path) as slide:
+        assert slide.mpp == 0.5

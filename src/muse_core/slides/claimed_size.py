@@ -7,11 +7,17 @@ plain bytes (Deflate, LZW and the like) are given their limit and need none.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _MAX_COMPONENTS = 4
 _J2K_START = b"\xff\x4f\xff\x51"
 _J2K_IN_BOX = b"jp2c"
+_JXL_START = b"\xff\x0a"
+_JXL_BOXES = (b"jxlc", b"jxlp")
+_JXL_PART_NUMBER_BYTES = 4
+_JXL_HEADER_BYTES = 16
+_JXL_SIDE_BITS = (9, 13, 18, 30)
+_JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _JPEGXR_START = b"WMPHOTO\x00"
 _JPEGXR_IMAGE_OFFSET = 0xBCC0
 _JPEGXR_SHORT_HEADER = 0x80
@@ -41,7 +47,7 @@ def jpeg_px(data: bytes) -> int:
 
 def jpeg2000_px(data: bytes) -> int:
     """From a codestream, bare or in the boxes of a JP2 file."""
-    at = 0 if data.startswith(_J2K_START) else _codestream_in_jp2(data)
+    at = 0 if data.startswith(_J2K_START) else _box(data, (_J2K_IN_BOX,))
     x1, y1, x0, y0 = struct.unpack_from(">4I", data, at + 8)
     (components,) = struct.unpack_from(">H", data, at + 40)
     if not data.startswith(_J2K_START, at) or components > _MAX_COMPONENTS:
@@ -82,6 +88,43 @@ def jpegxr_px(data: bytes) -> int:
     return int((width + 1) * (height + 1))
 
 
+def jpegxl_px(data: bytes) -> int:
+    """From the header of the codestream, bare or in boxes (ISO 18181-1, "SizeHeader")."""
+    at = 0 if data.startswith(_JXL_START) else _box(data, _JXL_BOXES)
+    if not data.startswith(_JXL_START, at):
+        raise ValueError("no codestream")
+    bits = _Bits(data[at + 2 : at + 2 + _JXL_HEADER_BYTES])
+    eighths = bits.take(1)
+    height = _jxl_side(bits, eighths)
+    ratio = bits.take(3)
+    if ratio == 0:
+        return height * _jxl_side(bits, eighths)
+    over, under = _JXL_RATIOS[ratio - 1]
+    return height * (height * over // under)
+
+
+def _jxl_side(bits: _Bits, eighths: int) -> int:
+    if eighths:
+        return 8 * (1 + bits.take(5))
+    return 1 + bits.take(_JXL_SIDE_BITS[bits.take(2)])
+
+
+class _Bits:
+    """Bits from the lowest of the first byte on."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value, self._left = int.from_bytes(data, "little"), 8 * len(data)
+
+    def take(self, n: int) -> int:
+        """The next n bits as a number; raises ValueError at the end."""
+        if n > self._left:
+            raise ValueError("the header ends early")
+        taken = self._value & ((1 << n) - 1)
+        self._value >>= n
+        self._left -= n
+        return taken
+
+
 def limited_px(data: bytes) -> int:
     """0: such data claim nothing that the decoder goes by."""
     return 0
@@ -93,6 +136,7 @@ _JPEG2000 = (33003, 33004, 33005, 34712)
 _JPEGXR = (22610, 34934)
 _WEBP = (34927, 50001)
 _PNG = (34933,)
+_JPEGXL = (50002, 52546)
 CLAIMED_PX: dict[int, Callable[[bytes], int]] = {
     **dict.fromkeys(_LIMITED, limited_px),
     **dict.fromkeys(_JPEG, jpeg_px),
@@ -100,11 +144,13 @@ CLAIMED_PX: dict[int, Callable[[bytes], int]] = {
     **dict.fromkeys(_JPEGXR, jpegxr_px),
     **dict.fromkeys(_WEBP, webp_px),
     **dict.fromkeys(_PNG, png_px),
+    **dict.fromkeys(_JPEGXL, jpegxl_px),
 }
 """For each TIFF compression that can be read; damaged data raise errors of any kind."""
 
 
-def _codestream_in_jp2(data: bytes) -> int:
+def _box(data: bytes, kinds: Sequence[bytes]) -> int:
+    """Where the codestream begins in a file of boxes (JP2, JPEG XL)."""
     at = 0
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -112,8 +158,8 @@ def _codestream_in_jp2(data: bytes) -> int:
         if length == 1:
             (length,) = struct.unpack_from(">Q", data, at + header)
             header = 16
-        if kind == _J2K_IN_BOX:
-            return at + header
+        if kind in kinds:
+            return at + header + (_JXL_PART_NUMBER_BYTES if kind == b"jxlp" else 0)
         if length < header:
             raise ValueError("no codestream")
         at += length

@@ -1,56 +1,110 @@
-"""PNG and JPEG: one level, no scale."""
+"""Flat images: PNG, JPEG, WebP, BMP, GIF, JPEG 2000, AVIF, JPEG XL; one level, no scale."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from muse_core.errors import UserError
-from muse_core.slides.level import ArrayLevel, RgbArray
+from muse_core.slides.claimed_size import jpegxl_px
+from muse_core.slides.level import ArrayLevel, Level, RgbArray
+from muse_core.slides.pixels import Alpha, Colours, Samples
+from muse_core.slides.sampled_level import MappedLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
 
 MAX_IMAGE_PX = 178_000_000
 """Such files are decoded whole, 530 MB of RGB at this size; Pillow's own hard limit is the same."""
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF")
+_KINDS = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000"}
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK")
+_GRAY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_JPEGXL = "JPEG XL"
+_WIDE = ("u1", "u2", "f2", "f4")
+_SAMPLES = {
+    1: Samples(Colours.GRAY),
+    2: Samples(Colours.GRAY, Alpha.UNASSOCIATED),
+    3: Samples(Colours.RGB),
+    4: Samples(Colours.RGB, Alpha.UNASSOCIATED),
+}
 
 
 def open_image(path: Path) -> SlideSource:
-    """Decode a PNG or JPEG file whole.
+    """Decode a flat image whole.
 
-    The density these formats may carry is for printing and never taken for a scale.
+    The density these formats may carry is for printing and never taken for a scale. Of an animation
+    the first picture is taken.
 
     Raises:
-        UserError: The file is damaged, too large, or not 8-bit RGB or gray.
+        UserError: The file is damaged, too large, or not RGB, gray or CMYK.
     """
     try:
         with warnings.catch_warnings():
             # Pillow warns at half the size at which this function refuses.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=("PNG", "JPEG"))
+            image = Image.open(path, formats=[f for f in _FORMATS if f in Image.ID])
         with image:
-            pixels = _to_rgb(image, path.name)
-            kind = "JPEG" if image.format in ("JPEG", "MPO") else "PNG"
+            level, notes = _level(image, path.name)
+            kind = image.format or ""
     except UserError:
         raise
     except Image.DecompressionBombError as error:
         raise UserError(_too_large(path.name)) from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{path.name} is not a PNG or JPEG image.") from error
+        raise UserError(f"{path.name} is not an image that can be read.") from error
     except Exception as error:
         # Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error on damaged files.
-        raise UserError(f"{path.name} is damaged or truncated and cannot be decoded.") from error
-    levels, downsamples = pyramid([ArrayLevel(path.name, pixels)])
-    return SlideSource(path, kind, levels, downsamples)
+        raise _damaged(path.name) from error
+    levels, downsamples = pyramid([level])
+    notes += settle_intensity(levels)
+    return SlideSource(path, _KINDS.get(kind, kind), levels, downsamples, notes=notes)
 
 
-def _to_rgb(image: Image.Image, name: str) -> RgbArray:
+def open_jpegxl(path: Path) -> SlideSource:
+    """Decode a JPEG XL image whole.
+
+    Raises:
+        UserError: The file is damaged, too large, or of a kind that cannot be read.
+    """
+    data = path.read_bytes()
+    try:
+        if jpegxl_px(data) > MAX_IMAGE_PX:
+            raise UserError(_too_large(path.name))
+        stored = imagecodecs.jpegxl_decode(data, index=0)
+    except UserError:
+        raise
+    except Exception as error:
+        # A library in C that raises errors of its own, and ValueError and others for headers.
+        raise _damaged(path.name) from error
+    stored = stored[:, :, None] if stored.ndim == 2 else stored
+    if stored.ndim != 3 or stored.shape[2] not in _SAMPLES or stored.dtype.str[1:] not in _WIDE:
+        raise UserError(f"{path.name} is no RGB or gray image.")
+    samples = _SAMPLES[stored.shape[2]]
+    if stored.dtype != np.uint8:
+        samples = replace(samples, needs_scaling=True)
+    levels, downsamples = pyramid([MappedLevel(path.name, stored, samples)])
+    notes = settle_intensity(levels)
+    return SlideSource(path, _JPEGXL, levels, downsamples, notes=notes)
+
+
+def _level(image: Image.Image, name: str) -> tuple[Level, tuple[str, ...]]:
+    """The decoded pixels, and sentences for the user about how they were read."""
     if image.width * image.height > MAX_IMAGE_PX:
         raise UserError(_too_large(name))
+    if image.mode in _GRAY_16:
+        wide = np.asarray(image).astype(np.uint16)[:, :, None]
+        return MappedLevel(name, wide, Samples(Colours.GRAY, needs_scaling=True)), ()
     if image.mode not in _MODES:
-        raise UserError(f"{name} is no 8-bit RGB or gray image (its mode is {image.mode}).")
+        raise UserError(f"{name} is no RGB, gray or CMYK image (its mode is {image.mode}).")
+    ink = "Its CMYK colours were converted without their profile." if image.mode == "CMYK" else ""
+    return ArrayLevel(name, _to_rgb(image)), (ink,) if ink else ()
+
+
+def _to_rgb(image: Image.Image) -> RgbArray:
     image.load()
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         # What is transparent was never scanned: white, like glass, whatever colour hides below.
@@ -60,8 +114,12 @@ def _to_rgb(image: Image.Image, name: str) -> RgbArray:
     return np.asarray(image.convert("RGB"))
 
 
+def _damaged(name: str) -> UserError:
+    return UserError(f"{name} is damaged or truncated and cannot be decoded.")
+
+
 def _too_large(name: str) -> str:
     return (
-        f"{name} is larger than {MAX_IMAGE_PX // 1_000_000} megapixels, too large for PNG or JPEG; "
-        "save it as a tiled pyramidal TIFF."
+        f"{name} is larger than {MAX_IMAGE_PX // 1_000_000} megapixels, too large for an image "
+        "without tiles; save it as a tiled pyramidal TIFF."
     )

@@ -28,6 +28,14 @@ _MAX_DASK_CHUNKS = 1 << 16
 """Each chunk costs dask and the viewer some memory and time before any pixel is read."""
 
 
+def check_size(name: str, height: int, width: int) -> None:
+    """Raise UserError where a file claims a size that no image has."""
+    if min(height, width) < 1:
+        raise UserError(f"{name} claims to be an image without pixels.")
+    if max(height, width) > MAX_LEVEL_SIDE_PX or height * width > MAX_LEVEL_PX:
+        raise UserError(f"{name} claims an impossible size of {width} x {height} pixels.")
+
+
 class PieceCache:
     """Last used decoded pieces of all levels of a slide, up to a number of bytes; thread-safe."""
 
@@ -83,10 +91,9 @@ class Level(ABC):
     ndim = 3
 
     def __init__(self, name: str, height: int, width: int, piece_h: int, piece_w: int) -> None:
-        if min(height, width, piece_h, piece_w) < 1:
+        check_size(name, height, width)
+        if min(piece_h, piece_w) < 1:
             raise UserError(f"{name} claims to be an image without pixels.")
-        if max(height, width) > MAX_LEVEL_SIDE_PX or height * width > MAX_LEVEL_PX:
-            raise UserError(f"{name} claims an impossible size of {width} x {height} pixels.")
         self.name = name
         self.shape = (height, width, 3)
         self.piece_h, self.piece_w = min(piece_h, height), min(piece_w, width)

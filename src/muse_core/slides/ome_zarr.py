@@ -13,14 +13,16 @@ import zarr
 
 from muse_core.errors import UserError
 from muse_core.slides.channels import check_channels
-from muse_core.slides.level import Level, RgbArray
 from muse_core.slides.mpp import combine_mpp
+from muse_core.slides.pixels import Alpha, Colours, Samples
+from muse_core.slides.sampled_level import SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.stated import stated_number
 from muse_core.slides.units import um_per_unit
 
 _PIECE_PX = 512
 """Small chunks are fetched together up to this size, since every request to zarr costs time."""
+_TYPES = ("u1", "u2", "f2", "f4", "f8")
 _SMALL_CHUNK_PX, _MAX_SMALL_CHUNKS = 16, 1 << 16
 """Chunks that small make thousands of requests of one piece; coarse levels may have some."""
 
@@ -68,8 +70,9 @@ def _open(group: Any, path: Path) -> SlideSource:
     if not _has_chunks(path / first.path):
         raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
     kept, downsamples = pyramid(levels)
+    notes = settle_intensity(kept)
     mpp, note = combine_mpp(*_scale_um(multiscale))
-    return SlideSource(path, f"OME-Zarr {version}", kept, downsamples, mpp, note)
+    return SlideSource(path, f"OME-Zarr {version}", kept, downsamples, mpp, note, notes=notes)
 
 
 def _ome(group: Any) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None
     return by_name.get("x"), by_name.get("y")
 
 
-class ZarrLevel(Level):
+class ZarrLevel(SampledLevel):
     """A Zarr array with named axes as RGB pieces."""
 
     def __init__(
@@ -117,8 +120,11 @@ class ZarrLevel(Level):
         if stacked:
             text = ", ".join(f"{a} {n}" for a, n in stacked.items())
             raise UserError(f"{name} is a stack ({text}); only single 2-D images can be read.")
-        if array.dtype != np.uint8:
-            raise UserError(f"{name} has pixels of type {array.dtype}; only 8-bit can be read.")
+        if array.dtype.str[1:] not in _TYPES:
+            raise UserError(
+                f"{name} has pixels of type {array.dtype}; only 8 and 16-bit and floating point "
+                "can be read."
+            )
         channels = sizes.get("c", 1)
         # Interleaved fours are RGBA; four planes are four stains.
         if not (channels == 4 and axes[-1] == "c"):
@@ -136,22 +142,25 @@ class ZarrLevel(Level):
             sizes["x"],
             chunks["y"] * max(1, _PIECE_PX // chunks["y"]),
             chunks["x"] * max(1, _PIECE_PX // chunks["x"]),
+            Samples(
+                Colours.GRAY if channels == 1 else Colours.RGB,
+                # OME-Zarr has no word for alpha.
+                Alpha.UNSPECIFIED if channels == 4 else Alpha.NONE,
+                needs_scaling=array.dtype != np.uint8,
+            ),
+            array.dtype,
         )
         self._array, self._axes = array, tuple(axes)
         kept = [a for a in axes if a in "yxc"]
         self._order = [kept.index(a) for a in ("y", "x", "c") if a in kept]
 
-    def _decode(self, row: int, col: int) -> RgbArray:
+    def _stored(self, row: int, col: int) -> np.ndarray:
         top, left = row * self.piece_h, col * self.piece_w
         spans = {
             "y": slice(top, min(top + self.piece_h, self.height)),
             "x": slice(left, min(left + self.piece_w, self.width)),
-            "c": slice(0, 3),
+            "c": slice(None),
         }
         pixels = np.asarray(self._array[tuple(spans.get(a, 0) for a in self._axes)])
         pixels = pixels.transpose(self._order)
-        if pixels.ndim == 2:
-            pixels = pixels[:, :, None]
-        if pixels.shape[2] == 1:
-            return np.repeat(pixels, 3, axis=2)
-        return np.ascontiguousarray(pixels)
+        return pixels if pixels.ndim == 3 else pixels[:, :, None]

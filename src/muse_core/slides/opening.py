@@ -6,32 +6,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muse_core.errors import UserError
-from muse_core.slides.image import open_image
+from muse_core.slides.content import Content, content_of
+from muse_core.slides.image import open_image, open_jpegxl
 from muse_core.slides.ome_zarr import open_ome_zarr
-from muse_core.slides.openslide_reader import open_openslide
+from muse_core.slides.openslide_reader import open_openslide, openslide_knows
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
 
-_READERS: dict[str, Callable[[Path], SlideSource]] = {
-    ".svs": open_tiff,
-    ".tif": open_tiff,
-    ".tiff": open_tiff,
-    ".btf": open_tiff,
-    ".ndpi": open_tiff,
-    ".scn": open_tiff,
+_Reader = Callable[[Path], SlideSource]
+_BY_CONTENT: dict[Content, _Reader] = {
+    Content.TIFF: open_tiff,
+    Content.IMAGE: open_image,
+    Content.JPEGXL: open_jpegxl,
+}
+_OPENSLIDE = (".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm")
+"""Their content is that of a JPEG, a TIFF or a text, which is not all that belongs to the slide."""
+_READERS: dict[str, _Reader] = {
+    **dict.fromkeys((".svs", ".tif", ".tiff", ".btf", ".tf2", ".tf8"), open_tiff),
+    **dict.fromkeys((".ndpi", ".scn", ".qptiff"), open_tiff),
     ".zarr": open_ome_zarr,
-    ".mrxs": open_openslide,
-    ".vms": open_openslide,
-    ".vmu": open_openslide,
-    ".bif": open_openslide,
-    ".svslide": open_openslide,
-    ".dcm": open_openslide,
-    ".png": open_image,
-    ".jpg": open_image,
-    ".jpeg": open_image,
+    **dict.fromkeys(_OPENSLIDE, open_openslide),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"), open_image),
+    **dict.fromkeys((".jp2", ".j2k", ".avif"), open_image),
+    ".jxl": open_jpegxl,
 }
 READABLE_SUFFIXES: tuple[str, ...] = tuple(_READERS)
-"""Lower-case file name endings that :func:`open_slide` knows."""
+"""Lower-case file name endings that are known to belong to slides."""
 
 
 def can_open(path: str | Path) -> bool:
@@ -41,6 +41,8 @@ def can_open(path: str | Path) -> bool:
 
 def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     """Open a slide for reading.
+
+    What a file is goes by its content where that can be told, whatever its name ends in.
 
     Args:
         path: A file, or the folder of an OME-Zarr.
@@ -61,7 +63,7 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
         raise _not_allowed(source, error) from error
     except OSError as error:
         raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
-    reader = _READERS.get(suffix)
+    reader = _reader_of(source)
     if reader is None and source.is_dir():
         raise UserError(
             f"{source.name} is a folder; only OME-Zarr folders, named *.zarr, are slides."
@@ -85,6 +87,18 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     except UserError:
         opened.close()
         raise
+
+
+def _reader_of(source: Path) -> _Reader | None:
+    """The reader for an existing file or folder; None where neither content nor name tells it."""
+    suffix = _suffix(source)
+    if source.is_dir() or suffix in _OPENSLIDE:
+        return _READERS.get(suffix)
+    content = content_of(source)
+    if content is not None:
+        return _BY_CONTENT[content]
+    known = _READERS.get(suffix)
+    return open_openslide if known is None and openslide_knows(source) else known
 
 
 def _look_into(source: Path) -> None:

@@ -69,6 +69,15 @@ def open_openslide(path: Path) -> SlideSource:
     )
 
 
+def openslide_knows(path: Path) -> bool:
+    """Whether OpenSlide is installed and takes a file for a slide."""
+    try:
+        import openslide
+    except (ImportError, OSError):
+        return False
+    return openslide.OpenSlide.detect_format(path) is not None
+
+
 def _scale(properties: Mapping[str, str]) -> tuple[float | None, str]:
     """Microns per pixel, as :func:`combine_mpp`, of the first place that gives one.
 

@@ -38,6 +38,7 @@ class SlideSource:
         mpp_note: Why the metadata gave no mpp although it says something, or "".
         associated: Names of further images in the file.
         close: Lets go of the file; may be called more than once.
+        notes: Sentences for the user about how the pixels were read.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class SlideSource:
     mpp_note: str = ""
     associated: tuple[str, ...] = ()
     close: Callable[[], None] = field(default=lambda: None)
+    notes: tuple[str, ...] = ()
 
 
 class Slide:
@@ -69,6 +71,7 @@ class Slide:
         self.mpp = source.mpp if mpp is None else check_mpp(mpp)
         self.height, self.width = source.levels[0].shape[:2]
         self.associated = source.associated
+        self.notes = source.notes
 
     @cached_property
     def levels(self) -> tuple[da.Array, ...]:

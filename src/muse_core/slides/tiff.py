@@ -14,14 +14,17 @@ from muse_core.errors import UserError
 from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_from_ycbcr
 from muse_core.slides.channels import check_channels, ome_channel_names
 from muse_core.slides.claimed_size import CLAIMED_PX
-from muse_core.slides.level import ArrayLevel, Level, RgbArray
+from muse_core.slides.level import ArrayLevel, Level, check_size
 from muse_core.slides.ome_files import spans_files
+from muse_core.slides.pixels import Colours, Samples
+from muse_core.slides.sampled_level import MappedLevel, SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.tiff_mpp import tiff_mpp
+from muse_core.slides.tiff_samples import tiff_samples
 
-_WHITE = 255
 _SEGMENT_SLACK = 2
 """Writers may round a tile or strip up, never to more than this many times its size."""
+_RGB = Samples(Colours.RGB)
 _FORMATS = (
     ("is_svs", "Aperio SVS"),
     ("is_ndpi", "Hamamatsu NDPI"),
@@ -67,6 +70,7 @@ def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
     lock = threading.Lock()
     levels: list[Level] = [_level(tif, level, path.name, lock) for level in series.levels]
     kept, downsamples = pyramid(levels)
+    notes = settle_intensity(kept)
     mpp, note = tiff_mpp(tif, series)
     kind = next((name for flag, name in _FORMATS if getattr(tif, flag)), None)
     return SlideSource(
@@ -78,6 +82,7 @@ def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
         note,
         tuple(str(s.name).lower() for s in every if s is not series and s.name),
         tif.close,
+        notes,
     )
 
 
@@ -101,7 +106,7 @@ def _area(series: Any) -> int:
 def _level(tif: tifffile.TiffFile, series: Any, name: str, lock: threading.Lock) -> Level:
     pages = _planes(tif, series, name)
     page = series.keyframe
-    _check_pixels(page, name)
+    _check_compression(page, name)
     if page.compression == 1 and page.is_memmappable and page.fillorder == 1 and len(pages) == 1:
         mapped = _mapped(tif, page, name)
         if mapped is not None:
@@ -131,43 +136,32 @@ def _planes(tif: tifffile.TiffFile, series: Any, name: str) -> list[Any]:
     return pages
 
 
-def _check_pixels(page: Any, name: str) -> None:
-    bits = page.bitspersample
-    if page.dtype != np.uint8 or bits != 8:
-        raise UserError(
-            f"{name} has {bits}-bit pixels of type {page.dtype}; only 8-bit can be read."
-        )
+def _check_compression(page: Any, name: str) -> None:
     if page.compression not in CLAIMED_PX:
         kind = getattr(page.compression, "name", page.compression)
         raise UserError(
             f"{name} is compressed with {kind}, which cannot be read; "
             "save it with JPEG, JPEG 2000 or Deflate."
         )
-    photometric = tifffile.PHOTOMETRIC
-    if page.photometric not in (
-        photometric.RGB,
-        photometric.YCBCR,
-        photometric.MINISBLACK,
-        photometric.MINISWHITE,
-    ):
-        kind = getattr(page.photometric, "name", page.photometric)
-        raise UserError(f"{name} has {kind} colours; only RGB and gray can be read.")
-    if page.samplesperpixel == 2 or page.samplesperpixel > 4:
-        raise UserError(
-            f"{name} has {page.samplesperpixel} channels; only RGB and gray can be read."
-        )
 
 
 def _mapped(tif: tifffile.TiffFile, page: Any, name: str) -> Level | None:
     """Uncompressed pixels in one run, mapped: strips as large as the image then cost nothing."""
     shape = tuple(page.shape)
-    if len(shape) != 3 or shape[2] < 3 or page.planarconfig != 1:
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3 or page.planarconfig != 1:
         return None
+    check_size(name, shape[0], shape[1])
+    samples = tiff_samples(page, name)
     offset = int(page.dataoffsets[0])
-    if offset + page.size > tif.filehandle.size:
+    if offset + page.nbytes > tif.filehandle.size:
         raise _truncated(name)
-    pixels = np.memmap(tif.filehandle.path, np.uint8, "r", offset, shape)
-    return ArrayLevel(name, pixels[:, :, :3])
+    stored = page.dtype.newbyteorder(tif.byteorder)
+    pixels = np.memmap(tif.filehandle.path, stored, "r", offset, shape)
+    if samples.colours is Colours.RGB and shape[2] == 3 and page.dtype == np.uint8:
+        return ArrayLevel(name, pixels)
+    return MappedLevel(name, pixels, samples)
 
 
 def _truncated(name: str) -> UserError:
@@ -178,7 +172,7 @@ def _in_several_files(name: str) -> UserError:
     return UserError(f"{name} keeps its image in several files; save it as one.")
 
 
-class TiffLevel(Level):
+class TiffLevel(SampledLevel):
     """Tiles or strips of one page, or of three pages that hold one channel each.
 
     Reads segments directly and decodes them with tifffile's decoder, which lets go of the
@@ -193,12 +187,12 @@ class TiffLevel(Level):
         tile_h, tile_w = (page.tilelength, page.tilewidth) if page.is_tiled else (0, 0)
         if not page.is_tiled:
             tile_h, tile_w = min(int(page.rowsperstrip), height), width
-        super().__init__(name, height, width, int(tile_h), int(tile_w))
+        samples = _RGB if len(pages) > 1 else tiff_samples(page, name)
+        super().__init__(name, height, width, int(tile_h), int(tile_w), samples, page.dtype)
         self._rows, self._cols = -(-height // int(tile_h)), -(-width // int(tile_w))
         self._segment_px = int(tile_h) * int(tile_w)
         self._claimed_px = CLAIMED_PX[page.compression]
         self._file, self._lock, self._page = tif.filehandle, lock, page
-        self._inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
         per_page = self._rows * self._cols
         planes = page.samplesperpixel if page.planarconfig == 2 else 1
         # (offset, byte count, index, page) of each channel's first segment, then in raster order.
@@ -207,7 +201,7 @@ class TiffLevel(Level):
             offsets = np.asarray(one.dataoffsets, np.int64)
             counts = np.asarray(one.databytecounts, np.int64)
             self._check_segments(offsets, counts, per_page * planes)
-            for plane in range(min(planes, 3)):
+            for plane in range(planes):
                 self._planes.append((offsets, counts, plane * per_page, one))
         _ = page.decode  # made here, once, rather than by several threads at a time
 
@@ -221,26 +215,24 @@ class TiffLevel(Level):
         if int((offsets + counts).max()) > self._file.size:
             raise _truncated(self.name)
 
-    def _decode(self, row: int, col: int) -> RgbArray:
+    def _stored(self, row: int, col: int) -> np.ndarray | None:
         index = row * self._cols + col
         channels = [self._segment(*plane, index) for plane in self._planes]
-        pixels = channels[0] if len(channels) == 1 else np.concatenate(channels, axis=2)
-        if self._inverted:
-            pixels = _WHITE - pixels
-        if pixels.shape[2] == 1:
-            return np.repeat(pixels, 3, axis=2)
-        return pixels[:, :, :3]
+        found = [c for c in channels if c is not None]
+        if not found:
+            return None
+        if len(found) < len(channels):
+            raise ValueError("a channel is missing")
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=2)
 
     def _segment(
         self, offsets: np.ndarray, counts: np.ndarray, first: int, page: Any, index: int
-    ) -> np.ndarray:
+    ) -> np.ndarray | None:
+        """Samples of a tile or strip, or None where it is left out."""
         index += first
         count = int(counts[index])
         if count == 0:
-            # Scanners leave out tiles without tissue.
-            samples = self._page.samplesperpixel if self._page.planarconfig == 1 else 1
-            value = 0 if self._inverted else _WHITE
-            return np.full((self.piece_h, self.piece_w, samples), value, np.uint8)
+            return None
         with self._lock:
             if self._file.closed:
                 raise UserError(f"{self.name} has been closed.")

@@ -1,0 +1,76 @@
+"""What the tags of a TIFF page say about its samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from muse_core.errors import UserError
+from muse_core.slides.level import RgbArray
+from muse_core.slides.pixels import Alpha, Colours, Samples
+
+_PHOTOMETRIC = tifffile.PHOTOMETRIC
+_COLOURS = {
+    _PHOTOMETRIC.RGB: Colours.RGB,
+    _PHOTOMETRIC.YCBCR: Colours.RGB,  # decoders convert it
+    _PHOTOMETRIC.MINISBLACK: Colours.GRAY,
+    _PHOTOMETRIC.MINISWHITE: Colours.INVERTED_GRAY,
+    _PHOTOMETRIC.PALETTE: Colours.PALETTE,
+    _PHOTOMETRIC.SEPARATED: Colours.CMYK,
+}
+_N_COLOURS = {Colours.RGB: 3, Colours.CMYK: 4}
+_ALPHA = {0: Alpha.UNSPECIFIED, 1: Alpha.ASSOCIATED, 2: Alpha.UNASSOCIATED}
+_TYPES = ("u1", "u2", "f2", "f4", "f8")
+_BITS = (4, 8, 10, 12, 14, 16, 32, 64)
+_WORD = 257
+"""A colour map has 16 bits; 8-bit values stand in it twice, high and low."""
+
+
+def tiff_samples(page: Any, name: str) -> Samples:
+    """How the samples of a page become RGB.
+
+    Args:
+        page: Of tifffile.
+        name: File name, for messages.
+
+    Raises:
+        UserError: They are no RGB, gray, CMYK or indexed colours, or of a type that no scanner
+            writes.
+    """
+    bits = page.bitspersample
+    if page.dtype is None or page.dtype.str[1:] not in _TYPES or bits not in _BITS:
+        raise UserError(
+            f"{name} has {bits}-bit pixels of type {page.dtype}; only 8 and 16-bit and "
+            "floating point can be read."
+        )
+    colours = _COLOURS.get(page.photometric)
+    if colours is None or (colours is Colours.CMYK and page.dtype != np.uint8):
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise UserError(f"{name} has {kind} colours; only RGB, gray and CMYK can be read.")
+    count = int(page.samplesperpixel)
+    if colours is Colours.GRAY and count > 2:
+        colours = Colours.RGB  # some programs call all that is not inverted so
+    extra = tuple(int(e) for e in page.extrasamples)
+    further = count - _N_COLOURS.get(colours, 1)
+    alpha = Alpha.NONE if further == 0 else _ALPHA.get(extra[-1] if extra else 0, Alpha.UNSPECIFIED)
+    gray_pair = further and colours not in _N_COLOURS and alpha is Alpha.UNSPECIFIED
+    if further not in (0, 1) or gray_pair:
+        raise UserError(f"{name} has {count} channels; only RGB and gray images can be read.")
+    if colours is Colours.PALETTE:
+        return Samples(colours, alpha, palette=_palette(page, name))
+    highest = float((1 << bits) - 1) if page.dtype.kind == "u" else 1.0
+    open_question = page.dtype.itemsize > 1 and bits in (16, 32, 64)
+    return Samples(colours, alpha, highest, highest, needs_scaling=open_question)
+
+
+def _palette(page: Any, name: str) -> RgbArray:
+    """(n, 3) uint8; some programs write 8-bit values where 16-bit ones belong."""
+    colormap = page.colormap
+    if colormap is None or colormap.ndim != 2 or len(colormap) != 3 or not colormap.size:
+        raise UserError(f"{name} is damaged: it has indexed colours without their table.")
+    table = colormap.T
+    if table.max() > np.iinfo(np.uint8).max:
+        table = np.rint(table / _WORD)
+    return np.ascontiguousarray(table.astype(np.uint8))
