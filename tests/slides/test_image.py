@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 
 import imagecodecs
@@ -62,6 +64,15 @@ def test_print_colours_are_converted_and_said(tmp_path, picture):
         read = slide.read(slide.bounds)
         assert slide.notes == ("Its CMYK colours were converted without their profile.",)
     assert np.abs(read.astype(int) - picture).mean() < 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_a_flat_image_is_the_first_thing_that_is_opened(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.new("RGB", (70, 70), "white").save(path)
+    code = f"from muse_core.slides import open_slide; print(open_slide({str(path)!r}).width)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "70"
 
 
 @pytest.mark.parametrize("suffix", ["webp", "bmp", "jp2", "gif", "avif", "jxl"])

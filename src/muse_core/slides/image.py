@@ -42,6 +42,7 @@ def open_image(path: Path) -> SlideSource:
     Raises:
         UserError: The file is damaged, too large, or not RGB, gray or CMYK.
     """
+    Image.init()  # else Pillow does not know yet which formats it has
     try:
         with warnings.catch_warnings():
             # Pillow warns at half the size at which this function refuses.
