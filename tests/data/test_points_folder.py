@@ -30,6 +30,20 @@ def test_reads_pixels_and_points(tmp_path: Path) -> None:
     assert class_names_in([image]) == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    "points",
+    [
+        "x;y;class\n1,5;2,5;NA\n3;4;b\n",
+        "sep=;\nX;Y;Class\n1,5;2,5;NA\n3;4;b\n;;\n",
+        "x_px\ty_px\tclass\n1.5\t2.5\tNA\n3\t4\tb\n",
+    ],
+)
+def test_points_may_be_saved_by_a_spreadsheet(tmp_path: Path, points: str) -> None:
+    (image,) = read_points_folder(_folder(tmp_path, points), mpp=0.5)
+    assert image.xy.tolist() == [[1.5, 2.5], [3.0, 4.0]]
+    assert image.class_names == ("NA", "b")
+
+
 def test_an_image_may_hold_no_nucleus(tmp_path: Path) -> None:
     (image,) = read_points_folder(_folder(tmp_path, "x,y,class\n"), mpp=0.5)
     assert image.xy.shape == (0, 2)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muse_core.errors import UserError
-from muse_core.nuclei import CSV_COLUMNS, STATUSES, empty_table, nucleus_table, read_csv, write_csv
+from muse_core.nuclei import (
+    CSV_COLUMNS,
+    STATUSES,
+    empty_table,
+    is_nucleus_csv,
+    nucleus_table,
+    read_csv,
+    read_nuclei,
+    write_csv,
+    write_nuclei,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 rows = st.tuples(
@@ -135,3 +148,98 @@ def test_an_older_file_stays_when_the_table_is_bad(tmp_path):
             write_csv(nucleus_table([1], [2], "tumor"), path, mpp)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]
+
+
+def _as_german_excel(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, sep=";", decimal=",", index=False, encoding="utf-8-sig")
+
+
+def _as_unicode_text(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, sep="\t", index=False, encoding="utf-16")
+
+
+def _with_empty_rows_and_columns(frame: pd.DataFrame, path: Path) -> None:
+    path.write_text(frame.assign(**{"": ""}).to_csv(index=False) + ",,,,,,,,,\n" * 3)
+
+
+def _capitals(frame: pd.DataFrame, path: Path) -> None:
+    frame.rename(columns=lambda name: f" {name.upper()} ").to_csv(path)
+
+
+def _nullable_ids(frame: pd.DataFrame, path: Path) -> None:
+    frame.astype({"id": "float64"}).to_csv(path, index=False, quoting=1)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        _as_german_excel,
+        _as_unicode_text,
+        _with_empty_rows_and_columns,
+        _capitals,
+        _nullable_ids,
+    ],
+)
+def test_our_file_comes_back_from_a_spreadsheet_as_it_was(tmp_path, save):
+    rng = np.random.default_rng(1)
+    table = nucleus_table(
+        rng.uniform(0, 1e5, 50).round(3),
+        rng.uniform(0, 1e5, 50).round(3),
+        ["tumor", "NA"] * 25,
+        rng.uniform(0, 1, 50).round(5),
+        ["added", "predicted"] * 25,
+        ["", "m"] * 25,
+        np.arange(50) * 7,
+    )
+    write_csv(table, tmp_path / "n.csv", 0.4991)
+    save(pd.read_csv(tmp_path / "n.csv", keep_default_na=False), tmp_path / "s.csv")
+    found = read_nuclei(tmp_path / "s.csv")
+    pd.testing.assert_frame_equal(found.table, table)
+    assert found.mpp == pytest.approx(0.4991, abs=1e-5)
+
+
+def test_ids_beyond_float64_stay_exact(tmp_path):
+    (tmp_path / "n.csv").write_text("id,x_px,y_px,class\n9007199254740993,1,2,a\n-7,3,4,a\n")
+    assert read_csv(tmp_path / "n.csv")["id"].tolist() == [2**53 + 1, -7]
+
+
+def test_columns_of_qupath_in_pixels_are_taken_and_those_in_microns_named(tmp_path):
+    path = tmp_path / "n.tsv"
+    path.write_text("Object ID\tClassification\tCentroid X px\tCentroid Y px\na\tTumor\t1.5\t2\n")
+    assert read_csv(path)[["x", "y", "class_name"]].to_numpy().tolist() == [[1.5, 2, "Tumor"]]
+    path.write_text("Class\tCentroid X µm\tCentroid Y µm\nTumor\t1.5\t2\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"x_px, y_px; it has class, centroid x µm, centroid y µm"):
+        read_csv(path)
+
+
+def test_a_column_of_coordinates_that_turns_to_text_is_said(tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_text("x_px,y_px,class\n1,2,a\n" + "3,4,a\n" * 2000 + "tumor,4,a\n")
+    with pytest.raises(UserError, match=r"^n\.csv holds 'tumor' in the column x_px, line 2,003"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize("name", ["n.tsv", "n.csv.gz", "N.TSV.GZ"])
+def test_tabs_and_packed_files(tmp_path, name):
+    table = nucleus_table([1.5], [2], "tumor", model="m")
+    write_nuclei(tmp_path / name, table, mpp=0.5)
+    raw = (tmp_path / name).read_bytes()
+    text = (gzip.decompress(raw) if name.lower().endswith("gz") else raw).decode()
+    separator = "\t" if "tsv" in name.lower() else ","
+    assert text.splitlines()[0] == separator.join(CSV_COLUMNS)
+    found = read_nuclei(tmp_path / name)
+    assert found.table.equals(table)
+    assert found.mpp == 0.5
+
+
+def test_files_of_nuclei_are_known_by_their_columns(tmp_path):
+    path = tmp_path / "n.csv"
+    for text, known in (
+        ("sep=;\nX_PX;Y_PX;Class\n", True),
+        ("a,b\n1,2\n", False),
+        ("x_um,y_um\n", True),
+        ("x,y,class\n", False),
+        ("", False),
+    ):
+        path.write_text(text, encoding="utf-16")
+        assert is_nucleus_csv(path) == known, text

@@ -131,7 +131,7 @@ def test_names_of_nucleus_files(tmp_path):
     assert not is_nucleus_file(tmp_path / "slide.zarr")
     assert not is_nucleus_file("slide.svs")
     filters = dialog_filter().split(";;")
-    assert filters[0] == "CSV (*.csv)"
+    assert filters[0] == "CSV (*.csv *.tsv *.csv.gz *.tsv.gz)"
     assert "GeoJSON for QuPath (*.geojson *.json *.geojson.gz *.json.gz)" in filters
 
 

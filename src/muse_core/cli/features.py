@@ -22,7 +22,7 @@ def features(
         Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
     ],
     points: Annotated[
-        Path, typer.Option("--points", help="CSV of nuclei with x_px, y_px and class.")
+        Path, typer.Option("--points", help="Nuclei: CSV, GeoJSON, Parquet, AnnData.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Zarr folder to write.")],
     model: ModelOption = None,
@@ -36,7 +36,7 @@ def features(
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,
 ) -> None:
-    """Compute the features of a slide's nuclei, one row each in the order of the CSV.
+    """Compute the features of a slide's nuclei, one row each in the order of the file.
 
     Each nucleus is seen in the tile where it lies most central. Ctrl-C stops, keeps what was
     computed until then, and exits with code 130.
@@ -45,11 +45,14 @@ def features(
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
-    from muse_core.nuclei import read_csv
+    from muse_core.nuclei import read_nuclei
     from muse_core.slides import open_slide
 
     _check_target(out, slide)
-    table = read_csv(points)
+    given = read_nuclei(points)
+    table = given.table
+    for note in given.notes:
+        typer.echo(note, err=True)
     path = resolve_model(model)
     card = read_card(path)
     with open_slide(slide, mpp=mpp) as opened:

@@ -111,7 +111,10 @@ def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
 def _given(path: Path) -> FindNuclei:
     from muse_core.nuclei.formats import read_nuclei
 
-    xy = read_nuclei(path).table[["x", "y"]].to_numpy(dtype="float64")
+    given = read_nuclei(path)
+    for note in given.notes:
+        typer.echo(note, err=True)
+    xy = given.table[["x", "y"]].to_numpy(dtype="float64")
 
     def find(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
         height, width = rgb.shape[:2]

@@ -11,11 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.slides import Region, open_slide
+from muse_core.tables import Column, read_csv_table
 
+POINTS_CSV = {
+    # Pixels of an image are those of its full resolution, as files of nuclei have them.
+    "x": Column(("x", "x_px"), number=True),
+    "y": Column(("y", "y_px"), number=True),
+    "class": Column(("class", "class_name", "classification")),
+}
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 
 
@@ -85,19 +91,8 @@ def class_names_in(images: Iterable[AnnotatedImage]) -> tuple[str, ...]:
 def _read_one(image_path: Path, points_path: Path, mpp: float) -> AnnotatedImage:
     if not points_path.is_file():
         raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
-    try:
-        raw = pd.read_csv(points_path, dtype={"class": str})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{points_path} is not a readable CSV file.") from error
-    missing = [c for c in ("x", "y", "class") if c not in raw.columns]
-    if missing:
-        raise UserError(f"{points_path} lacks the column(s) {', '.join(missing)}.")
-    try:
-        xy = raw[["x", "y"]].to_numpy(dtype=np.float32)
-    except ValueError as error:
-        raise UserError(f"{points_path} holds a coordinate that is not a number.") from error
-    if not np.isfinite(xy).all():
-        raise UserError(f"{points_path} holds a coordinate that is not a number.")
+    raw = read_csv_table(points_path, POINTS_CSV)
+    xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1).astype(np.float32)
     with open_slide(image_path, mpp=mpp) as slide:
         image = slide.read(Region(0, 0, slide.width, slide.height))
-    return AnnotatedImage(image_path.stem, image, xy, tuple(raw["class"].fillna("")), mpp)
+    return AnnotatedImage(image_path.stem, image, xy, tuple(raw.texts("class")), mpp)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muse_core.nuclei.csv import CSV_COLUMNS, csv_mpp, read_csv, write_csv
+from muse_core.nuclei.csv import CSV_COLUMNS, CSV_SUFFIXES, is_nucleus_csv, read_csv, write_csv
 from muse_core.nuclei.formats import (
     READABLE_SUFFIXES,
     WRITABLE_SUFFIXES,
@@ -24,6 +24,7 @@ from muse_core.nuclei.table import (
 
 __all__ = [
     "CSV_COLUMNS",
+    "CSV_SUFFIXES",
     "NUCLEUS_COLUMNS",
     "READABLE_SUFFIXES",
     "STATUSES",
@@ -32,9 +33,9 @@ __all__ = [
     "NamedRegion",
     "NucleusClass",
     "NucleusFile",
-    "csv_mpp",
     "dialog_filter",
     "empty_table",
+    "is_nucleus_csv",
     "is_nucleus_file",
     "nucleus_table",
     "read_csv",

@@ -6,14 +6,31 @@ import math
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
+from muse_core.nuclei.nucleus_file import NucleusFile, check_count
 from muse_core.nuclei.table import nucleus_table, validate_table
+from muse_core.tables import Column, CsvTable, csv_names, read_csv_table
 
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
-_REQUIRED = ("x_px", "y_px", "class")
+CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+NUCLEUS_CSV = {
+    "x_px": Column(("x_px", "x px", "x [px]", "x (px)", "centroid x px"), number=True),
+    "y_px": Column(("y_px", "y px", "y [px]", "y (px)", "centroid y px"), number=True),
+    "class": Column(("class", "class_name", "classification")),
+    "id": Column(("id",), number=True, needed=False),
+    "score": Column(("score",), number=True, needed=False),
+    "status": Column(("status",), needed=False),
+    "model": Column(("model",), needed=False),
+    "x_um": Column(("x_um",), needed=False),
+    "y_um": Column(("y_um",), needed=False),
+}
+"""Columns of a file of nuclei, and what others call those that are needed."""
+_OWN = ("x_px", "y_px", "x_um", "y_um")
+_COMPARED = 1000
 
 
 def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
@@ -21,7 +38,7 @@ def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
 
     Args:
         table: NucleusTable, level-0 pixels.
-        path: Target file.
+        path: Target file; tabs instead of commas for ``.tsv``, packed for ``.gz``.
         mpp: Microns per level-0 pixel, for the columns x_um and y_um.
 
     Raises:
@@ -30,7 +47,7 @@ def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
     """
     if not math.isfinite(mpp) or mpp <= 0:
         raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")
-    table = validate_table(table)
+    table, name = validate_table(table), Path(path).name.lower()
     out = pd.DataFrame(
         {
             "id": table["id"],
@@ -46,56 +63,62 @@ def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
         columns=list(CSV_COLUMNS),
     )
     with replacing(path) as partial:
-        out.to_csv(partial, index=False, encoding="utf-8")
+        out.to_csv(
+            partial,
+            index=False,
+            encoding="utf-8",
+            sep="\t" if name.endswith((".tsv", ".tsv.gz")) else ",",
+            compression="gzip" if name.endswith(".gz") else None,
+        )
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
-    """Read nuclei from a CSV file written by :func:`write_csv` or by hand.
+    """NucleusTable of a CSV file, see :func:`read_csv_file`."""
+    return read_csv_file(path).table
 
-    Only x_px, y_px and class are needed; what else is missing gets the defaults of a new table.
 
-    Returns:
-        NucleusTable in level-0 pixels.
+def read_csv_file(path: str | Path) -> NucleusFile:
+    """Read nuclei from a CSV file of :func:`write_csv`, a spreadsheet, another program or by hand.
+
+    Only x_px, y_px and class are needed; what else is missing gets the defaults of a new table. The
+    scale is what lies between pixels and microns where both are there.
 
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise UserError(f"There is no file {source}.")
+    raw = read_csv_table(path, NUCLEUS_CSV)
+    check_count(len(raw), raw.name)
+    x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
-        # Left to itself pandas takes classes called "NA", "None" or "null" for missing values.
-        raw = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{source.name} is not a readable CSV file.") from error
-    missing = [c for c in _REQUIRED if c not in raw.columns]
-    if missing:
-        raise UserError(f"{source.name} lacks the column(s) {', '.join(missing)}.")
-    try:
-        return nucleus_table(
-            pd.to_numeric(raw["x_px"]),
-            pd.to_numeric(raw["y_px"]),
-            raw["class"],
-            score=pd.to_numeric(raw["score"].replace("", "1")) if "score" in raw else 1.0,
-            status=raw["status"].replace("", "predicted") if "status" in raw else "predicted",
-            model=raw.get("model", ""),
-            ids=pd.to_numeric(raw["id"]) if "id" in raw else None,
+        table = nucleus_table(
+            x,
+            y,
+            raw.texts("class"),
+            score=raw.numbers("score", empty=1.0) if "score" in raw else 1.0,
+            status=raw.texts("status", empty="predicted") if "status" in raw else "predicted",
+            model=raw.texts("model") if "model" in raw else "",
+            ids=raw.whole_numbers("id") if "id" in raw else None,
         )
     except UserError as error:
-        raise UserError(f"{source.name}: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{source.name} holds a value that is not a number: {error}.") from error
+        named = str(error).startswith(raw.name)
+        raise (error if named else UserError(f"{raw.name}: {error}")) from error
+    return NucleusFile(table, mpp=_mpp(raw, x, y), notes=raw.notes)
 
 
-def csv_mpp(path: str | Path) -> float | None:
+def is_nucleus_csv(path: str | Path) -> bool:
+    """Whether a column of a CSV file says that it is of nuclei on a slide."""
+    names = {name for key in _OWN for name in NUCLEUS_CSV[key].names}
+    return not names.isdisjoint(csv_names(path, NUCLEUS_CSV))
+
+
+def _mpp(raw: CsvTable, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
     """Microns per pixel behind a file of :func:`write_csv`, or None where it has not both.
 
     Its first thousand rows are compared; six digits of the result count.
     """
-    try:
-        raw = pd.read_csv(path, usecols=["x_px", "x_um", "y_px", "y_um"], nrows=1000)
-        px = float(raw["x_px"].abs().sum() + raw["y_px"].abs().sum())
-        um = float(raw["x_um"].abs().sum() + raw["y_um"].abs().sum())
-    except (ValueError, TypeError, OSError):
+    if "x_um" not in raw or "y_um" not in raw:
         return None
+    parsed = [raw.form.parse(raw.cells[key][:_COMPARED])[0] for key in ("x_um", "y_um")]
+    um = float(np.abs(parsed).sum())
+    px = float(np.abs([x[:_COMPARED], y[:_COMPARED]]).sum())
     return float(f"{um / px:.6g}") if 0 < px < math.inf and 0 < um < math.inf else None

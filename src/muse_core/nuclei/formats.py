@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.nuclei.nucleus_file import NucleusFile, check_count
+from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv
+from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 
@@ -132,16 +133,10 @@ def _format_of(path: str | Path) -> NucleusFormat:
 
 
 def _read_csv(path: Path, _: bool) -> NucleusFile:
-    from muse_core.nuclei.csv import csv_mpp, read_csv
-
-    table = read_csv(path)
-    check_count(len(table), path.name)
-    return NucleusFile(table, mpp=csv_mpp(path))
+    return read_csv_file(path)
 
 
 def _write_csv(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
-    from muse_core.nuclei.csv import write_csv
-
     if content.mpp is None:
         raise UserError("A CSV file has microns beside pixels; give the microns per pixel.")
     write_csv(content.table, path, content.mpp)
@@ -196,14 +191,14 @@ def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | N
 
 
 FORMATS = (
-    NucleusFormat("CSV", (".csv",), _read_csv, _write_csv, holds_facts=False),
+    NucleusFormat("CSV", CSV_SUFFIXES, _read_csv, _write_csv, holds_facts=False),
     NucleusFormat(
         "GeoJSON for QuPath",
         (".geojson", ".json", ".geojson.gz", ".json.gz"),
         _read_geojson,
         _write_geojson,
     ),
-    NucleusFormat("Parquet", (".parquet",), _read_parquet, _write_parquet),
+    NucleusFormat("Parquet", (".parquet", ".geoparquet"), _read_parquet, _write_parquet),
     NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad),
     NucleusFormat("SpatialData", (".zarr",), _read_spatialdata, _write_spatialdata),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from muse_core.nuclei import is_nucleus_file, read_nuclei
+from muse_core.nuclei import CSV_SUFFIXES, is_nucleus_csv, is_nucleus_file, read_nuclei
 from muse_core.slides import Slide, can_open, open_slide
 from napari_muse.annotations.coordinates import to_layer
 
@@ -23,7 +23,6 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 # A texture of one level this large is more than many graphics cards take; napari then asks for
 # coarser ones, which are made by leaving pixels out.
 _LARGEST_SIDE_PX = 8192
-_OWN_COLUMNS = {"x_px", "y_px", "x_um", "y_um"}
 _LONGEST_HEADER = 4096
 _MOST_SHOWN = 20_000
 
@@ -75,18 +74,15 @@ def spatial_settings(mpp: float | None) -> dict[str, Any]:
 
 def _holds_nuclei(path: Path) -> bool:
     """Whether a file looks like nuclei; other tables and JSON files are left to other readers."""
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".json"):
+    if path.name.lower().endswith(CSV_SUFFIXES):
+        return is_nucleus_csv(path)
+    if path.suffix.lower() != ".json":
         return True
     try:
         with path.open(encoding="utf-8-sig") as file:
-            start = file.read(_LONGEST_HEADER)
+            return '"Feature' in file.read(_LONGEST_HEADER)
     except (OSError, UnicodeDecodeError):
         return False
-    if suffix == ".json":
-        return '"Feature' in start
-    columns = {name.strip().strip('"') for name in start.partition("\n")[0].split(",")}
-    return bool(_OWN_COLUMNS & columns)
 
 
 def _image_layer(slide: Slide) -> LayerTuple:
