@@ -40,3 +40,10 @@ def press(
 ) -> None:
     qtbot.keyClick(canvas_of(panel), key, modifier)
     qtbot.wait(150)
+
+
+def use_window(panel: MusePanel, qtbot: Any) -> None:
+    """Make the window the one that has the keyboard; without it no widget gets the focus."""
+    window = panel.window()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
-    QDoubleSpinBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
@@ -19,11 +18,13 @@ from muse_core.models.card import DETECTOR
 from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region
+from muse_core.slides.mpp import MIN_MPP
 from napari_muse.jobs.detection import Detection
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.forms import combo, wrapped
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
+from napari_muse.panels.number_field import NumberField
 from napari_muse.session import MuseSession
 
 _PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
@@ -49,21 +50,15 @@ class DetectPanel(QGroupBox):
         self.place = combo("Which part of the slide is looked at")
         for value, label in _PLACES:
             self.place.addItem(label, value)
-        self.mpp = QDoubleSpinBox()
-        self.mpp.setDecimals(4)
-        self.mpp.setRange(0.0, 20.0)
-        self.mpp.setSingleStep(0.05)
-        self.mpp.setSpecialValueText("unknown")
+        self.mpp = NumberField("The size of a pixel", MIN_MPP, 20.0, 0.05, unset="unknown")
         self.mpp.setToolTip("Microns per pixel of the slide at full resolution")
         self.mpp_hint = wrapped(
             "This file does not say how large a pixel is. Enter its microns per pixel: often 0.25"
             " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
         )
-        self.min_score = QDoubleSpinBox()
-        self.min_score.setDecimals(2)
-        self.min_score.setRange(0.0, 0.99)
-        self.min_score.setSingleStep(0.05)
-        self.min_score.setSpecialValueText("as the model says")
+        self.min_score = NumberField(
+            "The score", 0.0, 0.99, 0.05, decimals=4, unset="as the model says"
+        )
         self.draw = QPushButton("Draw area")
         self.draw.setToolTip("Add a layer to draw rectangles or outlines in")
         self.start = QPushButton("Detect nuclei")
@@ -77,7 +72,9 @@ class DetectPanel(QGroupBox):
         self.cancel, self.message = self.status.cancel, self.status.message
         self._lay_out()
         self.model.currentIndexChanged.connect(self._on_model)
-        self.mpp.editingFinished.connect(self._on_mpp)
+        self.mpp.entered.connect(self._on_mpp)
+        for field in (self.mpp, self.min_score):
+            field.refused.connect(self.say)
         self.draw.clicked.connect(self._on_draw)
         self.start.clicked.connect(self.run)
         detection.progress.connect(self.status.follow)
@@ -135,6 +132,8 @@ class DetectPanel(QGroupBox):
 
     def run(self) -> None:
         """Start a detection with what the form says; a refusal is shown as a sentence."""
+        if not (self.mpp.commit() and self.min_score.commit()):
+            return
         if self._session.slide is not None and self._session.mpp is None:
             self.say("Enter the microns per pixel first.")
             self.mpp.setFocus()
@@ -217,21 +216,19 @@ class DetectPanel(QGroupBox):
         unknown = slide is not None and slide.mpp is None
         self.mpp_hint.setVisible(unknown)
         self.mpp.setEnabled(slide is not None)
-        self.mpp.blockSignals(True)
-        self.mpp.setValue((slide.mpp if slide else None) or 0.0)
-        self.mpp.blockSignals(False)
+        self.mpp.show_value((slide.mpp if slide else None) or 0.0)
         if slide is None:
             self.say("Open a slide to begin.")
         elif not self._detection.running:
             self.say(f"{slide.name}: {slide.width} x {slide.height} px.")
 
-    def _on_mpp(self) -> None:
-        value = self.mpp.value()
-        if value == 0.0 or value == round(self._session.mpp or 0.0, self.mpp.decimals()):
-            return
+    def _on_mpp(self, value: float) -> None:
         try:
+            if not value:
+                raise UserError("A slide whose scale is known cannot be without one again.")
             self._session.set_mpp(value)
         except UserError as error:
+            self.mpp.show_value(self._session.mpp or 0.0)
             self.say(str(error))
 
     def _on_draw(self) -> None:

@@ -144,8 +144,9 @@ def test_an_unknown_mpp_is_asked_for(panel: MusePanel, muse_data: Path, qtbot: A
     panel.detect.draw.click()
     areas = panel.session.viewer.layers.selection.active
     areas.add_rectangles([np.array([[99.5, 49.5], [99.5, 149.5], [199.5, 149.5], [199.5, 49.5]])])
-    panel.detect.mpp.setValue(0.5)
-    panel.detect.mpp.editingFinished.emit()
+    panel.detect.mpp.selectAll()
+    qtbot.keyClicks(panel.detect.mpp, "0.5")
+    qtbot.keyClick(panel.detect.mpp, Qt.Key.Key_Return)
     assert panel.session.mpp == 0.5
     assert not panel.detect.mpp_hint.isVisible()
     assert tuple(panel.session.image_layer.scale) == (0.5, 0.5)
