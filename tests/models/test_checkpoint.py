@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from muse_core.errors import UserError
 from muse_core.models.card import METADATA_KEY, ModelCard, read_card
-from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.checkpoint import as_saved, load_model, save_model
 from muse_core.models.muse_model import MuseModel
 
 
@@ -103,3 +103,16 @@ def test_unwritable_target_leaves_nothing(tiny_model: MuseModel, tmp_path: Path)
     with pytest.raises(UserError, match="Cannot write"):
         save_model(tiny_model, tmp_path / "file" / "m.safetensors")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_measured_before_saving_is_what_is_read_again(
+    tiny_model: MuseModel, tmp_path: Path
+) -> None:
+    before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
+    written = as_saved(tiny_model)
+    save_model(tiny_model, tmp_path / "m.safetensors")
+    loaded = load_model(tmp_path / "m.safetensors").state_dict()
+    assert any(not torch.equal(value, before[name]) for name, value in loaded.items())
+    for name, value in written.state_dict().items():
+        assert torch.equal(value, loaded[name]), name
+        assert torch.equal(tiny_model.state_dict()[name], before[name]), "the original stays"

@@ -34,7 +34,7 @@ from muse_core.finetune.state import (
     require_finite,
 )
 from muse_core.models.card import BACKBONE, read_card
-from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.checkpoint import as_saved, load_model, save_model
 from muse_core.models.config import ModelConfig
 from muse_core.models.device import training_autocast_for
 from muse_core.models.heads import at_anchors
@@ -206,13 +206,14 @@ class _Run:
         """The averaged weights' figures where there is something to score on."""
         names = self.data.label_sets[0]
         held = self.sources.held
+        written = as_saved(self.averaged_model).eval()
         if held:
-            tables = held.choosing.detect(self.averaged_model.eval())
+            tables = held.choosing.detect(written)
             return held.choosing.best(tables, names, self.model.card.score_threshold)
         if not self.sources.val:
             return None
         detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
-        tables = detect_images(self.averaged_model.eval(), self.sources.val, detect)
+        tables = detect_images(written, self.sources.val, detect)
         occurring = class_names_in(self.sources.val)
         return best_threshold(self.sources.val, tables, names, only=occurring)
 

@@ -29,7 +29,7 @@ from muse_core.finetune.state import (
     require_finite,
 )
 from muse_core.models.card import read_card
-from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.checkpoint import as_saved, load_model, save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
 from muse_core.training.seeding import seed_step
@@ -167,7 +167,7 @@ class _AdaptRun:
         figures = self.standing.figures()
         threshold = self.base.card.score_threshold
         if self.held:
-            tables = self.detectors[self.held.choosing].detect(self.model)
+            tables = self.detectors[self.held.choosing].detect(as_saved(self.model))
             chosen = self.held.choosing.best(tables, self.names, threshold)
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}

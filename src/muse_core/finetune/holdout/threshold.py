@@ -13,7 +13,7 @@ from muse_core.evaluate.detection import DetectionReport, score_tables
 LOWEST_SCORE = 0.2
 AS_GOOD = 0.02
 """A field of 150 nuclei does not tell figures apart that differ by less."""
-_CANDIDATES = tuple(LOWEST_SCORE + 0.025 * k for k in range(21))
+_CANDIDATES = tuple(round(LOWEST_SCORE + 0.025 * k, 4) for k in range(21))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def best_threshold(
     tried = []
     for t in _CANDIDATES:
         report = score_tables(images, [d[d["score"] >= t] for d in tables], classes)
-        tried.append(OperatingPoint(round(t, 4), report if only is None else report.over(only)))
+        tried.append(OperatingPoint(t, report if only is None else report.over(only)))
     best = max(tried, key=lambda operating: operating.quality)
     if near is None:
         return best
