@@ -5,21 +5,73 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image, ImageDraw
 
-_REPOSITORY = Path(__file__).resolve().parents[1]
+from muse_core.errors import UserError
+
+_TESTS = Path(__file__).resolve().parent
+_REPOSITORY = _TESTS.parent
+_NUMERIC_ROOMS = frozenset(
+    ("augment", "classify", "detect", "evaluate", "finetune", "models", "pretrain", "training")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the rooms whose results hang on the processor's arithmetic."""
+    for item in items:
+        parts = item.path.relative_to(_TESTS).parts if item.path.is_relative_to(_TESTS) else ()
+        if parts and parts[0] in _NUMERIC_ROOMS:
+            item.add_marker(pytest.mark.numeric)
+
+
+def data_folder() -> Path:
+    """Where real data lies on this machine, if it does."""
+    return Path(os.environ.get("MUSE_DATA", _REPOSITORY.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
 def muse_data() -> Path:
     """Folder of real tiles and slides; the tests that need it skip where it is not at hand."""
-    folder = Path(os.environ.get("MUSE_DATA", _REPOSITORY.parent / "shared" / "data"))
+    folder = data_folder()
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set MUSE_DATA")
     return folder
 
 
 @pytest.fixture(scope="session")
-def cmu_slide(muse_data: Path) -> Path:
-    """A real Aperio SVS, 2220 x 2967 px at 0.499 um/px."""
-    return muse_data / "slides" / "CMU-1-Small-Region.svs"
+def cmu_slide() -> Path:
+    """A real Aperio SVS (CC0), 2220 x 2967 px at 0.499 um/px; fetched where it is not at hand."""
+    path = data_folder() / "slides" / "CMU-1-Small-Region.svs"
+    if path.is_file():
+        return path
+    # Not imported above: the core's tests need no napari.
+    sample = pytest.importorskip("napari_muse.io.sample")
+    try:
+        return Path(sample.sample_slide_path())
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def unscaled_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pyramidal TIFF of 1280 px and six levels, drawn tissue, that states no scale."""
+    image = Image.new("RGB", (1280, 1280), (235, 200, 220))
+    draw = ImageDraw.Draw(image)
+    for x, y in np.random.default_rng(0).uniform(0, 1280, (900, 2)):
+        draw.ellipse([x - 7, y - 7, x + 7, y + 7], fill=(80, 50, 130))
+    path = tmp_path_factory.mktemp("unscaled") / "unscaled.tiff"
+    with tifffile.TiffWriter(path) as tif:
+        for k in range(6):
+            level = np.asarray(image.resize((1280 >> k, 1280 >> k), Image.Resampling.BOX))
+            tif.write(
+                level,
+                tile=(128, 128),
+                photometric="rgb",
+                compression="jpeg",
+                subfiletype=1 if k else 0,
+                metadata=None,
+            )
+    return path

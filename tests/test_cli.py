@@ -185,10 +185,10 @@ def test_nothing_but_one_sentence_reaches_the_terminal(cmu_slide: Path, tmp_path
     assert done.stderr == "error: bad.svs is truncated: it is shorter than its directory says.\n"
 
 
-def test_a_real_slide_without_scale_needs_one(
-    folder: Path, muse_data: Path, tmp_path: Path, capsys: Capture
+def test_a_slide_without_scale_needs_one(
+    folder: Path, unscaled_slide: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    slide = muse_data / "slides" / "pyramid-no-mpp.tiff"
+    slide = unscaled_slide
     assert detect(folder, tmp_path / "n.csv", "--no-mpp", slide=slide) == 2
     assert "--mpp" in error_line(capsys)
     assert list(tmp_path.iterdir()) == []

@@ -15,4 +15,8 @@ make_venv "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check 'tox>=4.25' </dev/null \
     || fail "tox could not be installed, see above"
 [ $# -gt 0 ] || set -- -e py
-exec "$venv/bin/python" -m tox run "$@" </dev/null
+started=$SECONDS
+status=0
+"$venv/bin/python" -m tox run "$@" </dev/null || status=$?
+say "tox run $*: $((SECONDS - started)) s"
+exit "$status"

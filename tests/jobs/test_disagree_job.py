@@ -13,9 +13,9 @@ from muse_core.nuclei.store import AnnotationStore, StorePlace
 
 
 @pytest.fixture
-def job(muse_data: Path, tmp_path: Path) -> DisagreeJob:
+def job(cmu_slide: Path, tmp_path: Path) -> DisagreeJob:
     """The bundled model's own detections in a corner of the demo slide, one class changed."""
-    slide = muse_data / "slides" / "CMU-1-Small-Region.svs"
+    slide = cmu_slide
     rng = np.random.default_rng(0)
     x, y = rng.uniform(700, 1100, (2, 60)) + np.array([[0], [800]])
     scheme = ClassScheme.from_names(["a", "b"])

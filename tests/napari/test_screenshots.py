@@ -20,10 +20,10 @@ _DETECT, _REVIEW, _REGIONS = range(3)
 
 
 @pytest.fixture
-def detected(panel: MusePanel, muse_data: Path, qtbot: Any) -> MusePanel:
+def detected(panel: MusePanel, cmu_slide: Path, qtbot: Any) -> MusePanel:
     """The panel with a field of the demo slide detected by the bundled model."""
     panel.session.viewer.window.resize(1500, 950)
-    panel.session.viewer.open(muse_data / "slides" / "CMU-1-Small-Region.svs", plugin="napari-muse")
+    panel.session.viewer.open(cmu_slide, plugin="napari-muse")
     panel.session.show_area(FIELD)
     qtbot.wait(200)
     qtbot.mouseClick(panel.detect.start, Qt.MouseButton.LeftButton)

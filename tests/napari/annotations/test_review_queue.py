@@ -123,10 +123,10 @@ def test_thirty_nuclei_from_the_keyboard_alone(opened: MusePanel, qtbot: Any) ->
 
 
 def test_comparing_neighbours_fills_the_queue(
-    panel: MusePanel, muse_data: Path, qtbot: Any
+    panel: MusePanel, cmu_slide: Path, qtbot: Any
 ) -> None:
     session = panel.session
-    session.viewer.open(muse_data / "slides" / "CMU-1-Small-Region.svs", plugin="napari-muse")
+    session.viewer.open(cmu_slide, plugin="napari-muse")
     qtbot.mouseClick(panel.review.compare, Qt.MouseButton.LeftButton)
     assert "detect some first" in panel.status.text()
     rng = np.random.default_rng(0)

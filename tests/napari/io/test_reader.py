@@ -23,9 +23,8 @@ def test_an_svs_is_scaled_in_microns(cmu_slide: Path) -> None:
     assert settings["metadata"][SLIDE_KEY].mpp == 0.499
 
 
-def test_a_pyramid_is_multiscale_and_in_pixels_while_mpp_is_unknown(muse_data: Path) -> None:
-    path = muse_data / "slides" / "pyramid-no-mpp.tiff"
-    ((levels, settings, _),) = read_slide(str(path))
+def test_a_pyramid_is_multiscale_and_in_pixels_while_mpp_is_unknown(unscaled_slide: Path) -> None:
+    ((levels, settings, _),) = read_slide(str(unscaled_slide))
     assert settings["multiscale"]
     assert len(levels) == 6
     assert settings["units"] == ("pixel", "pixel")

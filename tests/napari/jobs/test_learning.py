@@ -34,8 +34,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def slide_open(panel: MusePanel, models: Path, muse_data: Path, qtbot: Any) -> MusePanel:
-    path = muse_data / "slides" / "CMU-1-Small-Region.svs"
+def slide_open(panel: MusePanel, models: Path, cmu_slide: Path, qtbot: Any) -> MusePanel:
+    path = cmu_slide
     panel.session.viewer.open(path, plugin="napari-muse")
     panel.tabs.setCurrentIndex(_LEARN)
     qtbot.wait(100)

@@ -134,9 +134,8 @@ def test_a_csv_dropped_on_the_window_joins_the_nuclei(
     assert not [n for n in notification_manager.records if n.severity >= "warning"]
 
 
-def test_an_unknown_mpp_is_asked_for(panel: MusePanel, muse_data: Path, qtbot: Any) -> None:
-    path = muse_data / "slides" / "pyramid-no-mpp.tiff"
-    panel.session.viewer.open(path, plugin="napari-muse")
+def test_an_unknown_mpp_is_asked_for(panel: MusePanel, unscaled_slide: Path, qtbot: Any) -> None:
+    panel.session.viewer.open(unscaled_slide, plugin="napari-muse")
     assert panel.detect.mpp_hint.isVisible()
     panel.detect.start.click()
     assert panel.detect.message.text() == "Enter the microns per pixel first."
