@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from muse_core.detect import Detector
+from muse_core.jobs.specs import FinetuneJob
 from muse_core.models import registry
 from muse_core.models.card import read_card
-from muse_core.slides import Region
+from muse_core.models.checkpoint import load_model
+from muse_core.models.registry import resolve_model
+from muse_core.slides import Region, open_slide
 from napari_muse.jobs import learning
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -35,21 +41,35 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def slide_open(panel: MusePanel, models: Path, cmu_slide: Path, qtbot: Any) -> MusePanel:
-    path = cmu_slide
-    panel.session.viewer.open(path, plugin="napari-muse")
+    panel.session.viewer.open(cmu_slide, plugin="napari-muse")
     panel.tabs.setCurrentIndex(_LEARN)
     qtbot.wait(100)
     return panel
 
 
+@pytest.fixture(scope="module")
+def found(cmu_slide: Path) -> pd.DataFrame:
+    """What the bundled model finds around the fields, once for all tests."""
+    around = [Region(f.x - 200, f.y - 400, 800, 1100) for f in FIELDS]
+    with open_slide(cmu_slide) as slide:
+        return Detector(load_model(resolve_model())).detect(slide, around).table
+
+
 @pytest.fixture
-def reviewed(slide_open: MusePanel, qtbot: Any) -> MusePanel:
-    """Two fields detected by the bundled model, some nuclei corrected, both marked as reviewed."""
+def reviewed(
+    slide_open: MusePanel, found: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> MusePanel:
+    """Two fields with the bundled model's nuclei, some corrected, both marked as reviewed.
+
+    A training takes 40 steps: what the window makes of it does not hang on its length.
+    """
+    monkeypatch.setattr(learning, "FinetuneJob", functools.partial(FinetuneJob, steps=40))
     panel = slide_open
+    classes = [panel.session.annotations.scheme.names.index(name) for name in found["class_name"]]
+    x, y, score = (found[name].to_numpy() for name in ("x", "y", "score"))
+    panel.session.annotations.append(x, y, classes, score, "bundled", 0.0)
     for field in FIELDS:
         panel.session.show_area(field)
-        panel.detect.run()
-        qtbot.waitUntil(lambda: not panel.detection.running, timeout=60_000)
         press(panel, qtbot, Qt.Key.Key_R)
     ids = panel.session.annotations.rows["id"]
     panel.session.annotations.set_class(ids[:20], 2)
