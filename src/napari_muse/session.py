@@ -239,9 +239,9 @@ class MuseSession:
         settings = spatial_settings(self.mpp)
         layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
         content = layer.metadata.pop(FILE_KEY)
-        if self.attempt(lambda: self.annotations.load(content)):
-            for note in content.notes:
-                self.refused.emit(note)
+        if self.attempt(lambda: self.annotations.load(content)) and content.notes:
+            # At once: a sentence takes the place of the one before it.
+            self.refused.emit(" ".join(content.notes))
         QTimer.singleShot(0, lambda: self.drop(layer))
 
     def _use(self, slide: Slide | None, layer: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,52 @@ def test_what_is_saved_can_be_taken_over_elsewhere(
     after = session.annotations.to_table().drop(columns="id")
     pd.testing.assert_frame_equal(after, before)
     assert len(session.annotations.regions()) == 1
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".parquet", ".h5ad"])
+def test_regions_alone_are_taken_over_on_a_slide_without_annotations(
+    panel: MusePanel, small_slide: Path, tmp_path: Path, qtbot: Any, suffix: str
+) -> None:
+    session = panel.session
+    session.viewer.open(small_slide, plugin="napari-muse")
+    known = session.annotations.scheme
+    path = tmp_path / f"r{suffix}"
+    write_nuclei(path, nucleus_table([], [], []), None, 0.5, [NamedRegion(SQUARE, "left")])
+    assert "Nothing" not in _load(panel, path, qtbot)
+    assert session.annotations.regions()["name"].tolist() == ["left"]
+    assert session.annotations.scheme == known
+    assert session.annotations.store.classes == known
+    # What follows works as on any other slide.
+    session.annotations.add(100, 100, 0)
+    assert session.annotations.to_table()["class_name"].tolist() == [known.names[0]]
+    session.annotations.undo()
+    assert len(session.annotations.to_table()) == 0
+
+
+def test_a_file_of_nothing_leaves_nothing_behind(
+    panel: MusePanel, small_slide: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    panel.session.viewer.open(small_slide, plugin="napari-muse")
+    write_nuclei(tmp_path / "n.geojson", nucleus_table([], [], []))
+    assert "0 nuclei taken over" in _load(panel, tmp_path / "n.geojson", qtbot)
+    assert not panel.session.annotations.has_file
+
+
+def test_what_was_left_out_of_a_dropped_file_is_said_in_one(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    features = [
+        {"type": "Feature", "geometry": {"type": kind, "coordinates": place}, "properties": {}}
+        for kind, place in (("Point", [150, 50]), ("Point", []), ("Point", ["a", 1]))
+    ]
+    path = tmp_path / "n.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    opened.session.viewer.open(path, plugin="napari-muse")
+    qtbot.wait(50)
+    assert len(opened.session.annotations.to_table()) == 4
+    said = opened.status.text()
+    assert "1 objects without a place were left out (first: features[1])" in said
+    assert "left out (first: features[2])" in said
 
 
 def test_a_file_dropped_on_the_window_is_taken_over(

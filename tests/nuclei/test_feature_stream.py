@@ -76,7 +76,7 @@ def test_nan_of_qupath():
         b"[[[[",
         b"]" * 1000,
         b"\\" * 1000,
-        b'[{"a": "\xff"}]',
+        b'[{"a": "\x81"}]',
         '[{"a": 1}]'.encode("utf-16"),
         b"[" * 200_000 + b"]" * 200_000,
         b'[{"a":' * 50_000,
@@ -107,3 +107,12 @@ def test_one_feature_of_endless_points_is_refused_unparsed(monkeypatch):
             read(text + b"[1]," * 200, 64)
     many = [{"a": [[1]] * 20}] * 20
     assert read(json.dumps({"features": many, "x": [[]] * 50}).encode(), 64)[0] == many
+
+
+def test_letters_of_windows_are_read_and_it_is_said():
+    stream = FeatureStream(io.BytesIO('[{"a": "Épithélium"}]'.encode("cp1252")), "f")
+    assert list(stream) == [[{"a": "Épithélium"}]]
+    assert stream.recoded
+    stream = FeatureStream(io.BytesIO('[{"a": "Épithélium"}]'.encode()), "f")
+    assert list(stream) == [[{"a": "Épithélium"}]]
+    assert not stream.recoded

@@ -6,6 +6,7 @@ brackets and quotes are looked at, to cut the text between two features; a parse
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ class FeatureStream:
 
     Attributes:
         members: Once iterated, the other members of the FeatureCollection.
+        recoded: Whether a text in it was not UTF-8 and was read as Windows-1252.
     """
 
     def __init__(self, file: BinaryIO, name: str, block_bytes: int = 1 << 22) -> None:
@@ -47,6 +49,7 @@ class FeatureStream:
             block_bytes: How much to read at a time.
         """
         self.members: dict[str, Any] = {}
+        self.recoded = False
         self._file = file
         self._name = name
         self._block_bytes = block_bytes
@@ -140,16 +143,16 @@ class FeatureStream:
             yield [root]
 
     def _parse(self, text: bytes) -> Any:
-        try:
+        with contextlib.suppress(orjson.JSONDecodeError):
             return orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            # QuPath writes NaN for measurements it could not make, which JSON does not know.
-            if b"NaN" in text or b"Infinity" in text:
-                try:
-                    return json.loads(text)
-                except (ValueError, RecursionError):
-                    pass
-            raise UserError(f"{self._name} is not a readable GeoJSON file.") from error
+        # QuPath writes NaN for measurements it could not make, which JSON does not know.
+        with contextlib.suppress(UnicodeDecodeError, ValueError, RecursionError):
+            return json.loads(text.decode("utf-8"))
+        with contextlib.suppress(ValueError, RecursionError):
+            root = json.loads(text.decode("cp1252"))
+            self.recoded = True
+            return root
+        raise UserError(f"{self._name} is not a readable GeoJSON file.")
 
 
 class _Scanner:

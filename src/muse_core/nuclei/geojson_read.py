@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -16,7 +19,9 @@ from muse_core.errors import UserError
 from muse_core.nuclei import qupath
 from muse_core.nuclei.feature_stream import FeatureStream
 from muse_core.nuclei.gc_pause import without_collector
-from muse_core.nuclei.geojson_write import nucleus_id
+from muse_core.nuclei.geojson_rows import FeatureRows, OddFeatureError, check_name, feature_record
+from muse_core.nuclei.geojson_shapes import Shapes, region_of, shapes_of
+from muse_core.nuclei.left_out import LeftOut
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
@@ -24,16 +29,16 @@ from muse_core.nuclei.nucleus_file import (
     check_count,
     facts_from_json,
 )
-from muse_core.nuclei.polygons import polygon_centres
-from muse_core.nuclei.regions import NamedRegion, corners
+from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
-from muse_core.nuclei.table import STATUSES, nucleus_table
+from muse_core.nuclei.table import nucleus_table
 
 _NOT_NUCLEI = ("tile", "tmacore", "root")
 _MAX_DEPTH = 50
 _MAX_REGIONS = 100_000
 _MAX_CORNERS = 10_000_000
-_LONGEST_TEXT = 1000
+_NO_FEATURE = (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError)
+"""What reading something that is no feature ends in."""
 
 
 def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> NucleusFile:
@@ -41,16 +46,19 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
 
     Memory stays at a few megabytes beside the table, unless one feature is larger. Annotations with
     an area are regions, and lose their holes. Every point of a point annotation is a nucleus. Of a
-    cell its nucleus counts where it has one. Tiles and TMA cores are left out.
+    cell its nucleus counts where it has one, of a collection of geometries its areas, and where it
+    has none its points. Tiles and TMA cores are left out, and features that cannot be read: the
+    notes count them and name the first.
 
     Args:
-        path: A FeatureCollection, a list of features or one feature; ``.gz`` is unpacked. Level-0
-            pixels, as QuPath writes them.
+        path: A FeatureCollection, a list of features or one feature; UTF-8 or UTF-16, ``.gz`` is
+            unpacked. Level-0 pixels, as QuPath writes them.
         outlines_are_nuclei: Take each polygon of an annotation for a nucleus, as programs write it
             that put all nuclei of a class into one annotation.
 
     Raises:
-        UserError: The file is missing, not GeoJSON, incomplete, or holds a bad value.
+        UserError: The file is missing, not GeoJSON, incomplete, holds too much, or nothing that can
+            be read.
     """
     source = Path(path)
     if not source.is_file():
@@ -61,18 +69,29 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
             stream = FeatureStream(file, source.name)
             for features in stream:
                 collector.add(features)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise UserError(f"{source.name} cannot be read: {error}.") from error
     try:
-        return collector.result(stream.members.get("muse"))
+        found = collector.result(stream.members.get("muse"))
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
+    if not stream.recoded:
+        return found
+    note = f"{source.name} is not Unicode; its letters were read as Windows-1252."
+    return replace(found, notes=(*found.notes, note))
 
 
-def _opened(path: Path) -> BinaryIO:
-    if path.suffix.lower() == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    return path.open("rb")
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file as UTF-8, or in whatever it is if that is not Unicode."""
+    packed = path.suffix.lower() == ".gz"
+    with cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb") as raw:
+        start = raw.read(4)
+        raw.seek(0)
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            yield cast(BinaryIO, codecs.EncodedFile(raw, "utf-8", "utf-16"))
+        else:
+            yield raw
 
 
 class _Collector:
@@ -82,23 +101,23 @@ class _Collector:
         self._name = name
         self._outlines_are_nuclei = outlines_are_nuclei
         self._tables: list[pd.DataFrame] = []
+        self._n_features = 0
         self._count = 0
         self._regions: list[NamedRegion] = []
         self._corners = 0
         self._colors: dict[str, str] = {}
-        self._skipped: Counter[str] = Counter()
+        self._left_out = LeftOut()
 
     def add(self, features: list[Any]) -> None:
         """Take a batch of features, and the objects QuPath has put under them."""
-        rows = _Rows()
+        rows = FeatureRows()
         try:
-            for feature in features:
-                self._take(feature, rows, 0)
-            table = rows.table(self._skipped)
+            for index, feature in enumerate(features, start=self._n_features):
+                self._take(feature, rows, index, 0)
         except UserError as e:
             raise UserError(f"{self._name}: {e}") from e
-        except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError) as e:
-            raise UserError(f"{self._name} holds a feature that is not one of GeoJSON.") from e
+        table = rows.table(self._left_out)
+        self._n_features += len(features)
         self._count += len(table)
         check_count(self._count, self._name)
         if len(self._regions) > _MAX_REGIONS or self._corners > _MAX_CORNERS:
@@ -108,61 +127,105 @@ class _Collector:
             )
         self._tables.append(table)
 
-    def _take(self, feature: dict[str, Any], rows: _Rows, depth: int) -> None:
+    def _take(self, feature: Any, rows: FeatureRows, index: int, depth: int) -> None:
+        """A feature and those under it; one that cannot be read takes no other with it."""
         if depth > _MAX_DEPTH:
-            raise ValueError("nested too deeply")
-        properties = feature.get("properties") or {}
+            self._left_out.add("deep", index)
+            return
+        try:
+            properties = feature.get("properties") or {}
+            for child in properties.get("childObjects") or ():
+                self._take(child, rows, index, depth + 1)
+            self._take_one(feature, properties, rows, index)
+        except UserError:
+            raise
+        except OddFeatureError as error:
+            self._left_out.add(str(error), index)
+        except _NO_FEATURE:
+            self._left_out.add("odd", index)
+
+    def _take_one(
+        self, feature: dict[str, Any], properties: dict[str, Any], rows: FeatureRows, index: int
+    ) -> None:
         kind = qupath.object_type(feature, properties)
-        for child in properties.get("childObjects") or ():
-            self._take(child, rows, depth + 1)
-        geometry = feature.get("nucleusGeometry") or feature["geometry"]
         if kind in _NOT_NUCLEI:
-            self._skipped[kind] += kind != "root"
+            self._left_out.add(kind, index, int(kind != "root"))
             return
+        geometry = _nucleus_of(feature) or feature["geometry"]
         if geometry is None:
-            self._skipped["place"] += 1
+            self._left_out.add("place", index)
             return
-        shape, coordinates = geometry["type"], geometry["coordinates"]
-        area = shape in ("Polygon", "MultiPolygon")
-        if kind == "annotation" and area and not self._outlines_are_nuclei:
-            self._add_regions(properties, [coordinates] if shape == "Polygon" else coordinates)
+        shapes = shapes_of(geometry)
+        if kind == "annotation" and shapes.polygons and not self._outlines_are_nuclei:
+            self._add_regions(properties, shapes.polygons, index)
+        elif shapes.polygons or shapes.points:
+            self._add_nuclei(feature, properties, shapes, kind, rows, index)
+        else:
+            self._left_out.add("line" if shapes.n_lines else "place", index)
             return
+        if shapes.polygons:
+            self._left_out.add("part", index, len(shapes.points) + shapes.n_lines)
+        elif shapes.n_lines:
+            self._left_out.add("line", index, shapes.n_lines)
+
+    def _add_nuclei(
+        self,
+        feature: dict[str, Any],
+        properties: dict[str, Any],
+        shapes: Shapes,
+        kind: str,
+        rows: FeatureRows,
+        index: int,
+    ) -> None:
         name, key = qupath.class_name(properties)
-        name = name or UNCLASSIFIED
+        name = name if name.strip() else UNCLASSIFIED
+        check_name(name)
+        record = feature_record(feature.get("id"), properties, name)
+        check_count(self._count + len(rows) + len(shapes.points), "It")
+        if not shapes.polygons:
+            rows.add_points(shapes.points, record, index)
+        elif kind == "annotation":
+            for polygon in shapes.polygons:
+                rows.add_polygons([polygon], record, index)
+        else:
+            rows.add_polygons(shapes.polygons, record, index)
         if name not in self._colors:
             self._colors[name] = qupath.class_color(properties)
             if key:
                 check_classes(len(self._colors), f"The property {key!r}")
-        record = rows.record(feature.get("id"), properties, name)
-        if shape == "Point":
-            rows.add_points([coordinates], record)
-        elif shape == "MultiPoint":
-            check_count(self._count + len(rows) + len(coordinates), "It")
-            rows.add_points(coordinates, record)
-        elif area and kind == "annotation":
-            for polygon in [coordinates] if shape == "Polygon" else coordinates:
-                rows.add_polygons([polygon], record)
-        elif area:
-            rows.add_polygons([coordinates] if shape == "Polygon" else coordinates, record)
-        else:
-            self._skipped["line"] += 1
 
-    def _add_regions(self, properties: dict[str, Any], polygons: list[Any]) -> None:
+    def _add_regions(self, properties: dict[str, Any], polygons: list[Any], index: int) -> None:
         name = str(properties.get("name") or qupath.class_name(properties)[0])
-        metadata = properties.get("metadata") or {}
-        _check_text(name)
+        metadata = properties.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        reviewed = str(metadata.get("reviewed", "")).lower() == "true"
+        check_name(name)
         for rings in polygons:
-            self._corners += len(rings[0])
-            self._skipped["hole"] += len(rings) - 1
-            reviewed = str(metadata.get("reviewed", "")).lower() == "true"
-            self._regions.append(NamedRegion(corners(rings[0]), name, reviewed))
+            if rings == [] or rings == [[]]:
+                self._left_out.add("place", index)
+                continue
+            try:
+                self._corners += len(rings[0])
+                self._regions.append(region_of(rings[0], name, reviewed))
+                self._left_out.add("hole", index, len(rings) - 1)
+            except OddFeatureError as error:
+                self._left_out.add(str(error), index)
+            except _NO_FEATURE:
+                self._left_out.add("odd", index)
 
     def result(self, facts: object) -> NucleusFile:
-        """Everything gathered."""
+        """Everything gathered.
+
+        Raises:
+            UserError: What napari-muse has noted in the file is damaged, or nothing was gathered
+                though there was something.
+        """
         scheme, mpp, _ = facts_from_json(facts)
-        raw = (
-            pd.concat(self._tables, ignore_index=True) if self._tables else _Rows().table(Counter())
-        )
+        notes = self._left_out.notes()
+        if not self._count and not self._regions and self._left_out.faulty:
+            raise UserError(f"It holds nothing that can be read. {' '.join(notes)}")
+        tables = self._tables or [FeatureRows().table(self._left_out)]
+        raw = pd.concat(tables, ignore_index=True)
         table = nucleus_table(
             raw["x"],
             raw["y"],
@@ -172,7 +235,6 @@ class _Collector:
             model=raw["model"],
             ids=_whole_ids(raw["id"]),
         )
-        notes = _notes(self._skipped)
         unnamed = int((table["class_name"] == UNCLASSIFIED).sum())
         if unnamed and (scheme is None or UNCLASSIFIED not in scheme.names):
             notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
@@ -201,65 +263,11 @@ class _Collector:
         )
 
 
-class _Rows:
-    """Nuclei of a batch: points as they are, outlines until their centres are computed together."""
-
-    def __init__(self) -> None:
-        self._records: list[tuple[Any, ...]] = []
-        self._places: list[tuple[float, float]] = []
-        self._polygons: list[list[Any]] = []
-        self._owners: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @staticmethod
-    def record(uuid: object, properties: dict[str, Any], name: str) -> tuple[Any, ...]:
-        """Id or None, class, score, status and model of a feature."""
-        metadata = properties.get("metadata") or {}
-        status, model = metadata.get("status"), str(metadata.get("model", ""))
-        score = qupath.score(properties)
-        _check_text(name)
-        _check_text(model)
-        return (
-            nucleus_id(uuid),
-            name,
-            1.0 if score is None else score,
-            status if status in STATUSES else "predicted",
-            model,
-        )
-
-    def add_points(self, points: list[Any], record: tuple[Any, ...]) -> None:
-        """One nucleus for each point."""
-        for point in points:
-            self._records.append(record)
-            self._places.append((float(point[0]), float(point[1])))
-
-    def add_polygons(self, polygons: list[Any], record: tuple[Any, ...]) -> None:
-        """One nucleus for all the polygons."""
-        self._polygons += polygons
-        self._owners += [len(self._records)] * len(polygons)
-        self._records.append(record)
-        self._places.append((np.nan, np.nan))
-
-    def table(self, skipped: Counter[str]) -> pd.DataFrame:
-        """Rows with a place; the others are counted."""
-        columns = ["id", "class_name", "score", "status", "model"]
-        table = pd.DataFrame(self._records, columns=columns, dtype=object)
-        xy = np.array(self._places, dtype=np.float64).reshape(-1, 2)
-        if self._polygons:
-            drawn = polygon_centres(self._polygons, self._owners, len(xy))
-            xy = np.where(np.isnan(xy), drawn, xy)
-        table["x"], table["y"] = xy[:, 0], xy[:, 1]
-        placed = np.isfinite(xy).all(axis=1)
-        skipped["place"] += int((~placed).sum())
-        return table.loc[np.flatnonzero(placed)]
-
-
-def _check_text(text: str) -> None:
-    # A small packed file could otherwise unpack to names that fill the memory.
-    if len(text) > _LONGEST_TEXT:
-        raise ValueError("a name of more than a thousand characters")
+def _nucleus_of(feature: dict[str, Any]) -> dict[str, Any] | None:
+    """The geometry of a cell's nucleus, where it has one that is somewhere."""
+    nucleus = feature.get("nucleusGeometry")
+    drawn = isinstance(nucleus, dict) and (nucleus.get("coordinates") or nucleus.get("geometries"))
+    return nucleus if drawn else None
 
 
 def _whole_ids(ids: pd.Series) -> npt.NDArray[np.int64]:
@@ -273,16 +281,3 @@ def _whole_ids(ids: pd.Series) -> npt.NDArray[np.int64]:
         return np.arange(len(ids))
     result[~known] = np.arange(max(top, -1) + 1, max(top, -1) + 1 + n_fresh)
     return result
-
-
-_WHY = {
-    "tile": "tiles were left out",
-    "tmacore": "TMA cores were left out",
-    "line": "lines were left out",
-    "place": "objects without a place were left out",
-    "hole": "holes of regions were filled",
-}
-
-
-def _notes(skipped: Counter[str]) -> list[str]:
-    return [f"{skipped[key]:,} {what}." for key, what in _WHY.items() if skipped[key]]

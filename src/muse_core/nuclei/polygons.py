@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+
+_NO_OUTLINE = (TypeError, ValueError, IndexError, KeyError, OverflowError, AttributeError)
 
 
 def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
@@ -23,7 +26,8 @@ def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     """
     geometries = geometries.copy()
     geometries[shapely.is_empty(geometries)] = None
-    points = shapely.centroid(geometries)
+    with np.errstate(invalid="ignore", over="ignore"):
+        points = shapely.centroid(geometries)
     xy = np.stack([shapely.get_x(points), shapely.get_y(points)], axis=1)
     bounds = shapely.bounds(geometries)
     with np.errstate(invalid="ignore"):
@@ -75,6 +79,45 @@ def polygon_centres(parts: list[list[Any]], owners: list[int], n: int) -> npt.ND
             several, places = np.unique(owned[~single], return_inverse=True)
             result[several] = shapely.multipolygons(polygons[~single], indices=places)
     return centres(result)
+
+
+def readable_centres(
+    parts: list[list[Any]], owners: list[int], n: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """As :func:`polygon_centres`, whatever is among the outlines.
+
+    Returns:
+        (N, 2) x and y, NaN for one without a place; and (N,) which are no outlines.
+    """
+    xy, odd = np.full((n, 2), np.nan), np.zeros(n, dtype=bool)
+    spans = [(0, len(parts))]
+    while spans:
+        start, end = spans.pop()
+        own = owners[start:end]
+        if not own:
+            continue
+        low = own[0]
+        try:
+            one = own[0] == own[-1]
+            some = _flattened(parts[start:end]) if one else parts[start:end]
+            size = own[-1] - low + 1
+            found = polygon_centres(some, [owner - low for owner in own], size)
+            # Those between that have no polygons are NaN already.
+            xy[low : low + size] = found
+        except _NO_OUTLINE:
+            if one:
+                odd[low] = True
+                continue
+            # Half of them at a time, until those alone are left that are no outlines.
+            middle = bisect_left(own, own[len(own) // 2])
+            middle = middle or bisect_right(own, low)
+            spans += [(start, start + middle), (start + middle, end)]
+    return xy, odd
+
+
+def _flattened(polygons: list[Any]) -> list[Any]:
+    """Polygons without z, which may be there for some corners alone."""
+    return [[[p[:2] for p in ring] for ring in polygon] for polygon in polygons]
 
 
 def _ring(ring: list[Any]) -> list[Any]:

@@ -85,9 +85,9 @@ def class_color(properties: Mapping[str, Any]) -> str:
     if (
         isinstance(color, list)
         and len(color) == 3
-        and all(isinstance(c, int) and 0 <= c <= 255 for c in color)
+        and all(isinstance(c, int | float) and 0 <= c <= 255 and c == int(c) for c in color)
     ):
-        return "#{:02x}{:02x}{:02x}".format(*color)
+        return "#{:02x}{:02x}{:02x}".format(*map(int, color))
     packed = classification.get("colorRGB")
     return f"#{packed & 0xFFFFFF:06x}" if isinstance(packed, int) else ""
 

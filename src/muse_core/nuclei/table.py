@@ -15,6 +15,8 @@ import pandas as pd
 from muse_core.errors import UserError
 
 NUCLEUS_COLUMNS = ("id", "x", "y", "class_name", "score", "status", "model")
+FARTHEST_PX = 2.0**31
+"""No slide reaches farther: formats keep width and height in 32 bits."""
 STATUSES = ("predicted", "confirmed", "corrected", "added", "deleted")
 
 

@@ -135,6 +135,9 @@ class SlideAnnotations(NucleusArrays):
 
     def adopt_scheme(self, scheme: ClassScheme) -> npt.NDArray[np.int16]:
         """Make room for another scheme's classes; returns (K,) the index here of each of them."""
+        if not scheme.classes:
+            # A file of regions alone names none; those that are known already stay.
+            return np.zeros(0, dtype=np.int16)
         if self.pristine:
             self.scheme = scheme
         else:
@@ -232,6 +235,8 @@ class SlideAnnotations(NucleusArrays):
             raise UserError(
                 "A detection is running on this slide; take nuclei over when it has ended."
             )
+        if content.table.empty and not content.regions:
+            return
         table, before = content.table, self.scheme
         self.adopt_scheme(content.classes())
         try:
@@ -374,7 +379,10 @@ class SlideAnnotations(NucleusArrays):
         self.changed.emit()
 
     def _reload(self, store: AnnotationStore) -> None:
-        self.scheme = store.classes
+        if not store.classes.classes and not store.read_only:
+            # Files of regions alone once made stores without classes.
+            store.extend_classes(self.scheme.classes)
+        self.scheme = store.classes if store.classes.classes else self.scheme
         self.rows = self._read(store, None)
         self._revision = store.revision
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,22 @@ def _annotations(folder: Path) -> SlideAnnotations:
     annotations = SlideAnnotations(ClassScheme.from_names(["a", "b"]), StorePlace(slide))
     annotations.append([10, 20, 30], [1, 2, 3], [0, 0, 1], [0.9, 0.8, 0.7], "m", 6.0)
     return annotations
+
+
+def test_a_store_that_lost_its_classes_gets_those_that_are_known(tmp_path: Path) -> None:
+    slide = tmp_path / "slide.png"
+    slide.write_bytes(b"pixels")
+    known = ClassScheme.from_names(["a", "b"])
+    with StorePlace(slide).create(known) as store:
+        store.add_region([(0, 0), (9, 0), (9, 9)], True, "r")
+        path = store.path
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM classes")
+    opened = SlideAnnotations(known, StorePlace(slide))
+    assert opened.scheme == known
+    opened.add(5, 6, 1)
+    assert opened.to_table()["class_name"].tolist() == ["b"]
+    assert opened.regions()["name"].tolist() == ["r"]
 
 
 def test_edits_set_status_and_counts(annotations: SlideAnnotations) -> None:

@@ -48,6 +48,12 @@ def test_it_lies_beside_the_slide(slide: Path) -> None:
     assert _found(slide) == slide.with_name("one.svs.muse")
 
 
+def test_a_store_without_classes_is_not_made(slide: Path) -> None:
+    with pytest.raises(UserError, match="at least one class"):
+        StorePlace.of(slide).create(ClassScheme(()))
+    assert _found(slide) is None
+
+
 def test_both_may_be_moved_and_renamed(slide: Path, tmp_path: Path) -> None:
     made = _made(slide)
     other = tmp_path / "elsewhere"

@@ -69,8 +69,10 @@ class AnnotationStore:
         """Make a new store.
 
         Raises:
-            UserError: The file exists already or cannot be written.
+            UserError: There are no classes, the file exists already or cannot be written.
         """
+        if not classes.classes:
+            raise UserError("Annotations need at least one class of nuclei.")
 
         def fill(connection: sqlite3.Connection) -> None:
             connection.execute(
