@@ -13,8 +13,8 @@ import numpy.typing as npt
 from muse_core.detect import DetectConfig, Detector
 from muse_core.models.checkpoint import load_model
 from muse_core.models.registry import resolve_model
-from muse_core.pretrain.roi_manifest import RoiSettings
-from muse_core.pretrain.rois import cut_slide, open_roi_folder
+from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
+from muse_core.pretrain.rois import cut_slide
 from muse_core.slides import Region, open_slide
 
 # Patterns under the data folder, with microns per pixel where the files do not say.

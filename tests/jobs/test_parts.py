@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.jobs.output import check_writable
+from muse_core.files import check_writable
 from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.progress import ProgressReporter

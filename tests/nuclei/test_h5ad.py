@@ -207,5 +207,7 @@ def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_a_missing_folder_is_said_once(tmp_path):
-    with pytest.raises(UserError, match=r"^Cannot write \S*n\.h5ad: No such file or directory\.$"):
+    with pytest.raises(
+        UserError, match=r"^Cannot write \S*n\.h5ad: there is no folder \S*missing\.$"
+    ):
         write_nuclei(tmp_path / "missing" / "n.h5ad", TABLE)

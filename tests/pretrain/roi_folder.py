@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from muse_core.models.config import BackboneConfig
 from muse_core.pretrain.config import LossesConfig, PretrainConfig, ScheduleConfig, ViewsConfig
-from muse_core.pretrain.roi_manifest import RoiSettings
-from muse_core.pretrain.rois import cut_slide, open_roi_folder
+from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
+from muse_core.pretrain.rois import cut_slide
 from muse_core.slides import Region, open_slide
 
 from ..job_inputs import write_slide

@@ -13,8 +13,8 @@ from muse_core.pretrain.appearance import apply_appearance, draw_appearance, sta
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.config import AppearanceConfig, PretrainConfig
 from muse_core.pretrain.network import DistillationNetwork
-from muse_core.pretrain.roi_manifest import RoiSettings
-from muse_core.pretrain.rois import cut_slide, open_roi_folder
+from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
+from muse_core.pretrain.rois import cut_slide
 from muse_core.slides import open_slide
 
 from ..job_inputs import write_slide

@@ -9,8 +9,14 @@ import pytest
 from PIL import Image
 
 from muse_core.errors import UserError
-from muse_core.pretrain.roi_manifest import MANIFEST_NAME, Roi, RoiSettings, read_manifest
-from muse_core.pretrain.rois import cut_slide, open_roi_folder, roi_regions
+from muse_core.pretrain.roi_manifest import (
+    MANIFEST_NAME,
+    Roi,
+    RoiSettings,
+    open_roi_folder,
+    read_manifest,
+)
+from muse_core.pretrain.rois import cut_slide, roi_regions
 from muse_core.slides import Region, Slide, open_slide, tissue_mask
 
 from ..job_inputs import write_slide

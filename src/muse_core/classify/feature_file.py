@@ -7,10 +7,10 @@ pixels. Attributes say which model at which resolution; rows of a cancelled run 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -74,13 +74,13 @@ def write_features(
             dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
         ) as scratch,
     ):
-        rows = _scratch_rows(Path(scratch) / "rows.npy", len(table), n_channels)
         done = np.zeros(len(table), dtype=bool)
-        for chosen, features in chunks:
-            rows[chosen] = features
-            done[chosen] = True
-        _save(partial, table, rows, done, attributes)
-        del rows
+        with (Path(scratch) / "rows").open("w+b") as rows:
+            for chosen, features in chunks:
+                _put_rows(rows, chosen, features)
+                done[chosen] = True
+            facts = {**attributes, "complete": bool(done.all())}
+            _save(partial, table, _rows_in_order(rows, done, n_channels), n_channels, facts)
     return int(done.sum())
 
 
@@ -131,30 +131,52 @@ def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
     return item
 
 
-def _scratch_rows(path: Path, n_rows: int, n_channels: int) -> npt.NDArray[np.float16]:
-    if n_rows == 0:  # a file of no bytes cannot be mapped
-        return np.zeros((0, n_channels), dtype=np.float16)
-    return np.lib.format.open_memmap(path, "w+", np.float16, (n_rows, n_channels))
+def _put_rows(
+    file: BinaryIO, chosen: npt.NDArray[np.int64], features: npt.NDArray[np.float16]
+) -> None:
+    """Write rows to their places in a file of float16.
+
+    Not through a map of the file: on a full disk that ends the program without a word.
+    """
+    order = np.argsort(chosen)
+    chosen, features = chosen[order], np.ascontiguousarray(features[order], dtype=np.float16)
+    starts = np.flatnonzero(np.diff(chosen, prepend=-2) != 1)
+    for start, stop in zip(starts, [*starts[1:], len(chosen)], strict=True):
+        file.seek(int(chosen[start]) * features.shape[1] * features.itemsize)
+        file.write(features[start:stop].tobytes())
+
+
+def _rows_in_order(
+    file: BinaryIO, done: npt.NDArray[np.bool_], n_channels: int
+) -> Iterator[npt.NDArray[np.float16]]:
+    """All rows in chunks (n, D); NaN where none was put."""
+    width = n_channels * np.dtype(np.float16).itemsize
+    file.truncate(len(done) * width)
+    file.seek(0)
+    for start in range(0, len(done), _CHUNK_ROWS):
+        there = done[start : start + _CHUNK_ROWS]
+        part = np.frombuffer(file.read(len(there) * width), np.float16).reshape(-1, n_channels)
+        yield np.where(there[:, None], part, np.float16(np.nan))
 
 
 def _save(
     folder: Path,
     table: pd.DataFrame,
-    rows: npt.NDArray[np.float16],
-    done: npt.NDArray[np.bool_],
+    parts: Iterable[npt.NDArray[np.float16]],
+    n_channels: int,
     attributes: dict[str, Any],
 ) -> None:
     group = zarr.open_group(folder, mode="w", zarr_format=2)
-    group.attrs.update({**attributes, "complete": bool(done.all())})
     for name in ("id", "x", "y"):
         group.create_array(name, data=table[name].to_numpy(), chunks=(_CHUNK_ROWS * 16,))
     array = group.create_array(
         "features",
-        shape=rows.shape,
-        chunks=(min(_CHUNK_ROWS, max(1, len(rows))), rows.shape[1]),
+        shape=(len(table), n_channels),
+        chunks=(min(_CHUNK_ROWS, max(1, len(table))), n_channels),
         dtype=np.float16,
     )
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        part = np.array(rows[start : start + _CHUNK_ROWS])
-        part[~done[start : start + _CHUNK_ROWS]] = np.nan
-        array[start : start + _CHUNK_ROWS] = part
+    start = 0
+    for part in parts:
+        array[start : start + len(part)] = part
+        start += len(part)
+    group.attrs.update(attributes)

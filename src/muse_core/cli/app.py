@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -24,7 +26,9 @@ from muse_core.cli.pretrain import pretrain
 from muse_core.cli.probe import evaluate_probe
 from muse_core.cli.rois import rois
 from muse_core.errors import UserError
+from muse_core.files import no_room_sentence
 from muse_core.jobs.processor import wait_politely
+from muse_core.jobs.signals import on_stop_signals
 
 app = typer.Typer(
     name="muse",
@@ -83,11 +87,43 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: Without the program's name; None takes those of the process.
     """
     wait_politely()
+    with on_stop_signals(_interrupt):
+        code = _run(arguments)
+    sys.exit(code)
+
+
+def _interrupt(number: int) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     # Its warnings of a bad file would stand beside our sentence, for want of another handler.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         app(args=None if arguments is None else list(arguments), prog_name="muse")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
-    sys.exit(0)
+        code = 2
+    except OSError as error:
+        return _out_of_room(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _out_of_room(error)
+    return code
+
+
+def _out_of_room(error: OSError) -> int:
+    """Say that the disk is full; raises errors of other kinds."""
+    sentence = no_room_sentence(error)
+    if not sentence:
+        raise error
+    sys.stderr.write(f"error: {sentence}\n")
+    # What waits for standard output would fail once more as the program ends.
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return 2

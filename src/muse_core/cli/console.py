@@ -7,13 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from muse_core.errors import UserError
+from muse_core.files import names_stdout
+from muse_core.jobs.signals import on_stop_signals
 
 if TYPE_CHECKING:
     from muse_core.jobs import JobSpec
@@ -32,7 +33,7 @@ def run_at_terminal(spec: JobSpec, as_json: bool) -> None:
     """
     from muse_core.jobs import run_job
 
-    with cancel_on_ctrl_c() as cancel, progress_bar() as show:
+    with cancel_on_signals() as cancel, progress_bar() as show:
         last = run_job(spec, show, cancel.is_set)
     if last["event"] == "failed":
         if not last["detail"]:
@@ -42,29 +43,35 @@ def run_at_terminal(spec: JobSpec, as_json: bool) -> None:
     cancelled = last["event"] == "cancelled"
     for note in last["result"].get("notes", ()):
         sys.stderr.write(f"note: {note}\n")
+    # The nuclei themselves may have gone to standard output.
+    aside = names_stdout(last["result"].get("out_csv") or "")
     if as_json:
-        typer.echo(json.dumps({**last["result"], "cancelled": cancelled}))
+        typer.echo(json.dumps({**last["result"], "cancelled": cancelled}), err=aside)
     else:
-        typer.echo(last["message"], err=cancelled)
+        typer.echo(last["message"], err=cancelled or aside)
     if cancelled:
         raise typer.Exit(130)
 
 
 @contextmanager
-def cancel_on_ctrl_c() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts as usual."""
+def cancel_on_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, or another request to stop; a second Ctrl-C interrupts at once.
+
+    Requests of other kinds may come several times, as when a terminal is closed.
+    """
     cancel = threading.Event()
 
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.stderr.write("\nCancelling; press Ctrl-C again to stop at once.\n")
+    def ask(number: int) -> None:
+        if number == signal.SIGINT and cancel.is_set():
+            raise KeyboardInterrupt
+        if not cancel.is_set():
+            # Whatever was being written when the signal came.
+            with suppress(OSError, RuntimeError):
+                sys.stderr.write("\nCancelling; press Ctrl-C again to stop at once.\n")
         cancel.set()
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
+    with on_stop_signals(ask):
         yield cancel
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Turn a file of nuclei into another format; outlines become their centres."""
+    from muse_core.files import names_stdout
     from muse_core.nuclei import read_nuclei, write_nuclei
 
     content = read_nuclei(source, outlines_are_nuclei)
@@ -60,11 +61,12 @@ def convert(
     left_out = write_nuclei(out, table, content.scheme, scale, content.regions, rows)
     for note in (*content.notes, *notes, *left_out):
         typer.echo(note, err=True)
+    aside = names_stdout(out)
     if as_json:
         facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale}
-        typer.echo(json.dumps({**facts, "out": str(out)}))
+        typer.echo(json.dumps({**facts, "out": str(out)}), err=aside)
     else:
-        typer.echo(f"{len(table):,} nuclei written to {out}.")
+        typer.echo(f"{len(table):,} nuclei written to {out}.", err=aside)
 
 
 def _feature_rows(

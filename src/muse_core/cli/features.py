@@ -41,7 +41,7 @@ def features(
     Each nucleus is seen in the tile where it lies most central. Ctrl-C stops, keeps what was
     computed until then, and exits with code 130.
     """
-    from muse_core.cli.console import cancel_on_ctrl_c, progress_bar
+    from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
@@ -65,7 +65,7 @@ def features(
 
         backbone, _ = load_backbone(path)
         spec = FeatureSpec(card.mpp, fov_px or card.fov_px)
-        with cancel_on_ctrl_c() as cancel, progress_bar() as show:
+        with cancel_on_signals() as cancel, progress_bar() as show:
             report = ProgressReporter(show)
 
             def chunks() -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
@@ -105,11 +105,12 @@ def _check_target(out: Path, slide: Path) -> None:
         UserError: There is no folder for it, it is the slide, or something else has its name.
     """
     from muse_core.classify.feature_file import is_feature_file
+    from muse_core.files import entries
 
     parent = out.absolute().parent
     if not parent.is_dir():
         raise UserError(f"Cannot write {out}: there is no folder {parent}.")
     if out.exists() and slide.exists() and out.samefile(slide):
         raise UserError(f"Cannot write {out}: it is the slide.")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not is_feature_file(out)):
+    if out.is_file() or (out.is_dir() and entries(out) and not is_feature_file(out)):
         raise UserError(f"Cannot write {out}: there is something else of this name.")

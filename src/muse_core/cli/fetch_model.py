@@ -29,13 +29,13 @@ def models_fetch(
     The licence of the weights is Apache-2.0. An interrupted download goes on where it stopped.
     """
     from muse_core.cli.console import progress_bar
-    from muse_core.jobs.output import check_writable
+    from muse_core.files import check_writable
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.fetching import fetch_released
 
     if out is not None:
-        check_writable(out)
+        check_writable(out, read_again=True)
     with progress_bar() as show:
         path = fetch_released(name, out, mpp=mpp, on_progress=ProgressReporter(show))
     card = read_card(path)

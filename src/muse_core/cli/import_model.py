@@ -36,12 +36,12 @@ def models_import(
 
     Nothing in the checkpoint is run; projection heads are left out.
     """
-    from muse_core.jobs.output import check_writable
+    from muse_core.files import check_writable
     from muse_core.models.card import read_card
     from muse_core.models.released_import import import_released
 
     if out is not None:
-        check_writable(out, unlike=file)
+        check_writable(out, unlike=file, read_again=True)
     target = import_released(file, out, mpp=mpp, fov_px=fov_px, name=name)
     card = read_card(target)
     if as_json:

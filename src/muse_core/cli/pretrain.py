@@ -30,7 +30,7 @@ def pretrain(
     """
     if find_spec("lightning_fabric") is None or find_spec("tensorboard") is None:
         raise UserError("Pretraining needs more packages: pip install napari-muse[pretrain].")
-    from muse_core.cli.console import cancel_on_ctrl_c, progress_bar
+    from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.pretrain.config_file import read_config
 
@@ -38,7 +38,7 @@ def pretrain(
 
     from muse_core.pretrain.train import pretrain as run_pretraining
 
-    with cancel_on_ctrl_c() as cancel, progress_bar() as show:
+    with cancel_on_signals() as cancel, progress_bar() as show:
         result = run_pretraining(settings, ProgressReporter(show), cancel.is_set, resume)
     if os.environ.get("RANK", "0") == "0":
         figures = {

@@ -54,16 +54,18 @@ def rois(
     Ctrl-C stops and exits with code 130; the same command goes on. More slides can be added to a
     folder later.
     """
-    from muse_core.cli.console import cancel_on_ctrl_c, progress_bar
+    from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.jobs.progress import ProgressReporter
-    from muse_core.pretrain.roi_manifest import RoiSettings
-    from muse_core.pretrain.rois import cut_slide, open_roi_folder
+    from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
+    from muse_core.pretrain.rois import cut_slide
     from muse_core.slides import open_slide
 
+    if points is not None:
+        _check_stems(slides)
     name, finder = _finder(points, model, device.value, len(slides))
     settings = RoiSettings(roi_px=roi_px, mpp=mpp, min_tissue=min_tissue, nuclei=name)
     manifest = open_roi_folder(out, settings)
-    with cancel_on_ctrl_c() as cancel, progress_bar() as show:
+    with cancel_on_signals() as cancel, progress_bar() as show:
         for path in slides:
             with open_slide(path) as opened:
                 known = opened.mpp is not None or slide_mpp is None
@@ -79,6 +81,22 @@ def rois(
     figures = {"slides": len(manifest.sources), "rois": len(manifest.rois), "nuclei": nuclei}
     sentence = f"{out} holds {figures['rois']:,} ROIs of {figures['slides']:,} slides"
     typer.echo(json.dumps(figures) if as_json else f"{sentence}, with {nuclei:,} nuclei.")
+
+
+def _check_stems(slides: list[Path]) -> None:
+    """Refuse slides that would share one file of points.
+
+    Raises:
+        UserError: Two of them differ in folder or suffix alone.
+    """
+    known: dict[str, Path] = {}
+    for slide in slides:
+        other = known.setdefault(slide.stem, slide)
+        if other.resolve() != slide.resolve():
+            raise UserError(
+                f"{other} and {slide} would both get the nuclei of {slide.stem}.csv; give them in"
+                " several calls, each with its own --points."
+            )
 
 
 def _finder(

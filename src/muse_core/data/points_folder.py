@@ -5,6 +5,7 @@ Coordinates are pixels of the image, origin at the corner of the first pixel.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
+from muse_core.files import entries
 from muse_core.slides import Region, open_slide
 from muse_core.tables import Column, read_csv_table
 
@@ -71,15 +73,21 @@ def image_paths(folder: str | Path) -> list[Path]:
     """The images of a points-folder, sorted by file name.
 
     Raises:
-        UserError: It is no points-folder, or there is no image in it.
+        UserError: It is no points-folder, there is no image in it, or two differ in their suffix
+            alone, so that their points would be the same file.
     """
     root = Path(folder)
     images = root / "images"
     if not images.is_dir() or not (root / "points").is_dir():
         raise UserError(f"{root} is not a points-folder: it needs folders images/ and points/.")
-    paths = sorted(p for p in images.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
+    paths = [p for p in entries(images) if p.suffix.lower() in _IMAGE_SUFFIXES]
     if not paths:
         raise UserError(f"There is no image in {images}.")
+    for stem, count in Counter(p.stem for p in paths).items():
+        if count > 1:
+            raise UserError(
+                f"{images} holds {count} images named {stem}, which would share one file of points."
+            )
     return paths
 
 

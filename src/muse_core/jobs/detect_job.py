@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muse_core.errors import UserError
+from muse_core.files import check_writable
 from muse_core.jobs.outcome import Outcome
-from muse_core.jobs.output import check_writable
 from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.progress import Emit, ProgressReporter
 from muse_core.jobs.specs import DetectJob

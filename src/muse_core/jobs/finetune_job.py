@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from muse_core.errors import UserError
+from muse_core.files import check_writable
 from muse_core.jobs.outcome import Outcome
-from muse_core.jobs.output import check_writable
 from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.progress import Emit, ProgressReporter
 from muse_core.jobs.specs import FinetuneJob, TrainSet
@@ -51,7 +51,7 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
 
-    out = check_writable(job.out)
+    out = check_writable(job.out, read_again=True)
     _check_inputs(job)
     base = resolve_model(job.model) if job.model else None
     if base is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from muse_core.errors import UserError
+from muse_core.files import no_room_sentence
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.progress import Emit
 from muse_core.jobs.specs import DetectJob, DisagreeJob, JobSpec
@@ -46,11 +47,16 @@ def finish(work: Callable[[], Outcome], title: str, emit: Emit) -> dict[str, Any
     except UserError as error:
         last = {"event": "failed", "message": str(error), "detail": ""}
     except (Exception, SystemExit) as error:
-        last = {
-            "event": "failed",
-            "message": f"{title} failed: {_reason(error)}. The log has the details.",
-            "detail": traceback.format_exc(),
-        }
+        full = no_room_sentence(error)
+        last = (
+            {"event": "failed", "message": full, "detail": ""}
+            if full
+            else {
+                "event": "failed",
+                "message": f"{title} failed: {_reason(error)}. The log has the details.",
+                "detail": traceback.format_exc(),
+            }
+        )
     else:
         kind = "cancelled" if outcome.cancelled else "done"
         last = {"event": kind, "message": outcome.message, "result": outcome.result}

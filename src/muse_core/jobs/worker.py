@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any, BinaryIO
 
 from muse_core.errors import UserError
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.run import finish, run_job
+from muse_core.jobs.signals import on_stop_signals
 from muse_core.jobs.specs import JobSpec, job_from_json
 
 _READ_BYTES = 1 << 16
@@ -58,12 +57,11 @@ def main() -> int:
     leave_a_core_for_the_viewer()
     emit = EventWriter(_claim_stdout(), cancel)
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        cancel.set()
+    with on_stop_signals(lambda _: cancel.set()):
+        return _work(emit, cancel)
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, on_signal)
 
+def _work(emit: EventWriter, cancel: threading.Event) -> int:
     lines = _stdin_lines()
     try:
         spec = _read_spec(lines)

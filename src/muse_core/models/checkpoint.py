@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import make_folder, replacing
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import BACKBONE, METADATA_KEY, ModelCard, read_card
 from muse_core.models.config import BackboneConfig
@@ -115,8 +115,8 @@ def _write(state: Mapping[str, Tensor], card: ModelCard, target: Path, half: boo
         if half and stored.is_floating_point():
             stored = stored.half()
         tensors[name] = stored.contiguous()
+    make_folder(target.parent)
     with replacing(target) as partial:
-        target.parent.mkdir(parents=True, exist_ok=True)
         # The library's own save_file makes files that nobody but their owner may read.
         partial.write_bytes(save(tensors, metadata={METADATA_KEY: card.to_text()}))
 

@@ -15,7 +15,7 @@ from huggingface_hub import errors
 from tqdm.auto import tqdm
 
 from muse_core.errors import UserError
-from muse_core.files import sha256_of
+from muse_core.files import make_folder, only_one, replacing, sha256_of
 from muse_core.models.registry import SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, RELEASED, REPOSITORY, ReleasedModel
 from muse_core.models.released_import import import_released
@@ -55,6 +55,17 @@ def fetch_released(
         known = ", ".join(r.name for r in RELEASED)
         raise UserError(f"There is no released model {name!r}; choose from {known}.")
     target = Path(out) if out is not None else user_model_folder() / f"{name}{SUFFIX}"
+    make_folder(target.parent)
+    with only_one(target):
+        file = _intact_download(released, on_progress, cache)
+        return import_released(
+            file, target, mpp=mpp, fov_px=released.fov_px, name=name, expected=released.name
+        )
+
+
+def _intact_download(
+    released: ReleasedModel, on_progress: Progress | None, cache: str | Path | None
+) -> Path:
     file = _download(released, on_progress, cache, again=False)
     if not _is_intact(file):
         # What lies in the cache may have been damaged since; a second download settles it.
@@ -63,9 +74,7 @@ def fetch_released(
         file = _download(released, on_progress, cache, again=True)
         if not _is_intact(file):
             raise UserError(f"The download of {file.name} is damaged: its checksum is wrong.")
-    return import_released(
-        file, target, mpp=mpp, fov_px=released.fov_px, name=name, expected=released.name
-    )
+    return file
 
 
 def _download(
@@ -135,8 +144,9 @@ def _remembered_etag(file: Path) -> str:
         raise UserError(
             f"{file.name} has not been checked yet, and {server} does not say its checksum."
         ) from error
-    with contextlib.suppress(OSError):  # a cache that cannot be written is asked about again
-        note.write_text(etag, encoding="utf-8")
+    # A cache that cannot be written is asked about again.
+    with contextlib.suppress(UserError), replacing(note) as partial:
+        partial.write_text(etag, encoding="utf-8")
     return etag
 
 

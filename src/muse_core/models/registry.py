@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from muse_core.errors import UserError
+from muse_core.files import entries
+from muse_core.files.user_folders import user_data_folder
 from muse_core.models.card import ModelCard, read_card
 from muse_core.models.released import RELEASED, ReleasedModel
 
@@ -28,19 +28,19 @@ class ModelEntry:
 
 def user_model_folder() -> Path:
     """Where the user's own models lie; need not exist."""
-    return Path(platformdirs.user_data_dir("napari-muse", appauthor=False)) / "models"
+    return user_data_folder() / "models"
 
 
 def list_models() -> list[ModelEntry]:
     """The bundled models, then the user's by name; files that are no models are passed over."""
-    entries = []
+    models = []
     for folder, bundled in ((_BUNDLED, True), (user_model_folder(), False)):
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
+        for path in entries(folder, f"*{SUFFIX}") if folder.is_dir() else ():
             try:
-                entries.append(ModelEntry(path.stem, path, read_card(path), bundled))
+                models.append(ModelEntry(path.stem, path, read_card(path), bundled))
             except UserError:
                 continue
-    return entries
+    return models
 
 
 def available_models() -> list[ReleasedModel]:

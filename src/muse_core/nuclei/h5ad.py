@@ -18,7 +18,7 @@ import orjson
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import replacing, steady_file
 from muse_core.nuclei.columns import nuclei_from_columns
 from muse_core.nuclei.nucleus_file import NucleusFile, check_count, facts_to_json
 from muse_core.nuclei.regions import NamedRegion
@@ -61,7 +61,11 @@ def write_h5ad(
         raise UserError(f"{len(table)} nuclei need as many rows of features, got {features.shape}.")
     facts = facts_to_json(scheme, mpp, tuple(regions))
     try:
-        with replacing(path) as partial, h5py.File(partial, "w") as file:
+        with (
+            replacing(path) as partial,
+            steady_file(partial, reads_back=True) as raw,
+            h5py.File(raw, "w") as file,
+        ):
             _mark(file, "anndata", "0.1.0")
             _write_obs(file, table)
             _write_var(file, 0 if features is None else features.shape[1])

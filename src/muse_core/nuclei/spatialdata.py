@@ -11,7 +11,7 @@ import pandas as pd
 import zarr
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import entries, replacing
 from muse_core.nuclei.columns import nuclei_from_columns
 from muse_core.nuclei.nucleus_file import NucleusFile, check_count, facts_to_json
 from muse_core.nuclei.regions import NamedRegion
@@ -108,8 +108,8 @@ def _is_nuclei_alone(folder: Path) -> bool:
     if not is_spatialdata(folder) or "muse" not in zarr.open_group(folder, mode="r").attrs:
         return False
     # The folders themselves: consolidated metadata may not know what was added later.
-    kinds = [entry for entry in folder.iterdir() if entry.is_dir()]
-    elements = [entry for kind in kinds for entry in kind.iterdir() if entry.is_dir()]
+    kinds = [entry for entry in entries(folder) if entry.is_dir()]
+    elements = [entry for kind in kinds for entry in entries(kind) if entry.is_dir()]
     return elements == [folder / "points" / ELEMENT]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import locked, make_folder, replacing
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT_VERSION = 1
@@ -113,7 +113,9 @@ class RoiManifest:
         return tuple(roi for source in self.sources for roi in source.rois)
 
     def with_source(self, source: RoiSource) -> RoiManifest:
-        """The manifest with one slide more."""
+        """The manifest with one slide more, unless it has it."""
+        if any(known.key == source.key for known in self.sources):
+            return self
         return RoiManifest(self.settings, (*self.sources, source))
 
     def write(self, folder: Path) -> None:
@@ -121,6 +123,34 @@ class RoiManifest:
         data = {"format_version": _FORMAT_VERSION, **asdict(self)}
         with replacing(folder / MANIFEST_NAME) as partial:
             partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+
+def open_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
+    """The manifest of a folder to cut into, new or of an earlier call with the same settings.
+
+    Raises:
+        UserError: The folder holds ROIs of other settings, or cannot be written.
+    """
+    make_folder(folder)
+    with locked(folder / MANIFEST_NAME):
+        if not (folder / MANIFEST_NAME).is_file():
+            RoiManifest(settings, ()).write(folder)
+        manifest = read_manifest(folder)
+    if manifest.settings != settings:
+        raise UserError(f"{folder} holds ROIs of other settings; choose another folder.")
+    return manifest
+
+
+def add_source(folder: Path, source: RoiSource) -> RoiManifest:
+    """Add a slide to the manifest as it is on disk by now: others may cut into the same folder.
+
+    Raises:
+        UserError: The manifest cannot be read or written.
+    """
+    with locked(folder / MANIFEST_NAME):
+        longer = read_manifest(folder).with_source(source)
+        longer.write(folder)
+    return longer
 
 
 def read_manifest(folder: str | Path) -> RoiManifest:

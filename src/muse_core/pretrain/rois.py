@@ -7,6 +7,7 @@ tiles it touches.
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -18,15 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from muse_core.errors import UserError
 from muse_core.files import make_folder, replacing
 from muse_core.nuclei.store import identify_slide
 from muse_core.pretrain.roi_manifest import (
-    MANIFEST_NAME,
     Roi,
     RoiManifest,
     RoiSettings,
     RoiSource,
+    add_source,
     read_manifest,
 )
 from muse_core.slides import Region, Slide, TissueMask, tissue_mask
@@ -38,23 +38,6 @@ FindNuclei = Callable[[npt.NDArray[np.uint8], float, Region], npt.NDArray[np.flo
 """From pixels (H, W, 3), their microns per pixel and their place in the slide (level-0 pixels) to
 nuclei (N, 2), x and y in those pixels."""
 Progress = Callable[[int, int, str], None]
-
-
-def open_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
-    """The manifest of a folder to cut into, new or of an earlier call with the same settings.
-
-    Raises:
-        UserError: The folder holds ROIs of other settings, or cannot be written.
-    """
-    if (folder / MANIFEST_NAME).is_file():
-        manifest = read_manifest(folder)
-        if manifest.settings != settings:
-            raise UserError(f"{folder} holds ROIs of other settings; choose another folder.")
-        return manifest
-    make_folder(folder)
-    manifest = RoiManifest(settings, ())
-    manifest.write(folder)
-    return manifest
 
 
 def cut_slide(
@@ -83,11 +66,13 @@ def cut_slide(
     """
     settings = manifest.settings
     key = _key(slide, settings)
+    # Another program may have cut it meanwhile.
+    manifest = read_manifest(folder)
     if any(source.key == key for source in manifest.sources):
         return manifest
     tissue = tissue_mask(slide)
     mpp = max(settings.mpp, slide.require_mpp())
-    (folder / key).mkdir(parents=True, exist_ok=True)
+    make_folder(folder / key)
     regions = list(roi_regions(slide, tissue, settings))
     rois = []
     for number, region in enumerate(regions):
@@ -98,9 +83,7 @@ def cut_slide(
         if on_progress:
             on_progress(number + 1, len(regions), slide.name)
     source = RoiSource(slide.name, key, slide.require_mpp(), tuple(rois))
-    longer = manifest.with_source(source)
-    longer.write(folder)
-    return longer
+    return add_source(folder, source)
 
 
 def roi_regions(slide: Slide, tissue: TissueMask, settings: RoiSettings) -> Iterator[Region]:
@@ -144,8 +127,8 @@ def _cut_one(
         height, width = rgb.shape[:2]
         xy = np.asarray(find_nuclei(rgb, mpp, region), dtype=np.float32).reshape(-1, 2)
         _write_image(rgb, image, mpp, settings.jpeg_quality)
-        with replacing(points) as partial, partial.open("wb") as out:
-            np.save(out, xy, allow_pickle=False)
+        with replacing(points) as partial:
+            partial.write_bytes(_npy(xy))
         n_nuclei = len(xy)
     return Roi(
         file=file,
@@ -157,6 +140,13 @@ def _cut_one(
         tissue=round(float(tissue.fraction(region)), 4),
         n_nuclei=n_nuclei,
     )
+
+
+def _npy(values: npt.NDArray[np.float32]) -> bytes:
+    """The bytes of a .npy file: on a full disk, np.save itself does not say why it fails."""
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _write_image(rgb: npt.NDArray[np.uint8], path: Path, mpp: float, quality: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import hashlib
@@ -23,7 +24,7 @@ from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
-from muse_core.files import make_folder
+from muse_core.files import make_folder, only_one
 from muse_core.models.device import computes_in_bfloat16
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
@@ -88,13 +89,26 @@ def pretrain(
         UserError: ROIs, base, device or checkpoint cannot be used, or the loss is no longer finite;
             the last good checkpoint and its backbone are then kept.
     """
-    run = Run(config, resume)
+    with contextlib.ExitStack() as held:
+        if int(os.environ.get("RANK", "0")) == 0:
+            make_folder(config.out)
+            held.enter_context(only_one(config.out / CHECKPOINT_NAME))
+        run = Run(config, resume)
+        # Also where the loss is no longer a number: what led there is in the curves.
+        with contextlib.closing(run):
+            return _train(run, on_progress, should_cancel or (lambda: False))
+
+
+def _train(
+    run: Run, on_progress: Progress | None, should_cancel: Callable[[], bool]
+) -> PretrainResult:
+    config = run.config
     begin, first = time.perf_counter(), run.step
     loss, rate = math.nan, math.nan
     cancelled = False
     batches = run.batches()
     while run.step < config.schedule.steps:
-        cancelled = run.any_process(bool(should_cancel and should_cancel()))
+        cancelled = run.any_process(should_cancel())
         if cancelled:
             break
         loss = run.train_on(batches)
@@ -105,7 +119,6 @@ def pretrain(
             on_progress(run.step, config.schedule.steps, message)
     if run.step != run.saved_step:
         run.save()
-    run.close()
     path = config.out / BACKBONE_NAME
     return PretrainResult(path if path.is_file() else None, run.step, loss, rate, cancelled)
 

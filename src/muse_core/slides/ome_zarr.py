@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 
 from muse_core.errors import UserError
+from muse_core.files import is_litter
 from muse_core.slides.channels import check_channels
 from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.pixels import Alpha, Colours, Samples
@@ -84,7 +85,10 @@ def _ome(group: Any) -> dict[str, Any]:
 def _has_chunks(folder: Path) -> bool:
     """Whether an array's folder holds more than metadata; looks at few entries only."""
     with os.scandir(folder) as entries:
-        return any(e.name not in (".zarray", ".zattrs", "zarr.json") for e in entries)
+        return any(
+            e.name not in (".zarray", ".zattrs", "zarr.json") and not is_litter(e.name)
+            for e in entries
+        )
 
 
 def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None]:

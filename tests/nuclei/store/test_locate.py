@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from muse_core.errors import UserError
@@ -18,7 +19,7 @@ SCHEME = ClassScheme.from_names(["a"])
 @pytest.fixture
 def slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
-    monkeypatch.setattr(locate, "user_data_path", lambda name: home / name)
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, *_, **__: str(home / name))
     monkeypatch.delenv(locate.FOLDER_VARIABLE, raising=False)
     folder = tmp_path / "slides"
     folder.mkdir()
@@ -82,8 +83,23 @@ def test_where_nothing_can_be_written_it_lies_in_the_users_folder(
         patch.setattr(StorePlace, "_folders", lambda self: folders)
         with closed.create(SCHEME) as store:
             assert store.path == blocked / "one.svs.muse"
+    (blocked / "one.svs.muse").unlink()
     with closed.create(SCHEME) as store:
         assert store.path.parent == slide.parent, "elsewhere the slide's folder is taken"
+
+
+def test_a_slide_has_one_store_however_many_windows_begin_it(slide: Path) -> None:
+    first, second = StorePlace.of(slide), StorePlace.of(slide)
+    assert first.open() is None
+    assert second.open() is None
+    with first.create(SCHEME) as store:
+        store.add(1, 2, "a")
+        with pytest.raises(UserError, match=r"Another window has made one\.svs\.muse"):
+            second.create(SCHEME)
+    with pytest.raises(UserError, match="Another window"):
+        second.create(SCHEME)
+    assert _found(slide) == slide.with_name("one.svs.muse")
+    assert not list(slide.parent.glob("*-2*"))
 
 
 def test_a_folder_of_ones_own(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

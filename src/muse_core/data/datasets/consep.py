@@ -24,6 +24,7 @@ from muse_core.data.datasets.source import (
 )
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
+from muse_core.files import entries
 
 _MPP = 0.25
 _FINE = {
@@ -51,7 +52,7 @@ _COARSE = {
 def read_consep(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImage]:
     """Tiles of a split by name."""
     part = need(folder / split.capitalize(), "CoNSeP")
-    paths = sorted(need(part / "Images", "CoNSeP").glob("*.png"))
+    paths = entries(need(part / "Images", "CoNSeP"), "*.png")
     if not paths:
         raise UserError(f"There is no image in {part / 'Images'}.")
     for path in paths:

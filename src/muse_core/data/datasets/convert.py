@@ -15,7 +15,7 @@ from PIL import Image
 from muse_core.data.datasets.registry import find_dataset
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import entries, only_one, replacing
 
 _SAME_SCALE = 0.005
 """Images whose scale differs from the wanted one by less than this share stay as they are."""
@@ -52,14 +52,14 @@ def convert_dataset(
     source, target = Path(folder), Path(out)
     if not source.is_dir():
         raise UserError(f"There is no folder {source}.")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and (not target.is_dir() or entries(target)):
         raise UserError(f"{target} is in the way; choose a folder that is new or empty.")
     scale = mpp or dataset.mpp
     if not scale > 0:
         raise UserError("Microns per pixel must be above 0.")
     counts: Counter[str] = Counter()
     done = 0
-    with replacing(target) as partial:
+    with only_one(target), replacing(target, over_full_folder=False) as partial:
         for part in ("images", "points"):
             (partial / part).mkdir(parents=True)
         for image in dataset.read(source, split, fine):
@@ -92,7 +92,10 @@ def _write(image: AnnotatedImage, mpp: float, folder: Path) -> None:
         # Pillow widens its kernel when it shrinks, which is the antialiasing.
         picture = picture.resize(size, Image.Resampling.BICUBIC)
         xy = xy * (np.array(size) / (width, height))
-    picture.save(folder / "images" / f"{image.name}.png")
+    path = folder / "images" / f"{image.name}.png"
+    if path.exists():
+        raise UserError(f"The dataset holds two images named {image.name!r}.")
+    picture.save(path)
     table = pd.DataFrame({"x": xy[:, 0].round(3), "y": xy[:, 1].round(3)})
     table["class"] = list(image.class_names)
     table.to_csv(folder / "points" / f"{image.name}.csv", index=False)

@@ -17,6 +17,7 @@ from muse_core.data.datasets.masks import mask_centres
 from muse_core.data.datasets.source import Dataset, annotated
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
+from muse_core.files import tree
 
 _MPP = 0.25
 _CLASSES = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
@@ -45,7 +46,7 @@ def read_pannuke(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImag
 
 def _load(folder: Path, split: str, what: str) -> npt.NDArray[np.generic]:
     wanted = Path(what) / split / f"{what}.npy"
-    found = sorted(path for path in folder.rglob(f"{what}.npy") if path.match(str(wanted)))
+    found = [path for path in tree(folder) if path.match(str(wanted))]
     if not found:
         raise UserError(f"This is not PanNuke as it is published: {folder / wanted} is missing.")
     try:

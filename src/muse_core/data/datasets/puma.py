@@ -16,6 +16,7 @@ import numpy.typing as npt
 from muse_core.data.datasets.source import Dataset, annotated, need, read_image, read_json
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
+from muse_core.files import entries
 
 _MPP = 0.25
 _PREFIX = "nuclei_"
@@ -40,7 +41,7 @@ def read_puma(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImage]:
     images = need(folder / "01_training_dataset_tif_ROIs", "PUMA")
     outlines = need(folder / "01_training_dataset_geojson_nuclei", "PUMA")
     if split == "all":
-        names = sorted(path.stem for path in images.glob("*.tif"))
+        names = [path.stem for path in entries(images, "*.tif")]
     else:
         names = _split_names(need(folder / "split" / f"{split}.json", "PUMA"))
     for name in names:

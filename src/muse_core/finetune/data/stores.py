@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.files import entries
 from muse_core.finetune.config import StoreSource
 from muse_core.finetune.data.fields import Field, read_fields
 from muse_core.finetune.holdout.shared_slides import hold_back_together, withheld_area
@@ -112,7 +113,7 @@ def find_slide(store_path: Path, identity: SlideIdentity, given: Path | None) ->
         return given
     # The name is the store's word, and the store may be from elsewhere.
     named = store_path.parent / (Path(identity.name).name or store_path.name)
-    others = sorted(p for p in store_path.parent.iterdir() if can_open(p) and p != named)
+    others = [p for p in entries(store_path.parent) if can_open(p) and p != named]
     for path in [named, *others]:
         # A fingerprint takes a while; the size rules most files out at once.
         if not path.exists() or (path.is_file() and path.stat().st_size != identity.size_bytes):

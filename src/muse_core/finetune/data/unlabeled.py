@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
+from muse_core.files import entries
 from muse_core.finetune.config import UnlabeledSource
 from muse_core.finetune.data.crop_dataset import SourceImage
 from muse_core.nuclei.store import identify_slide
@@ -63,7 +64,7 @@ def _slides(source: UnlabeledSource) -> list[Path]:
         return [source.path]
     folder = source.path / "images"
     images = folder if folder.is_dir() else source.path
-    paths = sorted(p for p in images.iterdir() if p.is_file() and can_open(p))
+    paths = [p for p in entries(images) if p.is_file() and can_open(p)]
     if not paths:
         raise UserError(f"There is no image in {source.path}.")
     return paths

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from muse_core.data.points_folder import class_names_in
 from muse_core.detect import DetectConfig, choose_device
 from muse_core.evaluate.detection import detect_images
+from muse_core.files import only_one
 from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.data.appearance import alter_appearance
 from muse_core.finetune.data.crop_dataset import Batch, CropDataset, collate
@@ -58,7 +59,11 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
     Raises:
         UserError: Data, base model or checkpoint cannot be used, or the loss is no longer finite.
     """
-    listener = listener or Listener()
+    with only_one(config.out):
+        return _finetune(config, listener or Listener())
+
+
+def _finetune(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
     if config.mode == ADAPT:
         return adapt(config, listener)
     run = _Run(config)

@@ -31,6 +31,10 @@ class UnfinishedStoreError(UserError):
     """A file whose making was broken off, which holds no annotations."""
 
 
+class StoreIsThereError(UserError):
+    """A file that was to be made and exists, or is just being made by another program."""
+
+
 class Database:
     """One open file.
 
@@ -60,7 +64,7 @@ class Database:
         """
         self.path = path
         if create and path.exists():
-            raise UserError(f"{path} exists already.")
+            raise StoreIsThereError(f"{path} exists already.")
         if not create and not path.is_file():
             raise UserError(f"There is no annotation store {path}.")
         self._lock: FileLock | None = None
@@ -69,12 +73,12 @@ class Database:
             self._lock, self._refusal = _try_lock(path, create)
         self.read_only = self._lock is None
         if create and self.read_only:
-            raise UserError(f"{path} is being made by another program.")
+            raise StoreIsThereError(f"{path} is being made by another program.")
         made = False
         try:
             # Another program may have made it before the lock was ours.
             if create and path.exists():
-                raise UserError(f"{path} exists already.")
+                raise StoreIsThereError(f"{path} exists already.")
             made = create
             self.connection = self._connect()
             if create:
@@ -83,6 +87,8 @@ class Database:
                 self._update()
         except sqlite3.Error as error:
             self._abandon(made)
+            if _is_of_the_disk(error):
+                raise UserError(f"Could not save to {path}: {error}.") from error
             raise UserError(f"{path.name} is not a readable annotation store: {error}.") from error
         except BaseException:
             self._abandon(made)
@@ -197,6 +203,9 @@ class Database:
         for suffix in ("", "-wal", "-shm") if made else ():
             with contextlib.suppress(OSError):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        if made and self._lock is not None:
+            with contextlib.suppress(OSError):  # Windows removes no file that is open
+                Path(self._lock.lock_file).unlink()
         self.close()
 
     def _roll_back(self) -> None:
@@ -227,6 +236,14 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
             return None, not_writable
         raise UserError(f"Cannot write beside {path}: {error.strerror or error}.") from error
     return lock, ""
+
+
+def _is_of_the_disk(error: sqlite3.Error) -> bool:
+    """Whether the disk is full or fails, and not the file damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+    )
 
 
 def _has_log(path: Path) -> bool:

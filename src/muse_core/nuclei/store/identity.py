@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.files import tree
 
 _SAMPLE_BYTES = 1 << 20
-_NOT_OF_THE_SLIDE = ("Thumbs.db", "desktop.ini")
-"""Files that Windows puts into folders; those of macOS (.DS_Store) begin with a dot."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def _digest_file(path: Path, size: int, digest: hashlib._Hash) -> None:
 
 def _digest_folder(folder: Path, digest: hashlib._Hash) -> int:
     total = 0
-    for path in sorted(p for p in folder.rglob("*") if _is_of_slide(p.name) and p.is_file()):
+    for path in sorted(p for p in tree(folder) if _is_of_slide(p.name) and p.is_file()):
         size = path.stat().st_size
         total += size
         digest.update(f"{path.relative_to(folder).as_posix()}:{size}".encode())
@@ -76,4 +75,4 @@ def _digest_folder(folder: Path, digest: hashlib._Hash) -> int:
 
 def _is_of_slide(name: str) -> bool:
     """Whether a file belongs to a Zarr folder by its name; a chunk never begins with a dot."""
-    return name.startswith(".z") or not (name.startswith(".") or name in _NOT_OF_THE_SLIDE)
+    return name.startswith(".z") or not name.startswith(".")

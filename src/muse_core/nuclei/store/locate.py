@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_data_path
-
 from muse_core.errors import UserError
+from muse_core.files import entries
+from muse_core.files.user_folders import older_data_folder, user_data_folder
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.store.database import UnfinishedStoreError
+from muse_core.nuclei.store.database import StoreIsThereError, UnfinishedStoreError
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
 from muse_core.nuclei.store.store import AnnotationStore
 
@@ -49,23 +49,30 @@ class StorePlace:
             UserError: The slide cannot be read, or its store is of a newer version.
         """
         identity = identify_slide(self.slide)
-        for path in self._candidates():
-            if _belongs(path, identity):
-                return AnnotationStore.open(path, annotator)
-        return None
+        path = self._find(identity)
+        return None if path is None else AnnotationStore.open(path, annotator)
 
     def create(self, classes: ClassScheme, annotator: str = "") -> AnnotationStore:
         """Make a store for the slide.
 
         Raises:
-            UserError: The slide cannot be read, or nothing can be written anywhere.
+            UserError: The slide cannot be read, another program has made its store meanwhile, or
+                nothing can be written anywhere.
         """
         identity = identify_slide(self.slide)
+        # Of two stores of one slide only one would be found again.
+        made = self._find(identity)
+        if made is not None:
+            raise UserError(
+                f"Another window has made {made.name} for this slide; open the slide again."
+            )
         refusal: UserError | None = None
         for folder in self._folders():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 return AnnotationStore.create(self._free_name(folder), identity, classes, annotator)
+            except StoreIsThereError:
+                raise
             except OSError as error:
                 refusal = UserError(f"Cannot write to {folder}: {error.strerror or error}.")
             except UserError as error:
@@ -75,14 +82,18 @@ class StorePlace:
     def _folders(self) -> tuple[Path, ...]:
         if self.folder is not None:
             return (self.folder,)
-        return (self.slide.absolute().parent, user_data_path("napari-muse") / "annotations")
+        return (self.slide.absolute().parent, user_data_folder() / "annotations")
+
+    def _find(self, identity: SlideIdentity) -> Path | None:
+        return next((p for p in self._candidates() if _belongs(p, identity)), None)
 
     def _candidates(self) -> Iterator[Path]:
         """Stores that may be the slide's: those named after it first."""
-        for folder in self._folders():
+        older = () if self.folder is not None else (older_data_folder() / "annotations",)
+        for folder in dict.fromkeys((*self._folders(), *older)):
             try:
-                found = list(folder.glob(f"*{SUFFIX}"))
-            except OSError:
+                found = entries(folder, f"*{SUFFIX}")
+            except UserError:  # not there, or not to be looked into
                 continue
             found.sort(key=lambda p: (not p.name.startswith(self.slide.name), p.name))
             yield from found[:_MOST_FILES]

@@ -1,0 +1,26 @@
+"""Files as they are: on full disks, behind links, shared with other programs, among litter."""
+
+from muse_core.files.atomic import make_folder, replacing
+from muse_core.files.hashing import sha256_of
+from muse_core.files.litter import entries, is_litter, tree
+from muse_core.files.locking import locked, only_one
+from muse_core.files.room import no_room_sentence
+from muse_core.files.steady import steady_file
+from muse_core.files.targets import check_writable, destination, is_special, names_stdout
+
+__all__ = [
+    "check_writable",
+    "destination",
+    "entries",
+    "is_litter",
+    "is_special",
+    "locked",
+    "make_folder",
+    "names_stdout",
+    "no_room_sentence",
+    "only_one",
+    "replacing",
+    "sha256_of",
+    "steady_file",
+    "tree",
+]

@@ -1,0 +1,203 @@
+"""Writing files so that a crash or a power cut leaves the old one or the new one, never half."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from muse_core.errors import UserError
+from muse_core.files.litter import is_litter
+from muse_core.files.targets import (
+    descriptor_of,
+    destination,
+    is_special,
+    require_parent,
+    require_permission,
+)
+
+_NAME_CHARACTERS = 24
+"""Of the target's name in that of the partial file, which must not be longer than names may be."""
+_TRIES = 100
+
+
+@contextlib.contextmanager
+def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Path]:
+    """A path to write a file or folder to, which takes the target's place when the block ends well.
+
+    It is the target's neighbour, so that the final rename stays on one file system and is atomic;
+    by then everything is on the disk. Links are followed: what they lead to is replaced, and keeps
+    its permissions. A folder may take the place of a folder, a file never does. What is neither,
+    such as a pipe or /dev/null, is written to once the block has ended. Whatever happens, no
+    partial file remains; only a program killed while it writes leaves one.
+
+    Args:
+        target: What to write, in a folder that exists.
+        over_full_folder: Whether a folder with something in it may be replaced.
+
+    Raises:
+        UserError: The target cannot be written, or an OSError came up in the block.
+    """
+    named = Path(target)
+    try:
+        final = destination(named)
+        if is_special(final):
+            with tempfile.TemporaryDirectory(prefix="muse-") as scratch:
+                partial = Path(scratch) / named.name
+                yield partial
+                _pour(partial, final)
+            return
+        require_parent(named, final)
+        require_permission(final)
+        partial = _neighbour(final, "partial")
+        try:
+            yield partial
+            _take_place(partial, final, over_full_folder)
+        finally:
+            _remove(partial)
+    except OSError as error:
+        # Libraries put the name of the partial file and more into the text of their errors.
+        reason = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
+        raise UserError(f"Cannot write {named}: {reason}.") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
+
+
+def _neighbour(final: Path, suffix: str) -> Path:
+    """A hidden name beside a target that no other thread or program uses."""
+    return final.with_name(f".{final.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.{suffix}")
+
+
+def _pour(partial: Path, special: Path) -> None:
+    """Write a file into a pipe, a device or a file that is open already."""
+    if partial.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(special))
+    descriptor = descriptor_of(special)
+    if descriptor == 1:
+        sys.stdout.flush()
+    with partial.open("rb") as source, _opened(special, descriptor) as out:
+        shutil.copyfileobj(source, out)
+
+
+def _opened(special: Path, descriptor: int | None) -> BinaryIO:
+    return special.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
+
+
+def _take_place(partial: Path, final: Path, over_full_folder: bool) -> None:
+    _put_on_disk(partial)
+    _keep_permissions(final, partial)
+    if partial.is_dir():
+        _replace_folder(partial, final, over_full_folder)
+    elif final.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+    else:
+        partial.replace(final)
+    _put_entry_on_disk(final.parent)
+
+
+def _replace_folder(partial: Path, final: Path, over_full_folder: bool) -> None:
+    """Put a folder in another's place; the old one is deleted only once the new one is there.
+
+    A program killed between the two renames leaves both beside the target, whole. Of two that do
+    the same at once the last one's folder stays.
+    """
+    for _ in range(_TRIES):
+        old = _neighbour(final, "old")
+        _move_away(final, old, over_full_folder)
+        try:
+            partial.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                if old.exists():
+                    old.rename(final)
+                raise
+            # Another program was faster; its folder is the old one now.
+            _remove(old)
+        else:
+            _remove(old)
+            return
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(final))
+
+
+def _move_away(final: Path, old: Path, over_full_folder: bool) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISDIR(final.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(final))
+        if not over_full_folder and not all(is_litter(p.name) for p in final.iterdir()):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(final))
+        final.rename(old)
+
+
+def _keep_permissions(old: Path, new: Path) -> None:
+    """Give a file or folder the owner, group and mode of the one whose place it takes, if any."""
+    try:
+        facts = old.stat()
+    except FileNotFoundError:
+        return
+    if sys.platform != "win32":
+        # Only the system's administrator may give files away; to their own groups all may.
+        for owner, group in ((facts.st_uid, -1), (-1, facts.st_gid)):
+            with contextlib.suppress(PermissionError):
+                os.chown(new, owner, group)
+    new.chmod(facts.st_mode & 0o7777)
+
+
+def _put_on_disk(path: Path) -> None:
+    """Wait until all of a file or folder is on the disk.
+
+    Some disks, those behind a network above all, say only then that they are full.
+    """
+    if not path.is_dir():
+        _flush(path)
+        return
+    for parent, _, names in os.walk(path):
+        for name in names:
+            _flush(Path(parent, name))
+        _put_entry_on_disk(Path(parent))
+
+
+def _flush(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _put_entry_on_disk(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system knows how."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""Locks on files that several programs read, change and write; the system frees those of the dead.
+
+The lock is a hidden file beside the one it protects, for that one is replaced as it is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from muse_core.errors import UserError
+from muse_core.files.targets import destination, require_parent
+
+_PATIENCE_S = 60.0
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+    """Hold the lock of a file or folder while it is read, changed and written again.
+
+    For changes of milliseconds; the lock's own file stays, since others may be waiting for it.
+
+    Args:
+        path: What is protected, in a folder that exists; need not exist itself.
+        patience_s: How long to wait for others.
+
+    Raises:
+        UserError: Another program held it all the time, or it cannot be locked where it lies.
+    """
+    lock = _lock_of(path)
+    try:
+        lock.acquire(timeout=patience_s)
+    except Timeout as error:
+        raise UserError(f"{path} is being changed by another program; try again.") from error
+    except (OSError, NotImplementedError) as error:
+        raise _refusal(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def only_one(path: str | Path) -> Iterator[None]:
+    """Be the only program that makes a file or folder, for as long as that takes.
+
+    The lock's own file is removed in the end.
+
+    Args:
+        path: What is made, in a folder that exists.
+
+    Raises:
+        UserError: Another program is making it, or it cannot be locked where it lies.
+    """
+    lock = _lock_of(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"Cannot write {path}: another program is writing it.") from error
+    except (OSError, NotImplementedError) as error:
+        raise _refusal(path, error) from error
+    try:
+        yield
+    finally:
+        # Before it is released: from then on the file may be another's.
+        with contextlib.suppress(OSError):  # Windows removes no file that is open
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def _lock_of(path: str | Path) -> FileLock:
+    try:
+        target = destination(path)
+        # The library would make it.
+        require_parent(Path(path), target)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    return FileLock(target.with_name(f".{target.name}.lock"))
+
+
+def _refusal(path: str | Path, error: Exception) -> UserError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return UserError(f"Cannot write {path}: {reason}.")

@@ -1,0 +1,19 @@
+"""Telling a full disk from other errors, wherever it shows."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def no_room_sentence(error: BaseException) -> str:
+    """A sentence for the user where an error, or what led to it, is a full disk; else nothing."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _NO_ROOM:
+            where = f" {seen.filename}" if seen.filename else ""
+            return f"Cannot write{where}: {os.strerror(seen.errno)}."
+        seen = seen.__cause__ or seen.__context__
+    return ""

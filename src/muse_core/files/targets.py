@@ -1,0 +1,132 @@
+"""What a path that somebody wants written leads to: a file, a folder, a pipe, a device."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from muse_core.errors import UserError
+
+_DESCRIPTORS = re.compile(
+    r"/dev/(?:(stdout)|(stderr)|fd/(\d+))|/proc/(?:self|thread-self)/fd/(\d+)"
+)
+_MOST_LINKS = 40
+_LOOKS = 10
+
+
+def destination(path: str | Path) -> Path:
+    """The file or folder behind links, which need not exist; pipes and devices stay as named.
+
+    Raises:
+        OSError: Links lead in a circle, or a folder on the way may not be searched.
+    """
+    named = Path(path)
+    if is_special(named):
+        return named
+    real = Path(os.path.realpath(named))
+    if real.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(named))
+    return real
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether a path is neither a file nor a folder, but a pipe, a device or an open descriptor.
+
+    Raises:
+        OSError: It cannot be found out.
+    """
+    if descriptor_of(path) is not None:
+        return True
+    try:
+        mode = Path(path).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def descriptor_of(path: str | Path) -> int | None:
+    """The number of this program's open file that a path names, as /dev/stdout does, or None.
+
+    To open such a path again would begin to write a file anew that others are writing to.
+    """
+    if sys.platform == "win32":
+        return None
+    step = Path(path).absolute()
+    for _ in range(_MOST_LINKS):
+        found = _DESCRIPTORS.fullmatch(str(step))
+        if found:
+            out, err, *numbers = found.groups()
+            return 1 if out else 2 if err else int(next(n for n in numbers if n))
+        if not step.is_symlink():
+            return None
+        step = Path(os.path.normpath(step.parent / step.readlink()))
+    return None
+
+
+def names_stdout(path: str | Path) -> bool:
+    """Whether what is written to a path comes out of standard output."""
+    try:
+        return descriptor_of(path) == 1 or os.path.samestat(Path(path).stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
+def check_writable(
+    path: str | Path, unlike: str | Path | None = None, read_again: bool = False
+) -> Path:
+    """Make sure a file can be written, before the work; leaves no trace.
+
+    Args:
+        path: The file to be.
+        unlike: An input file that must not be overwritten.
+        read_again: Whether the program itself will read it, for which no pipe or device will do.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: Its folder is missing, it is a folder itself, it is the input, or writing there
+            is not allowed.
+    """
+    named = Path(path)
+    try:
+        target = destination(named)
+        if target.is_dir():
+            raise UserError(f"Cannot write {named}: it is a folder.")
+        if read_again and is_special(target):
+            raise UserError(f"Cannot write {named}: it is no file but a pipe or a device.")
+        if unlike is not None and target.exists() and target.samefile(unlike):
+            raise UserError(f"Cannot write {named}: it is the input itself.")
+        require_parent(named, target)
+        require_permission(target)
+        if not is_special(target):
+            # Asked by doing it: permission bits say little on Windows, for root, on network drives.
+            with tempfile.TemporaryFile(dir=target.parent, prefix=".muse-"):
+                pass
+            if target.exists():
+                with target.open("ab"):
+                    pass
+    except OSError as error:
+        raise UserError(f"Cannot write {named}: {error.strerror or error}.") from error
+    return named
+
+
+def require_parent(named: Path, target: Path) -> None:
+    """Raise a UserError where there is no folder to write a target into."""
+    if not is_special(target) and not target.parent.is_dir():
+        parent = named.parent if not named.parent.is_dir() else target.parent
+        raise UserError(f"Cannot write {named}: there is no folder {parent}.")
+
+
+def require_permission(target: Path) -> None:
+    """Raise a PermissionError where the system would let a file be replaced that is not ours to."""
+    # Others may be replacing it just now, so that it is away for a moment.
+    for _ in range(_LOOKS):
+        if os.access(target, os.W_OK) or not target.exists() or descriptor_of(target) is not None:
+            return
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))

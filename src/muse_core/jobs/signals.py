@@ -1,0 +1,50 @@
+"""How the system asks a program to stop: Ctrl-C, ``kill``, a terminal or a session that closes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+STOP_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""Those that this system has."""
+_HANG_UP = getattr(signal, "SIGHUP", None)
+
+
+@contextlib.contextmanager
+def on_stop_signals(call: Callable[[int], None]) -> Iterator[None]:
+    """Call a function when the program is asked to stop, in the main thread.
+
+    What is ignored stays ignored, so that ``nohup`` works; Ctrl-C never is. When the terminal is
+    gone, what is still written to it goes nowhere, instead of failing.
+
+    Args:
+        call: Gets the number of the signal.
+    """
+    terminals = [number for number in (1, 2) if os.isatty(number)]
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if number == _HANG_UP:
+            _write_to_nowhere(terminals)
+        call(number)
+
+    before = {}
+    for number in STOP_SIGNALS:
+        if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            # None is a handler that was not set by Python, which cannot be set again.
+            signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+def _write_to_nowhere(descriptors: list[int]) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in descriptors:
+        os.dup2(nowhere, number)
+    os.close(nowhere)

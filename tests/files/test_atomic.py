@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muse_core.errors import UserError
+from muse_core.files import make_folder, replacing
+
+
+def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    for text in ("one", "two"):
+        with replacing(target) as partial:
+            partial.write_text(text)
+        assert target.read_text() == text
+    assert [p.name for p in target.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.zarr"
+    for name in ("one", "two"):
+        with replacing(target) as partial:
+            partial.mkdir()
+            (partial / name).touch()
+        assert [p.name for p in target.iterdir()] == [name]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def _write(target: Path) -> None:
+    with replacing(target) as partial:
+        partial.write_text("new")
+
+
+def _rewrite(target: Path) -> None:
+    with replacing(target) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+
+
+@pytest.fixture
+def old_folder(tmp_path: Path) -> Path:
+    target = tmp_path / "a.zarr"
+    target.mkdir()
+    (target / "old").touch()
+    return target
+
+
+def test_a_folder_whose_place_cannot_be_taken_stays(
+    old_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse_the_new_one(self: Path, target: Path) -> Path:
+        if self.suffix == ".partial":
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
+    with pytest.raises(UserError, match="Cannot write"):
+        _rewrite(old_folder)
+    assert [p.name for p in old_folder.iterdir()] == ["old"]
+    assert [p.name for p in old_folder.parent.iterdir()] == ["a.zarr"]
+
+
+def test_the_old_folder_is_deleted_only_once_the_new_one_is_there(
+    old_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        assert (old_folder / "new").exists()
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("muse_core.files.atomic.shutil.rmtree", fail)
+    _rewrite(old_folder)
+    assert [p.name for p in old_folder.iterdir()] == ["new"]
+
+
+def test_of_links_what_they_lead_to_is_replaced(old_folder: Path, tmp_path: Path) -> None:
+    link, far = tmp_path / "link.zarr", tmp_path / "far.zarr"
+    link.symlink_to(old_folder)
+    far.symlink_to("link.zarr")
+    _rewrite(far)
+    assert link.is_symlink()
+    assert far.is_symlink()
+    assert [p.name for p in old_folder.iterdir()] == ["new"]
+    file, other = tmp_path / "a.txt", tmp_path / "b.txt"
+    file.write_text("old")
+    other.symlink_to(file)
+    _write(other)
+    assert other.readlink() == file
+    assert file.read_text() == "new"
+
+
+def test_a_link_to_nothing_yet_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    link = tmp_path / "n.csv"
+    link.symlink_to("results/n.csv")
+    _write(link)
+    assert link.is_symlink()
+    assert (tmp_path / "results" / "n.csv").read_text() == "new"
+
+
+def test_links_that_lead_nowhere_get_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").symlink_to("missing/c")
+    for name, reason in (("a", "Too many levels"), ("b", "Too many levels"), ("c", "no folder")):
+        with pytest.raises(UserError, match=rf"^Cannot write \S+{name}: .*{reason}.*\.$"):
+            _write(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_permissions_are_kept(tmp_path: Path, old_folder: Path) -> None:
+    file = tmp_path / "a.txt"
+    for mode in (0o600, 0o664, 0o755):
+        file.write_text("old")
+        file.chmod(mode)
+        _write(file)
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+        old_folder.chmod(mode | 0o700)
+        _rewrite(old_folder)
+        assert stat.S_IMODE(old_folder.stat().st_mode) == mode | 0o700
+    umask = os.umask(0o027)
+    try:
+        _write(tmp_path / "fresh.txt")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "fresh.txt").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="root gives files away")
+def test_the_owner_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    os.chown(file, 1234, 2345)
+    _write(file)
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 2345)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
+    # In a process of a plain user, for whom the mode counts.
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    for folder in (tmp_path, *tmp_path.parents[:-1]):
+        folder.chmod(folder.stat().st_mode | 0o755)
+    tmp_path.chmod(0o777)
+    file.chmod(0o444)
+    code = (
+        "import os, sys\n"
+        "from muse_core.files import replacing, check_writable\n"
+        "os.geteuid() == 0 and os.setuid(65534)\n"
+        "for write in (check_writable, lambda p: replacing(p).__enter__()):\n"
+        "    try: write(sys.argv[1])\n"
+        "    except ValueError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, file], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [f"Cannot write {file}: Permission denied."] * 2, done.stderr
+    assert file.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("length", [30, 251])
+def test_names_as_long_as_may_be(tmp_path: Path, length: int) -> None:
+    for name in ("n" * length + ".csv", "ä" * (length // 2) + ".csv"):
+        _write(tmp_path / name)
+        assert (tmp_path / name).read_text() == "new"
+
+
+def test_two_that_replace_one_folder_do_not_disturb_each_other(old_folder: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom muse_core.files import replacing\n"
+        "for i in range(60):\n"
+        "    with replacing(sys.argv[1]) as partial:\n"
+        "        partial.mkdir(); (partial / sys.argv[2]).touch()\n"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, old_folder, name], stderr=subprocess.PIPE)
+        for name in ("one", "two")
+    ]
+    assert [p.communicate()[1] for p in both] == [b"", b""]
+    assert [p.returncode for p in both] == [0, 0]
+    assert [p.name for p in old_folder.iterdir()] in (["one"], ["two"])
+    assert [p.name for p in old_folder.parent.iterdir()] == ["a.zarr"]
+
+
+def test_a_full_folder_stays_where_it_is_not_to_be_replaced(old_folder: Path) -> None:
+    def write() -> None:
+        with replacing(old_folder, over_full_folder=False) as partial:
+            partial.mkdir()
+            (partial / "new").touch()
+
+    with pytest.raises(UserError, match="not empty"):
+        write()
+    assert [p.name for p in old_folder.iterdir()] == ["old"]
+    (old_folder / "old").rename(old_folder / ".DS_Store")
+    write()
+    assert [p.name for p in old_folder.iterdir()] == ["new"]
+    assert [p.name for p in old_folder.parent.iterdir()] == ["a.zarr"]
+
+
+def test_what_fails_leaves_the_old_file_and_no_partial_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail_half_way() -> None:
+        with replacing(target) as partial:
+            partial.write_text("half")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_cannot_be_written_gets_a_sentence(tmp_path: Path) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "missing" / "a.txt") as partial:
+            partial.write_text("new")
+
+    with pytest.raises(UserError, match=r"Cannot write .*a\.txt: there is no folder \S*missing\.$"):
+        write()
+
+
+def test_the_sentence_is_the_systems_not_that_of_a_library(tmp_path: Path) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "a.txt") as partial:
+            raise OSError(errno.ENOENT, f"unable to create file (name = {partial}, flags = 13)")
+
+    with pytest.raises(UserError, match=r"^Cannot write \S*a\.txt: No such file or directory\.$"):
+        write()
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "work").touch()
+
+    def write() -> None:
+        with replacing(target) as partial:
+            partial.write_text("new")
+
+    with pytest.raises(UserError, match="Cannot write"):
+        write()
+    assert (target / "work").exists()
+
+
+def test_a_folder_is_made_with_those_above_it_and_may_be_there(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^Cannot write .*file: .+\.$"):
+        make_folder(tmp_path / "file")

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+from platformdirs.windows import Windows
+
+from muse_core.files.user_folders import older_data_folder, user_cache_folder, user_data_folder
+from muse_core.models.registry import user_model_folder
+from muse_core.nuclei.store import StorePlace
+
+
+def test_on_windows_too_all_lie_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the rules for Windows of platformdirs, which stand in for the system's."""
+
+    def windows(kind: str):
+        return lambda name, appauthor=None: getattr(Windows(name, appauthor), kind)
+
+    monkeypatch.setattr(Windows, "user_data_dir", property(lambda self: self._append_parts("L:")))
+    monkeypatch.setattr(platformdirs, "user_data_dir", windows("user_data_dir"))
+    assert Path(user_data_folder()).parts[-2:] == ("L:", "napari-muse")
+    assert user_model_folder().parent == user_data_folder()
+    folders = StorePlace(tmp_path / "a.svs")._folders()
+    assert folders[-1].parent == user_data_folder()
+    assert Path(older_data_folder()).parts[-3:] == ("L:", "napari-muse", "napari-muse")
+
+
+def test_the_cache_is_the_users() -> None:
+    assert user_cache_folder().name == "napari-muse"
