@@ -6,6 +6,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from muse_core.nuclei import STATUSES, ClassScheme, NamedRegion, NucleusClass, nucleus_table
+from muse_core.nuclei.outlines import outline_area
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 tricky = st.sampled_from(
@@ -24,10 +25,10 @@ tricky = st.sampled_from(
         "[{",
     ]
 )
-names = texts.filter(bool) | tricky
+names = texts.filter(str.strip) | tricky
 rows = st.tuples(
     st.integers(-(2**63), 2**63 - 1),
-    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(-(2.0**31), 2.0**31),
     st.floats(-1e5, 1e6),
     names,
     st.floats(0, 1, width=32),
@@ -49,7 +50,7 @@ def tables(draw: st.DrawFn, max_size: int = 8) -> pd.DataFrame:
 @st.composite
 def schemes(draw: st.DrawFn) -> ClassScheme:
     """ClassSchemes with keys for some."""
-    chosen = draw(st.lists(names.filter(lambda n: n.strip()), max_size=5, unique=True))
+    chosen = draw(st.lists(names, max_size=5, unique=True))
     colors = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
     return ClassScheme(
         tuple(
@@ -63,7 +64,7 @@ points = st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
 regions = st.lists(
     st.builds(
         NamedRegion,
-        st.lists(points, min_size=3, max_size=6).map(tuple),
+        st.lists(points, min_size=3, max_size=6).filter(outline_area).map(tuple),
         texts,
         st.booleans(),
     ),

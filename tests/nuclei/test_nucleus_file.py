@@ -21,7 +21,7 @@ def test_classes_without_any_in_the_file():
     assert NucleusFile(TABLE).classes() == ClassScheme.from_names("abc")
     taken = ClassScheme((NucleusClass("z", "#123456", "2"),))
     assert [c.key for c in NucleusFile(TABLE, taken).classes().classes] == ["2", "1", "3", "4"]
-    with pytest.raises(UserError, match="needs a name"):
+    with pytest.raises(UserError, match="without a class"):
         NucleusFile(nucleus_table([1], [2], " ")).classes()
 
 

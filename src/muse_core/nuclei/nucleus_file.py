@@ -48,7 +48,7 @@ class NucleusFile:
         """The file's classes, and after them those that only the table names, by name.
 
         Raises:
-            UserError: A class in the table has a name of nothing but spaces, or there are too many.
+            UserError: There are too many.
         """
         known = self.scheme or ClassScheme(())
         further = set(self.table["class_name"].unique()) - set(known.names)

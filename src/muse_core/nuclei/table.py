@@ -77,7 +77,8 @@ def validate_table(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises:
         UserError: A column is missing, an id is no whole number or occurs twice, a coordinate is
-            not finite, a score lies outside 0 to 1, a status is unknown, or a class is empty.
+            not finite or farther out than any slide reaches, a score lies outside 0 to 1, a status
+            is unknown, or a class is blank.
     """
     missing = [c for c in NUCLEUS_COLUMNS if c not in table.columns]
     if missing:
@@ -111,6 +112,8 @@ def validate_table(table: pd.DataFrame) -> pd.DataFrame:
 def _check_values(table: pd.DataFrame) -> None:
     if not np.isfinite(table[["x", "y"]].to_numpy()).all():
         raise UserError("The nucleus table holds a coordinate that is not a number.")
+    if (np.abs(table[["x", "y"]].to_numpy()) > FARTHEST_PX).any():
+        raise UserError("The nucleus table holds a coordinate farther out than any slide reaches.")
     if not np.isfinite(table["score"].to_numpy()).all():
         raise UserError("The nucleus table holds a score that is not a number.")
     if not table["score"].between(0.0, 1.0).all():
@@ -118,7 +121,7 @@ def _check_values(table: pd.DataFrame) -> None:
     unknown = sorted(set(table["status"].unique()) - set(STATUSES))
     if unknown:
         raise UserError(f"Unknown status {unknown[0]!r}; it must be one of {', '.join(STATUSES)}.")
-    if (table["class_name"] == "").any():
+    if not all(name.strip() for name in table["class_name"].unique()):
         raise UserError("The nucleus table holds a nucleus without a class.")
     if table["id"].duplicated().any():
         first = table.loc[table["id"].duplicated(), "id"].iloc[0]
