@@ -11,6 +11,7 @@ from muse_core.models.encoders import build_encoder, normalise
 from muse_core.models.sampling import sample_at_points
 
 STRIDE_PX = 4
+"""Distance of neighbouring anchors, whatever the stride of ``f_map``."""
 SIDE_MULTIPLE_PX = 16
 
 
@@ -20,13 +21,16 @@ class MuseBackbone(nn.Module):
     Attributes:
         out_channels: Channels of ``f_map``.
         cls_channels: Length of ``f_cls``.
+        map_stride_px: Stride s of ``f_map``, see BackboneConfig.
         sampling_align_corners: How features are to be read at points, see BackboneConfig.
     """
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.encoder = build_encoder(config.encoder, config.align_corners, config.input_px)
-        channels = self.encoder.channels
+        self.encoder = build_encoder(
+            config.encoder, config.align_corners, config.input_px, config.encoder_channels
+        )
+        channels = self.encoder.channels[-config.n_maps :]
         wanted = config.decoder_channels
         self.narrow = (
             nn.ModuleList(nn.Identity() for _ in channels)
@@ -39,6 +43,7 @@ class MuseBackbone(nn.Module):
         self.decoder = Decoder(wanted or channels, config.hyper_channels, config.align_corners)
         self.out_channels = self.decoder.out_channels
         self.cls_channels = self.encoder.cls_channels
+        self.map_stride_px = config.map_stride_px
         self.sampling_align_corners = config.sampling_align_corners
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +53,7 @@ class MuseBackbone(nn.Module):
             image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 16.
 
         Returns:
-            ``f_map`` (B, out_channels, H/4, W/4) and ``f_cls`` (B, cls_channels).
+            ``f_map`` (B, out_channels, H/s, W/s) and ``f_cls`` (B, cls_channels).
 
         Raises:
             UserError: A side is not a multiple of 16.
@@ -64,14 +69,15 @@ class MuseBackbone(nn.Module):
         if any(side % SIDE_MULTIPLE_PX for side in normalised.shape[-2:]):
             raise UserError(f"Image sides must be multiples of {SIDE_MULTIPLE_PX} pixels.")
         maps, f_cls = self.encoder(normalised)
-        narrowed = [narrow(x) for narrow, x in zip(self.narrow, maps, strict=True)]
+        seen = maps[-len(self.narrow) :]
+        narrowed = [narrow(x) for narrow, x in zip(self.narrow, seen, strict=True)]
         return self.decoder(narrowed), f_cls
 
     def sample(self, f_map: Tensor, xy: Tensor, size_px: tuple[int, int]) -> Tensor:
         """Features of nuclei, read the way these weights were trained with.
 
         Args:
-            f_map: (B, out_channels, H/4, W/4), from :meth:`forward`.
+            f_map: (B, out_channels, H/s, W/s), from :meth:`forward`.
             xy: (B, N, 2) float, x and y in image pixels.
             size_px: H and W.
 

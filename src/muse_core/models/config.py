@@ -14,8 +14,21 @@ _LARGEST_INPUT_PX = 4096
 """A card is read before the weights are: what it asks for must fit into memory."""
 
 
+MAP_STRIDES_PX = (4, 8)
+
+
 def _is_count(value: object, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _check_channels(name: str, channels: tuple[int, ...] | None, n: int) -> None:
+    if channels is not None and not (
+        len(channels) == n and all(_is_count(c, _MOST_CHANNELS) for c in channels)
+    ):
+        number = {3: "three", 4: "four"}[n]
+        raise UserError(
+            f"{name} needs {number} whole numbers from 1 to {_MOST_CHANNELS}, one for each stride."
+        )
 
 
 @dataclass(frozen=True)
@@ -24,11 +37,15 @@ class BackboneConfig:
 
     Attributes:
         encoder: Name of a timm model: a ``features_only`` convolutional encoder or a ViT.
-        decoder_channels: Channels of the four encoder maps as the decoder sees them, strides 4 to
-            32. None keeps the encoder's own (paper, section "Backbone"); a narrower tuple passes
-            each map through a 1x1 convolution first.
-        hyper_channels: Channels each map gives to the hyper-features; ``f_map`` has four times
-            as many.
+        encoder_channels: Channels of a ResNet's four stages; None keeps timm's own. A ResNet of
+            half the width has a quarter of the multiplications.
+        decoder_channels: Channels of the encoder maps as the decoder sees them, from
+            ``map_stride_px`` to stride 32. None keeps the encoder's own (paper, section
+            "Backbone"); a narrower tuple passes each map through a 1x1 convolution first.
+        hyper_channels: Channels each of these maps gives to the hyper-features, which ``f_map``
+            joins.
+        map_stride_px: Stride of ``f_map``, 4 (the paper's) or 8. With 8 the decoder ends there, and
+            a cell of ``f_map`` has four anchors.
         align_corners: How maps are resized. True is the paper's; False makes the network commute
             with shifts by whole strides, so that tiles agree with the untiled image.
         input_px: Side of the images a ViT's position embeddings are stored for; None takes the timm
@@ -38,27 +55,30 @@ class BackboneConfig:
     """
 
     encoder: str = "resnet10t"
-    decoder_channels: tuple[int, int, int, int] | None = (64, 64, 64, 64)
+    decoder_channels: tuple[int, ...] | None = (64, 64, 64, 64)
     hyper_channels: int = 64
     align_corners: bool = False
     input_px: int | None = None
     sampling_align_corners: bool = False
+    encoder_channels: tuple[int, ...] | None = None
+    map_stride_px: int = 4
 
     def __post_init__(self) -> None:
-        channels = self.decoder_channels
         if not isinstance(self.encoder, str):
             raise UserError("The encoder needs the name of a timm model.")
-        if channels is not None and not (
-            len(channels) == 4 and all(_is_count(c, _MOST_CHANNELS) for c in channels)
-        ):
-            raise UserError(
-                f"decoder_channels needs four whole numbers from 1 to {_MOST_CHANNELS}, one for"
-                " each stride."
-            )
+        if self.map_stride_px not in MAP_STRIDES_PX:
+            raise UserError("map_stride_px is 4 or 8.")
+        _check_channels("encoder_channels", self.encoder_channels, 4)
+        _check_channels("decoder_channels", self.decoder_channels, self.n_maps)
         if not _is_count(self.hyper_channels, _MOST_CHANNELS):
             raise UserError(f"hyper_channels is a whole number from 1 to {_MOST_CHANNELS}.")
         if self.input_px is not None and not _is_count(self.input_px, _LARGEST_INPUT_PX):
             raise UserError(f"input_px is a whole number from 1 to {_LARGEST_INPUT_PX}.")
+
+    @property
+    def n_maps(self) -> int:
+        """How many of the encoder's four maps the decoder sees."""
+        return 4 - MAP_STRIDES_PX.index(self.map_stride_px)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
@@ -74,8 +94,9 @@ class BackboneConfig:
             unknown = set(values) - {f.name for f in fields(cls)}
             if unknown:
                 raise UserError(f"Unknown architecture field {sorted(unknown)[0]!r}.")
-            if values.get("decoder_channels") is not None:
-                values["decoder_channels"] = tuple(values["decoder_channels"])
+            for name in ("encoder_channels", "decoder_channels"):
+                if values.get(name) is not None:
+                    values[name] = tuple(values[name])
             return cls(**values)
         except (TypeError, ValueError) as error:
             if isinstance(error, UserError):
@@ -90,10 +111,12 @@ class HeadConfig:
     Attributes:
         hidden_channels: Width of the hidden layers.
         dropout: Dropout before the class logits, 0 to 1.
+        kernel: Side of the first convolution over ``f_map``, 1 or 3 cells.
     """
 
     hidden_channels: int = 128
     dropout: float = 0.2
+    kernel: int = 3
 
     def __post_init__(self) -> None:
         if not _is_count(self.hidden_channels, _MOST_CHANNELS) or not 0 <= self.dropout < 1:
@@ -101,6 +124,8 @@ class HeadConfig:
                 f"The point head needs hidden_channels from 1 to {_MOST_CHANNELS} and dropout in"
                 " [0, 1)."
             )
+        if self.kernel not in (1, 3):
+            raise UserError("The kernel of the point head is 1 or 3.")
 
 
 @dataclass(frozen=True)
@@ -123,3 +148,16 @@ class ModelConfig:
             raise UserError(
                 f"The architecture in the model card is incomplete: {error}."
             ) from error
+
+
+THIN = ModelConfig(
+    BackboneConfig(
+        encoder="resnet10t",
+        encoder_channels=(32, 64, 128, 256),
+        decoder_channels=(64, 128, 128),
+        hyper_channels=96,
+        map_stride_px=8,
+    ),
+    HeadConfig(kernel=1, dropout=0.0),
+)
+"""A ResNet-10 of half width, decoded to stride 8: the bundled model's, for speed on processors."""

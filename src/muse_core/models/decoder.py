@@ -50,22 +50,23 @@ class FusionBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Four maps at strides 4 to 32 to one dense feature map at stride 4."""
+    """Maps from shallow to deep to one dense feature map at the stride of the shallowest."""
 
     def __init__(self, channels: Sequence[int], hyper_channels: int, align_corners: bool) -> None:
         super().__init__()
         self._align_corners = align_corners
         # A decoder map has the channels of the shallower map it was fused with.
         self.fusion = nn.ModuleList(
-            FusionBlock(channels[i + 1], channels[i], align_corners) for i in (2, 1, 0)
+            FusionBlock(channels[i + 1], channels[i], align_corners)
+            for i in reversed(range(len(channels) - 1))
         )
         self.hyper = nn.ModuleList(_conv_bn(c, hyper_channels, kernel=1) for c in channels)
-        self.out_channels = 4 * hyper_channels
+        self.out_channels = len(channels) * hyper_channels
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Fuse maps (B, C_i, H/s, W/s), shallow to deep, to ``f_map`` (B, 4*hyper, H/4, W/4)."""
-        decoded = [maps[3]]
-        for block, shallower in zip(self.fusion, (maps[2], maps[1], maps[0]), strict=True):
+        """Fuse maps (B, C_i, h_i, w_i), shallow to deep, to (B, out_channels, h_0, w_0)."""
+        decoded = [maps[-1]]
+        for block, shallower in zip(self.fusion, reversed(maps[:-1]), strict=True):
             decoded.append(block(decoded[-1], shallower))
         size = list(maps[0].shape[-2:])
         hyper = [

@@ -25,12 +25,18 @@ STRIDES = (4, 8, 16, 32)
 class ConvEncoder(nn.Module):
     """Any ``features_only`` convolutional timm encoder with maps at strides 4, 8, 16, 32."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, stage_channels: tuple[int, ...] | None = None) -> None:
         super().__init__()
         # timm's networks have attributes of their own, which nn.Module's type does not know.
         network: Any
+        width: dict[str, Any] = {}
+        if stage_channels is not None:
+            if not name.startswith("resnet"):
+                raise UserError(f"encoder_channels are for timm's ResNets, not for {name!r}.")
+            # A ResNet's stem ends in twice its "width", which is what the first stage takes.
+            width = {"channels": stage_channels, "stem_width": max(4, stage_channels[0] // 2)}
         try:
-            network = timm.create_model(name, pretrained=False, features_only=True)
+            network = timm.create_model(name, pretrained=False, features_only=True, **width)
         except (RuntimeError, TypeError, AttributeError) as error:
             raise UserError(f"timm has no features_only encoder {name!r}.") from error
         reductions = network.feature_info.reduction()
@@ -142,7 +148,10 @@ def _is_plain_vit(network: Any) -> bool:
 
 
 def build_encoder(
-    name: str, align_corners: bool, input_px: int | None = None
+    name: str,
+    align_corners: bool,
+    input_px: int | None = None,
+    stage_channels: tuple[int, ...] | None = None,
 ) -> ConvEncoder | VitEncoder:
     """Build an untrained encoder by its timm name.
 
@@ -150,6 +159,7 @@ def build_encoder(
         name: timm name.
         align_corners: See BackboneConfig.
         input_px: See BackboneConfig; of no meaning to a convolutional encoder.
+        stage_channels: ``encoder_channels`` of BackboneConfig.
 
     Raises:
         UserError: timm does not know the name, or the encoder does not fit.
@@ -157,8 +167,10 @@ def build_encoder(
     if not timm.is_model(name):
         raise UserError(f"timm has no encoder {name!r}.")
     if name.startswith("vit_"):
+        if stage_channels is not None:
+            raise UserError("encoder_channels are for timm's ResNets, not for a ViT.")
         return VitEncoder(name, align_corners, input_px)
-    return ConvEncoder(name)
+    return ConvEncoder(name, stage_channels)
 
 
 def resize(x: Tensor, size: list[int], align_corners: bool) -> Tensor:

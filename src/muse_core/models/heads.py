@@ -1,4 +1,4 @@
-"""The point head: for each cell of the feature map an offset and a nucleus logit.
+"""The point head: for each anchor an offset and a nucleus logit.
 
 Classes are read at points by a head of their own.
 
@@ -38,19 +38,25 @@ class Proposals:
 
 
 class PointHead(nn.Module):
-    """Offsets and nucleus logits for a grid of anchors at stride 4."""
+    """Offsets and nucleus logits for a grid of anchors at stride 4.
 
-    def __init__(self, channels: int, config: HeadConfig) -> None:
+    A map of stride 8 has four anchors in each cell, side by side two by two.
+    """
+
+    def __init__(self, channels: int, config: HeadConfig, map_stride_px: int = STRIDE_PX) -> None:
         super().__init__()
         hidden = config.hidden_channels
         self.trunk = nn.Sequential(
-            nn.Conv2d(channels, hidden, 3, padding=1, bias=False),
+            nn.Conv2d(channels, hidden, config.kernel, padding=config.kernel // 2, bias=False),
             nn.BatchNorm2d(hidden),
             nn.ReLU(inplace=True),
         )
-        self.out = nn.Conv2d(hidden, 3, 1)
+        self._side = map_stride_px // STRIDE_PX
+        per_cell = self._side**2
+        self.out = nn.Conv2d(hidden, 3 * per_cell, 1)
         nn.init.normal_(self.out.weight, std=0.01)
-        self.out.bias = nn.Parameter(torch.tensor([_PRIOR_LOGIT, 0.0, 0.0]))
+        bias = torch.tensor([_PRIOR_LOGIT, 0.0, 0.0]).repeat_interleave(per_cell)
+        self.out.bias = nn.Parameter(bias)
 
     def forward(self, f_map: Tensor) -> Proposals:
         """Propose points from ``f_map`` (B, C, h, w)."""
@@ -58,7 +64,7 @@ class PointHead(nn.Module):
 
     def proposals(self, hidden: Tensor) -> Proposals:
         """Propose points from the trunk's output (B, hidden_channels, h, w)."""
-        out = self.out(hidden).float()
+        out = functional.pixel_shuffle(self.out(hidden).float(), self._side)
         _, _, rows, columns = out.shape
         anchors = anchor_grid(rows, columns, out.device)
         offset = out[:, 1:].flatten(2).transpose(1, 2) * STRIDE_PX

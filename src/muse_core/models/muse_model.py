@@ -43,7 +43,7 @@ class MuseModel(nn.Module):
         self.card = card
         self.backbone = MuseBackbone(config.backbone)
         channels = self.backbone.out_channels
-        self.point_head = PointHead(channels, config.head)
+        self.point_head = PointHead(channels, config.head, self.backbone.map_stride_px)
         self.class_head = ClassHead(channels, len(card.classes), config.head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Proposals]:
@@ -53,7 +53,7 @@ class MuseModel(nn.Module):
             image: (B, 3, H, W) float, RGB in 0..1; H and W multiples of 16.
 
         Returns:
-            ``f_map`` (B, C, H/4, W/4) and the proposals.
+            ``f_map`` (B, C, H/s, W/s) and the proposals.
         """
         f_map, _ = self.backbone(image)
         return f_map, self.point_head(f_map)
@@ -83,7 +83,7 @@ class MuseModel(nn.Module):
         """The part of :meth:`predict` that follows the network.
 
         Args:
-            f_map: (B, C, H/4, W/4) features of the images.
+            f_map: (B, C, h, w) features of the images.
             proposals: Of the point head.
             size: H and W of the images.
             min_score: Threshold on the nucleus probability; None takes the card's.

@@ -10,7 +10,6 @@ import torch
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.heads_only.frozen import padded
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE
-from muse_core.models.backbone import STRIDE_PX
 from muse_core.models.device import autocast_for
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import image_batch
@@ -44,7 +43,8 @@ class FrozenDetector:
         tables = []
         for field, stored in zip(self._fields, self._maps, strict=True):
             f_map = stored.to(device)
-            size = (f_map.shape[-2] * STRIDE_PX, f_map.shape[-1] * STRIDE_PX)
+            stride = model.backbone.map_stride_px
+            size = (f_map.shape[-2] * stride, f_map.shape[-1] * stride)
             with autocast_for(device):
                 proposals = model.point_head(f_map)
                 (found,) = model.detections(f_map, proposals, size, LOWEST_SCORE)

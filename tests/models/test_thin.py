@@ -1,0 +1,114 @@
+"""The network of the bundled model: half the width, decoded to stride 8, four anchors a cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from muse_core.errors import UserError
+from muse_core.models.card import ModelCard
+from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.config import THIN, BackboneConfig, HeadConfig, ModelConfig
+from muse_core.models.heads import PointHead
+from muse_core.models.muse_model import MuseModel
+
+
+@pytest.fixture(scope="module")
+def thin() -> MuseModel:
+    torch.manual_seed(0)
+    card = ModelCard(
+        name="thin",
+        architecture=THIN.to_json(),
+        mpp=0.5,
+        fov_px=224,
+        classes=[{"name": n, "color": "#ff0000"} for n in ("a", "b", "c")],
+        score_threshold=0.0,
+    )
+    return MuseModel(card).eval()
+
+
+def test_maps_are_at_stride_8_and_anchors_at_stride_4(thin: MuseModel) -> None:
+    with torch.inference_mode():
+        f_map, proposals = thin(torch.rand(2, 3, 96, 64))
+    assert f_map.shape == (2, thin.backbone.out_channels, 12, 8)
+    assert proposals.xy.shape == (2, 24 * 16, 2)
+    assert proposals.anchor_xy.tolist()[:2] == [[2, 2], [6, 2]]
+
+
+def test_the_four_anchors_of_a_cell_lie_two_by_two() -> None:
+    head = PointHead(1, HeadConfig(hidden_channels=1, kernel=1), map_stride_px=8)
+    with torch.no_grad():
+        head.out.weight.zero_()
+        # Of the logits, which come first, that of the second anchor of a cell stands out.
+        head.out.bias.copy_(torch.tensor([0.0, 5, 0, 0] + [0.0] * 8))
+    proposals = head.eval().proposals(torch.zeros(1, 1, 2, 3))
+    lit = proposals.anchor_xy[proposals.logit[0] == 5]
+    assert lit.tolist() == [[6, 2], [14, 2], [22, 2], [6, 10], [14, 10], [22, 10]]
+
+
+def test_it_has_a_third_of_the_multiplications(thin: MuseModel) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        thin(torch.rand(1, 3, 256, 256))
+    gmac_per_mm2 = counter.get_total_flops() / 2 / 1e9 / (128e-3**2)
+    assert gmac_per_mm2 < 50
+    assert sum(p.numel() for p in thin.parameters()) < 2.3e6
+
+
+def test_it_is_saved_and_loaded_with_its_card(thin: MuseModel, tmp_path: Path) -> None:
+    path = tmp_path / "thin.safetensors"
+    save_model(thin, path, half=False)
+    again = load_model(path)
+    image = torch.rand(1, 3, 64, 64)
+    (before,), (after,) = thin.predict(image), again.predict(image)
+    np.testing.assert_array_equal(before.xy, after.xy)
+    np.testing.assert_array_equal(before.class_probs, after.class_probs)
+    assert ModelConfig.from_json(again.card.architecture) == THIN
+
+
+def test_bfloat16_agrees_with_float32(thin: MuseModel) -> None:
+    image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        _, exact = thin(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            _, rough = thin(image)
+    assert float((exact.xy - rough.xy).abs().max()) < 0.25
+    difference = exact.logit.sigmoid() - rough.logit.sigmoid()
+    assert float(difference.abs().max()) < 0.02
+
+
+def test_a_shift_by_whole_strides_commutes_with_the_network(thin: MuseModel) -> None:
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 544, 544)
+    with torch.inference_mode():
+        whole, _ = thin(image)
+        part, _ = thin(image[..., 32:, 32:])
+    inner, shifted = slice(32, 36), slice(28, 32)
+    torch.testing.assert_close(
+        whole[..., inner, inner], part[..., shifted, shifted], atol=1e-3, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"map_stride_px": 16}, "4 or 8"),
+        ({"map_stride_px": 8, "decoder_channels": (8, 8, 8, 8)}, "three whole numbers"),
+        ({"encoder_channels": (8, 8, 8)}, "four whole numbers"),
+        ({"encoder_channels": (8, 8, 8, 10**9)}, "four whole numbers"),
+    ],
+)
+def test_odd_shapes_are_refused(values: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        BackboneConfig.from_json(values)
+
+
+def test_widths_are_for_resnets() -> None:
+    config = BackboneConfig("mobilenetv3_small_050", encoder_channels=(8, 8, 8, 8))
+    card = ModelCard("x", ModelConfig(config).to_json(), 0.5, 64, [], 0.5)
+    with pytest.raises(UserError, match="ResNets"):
+        MuseModel(card)
