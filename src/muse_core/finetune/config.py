@@ -11,6 +11,8 @@ from muse_core.models.config import ModelConfig
 
 ADAPT = "adapt"
 FULL = "full"
+ANY = "*"
+"""In a class map: the nucleus may be of any class."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class LabelSet:
         classes_count: Whether its classes are the model's. Of any other set the nuclei train
             detection, and their classes a head of their own that is not kept: no class is invented.
         names: File names without suffix of the images to take; None takes all.
+        class_map: Pairs (class of the folder, classes of the model that it may be, or ``ANY``) of
+            a folder whose classes say something of the model's. None where they are the model's
+            own, or nothing is known (``classes_count``).
+        exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
+            never counts as background.
     """
 
     folder: Path
@@ -31,12 +38,22 @@ class LabelSet:
     weight: float = 1.0
     classes_count: bool = True
     names: tuple[str, ...] | None = None
+    class_map: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+    exhaustive: bool = True
+
+    @property
+    def teaches_classes(self) -> bool:
+        """Whether the model's class head learns from it."""
+        return self.classes_count or self.class_map is not None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.mpp) or self.mpp <= 0:
             raise UserError("The mpp of a points-folder must be a positive number.")
         if self.weight <= 0:
             raise UserError("The weight of a points-folder must be positive.")
+        for name, classes in self.class_map or ():
+            if not classes:
+                raise UserError(f"The class map says no class that {name!r} may be.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,13 @@ class ViewConfig:
         blur_px: Range of the deviation of the Gaussian blur; applied to ``blur_share`` of crops.
         blur_share: Share of crops that get blurred, 0 to 1.
         noise: Largest deviation of pixel noise, on a scale of 0 to 1.
+        brightness: Largest relative change of each of red, green and blue, and of all together.
+        contrast: Largest relative change of the distance from the image's mean colour.
+        jpeg_share: Share of crops that are compressed and decompressed, half of them with colour
+            at half the resolution (4:2:0).
+        jpeg_quality: Range of the quality, 1 to 100.
+        coarse_share: Share of crops that are shrunk and enlarged again.
+        coarse: Range of the factor by which they are shrunk.
     """
 
     crop_px: int = 256
@@ -81,14 +105,27 @@ class ViewConfig:
     blur_px: tuple[float, float] = (0.4, 1.5)
     blur_share: float = 0.3
     noise: float = 0.04
+    brightness: float = 0.0
+    contrast: float = 0.0
+    jpeg_share: float = 0.0
+    jpeg_quality: tuple[int, int] = (30, 95)
+    coarse_share: float = 0.0
+    coarse: tuple[float, float] = (1.1, 2.0)
 
     def __post_init__(self) -> None:
         if self.crop_px < 64 or self.crop_px % 32:
             raise UserError("crop_px must be a multiple of 32, at least 64.")
-        for name in ("zoom", "stain_gain", "blur_px"):
+        for name in ("zoom", "stain_gain", "blur_px", "jpeg_quality", "coarse"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise UserError(f"{name} must be a range of positive numbers.")
+        if self.jpeg_quality[1] > 100 or self.coarse[0] < 1:
+            raise UserError("jpeg_quality ends at 100, and coarse begins at 1.")
+        shares = (self.blur_share, self.jpeg_share, self.coarse_share)
+        if not all(0 <= share <= 1 for share in shares):
+            raise UserError("Shares of crops lie between 0 and 1.")
+        if not (0 <= self.brightness < 1 and 0 <= self.contrast < 1):
+            raise UserError("brightness and contrast lie between 0 and 1.")
 
 
 @dataclass(frozen=True)
@@ -225,6 +262,8 @@ class FinetuneConfig:
         description: A sentence or two for the card.
         model: Architecture, ignored when ``base`` is given.
         mpp: Microns per pixel the model works at; ignored when ``base`` is given.
+        classes: Classes of a model that does not bring its own; empty takes those of the folders
+            whose classes are the model's.
         steps: Number of optimiser steps.
         batch: Crops in a step.
         learning_rate: Peak of the one-cycle schedule.
@@ -249,6 +288,9 @@ class FinetuneConfig:
             those among it that are slides of stores are left out.
         backbone_rate: Learning rate of the backbone as a share of the heads'.
         consistency: How tissue without annotations takes part in the mode "full".
+        shards: Parts of each step's crops that are computed at once in the mode "full", each in a
+            thread of its own: on processors that other programs share, far faster than several
+            threads that wait for each other in every layer. 1 leaves it to torch.
     """
 
     train: tuple[LabelSet, ...]
@@ -279,10 +321,18 @@ class FinetuneConfig:
     unlabeled: tuple[UnlabeledSource, ...] = ()
     backbone_rate: float = 1.0
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
+    classes: tuple[str, ...] = ()
+    shards: int = 1
 
     def __post_init__(self) -> None:
-        if not self.stores and not any(s.classes_count for s in self.train):
+        if not self.stores and not any(s.teaches_classes for s in self.train):
             raise UserError("Training needs at least one points-folder whose classes count.")
+        if self.mode == ADAPT and any(s.class_map or not s.exhaustive for s in self.train):
+            raise UserError("Folders with a class map or missing nuclei need the mode full.")
+        if not 1 <= self.shards <= self.batch:
+            raise UserError("shards lies between 1 and batch.")
+        if self.shards > 1 and self.consistency.weight:
+            raise UserError("The consistency loss needs its batches whole: shards 1.")
         if self.mode not in (ADAPT, FULL):
             raise UserError(f"The mode is {ADAPT} or {FULL}, not {self.mode!r}.")
         if self.mode == ADAPT and self.base is None:

@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+import pytest
 import torch
 
 from muse_core.finetune.config import ViewConfig
-from muse_core.finetune.data.appearance import alter_appearance, jitter_stain
+from muse_core.finetune.data.appearance import (
+    alter_appearance,
+    alter_storage,
+    jitter_colour,
+    jitter_stain,
+)
 
 STILL = ViewConfig(
     stain_gain=(1.0, 1.0), stain_shift=0.0, stain_vector_noise=0.0, blur_share=0.0, noise=0.0
@@ -43,3 +50,36 @@ def test_glass_stays_bright() -> None:
     glass = torch.full((64, 3, 16, 16), 0.95)
     quiet = dataclasses.replace(ViewConfig(), noise=0.0)
     assert alter_appearance(glass, quiet, torch.Generator().manual_seed(2)).min() > 0.8
+
+
+def test_brightness_and_contrast_are_an_affine_map_of_each_image() -> None:
+    images = 0.3 + 0.4 * _images()
+    config = dataclasses.replace(STILL, brightness=0.1, contrast=0.2)
+    altered = jitter_colour(images, config, torch.Generator().manual_seed(1))
+    for before, after in zip(images.flatten(2), altered.flatten(2), strict=True):
+        for x, y in zip(before, after, strict=True):
+            slope, shift = np.polyfit(x.numpy(), y.numpy(), 1)
+            np.testing.assert_allclose(slope * x + shift, y, atol=1e-4)
+            assert 0.8 * 0.9 * 0.9 <= slope <= 1.2 * 1.1 * 1.1
+    assert not torch.allclose(altered, images, atol=1e-2)
+
+
+def test_storage_alters_as_many_views_as_asked() -> None:
+    image = _images()[0].repeat(1, 4, 4)
+    config = dataclasses.replace(STILL, jpeg_share=0.3, coarse_share=0.2)
+    altered = [
+        not torch.equal(alter_storage(image, config, np.random.default_rng(i)), image)
+        for i in range(300)
+    ]
+    assert np.mean(altered) == pytest.approx(1 - 0.7 * 0.8, abs=0.08)
+    assert torch.equal(alter_storage(image, STILL, np.random.default_rng(0)), image)
+
+
+def test_storage_draws_as_much_whatever_it_does() -> None:
+    image = _images()[0].repeat(1, 4, 4)
+    states = []
+    for share in (0.0, 1.0):
+        rng = np.random.default_rng(0)
+        alter_storage(image, dataclasses.replace(STILL, jpeg_share=share), rng)
+        states.append(rng.random())
+    assert states[0] == states[1]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from muse_core.finetune.config import ViewConfig
+from muse_core.finetune.data.appearance import alter_storage
 from muse_core.finetune.data.digests import digest_of_attributes
 from muse_core.finetune.data.views import look_up, random_geometry, render
 
@@ -128,6 +129,10 @@ class Batch:
     weights: list[Tensor]
     free: Tensor
 
+    def part(self, start: int, stop: int) -> Batch:
+        """The samples from ``start`` to before ``stop``."""
+        return Batch(**{name: value[start:stop] for name, value in vars(self).items()})
+
 
 class CropDataset(Dataset[Sample]):
     """Random crops of images; item ``i`` depends on the seed and ``i`` alone."""
@@ -164,6 +169,7 @@ class CropDataset(Dataset[Sample]):
             rng, source.image.shape[:2], size, scale, self._views.rotate, source.focus
         )
         image, visible = render(source.image, geometry)
+        image = alter_storage(image, self._views, rng)
         xy = geometry.to_view(source.xy)
         inside = ((xy >= 0) & (xy < size)).all(axis=1)
         weights = source.nucleus_weights

@@ -59,6 +59,7 @@ class FullData:
             self.training.label_sets,
             [source.digest() for source in self.training.sources],
             self.fields and self.fields.digest(),
+            [None if a is None else a.numpy() for a in self.training.allowed],
             [slide.digest() for slide in self.slides],
             [digest_of_attributes(image) for image in self.val],
         )
@@ -90,7 +91,8 @@ def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
         fields = load_fields(alone, known, mpp, margin_px=config.views.crop_px)
         known = fields.scheme
     labelled = _of_fields(fields) if fields else []
-    training = load_training_data(config.train, known.names if known else None, labelled)
+    classes = known.names if known else config.classes or None
+    training = load_training_data(config.train, classes, labelled, mpp)
     slides = _slide_tissue(fields, config, mpp)
     return FullData(
         training=_with_unlabeled(training, slides, config, mpp),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from muse_core.data.points_folder import class_names_in, read_points_folder
+from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.errors import UserError
 from muse_core.finetune.config import LabelSet
+from muse_core.finetune.data.class_map import allowed_classes
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
+from muse_core.finetune.data.known import known_around
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,14 @@ class TrainingData:
         sources: All images, and slides without annotations.
         label_sets: Class names of each label set; the model's own is first.
         counts: Nuclei of each class in each label set, (K,) int64 each.
+        allowed: For each label set the classes of the model that its classes may be, (L, K) bool;
+            None where its classes are the model's, or have a head of their own.
     """
 
     sources: tuple[Source, ...]
     label_sets: tuple[tuple[str, ...], ...]
     counts: tuple[Tensor, ...]
+    allowed: tuple[Tensor | None, ...]
 
     def to_json(self) -> dict[str, Any]:
         """For a model card."""
@@ -40,53 +47,92 @@ def load_training_data(
     folders: Sequence[LabelSet],
     classes: Sequence[str] | None = None,
     others: Sequence[SourceImage] = (),
+    model_mpp: float = 0.0,
 ) -> TrainingData:
     """Read the points-folders.
 
-    Folders whose classes count share label set 0; each of the others has one of its own.
+    Folders whose classes are the model's share label set 0; each of the others has one of its own.
 
     Args:
         folders: What to read.
         classes: Classes the model has already; None takes those of the counting folders.
         others: Images besides, of label set 0.
+        model_mpp: Microns per pixel that finer images are shrunk to.
 
     Raises:
         UserError: A folder is malformed, has no nuclei where classes count, or holds a class the
-            model does not have.
+            model does not have, or its class map does not fit.
     """
-    images = [read_points_folder(f.folder, f.mpp, f.names) for f in folders]
-    counting = [
-        i for f, group in zip(folders, images, strict=True) if f.classes_count for i in group
+    images = [
+        [_shrunk(image, model_mpp) for image in read_points_folder(f.folder, f.mpp, f.names)]
+        for f in folders
     ]
+    counting = [i for f, group in zip(folders, images, strict=True) if _is_own(f) for i in group]
     own = tuple(classes) if classes else class_names_in(counting)
     if not own:
         raise UserError("There is no annotated nucleus to learn from.")
     label_sets, sources = [own], list(others)
+    allowed: list[Tensor | None] = [None]
     for folder, group in zip(folders, images, strict=True):
         number = 0
-        if not folder.classes_count:
+        occurring = class_names_in(group)
+        if not _is_own(folder):
             number = len(label_sets)
-            label_sets.append(class_names_in(group))
-        names = label_sets[number]
-        unknown = set(class_names_in(group)) - set(names)
+            label_sets.append(occurring)
+            allowed.append(_allowed(folder, occurring, own))
+        unknown = set(occurring) - set(label_sets[number])
         if unknown:
             raise UserError(
                 f"{folder.folder} holds the class {sorted(unknown)[0]!r}, which the "
-                f"model does not have ({', '.join(names)})."
+                f"model does not have ({', '.join(own)})."
             )
-        for image in group:
-            index = np.array([names.index(n) for n in image.class_names], dtype=np.int64)
-            weight = folder.weight / len(group)
-            sources.append(SourceImage(image.image, image.xy, index, number, image.mpp, weight))
-    counts = tuple(
-        torch.bincount(
-            torch.from_numpy(
-                np.concatenate(
-                    [np.zeros(0, np.int64), *(s.classes for s in sources if s.label_set == k)]
-                )
-            ),
-            minlength=len(names),
-        )
-        for k, names in enumerate(label_sets)
+        sources += [_source(i, folder, label_sets[number], number, len(group)) for i in group]
+    counts = tuple(_counts(sources, k, len(names)) for k, names in enumerate(label_sets))
+    return TrainingData(tuple(sources), tuple(label_sets), counts, tuple(allowed))
+
+
+def _is_own(folder: LabelSet) -> bool:
+    return folder.classes_count and folder.class_map is None
+
+
+def _allowed(folder: LabelSet, occurring: Sequence[str], own: Sequence[str]) -> Tensor | None:
+    if folder.class_map is None:
+        return None
+    return allowed_classes(occurring, dict(folder.class_map), own, folder.folder)
+
+
+def _shrunk(image: AnnotatedImage, model_mpp: float) -> AnnotatedImage:
+    """Finer images are brought to the model's scale once, antialiased; others stay as they are."""
+    if image.mpp >= model_mpp:
+        return image
+    height, width = image.image.shape[:2]
+    scale = image.mpp / model_mpp
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    # Pillow widens its kernel when it shrinks, which is the antialiasing.
+    pixels = Image.fromarray(image.image).resize((new_w, new_h), Image.Resampling.BICUBIC)
+    factor = np.array([new_w / width, new_h / height], dtype=np.float32)
+    return dataclasses.replace(image, image=np.asarray(pixels), xy=image.xy * factor, mpp=model_mpp)
+
+
+def _source(
+    image: AnnotatedImage, folder: LabelSet, names: Sequence[str], number: int, n_images: int
+) -> SourceImage:
+    height, width = image.image.shape[:2]
+    return SourceImage(
+        image.image,
+        image.xy,
+        np.array([names.index(n) for n in image.class_names], dtype=np.int64),
+        number,
+        image.mpp,
+        folder.weight / n_images,
+        known=None if folder.exhaustive else known_around(image.xy, (height, width), image.mpp),
     )
-    return TrainingData(tuple(sources), tuple(label_sets), counts)
+
+
+def _counts(sources: Sequence[Source], label_set: int, n_classes: int) -> Tensor:
+    classes = [
+        s.classes for s in sources if isinstance(s, SourceImage) and s.label_set == label_set
+    ]
+    return torch.bincount(
+        torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *classes])), minlength=n_classes
+    )

@@ -112,35 +112,38 @@ def render(image: npt.NDArray[np.uint8], geometry: ViewGeometry) -> tuple[Tensor
     """
     height, width = image.shape[:2]
     part, corner = _needed_part(image, geometry)
-    centres = np.arange(geometry.size_px) + 0.5
-    grid = np.stack(np.meshgrid(centres, centres, indexing="xy"), axis=-1).reshape(-1, 2)
-    source = geometry.to_source(grid)
-    inside = ((source >= 0) & (source <= [width, height])).all(axis=1)
+    source = _source_grid(geometry)
+    inside = ((source >= 0) & (source <= [width, height])).all(axis=-1)
     # grid_sample with align_corners=False counts from corner to corner, as this project does.
     sides = np.array([part.shape[1], part.shape[0]], dtype=np.float64)
-    normed = torch.from_numpy((2 * (source - corner) / sides - 1).astype(np.float32))
-    side = geometry.size_px
+    normed = torch.from_numpy((source * (2 / sides) - (2 * corner / sides + 1)).astype(np.float32))
     # A copy: what was read from a slide may not be writable, which torch warns of.
     view = functional.grid_sample(
         torch.from_numpy(part.copy()).permute(2, 0, 1)[None].float() / 255,
-        normed.view(1, side, side, 2),
+        normed[None],
         mode="bilinear",
         padding_mode="reflection",
         align_corners=False,
     )
-    return view[0].clamp(0, 1), torch.from_numpy(inside).view(side, side)
+    return view[0].clamp(0, 1), torch.from_numpy(inside)
 
 
 def look_up(mask: npt.NDArray[np.bool_], geometry: ViewGeometry) -> Tensor:
     """A mask of the source (H, W) as the view shows it, (S, S) bool; False off the source."""
     height, width = mask.shape
-    centres = np.arange(geometry.size_px) + 0.5
-    grid = np.stack(np.meshgrid(centres, centres, indexing="xy"), axis=-1).reshape(-1, 2)
-    columns, rows = np.floor(geometry.to_source(grid)).astype(int).T
+    columns, rows = np.moveaxis(np.floor(_source_grid(geometry)).astype(int), -1, 0)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    shown = np.zeros(len(grid), dtype=bool)
+    shown = np.zeros(inside.shape, dtype=bool)
     shown[inside] = mask[rows[inside], columns[inside]]
-    return torch.from_numpy(shown).view(geometry.size_px, geometry.size_px)
+    return torch.from_numpy(shown)
+
+
+def _source_grid(geometry: ViewGeometry) -> FloatArray:
+    """Source positions of the centres of a view's pixels, (S, S, 2)."""
+    centres = np.arange(geometry.size_px) + 0.5
+    across = centres[:, None] * geometry.matrix[:, 0]
+    down = centres[:, None] * geometry.matrix[:, 1]
+    return across[None] + (down + geometry.origin)[:, None]
 
 
 def _needed_part(

@@ -13,6 +13,7 @@ from muse_core.finetune.data.crop_dataset import Batch
 from muse_core.finetune.data.sources import TrainingData
 from muse_core.finetune.losses.consistency import PseudoLabels, consistency_loss
 from muse_core.finetune.losses.elementary import class_loss, class_weights
+from muse_core.finetune.losses.partial_labels import partial_label_loss
 from muse_core.finetune.losses.point_losses import point_losses
 from muse_core.models.config import HeadConfig
 from muse_core.models.heads import ClassHead, Proposals, at_anchors
@@ -38,8 +39,14 @@ class Learner(nn.Module):
         super().__init__()
         self.model = model
         channels = model.backbone.out_channels
-        self.other_heads = nn.ModuleList(
-            ClassHead(channels, len(names), head) for names in data.label_sets[1:]
+        self._allowed = data.allowed
+        # Where a set's classes say nothing of the model's, they have a head of their own.
+        self.other_heads = nn.ModuleDict(
+            {
+                str(number): ClassHead(channels, len(names), head)
+                for number, names in enumerate(data.label_sets)
+                if number and data.allowed[number] is None
+            }
         )
         self._weights = [class_weights(c) for c in data.counts]
 
@@ -85,6 +92,10 @@ class Learner(nn.Module):
         logits = self.model.class_head(torch.cat(features))
         return consistency_loss(proposals, logits, pseudo, self._weights[0], config.background)
 
+    def _head(self, label_set: int) -> nn.Module:
+        own_head = label_set and self._allowed[label_set] is None
+        return self.other_heads[str(label_set)] if own_head else self.model.class_head
+
     def _class_loss(
         self, f_map: Tensor, batch: Batch, config: LossConfig, generator: torch.Generator
     ) -> Tensor:
@@ -98,17 +109,20 @@ class Learner(nn.Module):
         weights = pad_sequence(batch.weights, batch_first=True)
         label_set = torch.tensor(batch.label_set)
         loss = f_map.new_zeros((), dtype=torch.float32)
-        for number, head in enumerate([self.model.class_head, *self.other_heads]):
+        for number, allowed in enumerate(self._allowed):
             members = label_set == number
             chosen = real & members[:, None]
             if not chosen.any():
                 continue
-            logits = head(features[chosen.to(features.device)])
-            loss = loss + members.float().mean() * class_loss(
-                logits,
-                classes[chosen].to(logits.device),
-                self._weights[number],
-                config.label_smoothing,
-                weights[chosen].to(logits.device),
+            logits = self._head(number)(features[chosen.to(features.device)])
+            labels = classes[chosen].to(logits.device)
+            each = weights[chosen].to(logits.device)
+            of_set = self._weights[number]
+            loss = loss + members.float().mean() * (
+                class_loss(logits, labels, of_set, config.label_smoothing, each)
+                if allowed is None
+                else partial_label_loss(
+                    logits, labels, allowed, of_set, config.label_smoothing, each
+                )
             )
         return loss

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -21,6 +22,7 @@ from muse_core.finetune.data.crop_dataset import Batch, CropDataset, collate
 from muse_core.finetune.data.full_data import load_full_data
 from muse_core.finetune.describe import describe
 from muse_core.finetune.full.ema import warmed_up_average
+from muse_core.finetune.full.shards import Shards
 from muse_core.finetune.full.step import Learner
 from muse_core.finetune.heads_only.adapt import adapt
 from muse_core.finetune.holdout.evaluator import Judgement, for_curves
@@ -102,6 +104,9 @@ class _Run:
         torch.nn.utils.convert_conv2d_weight_memory_format(
             self.learner, memory_format=torch.channels_last
         )
+        # On a GPU all of a batch fits into one pass.
+        parts = config.shards if self.device.type == "cpu" else 1
+        self.shards = Shards(self.learner, parts) if parts > 1 else None
         self.averaged = AveragedModel(
             self.model, multi_avg_fn=warmed_up_average(config.ema_decay), use_buffers=True
         )
@@ -117,14 +122,14 @@ class _Run:
         self.thresholds = ClassThresholds(self.data.counts[0], config.consistency)
         self.thresholds.to(self.device)
         self.before = self._judge_before()
-        parts: dict[str, Stateful] = {
+        stateful: dict[str, Stateful] = {
             "learner": self.learner,
             "averaged": self.averaged,
             "optimizer": self.optimizer,
             "schedule": self.schedule,
             "thresholds": self.thresholds,
         }
-        self.checkpoint = checkpoint_of(config, self.sources.digest(), parts)
+        self.checkpoint = checkpoint_of(config, self.sources.digest(), stateful)
         self.standing = self.checkpoint.load() if config.resume else TrainState()
 
     @property
@@ -155,23 +160,40 @@ class _Run:
     def train_on(self, batch: Batch) -> float:
         """One optimiser step; returns the loss."""
         generator = seed_step(self.config.seed, self.standing.step)
-        image = alter_appearance(batch.image.to(self.device), self.config.views, generator)
-        image = image.to(memory_format=torch.channels_last)
-        moved = dataclasses.replace(batch, image=image, known=batch.known.to(self.device))
-        self.learner.train()
-        weight = ramp(self.standing.step, self.config.consistency, self.config.steps)
-        with training_autocast_for(self.device):
-            pseudo = self._pseudo_labels(batch) if weight else None
-            losses = self.learner.losses(moved, self.config.losses, generator, pseudo, weight)
-        value = require_finite(losses.total, self.standing.step)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
+        if self.shards is None:
+            weight = ramp(self.standing.step, self.config.consistency, self.config.steps)
+            loss = self._loss(self.learner.train(), batch, generator, weight)
+            value = require_finite(loss, self.standing.step)
+            loss.backward()
+        else:
+            seeds = torch.randint(2**62, (self.config.shards,), generator=generator).tolist()
+            value = self.shards.backward(
+                batch,
+                seeds,
+                lambda network, part, seed: self._loss(
+                    network, part, torch.Generator().manual_seed(seed)
+                ),
+            )
+            require_finite(torch.tensor(value), self.standing.step)
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), _GRADIENT_CLIP)
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update_parameters(self.model)
         self.standing.count(value, _SHARE_OF_A_STEP)
         return value
+
+    def _loss(
+        self, learner: Learner, batch: Batch, generator: torch.Generator, consistency: float = 0.0
+    ) -> Tensor:
+        """Loss of a batch, its views altered."""
+        image = alter_appearance(batch.image.to(self.device), self.config.views, generator)
+        image = image.to(memory_format=torch.channels_last)
+        moved = dataclasses.replace(batch, image=image, known=batch.known.to(self.device))
+        with training_autocast_for(self.device):
+            pseudo = self._pseudo_labels(batch) if consistency else None
+            losses = learner.losses(moved, self.config.losses, generator, pseudo, consistency)
+        return losses.total
 
     def _pseudo_labels(self, batch: Batch) -> PseudoLabels | None:
         """What the averaged weights say of the unaltered views; None where nothing is free."""
@@ -224,6 +246,8 @@ class _Run:
 
     def finish(self, cancelled: bool) -> FinetuneResult:
         """Tidy up, and score what is kept where fields are held back."""
+        if self.shards:
+            self.shards.close()
         if not cancelled:
             self.checkpoint.remove()
         else:
