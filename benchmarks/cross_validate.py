@@ -1,141 +1,175 @@
-"""The bundled model's recipe, cross-validated over patients.
+r"""Recipes of the bundled model, judged on hospitals they have not seen.
 
-    python benchmarks/cross_validate.py --data DATA --work WORK --folds 3 --steps 1500
+    python benchmarks/cross_validate.py --data DATA --work WORK --recipe sets --first-steps 2000 \
+        --steps 500
+    python benchmarks/cross_validate.py --data DATA --work WORK --recipe earlier --steps 500
 
-Each fold trains on the BRCAM2C tiles of other patients (and on CoNSeP and the negatives, as the
-recipe does), chooses weights and score threshold on the validation tiles of other patients, and is
-scored once on its own tiles. Tiles of one patient share the first 12 characters of their names.
---plain trains the same network on the BRCAM2C tiles alone, altered by flips, rotations and gains of
-the stains: what the recipe adds is the difference. --base starts from a pretrained backbone. Models
-are kept in --work, so that a run that was cut off goes on.
+BRCA-M2C comes from three hospitals: the two letters after TCGA-. Each in turn is left out of
+training and of what chooses weights and threshold, its tiles in "val" and in any other set too; the
+model is then scored once on its tiles of "train" and "val". Weights and threshold are chosen on val
+tiles of the other hospitals, whose patients are not learnt from. --recipe: "sets" is muse_small.py,
+whose first stage has no tile of the three hospitals and serves all runs of a seed; "earlier" is
+muse_small_breast.py from random weights. Its network or its views in the later recipe's place,
+"thin" and "plain-views", tell what each change is worth. Models are kept in --work, so that a run
+that was cut off goes on. One JSON line for each hospital, then one for their mean.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
-from muse_small_breast import ARCHITECTURE, LOSSES, VIEWS, cut_negatives, training_sets
+import muse_small
+import muse_small_breast
+from label_sets import BREAST, MPP, Prepared, prepare, site_of
+from muse_small import BREAST_SITES
+from small_encoder import ARCHITECTURE
 
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
-from muse_core.files import sha256_of
-from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
-from muse_core.finetune.config import LossConfig, ViewConfig
+from muse_core.finetune import FinetuneConfig
 from muse_core.models.checkpoint import load_model
-from muse_core.models.muse_model import MuseModel
+from muse_core.models.config import THIN
 from muse_core.nuclei import ClassScheme
 
-PATIENT_CHARACTERS = 12
-MPP = 0.5
-PLAIN_VIEWS = ViewConfig(
-    zoom=(1.0, 1.0), stain_shift=0.0, stain_vector_noise=0.0, blur_share=0.0, noise=0.0
-)
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the runs of a benchmark have in common.
 
-def patient_folds(names: list[str], folds: int, seed: int) -> list[list[str]]:
-    """Part tiles so that no patient is in two folds."""
-    patients = sorted({name[:PATIENT_CHARACTERS] for name in names})
-    order = np.random.default_rng(seed).permutation(patients)
-    fold_of = {patient: i % folds for i, patient in enumerate(order)}
-    return [[n for n in names if fold_of[n[:PATIENT_CHARACTERS]] == k] for k in range(folds)]
+    Attributes:
+        data: Folder with the sets.
+        work: Folder for the models.
+        prepared: The sets at the model's scale.
+        first_steps: Of the first stage, where there is one.
+        steps: Of each run.
+        seed: Of everything random.
+        workers: Processes that cut crops.
+    """
 
-
-def other_patients(names: list[str], held_out: list[str]) -> tuple[str, ...]:
-    """The tiles of patients that none of the held-out tiles is of."""
-    patients = {name[:PATIENT_CHARACTERS] for name in held_out}
-    return tuple(name for name in names if name[:PATIENT_CHARACTERS] not in patients)
-
-
-def configuration(
-    data: Path,
-    work: Path,
-    held_out: list[str],
-    out: Path,
-    steps: int,
-    seed: int,
-    plain: bool,
-    base: Path | None,
-    workers: int,
-) -> FinetuneConfig:
-    """A fold's training on the BRCAM2C tiles of the other patients."""
-    breast = data / "brcam2c"
-    names, choosing = (
-        other_patients([path.stem for path in image_paths(breast / part)], held_out)
-        for part in ("train", "val")
-    )
-    if plain:
-        train: tuple[LabelSet, ...] = (LabelSet(breast / "train", MPP, names=names),)
-    else:
-        negatives = work / "negatives"
-        mpp = cut_negatives(data / "slides" / "CMU-1-Small-Region.svs", negatives)
-        train = training_sets(data, negatives, mpp, names)
-    return FinetuneConfig(
-        train=train,
-        val=LabelSet(breast / "val", MPP, names=choosing),
-        out=out,
-        base=base,
-        model=ARCHITECTURE,
-        steps=steps,
-        validate_every=250,
-        seed=seed,
-        workers=workers,
-        views=PLAIN_VIEWS if plain else VIEWS,
-        losses=LossConfig() if plain else LOSSES,
-    )
+    data: Path
+    work: Path
+    prepared: Prepared
+    first_steps: int
+    steps: int
+    seed: int
+    workers: int
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder with brcam2c, consep20x and slides.")],
-    work: Annotated[Path, typer.Option(help="Folder for the models.")],
-    folds: Annotated[int, typer.Option(help="Number of folds.")] = 3,
-    only: Annotated[int | None, typer.Option(help="Run this fold alone.")] = None,
-    steps: Annotated[int, typer.Option(help="Optimiser steps of each fold.")] = 1500,
-    seed: Annotated[int, typer.Option(help="Of the folds and the training.")] = 0,
-    plain: Annotated[bool, typer.Option("--plain", help="Train without what we add.")] = False,
-    base: Annotated[Path | None, typer.Option(help="Backbone to start from.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that load; worth it on a GPU.")] = 0,
+    data: Annotated[Path, typer.Option(help="Folder with the sets.")],
+    work: Annotated[Path, typer.Option(help="Folder for sets and models.")],
+    recipe: Annotated[str, typer.Option(help="sets, plain-views, thin or earlier.")] = "sets",
+    site: Annotated[list[str] | None, typer.Option(help="Leave out this one only.")] = None,
+    first_steps: Annotated[int, typer.Option(help="Of the first stage of sets.")] = 2000,
+    steps: Annotated[int, typer.Option(help="Of each run.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
 ) -> None:
-    """Print one JSON line for each fold."""
-    tiles = data / "brcam2c" / "train"
-    names = [path.stem for path in image_paths(tiles)]
-    kind = "plain" if plain else "recipe"
-    # A model of another run has other tiles held out.
-    start = sha256_of(base)[:8] if base else "random"
-    run = f"{kind}-{start}-{steps}-{folds}-{seed}"
-    work.mkdir(parents=True, exist_ok=True)
-    for number, held_out in enumerate(patient_folds(names, folds, seed)):
-        if only is not None and number != only:
-            continue
-        out = work / f"{run}-{number}.safetensors"
-        # A checkpoint beside the model says that its training was cut off.
-        if not out.is_file() or out.with_suffix(".checkpoint").is_file():
-            listener = Listener(on_progress=_report)
-            config = configuration(data, work, held_out, out, steps, seed, plain, base, workers)
-            finetune(config, listener)
-        model = load_model(out)
-        images = read_points_folder(tiles, MPP, held_out)
-        line = {"recipe": kind, "fold": number, "steps": steps, **score(model, images).to_json()}
+    """Print a JSON line for each hospital that is left out."""
+    prepared = prepare(data, work / "sets")
+    plan = Plan(data, work, prepared, first_steps, steps, seed, workers)
+    lines = []
+    for left_out in site or BREAST_SITES:
+        line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
+        path = work / f"{recipe}-{steps}-{seed}-without-{left_out}.safetensors"
+        muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
+        line |= score(path, tiles_of(data, left_out)).to_json()
         print(json.dumps(line), flush=True)
+        lines.append(line)
+    print(json.dumps(mean_over_sites(lines)), flush=True)
 
 
-def score(model: MuseModel, images: tuple[AnnotatedImage, ...]) -> DetectionReport:
+def tiles_of(data: Path, site: str) -> tuple[AnnotatedImage, ...]:
+    """All BRCA-M2C tiles of a hospital."""
+    folders = (data / "brcam2c" / part for part in ("train", "val"))
+    return tuple(
+        image
+        for folder in folders
+        for image in read_points_folder(
+            folder, MPP, [p.stem for p in image_paths(folder) if site_of(p.stem) == site]
+        )
+    )
+
+
+def score(model_path: Path, images: Sequence[AnnotatedImage]) -> DetectionReport:
     """Figures at the model's own threshold."""
+    model = load_model(model_path)
     tables = detect_images(model, images, DetectConfig())
     return score_tables(images, tables, ClassScheme.from_json(model.card.classes).names)
 
 
-def _report(done: int, total: int, text: str) -> None:
-    if done % 250 == 0:
-        print(f"{done} of {total}, {text}", file=sys.stderr, flush=True)
+def mean_over_sites(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means of the figures of the hospitals, each counting alike."""
+    classes = lines[0]["f_class"]
+    return {
+        "recipe": lines[0]["recipe"],
+        "sites": [line["site"] for line in lines],
+        "f_det": float(np.mean([line["f_det"] for line in lines])),
+        "f_avg": float(np.mean([line["f_avg"] for line in lines])),
+        "f_class": {c: float(np.mean([line["f_class"][c] for line in lines])) for c in classes},
+    }
+
+
+def _sets(plan: Plan, site: str) -> FinetuneConfig:
+    """The present recipe."""
+    settings: dict[str, object] = {"workers": plan.workers}
+    start = plan.work / f"first-{plan.first_steps}-{plan.seed}.safetensors"
+    muse_small.run(
+        muse_small.first_stage(plan.prepared, start, plan.first_steps, plan.seed, settings)
+    )
+    out = plan.work / "unnamed.safetensors"
+    return muse_small.second_stage(
+        plan.prepared, start, out, plan.steps, plan.seed, settings, (site,)
+    )
+
+
+def _plain_views(plan: Plan, site: str) -> FinetuneConfig:
+    """The present recipe, its second stage with the earlier one's augmentation."""
+    views = dataclasses.replace(muse_small_breast.VIEWS, crop_px=muse_small.VIEWS.crop_px)
+    return dataclasses.replace(_sets(plan, site), views=views)
+
+
+def _earlier(plan: Plan, site: str) -> FinetuneConfig:
+    """The earlier recipe, from random weights."""
+    breast = plan.prepared.split(BREAST, (site,)).learn
+    negatives = plan.prepared.folder("negatives")
+    return FinetuneConfig(
+        train=muse_small_breast.training_sets(plan.data, negatives, MPP, breast),
+        val=plan.prepared.validation((site,)),
+        out=plan.work / "unnamed.safetensors",
+        model=ARCHITECTURE,
+        steps=plan.steps,
+        validate_every=250,
+        seed=plan.seed,
+        workers=plan.workers,
+        views=muse_small_breast.VIEWS,
+        losses=muse_small_breast.LOSSES,
+        shards=2,
+    )
+
+
+def _thin(plan: Plan, site: str) -> FinetuneConfig:
+    """The earlier recipe with the thin network."""
+    return dataclasses.replace(_earlier(plan, site), model=THIN)
+
+
+RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
+    "sets": _sets,
+    "plain-views": _plain_views,
+    "thin": _thin,
+    "earlier": _earlier,
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,128 @@
+"""Trains the bundled model ``muse-small``: one command, resumable, on two processor cores.
+
+    python recipes/muse_small.py --data DATA --work WORK --out muse-small.safetensors
+
+DATA holds the sets that label_sets.py names. The first stage learns from all sets but the breast
+set, whose tiles come from the three hospitals that benchmarks/cross_validate.py leaves out one by
+one: so that one first stage, without a tile of any of them, serves these runs too. The second stage
+goes on from there on all sets.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from label_sets import BREAST, CLASSES, MPP, SETS, Prepared, prepare
+
+from muse_core.finetune import FinetuneConfig, Listener, finetune
+from muse_core.finetune.config import LossConfig, ViewConfig
+from muse_core.models.config import THIN
+
+BREAST_SITES = ("A7", "A8", "AC")
+VIEWS = ViewConfig(
+    crop_px=224,
+    zoom=(0.75, 1.35),
+    stain_gain=(0.5, 1.8),
+    stain_shift=0.05,
+    stain_vector_noise=0.08,
+    brightness=0.1,
+    contrast=0.2,
+    blur_px=(0.4, 1.3),
+    blur_share=0.2,
+    noise=0.03,
+    jpeg_share=0.4,
+    coarse_share=0.25,
+)
+LOSSES = LossConfig(classes=1.0, label_smoothing=0.05)
+
+
+def first_stage(
+    prepared: Prepared, out: Path, steps: int, seed: int, settings: dict[str, object]
+) -> FinetuneConfig:
+    """All sets but the breast set, without a tile of its hospitals."""
+    names = [name for name in SETS if name != BREAST]
+    return FinetuneConfig(
+        train=prepared.training(names, BREAST_SITES),
+        out=out,
+        steps=steps,
+        seed=seed,
+        **_common(settings),
+    )
+
+
+def second_stage(
+    prepared: Prepared,
+    base: Path | None,
+    out: Path,
+    steps: int,
+    seed: int,
+    settings: dict[str, object],
+    without_sites: Collection[str] = (),
+) -> FinetuneConfig:
+    """All sets, from the first stage on; some hospitals are left out of all of them."""
+    return FinetuneConfig(
+        train=prepared.training(tuple(SETS), without_sites),
+        val=prepared.validation(without_sites),
+        base=base,
+        out=out,
+        steps=steps,
+        seed=seed,
+        **(_common(settings) | {"learning_rate": 1.5e-3}),
+    )
+
+
+def _common(settings: dict[str, object]) -> dict[str, object]:
+    return {
+        "model": THIN,
+        "classes": CLASSES,
+        "mpp": MPP,
+        "batch": 16,
+        "learning_rate": 2e-3,
+        "validate_every": 200,
+        "views": VIEWS,
+        "losses": LOSSES,
+        "shards": 2,
+        **settings,
+    }
+
+
+def run(config: FinetuneConfig) -> None:
+    """Train, or go on where training stopped; what is finished is kept."""
+    if config.out.is_file() and not config.out.with_suffix(".checkpoint").is_file():
+        return
+    finetune(config, Listener(on_progress=_report, on_metrics=lambda f: print(f, flush=True)))
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with the sets.")],
+    work: Annotated[Path, typer.Option(help="Folder for prepared sets and the first stage.")],
+    out: Annotated[Path | None, typer.Option(help="Model to write; else the first stage.")] = None,
+    first_steps: Annotated[int, typer.Option(help="Of the first stage.")] = 2000,
+    steps: Annotated[int, typer.Option(help="Of the second stage.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
+) -> None:
+    """Train the bundled model."""
+    prepared = prepare(data, work / "sets")
+    settings: dict[str, object] = {"workers": workers}
+    start = work / f"first-{first_steps}-{seed}.safetensors"
+    run(first_stage(prepared, start, first_steps, seed, settings))
+    if out is None:
+        return
+    run(second_stage(prepared, start, out, steps, seed, settings))
+
+
+def _report(done: int, total: int, text: str) -> None:
+    if done % 20 == 0:
+        print(f"{done}/{total} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
