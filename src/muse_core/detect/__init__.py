@@ -5,6 +5,7 @@ Importing this package loads torch.
 
 from __future__ import annotations
 
+from muse_core.callable_package import make_callable
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.detector import Detector, DetectResult, detect_image
 from muse_core.detect.model import PointModel
@@ -18,3 +19,5 @@ __all__ = [
     "choose_device",
     "detect_image",
 ]
+
+make_callable(__name__, "muse_core.detect.whole", "detect")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muse_core.callable_package import make_callable
 from muse_core.finetune.config import FinetuneConfig, LabelSet, StoreSource
 from muse_core.finetune.full.train import finetune
 from muse_core.finetune.result import FinetuneResult, Listener
@@ -14,3 +15,5 @@ __all__ = [
     "StoreSource",
     "finetune",
 ]
+
+make_callable(__name__, "muse_core.finetune.full.train", "finetune")

@@ -6,3 +6,7 @@ al., ICCV 2021) or is this project's choice; docs/method.md says which.
 """
 
 from __future__ import annotations
+
+from muse_core.callable_package import make_callable
+
+make_callable(__name__, "muse_core.pretrain.train", "pretrain")

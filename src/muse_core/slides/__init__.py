@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muse_core.slides.arrays import slide_from_arrays
 from muse_core.slides.info import slide_info
 from muse_core.slides.opening import READABLE_SUFFIXES, can_open, open_slide
 from muse_core.slides.region import PolygonRegion, Region
@@ -16,6 +17,7 @@ __all__ = [
     "TissueMask",
     "can_open",
     "open_slide",
+    "slide_from_arrays",
     "slide_info",
     "tissue_mask",
 ]

@@ -1,0 +1,36 @@
+"""Packages that share their name with the one function most people want of them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+
+class CallablePackage(ModuleType):
+    """A package that, called, calls its function; ``muse.detect(...)`` beside ``muse.detect.plan``.
+
+    A package sets the attribute of its name on the package above as soon as anything in it is
+    imported, so that a function of that name there would be lost.
+    """
+
+    _function: tuple[str, str]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, importing it when it is first used."""
+        module, name = self._function
+        return getattr(import_module(module), name)(*args, **kwargs)
+
+
+def make_callable(package: str, module: str, name: str) -> None:
+    """Let a package be called.
+
+    Args:
+        package: Its full name, ``__name__``.
+        module: Full name of the module the function is in.
+        name: Name of the function.
+    """
+    found = sys.modules[package]
+    found.__class__ = CallablePackage
+    found._function = (module, name)  # type: ignore[attr-defined]

@@ -1,0 +1,62 @@
+"""Detection in one call, for scripts and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from muse_core.detect.area import Shape
+from muse_core.detect.config import DetectConfig
+from muse_core.detect.detector import Detector
+from muse_core.models.checkpoint import load_model
+from muse_core.models.muse_model import MuseModel
+from muse_core.models.registry import resolve_model
+from muse_core.slides import Slide, open_slide, slide_from_arrays
+
+
+def detect(
+    image: str | Path | Slide | Any,
+    model: str | Path | MuseModel | None = None,
+    mpp: float | None = None,
+    region: Shape | Sequence[Shape] | None = None,
+    config: DetectConfig | None = None,
+) -> pd.DataFrame:
+    """Return every nucleus of an image, each once.
+
+    Args:
+        image: A file, an open slide, or an array or pyramid of arrays as
+            :func:`muse_core.slides.slide_from_arrays` takes them.
+        model: A loaded model, or the name or file of one; None is the default model.
+        mpp: Microns per pixel of level 0, where the image does not say.
+        region: Where to look, level-0 pixels; None is everywhere.
+        config: Device, batch and thresholds.
+
+    Returns:
+        NucleusTable, x and y in level-0 pixels from the corner of the first pixel.
+
+    Raises:
+        UserError: The image or the model cannot be used, or the scale is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> import muse_core as muse
+        >>> glass = np.full((256, 256, 3), 255, np.uint8)
+        >>> len(muse.detect(glass, mpp=0.5))
+        0
+    """
+    network = model if isinstance(model, MuseModel) else load_model(resolve_model(model))
+    detector = Detector(network, config)
+    if isinstance(image, Slide):
+        return detector.detect(_scaled(image, mpp), region).table
+    if isinstance(image, str | Path):
+        with open_slide(image) as slide:
+            return detector.detect(_scaled(slide, mpp), region).table
+    return detector.detect(slide_from_arrays(image, mpp), region).table
+
+
+def _scaled(slide: Slide, mpp: float | None) -> Slide:
+    """The slide; with the given scale where it states none itself."""
+    return slide.with_mpp(mpp) if mpp is not None and slide.mpp is None else slide

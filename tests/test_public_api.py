@@ -1,0 +1,66 @@
+"""What ``import muse_core as muse`` gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import muse_core as muse
+
+from .job_inputs import write_model, write_slide
+
+
+@pytest.mark.parametrize("name", muse.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(muse, name) is not None
+    assert name in dir(muse)
+
+
+def test_a_wrong_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'detekt'"):
+        muse.detekt  # noqa: B018
+
+
+def test_importing_is_light() -> None:
+    code = (
+        "import sys, muse_core as muse; muse.UserError;"
+        " assert not {'numpy', 'torch', 'pandas'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "first", ["import muse_core.detect.plan", "from muse_core.detect import Detector", "pass"]
+)
+def test_functions_that_share_their_name_with_a_package_can_be_called(
+    first: str, tmp_path: Path
+) -> None:
+    model, slide = write_model(tmp_path / "m.safetensors"), write_slide(tmp_path / "s.png")
+    code = f"{first}\nimport muse_core as muse\nprint(len(muse.detect({str(slide)!r}, {str(model)!r}, 0.5)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) > 30
+
+
+def test_a_file_an_open_slide_and_arrays_give_the_same_nuclei(tmp_path: Path) -> None:
+    model = muse.load_model(write_model(tmp_path / "m.safetensors"))
+    path = write_slide(tmp_path / "s.png")
+    of_file = muse.detect(path, model, mpp=0.5)
+    with muse.open_slide(path, mpp=0.5) as slide:
+        of_slide = muse.detect(slide, model)
+        pixels = slide.read(slide.bounds)
+    assert len(of_file) > 30
+    pd.testing.assert_frame_equal(of_slide, of_file)
+    pd.testing.assert_frame_equal(muse.detect(pixels, model, mpp=0.5), of_file)
+    first = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
+    pd.testing.assert_frame_equal(muse.detect(first, model, mpp=0.5), of_file)
+
+
+def test_a_scale_that_nobody_gave_is_asked_for(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.safetensors")
+    with pytest.raises(muse.UserError, match="scale of array is unknown"):
+        muse.detect(np.zeros((64, 64, 3), np.uint8), model)
