@@ -41,7 +41,8 @@ def test_functions_that_share_their_name_with_a_package_can_be_called(
     first: str, tmp_path: Path
 ) -> None:
     model, slide = write_model(tmp_path / "m.safetensors"), write_slide(tmp_path / "s.png")
-    code = f"{first}\nimport muse_core as muse\nprint(len(muse.detect({str(slide)!r}, {str(model)!r}, 0.5)))"
+    call = f"muse.detect({str(slide)!r}, {str(model)!r}, 0.5)"
+    code = f"{first}\nimport muse_core as muse\nprint(len({call}))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 30
 

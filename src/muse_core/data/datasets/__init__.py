@@ -9,6 +9,7 @@ from muse_core.data.datasets.ocelot import OCELOT
 from muse_core.data.datasets.pannuke import PANNUKE
 from muse_core.data.datasets.puma import PUMA
 from muse_core.data.datasets.registry import DATASETS, find_dataset
+from muse_core.data.datasets.source import Dataset
 
 __all__ = [
     "BRCAM2C",
@@ -17,6 +18,7 @@ __all__ = [
     "OCELOT",
     "PANNUKE",
     "PUMA",
+    "Dataset",
     "convert_dataset",
     "find_dataset",
 ]

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from muse_core.data.datasets.registry import find_dataset
+from muse_core.data.datasets.source import Dataset
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
 from muse_core.files import entries, only_one, replacing
@@ -22,7 +23,7 @@ _SAME_SCALE = 0.005
 
 
 def convert_dataset(
-    name: str,
+    dataset: str | Dataset,
     folder: str | Path,
     out: str | Path,
     split: str,
@@ -33,7 +34,7 @@ def convert_dataset(
     """Write a split as a points-folder: ``images/``, ``points/`` and ``dataset.json``.
 
     Args:
-        name: One of :data:`muse_core.data.datasets.DATASETS`.
+        dataset: Name of one of :data:`muse_core.data.datasets.DATASETS`, or one of your own.
         folder: The dataset as published.
         out: Folder to write; must be new or empty.
         split: Which part.
@@ -48,7 +49,8 @@ def convert_dataset(
         UserError: Name or split are unknown, the folder is not the dataset, a file is malformed, or
             the output cannot be written.
     """
-    dataset = find_dataset(name, split)
+    if isinstance(dataset, str):
+        dataset = find_dataset(dataset, split)
     source, target = Path(folder), Path(out)
     if not source.is_dir():
         raise UserError(f"There is no folder {source}.")
