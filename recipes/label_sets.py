@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.finetune import LabelSet
-from muse_core.finetune.config import ANY
 from muse_core.slides import Region, open_slide
 
 MPP = 0.5

@@ -96,3 +96,56 @@ def test_adapts_to_a_points_folder(tmp_path: Path, capsys: pytest.CaptureFixture
     what = ("--train", folder, "--mpp", 0.5, "--mode", "adapt", "--model", base)
     assert run("finetune", *what, "--steps", 2, "--device", "cpu", "--out", out) == 0
     assert "On the fields held back" in capsys.readouterr().out
+
+
+def test_sets_with_other_classes_join_by_a_class_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = write_points_folder(tmp_path / "own", ("lymphocyte", "tumor"))
+    other = write_points_folder(tmp_path / "other", ("malignant", "nucleus"))
+    out = tmp_path / "out.safetensors"
+    itself, mapped = tmp_path / "itself.json", tmp_path / "mapped.json"
+    itself.write_text('{"classes": {"lymphocyte": "lymphocyte", "tumor": "tumor"}}')
+    mapped.write_text('{"classes": {"malignant": ["tumor"], "nucleus": "*"}, "exhaustive": false}')
+    sets = ("--train", own, "--mpp", 0.5, "--train", f"{other}=0.25", "--encoder", "thin")
+    maps = ("--class-map", itself, "--class-map", mapped)
+    length = ("--steps", 1, "--batch", 2, "--sample-px", 64, "--device", "cpu")
+    assert run("finetune", *sets, *maps, *length, "--out", out) == 0
+    card = read_card(out)
+    assert [c["name"] for c in card.classes] == ["lymphocyte", "tumor"]
+    assert card.architecture["backbone"]["map_stride_px"] == 8
+    described = {d["folder"].split("/")[-1]: d for d in card.training["data"]}
+    assert described["other"]["class_map"] == {"malignant": ["tumor"], "nucleus": ["*"]}
+    assert described["other"]["exhaustive"] is False
+    assert described["own"]["mpp"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"classes": {"large": "tumour"}}', "holds the class"),
+        ('{"classes": [', "no JSON"),
+        (None, "Cannot read the class map"),
+    ],
+)
+def test_class_maps_that_do_not_fit_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, words: str
+) -> None:
+    folder = write_points_folder(tmp_path / "points")
+    path = tmp_path / "map.json"
+    if content is not None:
+        path.write_text(content)
+    what = ("--train", f"{folder}=0.5", "--class-map", path, "--device", "cpu")
+    assert run("finetune", *what, "--out", tmp_path / "out.safetensors") == 2
+    assert words in capsys.readouterr().err
+
+
+def test_two_maps_for_three_folders_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "map.json"
+    path.write_text('{"classes": {}}')
+    folders = ("--train", "a=0.5", "--train", "b=0.5", "--train", "c=0.5")
+    maps = ("--class-map", path, "--class-map", path)
+    assert run("finetune", *folders, *maps, "--out", tmp_path / "out.safetensors") == 2
+    assert "one for each in turn" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from itertools import zip_longest
 from pathlib import Path
@@ -46,12 +47,22 @@ def finetune(
         ),
     ] = None,
     train: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--train", metavar="DIR[=MPP]", help="Folder with images/ and points/; repeatable."
+        ),
+    ] = None,
+    class_map: Annotated[
         list[Path] | None,
-        typer.Option("--train", help="Folder with images/ and points/; repeatable."),
+        typer.Option(
+            "--class-map",
+            help="JSON file of the model's classes that those of a folder may be: of all --train,"
+            " or repeated, of each in turn.",
+        ),
     ] = None,
     mpp: Annotated[
         float | None,
-        typer.Option("--mpp", help="Microns per pixel of the --train and --val images."),
+        typer.Option("--mpp", help="Microns per pixel of --val, and of --train without =MPP."),
     ] = None,
     val: Annotated[
         Path | None, typer.Option("--val", help="Folder to choose the best weights on.")
@@ -83,7 +94,11 @@ def finetune(
     name: Annotated[str, typer.Option("--name", help="Name in the model card.")] = "",
     description: Annotated[str, typer.Option("--description", help="For the model card.")] = "",
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="timm encoder of a model from scratch.")
+        str | None,
+        typer.Option(
+            "--encoder",
+            help="timm encoder of a model from scratch, or thin: the bundled model's network.",
+        ),
     ] = None,
     model_mpp: Annotated[
         float, typer.Option("--model-mpp", help="Resolution of a model from scratch.")
@@ -153,7 +168,7 @@ def finetune(
     from muse_core.cli.console import run_at_terminal
     from muse_core.jobs import FinetuneJob
 
-    folders = [_folder(path, mpp) for path in train or ()]
+    folders = _with_maps([_train(text, mpp) for text in train or ()], class_map or [])
     job = FinetuneJob(
         train=folders + [_detection_only(text) for text in detection_only or ()],
         out=str(out),
@@ -190,6 +205,34 @@ def _folder(path: Path, mpp: float | None) -> TrainSet:
     if mpp is None:
         raise UserError("The scale of the images is missing; give it with --mpp.")
     return TrainSet(str(path), mpp)
+
+
+def _train(text: str, mpp: float | None) -> TrainSet:
+    folder, found, own = text.rpartition("=")
+    if not found or Path(text).exists():
+        return _folder(Path(text), mpp)
+    try:
+        return _folder(Path(folder), float(own))
+    except ValueError:
+        raise UserError(f"--train takes DIR or DIR=MPP, got {text!r}.") from None
+
+
+def _with_maps(folders: list[TrainSet], paths: list[Path]) -> list[TrainSet]:
+    from muse_core.data.class_map import read_class_map
+
+    maps = [read_class_map(path) for path in paths]
+    if not maps:
+        return folders
+    if len(maps) == 1:
+        maps *= len(folders)
+    if len(maps) != len(folders):
+        raise UserError("Give one --class-map for all --train folders, or one for each in turn.")
+    # Lists, as JSON gives them back.
+    classes = [{name: list(may_be) for name, may_be in m.classes.items()} for m in maps]
+    return [
+        replace(folder, class_map=c, exhaustive=m.exhaustive)
+        for folder, m, c in zip(folders, maps, classes, strict=True)
+    ]
 
 
 def _stores(stores: list[Path], slides: list[Path], mpp: float | None) -> list[StoreSet]:

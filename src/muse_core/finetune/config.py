@@ -11,8 +11,6 @@ from muse_core.models.config import ModelConfig
 
 ADAPT = "adapt"
 FULL = "full"
-ANY = "*"
-"""In a class map: the nucleus may be of any class."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,9 @@ class LabelSet:
         classes_count: Whether its classes are the model's. Of any other set the nuclei train
             detection, and their classes a head of their own that is not kept: no class is invented.
         names: File names without suffix of the images to take; None takes all.
-        class_map: Pairs (class of the folder, classes of the model that it may be, or ``ANY``) of
-            a folder whose classes say something of the model's. None where they are the model's
-            own, or nothing is known (``classes_count``).
+        class_map: Pairs (class of the folder, classes of the model that it may be, or ``ANY`` of
+            ``data.class_map``) of a folder whose classes say something of the model's. None where
+            they are the model's own, or nothing is known (``classes_count``).
         exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
             never counts as background.
     """
@@ -263,7 +261,7 @@ class FinetuneConfig:
         model: Architecture, ignored when ``base`` is given.
         mpp: Microns per pixel the model works at; ignored when ``base`` is given.
         classes: Classes of a model that does not bring its own; empty takes those of the folders
-            whose classes are the model's.
+            whose classes are the model's and those that class maps name.
         steps: Number of optimiser steps.
         batch: Crops in a step.
         learning_rate: Peak of the one-cycle schedule.

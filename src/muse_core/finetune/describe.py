@@ -24,6 +24,8 @@ def describe(config: FinetuneConfig, step: int, device: torch.device) -> dict[st
             "folder": "/".join(f.folder.resolve().parts[-2:]),
             "mpp": f.mpp,
             "classes_count": f.classes_count,
+            "class_map": None if f.class_map is None else {k: list(v) for k, v in f.class_map},
+            "exhaustive": f.exhaustive,
         }
         for f in config.train
     ]

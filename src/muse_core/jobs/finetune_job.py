@@ -17,6 +17,7 @@ from muse_core.jobs.specs import FinetuneJob, TrainSet
 
 if TYPE_CHECKING:
     from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet
+    from muse_core.models.config import ModelConfig
 
 _LOSS_INTERVAL_S = 0.2
 _T = TypeVar("_T")
@@ -135,9 +136,7 @@ def _gain(result: FinetuneResult) -> str:
 def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
     from muse_core.finetune import FinetuneConfig, StoreSource
     from muse_core.finetune.config import ConsistencyConfig, UnlabeledSource, ViewConfig
-    from muse_core.models.config import BackboneConfig, ModelConfig
 
-    backbone = BackboneConfig(encoder=job.encoder) if job.encoder else BackboneConfig()
     defaults = _defaults(job)
     return FinetuneConfig(
         train=tuple(_label_set(s) for s in job.train),
@@ -146,7 +145,7 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         base=base,
         name=job.name,
         description=job.description,
-        model=ModelConfig(backbone=backbone),
+        model=_network(job.encoder),
         mpp=job.model_mpp,
         steps=_given(job.steps, defaults.steps),
         batch=_given(job.batch, defaults.batch),
@@ -170,6 +169,14 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
     )
 
 
+def _network(encoder: str | None) -> ModelConfig:
+    from muse_core.models.config import THIN, BackboneConfig, ModelConfig
+
+    if encoder == "thin":
+        return THIN
+    return ModelConfig(BackboneConfig(encoder=encoder) if encoder else BackboneConfig())
+
+
 def _consistency(job: FinetuneJob) -> float:
     there_is_any = bool(job.annotations or job.unlabeled) and job.mode == "full"
     return _given(job.consistency, 1.0 if there_is_any else 0.0)
@@ -188,6 +195,12 @@ def _defaults(job: FinetuneJob) -> _Defaults:
 def _label_set(train_set: TrainSet) -> LabelSet:
     from muse_core.finetune import LabelSet
 
+    of_set = train_set.class_map
     return LabelSet(
-        Path(train_set.folder), train_set.mpp, train_set.weight, train_set.classes_count
+        Path(train_set.folder),
+        train_set.mpp,
+        train_set.weight,
+        train_set.classes_count,
+        class_map=None if of_set is None else tuple((k, tuple(v)) for k, v in of_set.items()),
+        exhaustive=train_set.exhaustive,
     )

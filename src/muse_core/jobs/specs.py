@@ -77,6 +77,10 @@ class TrainSet:
         weight: Relative frequency with which it is drawn from.
         classes_count: Whether its classes are the model's; of another set only the places of the
             nuclei are learnt.
+        class_map: Class of the folder to the model's classes that it may be, "*" for any; None
+            where its classes are the model's.
+        exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
+            never counts as background.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -85,6 +89,8 @@ class TrainSet:
     mpp: float
     weight: float = 1.0
     classes_count: bool = True
+    class_map: Mapping[str, Sequence[str]] | None = None
+    exhaustive: bool = True
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,8 @@ class FinetuneJob(_Job):
         model: Name or path of the model to start from; None starts from random weights.
         name: Name in the model card; the file's stem when empty.
         description: A sentence or two for the card.
-        encoder: timm encoder of a model started from random weights; None is the default one.
+        encoder: timm encoder of a model started from random weights, or "thin" for the bundled
+            model's network; None is the default one.
         model_mpp: Resolution of a model started from random weights, microns per pixel.
         steps: Optimiser steps; None takes what suits the mode, see ``muse finetune --help``.
         batch: Crops in a step; None takes 8, or 2 where there are stores.

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.errors import UserError
 from muse_core.finetune.config import LabelSet
-from muse_core.finetune.data.class_map import allowed_classes
+from muse_core.finetune.data.allowed_classes import allowed_classes
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
 from muse_core.finetune.data.known import known_around
 
@@ -55,7 +56,8 @@ def load_training_data(
 
     Args:
         folders: What to read.
-        classes: Classes the model has already; None takes those of the counting folders.
+        classes: Classes the model has already; None takes those of the counting folders and those
+            that class maps name.
         others: Images besides, of label set 0.
         model_mpp: Microns per pixel that finer images are shrunk to.
 
@@ -68,7 +70,8 @@ def load_training_data(
         for f in folders
     ]
     counting = [i for f, group in zip(folders, images, strict=True) if _is_own(f) for i in group]
-    own = tuple(classes) if classes else class_names_in(counting)
+    named = {n for f in folders for _, names in f.class_map or () for n in names if n != ANY}
+    own = tuple(classes or sorted({*class_names_in(counting), *named}))
     if not own:
         raise UserError("There is no annotated nucleus to learn from.")
     label_sets, sources = [own], list(others)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from muse_core.data.class_map import ANY
 from muse_core.errors import UserError
-from muse_core.finetune.config import ANY
 
 
 def allowed_classes(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.finetune.data.class_map import allowed_classes
+from muse_core.finetune.data.allowed_classes import allowed_classes
 
 CLASSES = ("lymphocyte", "stromal", "tumor")
 

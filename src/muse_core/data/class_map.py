@@ -1,0 +1,73 @@
+"""What the classes of a data set say of a model's: a JSON file, for people and programs.
+
+``{"classes": {"tumor": "tumor", "background_cell": ["lymphocyte", "stromal"], "nucleus": "*"},
+"exhaustive": true}``: each class of the set with the model's class that it is, the classes that it
+may be, or "*" for any. ``exhaustive`` says whether every nucleus is annotated; it is true where it
+is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from muse_core.errors import UserError
+
+ANY = "*"
+"""The nucleus may be of any class."""
+_MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """What the classes of a set say.
+
+    Attributes:
+        classes: Class of the set to the model's classes that it may be, or to ``(ANY,)``.
+        exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
+            never counts as background.
+    """
+
+    classes: Mapping[str, tuple[str, ...]]
+    exhaustive: bool = True
+
+
+def read_class_map(path: Path) -> ClassMap:
+    """Read a class map.
+
+    Raises:
+        UserError: The file cannot be read, or is no class map.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"Cannot read the class map {path}: {error.strerror or error}.") from error
+    if len(content) > _MOST_BYTES:
+        raise UserError(f"{path} is no class map: it is larger than a megabyte.")
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"The class map {path} is no JSON: {error}.") from error
+    if not isinstance(data, Mapping) or not isinstance(data.get("classes"), Mapping):
+        raise UserError(f'{path} is no class map: it needs {{"classes": {{CLASS: CLASSES}}}}.')
+    unknown = set(data) - {"classes", "exhaustive"}
+    if unknown:
+        raise UserError(f"The class map {path} has no field {sorted(unknown)[0]!r}.")
+    exhaustive = data.get("exhaustive", True)
+    if not isinstance(exhaustive, bool):
+        raise UserError(f"In the class map {path} exhaustive is true or false.")
+    classes = {name: _classes(name, value, path) for name, value in data["classes"].items()}
+    return ClassMap(classes, exhaustive)
+
+
+def _classes(name: str, value: object, path: Path) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(n and isinstance(n, str) for n in names):
+        raise UserError(
+            f"The class map {path} must say of {name!r} which class it is, a list of classes that"
+            f" it may be, or {ANY!r} for any."
+        )
+    return tuple(names)
