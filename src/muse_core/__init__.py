@@ -11,9 +11,11 @@ What is named here is the public interface; it is imported when it is first used
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from muse_core.detect.config import DetectConfig
     from muse_core.errors import UserError
     from muse_core.finetune.config import FinetuneConfig
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from muse_core.slides.opening import open_slide
     from muse_core.slides.region import PolygonRegion, Region
     from muse_core.slides.slide import Slide
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AnnotationStore",
@@ -71,6 +71,8 @@ _CALLABLE = ("detect", "finetune", "pretrain")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("napari-muse")
     if name in _CALLABLE:
         return import_module(f"{__name__}.{name}")
     if name in _MODULES:
