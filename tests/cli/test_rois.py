@@ -38,3 +38,20 @@ def test_rois_with_given_points(tmp_path: Path, capsys: pytest.CaptureFixture[st
     np.testing.assert_allclose(np.load((out / second.file).with_suffix(".npy")), [[25, 15]])
     assert run("rois", slide, slide, *options, "--points", tmp_path / "s.csv") == 2
     assert "folder" in capsys.readouterr().err
+
+
+def test_slides_that_would_share_one_file_of_points_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b").mkdir()
+    first, second = (write_slide(tmp_path / n, 200, 160) for n in ("s.png", "b/s.png"))
+    third = write_slide(tmp_path / "s.tif", 200, 160)
+    write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "s.csv", 0.5)
+    options = ("--points", tmp_path, "--mpp", 0.5, "--slide-mpp", 0.5, "--out", tmp_path / "rois")
+    for other in (second, third):
+        assert run("rois", first, other, *options) == 2
+        assert "would both get the nuclei of s.csv" in capsys.readouterr().err
+    assert not (tmp_path / "rois").exists()
+
+    assert run("rois", first, tmp_path / "." / "s.png", *options) == 0
+    assert len(read_manifest(tmp_path / "rois").sources) == 1

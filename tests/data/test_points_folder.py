@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from muse_core.data.points_folder import class_names_in, read_points_folder
+from muse_core.data.points_folder import class_names_in, image_paths, read_points_folder
 from muse_core.errors import UserError
 
 
@@ -84,3 +84,22 @@ def test_real_folder(muse_data: Path) -> None:
     images = read_points_folder(muse_data / "brcam2c" / "val", mpp=0.5)
     assert len(images) == 10
     assert class_names_in(images) == ("lymphocyte", "stromal", "tumor")
+
+
+def test_images_that_would_share_one_file_of_points_are_refused(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    image = next((folder / "images").iterdir())
+    image.with_suffix(".jpg").write_bytes(image.read_bytes())
+    with pytest.raises(UserError, match=rf"holds 2 images named {image.stem}, which would share"):
+        image_paths(folder)
+
+
+def test_what_file_managers_leave_is_no_image(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    (image,) = image_paths(folder)
+    for name in (f"._{image.name}", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (folder / "images" / name).write_bytes(b"nothing of the kind")
+    (folder / "images" / "@eaDir").mkdir()
+    (folder / "images" / "@eaDir" / image.name).mkdir()
+    assert image_paths(folder) == [image]
+    assert len(read_points_folder(folder, 0.5)) == 1

@@ -14,6 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.files.writers import WRITERS
+from tests.small_disk import fill
 
 from muse_core.errors import UserError
 
@@ -28,10 +29,8 @@ ENDINGS = ("No space left on device.", "File too large.", "disk is full.", "disk
 @contextlib.contextmanager
 def _filled(folder: Path, room: int):
     """Only so much is free on the disk; a block of tmpfs is a page."""
+    fill(folder)
     ballast = folder / "ballast"
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while file.write(bytes(4096)) == 4096:
-            pass
     if room:
         os.truncate(ballast, max(0, ballast.stat().st_size - room))
     try:

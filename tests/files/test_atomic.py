@@ -260,6 +260,12 @@ def test_a_folder_is_made_with_those_above_it_and_may_be_there(tmp_path: Path) -
     assert (tmp_path / "a" / "b").is_dir()
 
 
+def test_a_folder_is_made_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    make_folder(tmp_path / "link")
+    assert (tmp_path / "real").is_dir()
+
+
 def test_a_folder_that_cannot_be_made_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^Cannot write .*file: .+\.$"):

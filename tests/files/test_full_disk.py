@@ -5,39 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ..data.datasets.layouts import ocelot
 from ..job_inputs import write_model
+from ..small_disk import small_disk
 
 _REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "out").mkdir()
     write_model(tmp_path / "inputs.safetensors")
     (tmp_path / "inputs").mkdir()
     (tmp_path / "inputs.safetensors").rename(tmp_path / "inputs" / "m.safetensors")
     ocelot(tmp_path / "inputs" / "ocelot")
     return tmp_path
-
-
-@pytest.fixture
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 1 MB at out/."""
-    if not sys.platform.startswith("linux"):
-        pytest.skip("mounts a file system, of Linux")
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder / "out"]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a file system may not be mounted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder / "out"], check=True)
 
 
 def _what_is_wrong(folder: Path, way: str) -> str:
@@ -55,10 +40,12 @@ def _what_is_wrong(folder: Path, way: str) -> str:
     return done.stdout
 
 
-def test_on_a_full_disk(small_disk: Path) -> None:
-    assert _what_is_wrong(small_disk, "fill") == ""
+def test_on_a_full_disk(folder: Path) -> None:
+    with small_disk(folder / "out"):
+        assert _what_is_wrong(folder, "fill") == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no files")
 def test_at_the_limit_of_a_files_size(folder: Path) -> None:
+    (folder / "out").mkdir()
     assert _what_is_wrong(folder, "limit") == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.files import locked, only_one
+from muse_core.files import is_being_written, locked, only_one
 
 COUNT = (
     "import sys\nfrom pathlib import Path\nfrom muse_core.files import locked, replacing\n"
@@ -54,11 +54,13 @@ def test_the_second_is_refused_and_may_go_on_when_the_first_has_ended(
     tmp_path: Path, holder: subprocess.Popen[bytes]
 ) -> None:
     target = tmp_path / "m.safetensors"
+    assert is_being_written(target)
     with pytest.raises(UserError, match="another program is writing it"), only_one(target):
         pass
     with pytest.raises(UserError, match="being changed"), locked(target, patience_s=0.05):
         pass
     holder.communicate(b"")
+    assert not is_being_written(target)
     with only_one(target):
         pass
     assert not list(tmp_path.iterdir())

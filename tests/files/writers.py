@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,3 +108,5 @@ WRITERS: dict[str, tuple[Callable[[Path], None], Callable[[Path], object]]] = {
     "points": (_dataset, _anything),
     "text": (_text, _anything),
 }
+if importlib.util.find_spec("spatialdata") is not None:
+    WRITERS["n.zarr"] = (_nuclei, read_nuclei)

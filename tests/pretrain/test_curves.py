@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import pytest
+
+from muse_core.errors import UserError
 from muse_core.pretrain.curves import Curves
+
+from ..small_disk import fill, small_disk
 
 
 def test_rows_after_the_checkpoint_go_and_files_of_others_stay(tmp_path: Path) -> None:
@@ -15,3 +21,22 @@ def test_rows_after_the_checkpoint_go_and_files_of_others_stay(tmp_path: Path) -
     Curves(tmp_path, 2, ("log",)).close()
     assert (tmp_path / "log.csv").read_text().split() == ["step,loss", "1,0.5", "2,1"]
     assert other.read_text() == "x,y,class\n7.5,1,a\n900,2,b\n"
+
+
+def test_on_a_full_disk_there_is_a_sentence_and_whole_rows_stay(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "run") as folder:
+        curves = Curves(folder, 0, ("log",))
+        curves.add("log", 1, {"loss": 0.5})
+        fill(folder)
+
+        def go_on() -> None:
+            for step in range(2, 5000):
+                curves.add("log", step, {"loss": 1 / step})
+
+        with pytest.raises(UserError, match=r"Cannot write .*: No space left on device\."):
+            go_on()
+        with contextlib.suppress(UserError):
+            curves.close()
+        (folder / "ballast").unlink()
+        Curves(folder, 1, ("log",)).close()
+        assert (folder / "log.csv").read_text().split() == ["step,loss", "1,0.5"]

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Literal
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import distributed
 
 from muse_core.errors import UserError
@@ -289,3 +291,26 @@ def test_two_processes_learn_without_a_matched_nucleus(config: PretrainConfig) -
     losses_of = [[float(row["loss"]) for row in _rows(c)] for c in (alone, config)]
     assert losses_of[1] == pytest.approx(losses_of[0], rel=2e-4)
     assert len(losses_of[0]) == 2
+
+
+def test_the_curves_are_closed_when_the_loss_is_no_number(config: PretrainConfig) -> None:
+    schedule = dataclasses.replace(config.schedule, learning_rate=1e30, warmup_epochs=0)
+    with pytest.raises(UserError, match="no longer a number"):
+        pretrain(dataclasses.replace(config, schedule=schedule))
+    assert not [t for t in threading.enumerate() if "AsyncWriter" in type(t).__name__]
+    logged = EventAccumulator(str(config.out / "tensorboard")).Reload().Scalars("log/loss")
+    assert [event.step for event in logged] == [int(row["step"]) for row in _rows(config)]
+    assert logged
+    assert not list(config.out.glob(".*"))
+
+
+def test_two_runs_do_not_share_a_folder(config: PretrainConfig) -> None:
+    refused = []
+
+    def second(*_: object) -> None:
+        with pytest.raises(UserError, match="another program is writing it"):
+            pretrain(config)
+        refused.append(True)
+
+    assert pretrain(config, on_progress=second).steps_done == 6 == len(refused)
+    assert len(_rows(config)) == 6

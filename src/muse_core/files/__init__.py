@@ -3,7 +3,7 @@
 from muse_core.files.atomic import make_folder, replacing
 from muse_core.files.hashing import sha256_of
 from muse_core.files.litter import entries, is_litter, tree
-from muse_core.files.locking import locked, only_one
+from muse_core.files.locking import is_being_written, locked, only_one
 from muse_core.files.room import no_room_sentence
 from muse_core.files.steady import steady_file
 from muse_core.files.targets import check_writable, destination, is_special, names_stdout
@@ -12,6 +12,7 @@ __all__ = [
     "check_writable",
     "destination",
     "entries",
+    "is_being_written",
     "is_litter",
     "is_special",
     "locked",

@@ -70,13 +70,13 @@ def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Pat
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, unless it is there.
+    """Make a folder, or the one a link leads to, and those above it, unless it is there.
 
     Raises:
         UserError: It cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        destination(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
 

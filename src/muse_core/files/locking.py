@@ -71,6 +71,15 @@ def only_one(path: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def is_being_written(path: str | Path) -> bool:
+    """Whether a program is making a file or folder under :func:`only_one`."""
+    try:
+        with only_one(path):
+            return False
+    except UserError:
+        return True
+
+
 def _lock_of(path: str | Path) -> FileLock:
     try:
         target = destination(path)

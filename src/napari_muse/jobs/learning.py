@@ -11,7 +11,7 @@ from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from muse_core.errors import UserError
-from muse_core.files import make_folder
+from muse_core.files import is_being_written, make_folder
 from muse_core.jobs.specs import FinetuneJob, StoreSet
 from muse_core.models.registry import ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.job_runner import JobRunner
@@ -128,7 +128,8 @@ def new_model_path(stem: str) -> Path:
     folder = user_model_folder()
     make_folder(folder)
     number = 1
-    while (path := folder / f"{stem}-{number}{SUFFIX}").exists():
+    # A model that another window is training has no file yet.
+    while (path := folder / f"{stem}-{number}{SUFFIX}").exists() or is_being_written(path):
         number += 1
     return path
 

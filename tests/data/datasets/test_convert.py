@@ -59,3 +59,35 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert said == f"2 images at 0.25 um/px in {out}: 1 epithelial, 1 neoplastic.\n"
     assert run("dataset", "convert", "pannuke", root, "--split", "train", "--out", out) == 2
+
+
+def test_the_folder_may_hold_what_file_managers_leave(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".DS_Store").touch()
+    convert_dataset("ocelot", layouts.ocelot(tmp_path / "in"), out, "train")
+    assert sorted(p.name for p in out.iterdir()) == ["dataset.json", "images", "points"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
+
+
+@pytest.mark.parametrize("name", ["brcam2c", "ocelot", "puma", "consep", "pannuke"])
+def test_litter_beside_the_images_changes_nothing(tmp_path: Path, name: str) -> None:
+    source = getattr(layouts, name)(tmp_path / "in")
+    split = {"pannuke": "fold1", "puma": "all"}.get(name, "train")
+    before = convert_dataset(name, source, tmp_path / "before", split)
+    for path in [p for p in source.rglob("*") if p.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"nothing of the kind")
+        path.with_name("Thumbs.db").touch()
+    assert convert_dataset(name, source, tmp_path / "after", split) == before
+
+
+def test_of_two_conversions_into_one_folder_one_is_refused(tmp_path: Path) -> None:
+    source, out = layouts.ocelot(tmp_path / "in"), tmp_path / "out"
+
+    def second(*_: object) -> None:
+        with pytest.raises(UserError, match="another program is writing it"):
+            convert_dataset("ocelot", source, out, "val")
+
+    facts = convert_dataset("ocelot", source, out, "train", on_progress=second)
+    assert json.loads((out / "dataset.json").read_text()) == facts
+    assert facts["split"] == "train"
