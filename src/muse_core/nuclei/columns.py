@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ def nuclei_from_columns(
 
     Args:
         xy: (N, 2) positions.
-        columns: (N,) each, by name.
+        columns: (N,) each, by name; only those that are needed are looked at. None and NaN are
+            missing values.
         facts: What napari-muse has noted in the file. Without it the file is another program's: its
             positions are taken as level-0 pixels, and only a column of classes is looked for.
 
@@ -42,28 +43,73 @@ def nuclei_from_columns(
     if missing:
         raise UserError(f"It lacks the column(s) {', '.join(missing)}.")
     scheme, mpp, regions = facts_from_json(facts)
+    names, notes = class_names(columns["class_name"].tolist(), "class_name")
     table = nucleus_table(
         xy[:, 0],
         xy[:, 1],
-        columns["class_name"].tolist(),
-        score=columns["score"],
-        status=columns["status"].tolist(),
-        model=columns["model"].tolist(),
-        ids=columns["id"],
+        names,
+        score=scores(columns["score"]),
+        status=filled(columns["status"].tolist(), "predicted"),
+        model=filled(columns["model"].tolist(), ""),
+        ids=whole_ids(columns["id"]),
     )
-    return NucleusFile(table, scheme, mpp, regions)
+    return NucleusFile(table, scheme, mpp, regions, notes)
+
+
+def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, ...]]:
+    """Names of classes, ``UNCLASSIFIED`` where one is missing, and a note if any is.
+
+    Args:
+        values: Texts, numbers or truth values.
+        key: The column, for errors.
+
+    Raises:
+        UserError: They number the nuclei.
+    """
+    known = {value: _class_name(value) for value in set(values)}
+    check_classes(len(set(known.values())), f"The column {key!r}")
+    names = [known[value] for value in values]
+    missing = [value for value, name in known.items() if name == UNCLASSIFIED != value]
+    unnamed = sum(value in missing for value in values) if missing else 0
+    note = f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}."
+    return names, (note,) if unnamed else ()
+
+
+def scores(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """(N,) scores, 1 where one is missing; raises UserError for what is no number."""
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce")
+    if values.dtype.kind not in "iufO" or (numbers.isna() & pd.notna(values)).any():
+        raise UserError("The column 'score' holds a value that is not a number.")
+    return numbers.fillna(1.0).to_numpy(np.float64)
+
+
+def filled(values: Sequence[Any], empty: str) -> list[Any]:
+    """Texts, with another in place of those that are missing or empty."""
+    return [empty if value == "" or pd.isna(value) else value for value in values]
+
+
+def whole_ids(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(N,) ids; raises UserError where one is missing."""
+    if pd.isna(values).any():
+        raise UserError("The column 'id' has an empty cell.")
+    return values
+
+
+def _class_name(value: Any) -> str:
+    """A class as text; whole numbers that missing values have made floats as they were."""
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return UNCLASSIFIED
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if str(value).strip() else UNCLASSIFIED
 
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
-    notes = ["Positions were taken as pixels of the full resolution."]
-    by_name = {name.lower(): values for name, values in columns.items()}
+    pixels = "Positions were taken as pixels of the full resolution."
+    by_name = {name.lower(): name for name in reversed(list(columns))}
     key = next((key for key in CLASS_KEYS if key in by_name), None)
     if key is None:
-        notes.append(f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}.")
-        return NucleusFile(nucleus_table(xy[:, 0], xy[:, 1], UNCLASSIFIED), notes=tuple(notes))
-    names = [UNCLASSIFIED if pd.isna(v) or v == "" else str(v) for v in by_name[key].tolist()]
-    check_classes(len(set(names)), f"The column {key!r}")
-    unnamed = names.count(UNCLASSIFIED)
-    if unnamed:
-        notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
-    return NucleusFile(nucleus_table(xy[:, 0], xy[:, 1], names), notes=tuple(notes))
+        none = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."
+        return NucleusFile(nucleus_table(xy[:, 0], xy[:, 1], UNCLASSIFIED), notes=(pixels, none))
+    names, notes = class_names(columns[by_name[key]].tolist(), key)
+    return NucleusFile(nucleus_table(xy[:, 0], xy[:, 1], names), notes=(pixels, *notes))

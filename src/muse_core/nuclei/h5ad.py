@@ -20,7 +20,8 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.files import replacing, steady_file
 from muse_core.nuclei.columns import nuclei_from_columns
-from muse_core.nuclei.nucleus_file import NucleusFile, check_count, facts_to_json
+from muse_core.nuclei.h5ad_read import Columns, check_bytes, read_positions
+from muse_core.nuclei.nucleus_file import NucleusFile, facts_to_json
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import validate_table
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _DICT = ("dict", "0.1.0")
 _CHUNK_ROWS = 1 << 14
-_MAX_BYTES = 1 << 30
 
 
 def write_h5ad(
@@ -98,15 +98,9 @@ def read_h5ad(path: str | Path) -> NucleusFile:
         raise UserError(f"There is no file {source}.")
     try:
         with h5py.File(source, "r") as file:
-            spatial, obs = file["obsm"]["spatial"], file["obs"]
-            if spatial.ndim != 2 or spatial.shape[1] < 2:
-                raise UserError("Its positions are not pairs of numbers.")
-            check_count(len(spatial), source.name)
-            _check_bytes(2 * len(spatial), spatial)
-            xy = np.asarray(spatial[:, :2], dtype=np.float64)
-            columns = {name: _column(obs[name], len(xy)) for name in _order(obs) if name in obs}
-            known = {name: values for name, values in columns.items() if values is not None}
-            return nuclei_from_columns(xy, known, _facts(file.get("uns", {})))
+            xy = read_positions(file["obsm"]["spatial"])
+            columns = Columns(file["obs"], len(xy), "obs")
+            return nuclei_from_columns(xy, columns, _facts(file.get("uns", {})))
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
     except (
@@ -215,35 +209,5 @@ def _facts(uns: Any) -> str | None:
         return None
     if uns["muse"].shape != ():
         raise UserError("The notes of napari-muse in this file are damaged.")
-    _check_bytes(1, uns["muse"])
+    check_bytes(1, uns["muse"], 'uns["muse"]')
     return str(uns["muse"].asstr()[()])
-
-
-def _order(obs: h5py.Group) -> list[str]:
-    return [n.decode() if isinstance(n, bytes) else n for n in obs.attrs["column-order"]]
-
-
-def _check_bytes(n_values: int, item: Any) -> None:
-    # Values that were never written take no room in the file.
-    if n_values * item.dtype.itemsize > _MAX_BYTES:
-        raise UserError("It holds a column that would fill the memory.")
-
-
-def _column(item: Any, n: int) -> npt.NDArray[Any] | None:
-    """Values of a column of obs, or None for a kind that no column of ours is written in."""
-    kind = item.attrs.get("encoding-type")
-    if kind == "categorical":
-        names, codes = item["categories"], item["codes"]
-        check_count(len(names), "A column")
-        categories = _column(names, len(names))
-        if categories is None or codes.ndim != 1 or len(codes) != n:
-            return None
-        _check_bytes(n, codes)
-        # A code of -1 is a missing value.
-        return np.append(categories, "")[np.asarray(codes)].astype(object)
-    if kind not in ("array", "string-array") or item.ndim != 1 or len(item) != n:
-        return None
-    _check_bytes(n, item)
-    if item.dtype.kind in "iuf":
-        return np.asarray(item)
-    return np.asarray(item.asstr()[()], dtype=object) if item.dtype.kind in "OS" else None
