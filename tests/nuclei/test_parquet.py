@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,13 @@ def test_other_encodings_and_damaged_geometries_are_refused(tmp_path):
         ({"x_px": [None], "y_px": [1.0], "class": ["a"]}, "empty cell"),
         ({"x_px": ["left"], "y_px": [1.0], "class": ["a"]}, "left"),
         ({"x_px": [np.inf], "y_px": [1.0], "class": ["a"]}, "coordinate"),
-        ({"x_px": [1.0], "y_px": [1.0], "class": [3]}, "class_name"),
+        ({"x_px": [1.0], "y_px": [1.0], "class": [3.5]}, "column class holds no names but double"),
+        ({"x_px": [1.0], "y_px": [1.0], "class": [["a"]]}, "column class holds no names but list"),
+        ({"x_px": [1.0], "y_px": [1.0], "class": [b"\xff"]}, "column class .* no text"),
+        ({"x_px": [True], "y_px": [1.0], "class": ["a"]}, "column x_px holds no numbers .* bool"),
+        ({"x_px": ["1.5"], "y_px": [1.0], "class": ["a"]}, "column x_px holds no numbers"),
+        ({"X_PX": [1.0], "x_Px": [1.0], "y_px": [1.0], "class": ["a"]}, "column x_px twice"),
+        ({"id": [1, None], "x_px": [1, 2], "y_px": [1, 2], "class": list("ab")}, "column id"),
         ({"x_px": [1.0], "y_px": [1.0], "class": ["a"], "status": ["seen"]}, "seen"),
         ({"x_px": [1.0], "y_px": [1.0], "class": ["a"], "score": [3.0]}, "between 0 and 1"),
         ({"x_px": [[1.0]], "y_px": [1.0], "class": ["a"]}, "table"),
@@ -239,3 +246,117 @@ def test_the_nuclei_of_a_published_slide():
         # Outlines that cross themselves may have their centroid outside.
         expected = outline.centroid if box.covers(outline.centroid) else box.centroid
         assert middle.distance(expected) < 1e-6
+
+
+AB = ["a", "b", None, "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (pa.array(AB), "ab?ab"),
+        (pa.array(AB, pa.large_string()), "ab?ab"),
+        (pa.array(AB, pa.string_view()), "ab?ab"),
+        (pa.array([v and v.encode() for v in AB], pa.binary()), "ab?ab"),
+        (pa.array(AB).dictionary_encode(), "ab?ab"),
+        (pa.array(AB).cast(pa.dictionary(pa.uint32(), pa.large_string())), "ab?ab"),
+        (pa.array(["a", "b", " ", "a", "b"]), "ab?ab"),
+        (pa.array([1, 2, None, 1, 2]), "12?12"),
+        (pa.array([1, 2, None, 1, 2], pa.uint8()).dictionary_encode(), "12?12"),
+        (pa.nulls(5), "?????"),
+    ],
+)
+@pytest.mark.parametrize("with_places", [True, False])
+def test_every_type_of_classes(tmp_path, classes, expected, with_places):
+    x = np.arange(5.0)
+    places = (
+        {"x_px": x, "y_px": x}
+        if with_places
+        else {"geometry": shapely.to_wkb(shapely.points(x, x))}
+    )
+    pq.write_table(pa.table({**places, "class": classes}), tmp_path / "n.parquet")
+    found = read_parquet(tmp_path / "n.parquet")
+    names = [n.replace("?", "unclassified") for n in expected]
+    assert found.table["class_name"].tolist() == names
+    count = names.count("unclassified")
+    noted = [
+        n for n in found.notes if n == f"{count} nuclei without a class are now 'unclassified'."
+    ]
+    assert len(noted) == bool(count)
+
+
+def test_every_type_of_numbers_and_missing_cells(tmp_path):
+    path = tmp_path / "n.parquet"
+    table = {
+        "ID": pa.array([2**62, 7], pa.uint64()),
+        "X_px": pa.array([Decimal("1.25"), Decimal("2.5")]),
+        "y_px": pa.array([3, 4], pa.int16()),
+        "CLASS": ["a", "b"],
+        "score": pa.array([None, 0.5], pa.float16()),
+        "status": ["added", None],
+        "model": pa.array([None, "m"]).dictionary_encode(),
+    }
+    pq.write_table(pa.table(table), path)
+    found = read_parquet(path)
+    assert found.table.to_numpy().tolist() == [
+        [2**62, 1.25, 3, "a", 1, "added", ""],
+        [7, 2.5, 4, "b", 0.5, "predicted", "m"],
+    ]
+    assert found.notes == ()
+
+
+def native(encoding: str, shapes: list[Any], interleaved: bool) -> pa.Array:
+    """GeoArrow by its specification, built from the outside in; None is a missing geometry."""
+    kind = (
+        pa.list_(pa.float64(), 2)
+        if interleaved
+        else pa.struct([("x", pa.float64()), ("y", pa.float64())])
+    )
+    depth = {"point": 0, "multipoint": 1, "polygon": 2, "multipolygon": 3}[encoding]
+
+    def corner(point: Any) -> Any:
+        return list(point) if interleaved else {"x": point[0], "y": point[1]}
+
+    def within(value: Any, level: int) -> Any:
+        return corner(value) if level == 0 else [within(v, level - 1) for v in value]
+
+    for _ in range(depth):
+        kind = pa.list_(kind)
+    return pa.array([None if s is None else within(s, depth) for s in shapes], kind)
+
+
+RING = [(0, 0), (4, 0), (4, 2), (0, 2), (0, 0)]
+FAR = [(10, 10), (16, 10), (10, 16), (10, 10)]
+
+
+@pytest.mark.parametrize("interleaved", [True, False])
+@pytest.mark.parametrize("rows", [1 << 16, 1, 2])
+@pytest.mark.parametrize(
+    ("encoding", "shapes", "expected"),
+    [
+        ("point", [(2, 1), None, (12, 12)], [[2, 1], [12, 12]]),
+        ("multipoint", [[(1, 1), (3, 1)], None, [(12, 12)]], [[2, 1], [12, 12]]),
+        ("polygon", [[RING], None, [FAR]], [[2, 1], [12, 12]]),
+        ("multipolygon", [[[RING]], None, [[FAR]]], [[2, 1], [12, 12]]),
+    ],
+)
+def test_native_geometries(tmp_path, monkeypatch, encoding, shapes, expected, rows, interleaved):
+    monkeypatch.setattr(geoparquet, "_BATCH_ROWS", rows)
+    path = tmp_path / "g.parquet"
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "outline",
+        "columns": {"outline": {"encoding": encoding, "geometry_types": []}},
+    }
+    table = pa.table({"outline": native(encoding, shapes, interleaved), "type": list("abc")})
+    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path)
+    found = read_parquet(path)
+    assert found.table[["x", "y"]].to_numpy() == pytest.approx(np.array(expected))
+    assert found.table["class_name"].tolist() == ["a", "c"]
+    assert "1 objects without a place were left out." in found.notes
+
+
+def test_what_a_file_without_nuclei_has_is_said(tmp_path):
+    pq.write_table(pa.table({"x": [1.0], "y": [2.0], "kind": ["a"]}), tmp_path / "n.parquet")
+    with pytest.raises(UserError, match=r"x_px, y_px and class, .*; it has x, y, kind\."):
+        read_parquet(tmp_path / "n.parquet")

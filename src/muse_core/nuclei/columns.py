@@ -66,7 +66,7 @@ def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, 
     Raises:
         UserError: They number the nuclei.
     """
-    known = {value: _class_name(value) for value in set(values)}
+    known = {value: class_name(value) for value in set(values)}
     check_classes(len(set(known.values())), f"The column {key!r}")
     names = [known[value] for value in values]
     missing = [value for value, name in known.items() if name == UNCLASSIFIED != value]
@@ -95,7 +95,7 @@ def whole_ids(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values
 
 
-def _class_name(value: Any) -> str:
+def class_name(value: Any) -> str:
     """A class as text; whole numbers that missing values have made floats as they were."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return UNCLASSIFIED

@@ -1,4 +1,4 @@
-"""Nuclei that others have written as outlines to GeoParquet, geometries in WKB."""
+"""Nuclei that others have written as outlines to GeoParquet."""
 
 from __future__ import annotations
 
@@ -9,48 +9,59 @@ import numpy.typing as npt
 import orjson
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
 from muse_core.errors import UserError
+from muse_core.nuclei.columns import class_name
+from muse_core.nuclei.geoarrow import is_native, native_shapes
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
     check_characters,
     check_classes,
 )
+from muse_core.nuclei.parquet_columns import (
+    distinct,
+    is_bytes,
+    is_name,
+    numbers,
+    texts,
+)
 from muse_core.nuclei.polygons import centres
 from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
 from muse_core.nuclei.table import nucleus_table
 
+_WKB = "WKB"
 _BATCH_ROWS = 1 << 16
 _BATCH_BYTES = 1 << 28
 
 
-def geometry_column(schema: pa.Schema) -> str | None:
-    """Name of the column with the geometries, or None where there is none.
+def geometry_column(schema: pa.Schema) -> tuple[str, str] | None:
+    """Name and encoding of the column with the geometries, or None where there is none.
 
     Raises:
-        UserError: The geometries are encoded otherwise than as WKB.
+        UserError: The geometries are encoded in a way that is not known.
     """
     facts = (schema.metadata or {}).get(b"geo")
     if facts is None:
         known = "geometry" in schema.names and is_bytes(schema.field("geometry").type)
-        return "geometry" if known else None
+        return ("geometry", _WKB) if known else None
     try:
         geo = orjson.loads(facts)
-        name = geo["primary_column"]
-        encoding = geo["columns"][name]["encoding"]
+        name = str(geo["primary_column"])
+        encoding = str(geo["columns"][name]["encoding"])
         kind = schema.field(name).type
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError("The GeoParquet metadata are damaged.") from error
-    if str(encoding).upper() != "WKB" or not is_bytes(kind):
-        raise UserError(f"Geometries encoded as {encoding} cannot be read; write them as WKB.")
-    return str(name)
+    if encoding.upper() == _WKB and is_bytes(kind):
+        return name, _WKB
+    if is_native(encoding.lower(), kind):
+        return name, encoding.lower()
+    raise UserError(f"Geometries encoded as {encoding} cannot be read; write them as WKB.")
 
 
-def read_outlines(file: pq.ParquetFile, geometry: str) -> NucleusFile:
+def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> NucleusFile:
     """Centres of the geometries as predictions, with class and score where columns are named so.
 
     Coordinates are taken as level-0 pixels whatever reference system the file names: GeoParquet
@@ -59,19 +70,20 @@ def read_outlines(file: pq.ParquetFile, geometry: str) -> NucleusFile:
     Args:
         file: The file; a column read as a dictionary takes no more memory than its values.
         geometry: Name of the column with the geometries.
+        encoding: How they are encoded.
 
     Raises:
         UserError: A geometry is damaged, no row has a place, or classes are too many or too long.
     """
     columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
-    classes = _first(columns, CLASS_KEYS, file.schema_arrow, _is_name)
-    scores = _first(columns, SCORE_KEYS, file.schema_arrow, pa.types.is_floating)
+    classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name)
+    scores = _first(columns, SCORE_KEYS, file.schema_arrow, _is_score)
     wanted = [geometry, *(c for c in (classes, scores) if c is not None)]
     parts = []
     seen: set[str] = set()
     n_characters = 0
     for batch in file.iter_batches(_rows_at_once(file.metadata), columns=wanted):
-        xy = _centres(batch.column(geometry))
+        xy = _centres(batch.column(geometry), encoding)
         names = _names(batch, classes)
         seen.update(names)
         check_classes(len(seen), f"The column {classes!r}")
@@ -92,22 +104,11 @@ def _rows_at_once(metadata: pq.FileMetaData) -> int:
     return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES / max(1, longest))))
 
 
-def _distinct(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.intp]]:
-    """Values, and of each row which it has; their number where it has none.
-
-    Of a dictionary those that occur, each once.
-    """
-    if not pa.types.is_dictionary(column.type):
-        return column, np.arange(len(column))
-    codes = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
-    used = np.unique(codes[codes >= 0])
-    rows = np.where(codes < 0, len(used), np.searchsorted(used, codes))
-    return column.dictionary.take(pa.array(used)), rows
-
-
-def _centres(geometries: pa.Array) -> npt.NDArray[np.float64]:
+def _centres(geometries: pa.Array, encoding: str) -> npt.NDArray[np.float64]:
     """(N, 2) centres, NaN where there is no geometry."""
-    values, rows = _distinct(geometries)
+    if encoding != _WKB:
+        return centres(native_shapes(geometries, encoding))
+    values, rows = distinct(geometries)
     try:
         shapes = shapely.from_wkb(values.to_numpy(zero_copy_only=False))
     except (shapely.errors.ShapelyError, TypeError) as error:
@@ -145,32 +146,22 @@ def _first(
     return None
 
 
-def is_bytes(kind: pa.DataType) -> bool:
-    """Whether values are bytes of any length."""
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether values are texts."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _is_name(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return is_text(kind) or pa.types.is_integer(kind)
+def _is_score(kind: pa.DataType) -> bool:
+    # Whole numbers under such a name are counts or percentages.
+    return pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
 def _names(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.object_]:
     if column is None:
         return np.full(batch.num_rows, UNCLASSIFIED, dtype=object)
-    values, rows = _distinct(batch.column(column))
-    names = [name or UNCLASSIFIED for name in pc.cast(values, pa.string()).to_pylist()]
-    return np.array([*names, UNCLASSIFIED], dtype=object)[rows]
+    names = texts(batch.column(column), column)
+    known = {name: class_name(name) for name in set(names.tolist())}
+    return np.array([known[name] for name in names.tolist()], dtype=object)
 
 
-def _scores(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.float32] | float:
+def _scores(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.float64] | float:
     """Scores; 1 where there is none that is a probability."""
     if column is None:
         return 1.0
-    scores = batch.column(column).to_numpy(zero_copy_only=False).astype(np.float32)
-    return np.where((scores >= 0) & (scores <= 1), scores, np.float32(1))
+    scores = numbers(batch.column(column), column)
+    return np.where((scores >= 0) & (scores <= 1), scores, 1.0)

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.geoparquet import geometry_column, is_bytes, is_text, read_outlines
+from muse_core.nuclei.columns import class_names, filled
+from muse_core.nuclei.csv import NUCLEUS_CSV
+from muse_core.nuclei.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.nucleus_file import (
     NucleusFile,
     check_characters,
@@ -21,6 +23,7 @@ from muse_core.nuclei.nucleus_file import (
     facts_from_json,
     facts_to_json,
 )
+from muse_core.nuclei.parquet_columns import is_bytes, is_text, numbers, texts, whole_numbers
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import nucleus_table, validate_table
@@ -28,6 +31,7 @@ from muse_core.nuclei.table import nucleus_table, validate_table
 _COLUMNS = {"x_px": "x", "y_px": "y", "class": "class_name"}
 """Names in the file, those of the CSV file, and in the table where they differ."""
 _KEY = b"muse"
+_NAMES_SHOWN = 200
 _SMALL_BYTES = 1 << 26
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _SCHEMA = pa.schema(
@@ -82,7 +86,7 @@ def write_parquet(
 def read_parquet(path: str | Path) -> NucleusFile:
     """Read nuclei from Parquet: ours, or outlines or points of others.
 
-    A file with x_px, y_px and class needs no more; with a geometry column (GeoParquet, WKB) the
+    A file with x_px, y_px and class needs no more; with a geometry column (GeoParquet) the
     centres of the geometries count, as pixels of level 0.
 
     Raises:
@@ -97,27 +101,25 @@ def read_parquet(path: str | Path) -> NucleusFile:
         schema = facts.schema.to_arrow_schema()
         repeated = _maybe_repeated(facts, schema)
         with pq.ParquetFile(source, metadata=facts, read_dictionary=repeated) as file:
-            if {"x_px", "y_px", "class"} <= set(schema.names):
-                return _read_points(file)
+            named = _our_columns(schema.names)
+            if {"x_px", "y_px", "class"} <= set(named):
+                return _read_points(file, named)
             geometry = geometry_column(schema)
             if geometry is not None:
-                return read_outlines(file, geometry)
+                return read_outlines(file, *geometry)
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise UserError(f"{source.name} is not a readable Parquet file.") from error
+    has = ", ".join(schema.names)[:_NAMES_SHOWN] or "none"
     raise UserError(
         f"{source.name} holds no nuclei: it needs the columns x_px, y_px and class, or a column"
-        " of geometries."
+        f" of geometries; it has {has}."
     )
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_dictionary(kind) else kind
-
-
-def _has_texts(kind: pa.DataType) -> bool:
-    return pa.types.is_dictionary(kind) and is_text(kind.value_type)
 
 
 def _maybe_repeated(facts: pq.FileMetaData, schema: pa.Schema) -> list[str]:
@@ -132,21 +134,47 @@ def _maybe_repeated(facts: pq.FileMetaData, schema: pa.Schema) -> list[str]:
     return [f.name for f in schema if is_text(f.type) or (is_bytes(f.type) and f.name not in large)]
 
 
-def _read_points(file: pq.ParquetFile) -> NucleusFile:
-    names = [n for n in _SCHEMA.names if n in file.schema_arrow.names]
-    raw = file.read(columns=names)
-    if any(raw[n].null_count for n in names):
-        raise UserError("It holds a nucleus with an empty cell.")
-    values = {n: raw[n].to_numpy(zero_copy_only=False) for n in names}
-    check_characters(sum(sum(map(len, values[n])) for n in names if _has_texts(raw[n].type)))
+def _our_columns(names: Sequence[str]) -> dict[str, str]:
+    """The file's name for each column of nuclei that it has; in any case, as CSV files may have it.
+
+    Raises:
+        UserError: One is there twice.
+    """
+    folded = [name.strip().lower() for name in names]
+    found = {}
+    for key, column in NUCLEUS_CSV.items():
+        known = next((name for name in column.names if name in folded), None)
+        if known is None or key not in _SCHEMA.names:
+            continue
+        exact = [name for name in names if name == known]
+        if not exact and folded.count(known) > 1:
+            raise UserError(f"It has the column {known} twice.")
+        found[key] = exact[0] if exact else names[folded.index(known)]
+    return found
+
+
+def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
+    raw = file.read(columns=list(named.values()))
+    columns = {key: raw[name].combine_chunks() for key, name in named.items()}
+    xy = {key: numbers(columns[key], key) for key in ("x_px", "y_px")}
+    for key, values in xy.items():
+        if np.isnan(values).any():
+            raise UserError(f"It holds a nucleus with an empty cell in the column {key}.")
+    words = {
+        key: texts(columns[key], key) for key in ("class", "status", "model") if key in columns
+    }
+    check_characters(sum(sum(len(v or "") for v in values) for values in words.values()))
+    names, notes = class_names(words["class"].tolist(), "class")
     scheme, mpp, regions = facts_from_json((file.schema_arrow.metadata or {}).get(_KEY))
     table = nucleus_table(
-        values["x_px"],
-        values["y_px"],
-        values["class"],
-        score=values.get("score", np.float32(1)),
-        status=values.get("status", "predicted"),
-        model=values.get("model", ""),
-        ids=values.get("id"),
+        xy["x_px"],
+        xy["y_px"],
+        names,
+        score=np.nan_to_num(numbers(columns["score"], "score"), nan=1.0)
+        if "score" in columns
+        else 1.0,
+        status=filled(words["status"].tolist(), "predicted") if "status" in words else "predicted",
+        model=filled(words["model"].tolist(), "") if "model" in words else "",
+        ids=whole_numbers(columns["id"], "id") if "id" in columns else None,
     )
-    return NucleusFile(table, scheme, mpp, regions)
+    return NucleusFile(table, scheme, mpp, regions, notes)

@@ -1,0 +1,103 @@
+"""Columns of Parquet files as nuclei need them, whichever of Arrow's types they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from muse_core.errors import UserError
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether values are bytes of any length."""
+    return (
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are texts."""
+    return (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def is_name(kind: pa.DataType) -> bool:
+    """Whether values can name classes."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return (
+        is_text(kind)
+        or is_bytes(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values are numbers."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def distinct(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.intp]]:
+    """Values, and of each row which it has; their number where it has none.
+
+    Of a dictionary those that occur, each once.
+    """
+    if not pa.types.is_dictionary(column.type):
+        return column, np.arange(len(column))
+    codes = pc.fill_null(pc.cast(column.indices, pa.int64()), -1).to_numpy(zero_copy_only=False)
+    used = np.unique(codes[codes >= 0])
+    rows = np.where(codes < 0, len(used), np.searchsorted(used, codes))
+    return column.dictionary.take(pa.array(used)), rows
+
+
+def texts(column: pa.Array, name: str) -> npt.NDArray[np.object_]:
+    """(N,) texts, None for a missing one; equal ones of a dictionary are held once.
+
+    Raises:
+        UserError: The column is of a type that names nothing, or holds bytes that are no text.
+    """
+    if not is_name(column.type):
+        raise UserError(f"Its column {name} holds no names but {column.type}.")
+    values, rows = distinct(column)
+    try:
+        shown = pc.cast(values, pa.binary() if is_bytes(values.type) else pa.large_string())
+        shown = pc.cast(shown, pa.large_string()).to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise UserError(f"Its column {name} holds bytes that are no text.") from error
+    return np.array([*shown, None], dtype=object)[rows]
+
+
+def numbers(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
+    """(N,) numbers, NaN for a missing one.
+
+    Raises:
+        UserError: The column is of another type.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    if not is_number(column.type):
+        shown = f", such as {column[0].as_py()!r:.40}" if len(column) else ""
+        raise UserError(f"Its column {name} holds no numbers for a table but {column.type}{shown}.")
+    # Decimals and integers beyond 2**53 are rounded as any number in a float column is.
+    return pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def whole_numbers(column: pa.Array, name: str) -> npt.NDArray[Any]:
+    """(N,) whole numbers, exact.
+
+    Raises:
+        UserError: One is missing, or the column is of another type.
+    """
+    if column.null_count:
+        raise UserError(f"It holds a nucleus with an empty cell in the column {name}.")
+    if pa.types.is_integer(column.type):
+        return column.to_numpy(zero_copy_only=False)
+    return numbers(column, name)
