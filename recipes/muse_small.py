@@ -10,6 +10,7 @@ goes on from there on all sets.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -20,11 +21,20 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 
 from label_sets import BREAST, CLASSES, MPP, SETS, Prepared, prepare
+from operating_point import set_threshold
 
 from muse_core.finetune import FinetuneConfig, Listener, finetune
 from muse_core.finetune.config import LossConfig, ViewConfig
+from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
 
+DESCRIPTION = (
+    "Small general model for H&E at 0.5 um/px. Classes lymphocyte, stromal and tumor (epithelial"
+    " nuclei outside tumours mostly come out as tumor too). Learnt from BRCA-M2C, OCELOT, CoNSeP,"
+    " CRCHistoPhenotypes, MoNuSAC, MoNuSeg and NuInsSeg, some of which forbid commercial use."
+    " Research use only."
+)
+LICENCE = "CC-BY-NC-SA-4.0"
 BREAST_SITES = ("A7", "A8", "AC")
 VIEWS = ViewConfig(
     crop_px=224,
@@ -117,6 +127,24 @@ def main(
     if out is None:
         return
     run(second_stage(prepared, start, out, steps, seed, settings))
+    finish(out, prepared)
+
+
+def finish(path: Path, prepared: Prepared) -> None:
+    """Choose the score threshold, and complete the card: name, licence, sets and their authors."""
+    set_threshold(path, prepared)
+    model = load_model(path)
+    sets = [{"set": s.folder, "authors": s.authors, "licence": s.licence} for s in SETS.values()]
+    model.card = dataclasses.replace(
+        model.card,
+        name="muse-small",
+        description=DESCRIPTION,
+        licence=LICENCE,
+        # The first stage is a step of the same recipe.
+        parent=None,
+        training=model.card.training | {"sets": sets},
+    )
+    save_model(model, path)
 
 
 def _report(done: int, total: int, text: str) -> None:

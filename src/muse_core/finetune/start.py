@@ -81,8 +81,11 @@ def parent_name(config: FinetuneConfig) -> str | None:
 
 
 def new_card(config: FinetuneConfig, scheme: ClassScheme) -> ModelCard:
-    """The card of a network of the run's settings, before anything is measured."""
-    return ModelCard(
+    """The card of a network of the run's settings, before anything is measured.
+
+    Weights that come from others are under their licence.
+    """
+    card = ModelCard(
         name=config.name or config.out.stem,
         description=config.description,
         architecture=config.model.to_json(),
@@ -92,3 +95,6 @@ def new_card(config: FinetuneConfig, scheme: ClassScheme) -> ModelCard:
         score_threshold=_DEFAULT_THRESHOLD,
         created=datetime.now(UTC).date().isoformat(),
     )
+    if config.base is None:
+        return card
+    return dataclasses.replace(card, licence=read_card(config.base).licence)
