@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from muse_core.nuclei import (
     write_nuclei,
 )
 from napari_muse.panels.muse_panel import MusePanel
+
+from ..small_disk import fill, small_disk
 
 SQUARE = ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0))
 
@@ -154,6 +157,26 @@ def test_what_cannot_be_read_or_written_gets_a_sentence(
     assert "broken.geojson" in _load(opened, broken, qtbot)
     assert opened.export.button.isEnabled()
     assert len(opened.session.annotations.rows) == 3
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.geojson", "o.parquet", "o.h5ad"])
+def test_on_a_full_disk_nothing_is_left_and_the_window_says_why(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, name: str
+) -> None:
+    with small_disk(tmp_path / "full") as folder:
+        fill(folder)
+        said = _save(opened, folder / name, qtbot)
+        assert said == f"Cannot write {folder / name}: No space left on device."
+        assert [p.name for p in folder.iterdir()] == ["ballast"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_is_saved_through(opened: MusePanel, tmp_path: Path, qtbot: Any) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "o.csv").symlink_to("real/o.csv")
+    assert "3 nuclei saved" in _save(opened, tmp_path / "o.csv", qtbot)
+    assert (tmp_path / "o.csv").is_symlink()
+    assert len(read_nuclei(tmp_path / "real" / "o.csv").table) == 3
 
 
 def test_without_a_slide_or_nuclei_there_is_nothing_to_save(

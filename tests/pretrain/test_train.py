@@ -32,7 +32,7 @@ from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
 
 from ..job_inputs import write_points_folder
-from ..training.interrupting import interrupt_children
+from ..training.interrupting import end_all, interrupt_children
 from .roi_folder import tiny_config, write_rois
 
 
@@ -203,6 +203,21 @@ def test_ctrl_c_leaves_the_processes_that_cut_views_to_the_run(config: PretrainC
     helped = dataclasses.replace(config, workers=1)
     result = pretrain(helped, on_progress=lambda *_: interrupt_children())
     assert result.steps_done == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_what_ends_all_processes_ends_the_run_in_order(config: PretrainConfig) -> None:
+    steps: list[int] = []
+
+    def end(step: int, *_: object) -> None:
+        if not steps:
+            end_all()
+        steps.append(step)
+
+    helped = dataclasses.replace(config, workers=1)
+    result = pretrain(helped, on_progress=end, should_cancel=lambda: len(steps) == 3)
+    assert (result.cancelled, result.steps_done) == (True, 3)
+    assert pretrain(helped).steps_done == 6
 
 
 def test_accumulated_parts_learn_from_all_samples(config: PretrainConfig) -> None:

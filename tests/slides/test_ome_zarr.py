@@ -157,3 +157,24 @@ def test_a_scale_that_is_no_number_is_no_scale(tmp_path, halves):
     path = write_ome_zarr(tmp_path / "s.zarr", halves, scale_um="0,5")
     with open_slide(path) as slide:
         assert slide.mpp == 0.5
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_what_file_managers_leave_inside_changes_nothing(tmp_path, halves, version):
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, version)
+    for folder in (path, *(p for p in path.rglob("*") if p.is_dir())):
+        for name in (".DS_Store", "._.zattrs", "._zarr.json", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"nothing of the kind")
+    with open_slide(path) as slide:
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        assert np.array_equal(slide.levels[0].compute(), halves[0])
+
+
+def test_pixels_are_missing_where_there_is_litter_alone(tmp_path, halves):
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, "0.4")
+    first = path / "0"
+    for item in [p for p in first.iterdir() if p.name != ".zarray"]:
+        shutil.rmtree(item) if item.is_dir() else item.unlink()
+    (first / ".DS_Store").touch()
+    with pytest.raises(UserError, match="no pixels"):
+        open_slide(path)

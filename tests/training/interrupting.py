@@ -14,3 +14,13 @@ def interrupt_children() -> None:
     for child in children:
         assert child.pid is not None
         os.kill(child.pid, signal.SIGINT)
+
+
+def end_all() -> None:
+    """Send each child what ``timeout`` and a closed terminal send to all processes of a run."""
+    children = multiprocessing.active_children()
+    assert children
+    for child in children:
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGHUP)
+        os.kill(child.pid, signal.SIGTERM)

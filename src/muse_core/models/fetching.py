@@ -15,7 +15,7 @@ from huggingface_hub import errors
 from tqdm.auto import tqdm
 
 from muse_core.errors import UserError
-from muse_core.files import make_folder, only_one, replacing, sha256_of
+from muse_core.files import make_folder, no_room_sentence, only_one, replacing, sha256_of
 from muse_core.models.registry import SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, RELEASED, REPOSITORY, ReleasedModel
 from muse_core.models.released_import import import_released
@@ -106,7 +106,8 @@ def _download(
         except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(
-                f"{file_name} could not be fetched from {server}: {reason[0].rstrip('.')}."
+                no_room_sentence(error)
+                or f"{file_name} could not be fetched from {server}: {reason[0].rstrip('.')}."
             ) from error
     raise UserError(f"{server} has no file {released.stem}.pth in {REPOSITORY}.")
 

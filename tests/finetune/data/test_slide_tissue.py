@@ -286,3 +286,6 @@ def test_slides_of_stores_are_left_out_of_other_tissue(
         assert [s.labelled for s in data.training.sources].count(False) == 1
         assert own(data).corners.size
     assert len(read_unlabeled([UnlabeledSource(slide, MPP)], MPP, 128, 3, seed=0)) == 3
+    for name in ("._renamed.png", "Thumbs.db", ".DS_Store"):
+        (folder / name).write_bytes(b"nothing of the kind")
+    assert len(read_unlabeled([UnlabeledSource(folder, MPP)], MPP, 128, 3, seed=0)) == 3
