@@ -8,7 +8,7 @@ import zarr
 from ome_zarr.writer import write_image
 
 from muse_core.errors import UserError
-from muse_core.slides import open_slide
+from muse_core.slides import ImageChoice, can_open, open_slide
 
 from .slide_files import write_ome_zarr
 
@@ -91,7 +91,7 @@ def test_folders_that_are_no_ome_zarr(tmp_path, halves):
     with pytest.raises(UserError, match=r"file.zarr is a file"):
         open_slide(tmp_path / "file.zarr")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match=r"folder is a folder"):
+    with pytest.raises(UserError, match=r"folder is a folder without an OME-Zarr in it"):
         open_slide(tmp_path / "folder")
 
 
@@ -178,3 +178,152 @@ def test_pixels_are_missing_where_there_is_litter_alone(tmp_path, halves):
     (first / ".DS_Store").touch()
     with pytest.raises(UserError, match="no pixels"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_folder_is_told_by_what_is_in_it(tmp_path, halves, version):
+    path = write_ome_zarr(tmp_path / "no ending", halves, version)
+    assert can_open(path)
+    assert not can_open(tmp_path)
+    with open_slide(path) as slide:
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+
+
+def write_group(folder, version, **metadata):
+    group = zarr.open_group(str(folder), mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.attrs.update(metadata if version == "0.4" else {"ome": {"version": "0.5", **metadata}})
+
+
+def write_plate(folder, halves, version):
+    """A plate of two wells with two fields each, and one that was never imaged."""
+    wells = [{"path": p, "rowIndex": 0, "columnIndex": i} for i, p in enumerate(("A/1", "A/2"))]
+    wells.append({"path": "B/1", "rowIndex": 1, "columnIndex": 0})
+    rows = [{"name": "A"}, {"name": "B"}]
+    plate = {"columns": [{"name": "1"}, {"name": "2"}], "rows": rows, "wells": wells}
+    write_group(folder, version, plate=plate)
+    for i, well in enumerate(("A/1", "A/2")):
+        write_group(folder / well, version, well={"images": [{"path": "0"}, {"path": "1"}]})
+        for j in range(2):
+            field = [np.roll(level, 5 * (2 * i + j), axis=0) for level in halves]
+            write_ome_zarr(folder / well / str(j), field, version)
+    return folder
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_fields_of_a_plate(tmp_path, halves, version):
+    path = write_plate(tmp_path / "p.zarr", halves, version)
+    with open_slide(path) as slide:
+        assert [i.name for i in slide.images] == ["A/1/0", "A/1/1", "A/2/0", "A/2/1"]
+        assert [i.number for i in slide.images] == [1, 2, 3, 4]
+        assert "p.zarr holds 4 tissue images; looked at is image 1 (A/1/0" in slide.notes[0]
+        assert slide.mpp == 0.5
+    with open_slide(path, choice=ImageChoice(3)) as slide:
+        assert slide.part == "image=3"
+        assert np.array_equal(slide.levels[1].compute(), np.roll(halves[1], 10, axis=0))
+    # An image and a well inside are judged by what they hold, not by their names.
+    with open_slide(path / "A" / "2" / "1") as slide:
+        assert slide.n_images == 1
+        assert np.array_equal(slide.levels[0].compute(), np.roll(halves[0], 15, axis=0))
+    with open_slide(path / "A" / "2", choice=ImageChoice(2)) as slide:
+        assert np.array_equal(slide.levels[0].compute(), np.roll(halves[0], 15, axis=0))
+
+
+XML = """<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
+<Image ID="Image:0" Name="Scan 1"/><Image ID="Image:1" Name="Scan 2"/>
+<Image ID="Image:2" Name="label image"/><Image ID="Image:3" Name="macro image"/></OME>"""
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("with_names", [True, False])
+def test_scenes_of_bioformats2raw(tmp_path, halves, version, with_names):
+    path = tmp_path / "b.zarr"
+    write_group(path, version, **{"bioformats2raw.layout": 3})
+    if with_names:
+        write_group(path / "OME", version, series=["0", "1", "2", "3"])
+        (path / "OME" / "METADATA.ome.xml").write_text(XML)
+    second = [level[::-1] for level in halves]
+    sizes = (halves, second, [halves[2][:60, :50]], [halves[2][:40, :90]])
+    for i, levels in enumerate(sizes[: 4 if with_names else 2]):
+        write_ome_zarr(path / str(i), levels, version, axes="tczyx")
+    with open_slide(path) as slide:
+        assert slide.n_images == 2
+        names = ["Scan 1", "Scan 2", "label image", "macro image"]
+        assert [i.name for i in slide.images] == (names if with_names else ["0", "1"])
+        assert slide.associated == (("label image", "macro image") if with_names else ())
+        assert np.array_equal(slide.levels[0].compute(), halves[0])
+    with open_slide(path, choice=ImageChoice(2)) as slide:
+        assert np.array_equal(slide.levels[2].compute(), second[2])
+    with open_slide(path / "1") as slide:
+        assert np.array_equal(slide.levels[0].compute(), second[0])
+
+
+def test_segmentations_are_no_images(tmp_path, halves):
+    path = write_ome_zarr(tmp_path / "s.zarr", halves)
+    labels = path / "labels" / "nuclei"
+    write_group(path / "labels", "0.4", labels=["nuclei"])
+    write_ome_zarr(labels, halves)
+    zarr.open_group(str(labels), mode="a").attrs["image-label"] = {"version": "0.4"}
+    with open_slide(path) as slide:
+        assert slide.n_images == 1
+    with pytest.raises(UserError, match="labels is a Zarr folder without OME-Zarr image"):
+        open_slide(path / "labels")
+    with pytest.raises(UserError, match="nuclei is a segmentation"):
+        open_slide(labels)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ["zcyx", "tzyxc"])
+def test_planes(tmp_path, picture, version, axes):
+    path = write_ome_zarr(tmp_path / "z.zarr", [picture], version, "cyx")
+    group = zarr.open_group(str(path), mode="a")
+    stack = np.stack([np.roll(picture, 9 * i, axis=0) for i in range(5)])
+    order = [("tzyxc").index(a) for a in axes]
+    full = stack[None].transpose([*[i for i in range(5) if i not in order], *order])
+    full = full.reshape([n for n, a in zip(full.shape[-len(axes) :], axes, strict=True)])
+    chunks = tuple(100 if a in "yx" else 1 for a in axes)
+    array = group.create_array("0", shape=full.shape, dtype="u1", chunks=chunks, overwrite=True)
+    array[...] = full
+    kinds = {"t": "time", "z": "space", "y": "space", "x": "space", "c": "channel"}
+    multiscale = {
+        "version": "0.4",
+        "axes": [{"name": a, "type": kinds[a]} for a in axes],
+        "datasets": [{"path": "0"}],
+    }
+    if version == "0.4":
+        group.attrs["multiscales"] = [multiscale]
+    else:
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
+    with open_slide(path) as slide:
+        assert (slide.image.planes, slide.plane, slide.part) == (5, 3, "")
+        assert np.array_equal(slide.levels[0].compute(), stack[2])
+    with open_slide(path, choice=ImageChoice(plane=1)) as slide:
+        assert np.array_equal(slide.levels[0].compute(), stack[0])
+
+
+def test_names_of_channels_and_the_users_word(tmp_path, halves):
+    def named(name, *labels):
+        return write_ome_zarr(
+            tmp_path / name, halves, omero={"channels": [{"label": n} for n in labels]}
+        )
+
+    with open_slide(named("b.zarr", "Blue", "Green", "Red")) as slide:
+        assert np.array_equal(slide.levels[0].compute(), halves[0][:, :, ::-1])
+    stained = named("s.zarr", "DAPI", "FITC", "Cy5")
+    with open_slide(stained, choice=ImageChoice(channels="rgb")) as slide:
+        assert np.array_equal(slide.levels[0].compute(), halves[0])
+    with open_slide(stained, choice=ImageChoice(channels="3,1,2")) as slide:
+        assert np.array_equal(slide.levels[1].compute(), halves[1][:, :, [2, 0, 1]])
+    with open_slide(stained, choice=ImageChoice(channels="2")) as slide:
+        assert np.array_equal(slide.levels[0][:, :, 0].compute(), halves[0][:, :, 1])
+
+
+def test_alpha_among_the_channels(tmp_path, halves):
+    clear = [np.dstack([level, np.zeros(level.shape[:2], np.uint8)]) for level in halves]
+    for level in clear:
+        level[: len(level) // 2, :, 3] = 255
+    labels = [{"label": n} for n in ("red", "green", "blue", "alpha")]
+    path = write_ome_zarr(tmp_path / "a.zarr", clear, omero={"channels": labels})
+    with open_slide(path) as slide:
+        read, half = slide.levels[0].compute(), len(halves[0]) // 2
+        assert np.array_equal(read[:half], halves[0][:half])
+        assert (read[half:] == 255).all()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from muse_core.slides.arrays import slide_from_arrays
+from muse_core.slides.choice import ImageChoice
+from muse_core.slides.images import SlideImage
 from muse_core.slides.info import slide_info
 from muse_core.slides.opening import READABLE_SUFFIXES, can_open, open_slide
 from muse_core.slides.region import PolygonRegion, Region
@@ -11,9 +13,11 @@ from muse_core.slides.tissue import TissueMask, tissue_mask
 
 __all__ = [
     "READABLE_SUFFIXES",
+    "ImageChoice",
     "PolygonRegion",
     "Region",
     "Slide",
+    "SlideImage",
     "TissueMask",
     "can_open",
     "open_slide",

@@ -1,46 +1,131 @@
-"""Telling RGB from fluorescence by the number and names of channels."""
+"""Which channels are red, green and blue, and what tells that they are fluorescence."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from xml.etree import ElementTree
+from dataclasses import dataclass
 
 from muse_core.errors import UserError
+from muse_core.slides.choice import ImageChoice
 
-_RGB_NAME = re.compile(r"r|g|b|a|red|green|blue|alpha|rgb|brightfield|(channel|ch|c)?[ _:]*[\d:]*")
+_FLUORESCENCE = re.compile(
+    r"fluor|dapi|hoechst|draq|sytox|syto|propidium|\bpi\b|fitc|tritc|rhodamin|cy-?\d|alexa"
+    r"|\baf ?\d{3}|atto|bodipy|texas|e?gfp|[rycb]fp\b|cherry|tomato|citrine|cerulean|\bpe\b"
+    r"|\bapc\b|percp|opal|cd-?\d|pan-?ck|keratin|vimentin|foxp3|pd-?l?-?1|ki-?67|\bsma\b"
+    r"|autofl|\bdye\b|spectrum|dylight|coumarin|nuclear stain|far.?red|infra.?red|\bnir\b"
+    r"|\b\d{3} ?nm\b|\bex\d{3}|\bem\d{3}"
+    r"|\b(405|488|532|546|555|561|568|594|633|640|647|750)\b"
+)
+_WORD = re.compile(r"[a-z]+")
+_COLOURS = {
+    **dict.fromkeys(("r", "red"), "r"),
+    **dict.fromkeys(("g", "green"), "g"),
+    **dict.fromkeys(("b", "blue"), "b"),
+    **dict.fromkeys(("a", "alpha"), "a"),
+}
+_OF_NO_MEANING = {
+    *("brightfield", "bright", "field", "bf", "transmitted", "light", "tl", "widefield", "camera"),
+    *("rgb", "rgba", "h", "e", "he", "channel", "ch", "c", "color", "colour", "image", "img"),
+}
+_LONGEST_NAME = 200
 
 
-def check_channels(count: int, names: Sequence[str], file_name: str) -> None:
-    """Accept one channel (gray) or three that are RGB as far as their names tell.
+@dataclass(frozen=True)
+class ChannelPlan:
+    """Which channels of an image become colours.
+
+    Attributes:
+        order: Index of each channel that is read, from 0: one for gray, three for RGB, four for
+            RGB with alpha.
+        note: A sentence for the user, or "".
+        named: Whether the channels' names say so, alpha included.
+    """
+
+    order: tuple[int, ...]
+    note: str = ""
+    named: bool = False
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is alpha."""
+        return len(self.order) == 4
+
+
+def plan_channels(
+    count: int,
+    names: Sequence[str],
+    file_name: str,
+    choice: ImageChoice,
+    eight_bit: bool = True,
+    interleaved: bool = False,
+) -> ChannelPlan:
+    """Find out which of separate channels are red, green and blue.
+
+    What the user says counts; else one channel is gray, three are RGB unless their names are those
+    of dyes and markers, and four are RGB with alpha where their names say so, or where they are
+    interleaved. Names of colours also tell the order.
 
     Args:
         count: Number of separate channels.
-        names: Their names in the metadata, where there are any.
+        names: What the metadata say of each, where they say anything.
         file_name: For the message.
+        choice: What the user wants.
+        eight_bit: Whether samples are of 8 bits, as of colour cameras.
+        interleaved: Whether the channels of a pixel are stored side by side.
 
     Raises:
-        UserError: The image looks like fluorescence.
+        UserError: The image looks like fluorescence, or there are no such channels.
     """
-    # A stain's name gives fluorescence away; no name, a number or a colour leaves RGB.
-    stains = [n for n in names if not _RGB_NAME.fullmatch(n.strip().lower())]
-    if count not in (1, 3) or (count == 3 and stains):
-        named = f" ({', '.join(stains[:5])})" if stains else ""
-        raise UserError(
-            f"{file_name} has {count} channels{named} like a fluorescence image; "
-            "only RGB and gray images can be read."
-        )
+    wanted = choice.channel_numbers()
+    if wanted is not None:
+        if max(wanted) > count:
+            raise UserError(
+                f"{file_name} has {count} channel{'s' if count > 1 else ''}; "
+                f"there is no channel {max(wanted)}."
+            )
+        return ChannelPlan(tuple(n - 1 for n in wanted))
+    said = [n.strip()[:_LONGEST_NAME] for n in names][:count]
+    stains = [n for n in said if _FLUORESCENCE.search(n.lower())]
+    odd = [n for n in said if not _words(n) <= _OF_NO_MEANING | set(_COLOURS)]
+    order = _colour_order(said, count)
+    if count == 1:
+        return ChannelPlan((0,))
+    if not stains and order is not None:
+        return ChannelPlan(order, named=True)
+    if not stains and count == 4 and interleaved:
+        return ChannelPlan((0, 1, 2, 3))
+    if not stains and count == 3 and (eight_bit or not odd):
+        listed = ", ".join(odd)
+        note = f"Its channels ({listed}) are taken as red, green and blue." if odd else ""
+        return ChannelPlan((0, 1, 2), note)
+    shown = stains or odd or said
+    named = f" ({', '.join(shown[:5])})" if shown else ""
+    way = (
+        "; say which are red, green and blue with --channels, as in 1,2,3, or rgb"
+        if count >= 3
+        else ""
+    )
+    raise UserError(
+        f"{file_name} has {count} channels{named} like a fluorescence image; "
+        f"only RGB and gray images can be read{way}."
+    )
 
 
-def ome_channel_names(xml: str) -> list[str]:
-    """Names of the channels of the first image in OME-XML that has any."""
-    try:
-        root = ElementTree.fromstring(xml)
-    except (ElementTree.ParseError, ValueError):
-        return []
-    for pixels in root.iter():
-        if pixels.tag.rsplit("}", 1)[-1] == "Pixels":
-            names = [c.get("Name", "") for c in pixels if c.tag.rsplit("}", 1)[-1] == "Channel"]
-            if any(names):
-                return names
-    return []
+def _colour_order(names: Sequence[str], count: int) -> tuple[int, ...] | None:
+    """Where red, green, blue and alpha are, where the names are just those."""
+    if len(names) != count or count not in (3, 4):
+        return None
+    letters = []
+    for name in names:
+        colours = {_COLOURS[word] for word in _words(name) & set(_COLOURS)}
+        other = _words(name) - set(_COLOURS) - _OF_NO_MEANING
+        letters.append(colours.pop() if len(colours) == 1 and not other else "")
+    wanted = "rgba"[:count]
+    if sorted(letters) != sorted(wanted):
+        return None
+    return tuple(letters.index(letter) for letter in wanted)
+
+
+def _words(name: str) -> set[str]:
+    return set(_WORD.findall(name.lower()))

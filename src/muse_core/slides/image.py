@@ -11,12 +11,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from muse_core.errors import UserError
+from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import jpegxl_px
+from muse_core.slides.images import SlideImage, Taken, numbered, plain, taken
 from muse_core.slides.level import ArrayLevel, Level, RgbArray
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import MappedLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
 
+_AS_IT_IS = ImageChoice()
 MAX_IMAGE_PX = 178_000_000
 """Such files are decoded whole, 530 MB of RGB at this size; Pillow's own hard limit is the same."""
 _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF")
@@ -33,14 +36,15 @@ _SAMPLES = {
 }
 
 
-def open_image(path: Path) -> SlideSource:
+def open_image(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     """Decode a flat image whole.
 
-    The density these formats may carry is for printing and never taken for a scale. Of an animation
-    the first picture is taken.
+    The density these formats may carry is for printing and never taken for a scale. The pictures of
+    an animation are images of their own; where none is chosen the first is taken.
 
     Raises:
-        UserError: The file is damaged, too large, or not RGB, gray or CMYK.
+        UserError: The file is damaged, too large, or not RGB, gray or CMYK; or there is nothing of
+            what is chosen.
     """
     Image.init()  # else Pillow does not know yet which formats it has
     try:
@@ -49,6 +53,7 @@ def open_image(path: Path) -> SlideSource:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path, formats=[f for f in _FORMATS if f in Image.ID])
         with image:
+            which = _pick(image, choice, path.name)
             level, notes = _level(image, path.name)
             kind = image.format or ""
     except UserError:
@@ -62,10 +67,10 @@ def open_image(path: Path) -> SlideSource:
         raise _damaged(path.name) from error
     levels, downsamples = pyramid([level])
     notes += settle_intensity(levels)
-    return SlideSource(path, _KINDS.get(kind, kind), levels, downsamples, notes=notes)
+    return SlideSource(path, _KINDS.get(kind, kind), levels, downsamples, notes=notes, taken=which)
 
 
-def open_jpegxl(path: Path) -> SlideSource:
+def open_jpegxl(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     """Decode a JPEG XL image whole.
 
     Raises:
@@ -89,7 +94,22 @@ def open_jpegxl(path: Path) -> SlideSource:
         samples = replace(samples, needs_scaling=True)
     levels, downsamples = pyramid([MappedLevel(path.name, stored, samples)])
     notes = settle_intensity(levels)
-    return SlideSource(path, _JPEGXL, levels, downsamples, notes=notes)
+    plain(choice, path.name)
+    height, width = stored.shape[:2]
+    which = taken(numbered([SlideImage("", width, height)]), 1, 1, choice, path.name)
+    return SlideSource(path, _JPEGXL, levels, downsamples, notes=notes, taken=which)
+
+
+def _pick(image: Image.Image, choice: ImageChoice, name: str) -> Taken:
+    """Go to the chosen picture of an animation."""
+    pictures = [
+        SlideImage("", image.width, image.height) for _ in range(getattr(image, "n_frames", 1))
+    ]
+    plain(choice, name)
+    which = taken(numbered(pictures), 1, 1, choice, name, "the first")
+    if which.image.number != 1:
+        image.seek((which.image.number or 1) - 1)
+    return which
 
 
 def _level(image: Image.Image, name: str) -> tuple[Level, tuple[str, ...]]:

@@ -13,14 +13,16 @@ import zarr
 
 from muse_core.errors import UserError
 from muse_core.files import is_litter
-from muse_core.slides.channels import check_channels
-from muse_core.slides.mpp import combine_mpp
+from muse_core.slides.channels import ChannelPlan, plan_channels
+from muse_core.slides.choice import ImageChoice
+from muse_core.slides.images import pick_image, pick_plane, plane_number, taken
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
-from muse_core.slides.stated import stated_number
-from muse_core.slides.units import um_per_unit
+from muse_core.slides.zarr_images import ZarrImage, describe, finest_shape, zarr_images
+from muse_core.slides.zarr_scale import zarr_mpp
 
+_AS_IT_IS = ImageChoice()
 _PIECE_PX = 512
 """Small chunks are fetched together up to this size, since every request to zarr costs time."""
 _TYPES = ("u1", "u2", "f2", "f4", "f8")
@@ -28,18 +30,21 @@ _SMALL_CHUNK_PX, _MAX_SMALL_CHUNKS = 16, 1 << 16
 """Chunks that small make thousands of requests of one piece; coarse levels may have some."""
 
 
-def open_ome_zarr(path: Path) -> SlideSource:
-    """Open the first image of an OME-Zarr folder; only metadata are read.
+def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
+    """Open an image of an OME-Zarr folder; only metadata are read.
 
-    Axes are taken by their names: RGB may come first (c, y, x) or last (y, x, c), further axes
-    must have length 1. The scale is read where the metadata give a unit of length.
+    The folder is an image, or holds several: scenes of bioformats2raw, or the fields of a plate;
+    the first is taken where none is chosen. Axes are taken by their names: RGB may come first
+    (c, y, x) or last (y, x, c), further axes stack planes. The scale is read where the metadata
+    give a unit of length.
 
     Raises:
-        UserError: The folder is no OME-Zarr, or not 8-bit RGB or gray.
+        UserError: The folder is no OME-Zarr, its pixels or channels cannot be read, or there is
+            nothing of what is chosen.
         PermissionError: A file in it may not be read.
     """
     try:
-        return _open(zarr.open_group(str(path), mode="r"), path)
+        return _open(zarr.open_group(str(path), mode="r"), path, choice)
     except (UserError, PermissionError):
         raise
     except Exception as error:
@@ -47,39 +52,67 @@ def open_ome_zarr(path: Path) -> SlideSource:
         raise UserError(f"{path.name} is not a readable OME-Zarr image.") from error
 
 
-def _open(group: Any, path: Path) -> SlideSource:
-    metadata = _ome(group)
-    if "plate" in metadata:
-        raise UserError(f"{path.name} is a plate of many images; open one image inside it.")
-    if "bioformats2raw.layout" in metadata and "multiscales" not in metadata:
-        version = metadata.get("version")
-        group = group["0"]
-        metadata = {"version": version, **_ome(group)}
-    if not metadata.get("multiscales"):
-        raise UserError(f"{path.name} is a Zarr folder without OME-Zarr image metadata.")
-    multiscale = metadata["multiscales"][0]
-    version = multiscale.get("version") or metadata.get("version")
-    if "axes" not in multiscale:
-        raise UserError(f"{path.name} is OME-Zarr {version}; only 0.4 and 0.5 can be read.")
-    axes = [axis["name"].lower() for axis in multiscale["axes"]]
-    names = [str(c.get("label", "")) for c in metadata.get("omero", {}).get("channels", [])]
+def _open(group: Any, path: Path, choice: ImageChoice) -> SlideSource:
+    images = zarr_images(group, path.name)
+    for image in images:
+        if "axes" not in image.metadata["multiscales"][0]:
+            version = _version(image)
+            raise UserError(f"{path.name} is OME-Zarr {version}; only 0.4 and 0.5 can be read.")
+    facts = describe(images)
+    default = next(i.number or 1 for i in facts if i.number)
+    wanted = pick_image(facts, default, choice, path.name)
+    image = images[facts.index(wanted)]
+    multiscale = image.metadata["multiscales"][0]
+    shape, axes = finest_shape(image)
+    stack = [(a, n) for a, n in zip(axes, shape, strict=True) if a not in "yxc" and n > 1]
+    plane = pick_plane(stack, choice, path.name)
+    at = {axis: i for (axis, _), i in zip(stack, plane, strict=True)}
+    first = image.group[multiscale["datasets"][0]["path"]]
+    plan = _plan(image, first, axes, path.name, choice)
     levels = [
-        ZarrLevel(group[dataset["path"]], axes, names, path.name)
+        ZarrLevel(image.group[dataset["path"]], axes, plan, at, path.name)
         for dataset in multiscale["datasets"]
     ]
-    first = group[multiscale["datasets"][0]["path"]]
     if not _has_chunks(path / first.path):
         raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
     kept, downsamples = pyramid(levels)
     notes = settle_intensity(kept)
-    mpp, note = combine_mpp(*_scale_um(multiscale))
-    return SlideSource(path, f"OME-Zarr {version}", kept, downsamples, mpp, note, notes=notes)
+    mpp, note = zarr_mpp(multiscale)
+    middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))
+    number = plane_number(stack, plane)
+    return SlideSource(
+        path,
+        f"OME-Zarr {_version(image)}",
+        kept,
+        downsamples,
+        mpp,
+        note,
+        tuple(i.name.lower() for i in facts if i.number is None and i.name),
+        notes=(*((plan.note,) if plan.note else ()), *notes),
+        taken=taken(facts, default, number, choice, path.name, "the first", middle),
+    )
 
 
-def _ome(group: Any) -> dict[str, Any]:
-    """The OME metadata: below "ome" since 0.5, at the top before."""
-    attributes = dict(group.attrs)
-    return dict(attributes.get("ome", attributes))
+def _version(image: ZarrImage) -> Any:
+    return image.metadata["multiscales"][0].get("version") or image.metadata.get("version")
+
+
+def _plan(
+    image: ZarrImage, array: Any, axes: Sequence[str], name: str, choice: ImageChoice
+) -> ChannelPlan:
+    count = dict(zip(axes, array.shape, strict=True)).get("c", 1)
+    omero = image.metadata.get("omero", {}).get("channels", [])
+    names = [str(c.get("label") or "") for c in omero if isinstance(c, dict)]
+    return plan_channels(
+        count, names if any(names) else [], name, choice, array.dtype == np.uint8, axes[-1] == "c"
+    )
+
+
+def _alpha_of(plan: ChannelPlan) -> Alpha:
+    if not plan.has_alpha:
+        return Alpha.NONE
+    # OME-Zarr has no word for alpha; a fourth channel may be padding unless its name tells.
+    return Alpha.UNASSOCIATED if plan.named else Alpha.UNSPECIFIED
 
 
 def _has_chunks(folder: Path) -> bool:
@@ -91,48 +124,27 @@ def _has_chunks(folder: Path) -> bool:
         )
 
 
-def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Microns per pixel of the finest level along x and y, None without a unit."""
-    axes = multiscale["axes"]
-    scale = [1.0] * len(axes)
-    found = False
-    for holder in (multiscale["datasets"][0], multiscale):
-        for transform in holder.get("coordinateTransformations", []):
-            if transform.get("type") == "scale":
-                factors = [stated_number(f) for f in transform["scale"]]
-                scale = [
-                    a * (math.nan if f is None else f) for a, f in zip(scale, factors, strict=True)
-                ]
-                found = True
-    by_name = {}
-    for axis, value in zip(axes, scale, strict=True):
-        unit = um_per_unit(str(axis.get("unit", "")))
-        by_name[axis["name"].lower()] = value * unit if unit and found else None
-    return by_name.get("x"), by_name.get("y")
-
-
 class ZarrLevel(SampledLevel):
     """A Zarr array with named axes as RGB pieces."""
 
     def __init__(
-        self, array: zarr.Array, axes: Sequence[str], channel_names: Sequence[str], name: str
+        self,
+        array: zarr.Array,
+        axes: Sequence[str],
+        plan: ChannelPlan,
+        at: Mapping[str, int],
+        name: str,
     ) -> None:
         if len(axes) != array.ndim or not {"x", "y"} <= set(axes):
             raise UserError(f"{name} is damaged: its axes {', '.join(axes)} do not fit its array.")
         sizes = dict(zip(axes, array.shape, strict=True))
-        stacked = {a: n for a, n in sizes.items() if a not in "yxc" and n != 1}
-        if stacked:
-            text = ", ".join(f"{a} {n}" for a, n in stacked.items())
-            raise UserError(f"{name} is a stack ({text}); only single 2-D images can be read.")
+        if any(at.get(a, 0) >= n for a, n in sizes.items()) or max(plan.order) >= sizes.get("c", 1):
+            raise UserError(f"{name} is damaged: its levels differ in planes or channels.")
         if array.dtype.str[1:] not in _TYPES:
             raise UserError(
                 f"{name} has pixels of type {array.dtype}; only 8 and 16-bit and floating point "
                 "can be read."
             )
-        channels = sizes.get("c", 1)
-        # Interleaved fours are RGBA; four planes are four stains.
-        if not (channels == 4 and axes[-1] == "c"):
-            check_channels(channels, channel_names, name)
         chunks = dict(zip(axes, array.chunks, strict=True))
         many = math.prod(-(-sizes[a] // chunks[a]) for a in "yx") > _MAX_SMALL_CHUNKS
         if many and min(chunks["y"], chunks["x"]) < _SMALL_CHUNK_PX:
@@ -147,14 +159,16 @@ class ZarrLevel(SampledLevel):
             chunks["y"] * max(1, _PIECE_PX // chunks["y"]),
             chunks["x"] * max(1, _PIECE_PX // chunks["x"]),
             Samples(
-                Colours.GRAY if channels == 1 else Colours.RGB,
-                # OME-Zarr has no word for alpha.
-                Alpha.UNSPECIFIED if channels == 4 else Alpha.NONE,
+                Colours.GRAY if len(plan.order) == 1 else Colours.RGB,
+                _alpha_of(plan),
                 needs_scaling=array.dtype != np.uint8,
             ),
             array.dtype,
         )
-        self._array, self._axes = array, tuple(axes)
+        self._array, self._axes, self._at = array, tuple(axes), dict(at)
+        self._channels = list(plan.order)
+        run = list(range(self._channels[0], self._channels[0] + len(self._channels)))
+        self._as_stored = self._channels == run
         kept = [a for a in axes if a in "yxc"]
         self._order = [kept.index(a) for a in ("y", "x", "c") if a in kept]
 
@@ -163,8 +177,10 @@ class ZarrLevel(SampledLevel):
         spans = {
             "y": slice(top, min(top + self.piece_h, self.height)),
             "x": slice(left, min(left + self.piece_w, self.width)),
-            "c": slice(None),
+            "c": slice(min(self._channels), max(self._channels) + 1),
         }
-        pixels = np.asarray(self._array[tuple(spans.get(a, 0) for a in self._axes)])
-        pixels = pixels.transpose(self._order)
-        return pixels if pixels.ndim == 3 else pixels[:, :, None]
+        where = tuple(spans.get(a, self._at.get(a, 0)) for a in self._axes)
+        pixels = np.asarray(self._array[where]).transpose(self._order)
+        pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
+        first = min(self._channels)
+        return pixels if self._as_stored else pixels[:, :, [c - first for c in self._channels]]

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.image import open_image, open_jpegxl
 from muse_core.slides.ome_zarr import open_ome_zarr
 from muse_core.slides.openslide_reader import open_openslide, openslide_knows
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
+from muse_core.slides.zarr_images import is_zarr_folder
 
-_Reader = Callable[[Path], SlideSource]
+_Reader = Callable[[Path, ImageChoice], SlideSource]
 _BY_CONTENT: dict[Content, _Reader] = {
     Content.TIFF: open_tiff,
     Content.IMAGE: open_image,
     Content.JPEGXL: open_jpegxl,
 }
+_AS_IT_IS = ImageChoice()
 _OPENSLIDE = (".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm")
 """Their content is that of a JPEG, a TIFF or a text, which is not all that belongs to the slide."""
 _READERS: dict[str, _Reader] = {
@@ -35,11 +38,19 @@ READABLE_SUFFIXES: tuple[str, ...] = tuple(_READERS)
 
 
 def can_open(path: str | Path) -> bool:
-    """Whether the name looks like a slide; looks at the name only, so it costs nothing."""
-    return _suffix(Path(path)) in _READERS
+    """Whether something looks like a slide: a file by its name, a folder by what is in it."""
+    source = Path(path)
+    if _suffix(source) in _READERS:
+        return True
+    try:
+        return is_zarr_folder(source)
+    except OSError:
+        return False
 
 
-def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
+def open_slide(
+    path: str | Path, mpp: float | None = None, choice: ImageChoice = _AS_IT_IS
+) -> Slide:
     """Open a slide for reading.
 
     What a file is goes by its content where that can be told, whatever its name ends in.
@@ -47,12 +58,12 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     Args:
         path: A file, or the folder of an OME-Zarr.
         mpp: Microns per level-0 pixel, in place of what the file says.
+        choice: Which image, plane and channels of a file that holds several.
 
     Raises:
         UserError: The file is missing, empty, damaged or no supported image, or mpp is impossible.
     """
     source = Path(path)
-    suffix = _suffix(source)
     try:
         if not source.exists():
             raise UserError(f"There is no file {source}.")
@@ -65,21 +76,14 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
         raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
     reader = _reader_of(source)
     if reader is None and source.is_dir():
-        raise UserError(
-            f"{source.name} is a folder; only OME-Zarr folders, named *.zarr, are slides."
-        )
+        raise UserError(f"{source.name} is a folder without an OME-Zarr in it, not a slide file.")
     if reader is None:
         known = ", ".join(READABLE_SUFFIXES)
         raise UserError(f"{source.name} has no known slide format; known endings are {known}.")
-    if source.is_dir() != (suffix == ".zarr"):
-        kind = (
-            "a folder, not a slide file"
-            if source.is_dir()
-            else "a file, not a folder as OME-Zarr is"
-        )
-        raise UserError(f"{source.name} is {kind}.")
+    if source.is_file() and reader is open_ome_zarr:
+        raise UserError(f"{source.name} is a file, not a folder as OME-Zarr is.")
     try:
-        opened = reader(source)
+        opened = reader(source, choice)
     except PermissionError as error:
         raise _not_allowed(source, error) from error
     try:
@@ -92,8 +96,10 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
 def _reader_of(source: Path) -> _Reader | None:
     """The reader for an existing file or folder; None where neither content nor name tells it."""
     suffix = _suffix(source)
-    if source.is_dir() or suffix in _OPENSLIDE:
-        return _READERS.get(suffix)
+    if source.is_dir():
+        return open_ome_zarr if suffix == ".zarr" or is_zarr_folder(source) else None
+    if suffix in _OPENSLIDE:
+        return open_openslide
     content = content_of(source)
     if content is not None:
         return _BY_CONTENT[content]

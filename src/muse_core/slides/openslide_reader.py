@@ -10,11 +10,14 @@ import numpy as np
 from PIL import Image
 
 from muse_core.errors import UserError
+from muse_core.slides.choice import ImageChoice
+from muse_core.slides.images import Role, SlideImage, numbered, plain, role_of_name, taken
 from muse_core.slides.level import Level, RgbArray
 from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.slide import SlideSource, pyramid
-from muse_core.slides.stated import stated_length_um
+from muse_core.slides.stated import stated_length_um, stated_number
 
+_AS_IT_IS = ImageChoice()
 _PIECE_PX = 512
 _MPP_KEYS = (
     ("openslide.mpp-x", "openslide.mpp-y"),
@@ -28,11 +31,12 @@ _MPP_KEYS = (
 """Properties with microns per pixel along x and y, OpenSlide's own first."""
 
 
-def open_openslide(path: Path) -> SlideSource:
+def open_openslide(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     """Open a slide with OpenSlide.
 
     Raises:
-        UserError: OpenSlide is not installed, or does not read the file.
+        UserError: OpenSlide is not installed, does not read the file, or there is nothing of what
+            is chosen: it reads one image, in one plane.
     """
     try:
         import openslide
@@ -52,6 +56,8 @@ def open_openslide(path: Path) -> SlideSource:
         levels, downsamples = pyramid(
             [OpenSlideLevel(slide, i, path.name) for i in range(slide.level_count)]
         )
+        plain(choice, path.name)
+        which = taken(_images(slide), 1, 1, choice, path.name)
     except UserError:
         slide.close()
         raise
@@ -66,7 +72,23 @@ def open_openslide(path: Path) -> SlideSource:
         note,
         tuple(sorted(slide.associated_images)),
         slide.close,
+        taken=which,
     )
+
+
+def _images(slide: Any) -> tuple[SlideImage, ...]:
+    """The slide, then what belongs to it; sizes of the latter since OpenSlide 4."""
+    width, height = slide.dimensions
+    found = [SlideImage("", width, height)]
+    for name in sorted(slide.associated_images):
+        sizes = [
+            stated_number(slide.properties.get(f"openslide.associated.{name}.{side}"))
+            for side in ("width", "height")
+        ]
+        w, h = (int(s) if s and s >= 1 else 1 for s in sizes)
+        role = role_of_name(name, 0.0)
+        found.append(SlideImage(name, w, h, Role.OTHER if role is Role.TISSUE else role))
+    return numbered(found)
 
 
 def openslide_knows(path: Path) -> bool:

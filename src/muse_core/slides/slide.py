@@ -14,6 +14,8 @@ import dask.array as da
 import numpy as np
 
 from muse_core.errors import UserError
+from muse_core.slides.choice import ImageChoice
+from muse_core.slides.images import SlideImage, Taken, numbered, taken
 from muse_core.slides.level import Level, PieceCache, RgbArray
 from muse_core.slides.mpp import check_mpp
 from muse_core.slides.region import Region
@@ -36,9 +38,10 @@ class SlideSource:
         downsamples: Level-0 pixels per pixel of each level, 1.0 first.
         mpp: Microns per level-0 pixel, or None.
         mpp_note: Why the metadata gave no mpp although it says something, or "".
-        associated: Names of further images in the file.
+        associated: Names of images in the file that are no tissue.
         close: Lets go of the file; may be called more than once.
         notes: Sentences for the user about how the pixels were read.
+        taken: Which image of the file this is; None where there is but one.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class SlideSource:
     associated: tuple[str, ...] = ()
     close: Callable[[], None] = field(default=lambda: None)
     notes: tuple[str, ...] = ()
+    taken: Taken | None = None
 
 
 class Slide:
@@ -71,12 +75,59 @@ class Slide:
         self.mpp = source.mpp if mpp is None else check_mpp(mpp)
         self.height, self.width = source.levels[0].shape[:2]
         self.associated = source.associated
-        self.notes = source.notes
+        one = numbered([SlideImage("", self.width, self.height, mpp=source.mpp)])
+        self._taken = source.taken or taken(one, 1, 1, ImageChoice(), self.name)
+        self.notes = (*self._taken.notes, *source.notes)
 
     @cached_property
     def levels(self) -> tuple[da.Array, ...]:
         """Lazy arrays (y, x, 3) uint8, finest first."""
         return tuple(level.to_dask() for level in self._source.levels)
+
+    @property
+    def images(self) -> tuple[SlideImage, ...]:
+        """All images of the file, also those that are no tissue."""
+        return self._taken.images
+
+    @property
+    def image(self) -> SlideImage:
+        """The image of the file that this is."""
+        return self._taken.image
+
+    @property
+    def n_images(self) -> int:
+        """How many tissue images the file has."""
+        return sum(image.number is not None for image in self.images)
+
+    @property
+    def plane(self) -> int:
+        """Number of the plane of a stack, from 1."""
+        return self._taken.plane
+
+    @property
+    def choice(self) -> ImageChoice:
+        """What opens this very image and plane of the file again."""
+        return self._taken.choice
+
+    @property
+    def part(self) -> str:
+        """What tells this image and plane from others of the file; "" for those opened unasked.
+
+        Such as "image=2&plane=3".
+        """
+        return self._taken.part
+
+    @property
+    def key(self) -> tuple[Path, str]:
+        """Equal for slides that show the same pixels."""
+        return self.path, self.part
+
+    @property
+    def title(self) -> str:
+        """The file name, and which image and plane it is where there are several."""
+        which = [f"image {self.image.number}"] if self.n_images > 1 else []
+        which += [f"plane {self.plane}"] if self.image.planes > 1 else []
+        return f"{self.name} [{', '.join(which)}]" if which else self.name
 
     @property
     def bounds(self) -> Region:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,37 @@ import tifffile
 
 from muse_core.errors import UserError
 from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_from_ycbcr
-from muse_core.slides.channels import check_channels, ome_channel_names
+from muse_core.slides.channels import ChannelPlan, plan_channels
+from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import CLAIMED_PX
+from muse_core.slides.images import (
+    largest_tissue,
+    numbered,
+    pick_image,
+    pick_plane,
+    plane_number,
+    taken,
+)
 from muse_core.slides.level import ArrayLevel, Level, check_size
 from muse_core.slides.ome_files import spans_files
-from muse_core.slides.pixels import Colours, Samples
+from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import MappedLevel, SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
+from muse_core.slides.tiff_channels import tiff_channel_names
+from muse_core.slides.tiff_images import TiffImage, image_sizes, plane_sizes, tiff_images
 from muse_core.slides.tiff_mpp import tiff_mpp
+from muse_core.slides.tiff_pages import Pick, image_pages, virtual_planes
 from muse_core.slides.tiff_samples import tiff_samples
 
 _SEGMENT_SLACK = 2
 """Writers may round a tile or strip up, never to more than this many times its size."""
-_RGB = Samples(Colours.RGB)
+_STACKED = {
+    1: Samples(Colours.GRAY),
+    3: Samples(Colours.RGB),
+    4: Samples(Colours.RGB, Alpha.UNASSOCIATED),
+}
+"""By the number of pages that hold one channel each."""
+_AS_IT_IS = ImageChoice()
 _FORMATS = (
     ("is_svs", "Aperio SVS"),
     ("is_ndpi", "Hamamatsu NDPI"),
@@ -34,13 +53,15 @@ _FORMATS = (
 )
 
 
-def open_tiff(path: Path) -> SlideSource:
-    """Open a TIFF; only its directories are read.
+def open_tiff(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
+    """Open a TIFF; only its directories are read, and pixels where levels are not marked as such.
 
-    The largest image is the slide, others are named as associated images.
+    Where none is chosen the largest tissue image is the slide. Labels, thumbnails and the like are
+    named as associated images.
 
     Raises:
-        UserError: The file is no TIFF, truncated, or not 8-bit RGB or gray.
+        UserError: The file is no TIFF, truncated, of pixels or colours that cannot be read, or
+            there is nothing of what is chosen.
     """
     try:
         # Else tifffile opens whatever files the metadata name, anywhere.
@@ -49,7 +70,7 @@ def open_tiff(path: Path) -> SlideSource:
         # Beside TiffFileError, damaged headers raise struct.error, ValueError and more.
         raise UserError(f"{path.name} is not a readable TIFF file.") from error
     try:
-        return _open(tif, path)
+        return _open(tif, path, choice)
     except UserError:
         tif.close()
         raise
@@ -58,21 +79,29 @@ def open_tiff(path: Path) -> SlideSource:
         raise UserError(f"{path.name} is a damaged or unsupported TIFF file.") from error
 
 
-def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
+def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSource:
     if not _chain_ends(tif):
         raise _truncated(path.name)
     if spans_files(tif.ome_metadata or ""):
         raise _in_several_files(path.name)
-    every = [series for series in tif.series if series.size]
-    if not every:
-        raise UserError(f"{path.name} holds no image.")
-    series = max(every, key=_area)
     lock = threading.Lock()
-    levels: list[Level] = [_level(tif, level, path.name, lock) for level in series.levels]
+    images = tiff_images(tif, lambda series: _level(tif, series, path.name, lock, _first(series)))
+    if not images:
+        raise UserError(f"{path.name} holds no image.")
+    facts = numbered([image.facts for image in images])
+    default = largest_tissue(facts)
+    wanted = pick_image(facts, default, choice, path.name)
+    image = images[facts.index(wanted)]
+    finest = image.levels[0]
+    stack = plane_sizes(finest)
+    plane = pick_plane(stack, choice, path.name)
+    pick = _pick(tif, image, plane, choice, path.name)
+    levels: list[Level] = [_level(tif, level, path.name, lock, pick) for level in image.levels]
     kept, downsamples = pyramid(levels)
     notes = settle_intensity(kept)
-    mpp, note = tiff_mpp(tif, series)
+    mpp, note = tiff_mpp(tif, finest, image.which)
     kind = next((name for flag, name in _FORMATS if getattr(tif, flag)), None)
+    middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))
     return SlideSource(
         path,
         kind or ("TIFF pyramid" if len(kept) > 1 else "TIFF"),
@@ -80,10 +109,42 @@ def _open(tif: tifffile.TiffFile, path: Path) -> SlideSource:
         downsamples,
         mpp,
         note,
-        tuple(str(s.name).lower() for s in every if s is not series and s.name),
+        tuple(i.name.lower() for i in facts if i.number is None and i.name),
         tif.close,
-        notes,
+        (*((pick.channels.note,) if pick.channels.note else ()), *notes),
+        taken(facts, default, plane_number(stack, plane), choice, path.name, middle=middle),
     )
+
+
+def _pick(
+    tif: tifffile.TiffFile, image: TiffImage, plane: Sequence[int], choice: ImageChoice, name: str
+) -> Pick:
+    """What is read of each level of an image."""
+    series = image.levels[0]
+    sizes = image_sizes(series)
+    at = {axis: i for (axis, _), i in zip(plane_sizes(series), plane, strict=True)}
+    rest = image.index
+    for axis, n in reversed(sizes):
+        rest, at[axis] = divmod(rest, n)
+    apart = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
+    page = series.keyframe
+    if page.samplesperpixel > 1:
+        # Their colours lie in one page, whatever the axes are called.
+        if choice.channels not in (None, "rgb"):
+            raise UserError(
+                f"{name} keeps its colours in one image; there are no channels to choose from."
+            )
+        if apart > 1 and series.axes.index("C") < len(series.axes) - len(page.shape):
+            raise UserError(f"{name} holds {apart} RGB images in one; only one can be read.")
+        return Pick(at, ChannelPlan((0,)))
+    names = tiff_channel_names(tif, series, image.which) if apart > 1 else []
+    plan = plan_channels(apart, names, name, choice, page.dtype == np.uint8)
+    return Pick(at, plan)
+
+
+def _first(series: Any) -> Pick:
+    """The first image and plane of a series and one of its channels, to look at its pixels."""
+    return Pick({}, ChannelPlan((0,)))
 
 
 def _chain_ends(tif: tifffile.TiffFile) -> bool:
@@ -99,41 +160,38 @@ def _chain_ends(tif: tifffile.TiffFile) -> bool:
     return len(raw) == tif.tiff.offsetsize and not any(raw)
 
 
-def _area(series: Any) -> int:
-    return int(series.keyframe.imagewidth) * int(series.keyframe.imagelength)
-
-
-def _level(tif: tifffile.TiffFile, series: Any, name: str, lock: threading.Lock) -> Level:
-    pages = _planes(tif, series, name)
+def _level(
+    tif: tifffile.TiffFile, series: Any, name: str, lock: threading.Lock, pick: Pick
+) -> Level:
     page = series.keyframe
     _check_compression(page, name)
+    if series.is_truncated:
+        planes = virtual_planes(tif, series, pick, name)
+        check_size(name, *planes.shape[:2])
+        samples = _of_planes(page, len(pick.channels.order), name)
+        return MappedLevel(name, planes, samples)
+    pages = image_pages(series, pick, name)
+    if any(p.parent is not tif for p in pages):
+        # Micro-Manager's stacks go on in neighbouring files.
+        raise _in_several_files(name)
     if page.compression == 1 and page.is_memmappable and page.fillorder == 1 and len(pages) == 1:
-        mapped = _mapped(tif, page, name)
+        mapped = _mapped(tif, page, int(pages[0].dataoffsets[0]), name)
         if mapped is not None:
             return mapped
     return TiffLevel(tif, pages, name, lock)
 
 
-def _planes(tif: tifffile.TiffFile, series: Any, name: str) -> list[Any]:
-    """The one page of a level, or the three of an image that keeps its channels apart."""
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    stacked = {a: n for a, n in sizes.items() if a not in "YXSC" and n > 1}
-    if stacked:
-        axes = ", ".join(f"{a} {n}" for a, n in stacked.items())
-        raise UserError(f"{name} is a stack ({axes}); only single 2-D images can be read.")
-    channels = sizes.get("C", 1)
-    check_channels(channels, ome_channel_names(tif.ome_metadata or ""), name)
-    pages = list(series.pages)
-    if len(pages) != channels or any(page is None for page in pages):
-        raise UserError(
-            f"{name} is damaged: {channels} image plane(s) expected, {len(pages)} found."
-        )
-    if any(page.parent is not tif for page in pages):
-        # Micro-Manager's stacks go on in neighbouring files.
-        raise _in_several_files(name)
-    if channels == 3 and series.keyframe.samplesperpixel != 1:
-        raise UserError(f"{name} holds three RGB images in one; only single images can be read.")
-    return pages
+def _of_planes(page: Any, count: int, name: str) -> Samples:
+    """Of pages that hold one channel each, the same as this one."""
+    own = tiff_samples(page, name)
+    if count == 1:
+        return own
+    return replace(
+        _STACKED[count],
+        highest=own.highest,
+        highest_alpha=own.highest_alpha,
+        needs_scaling=own.needs_scaling,
+    )
 
 
 def _check_compression(page: Any, name: str) -> None:
@@ -145,8 +203,11 @@ def _check_compression(page: Any, name: str) -> None:
         )
 
 
-def _mapped(tif: tifffile.TiffFile, page: Any, name: str) -> Level | None:
-    """Uncompressed pixels in one run, mapped: strips as large as the image then cost nothing."""
+def _mapped(tif: tifffile.TiffFile, page: Any, offset: int, name: str) -> Level | None:
+    """Uncompressed pixels in one run from an offset on, of a page like this one.
+
+    Mapped, for strips as large as the image then cost nothing.
+    """
     shape = tuple(page.shape)
     if len(shape) == 2:
         shape = (*shape, 1)
@@ -154,7 +215,6 @@ def _mapped(tif: tifffile.TiffFile, page: Any, name: str) -> Level | None:
         return None
     check_size(name, shape[0], shape[1])
     samples = tiff_samples(page, name)
-    offset = int(page.dataoffsets[0])
     if offset + page.nbytes > tif.filehandle.size:
         raise _truncated(name)
     stored = page.dtype.newbyteorder(tif.byteorder)
@@ -173,7 +233,7 @@ def _in_several_files(name: str) -> UserError:
 
 
 class TiffLevel(SampledLevel):
-    """Tiles or strips of one page, or of three pages that hold one channel each.
+    """Tiles or strips of one page, or of pages that hold one channel each.
 
     Reads segments directly and decodes them with tifffile's decoder, which lets go of the
     interpreter lock; fields of 512 px come 2.5 times faster than through tifffile's zarr store.
@@ -187,7 +247,7 @@ class TiffLevel(SampledLevel):
         tile_h, tile_w = (page.tilelength, page.tilewidth) if page.is_tiled else (0, 0)
         if not page.is_tiled:
             tile_h, tile_w = min(int(page.rowsperstrip), height), width
-        samples = _RGB if len(pages) > 1 else tiff_samples(page, name)
+        samples = _of_planes(page, len(pages), name)
         super().__init__(name, height, width, int(tile_h), int(tile_w), samples, page.dtype)
         self._rows, self._cols = -(-height // int(tile_h)), -(-width // int(tile_w))
         self._segment_px = int(tile_h) * int(tile_w)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from muse_core.slides.mpp import combine_mpp, plausible_tag_mpp
+from muse_core.slides.ome_files import nth, ome_pixels
 from muse_core.slides.stated import stated_length_um, stated_number
 from muse_core.slides.units import um_per_unit
 
@@ -19,12 +20,19 @@ _XMP = 700
 _LONGEST_XMP = 1 << 22
 
 
-def tiff_mpp(tif: tifffile.TiffFile, series: Any) -> tuple[float | None, str]:
+def tiff_mpp(
+    tif: tifffile.TiffFile, series: Any, which: tuple[int, int] = (0, 1)
+) -> tuple[float | None, str]:
     """Microns per pixel of a series' full resolution.
 
     The maker's own metadata come first. The resolution tags of TIFF count only with a real unit
     and a value that can come from a microscope (see :data:`muse_core.slides.mpp.MAX_TAG_MPP`), for
     most programs write 72 or 96 dpi there. Nothing is derived from a magnification.
+
+    Args:
+        tif: The file.
+        series: Of it.
+        which: The how-manieth series of its size it is, from 0, and how many there are.
 
     Returns:
         As :func:`muse_core.slides.mpp.combine_mpp`, of the first place that gives a scale, else of
@@ -32,19 +40,19 @@ def tiff_mpp(tif: tifffile.TiffFile, series: Any) -> tuple[float | None, str]:
     """
     page = series.keyframe
     tags = resolution_mpp(_tag_resolution(page), int(page.resolutionunit or 1))
-    found = [combine_mpp(*pair) for pair in (_makers_mpp(tif, page), tags) if pair]
+    found = [combine_mpp(*pair) for pair in (_makers_mpp(tif, page, which), tags) if pair]
     return next((f for f in found if f[0] is not None), found[0] if found else (None, ""))
 
 
-def _makers_mpp(tif: tifffile.TiffFile, page: Any) -> Pair | None:
+def _makers_mpp(tif: tifffile.TiffFile, page: Any, which: tuple[int, int]) -> Pair | None:
     if tif.is_svs:
         return aperio_mpp(page.description)
     if tif.is_scn:
-        return scn_mpp(tif.scn_metadata or "", page.imagewidth, page.imagelength)
+        return scn_mpp(tif.scn_metadata or "", page.imagewidth, page.imagelength, which)
     if tif.is_philips:
         return philips_mpp(tif.philips_metadata or "")
     if tif.is_ome:
-        return ome_mpp(tif.ome_metadata or "", page.imagewidth, page.imagelength)
+        return ome_mpp(tif.ome_metadata or "", page.imagewidth, page.imagelength, which)
     if tif.is_imagej:
         return imagej_mpp(tif.imagej_metadata or {}, _tag_resolution(page))
     if tif.is_qpi:
@@ -78,16 +86,32 @@ def qptiff_mpp(xml: str) -> Pair | None:
     return None
 
 
-def scn_mpp(xml: str, width: int, height: int) -> Pair | None:
-    """From the view (nm) and pixels of the image of this size in Leica's XML."""
+def scn_mpp(xml: str, width: int, height: int, which: tuple[int, int] = (0, 1)) -> Pair | None:
+    """From the view (nm) and pixels of the image of this size in Leica's XML.
+
+    Args:
+        xml: Of the first page.
+        width: Of the image, pixels.
+        height: Of the image, pixels.
+        which: The how-manieth image of its size it is, from 0, and how many there are.
+    """
+    sizes_nm = []
+    for image in scn_images(xml, width, height):
+        view = _child(image, "view")
+        sizes_nm.append(None if view is None else _pair(view.get("sizeX"), view.get("sizeY")))
+    size_nm = nth(sizes_nm, which)
+    return None if size_nm is None else (size_nm[0] / 1000 / width, size_nm[1] / 1000 / height)
+
+
+def scn_images(xml: str, width: int, height: int) -> list[ElementTree.Element]:
+    """The elements image of a size in Leica's XML, in the order of the file."""
+    size = (str(width), str(height))
+    found = []
     for image in _elements(xml, "image"):
-        pixels, view = _child(image, "pixels"), _child(image, "view")
-        if pixels is None or view is None:
-            continue
-        if (pixels.get("sizeX"), pixels.get("sizeY")) == (str(width), str(height)):
-            size_nm = _pair(view.get("sizeX"), view.get("sizeY"))
-            return size_nm and (size_nm[0] / 1000 / width, size_nm[1] / 1000 / height)
-    return None
+        pixels = _child(image, "pixels")
+        if pixels is not None and (pixels.get("sizeX"), pixels.get("sizeY")) == size:
+            found.append(image)
+    return found
 
 
 def philips_mpp(xml: str) -> Pair | None:
@@ -102,20 +126,27 @@ def philips_mpp(xml: str) -> Pair | None:
     return None
 
 
-def ome_mpp(xml: str, width: int, height: int) -> Pair | None:
-    """From PhysicalSizeX and Y, with their units, of the image of this size in OME-XML."""
-    for pixels in _elements(xml, "Pixels"):
-        if (pixels.get("SizeX"), pixels.get("SizeY")) != (str(width), str(height)):
-            continue
-        # The OME schema's default unit is the micron.
-        x, y = (
-            stated_length_um(
-                pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "um")
-            )
-            for axis in "XY"
+def ome_mpp(xml: str, width: int, height: int, which: tuple[int, int] = (0, 1)) -> Pair | None:
+    """From PhysicalSizeX and Y, with their units, of the image of this size in OME-XML.
+
+    Args:
+        xml: OME-XML.
+        width: Of the image, pixels.
+        height: Of the image, pixels.
+        which: The how-manieth image of its size it is, from 0, and how many there are.
+    """
+    return nth([_physical_size(pixels) for pixels in ome_pixels(xml, width, height)], which)
+
+
+def _physical_size(pixels: ElementTree.Element) -> Pair | None:
+    # The OME schema's default unit is the micron.
+    x, y = (
+        stated_length_um(
+            pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "um")
         )
-        return None if x is None or y is None else (x, y)
-    return None
+        for axis in "XY"
+    )
+    return None if x is None or y is None else (x, y)
 
 
 def imagej_mpp(metadata: dict[str, Any], per_unit: Pair | None) -> Pair | None:

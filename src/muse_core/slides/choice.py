@@ -1,0 +1,79 @@
+"""What a person has chosen to see of a file that holds more than one thing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+from muse_core.errors import UserError
+from muse_core.strict import STRICT
+
+RGB = "rgb"
+_NUMBERS = re.compile(r"[0-9]{1,4}(,[0-9]{1,4})*")
+_PART = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """Which image of a file, which plane of a stack, which channels. None leaves it to the file.
+
+    Attributes:
+        image: Number among the tissue images of the file, from 1; None is the one it opens with.
+        plane: Number in a stack (focal planes, points of time), from 1; None is the middle one.
+        channels: "rgb" where three channels are red, green and blue whatever their names say; or
+            the numbers of the channels to take, from 1: "3,2,1" (red, green, blue) or "2" (gray).
+    """
+
+    __pydantic_config__ = STRICT
+
+    image: int | None = None
+    plane: int | None = None
+    channels: str | None = None
+
+    def __post_init__(self) -> None:
+        for what, number in (("image", self.image), ("plane", self.plane)):
+            if number is not None and number < 1:
+                raise UserError(f"The number of the {what} counts from 1, got {number}.")
+        if self.channels is not None:
+            self.channel_numbers()
+
+    def channel_numbers(self) -> tuple[int, ...] | None:
+        """One number or three, from 1; None where the choice is left to the file.
+
+        Raises:
+            UserError: The text is neither "rgb" nor such numbers.
+        """
+        if self.channels is None:
+            return None
+        text = self.channels.replace(" ", "").lower()
+        if text == RGB:
+            return (1, 2, 3)
+        found = tuple(map(int, text.split(","))) if _NUMBERS.fullmatch(text) else ()
+        if len(found) not in (1, 3) or 0 in found:
+            raise UserError(
+                'Channels are "rgb", or one or three numbers from 1 on as in 3,2,1; '
+                f"got {self.channels!r}."
+            )
+        return found
+
+    def with_image(self, image: int) -> ImageChoice:
+        """The same choice of another image."""
+        return replace(self, image=image)
+
+    @classmethod
+    def of_part(cls, part: str) -> ImageChoice:
+        """From what names a part of a file, as :attr:`muse_core.slides.Slide.part` does.
+
+        Raises:
+            UserError: It names none.
+        """
+        values: dict[str, Any] = {}
+        for key, value in parse_qsl(part):
+            if key not in ("image", "plane") or key in values or not _PART.fullmatch(value):
+                raise UserError(f"{part[:100]!r} names no image of a slide.")
+            values[key] = int(value)
+        if part and not values:
+            raise UserError(f"{part[:100]!r} names no image of a slide.")
+        return cls(**values)

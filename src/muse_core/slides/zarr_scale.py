@@ -1,0 +1,40 @@
+"""Microns per pixel from the metadata of an OME-Zarr image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from muse_core.slides.mpp import combine_mpp
+from muse_core.slides.stated import stated_number
+from muse_core.slides.units import um_per_unit
+
+
+def zarr_mpp(multiscale: Mapping[str, Any]) -> tuple[float | None, str]:
+    """As :func:`muse_core.slides.mpp.combine_mpp`, of the finest level.
+
+    Args:
+        multiscale: An entry of "multiscales".
+    """
+    return combine_mpp(*_scale_um(multiscale))
+
+
+def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Microns per pixel of the finest level along x and y, None without a unit."""
+    axes = multiscale["axes"]
+    scale = [1.0] * len(axes)
+    found = False
+    for holder in (multiscale["datasets"][0], multiscale):
+        for transform in holder.get("coordinateTransformations", []):
+            if transform.get("type") == "scale":
+                factors = [stated_number(f) for f in transform["scale"]]
+                scale = [
+                    a * (math.nan if f is None else f) for a, f in zip(scale, factors, strict=True)
+                ]
+                found = True
+    by_name = {}
+    for axis, value in zip(axes, scale, strict=True):
+        unit = um_per_unit(str(axis.get("unit", "")))
+        by_name[axis["name"].lower()] = value * unit if unit and found else None
+    return by_name.get("x"), by_name.get("y")

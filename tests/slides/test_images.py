@@ -1,0 +1,373 @@
+"""Files with several images: what counts as tissue, which is taken, and what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from muse_core.errors import UserError
+from muse_core.slides import ImageChoice, Slide, open_slide
+from muse_core.slides.images import Role, SlideImage, numbered, pick_plane, role_of_name
+
+Pixels = np.ndarray
+PLAIN: dict[str, Any] = {"photometric": "rgb", "tile": (128, 128), "metadata": None}
+
+
+@pytest.fixture(scope="module")
+def left(picture: Pixels) -> Pixels:
+    """512 x 384 px."""
+    return np.ascontiguousarray(picture[:384, :512])
+
+
+@pytest.fixture(scope="module")
+def right(picture: Pixels) -> Pixels:
+    """Other tissue, 256 x 192 px: half as large, as a level of the first would be."""
+    return np.ascontiguousarray(picture[500:692, 300:556])
+
+
+def smaller(pixels: Pixels, width: int, height: int) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
+
+
+def write_pages(path: Path, *pages: tuple[Pixels, dict[str, Any]]) -> Path:
+    with tifffile.TiffWriter(path) as tif:
+        for pixels, options in pages:
+            tif.write(pixels, **(PLAIN | options))
+    return path
+
+
+def pixels_of(slide: Slide, level: int = 0) -> Pixels:
+    return slide.levels[level].compute()
+
+
+def tissue(slide: Slide) -> list[tuple[int | None, int, int]]:
+    return [(i.number, i.width, i.height) for i in slide.images if i.number]
+
+
+def test_pages_that_show_different_tissue_are_images(tmp_path, left, right):
+    path = write_pages(tmp_path / "p.tif", (right, {}), (left, {}))
+    with open_slide(path) as slide:
+        assert tissue(slide) == [(1, 256, 192), (2, 512, 384)]
+        assert slide.image.number == 2
+        assert slide.title == "p.tif [image 2]"
+        assert np.array_equal(pixels_of(slide), left)
+        assert slide.downsamples == (1.0,)
+        assert slide.associated == ()
+        assert slide.part == ""
+        (said,) = slide.notes
+    assert said == (
+        "p.tif holds 2 tissue images; looked at is image 2 (512 x 384 px), the largest. "
+        "Not looked at: image 1 (256 x 192 px); choose with --image."
+    )
+    with open_slide(path, choice=ImageChoice(1)) as slide:
+        assert np.array_equal(pixels_of(slide), right)
+        assert slide.part == "image=1"
+        assert slide.notes == ()
+        assert slide.choice == ImageChoice(1)
+    with pytest.raises(UserError, match=r"p.tif holds 2 tissue images, .*there is no image 3"):
+        open_slide(path, choice=ImageChoice(3))
+
+
+def test_half_as_large_but_other_tissue_is_no_level(tmp_path, left, right):
+    with open_slide(write_pages(tmp_path / "p.tif", (left, {}), (right, {}))) as slide:
+        assert slide.downsamples == (1.0,)
+        assert tissue(slide) == [(1, 512, 384), (2, 256, 192)]
+    levels = [(left, {}), (smaller(left, 256, 192), {}), (smaller(left, 128, 96), {})]
+    with open_slide(write_pages(tmp_path / "q.tif", *levels)) as slide:
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        assert tissue(slide) == [(1, 512, 384)]
+        assert slide.notes == ()
+
+
+def test_two_pyramids_of_pages(tmp_path, left, picture):
+    other = np.ascontiguousarray(picture[316:700, 80:592])
+    half = {"subfiletype": 1}
+    pages = [(left, {}), (smaller(left, 256, 192), half)]
+    pages += [(other[:, :448], {}), (smaller(other[:, :448], 224, 192), half)]
+    path = write_pages(tmp_path / "p.tif", *pages)
+    for number, stored in ((1, left), (2, other[:, :448])):
+        with open_slide(path, choice=ImageChoice(number)) as slide:
+            assert slide.downsamples == (1.0, 2.0)
+            assert np.array_equal(pixels_of(slide), stored)
+            assert np.array_equal(pixels_of(slide, 1), smaller(stored, stored.shape[1] // 2, 192))
+
+
+def test_pages_of_one_size_are_images_and_their_halves_levels(tmp_path, left, picture):
+    other = np.ascontiguousarray(picture[316:700, 80:592])
+    halves = [smaller(p, 256, 192) for p in (left, other)]
+    path = write_pages(tmp_path / "p.tif", *((p, {}) for p in (left, other, *halves)))
+    with open_slide(path) as slide:
+        assert "image 1 (512 x 384 px), the first." in slide.notes[0]
+    with open_slide(path, choice=ImageChoice(2)) as slide:
+        assert np.array_equal(pixels_of(slide), other)
+        assert np.array_equal(pixels_of(slide, 1), halves[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"description": "Macro image"}, (200, 120)),
+        ({"description": "label"}, (120, 100)),
+        ({"subfiletype": 1}, (300, 290)),
+        ({"tile": None}, (90, 80)),  # beside tiles
+        ({}, (150, 113)),  # a thumbnail that is no whole fraction of the slide
+    ],
+)
+def test_labels_and_thumbnails_are_no_tissue(tmp_path, left, picture, options, size):
+    small = (
+        smaller(left, *size) if not options else np.ascontiguousarray(picture[: size[1], : size[0]])
+    )
+    with open_slide(write_pages(tmp_path / "p.tif", (left, {}), (small, options))) as slide:
+        assert tissue(slide) == [(1, 512, 384)]
+        assert [(i.width, i.height) for i in slide.images if not i.number] == [size]
+        assert slide.notes == ()
+    with pytest.raises(UserError, match=r"p.tif holds one tissue image; there is no image 2"):
+        open_slide(tmp_path / "p.tif", choice=ImageChoice(2))
+
+
+def scn(path: Path, areas: list[tuple[str, Pixels, float]]) -> Path:
+    """Leica SCN, each image with its name and microns per pixel; one level each."""
+    images = ""
+    for ifd, (name, pixels, mpp) in enumerate(areas):
+        height, width = pixels.shape[:2]
+        view = f'<view sizeX="{width * mpp * 1000:.0f}" sizeY="{height * mpp * 1000:.0f}"/>'
+        images += (
+            f'<image name="{name}"><pixels sizeX="{width}" sizeY="{height}"><dimension '
+            f'sizeX="{width}" sizeY="{height}" r="0" ifd="{ifd}"/></pixels>{view}</image>'
+        )
+    xml = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f"<collection>{images}</collection></scn>"
+    )
+    with tifffile.TiffWriter(path, bigtiff=True) as tif:
+        for i, (_, pixels, _) in enumerate(areas):
+            tif.write(pixels, description=None if i else xml, **PLAIN)
+    return path
+
+
+def test_areas_of_a_leica_scanner(tmp_path, left, right, picture):
+    # Its names say nothing: what shows the whole glass is told by its scale.
+    images = [("a0", right, 16.0), ("a1", left, 0.5), ("a2", left[::-1].copy(), 0.25)]
+    path = scn(tmp_path / "s.scn", images)
+    with open_slide(path) as slide:
+        assert [(i.name, i.role, i.mpp) for i in slide.images] == [
+            ("a0", Role.MACRO, 16.0),
+            ("a1", Role.TISSUE, 0.5),
+            ("a2", Role.TISSUE, 0.25),
+        ]
+        assert slide.mpp == 0.5
+        assert slide.associated == ("a0",)
+    with open_slide(path, choice=ImageChoice(2)) as slide:
+        assert slide.mpp == 0.25
+        assert np.array_equal(pixels_of(slide), left[::-1])
+
+
+def test_scenes_of_an_ome_tiff(tmp_path, left, picture):
+    path = tmp_path / "s.ome.tif"
+    facts = [("Scene 1", 0.25), ("Scene 2", 0.5)]
+    scenes = [left, np.ascontiguousarray(picture[316:700, 80:592])]
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(
+            picture[:80, :90], photometric="rgb", metadata={"axes": "YXS", "Name": "label image"}
+        )
+        for pixels, (name, mpp) in zip(scenes, facts, strict=True):
+            size = {"PhysicalSizeX": mpp, "PhysicalSizeY": mpp}
+            options = PLAIN | {"metadata": {"axes": "YXS", "Name": name, **size}}
+            tif.write(pixels, subifds=1, **options)
+            tif.write(pixels[::2, ::2], subfiletype=1, **PLAIN | {"metadata": None})
+    for number, (pixels, (name, mpp)) in enumerate(zip(scenes, facts, strict=True), start=1):
+        with open_slide(path, choice=ImageChoice(number)) as slide:
+            assert (slide.image.name, slide.mpp, slide.associated) == (name, mpp, ("label image",))
+            assert np.array_equal(pixels_of(slide), pixels)
+            assert np.array_equal(pixels_of(slide, 1), pixels[::2, ::2])
+
+
+def test_stains_of_one_scene_do_not_speak_for_another(tmp_path, left):
+    planes = np.ascontiguousarray(left.transpose(2, 0, 1))
+    path = tmp_path / "s.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        for names in (["R", "G", "B"], ["DAPI", "FITC", "Cy5"]):
+            channels = {"axes": "CYX", "Channel": {"Name": names}}
+            tif.write(planes, photometric="minisblack", metadata=channels)
+    with open_slide(path) as slide:
+        assert np.array_equal(pixels_of(slide), left)
+    with pytest.raises(UserError, match=r"DAPI, FITC, Cy5.*fluorescence.*--channels"):
+        open_slide(path, choice=ImageChoice(2))
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_pictures_of_an_animation_are_images(tmp_path, left, name):
+    pictures = [Image.fromarray(p) for p in (left, left[::-1].copy(), left[:, ::-1].copy())]
+    lossless = {"lossless": True} if name.endswith("webp") else {}
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], **lossless)
+    with open_slide(tmp_path / name) as slide:
+        assert slide.n_images == 3
+        assert "looked at is image 1 (512 x 384 px), the first" in slide.notes[0]
+    with open_slide(tmp_path / name, choice=ImageChoice(2)) as slide:
+        off = np.abs(pixels_of(slide).astype(int) - left[::-1]).mean()
+        assert off < (8 if name.endswith("gif") else 0.01)
+
+
+@pytest.fixture(scope="module")
+def stack(left: Pixels) -> Pixels:
+    """(5, y, x, 3): every plane differs."""
+    return np.stack([np.roll(left, 7 * i, axis=1) for i in range(5)])
+
+
+def write_stack(path: Path, stack: Pixels, how: str) -> Path:
+    if how == "ome":
+        tifffile.imwrite(path, stack, **PLAIN | {"metadata": {"axes": "ZYXS"}}, ome=True)
+    elif how == "ome time":
+        tifffile.imwrite(path, stack, photometric="rgb", metadata={"axes": "TYXS"}, ome=True)
+    elif how == "ome planar":
+        planes = np.ascontiguousarray(stack.transpose(0, 3, 1, 2))
+        metadata = {"axes": "ZCYX"}
+        tifffile.imwrite(path, planes, photometric="minisblack", metadata=metadata, ome=True)
+    elif how == "imagej":
+        tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "ZYXS"})
+    elif how == "shaped":
+        tifffile.imwrite(path, stack, photometric="rgb", metadata={"axes": "ZYXS"})
+    elif how == "pyramid":
+        with tifffile.TiffWriter(path, ome=True) as tif:
+            tif.write(stack, subifds=1, **PLAIN | {"metadata": {"axes": "ZYXS"}})
+            tif.write(stack[:, ::2, ::2], subfiletype=1, **PLAIN)
+    return path
+
+
+@pytest.mark.parametrize("how", ["ome", "ome time", "ome planar", "imagej", "shaped", "pyramid"])
+def test_planes_of_a_stack(tmp_path, stack, how):
+    path = write_stack(tmp_path / "z.tif", stack, how)
+    with open_slide(path) as slide:
+        assert (slide.plane, slide.image.planes, slide.n_images, slide.part) == (3, 5, 1, "")
+        assert slide.title == "z.tif [plane 3]"
+        assert np.array_equal(pixels_of(slide), stack[2])
+        (said,) = slide.notes
+    assert said == (
+        "z.tif is a stack of 5 planes; looked at is plane 3, the middle one. "
+        "Choose another with --plane."
+    )
+    with open_slide(path, choice=ImageChoice(plane=5)) as slide:
+        assert np.array_equal(pixels_of(slide), stack[4])
+        assert np.array_equal(
+            pixels_of(slide, -1), stack[4][::2, ::2] if how == "pyramid" else stack[4]
+        )
+        assert (slide.notes, slide.part) == ((), "plane=5")
+    with pytest.raises(UserError, match=r"z.tif has 5 planes; there is no plane 6"):
+        open_slide(path, choice=ImageChoice(plane=6))
+
+
+def test_imagej_stack_in_one_run_without_pages(tmp_path, stack):
+    path = write_stack(tmp_path / "z.tif", stack, "imagej")
+    with tifffile.TiffFile(path) as tif:
+        first, offset = tif.pages.first, tif.pages[1].offset
+        link = first.offset + 2 + 12 * len(first.tags)
+        order = {"<": "little", ">": "big"}[tif.byteorder]
+    data = bytearray(path.read_bytes())
+    assert int.from_bytes(data[link : link + 4], order) == offset
+    data[link : link + 4] = bytes(4)  # as ImageJ leaves it beyond 4 GB
+    path.write_bytes(data)
+    for plane in (1, 4):
+        with open_slide(path, choice=ImageChoice(plane=plane)) as slide:
+            assert slide.image.planes == 5
+            assert np.array_equal(pixels_of(slide), stack[plane - 1])
+
+
+def test_focal_planes_of_aperio(tmp_path, stack):
+    about = "Aperio Image Library v11\n512x384 |AppMag = 20|MPP = 0.499"
+    options = PLAIN | {"description": about, "compression": "zlib"}
+    strips = options | {"tile": None, "rowsperstrip": 16}
+    with tifffile.TiffWriter(tmp_path / "z.svs") as tif:
+        tif.write(stack[0], **options)
+        tif.write(smaller(stack[0], 200, 150), **strips)
+        for plane in stack[1:3]:
+            tif.write(plane, **options)
+        for plane in stack[:3]:
+            tif.write(smaller(plane, 128, 96), **options)
+        tif.write(stack[0][:100, :100], subfiletype=1, **strips)
+        tif.write(stack[0][:100, :300], subfiletype=9, **strips)
+    with open_slide(tmp_path / "z.svs") as slide:
+        assert np.array_equal(pixels_of(slide), stack[1])
+        assert np.array_equal(pixels_of(slide, 1), smaller(stack[1], 128, 96))
+        assert slide.associated == ("thumbnail", "label", "macro")
+    with open_slide(tmp_path / "z.svs", choice=ImageChoice(plane=3)) as slide:
+        assert np.array_equal(pixels_of(slide), stack[2])
+
+
+def test_planes_along_two_axes_are_numbered_through(tmp_path, stack):
+    both = np.stack([stack[:3], stack[:3, ::-1]])
+    tifffile.imwrite(
+        tmp_path / "t.tif", both, photometric="rgb", metadata={"axes": "TZYXS"}, ome=True
+    )
+    with open_slide(tmp_path / "t.tif") as slide:
+        assert slide.plane == 5
+        assert np.array_equal(pixels_of(slide), both[1, 1])
+    with open_slide(tmp_path / "t.tif", choice=ImageChoice(plane=3)) as slide:
+        assert np.array_equal(pixels_of(slide), both[0, 2])
+
+
+def test_channels_can_be_chosen(tmp_path, left):
+    planes = np.ascontiguousarray(left.transpose(2, 0, 1))
+    four = np.concatenate([planes, planes[:1] // 2])
+    path = tmp_path / "c.ome.tif"
+    tifffile.imwrite(path, four, photometric="minisblack", metadata={"axes": "CYX"}, ome=True)
+    with pytest.raises(UserError, match=r"c.ome.tif has 4 channels.*--channels"):
+        open_slide(path)
+    for text, expected in (("rgb", left), ("3,2,1", left[:, :, ::-1])):
+        with open_slide(path, choice=ImageChoice(channels=text)) as slide:
+            assert np.array_equal(pixels_of(slide), expected)
+            assert slide.choice.channels == text
+    with open_slide(path, choice=ImageChoice(channels="2")) as slide:
+        assert np.array_equal(pixels_of(slide), np.repeat(left[:, :, 1:2], 3, axis=2))
+    with pytest.raises(UserError, match="4 channels; there is no channel 5"):
+        open_slide(path, choice=ImageChoice(channels="1,2,5"))
+
+
+@pytest.mark.parametrize("text", ["", "rg", "1,2", "0,1,2", "1,2,3,4", "one"])
+def test_channels_that_mean_nothing(text):
+    with pytest.raises(UserError, match="Channels are"):
+        ImageChoice(channels=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "role"),
+    [
+        ("Label", 0.01, Role.LABEL),
+        ("label image", 1.0, Role.LABEL),
+        ("CMU-1.svs [macro image]", 0.01, Role.MACRO),
+        ("slide_overview", 0.2, Role.MACRO),
+        ("Overview scan", 1.0, Role.TISSUE),
+        ("Thumbnail", 0.1, Role.THUMBNAIL),
+        ("Labelled tissue", 0.1, Role.TISSUE),
+        ("Tumor Map 3", 0.9, Role.TISSUE),
+        ("Scene 1", 0.1, Role.TISSUE),
+        ("", 0.1, Role.TISSUE),
+    ],
+)
+def test_roles_by_name(name, share, role):
+    assert role_of_name(name, share) is role
+
+
+def test_something_is_always_tissue():
+    labels = [SlideImage("label", 50, 40, Role.LABEL), SlideImage("macro", 90, 40, Role.MACRO)]
+    assert [i.number for i in numbered(labels)] == [None, 1]
+
+
+@pytest.mark.parametrize(("n", "middle"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2)])
+def test_the_middle_plane(n, middle):
+    assert pick_plane([("Z", n)], ImageChoice(), "z") == [middle]
+
+
+@pytest.mark.parametrize("part", ["image=0", "image=x", "plane", "image=2&image=3", "page=2", "x"])
+def test_parts_that_name_nothing(part):
+    with pytest.raises(UserError):
+        ImageChoice.of_part(part)
+
+
+def test_parts_lead_back():
+    assert ImageChoice.of_part("") == ImageChoice()
+    assert ImageChoice.of_part("image=2&plane=3") == ImageChoice(2, 3)
