@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from muse_core.errors import UserError
@@ -27,6 +27,7 @@ def read(text: bytes, block_bytes: int = 1 << 22) -> tuple[list[Any], dict[str, 
     return found, stream.members
 
 
+@settings(deadline=None)
 @given(
     items=features,
     before=members,

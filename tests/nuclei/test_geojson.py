@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_core.errors import UserError
@@ -41,6 +41,7 @@ def rows(found: NucleusFile) -> list[list[Any]]:
     return found.table[["x", "y", "class_name"]].to_numpy().tolist()
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_ids_survive_as_uuids_of_version_8(number):
     text = feature_uuid(number)

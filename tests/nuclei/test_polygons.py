@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_core.nuclei.polygons import centres, polygon_centres
@@ -37,6 +37,7 @@ sizes = st.floats(1, 50)
 places = st.floats(0, 1e4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(places, places, sizes, sizes), min_size=1, max_size=6), st.data())
 def test_against_the_shoelace_formula(boxes, data):
     owners = sorted(
