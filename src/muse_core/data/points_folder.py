@@ -99,8 +99,12 @@ def class_names_in(images: Iterable[AnnotatedImage]) -> tuple[str, ...]:
 def _read_one(image_path: Path, points_path: Path, mpp: float) -> AnnotatedImage:
     if not points_path.is_file():
         raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
-    raw = read_csv_table(points_path, POINTS_CSV)
-    xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1).astype(np.float32)
+    try:
+        raw = read_csv_table(points_path, POINTS_CSV)
+        xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1).astype(np.float32)
+    except UserError as error:
+        # Files of several folders have the same names.
+        raise UserError(f"{points_path.parent}: {error}") from error
     with open_slide(image_path, mpp=mpp) as slide:
         image = slide.read(Region(0, 0, slide.width, slide.height))
     return AnnotatedImage(image_path.stem, image, xy, tuple(raw.texts("class")), mpp)
