@@ -12,10 +12,12 @@ from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile
+from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.io.placing import placed
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, spatial_settings
 from napari_muse.layers.drawn_areas import claim_areas, drawn_polygons, rescale_areas, wipe_areas
 from napari_muse.layers.nucleus_layer import NucleusLayer
@@ -238,7 +240,7 @@ class MuseSession:
         """Take over the nuclei of a file; its own layer has done its duty."""
         settings = spatial_settings(self.mpp)
         layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
-        content = layer.metadata.pop(FILE_KEY)
+        content = placed(layer.metadata.pop(FILE_KEY), self.require_slide())
         if self.attempt(lambda: self.annotations.load(content)) and content.notes:
             # At once: a sentence takes the place of the one before it.
             self.refused.emit(" ".join(content.notes))
@@ -252,7 +254,8 @@ class MuseSession:
         self.annotations = self._annotations_of(slide)
         self._follow_annotations()
         size = (slide.width, slide.height) if slide else (1, 1)
-        self.nuclei.show_annotations(self.annotations, self.mpp, size)
+        origin = (slide.scanned.x, slide.scanned.y) if slide else WHOLE_SLIDE
+        self.nuclei.show_annotations(self.annotations, self.mpp, size, origin)
         if slide is not None:
             self._restore_nuclei()
             self._raise_nuclei()

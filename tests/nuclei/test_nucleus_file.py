@@ -39,10 +39,15 @@ def test_a_number_for_each_nucleus_is_no_class():
 
 def test_facts_survive_json():
     region = NamedRegion(((0, 0), (1, 0), (0, 1.5)), "left", True)
-    facts = (ClassScheme.from_names("ab"), 0.25, (region,))
+    facts = (ClassScheme.from_names("ab"), 0.25, (region,), (2560.0, 7680.0))
     assert facts_from_json(facts_to_json(*facts)) == facts
-    assert facts_from_json(None) == (None, None, ())
-    assert facts_from_json("{}") == (None, None, ())
+    assert facts_from_json(None) == (None, None, (), None)
+    assert facts_from_json("{}") == (None, None, (), None)
+
+
+def test_files_of_older_versions_count_from_the_corner_of_the_slide():
+    assert facts_from_json({"version": 1, "mpp": 0.5}) == (None, 0.5, (), (0.0, 0.0))
+    assert facts_from_json({"version": 2, "mpp": 0.5}) == (None, 0.5, (), None)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,10 @@ def test_facts_survive_json():
         {"classes": [{}]},
         {"classes": 3},
         {"regions": 3},
+        {"version": 2, "origin_px": 3},
+        {"version": 2, "origin_px": [1]},
+        {"version": 2, "origin_px": ["1", "2"]},
+        {"version": 2, "origin_px": [1e300, 0]},
         {"regions": [{"vertices": [[0, 0], [1, 1]]}]},
         {"regions": [{"vertices": [[0, 0], [1, 1], [1, "x"]]}]},
         {"regions": [{"vertices": [[0, 0], [1, 1], [1]]}]},

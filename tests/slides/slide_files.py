@@ -163,6 +163,67 @@ def write_ndpi(path: Path, levels: list[np.ndarray], mpp: float) -> Path:
     return path
 
 
+def write_mrxs(path: Path, levels: list[np.ndarray], at: tuple[int, int], mpp: float) -> Path:
+    """3DHISTECH MRXS of one data file: tissue of whole tiles somewhere on a slide of 40 x 60.
+
+    Args:
+        path: Target ``.mrxs``; its folder of the same stem is written beside it.
+        levels: The tissue and its halves, whose sides are multiples of the tile.
+        at: Column and row of the tissue's first tile; both multiples of the coarsest level.
+        mpp: Microns per pixel.
+    """
+    across, down, tile, uid = 40, 60, 256, "0" * 32
+    folder = path.with_suffix("")
+    folder.mkdir()
+    path.write_bytes(b"\xff\xd8\xff\xd9")
+    data, records = bytearray(64), []
+    for k, level in enumerate(levels):
+        step, rows = 2**k, []
+        for r in range(level.shape[0] // tile):
+            for c in range(level.shape[1] // tile):
+                stream = io.BytesIO()
+                piece = level[r * tile : (r + 1) * tile, c * tile : (c + 1) * tile]
+                Image.fromarray(piece).save(stream, "JPEG", quality=95)
+                number = (at[1] + r * step) * across + at[0] + c * step
+                rows.append((number, len(data), stream.tell(), 0))
+                data += stream.getvalue()
+        records.append(rows)
+    (folder / "Data0000.dat").write_bytes(data)
+    n = len(levels)
+    ini = {
+        "GENERAL": {"SLIDE_VERSION": "01.02", "SLIDE_ID": uid, "IMAGENUMBER_X": across}
+        | {"IMAGENUMBER_Y": down, "OBJECTIVE_MAGNIFICATION": 20, "CameraImageDivisionsPerSide": 1},
+        "HIERARCHICAL": {"HIER_COUNT": 1, "NONHIER_COUNT": 0, "INDEXFILE": "Index.dat"}
+        | {"HIER_0_NAME": "Slide zoom level", "HIER_0_COUNT": n}
+        | {f"HIER_0_VAL_{k}": f"ZoomLevel_{k}" for k in range(n)}
+        | {f"HIER_0_VAL_{k}_SECTION": f"LAYER_0_LEVEL_{k}_SECTION" for k in range(n)},
+        "DATAFILE": {"FILE_COUNT": 1, "FILE_0": "Data0000.dat"},
+    }
+    for k in range(n):
+        ini[f"LAYER_0_LEVEL_{k}_SECTION"] = {
+            **{f"OVERLAP_{a}": 0 for a in "XY"},
+            **{f"MICROMETER_PER_PIXEL_{a}": mpp * 2**k for a in "XY"},
+            **{"IMAGE_FORMAT": "JPEG", "IMAGE_FILL_COLOR_BGR": 0xFFFFFF},
+            **{"DIGITIZER_WIDTH": tile, "DIGITIZER_HEIGHT": tile},
+            "IMAGE_CONCAT_FACTOR": int(k > 0),
+        }
+    lines = []
+    for section, values in ini.items():
+        lines += [f"[{section}]", *(f"{key}={value}" for key, value in values.items())]
+    (folder / "Slidedat.ini").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    start = b"01.02" + uid.encode()
+    first = len(start) + 8
+    pages, places = b"", []
+    for rows in records:
+        place = first + 4 * n + len(pages)
+        places.append(place)
+        pages += struct.pack("<4i", 0, place + 8, len(rows), 0)
+        pages += b"".join(struct.pack("<4i", *row) for row in rows)
+    head = start + struct.pack("<2i", first, 0) + struct.pack(f"<{n}i", *places)
+    (folder / "Index.dat").write_bytes(head + pages)
+    return path
+
+
 def _append(data: bytearray, more: bytes) -> int:
     """Where the bytes were put, on an even place."""
     data.extend(b"\x00" * (len(data) % 2))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from muse_core.nuclei import NucleusFile
+
 # Files of nuclei round to a thousandth of a pixel.
 _SAME_PLACE_PX = 0.01
 
@@ -46,6 +48,13 @@ def convert(
         Path | None,
         typer.Option("--features", help="Folder of muse features, to go into an AnnData file."),
     ] = None,
+    slide: Annotated[
+        Path | None,
+        typer.Option(
+            "--slide",
+            help="The nuclei's slide: positions are counted from its scanned area, as in QuPath.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a file of nuclei into another format; outlines become their centres."""
@@ -53,12 +62,16 @@ def convert(
     from muse_core.nuclei import read_nuclei, write_nuclei
 
     content = read_nuclei(source, outlines_are_nuclei)
+    if slide is not None:
+        content = _counted_as_exchanged(content, slide)
     table = content.table
     if without_deleted:
         table = table[table["status"] != "deleted"]
     rows, notes = (None, ()) if features is None else _feature_rows(features, table)
     scale = content.mpp if mpp is None else mpp
-    left_out = write_nuclei(out, table, content.scheme, scale, content.regions, rows)
+    left_out = write_nuclei(
+        out, table, content.scheme, scale, content.regions, rows, content.origin_px
+    )
     for note in (*content.notes, *notes, *left_out):
         typer.echo(note, err=True)
     aside = names_stdout(out)
@@ -67,6 +80,17 @@ def convert(
         typer.echo(json.dumps({**facts, "out": str(out)}), err=aside)
     else:
         typer.echo(f"{len(table):,} nuclei written to {out}.", err=aside)
+
+
+def _counted_as_exchanged(content: NucleusFile, slide: Path) -> NucleusFile:
+    """The same nuclei, counted from the corner of the slide's scanned area."""
+    from muse_core.nuclei import placed_on_slide
+    from muse_core.slides import open_slide
+
+    with open_slide(slide) as opened:
+        area = opened.scanned
+    origin = (area.x, area.y)
+    return placed_on_slide(content, origin, (area.w, area.h)).counted_from(origin)
 
 
 def _feature_rows(

@@ -14,7 +14,12 @@ def detect(
     slide: Annotated[
         Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
     ],
-    out: Annotated[Path, typer.Option("--out", help="CSV file to write the nuclei to.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="File to write the nuclei to: .csv, .geojson, .parquet, .h5ad or .zarr."
+        ),
+    ],
     model: ModelOption = None,
     mpp: Annotated[
         float | None,

@@ -45,18 +45,20 @@ def features(
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
-    from muse_core.nuclei import read_nuclei
+    from muse_core.nuclei import placed_on_slide, read_nuclei
     from muse_core.slides import open_slide
 
     _check_target(out, slide)
     given = read_nuclei(points)
     table = given.table
-    for note in given.notes:
-        typer.echo(note, err=True)
     path = resolve_model(model)
     card = read_card(path)
     with open_slide(slide, mpp=mpp) as opened:
         slide_mpp = opened.require_mpp()
+        area = opened.scanned
+        placed = placed_on_slide(given, (area.x, area.y), (area.w, area.h))
+        for note in placed.notes:
+            typer.echo(note, err=True)
 
         from muse_core.classify.feature_file import write_features
         from muse_core.classify.features import FeatureSpec, iter_features
@@ -69,7 +71,7 @@ def features(
             report = ProgressReporter(show)
 
             def chunks() -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
-                xy = table[["x", "y"]].to_numpy()
+                xy = placed.table[["x", "y"]].to_numpy()
                 where = choose_device(device.value)
                 for chunk in iter_features(opened, xy, backbone, spec, where, cancel.is_set):
                     report(chunk.tiles_done, chunk.tiles_total, "Computing features")

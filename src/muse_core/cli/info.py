@@ -46,4 +46,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         "tissue": "unknown without the scale" if tissue is None else f"{tissue:.4g} mm²",
         "also inside": ", ".join(facts["associated"]) or "nothing",
     }
+    x, y, w, h = facts["scanned_px"]
+    if (w, h) != (facts["width_px"], facts["height_px"]):
+        rows["scanned"] = f"{w:g} x {h:g} px from x {x:g}, y {y:g}, where files count from"
     return [f"{key:<12}{value}" for key, value in rows.items()]

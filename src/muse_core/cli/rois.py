@@ -109,7 +109,7 @@ def _finder(
     if not points.is_dir() and n_slides > 1:
         raise UserError("--points is one file, but there are several slides; give a folder.")
     return "points", lambda slide: _given(
-        points / f"{slide.path.stem}.csv" if points.is_dir() else points
+        points / f"{slide.path.stem}.csv" if points.is_dir() else points, slide
     )
 
 
@@ -126,10 +126,11 @@ def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
     return detector.card.name, find
 
 
-def _given(path: Path) -> FindNuclei:
-    from muse_core.nuclei.formats import read_nuclei
+def _given(path: Path, slide: Slide) -> FindNuclei:
+    from muse_core.nuclei import placed_on_slide, read_nuclei
 
-    given = read_nuclei(path)
+    area = slide.scanned
+    given = placed_on_slide(read_nuclei(path), (area.x, area.y), (area.w, area.h))
     for note in given.notes:
         typer.echo(note, err=True)
     xy = given.table[["x", "y"]].to_numpy(dtype="float64")

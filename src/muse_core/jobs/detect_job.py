@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from muse_core.detect import DetectResult
+    from muse_core.nuclei import ClassScheme
     from muse_core.slides import PolygonRegion, Region, Slide
 
 _COARSE = 1.5
@@ -38,7 +39,7 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
     from muse_core.slides import open_slide
 
     with open_slide(job.slide, mpp=job.mpp) as slide:
-        out = check_writable(job.out_csv, unlike=job.slide) if job.out_csv else None
+        out = _target(job)
         mpp = slide.require_mpp()
         shapes = _shapes(job)
         notes = _notes(slide, shapes)
@@ -58,9 +59,7 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
         )
         result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel)
         if out is not None:
-            from muse_core.nuclei import write_csv
-
-            write_csv(result.table, out, mpp)
+            notes += _write(out, result.table, scheme, slide)
     return _outcome(job, result, card.name, scheme.names, notes)
 
 
@@ -100,6 +99,38 @@ def _detect(
         on_nuclei=on_nuclei,
         should_cancel=should_cancel,
     )
+
+
+def _target(job: DetectJob) -> Path | None:
+    """The file to write, or None.
+
+    Raises:
+        UserError: It cannot be written, or its name ends like no format of nuclei.
+    """
+    from muse_core.nuclei import WRITABLE_SUFFIXES
+
+    if not job.out_csv:
+        return None
+    target = check_writable(job.out_csv, unlike=job.slide)
+    known = target.name.lower().endswith(WRITABLE_SUFFIXES)
+    if target.suffix and not known and (target.is_file() or not target.exists()):
+        ends = ", ".join(WRITABLE_SUFFIXES)
+        raise UserError(f"Cannot write {target}: the name must end in one of {ends}.")
+    return target
+
+
+def _write(out: Path, table: pd.DataFrame, scheme: ClassScheme, slide: Slide) -> tuple[str, ...]:
+    """Write the nuclei as files of them are exchanged; what has no ending is written as CSV."""
+    from muse_core.nuclei import NucleusFile, write_csv, write_nuclei
+    from muse_core.nuclei.csv import CSV_SUFFIXES
+    from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
+
+    origin = (slide.scanned.x, slide.scanned.y)
+    content = NucleusFile(table, scheme, slide.mpp, origin_px=WHOLE_SLIDE).counted_from(origin)
+    if not out.suffix or out.name.lower().endswith(CSV_SUFFIXES):
+        write_csv(content.table, out, slide.require_mpp(), origin)
+        return ()
+    return write_nuclei(out, content.table, scheme, slide.mpp, origin_px=origin)
 
 
 def _shapes(job: DetectJob) -> list[Region | PolygonRegion]:

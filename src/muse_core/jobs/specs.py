@@ -42,7 +42,8 @@ class DetectJob(_Job):
     Attributes:
         slide: File or folder of the slide.
         model: Name or path of a model; None is the default model.
-        out_csv: Where to write the nuclei, or None to only report them as events.
+        out_csv: File to write the nuclei to, in the format of its name, or None to only report
+            them as events.
         mpp: Microns per level-0 pixel, in place of the file's own.
         region: Rectangle [x, y, w, h] in level-0 pixels.
         polygons: Polygons, each a list of [x, y] in level-0 pixels. Region and polygons together

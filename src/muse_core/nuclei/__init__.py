@@ -12,6 +12,7 @@ from muse_core.nuclei.formats import (
     write_nuclei,
 )
 from muse_core.nuclei.nucleus_file import NucleusFile
+from muse_core.nuclei.placing import placed_on_slide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.table import (
@@ -38,6 +39,7 @@ __all__ = [
     "is_nucleus_csv",
     "is_nucleus_file",
     "nucleus_table",
+    "placed_on_slide",
     "read_csv",
     "read_nuclei",
     "validate_table",

@@ -42,7 +42,7 @@ def nuclei_from_columns(
     missing = [name for name in _OURS if name not in columns]
     if missing:
         raise UserError(f"It lacks the column(s) {', '.join(missing)}.")
-    scheme, mpp, regions = facts_from_json(facts)
+    scheme, mpp, regions, origin_px = facts_from_json(facts)
     names, notes = class_names(columns["class_name"].tolist(), "class_name")
     table = nucleus_table(
         xy[:, 0],
@@ -53,7 +53,7 @@ def nuclei_from_columns(
         model=filled(columns["model"].tolist(), ""),
         ids=whole_ids(columns["id"]),
     )
-    return NucleusFile(table, scheme, mpp, regions, notes)
+    return NucleusFile(table, scheme, mpp, regions, notes, origin_px)
 
 
 def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, ...]]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.nucleus_file import NucleusFile, check_count
+from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.table import nucleus_table, validate_table
 from muse_core.tables import Column, CsvTable, csv_names, read_csv_table
 
@@ -27,19 +27,26 @@ NUCLEUS_CSV = {
     "model": Column(("model",), needed=False),
     "x_um": Column(("x_um",), needed=False),
     "y_um": Column(("y_um",), needed=False),
+    "origin_x_px": Column(("origin_x_px",), number=True, needed=False),
+    "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
 }
 """Columns of a file of nuclei, and what others call those that are needed."""
+_ORIGIN = ("origin_x_px", "origin_y_px")
 _OWN = ("x_px", "y_px", "x_um", "y_um")
 _COMPARED = 1000
 
 
-def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
+def write_csv(
+    table: pd.DataFrame, path: str | Path, mpp: float, origin_px: Origin | None = None
+) -> None:
     """Write nuclei to CSV; an older file is replaced only once the new one is complete.
 
     Args:
         table: NucleusTable, level-0 pixels.
         path: Target file; tabs instead of commas for ``.tsv``, packed for ``.gz``.
         mpp: Microns per level-0 pixel, for the columns x_um and y_um.
+        origin_px: Where on the slide the positions count from; noted in columns of its own where
+            that is not the slide's corner.
 
     Raises:
         UserError: The table is not a NucleusTable, mpp is not above 0, or the file cannot be
@@ -62,6 +69,8 @@ def write_csv(table: pd.DataFrame, path: str | Path, mpp: float) -> None:
         },
         columns=list(CSV_COLUMNS),
     )
+    if origin_px not in (None, WHOLE_SLIDE):
+        out[_ORIGIN[0]], out[_ORIGIN[1]] = origin_px
     with replacing(path) as partial:
         out.to_csv(
             partial,
@@ -102,7 +111,21 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     except UserError as error:
         named = str(error).startswith(raw.name)
         raise (error if named else UserError(f"{raw.name}: {error}")) from error
-    return NucleusFile(table, mpp=_mpp(raw, x, y), notes=raw.notes)
+    return NucleusFile(table, mpp=_mpp(raw, x, y), notes=raw.notes, origin_px=_origin(raw))
+
+
+def _origin(raw: CsvTable) -> Origin | None:
+    """Where positions count from, or None where no column says it.
+
+    Raises:
+        UserError: The rows do not agree.
+    """
+    if not len(raw) or any(name not in raw for name in _ORIGIN):
+        return None
+    x, y = (raw.numbers(name) for name in _ORIGIN)
+    if np.ptp(x) or np.ptp(y) or not np.isfinite((x[0], y[0])).all():
+        raise UserError(f"{raw.name} counts its nuclei from several places ({', '.join(_ORIGIN)}).")
+    return float(x[0]), float(y[0])
 
 
 def is_nucleus_csv(path: str | Path) -> bool:

@@ -220,7 +220,7 @@ class _Collector:
             UserError: What napari-muse has noted in the file is damaged, or nothing was gathered
                 though there was something.
         """
-        scheme, mpp, _ = facts_from_json(facts)
+        scheme, mpp, _, origin_px = facts_from_json(facts)
         notes = self._left_out.notes()
         if not self._count and not self._regions and self._left_out.faulty:
             raise UserError(f"It holds nothing that can be read. {' '.join(notes)}")
@@ -249,6 +249,7 @@ class _Collector:
             mpp,
             tuple(self._regions),
             tuple(notes),
+            origin_px,
         )
 
     def _scheme(self) -> ClassScheme | None:

@@ -18,7 +18,7 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.nuclei.gc_pause import without_collector
-from muse_core.nuclei.nucleus_file import facts_to_json
+from muse_core.nuclei.nucleus_file import Origin, facts_to_json
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import validate_table
@@ -35,6 +35,7 @@ def write_geojson(
     scheme: ClassScheme | None = None,
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
+    origin_px: Origin | None = None,
 ) -> None:
     """Write nuclei and regions to GeoJSON; ``.gz`` at the end of the name compresses.
 
@@ -44,13 +45,14 @@ def write_geojson(
         scheme: Colours of the classes.
         mpp: Microns per level-0 pixel, for the record: the coordinates stay in pixels.
         regions: Outlines, written as annotations.
+        origin_px: Where on the slide the positions count from, for the record.
 
     Raises:
         UserError: The table is not a NucleusTable, a text is not Unicode, or the file cannot be
             written.
     """
     table = validate_table(table)
-    head = {"type": "FeatureCollection", "muse": facts_to_json(scheme, mpp)}
+    head = {"type": "FeatureCollection", "muse": facts_to_json(scheme, mpp, (), origin_px)}
     try:
         with (
             replacing(path) as partial,

@@ -21,7 +21,7 @@ from muse_core.errors import UserError
 from muse_core.files import replacing, steady_file
 from muse_core.nuclei.columns import nuclei_from_columns
 from muse_core.nuclei.h5ad_read import Columns, check_bytes, read_positions
-from muse_core.nuclei.nucleus_file import NucleusFile, facts_to_json
+from muse_core.nuclei.nucleus_file import NucleusFile, Origin, facts_to_json
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import validate_table
@@ -40,6 +40,7 @@ def write_h5ad(
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
     features: npt.NDArray[Any] | None = None,
+    origin_px: Origin | None = None,
 ) -> None:
     """Write nuclei to an AnnData file.
 
@@ -50,6 +51,7 @@ def write_h5ad(
         mpp: Microns per level-0 pixel.
         regions: Outlines beside the nuclei.
         features: (N, D) one row for each nucleus, in the order of the table; becomes ``X``.
+        origin_px: Where on the slide the positions count from, for the record.
 
     Raises:
         UserError: h5py is not installed, the features do not fit the table, a text holds a null
@@ -59,7 +61,7 @@ def write_h5ad(
     table = validate_table(table)
     if features is not None and (features.ndim != 2 or len(features) != len(table)):
         raise UserError(f"{len(table)} nuclei need as many rows of features, got {features.shape}.")
-    facts = facts_to_json(scheme, mpp, tuple(regions))
+    facts = facts_to_json(scheme, mpp, tuple(regions), origin_px)
     try:
         with (
             replacing(path) as partial,

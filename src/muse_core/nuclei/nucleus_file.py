@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.table import FARTHEST_PX
 
 MAX_NUCLEI = 20_000_000
 """More than any slide has; a file that claims more is refused before it fills the memory."""
@@ -19,6 +20,12 @@ MAX_CLASSES = 256
 """A file with more has numbered its nuclei where others name their classes."""
 MAX_CHARACTERS = 1 << 30
 """Of all names in a table together, each counted as often as it stands there."""
+Origin = tuple[float, float]
+WHOLE_SLIDE: Origin = (0.0, 0.0)
+"""Positions count from the corner of the slide's level 0."""
+_DIGITS = 6
+_FACTS_VERSION = 2
+"""Version 1 had no origin: its files count from the corner of the slide."""
 UNCLASSIFIED = "unclassified"
 """Class of a nucleus for which a file of another program names none."""
 
@@ -28,11 +35,14 @@ class NucleusFile:
     """Content of a file of nuclei.
 
     Attributes:
-        table: NucleusTable, level-0 pixels.
+        table: NucleusTable, level-0 pixels, counted from the file's origin.
         scheme: Classes with colours and keys, or None where the file has none.
         mpp: Microns per level-0 pixel, or None where the file does not say.
         regions: Outlines beside the nuclei.
         notes: Sentences for the user about what was left out or assumed in reading.
+        origin_px: Where on the slide positions count from, as (x, y) in level-0 pixels, or None
+            where the file does not say. Files are exchanged from the corner of the scanned area,
+            which is the slide's own except in slides that are mostly empty (MRXS).
     """
 
     table: pd.DataFrame
@@ -40,9 +50,36 @@ class NucleusFile:
     mpp: float | None = None
     regions: tuple[NamedRegion, ...] = ()
     notes: tuple[str, ...] = ()
+    origin_px: Origin | None = None
 
     def __post_init__(self) -> None:
         check_mpp(self.mpp)
+
+    def counted_from(self, origin_px: Origin) -> NucleusFile:
+        """The same nuclei and regions, with positions counted from another place on the slide.
+
+        Raises:
+            UserError: The file does not say where it counts from.
+        """
+        if self.origin_px is None:
+            raise UserError("Where on the slide the positions of this file begin is not known.")
+        dx, dy = (a - b for a, b in zip(self.origin_px, origin_px, strict=True))
+        if not (dx or dy):
+            return replace(self, origin_px=origin_px)
+        # Without the noise that adding and taking away leaves in the last digits.
+        table = self.table.assign(
+            x=(self.table["x"] + dx).round(_DIGITS), y=(self.table["y"] + dy).round(_DIGITS)
+        )
+        regions = tuple(
+            replace(
+                region,
+                vertices=tuple(
+                    (round(x + dx, _DIGITS), round(y + dy, _DIGITS)) for x, y in region.vertices
+                ),
+            )
+            for region in self.regions
+        )
+        return replace(self, table=table, regions=regions, origin_px=origin_px)
 
     def classes(self) -> ClassScheme:
         """The file's classes, and after them those that only the table names, by name.
@@ -89,15 +126,20 @@ def check_characters(n_characters: int) -> None:
 
 
 def facts_to_json(
-    scheme: ClassScheme | None, mpp: float | None, regions: tuple[NamedRegion, ...] = ()
+    scheme: ClassScheme | None,
+    mpp: float | None,
+    regions: tuple[NamedRegion, ...] = (),
+    origin_px: Origin | None = None,
 ) -> dict[str, Any]:
-    """Classes, scale and regions as a JSON-able object, the inverse of :func:`facts_from_json`.
+    """What a file holds beside nuclei as a JSON object, the inverse of :func:`facts_from_json`.
 
     Raises:
         UserError: mpp is not above 0.
     """
     check_mpp(mpp)
-    facts: dict[str, Any] = {"version": 1}
+    facts: dict[str, Any] = {"version": _FACTS_VERSION}
+    if origin_px is not None:
+        facts["origin_px"] = list(origin_px)
     if mpp is not None:
         facts["mpp"] = float(mpp)
     if scheme is not None:
@@ -109,8 +151,8 @@ def facts_to_json(
 
 def facts_from_json(
     facts: object,
-) -> tuple[ClassScheme | None, float | None, tuple[NamedRegion, ...]]:
-    """Classes, scale and regions of a file.
+) -> tuple[ClassScheme | None, float | None, tuple[NamedRegion, ...], Origin | None]:
+    """Classes, scale, regions and origin of a file.
 
     Args:
         facts: The object, its JSON text, or None for a file without.
@@ -119,7 +161,7 @@ def facts_from_json(
         UserError: It is something else.
     """
     if facts is None:
-        return None, None, ()
+        return None, None, (), None
     if isinstance(facts, str | bytes):
         try:
             facts = orjson.loads(facts)
@@ -139,4 +181,22 @@ def facts_from_json(
         None if classes is None else ClassScheme.from_json(classes),
         mpp,
         tuple(NamedRegion.from_json(r) for r in regions),
+        _origin(facts),
     )
+
+
+def _origin(facts: dict[str, Any]) -> Origin | None:
+    if facts and facts.get("version", 1) == 1:
+        return WHOLE_SLIDE
+    found = facts.get("origin_px")
+    if found is None:
+        return None
+    if not (isinstance(found, list) and len(found) == 2 and all(map(_is_place, found))):
+        raise UserError("The notes of napari-muse in this file are damaged.")
+    return float(found[0]), float(found[1])
+
+
+def _is_place(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= FARTHEST_PX

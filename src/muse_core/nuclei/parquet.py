@@ -18,6 +18,7 @@ from muse_core.nuclei.csv import NUCLEUS_CSV
 from muse_core.nuclei.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.nucleus_file import (
     NucleusFile,
+    Origin,
     check_characters,
     check_count,
     facts_from_json,
@@ -53,6 +54,7 @@ def write_parquet(
     scheme: ClassScheme | None = None,
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
+    origin_px: Origin | None = None,
 ) -> None:
     """Write nuclei to Parquet; classes, scale and regions are JSON in the metadata under "muse".
 
@@ -62,12 +64,13 @@ def write_parquet(
         scheme: Classes with colours and keys.
         mpp: Microns per level-0 pixel.
         regions: Outlines beside the nuclei.
+        origin_px: Where on the slide the positions count from, for the record.
 
     Raises:
         UserError: The table is not a NucleusTable, or the file cannot be written.
     """
     table = validate_table(table)
-    facts = orjson.dumps(facts_to_json(scheme, mpp, tuple(regions)))
+    facts = orjson.dumps(facts_to_json(scheme, mpp, tuple(regions), origin_px))
     try:
         arrays = [
             pa.array(table[_COLUMNS.get(field.name, field.name)].to_numpy(), _plain(field.type))
@@ -165,7 +168,8 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
     }
     check_characters(sum(sum(len(v or "") for v in values) for values in words.values()))
     names, notes = class_names(words["class"].tolist(), "class")
-    scheme, mpp, regions = facts_from_json((file.schema_arrow.metadata or {}).get(_KEY))
+    facts = (file.schema_arrow.metadata or {}).get(_KEY)
+    scheme, mpp, regions, origin_px = facts_from_json(facts)
     table = nucleus_table(
         xy["x_px"],
         xy["y_px"],
@@ -177,4 +181,4 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         model=filled(words["model"].tolist(), "") if "model" in words else "",
         ids=whole_numbers(columns["id"], "id") if "id" in columns else None,
     )
-    return NucleusFile(table, scheme, mpp, regions, notes)
+    return NucleusFile(table, scheme, mpp, regions, notes, origin_px)

@@ -13,7 +13,8 @@ def slide_info(slide: Slide) -> dict[str, Any]:
 
     Returns:
         path, name, format, width_px, height_px, mpp_um (or null), size_mm ([width, height] or
-        null), levels (width, height, downsample of each), associated, tissue_mm2 (or null).
+        null), levels (width, height, downsample of each), associated, scanned_px (x, y,
+        width and height of the part that was scanned), tissue_mm2 (or null).
 
     Raises:
         UserError: The file is damaged.
@@ -38,5 +39,6 @@ def slide_info(slide: Slide) -> dict[str, Any]:
             for level, downsample in zip(slide.levels, slide.downsamples, strict=True)
         ],
         "associated": list(slide.associated),
+        "scanned_px": [slide.scanned.x, slide.scanned.y, slide.scanned.w, slide.scanned.h],
         "tissue_mm2": None if mpp is None else round(tissue_mask(slide).area_mm2(mpp), 4),
     }

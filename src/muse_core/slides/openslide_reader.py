@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from muse_core.slides.choice import ImageChoice
 from muse_core.slides.images import Role, SlideImage, numbered, plain, role_of_name, taken
 from muse_core.slides.level import Level, RgbArray
 from muse_core.slides.mpp import combine_mpp
+from muse_core.slides.region import Region
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.stated import stated_length_um, stated_number
 
 _AS_IT_IS = ImageChoice()
 _PIECE_PX = 512
+_BOUNDS = ("x", "y", "width", "height")
 _MPP_KEYS = (
     ("openslide.mpp-x", "openslide.mpp-y"),
     ("aperio.MPP", "aperio.MPP"),
@@ -73,6 +76,7 @@ def open_openslide(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         tuple(sorted(slide.associated_images)),
         slide.close,
         taken=which,
+        scanned=_scanned(slide.properties),
     )
 
 
@@ -89,6 +93,15 @@ def _images(slide: Any) -> tuple[SlideImage, ...]:
         role = role_of_name(name, 0.0)
         found.append(SlideImage(name, w, h, Role.OTHER if role is Role.TISSUE else role))
     return numbered(found)
+
+
+def _scanned(properties: Mapping[str, str]) -> Region | None:
+    """The bounds of what is not empty, where the file has them."""
+    found = [stated_number(properties.get(f"openslide.bounds-{k}")) for k in _BOUNDS]
+    x, y, w, h = found
+    if x is None or y is None or w is None or h is None or not all(map(math.isfinite, (x, y))):
+        return None
+    return Region(x, y, w, h) if w > 0 and h > 0 else None
 
 
 def openslide_knows(path: Path) -> bool:

@@ -42,6 +42,8 @@ class SlideSource:
         close: Lets go of the file; may be called more than once.
         notes: Sentences for the user about how the pixels were read.
         taken: Which image of the file this is; None where there is but one.
+        scanned: The part of the slide that was scanned, level-0 pixels, where the file says it;
+            the rest is empty. QuPath shows that part alone and counts from its corner.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class SlideSource:
     close: Callable[[], None] = field(default=lambda: None)
     notes: tuple[str, ...] = ()
     taken: Taken | None = None
+    scanned: Region | None = None
 
 
 class Slide:
@@ -133,6 +136,11 @@ class Slide:
     def bounds(self) -> Region:
         """The whole slide as a region."""
         return Region(0.0, 0.0, float(self.width), float(self.height))
+
+    @property
+    def scanned(self) -> Region:
+        """The part that was scanned, level-0 pixels; the whole slide where the file says none."""
+        return self._source.scanned or self.bounds
 
     def with_mpp(self, mpp: float) -> Slide:
         """The same open slide with another scale; raises UserError for an impossible one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from muse_core.nuclei import NamedRegion, write_nuclei
+from muse_core.nuclei import NamedRegion, NucleusFile, write_nuclei
+from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, Origin
 from muse_core.nuclei.store import AnnotationStore
 
 
@@ -29,13 +30,16 @@ class Exported:
         return " ".join((f"{self.n_nuclei:,} nuclei saved to {self.path.name}.", *self.notes))
 
 
-def export_store(store: Path, target: Path, mpp: float | None) -> Exported:
+def export_store(
+    store: Path, target: Path, mpp: float | None, origin_px: Origin = WHOLE_SLIDE
+) -> Exported:
     """Write all nuclei that are not deleted, with classes and regions; may run in any thread.
 
     Args:
         store: Annotation store; it is only read.
         target: File to write, in the format of its name.
         mpp: Microns per level-0 pixel.
+        origin_px: Where on the slide the file is to count from: the corner of its scanned area.
 
     Raises:
         UserError: The format is unknown or needs the MPP, or the file cannot be written.
@@ -46,5 +50,7 @@ def export_store(store: Path, target: Path, mpp: float | None) -> Exported:
         NamedRegion(tuple((float(x), float(y)) for x, y in vertices), name, bool(reviewed))
         for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
     )
-    notes = write_nuclei(target, table, scheme, mpp, outlines)
+    content = NucleusFile(table, scheme, mpp, outlines, origin_px=WHOLE_SLIDE)
+    moved = content.counted_from(origin_px)
+    notes = write_nuclei(target, moved.table, scheme, mpp, moved.regions, origin_px=moved.origin_px)
     return Exported(target, len(table), notes)

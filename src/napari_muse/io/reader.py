@@ -17,7 +17,7 @@ SLIDE_KEY = "muse_slide"
 FILE_KEY = "muse_file"
 """Layer metadata: the NucleusFile a points layer was read from."""
 SOURCE_KEY = "muse_source"
-"""Layer metadata: a function that gives the NucleusTable behind a layer, and the slide's MPP."""
+"""Layer metadata: a function that gives all nuclei behind a layer, a NucleusFile."""
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 # A texture of one level this large is more than many graphics cards take; napari then asks for

@@ -24,8 +24,8 @@ def write_nuclei(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     source = meta.get("metadata", {}).get(SOURCE_KEY)
     if not callable(source):
         raise UserError("This layer holds no nuclei of MUSE; save it in another format.")
-    table, mpp = source()
-    if mpp is None:
+    content = source()
+    if content.mpp is None:
         raise UserError("Tell the MUSE panel how large a pixel of this slide is, then save again.")
-    write_csv(table, path, mpp)
+    write_csv(content.table, path, content.mpp, content.origin_px)
     return [path]

@@ -14,7 +14,8 @@ from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QTimer
 
 from muse_core.errors import UserError
-from muse_core.nuclei import STATUSES
+from muse_core.nuclei import STATUSES, NucleusFile
+from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, Origin
 from muse_core.slides import Region
 from napari_muse.annotations.coordinates import from_layer, to_layer
 from napari_muse.annotations.nucleus_arrays import ADDED, CONFIRMED, CORRECTED
@@ -70,7 +71,7 @@ class NucleusLayer:
         self.in_view = 0
         self._shown: Any = annotations.rows[:0]
         self._selected: set[int] = set()
-        self._size = (1, 1)
+        self._size, self._origin_px = (1, 1), WHOLE_SLIDE
         self._loaded: Region | None = None
         self._density = DensityLayers(viewer)
         self._densities: Densities | None = None
@@ -85,7 +86,7 @@ class NucleusLayer:
             border_width_is_relative=True,
             face_color="transparent",
             opacity=1.0,
-            metadata={SOURCE_KEY: lambda: (self._annotations.to_table(), self._mpp)},
+            metadata={SOURCE_KEY: self._content},
             # Microns from the start: layers of one viewer must agree on their units.
             **spatial_settings(mpp or 1.0),
         )
@@ -99,11 +100,20 @@ class NucleusLayer:
         viewer.scene.camera.events.connect(self._on_camera)
         annotations.changed.connect(self.request_refresh)
 
+    def _content(self) -> NucleusFile:
+        """All nuclei, counted from where files of them are."""
+        content = NucleusFile(self._annotations.to_table(), mpp=self._mpp, origin_px=WHOLE_SLIDE)
+        return content.counted_from(self._origin_px)
+
     def show_annotations(
-        self, annotations: SlideAnnotations, mpp: float | None, size: tuple[int, int] = (1, 1)
+        self,
+        annotations: SlideAnnotations,
+        mpp: float | None,
+        size: tuple[int, int] = (1, 1),
+        origin_px: Origin = WHOLE_SLIDE,
     ) -> None:
-        """Show the annotations of a slide of this MPP, and width and height in pixels."""
-        self._size = size
+        """Show the annotations of a slide of this MPP, width and height, and origin of files."""
+        self._size, self._origin_px = size, origin_px
         self._annotations.changed.disconnect(self.request_refresh)
         self._annotations = annotations
         annotations.changed.connect(self.request_refresh)

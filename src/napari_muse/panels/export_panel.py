@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPush
 from muse_core.nuclei import NucleusFile, dialog_filter, read_nuclei
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.export import Exported, export_store
+from napari_muse.io.placing import placed
 from napari_muse.jobs.background import Background
 from napari_muse.panels.forms import wrapped
 from napari_muse.session import MuseSession
@@ -63,9 +64,13 @@ class ExportPanel(QGroupBox):
         if not annotations.has_file:
             self.say("There are no nuclei to save yet: detect or add some first.")
             return
-        store, mpp, target = annotations.store.path, self._session.mpp, Path(path)
+        slide = self._session.require_slide()
+        store, mpp, target = annotations.store.path, slide.mpp, Path(path)
+        origin = (slide.scanned.x, slide.scanned.y)
         self._begin("Saving …")
-        self._background.do(lambda: export_store(store, target, mpp), self._on_saved, self._end)
+        self._background.do(
+            lambda: export_store(store, target, mpp, origin), self._on_saved, self._end
+        )
 
     def load(self, path: str | Path) -> None:
         """Read a file beside the interface and take its nuclei over."""
@@ -73,9 +78,10 @@ class ExportPanel(QGroupBox):
             return
         # They belong to the slide that is open now, whichever is when reading has ended.
         outlines, annotations = self.outlines.isChecked(), self._session.annotations
+        slide = self._session.require_slide()
         self._begin("Reading …")
         self._background.do(
-            lambda: read_nuclei(path, outlines),
+            lambda: placed(read_nuclei(path, outlines), slide),
             lambda read: self._take_over(read, annotations),
             self._end,
         )
