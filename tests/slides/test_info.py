@@ -21,6 +21,7 @@ def test_real_slide(cmu_slide):
         "size_mm": [1.1078, 1.4805],
         "levels": [{"width": 2220, "height": 2967, "downsample": 1.0}],
         "associated": ["thumbnail", "label", "macro"],
+        "scanned_px": [0.0, 0.0, 2220.0, 2967.0],
     }
 
 
