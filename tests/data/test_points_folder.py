@@ -103,3 +103,14 @@ def test_what_file_managers_leave_is_no_image(tmp_path: Path) -> None:
     (folder / "images" / "@eaDir" / image.name).mkdir()
     assert image_paths(folder) == [image]
     assert len(read_points_folder(folder, 0.5)) == 1
+
+
+def test_a_file_of_several_images_is_refused(tmp_path: Path) -> None:
+    _folder(tmp_path)
+    png = tmp_path / "images" / "t.png"
+    first = Image.open(png)
+    second = first.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    first.save(tmp_path / "images" / "t.tif", save_all=True, append_images=[second])
+    png.unlink()
+    with pytest.raises(UserError, match=r"t.tif holds 2 tissue images"):
+        read_points_folder(tmp_path, 0.5)

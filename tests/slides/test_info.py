@@ -22,6 +22,28 @@ def test_real_slide(cmu_slide):
         "levels": [{"width": 2220, "height": 2967, "downsample": 1.0}],
         "associated": ["thumbnail", "label", "macro"],
         "scanned_px": [0.0, 0.0, 2220.0, 2967.0],
+        "image": 1,
+        "plane": 1,
+        "planes": 1,
+        "images": [
+            described(1, "Baseline", "tissue", 2220, 2967, 0.499),
+            described(None, "Thumbnail", "thumbnail", 574, 768),
+            described(None, "Label", "label", 387, 463),
+            described(None, "Macro", "macro", 1280, 431),
+        ],
+        "notes": [],
+    }
+
+
+def described(number, name, role, width, height, mpp=None):
+    return {
+        "number": number,
+        "name": name,
+        "role": role,
+        "width_px": width,
+        "height_px": height,
+        "mpp_um": mpp,
+        "planes": 1,
     }
 
 

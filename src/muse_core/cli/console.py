@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +20,41 @@ if TYPE_CHECKING:
     from muse_core.jobs import JobSpec
 
 
-def run_at_terminal(spec: JobSpec, as_json: bool) -> None:
+def run_at_terminal(specs: JobSpec | Sequence[JobSpec], as_json: bool) -> None:
     """Run a job, show its progress on stderr and its end on stdout; exits unless it is done.
 
     Args:
-        spec: What to do.
+        specs: What to do; several jobs are of the images of one slide and run one after the other.
         as_json: Whether the end is one line of JSON instead of a sentence.
 
     Raises:
-        UserError: The job was refused.
-        typer.Exit: It was cancelled (130) or failed (1).
+        UserError: A job was refused.
+        typer.Exit: One was cancelled (130) or failed (1).
     """
     from muse_core.jobs import run_job
 
-    with cancel_on_signals() as cancel, progress_bar() as show:
-        last = run_job(spec, show, cancel.is_set)
+    jobs = list(specs) if isinstance(specs, Sequence) else [specs]
+    results: list[dict[str, Any]] = []
+    cancelled = False
+    with cancel_on_signals() as cancel:
+        for spec in jobs:
+            if cancelled:
+                break
+            with progress_bar() as show:
+                last = run_job(spec, show, cancel.is_set)
+            cancelled = _take_end(last, as_json)
+            results.append({**last["result"], "cancelled": cancelled})
+    if as_json:
+        # The nuclei themselves may have gone to standard output.
+        aside = names_stdout(results[0].get("out_csv") or "")
+        whole = results[0] if len(jobs) == 1 else _together(results, cancelled)
+        typer.echo(json.dumps(whole), err=aside)
+    if cancelled:
+        raise typer.Exit(130)
+
+
+def _take_end(last: dict[str, Any], as_json: bool) -> bool:
+    """Say how a job ended; returns whether it was cancelled."""
     if last["event"] == "failed":
         if not last["detail"]:
             raise UserError(last["message"])
@@ -43,14 +63,20 @@ def run_at_terminal(spec: JobSpec, as_json: bool) -> None:
     cancelled = last["event"] == "cancelled"
     for note in last["result"].get("notes", ()):
         sys.stderr.write(f"note: {note}\n")
-    # The nuclei themselves may have gone to standard output.
-    aside = names_stdout(last["result"].get("out_csv") or "")
-    if as_json:
-        typer.echo(json.dumps({**last["result"], "cancelled": cancelled}), err=aside)
-    else:
+    if not as_json:
+        aside = names_stdout(last["result"].get("out_csv") or "")
         typer.echo(last["message"], err=cancelled or aside)
-    if cancelled:
-        raise typer.Exit(130)
+    return cancelled
+
+
+def _together(results: list[dict[str, Any]], cancelled: bool) -> dict[str, Any]:
+    """What the jobs of several images found, and each on its own."""
+    total: dict[str, Any] = {
+        key: sum(result[key] for result in results)
+        for key in ("nuclei", "tissue_mm2", "seconds")
+        if all(key in result for result in results)
+    }
+    return {**total, "images": results, "cancelled": cancelled}
 
 
 @contextmanager

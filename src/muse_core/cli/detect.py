@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from muse_core.cli.options import Device, DeviceOption, JsonOption, ModelOption
+from muse_core.cli.options import (
+    ChannelsOption,
+    Device,
+    DeviceOption,
+    ImageOption,
+    JsonOption,
+    ModelOption,
+    PlaneOption,
+)
 
 
 def detect(
@@ -29,6 +37,9 @@ def detect(
         str | None,
         typer.Option("--region", metavar="X,Y,W,H", help="Only in here; pixels of the slide."),
     ] = None,
+    image: ImageOption = None,
+    plane: PlaneOption = None,
+    channels: ChannelsOption = None,
     device: DeviceOption = Device.AUTO,
     min_score: Annotated[
         float | None,
@@ -38,20 +49,33 @@ def detect(
 ) -> None:
     """Detect and classify every nucleus of a slide.
 
-    Ctrl-C stops, keeps what was found until then, and exits with code 130.
+    Of a file with several images the largest is taken, and it is said so. With --image all each has
+    a file of its own: nuclei-image1.csv, nuclei-image2.csv. Ctrl-C stops, keeps what was found
+    until then, and exits with code 130.
     """
     from muse_core.cli.console import run_at_terminal
+    from muse_core.cli.images import chosen_images, file_of_image
     from muse_core.jobs import DetectJob
+    from muse_core.jobs.detect_job import detect_target
     from muse_core.slides import Region
 
     box = Region.parse(region) if region is not None else None
-    job = DetectJob(
-        slide=str(slide),
-        model=model,
-        out_csv=str(out),
-        mpp=mpp,
-        region=None if box is None else [box.x, box.y, box.w, box.h],
-        device=device.value,
-        min_score=min_score,
-    )
-    run_at_terminal(job, as_json)
+    choices = chosen_images(slide, image, plane, channels)
+    jobs = [
+        DetectJob(
+            slide=str(slide),
+            model=model,
+            out_csv=str(file_of_image(out, choice, choices)),
+            mpp=mpp,
+            region=None if box is None else [box.x, box.y, box.w, box.h],
+            device=device.value,
+            min_score=min_score,
+            image=choice.image,
+            plane=choice.plane,
+            channels=choice.channels,
+        )
+        for choice in choices
+    ]
+    for job in jobs if len(jobs) > 1 else ():
+        detect_target(job)  # before the work of the first, that of the last
+    run_at_terminal(jobs, as_json)

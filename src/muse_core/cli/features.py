@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muse_core.cli.options import Device, DeviceOption, JsonOption, ModelOption
+from muse_core.cli.options import (
+    ChannelsOption,
+    Device,
+    DeviceOption,
+    ImageOption,
+    JsonOption,
+    ModelOption,
+    PlaneOption,
+)
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from muse_core.slides import ImageChoice
 
 
 def features(
@@ -33,28 +45,84 @@ def features(
     fov_px: Annotated[
         int | None, typer.Option("--fov-px", help="Side of the tiles; else the model's.")
     ] = None,
+    image: ImageOption = None,
+    plane: PlaneOption = None,
+    channels: ChannelsOption = None,
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Compute the features of a slide's nuclei, one row each in the order of the file.
 
-    Each nucleus is seen in the tile where it lies most central. Ctrl-C stops, keeps what was
-    computed until then, and exits with code 130.
+    Each nucleus is seen in the tile where it lies most central. With --image all the nuclei of each
+    image are read from a file of its own, as muse detect writes it (nuclei-image1.csv for --points
+    nuclei.csv), and so are the folders named. Ctrl-C stops, keeps what was computed until then, and
+    exits with code 130.
     """
-    from muse_core.cli.console import cancel_on_signals, progress_bar
+    from muse_core.cli.console import cancel_on_signals
+    from muse_core.cli.images import chosen_images, file_of_image
+
+    choices = chosen_images(slide, image, plane, channels)
+    plans = [
+        _Plan(
+            slide,
+            choice,
+            file_of_image(points, choice, choices),
+            file_of_image(out, choice, choices),
+            mpp,
+            fov_px,
+            device.value,
+        )
+        for choice in choices
+    ]
+    for plan in plans:
+        _check_target(plan.out, slide)
+    results: list[dict[str, Any]] = []
+    with cancel_on_signals() as cancel:
+        for plan in plans:
+            result = _compute(plan, model, cancel)
+            results.append(result)
+            if not as_json:
+                typer.echo(_sentence(result), err=result["cancelled"])
+            if result["cancelled"]:
+                break
+    cancelled = any(result["cancelled"] for result in results)
+    if as_json:
+        whole = {"images": results, "cancelled": cancelled}
+        typer.echo(json.dumps(results[0] if len(plans) == 1 else whole))
+    if cancelled:
+        raise typer.Exit(130)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to compute of one image."""
+
+    slide: Path
+    choice: ImageChoice
+    points: Path
+    out: Path
+    mpp: float | None
+    fov_px: int | None
+    device: str
+
+
+def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[str, Any]:
+    """Compute and write the features of one image; returns what was done."""
+    from muse_core.cli.console import progress_bar
+    from muse_core.cli.images import say_notes
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
     from muse_core.nuclei import placed_on_slide, read_nuclei
     from muse_core.slides import open_slide
 
-    _check_target(out, slide)
-    given = read_nuclei(points)
+    given = read_nuclei(plan.points)
     table = given.table
     path = resolve_model(model)
     card = read_card(path)
-    with open_slide(slide, mpp=mpp) as opened:
+    with open_slide(plan.slide, plan.mpp, plan.choice) as opened:
         slide_mpp = opened.require_mpp()
+        say_notes(opened)
         area = opened.scanned
         placed = placed_on_slide(given, (area.x, area.y), (area.w, area.h))
         for note in placed.notes:
@@ -66,13 +134,13 @@ def features(
         from muse_core.models.checkpoint import load_backbone
 
         backbone, _ = load_backbone(path)
-        spec = FeatureSpec(card.mpp, fov_px or card.fov_px)
-        with cancel_on_signals() as cancel, progress_bar() as show:
+        spec = FeatureSpec(card.mpp, plan.fov_px or card.fov_px)
+        with progress_bar() as show:
             report = ProgressReporter(show)
 
             def chunks() -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
                 xy = placed.table[["x", "y"]].to_numpy()
-                where = choose_device(device.value)
+                where = choose_device(plan.device)
                 for chunk in iter_features(opened, xy, backbone, spec, where, cancel.is_set):
                     report(chunk.tiles_done, chunk.tiles_total, "Computing features")
                     yield chunk.rows, chunk.features
@@ -82,22 +150,21 @@ def features(
                 "mpp": card.mpp,
                 "fov_px": spec.fov_px,
                 "slide": opened.name,
+                "image": opened.image.number,
+                "plane": opened.plane,
                 "slide_mpp": slide_mpp,
             }
-            done = write_features(out, table, backbone.out_channels, chunks(), facts)
+            done = write_features(plan.out, table, backbone.out_channels, chunks(), facts)
     result = {"nuclei": len(table), "done": done, "channels": backbone.out_channels}
-    cancelled = done < len(table)
-    if as_json:
-        typer.echo(json.dumps({**facts, **result, "out": str(out), "cancelled": cancelled}))
-    else:
-        kept = "Cancelled; " if cancelled else ""
-        typer.echo(
-            f"{kept}{done:,} of {len(table):,} nuclei with {backbone.out_channels} features each,"
-            f" written to {out}.",
-            err=cancelled,
-        )
-    if cancelled:
-        raise typer.Exit(130)
+    return {**facts, **result, "out": str(plan.out), "cancelled": done < len(table)}
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    kept = "Cancelled; " if result["cancelled"] else ""
+    return (
+        f"{kept}{result['done']:,} of {result['nuclei']:,} nuclei with {result['channels']}"
+        f" features each, written to {result['out']}."
+    )
 
 
 def _check_target(out: Path, slide: Path) -> None:

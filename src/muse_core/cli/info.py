@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from muse_core.cli.options import JsonOption
+from muse_core.cli.options import ChannelsOption, ImageOption, JsonOption, PlaneOption
 
 
 def info(
@@ -19,14 +19,28 @@ def info(
         float | None,
         typer.Option("--mpp", help="Microns per pixel of the slide, if the file does not say."),
     ] = None,
+    image: ImageOption = None,
+    plane: PlaneOption = None,
+    channels: ChannelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a slide is: format, size, scale, levels, tissue."""
+    """Say what a slide is: format, size, scale, levels, tissue, and all the images in the file.
+
+    Of a file with several images the largest is described, or the one that --image says; all of
+    them with --image all.
+    """
+    from muse_core.cli.images import chosen_images
     from muse_core.slides import open_slide, slide_info
 
-    with open_slide(slide, mpp=mpp) as opened:
-        facts = slide_info(opened)
-    typer.echo(json.dumps(facts) if as_json else "\n".join(_lines(facts)))
+    choices = chosen_images(slide, image, plane, channels)
+    found = []
+    for choice in choices:
+        with open_slide(slide, mpp, choice) as opened:
+            found.append(slide_info(opened))
+    if as_json:
+        typer.echo(json.dumps(found[0] if len(found) == 1 else found))
+    else:
+        typer.echo("\n\n".join("\n".join(_lines(facts)) for facts in found))
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -40,13 +54,39 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     rows = {
         "name": facts["name"],
         "format": facts["format"],
+        **_images(facts),
+        **({"plane": f"{facts['plane']} of {facts['planes']}"} if facts["planes"] > 1 else {}),
         "size": f"{facts['width_px']} x {facts['height_px']} px{physical}",
         "scale": "unknown; give --mpp" if mpp is None else f"{mpp:.6g} um/px",
         "levels": levels,
         "tissue": "unknown without the scale" if tissue is None else f"{tissue:.4g} mm²",
-        "also inside": ", ".join(facts["associated"]) or "nothing",
+        "also inside": ", ".join(_other(i) for i in facts["images"] if not i["number"])
+        or "nothing",
     }
     x, y, w, h = facts["scanned_px"]
     if (w, h) != (facts["width_px"], facts["height_px"]):
         rows["scanned"] = f"{w:g} x {h:g} px from x {x:g}, y {y:g}, where files count from"
-    return [f"{key:<12}{value}" for key, value in rows.items()]
+    lines = [f"{key:<12}{value}" for key, value in rows.items()]
+    lines += [f"{'note':<12}{note}" for note in facts["notes"]]
+    return lines
+
+
+def _images(facts: dict[str, Any]) -> dict[str, str]:
+    """A row for each tissue image, where there are several."""
+    tissue = [i for i in facts["images"] if i["number"]]
+    rows = {}
+    for image in tissue if len(tissue) > 1 else ():
+        scale = "" if image["mpp_um"] is None else f", {image['mpp_um']:.6g} um/px"
+        planes = f", {image['planes']} planes" if image["planes"] > 1 else ""
+        named = f"{image['name']}, " if image["name"] else ""
+        here = "  (this one)" if image["number"] == facts["image"] else ""
+        size = f"{image['width_px']} x {image['height_px']} px"
+        rows[f"image {image['number']}"] = f"{named}{size}{scale}{planes}{here}"
+    return rows
+
+
+def _other(image: dict[str, Any]) -> str:
+    """Such as "label (387 x 463 px)"; what its name does not say of it is added."""
+    name, role = image["name"].lower() or "unnamed", image["role"]
+    what = name if role in name or role == "other" else f"{name}, {role}"
+    return f"{what} ({image['width_px']} x {image['height_px']} px)"

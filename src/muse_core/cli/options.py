@@ -25,3 +25,23 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networ
 JsonOption = Annotated[
     bool, typer.Option("--json", help="End with one line of JSON on standard output.")
 ]
+ImageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        metavar="N|all",
+        help="Of a file with several tissue images the one of this number, see muse info; or all.",
+    ),
+]
+PlaneOption = Annotated[
+    int | None,
+    typer.Option("--plane", help="Plane of a stack, from 1; the middle one if left out."),
+]
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--channels",
+        metavar="rgb|R,G,B",
+        help="Take three channels as colours whatever their names; or their numbers, from 1.",
+    ),
+]

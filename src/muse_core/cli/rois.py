@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from muse_core.cli.options import Device, DeviceOption, JsonOption, ModelOption
+from muse_core.cli.options import (
+    ChannelsOption,
+    Device,
+    DeviceOption,
+    ImageOption,
+    JsonOption,
+    ModelOption,
+    PlaneOption,
+)
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,8 +37,8 @@ def rois(
         Path | None,
         typer.Option(
             "--points",
-            help="File with the nuclei of the slide, or folder with SLIDE_STEM.csv for each slide;"
-            " else the model finds them.",
+            help="File with the nuclei of the slide, or folder with SLIDE_STEM.csv for each slide"
+            " (SLIDE_STEM-imageN.csv for each image of several); else the model finds them.",
         ),
     ] = None,
     roi_px: Annotated[int, typer.Option("--roi-px", help="Largest side of a ROI.")] = 2048,
@@ -45,6 +53,9 @@ def rois(
     min_tissue: Annotated[
         float, typer.Option("--min-tissue", help="Share of a ROI that must be tissue.")
     ] = 0.2,
+    image: ImageOption = None,
+    plane: PlaneOption = None,
+    channels: ChannelsOption = None,
     model: ModelOption = None,
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,
@@ -55,6 +66,7 @@ def rois(
     folder later.
     """
     from muse_core.cli.console import cancel_on_signals, progress_bar
+    from muse_core.cli.images import chosen_images, say_notes
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
     from muse_core.pretrain.rois import cut_slide
@@ -62,12 +74,14 @@ def rois(
 
     if points is not None:
         _check_stems(slides)
-    name, finder = _finder(points, model, device.value, len(slides))
+    wanted = [(p, c) for p in slides for c in chosen_images(p, image, plane, channels)]
+    name, finder = _finder(points, model, device.value, len(wanted))
     settings = RoiSettings(roi_px=roi_px, mpp=mpp, min_tissue=min_tissue, nuclei=name)
     manifest = open_roi_folder(out, settings)
     with cancel_on_signals() as cancel, progress_bar() as show:
-        for path in slides:
-            with open_slide(path) as opened:
+        for path, choice in wanted:
+            with open_slide(path, choice=choice) as opened:
+                say_notes(opened)
                 known = opened.mpp is not None or slide_mpp is None
                 slide = opened if known or slide_mpp is None else opened.with_mpp(slide_mpp)
                 longer = cut_slide(
@@ -109,8 +123,20 @@ def _finder(
     if not points.is_dir() and n_slides > 1:
         raise UserError("--points is one file, but there are several slides; give a folder.")
     return "points", lambda slide: _given(
-        points / f"{slide.path.stem}.csv" if points.is_dir() else points, slide
+        _points_of(slide, points) if points.is_dir() else points, slide
     )
+
+
+def _points_of(slide: Slide, folder: Path) -> Path:
+    """SLIDE_STEM.csv; of several images SLIDE_STEM-imageN.csv, as muse detect names them."""
+    from muse_core.cli.images import named_after
+
+    whole = folder / f"{slide.path.stem}.csv"
+    if slide.n_images == 1:
+        return whole
+    own = named_after(whole, slide.image.number or 1)
+    opened_unasked = "image=" not in slide.part
+    return whole if opened_unasked and whole.is_file() and not own.is_file() else own
 
 
 def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:

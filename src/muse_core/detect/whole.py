@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from muse_core.detect.detector import Detector
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
-from muse_core.slides import Slide, open_slide, slide_from_arrays
+from muse_core.slides import ImageChoice, Slide, open_slide, slide_from_arrays
 
 
 def detect(
@@ -23,6 +24,7 @@ def detect(
     mpp: float | None = None,
     region: Shape | Sequence[Shape] | None = None,
     config: DetectConfig | None = None,
+    choice: ImageChoice | None = None,
 ) -> pd.DataFrame:
     """Return every nucleus of an image, each once.
 
@@ -33,6 +35,8 @@ def detect(
         mpp: Microns per pixel of level 0, where the image does not say.
         region: Where to look, level-0 pixels; None is everywhere.
         config: Device, batch and thresholds.
+        choice: Which image and plane of a file that holds several; a warning says which was taken
+            where none is chosen.
 
     Returns:
         NucleusTable, x and y in level-0 pixels from the corner of the first pixel.
@@ -52,7 +56,9 @@ def detect(
     if isinstance(image, Slide):
         return detector.detect(_scaled(image, mpp), region).table
     if isinstance(image, str | Path):
-        with open_slide(image) as slide:
+        with open_slide(image, choice=choice or ImageChoice()) as slide:
+            for note in slide.notes:
+                warnings.warn(note, stacklevel=2)
             return detector.detect(_scaled(slide, mpp), region).table
     return detector.detect(slide_from_arrays(image, mpp), region).table
 

@@ -63,12 +63,15 @@ class StoreSource:
         slide: Its slide; None looks beside the store.
         mpp: Microns per level-0 pixel, in place of the slide's own.
         mpp_if_unknown: Microns per level-0 pixel where neither ``mpp`` nor the slide says it.
+        channels: Which channels of the slide are colours, as in
+            :class:`muse_core.slides.ImageChoice`.
     """
 
     store: Path
     slide: Path | None = None
     mpp: float | None = None
     mpp_if_unknown: float | None = None
+    channels: str | None = None
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,11 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
     from muse_core.nuclei import ClassScheme
     from muse_core.slides import open_slide
 
-    with open_slide(job.slide, mpp=job.mpp) as slide:
-        out = _target(job)
+    with open_slide(job.slide, job.mpp, job.choice) as slide:
+        out = detect_target(job)
         mpp = slide.require_mpp()
         shapes = _shapes(job)
-        notes = _notes(slide, shapes)
+        notes = [*slide.notes, *_notes(slide, shapes)]
         model_path = resolve_model(job.model)
         card = read_card(model_path)
         card.require_detector()
@@ -60,7 +60,12 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
         result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel)
         if out is not None:
             notes += _write(out, result.table, scheme, slide)
-    return _outcome(job, result, card.name, scheme.names, notes)
+        which: dict[str, int | None] = {
+            "image": slide.image.number,
+            "images": slide.n_images,
+            "plane": slide.plane,
+        }
+    return _outcome(job, result, card.name, scheme.names, notes, which)
 
 
 def _detect(
@@ -101,7 +106,7 @@ def _detect(
     )
 
 
-def _target(job: DetectJob) -> Path | None:
+def detect_target(job: DetectJob) -> Path | None:
     """The file to write, or None.
 
     Raises:
@@ -172,6 +177,7 @@ def _outcome(
     model: str,
     class_names: Sequence[str],
     notes: list[str],
+    which: dict[str, int | None],
 ) -> Outcome:
     counts = result.table["class_name"].value_counts()
     found = len(result.table)
@@ -201,5 +207,6 @@ def _outcome(
             "tiles_done": result.tiles_done,
             "tiles_total": result.tiles_total,
             "notes": notes,
+            **which,
         },
     )

@@ -156,7 +156,13 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         workers=job.workers,
         resume=job.resume,
         stores=tuple(
-            StoreSource(Path(s.store), Path(s.slide) if s.slide else None, s.mpp, s.mpp_if_unknown)
+            StoreSource(
+                Path(s.store),
+                Path(s.slide) if s.slide else None,
+                s.mpp,
+                s.mpp_if_unknown,
+                s.channels,
+            )
             for s in job.annotations
         ),
         mode=job.mode,

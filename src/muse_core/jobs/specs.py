@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from muse_core.errors import UserError
 from muse_core.strict import STRICT, Wording, parse_strictly
+
+if TYPE_CHECKING:
+    from muse_core.slides.choice import ImageChoice
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class DetectJob(_Job):
             are a union; neither means the whole slide.
         device: auto, cpu, cuda or mps.
         min_score: Nucleus probability from which a nucleus is reported; None takes the model's.
+        image: Number of a tissue image of the slide, from 1; None is the one it opens with.
+        plane: Number of a plane of a stack, from 1; None is the middle one.
+        channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
     """
 
     kind: ClassVar[str] = "detect"
@@ -62,10 +68,21 @@ class DetectJob(_Job):
     polygons: Sequence[Sequence[Sequence[float]]] | None = None
     device: str = "auto"
     min_score: float | None = None
+    image: int | None = None
+    plane: int | None = None
+    channels: str | None = None
 
     def __post_init__(self) -> None:
         if self.region is not None and len(self.region) != 4:
             raise UserError("The region of a detect job is four numbers x, y, w, h.")
+        _ = self.choice
+
+    @property
+    def choice(self) -> ImageChoice:
+        """What is looked at; raises UserError where it is impossible."""
+        from muse_core.slides.choice import ImageChoice
+
+        return ImageChoice(self.image, self.plane, self.channels)
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,8 @@ class StoreSet:
         slide: Its slide; None looks for it in the folder of the store.
         mpp: Microns per level-0 pixel, in place of the slide's own.
         mpp_if_unknown: Microns per level-0 pixel where neither ``mpp`` nor the slide says it.
+        channels: Which channels of the slide are colours, as in
+            :class:`muse_core.slides.ImageChoice`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -111,6 +130,7 @@ class StoreSet:
     slide: str | None = None
     mpp: float | None = None
     mpp_if_unknown: float | None = None
+    channels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +226,9 @@ class DisagreeJob(_Job):
         mpp: Microns per level-0 pixel, in place of the file's own.
         device: auto, cpu, cuda or mps.
         seed: Of the draw among very many nuclei.
+        image: Number of a tissue image of the slide, from 1; None is the one it opens with.
+        plane: Number of a plane of a stack, from 1; None is the middle one.
+        channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
     """
 
     kind: ClassVar[str] = "disagree"
@@ -216,6 +239,19 @@ class DisagreeJob(_Job):
     mpp: float | None = None
     device: str = "auto"
     seed: int = 0
+    image: int | None = None
+    plane: int | None = None
+    channels: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.choice
+
+    @property
+    def choice(self) -> ImageChoice:
+        """What is looked at; raises UserError where it is impossible."""
+        from muse_core.slides.choice import ImageChoice
+
+        return ImageChoice(self.image, self.plane, self.channels)
 
 
 JobSpec = DetectJob | FinetuneJob | DisagreeJob

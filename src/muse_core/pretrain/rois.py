@@ -81,8 +81,8 @@ def cut_slide(
         file = f"{key}/{round(region.x)}_{round(region.y)}.tif"
         rois.append(_cut_one(slide, region, tissue, mpp, folder, file, settings, find_nuclei))
         if on_progress:
-            on_progress(number + 1, len(regions), slide.name)
-    source = RoiSource(slide.name, key, slide.require_mpp(), tuple(rois))
+            on_progress(number + 1, len(regions), slide.title)
+    source = RoiSource(slide.title, key, slide.require_mpp(), tuple(rois))
     return add_source(folder, source)
 
 
@@ -166,7 +166,9 @@ def _write_image(rgb: npt.NDArray[np.uint8], path: Path, mpp: float, quality: in
 def _key(slide: Slide, settings: RoiSettings) -> str:
     """A folder name that two different slides of the same name do not share."""
     path = slide.path
-    content = identify_slide(path).fingerprint
+    content = identify_slide(path, slide.part).fingerprint
+    if slide.choice.channels:
+        content += f"|{slide.choice.channels}"
     facts = [path.name, content, slide.width, slide.height, slide.require_mpp(), asdict(settings)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in path.stem)[:60].strip(".")

@@ -14,7 +14,9 @@ def slide_info(slide: Slide) -> dict[str, Any]:
     Returns:
         path, name, format, width_px, height_px, mpp_um (or null), size_mm ([width, height] or
         null), levels (width, height, downsample of each), associated, scanned_px (x, y,
-        width and height of the part that was scanned), tissue_mm2 (or null).
+        width and height of the part that was scanned), tissue_mm2 (or null); image
+        (its number among the tissue images), plane, planes; images (number or null, name, role,
+        width_px, height_px, mpp_um or null, planes of each image in the file); notes.
 
     Raises:
         UserError: The file is damaged.
@@ -40,5 +42,21 @@ def slide_info(slide: Slide) -> dict[str, Any]:
         ],
         "associated": list(slide.associated),
         "scanned_px": [slide.scanned.x, slide.scanned.y, slide.scanned.w, slide.scanned.h],
+        "image": slide.image.number,
+        "plane": slide.plane,
+        "planes": slide.image.planes,
+        "images": [
+            {
+                "number": image.number,
+                "name": image.name,
+                "role": image.role.value,
+                "width_px": image.width,
+                "height_px": image.height,
+                "mpp_um": image.mpp,
+                "planes": image.planes,
+            }
+            for image in slide.images
+        ],
+        "notes": list(slide.notes),
         "tissue_mm2": None if mpp is None else round(tissue_mask(slide).area_mm2(mpp), 4),
     }

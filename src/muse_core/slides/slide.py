@@ -102,6 +102,16 @@ class Slide:
         """How many tissue images the file has."""
         return sum(image.number is not None for image in self.images)
 
+    def require_only_image(self) -> None:
+        """Raise UserError where the file holds further tissue images or planes."""
+        if self._taken.choice.image or self._taken.choice.plane:
+            what = (
+                f"{self.n_images} tissue images"
+                if self.n_images > 1
+                else f"a stack of {self.image.planes} planes"
+            )
+            raise UserError(f"{self.name} holds {what}; save the one that is meant alone.")
+
     @property
     def plane(self) -> int:
         """Number of the plane of a stack, from 1."""

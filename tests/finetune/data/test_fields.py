@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+import tifffile
 
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
 from muse_core.finetune import LabelSet, StoreSource
+from muse_core.finetune.config import UnlabeledSource
 from muse_core.finetune.data.field_data import load_fields
 from muse_core.finetune.data.fields import fields_of_images, read_fields
 from muse_core.finetune.data.stores import (
@@ -18,6 +20,7 @@ from muse_core.finetune.data.stores import (
     read_stores,
     summary_of,
 )
+from muse_core.finetune.data.unlabeled import read_unlabeled
 from muse_core.nuclei import ClassScheme, NucleusClass, nucleus_table
 from muse_core.nuclei.reviewed import reviewed_fields
 from muse_core.nuclei.store import AnnotationStore, identify_slide
@@ -189,3 +192,57 @@ def test_every_pixel_of_an_annotated_image_is_known() -> None:
     assert all(f.known.all() for f in fields)
     assert 0 < sum(f.held_back for f in fields) < 3
     assert not any(f.held_back for f in fields_of_images(images, 0.5, hold_back=False))
+
+
+def two_images(folder: Path) -> tuple[Path, list[np.ndarray]]:
+    """A TIFF of two images, and their pixels."""
+    pictures = []
+    for seed, side in enumerate((480, 400)):
+        disc_slide(folder / f"{seed}.png", side, seed)
+        with open_slide(folder / f"{seed}.png") as slide:
+            pictures.append(np.asarray(slide.levels[0]))
+        (folder / f"{seed}.png").unlink()
+    with tifffile.TiffWriter(folder / "two.tif") as tif:
+        for pixels in pictures:
+            tif.write(pixels, photometric="rgb", tile=(128, 128), metadata=None)
+    return folder / "two.tif", pictures
+
+
+def test_a_store_is_read_on_its_own_image(tmp_path: Path) -> None:
+    slide, pictures = two_images(tmp_path)
+    stores = []
+    for part in ("", "image=2"):
+        path = tmp_path / f"{part or 'first'}.muse"
+        identity = identify_slide(slide, part)
+        with AnnotationStore.create(path, identity, ClassScheme.from_names(["a"])) as store:
+            store.insert(nucleus_table([150.0], [160.0], "a", model="m"))
+            store.add_region(square(120, 150, 120), reviewed=True)
+        stores.append(StoreSource(path, mpp=MPP))
+    contents = read_stores(stores)
+    assert [c.choice.image for c in contents] == [1, 2]
+    assert contents[0].fingerprint != contents[1].fingerprint
+    fields = fields_of_stores(contents, MPP, margin_px=40, correction_weight=2.0)
+    for field, pixels in zip(fields, pictures, strict=True):
+        np.testing.assert_array_equal(field.image, pixels[110:310, 80:280])
+
+
+def test_a_store_that_names_an_image_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    slide, _ = two_images(tmp_path)
+    for part in ("image=3", "image=../x"):
+        path = tmp_path / f"{len(part)}.muse"
+        identity = identify_slide(slide, part)
+        with AnnotationStore.create(path, identity, ClassScheme.from_names(["a"])):
+            pass
+        with pytest.raises(UserError, match=r"no image"):
+            read_stores([StoreSource(path, slide, mpp=MPP)])
+
+
+def test_without_annotations_all_images_of_a_slide_are_drawn_from(tmp_path: Path) -> None:
+    slide, pictures = two_images(tmp_path)
+    source = UnlabeledSource(slide, MPP)
+    found = read_unlabeled([source], MPP, 600, 1, 0)
+    for image, pixels in zip(found, pictures, strict=True):
+        np.testing.assert_array_equal(image.image, pixels)
+    reviewed = {identify_slide(slide, "image=2&plane=1").tissue}
+    (image,) = read_unlabeled([source], MPP, 600, 1, 0, reviewed)
+    np.testing.assert_array_equal(image.image, pictures[0])

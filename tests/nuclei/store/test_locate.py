@@ -11,7 +11,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme
-from muse_core.nuclei.store import StorePlace, locate
+from muse_core.nuclei.store import StorePlace, identify_slide, locate
 
 SCHEME = ClassScheme.from_names(["a"])
 
@@ -143,3 +143,30 @@ def test_a_store_of_a_newer_version_is_not_passed_over(slide: Path) -> None:
     connection.close()
     with pytest.raises(UserError, match="newer napari-muse"):
         StorePlace.of(slide).open()
+
+
+def test_images_and_planes_of_one_file_have_stores_of_their_own(slide: Path) -> None:
+    parts = ("", "image=2", "image=2&plane=3", "plane=1")
+    for number, part in enumerate(parts):
+        with StorePlace.of(slide, part).create(SCHEME) as store:
+            for _ in range(number):
+                store.add(1, 2, "a")
+            assert store.slide.part == part
+    names = ["one.svs", "one.svs-image2", "one.svs-image2-plane3", "one.svs-plane1"]
+    assert {p.name for p in slide.parent.glob("*.muse")} == {f"{n}.muse" for n in names}
+    renamed = slide.rename(slide.with_name("two.svs"))
+    for number, part in enumerate(parts):
+        store = StorePlace.of(renamed, part).open()
+        assert store is not None
+        with store:
+            assert len(store.nuclei()) == number
+    assert StorePlace.of(renamed, "image=3").open() is None
+
+
+def test_planes_show_the_same_tissue_and_images_do_not(slide: Path) -> None:
+    parts = ("", "plane=3", "image=2", "image=2&plane=3")
+    whole, plane, image, both = (identify_slide(slide, part) for part in parts)
+    assert whole.tissue == plane.tissue == whole.fingerprint
+    assert image.tissue == both.tissue == image.fingerprint
+    assert whole.tissue != image.tissue
+    assert len({i.fingerprint for i in (whole, plane, image, both)}) == 4

@@ -23,7 +23,7 @@ from muse_core.finetune.data.stores import StoreContents
 from muse_core.finetune.data.unlabeled import MIN_TISSUE
 from muse_core.finetune.holdout.shared_slides import withheld_area
 from muse_core.nuclei.reviewed import ReviewedField
-from muse_core.slides import Region, Slide, TissueMask, open_slide, tissue_mask
+from muse_core.slides import ImageChoice, Region, Slide, TissueMask, open_slide, tissue_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class SlideTissue:
 
     Attributes:
         path: The slide.
+        choice: Which image and plane of it.
         fingerprint: Of its content.
         slide_mpp: Microns per level-0 pixel.
         mpp: Microns per pixel to read at, the model's.
@@ -42,6 +43,7 @@ class SlideTissue:
     """
 
     path: Path
+    choice: ImageChoice
     fingerprint: str
     slide_mpp: float
     mpp: float
@@ -62,7 +64,7 @@ class SlideTissue:
             UserError: The slide can no longer be read.
         """
         x, y = self.corners[rng.integers(len(self.corners))]
-        with open_slide(self.path, mpp=self.slide_mpp) as slide:
+        with open_slide(self.path, self.slide_mpp, self.choice) as slide:
             pixels = slide.read(Region(float(x), float(y), *self.size), self.mpp)
         return SourceImage.without_labels(pixels, self.mpp)
 
@@ -91,7 +93,7 @@ def tissue_of_stores(
     found = []
     for same in by_slide.values():
         fields = [field for content in same for field in content.fields]
-        with open_slide(same[0].slide, mpp=same[0].mpp) as slide:
+        with open_slide(same[0].slide, same[0].mpp, same[0].choice) as slide:
             tissue = tissue_mask(slide)
             crop = crop_px * mpp / slide.require_mpp()
             corners, size = np.zeros((0, 2)), (crop, crop)
@@ -100,7 +102,16 @@ def tissue_of_stores(
                 corners, size = _squares(slide.bounds, tissue, fields, crop, margin)
             mm2 = _mm2(slide, tissue, fields, crop, corners, size)
         found.append(
-            SlideTissue(same[0].slide, same[0].fingerprint, same[0].mpp, mpp, corners, size, mm2)
+            SlideTissue(
+                same[0].slide,
+                same[0].choice,
+                same[0].fingerprint,
+                same[0].mpp,
+                mpp,
+                corners,
+                size,
+                mm2,
+            )
         )
     return tuple(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muse_core.errors import UserError
@@ -21,7 +21,7 @@ from muse_core.nuclei.reviewed import (
     summarise,
 )
 from muse_core.nuclei.store import AnnotationStore, SlideIdentity, identify_slide
-from muse_core.slides import can_open, open_slide
+from muse_core.slides import ImageChoice, can_open, open_slide
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class StoreContents:
     Attributes:
         name: File name of the store.
         slide: File of its slide.
-        fingerprint: Of the slide's content.
+        fingerprint: Of the slide's content, the same for all planes of a stack.
+        choice: Which image and plane of the slide.
         mpp: Microns per level-0 pixel.
         classes: The store's classes.
         fields: The reviewed fields.
@@ -40,6 +41,7 @@ class StoreContents:
     name: str
     slide: Path
     fingerprint: str
+    choice: ImageChoice
     mpp: float
     classes: ClassScheme
     fields: tuple[ReviewedField, ...]
@@ -87,7 +89,7 @@ def fields_of_stores(
     for content in contents:
         same = [c for c in contents if c.fingerprint == content.fingerprint]
         withheld = withheld_area([field for c in same for field in c.fields])
-        with open_slide(content.slide, mpp=content.mpp) as slide:
+        with open_slide(content.slide, content.mpp, content.choice) as slide:
             fields += read_fields(
                 slide, content.fields, mpp, margin_px, correction_weight, withheld
             )
@@ -106,7 +108,7 @@ def find_slide(store_path: Path, identity: SlideIdentity, given: Path | None) ->
         UserError: The given file is another one, or none in the folder is the right one.
     """
     if given is not None:
-        if not identify_slide(given).same_content(identity):
+        if not identify_slide(given, identity.part).same_content(identity):
             raise UserError(
                 f"{store_path.name} belongs to the slide {identity.name}, not to {given.name}."
             )
@@ -118,7 +120,7 @@ def find_slide(store_path: Path, identity: SlideIdentity, given: Path | None) ->
         # A fingerprint takes a while; the size rules most files out at once.
         if not path.exists() or (path.is_file() and path.stat().st_size != identity.size_bytes):
             continue
-        if identify_slide(path).same_content(identity):
+        if identify_slide(path, identity.part).same_content(identity):
             return path
     raise UserError(
         f"The slide {identity.name} of {store_path.name} is not in the folder of the store;"
@@ -131,9 +133,13 @@ def _read_store(source: StoreSource) -> StoreContents:
         identity, classes = store.slide, store.classes
         fields = reviewed_fields(store)
     slide_path = find_slide(source.store, identity, source.slide)
-    with open_slide(slide_path, mpp=source.mpp) as slide:
+    choice = replace(ImageChoice.of_part(identity.part), channels=source.channels)
+    with open_slide(slide_path, source.mpp, choice) as slide:
         known = slide
         if slide.mpp is None and source.mpp_if_unknown is not None:
             known = slide.with_mpp(source.mpp_if_unknown)
         mpp = known.require_mpp()
-    return StoreContents(source.store.name, slide_path, identity.fingerprint, mpp, classes, fields)
+        found = slide.choice
+    return StoreContents(
+        source.store.name, slide_path, identity.tissue, found, mpp, classes, fields
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from muse_core.files import entries
 from muse_core.finetune.config import UnlabeledSource
 from muse_core.finetune.data.crop_dataset import SourceImage
 from muse_core.nuclei.store import identify_slide
-from muse_core.slides import Region, Slide, can_open, open_slide, tissue_mask
+from muse_core.slides import ImageChoice, Region, Slide, can_open, open_slide, tissue_mask
 
 _TRIES = 20
 MIN_TISSUE = 0.5
@@ -48,15 +48,26 @@ def read_unlabeled(
     for number, source in enumerate(sources):
         rng = np.random.default_rng([seed, number])
         for path in _slides(source):
-            if without and identify_slide(path).fingerprint in without:
-                continue
-            with open_slide(path, mpp=source.mpp) as slide:
+            for slide in _images(path, source.mpp):
+                if without and identify_slide(path, slide.part).tissue in without:
+                    continue
                 slide.require_mpp()
                 found += [
                     SourceImage.without_labels(pixels, mpp)
                     for pixels in _regions(slide, mpp, side_px, regions, rng)
                 ]
     return found
+
+
+def _images(path: Path, mpp: float | None) -> Iterator[Slide]:
+    """All tissue images of a slide, each open until the next."""
+    with open_slide(path, mpp) as slide:
+        count = slide.n_images
+        if count == 1:
+            yield slide
+    for number in range(1, count + 1) if count > 1 else ():
+        with open_slide(path, mpp, ImageChoice(number)) as slide:
+            yield slide
 
 
 def _slides(source: UnlabeledSource) -> list[Path]:
@@ -88,5 +99,5 @@ def _regions(
         if len(found) == count:
             break
     if not found:
-        raise UserError(f"There is too little tissue in {slide.name} to learn from.")
+        raise UserError(f"There is too little tissue in {slide.title} to learn from.")
     return found

@@ -19,24 +19,48 @@ class SlideIdentity:
     Attributes:
         name: File name.
         size_bytes: Size; of a folder, of all its files.
-        fingerprint: SHA-256 over samples of the content, hexadecimal.
+        fingerprint: SHA-256 over samples of the content, hexadecimal; then "#" and which image and
+            plane of the file, as :attr:`muse_core.slides.Slide.part`, unless it is the one that is
+            opened unasked.
     """
 
     name: str
     size_bytes: int
     fingerprint: str
 
+    @property
+    def part(self) -> str:
+        """Which image and plane of the file, "" for those that are opened unasked."""
+        return self.fingerprint.partition("#")[2]
+
+    @property
+    def tissue(self) -> str:
+        """The fingerprint of the image whatever plane of it is looked at: the same tissue."""
+        content, _, part = self.fingerprint.partition("#")
+        kept = "&".join(p for p in part.split("&") if p and not p.startswith("plane="))
+        return f"{content}#{kept}" if kept else content
+
+    @property
+    def file_stem(self) -> str:
+        """The file name, and which image and plane, for names of further files."""
+        part = self.part.replace("=", "").replace("&", "-")
+        return f"{self.name}-{part}" if part else self.name
+
     def same_content(self, other: SlideIdentity) -> bool:
         """Whether both are the same slide, renamed or not."""
         return (self.size_bytes, self.fingerprint) == (other.size_bytes, other.fingerprint)
 
 
-def identify_slide(path: str | Path) -> SlideIdentity:
+def identify_slide(path: str | Path, part: str = "") -> SlideIdentity:
     """Fingerprint a slide without reading all of it.
 
     A file is sampled at its start, middle and end, in milliseconds however large it is. Of a folder
     (OME-Zarr) the metadata files count and the names and sizes of the others, so the time grows
     with the number of its files. What file managers leave in folders does not count.
+
+    Args:
+        path: File or folder.
+        part: Which image and plane of it, as :attr:`muse_core.slides.Slide.part`.
 
     Raises:
         UserError: There is no such slide, or it cannot be read.
@@ -52,7 +76,8 @@ def identify_slide(path: str | Path) -> SlideIdentity:
     except OSError as error:
         raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
     digest.update(str(size).encode())
-    return SlideIdentity(source.name, size, digest.hexdigest())
+    content = digest.hexdigest()
+    return SlideIdentity(source.name, size, f"{content}#{part}" if part else content)
 
 
 def _digest_file(path: Path, size: int, digest: hashlib._Hash) -> None:

@@ -31,16 +31,18 @@ class StorePlace:
         slide: The slide's file or folder.
         folder: Where stores are kept; None is beside the slide, or in the user's data folder if
             nothing can be written there.
+        part: Which image and plane of the file, as :attr:`muse_core.slides.Slide.part`.
     """
 
     slide: Path
     folder: Path | None = None
+    part: str = ""
 
     @classmethod
-    def of(cls, slide: Path) -> StorePlace:
+    def of(cls, slide: Path, part: str = "") -> StorePlace:
         """As the environment says."""
         folder = os.environ.get(FOLDER_VARIABLE)
-        return cls(slide, Path(folder) if folder else None)
+        return cls(slide, Path(folder) if folder else None, part)
 
     def open(self, annotator: str = "") -> AnnotationStore | None:
         """The slide's store, or None where it has none.
@@ -48,7 +50,7 @@ class StorePlace:
         Raises:
             UserError: The slide cannot be read, or its store is of a newer version.
         """
-        identity = identify_slide(self.slide)
+        identity = identify_slide(self.slide, self.part)
         path = self._find(identity)
         return None if path is None else AnnotationStore.open(path, annotator)
 
@@ -59,7 +61,7 @@ class StorePlace:
             UserError: The slide cannot be read, another program has made its store meanwhile, or
                 nothing can be written anywhere.
         """
-        identity = identify_slide(self.slide)
+        identity = identify_slide(self.slide, self.part)
         # Of two stores of one slide only one would be found again.
         made = self._find(identity)
         if made is not None:
@@ -70,7 +72,9 @@ class StorePlace:
         for folder in self._folders():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                return AnnotationStore.create(self._free_name(folder), identity, classes, annotator)
+                return AnnotationStore.create(
+                    self._free_name(folder, identity), identity, classes, annotator
+                )
             except StoreIsThereError:
                 raise
             except OSError as error:
@@ -98,12 +102,12 @@ class StorePlace:
             found.sort(key=lambda p: (not p.name.startswith(self.slide.name), p.name))
             yield from found[:_MOST_FILES]
 
-    def _free_name(self, folder: Path) -> Path:
+    def _free_name(self, folder: Path, identity: SlideIdentity) -> Path:
         """A name in a folder; a slide of the same name but other content may have the first."""
-        path = folder / f"{self.slide.name}{SUFFIX}"
+        path = folder / f"{identity.file_stem}{SUFFIX}"
         number = 2
         while path.exists():
-            path = folder / f"{self.slide.name}-{number}{SUFFIX}"
+            path = folder / f"{identity.file_stem}-{number}{SUFFIX}"
             number += 1
         return path
 
@@ -116,6 +120,6 @@ def _belongs(path: Path, identity: SlideIdentity) -> bool:
         return False
     except UserError:
         # A newer version is refused by name when it is certain to be this slide's.
-        if path.name == f"{identity.name}{SUFFIX}":
+        if path.name == f"{identity.file_stem}{SUFFIX}":
             raise
         return False

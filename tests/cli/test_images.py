@@ -1,0 +1,197 @@
+"""Commands on files that hold several tissue images: none is passed over in silence, none mixed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from muse_core.classify.feature_file import read_features
+from muse_core.pretrain.roi_manifest import read_manifest
+
+from ..job_inputs import write_model, write_slide
+from .running import run
+
+Capture = pytest.CaptureFixture[str]
+SIZES = ((700, 500), (400, 300))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """two.tif of two images, one.png and two.png that are these images, and a model."""
+    root = tmp_path_factory.mktemp("images")
+    pictures = []
+    for i, (name, size) in enumerate(zip(("one.png", "two.png"), SIZES, strict=True)):
+        pictures.append(np.asarray(Image.open(write_slide(root / name, *size, seed=i))))
+    with tifffile.TiffWriter(root / "two.tif") as tif:
+        for picture in pictures:
+            tif.write(picture, photometric="rgb", tile=(128, 128), metadata=None)
+    stack = np.stack([np.roll(pictures[1], 40 * i, axis=1) for i in range(3)])
+    metadata = {"axes": "ZYXS"}
+    tifffile.imwrite(root / "z.ome.tif", stack, photometric="rgb", metadata=metadata, ome=True)
+    write_model(root / "m.safetensors")
+    return root
+
+
+def detect(folder: Path, slide: str, out: Path, *more: object) -> int:
+    options = ("--model", folder / "m.safetensors", "--device", "cpu", "--mpp", 0.5)
+    return run("detect", folder / slide, "--out", out, *options, *more)
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> list[str]:
+    """What is found in each image where it has a file of its own."""
+    found = []
+    for name in ("one", "two"):
+        assert detect(folder, f"{name}.png", folder / f"{name}.alone.csv") == 0
+        found.append((folder / f"{name}.alone.csv").read_text())
+    return found
+
+
+def test_one_image_is_taken_and_the_other_named(
+    folder: Path, alone: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    assert detect(folder, "two.tif", tmp_path / "n.csv", "--json") == 0
+    printed = capsys.readouterr()
+    assert "two.tif holds 2 tissue images; looked at is image 1 (700 x 500 px)" in printed.err
+    assert "image 2 (400 x 300 px); choose with --image" in printed.err
+    result = json.loads(printed.out)
+    assert (result["image"], result["images"]) == (1, 2)
+    assert (tmp_path / "n.csv").read_text() == alone[0]
+
+
+def test_an_image_by_its_number(
+    folder: Path, alone: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    assert detect(folder, "two.tif", tmp_path / "n.csv", "--image", 2) == 0
+    assert "holds" not in capsys.readouterr().err
+    assert (tmp_path / "n.csv").read_text() == alone[1]
+
+
+def test_all_images_have_files_of_their_own(
+    folder: Path, alone: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    assert detect(folder, "two.tif", tmp_path / "n.csv", "--image", "all", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["n-image1.csv", "n-image2.csv"]
+    for number, text in enumerate(alone, start=1):
+        assert (tmp_path / f"n-image{number}.csv").read_text() == text
+    assert [i["image"] for i in result["images"]] == [1, 2]
+    assert result["nuclei"] == sum(i["nuclei"] for i in result["images"])
+    # Of a file with one image the name stays.
+    assert detect(folder, "one.png", tmp_path / "o.csv", "--image", "all") == 0
+    assert (tmp_path / "o.csv").read_text() == alone[0]
+
+
+@pytest.mark.parametrize(
+    ("slide", "options", "sentence"),
+    [
+        ("two.tif", ("--image", 3), "there is no image 3"),
+        ("two.tif", ("--image", 0), "counts from 1"),
+        ("two.tif", ("--image", "both"), "--image takes a number or all"),
+        ("two.tif", ("--plane", 2), "is no stack; there is no plane 2"),
+        ("one.png", ("--image", 2), "holds one tissue image"),
+        ("z.ome.tif", ("--plane", 4), "has 3 planes; there is no plane 4"),
+        ("z.ome.tif", ("--plane", 0), "counts from 1"),
+        ("one.png", ("--channels", "1,2"), "Channels are"),
+    ],
+)
+@pytest.mark.parametrize("command", ["detect", "info"])
+def test_what_is_not_there_is_one_sentence(
+    folder: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    slide: str,
+    options: tuple[object, ...],
+    sentence: str,
+    command: str,
+) -> None:
+    if command == "detect":
+        assert detect(folder, slide, tmp_path / "n.csv", *options) == 2
+    else:
+        assert run("info", folder / slide, *options) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.strip().splitlines()) == 1
+    assert sentence in printed.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_images_do_not_fit_into_one_pipe(folder: Path, capsys: Capture) -> None:
+    assert detect(folder, "two.tif", Path("/dev/null"), "--image", "all") == 2
+    assert "cannot hold" in capsys.readouterr().err
+
+
+def test_planes_of_a_stack(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert detect(folder, "z.ome.tif", tmp_path / "middle.csv") == 0
+    assert "stack of 3 planes; looked at is plane 2, the middle one" in capsys.readouterr().err
+    assert detect(folder, "z.ome.tif", tmp_path / "second.csv", "--plane", 2) == 0
+    assert detect(folder, "z.ome.tif", tmp_path / "first.csv", "--plane", 1) == 0
+    assert capsys.readouterr().err == ""
+    texts = {n: (tmp_path / f"{n}.csv").read_text() for n in ("middle", "second", "first")}
+    assert texts["middle"] == texts["second"] != texts["first"]
+
+
+def test_info_lists_them(folder: Path, capsys: Capture) -> None:
+    assert run("info", folder / "two.tif") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "image 1     700 x 500 px  (this one)" in lines
+    assert "image 2     400 x 300 px" in lines
+    assert run("info", folder / "two.tif", "--image", "all", "--json") == 0
+    both = json.loads(capsys.readouterr().out)
+    assert [(f["image"], f["width_px"], f["height_px"]) for f in both] == [
+        (1, 700, 500),
+        (2, 400, 300),
+    ]
+    assert [i["number"] for i in both[0]["images"]] == [1, 2]
+    assert run("info", folder / "z.ome.tif", "--plane", 3) == 0
+    assert "plane       3 of 3" in capsys.readouterr().out.splitlines()
+
+
+def test_features_of_each_image(
+    folder: Path, alone: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    for number, text in enumerate(alone, start=1):
+        (tmp_path / f"n-image{number}.csv").write_text(text)
+        (tmp_path / f"alone{number}.csv").write_text(text)
+    options = ("--model", folder / "m.safetensors", "--device", "cpu", "--mpp", 0.5)
+    out, points = tmp_path / "f.zarr", tmp_path / "n.csv"
+    images = ("--points", points, "--out", out, "--image", "all", "--json")
+    assert run("features", folder / "two.tif", *options, *images) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [i["image"] for i in result["images"]] == [1, 2]
+    for number, name in ((1, "one.png"), (2, "two.png")):
+        single = tmp_path / f"alone{number}.zarr"
+        given = ("--points", tmp_path / f"alone{number}.csv", "--out", single)
+        assert run("features", folder / name, *options, *given) == 0
+        found = read_features(tmp_path / f"f-image{number}.zarr")
+        assert found.attributes["image"] == number
+        np.testing.assert_array_equal(found.features, read_features(single).features)
+    capsys.readouterr()
+    one = ("--points", tmp_path / "n-image1.csv", "--out", tmp_path / "g.zarr")
+    assert run("features", folder / "two.tif", *options, *one) == 0
+    assert "holds 2 tissue images" in capsys.readouterr().err
+
+
+def test_rois_of_each_image(
+    folder: Path, alone: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    for number, text in enumerate(alone, start=1):
+        (tmp_path / f"two-image{number}.csv").write_text(text)
+    out = tmp_path / "rois"
+    options = ("--out", out, "--mpp", 0.5, "--slide-mpp", 0.5, "--points", tmp_path)
+    assert run("rois", folder / "two.tif", *options) == 0
+    assert "holds 2 tissue images" in capsys.readouterr().err
+    assert len(read_manifest(out).sources) == 1
+    assert run("rois", folder / "two.tif", *options, "--image", "all") == 0
+    first, second = read_manifest(out).sources
+    assert (first.name, second.name) == ("two.tif [image 1]", "two.tif [image 2]")
+    assert first.key != second.key
+    for source, (width, height), text in zip((first, second), SIZES, alone, strict=True):
+        (roi,) = source.rois
+        assert (roi.width_px, roi.height_px) == (width, height)
+        assert roi.n_nuclei == len(text.splitlines()) - 1
