@@ -102,7 +102,7 @@ class MuseSession:
         return self.slide.mpp if self.slide else None
 
     def set_mpp(self, mpp: float) -> None:
-        """Say how large a pixel of the current slide is; its layers are rescaled.
+        """Say how large a pixel of the current slide is, whatever its file says; rescale layers.
 
         Raises:
             UserError: No slide is open, or the value is not plausible.

@@ -47,7 +47,10 @@ def test_from_format_to_format(source: Path, capsys: pytest.CaptureFixture[str])
 
 def test_what_is_left_out_is_said(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = source.with_suffix(".csv")
-    assert run("convert", source, out, "--mpp", 0.25, "--without-deleted") == 0
+    assert run("convert", source, out, "--mpp", 0.25) == 0
+    assert "states 0.5 um/px, so the given 0.25 was not used" in capsys.readouterr().err
+    assert read_nuclei(out).mpp == 0.5
+    assert run("convert", source, out, "--mpp", 0.25, "--force-mpp", "--without-deleted") == 0
     captured = capsys.readouterr()
     assert captured.out == f"2 nuclei written to {out}.\n"
     assert "regions" in captured.err

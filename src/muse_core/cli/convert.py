@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from muse_core.cli.options import JsonOption
+from muse_core.cli.options import ForceMppOption, JsonOption
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def convert(
     ],
     mpp: Annotated[
         float | None,
-        typer.Option("--mpp", help="Microns per pixel; goes before what the file says."),
+        typer.Option("--mpp", help="Microns per pixel, if the file does not say."),
     ] = None,
+    force_mpp: ForceMppOption = False,
     outlines_are_nuclei: Annotated[
         bool,
         typer.Option(
@@ -60,6 +61,7 @@ def convert(
     """Turn a file of nuclei into another format; outlines become their centres."""
     from muse_core.files import names_stdout
     from muse_core.nuclei import read_nuclei, write_nuclei
+    from muse_core.slides.scale import settle_scale
 
     content = read_nuclei(source, outlines_are_nuclei)
     if slide is not None:
@@ -68,11 +70,12 @@ def convert(
     if without_deleted:
         table = table[table["status"] != "deleted"]
     rows, notes = (None, ()) if features is None else _feature_rows(features, table)
-    scale = content.mpp if mpp is None else mpp
+    settled = settle_scale(content.mpp, mpp, force_mpp)
+    scale = settled.mpp
     left_out = write_nuclei(
         out, table, content.scheme, scale, content.regions, rows, content.origin_px
     )
-    for note in (*content.notes, *notes, *left_out):
+    for note in (*content.notes, *settled.notes, *notes, *left_out):
         typer.echo(note, err=True)
     aside = names_stdout(out)
     if as_json:

@@ -11,9 +11,11 @@ from muse_core.cli.options import (
     ChannelsOption,
     Device,
     DeviceOption,
+    ForceMppOption,
     ImageOption,
     JsonOption,
     ModelOption,
+    MppOption,
     PlaneOption,
 )
 
@@ -29,10 +31,8 @@ def detect(
         ),
     ],
     model: ModelOption = None,
-    mpp: Annotated[
-        float | None,
-        typer.Option("--mpp", help="Microns per pixel of the slide, if the file does not say."),
-    ] = None,
+    mpp: MppOption = None,
+    force_mpp: ForceMppOption = False,
     region: Annotated[
         str | None,
         typer.Option("--region", metavar="X,Y,W,H", help="Only in here; pixels of the slide."),
@@ -67,6 +67,7 @@ def detect(
             model=model,
             out_csv=str(file_of_image(out, choice, choices)),
             mpp=mpp,
+            force_mpp=force_mpp,
             region=None if box is None else [box.x, box.y, box.w, box.h],
             device=device.value,
             min_score=min_score,

@@ -15,9 +15,11 @@ from muse_core.cli.options import (
     ChannelsOption,
     Device,
     DeviceOption,
+    ForceMppOption,
     ImageOption,
     JsonOption,
     ModelOption,
+    MppOption,
     PlaneOption,
 )
 from muse_core.errors import UserError
@@ -38,10 +40,8 @@ def features(
     ],
     out: Annotated[Path, typer.Option("--out", help="Zarr folder to write.")],
     model: ModelOption = None,
-    mpp: Annotated[
-        float | None,
-        typer.Option("--mpp", help="Microns per pixel of the slide, if the file does not say."),
-    ] = None,
+    mpp: MppOption = None,
+    force_mpp: ForceMppOption = False,
     fov_px: Annotated[
         int | None, typer.Option("--fov-px", help="Side of the tiles; else the model's.")
     ] = None,
@@ -69,6 +69,7 @@ def features(
             file_of_image(points, choice, choices),
             file_of_image(out, choice, choices),
             mpp,
+            force_mpp,
             fov_px,
             device.value,
         )
@@ -102,6 +103,7 @@ class _Plan:
     points: Path
     out: Path
     mpp: float | None
+    force_mpp: bool
     fov_px: int | None
     device: str
 
@@ -120,7 +122,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[st
     table = given.table
     path = resolve_model(model)
     card = read_card(path)
-    with open_slide(plan.slide, plan.mpp, plan.choice) as opened:
+    with open_slide(plan.slide, plan.mpp, plan.choice, plan.force_mpp) as opened:
         slide_mpp = opened.require_mpp()
         say_notes(opened)
         area = opened.scanned
@@ -153,6 +155,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[st
                 "image": opened.image.number,
                 "plane": opened.plane,
                 "slide_mpp": slide_mpp,
+                "slide_mpp_from": opened.scale.source.value,
             }
             done = write_features(plan.out, table, backbone.out_channels, chunks(), facts)
     result = {"nuclei": len(table), "done": done, "channels": backbone.out_channels}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from muse_core.cli.options import Device, DeviceOption, JsonOption
+from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def finetune(
         float | None,
         typer.Option("--slide-mpp", help="Microns per pixel of slides whose files do not say."),
     ] = None,
+    force_mpp: ForceMppOption = False,
     unlabeled: Annotated[
         list[str] | None,
         typer.Option(
@@ -186,8 +187,8 @@ def finetune(
         device=device.value,
         workers=workers,
         resume=resume,
-        annotations=_stores(annotations or [], slide or [], slide_mpp),
-        unlabeled=[_unlabeled(text) for text in unlabeled or ()],
+        annotations=_stores(annotations or [], slide or [], slide_mpp, force_mpp),
+        unlabeled=[_unlabeled(text, force_mpp) for text in unlabeled or ()],
         mode=mode.value,
         class_map=dict(_same_class(text) for text in same_class or ()) or None,
         correction_weight=correction_weight,
@@ -235,25 +236,27 @@ def _with_maps(folders: list[TrainSet], paths: list[Path]) -> list[TrainSet]:
     ]
 
 
-def _stores(stores: list[Path], slides: list[Path], mpp: float | None) -> list[StoreSet]:
+def _stores(
+    stores: list[Path], slides: list[Path], mpp: float | None, force_mpp: bool
+) -> list[StoreSet]:
     from muse_core.jobs import StoreSet
 
     if len(slides) > len(stores):
         raise UserError("There are more --slide than --annotations.")
     return [
-        StoreSet(str(store), None if slide is None else str(slide), mpp_if_unknown=mpp)
+        StoreSet(str(store), None if slide is None else str(slide), mpp, force_mpp)
         for store, slide in zip_longest(stores, slides)
     ]
 
 
-def _unlabeled(text: str) -> UnlabeledSet:
+def _unlabeled(text: str, force_mpp: bool) -> UnlabeledSet:
     from muse_core.jobs import UnlabeledSet
 
     path, found, mpp = text.rpartition("=")
     if not found or Path(text).exists():
         return UnlabeledSet(text)
     try:
-        return UnlabeledSet(path, float(mpp))
+        return UnlabeledSet(path, float(mpp), force_mpp)
     except ValueError:
         return UnlabeledSet(text)
 

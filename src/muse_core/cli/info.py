@@ -8,17 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from muse_core.cli.options import ChannelsOption, ImageOption, JsonOption, PlaneOption
+from muse_core.cli.options import (
+    ChannelsOption,
+    ForceMppOption,
+    ImageOption,
+    JsonOption,
+    MppOption,
+    PlaneOption,
+)
 
 
 def info(
     slide: Annotated[
         Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
     ],
-    mpp: Annotated[
-        float | None,
-        typer.Option("--mpp", help="Microns per pixel of the slide, if the file does not say."),
-    ] = None,
+    mpp: MppOption = None,
+    force_mpp: ForceMppOption = False,
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
@@ -35,7 +40,7 @@ def info(
     choices = chosen_images(slide, image, plane, channels)
     found = []
     for choice in choices:
-        with open_slide(slide, mpp, choice) as opened:
+        with open_slide(slide, mpp, choice, force_mpp) as opened:
             found.append(slide_info(opened))
     if as_json:
         typer.echo(json.dumps(found[0] if len(found) == 1 else found))
@@ -50,14 +55,13 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         for level in facts["levels"]
     )
     physical = "" if size_mm is None else f", {size_mm[0]:.4g} x {size_mm[1]:.4g} mm"
-    mpp = facts["mpp_um"]
     rows = {
         "name": facts["name"],
         "format": facts["format"],
         **_images(facts),
         **({"plane": f"{facts['plane']} of {facts['planes']}"} if facts["planes"] > 1 else {}),
         "size": f"{facts['width_px']} x {facts['height_px']} px{physical}",
-        "scale": "unknown; give --mpp" if mpp is None else f"{mpp:.6g} um/px",
+        "scale": _scale(facts),
         "levels": levels,
         "tissue": "unknown without the scale" if tissue is None else f"{tissue:.4g} mm²",
         "also inside": ", ".join(_other(i) for i in facts["images"] if not i["number"])
@@ -90,3 +94,11 @@ def _other(image: dict[str, Any]) -> str:
     name, role = image["name"].lower() or "unnamed", image["role"]
     what = name if role in name or role == "other" else f"{name}, {role}"
     return f"{what} ({image['width_px']} x {image['height_px']} px)"
+
+
+def _scale(facts: dict[str, Any]) -> str:
+    if facts["mpp_um"] is None:
+        why = f" ({facts['mpp_note']})" if facts["mpp_note"] else ""
+        return f"unknown{why}; give --mpp"
+    said = {"given": ", as given", "forced": ", as given and forced"}.get(facts["mpp_from"], "")
+    return f"{facts['mpp_um']:.6g} um/px{said}"

@@ -45,3 +45,13 @@ ChannelsOption = Annotated[
         help="Take three channels as colours whatever their names; or their numbers, from 1.",
     ),
 ]
+MppOption = Annotated[
+    float | None,
+    typer.Option(
+        "--mpp", help="Microns per pixel of the slide, if the file does not say; see --force-mpp."
+    ),
+]
+ForceMppOption = Annotated[
+    bool,
+    typer.Option("--force-mpp", help="Use the given scale also where the file states another."),
+]

@@ -13,6 +13,7 @@ from muse_core.cli.options import (
     ChannelsOption,
     Device,
     DeviceOption,
+    ForceMppOption,
     ImageOption,
     JsonOption,
     ModelOption,
@@ -50,6 +51,7 @@ def rois(
         float | None,
         typer.Option("--slide-mpp", help="Of slides whose file does not say it."),
     ] = None,
+    force_mpp: ForceMppOption = False,
     min_tissue: Annotated[
         float, typer.Option("--min-tissue", help="Share of a ROI that must be tissue.")
     ] = 0.2,
@@ -80,10 +82,8 @@ def rois(
     manifest = open_roi_folder(out, settings)
     with cancel_on_signals() as cancel, progress_bar() as show:
         for path, choice in wanted:
-            with open_slide(path, choice=choice) as opened:
-                say_notes(opened)
-                known = opened.mpp is not None or slide_mpp is None
-                slide = opened if known or slide_mpp is None else opened.with_mpp(slide_mpp)
+            with open_slide(path, slide_mpp, choice, force_mpp) as slide:
+                say_notes(slide)
                 longer = cut_slide(
                     slide, out, manifest, finder(slide), ProgressReporter(show), cancel.is_set
                 )

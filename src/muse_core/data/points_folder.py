@@ -105,7 +105,7 @@ def _read_one(image_path: Path, points_path: Path, mpp: float) -> AnnotatedImage
     except UserError as error:
         # Files of several folders have the same names.
         raise UserError(f"{points_path.parent}: {error}") from error
-    with open_slide(image_path, mpp=mpp) as slide:
+    with open_slide(image_path, mpp=mpp, force_mpp=True) as slide:
         slide.require_only_image()
         image = slide.read(Region(0, 0, slide.width, slide.height))
     return AnnotatedImage(image_path.stem, image, xy, tuple(raw.texts("class")), mpp)

@@ -56,10 +56,10 @@ def detect(
     if isinstance(image, Slide):
         return detector.detect(_scaled(image, mpp), region).table
     if isinstance(image, str | Path):
-        with open_slide(image, choice=choice or ImageChoice()) as slide:
+        with open_slide(image, mpp, choice or ImageChoice()) as slide:
             for note in slide.notes:
                 warnings.warn(note, stacklevel=2)
-            return detector.detect(_scaled(slide, mpp), region).table
+            return detector.detect(slide, region).table
     return detector.detect(slide_from_arrays(image, mpp), region).table
 
 

@@ -61,8 +61,8 @@ class StoreSource:
     Attributes:
         store: The file.
         slide: Its slide; None looks beside the store.
-        mpp: Microns per level-0 pixel, in place of the slide's own.
-        mpp_if_unknown: Microns per level-0 pixel where neither ``mpp`` nor the slide says it.
+        mpp: Microns per level-0 pixel, where the slide's file does not say.
+        force_mpp: Whether mpp counts also where the file states another scale.
         channels: Which channels of the slide are colours, as in
             :class:`muse_core.slides.ImageChoice`.
     """
@@ -70,7 +70,7 @@ class StoreSource:
     store: Path
     slide: Path | None = None
     mpp: float | None = None
-    mpp_if_unknown: float | None = None
+    force_mpp: bool = False
     channels: str | None = None
 
 
@@ -188,11 +188,13 @@ class UnlabeledSource:
 
     Attributes:
         path: A slide, or a folder of images.
-        mpp: Microns per pixel, in place of the file's own.
+        mpp: Microns per pixel of what does not say it.
+        force_mpp: Whether mpp counts also where a file states another scale.
     """
 
     path: Path
     mpp: float | None = None
+    force_mpp: bool = False
 
 
 @dataclass(frozen=True)

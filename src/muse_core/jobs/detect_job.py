@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from muse_core.errors import UserError
 from muse_core.files import check_writable
@@ -38,7 +38,7 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
     from muse_core.nuclei import ClassScheme
     from muse_core.slides import open_slide
 
-    with open_slide(job.slide, job.mpp, job.choice) as slide:
+    with open_slide(job.slide, job.mpp, job.choice, job.force_mpp) as slide:
         out = detect_target(job)
         mpp = slide.require_mpp()
         shapes = _shapes(job)
@@ -60,7 +60,9 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
         result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel)
         if out is not None:
             notes += _write(out, result.table, scheme, slide)
-        which: dict[str, int | None] = {
+        which = {
+            "mpp": slide.mpp,
+            "mpp_from": slide.scale.source.value,
             "image": slide.image.number,
             "images": slide.n_images,
             "plane": slide.plane,
@@ -177,7 +179,7 @@ def _outcome(
     model: str,
     class_names: Sequence[str],
     notes: list[str],
-    which: dict[str, int | None],
+    which: dict[str, Any],
 ) -> Outcome:
     counts = result.table["class_name"].value_counts()
     found = len(result.table)

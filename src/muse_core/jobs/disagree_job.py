@@ -34,7 +34,7 @@ def run_disagree(job: DisagreeJob, emit: Emit, should_cancel: Callable[[], bool]
 
     with AnnotationStore.open(job.store, read_only=True) as store:
         table = store.nuclei()
-    with open_slide(job.slide, job.mpp, job.choice) as slide:
+    with open_slide(job.slide, job.mpp, job.choice, job.force_mpp) as slide:
         slide.require_mpp()
         on_slide = table["x"].between(0, slide.width) & table["y"].between(0, slide.height)
         table = table[on_slide]

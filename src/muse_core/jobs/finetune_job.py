@@ -160,7 +160,7 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
                 Path(s.store),
                 Path(s.slide) if s.slide else None,
                 s.mpp,
-                s.mpp_if_unknown,
+                s.force_mpp,
                 s.channels,
             )
             for s in job.annotations
@@ -169,7 +169,7 @@ def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
         class_map=tuple(sorted((job.class_map or {}).items())),
         correction_weight=job.correction_weight,
         views=ViewConfig(crop_px=_given(job.sample_px, defaults.sample_px)),
-        unlabeled=tuple(UnlabeledSource(Path(u.path), u.mpp) for u in job.unlabeled),
+        unlabeled=tuple(UnlabeledSource(Path(u.path), u.mpp, u.force_mpp) for u in job.unlabeled),
         backbone_rate=_given(job.backbone_rate, defaults.backbone_rate),
         consistency=ConsistencyConfig(weight=_consistency(job), own_slides=job.own_slides),
     )

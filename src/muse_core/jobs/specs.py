@@ -47,7 +47,8 @@ class DetectJob(_Job):
         model: Name or path of a model; None is the default model.
         out_csv: File to write the nuclei to, in the format of its name, or None to only report
             them as events.
-        mpp: Microns per level-0 pixel, in place of the file's own.
+        mpp: Microns per level-0 pixel, where the file does not say.
+        force_mpp: Whether mpp counts also where the file states another scale.
         region: Rectangle [x, y, w, h] in level-0 pixels.
         polygons: Polygons, each a list of [x, y] in level-0 pixels. Region and polygons together
             are a union; neither means the whole slide.
@@ -71,6 +72,7 @@ class DetectJob(_Job):
     image: int | None = None
     plane: int | None = None
     channels: str | None = None
+    force_mpp: bool = False
 
     def __post_init__(self) -> None:
         if self.region is not None and len(self.region) != 4:
@@ -118,8 +120,8 @@ class StoreSet:
     Attributes:
         store: The file.
         slide: Its slide; None looks for it in the folder of the store.
-        mpp: Microns per level-0 pixel, in place of the slide's own.
-        mpp_if_unknown: Microns per level-0 pixel where neither ``mpp`` nor the slide says it.
+        mpp: Microns per level-0 pixel, where the slide's file does not say.
+        force_mpp: Whether mpp counts also where the file states another scale.
         channels: Which channels of the slide are colours, as in
             :class:`muse_core.slides.ImageChoice`.
     """
@@ -129,7 +131,7 @@ class StoreSet:
     store: str
     slide: str | None = None
     mpp: float | None = None
-    mpp_if_unknown: float | None = None
+    force_mpp: bool = False
     channels: str | None = None
 
 
@@ -139,13 +141,15 @@ class UnlabeledSet:
 
     Attributes:
         path: File or folder.
-        mpp: Microns per pixel, in place of the file's own; needed for a folder of images.
+        mpp: Microns per pixel of what does not say it; images of a folder mostly do not.
+        force_mpp: Whether mpp counts also where a file states another scale.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     path: str
     mpp: float | None = None
+    force_mpp: bool = False
 
 
 @dataclass(frozen=True)
@@ -223,7 +227,8 @@ class DisagreeJob(_Job):
         slide: File or folder of the slide.
         store: Its annotation store, which is only read.
         model: Name or path of a model whose backbone sees the nuclei; None is the default model.
-        mpp: Microns per level-0 pixel, in place of the file's own.
+        mpp: Microns per level-0 pixel, where the file does not say.
+        force_mpp: Whether mpp counts also where the file states another scale.
         device: auto, cpu, cuda or mps.
         seed: Of the draw among very many nuclei.
         image: Number of a tissue image of the slide, from 1; None is the one it opens with.
@@ -242,6 +247,7 @@ class DisagreeJob(_Job):
     image: int | None = None
     plane: int | None = None
     channels: str | None = None
+    force_mpp: bool = False
 
     def __post_init__(self) -> None:
         _ = self.choice

@@ -154,7 +154,7 @@ def read_field(folder: Path, roi: Roi, side_px: int, rng: np.random.Generator) -
     sides = np.minimum(side_px, size)
     corner = np.clip(np.round(centre - sides / 2), 0, size - sides).astype(np.int64)
     region = Region(float(corner[0]), float(corner[1]), float(sides[0]), float(sides[1]))
-    with open_slide(folder / roi.file, mpp=roi.mpp) as image:
+    with open_slide(folder / roi.file, mpp=roi.mpp, force_mpp=True) as image:
         pixels = image.read(region)
     local = xy - corner
     inside = ((local >= 0) & (local < sides)).all(axis=1)

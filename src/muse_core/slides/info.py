@@ -12,7 +12,9 @@ def slide_info(slide: Slide) -> dict[str, Any]:
     """Describe a slide in values that JSON knows.
 
     Returns:
-        path, name, format, width_px, height_px, mpp_um (or null), size_mm ([width, height] or
+        path, name, format, width_px, height_px, mpp_um (or null), mpp_from (file, given, forced or
+        unknown), mpp_stated_um (by the file, or null), mpp_note (why the file's metadata gave no
+        scale, or ""), size_mm ([width, height] or
         null), levels (width, height, downsample of each), associated, scanned_px (x, y,
         width and height of the part that was scanned), tissue_mm2 (or null); image
         (its number among the tissue images), plane, planes; images (number or null, name, role,
@@ -29,6 +31,9 @@ def slide_info(slide: Slide) -> dict[str, Any]:
         "width_px": slide.width,
         "height_px": slide.height,
         "mpp_um": mpp,
+        "mpp_from": slide.scale.source.value,
+        "mpp_stated_um": slide.scale.stated_mpp,
+        "mpp_note": slide.mpp_note,
         "size_mm": None
         if mpp is None
         else [round(slide.width * mpp / 1000, 4), round(slide.height * mpp / 1000, 4)],

@@ -49,7 +49,10 @@ def can_open(path: str | Path) -> bool:
 
 
 def open_slide(
-    path: str | Path, mpp: float | None = None, choice: ImageChoice = _AS_IT_IS
+    path: str | Path,
+    mpp: float | None = None,
+    choice: ImageChoice = _AS_IT_IS,
+    force_mpp: bool = False,
 ) -> Slide:
     """Open a slide for reading.
 
@@ -57,8 +60,9 @@ def open_slide(
 
     Args:
         path: A file, or the folder of an OME-Zarr.
-        mpp: Microns per level-0 pixel, in place of what the file says.
+        mpp: Microns per level-0 pixel, where the file does not say.
         choice: Which image, plane and channels of a file that holds several.
+        force_mpp: Whether mpp counts in place of what the file says, too.
 
     Raises:
         UserError: The file is missing, empty, damaged or no supported image, or mpp is impossible.
@@ -87,7 +91,7 @@ def open_slide(
     except PermissionError as error:
         raise _not_allowed(source, error) from error
     try:
-        return Slide(opened, mpp)
+        return Slide(opened, mpp, force_mpp)
     except UserError:
         opened.close()
         raise

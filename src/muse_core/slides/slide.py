@@ -20,6 +20,7 @@ from muse_core.slides.level import Level, PieceCache, RgbArray
 from muse_core.slides.mpp import check_mpp
 from muse_core.slides.region import Region
 from muse_core.slides.resample import resample
+from muse_core.slides.scale import settle_scale
 
 MAX_READ_PX = 400_000_000
 """Largest result of one read (1.2 GB)."""
@@ -66,21 +67,25 @@ class Slide:
 
     Args:
         source: What the reader found.
-        mpp: Microns per level-0 pixel, in place of the file's own.
+        mpp: Microns per level-0 pixel, where the file does not say.
+        force_mpp: Whether mpp counts in place of what the file says, too.
     """
 
-    def __init__(self, source: SlideSource, mpp: float | None = None) -> None:
+    def __init__(
+        self, source: SlideSource, mpp: float | None = None, force_mpp: bool = False
+    ) -> None:
         self._source = source
         self.path = source.path
         self.name = source.path.name
         self.format = source.format
         self.downsamples = source.downsamples
-        self.mpp = source.mpp if mpp is None else check_mpp(mpp)
+        self.scale = settle_scale(source.mpp, mpp, force_mpp)
+        self.mpp = self.scale.mpp
         self.height, self.width = source.levels[0].shape[:2]
         self.associated = source.associated
         one = numbered([SlideImage("", self.width, self.height, mpp=source.mpp)])
         self._taken = source.taken or taken(one, 1, 1, ImageChoice(), self.name)
-        self.notes = (*self._taken.notes, *source.notes)
+        self.notes = (*self._taken.notes, *source.notes, *self.scale.notes)
 
     @cached_property
     def levels(self) -> tuple[da.Array, ...]:
@@ -148,13 +153,22 @@ class Slide:
         return Region(0.0, 0.0, float(self.width), float(self.height))
 
     @property
+    def mpp_note(self) -> str:
+        """Why the file's metadata gave no scale although they say something, or ""."""
+        return self._source.mpp_note
+
+    @property
     def scanned(self) -> Region:
         """The part that was scanned, level-0 pixels; the whole slide where the file says none."""
         return self._source.scanned or self.bounds
 
     def with_mpp(self, mpp: float) -> Slide:
-        """The same open slide with another scale; raises UserError for an impossible one."""
-        return Slide(self._source, check_mpp(mpp))
+        """The same open slide with another scale, whatever its file says.
+
+        Raises:
+            UserError: The scale is impossible.
+        """
+        return Slide(self._source, mpp, force_mpp=True)
 
     def require_mpp(self) -> float:
         """Microns per level-0 pixel; raises UserError saying what to do when it is unknown."""

@@ -96,6 +96,7 @@ class Detection:
             job,
             slide=str(slide.path),
             mpp=mpp,
+            force_mpp=True,  # what the window shows is settled
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
             polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
         )

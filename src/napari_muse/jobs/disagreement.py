@@ -48,7 +48,8 @@ class Comparison:
             raise UserError("There are no nuclei to compare yet: detect some first.")
         self._annotations.require_writable()
         store = self._annotations.store.path
-        self.runner.start(DisagreeJob(str(slide.path), str(store), model, mpp, device).to_json())
+        job = DisagreeJob(str(slide.path), str(store), model, mpp, device, force_mpp=True)
+        self.runner.start(job.to_json())
 
     def cancel(self) -> None:
         """Ask the job to stop."""

@@ -90,7 +90,7 @@ class Learning:
             out=str(new_model_path(Path(slide.name).stem)),
             model=model,
             annotations=(
-                StoreSet(str(self._session.annotations.store.path), str(slide.path), mpp),
+                StoreSet(str(self._session.annotations.store.path), str(slide.path), mpp, True),
             ),
             mode=mode,
             device=device,

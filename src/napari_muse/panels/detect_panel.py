@@ -17,14 +17,16 @@ from muse_core.jobs import DetectJob
 from muse_core.models.card import DETECTOR
 from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.nuclei import ClassScheme
-from muse_core.slides import PolygonRegion, Region
+from muse_core.slides import PolygonRegion, Region, Slide
 from muse_core.slides.mpp import MIN_MPP
+from muse_core.slides.scale import same_scale
 from napari_muse.jobs.detection import Detection
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.forms import combo, wrapped
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
 from napari_muse.panels.number_field import NumberField
+from napari_muse.panels.scale_question import ScaleQuestion
 from napari_muse.session import MuseSession
 
 _PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
@@ -52,6 +54,7 @@ class DetectPanel(QGroupBox):
             self.place.addItem(label, value)
         self.mpp = NumberField("The size of a pixel", MIN_MPP, 20.0, 0.05, unset="unknown")
         self.mpp.setToolTip("Microns per pixel of the slide at full resolution")
+        self.scale_question = ScaleQuestion(self._force_scale, self._keep_scale)
         self.mpp_hint = wrapped(
             "This file does not say how large a pixel is. Enter its microns per pixel: often 0.25"
             " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
@@ -134,6 +137,10 @@ class DetectPanel(QGroupBox):
         """Start a detection with what the form says; a refusal is shown as a sentence."""
         if not (self.mpp.commit() and self.min_score.commit()):
             return
+        if self.scale_question.open:
+            self.say("Answer first which scale holds.")
+            self.scale_question.setFocus()
+            return
         if self._session.slide is not None and self._session.mpp is None:
             self.say("Enter the microns per pixel first.")
             self.mpp.setFocus()
@@ -215,6 +222,7 @@ class DetectPanel(QGroupBox):
         slide = self._session.slide
         unknown = slide is not None and slide.mpp is None
         self.mpp_hint.setVisible(unknown)
+        self.scale_question.hide()
         self.mpp.setEnabled(slide is not None)
         self.mpp.show_value((slide.mpp if slide else None) or 0.0)
         if slide is None:
@@ -226,10 +234,28 @@ class DetectPanel(QGroupBox):
         try:
             if not value:
                 raise UserError("A slide whose scale is known cannot be without one again.")
-            self._session.set_mpp(value)
+            slide = self._session.require_slide()
+            stated = slide.scale.stated_mpp
+            if stated is not None and not same_scale(stated, value):
+                self.scale_question.ask(slide, value)
+                return
+            self._session.set_mpp(value if stated is None else stated)
         except UserError as error:
-            self.mpp.show_value(self._session.mpp or 0.0)
+            self._keep_scale()
             self.say(str(error))
+
+    def _force_scale(self, slide: Slide, value: float) -> None:
+        """Use a scale that is not the file's, as the user has said; unless another slide is open.
+
+        A new scale makes another object of the slide, so its file is compared.
+        """
+        current = self._session.slide
+        if current is not None and current.path == slide.path:
+            self._session.attempt(lambda: self._session.set_mpp(value))
+        self._keep_scale()
+
+    def _keep_scale(self) -> None:
+        self.mpp.show_value(self._session.mpp or 0.0)
 
     def _on_draw(self) -> None:
         layer = area_layer(self._session.viewer, self._session.slide)
@@ -257,6 +283,7 @@ class DetectPanel(QGroupBox):
         whole = QVBoxLayout(self)
         whole.addLayout(form)
         whole.addWidget(self.mpp_hint)
+        whole.addWidget(self.scale_question)
         whole.addLayout(buttons)
         whole.addWidget(self.status.bar)
         whole.addWidget(self.message)

@@ -101,15 +101,13 @@ def test_a_large_field_is_cut_into_cells_that_share_no_nucleus(
     assert sum(c.known.sum() for c in cells) < whole.known.sum()
 
 
-def test_the_scale_is_the_given_one_then_the_slides_own_then_what_is_said_for_unknown(
-    tmp_path: Path,
-) -> None:
+def test_the_scale_is_the_slides_own_then_the_given_one_unless_forced(tmp_path: Path) -> None:
     silent = reviewed_store(tmp_path, [(120, 150, 120)])
     saying = reviewed_store(tmp_path, [(120, 150, 120)], mpp=0.25)
     for source, expected in (
-        (StoreSource(saying, mpp=1.0, mpp_if_unknown=0.5), 1.0),
-        (StoreSource(saying, mpp_if_unknown=0.5), 0.25),
-        (StoreSource(silent, mpp_if_unknown=0.5), 0.5),
+        (StoreSource(saying, mpp=1.0, force_mpp=True), 1.0),
+        (StoreSource(saying, mpp=0.5), 0.25),
+        (StoreSource(silent, mpp=0.5), 0.5),
     ):
         assert read_stores([source])[0].mpp == pytest.approx(expected)
     with pytest.raises(UserError, match=r"scale of slide0\.png is unknown"):

@@ -37,6 +37,14 @@ def type_into(field: NumberField, text: str, enter: bool = True) -> None:
         QTest.keyClick(field, Qt.Key.Key_Return)
 
 
+def use_typed_scale(panel: MusePanel) -> None:
+    """Answer that the typed scale holds, though the file states another."""
+    question = panel.detect.scale_question
+    assert question.isVisible()
+    QTest.mouseClick(question.use, Qt.MouseButton.LeftButton)
+    assert not question.isVisible()
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -110,6 +118,7 @@ def test_what_cannot_be_a_scale_is_refused_and_said(opened: MusePanel, qtbot: An
         assert text in opened.detect.message.text()
         assert "border" in field.lineEdit().styleSheet()
     type_into(field, "0,25")
+    use_typed_scale(opened)
     assert opened.session.mpp == 0.25
     assert field.lineEdit().styleSheet() == ""
 
@@ -123,6 +132,7 @@ def test_a_known_scale_does_not_become_unknown(opened: MusePanel, qtbot: Any) ->
     for _ in range(30):
         QTest.keyClick(field, Qt.Key.Key_Down)
     QTest.keyClick(field, Qt.Key.Key_Return)
+    use_typed_scale(opened)
     assert opened.session.mpp == 0.01
 
 
@@ -136,6 +146,7 @@ def test_leaving_the_field_takes_what_was_typed_and_escape_does_not(
     assert field.text() == "0.5"
     type_into(field, "0,3", enter=False)
     opened.detect.min_score.setFocus()
+    use_typed_scale(opened)
     assert opened.session.mpp == 0.3
 
 

@@ -64,7 +64,7 @@ def annotated(
 
 def read_image(path: Path, mpp: float) -> npt.NDArray[np.uint8]:
     """Pixels (H, W, 3) uint8 of an image file; raises UserError when it cannot be read."""
-    with open_slide(path, mpp=mpp) as slide:
+    with open_slide(path, mpp=mpp, force_mpp=True) as slide:
         slide.require_only_image()
         return slide.read(slide.bounds)
 

@@ -64,7 +64,7 @@ class SlideTissue:
             UserError: The slide can no longer be read.
         """
         x, y = self.corners[rng.integers(len(self.corners))]
-        with open_slide(self.path, self.slide_mpp, self.choice) as slide:
+        with open_slide(self.path, self.slide_mpp, self.choice, force_mpp=True) as slide:
             pixels = slide.read(Region(float(x), float(y), *self.size), self.mpp)
         return SourceImage.without_labels(pixels, self.mpp)
 
@@ -93,7 +93,7 @@ def tissue_of_stores(
     found = []
     for same in by_slide.values():
         fields = [field for content in same for field in content.fields]
-        with open_slide(same[0].slide, same[0].mpp, same[0].choice) as slide:
+        with open_slide(same[0].slide, same[0].mpp, same[0].choice, force_mpp=True) as slide:
             tissue = tissue_mask(slide)
             crop = crop_px * mpp / slide.require_mpp()
             corners, size = np.zeros((0, 2)), (crop, crop)

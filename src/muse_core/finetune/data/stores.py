@@ -89,7 +89,7 @@ def fields_of_stores(
     for content in contents:
         same = [c for c in contents if c.fingerprint == content.fingerprint]
         withheld = withheld_area([field for c in same for field in c.fields])
-        with open_slide(content.slide, content.mpp, content.choice) as slide:
+        with open_slide(content.slide, content.mpp, content.choice, force_mpp=True) as slide:
             fields += read_fields(
                 slide, content.fields, mpp, margin_px, correction_weight, withheld
             )
@@ -134,11 +134,8 @@ def _read_store(source: StoreSource) -> StoreContents:
         fields = reviewed_fields(store)
     slide_path = find_slide(source.store, identity, source.slide)
     choice = replace(ImageChoice.of_part(identity.part), channels=source.channels)
-    with open_slide(slide_path, source.mpp, choice) as slide:
-        known = slide
-        if slide.mpp is None and source.mpp_if_unknown is not None:
-            known = slide.with_mpp(source.mpp_if_unknown)
-        mpp = known.require_mpp()
+    with open_slide(slide_path, source.mpp, choice, source.force_mpp) as slide:
+        mpp = slide.require_mpp()
         found = slide.choice
     return StoreContents(
         source.store.name, slide_path, identity.tissue, found, mpp, classes, fields

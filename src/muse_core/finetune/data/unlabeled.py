@@ -48,7 +48,7 @@ def read_unlabeled(
     for number, source in enumerate(sources):
         rng = np.random.default_rng([seed, number])
         for path in _slides(source):
-            for slide in _images(path, source.mpp):
+            for slide in _images(path, source):
                 if without and identify_slide(path, slide.part).tissue in without:
                     continue
                 slide.require_mpp()
@@ -59,14 +59,15 @@ def read_unlabeled(
     return found
 
 
-def _images(path: Path, mpp: float | None) -> Iterator[Slide]:
+def _images(path: Path, source: UnlabeledSource) -> Iterator[Slide]:
     """All tissue images of a slide, each open until the next."""
-    with open_slide(path, mpp) as slide:
+    with open_slide(path, source.mpp, force_mpp=source.force_mpp) as slide:
         count = slide.n_images
         if count == 1:
             yield slide
     for number in range(1, count + 1) if count > 1 else ():
-        with open_slide(path, mpp, ImageChoice(number)) as slide:
+        choice = ImageChoice(number)
+        with open_slide(path, source.mpp, choice, source.force_mpp) as slide:
             yield slide
 
 

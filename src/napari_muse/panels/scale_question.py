@@ -1,0 +1,62 @@
+"""Asks which scale holds where a typed one is not that which the file states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from muse_core.slides import Slide
+from napari_muse.panels.forms import wrapped
+
+
+class ScaleQuestion(QWidget):
+    """A sentence and two buttons in the panel, hidden until asked; it stops nothing else.
+
+    Args:
+        use: Called with the slide and the typed scale when the user wants it.
+        keep: Called when the user wants the scale that the slide has.
+    """
+
+    def __init__(self, use: Callable[[Slide, float], None], keep: Callable[[], None]) -> None:
+        super().__init__()
+        self._use, self._keep = use, keep
+        self._asked: tuple[Slide, float] | None = None
+        self.sentence = wrapped("")
+        self.use, self.keep = QPushButton(), QPushButton()
+        self.use.clicked.connect(self._on_use)
+        self.keep.clicked.connect(self._on_keep)
+        row = QHBoxLayout()
+        row.addWidget(self.use)
+        row.addWidget(self.keep)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self.sentence)
+        whole.addLayout(row)
+        self.setFocusProxy(self.keep)
+        self.hide()
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer is awaited."""
+        return not self.isHidden()
+
+    def ask(self, slide: Slide, mpp: float) -> None:
+        """Ask whether a scale is to be used in place of the one the slide's file states."""
+        self._asked = slide, mpp
+        self.sentence.setText(
+            f"The file states {slide.scale.stated_mpp:g} µm per pixel. What is found and counts"
+            f" per mm² depend on it. Use {mpp:g} all the same?"
+        )
+        self.use.setText(f"Use {mpp:g}")
+        self.keep.setText(f"Keep {slide.require_mpp():g}")
+        self.show()
+
+    def _on_use(self) -> None:
+        self.hide()
+        if self._asked is not None:
+            self._use(*self._asked)
+
+    def _on_keep(self) -> None:
+        self.hide()
+        self._keep()

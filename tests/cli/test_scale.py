@@ -1,0 +1,112 @@
+"""--mpp and --force-mpp mean the same in every command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from muse_core.classify.feature_file import read_features
+from muse_core.pretrain.roi_manifest import read_manifest
+
+from .running import run
+
+NOT_USED = "The file states 0.499 um/px, so the given 0.25 was not used"
+FORCED = "The given 0.25 um/px is used in place of the 0.499 that the file states."
+REGION = ("--region", "700,1200,256,256")
+CASES = [((), 0.499, "file", NOT_USED), (("--force-mpp",), 0.25, "forced", FORCED)]
+
+
+@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
+def test_info(
+    cmu_slide: Path,
+    capsys: pytest.CaptureFixture[str],
+    force: tuple[str, ...],
+    mpp: float,
+    source: str,
+    note: str,
+) -> None:
+    assert run("info", cmu_slide, "--mpp", 0.25, *force, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["mpp_um"], facts["mpp_from"], facts["mpp_stated_um"]) == (mpp, source, 0.499)
+    assert any(note in n for n in facts["notes"])
+    assert run("info", cmu_slide, "--mpp", 0.25, *force) == 0
+    assert note in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
+def test_detect(
+    cmu_slide: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    force: tuple[str, ...],
+    mpp: float,
+    source: str,
+    note: str,
+) -> None:
+    out = tmp_path / "n.csv"
+    given = ("--mpp", 0.25, *force, *REGION, "--device", "cpu", "--json")
+    assert run("detect", cmu_slide, "--out", out, *given) == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out.splitlines()[-1])
+    assert (result["mpp"], result["mpp_from"]) == (mpp, source)
+    assert any(note in n for n in result["notes"])
+    assert note in captured.err
+    table = pd.read_csv(out)
+    assert np.allclose(table["x_um"], table["x_px"] * mpp, atol=1e-3)
+
+
+@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
+def test_features(
+    cmu_slide: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    force: tuple[str, ...],
+    mpp: float,
+    source: str,
+    note: str,
+) -> None:
+    points, out = tmp_path / "p.csv", tmp_path / "f.zarr"
+    points.write_text("x_px,y_px,class\n800,1300,a\n")
+    given = ("--points", points, "--out", out, "--mpp", 0.25, *force, "--device", "cpu")
+    assert run("features", cmu_slide, *given) == 0
+    assert note in capsys.readouterr().err
+    facts = read_features(out).attributes
+    assert (facts["slide_mpp"], facts["slide_mpp_from"]) == (mpp, source)
+
+
+@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
+def test_rois(
+    cmu_slide: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    force: tuple[str, ...],
+    mpp: float,
+    source: str,
+    note: str,
+) -> None:
+    points = tmp_path / "p.csv"
+    points.write_text("x_px,y_px,class\n800,1300,a\n")
+    given = ("--points", points, "--slide-mpp", 0.25, *force, "--mpp", 0.1)
+    assert run("rois", cmu_slide, "--out", tmp_path / "rois", *given) == 0
+    assert note in capsys.readouterr().err
+    # A slide that is coarser than asked keeps its own scale.
+    assert {roi.mpp for roi in read_manifest(tmp_path / "rois").rois} == {mpp}
+
+
+def test_a_scale_that_cannot_be_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tifffile
+
+    path = tmp_path / "z.svs"
+    said = "Aperio Image Library v1\n64x64|AppMag = 20|MPP = 0"
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", description=said, metadata=None)
+    assert run("info", path) == 0
+    assert "unknown (its metadata says 0 x 0 um, which cannot be); give --mpp" in (
+        capsys.readouterr().out
+    )
