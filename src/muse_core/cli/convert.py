@@ -61,6 +61,7 @@ def convert(
     """Turn a file of nuclei into another format; outlines become their centres."""
     from muse_core.files import names_stdout
     from muse_core.nuclei import read_nuclei, write_nuclei
+    from muse_core.nuclei.nucleus_file import check_mpp
     from muse_core.slides.scale import settle_scale
 
     content = read_nuclei(source, outlines_are_nuclei)
@@ -70,6 +71,7 @@ def convert(
     if without_deleted:
         table = table[table["status"] != "deleted"]
     rows, notes = (None, ()) if features is None else _feature_rows(features, table)
+    check_mpp(mpp)
     settled = settle_scale(content.mpp, mpp, force_mpp)
     scale = settled.mpp
     left_out = write_nuclei(
