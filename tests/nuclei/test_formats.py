@@ -132,7 +132,7 @@ def test_names_of_nucleus_files(tmp_path):
     assert not is_nucleus_file("slide.svs")
     filters = dialog_filter().split(";;")
     assert filters[0] == "CSV (*.csv *.tsv *.csv.gz *.tsv.gz)"
-    assert "GeoJSON for QuPath (*.geojson *.json *.geojson.gz *.json.gz)" in filters
+    assert "GeoJSON for QuPath (*.geojson *.json *.geojson.gz *.json.gz *.zip)" in filters
 
 
 def test_the_package_imports_none_of_the_libraries_of_formats():

@@ -204,7 +204,7 @@ FORMATS = (
     NucleusFormat("CSV", CSV_SUFFIXES, _read_csv, _write_csv, holds_facts=False),
     NucleusFormat(
         "GeoJSON for QuPath",
-        (".geojson", ".json", ".geojson.gz", ".json.gz"),
+        (".geojson", ".json", ".geojson.gz", ".json.gz", ".zip"),
         _read_geojson,
         _write_geojson,
     ),

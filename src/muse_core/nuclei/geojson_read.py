@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from muse_core.nuclei.nucleus_file import (
     check_count,
     facts_from_json,
 )
+from muse_core.nuclei.packed import unpacked
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.table import nucleus_table
@@ -51,8 +51,8 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
     notes count them and name the first.
 
     Args:
-        path: A FeatureCollection, a list of features or one feature; UTF-8 or UTF-16, ``.gz`` is
-            unpacked. Level-0 pixels, as QuPath writes them.
+        path: A FeatureCollection, a list of features or one feature; UTF-8 or UTF-16, ``.gz``
+            and ``.zip`` are unpacked. Level-0 pixels, as QuPath writes them.
         outlines_are_nuclei: Take each polygon of an annotation for a nucleus, as programs write it
             that put all nuclei of a class into one annotation.
 
@@ -84,8 +84,7 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file as UTF-8, or in whatever it is if that is not Unicode."""
-    packed = path.suffix.lower() == ".gz"
-    with cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb") as raw:
+    with unpacked(path) as raw:
         start = raw.read(4)
         raw.seek(0)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from muse_core.nuclei import CSV_SUFFIXES, is_nucleus_csv, is_nucleus_file, read_nuclei
+from muse_core.nuclei.packed import ZIP, holds_geojson
 from muse_core.slides import Slide, can_open, open_slide
 from napari_muse.annotations.coordinates import to_layer
 
@@ -76,6 +77,8 @@ def _holds_nuclei(path: Path) -> bool:
     """Whether a file looks like nuclei; other tables and JSON files are left to other readers."""
     if path.name.lower().endswith(CSV_SUFFIXES):
         return is_nucleus_csv(path)
+    if path.suffix.lower() == ZIP:
+        return holds_geojson(path)
     if path.suffix.lower() != ".json":
         return True
     try:
