@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Layer
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -18,7 +19,7 @@ from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.placing import placed
-from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, spatial_settings
+from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer, spatial_settings
 from napari_muse.layers.drawn_areas import claim_areas, drawn_polygons, rescale_areas, wipe_areas
 from napari_muse.layers.nucleus_layer import NucleusLayer
 
@@ -49,8 +50,8 @@ class MuseSession:
         self.viewer = viewer
         self.slide: Slide | None = None
         self.image_layer: Any = None
-        self._annotations_of_slides: dict[Path, SlideAnnotations] = {}
-        self._class_maps: dict[tuple[Path | None, str], dict[str, str]] = {}
+        self._annotations_of_slides: dict[tuple[Path, str], SlideAnnotations] = {}
+        self._class_maps: dict[tuple[object, str], dict[str, str]] = {}
         self._default_scheme = _NO_CLASSES
         self.annotations = SlideAnnotations(_NO_CLASSES)
         self.trouble = ""
@@ -116,6 +117,27 @@ class MuseSession:
         self._use(slide, self.image_layer)
         self.viewer.reset_view()
 
+    def replace_slide(self, slide: Slide) -> None:
+        """Show another image or plane of the current slide's file in place of the current one.
+
+        Between planes the scale stays that which the user has given.
+
+        Args:
+            slide: It is open; what is current is closed.
+        """
+        old, layer = self.require_slide(), self.image_layer
+        same_image = old.image.number == slide.image.number
+        if same_image and old.mpp is not None and slide.mpp != old.mpp:
+            slide = slide.with_mpp(old.mpp)
+        data, settings, kind = slide_layer(slide)
+        self.viewer.layers.insert(
+            self.viewer.layers.index(layer), Layer.create(data, settings, kind)
+        )
+        self.drop(layer)
+        old.close()
+        if not same_image:
+            self.viewer.reset_view()
+
     def offer_scheme(self, scheme: ClassScheme) -> None:
         """Use a model's classes for slides that have no nuclei yet, so that some can be added."""
         self._default_scheme = scheme
@@ -130,8 +152,8 @@ class MuseSession:
         """Remember what the classes of a model, by its file, are called on this slide."""
         self._class_maps[self._map_key(model)] = mapping
 
-    def _map_key(self, model: str) -> tuple[Path | None, str]:
-        return (self.slide.path if self.slide else None, model)
+    def _map_key(self, model: str) -> tuple[object, str]:
+        return (self.slide.key if self.slide else None, model)
 
     def activate_nuclei(self) -> None:
         """Leave a layer one draws in, so that the keys reach the nuclei."""
@@ -284,17 +306,17 @@ class MuseSession:
         self.trouble = ""
         if slide is None:
             return SlideAnnotations(self._default_scheme)
-        if slide.path not in self._annotations_of_slides:
+        if slide.key not in self._annotations_of_slides:
             try:
-                place = StorePlace.of(slide.path)
-                self._annotations_of_slides[slide.path] = SlideAnnotations(
+                place = StorePlace.of(slide.path, slide.part)
+                self._annotations_of_slides[slide.key] = SlideAnnotations(
                     self._default_scheme, place
                 )
             except UserError as error:
                 # The slide can be looked at; what is in the way must not be overwritten.
                 self.trouble = str(error)
                 return SlideAnnotations(self._default_scheme, refusal=self.trouble)
-        return self._annotations_of_slides[slide.path]
+        return self._annotations_of_slides[slide.key]
 
     def _raise_nuclei(self) -> None:
         layers = self.viewer.layers

@@ -62,7 +62,7 @@ def test_pages_that_show_different_tissue_are_images(tmp_path, left, right):
         (said,) = slide.notes
     assert said == (
         "p.tif holds 2 tissue images; looked at is image 2 (512 x 384 px), the largest. "
-        "Not looked at: image 1 (256 x 192 px); choose with --image."
+        "Not looked at: image 1 (256 x 192 px); choose with --image, or in the panel of napari."
     )
     with open_slide(path, choice=ImageChoice(1)) as slide:
         assert np.array_equal(pixels_of(slide), right)
@@ -249,7 +249,7 @@ def test_planes_of_a_stack(tmp_path, stack, how):
         (said,) = slide.notes
     assert said == (
         "z.tif is a stack of 5 planes; looked at is plane 3, the middle one. "
-        "Choose another with --plane."
+        "Choose another with --plane, or in the panel of napari."
     )
     with open_slide(path, choice=ImageChoice(plane=5)) as slide:
         assert np.array_equal(pixels_of(slide), stack[4])

@@ -255,12 +255,12 @@ def taken(
             why = "the first"
         said.append(
             f"{file_name} holds {len(others) + 1} tissue images; looked at is {image}, {why}. "
-            f"Not looked at: {_named(others)}; choose with --image."
+            f"Not looked at: {_named(others)}; choose with --image, or in the panel of napari."
         )
     if image.planes > 1 and choice.plane is None:
         said.append(
             f"{file_name} is a stack of {image.planes} planes; looked at is plane {plane}, "
-            "the middle one. Choose another with --plane."
+            "the middle one. Choose another with --plane, or in the panel of napari."
         )
     leads_here = ImageChoice(
         image.number if several else None, plane if image.planes > 1 else None, choice.channels

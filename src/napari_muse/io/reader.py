@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 
 from muse_core.nuclei import CSV_SUFFIXES, is_nucleus_csv, is_nucleus_file, read_nuclei
 from muse_core.nuclei.packed import ZIP, holds_geojson
-from muse_core.slides import Slide, can_open, open_slide
+from muse_core.slides import ImageChoice, Slide, can_open, open_slide
 from napari_muse.annotations.coordinates import to_layer
 
+_AS_IT_IS = ImageChoice()
 SLIDE_KEY = "muse_slide"
 """Layer metadata: the Slide an image layer shows."""
 FILE_KEY = "muse_file"
@@ -43,7 +45,20 @@ def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
         UserError: A file is missing, damaged, or not a slide.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    return [_image_layer(open_slide(p)) for p in paths]
+    slides = [open_for_window(p) for p in paths]
+    for slide in slides:
+        for note in slide.notes:
+            show_info(note)
+    return [slide_layer(slide) for slide in slides]
+
+
+def open_for_window(path: str | Path, choice: ImageChoice = _AS_IT_IS) -> Slide:
+    """Open a slide to be shown; may be called in any thread.
+
+    Raises:
+        UserError: The file is missing, damaged, not a slide, or lacks what is chosen.
+    """
+    return open_slide(path, choice=choice)
 
 
 def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
@@ -88,12 +103,13 @@ def _holds_nuclei(path: Path) -> bool:
         return False
 
 
-def _image_layer(slide: Slide) -> LayerTuple:
+def slide_layer(slide: Slide) -> LayerTuple:
+    """The image layer of a slide, as napari makes layers of it."""
     levels = list(slide.levels)
     while max(levels[-1].shape[:2]) > _LARGEST_SIDE_PX:
         levels.append(levels[-1][::4, ::4])
     settings = {
-        "name": slide.name,
+        "name": slide.title,
         "rgb": True,
         "multiscale": len(levels) > 1,
         "metadata": {SLIDE_KEY: slide},

@@ -95,6 +95,9 @@ class Detection:
         job = replace(
             job,
             slide=str(slide.path),
+            image=slide.choice.image,
+            plane=slide.choice.plane,
+            channels=slide.choice.channels,
             mpp=mpp,
             force_mpp=True,  # what the window shows is settled
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,

@@ -48,7 +48,18 @@ class Comparison:
             raise UserError("There are no nuclei to compare yet: detect some first.")
         self._annotations.require_writable()
         store = self._annotations.store.path
-        job = DisagreeJob(str(slide.path), str(store), model, mpp, device, force_mpp=True)
+        choice = slide.choice
+        job = DisagreeJob(
+            str(slide.path),
+            str(store),
+            model,
+            mpp,
+            device,
+            image=choice.image,
+            plane=choice.plane,
+            channels=choice.channels,
+            force_mpp=True,
+        )
         self.runner.start(job.to_json())
 
     def cancel(self) -> None:

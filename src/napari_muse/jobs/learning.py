@@ -90,7 +90,13 @@ class Learning:
             out=str(new_model_path(Path(slide.name).stem)),
             model=model,
             annotations=(
-                StoreSet(str(self._session.annotations.store.path), str(slide.path), mpp, True),
+                StoreSet(
+                    str(self._session.annotations.store.path),
+                    str(slide.path),
+                    mpp,
+                    force_mpp=True,
+                    channels=slide.choice.channels,
+                ),
             ),
             mode=mode,
             device=device,

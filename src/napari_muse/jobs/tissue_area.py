@@ -18,32 +18,32 @@ class TissueArea:
 
     def __init__(self, session: MuseSession) -> None:
         self._session = session
-        self._known: dict[Path, float | None] = {}
+        self._known: dict[tuple[Path, str], float | None] = {}
         self._background = Background()
 
     @property
     def mm2(self) -> float | None:
         """Area of the current slide's tissue; None while it is not known."""
         slide = self._session.slide
-        return self._known.get(slide.path) if slide is not None else None
+        return self._known.get(slide.key) if slide is not None else None
 
     def request(self) -> None:
         """Have it worked out for the current slide."""
         slide = self._session.slide
-        if slide is None or slide.mpp is None or slide.path in self._known:
+        if slide is None or slide.mpp is None or slide.key in self._known:
             return
-        path, mpp = slide.path, slide.mpp
-        self._known[path] = None
+        key, mpp = slide.key, slide.mpp
+        self._known[key] = None
         self._background.do(
-            lambda: _measure(slide, mpp), lambda area: self._take(path, area), lambda _: None
+            lambda: _measure(slide, mpp), lambda area: self._take(key, area), lambda _: None
         )
 
     def close(self) -> None:
         """Stop; what is under way is not waited for."""
         self._background.close()
 
-    def _take(self, path: Path, area: float) -> None:
-        self._known[path] = area
+    def _take(self, key: tuple[Path, str], area: float) -> None:
+        self._known[key] = area
         self.changed.emit()
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _AREA_KEY = "muse_area"
 _SLIDE_KEY = "muse_area_of"
-"""Layer metadata: path of the slide that the shapes of a layer lie on."""
+"""Layer metadata: key of the slide that the shapes of a layer lie on."""
 REGIONS_KEY = "muse_regions"
 """Layer metadata: what the layer shows are no areas a person has drawn to work on."""
 _EDGE_PX = 6.0
@@ -42,7 +42,7 @@ def area_layer(viewer: ViewerModel, slide: Slide | None) -> Any:
 def claim_areas(layer: Any, slide: Slide | None) -> None:
     """Note that what is drawn in a new layer lies on this slide, whoever has added the layer."""
     if slide is not None and _is_shapes(layer):
-        layer.metadata.setdefault(_SLIDE_KEY, str(slide.path))
+        layer.metadata.setdefault(_SLIDE_KEY, slide.key)
 
 
 def rescale_areas(viewer: ViewerModel, slide: Slide) -> None:
@@ -95,8 +95,8 @@ def wipe_areas(viewer: ViewerModel, slide: Slide | None) -> None:
 
 def _shapes_of(viewer: ViewerModel, slide: Slide | None) -> list[Any]:
     """Layers a person draws on a slide in, and those that were there before any slide."""
-    path = str(slide.path) if slide else None
-    return [x for x in viewer.layers if _is_shapes(x) and x.metadata.get(_SLIDE_KEY, path) == path]
+    key = slide.key if slide else None
+    return [x for x in viewer.layers if _is_shapes(x) and x.metadata.get(_SLIDE_KEY, key) == key]
 
 
 def _is_shapes(layer: Any) -> bool:

@@ -23,6 +23,7 @@ from muse_core.slides.scale import same_scale
 from napari_muse.jobs.detection import Detection
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.image_panel import ImagePanel
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
 from napari_muse.panels.number_field import NumberField
@@ -49,6 +50,7 @@ class DetectPanel(QGroupBox):
         self.device = combo("Where the network runs")
         for value, label in _DEVICES:
             self.device.addItem(label, value)
+        self.images = ImagePanel(session)
         self.place = combo("Which part of the slide is looked at")
         for value, label in _PLACES:
             self.place.addItem(label, value)
@@ -89,6 +91,7 @@ class DetectPanel(QGroupBox):
     def disconnect_all(self) -> None:
         """Stop following the session."""
         self._session.slide_changed.disconnect(self._on_slide)
+        self.images.disconnect_all()
 
     @property
     def chosen_entry(self) -> ModelEntry | None:
@@ -228,7 +231,7 @@ class DetectPanel(QGroupBox):
         if slide is None:
             self.say("Open a slide to begin.")
         elif not self._detection.running:
-            self.say(f"{slide.name}: {slide.width} x {slide.height} px.")
+            self.say(f"{slide.title}: {slide.width} x {slide.height} px.")
 
     def _on_mpp(self, value: float) -> None:
         try:
@@ -281,6 +284,7 @@ class DetectPanel(QGroupBox):
         buttons.addWidget(self.start, 1)
         buttons.addWidget(self.cancel)
         whole = QVBoxLayout(self)
+        whole.addWidget(self.images)
         whole.addLayout(form)
         whole.addWidget(self.mpp_hint)
         whole.addWidget(self.scale_question)

@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
 
 from muse_core.nuclei import NucleusFile, dialog_filter, read_nuclei
+from muse_core.slides import Slide
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.export import Exported, export_store
 from napari_muse.io.placing import placed
@@ -111,7 +112,7 @@ class ExportPanel(QGroupBox):
 
     def _ask_target(self) -> None:
         slide = self._session.slide
-        suggested = str(slide.path.with_suffix(".csv")) if slide else "nuclei.csv"
+        suggested = _suggested(slide) if slide else "nuclei.csv"
         path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, dialog_filter())
         if path:
             self.save(path)
@@ -122,3 +123,12 @@ class ExportPanel(QGroupBox):
         path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", folder, dialog_filter())
         if path:
             self.load(path)
+
+
+def _suggested(slide: Slide) -> str:
+    """A name beside the slide, of several images and planes one of its own."""
+    part = slide.part.replace("=", "").replace("&", "-")
+    if not part and slide.n_images > 1:
+        part = f"image{slide.image.number}"
+    name = f"{slide.path.stem}-{part}" if part else slide.path.stem
+    return str(slide.path.with_name(f"{name}.csv"))

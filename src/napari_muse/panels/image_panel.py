@@ -1,0 +1,123 @@
+"""Which image of a file and which plane of a stack is looked at, where there are several."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+
+from muse_core.slides import ImageChoice, Slide, SlideImage
+from napari_muse.io.reader import open_for_window
+from napari_muse.jobs.background import Background
+from napari_muse.panels.forms import combo, wrapped
+from napari_muse.session import MuseSession
+
+_MOST_LISTED = 10_000
+
+
+class ImagePanel(QWidget):
+    """Two choices, hidden for files with one image in one plane.
+
+    A file is opened beside the interface. The nuclei of each image and plane are kept apart.
+    """
+
+    def __init__(self, session: MuseSession) -> None:
+        super().__init__()
+        self._session = session
+        self._background = Background()
+        self.hint = wrapped("")
+        self.image = combo("Which of the images in this file is looked at")
+        self.plane = combo("Which plane of the stack is looked at")
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self._form.addRow(self.hint)
+        self._form.addRow("Image", self.image)
+        self._form.addRow("Plane", self.plane)
+        self.image.activated.connect(self._on_image)
+        self.plane.activated.connect(self._on_plane)
+        session.slide_changed.connect(self._on_slide)
+        self._on_slide()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an image is being opened."""
+        return self._background.busy
+
+    def disconnect_all(self) -> None:
+        """Stop following the session."""
+        self._session.slide_changed.disconnect(self._on_slide)
+        self._background.close()
+
+    def _on_slide(self) -> None:
+        slide = self._session.slide
+        images = slide.n_images if slide else 1
+        planes = slide.image.planes if slide else 1
+        self.setVisible(images > 1 or planes > 1)
+        self._form.setRowVisible(self.image, images > 1)
+        self._form.setRowVisible(self.plane, planes > 1)
+        if slide is None:
+            return
+        self.hint.setText(_hint(slide))
+        tissue = [i for i in slide.images if i.number is not None]
+        _fill(self.image, [(_label(i), i.number or 1) for i in tissue], slide.image.number or 1)
+        numbers = range(1, min(planes, _MOST_LISTED) + 1)
+        _fill(self.plane, [(f"{n} of {planes}", n) for n in numbers], slide.plane)
+        self._enable(True)
+
+    def _on_image(self) -> None:
+        slide = self._session.slide
+        number = int(self.image.currentData())
+        if slide is not None and number != slide.image.number:
+            self._open(slide, ImageChoice(number, None, slide.choice.channels))
+
+    def _on_plane(self) -> None:
+        slide = self._session.slide
+        number = int(self.plane.currentData())
+        if slide is not None and number != slide.plane:
+            self._open(slide, ImageChoice(slide.choice.image, number, slide.choice.channels))
+
+    def _open(self, slide: Slide, choice: ImageChoice) -> None:
+        self._enable(False)
+        self._background.do(
+            lambda: open_for_window(slide.path, choice),
+            lambda found: self._show(slide, found),
+            self._refuse,
+        )
+
+    def _show(self, asked_on: Slide, found: Slide) -> None:
+        self._enable(True)
+        current = self._session.slide
+        if current is None or current.key != asked_on.key:
+            found.close()  # another slide has been opened meanwhile
+            return
+        self._session.replace_slide(found)
+
+    def _refuse(self, sentence: str) -> None:
+        self._on_slide()
+        self._session.refused.emit(sentence)
+
+    def _enable(self, on: bool) -> None:
+        for box in (self.image, self.plane):
+            box.setEnabled(on)
+
+
+def _fill(box: QComboBox, entries: list[tuple[str, int]], chosen: int) -> None:
+    """Put entries with their numbers into a choice, where they are not there yet."""
+    if [box.itemText(i) for i in range(box.count())] != [text for text, _ in entries]:
+        box.clear()
+        for text, number in entries:
+            box.addItem(text, number)
+    box.setCurrentIndex(box.findData(chosen))
+
+
+def _label(image: SlideImage) -> str:
+    named = f"{image.name}: " if image.name else ""
+    return f"{image.number}  {named}{image.width} x {image.height} px"
+
+
+def _hint(slide: Slide) -> str:
+    said = []
+    if slide.n_images > 1:
+        said.append(f"This file holds {slide.n_images} tissue images; one is looked at.")
+    if slide.image.planes > 1:
+        said.append(f"This is a stack of {slide.image.planes} planes; one is looked at.")
+    return " ".join((*said, "Each has nuclei of its own."))
