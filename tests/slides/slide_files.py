@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,15 @@ def write_scn(path: Path, levels: list[np.ndarray], macro: np.ndarray, mpp: floa
     return path
 
 
-def write_ndpi(path: Path, levels: list[np.ndarray], mpp: float) -> Path:
+def write_ndpi(
+    path: Path, levels: list[np.ndarray], mpp: float, z_offsets: Sequence[int] = ()
+) -> Path:
     """Hamamatsu NDPI: one JPEG for each level, cut at its restart markers.
 
-    A TIFF with 64-bit offsets: each directory is followed by the high halves of its values.
+    A TIFF with 64-bit offsets: each directory is followed by the high halves of its values. Of a
+    stack each page has its offset along z, and levels of one size are planes.
     """
+    largest = max(level.shape[1] for level in levels)
     data = bytearray(b"II*\x00" + bytes(8))
     link = 4
     for i, level in enumerate(levels):
@@ -129,7 +134,8 @@ def write_ndpi(path: Path, levels: list[np.ndarray], mpp: float) -> Path:
         first = start + 2 + int.from_bytes(jpeg[start + 2 : start + 4], "big")
         cuts = [first + m.end() for m in re.finditer(rb"\xff[\xd0-\xd7]", jpeg[first:])]
         jpeg_at = _append(data, jpeg)
-        per_cm = round(10_000 / (mpp * 2**i))
+        coarser = largest // level.shape[1]
+        per_cm = round(10_000 / (mpp * coarser))
         height, width = level.shape[:2]
         values: dict[int, tuple[int, bytes]] = {
             256: (4, struct.pack("<I", width)),
@@ -146,12 +152,13 @@ def write_ndpi(path: Path, levels: list[np.ndarray], mpp: float) -> Path:
             283: (5, struct.pack("<II", per_cm, 1)),
             296: (3, struct.pack("<H", 3)),
             65420: (4, struct.pack("<I", 1)),
-            65421: (11, struct.pack("<f", 20.0 / 2**i)),
+            65421: (11, struct.pack("<f", 20.0 / coarser)),
+            **({65424: (9, struct.pack("<i", z_offsets[i]))} if z_offsets else {}),
             65426: (4, struct.pack(f"<{len(cuts) + 1}I", first, *cuts)),
         }
         entries = b""
         for tag, (kind, raw) in values.items():
-            count = len(raw) // {2: 1, 3: 2, 4: 4, 5: 8, 11: 4}[kind]
+            count = len(raw) // {2: 1, 3: 2, 4: 4, 5: 8, 9: 4, 11: 4}[kind]
             value = raw.ljust(4, b"\x00") if len(raw) <= 4 else None
             value = value or struct.pack("<I", _append(data, raw))
             entries += struct.pack("<HHI", tag, kind, count) + value

@@ -14,6 +14,8 @@ from muse_core.errors import UserError
 from muse_core.slides import ImageChoice, Slide, open_slide
 from muse_core.slides.images import Role, SlideImage, numbered, pick_plane, role_of_name
 
+from .slide_files import write_ndpi
+
 Pixels = np.ndarray
 PLAIN: dict[str, Any] = {"photometric": "rgb", "tile": (128, 128), "metadata": None}
 
@@ -296,6 +298,61 @@ def test_focal_planes_of_aperio(tmp_path, stack):
         assert slide.associated == ("thumbnail", "label", "macro")
     with open_slide(tmp_path / "z.svs", choice=ImageChoice(plane=3)) as slide:
         assert np.array_equal(pixels_of(slide), stack[2])
+
+
+def test_focal_planes_of_hamamatsu_lie_in_their_order_of_height(tmp_path, picture):
+    # Restart markers fall every 64 px. The scanner writes the plane of best focus first.
+    pages, heights = [], (0, -2000, 2000)
+    for shift in (0, 60, 120):
+        base = np.ascontiguousarray(picture[shift : shift + 384, :512])
+        pages += [base, smaller(base, 256, 192)]
+    z = [h for h in heights for _ in range(2)]
+    path = write_ndpi(tmp_path / "z.ndpi", pages, 0.25, z)
+    with open_slide(path) as slide:
+        assert (slide.format, slide.image.planes, slide.plane) == ("Hamamatsu NDPI", 3, 2)
+        assert slide.downsamples == (1.0, 2.0)
+    for plane, stored in ((1, 1), (2, 0), (3, 2)):
+        with open_slide(path, choice=ImageChoice(plane=plane)) as slide:
+            for level in (0, 1):
+                off = np.abs(pixels_of(slide, level).astype(int) - pages[2 * stored + level])
+                assert off.mean() < 3.0
+
+
+def test_focal_planes_of_a_leica_scanner(tmp_path, stack):
+    height, width = stack.shape[1:3]
+    dimensions = "".join(
+        f'<dimension sizeX="{width}" sizeY="{height}" r="0" z="{z}" ifd="{z}"/>' for z in range(5)
+    )
+    xml = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f'<collection><image name="a"><pixels sizeX="{width}" sizeY="{height}">{dimensions}'
+        f'</pixels><view sizeX="{width * 500}" sizeY="{height * 500}"/></image></collection></scn>'
+    )
+    with tifffile.TiffWriter(tmp_path / "z.scn", bigtiff=True) as tif:
+        for z, plane in enumerate(stack):
+            tif.write(plane, description=None if z else xml, **PLAIN)
+    with open_slide(tmp_path / "z.scn") as slide:
+        assert (slide.image.planes, slide.plane, slide.mpp) == (5, 3, 0.5)
+        assert np.array_equal(pixels_of(slide), stack[2])
+
+
+def test_fluorescence_of_akoya_is_told_by_its_pages(tmp_path, left):
+    path = tmp_path / "f.qptiff"
+    with tifffile.TiffWriter(path) as tif:
+        for name, plane in zip(
+            ("DAPI", "Opal 520", "Opal 690"), np.moveaxis(left, 2, 0), strict=True
+        ):
+            about = (
+                "<?xml version='1.0'?><PerkinElmer-QPI-ImageDescription>"
+                f"<ImageType>FullResolution</ImageType><Name>{name}</Name>"
+                "</PerkinElmer-QPI-ImageDescription>"
+            )
+            options = PLAIN | {"photometric": "minisblack", "description": about}
+            tif.write(np.ascontiguousarray(plane), software="PerkinElmer-QPI", **options)
+    with pytest.raises(UserError, match=r"DAPI, Opal 520, Opal 690.*fluorescence"):
+        open_slide(path)
+    with open_slide(path, choice=ImageChoice(channels="1")) as slide:
+        assert np.array_equal(pixels_of(slide)[:, :, 0], left[:, :, 0])
 
 
 def test_planes_along_two_axes_are_numbered_through(tmp_path, stack):

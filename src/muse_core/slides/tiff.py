@@ -30,9 +30,15 @@ from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import MappedLevel, SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.tiff_channels import tiff_channel_names
-from muse_core.slides.tiff_images import TiffImage, image_sizes, plane_sizes, tiff_images
+from muse_core.slides.tiff_images import (
+    TiffImage,
+    image_sizes,
+    order_of_planes,
+    plane_sizes,
+    tiff_images,
+)
 from muse_core.slides.tiff_mpp import tiff_mpp
-from muse_core.slides.tiff_pages import Pick, image_pages, virtual_planes
+from muse_core.slides.tiff_pages import Pick, image_pages, outer_axes, virtual_planes
 from muse_core.slides.tiff_samples import tiff_samples
 
 _SEGMENT_SLACK = 2
@@ -122,7 +128,10 @@ def _pick(
     """What is read of each level of an image."""
     series = image.levels[0]
     sizes = image_sizes(series)
-    at = {axis: i for (axis, _), i in zip(plane_sizes(series), plane, strict=True)}
+    at = {
+        axis: order_of_planes(series, axis)[i]
+        for (axis, _), i in zip(plane_sizes(series), plane, strict=True)
+    }
     rest = image.index
     for axis, n in reversed(sizes):
         rest, at[axis] = divmod(rest, n)
@@ -136,15 +145,15 @@ def _pick(
             )
         if apart > 1 and series.axes.index("C") < len(series.axes) - len(page.shape):
             raise UserError(f"{name} holds {apart} RGB images in one; only one can be read.")
-        return Pick(at, ChannelPlan((0,)))
+        return Pick(outer_axes(series, name), at, ChannelPlan((0,)))
     names = tiff_channel_names(tif, series, image.which) if apart > 1 else []
     plan = plan_channels(apart, names, name, choice, page.dtype == np.uint8)
-    return Pick(at, plan)
+    return Pick(outer_axes(series, name), at, plan)
 
 
 def _first(series: Any) -> Pick:
     """The first image and plane of a series and one of its channels, to look at its pixels."""
-    return Pick({}, ChannelPlan((0,)))
+    return Pick()
 
 
 def _chain_ends(tif: tifffile.TiffFile) -> bool:

@@ -25,6 +25,7 @@ _BY_FIRST_PAGE = ("svs", "ndpi", "qpi", "philips", "bif", "avs")
 _UNMARKED = ("generic", "uniform", "shaped", "imagej")
 """Formats in which levels may be told by their size alone."""
 _NAME = re.compile(r"[\w .,#()\[\]-]{1,80}")
+_NDPI_Z_OFFSET = 65424
 _MOST_COMPARED = 32
 _MOST_SCALES = 64
 _SMALL_SHARE, _SMALL_PX = 1 / 16, 4_000_000
@@ -62,6 +63,19 @@ def stacked(series: Any) -> list[tuple[str, int]]:
 def plane_sizes(series: Any) -> list[tuple[str, int]]:
     """Axes that stack planes, and their lengths."""
     return [(a, n) for a, n in stacked(series) if a in PLANE_AXES]
+
+
+def order_of_planes(series: Any, axis: str) -> list[int]:
+    """Index in the file of each plane, from the lowest up where the file says how high they are."""
+    count = dict(zip(series.axes, series.shape, strict=True))[axis]
+    order = list(range(int(count)))
+    if series.kind != "ndpi" or len(series.pages) != count:
+        return order
+    pages = [page for page in series.pages if isinstance(page, tifffile.TiffPage)]
+    offsets = [page.tags.valueof(_NDPI_Z_OFFSET) for page in pages]
+    if len(offsets) != count or not all(isinstance(z, int | float) for z in offsets):
+        return order
+    return sorted(order, key=lambda i: offsets[i])
 
 
 def image_sizes(series: Any) -> list[tuple[str, int]]:
@@ -108,7 +122,7 @@ def _part(series: Any, read_level: ReadLevel) -> list[list[Any]]:
     own, others = levels[:1], []
     for level in levels[1:]:
         marked = level.keyframe.is_subifd or int(level.keyframe.subfiletype) & _REDUCED
-        if marked or _shows_the_same(own[0], level, read_level):
+        if marked or _shows_the_same(own[-1], level, read_level):
             own.append(level)
         else:
             others.append([level])
@@ -125,7 +139,7 @@ def _without_copies(images: list[TiffImage], read_level: ReadLevel) -> list[Tiff
         copy = image in tissue and any(
             other.levels[0].kind in _UNMARKED
             and may_be_copy(_size(other.levels[0]), _size(image.levels[0]))
-            and _shows_the_same(other.levels[0], image.levels[0], read_level)
+            and _shows_the_same(_next_finer(other, image), image.levels[0], read_level)
             for other in tissue
             if other.facts.px > image.facts.px
         )
@@ -133,6 +147,13 @@ def _without_copies(images: list[TiffImage], read_level: ReadLevel) -> list[Tiff
             replace(image, facts=replace(image.facts, role=Role.THUMBNAIL)) if copy else image
         )
     return found
+
+
+def _next_finer(image: TiffImage, small: TiffImage) -> Any:
+    """The coarsest level that is still larger than another image: less of it is to be read."""
+    width = small.facts.width
+    finer = [level for level in image.levels if _size(level)[0] > width]
+    return min(finer, key=lambda level: _size(level)[0])
 
 
 def _shows_the_same(base: Any, small: Any, read_level: ReadLevel) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +21,13 @@ class Pick:
     """What is read of a series.
 
     Attributes:
-        at: Index along each axis that is neither in the page nor that of the channels; 0 for those
-            that are missing.
+        outer: Axes of the finest level outside its pages, and their lengths. Coarser levels have
+            the same, by whatever letters tifffile calls them; empty takes those of the series.
+        at: Index along each axis but that of the channels; 0 for those that are missing.
         channels: Which of the separate channels.
     """
 
+    outer: Sequence[tuple[str, int]] = ()
     at: Mapping[str, int] = field(default_factory=dict)
     channels: ChannelPlan = field(default_factory=lambda: ChannelPlan((0,)))
 
@@ -36,7 +38,11 @@ def image_pages(series: Any, pick: Pick, name: str) -> list[Any]:
     Raises:
         UserError: The series does not have the pages that it should.
     """
-    outer = _outer_axes(series, name)
+    outer = outer_axes(series, name)
+    if pick.outer:
+        if [n for _, n in outer] != [n for _, n in pick.outer]:
+            raise UserError(f"{name} is damaged: its levels differ in planes or channels.")
+        outer = list(pick.outer)
     pages, expected = list(series.pages), int(np.prod([n for _, n in outer], dtype=np.int64))
     if len(pages) != expected:
         raise UserError(
@@ -55,7 +61,7 @@ def virtual_planes(tif: tifffile.TiffFile, series: Any, pick: Pick, name: str) -
         UserError: The file is shorter than it says.
     """
     page = series.keyframe
-    outer = _outer_axes(series, name)
+    outer = outer_axes(series, name)
     count = int(np.prod([n for _, n in outer], dtype=np.int64))
     shape = tuple(page.shape) if len(page.shape) == 3 else (*page.shape, 1)
     offset = int(page.dataoffsets[0])
@@ -71,7 +77,7 @@ def virtual_planes(tif: tifffile.TiffFile, series: Any, pick: Pick, name: str) -
     return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
 
 
-def _outer_axes(series: Any, name: str) -> list[tuple[str, int]]:
+def outer_axes(series: Any, name: str) -> list[tuple[str, int]]:
     """Axes outside a page, those of length 1 left out."""
     page = series.keyframe
     sizes = [

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from muse_core.nuclei import READABLE_SUFFIXES as NUCLEUS_SUFFIXES
 from muse_core.nuclei import nucleus_table, write_csv, write_nuclei
 from muse_core.slides import READABLE_SUFFIXES
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, get_reader, read_slide
+
+from ...slides.slide_files import write_ome_zarr
 
 
 def test_an_svs_is_scaled_in_microns(cmu_slide: Path) -> None:
@@ -107,3 +111,14 @@ def test_a_bad_file_gets_one_sentence(tmp_path: Path) -> None:
     assert reader is not None
     with pytest.raises(UserError, match=r"broken\.svs"):
         reader(str(path))
+
+
+def test_an_image_inside_a_plate_is_told_by_what_is_in_its_folder(
+    tmp_path: Path, make_napari_viewer: Callable[..., Any]
+) -> None:
+    halves = [np.full((200, 300, 3), 230, np.uint8)]
+    write_ome_zarr(tmp_path / "plate" / "A" / "1" / "0", halves)
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open(tmp_path / "plate" / "A" / "1" / "0", plugin="napari-muse")
+    assert layer.metadata[SLIDE_KEY].format == "OME-Zarr 0.4"
+    assert get_reader(str(tmp_path / "plate")) is None
