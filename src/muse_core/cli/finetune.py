@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption
+from muse_core.cli.options import ChannelsOption, Device, DeviceOption, ForceMppOption, JsonOption
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def finetune(
         typer.Option("--slide-mpp", help="Microns per pixel of slides whose files do not say."),
     ] = None,
     force_mpp: ForceMppOption = False,
+    channels: ChannelsOption = None,
     unlabeled: Annotated[
         list[str] | None,
         typer.Option(
@@ -187,7 +188,7 @@ def finetune(
         device=device.value,
         workers=workers,
         resume=resume,
-        annotations=_stores(annotations or [], slide or [], slide_mpp, force_mpp),
+        annotations=_stores(annotations or [], slide or [], slide_mpp, force_mpp, channels),
         unlabeled=[_unlabeled(text, force_mpp) for text in unlabeled or ()],
         mode=mode.value,
         class_map=dict(_same_class(text) for text in same_class or ()) or None,
@@ -237,14 +238,18 @@ def _with_maps(folders: list[TrainSet], paths: list[Path]) -> list[TrainSet]:
 
 
 def _stores(
-    stores: list[Path], slides: list[Path], mpp: float | None, force_mpp: bool
+    stores: list[Path],
+    slides: list[Path],
+    mpp: float | None,
+    force_mpp: bool,
+    channels: str | None,
 ) -> list[StoreSet]:
     from muse_core.jobs import StoreSet
 
     if len(slides) > len(stores):
         raise UserError("There are more --slide than --annotations.")
     return [
-        StoreSet(str(store), None if slide is None else str(slide), mpp, force_mpp)
+        StoreSet(str(store), None if slide is None else str(slide), mpp, force_mpp, channels)
         for store, slide in zip_longest(stores, slides)
     ]
 

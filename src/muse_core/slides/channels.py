@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muse_core.errors import UserError
-from muse_core.slides.choice import ImageChoice
+from muse_core.slides.choice import RGB, ImageChoice
 
 _FLUORESCENCE = re.compile(
     r"fluor|dapi|hoechst|draq|sytox|syto|propidium|\bpi\b|fitc|tritc|rhodamin|cy-?\d|alexa"
@@ -29,6 +29,21 @@ _OF_NO_MEANING = {
     *("rgb", "rgba", "h", "e", "he", "channel", "ch", "c", "color", "colour", "image", "img"),
 }
 _LONGEST_NAME = 200
+
+
+class ChannelsError(UserError):
+    """The channels are named like dyes; the user may know better.
+
+    Attributes:
+        what: Half a sentence that says what is the matter.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}; only RGB and gray images can be read; say which are red, green and blue with"
+            " --channels, as in 1,2,3, or rgb."
+        )
+        self.what = what
 
 
 @dataclass(frozen=True)
@@ -101,15 +116,10 @@ def plan_channels(
         return ChannelPlan((0, 1, 2), note)
     shown = stains or odd or said
     named = f" ({', '.join(shown[:5])})" if shown else ""
-    way = (
-        "; say which are red, green and blue with --channels, as in 1,2,3, or rgb"
-        if count >= 3
-        else ""
-    )
-    raise UserError(
-        f"{file_name} has {count} channels{named} like a fluorescence image; "
-        f"only RGB and gray images can be read{way}."
-    )
+    what = f"{file_name} has {count} channels{named} like a fluorescence image"
+    if count < len(RGB):
+        raise UserError(f"{what}; only RGB and gray images can be read.")
+    raise ChannelsError(what)
 
 
 def _colour_order(names: Sequence[str], count: int) -> tuple[int, ...] | None:

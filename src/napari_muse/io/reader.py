@@ -12,7 +12,10 @@ from napari.utils.notifications import show_info
 from muse_core.nuclei import CSV_SUFFIXES, is_nucleus_csv, is_nucleus_file, read_nuclei
 from muse_core.nuclei.packed import ZIP, holds_geojson
 from muse_core.slides import ImageChoice, Slide, can_open, open_slide
+from muse_core.slides.channels import ChannelsError
+from muse_core.slides.choice import RGB
 from napari_muse.annotations.coordinates import to_layer
+from napari_muse.io.channel_question import ask_whether_rgb
 
 _AS_IT_IS = ImageChoice()
 SLIDE_KEY = "muse_slide"
@@ -45,7 +48,7 @@ def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
         UserError: A file is missing, damaged, or not a slide.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    slides = [open_for_window(p) for p in paths]
+    slides = [_open_or_ask(p) for p in paths]
     for slide in slides:
         for note in slide.notes:
             show_info(note)
@@ -59,6 +62,16 @@ def open_for_window(path: str | Path, choice: ImageChoice = _AS_IT_IS) -> Slide:
         UserError: The file is missing, damaged, not a slide, or lacks what is chosen.
     """
     return open_slide(path, choice=choice)
+
+
+def _open_or_ask(path: str) -> Slide:
+    """Open a slide; where its channels are named like dyes, ask whether they are colours."""
+    try:
+        return open_for_window(path)
+    except ChannelsError as error:
+        if not ask_whether_rgb(error.what):
+            raise
+    return open_for_window(path, ImageChoice(channels=RGB))
 
 
 def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:

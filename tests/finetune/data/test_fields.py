@@ -244,3 +244,24 @@ def test_without_annotations_all_images_of_a_slide_are_drawn_from(tmp_path: Path
     reviewed = {identify_slide(slide, "image=2&plane=1").tissue}
     (image,) = read_unlabeled([source], MPP, 600, 1, 0, reviewed)
     np.testing.assert_array_equal(image.image, pictures[0])
+
+
+def test_channels_of_a_stores_slide_are_those_the_user_names(tmp_path: Path) -> None:
+    disc_slide(tmp_path / "a.png")
+    with open_slide(tmp_path / "a.png") as opened:
+        pixels = np.asarray(opened.levels[0])
+    slide = tmp_path / "dyes.ome.tif"
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "FITC", "Cy5"]}}
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    tifffile.imwrite(slide, planes, photometric="minisblack", metadata=metadata, ome=True)
+    path = tmp_path / "dyes.muse"
+    with AnnotationStore.create(
+        path, identify_slide(slide), ClassScheme.from_names(["a"])
+    ) as store:
+        store.insert(nucleus_table([150.0], [160.0], "a", model="m"))
+        store.add_region(square(120, 150, 120), reviewed=True)
+    with pytest.raises(UserError, match="--channels"):
+        read_stores([StoreSource(path, slide, mpp=MPP)])
+    contents = read_stores([StoreSource(path, slide, mpp=MPP, channels="3,2,1")])
+    (field,) = fields_of_stores(contents, MPP, margin_px=40, correction_weight=2.0)
+    np.testing.assert_array_equal(field.image, pixels[110:310, 80:280, ::-1])

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from npe2 import PluginManifest
 from PIL import Image
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from muse_core.errors import UserError
 from muse_core.nuclei import READABLE_SUFFIXES as NUCLEUS_SUFFIXES
@@ -122,3 +124,31 @@ def test_an_image_inside_a_plate_is_told_by_what_is_in_its_folder(
     (layer,) = viewer.open(tmp_path / "plate" / "A" / "1" / "0", plugin="napari-muse")
     assert layer.metadata[SLIDE_KEY].format == "OME-Zarr 0.4"
     assert get_reader(str(tmp_path / "plate")) is None
+
+
+@pytest.mark.parametrize("answer", ["Yes", "No"])
+def test_channels_named_like_dyes_are_asked_about(
+    tmp_path: Path, make_napari_viewer: Callable[..., Any], qtbot: Any, answer: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    dyes = {"channels": [{"label": n} for n in ("DAPI", "FITC", "Cy5")]}
+    path = write_ome_zarr(tmp_path / "f.zarr", [pixels], omero=dyes)
+    viewer = make_napari_viewer(show=True)
+    asked = []
+
+    def press() -> None:
+        box = QApplication.activeModalWidget()
+        assert isinstance(box, QMessageBox)
+        asked.append(box.text())
+        button = box.button(getattr(QMessageBox.StandardButton, answer))
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    QTimer.singleShot(500, press)
+    if answer == "Yes":
+        (layer,) = viewer.open(path, plugin="napari-muse")
+        assert np.array_equal(np.asarray(layer.data), pixels)
+        assert layer.metadata[SLIDE_KEY].choice.channels == "rgb"
+    else:
+        with pytest.raises(UserError, match="fluorescence"):
+            viewer.open(path, plugin="napari-muse")
+    assert "f.zarr has 3 channels (DAPI, FITC, Cy5) like a fluorescence image" in asked[0]

@@ -1,0 +1,26 @@
+"""Asks whether an image whose channels are named like dyes is one of a colour camera."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QApplication, QMessageBox
+
+
+def ask_whether_rgb(what: str) -> bool:
+    """Whether the user says that the first three channels are red, green and blue.
+
+    Where there is no window nobody can be asked, and the answer is no.
+
+    Args:
+        what: Half a sentence about the channels, for the user.
+    """
+    if QApplication.instance() is None:
+        return False
+    answer = QMessageBox.question(
+        QApplication.activeWindow(),
+        "MUSE",
+        f"{what}. If it is one of a colour camera, its first three channels can be taken as red,"
+        " green and blue. Take them so?",
+        QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
+        QMessageBox.StandardButton.No,
+    )
+    return bool(answer == QMessageBox.StandardButton.Yes)
