@@ -13,6 +13,7 @@ from PIL import Image
 from muse_core.errors import UserError
 from muse_core.slides import ImageChoice, Slide, open_slide
 from muse_core.slides.images import Role, SlideImage, numbered, pick_plane, role_of_name
+from muse_core.slides.tiff import TiffLevel
 
 from .slide_files import write_ndpi
 
@@ -187,6 +188,50 @@ def test_scenes_of_an_ome_tiff(tmp_path, left, picture):
             assert (slide.image.name, slide.mpp, slide.associated) == (name, mpp, ("label image",))
             assert np.array_equal(pixels_of(slide), pixels)
             assert np.array_equal(pixels_of(slide, 1), pixels[::2, ::2])
+
+
+def test_levels_that_are_written_as_scenes_are_no_tissue_of_their_own(tmp_path, left, right):
+    path = tmp_path / "s.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        for i, pixels in enumerate((left, smaller(left, 256, 192), smaller(left, 128, 96), right)):
+            metadata = {"axes": "YXS", "Name": f"a.svs #{i + 1}"}
+            tif.write(pixels, **PLAIN | {"metadata": metadata})
+    with open_slide(path) as slide:
+        roles = [Role.TISSUE, Role.THUMBNAIL, Role.THUMBNAIL, Role.TISSUE]
+        assert [i.role for i in slide.images] == roles
+    with open_slide(path, choice=ImageChoice(2)) as slide:
+        assert np.array_equal(pixels_of(slide), right)
+
+
+def test_a_photograph_with_a_preview_is_one_image(tmp_path, left):
+    path = tmp_path / "p.jpg"
+    preview = Image.fromarray(smaller(left, 128, 96))
+    Image.fromarray(left).save(path, "MPO", save_all=True, append_images=[preview], quality=95)
+    with open_slide(path) as slide:
+        assert (slide.format, slide.n_images, slide.notes) == ("JPEG", 1, ())
+        slide.require_only_image()
+
+
+def test_one_large_strip_is_decoded_once_or_twice(tmp_path, monkeypatch):
+    y, x = np.mgrid[:4200, :4200]
+    shade = ((np.sin(x / 90) + np.cos(y / 70)) * 60 + 128).astype(np.uint8)
+    large = np.repeat(shade[:, :, None], 3, axis=2)
+    small = np.ascontiguousarray(large[::7, ::7])
+    decoded = []
+    decode = TiffLevel._stored
+
+    def count(self, row, col):
+        decoded.append(self.shape)
+        return decode(self, row, col)
+
+    monkeypatch.setattr(TiffLevel, "_stored", count)
+    options = PLAIN | {"tile": None, "rowsperstrip": 4200, "compression": "zlib"}
+    with tifffile.TiffWriter(tmp_path / "s.tif") as tif:
+        tif.write(large, **options)
+        tif.write(small, **options)
+    with open_slide(tmp_path / "s.tif") as slide:
+        assert [i.role for i in slide.images] == [Role.TISSUE, Role.THUMBNAIL]
+    assert decoded.count((4200, 4200, 3)) <= 2
 
 
 def test_stains_of_one_scene_do_not_speak_for_another(tmp_path, left):

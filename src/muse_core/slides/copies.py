@@ -14,6 +14,7 @@ from muse_core.slides.level import Level
 _PATCH_PX = 64
 _LARGEST_READ_PX = 1536
 _PLACES = 4
+_LARGE_PIECE_PX = 1 << 24
 _BLOCK_PX = 2
 _SAME = 0.75
 """Correlation of the brightness of copies is well above, that of two pieces of tissue below."""
@@ -61,8 +62,11 @@ def _pairs(
     """Brightness of blocks of both images at some places."""
     ratio_x, ratio_y = base.width / small.width, base.height / small.height
     side = min(_PATCH_PX, max(2 * _BLOCK_PX, math.floor(_LARGEST_READ_PX / max(ratio_x, ratio_y))))
-    for y in _starts(small.height, side):
-        for x in _starts(small.width, side):
+    # Where a read decodes much of the image, as of one strip, one place has to do.
+    pieces = max(level.piece_h * level.piece_w for level in (base, small))
+    places = 1 if pieces > _LARGE_PIECE_PX else _PLACES
+    for y in _starts(small.height, side, places):
+        for x in _starts(small.width, side, places):
             coarse = small.read(x, y, min(x + side, small.width), min(y + side, small.height))
             rows, cols = coarse.shape[0] // _BLOCK_PX, coarse.shape[1] // _BLOCK_PX
             if not rows or not cols:
@@ -77,9 +81,11 @@ def _pairs(
             yield _blocks(fine, rows, cols), _blocks(coarse[: y1 - y, : x1 - x], rows, cols)
 
 
-def _starts(length: int, side: int) -> list[int]:
+def _starts(length: int, side: int, places: int) -> list[int]:
     room = max(0, length - side)
-    return sorted({round(room * i / (_PLACES - 1)) for i in range(_PLACES)})
+    if places == 1:
+        return [room // 2]
+    return sorted({round(room * i / (places - 1)) for i in range(places)})
 
 
 def _blocks(rgb: npt.NDArray[np.uint8], rows: int, cols: int) -> npt.NDArray[np.float64]:

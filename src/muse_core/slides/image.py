@@ -102,9 +102,9 @@ def open_jpegxl(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
 
 def _pick(image: Image.Image, choice: ImageChoice, name: str) -> Taken:
     """Go to the chosen picture of an animation."""
-    pictures = [
-        SlideImage("", image.width, image.height) for _ in range(getattr(image, "n_frames", 1))
-    ]
+    # The further pictures of an MPO are previews, depths and the like, as of telephones.
+    count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    pictures = [SlideImage("", image.width, image.height) for _ in range(count)]
     plain(choice, name)
     which = taken(numbered(pictures), 1, 1, choice, name, "the first")
     if which.image.number != 1:

@@ -130,14 +130,17 @@ def _part(series: Any, read_level: ReadLevel) -> list[list[Any]]:
 
 
 def _without_copies(images: list[TiffImage], read_level: ReadLevel) -> list[TiffImage]:
-    """Note which images are smaller copies of others."""
+    """Note which images are smaller copies of others.
+
+    Some programs write the levels of a pyramid as images of OME-TIFF.
+    """
     tissue = [i for i in images if i.facts.role is Role.TISSUE]
     if len(tissue) > _MOST_COMPARED or len({i.facts.px for i in tissue}) == 1:
         return images
     found = []
     for image in images:
         copy = image in tissue and any(
-            other.levels[0].kind in _UNMARKED
+            other.levels[0].kind in (*_UNMARKED, "ome")
             and may_be_copy(_size(other.levels[0]), _size(image.levels[0]))
             and _shows_the_same(_next_finer(other, image), image.levels[0], read_level)
             for other in tissue
