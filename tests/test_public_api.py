@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
+from PIL import Image
 
 import muse_core as muse
 
@@ -65,3 +68,22 @@ def test_a_scale_that_nobody_gave_is_asked_for(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.safetensors")
     with pytest.raises(muse.UserError, match="scale of array is unknown"):
         muse.detect(np.zeros((64, 64, 3), np.uint8), model)
+
+
+def test_of_several_images_it_is_said_which_is_looked_at(tmp_path: Path) -> None:
+    model = muse.load_model(write_model(tmp_path / "m.safetensors"))
+    pictures = [
+        np.asarray(Image.open(write_slide(tmp_path / f"{i}.png", *size, seed=i)))
+        for i, size in enumerate(((300, 200), (200, 150)))
+    ]
+    with tifffile.TiffWriter(tmp_path / "two.tif") as tif:
+        for picture in pictures:
+            tif.write(picture, photometric="rgb", tile=(128, 128), metadata=None)
+    with pytest.warns(UserWarning, match="holds 2 tissue images; looked at is image 1"):
+        first = muse.detect(tmp_path / "two.tif", model, mpp=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = muse.detect(tmp_path / "two.tif", model, mpp=0.5, choice=muse.ImageChoice(image=2))
+    for found, picture in zip((first, second), pictures, strict=True):
+        alone = muse.detect(picture, model, mpp=0.5)
+        np.testing.assert_array_equal(found[["x", "y"]], alone[["x", "y"]])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from muse_core.nuclei.store.store import AnnotationStore
     from muse_core.pretrain.config import PretrainConfig
     from muse_core.slides.arrays import slide_from_arrays
+    from muse_core.slides.choice import ImageChoice
     from muse_core.slides.opening import open_slide
     from muse_core.slides.region import PolygonRegion, Region
     from muse_core.slides.slide import Slide
@@ -34,6 +35,7 @@ __all__ = [
     "ClassScheme",
     "DetectConfig",
     "FinetuneConfig",
+    "ImageChoice",
     "PolygonRegion",
     "PretrainConfig",
     "Region",
@@ -55,6 +57,7 @@ _MODULES = {
     "ClassScheme": "muse_core.nuclei.scheme",
     "DetectConfig": "muse_core.detect.config",
     "FinetuneConfig": "muse_core.finetune.config",
+    "ImageChoice": "muse_core.slides.choice",
     "PolygonRegion": "muse_core.slides.region",
     "PretrainConfig": "muse_core.pretrain.config",
     "Region": "muse_core.slides.region",
