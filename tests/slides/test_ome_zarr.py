@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -327,3 +328,56 @@ def test_alpha_among_the_channels(tmp_path, halves):
         read, half = slide.levels[0].compute(), len(halves[0]) // 2
         assert np.array_equal(read[:half], halves[0][:half])
         assert (read[half:] == 255).all()
+
+
+def zipped(folder, path, inside=""):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            archive.write(file, f"{inside}{file.relative_to(folder).as_posix()}")
+    return path
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize(("name", "inside"), [("s.zarr.zip", ""), ("s.ozx", "s.ome.zarr/")])
+def test_in_a_zip_archive(tmp_path, halves, version, name, inside):
+    folder = write_ome_zarr(tmp_path / "s", halves, version)
+    path = zipped(folder, tmp_path / name, inside)
+    assert can_open(path)
+    with open_slide(path) as slide:
+        assert (slide.format, slide.mpp) == (f"OME-Zarr {version}", 0.5)
+        for level, stored in zip(slide.levels, halves, strict=True):
+            assert np.array_equal(level.compute(), stored)
+    bare = write_ome_zarr(tmp_path / "bare", halves, version)
+    for entry in (bare / "0").iterdir():
+        if entry.name not in (".zarray", ".zattrs", "zarr.json"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    with pytest.raises(UserError, match=r"incomplete"):
+        open_slide(zipped(bare, tmp_path / "bare.zip", inside))
+
+
+def test_scenes_in_a_zip_archive(tmp_path, halves):
+    folder = tmp_path / "b"
+    write_group(folder, "0.4", **{"bioformats2raw.layout": 3})
+    second = [level[::-1] for level in halves]
+    for i, levels in enumerate((halves, second)):
+        write_ome_zarr(folder / str(i), levels)
+    with open_slide(zipped(folder, tmp_path / "b.zarr.zip"), choice=ImageChoice(2)) as slide:
+        assert slide.n_images == 2
+        assert np.array_equal(slide.levels[1].compute(), second[1])
+
+
+def test_archives_without_an_image_or_with_a_bomb(tmp_path, halves, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.txt").write_text("nothing")
+    path = zipped(tmp_path / "d", tmp_path / "d.zip")
+    assert not can_open(path)
+    with pytest.raises(UserError, match="no known slide format"):
+        open_slide(path)
+    folder = write_ome_zarr(tmp_path / "s", halves)
+    whole = zipped(folder, tmp_path / "s.zip")
+    (tmp_path / "cut.zip").write_bytes(whole.read_bytes()[:5000])
+    with pytest.raises(UserError, match="no known slide format"):
+        open_slide(tmp_path / "cut.zip")
+    monkeypatch.setattr("muse_core.slides.zarr_zip._LARGEST_ENTRY", 1000)
+    with pytest.raises(UserError, match="too large to unpack"):
+        open_slide(whole)

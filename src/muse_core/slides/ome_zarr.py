@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from muse_core.slides.sampled_level import SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.zarr_images import ZarrImage, describe, finest_shape, zarr_images
 from muse_core.slides.zarr_scale import zarr_mpp
+from muse_core.slides.zarr_zip import open_zipped
 
 _AS_IT_IS = ImageChoice()
 _PIECE_PX = 512
@@ -31,7 +34,7 @@ _SMALL_CHUNK_PX, _MAX_SMALL_CHUNKS = 16, 1 << 16
 
 
 def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
-    """Open an image of an OME-Zarr folder; only metadata are read.
+    """Open an image of an OME-Zarr folder, or of one in a zip archive; only metadata are read.
 
     The folder is an image, or holds several: scenes of bioformats2raw, or the fields of a plate;
     the first is taken where none is chosen. Axes are taken by their names: RGB may come first
@@ -43,16 +46,30 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
             nothing of what is chosen.
         PermissionError: A file in it may not be read.
     """
+    close: Callable[[], None] = _nothing
     try:
-        return _open(zarr.open_group(str(path), mode="r"), path, choice)
+        if path.is_file():
+            group, close, has_pixels = open_zipped(path)
+        else:
+            group = zarr.open_group(str(path), mode="r")
+            has_pixels = partial(_has_chunks, path)
+        return replace(_open(group, path, choice, has_pixels), close=close)
     except (UserError, PermissionError):
+        close()
         raise
     except Exception as error:
+        close()
         # zarr raises its own errors, KeyError, JSONDecodeError and more on broken metadata.
         raise UserError(f"{path.name} is not a readable OME-Zarr image.") from error
 
 
-def _open(group: Any, path: Path, choice: ImageChoice) -> SlideSource:
+def _nothing() -> None:
+    """Folders are not kept open."""
+
+
+def _open(
+    group: Any, path: Path, choice: ImageChoice, has_pixels: Callable[[str], bool]
+) -> SlideSource:
     images = zarr_images(group, path.name)
     for image in images:
         if "axes" not in image.metadata["multiscales"][0]:
@@ -73,7 +90,7 @@ def _open(group: Any, path: Path, choice: ImageChoice) -> SlideSource:
         ZarrLevel(image.group[dataset["path"]], axes, plan, at, path.name)
         for dataset in multiscale["datasets"]
     ]
-    if not _has_chunks(path / first.path):
+    if not has_pixels(first.path):
         raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
     kept, downsamples = pyramid(levels)
     notes = settle_intensity(kept)
@@ -115,9 +132,9 @@ def _alpha_of(plan: ChannelPlan) -> Alpha:
     return Alpha.UNASSOCIATED if plan.named else Alpha.UNSPECIFIED
 
 
-def _has_chunks(folder: Path) -> bool:
+def _has_chunks(root: Path, array: str) -> bool:
     """Whether an array's folder holds more than metadata; looks at few entries only."""
-    with os.scandir(folder) as entries:
+    with os.scandir(root / array) as entries:
         return any(
             e.name not in (".zarray", ".zattrs", "zarr.json") and not is_litter(e.name)
             for e in entries

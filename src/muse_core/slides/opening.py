@@ -14,6 +14,7 @@ from muse_core.slides.openslide_reader import open_openslide, openslide_knows
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
 from muse_core.slides.zarr_images import is_zarr_folder
+from muse_core.slides.zarr_zip import zarr_root
 
 _Reader = Callable[[Path, ImageChoice], SlideSource]
 _BY_CONTENT: dict[Content, _Reader] = {
@@ -28,6 +29,7 @@ _READERS: dict[str, _Reader] = {
     **dict.fromkeys((".svs", ".tif", ".tiff", ".btf", ".tf2", ".tf8"), open_tiff),
     **dict.fromkeys((".ndpi", ".scn", ".qptiff"), open_tiff),
     ".zarr": open_ome_zarr,
+    ".ozx": open_ome_zarr,
     **dict.fromkeys(_OPENSLIDE, open_openslide),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"), open_image),
     **dict.fromkeys((".jp2", ".j2k", ".avif"), open_image),
@@ -43,6 +45,8 @@ def can_open(path: str | Path) -> bool:
     if _suffix(source) in _READERS:
         return True
     try:
+        if _suffix(source) == ".zip":
+            return source.is_file() and zarr_root(source) is not None
         return is_zarr_folder(source)
     except OSError:
         return False
@@ -84,8 +88,8 @@ def open_slide(
     if reader is None:
         known = ", ".join(READABLE_SUFFIXES)
         raise UserError(f"{source.name} has no known slide format; known endings are {known}.")
-    if source.is_file() and reader is open_ome_zarr:
-        raise UserError(f"{source.name} is a file, not a folder as OME-Zarr is.")
+    if source.is_file() and reader is open_ome_zarr and zarr_root(source) is None:
+        raise UserError(f"{source.name} is a file, not a folder or zip archive as OME-Zarr is.")
     try:
         opened = reader(source, choice)
     except PermissionError as error:
@@ -107,6 +111,8 @@ def _reader_of(source: Path) -> _Reader | None:
     content = content_of(source)
     if content is not None:
         return _BY_CONTENT[content]
+    if zarr_root(source) is not None:
+        return open_ome_zarr
     known = _READERS.get(suffix)
     return open_openslide if known is None and openslide_knows(source) else known
 

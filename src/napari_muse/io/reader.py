@@ -36,8 +36,8 @@ _MOST_SHOWN = 20_000
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerTuple]] | None:
     """The reader for a path, or None where it is not ours."""
     first = Path(path if isinstance(path, str) else path[0])
-    if is_nucleus_file(first):
-        return read_nucleus_files if _holds_nuclei(first) else None
+    if is_nucleus_file(first) and _holds_nuclei(first):
+        return read_nucleus_files
     return read_slide if can_open(first) else None
 
 

@@ -1,0 +1,66 @@
+"""Zarr folders in a zip archive (.zarr.zip, .ozx), read where they lie."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zarr
+from zarr.storage import ZipStore
+
+from muse_core.errors import UserError
+from muse_core.slides.zarr_images import METADATA_FILES
+
+_ZIP = b"PK\x03\x04"
+_LARGEST_ENTRY = 1 << 30
+"""Entries are unpacked whole, chunk by chunk; a larger one is no chunk of an image."""
+
+
+def zarr_root(path: Path) -> str | None:
+    """Where in a zip archive a Zarr group lies, "" for its top; None where there is none.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return None
+    tops = ["", *sorted({name.split("/", 1)[0] + "/" for name in names if "/" in name})]
+    known = set(names)
+    return next(
+        (top.rstrip("/") for top in tops if any(top + m in known for m in METADATA_FILES)), None
+    )
+
+
+def open_zipped(path: Path) -> tuple[zarr.Group, Callable[[], None], Callable[[str], bool]]:
+    """Open the Zarr group in an archive.
+
+    Returns:
+        The group; what closes the archive; what says whether an array, by its path, has pixels.
+
+    Raises:
+        UserError: An entry claims to be larger than any chunk.
+    """
+    root = zarr_root(path) or ""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.file_size > _LARGEST_ENTRY for entry in entries):
+        raise UserError(f"{path.name} holds an entry that is too large to unpack.")
+    names = [entry.filename for entry in entries if not entry.is_dir()]
+    store: Any = ZipStore(path, mode="r", read_only=True)
+
+    def has_pixels(array: str) -> bool:
+        return any(
+            name.startswith(f"{array}/")
+            and name.rsplit("/", 1)[-1] not in (".zarray", *METADATA_FILES)
+            for name in names
+        )
+
+    return zarr.open_group(store, path=root, mode="r"), store.close, has_pixels
