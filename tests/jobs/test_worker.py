@@ -153,8 +153,9 @@ def test_no_spec_at_all_is_a_failure_too() -> None:
 def test_what_libraries_print_does_not_get_between_the_events() -> None:
     noisy = (
         "import os, sys, threading;"
-        "from muse_core.jobs.worker import EventWriter, _claim_stdout;"
-        "emit = EventWriter(_claim_stdout(), threading.Event());"
+        "from muse_core.isolation.stdout import claim_stdout;"
+        "from muse_core.jobs.worker import EventWriter;"
+        "emit = EventWriter(claim_stdout(), threading.Event());"
         "print('noise from Python', flush=True); os.write(1, b'noise from C\\n');"
         "emit({'event': 'done', 'message': '', 'result': {}})"
     )

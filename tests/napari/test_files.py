@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 
 from muse_core.nuclei import (
     ClassScheme,
@@ -225,3 +226,58 @@ def test_annotations_that_can_only_be_nuclei_are_not_made_regions(
     assert _load(opened, path, qtbot) == "Nothing was taken over."
     assert "tick “Outlines of annotations are nuclei”" in opened.status.text()
     assert opened.session.annotations.regions().empty
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GeoJSON of 250,000 nuclei, which takes seconds to read."""
+    feature = (
+        b'{"type":"Feature","geometry":{"type":"Point","coordinates":[%d,50]},"properties":{}}'
+    )
+    path = tmp_path_factory.mktemp("long") / "long.geojson"
+    path.write_bytes(b"[" + b",".join(feature % (i % 400) for i in range(250_000)) + b"]")
+    return path
+
+
+def test_an_import_can_be_cancelled(opened: MusePanel, long_file: Path, qtbot: Any) -> None:
+    files = opened.export
+    assert files.cancel.isHidden()
+    files.load(long_file)
+    assert not files.cancel.isHidden()
+    assert not files.open.isEnabled()
+    qtbot.mouseClick(files.cancel, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not files.busy, timeout=20_000)
+    assert files.message.text() == "Reading long.geojson was cancelled."
+    assert files.open.isEnabled()
+    assert files.cancel.isHidden()
+    assert len(opened.session.annotations.rows) == 3
+    # The next one is not cancelled with it.
+    write_csv(opened.session.annotations.to_table(), long_file.with_name("more.csv"), 0.5)
+    assert "3 nuclei taken over" in _load(opened, long_file.with_name("more.csv"), qtbot)
+
+
+def test_a_dropped_file_can_be_cancelled_while_the_window_lives(
+    opened: MusePanel, long_file: Path, qtbot: Any
+) -> None:
+    seen = []
+
+    def cancel_it() -> None:
+        for dialog in QApplication.topLevelWidgets():
+            if isinstance(dialog, QProgressDialog) and dialog.isVisible():
+                seen.append(dialog.labelText())
+                button = dialog.findChild(QPushButton)
+                qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    timer = QTimer()
+    timer.timeout.connect(cancel_it)
+    timer.start(50)
+    layers = opened.session.viewer.open(long_file, plugin="napari-muse")
+    timer.stop()
+    assert layers == []
+    assert seen[0] == "Reading long.geojson …"
+    assert len(opened.session.annotations.rows) == 3
+    assert not [
+        w
+        for w in QApplication.topLevelWidgets()
+        if isinstance(w, QProgressDialog) and w.isVisible()
+    ]

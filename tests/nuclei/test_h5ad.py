@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NamedRegion, nucleus_table, read_nuclei, write_nuclei
+from muse_core.nuclei import ClassScheme, NamedRegion, nucleus_table, read_nuclei_here, write_nuclei
 
 h5py = pytest.importorskip("h5py")
 
@@ -70,7 +70,7 @@ def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path):
     assert data.uns["spatial_unit"] == "px"
     assert data.uns["class_name_colors"].tolist() == [SCHEME.color("immune"), SCHEME.color("tumor")]
     data[::2].write_h5ad(tmp_path / "half.h5ad")
-    half = read_nuclei(tmp_path / "half.h5ad")
+    half = read_nuclei_here(tmp_path / "half.h5ad")
     assert half.table["id"].tolist() == [7, 9]
     assert half.table["class_name"].tolist() == ["tumor", "tumor"]
     assert (half.scheme, half.mpp, half.regions) == (SCHEME, 0.5, (region,))
@@ -89,13 +89,13 @@ def test_many_nuclei_are_chunked(tmp_path):
     n = 20_000
     table = nucleus_table(np.arange(n), np.arange(n), "tumor")
     write_nuclei(tmp_path / "n.h5ad", table, features=np.ones((n, 4)))
-    assert read_nuclei(tmp_path / "n.h5ad").table.equals(table)
+    assert read_nuclei_here(tmp_path / "n.h5ad").table.equals(table)
     assert (tmp_path / "n.h5ad").stat().st_size < 1 << 20
 
 
 def test_files_of_others(tmp_path):
     write_foreign(tmp_path / "f.h5ad")
-    found = read_nuclei(tmp_path / "f.h5ad")
+    found = read_nuclei_here(tmp_path / "f.h5ad")
     assert found.table[["x", "y", "class_name"]].to_numpy().tolist() == [
         [0, 1, "T"],
         [3, 4, "unclassified"],
@@ -110,13 +110,13 @@ def test_files_without_positions_or_with_too_many_are_refused(tmp_path, monkeypa
     with h5py.File(path, "w") as file:
         file.create_group("obs")
     with pytest.raises(UserError, match=r"f\.h5ad is not an AnnData file with positions"):
-        read_nuclei(path)
+        read_nuclei_here(path)
     write_foreign(path)
     with h5py.File(path, "a") as file:
         del file["obsm/spatial"]
         file.create_dataset("obsm/spatial", shape=(10**12, 2), chunks=(1024, 2), dtype="f8")
     with pytest.raises(UserError, match="more than 20,000,000"):
-        read_nuclei(path)
+        read_nuclei_here(path)
 
 
 def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path):
@@ -126,13 +126,13 @@ def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path):
         del file["obs/cell_type/categories"]
         file.create_dataset("obs/cell_type/categories", **huge)
     with pytest.raises(UserError, match="more than 20,000,000"):
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
     write_nuclei(tmp_path / "n.h5ad", TABLE)
     with h5py.File(tmp_path / "n.h5ad", "a") as file:
         del file["uns/muse"]
         file.create_dataset("uns/muse", **huge)
     with pytest.raises(UserError, match="damaged"):
-        read_nuclei(tmp_path / "n.h5ad")
+        read_nuclei_here(tmp_path / "n.h5ad")
 
 
 def test_values_that_take_no_room_in_the_file_are_refused_unread(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_values_that_take_no_room_in_the_file_are_refused_unread(tmp_path, monke
             file.create_dataset(name, shape=shape, dtype=dtype).attrs.update(marks)
         monkeypatch.setattr("muse_core.nuclei.h5ad_read._MAX_BYTES", 2000)
         with pytest.raises(UserError, match=r"\d\.h5ad: .*fill the memory"):
-            read_nuclei(path)
+            read_nuclei_here(path)
 
 
 def test_codes_of_two_dimensions_and_a_full_memory_get_a_sentence(tmp_path, monkeypatch):
@@ -160,14 +160,14 @@ def test_codes_of_two_dimensions_and_a_full_memory_get_a_sentence(tmp_path, monk
         del file["obs/cell_type/codes"]
         file["obs/cell_type/codes"] = np.zeros((4, 3), np.int8)
     with pytest.raises(UserError, match=r"f\.h5ad: Its column obs\['cell_type'\] is damaged"):
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
 
     def full(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("muse_core.nuclei.h5ad_read._column", full)
     with pytest.raises(UserError, match=r"f\.h5ad is not an AnnData file"):
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
 
 
 def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
@@ -178,7 +178,7 @@ def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
         obs["label"] = np.arange(258)
         obs["label"].attrs["encoding-type"] = "array"
     with pytest.raises(UserError, match="The column 'label' names more than 256 classes"):
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
 
 
 def test_columns_of_another_length_are_refused(tmp_path):
@@ -187,7 +187,7 @@ def test_columns_of_another_length_are_refused(tmp_path):
         del file["obsm/spatial"]
         file["obsm/spatial"] = np.ones((3, 2))
     with pytest.raises(UserError, match=r"obs\['cell_type'\] is damaged"):
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
 
 
 def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path):
@@ -195,7 +195,7 @@ def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path):
     with h5py.File(tmp_path / "n.h5ad", "a") as file:
         del file["obs/status"]
     with pytest.raises(UserError, match=r"n\.h5ad: It lacks the column\(s\) status"):
-        read_nuclei(tmp_path / "n.h5ad")
+        read_nuclei_here(tmp_path / "n.h5ad")
 
 
 def test_features_must_fit(tmp_path):
@@ -210,7 +210,7 @@ def test_features_must_fit(tmp_path):
 def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
-        read_nuclei(tmp_path / "n.h5ad")
+        read_nuclei_here(tmp_path / "n.h5ad")
     with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
         write_nuclei(tmp_path / "n.h5ad", TABLE)
 
@@ -270,7 +270,7 @@ def foreign(path: Path, column: Any, spatial: Any = None) -> None:
 
 
 def classes_of(path: Path) -> list[str]:
-    return read_nuclei(path).table["class_name"].tolist()
+    return read_nuclei_here(path).table["class_name"].tolist()
 
 
 MASK = [0, 0, 1, 0, 0]
@@ -321,7 +321,7 @@ def test_every_encoding_of_classes(tmp_path, column, expected):
     foreign(tmp_path / "f.h5ad", column)
     wanted = [name.replace("?", "unclassified") for name in expected]
     assert classes_of(tmp_path / "f.h5ad") == wanted
-    notes = read_nuclei(tmp_path / "f.h5ad").notes
+    notes = read_nuclei_here(tmp_path / "f.h5ad").notes
     assert len(notes) == 1 + ("unclassified" in wanted)
 
 
@@ -355,7 +355,7 @@ def _broken_codes(group: Any) -> None:
 def test_an_encoding_that_is_not_known_is_named_and_not_taken_for_none(tmp_path, column, message):
     foreign(tmp_path / "f.h5ad", column)
     with pytest.raises(UserError, match=r"^f\.h5ad: Its column obs\['cell_type'\]") as caught:
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
     assert message in str(caught.value)
 
 
@@ -414,7 +414,7 @@ def masked_odds(group: Any, name: str) -> Any:
 )
 def test_every_encoding_of_positions(tmp_path, spatial):
     foreign(tmp_path / "f.h5ad", lambda g: strings(g, "cell_type", list("abcde")), spatial)
-    table = read_nuclei(tmp_path / "f.h5ad").table
+    table = read_nuclei_here(tmp_path / "f.h5ad").table
     assert table[["x", "y"]].to_numpy().tolist() == np.arange(10.0).reshape(5, 2).tolist()
 
 
@@ -448,7 +448,7 @@ def _bad_sparse(group: Any) -> None:
 def test_positions_that_cannot_be_told_are_refused(tmp_path, spatial, message):
     foreign(tmp_path / "f.h5ad", lambda g: strings(g, "cell_type", list("abcde")), spatial)
     with pytest.raises(UserError, match=rf"^f\.h5ad: .*{message}"):
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
 
 
 def test_our_file_saved_again_with_nullable_columns(tmp_path):
@@ -462,20 +462,20 @@ def test_our_file_saved_again_with_nullable_columns(tmp_path):
             nullable(obs, name, "integer" if kind else "string-array", values, [0] * 3)
         del obs["score"]
         array(obs, "score", [0.25, 1.0, np.nan])
-    found = read_nuclei(path)
+    found = read_nuclei_here(path)
     assert found.table.drop(columns="score").equals(TABLE.drop(columns="score"))
     assert found.table["score"].tolist() == [0.25, 1, 1]
     assert (found.scheme, found.mpp, found.notes) == (SCHEME, 0.5, ())
     with h5py.File(path, "a") as file:
         for name in ("class_name", "status", "model"):
             file[f"obs/{name}/mask"][1] = True
-    row = read_nuclei(path).table.iloc[1]
+    row = read_nuclei_here(path).table.iloc[1]
     assert row[["class_name", "status", "model"]].tolist() == ["unclassified", "predicted", ""]
-    assert read_nuclei(path).notes == ("1 nuclei without a class are now 'unclassified'.",)
+    assert read_nuclei_here(path).notes == ("1 nuclei without a class are now 'unclassified'.",)
     with h5py.File(path, "a") as file:
         file["obs/id/mask"][0] = True
     with pytest.raises(UserError, match=r"n\.h5ad: The column 'id' has an empty cell"):
-        read_nuclei(path)
+        read_nuclei_here(path)
 
 
 def test_tables_of_anndata_before_0_7_are_named(tmp_path):
@@ -484,7 +484,7 @@ def test_tables_of_anndata_before_0_7_are_named(tmp_path):
         del file["obs"]
         file["obs"] = np.zeros(5, dtype=[("index", "S1"), ("cell_type", "i1")])
     with pytest.raises(UserError, match=r"obs is not as AnnData writes it since version 0\.7"):
-        read_nuclei(tmp_path / "f.h5ad")
+        read_nuclei_here(tmp_path / "f.h5ad")
 
 
 @pytest.mark.parametrize("kind", ["string", "str", "object", "category", "Int64", "boolean"])

@@ -9,7 +9,13 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, is_nucleus_file, nucleus_table, read_nuclei, write_nuclei
+from muse_core.nuclei import (
+    ClassScheme,
+    is_nucleus_file,
+    nucleus_table,
+    read_nuclei_here,
+    write_nuclei,
+)
 
 from .strategies import assert_same, regions, scales, schemes, tables
 
@@ -27,7 +33,7 @@ TABLE = nucleus_table([1.5, 2], [3, 4], ["tumor", "stromal"], [0.25, 1], model="
 @given(table=tables(), scheme=schemes(), mpp=scales, drawn=regions)
 def test_round_trip_loses_nothing(tmp_path, table, scheme, mpp, drawn):
     assert write_nuclei(tmp_path / "n.zarr", table, scheme, mpp, drawn) == ()
-    back = read_nuclei(tmp_path / "n.zarr")
+    back = read_nuclei_here(tmp_path / "n.zarr")
     assert_same(back.table, table)
     assert (back.scheme, back.mpp, back.regions) == (scheme, mpp, drawn)
 
@@ -55,13 +61,13 @@ def test_points_of_others(tmp_path):
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0], "cell_type": ["B", "T"]})
     points = PointsModel.parse(frame, coordinates={"x": "x", "y": "y"})
     spatialdata.SpatialData(points={"cells": points}).write(tmp_path / "f.zarr")
-    found = read_nuclei(tmp_path / "f.zarr")
+    found = read_nuclei_here(tmp_path / "f.zarr")
     assert found.table[["x", "y", "class_name"]].to_numpy().tolist() == [[1, 3, "B"], [2, 4, "T"]]
     assert "pixels" in found.notes[0]
     data = spatialdata.SpatialData(points={"a": points, "b": points})
     data.write(tmp_path / "two.zarr")
     with pytest.raises(UserError, match=r"two\.zarr: It has the points a, b"):
-        read_nuclei(tmp_path / "two.zarr")
+        read_nuclei_here(tmp_path / "two.zarr")
 
 
 @installed
@@ -70,7 +76,7 @@ def test_other_folders_are_neither_read_nor_replaced(tmp_path):
     (tmp_path / "n.zarr" / "precious.txt").write_text("")
     assert not is_nucleus_file(tmp_path / "n.zarr")
     with pytest.raises(UserError, match="not a SpatialData store"):
-        read_nuclei(tmp_path / "n.zarr")
+        read_nuclei_here(tmp_path / "n.zarr")
     with pytest.raises(UserError, match="something else"):
         write_nuclei(tmp_path / "n.zarr", TABLE)
     assert (tmp_path / "n.zarr" / "precious.txt").exists()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from muse_core.errors import UserError
+from muse_core.isolation.stdout import claim_stdout
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.run import finish, run_job
@@ -55,7 +56,7 @@ def main() -> int:
     cancel = threading.Event()
     wait_politely()
     leave_a_core_for_the_viewer()
-    emit = EventWriter(_claim_stdout(), cancel)
+    emit = EventWriter(claim_stdout(), cancel)
 
     with on_stop_signals(lambda _: cancel.set()):
         return _work(emit, cancel)
@@ -129,12 +130,3 @@ def _stdin_lines() -> Iterator[bytes]:
         yield from lines
     if rest.strip():
         yield rest
-
-
-def _claim_stdout() -> BinaryIO:
-    """Take stdout for events alone: whatever libraries print, also from C, goes to stderr."""
-    sys.stdout.flush()
-    own = os.dup(1)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return os.fdopen(own, "wb")

@@ -9,6 +9,7 @@ from muse_core.nuclei.formats import (
     dialog_filter,
     is_nucleus_file,
     read_nuclei,
+    read_nuclei_here,
     write_nuclei,
 )
 from muse_core.nuclei.nucleus_file import NucleusFile
@@ -42,6 +43,7 @@ __all__ = [
     "placed_on_slide",
     "read_csv",
     "read_nuclei",
+    "read_nuclei_here",
     "validate_table",
     "write_csv",
     "write_nuclei",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.isolation import Limits, run_isolated
 from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv
 from muse_core.nuclei.nucleus_file import NucleusFile, Origin
 from muse_core.nuclei.regions import NamedRegion
@@ -18,6 +19,9 @@ from muse_core.nuclei.scheme import ClassScheme
 
 _Read = Callable[[Path, bool], NucleusFile]
 _Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
+_LONG_TEXT_BYTES = 1 << 20
+_PACKED, _PACKED_RATIO = (".gz", ".zip"), 20
+_SPATIALDATA_START_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class NucleusFormat:
         read: (path, whether outlines of annotations are nuclei) to content.
         write: (path, content, features) to a file.
         holds_facts: Whether the file keeps class colours and keys, and regions.
+        isolated_from_bytes: Size from which a file is read in a process of its own. Libraries in C
+            read the binary formats, which a changed byte may crash or send round in circles; of a
+            text only the length is to be feared. None is never.
     """
 
     name: str
@@ -37,23 +44,54 @@ class NucleusFormat:
     read: _Read
     write: _Write
     holds_facts: bool = True
+    isolated_from_bytes: int | None = 0
 
 
-def read_nuclei(path: str | Path, outlines_are_nuclei: bool = False) -> NucleusFile:
-    """Read a file of nuclei of any known format.
+def read_nuclei(
+    path: str | Path,
+    outlines_are_nuclei: bool = False,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> NucleusFile:
+    """Read a file of nuclei of any known format; what crashes or hangs its library is an error.
 
     Args:
         path: File, or folder of a SpatialData store.
         outlines_are_nuclei: In GeoJSON, take each polygon of an annotation for a nucleus and not
             for a region.
+        should_cancel: Asked now and then, where the file is large or binary.
 
     Returns:
         Table in level-0 pixels; classes, scale and regions where the file has them; and sentences
         for the user about what was left out or assumed.
 
     Raises:
-        UserError: The name has no known end, the file is missing, damaged or holds no nuclei, or a
-            package is needed that is not installed.
+        CancelledError: should_cancel said so.
+        UserError: The name has no known end, the file is missing, damaged or holds no nuclei, takes
+            more time or memory than a file of its size can need, or a package is needed that is not
+            installed.
+    """
+    chosen, source = _format_of(path), Path(path)
+    size = _size(source)
+    if chosen.isolated_from_bytes is None or size < max(1, chosen.isolated_from_bytes):
+        return read_nuclei_here(source, outlines_are_nuclei)
+    from muse_core.nuclei.transfer import from_bytes
+
+    task = {"path": str(source.absolute()), "outlines_are_nuclei": outlines_are_nuclei}
+    worker = "muse_core.nuclei.read_worker"
+    limits = Limits.for_size(size, _SPATIALDATA_START_S if source.is_dir() else 0.0)
+    data = run_isolated(worker, task, limits, source.name, should_cancel)
+    return from_bytes(data)
+
+
+def read_nuclei_here(path: str | Path, outlines_are_nuclei: bool = False) -> NucleusFile:
+    """Read in this process, which a damaged file may take down: for files of one's own making.
+
+    Args:
+        path: As :func:`read_nuclei`.
+        outlines_are_nuclei: As there.
+
+    Raises:
+        UserError: As there.
     """
     return _format_of(path).read(Path(path), outlines_are_nuclei)
 
@@ -135,6 +173,21 @@ def _format_of(path: str | Path) -> NucleusFormat:
     )
 
 
+def _size(source: Path) -> int:
+    """Bytes to be read, of packed ones what they may unpack to; 0 where there is nothing.
+
+    Raises:
+        UserError: A folder may not be read.
+    """
+    try:
+        if source.is_dir():
+            return sum(p.stat().st_size for p in source.rglob("*") if p.is_file())
+        size = source.stat().st_size if source.is_file() else 0
+    except OSError as error:
+        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
+    return size * (_PACKED_RATIO if source.suffix.lower() in _PACKED else 1)
+
+
 def _read_csv(path: Path, _: bool) -> NucleusFile:
     return read_csv_file(path)
 
@@ -201,12 +254,15 @@ def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | N
 
 
 FORMATS = (
-    NucleusFormat("CSV", CSV_SUFFIXES, _read_csv, _write_csv, holds_facts=False),
+    NucleusFormat(
+        "CSV", CSV_SUFFIXES, _read_csv, _write_csv, holds_facts=False, isolated_from_bytes=None
+    ),
     NucleusFormat(
         "GeoJSON for QuPath",
         (".geojson", ".json", ".geojson.gz", ".json.gz", ".zip"),
         _read_geojson,
         _write_geojson,
+        isolated_from_bytes=_LONG_TEXT_BYTES,
     ),
     NucleusFormat("Parquet", (".parquet", ".geoparquet"), _read_parquet, _write_parquet),
     NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad),

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.utils.notifications import show_info
 
-from muse_core.nuclei import CSV_SUFFIXES, is_nucleus_csv, is_nucleus_file, read_nuclei
+from muse_core.isolation import CancelledError
+from muse_core.nuclei import (
+    CSV_SUFFIXES,
+    NucleusFile,
+    is_nucleus_csv,
+    is_nucleus_file,
+    read_nuclei,
+)
 from muse_core.nuclei.packed import ZIP, holds_geojson
 from muse_core.slides import ImageChoice, Slide, can_open, open_slide
 from muse_core.slides.channels import ChannelsError
 from muse_core.slides.choice import RGB
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.io.channel_question import ask_whether_rgb
+from napari_muse.jobs.wait_window import wait_with_window
 
 _AS_IT_IS = ImageChoice()
 SLIDE_KEY = "muse_slide"
@@ -25,6 +34,8 @@ FILE_KEY = "muse_file"
 SOURCE_KEY = "muse_source"
 """Layer metadata: a function that gives all nuclei behind a layer, a NucleusFile."""
 LayerTuple = tuple[Any, dict[str, Any], str]
+NO_LAYER: list[Any] = [(None,)]
+"""What napari takes for a file that was read and gives no layer."""
 
 # A texture of one level this large is more than many graphics cards take; napari then asks for
 # coarser ones, which are made by leaving pixels out.
@@ -77,7 +88,8 @@ def _open_or_ask(path: str) -> Slide:
 def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
     """Nuclei of files; an open MUSE panel takes them over into its slide.
 
-    Of very many an even sample is shown, for points are slow to draw; all are taken over.
+    Of very many an even sample is shown, for points are slow to draw; all are taken over. Reading
+    can be cancelled in the window, which gives no layer.
 
     Raises:
         UserError: A file is missing, damaged, or lacks what is needed.
@@ -85,13 +97,20 @@ def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
     paths = [path] if isinstance(path, str) else list(path)
     layers: list[LayerTuple] = []
     for p in paths:
-        content = read_nuclei(p)
+        try:
+            content = wait_with_window(partial(_read, p), f"Reading {Path(p).name} …")
+        except CancelledError:
+            return NO_LAYER
         x, y = content.table["x"].to_numpy(), content.table["y"].to_numpy()
         shown = np.linspace(0, len(x) - 1, min(len(x), _MOST_SHOWN)).astype(np.intp)
         settings = {"name": Path(p).stem, "metadata": {FILE_KEY: content}}
         data = to_layer(x[shown], y[shown])
         layers.append((data, settings | spatial_settings(content.mpp), "points"))
     return layers
+
+
+def _read(path: str, should_cancel: Callable[[], bool]) -> NucleusFile:
+    return read_nuclei(path, should_cancel=should_cancel)
 
 
 def spatial_settings(mpp: float | None) -> dict[str, Any]:

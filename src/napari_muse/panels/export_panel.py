@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
@@ -23,6 +24,7 @@ class ExportPanel(QGroupBox):
         super().__init__("Files")
         self._session = session
         self._background = Background()
+        self._cancelled = threading.Event()
         self.button = QPushButton("Save nuclei …")
         self.button.setToolTip(
             "All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData"
@@ -32,6 +34,9 @@ class ExportPanel(QGroupBox):
             "Take over the nuclei of another program: GeoJSON, Parquet, AnnData, CSV. Dropping the"
             " file on the window does the same, with annotations as regions"
         )
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop reading; nothing is taken over")
+        self.cancel.hide()
         self.outlines = QCheckBox("Outlines of annotations are nuclei")
         self.outlines.setToolTip(
             "Some programs write each nucleus as an annotation; otherwise annotations are regions"
@@ -41,12 +46,14 @@ class ExportPanel(QGroupBox):
         row = QHBoxLayout()
         row.addWidget(self.button)
         row.addWidget(self.open)
+        row.addWidget(self.cancel)
         whole = QVBoxLayout(self)
         whole.addLayout(row)
         whole.addWidget(self.outlines)
         whole.addWidget(self.message)
         self.button.clicked.connect(self._ask_target)
         self.open.clicked.connect(self._ask_source)
+        self.cancel.clicked.connect(self._cancel_reading)
 
     @property
     def busy(self) -> bool:
@@ -54,7 +61,8 @@ class ExportPanel(QGroupBox):
         return self._background.busy
 
     def disconnect_all(self) -> None:
-        """Stop; a file that is being written is completed."""
+        """Stop; a file that is being written is completed, one that is being read is left."""
+        self._cancelled.set()
         self._background.close()
 
     def save(self, path: str | Path) -> None:
@@ -80,9 +88,13 @@ class ExportPanel(QGroupBox):
         # They belong to the slide that is open now, whichever is when reading has ended.
         outlines, annotations = self.outlines.isChecked(), self._session.annotations
         slide = self._session.require_slide()
+        # Of its own for each file: the last one may still be stopping.
+        self._cancelled = cancelled = threading.Event()
         self._begin("Reading …")
+        self.cancel.setEnabled(True)
+        self.cancel.show()
         self._background.do(
-            lambda: placed(read_nuclei(path, outlines), slide),
+            lambda: placed(read_nuclei(path, outlines, cancelled.is_set), slide),
             lambda read: self._take_over(read, annotations),
             self._end,
         )
@@ -100,6 +112,10 @@ class ExportPanel(QGroupBox):
         taken = self._session.attempt(lambda: annotations.load(content))
         self._end(" ".join((sentence, *content.notes)) if taken else "Nothing was taken over.")
 
+    def _cancel_reading(self) -> None:
+        self._cancelled.set()
+        self.cancel.setEnabled(False)
+
     def _begin(self, sentence: str) -> None:
         for button in (self.button, self.open):
             button.setEnabled(False)
@@ -108,6 +124,7 @@ class ExportPanel(QGroupBox):
     def _end(self, sentence: str) -> None:
         for button in (self.button, self.open):
             button.setEnabled(True)
+        self.cancel.hide()
         self.say(sentence)
 
     def _ask_target(self) -> None:

@@ -1,0 +1,66 @@
+"""The side of the process that works under limits.
+
+It reads one line of JSON from stdin, and writes one line of JSON, how it went, and after it what
+was asked for.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from muse_core.errors import UserError
+from muse_core.isolation.limits import Limits
+from muse_core.isolation.stdout import claim_stdout
+
+_REASON_SHOWN = 160
+
+
+def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
+    """Do the work that stdin describes; the program ends with it.
+
+    Args:
+        work: Task, as given to :func:`run_isolated`, to the bytes that it returns.
+    """
+    # Ctrl-C goes to every process of the terminal; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    out = claim_stdout()
+    request = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    Limits(**request["limits"]).restrict_this_process()
+    payload: bytes | memoryview = b""
+    try:
+        payload = work(request["task"])
+        outcome: dict[str, Any] = {"kind": "done"}
+    except UserError as error:
+        outcome = {"kind": "refused", "message": str(error)}
+    except MemoryError:
+        outcome = {"kind": "memory"}
+    except Exception as error:
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        outcome = {"kind": "failed", "message": text[:_REASON_SHOWN].rstrip(".: ")}
+    out.write(json.dumps(outcome).encode() + b"\n")
+    out.write(payload)
+    out.flush()
+    # Not by way of the libraries' own endings, which a damaged file may have upset.
+    os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of stdin, which is the parent's."""
+    while True:
+        try:
+            if not os.read(0, 1024):
+                break
+        except OSError:
+            break
+    os._exit(1)
