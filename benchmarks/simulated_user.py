@@ -33,7 +33,7 @@ from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
 from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
 from muse_core.finetune.holdout.fields import renamed
-from muse_core.jobs import FinetuneJob, StoreSet, run_job
+from muse_core.jobs import Done, FinetuneJob, StoreSet, run_job
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
@@ -187,8 +187,8 @@ def main(
                 begin = time.perf_counter()
                 last = run_job(job, lambda event: None)
                 seconds = time.perf_counter() - begin
-                if last["event"] != "done":
-                    typer.echo(json.dumps({"draw": draw, "k": k, "refused": last["message"]}))
+                if not isinstance(last, Done):
+                    typer.echo(json.dumps({"draw": draw, "k": k, "refused": last.message}))
                     continue
                 figures = score(load_model(out), others, classes, {})
             rows.append({"draw": draw, "k": k, "seconds": round(seconds, 1)} | figures)

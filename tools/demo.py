@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from muse_core.errors import UserError
+from muse_core.jobs import Done, Ended
 from napari_muse.io.sample import sample_slide_path
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -50,9 +50,9 @@ class Demo:
         napari.run()
         return self.exit_code
 
-    def _on_end(self, event: dict[str, Any]) -> None:
-        print(event["message"], flush=True)
-        if event["event"] != "done" or not event["result"]["nuclei"]:
+    def _on_end(self, event: Ended) -> None:
+        print(event.message, flush=True)
+        if not isinstance(event, Done) or not event.result["nuclei"]:
             self._leave()
             return
         self.panel.export.save(self._out / "nuclei.csv")

@@ -6,10 +6,15 @@ Importing this loads no pydantic.
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _T = TypeVar("_T")
 
@@ -43,11 +48,11 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
     Raises:
         UserError: A field is unknown, missing or mistyped, or the dataclass refuses its value.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         # By way of text, where strictness still lets a JSON array be a sequence or a pair.
-        return TypeAdapter(cls).validate_json(json.dumps(data))
+        return cast(_T, _adapter(cast(Hashable, cls)).validate_json(json.dumps(data)))
     except ValidationError as error:
         first = error.errors()[0]
         cause = first.get("ctx", {}).get("error")
@@ -59,3 +64,11 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
         raise UserError(f"{wording.wrong} {where!r} is wrong: {first['msg']}.") from error
     except (TypeError, ValueError) as error:
         raise UserError(f"{wording.unreadable}: {error}.") from error
+
+
+@cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    """Made once for each dataclass, which takes far longer than to use it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from muse_core.jobs.events import Cancelled, DisagreementFound, Done, Event, Failed, Progress
 from muse_core.jobs.run import run_job
 from muse_core.jobs.specs import DisagreeJob, job_from_json
 from muse_core.nuclei import ClassScheme, nucleus_table
@@ -26,27 +26,27 @@ def job(cmu_slide: Path, tmp_path: Path) -> DisagreeJob:
 
 def test_all_nuclei_are_compared_and_the_store_is_only_read(job: DisagreeJob) -> None:
     before = Path(job.store).read_bytes()
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     end = run_job(job_from_json(job.to_json()), events.append)
-    assert end["event"] == "done"
-    uncertainty = next(e for e in events if e["event"] == "uncertainty")
-    assert uncertainty["ids"] == list(range(1, 61))
-    found = np.array(uncertainty["disagreement"])
+    assert isinstance(end, Done)
+    uncertainty = next(e for e in events if isinstance(e, DisagreementFound))
+    assert uncertainty.ids == list(range(1, 61))
+    found = np.array(uncertainty.disagreement)
     assert found[-1] == 1.0, "the only one of its class"
     assert found[:-1].max() < 0.5
-    assert any(e["event"] == "progress" for e in events)
+    assert any(isinstance(e, Progress) for e in events)
     assert Path(job.store).read_bytes() == before
 
 
 def test_cancelled_there_is_no_result(job: DisagreeJob) -> None:
-    events: list[dict[str, Any]] = []
-    assert run_job(job, events.append, lambda: True)["event"] == "cancelled"
-    assert not any(e["event"] == "uncertainty" for e in events)
+    events: list[Event] = []
+    assert isinstance(run_job(job, events.append, lambda: True), Cancelled)
+    assert not any(isinstance(e, DisagreementFound) for e in events)
 
 
 def test_an_empty_store_gets_a_sentence(job: DisagreeJob) -> None:
     with AnnotationStore.open(job.store) as store:
         store.replace(range(1, 61), nucleus_table([], [], []))
     end = run_job(job, lambda _: None)
-    assert end["event"] == "failed"
-    assert "too few nuclei" in end["message"]
+    assert isinstance(end, Failed)
+    assert "too few nuclei" in end.message

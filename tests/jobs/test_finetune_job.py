@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from muse_core.jobs import FinetuneJob, StoreSet, job_from_json, run_job
+from muse_core.jobs.events import Done, Event, LossMeasured, MetricsMeasured
 from muse_core.models.card import read_card
 
 from ..finetune.annotated import MPP, reviewed_store
@@ -38,26 +39,28 @@ def test_the_job_travels_as_json(job: FinetuneJob) -> None:
 
 
 def test_curves_and_proof_come_as_events(job: FinetuneJob) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     last = run_job(job, events.append)
-    assert last["event"] == "done", last
-    metrics = [e for e in events if e["event"] == "metrics"]
-    assert [m["step"] for m in metrics] == [0, 2, 4, 6]
-    assert all({"loss", "f_det", "f_avg", "f_class", "threshold"} <= m.keys() for m in metrics)
-    losses = [e for e in events if e["event"] == "loss"]
+    assert isinstance(last, Done), last
+    metrics = [e for e in events if isinstance(e, MetricsMeasured)]
+    assert [m.figures["step"] for m in metrics] == [0, 2, 4, 6]
+    assert all(
+        {"loss", "f_det", "f_avg", "f_class", "threshold"} <= m.figures.keys() for m in metrics
+    )
+    losses = [e for e in events if isinstance(e, LossMeasured)]
     assert losses
-    assert losses[0]["step"] == 1
-    result = last["result"]
+    assert losses[0].step == 1
+    result = last.result
     assert result["before"]["f_class"].keys() == result["after"]["f_class"].keys()
     assert read_card(job.out).metrics["after"] == result["after"]
     # A JSON line each: nothing that JSON does not know.
-    json.dumps(events, allow_nan=False)
+    json.dumps([event.to_json() for event in events], allow_nan=False)
 
 
 def test_the_base_is_not_overwritten(job: FinetuneJob) -> None:
     values = job.to_json() | {"out": job.model}
     last = run_job(job_from_json(values), lambda event: None)
-    assert "the model to start from" in last["message"]
+    assert "the model to start from" in last.message
 
 
 def events(worker: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
@@ -82,7 +85,7 @@ def test_killed_without_warning_it_goes_on_and_the_best_is_there(job: FinetuneJo
     worker = start(long)
     for event in events(worker):
         # The state follows the figures; by the next ones it is on disk.
-        if event["event"] == "metrics" and event["step"] >= 10:
+        if event["event"] == "metrics" and event["figures"]["step"] >= 10:
             break
     worker.kill()
     worker.communicate()

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from muse_core.errors import UserError
 from muse_core.files import check_writable
+from muse_core.jobs.events import Event, Progress
 from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.progress import ProgressReporter
@@ -23,7 +23,7 @@ class Clock:
 
 
 def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     clock = Clock()
     report = ProgressReporter(events.append, clock)
     report(0, 10, "begin")
@@ -31,30 +31,24 @@ def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
     report(1, 10, "one")
     clock.now += 4
     report(2, 10, "two")
-    assert [e["eta_s"] for e in events] == [None, 18.0, pytest.approx(2.4 * 8)]
-    assert events[-1] == {
-        "event": "progress",
-        "done": 2,
-        "total": 10,
-        "message": "two",
-        "eta_s": 19.2,
-    }
+    assert [e.eta_s for e in events] == [None, 18.0, pytest.approx(2.4 * 8)]
+    assert events[-1] == Progress(2, 10, "two", 19.2)
 
 
 def test_fast_progress_is_thinned_but_the_first_and_last_are_told() -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     clock = Clock()
     report = ProgressReporter(events.append, clock)
     for i in range(1001):
         report(i, 1000, "")
         clock.now += 0.01
-    assert (events[0]["done"], events[-1]["done"]) == (0, 1000)
+    assert (events[0].done, events[-1].done) == (0, 1000)
     assert 90 < len(events) < 110
-    assert events[-1]["eta_s"] == 0
+    assert events[-1].eta_s == 0
 
 
 def test_a_second_report_of_the_same_step_does_not_spoil_the_rate() -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     clock = Clock()
     report = ProgressReporter(events.append, clock)
     report(0, 4, "")
@@ -62,7 +56,7 @@ def test_a_second_report_of_the_same_step_does_not_spoil_the_rate() -> None:
     report(1, 4, "")
     clock.now += 5
     report(1, 4, "saving")
-    assert events[-1]["eta_s"] == 3
+    assert events[-1].eta_s == 3
 
 
 def test_writable_leaves_no_trace(tmp_path: Path) -> None:

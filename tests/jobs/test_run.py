@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muse_core.jobs import TERMINAL_EVENTS, DetectJob, FinetuneJob, TrainSet, run_job
+from muse_core.jobs import DetectJob, FinetuneJob, TrainSet, run_job
+from muse_core.jobs.events import (
+    Cancelled,
+    DetectionStarted,
+    Done,
+    Ended,
+    Event,
+    Failed,
+    MetricsMeasured,
+    NucleiFound,
+    Progress,
+)
 from muse_core.models.card import read_card
 from muse_core.nuclei import read_csv
 
@@ -31,88 +42,88 @@ def wide_job(folder: Path, job: DetectJob) -> DetectJob:
     return dataclasses.replace(job, slide=str(write_slide(folder / "wide.png", 2700, 300)))
 
 
-def terminal(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [e for e in events if e["event"] in TERMINAL_EVENTS]
+def terminal(events: list[Event]) -> list[Event]:
+    return [e for e in events if isinstance(e, Ended)]
 
 
 def test_a_detect_job_tells_everything_it_finds_and_writes_it(
     job: DetectJob, tmp_path: Path
 ) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     out = tmp_path / "nuclei.csv"
     last = run_job(dataclasses.replace(job, out_csv=str(out)), events.append)
-    assert last["event"] == "done", last
+    assert isinstance(last, Done), last
     assert terminal(events) == [last] == [events[-1]]
     started = events[0]
-    assert started["event"] == "started"
-    assert [c["name"] for c in started["classes"]] == list(CLASSES)
-    assert (started["model"], started["mpp"]) == ("tiny", 0.5)
+    assert isinstance(started, DetectionStarted)
+    assert [c["name"] for c in started.classes] == list(CLASSES)
+    assert (started.model, started.mpp) == ("tiny", 0.5)
     table = read_csv(out)
-    told = [e for e in events if e["event"] == "nuclei"]
+    told = [e for e in events if isinstance(e, NucleiFound)]
     assert len(table) > 20
-    assert last["result"]["nuclei"] == len(table) == sum(len(e["x"]) for e in told)
-    np.testing.assert_allclose(np.concatenate([e["x"] for e in told]), table["x"])
-    names = [CLASSES[i] for e in told for i in e["class"]]
+    assert last.result["nuclei"] == len(table) == sum(len(e.x) for e in told)
+    np.testing.assert_allclose(np.concatenate([e.x for e in told]), table["x"])
+    names = [CLASSES[i] for e in told for i in e.class_index]
     assert names == table["class_name"].tolist()
-    assert sum(last["result"]["counts"].values()) == len(table)
-    assert last["result"]["tissue_mm2"] == pytest.approx(700 * 500 * 0.25 / 1e6, rel=0.05)
-    assert last["result"]["peak_rss_mb"] > 50
-    done = [(e["done"], e["total"]) for e in events if e["event"] == "progress"]
-    assert done[-1] == (last["result"]["tiles_total"],) * 2
+    assert sum(last.result["counts"].values()) == len(table)
+    assert last.result["tissue_mm2"] == pytest.approx(700 * 500 * 0.25 / 1e6, rel=0.05)
+    assert last.result["peak_rss_mb"] > 50
+    done = [(e.done, e.total) for e in events if isinstance(e, Progress)]
+    assert done[-1] == (last.result["tiles_total"],) * 2
 
 
 def test_cancel_keeps_what_was_found_also_in_the_file(wide_job: DetectJob, tmp_path: Path) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     out = tmp_path / "nuclei.csv"
     last = run_job(
         dataclasses.replace(wide_job, out_csv=str(out)),
         events.append,
-        should_cancel=lambda: any(e["event"] == "nuclei" for e in events),
+        should_cancel=lambda: any(isinstance(e, NucleiFound) for e in events),
     )
-    assert last["event"] == "cancelled"
+    assert isinstance(last, Cancelled)
     assert terminal(events) == [last]
-    result = last["result"]
+    result = last.result
     assert 0 < result["tiles_done"] < result["tiles_total"]
     assert len(read_csv(out)) == result["nuclei"] > 0
-    assert f"{result['nuclei']:,} nuclei found until then are kept" in last["message"]
+    assert f"{result['nuclei']:,} nuclei found until then are kept" in last.message
 
 
 def test_ctrl_c_in_the_middle_is_a_cancel(job: DetectJob) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
 
-    def emit(event: dict[str, Any]) -> None:
+    def emit(event: Event) -> None:
         events.append(event)
-        if event["event"] == "nuclei":
+        if isinstance(event, NucleiFound):
             raise KeyboardInterrupt
 
-    assert run_job(job, emit)["event"] == "cancelled"
-    assert [e["event"] for e in terminal(events)] == ["cancelled"]
+    assert isinstance(run_job(job, emit), Cancelled)
+    assert [type(e) for e in terminal(events)] == [Cancelled]
 
 
 def test_an_unforeseen_error_ends_in_one_failure_with_reason_and_traceback(
     job: DetectJob, tmp_path: Path
 ) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     out = tmp_path / "nuclei.csv"
 
-    def emit(event: dict[str, Any]) -> None:
+    def emit(event: Event) -> None:
         events.append(event)
-        if event["event"] == "nuclei":
+        if isinstance(event, NucleiFound):
             raise RuntimeError("the cable is loose")
 
     last = run_job(dataclasses.replace(job, out_csv=str(out)), emit)
     assert terminal(events) == [last]
-    assert last["event"] == "failed"
-    assert last["message"].startswith("Detection failed: RuntimeError: the cable is loose. ")
-    assert "Traceback" in last["detail"]
+    assert isinstance(last, Failed)
+    assert last.message.startswith("Detection failed: RuntimeError: the cable is loose. ")
+    assert "Traceback" in last.detail
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_listener_that_always_fails_does_not_raise_into_the_caller(job: DetectJob) -> None:
-    def emit(event: dict[str, Any]) -> None:
+    def emit(event: Event) -> None:
         raise BrokenPipeError
 
-    assert run_job(job, emit)["event"] == "failed"
+    assert isinstance(run_job(job, emit), Failed)
 
 
 @pytest.mark.parametrize(
@@ -132,51 +143,51 @@ def test_a_listener_that_always_fails_does_not_raise_into_the_caller(job: Detect
 def test_bad_input_is_one_sentence_without_traceback(
     job: DetectJob, changes: dict[str, Any], sentence: str
 ) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     last = run_job(dataclasses.replace(job, **changes), events.append)
     assert last == events[-1]
-    assert (last["event"], last["detail"]) == ("failed", "")
-    assert sentence in last["message"]
+    assert last == Failed(last.message)
+    assert sentence in last.message
 
 
 def test_an_unwritable_output_is_found_before_the_work_starts(job: DetectJob) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     run_job(dataclasses.replace(job, out_csv="missing-folder/out.csv"), events.append)
-    assert [e["event"] for e in events] == ["failed"]
+    assert [type(e) for e in events] == [Failed]
 
 
 def test_the_slide_is_not_overwritten(job: DetectJob) -> None:
     before = Path(job.slide).read_bytes()
     last = run_job(dataclasses.replace(job, out_csv=job.slide), lambda _: None)
-    assert "it is the input itself" in last["message"]
+    assert "it is the input itself" in last.message
     assert Path(job.slide).read_bytes() == before
 
 
 def test_a_region_partly_outside_is_clipped_and_noted(job: DetectJob) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     last = run_job(dataclasses.replace(job, region=[500, 300, 500, 500]), events.append)
-    assert last["event"] == "done"
-    assert last["result"]["notes"] == [
+    assert isinstance(last, Done)
+    assert last.result["notes"] == [
         "The region reaches beyond the slide, which is 700 x 500 px; looking at 500,300,200,200."
     ]
-    x = np.concatenate([e["x"] for e in events if e["event"] == "nuclei"])
+    x = np.concatenate([e.x for e in events if isinstance(e, NucleiFound)])
     assert len(x)
     assert ((x >= 500) & (x < 700)).all()
 
 
 def test_a_slide_much_coarser_than_the_model_is_noted(job: DetectJob) -> None:
     last = run_job(dataclasses.replace(job, mpp=1.0, region=[0, 0, 90, 90]), lambda _: None)
-    (note,) = last["result"]["notes"]
+    (note,) = last.result["notes"]
     assert note.startswith("The slide has 1 um/px, much coarser than the 0.5 um/px that tiny")
 
 
 def test_polygons_give_the_nuclei_inside_them(job: DetectJob) -> None:
     triangle = [[100, 100], [600, 100], [100, 450]]
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     last = run_job(dataclasses.replace(job, polygons=[triangle]), events.append)
-    told = [e for e in events if e["event"] == "nuclei"]
-    x, y = (np.concatenate([e[k] for e in told]) for k in ("x", "y"))
-    assert last["result"]["nuclei"] == len(x) > 5
+    told = [e for e in events if isinstance(e, NucleiFound)]
+    x, y = (np.concatenate([getattr(e, k) for e in told]) for k in ("x", "y"))
+    assert last.result["nuclei"] == len(x) > 5
     assert ((x >= 100) & (y >= 100) & ((x - 100) / 500 + (y - 100) / 350 <= 1.001)).all()
 
 
@@ -200,13 +211,13 @@ def train_job(tmp_path_factory: pytest.TempPathFactory) -> FinetuneJob:
 def test_a_finetune_job_reports_steps_and_figures_and_writes_a_model(
     train_job: FinetuneJob,
 ) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     last = run_job(train_job, events.append)
-    assert last["event"] == "done", last
+    assert isinstance(last, Done), last
     assert terminal(events) == [last]
-    assert [e["step"] for e in events if e["event"] == "metrics"] == [2, 4]
-    assert [e for e in events if e["event"] == "progress"][-1]["done"] == 4
-    card = read_card(last["result"]["model"])
+    assert [e.figures["step"] for e in events if isinstance(e, MetricsMeasured)] == [2, 4]
+    assert [e for e in events if isinstance(e, Progress)][-1].done == 4
+    card = read_card(last.result["model"])
     assert [c["name"] for c in card.classes] == list(CLASSES)
     assert card.parent == "tiny"
 
@@ -214,8 +225,8 @@ def test_a_finetune_job_reports_steps_and_figures_and_writes_a_model(
 def test_a_cancelled_finetune_job_says_what_is_kept(train_job: FinetuneJob, tmp_path: Path) -> None:
     job = dataclasses.replace(train_job, out=str(tmp_path / "m.safetensors"))
     last = run_job(job, lambda _: None, should_cancel=lambda: True)
-    assert last["event"] == "cancelled"
-    assert last["message"] == "Cancelled after 0 of 4 steps; no model is written yet."
+    assert isinstance(last, Cancelled)
+    assert last.message == "Cancelled after 0 of 4 steps; no model is written yet."
 
 
 @pytest.mark.parametrize(
@@ -232,5 +243,5 @@ def test_bad_training_input_is_one_sentence(
     train_job: FinetuneJob, changes: dict[str, Any], sentence: str
 ) -> None:
     last = run_job(dataclasses.replace(train_job, **changes), lambda _: None)
-    assert (last["event"], last["detail"]) == ("failed", "")
-    assert sentence in last["message"]
+    assert last == Failed(last.message)
+    assert sentence in last.message

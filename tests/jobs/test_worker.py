@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from muse_core.jobs import TERMINAL_EVENTS, DetectJob
+from muse_core.jobs import DetectJob, Done
 from muse_core.jobs.worker import EventWriter
 from muse_core.nuclei import read_csv
 
@@ -62,7 +62,7 @@ def events_until_the_end(worker: subprocess.Popen[bytes]) -> list[dict[str, Any]
     assert worker.stdout is not None
     events = [json.loads(line) for line in worker.stdout]
     worker.wait(TIMEOUT_S)
-    ends = [e for e in events if e["event"] in TERMINAL_EVENTS]
+    ends = [e for e in events if e["event"] in ("done", "cancelled", "failed")]
     assert ends == events[-1:]
     return events
 
@@ -153,11 +153,12 @@ def test_no_spec_at_all_is_a_failure_too() -> None:
 def test_what_libraries_print_does_not_get_between_the_events() -> None:
     noisy = (
         "import os, sys, threading;"
+        "from muse_core.jobs import Done;"
         "from muse_core.isolation.stdout import claim_stdout;"
         "from muse_core.jobs.worker import EventWriter;"
         "emit = EventWriter(claim_stdout(), threading.Event());"
         "print('noise from Python', flush=True); os.write(1, b'noise from C\\n');"
-        "emit({'event': 'done', 'message': '', 'result': {}})"
+        "emit(Done(''))"
     )
     worker = start("-c", noisy)
     assert [e["event"] for e in events_until_the_end(worker)] == ["done"]
@@ -169,5 +170,5 @@ def test_what_libraries_print_does_not_get_between_the_events() -> None:
 def test_the_end_is_told_even_if_its_figures_are_no_numbers() -> None:
     stream = io.BytesIO()
     write = EventWriter(stream, threading.Event())
-    write({"event": "done", "message": "Trained.", "result": {"f_avg": float("nan")}})
+    write(Done("Trained.", {"f_avg": float("nan")}))
     assert json.loads(stream.getvalue()) == {"event": "done", "message": "Trained.", "result": {}}

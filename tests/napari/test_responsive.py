@@ -12,6 +12,7 @@ import psutil
 import pytest
 from qtpy.QtCore import Qt
 
+from muse_core.jobs.events import Done, LossMeasured, Progress
 from muse_core.nuclei import reviewed
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.panels.muse_panel import MusePanel
@@ -45,10 +46,8 @@ def test_what_a_job_says_is_drawn_a_few_times_only(
     work = []
     for step in range(300):
         begin = time.thread_time()
-        learn._on_event({"event": "loss", "step": step, "loss": 1.0})
-        learn._on_event(
-            {"event": "progress", "done": step, "total": 300, "message": f"step {step}"}
-        )
+        learn._on_event(LossMeasured(step, 1.0))
+        learn._on_event(Progress(step, 300, f"step {step}"))
         work.append(time.thread_time() - begin)
     assert not draws, "nothing is painted event by event"
     assert max(work) < 0.05, "seconds the thread was at work for one event"
@@ -56,10 +55,10 @@ def test_what_a_job_says_is_drawn_a_few_times_only(
     assert draws == ["step 299"]
     assert learn.curves.n_points[0] == 300
     assert len(learn.curves._loss_curve.getData()[0]) == 300
-    learn._on_event({"event": "progress", "done": 0, "total": 0, "message": "of nobody knows"})
+    learn._on_event(Progress(0, 0, "of nobody knows"))
     qtbot.waitUntil(lambda: "nobody" in learn.message.text(), timeout=5000)
     assert learn.status.bar.maximum() > 0
-    learn.status.end({"event": "done", "message": "Over."})
+    learn.status.end(Done("Over."))
     assert learn.message.text() == "Over."
 
 

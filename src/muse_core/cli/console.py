@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from muse_core.files import names_stdout
 from muse_core.jobs.signals import on_stop_signals
 
 if TYPE_CHECKING:
-    from muse_core.jobs import JobSpec
+    from muse_core.jobs import Emit, Ended, Event, JobSpec
 
 
 def run_at_terminal(specs: JobSpec | Sequence[JobSpec], as_json: bool) -> None:
@@ -43,7 +43,7 @@ def run_at_terminal(specs: JobSpec | Sequence[JobSpec], as_json: bool) -> None:
             with progress_bar() as show:
                 last = run_job(spec, show, cancel.is_set)
             cancelled = _take_end(last, as_json)
-            results.append({**last["result"], "cancelled": cancelled})
+            results.append({**last.result, "cancelled": cancelled})
     if as_json:
         # The nuclei themselves may have gone to standard output.
         aside = names_stdout(results[0].get("out_csv") or "")
@@ -53,19 +53,21 @@ def run_at_terminal(specs: JobSpec | Sequence[JobSpec], as_json: bool) -> None:
         raise typer.Exit(130)
 
 
-def _take_end(last: dict[str, Any], as_json: bool) -> bool:
+def _take_end(last: Ended, as_json: bool) -> bool:
     """Say how a job ended; returns whether it was cancelled."""
-    if last["event"] == "failed":
-        if not last["detail"]:
-            raise UserError(last["message"])
-        sys.stderr.write(f"{last['detail']}error: {last['message']}\n")
+    from muse_core.jobs import Cancelled, Failed
+
+    if isinstance(last, Failed):
+        if not last.detail:
+            raise UserError(last.message)
+        sys.stderr.write(f"{last.detail}error: {last.message}\n")
         raise typer.Exit(1)
-    cancelled = last["event"] == "cancelled"
-    for note in last["result"].get("notes", ()):
+    cancelled = isinstance(last, Cancelled)
+    for note in last.result.get("notes", ()):
         sys.stderr.write(f"note: {note}\n")
     if not as_json:
-        aside = names_stdout(last["result"].get("out_csv") or "")
-        typer.echo(last["message"], err=cancelled or aside)
+        aside = names_stdout(last.result.get("out_csv") or "")
+        typer.echo(last.message, err=cancelled or aside)
     return cancelled
 
 
@@ -101,10 +103,13 @@ def cancel_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[dict[str, Any]], None]]:
+def progress_bar() -> Iterator[Emit]:
     """Shows progress events as a bar and metrics as lines on stderr; no bar where it is no tty."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from muse_core.jobs import MetricsMeasured, Progress
 
     console = Console(stderr=True)
     columns = (
@@ -114,24 +119,22 @@ def progress_bar() -> Iterator[Callable[[dict[str, Any]], None]]:
         TextColumn("{task.fields[eta]}"),
         TextColumn("{task.description}", markup=False),
     )
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
     with bar:
         task = bar.add_task("", total=None, eta="")
 
-        def show(event: dict[str, Any]) -> None:
-            if event["event"] == "progress":
+        def show(event: Event) -> None:
+            if isinstance(event, Progress):
                 bar.update(
                     task,
-                    completed=event["done"],
-                    total=event["total"] or None,
-                    description=event["message"],
-                    eta="" if event["eta_s"] is None else f"{_duration(event['eta_s'])} left",
+                    completed=event.done,
+                    total=event.total or None,
+                    description=event.message,
+                    eta="" if event.eta_s is None else f"{_duration(event.eta_s)} left",
                 )
-            elif event["event"] == "metrics":
-                figures = {k: v for k, v in event.items() if k != "event"}
-                bar.console.print(
-                    "  ".join(f"{k} {_figure(v)}" for k, v in figures.items()), highlight=False
-                )
+            elif isinstance(event, MetricsMeasured):
+                figures = "  ".join(f"{k} {_figure(v)}" for k, v in event.figures.items())
+                bar.console.print(figures, highlight=False)
 
         yield show
 

@@ -9,7 +9,22 @@ Importing this package loads neither torch nor pandas.
 
 from __future__ import annotations
 
-from muse_core.jobs.run import TERMINAL_EVENTS, run_job
+from muse_core.jobs.events import (
+    Cancelled,
+    DetectionStarted,
+    DisagreementFound,
+    Done,
+    Emit,
+    Ended,
+    Event,
+    Failed,
+    LossMeasured,
+    MetricsMeasured,
+    NucleiFound,
+    Progress,
+    event_from_json,
+)
+from muse_core.jobs.run import run_job
 from muse_core.jobs.specs import (
     DetectJob,
     FinetuneJob,
@@ -21,13 +36,25 @@ from muse_core.jobs.specs import (
 )
 
 __all__ = [
-    "TERMINAL_EVENTS",
+    "Cancelled",
     "DetectJob",
+    "DetectionStarted",
+    "DisagreementFound",
+    "Done",
+    "Emit",
+    "Ended",
+    "Event",
+    "Failed",
     "FinetuneJob",
     "JobSpec",
+    "LossMeasured",
+    "MetricsMeasured",
+    "NucleiFound",
+    "Progress",
     "StoreSet",
     "TrainSet",
     "UnlabeledSet",
+    "event_from_json",
     "job_from_json",
     "run_job",
 ]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from muse_core.errors import UserError
 from muse_core.files import check_writable
+from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.peak_rss import peak_rss_mb
-from muse_core.jobs.progress import Emit, ProgressReporter
+from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import DetectJob
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ _COARSE = 1.5
 def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
     """Run a detect job; everything that can be refused is refused before the network is loaded.
 
-    The first event is "started", with the classes, the model's name and the slide's microns per
-    level-0 pixel.
+    The first event is DetectionStarted.
 
     Raises:
         UserError: The slide, model, region, device or output cannot be used.
@@ -52,11 +52,8 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
                 f"{card.name} was trained at; expect nuclei to be missed."
             )
         scheme = ClassScheme.from_json(card.classes)
-        emit({"event": "started", "classes": scheme.to_json(), "model": card.name, "mpp": mpp})
-        emit(
-            {"event": "progress", "done": 0, "total": 0, "message": "Loading the model"}
-            | {"eta_s": None}
-        )
+        emit(DetectionStarted(scheme.to_json(), card.name, mpp))
+        emit(Progress(0, 0, "Loading the model"))
         result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel)
         if out is not None:
             notes += _write(out, result.table, scheme, slide)
@@ -86,15 +83,14 @@ def _detect(
 
     def on_nuclei(chunk: pd.DataFrame) -> None:
         emit(
-            {
-                "event": "nuclei",
-                "x": chunk["x"].round(3).tolist(),
-                "y": chunk["y"].round(3).tolist(),
-                "class": [index[name] for name in chunk["class_name"]],
-                "score": chunk["score"].astype(float).round(4).tolist(),
-                "entropy": chunk["entropy"].astype(float).round(4).tolist(),
-                "margin": chunk["margin"].astype(float).round(4).tolist(),
-            }
+            NucleiFound(
+                x=chunk["x"].round(3).tolist(),
+                y=chunk["y"].round(3).tolist(),
+                class_index=[index[name] for name in chunk["class_name"]],
+                score=chunk["score"].astype(float).round(4).tolist(),
+                entropy=chunk["entropy"].astype(float).round(4).tolist(),
+                margin=chunk["margin"].astype(float).round(4).tolist(),
+            )
         )
 
     config = DetectConfig(device=job.device, min_score=job.min_score)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
+from muse_core.jobs.events import DisagreementFound, Emit
 from muse_core.jobs.outcome import Outcome
-from muse_core.jobs.progress import Emit, ProgressReporter
+from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import DisagreeJob
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def run_disagree(job: DisagreeJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
     """Compare each nucleus of a store with those that look most like it.
 
-    The store is only read: the event "uncertainty" brings ids and disagreement, 0 to 1, at the end.
+    The store is only read: DisagreementFound brings what was found, at the end.
 
     Raises:
         UserError: The slide, the store, the model or the device cannot be used.
@@ -49,7 +50,7 @@ def run_disagree(job: DisagreeJob, emit: Emit, should_cancel: Callable[[], bool]
     classes = table["class_name"].astype("category").cat.codes.to_numpy()
     found = neighbour_disagreement(features, classes, seed=job.seed)
     ids = table["id"].to_numpy()
-    emit({"event": "uncertainty", "ids": ids.tolist(), "disagreement": found.round(4).tolist()})
+    emit(DisagreementFound(ids.tolist(), found.round(4).tolist()))
     message = f"{len(table):,} nuclei were compared with those that look like them."
     return Outcome(False, message, {"nuclei": len(table)})
 

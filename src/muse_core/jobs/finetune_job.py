@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from muse_core.errors import UserError
 from muse_core.files import check_writable
+from muse_core.jobs.events import Emit, LossMeasured, MetricsMeasured, Progress
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.peak_rss import peak_rss_mb
-from muse_core.jobs.progress import Emit, ProgressReporter
+from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import FinetuneJob, TrainSet
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _ADAPT = _Defaults(200, 5e-4, 40)
 def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
     """Run a finetune job.
 
-    Emits "progress" for each step, "loss" (step, loss) a few times a second, and "metrics" for each
+    Emits Progress for each step, LossMeasured a few times a second, and MetricsMeasured for each
     validation; where fields are held back, the first has step 0 and is the base model's.
 
     Raises:
@@ -59,9 +60,7 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
         read_card(base)
         if out.exists() and out.samefile(base):
             raise UserError(f"Cannot write {out}: it is the model to start from.")
-    emit(
-        {"event": "progress", "done": 0, "total": 0, "message": "Reading the images", "eta_s": None}
-    )
+    emit(Progress(0, 0, "Reading the images"))
 
     from muse_core.finetune import Listener, finetune
 
@@ -69,7 +68,7 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
     listener = Listener(
         on_progress=ProgressReporter(emit),
         should_cancel=should_cancel,
-        on_metrics=lambda figures: emit({"event": "metrics", **figures}),
+        on_metrics=lambda figures: emit(MetricsMeasured(figures)),
         on_loss=_LossReporter(emit),
     )
     result = finetune(_config(job, out, base), listener)
@@ -88,7 +87,7 @@ class _LossReporter:
         now = self._clock()
         if now - self._emitted_at >= _LOSS_INTERVAL_S:
             self._emitted_at = now
-            self._emit({"event": "loss", "step": step, "loss": round(loss, 5)})
+            self._emit(LossMeasured(step, round(loss, 5)))
 
 
 def _check_inputs(job: FinetuneJob) -> None:

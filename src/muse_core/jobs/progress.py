@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-Emit = Callable[[dict[str, Any]], None]
+from muse_core.jobs.events import Emit, Progress
 
 _NEWEST_SHARE = 0.2
 """How much the newest measurement counts; the rest is what was measured before."""
@@ -45,12 +44,4 @@ class ProgressReporter:
             return
         self._emitted_at = now
         left = None if self._seconds_each is None else self._seconds_each * (total - done)
-        self._emit(
-            {
-                "event": "progress",
-                "done": done,
-                "total": total,
-                "message": message,
-                "eta_s": None if left is None else round(left, 1),
-            }
-        )
+        self._emit(Progress(done, total, message, None if left is None else round(left, 1)))

@@ -5,61 +5,49 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
 
 from muse_core.errors import UserError
 from muse_core.files import no_room_sentence
+from muse_core.jobs.events import Cancelled, Done, Emit, Ended, Failed
 from muse_core.jobs.outcome import Outcome
-from muse_core.jobs.progress import Emit
-from muse_core.jobs.specs import DetectJob, DisagreeJob, JobSpec
-
-TERMINAL_EVENTS = ("done", "cancelled", "failed")
-_TITLES = {"detect": "Detection", "finetune": "Training", "disagree": "Comparing nuclei"}
+from muse_core.jobs.specs import JobSpec
 
 
-def run_job(
-    spec: JobSpec, emit: Emit, should_cancel: Callable[[], bool] = lambda: False
-) -> dict[str, Any]:
-    """Run a job; whatever happens, the last event is one of "done", "cancelled" and "failed".
+def run_job(spec: JobSpec, emit: Emit, should_cancel: Callable[[], bool] = lambda: False) -> Ended:
+    """Run a job; whatever happens, the last event is one of Done, Cancelled and Failed.
 
     Args:
         spec: What to do.
-        emit: Called with each event, a JSON-able dictionary, in the calling thread.
+        emit: Called with each event, in the calling thread.
         should_cancel: Asked between tiles or steps.
 
     Returns:
-        The last event. That of a failure has "message", a sentence for the user, and "detail", a
-        traceback, which is empty when the message says all there is to say (a UserError).
+        The last event.
     """
     try:
-        return finish(lambda: _run(spec, emit, should_cancel), _title(spec), emit)
+        return finish(lambda: _run(spec, emit, should_cancel), spec.title, emit)
     except KeyboardInterrupt:
         # A second Ctrl-C, while the end of the first was being reported.
-        return {"event": "cancelled", "message": "Cancelled.", "result": {}}
+        return Cancelled("Cancelled.")
 
 
-def finish(work: Callable[[], Outcome], title: str, emit: Emit) -> dict[str, Any]:
+def finish(work: Callable[[], Outcome], title: str, emit: Emit) -> Ended:
     """Do the work and emit how it ended; errors end up in the event, never in the caller."""
+    last: Ended
     try:
         outcome = work()
     except KeyboardInterrupt:
-        last: dict[str, Any] = {"event": "cancelled", "message": "Cancelled.", "result": {}}
+        last = Cancelled("Cancelled.")
     except UserError as error:
-        last = {"event": "failed", "message": str(error), "detail": ""}
+        last = Failed(str(error))
     except (Exception, SystemExit) as error:
         full = no_room_sentence(error)
-        last = (
-            {"event": "failed", "message": full, "detail": ""}
-            if full
-            else {
-                "event": "failed",
-                "message": f"{title} failed: {_reason(error)}. The log has the details.",
-                "detail": traceback.format_exc(),
-            }
-        )
+        said = f"{title} failed: {_reason(error)}. The log has the details."
+        last = Failed(full) if full else Failed(said, traceback.format_exc())
     else:
-        kind = "cancelled" if outcome.cancelled else "done"
-        last = {"event": kind, "message": outcome.message, "result": outcome.result}
+        end = Cancelled if outcome.cancelled else Done
+        last = end(outcome.message, outcome.result)
     # Whoever listened may be the one that failed; the caller still gets the event.
     with contextlib.suppress(Exception):
         emit(last)
@@ -67,21 +55,10 @@ def finish(work: Callable[[], Outcome], title: str, emit: Emit) -> dict[str, Any
 
 
 def _run(spec: JobSpec, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
-    if isinstance(spec, DetectJob):
-        from muse_core.jobs.detect_job import run_detect
-
-        return run_detect(spec, emit, should_cancel)
-    if isinstance(spec, DisagreeJob):
-        from muse_core.jobs.disagree_job import run_disagree
-
-        return run_disagree(spec, emit, should_cancel)
-    from muse_core.jobs.finetune_job import run_finetune
-
-    return run_finetune(spec, emit, should_cancel)
-
-
-def _title(spec: JobSpec) -> str:
-    return _TITLES[spec.kind]
+    module, name = spec.runner.split(":")
+    run: Callable[[JobSpec, Emit, Callable[[], bool]], Outcome]
+    run = getattr(import_module(module), name)
+    return run(spec, emit, should_cancel)
 
 
 def _reason(error: BaseException) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from muse_core.errors import UserError
 from muse_core.strict import STRICT, Wording, parse_strictly
@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What every job spec can do."""
+class JobSpec:
+    """What every job spec can do; :func:`job` makes a subclass known.
+
+    Attributes:
+        kind: Its "kind" in JSON.
+        title: What the user is told has failed.
+        runner: "module:function" that does it, imported when it is first run.
+    """
 
     kind: ClassVar[str]
+    title: ClassVar[str]
+    runner: ClassVar[str]
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     def to_json(self) -> dict[str, Any]:
@@ -38,8 +46,27 @@ class _Job:
         return parse_strictly(cls, {k: v for k, v in data.items() if k != "kind"}, wording)
 
 
+_S = TypeVar("_S", bound=type[JobSpec])
+_KINDS: dict[str, type[JobSpec]] = {}
+
+
+def job(kind: str, title: str, runner: str) -> Callable[[_S], _S]:
+    """Make a kind of job known, see the attributes of :class:`JobSpec`.
+
+    The function is called with the spec, ``emit`` and ``should_cancel``, and returns an Outcome.
+    """
+
+    def register(spec: _S) -> _S:
+        spec.kind, spec.title, spec.runner = kind, title, runner
+        _KINDS[kind] = spec
+        return spec
+
+    return register
+
+
+@job("detect", "Detection", "muse_core.jobs.detect_job:run_detect")
 @dataclass(frozen=True)
-class DetectJob(_Job):
+class DetectJob(JobSpec):
     """Detect and classify the nuclei of a slide.
 
     Attributes:
@@ -58,8 +85,6 @@ class DetectJob(_Job):
         plane: Number of a plane of a stack, from 1; None is the middle one.
         channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
     """
-
-    kind: ClassVar[str] = "detect"
 
     slide: str
     model: str | None = None
@@ -152,8 +177,9 @@ class UnlabeledSet:
     force_mpp: bool = False
 
 
+@job("finetune", "Training", "muse_core.jobs.finetune_job:run_finetune")
 @dataclass(frozen=True)
-class FinetuneJob(_Job):
+class FinetuneJob(JobSpec):
     """Train a model on points-folders, on what is reviewed in annotation stores, or on both.
 
     Attributes:
@@ -189,8 +215,6 @@ class FinetuneJob(_Job):
             mode "full".
     """
 
-    kind: ClassVar[str] = "finetune"
-
     train: Sequence[TrainSet]
     out: str
     val: TrainSet | None = None
@@ -219,8 +243,9 @@ class FinetuneJob(_Job):
     own_slides: bool = True
 
 
+@job("disagree", "Comparing nuclei", "muse_core.jobs.disagree_job:run_disagree")
 @dataclass(frozen=True)
-class DisagreeJob(_Job):
+class DisagreeJob(JobSpec):
     """Compare each nucleus of a store with those that look most like it.
 
     Attributes:
@@ -235,8 +260,6 @@ class DisagreeJob(_Job):
         plane: Number of a plane of a stack, from 1; None is the middle one.
         channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
     """
-
-    kind: ClassVar[str] = "disagree"
 
     slide: str
     store: str
@@ -260,21 +283,15 @@ class DisagreeJob(_Job):
         return ImageChoice(self.image, self.plane, self.channels)
 
 
-JobSpec = DetectJob | FinetuneJob | DisagreeJob
-
-
 def job_from_json(data: object) -> JobSpec:
     """Rebuild any job by its "kind".
 
     Raises:
         UserError: It is no JSON object, its kind is unknown, or a field is wrong.
     """
-    kinds: dict[str, type[DetectJob] | type[FinetuneJob] | type[DisagreeJob]] = {
-        job.kind: job for job in (DetectJob, FinetuneJob, DisagreeJob)
-    }
     if not isinstance(data, Mapping):
         raise UserError("A job is a JSON object.")
     kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in kinds:
-        raise UserError(f"Unknown job kind {kind!r}; it is one of {', '.join(kinds)}.")
-    return kinds[kind].from_json(data)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise UserError(f"Unknown job kind {kind!r}; it is one of {', '.join(_KINDS)}.")
+    return _KINDS[kind].from_json(data)

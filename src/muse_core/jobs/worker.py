@@ -7,10 +7,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from muse_core.errors import UserError
 from muse_core.isolation.stdout import claim_stdout
+from muse_core.jobs.events import Cancelled, Ended, Event, Failed
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.run import finish, run_job
@@ -28,7 +29,7 @@ class EventWriter:
         self._cancel = cancel
         self._gone = False
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Write one event and flush it."""
         if self._gone:
             return
@@ -41,14 +42,15 @@ class EventWriter:
             self._cancel.set()
 
 
-def _line(event: dict[str, Any]) -> str:
+def _line(event: Event) -> str:
+    data = event.to_json()
     try:
-        return json.dumps(event, allow_nan=False, separators=(",", ":"))
+        return json.dumps(data, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError):
-        if "result" not in event:
+        if "result" not in data:
             raise
         # Something in the result is no JSON; that the job has ended must be heard all the same.
-        return json.dumps(event | {"result": {}})
+        return json.dumps(data | {"result": {}})
 
 
 def main() -> int:
@@ -71,15 +73,15 @@ def _work(emit: EventWriter, cancel: threading.Event) -> int:
     listener = threading.Thread(target=_listen, args=(lines, cancel), daemon=True)
     listener.start()
     last = run_job(spec, emit, cancel.is_set)
-    if last.get("detail"):
-        sys.stderr.write(last["detail"])
+    if isinstance(last, Failed):
+        sys.stderr.write(last.detail)
     return _exit_code(last)
 
 
-def _exit_code(last: dict[str, Any]) -> int:
-    if last["event"] == "failed":
-        return 1 if last["detail"] else 2
-    return {"done": 0, "cancelled": 130}[last["event"]]
+def _exit_code(last: Ended) -> int:
+    if isinstance(last, Failed):
+        return 1 if last.detail else 2
+    return 130 if isinstance(last, Cancelled) else 0
 
 
 def _read_spec(lines: Iterator[bytes]) -> JobSpec:

@@ -13,10 +13,17 @@ from shapely import box
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
-from muse_core.jobs import DetectJob
+from muse_core.jobs import (
+    Cancelled,
+    DetectionStarted,
+    DetectJob,
+    Ended,
+    Event,
+    Failed,
+    NucleiFound,
+)
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.outlines import outline_area
-from muse_core.nuclei.store import UNCERTAINTY
 from muse_core.slides import PolygonRegion, Region
 from napari_muse.annotations.nucleus_arrays import Mask
 from napari_muse.annotations.slide_annotations import SlideAnnotations
@@ -39,8 +46,8 @@ class Detection:
     the program dies, they come back wherever the job had not been.
     """
 
-    progress = Signal(dict)
-    ended = Signal(dict)
+    progress = Signal(Event)
+    ended = Signal(Ended)
 
     def __init__(
         self, session: MuseSession, parent: QObject | None = None, command: Sequence[str] = ()
@@ -60,7 +67,7 @@ class Detection:
         self._model = ""
         self._distance_px = 0.0
         self._pace_ms = _PACE_MS
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[NucleiFound] = []
         self._timer = once(self._take_waiting, parent=self.runner)
 
     @property
@@ -121,25 +128,26 @@ class Detection:
         """Stop for good; what is found so far stays, as after a cancel."""
         if self.running:
             self.runner.close()
-            self._settle("cancelled")
+            self._settle(Cancelled.name)
 
-    def _on_event(self, event: dict[str, Any]) -> None:
-        if event["event"] == "started":
-            self._guarded(lambda: self._begin(event))
-        elif event["event"] == "nuclei":
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, DetectionStarted):
+            started = event
+            self._guarded(lambda: self._begin(started))
+        elif isinstance(event, NucleiFound):
             self._waiting.append(event)
             if not self._timer.isActive():
                 self._timer.start(self._pace_ms)
         else:
             self.progress.emit(event)
 
-    def _begin(self, event: dict[str, Any]) -> None:
-        theirs = ClassScheme.from_json(event["classes"]).classes
+    def _begin(self, event: DetectionStarted) -> None:
+        theirs = ClassScheme.from_json(list(map(dict, event.classes))).classes
         kept = tuple(c for c in theirs if self._mapping.get(c.name, c.name) == c.name)
         if kept:
             self._annotations.adopt_scheme(ClassScheme(kept))
         ours = [self._annotations.scheme.index(self._mapping.get(c.name, c.name)) for c in theirs]
-        self._model = str(event["model"])
+        self._model = event.model
         self._annotations.begin_detection(self._searched(), self._distance_px)
         self._begun = True
         numbers = self._annotations.store.class_numbers
@@ -165,15 +173,14 @@ class Detection:
         if not events or not self._begun or self._refusal:
             return
         x, y, score, index = (
-            np.concatenate([np.asarray(e[key]) for e in events])
-            for key in ("x", "y", "score", "class")
+            np.concatenate([np.asarray(getattr(e, name)) for e in events])
+            for name in ("x", "y", "score", "class_index")
         )
         clock = QElapsedTimer()
         clock.start()
         uncertainty = {
-            name: np.concatenate([np.asarray(e[name]) for e in events])
-            for name in UNCERTAINTY
-            if all(name in e for e in events)
+            name: np.concatenate([np.asarray(getattr(e, name)) for e in events])
+            for name in ("entropy", "margin")
         }
         self._guarded(lambda: self._keep(x, y, index, score, uncertainty))
         if self._annotations is self._session.annotations:
@@ -190,20 +197,20 @@ class Detection:
             x, y, classes, score, self._model, self._distance_px, **uncertainty
         )
 
-    def _on_end(self, event: dict[str, Any]) -> None:
+    def _on_end(self, event: Ended) -> None:
         try:
-            self._settle(event["event"])
+            self._settle(event.name)
         finally:
             # Whatever happens, those who wait hear of the end.
             self.ended.emit(self._last_word(event))
 
-    def _last_word(self, event: dict[str, Any]) -> dict[str, Any]:
+    def _last_word(self, event: Ended) -> Ended:
         if self._refusal:
-            return event | {"event": "failed", "message": self._refusal}
-        notes = list((event.get("result") or {}).get("notes", ()))
+            return Failed(self._refusal)
+        notes = list(event.result.get("notes", ()))
         if self._spares_reviewed:
             notes.append("Reviewed regions were left as they are.")
-        return event | {"message": " ".join([event["message"], *notes])}
+        return replace(event, message=" ".join([event.message, *notes]))
 
     def _settle(self, how: str) -> None:
         """Leave the annotations as they should be after a job, however it ended."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from muse_core.errors import UserError
+from muse_core.jobs import DisagreementFound, Ended, Event, Failed
 from muse_core.jobs.specs import DisagreeJob
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
@@ -18,8 +17,8 @@ from napari_muse.session import MuseSession
 class Comparison:
     """Runs the disagree job for a session and keeps what it finds in the slide's store."""
 
-    progress = Signal(dict)
-    ended = Signal(dict)
+    progress = Signal(Event)
+    ended = Signal(Ended)
 
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
         self._session = session
@@ -66,17 +65,15 @@ class Comparison:
         """Ask the job to stop."""
         self.runner.cancel()
 
-    def _on_event(self, event: dict[str, Any]) -> None:
-        if event["event"] != "uncertainty":
+    def _on_event(self, event: Event) -> None:
+        if not isinstance(event, DisagreementFound):
             self.progress.emit(event)
             return
-        ids = np.asarray(event["ids"], dtype=np.int64)
+        ids = np.asarray(event.ids, dtype=np.int64)
         try:
-            self._annotations.set_uncertainty(ids, disagreement=event["disagreement"])
+            self._annotations.set_uncertainty(ids, disagreement=event.disagreement)
         except UserError as error:
             self._refusal = str(error)
 
-    def _on_end(self, event: dict[str, Any]) -> None:
-        if self._refusal:
-            event = event | {"event": "failed", "message": self._refusal}
-        self.ended.emit(event)
+    def _on_end(self, event: Ended) -> None:
+        self.ended.emit(Failed(self._refusal) if self._refusal else event)

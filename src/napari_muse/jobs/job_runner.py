@@ -12,25 +12,26 @@ from typing import Any
 import psutil
 from qtpy.QtCore import QObject, QProcess, Signal
 
+from muse_core.errors import UserError
+from muse_core.jobs import Cancelled, Ended, Failed, event_from_json
 from napari_muse.jobs.single_shot import once
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 10_000
 """How long a cancelled job may take to end by itself."""
 _NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
-TERMINAL = ("done", "cancelled", "failed")
 
 
 class JobRunner(QObject):
     """One job at a time.
 
     Signals:
-        said: Every event of the job that is not its last.
-        ended: The last event, exactly once for each job: done, cancelled or failed.
+        said: Every Event of the job that is not its last.
+        ended: The last one, an Ended, exactly once for each job.
     """
 
-    said = Signal(dict)
-    ended = Signal(dict)
+    said = Signal(object)
+    ended = Signal(object)
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] = ()) -> None:
         """Prepare.
@@ -43,7 +44,7 @@ class JobRunner(QObject):
         self._command = list(command) or [sys.executable, "-m", "muse_core.jobs"]
         self._process: QProcess | None = None
         self._rest = b""
-        self._last: dict[str, Any] | None = None
+        self._last: Ended | None = None
         self._deadline = once(self._kill, parent=self)
         self._cancelling = False
 
@@ -104,15 +105,14 @@ class JobRunner(QObject):
 
     def _take(self, line: bytes) -> None:
         try:
-            message = json.loads(line)
-        except ValueError:
-            message = None
-        if not isinstance(message, dict) or "event" not in message:
+            event = event_from_json(json.loads(line))
+        except (ValueError, UserError):
             _LOG.warning("a job said what is no event: %r", line[:200])
-        elif message["event"] in TERMINAL:
-            self._last = self._last or message
+            return
+        if isinstance(event, Ended):
+            self._last = self._last or event
         else:
-            self.said.emit(message)
+            self.said.emit(event)
 
     def _log(self) -> None:
         if self._process is not None:
@@ -122,7 +122,7 @@ class JobRunner(QObject):
 
     def _on_error(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._last = _failed("Python could not be started for the job.")
+            self._last = Failed("Python could not be started for the job.")
             self._finish()
 
     def _finish(self, *_: object) -> None:
@@ -134,9 +134,5 @@ class JobRunner(QObject):
         self._process = None
         last = self._last
         if last is None and self._cancelling:
-            last = {"event": "cancelled", "message": "Stopped.", "result": {}}
-        self.ended.emit(last or _failed("The job ended without a word; it may have been killed."))
-
-
-def _failed(message: str) -> dict[str, Any]:
-    return {"event": "failed", "message": message, "detail": ""}
+            last = Cancelled("Stopped.")
+        self.ended.emit(last or Failed("The job ended without a word; it may have been killed."))

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 
 from muse_core.errors import UserError
 from muse_core.files import is_being_written, make_folder
+from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob, StoreSet
 from muse_core.models.registry import ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.job_runner import JobRunner
@@ -44,7 +45,7 @@ class Learning:
     """Runs the finetune job for a session, one at a time."""
 
     said = Signal(dict)
-    ended = Signal(dict)
+    ended = Signal(Ended)
 
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
         self._session = session
@@ -108,10 +109,10 @@ class Learning:
         """Ask the job to stop; the best so far is kept."""
         self.runner.cancel()
 
-    def _on_end(self, event: dict[str, Any]) -> None:
-        result = event.get("result") or {}
+    def _on_end(self, event: Ended) -> None:
+        result = event.result
         path = result.get("model")
-        if event["event"] != "failed":
+        if not isinstance(event, Failed):
             self.lesson = FinetuneOutcome(
                 Path(path) if path else None,
                 result.get("before"),

@@ -8,6 +8,8 @@ from typing import Any
 import pyqtgraph
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from muse_core.jobs import Event, LossMeasured, MetricsMeasured
+
 _HEIGHT_PX = 105
 _LOSS_COLOR, _DET_COLOR, _AVG_COLOR = "#e69f00", "#56b4e9", "#009e73"
 _WIDTH_PX = 2
@@ -48,14 +50,14 @@ class Curves(QWidget):
                 plot.getAxis(side).setTextPen(text)
         self.draw()
 
-    def add(self, event: dict[str, Any]) -> None:
-        """Take an event of the job: "loss", "metrics", or another; :meth:`draw` shows it."""
-        if event["event"] == "loss":
-            self._loss.append((event["step"], event["loss"]))
-        elif event["event"] == "metrics":
+    def add(self, event: Event) -> None:
+        """Take any event of the job; :meth:`draw` shows it."""
+        if isinstance(event, LossMeasured):
+            self._loss.append((event.step, event.loss))
+        elif isinstance(event, MetricsMeasured):
             for name, points in self._f1.items():
-                if event.get(name) is not None:
-                    points.append((event["step"], event[name]))
+                if event.figures.get(name) is not None:
+                    points.append((event.figures["step"], event.figures[name]))
 
     @property
     def n_points(self) -> tuple[int, int]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from psygnal import Signal
 from qtpy.QtWidgets import QProgressBar, QPushButton
 
+from muse_core.jobs import Ended, Event, Progress
 from napari_muse.jobs.single_shot import once
 from napari_muse.panels.forms import wrapped
 
@@ -41,7 +41,7 @@ class JobStatus:
         self.cancel.setToolTip(tooltip)
         self.cancel.clicked.connect(self._on_cancel)
         self.message = wrapped(sentence)
-        self._latest: dict[str, Any] | None = None
+        self._latest: Progress | None = None
         self._timer = once(self._tick, _TICK_MS, self.bar)
         self._show_running(False)
 
@@ -56,19 +56,19 @@ class JobStatus:
         self.say("Starting …")
         self._show_running(True)
 
-    def follow(self, event: dict[str, Any]) -> None:
+    def follow(self, event: Event) -> None:
         """Take an event of the job that is not its last."""
-        if event["event"] == "progress":
+        if isinstance(event, Progress):
             self._latest = event
         if not self._timer.isActive():
             self._timer.start()
 
-    def end(self, event: dict[str, Any]) -> None:
+    def end(self, event: Ended) -> None:
         """Take the last event of the job."""
         self._timer.stop()
         self._tick()
         self._show_running(False)
-        self.say(event["message"])
+        self.say(event.message)
 
     def _on_cancel(self) -> None:
         self.cancel.setEnabled(False)
@@ -78,9 +78,9 @@ class JobStatus:
     def _tick(self) -> None:
         event, self._latest = self._latest, None
         if event is not None:
-            self._fill(event["done"], event["total"])
+            self._fill(event.done, event.total)
             if self.cancel.isEnabled():
-                self.say(f"{event['message']}{time_left(event)}")
+                self.say(f"{event.message}{time_left(event)}")
         self.ticked.emit()
 
     def _fill(self, done: int, total: int) -> None:
@@ -95,9 +95,9 @@ class JobStatus:
         self._start.setEnabled(not running)
 
 
-def time_left(event: dict[str, Any]) -> str:
+def time_left(event: Progress) -> str:
     """The end of a sentence on progress: how long it will take, where the job knows."""
-    seconds = event.get("eta_s")
+    seconds = event.eta_s
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from muse_core.jobs import Ended, Event
 from napari_muse.jobs.background import Background
 from napari_muse.jobs.learning import FinetuneOutcome, Learning, parent_of
 from napari_muse.jobs.single_shot import once
@@ -175,17 +176,17 @@ class LearnPanel(QGroupBox):
             self.tissue.changed,
         )
 
-    def _on_event(self, event: dict[str, Any]) -> None:
+    def _on_event(self, event: Event) -> None:
         self.curves.add(event)
         self.status.follow(event)
 
-    def _on_end(self, event: dict[str, Any]) -> None:
+    def _on_end(self, event: Ended) -> None:
         lesson = self._learning.lesson
         model = lesson.model if lesson is not None else None
         self.status.end(event)
         self._show_proof(model is not None)
         if lesson is not None and model is not None:
-            self._say_end(event["message"], lesson, model)
+            self._say_end(event.message, lesson, model)
             self._fill_proof(lesson)
             self._detect.update_models(self._detect.model.currentData())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -16,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.classify.queue import DOUBT_KINDS
+from muse_core.jobs import Done, Ended, Event, Progress
 from napari_muse.annotations.review_queue import QueueChoice, ReviewQueue
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.layers.region_layer import region_polygon
@@ -124,16 +123,16 @@ class QueuePanel(QGroupBox):
             self.compare.setText("Cancel comparing")
             self.compared.setText("Starting …")
 
-    def _on_progress(self, event: dict[str, Any]) -> None:
-        if event["event"] == "progress":
-            done = f"{event['message']}: {event['done']} of {event['total']}"
+    def _on_progress(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            done = f"{event.message}: {event.done} of {event.total}"
             self.compared.setText(f"{done}{time_left(event)}")
 
-    def _on_end(self, event: dict[str, Any]) -> None:
+    def _on_end(self, event: Ended) -> None:
         self.compare.setEnabled(True)
         self.compare.setText(_COMPARE)
-        self.compared.setText(event["message"])
-        if event["event"] == "done":
+        self.compared.setText(event.message)
+        if isinstance(event, Done):
             self.kind.setCurrentIndex(self.kind.findData("disagreement"))
 
     def _on_go_on(self, on: bool) -> None:

@@ -20,10 +20,18 @@ say(
 )  # fmt: skip
 print("a stray line that is no event", flush=True)
 say(event="progress", done=1, total=4, message="1 nuclei", eta_s=3.0)
-say(event="nuclei", x=[50.5], y=[60.5], score=[0.9], **{"class": [0]})
+say(event="nuclei", x=[50.5], y=[60.5], score=[0.9], class_index=[0], entropy=[0.1], margin=[0.8])
 if behaviour == "many":
     for i in range(40):
-        say(event="nuclei", x=[float(i)], y=[10.0], score=[0.9], **{"class": [0]})
+        say(
+            event="nuclei",
+            x=[float(i)],
+            y=[10.0],
+            score=[0.9],
+            class_index=[0],
+            entropy=[0.1],
+            margin=[0.8],
+        )
 if behaviour in ("done", "many"):
     say(event="done", message="1 nuclei.", result={"nuclei": 1})
 elif behaviour == "twice":
@@ -36,7 +44,15 @@ elif behaviour == "wait":
     say(event="cancelled", message="Cancelled.", result={})
 elif behaviour == "tell":
     sys.stdin.readline()
-    say(event="nuclei", x=[70.5], y=[80.5], score=[0.9], **{"class": [0]})
+    say(
+        event="nuclei",
+        x=[70.5],
+        y=[80.5],
+        score=[0.9],
+        class_index=[0],
+        entropy=[0.1],
+        margin=[0.8],
+    )
     say(event="cancelled", message="Cancelled.", result={})
 elif behaviour == "hang":
     time.sleep(60)

@@ -10,6 +10,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
+from muse_core.jobs.events import Cancelled, Done, Event, Failed
 from muse_core.models.registry import DEFAULT_MODEL, list_models
 from muse_core.nuclei import NucleusClass
 from muse_core.slides import Region
@@ -30,7 +31,7 @@ def run(opened: MusePanel, qtbot: Any) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         command = [sys.executable, str(JOB), behaviour]
         detection = Detection(opened.session, opened, command)
-        ends: list[dict[str, Any]] = []
+        ends: list[Event] = []
         detection.ended.connect(ends.append)
         detection.start(DetectJob(slide=""), shapes)
         if act:
@@ -50,7 +51,7 @@ def _x(panel: MusePanel) -> list[float]:
 
 
 def test_predictions_make_way_for_new_ones(opened: MusePanel, run: Callable[..., Any]) -> None:
-    assert run("done")["event"] == "done"
+    assert isinstance(run("done"), Done)
     assert _x(opened) == [50.5]
 
 
@@ -77,9 +78,9 @@ def test_reviewed_regions_stay_as_they_are(opened: MusePanel, run: Callable[...,
     annotations.add_region([(0, 0), (150, 0), (150, 150), (0, 150)], reviewed=True)
     last = run("done")
     assert _x(opened) == [100]
-    assert last["message"].endswith("Reviewed regions were left as they are.")
+    assert last.message.endswith("Reviewed regions were left as they are.")
     last = run("done", (Region(200, 0, 150, 300),))
-    assert "Reviewed" not in last["message"]
+    assert "Reviewed" not in last.message
 
 
 def test_a_nucleus_on_the_border_of_a_reviewed_region_is_not_found_twice(
@@ -98,7 +99,7 @@ def test_a_second_one_meanwhile_is_refused(opened: MusePanel, run: Callable[...,
             detection.start(DetectJob(slide=""), ())
         detection.cancel()
 
-    assert run("wait", act=start_another)["event"] == "cancelled"
+    assert isinstance(run("wait", act=start_another), Cancelled)
     assert _x(opened) == [50.5, 100, 200, 300]
 
 
@@ -115,15 +116,15 @@ def test_classes_may_be_renamed_meanwhile(
         detection.cancel()
 
     last = run("tell", act=rename)
-    assert last["event"] == "cancelled", last["message"]
+    assert isinstance(last, Cancelled), last.message
     found = annotations.to_table().set_index("x")["class_name"]
     assert found[50.5] == found[70.5] == "immune"
 
 
 def test_a_failure_brings_the_old_nuclei_back(opened: MusePanel, run: Callable[..., Any]) -> None:
     last = run("die")
-    assert last["event"] == "failed"
-    assert last["message"].endswith(".")
+    assert isinstance(last, Failed)
+    assert last.message.endswith(".")
     assert _x(opened) == [100, 200, 300]
 
 
@@ -143,12 +144,12 @@ def test_after_a_failure_a_nucleus_corrected_meanwhile_is_there_once(
 
 
 def test_the_first_last_word_counts(opened: MusePanel, run: Callable[..., Any]) -> None:
-    assert run("twice")["message"] == "First word."
+    assert run("twice").message == "First word."
 
 
 def test_cancel_keeps_new_and_old(opened: MusePanel, run: Callable[..., Any]) -> None:
     last = run("wait", act=lambda detection: detection.cancel())
-    assert last["event"] == "cancelled"
+    assert isinstance(last, Cancelled)
     assert _x(opened) == [50.5, 100, 200, 300]
 
 
@@ -156,15 +157,15 @@ def test_a_killed_job_fails_once_and_the_next_one_runs(
     opened: MusePanel, run: Callable[..., Any]
 ) -> None:
     last = run("hang", act=lambda detection: detection.runner._process.kill())
-    assert last["event"] == "failed"
-    assert run("done")["event"] == "done"
+    assert isinstance(last, Failed)
+    assert isinstance(run("done"), Done)
 
 
 def test_a_program_that_is_not_there_fails_with_a_sentence(opened: MusePanel, qtbot: Any) -> None:
     detection = Detection(opened.session, opened, ["/no/such/program"])
     with qtbot.waitSignal(detection.runner.ended, timeout=5000) as ended:
         detection.start(DetectJob(slide=""), ())
-    assert ended.args[0]["event"] == "failed"
+    assert isinstance(ended.args[0], Failed)
 
 
 def test_the_real_job_detects_in_the_visible_field(
@@ -183,7 +184,7 @@ def test_the_real_job_detects_in_the_visible_field(
         panel.detect.start.click()
         assert panel.detect.cancel.isVisible()
         assert not panel.detect.start.isEnabled()
-    assert ended.args[0]["event"] == "done", ended.args[0]
+    assert isinstance(ended.args[0], Done), ended.args[0]
     assert panel.detect.start.isEnabled()
     table = panel.session.annotations.to_table()
     assert len(table) > 10
