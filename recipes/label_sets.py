@@ -82,7 +82,7 @@ SETS = {
         0.07,
         {"inflammatory": LYMPHOCYTE, "epithelial": TUMOR, "stromal": STROMAL},
         "Graham et al. 2019 (CoNSeP)",
-        "Apache-2.0",
+        "research, licence not stated",
     ),
     "crchisto": PublicSet(
         "crchisto/train",
