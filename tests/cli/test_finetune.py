@@ -98,6 +98,18 @@ def test_adapts_to_a_points_folder(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "On the fields held back" in capsys.readouterr().out
 
 
+def test_all_weights_learn_other_classes_than_those_of_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, out = write_model(tmp_path / "base.safetensors"), tmp_path / "out.safetensors"
+    folder = write_points_folder(tmp_path / "points", ("epithelial", "inflammatory"))
+    what = ("--train", folder, "--mpp", 0.5, "--model", base, "--same-class", "tumor=epithelial")
+    how = ("--steps", 1, "--batch", 1, "--sample-px", 64, "--device", "cpu", "--out", out)
+    assert run("finetune", *what, *how) == 0
+    assert [c["name"] for c in read_card(out).classes] == ["epithelial", "inflammatory"]
+    assert "New to the model: 'inflammatory'" in capsys.readouterr().err
+
+
 def test_sets_with_other_classes_join_by_a_class_map(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import torch
 
+from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.models.card import BACKBONE, ModelCard, read_card
 from muse_core.models.checkpoint import load_backbone, load_model
@@ -57,8 +58,17 @@ def with_classes(base: MuseModel, scheme: ClassScheme, class_map: Mapping[str, s
         base: The model.
         scheme: The new classes.
         class_map: Class of the base to new class, where one means the same as the other.
+
+    Raises:
+        UserError: The map names a class that the base does not have.
     """
     old_names = ClassScheme.from_json(base.card.classes).names
+    unknown = [name for name in class_map if name not in old_names]
+    if unknown:
+        raise UserError(
+            f"The model to start from has no class {unknown[0]!r} that could mean the same as"
+            f" {class_map[unknown[0]]!r}; it has {', '.join(old_names)}."
+        )
     model = MuseModel(dataclasses.replace(base.card, classes=scheme.to_json()))
     model.backbone.load_state_dict(base.backbone.state_dict())
     model.point_head.load_state_dict(base.point_head.state_dict())
@@ -73,6 +83,29 @@ def with_classes(base: MuseModel, scheme: ClassScheme, class_map: Mapping[str, s
                 new.weight[row] = old.weight[known].mean(dim=0)
                 new.bias[row] = old.bias[known].mean()
     return model.eval()
+
+
+def class_notes(config: FinetuneConfig, scheme: ClassScheme) -> tuple[str, ...]:
+    """Return sentences on what becomes of the classes of the model to start from, if that is new.
+
+    Args:
+        config: The run.
+        scheme: The classes it learns.
+    """
+    card = read_card(config.base) if config.base else None
+    if card is None or card.kind == BACKBONE:
+        return ()
+    old = ClassScheme.from_json(card.classes).names
+    if old == scheme.names:
+        return ()
+    class_map = dict(config.class_map)
+    kept = {class_map.get(name, name) for name in old}
+    notes = []
+    if new := [name for name in scheme.names if name not in kept]:
+        notes.append(f"New to the model: {', '.join(map(repr, new))}.")
+    if gone := [name for name in old if class_map.get(name, name) not in scheme.names]:
+        notes.append(f"No longer told apart by the model: {', '.join(map(repr, gone))}.")
+    return tuple(notes)
 
 
 def parent_name(config: FinetuneConfig) -> str | None:

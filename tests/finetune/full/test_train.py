@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,12 +182,61 @@ def test_goes_on_from_a_base_model_and_keeps_its_classes(config: FinetuneConfig)
     assert read_card(onward.out).name == "child"
 
 
-def test_a_class_the_base_does_not_have_is_refused(config: FinetuneConfig, tmp_path: Path) -> None:
-    finetune(config)
-    other = points_folder(tmp_path / "other", ("large", "giant"))
-    onward = dataclasses.replace(config, base=config.out, train=(LabelSet(other, 0.5),))
-    with pytest.raises(UserError, match="giant"):
-        finetune(onward)
+def _onward(config: FinetuneConfig, tmp_path: Path, **changes: Any) -> FinetuneConfig:
+    """A run from a model of "large" and "small" on a folder of "giant" and "large"."""
+    finetune(dataclasses.replace(config, steps=2))
+    other = LabelSet(points_folder(tmp_path / "other", ("giant", "large")), 0.5)
+    out = config.out.with_name("child.safetensors")
+    values = {"base": config.out, "train": (other,), "val": other, "out": out, "steps": 1}
+    return dataclasses.replace(config, **(values | changes))
+
+
+def test_other_classes_than_the_base_has_get_a_class_head(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    run = _onward(config, tmp_path)
+    result = finetune(run)
+    assert [c["name"] for c in read_card(run.out).classes] == ["giant", "large"]
+    assert result.notes == (
+        "New to the model: 'giant'.",
+        "No longer told apart by the model: 'small'.",
+    )
+
+
+def test_a_class_that_means_the_same_starts_from_what_is_known(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    run = _onward(
+        config, tmp_path, class_map=(("small", "giant"),), learning_rate=1e-9, validate_every=1
+    )
+    assert finetune(run).notes == ()
+    base, child = load_model(config.out), load_model(run.out)
+    torch.testing.assert_close(
+        child.class_head.out.weight, base.class_head.out.weight.flip(0), rtol=2e-3, atol=2e-3
+    )
+
+
+def test_a_class_that_the_base_lacks_cannot_mean_the_same(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    run = _onward(config, tmp_path, class_map=(("smal", "giant"),))
+    with pytest.raises(UserError, match=r"no class .smal.*; it has large, small"):
+        finetune(run)
+
+
+def test_a_class_to_validate_on_must_be_learnt(config: FinetuneConfig, tmp_path: Path) -> None:
+    run = _onward(config, tmp_path)
+    strange = LabelSet(points_folder(tmp_path / "strange", ("large", "odd")), 0.5)
+    with pytest.raises(UserError, match="holds the class 'odd', which is not learnt"):
+        finetune(dataclasses.replace(run, val=strange))
+
+
+def test_class_maps_keep_the_classes_of_the_base(config: FinetuneConfig, tmp_path: Path) -> None:
+    run = _onward(config, tmp_path, val=None)
+    maps = (("giant", ("large",)), ("large", ("smal",)))
+    misspelt = dataclasses.replace(run.train[0], class_map=maps)
+    with pytest.raises(UserError, match="may be 'smal', which the model does not have"):
+        finetune(dataclasses.replace(run, train=(misspelt,)))
 
 
 def test_learns_discs(config: FinetuneConfig) -> None:

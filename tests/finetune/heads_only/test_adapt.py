@@ -221,8 +221,9 @@ def test_a_class_that_nobody_has_used_yet_is_left_out_of_the_figures(
     with AnnotationStore.open(config.stores[0].store) as store:
         store.extend_classes([NucleusClass("mitosis", "#112233")])
     result = finetune(config)
-    (note,) = [n for n in result.notes if "'mitosis'" in n]
-    assert note.startswith("Not in the reviewed fields: 'mitosis'.")
+    unused, new = [n for n in result.notes if "'mitosis'" in n]
+    assert unused.startswith("Not in the reviewed fields: 'mitosis'.")
+    assert new.startswith("New to the model: ")
     card = read_card(config.out)
     assert [c["name"] for c in card.classes] == [*CLASSES, "mitosis"]
     assert card.training["nuclei"]["mitosis"] == 0

@@ -70,7 +70,11 @@ class FieldData:
 
 
 def load_fields(
-    config: FinetuneConfig, known: ClassScheme | None, mpp: float, margin_px: int
+    config: FinetuneConfig,
+    known: ClassScheme | None,
+    mpp: float,
+    margin_px: int,
+    also_learnt: Sequence[str] = (),
 ) -> FieldData:
     """Read the fields of a run.
 
@@ -82,6 +86,7 @@ def load_fields(
         known: Classes of the model to start from; None where it has none.
         mpp: Microns per pixel to read at.
         margin_px: How far to read around a field that trains.
+        also_learnt: Classes of nuclei that are learnt besides those in the fields.
 
     Raises:
         UserError: Something cannot be read, or there is too little to learn from.
@@ -96,18 +101,26 @@ def load_fields(
         val = read_points_folder(config.val.folder, config.val.mpp, config.val.names)
         held += fields_of_images(val, mpp, hold_back=False)
     train = [f for f in fields if not f.held_back]
-    scheme = _scheme(contents, class_names_in(images), known)
-    _check(train, held, scheme)
+    names = tuple(dict.fromkeys((*class_names_in(images), *also_learnt)))
+    own = scheme_of(contents) if contents else None
+    scheme = scheme_to_learn(own, names, known)
+    _check(train, held, also_learnt)
     return FieldData(tuple(train), tuple(held), scheme, contents, _notes(unused, held))
 
 
-def _scheme(
-    contents: Sequence[StoreContents], others: Sequence[str], known: ClassScheme | None
+def scheme_to_learn(
+    stores: ClassScheme | None, occurring: Sequence[str], known: ClassScheme | None
 ) -> ClassScheme:
-    own = scheme_of(contents) if contents else ClassScheme(())
-    names = tuple(dict.fromkeys((*own.names, *others)))
-    # A store says which classes there are; a folder only which ones occur.
-    if known is not None and _in(names, known) and (not contents or _in(known.names, own)):
+    """Return the classes that a run learns.
+
+    Args:
+        stores: Classes of the annotation stores, which say which ones there are; None without any.
+        occurring: Classes in points-folders, which say only which ones occur.
+        known: Classes of the model to start from, kept where they cover all others.
+    """
+    own = stores or ClassScheme(())
+    names = tuple(dict.fromkeys((*own.names, *occurring)))
+    if known is not None and _in(names, known) and (stores is None or _in(known.names, own)):
         return known
     return own.extended(names[len(own.names) :])
 
@@ -116,8 +129,8 @@ def _in(names: Sequence[str], scheme: ClassScheme) -> bool:
     return set(names) <= set(scheme.names)
 
 
-def _check(train: Sequence[Field], held: Sequence[Field], scheme: ClassScheme) -> None:
-    learnt = {n for field in train for n in field.class_names}
+def _check(train: Sequence[Field], held: Sequence[Field], also_learnt: Sequence[str]) -> None:
+    learnt = {n for field in train for n in field.class_names} | set(also_learnt)
     if not learnt and any(field.class_names for field in held):
         raise UserError(
             "All annotated nuclei lie in fields that are held back to validate on; review another"

@@ -9,14 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from muse_core.data.points_folder import AnnotatedImage, read_points_folder
-from muse_core.finetune.config import FinetuneConfig
+from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
+from muse_core.errors import UserError
+from muse_core.finetune.config import FinetuneConfig, LabelSet
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
 from muse_core.finetune.data.digests import digest_of, digest_of_attributes
-from muse_core.finetune.data.field_data import FieldData, load_fields
+from muse_core.finetune.data.field_data import FieldData, load_fields, scheme_to_learn
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.data.slide_tissue import SlideTissue, tissue_of_stores
-from muse_core.finetune.data.sources import TrainingData, load_training_data
+from muse_core.finetune.data.sources import (
+    TrainingData,
+    mapped_class_names,
+    own_class_names,
+    read_folders,
+    training_data,
+)
 from muse_core.finetune.data.unlabeled import read_unlabeled
 from muse_core.finetune.holdout.evaluator import Judging
 from muse_core.models.card import BACKBONE, read_card
@@ -85,25 +92,39 @@ def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
         UserError: Something cannot be read, or there is too little to learn from.
     """
     known = known_scheme(config)
+    images = read_folders(config.train, mpp)
+    own = own_class_names(config.train, images)
     fields = None
     if config.stores:
         alone = dataclasses.replace(config, train=())
-        fields = load_fields(alone, known, mpp, margin_px=config.views.crop_px)
+        fields = load_fields(alone, known, mpp, config.views.crop_px, also_learnt=own)
         known = fields.scheme
+    elif known is not None and not set(own) <= set(known.names):
+        mapped = mapped_class_names(config.train)
+        known = scheme_to_learn(None, sorted({*own, *mapped}), known)
     labelled = _of_fields(fields) if fields else []
     classes = known.names if known else config.classes or None
-    training = load_training_data(config.train, classes, labelled, mpp)
+    training = training_data(config.train, images, classes, labelled)
     slides = _slide_tissue(fields, config, mpp)
     return FullData(
         training=_with_unlabeled(training, slides, config, mpp),
         scheme=known or ClassScheme.from_names(training.label_sets[0]),
         fields=fields,
         held=Judging(fields.held_back if fields else ()),
-        val=()
-        if fields or not config.val
-        else read_points_folder(config.val.folder, config.val.mpp, config.val.names),
+        val=() if fields or not config.val else _val(config.val, training.label_sets[0]),
         slides=slides,
     )
+
+
+def _val(folder: LabelSet, learnt: Sequence[str]) -> tuple[AnnotatedImage, ...]:
+    images = read_points_folder(folder.folder, folder.mpp, folder.names)
+    unknown = [n for n in class_names_in(images) if n not in learnt]
+    if unknown:
+        raise UserError(
+            f"{folder.folder}, to validate on, holds the class {unknown[0]!r}, which is not learnt"
+            f" ({', '.join(learnt)})."
+        )
+    return tuple(images)
 
 
 def known_scheme(config: FinetuneConfig) -> ClassScheme | None:

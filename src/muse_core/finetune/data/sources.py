@@ -65,13 +65,39 @@ def load_training_data(
         UserError: A folder is malformed, has no nuclei where classes count, or holds a class the
             model does not have, or its class map does not fit.
     """
-    images = [
+    return training_data(folders, read_folders(folders, model_mpp), classes, others)
+
+
+def read_folders(folders: Sequence[LabelSet], model_mpp: float) -> list[list[AnnotatedImage]]:
+    """Return the images of each points-folder, finer ones shrunk to ``model_mpp``."""
+    return [
         [_shrunk(image, model_mpp) for image in read_points_folder(f.folder, f.mpp, f.names)]
         for f in folders
     ]
-    counting = [i for f, group in zip(folders, images, strict=True) if _is_own(f) for i in group]
-    named = {n for f in folders for _, names in f.class_map or () for n in names if n != ANY}
-    own = tuple(classes or sorted({*class_names_in(counting), *named}))
+
+
+def own_class_names(
+    folders: Sequence[LabelSet], images: Sequence[Sequence[AnnotatedImage]]
+) -> tuple[str, ...]:
+    """Return the classes that occur in the folders whose classes are the model's, sorted."""
+    own = [i for f, group in zip(folders, images, strict=True) if _is_own(f) for i in group]
+    return class_names_in(own)
+
+
+def mapped_class_names(folders: Sequence[LabelSet]) -> set[str]:
+    """Return the classes of the model that class maps of the folders name."""
+    return {n for f in folders for _, names in f.class_map or () for n in names if n != ANY}
+
+
+def training_data(
+    folders: Sequence[LabelSet],
+    images: Sequence[Sequence[AnnotatedImage]],
+    classes: Sequence[str] | None,
+    others: Sequence[SourceImage],
+) -> TrainingData:
+    """Return what :func:`load_training_data` does, of images that are read already."""
+    found = {*own_class_names(folders, images), *mapped_class_names(folders)}
+    own = tuple(classes or sorted(found))
     if not own:
         raise UserError("There is no annotated nucleus to learn from.")
     label_sets, sources = [own], list(others)

@@ -29,7 +29,7 @@ from muse_core.finetune.holdout.evaluator import Judgement, for_curves
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, best_threshold
 from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
 from muse_core.finetune.result import FinetuneResult, Listener
-from muse_core.finetune.start import new_card, parent_name, starting_model
+from muse_core.finetune.start import class_notes, new_card, parent_name, starting_model
 from muse_core.finetune.state import (
     Stateful,
     TrainState,
@@ -269,7 +269,7 @@ class _Run:
             before=before,
             after=after,
             data=self.sources.to_json(),
-            notes=self.sources.notes,
+            notes=(*self.sources.notes, *class_notes(self.config, self.sources.scheme)),
         )
 
     def _write_model(self, figures: dict[str, Any]) -> None:

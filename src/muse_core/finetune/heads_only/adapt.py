@@ -21,7 +21,7 @@ from muse_core.finetune.holdout.fields import HeldOutFields
 from muse_core.finetune.holdout.threshold import AS_GOOD
 from muse_core.finetune.losses.elementary import class_weights
 from muse_core.finetune.result import FinetuneResult, Listener
-from muse_core.finetune.start import new_card, with_classes
+from muse_core.finetune.start import class_notes, new_card, with_classes
 from muse_core.finetune.state import (
     Stateful,
     TrainState,
@@ -62,7 +62,7 @@ def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
         before=before,
         after=after,
         data=data.to_json(),
-        notes=data.notes,
+        notes=(*data.notes, *class_notes(config, data.scheme)),
     )
 
 
