@@ -8,6 +8,7 @@ import pytest
 
 from muse_core.detect import Detector
 from muse_core.evaluate.detection import evaluate_folder
+from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
 from muse_core.models.registry import resolve_model
 from muse_core.slides import Region, open_slide
@@ -32,9 +33,10 @@ def test_other_classes_give_detection_only(muse_data: Path) -> None:
     assert figures["f_class"] is None
 
 
-def test_keratin_and_glass_hold_no_nuclei(cmu_slide: Path) -> None:
+@pytest.mark.parametrize("name", ["muse-small-breast", "muse-small"])
+def test_keratin_and_glass_hold_no_nuclei(cmu_slide: Path, name: str) -> None:
     with open_slide(cmu_slide) as slide:
-        table = Detector(load_model(resolve_model())).detect(slide).table
+        table = Detector(load_model(resolve_model(name))).detect(slide).table
     x, y = table["x"].to_numpy(), table["y"].to_numpy()
     assert len(table) > 1000
     assert KERATIN.contains(x, y).sum() < 5
@@ -45,3 +47,19 @@ def test_keratin_and_glass_hold_no_nuclei(cmu_slide: Path) -> None:
 @pytest.mark.parametrize("name", ["muse-small-breast", None])
 def test_it_is_the_default(name: str | None) -> None:
     assert resolve_model(name).stem == "muse-small-breast"
+
+
+def test_the_card_of_a_model_says_whose_data_it_learnt_from_and_under_which_licence() -> None:
+    card = read_card(resolve_model("muse-small"))
+    assert card.licence == "CC-BY-NC-SA-4.0"
+    sets = {entry["set"].split("/")[0]: entry for entry in card.training["sets"]}
+    assert set(sets) == {
+        "brcam2c",
+        "consep20x",
+        "crchisto",
+        "monusac",
+        "monuseg",
+        "nuinsseg",
+        "ocelot",
+    }
+    assert all(entry["authors"] and entry["licence"] for entry in sets.values())
