@@ -46,7 +46,8 @@ def test_cancelled_there_is_no_result(job: DisagreeJob) -> None:
 
 def test_an_empty_store_gets_a_sentence(job: DisagreeJob) -> None:
     with AnnotationStore.open(job.store) as store:
-        store.replace(range(1, 61), nucleus_table([], [], []))
+        store.begin_detection(range(1, 61), 1.0)
+        store.end_detection("done")
     end = run_job(job, lambda _: None)
     assert isinstance(end, Failed)
     assert "too few nuclei" in end.message

@@ -54,9 +54,8 @@ def test_what_is_saved_can_be_taken_over_elsewhere(
     assert content.table["x"].tolist() == pytest.approx([100, 200, 300])
     assert content.table["status"].tolist() == ["corrected", "predicted", "predicted"]
     before = session.annotations.to_table().drop(columns="id")
-    session.annotations.edit_classes(
-        lambda store: store.replace([1, 2, 3], nucleus_table([], [], []))
-    )
+    session.annotations.edit_classes(lambda store: store.begin_detection([1, 2, 3], 1.0))
+    session.annotations.end_detection("done")
     assert session.annotations.to_table().empty
     assert "3 nuclei taken over" in _load(opened, path, qtbot)
     after = session.annotations.to_table().drop(columns="id")

@@ -17,6 +17,8 @@ from muse_core.errors import UserError
 NUCLEUS_COLUMNS = ("id", "x", "y", "class_name", "score", "status", "model")
 FARTHEST_PX = 2.0**31
 """No slide reaches farther: formats keep width and height in 32 bits."""
+ONE_PLACE_PX = 0.5
+"""No two nuclei lie as near to each other as this; nearer, they are one."""
 STATUSES = ("predicted", "confirmed", "corrected", "added", "deleted")
 
 

@@ -11,19 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 from numpy.lib import recfunctions
 from psygnal import Signal
-from scipy.spatial import cKDTree
 from shapely import box
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile, empty_table, nucleus_table
 from muse_core.nuclei.outlines import inside_any
-from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, NucleusRows, StorePlace
+from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, NucleusRows, StorePlace
+from muse_core.nuclei.table import ONE_PLACE_PX
 from muse_core.slides import Region
+from napari_muse.annotations.file_takeover import near, require_regions, taken_of
 from napari_muse.annotations.nucleus_arrays import DELETED, PREDICTED, Mask, NucleusArrays
 
-_SAME_PLACE_PX = 1.0
-_MOST_REGIONS = 1000
-"""Each is drawn, listed and counted at every change; more of them make the window wait."""
 _NO_MODEL = ""
 Vertices = Iterable[tuple[float, float]]
 
@@ -214,52 +212,49 @@ class SlideAnnotations(NucleusArrays):
         self.store.set_uncertainty(chosen, uncertainty)
         self._follow(chosen)
 
-    def load(self, content: NucleusFile) -> None:
-        """Take the nuclei and regions of a file: nuclei with new ids, and the status they have.
+    def load(self, content: NucleusFile) -> int:
+        """Take the nuclei, regions and classes of a file, as one edit.
 
-        Where both have one at the same place, the file's stands unless a person has looked at the
-        one that is here; so a file may be opened twice.
+        Nuclei get new ids, and keep the status they have. Where both have one at the same place,
+        the file's stands unless a person has looked at the one that is here; so a file may be
+        opened twice.
+
+        Returns:
+            Number of nuclei taken.
 
         Raises:
             UserError: A detection is running, which would take the nuclei for its own; or there are
                 more regions than a person can have drawn.
         """
         self.require_writable()
-        if len(content.regions) > _MOST_REGIONS:
-            raise UserError(
-                f"The file has {len(content.regions):,} annotations, and at most {_MOST_REGIONS:,}"
-                " are taken over as regions. If each is a nucleus, tick “Outlines of annotations"
-                " are nuclei” and import the file again."
-            )
+        require_regions(content)
         if self.has_file and self.store.detecting:
             raise UserError(
                 "A detection is running on this slide; take nuclei over when it has ended."
             )
         if content.table.empty and not content.regions:
-            return
-        table, before = content.table, self.scheme
-        self.adopt_scheme(content.classes())
-        try:
-            store = self.store
-        except UserError:
-            self.scheme = before
+            return 0
+        theirs, first = content.classes(), self.pristine
+        store = self.store
+        taken = taken_of(content, self, self.regions())
+        instead = first and bool(theirs.classes)
+        ours = ClassScheme(()) if instead else self.scheme
+        ids = store.take_over(
+            taken.table,
+            ours.joined(theirs.classes).classes[len(ours.classes) :],
+            ((r.vertices, r.reviewed, r.name) for r in taken.regions),
+            taken.replaced,
+            instead,
+        )
+        if self.scheme != store.classes:
+            self._reload(store)
             self.scheme_changed.emit()
-            raise
-        xy = table[["x", "y"]].to_numpy(dtype=np.float64)
-        persons = self.present & (self.rows["status"] != PREDICTED)
-        new = table[~_near(xy, self.rows[persons], _SAME_PLACE_PX)]
-        here = np.stack([self.rows["x"], self.rows["y"]], axis=1)
-        doubles = (self.rows["status"] == PREDICTED) & _near(here, new, _SAME_PLACE_PX)
-        ids = store.replace(self.rows["id"][doubles], new)
-        self.rows = self.rows[~doubles]
-        self._extend(ids)
-        there = {str(v) for v in self.regions()["vertices"]}
-        new_regions = [
-            (region.vertices, region.reviewed, region.name)
-            for region in content.regions
-            if str([list(v) for v in region.vertices]) not in there
-        ]
-        self.add_regions(new_regions)
+            self.changed.emit()
+        elif len(ids):
+            self._follow(np.concatenate([taken.replaced, ids]))
+        if taken.regions:
+            self.regions_changed.emit()
+        return len(ids)
 
     # Edits ------------------------------------------------------------------------------------
 
@@ -268,6 +263,29 @@ class SlideAnnotations(NucleusArrays):
         number = self.store.add(x, y, self.scheme.names[class_index])
         self._extend([number])
         return number
+
+    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_index: int) -> list[int]:
+        """Add nuclei a person sees as one edit, (n,) level-0 pixels each; returns their ids.
+
+        Those are left out that lie on a nucleus that is there, such as what is pasted where it was
+        copied.
+
+        Raises:
+            UserError: All of them do.
+        """
+        xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
+        free = ~self.occupied(xy)
+        if len(xy) and not free.any():
+            what = "a nucleus here" if len(xy) == 1 else "nuclei at all of these places"
+            raise UserError(f"There {'is' if len(xy) == 1 else 'are'} {what} already.")
+        numbers = self.store.add_many(xy[free, 0], xy[free, 1], self.scheme.names[class_index])
+        self._extend(numbers)
+        return numbers
+
+    def occupied(self, xy: npt.NDArray[np.float64], but: npt.ArrayLike = ()) -> Mask:
+        """(n,) on which points, (x, y) in level-0 pixels, a nucleus lies; some do not count."""
+        others = self.present & ~np.isin(self.rows["id"], np.asarray(but, dtype=np.int64))
+        return near(xy, self.rows[others], ONE_PLACE_PX)
 
     def set_class(self, ids: npt.ArrayLike, class_index: int) -> None:
         """Give nuclei a class: corrected, or confirmed where they had it already."""
@@ -286,12 +304,12 @@ class SlideAnnotations(NucleusArrays):
         """Put nuclei elsewhere; that is a correction."""
         self._edit(ids, lambda store, chosen: store.move(chosen, x, y))
 
-    def undo(self) -> str | None:
-        """Take back the last edit; returns what it was, None if there is none."""
+    def undo(self) -> Edit | None:
+        """Take back the last edit; returns what that changed, None if there is none."""
         return self._walk(AnnotationStore.undo)
 
-    def redo(self) -> str | None:
-        """Do again what was taken back; returns what it was, None if there is nothing."""
+    def redo(self) -> Edit | None:
+        """Do again what was taken back; returns what that changed, None if there is nothing."""
         return self._walk(AnnotationStore.redo)
 
     def edit_classes(self, change: Callable[[AnnotationStore], None]) -> None:
@@ -332,17 +350,21 @@ class SlideAnnotations(NucleusArrays):
             return np.zeros(0, dtype=bool)
         margin = distance_px + 1.0
         (x0, y0), (x1, y1) = xy.min(axis=0) - margin, xy.max(axis=0) + margin
-        near = self.rows[self.inside(Region(x0, y0, x1 - x0, y1 - y0))]
-        around = box(x0, y0, x1, y1)
-        reviewed = [area for area in self.store.reviewed_areas() if area.intersects(around)]
+        around = self.rows[self.inside(Region(x0, y0, x1 - x0, y1 - y0))]
+        view = box(x0, y0, x1, y1)
+        reviewed = [area for area in self.store.reviewed_areas() if area.intersects(view)]
         # A prediction a person removed stays removed; an addition taken back is no verdict on the
         # place.
-        taken_back = near["status"] == DELETED
-        taken_back &= near["model_id"] == self.store.model_number(_NO_MODEL)
-        persons = (near["status"] != PREDICTED) & ~taken_back
-        persons |= inside_any(reviewed, near["x"], near["y"])
+        taken_back = around["status"] == DELETED
+        taken_back &= around["model_id"] == self.store.model_number(_NO_MODEL)
+        persons = (around["status"] != PREDICTED) & ~taken_back
+        persons |= inside_any(reviewed, around["x"], around["y"])
         in_reviewed = inside_any(reviewed, xy[:, 0], xy[:, 1])
-        return in_reviewed | _near(xy, near[persons], distance_px)
+        # What was there before and is still to be seen lies beyond the edge of what is searched.
+        first = self.store.first_found
+        beyond = np.zeros(len(around), dtype=bool) if first is None else around["id"] < first
+        beyond &= around["status"] != DELETED
+        return in_reviewed | near(xy, around[persons | beyond], distance_px)
 
     def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
         chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))
@@ -351,7 +373,7 @@ class SlideAnnotations(NucleusArrays):
         act(self.store, chosen)
         self._follow(chosen)
 
-    def _walk(self, step: Callable[[AnnotationStore], Any]) -> str | None:
+    def _walk(self, step: Callable[[AnnotationStore], Edit | None]) -> Edit | None:
         if self._store is None:
             return None
         edit = step(self.store)
@@ -366,7 +388,7 @@ class SlideAnnotations(NucleusArrays):
             self._follow(np.array(edit.nucleus_ids, dtype=np.int64))
         if "regions" in tables:
             self.regions_changed.emit()
-        return str(edit.label)
+        return edit
 
     def _follow(self, ids: npt.NDArray[np.int64]) -> None:
         """Bring rows to what the file says; those it does not have go, new ones come."""
@@ -403,12 +425,3 @@ def _indexed(rows: NucleusRows, class_numbers: Iterable[int]) -> NucleusRows:
     order = np.argsort(numbers)
     rows["class_id"] = order[np.searchsorted(numbers[order], rows["class_id"])]
     return recfunctions.rename_fields(rows, {"class_id": "class"})
-
-
-def _near(xy: npt.NDArray[np.float64], others: Any, distance_px: float) -> Mask:
-    """(N,) which points lie within a distance of one of the others, which have x and y."""
-    if not len(xy) or not len(others):
-        return np.zeros(len(xy), dtype=bool)
-    tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
-    distance, _ = tree.query(xy, distance_upper_bound=distance_px * 1.001)
-    return np.asarray(distance <= distance_px)

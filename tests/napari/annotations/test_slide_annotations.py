@@ -147,8 +147,8 @@ def test_all_is_there_after_a_restart_and_can_be_undone(tmp_path: Path) -> None:
     second = SlideAnnotations(ClassScheme.from_names(["other"]), StorePlace(tmp_path / "slide.png"))
     assert second.to_table().equals(before)
     assert second.scheme.names == ("a", "b")
-    assert second.undo() == "add b"
-    assert second.undo() == "1 nucleus to b"
+    undone = [second.undo(), second.undo()]
+    assert [e.label for e in undone if e] == ["1 new nucleus (b)", "class of 1 nucleus (b)"]
     assert second.undo() is None
 
 
@@ -190,10 +190,14 @@ def test_regions_and_classes_are_undone_like_nuclei(annotations: SlideAnnotation
     annotations.add_region([(0, 0), (9, 0), (0, 9)], reviewed=True, name="field")
     annotations.edit_classes(lambda store: store.merge_classes("b", "a"))
     assert annotations.counts().tolist() == [3]
-    assert annotations.undo() == "merge b into a"
+    undone = annotations.undo()
+    assert undone is not None
+    assert undone.label == "merge of class b into a (1 nucleus)"
     assert annotations.counts().tolist() == [2, 1]
     assert len(annotations.regions()) == 1
-    assert annotations.undo() == "add region"
+    undone = annotations.undo()
+    assert undone is not None
+    assert undone.label == "new region field"
     assert annotations.regions().empty
 
 

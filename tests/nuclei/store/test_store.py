@@ -148,7 +148,9 @@ def test_an_edit_after_undo_drops_what_could_be_redone(store: AnnotationStore) -
 
 
 def test_ids_are_never_given_twice(store: AnnotationStore) -> None:
-    store.replace([1, 2, 3, 4, 5], nucleus_table([2], [2], "b"))
+    store.begin_detection([1, 2, 3, 4, 5], 1.0)
+    store.insert(nucleus_table([2], [2], "b"))
+    store.end_detection("done")
     assert store.nuclei()["id"].tolist() == [6]
 
 

@@ -1,20 +1,22 @@
 """Keeping classes in order: every nucleus has one, and each name and key is there once.
 
-Detections and files put nuclei and classes in without an edit, and undo reaches back past them. A
-step that would take a class from such nuclei, or bring back a name that is taken by now, is made as
-far as it can be, so that older edits stay within reach.
+Detections put nuclei and classes in without an edit, and undo reaches back past them. A step that
+would take a class from such nuclei, or bring back a name that is taken by now, is made as far as it
+can be, so that older edits stay within reach. Each function runs inside the caller's transaction.
 """
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.store.detection import in_progress
-from muse_core.nuclei.store.edits import Change, Row
+from muse_core.nuclei.store.edits import COLUMNS, Change, Row
+
+_CLASS_AT = COLUMNS["nuclei"].index("class_id")
 
 
 def read_scheme(connection: sqlite3.Connection) -> ClassScheme:
@@ -33,43 +35,92 @@ def require_no_class_goes(connection: sqlite3.Connection, changes: Sequence[Chan
         )
 
 
-def fitted(connection: sqlite3.Connection, changes: Sequence[Change]) -> tuple[Change, ...]:
-    """What of changes of classes can be made now.
+def with_standing_classes(
+    connection: sqlite3.Connection, changes: Sequence[Change]
+) -> tuple[Change, ...]:
+    """The changes, with the classes that have come in place of those that they speak of."""
+    stand_ins = dict(connection.execute("SELECT id, stands_for FROM class_alias").fetchall())
+    if not stand_ins:
+        return tuple(changes)
+
+    def of_nucleus(row: Row | None) -> Row | None:
+        if row is None:
+            return None
+        number = row[_CLASS_AT]
+        return (*row[:_CLASS_AT], stand_ins.get(number, number), *row[_CLASS_AT + 1 :])
+
+    found = []
+    for change in changes:
+        if change.table == "nuclei":
+            change = replace(
+                change, before=of_nucleus(change.before), after=of_nucleus(change.after)
+            )
+        elif change.table == "classes":
+            change = replace(change, id=stand_ins.get(change.id, change.id))
+        found.append(change)
+    return tuple(found)
+
+
+def bring_classes(
+    connection: sqlite3.Connection, changes: Sequence[Change], going: Sequence[Change]
+) -> tuple[Change, ...]:
+    """Bring back classes, and their names, colours and keys.
+
+    A class whose name another one has got since does not come back: that one stands for it from
+    then on. One that stays gets no name that is taken.
 
     Args:
-        connection: In a transaction in which the edit's changes of nuclei have been made.
-        changes: Of classes, of an edit that is taken back or done again.
+        connection: In a transaction.
+        changes: Of classes, of an edit that is taken back or done again; of those that go nothing
+            is done here.
+        going: Those of them by which a class really goes.
 
-    Raises:
-        UserError: A class would go while a detection is running.
+    Returns:
+        What was changed.
     """
-    require_no_class_goes(connection, changes)
-    touched = {change.id for change in changes}
-    others = connection.execute("SELECT id, name, key FROM classes").fetchall()
-    names = {name for number, name, _ in others if number not in touched}
-    keys = {key for number, _, key in others if number not in touched}
-    kept = []
+    touched = {c.id for c in (*(c for c in changes if c.after is not None), *going)}
+    rows = connection.execute("SELECT id, name, color, key, position FROM classes").fetchall()
+    now: dict[int, Row] = {row[0]: tuple(row[1:]) for row in rows}
+    names = {row[0]: number for number, row in now.items() if number not in touched}
+    keys = {row[2] for number, row in now.items() if number not in touched}
+    made = []
     for change in changes:
-        after = change.after
-        if after is None:
-            if _has_nuclei(connection, change.id):
-                continue
-        else:
-            after = _free(after, names, keys)
-            names.add(after[0])
-            keys.add(after[2])
-        kept.append(Change(change.table, change.id, change.before, after))
-    return tuple(kept)
+        if change.after is None or (change.before is None) == (change.id in now):
+            continue
+        name, color, key, position = change.after
+        if change.id not in now and name in names:
+            _let_stand_for(connection, change.id, names[name])
+            continue
+        if name in names:
+            name = now[change.id][0]
+        after = (name, color, "" if key in keys else key, position)
+        names[name] = change.id
+        keys.add(after[2])
+        made.append(replace(change, before=now.get(change.id), after=after))
+    return tuple(made)
 
 
-def _free(row: Row, names: set[str], keys: set[str]) -> Row:
-    """A class with a name and a key that no other has."""
-    name, color, key, position = row
-    if name in names:
-        name = next(n for i in itertools.count(2) if (n := f"{name} {i}") not in names)
-    return (name, color, "" if key in keys else key, position)
+def classes_that_can_go(
+    connection: sqlite3.Connection, changes: Sequence[Change], moving: Collection[int]
+) -> tuple[Change, ...]:
+    """Of changes of classes those by which one goes that no nucleus will have.
+
+    Args:
+        connection: In a transaction.
+        changes: Of classes.
+        moving: Ids of the nuclei that go, or get other classes, in the same step.
+    """
+    leaving = [c for c in changes if c.after is None]
+    return tuple(c for c in leaving if not _keeps_nuclei(connection, c.id, moving))
 
 
-def _has_nuclei(connection: sqlite3.Connection, number: int) -> bool:
-    found = connection.execute("SELECT 1 FROM nuclei WHERE class_id = ? LIMIT 1", (number,))
-    return found.fetchone() is not None
+def _let_stand_for(connection: sqlite3.Connection, gone: int, stand_in: int) -> None:
+    connection.execute(
+        "UPDATE class_alias SET stands_for = ? WHERE stands_for = ?", (stand_in, gone)
+    )
+    connection.execute("INSERT OR REPLACE INTO class_alias VALUES (?, ?)", (gone, stand_in))
+
+
+def _keeps_nuclei(connection: sqlite3.Connection, number: int, moving: Collection[int]) -> bool:
+    rows = connection.execute("SELECT id FROM nuclei WHERE class_id = ?", (number,))
+    return any(row[0] not in moving for row in rows)

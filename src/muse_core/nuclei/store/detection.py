@@ -14,32 +14,41 @@ from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei.outlines import inside_any, outline_area, read_vertices
-from muse_core.nuclei.store.ingest import insert_rows, remove, set_aside
-from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
-from muse_core.nuclei.table import STATUSES
+from muse_core.nuclei.store.ingest import insert_rows, note_ingest, remove, set_aside
+from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows, take_ids
+from muse_core.nuclei.table import ONE_PLACE_PX, STATUSES
 
 ENDINGS = ("done", "cancelled", "failed")
-_PREDICTED = STATUSES.index("predicted")
+_PREDICTED, _DELETED = STATUSES.index("predicted"), STATUSES.index("deleted")
 
 
 def begin(
     connection: sqlite3.Connection, replaced: npt.NDArray[np.int64], distance_px: float
 ) -> None:
-    """Take the predictions that a detection replaces out of sight.
-
-    What could be redone is forgotten: it may speak of nuclei that are about to be replaced.
-    """
+    """Take the predictions that a detection replaces out of sight."""
     if in_progress(connection):
         raise UserError("A detection on this slide is in progress already.")
     first = connection.execute("SELECT value FROM next_id WHERE name = 'nuclei'").fetchone()[0]
     connection.execute("INSERT INTO detection VALUES (?, ?)", (first, distance_px))
-    connection.execute("DELETE FROM undo_stack WHERE position > (SELECT depth FROM undo_depth)")
+    note_ingest(connection, distance_px)
+    take_ids(connection, "detections", 1)
     set_aside(connection, replaced)
+
+
+def under_way(connection: sqlite3.Connection) -> tuple[int, float] | None:
+    """The detection in progress; None without one.
+
+    Returns:
+        Id from which on nuclei came since it began, and up to which distance in level-0 pixels
+        two nuclei are the same to it.
+    """
+    found = connection.execute("SELECT first_id, distance_px FROM detection").fetchone()
+    return None if found is None else (int(found[0]), float(found[1]))
 
 
 def in_progress(connection: sqlite3.Connection) -> bool:
     """Whether a detection was begun and not ended."""
-    return connection.execute("SELECT 1 FROM detection").fetchone() is not None
+    return under_way(connection) is not None
 
 
 def end(connection: sqlite3.Connection, how: str) -> None:
@@ -51,10 +60,12 @@ def end(connection: sqlite3.Connection, how: str) -> None:
     """
     if how not in ENDINGS:
         raise ValueError(f"A detection ends in one of {ENDINGS}, not {how!r}.")
-    begun = connection.execute("SELECT first_id, distance_px FROM detection").fetchone()
+    begun = under_way(connection)
     if begun is None:
         return
     first, distance_px = begun
+    note_ingest(connection, distance_px)
+    take_ids(connection, "detections", 1)
     reviewed = reviewed_areas(connection)
     if how == "failed":
         rows = nucleus_rows(connection)
@@ -64,9 +75,11 @@ def end(connection: sqlite3.Connection, how: str) -> None:
         old = nucleus_rows(connection, table="aside")
         old = old[~inside_any(reviewed, old["x"], old["y"])]
         rows = nucleus_rows(connection)
-        back = old[_far(old, rows[rows["id"] >= first], distance_px)]
+        there = rows[(rows["id"] < first) & (rows["status"] != _DELETED)]
+        # A person may have put one that was there before where another one was.
+        free = _far(old, rows[rows["id"] >= first], distance_px) & _far(old, there, ONE_PLACE_PX)
         # An undo may have brought one back already.
-        insert_rows(connection, back[~np.isin(back["id"], rows["id"])])
+        insert_rows(connection, old[free & ~np.isin(old["id"], rows["id"])])
     for table in ("aside", "detection"):
         connection.execute(f"DELETE FROM {table}")
 

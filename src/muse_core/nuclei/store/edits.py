@@ -18,6 +18,10 @@ COLUMNS = {
     "classes": ("name", "color", "key", "position"),
 }
 """Tables that edits touch, with their columns beside ``id``."""
+UNCERTAINTY = ("entropy", "margin", "disagreement")
+"""Columns of nuclei that say how unsure a model was; NaN where it did not say."""
+WHOLE = {**COLUMNS, "nuclei": (*COLUMNS["nuclei"], *UNCERTAINTY)}
+"""The same with the columns that edits leave alone, for rows that go or come back as a whole."""
 
 # A journal is read from files others may have made. This is two million nuclei in one edit.
 _MAX_CHANGES_BYTES = 1 << 28
@@ -25,7 +29,10 @@ _MAX_CHANGES_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Change:
-    """One row; ``before`` and ``after`` in the order of :data:`COLUMNS`, None for no row."""
+    """One row; ``before`` and ``after`` in the order of :data:`WHOLE`, None for no row.
+
+    Of a row that stays only the :data:`COLUMNS` are given.
+    """
 
     table: str
     id: int
@@ -42,12 +49,15 @@ class Edit:
     """What a person did in one go.
 
     Attributes:
-        label: For the undo menu, such as "3 nuclei to tumor".
+        label: What it was, such as "class of 3 nuclei (tumor)"; completes "Undone: ".
         changes: The rows it touched.
+        left_out: Of one that was taken back or done again, how many nuclei it could not bring back
+            to what they were, for something else has taken their place since.
     """
 
     label: str
     changes: tuple[Change, ...]
+    left_out: int = 0
 
     def reversed(self) -> Edit:
         """The edit that takes this one back."""
@@ -95,6 +105,14 @@ def unpack_changes(blob: bytes) -> tuple[Change, ...]:
         )
     except (zlib.error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError("The journal of this annotation store is damaged.") from error
-    if not all(c.table in COLUMNS for c in changes):
+    if not all(_is_sound(c) for c in changes):
         raise UserError("The journal of this annotation store is damaged.")
     return changes
+
+
+def _is_sound(change: Change) -> bool:
+    """Whether a change is of a table that edits touch, and its rows have as many columns."""
+    if change.table not in COLUMNS:
+        return False
+    widths = {len(COLUMNS[change.table]), len(WHOLE[change.table])}
+    return all(row is None or len(row) in widths for row in (change.before, change.after))

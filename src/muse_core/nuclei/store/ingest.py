@@ -42,13 +42,32 @@ def insert_table(
     rows["id"] = np.arange(first, first + len(table))
     for name in ("x", "y", "score"):
         rows[name] = table[name]
-    rows["class_id"] = _class_numbers(connection, table["class_name"])
+    rows["class_id"] = class_numbers(connection, table["class_name"])
     rows["status"] = _numbers(table["status"], {s: i for i, s in enumerate(STATUSES)})
     rows["model_id"] = model_numbers(connection, table["model"])
     for name in UNCERTAINTY:
         rows[name] = uncertainty.get(name, np.nan)
     insert_rows(connection, rows)
     return rows["id"].copy()
+
+
+def note_ingest(connection: sqlite3.Connection, distance_px: float) -> None:
+    """Keep which nuclei come in from here on other than by an edit, and end what could be redone.
+
+    What could be redone may speak of nuclei that are replaced, or lie where some come.
+
+    Args:
+        connection: In a transaction.
+        distance_px: Up to this distance one of them and one that is here are the same nucleus.
+    """
+    connection.execute("DELETE FROM undo_stack WHERE position > (SELECT depth FROM undo_depth)")
+    connection.execute(
+        "INSERT INTO ingests SELECT coalesce(max(seq), 0),"
+        " (SELECT value FROM next_id WHERE name = 'nuclei'), ? FROM journal WHERE true"
+        " ON CONFLICT(after_seq) DO UPDATE SET"
+        " distance_px = max(distance_px, excluded.distance_px)",
+        (distance_px,),
+    )
 
 
 def insert_rows(connection: sqlite3.Connection, rows: NucleusRows, table: str = "nuclei") -> None:
@@ -91,8 +110,11 @@ def model_numbers(connection: sqlite3.Connection, names: pd.Series) -> npt.NDArr
     return _numbers(names, dict(connection.execute("SELECT name, id FROM models").fetchall()))
 
 
-def _class_numbers(connection: sqlite3.Connection, names: pd.Series) -> npt.NDArray[np.int32]:
-    known = dict(connection.execute("SELECT name, id FROM classes").fetchall())
+def class_numbers(
+    connection: sqlite3.Connection, names: pd.Series, new: Mapping[str, int] | None = None
+) -> npt.NDArray[np.int32]:
+    """(N,) ids of classes, those that are there and new ones; raises UserError for others."""
+    known = dict(connection.execute("SELECT name, id FROM classes").fetchall()) | dict(new or {})
     unknown = sorted(set(names.unique()) - set(known))
     if unknown:
         raise UserError(f"The store has no class {unknown[0]!r}; add it or map it to another.")

@@ -6,7 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from muse_core.nuclei.store.class_rules import fitted, require_no_class_goes
+from muse_core.nuclei.store.class_rules import (
+    bring_classes,
+    classes_that_can_go,
+    require_no_class_goes,
+    with_standing_classes,
+)
 from muse_core.nuclei.store.edits import (
     COLUMNS,
     Change,
@@ -17,6 +22,7 @@ from muse_core.nuclei.store.edits import (
 )
 from muse_core.nuclei.store.holdout import decide
 from muse_core.nuclei.store.rows import apply_changes
+from muse_core.nuclei.store.standing import standing
 
 
 def record(
@@ -46,11 +52,7 @@ def undo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
         UserError: A class would go while a detection is running.
     """
     depth = _depth(connection)
-    entry = _entry(connection, depth)
-    if entry is None:
-        return None
-    seq, edit = entry
-    return _step(connection, annotator, "undo", edit.reversed(), seq, depth - 1)
+    return _step(connection, annotator, "undo", depth, depth - 1)
 
 
 def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
@@ -60,22 +62,31 @@ def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
         UserError: A class would go while a detection is running.
     """
     depth = _depth(connection)
-    entry = _entry(connection, depth + 1)
-    if entry is None:
-        return None
-    seq, edit = entry
-    return _step(connection, annotator, "redo", edit, seq, depth + 1)
+    return _step(connection, annotator, "redo", depth + 1, depth + 1)
 
 
 def _step(
-    connection: sqlite3.Connection, annotator: str, kind: str, edit: Edit, of_seq: int, depth: int
-) -> Edit:
+    connection: sqlite3.Connection, annotator: str, kind: str, position: int, depth: int
+) -> Edit | None:
     """Go along the stack; returns what that changed, which may be less than the edit says."""
-    others = tuple(change for change in edit.changes if change.table != "classes")
-    _apply(connection, others)
-    classes = fitted(connection, _of_classes(edit))
-    apply_changes(connection, classes)
-    made = Edit(edit.label, (*others, *classes))
+    entry = _entry(connection, position)
+    if entry is None:
+        return None
+    of_seq, since, last = entry
+    edit = last.reversed()
+    classes = with_standing_classes(connection, _of_classes(edit))
+    require_no_class_goes(connection, classes)
+    regions = [change for change in edit.changes if change.table == "regions"]
+    nuclei = [change for change in edit.changes if change.table == "nuclei"]
+    stand = standing(connection, nuclei, since)
+    gone = classes_that_can_go(connection, classes, {change.id for change in stand.here})
+    brought = bring_classes(connection, classes, gone)
+    # Known only by now which classes others stand for.
+    here, aside = (with_standing_classes(connection, c) for c in (stand.here, stand.aside))
+    apply_changes(connection, aside, nuclei="aside")
+    _apply(connection, (*regions, *here, *brought, *gone))
+    changes = (*regions, *aside, *here, *brought, *gone)
+    made = Edit(edit.label, changes, stand.left_out)
     _append(connection, annotator, kind, made, of_seq)
     connection.execute("UPDATE undo_depth SET depth = ?", (depth,))
     return made
@@ -95,13 +106,20 @@ def _of_classes(edit: Edit) -> list[Change]:
     return [change for change in edit.changes if change.table == "classes"]
 
 
-def _entry(connection: sqlite3.Connection, position: int) -> tuple[int, Edit] | None:
+def _entry(connection: sqlite3.Connection, position: int) -> tuple[int, int, Edit] | None:
+    """What stands at a place of the stack, None where nothing does.
+
+    Returns:
+        The journal entry of the edit, that of the last time it was made, taken back or done again,
+        and what was changed then.
+    """
     row = connection.execute(
-        "SELECT j.seq, j.label, j.changes FROM undo_stack s JOIN journal j ON j.seq = s.seq"
-        " WHERE s.position = ?",
+        "SELECT s.seq, j.seq, j.label, j.changes FROM undo_stack s"
+        " JOIN journal j ON j.seq = s.seq OR j.of_seq = s.seq"
+        " WHERE s.position = ? ORDER BY j.seq DESC LIMIT 1",
         (position,),
     ).fetchone()
-    return None if row is None else (int(row[0]), Edit(row[1], unpack_changes(row[2])))
+    return None if row is None else (row[0], row[1], Edit(row[2], unpack_changes(row[3])))
 
 
 def _append(

@@ -10,11 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store.edits import COLUMNS, Change, Row
+from muse_core.nuclei.store.edits import COLUMNS, UNCERTAINTY, WHOLE, Change, Row
 from muse_core.nuclei.store.spatial_index import ensure_squares
-
-UNCERTAINTY = ("entropy", "margin", "disagreement")
-"""Columns of nuclei that say how unsure a model was; NaN where it did not say."""
 
 NUCLEUS_ROW = np.dtype(
     [
@@ -74,21 +71,41 @@ def nucleus_rows(
     return np.concatenate(found)
 
 
-def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    """Bring rows to what they are after the changes, of which each row has at most one."""
-    for table, columns in COLUMNS.items():
-        here = [c for c in changes if c.table == table]
+def whole_rows(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Row]:
+    """Nuclei by id, in the order of WHOLE; those that are not there are left out."""
+    columns = ", ".join(WHOLE["nuclei"])
+    found: dict[int, Row] = {}
+    for part, marks in _parts(ids):
+        rows = connection.execute(f"SELECT id, {columns} FROM nuclei WHERE id IN ({marks})", part)
+        found |= {row[0]: tuple(row[1:]) for row in rows}
+    return found
+
+
+def apply_changes(
+    connection: sqlite3.Connection, changes: Sequence[Change], nuclei: str = "nuclei"
+) -> None:
+    """Bring rows to what they are after the changes, of which each row has at most one.
+
+    Args:
+        connection: In a transaction.
+        changes: Rows in the order of COLUMNS or, those of nuclei, of WHOLE.
+        nuclei: The table that the nuclei are in.
+    """
+    for kind, columns in WHOLE.items():
+        table = nuclei if kind == "nuclei" else kind
+        here = [c for c in changes if c.table == kind]
         connection.executemany(
             f"DELETE FROM {table} WHERE id = ?", [(c.id,) for c in here if c.after is None]
         )
         kept = [(c.id, *c.after) for c in here if c.after is not None]
-        # Not REPLACE, which would forget the columns that edits do not touch.
-        connection.executemany(
-            f"INSERT INTO {table}(id, {', '.join(columns)}) VALUES"
-            f" ({', '.join('?' * (len(columns) + 1))}) ON CONFLICT(id) DO UPDATE SET"
-            f" {', '.join(f'{name} = excluded.{name}' for name in columns)}",
-            kept,
-        )
+        for width in {len(COLUMNS[kind]), len(columns)}:
+            # Not REPLACE, which would forget the columns that edits do not touch.
+            connection.executemany(
+                f"INSERT INTO {table}(id, {', '.join(columns[:width])}) VALUES"
+                f" ({', '.join('?' * (width + 1))}) ON CONFLICT(id) DO UPDATE SET"
+                f" {', '.join(f'{name} = excluded.{name}' for name in columns[:width])}",
+                (row for row in kept if len(row) == width + 1),
+            )
         if table == "nuclei" and kept:
             xy = np.array([row[1:3] for row in kept], dtype=np.float64)
             ensure_squares(connection, xy[:, 0], xy[:, 1])

@@ -14,7 +14,7 @@ from muse_core.nuclei.store.spatial_index import ensure_squares, square_sql
 APPLICATION_ID = 0x4D555345
 """Marks the file as ours in SQLite's header: "MUSE"."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _FIRST_VERSION = 1
 
 # Tables of version 1; new files go through the same migrations as old ones.
@@ -73,6 +73,18 @@ CREATE TABLE hold_out(
 ) STRICT;
 """
 
+# Version 4: an import is an edit. What came in otherwise, and after which edit, is kept, so that
+# undo brings nothing back where a detection has looked since; a class that was dropped and came
+# again under its name stands for the one that older edits speak of.
+_INGESTS = """
+CREATE TABLE ingests(
+    after_seq INTEGER PRIMARY KEY, first_id INTEGER NOT NULL, distance_px REAL NOT NULL
+) STRICT;
+CREATE TABLE class_alias(id INTEGER PRIMARY KEY, stands_for INTEGER NOT NULL) STRICT;
+CREATE INDEX journal_of_seq ON journal(of_seq);
+INSERT INTO next_id VALUES ('detections', 1);
+"""
+
 
 def _to_version_2(connection: sqlite3.Connection) -> None:
     _run(connection, _SQUARES)
@@ -88,9 +100,14 @@ def _to_version_3(connection: sqlite3.Connection) -> None:
         decide(connection)
 
 
+def _to_version_4(connection: sqlite3.Connection) -> None:
+    _run(connection, _INGESTS)
+
+
 _MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
     1: _to_version_2,
     2: _to_version_3,
+    3: _to_version_4,
 }
 """From a version to the next."""
 

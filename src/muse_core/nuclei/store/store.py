@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.errors import UserError
 from muse_core.nuclei.outlines import read_vertices
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
-from muse_core.nuclei.store import detection, holdout, journal
+from muse_core.nuclei.store import detection, holdout, journal, labels
 from muse_core.nuclei.store.class_rules import read_scheme
 from muse_core.nuclei.store.database import Database, UnfinishedStoreError
 from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
@@ -26,7 +26,7 @@ from muse_core.nuclei.store.ingest import (
     insert_classes,
     insert_table,
     model_numbers,
-    remove,
+    note_ingest,
 )
 from muse_core.nuclei.store.rows import (
     UNCERTAINTY,
@@ -36,6 +36,7 @@ from muse_core.nuclei.store.rows import (
     read_rows,
     take_ids,
 )
+from muse_core.nuclei.store.taking_over import Takeover, takeover_changes
 from muse_core.nuclei.table import STATUSES, nucleus_table, validate_table
 
 _STATUS = {name: number for number, name in enumerate(STATUSES)}
@@ -54,8 +55,9 @@ class AnnotationStore:
     """One slide's annotations in one SQLite file.
 
     An edit is on disk when its method returns. Undo and redo reach back to the file's beginning,
-    over restarts. Detections put in by :meth:`insert` are not edits and are not undone; a class
-    that they have come to use stays when the edit that made it is undone.
+    over restarts. Detections put in by :meth:`insert` are not edits and are not undone: they end
+    what could be redone, undo brings back nothing that they have replaced, and a class that they
+    have come to use stays when the edit that made it is undone.
     """
 
     def __init__(self, database: Database, annotator: str) -> None:
@@ -169,16 +171,47 @@ class AnnotationStore:
         Returns:
             (N,) the new ids, in the order of the table.
         """
-        return self.replace((), table, uncertainty)
-
-    def replace(
-        self, gone: Ids, table: pd.DataFrame, uncertainty: Uncertainty | None = None
-    ) -> npt.NDArray[np.int64]:
-        """Drop nuclei for good and insert others, together or not at all; see :meth:`insert`."""
         table = validate_table(table)
         with self._db.transaction() as connection:
-            remove(connection, gone)
+            detecting = detection.under_way(connection)
+            note_ingest(connection, detecting[1] if detecting else 0.0)
             return insert_table(connection, table, uncertainty or {})
+
+    def take_over(
+        self,
+        table: pd.DataFrame,
+        classes: Iterable[NucleusClass] = (),
+        regions: Iterable[tuple[Vertices, bool, str]] = (),
+        replaced: Ids = (),
+        instead: bool = False,
+    ) -> npt.NDArray[np.int64]:
+        """Take over what a file holds, as one edit.
+
+        Args:
+            table: NucleusTable; its own ids are not used.
+            classes: Those that the store lacks.
+            regions: Corners, whether reviewed, and name.
+            replaced: Ids of the nuclei whose places those of the table take.
+            instead: Whether classes without nuclei make way for the new ones.
+
+        Returns:
+            (N,) the new ids, in the order of the table.
+        """
+        brought = list(classes)
+        ClassScheme(tuple(brought) if instead else (*self.classes.classes, *brought))
+        file = Takeover(
+            validate_table(table),
+            brought,
+            [_region_row(vertices, reviewed, name) for vertices, reviewed, name in regions],
+            [int(i) for i in replaced],
+            instead,
+        )
+        with self._db.transaction() as connection:
+            changes = takeover_changes(connection, file)
+            if changes:
+                self._record(connection, labels.takeover(file), changes)
+        new = [c.id for c in changes if c.table == "nuclei" and c.before is None]
+        return np.array(new, dtype=np.int64)
 
     def begin_detection(self, replaced: Ids, distance_px: float) -> None:
         """Take the predictions a detection replaces out of sight, until :meth:`end_detection`.
@@ -197,6 +230,12 @@ class AnnotationStore:
     def detecting(self) -> bool:
         """Whether a detection was begun and has not ended."""
         return self._reading(detection.in_progress)
+
+    @property
+    def first_found(self) -> int | None:
+        """Id from which on nuclei came since the detection in progress began; None without one."""
+        begun = self._reading(detection.under_way)
+        return None if begun is None else begun[0]
 
     def end_detection(self, how: str) -> None:
         """Settle a detection: "done", "cancelled" or "failed".
@@ -266,15 +305,25 @@ class AnnotationStore:
 
     def add(self, x: float, y: float, class_name: str) -> int:
         """Add a nucleus a person has seen; returns its id."""
-        if not (np.isfinite(x) and np.isfinite(y)):
+        return self.add_many([x], [y], class_name)[0]
+
+    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_name: str) -> list[int]:
+        """Add nuclei a person has seen, (N,) level-0 pixels each, as one edit; returns ids."""
+        xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
+        if not np.isfinite(xy).all():
             raise UserError("A nucleus needs finite coordinates.")
         class_id = self._class_id(class_name)
+        if not len(xy):
+            return []
         with self._db.transaction() as connection:
             model = int(model_numbers(connection, pd.Series([""]))[0])
-            number = take_ids(connection, "nuclei", 1)
-            row = (float(x), float(y), class_id, 1.0, _STATUS["added"], model)
-            self._record(connection, f"add {class_name}", [Change("nuclei", number, None, row)])
-        return number
+            first = take_ids(connection, "nuclei", len(xy))
+            changes = [
+                Change("nuclei", first + i, None, (*place, class_id, 1.0, _STATUS["added"], model))
+                for i, place in enumerate(xy.tolist())
+            ]
+            self._record(connection, labels.added(len(xy), class_name), changes)
+        return [change.id for change in changes]
 
     def set_class(self, ids: Ids, class_name: str) -> None:
         """Give nuclei a class; those that had it already count as confirmed."""
@@ -287,7 +336,7 @@ class AnnotationStore:
             new = "confirmed" if old == class_id and status != _STATUS["corrected"] else "corrected"
             return (x, y, class_id, score, _STATUS[new], model)
 
-        self._change_nuclei(ids, corrected, f"to {class_name}")
+        self._change_nuclei(ids, corrected, "class", class_name)
 
     def confirm(self, ids: Ids) -> None:
         """Say that predictions are right; what a person has set already stays as it is."""
@@ -296,11 +345,11 @@ class AnnotationStore:
             status = _STATUS["confirmed"] if row[4] == _STATUS["predicted"] else row[4]
             return (*row[:4], status, row[5])
 
-        self._change_nuclei(ids, confirmed, "confirmed")
+        self._change_nuclei(ids, confirmed, "confirmation")
 
     def delete(self, ids: Ids) -> None:
         """Remove nuclei; the store remembers that they were rejected."""
-        self._change_nuclei(ids, lambda _, row: (*row[:4], _DELETED, row[5]), "removed")
+        self._change_nuclei(ids, lambda _, row: (*row[:4], _DELETED, row[5]), "removal")
 
     def move(self, ids: Ids, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
         """Put nuclei elsewhere, (N,) level-0 pixels each; that is a correction."""
@@ -313,7 +362,7 @@ class AnnotationStore:
             status = row[4] if row[4] == _STATUS["added"] else _STATUS["corrected"]
             return (*place[number], *row[2:4], status, row[5])
 
-        self._change_nuclei(ids, moved, "moved")
+        self._change_nuclei(ids, moved, "move")
 
     # Regions --------------------------------------------------------------------------------
 
@@ -329,8 +378,7 @@ class AnnotationStore:
         with self._db.transaction() as connection:
             first = take_ids(connection, "regions", len(rows))
             changes = [Change("regions", first + i, None, row) for i, row in enumerate(rows)]
-            label = "add region" if len(rows) == 1 else f"add {len(rows)} regions"
-            self._record(connection, label, changes)
+            self._record(connection, labels.new_regions([str(row[0]) for row in rows]), changes)
         return [change.id for change in changes]
 
     def change_region(
@@ -345,14 +393,15 @@ class AnnotationStore:
                 before[2] if reviewed is None else int(reviewed),
             )
             if after != before:
-                change = Change("regions", region_id, before, after)
-                self._record(connection, "change region", [change])
+                label = labels.changed_region((before[0], before[2]), (after[0], after[2]))
+                self._record(connection, label, [Change("regions", region_id, before, after)])
 
     def delete_region(self, region_id: int) -> None:
         """Remove a region."""
         with self._db.transaction() as connection:
             before = read_row(connection, "regions", region_id)
-            self._record(connection, "remove region", [Change("regions", region_id, before, None)])
+            change = Change("regions", region_id, before, None)
+            self._record(connection, labels.removed_region(before[0]), [change])
 
     def regions(self) -> pd.DataFrame:
         """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
@@ -379,7 +428,7 @@ class AnnotationStore:
             number = take_ids(connection, "classes", 1)
             row = (new.name, new.color, new.key, number)
             self._record(
-                connection, f"add class {new.name}", [Change("classes", number, None, row)]
+                connection, f"new class {new.name}", [Change("classes", number, None, row)]
             )
 
     def extend_classes(self, new: Iterable[NucleusClass]) -> None:
@@ -391,15 +440,21 @@ class AnnotationStore:
 
     def change_class(self, name: str, new: NucleusClass) -> None:
         """Rename or recolour a class, or give it another key; its nuclei follow."""
-        others = tuple(c for c in self.classes.classes if c.name != name)
-        ClassScheme((*others, new))
-        number = self._class_id(name)
+        self.change_classes({name: new})
+
+    def change_classes(self, new: Mapping[str, NucleusClass]) -> None:
+        """Change several classes, by their names, as one edit; see :meth:`change_class`."""
+        ClassScheme(tuple(new.get(c.name, c) for c in self.classes.classes))
+        numbers = {name: self._class_id(name) for name in new}
         with self._db.transaction() as connection:
-            before = read_row(connection, "classes", number)
-            after = (new.name, new.color, new.key, before[3])
-            self._record(
-                connection, f"change class {name}", [Change("classes", number, before, after)]
-            )
+            changes = []
+            for name, entry in new.items():
+                before = read_row(connection, "classes", numbers[name])
+                after = (entry.name, entry.color, entry.key, before[3])
+                if after != before:
+                    changes.append(Change("classes", numbers[name], before, after))
+            if changes:
+                self._record(connection, labels.changed_classes(list(new)), changes)
 
     def merge_classes(self, gone: str, into: str) -> None:
         """Make all nuclei of one class another's, and drop the first."""
@@ -416,7 +471,7 @@ class AnnotationStore:
             ]
             before = read_row(connection, "classes", source)
             changes.append(Change("classes", source, before, None))
-            self._record(connection, f"merge {gone} into {into}", changes)
+            self._record(connection, labels.merged(gone, into, len(rows)), changes)
 
     # Undo -----------------------------------------------------------------------------------
 
@@ -432,7 +487,9 @@ class AnnotationStore:
 
     # ----------------------------------------------------------------------------------------
 
-    def _change_nuclei(self, ids: Ids, change: Callable[[int, Row], Row], label: str) -> None:
+    def _change_nuclei(
+        self, ids: Ids, change: Callable[[int, Row], Row], what: str, class_name: str = ""
+    ) -> None:
         unique = list(dict.fromkeys(int(i) for i in ids))
         with self._db.transaction() as connection:
             changes = []
@@ -440,9 +497,8 @@ class AnnotationStore:
                 after = change(number, before)
                 if after != before:
                     changes.append(Change("nuclei", number, before, after))
-            noun = "nucleus" if len(changes) == 1 else "nuclei"
             if changes:
-                self._record(connection, f"{len(changes)} {noun} {label}", changes)
+                self._record(connection, labels.of_nuclei(what, len(changes), class_name), changes)
 
     def _record(
         self, connection: sqlite3.Connection, label: str, changes: Sequence[Change]

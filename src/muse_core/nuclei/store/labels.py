@@ -1,0 +1,61 @@
+"""What edits are called, to complete "Undone: "."""
+
+from __future__ import annotations
+
+from muse_core.nuclei.store.taking_over import Takeover
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun."""
+    return f"1 {one}" if number == 1 else f"{number:,} {many}"
+
+
+def of_nuclei(what: str, number: int, class_name: str = "") -> str:
+    """Such as "class of 3 nuclei (tumor)"."""
+    label = f"{what} of {counted(number, 'nucleus', 'nuclei')}"
+    return f"{label} ({class_name})" if class_name else label
+
+
+def added(number: int, class_name: str) -> str:
+    """Such as "3 new nuclei (tumor)"."""
+    return f"{counted(number, 'new nucleus', 'new nuclei')} ({class_name})"
+
+
+def new_regions(names: list[str]) -> str:
+    """Such as "new region field 1"."""
+    return _of_region("new region", names[0]) if len(names) == 1 else f"{len(names):,} new regions"
+
+
+def changed_region(before: tuple[str, int], after: tuple[str, int]) -> str:
+    """Such as "review of region field 1", from name and review before and after."""
+    if before[1] == after[1]:
+        return _of_region("name of region", after[0])
+    return _of_region("review of region" if after[1] else "review withdrawn from region", after[0])
+
+
+def removed_region(name: str) -> str:
+    """Such as "removal of region field 1"."""
+    return _of_region("removal of region", name)
+
+
+def changed_classes(names: list[str]) -> str:
+    """Such as "change of class tumor"."""
+    return f"change of {'class' if len(names) == 1 else 'classes'} {' and '.join(names)}"
+
+
+def merged(gone: str, into: str, number: int) -> str:
+    """Such as "merge of class a into b (3 nuclei)"."""
+    return f"merge of class {gone} into {into} ({counted(number, 'nucleus', 'nuclei')})"
+
+
+def takeover(file: Takeover) -> str:
+    """Such as "import of 3 nuclei and 1 region"."""
+    label = of_nuclei("import", len(file.table))
+    if not file.regions:
+        return label
+    regions = counted(len(file.regions), "region", "regions")
+    return f"{label} and {regions}" if len(file.table) else f"import of {regions}"
+
+
+def _of_region(what: str, name: str) -> str:
+    return f"{what} {name}" if name else what

@@ -1,0 +1,83 @@
+"""Taking over the nuclei, regions and classes of a file: one edit, inside the caller's transaction.
+
+Unlike what a detection finds, it can be taken back as a whole.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from muse_core.nuclei.scheme import NucleusClass
+from muse_core.nuclei.store.edits import Change, Row
+from muse_core.nuclei.store.ingest import class_numbers, model_numbers
+from muse_core.nuclei.store.rows import take_ids, whole_rows
+from muse_core.nuclei.table import STATUSES
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """What a file brings.
+
+    Attributes:
+        table: NucleusTable of nuclei that are to come; their classes are the store's or new ones.
+        classes: New classes, to come after the others.
+        regions: Rows of regions.
+        replaced: Ids of the nuclei whose place those of the table take.
+        instead: Whether classes that are there and that no nucleus has make way for the new ones.
+    """
+
+    table: pd.DataFrame
+    classes: Sequence[NucleusClass] = ()
+    regions: Sequence[Row] = ()
+    replaced: Sequence[int] = ()
+    instead: bool = False
+
+
+def takeover_changes(connection: sqlite3.Connection, file: Takeover) -> list[Change]:
+    """The changes that taking over a file comes to, the new nuclei in the order of the table.
+
+    Raises:
+        UserError: The store lacks a class of the table.
+    """
+    first = take_ids(connection, "classes", len(file.classes))
+    new = {first + i: (c.name, c.color, c.key, first + i) for i, c in enumerate(file.classes)}
+    changes = [Change("classes", number, None, row) for number, row in new.items()]
+    unused = _unused_classes(connection) if file.instead and new else {}
+    changes += [Change("classes", number, row, None) for number, row in unused.items()]
+    gone = whole_rows(connection, [int(i) for i in file.replaced])
+    changes += [Change("nuclei", number, row, None) for number, row in gone.items()]
+    changes += _new_nuclei(connection, file.table, {row[0]: n for n, row in new.items()})
+    first = take_ids(connection, "regions", len(file.regions))
+    changes += [Change("regions", first + i, None, row) for i, row in enumerate(file.regions)]
+    return changes
+
+
+def _new_nuclei(
+    connection: sqlite3.Connection, table: pd.DataFrame, new_classes: dict[str, int]
+) -> list[Change]:
+    first = take_ids(connection, "nuclei", len(table))
+    status = {name: number for number, name in enumerate(STATUSES)}
+    columns = zip(
+        table["x"].to_numpy(dtype=np.float64).tolist(),
+        table["y"].to_numpy(dtype=np.float64).tolist(),
+        class_numbers(connection, table["class_name"], new_classes).tolist(),
+        # As the file will have it: a score in double precision would come back as another.
+        table["score"].to_numpy(dtype=np.float32).tolist(),
+        [status[name] for name in table["status"]],
+        model_numbers(connection, table["model"]).tolist(),
+        strict=True,
+    )
+    return [Change("nuclei", first + i, None, row) for i, row in enumerate(columns)]
+
+
+def _unused_classes(connection: sqlite3.Connection) -> dict[int, Row]:
+    rows = connection.execute(
+        "SELECT id, name, color, key, position FROM classes"
+        " WHERE id NOT IN (SELECT class_id FROM nuclei)"
+    )
+    return {row[0]: tuple(row[1:]) for row in rows}

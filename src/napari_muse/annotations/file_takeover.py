@@ -1,0 +1,94 @@
+"""What of a file of nuclei a slide takes over, and in place of which of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from muse_core.errors import UserError
+from muse_core.nuclei import NamedRegion, NucleusFile
+from muse_core.nuclei.table import ONE_PLACE_PX
+from napari_muse.annotations.nucleus_arrays import PREDICTED, Mask, NucleusArrays
+
+_SAME_PLACE_PX = 1.0
+_MOST_REGIONS = 1000
+"""Each is drawn, listed and counted at every change; more of them make the window wait."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a slide takes of a file.
+
+    Attributes:
+        table: NucleusTable of the nuclei.
+        replaced: Ids of the slide's predictions whose places they take.
+        regions: Regions that the slide has not got.
+    """
+
+    table: pd.DataFrame
+    replaced: npt.NDArray[np.int64]
+    regions: tuple[NamedRegion, ...]
+
+
+def require_regions(content: NucleusFile) -> None:
+    """Raises UserError where a file has more regions than a person can have drawn."""
+    if len(content.regions) > _MOST_REGIONS:
+        raise UserError(
+            f"The file has {len(content.regions):,} annotations, and at most {_MOST_REGIONS:,}"
+            " are taken over as regions. If each is a nucleus, tick “Outlines of annotations"
+            " are nuclei” and import the file again."
+        )
+
+
+def taken_of(content: NucleusFile, slide: NucleusArrays, regions: pd.DataFrame) -> Taken:
+    """What a slide takes of a file.
+
+    Where both have a nucleus at the same place, the file's stands unless a person has looked at the
+    one that is here. What the file itself has twice is taken once.
+
+    Args:
+        content: The file, on the slide's level-0 pixels.
+        slide: What the slide has.
+        regions: Its regions.
+    """
+    rows = slide.rows
+    table = content.table[~_repeated(content.table)]
+    xy = table[["x", "y"]].to_numpy(dtype=np.float64)
+    persons = slide.present & (rows["status"] != PREDICTED)
+    new = table[~near(xy, rows[persons], _SAME_PLACE_PX)]
+    here = np.stack([rows["x"], rows["y"]], axis=1)
+    doubles = (rows["status"] == PREDICTED) & near(here, new, _SAME_PLACE_PX)
+    there = {str(vertices) for vertices in regions["vertices"]}
+    outlines = {str([list(v) for v in region.vertices]): region for region in content.regions}
+    fresh = tuple(region for text, region in outlines.items() if text not in there)
+    return Taken(new, rows["id"][doubles].copy(), fresh)
+
+
+def near(xy: npt.NDArray[np.float64], others: Any, distance_px: float) -> Mask:
+    """(N,) which points lie within a distance of one of the others, which have x and y."""
+    if not len(xy) or not len(others):
+        return np.zeros(len(xy), dtype=bool)
+    tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
+    distance, _ = tree.query(xy, distance_upper_bound=distance_px * 1.001)
+    return np.asarray(distance <= distance_px)
+
+
+def _repeated(table: pd.DataFrame) -> Mask:
+    """(N,) which nuclei lie where one of the same source stands further up in the table."""
+    repeated = np.zeros(len(table), dtype=bool)
+    xy = table[["x", "y"]].to_numpy(dtype=np.float64)
+    if not len(xy):
+        return repeated
+    pairs = cKDTree(xy).query_pairs(ONE_PLACE_PX, output_type="ndarray")
+    model = pd.factorize(table["model"])[0]
+    pairs = pairs[model[pairs[:, 0]] == model[pairs[:, 1]]]
+    # The earlier of each pair first, in their order, so that of a chain every second one may stay.
+    for first, second in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].tolist():
+        if not repeated[first]:
+            repeated[second] = True
+    return repeated
