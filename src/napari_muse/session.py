@@ -45,6 +45,8 @@ class MuseSession:
     regions_changed = Signal()
     refused = Signal(str)
     """A sentence for the user: why something was not done."""
+    told = Signal(str)
+    """A sentence for the user: what was done."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer

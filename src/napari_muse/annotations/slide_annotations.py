@@ -264,8 +264,10 @@ class SlideAnnotations(NucleusArrays):
         self._extend([number])
         return number
 
-    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_index: int) -> list[int]:
-        """Add nuclei a person sees as one edit, (n,) level-0 pixels each; returns their ids.
+    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_index: npt.ArrayLike) -> list[int]:
+        """Add nuclei a person sees as one edit; returns their ids.
+
+        x and y are (n,) level-0 pixels, classes an index into the scheme for all or for each.
 
         Those are left out that lie on a nucleus that is there, such as what is pasted where it was
         copied.
@@ -278,7 +280,9 @@ class SlideAnnotations(NucleusArrays):
         if len(xy) and not free.any():
             what = "a nucleus here" if len(xy) == 1 else "nuclei at all of these places"
             raise UserError(f"There {'is' if len(xy) == 1 else 'are'} {what} already.")
-        numbers = self.store.add_many(xy[free, 0], xy[free, 1], self.scheme.names[class_index])
+        index = np.broadcast_to(np.asarray(class_index, dtype=np.intp), free.shape)[free]
+        names = [self.scheme.names[i] for i in index]
+        numbers = self.store.add_many(xy[free, 0], xy[free, 1], names)
         self._extend(numbers)
         return numbers
 

@@ -13,7 +13,9 @@ from psygnal import Signal
 from napari_muse.annotations.coordinates import from_world
 from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.lasso import Lasso
+from napari_muse.interaction.nucleus_clipboard import NucleusClipboard
 from napari_muse.interaction.tab_key import TabKey
+from napari_muse.interaction.undo_steps import redo, undo
 from napari_muse.session import MuseSession
 
 HELP = (
@@ -29,6 +31,7 @@ HELP = (
     ("R", "mark the visible field as reviewed"),
     ("Tab", "show all classes, then one after the other"),
     ("V", "show or hide the nuclei"),
+    ("Ctrl-C", "copy the selected nuclei; Ctrl-V paste them where they were, here or elsewhere"),
     ("Ctrl-Z", "undo; Ctrl-Shift-Z redo"),
 )
 _CLICK_RADIUS_PX = 12.0
@@ -62,6 +65,7 @@ class Keys:
         self._bound: list[Any] = []
         self.paint_mode = False
         self.lasso = Lasso(session)
+        self._clipboard = NucleusClipboard(session)
         session.slide_changed.connect(self._bind_all)
         session.viewer.mouse_drag_callbacks.append(self._on_click)
         self._tab = TabKey(session.viewer, lambda: self._on_slide(self._next_class_shown))
@@ -122,8 +126,10 @@ class Keys:
             "N": lambda: self._on_slide(self._queue.next),
             "Shift-N": lambda: self._on_slide(self._queue.previous),
             "R": lambda: self._on_slide(self._session.mark_field_reviewed),
-            "Control-Z": lambda: self._on_slide(self._session.annotations.undo),
-            "Control-Shift-Z": lambda: self._on_slide(self._session.annotations.redo),
+            "Control-C": self._clipboard.copy,
+            "Control-V": lambda: self._on_slide(self._clipboard.paste),
+            "Control-Z": lambda: self._on_slide(lambda: undo(self._session)),
+            "Control-Shift-Z": lambda: self._on_slide(lambda: redo(self._session)),
         }
 
     def _digit_action(self, digit: int) -> Callable[[], bool]:

@@ -338,7 +338,12 @@ class NucleusLayer:
     def _follow_tool(self, action: str, indices: list[int]) -> None:
         if action == "added":
             x, y = self._on_slide(indices)
-            added = [self._annotations.add(a, b, self.new_class) for a, b in zip(x, y, strict=True)]
+            added = self._annotations.add_many(x, y, self.new_class)
+            if len(added) < len(x):
+                self.refused.emit(
+                    f"{len(added):,} of {len(x):,} nuclei added; where the others would be, there"
+                    " are nuclei already."
+                )
             # napari selects the point it has just added; that must not outlive the swap.
             QTimer.singleShot(0, lambda: self._show_added(added))
         elif action == "removed":
@@ -346,6 +351,8 @@ class NucleusLayer:
         elif action == "changed" and len(self.layer.data) == len(self.shown_ids):
             moved = sorted(i % len(self.shown_ids) for i in indices)
             x, y = self._on_slide(moved)
+            if self._annotations.occupied(np.stack([x, y], axis=1), self.shown_ids[moved]).any():
+                raise UserError("There is a nucleus here already.")
             self._annotations.move(self.shown_ids[moved], x, y)
 
     def _on_slide(self, indices: list[int]) -> tuple[Any, Any]:

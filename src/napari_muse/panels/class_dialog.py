@@ -113,15 +113,11 @@ class ClassDialog(QDialog):
             (c for c in self._session.annotations.scheme.classes if c.key == key and key), None
         )
 
-        def change(store: AnnotationStore) -> None:
+        new = {entry.name: replace(entry, key=key)}
+        if holder is not None and holder.name != entry.name:
             # Two classes cannot share a key: the holder gets what is now free.
-            if holder is not None and holder.name != entry.name:
-                store.change_class(holder.name, replace(holder, key=""))
-            store.change_class(entry.name, replace(entry, key=key))
-            if holder is not None and holder.name != entry.name:
-                store.change_class(holder.name, replace(holder, key=entry.key))
-
-        self._edit(change)
+            new[holder.name] = replace(holder, key=entry.key)
+        self._edit(lambda store: store.change_classes(new))
 
     def _on_item(self, item: QTableWidgetItem) -> None:
         if self._filling or item.column() != 0:

@@ -63,6 +63,7 @@ class MusePanel(QWidget):
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
         self.status = wrapped(self.session.trouble)
         self.session.refused.connect(self.say)
+        self.session.told.connect(self.say)
         self.session.annotations_changed.connect(self._hush)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
@@ -93,6 +94,7 @@ class MusePanel(QWidget):
         self.learning.runner.close()
         self.keys.close()
         self.session.refused.disconnect(self.say)
+        self.session.told.disconnect(self.say)
         self.session.annotations_changed.disconnect(self._hush)
         for section in self._sections():
             section.disconnect_all()

@@ -9,6 +9,8 @@ from muse_core.errors import UserError
 from muse_core.nuclei.reviewed import reviewed_fields
 from muse_core.nuclei.store import AnnotationStore
 
+from .helpers import new_store
+
 # The tables of version 1, as that version wrote them.
 VERSION_1 = """
 CREATE TABLE slide(
@@ -82,3 +84,25 @@ def test_an_old_file_that_can_only_be_looked_at_is_read_as_it_would_be(tmp_path:
         with pytest.raises(UserError, match="looked at"):
             store.confirm([1])
     assert path.read_bytes() == before
+
+
+def test_edits_of_version_3_can_be_undone(tmp_path: Path) -> None:
+    path = tmp_path / "old.muse"
+    with new_store(path, n=3) as store:
+        store.set_class([1], "b")
+        store.merge_classes("b", "a")
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "DROP TABLE ingests; DROP TABLE class_alias; DROP INDEX journal_of_seq;"
+        "DELETE FROM next_id WHERE name = 'detections'; PRAGMA user_version = 3;"
+    )
+    connection.close()
+    with AnnotationStore.open(path) as store:
+        assert store.undo() is not None
+        assert store.count() == {"a": 2, "b": 1}
+        assert store.undo() is not None
+        assert store.redo() is not None
+        store.begin_detection([3], 1.0)
+        store.end_detection("done")
+        assert store.redo() is None
+        assert store.count() == {"a": 1, "b": 1}

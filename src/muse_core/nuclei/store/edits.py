@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muse_core.errors import UserError
+from muse_core.nuclei.outlines import read_vertices
 
 Row = tuple[Any, ...]
 
@@ -67,6 +68,18 @@ class Edit:
     def nucleus_ids(self) -> tuple[int, ...]:
         """Ids of the nuclei it touched."""
         return tuple(c.id for c in self.changes if c.table == "nuclei")
+
+    @property
+    def places(self) -> list[tuple[float, float]]:
+        """Where its nuclei are before and after it, level-0 pixels."""
+        rows = [r for c in self.changes if c.table == "nuclei" for r in (c.before, c.after)]
+        return [(row[0], row[1]) for row in rows if row is not None]
+
+    @property
+    def outlines(self) -> list[list[list[float]]]:
+        """Corners [x, y] of the regions it touched, level-0 pixels."""
+        rows = [c.after or c.before for c in self.changes if c.table == "regions"]
+        return [read_vertices(row[1]) for row in rows if row is not None]
 
 
 def pack_changes(changes: Sequence[Change]) -> bytes:

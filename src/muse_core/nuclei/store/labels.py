@@ -16,9 +16,10 @@ def of_nuclei(what: str, number: int, class_name: str = "") -> str:
     return f"{label} ({class_name})" if class_name else label
 
 
-def added(number: int, class_name: str) -> str:
+def added(number: int, class_names: list[str]) -> str:
     """Such as "3 new nuclei (tumor)"."""
-    return f"{counted(number, 'new nucleus', 'new nuclei')} ({class_name})"
+    label = counted(number, "new nucleus", "new nuclei")
+    return f"{label} ({class_names[0]})" if len(class_names) == 1 else label
 
 
 def new_regions(names: list[str]) -> str:

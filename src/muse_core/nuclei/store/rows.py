@@ -71,12 +71,14 @@ def nucleus_rows(
     return np.concatenate(found)
 
 
-def whole_rows(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Row]:
+def whole_rows(
+    connection: sqlite3.Connection, ids: Sequence[int], table: str = "nuclei"
+) -> dict[int, Row]:
     """Nuclei by id, in the order of WHOLE; those that are not there are left out."""
     columns = ", ".join(WHOLE["nuclei"])
     found: dict[int, Row] = {}
     for part, marks in _parts(ids):
-        rows = connection.execute(f"SELECT id, {columns} FROM nuclei WHERE id IN ({marks})", part)
+        rows = connection.execute(f"SELECT id, {columns} FROM {table} WHERE id IN ({marks})", part)
         found |= {row[0]: tuple(row[1:]) for row in rows}
     return found
 

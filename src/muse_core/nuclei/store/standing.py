@@ -7,8 +7,8 @@ none comes to where one has found another since. Each function runs inside the c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from muse_core.nuclei.store.edits import Change, Row
-from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
+from muse_core.nuclei.store.rows import whole_rows
 from muse_core.nuclei.table import STATUSES
 
 SAME_PLACE_PX = 1.0
@@ -49,9 +49,8 @@ def standing(connection: sqlite3.Connection, changes: Sequence[Change], since: i
         since: Journal entry at which all nuclei were as the changes find them.
     """
     ids = [change.id for change in changes]
-    rows = nucleus_rows(connection, ids)
-    present = set(rows["id"].tolist())
-    waiting = set(nucleus_rows(connection, ids, "aside")["id"].tolist())
+    present = whole_rows(connection, ids)
+    waiting = whole_rows(connection, ids, "aside")
     makers = [c for c in changes if c.after is None and c.before is not None]
     to_here, to_aside = _places_left(
         [c for c in changes if c.before is None],
@@ -59,12 +58,22 @@ def standing(connection: sqlite3.Connection, changes: Sequence[Change], since: i
         [c for c in makers if c.id in waiting],
         makers,
     )
-    aside = tuple(c for c in changes if c.id in waiting | to_aside)
-    here = [c for c in changes if c.id in present | to_here]
-    barred = _barred(connection, here, rows, since)
-    kept = tuple(c for c in here if c.id not in barred)
-    gone_anyway = sum(c.after is None for c in changes if c.id not in present | waiting)
-    return Standing(kept, aside, len(changes) - len(kept) - len(aside) - gone_anyway)
+    aside = [c for c in changes if c.id in waiting or c.id in to_aside]
+    here = [c for c in changes if c.id in present or c.id in to_here]
+    barred = _barred(connection, here, present, since)
+    kept = [c for c in here if c.id not in barred]
+    gone_anyway = sum(c.after is None for c in changes if c.id not in present.keys() | waiting)
+    return Standing(
+        tuple(_from(present.get(c.id), c) for c in kept),
+        tuple(_from(waiting.get(c.id), c) for c in aside),
+        len(changes) - len(kept) - len(aside) - gone_anyway,
+    )
+
+
+def _from(now: Row | None, change: Change) -> Change:
+    """The change from what a nucleus is, which an earlier step may have left as it was."""
+    width = None if change.after is None else len(change.after)
+    return replace(change, before=None if now is None else now[:width])
 
 
 def _places_left(
@@ -97,7 +106,10 @@ def _places_left(
 
 
 def _barred(
-    connection: sqlite3.Connection, changes: Sequence[Change], rows: NucleusRows, since: int
+    connection: sqlite3.Connection,
+    changes: Sequence[Change],
+    present: Mapping[int, Row],
+    since: int,
 ) -> set[int]:
     """Ids of the nuclei that would come to where one was found since."""
     first, distance_px = connection.execute(
@@ -105,7 +117,7 @@ def _barred(
     ).fetchone()
     if first is None:
         return set()
-    now = {int(r["id"]): (r["x"], r["y"]) for r in rows if r["status"] != _DELETED}
+    now = {number: row[:2] for number, row in present.items() if row[_STATUS_AT] != _DELETED}
     arriving = [
         c
         for c in changes

@@ -305,24 +305,29 @@ class AnnotationStore:
 
     def add(self, x: float, y: float, class_name: str) -> int:
         """Add a nucleus a person has seen; returns its id."""
-        return self.add_many([x], [y], class_name)[0]
+        return self.add_many([x], [y], [class_name])[0]
 
-    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_name: str) -> list[int]:
-        """Add nuclei a person has seen, (N,) level-0 pixels each, as one edit; returns ids."""
+    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_names: Sequence[str]) -> list[int]:
+        """Add nuclei a person has seen, (N,) level-0 pixels and classes, as one edit.
+
+        Returns:
+            Their ids.
+        """
         xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
         if not np.isfinite(xy).all():
             raise UserError("A nucleus needs finite coordinates.")
-        class_id = self._class_id(class_name)
+        numbers = {name: self._class_id(name) for name in class_names}
         if not len(xy):
             return []
         with self._db.transaction() as connection:
             model = int(model_numbers(connection, pd.Series([""]))[0])
             first = take_ids(connection, "nuclei", len(xy))
-            changes = [
-                Change("nuclei", first + i, None, (*place, class_id, 1.0, _STATUS["added"], model))
-                for i, place in enumerate(xy.tolist())
+            rows = [
+                (*place, numbers[name], 1.0, _STATUS["added"], model)
+                for place, name in zip(xy.tolist(), class_names, strict=True)
             ]
-            self._record(connection, labels.added(len(xy), class_name), changes)
+            changes = [Change("nuclei", first + i, None, row) for i, row in enumerate(rows)]
+            self._record(connection, labels.added(len(xy), list(numbers)), changes)
         return [change.id for change in changes]
 
     def set_class(self, ids: Ids, class_name: str) -> None:

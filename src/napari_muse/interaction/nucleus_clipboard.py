@@ -1,0 +1,78 @@
+"""Copying nuclei and pasting them, which napari's own points do without telling anyone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_muse.session import MuseSession
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """Places, (N, 2) level-0 pixels of a slide of this MPP, and classes of nuclei."""
+
+    xy: npt.NDArray[np.float64]
+    class_names: tuple[str, ...]
+    mpp: float | None
+
+
+class NucleusClipboard:
+    """What was copied last in a window; it goes from slide to slide."""
+
+    def __init__(self, session: MuseSession) -> None:
+        self._session = session
+        self._copied: _Copied | None = None
+
+    def copy(self) -> bool:
+        """Copy the selected nuclei; returns whether there are any."""
+        session = self._session
+        ids = session.nuclei.selected_ids
+        if not len(ids):
+            return False
+        rows = session.annotations.rows[session.annotations.index_of(ids)]
+        names = session.annotations.scheme.names
+        self._copied = _Copied(
+            np.stack([rows["x"], rows["y"]], axis=1),
+            tuple(names[index] for index in rows["class"].tolist()),
+            session.mpp,
+        )
+        session.told.emit(f"{_nuclei(len(ids))} copied.")
+        return True
+
+    def paste(self) -> None:
+        """Add what was copied at its places, as one edit; on another scale at the same microns.
+
+        Raises:
+            UserError: Nothing was copied, the slide lacks a class, all of it would lie beside the
+                slide or on nuclei that are there, or the store cannot be written.
+        """
+        session, copied = self._session, self._copied
+        if copied is None:
+            raise UserError("Copy some nuclei first: select them and press Ctrl-C.")
+        bounds = session.require_slide().bounds
+        scale = copied.mpp / session.mpp if copied.mpp and session.mpp else 1.0
+        xy = copied.xy * scale
+        on_slide = bounds.contains(xy[:, 0], xy[:, 1])
+        if not on_slide.any():
+            raise UserError("All that was copied would lie beside this slide.")
+        classes = [session.annotations.scheme.index(name) for name in copied.class_names]
+        chosen = np.array(classes)[on_slide]
+        added = session.annotations.add_many(xy[on_slide, 0], xy[on_slide, 1], chosen)
+        session.nuclei.refresh()
+        session.nuclei.select(added)
+        left_out = len(xy) - len(added)
+        sentence = f"{_nuclei(len(added))} pasted."
+        if left_out:
+            sentence += f" {left_out:,} were left out, which are there already or beside the slide."
+        session.told.emit(sentence)
+
+
+def _nuclei(count: int) -> str:
+    return "1 nucleus" if count == 1 else f"{count:,} nuclei"

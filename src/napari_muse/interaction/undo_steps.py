@@ -1,0 +1,54 @@
+"""Undo and redo as a person meets them: each says what it did, and whether one can see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from shapely import box, make_valid
+from shapely.geometry import Polygon
+
+from muse_core.nuclei.store import Edit
+
+if TYPE_CHECKING:
+    from muse_core.slides import Region
+    from napari_muse.session import MuseSession
+
+
+def undo(session: MuseSession) -> None:
+    """Take back the last edit of the current slide, and say which."""
+    edit = session.annotations.undo()
+    session.told.emit(_said("Undone", edit, session) if edit else "There is nothing to undo.")
+
+
+def redo(session: MuseSession) -> None:
+    """Do again what was taken back last, and say what."""
+    edit = session.annotations.redo()
+    session.told.emit(_said("Redone", edit, session) if edit else "There is nothing to redo.")
+
+
+def _said(how: str, edit: Edit, session: MuseSession) -> str:
+    sentences = [f"{how}: {edit.label}."]
+    if edit.left_out:
+        sentences.append(
+            "1 nucleus of it was left as it is, for a detection has looked there since."
+            if edit.left_out == 1
+            else f"{edit.left_out:,} nuclei of it were left as they are, for a detection has looked"
+            " there since."
+        )
+    if edit.places and not session.nuclei.layer.visible:
+        sentences.append("The nuclei are hidden; V shows them.")
+    elif _is_out_of_view(edit, session.nuclei.field_of_view()):
+        sentences.append("That is out of view.")
+    return " ".join(sentences)
+
+
+def _is_out_of_view(edit: Edit, view: Region) -> bool:
+    """Whether an edit changed something on the slide, and all of it beside the view."""
+    places = np.array(edit.places, dtype=np.float64).reshape(-1, 2)
+    outlines = edit.outlines
+    if not len(places) and not outlines:
+        return False
+    shown = box(view.x, view.y, view.x1, view.y1)
+    seen = bool(view.contains(places[:, 0], places[:, 1]).any())
+    return not seen and not any(shown.intersects(make_valid(Polygon(o))) for o in outlines)
