@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QColorDialog,
     QComboBox,
@@ -21,11 +22,14 @@ from qtpy.QtWidgets import (
 
 from muse_core.nuclei import NucleusClass
 from muse_core.nuclei.store import AnnotationStore
+from napari_muse.interaction.undo_steps import redo, undo
+from napari_muse.panels.confirm import ask
 from napari_muse.panels.forms import chosen_row, combo, row_table, wrapped
 from napari_muse.session import MuseSession
 
 _KEYS = ("", *"123456789")
-_SIZE_PX = (460, 320)
+_SIZE_PX = (560, 340)
+_UNDOABLE = "Every change can be undone, here and with Ctrl-Z."
 
 
 class ClassDialog(QDialog):
@@ -37,6 +41,7 @@ class ClassDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._session = session
         self._filling = False
+        self._names: list[str] = []
         self.table = row_table(stretch_first=True)
         self.table.setColumnCount(4)
         self.table.setHorizontalHeaderLabels(["Class", "Colour", "Key", "Nuclei"])
@@ -46,13 +51,25 @@ class ClassDialog(QDialog):
         self.into = combo("The class that takes over the nuclei of the chosen one")
         self.merge = QPushButton("Merge chosen into")
         self.merge.setToolTip("Give all nuclei of the chosen class another, and drop the first")
-        self.message = wrapped("Every change can be undone with Ctrl-Z.")
+        self.undo = QPushButton("Undo")
+        self.undo.setToolTip("Take back the last change (Ctrl-Z)")
+        self.redo = QPushButton("Redo")
+        self.redo.setToolTip("Do again what was taken back (Ctrl-Shift-Z)")
+        self.message = wrapped(_UNDOABLE)
         self._lay_out()
         self.add.clicked.connect(self._on_add)
         self.merge.clicked.connect(self._on_merge)
+        for button, act, keys in (
+            (self.undo, undo, ("Ctrl+Z",)), (self.redo, redo, ("Ctrl+Shift+Z", "Ctrl+Y")),
+        ):  # fmt: skip
+            step = partial(self._session.attempt, partial(act, session))
+            button.clicked.connect(step)
+            for key in keys:
+                QShortcut(QKeySequence(key), self).activated.connect(step)
         self.table.itemChanged.connect(self._on_item)
         session.annotations_changed.connect(self._fill)
         session.refused.connect(self.say)
+        session.told.connect(self.say)
         self.finished.connect(self._on_finished)
         self._fill()
 
@@ -63,12 +80,19 @@ class ClassDialog(QDialog):
     def _on_finished(self) -> None:
         self._session.annotations_changed.disconnect(self._fill)
         self._session.refused.disconnect(self.say)
+        self._session.told.disconnect(self.say)
 
     def _fill(self) -> None:
         classes, counts = (
             self._session.annotations.scheme.classes,
             self._session.annotations.counts(),
         )
+        chosen, into, row_before = (
+            self._chosen_name(),
+            self.into.currentText(),
+            chosen_row(self.table),
+        )
+        renamed = len(classes) == len(self._names) and row_before is not None
         self._filling = True
         self.table.setRowCount(len(classes))
         for row, (entry, count) in enumerate(zip(classes, counts, strict=True)):
@@ -80,7 +104,23 @@ class ClassDialog(QDialog):
             self.table.setItem(row, 3, number)
         self.into.clear()
         self.into.addItems([c.name for c in classes])
+        self.into.setCurrentIndex(max(self.into.findText(into), 0))
+        self._names = [c.name for c in classes]
+        if renamed and chosen not in self._names:
+            chosen = self._names[row_before or 0]
+        self._choose(chosen)
         self._filling = False
+
+    def _chosen_name(self) -> str:
+        """The class chosen in the table, "" for none."""
+        row = chosen_row(self.table)
+        return self._names[row] if row is not None and row < len(self._names) else ""
+
+    def _choose(self, name: str) -> None:
+        """Choose a class in the table, none where it is not there: never another in its row."""
+        self.table.clearSelection()
+        if name in self._names:
+            self.table.selectRow(self._names.index(name))
 
     def _color_button(self, entry: NucleusClass) -> QPushButton:
         button = QPushButton()
@@ -136,22 +176,39 @@ class ClassDialog(QDialog):
         self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
 
     def _on_merge(self) -> None:
-        row = chosen_row(self.table)
-        if row is None:
+        gone, into = self._chosen_name(), self.into.currentText()
+        if not gone:
             self.message.setText("Choose the class that is to go in the table first.")
             return
-        gone = self._session.annotations.scheme.names[row]
-        into = self.into.currentText()
+        if gone == into:
+            self.message.setText(f"Choose at right into which class {gone} is to be merged.")
+            return
+        count = int(self._session.annotations.counts()[self._names.index(gone)])
+        nuclei = "1 nucleus becomes" if count == 1 else f"{count:,} nuclei become"
+        ask(
+            self,
+            f"Merge the class {gone} into {into}? {nuclei} {into}, and {gone} is dropped.",
+            f"Merge into {into}",
+            lambda: self._merge(gone, into),
+            lambda: None,
+        )
+
+    def _merge(self, gone: str, into: str) -> None:
         self._edit(lambda store: store.merge_classes(gone, into))
+        if gone not in self._names:
+            self.message.setText(f"{gone} was merged into {into}; Undo takes it back.")
+            # Whoever presses again merges no other class.
+            self._choose(into)
 
     def _edit(self, change: Callable[[AnnotationStore], None]) -> None:
-        self.message.setText("Every change can be undone with Ctrl-Z.")
+        self.message.setText(_UNDOABLE)
         if not self._session.attempt(lambda: self._session.annotations.edit_classes(change)):
             self._fill()
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
-        row.addWidget(self.add)
+        for button in (self.add, self.undo, self.redo):
+            row.addWidget(button)
         row.addStretch(1)
         row.addWidget(self.merge)
         row.addWidget(self.into)

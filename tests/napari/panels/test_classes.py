@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
 
 from muse_core.nuclei import ClassScheme
 from napari_muse.jobs import learning
@@ -51,6 +52,18 @@ def test_keys_change_places(opened: MusePanel, dialog: ClassDialog, qtbot: Any) 
     assert _classes(opened) == [("lymphocyte", "2"), ("tumor", "1")]
 
 
+def _answer(dialog: ClassDialog, qtbot: Any, agree: bool) -> str:
+    """Press a button of the question that is open; returns what was asked."""
+    box = dialog.findChild(QMessageBox)
+    qtbot.waitExposed(box)
+    asked = str(box.text())
+    role = QMessageBox.ButtonRole.AcceptRole if agree else QMessageBox.ButtonRole.RejectRole
+    button = next(b for b in box.buttons() if box.buttonRole(b) == role)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not dialog.findChildren(QMessageBox), timeout=5000)
+    return asked
+
+
 def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
     opened.session.annotations.set_class([3], 1)
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
@@ -58,12 +71,49 @@ def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: A
     dialog.table.selectRow(1)
     dialog.into.setCurrentText("lymphocyte")
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    assert "1 nucleus becomes lymphocyte" in _answer(dialog, qtbot, agree=True)
     assert _classes(opened) == [("lymphocyte", "1")]
     assert opened.session.annotations.counts().tolist() == [3]
     dialog.close()
     press(opened, qtbot, Qt.Key.Key_Z, CTRL)
     assert opened.session.annotations.counts().tolist() == [2, 1]
     assert [box.text() for box in opened.legend.shown] == ["lymphocyte", "tumor"]
+
+
+def test_merging_twice_in_a_row_merges_no_second_class(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any
+) -> None:
+    for _ in range(2):
+        qtbot.mouseClick(dialog.add, Qt.MouseButton.LeftButton)
+    names = ["lymphocyte", "tumor", "class 1", "class 2"]
+    dialog.table.selectRow(1)
+    dialog.into.setCurrentText("class 2")
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    assert "0 nuclei become class 2" in _answer(dialog, qtbot, agree=False)
+    assert [name for name, _ in _classes(opened)] == names
+    assert dialog.table.selectionModel().selectedRows()[0].row() == 1, "the choice stays"
+    assert dialog.into.currentText() == "class 2"
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    _answer(dialog, qtbot, agree=True)
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    assert not dialog.findChildren(QMessageBox)
+    assert "into which class" in dialog.message.text()
+    assert [name for name, _ in _classes(opened)] == ["lymphocyte", "class 1", "class 2"]
+    qtbot.keyClick(dialog, Qt.Key.Key_Z, CTRL)
+    assert dialog.message.text() == "Undone: merge of class tumor into class 2 (0 nuclei)."
+    assert [name for name, _ in _classes(opened)] == names
+    qtbot.mouseClick(dialog.redo, Qt.MouseButton.LeftButton)
+    assert [name for name, _ in _classes(opened)] == ["lymphocyte", "class 1", "class 2"]
+    qtbot.mouseClick(dialog.undo, Qt.MouseButton.LeftButton)
+    assert [name for name, _ in _classes(opened)] == names
+
+
+def test_keys_that_change_places_go_back_together(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any
+) -> None:
+    dialog.table.cellWidget(0, 2).textActivated.emit("2")
+    qtbot.mouseClick(dialog.undo, Qt.MouseButton.LeftButton)
+    assert _classes(opened) == [("lymphocyte", "1"), ("tumor", "2")]
 
 
 def test_a_colour_is_seen_at_once(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
