@@ -103,3 +103,11 @@ def test_wrongly_nested_coordinates_are_refused():
     for parts in ([[1, 2]], [[[1, 2]]], [[[["a", "b"], ["c", "d"], ["e", "f"]]]], [[[[1]] * 3]]):
         with pytest.raises((TypeError, ValueError, IndexError)):
             polygon_centres(parts, [0], 1)
+
+
+def test_an_empty_point_among_others_loses_its_own_geometry_alone():
+    odd = shapely.from_wkt("MULTIPOINT ((1 1), EMPTY)")
+    found = centres(np.array([shapely.Point(3, 4), odd, None], dtype=object))
+    assert found[0].tolist() == [3, 4]
+    assert np.isnan(found[2]).all()
+    assert found[1].tolist() == [1, 1] or np.isnan(found[1]).all()

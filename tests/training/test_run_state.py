@@ -44,3 +44,21 @@ def test_half_a_file_gets_a_sentence(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match="is damaged"):
         load_state(path)
+
+
+def test_a_changed_byte_of_a_weight_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    save_state({"weights": torch.full((1000,), 1.5)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.full((4,), 1.5).numpy().tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"run\.checkpoint is damaged; delete it"):
+        load_state(path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), "text"])
+def test_another_object_than_a_state_gets_a_sentence(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "run.checkpoint"
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"run\.checkpoint is damaged"):
+        load_state(path)

@@ -14,7 +14,7 @@ import torch
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.describe import fingerprint
-from muse_core.training.run_state import load_state, save_state
+from muse_core.training.run_state import load_state, restoring, save_state
 
 
 class Stateful(Protocol):
@@ -110,11 +110,14 @@ class Checkpoint:
             UserError: The file is damaged.
         """
         state = load_state(self.path)
-        if state is None or state["fingerprint"] != self.fingerprint:
+        if state is None:
             return TrainState()
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        return TrainState.from_json(state)
+        with restoring(self.path):
+            if state["fingerprint"] != self.fingerprint:
+                return TrainState()
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            return TrainState.from_json(state)
 
     def remove(self) -> None:
         """Remove the file; the run is over."""

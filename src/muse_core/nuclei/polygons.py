@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_left, bisect_right
 from typing import Any
 
@@ -27,7 +28,7 @@ def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     geometries = geometries.copy()
     geometries[shapely.is_empty(geometries)] = None
     with np.errstate(invalid="ignore", over="ignore"):
-        points = shapely.centroid(geometries)
+        points = _centroids(geometries)
     xy = np.stack([shapely.get_x(points), shapely.get_y(points)], axis=1)
     bounds = shapely.bounds(geometries)
     with np.errstate(invalid="ignore"):
@@ -37,6 +38,19 @@ def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     wrong = (outside | ~np.isfinite(xy)).any(axis=1)
     xy[wrong] = (bounds[wrong, :2] + bounds[wrong, 2:]) / 2
     return xy
+
+
+def _centroids(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """Centroids; None for a geometry that has none, as one with an empty point among others."""
+    try:
+        return np.asarray(shapely.centroid(geometries))
+    except shapely.errors.GEOSException:
+        pass
+    found = np.full(len(geometries), None)
+    for i, geometry in enumerate(geometries):
+        with contextlib.suppress(shapely.errors.GEOSException):
+            found[i] = shapely.centroid(geometry)
+    return found
 
 
 def polygon_centres(parts: list[list[Any]], owners: list[int], n: int) -> npt.NDArray[np.float64]:

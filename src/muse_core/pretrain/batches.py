@@ -164,9 +164,10 @@ def read_field(folder: Path, roi: Roi, side_px: int, rng: np.random.Generator) -
 def _read_points(path: Path) -> npt.NDArray[np.float64]:
     try:
         points = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:
+        # Its header is read as Python text, and ends in whatever its bytes happen to mean.
         raise UserError(f"{path} is missing or damaged; run muse rois again.") from error
-    if points.ndim != 2 or points.shape[1] != 2:
+    if points.dtype.kind not in "iuf" or points.ndim != 2 or points.shape[1] != 2:
         raise UserError(f"{path} is damaged; run muse rois again.")
     return points.astype(np.float64)
 

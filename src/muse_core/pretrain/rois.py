@@ -106,6 +106,20 @@ def roi_regions(slide: Slide, tissue: TissueMask, settings: RoiSettings) -> Iter
                 yield region
 
 
+def _kept(image: Path, points: Path) -> tuple[int, int, int] | None:
+    """Height, width and nuclei of a ROI that is there already; None where it is to be cut."""
+    # The points are written last: where they are, the image is whole.
+    if not (points.is_file() and image.is_file()):
+        return None
+    try:
+        with tifffile.TiffFile(image) as tif:
+            height, width = tif.pages.first.shape[:2]
+        return height, width, len(np.load(points, allow_pickle=False))
+    except Exception:
+        # Damaged since: libraries raise whatever the bytes come to.
+        return None
+
+
 def _cut_one(
     slide: Slide,
     region: Region,
@@ -117,11 +131,9 @@ def _cut_one(
     find_nuclei: FindNuclei,
 ) -> Roi:
     image, points = folder / file, (folder / file).with_suffix(".npy")
-    # The points are written last: where they are, the image is whole.
-    if points.is_file() and image.is_file():
-        with tifffile.TiffFile(image) as tif:
-            height, width = tif.pages.first.shape[:2]
-        n_nuclei = len(np.load(points, allow_pickle=False))
+    kept = _kept(image, points)
+    if kept is not None:
+        height, width, n_nuclei = kept
     else:
         rgb = slide.read(region, mpp)
         height, width = rgb.shape[:2]

@@ -44,7 +44,7 @@ from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.schedules import Rates, rates_at
 from muse_core.pretrain.step import Balance, StepOutput, distil
 from muse_core.training.interrupts import leave_interrupts_to_the_run
-from muse_core.training.run_state import load_state, save_state
+from muse_core.training.run_state import load_state, restoring, save_state
 from muse_core.training.seeding import seed_step
 
 CHECKPOINT_NAME = "last.checkpoint"
@@ -351,17 +351,18 @@ class Run:
         state = load_state(self._state_path)
         if state is None:
             return
-        if state["fingerprint"] != self._fingerprint:
-            raise UserError(
-                f"{self.config.out} holds a run of other settings or other ROIs; choose another"
-                " folder, or start anew with --restart."
-            )
-        self.network.load_state_dict(state["student"])
-        self.teacher.load_state_dict(state["teacher"])
-        for balance, kept in zip(self.balances, state["balances"], strict=True):
-            balance.load_state_dict(kept)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = self.saved_step = int(state["step"])
+        with restoring(self._state_path):
+            if state["fingerprint"] != self._fingerprint:
+                raise UserError(
+                    f"{self.config.out} holds a run of other settings or other ROIs; choose another"
+                    " folder, or start anew with --restart."
+                )
+            self.network.load_state_dict(state["student"])
+            self.teacher.load_state_dict(state["teacher"])
+            for balance, kept in zip(self.balances, state["balances"], strict=True):
+                balance.load_state_dict(kept)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = self.saved_step = int(state["step"])
 
 
 def _resolved(config: PretrainConfig) -> PretrainConfig:

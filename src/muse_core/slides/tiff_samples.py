@@ -41,9 +41,11 @@ def tiff_samples(page: Any, name: str) -> Samples:
     """
     bits = page.bitspersample
     if page.dtype is None or page.dtype.str[1:] not in _TYPES or bits not in _BITS:
+        # Samples of several widths are a tuple, as long as a damaged file says.
+        width = f"{bits}-bit pixels" if isinstance(bits, int) else "samples of several widths"
         raise UserError(
-            f"{name} has {bits}-bit pixels of type {page.dtype}; only 8 and 16-bit and "
-            "floating point can be read."
+            f"{name} has {width} of type {page.dtype}; only 8 and 16-bit and floating point can be "
+            "read."
         )
     colours = _COLOURS.get(page.photometric)
     if colours is None or (colours is Colours.CMYK and page.dtype != np.uint8):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
+import contextlib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -11,17 +12,6 @@ import torch
 
 from muse_core.errors import UserError
 from muse_core.files import replacing, steady_file
-
-# What reading other bytes than a state comes to, be they zeros, text or half of a state.
-_DAMAGED = (
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
@@ -38,8 +28,26 @@ def load_state(path: Path) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
+    with restoring(path):
+        with zipfile.ZipFile(path) as archive:
+            # torch leaves the checksums alone: a changed byte would go into the weights.
+            if archive.testzip() is not None:
+                raise ValueError("a checksum is wrong")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {str(name): part for name, part in state.items()}
+
+
+@contextlib.contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """While a run takes over what a file holds: whatever that raises, the file is damaged.
+
+    Raises:
+        UserError: The file is damaged; or it is a UserError already.
+    """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGED as error:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        # Unpicklers, networks and optimisers raise whatever comes of odd values.
         raise UserError(f"The checkpoint {path} is damaged; delete it to start anew.") from error
-    return state

@@ -17,6 +17,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei.store.schema import (
     SCHEMA_VERSION,
     check_schema,
+    check_small_tables,
     create_schema,
     migrate,
 )
@@ -24,6 +25,8 @@ from muse_core.nuclei.store.schema import (
 _BUSY_SECONDS = 5.0
 _CACHE_KIB = 65_536
 _CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_DAMAGED = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's module raises on bytes it did not write, the second where a name is no text."""
 _LOOK_ONLY = "here it can only be looked at"
 
 
@@ -85,7 +88,7 @@ class Database:
                 self._make(fill)
             else:
                 self._update()
-        except sqlite3.Error as error:
+        except _DAMAGED as error:
             self._abandon(made)
             if _is_of_the_disk(error):
                 raise UserError(f"Could not save to {path}: {error}.") from error
@@ -106,7 +109,7 @@ class Database:
             self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection
             self.connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except _DAMAGED as error:
             self._roll_back()
             raise UserError(f"Could not save to {self.path}: {error}.") from error
         except BaseException:
@@ -156,7 +159,7 @@ class Database:
             # A file from elsewhere must not run functions through its schema.
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA schema_version")  # the first that reads the file for certain
-        except sqlite3.Error:
+        except BaseException:
             connection.close()
             raise
         return connection
@@ -178,6 +181,7 @@ class Database:
                 migrate(connection, version)
         elif version < SCHEMA_VERSION:
             self._read_from_an_updated_copy(version)
+        check_small_tables(self.connection, self.path.name)
 
     def _read_from_an_updated_copy(self, version: int) -> None:
         """Bring a copy in memory up to date, where the file itself can only be looked at."""

@@ -16,6 +16,10 @@ APPLICATION_ID = 0x4D555345
 
 SCHEMA_VERSION = 4
 _FIRST_VERSION = 1
+_SMALL_TABLES = (
+    "slide", "annotators", "models", "classes", "regions", "next_id", "undo_stack", "undo_depth",
+    "detection", "hold_out",
+)  # fmt: skip
 
 # Tables of version 1; new files go through the same migrations as old ones.
 _TABLES = """
@@ -139,6 +143,28 @@ def check_schema(connection: sqlite3.Connection, name: str) -> int:
     if connection.execute(code).fetchone():
         raise UserError(f"{name} holds code and is no annotation store of napari-muse.")
     return version
+
+
+def check_small_tables(connection: sqlite3.Connection, name: str) -> None:
+    """Look whether the tables that all else hangs on hold what they must.
+
+    Nuclei and journal, which are long, are checked as they are read.
+
+    Raises:
+        UserError: They do not: the file is damaged.
+    """
+    damaged = f"{name} is damaged"
+    for table in _SMALL_TABLES:
+        found = str(connection.execute(f"PRAGMA quick_check({table})").fetchone()[0])
+        if found != "ok":
+            # SQLite's own sentence; a second line says where in the file.
+            raise UserError(f"{damaged}: {found.splitlines()[-1].rstrip('.')}.")
+    counts = connection.execute(
+        "SELECT (SELECT count(*) FROM next_id WHERE name IN ('nuclei', 'regions', 'classes')),"
+        " (SELECT count(*) FROM undo_depth)"
+    ).fetchone()
+    if counts != (3, 1):
+        raise UserError(f"{damaged}: its counters are missing.")
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

@@ -49,6 +49,8 @@ Bounds = tuple[float, float, float, float]
 Ids = Sequence[int] | npt.NDArray[np.int64]
 Vertices = Iterable[tuple[float, float]]
 _T = TypeVar("_T")
+_ODD_ROWS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of rows of a damaged file that hold other kinds of values than their table has."""
 
 
 class AnnotationStore:
@@ -536,7 +538,9 @@ class AnnotationStore:
     def _reading(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
             return read(self._db.connection)
-        except (sqlite3.Error, OverflowError, TypeError) as error:
+        except UserError:
+            raise
+        except (sqlite3.Error, *_ODD_ROWS) as error:
             raise UserError(f"{self.path.name} cannot be read: {error}.") from error
 
 
