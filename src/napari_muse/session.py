@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from napari.layers import Layer
 from psygnal import Signal
@@ -20,8 +21,24 @@ from napari_muse.annotations.coordinates import to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.placing import placed
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer, spatial_settings
-from napari_muse.layers.drawn_areas import claim_areas, drawn_polygons, rescale_areas, wipe_areas
+from napari_muse.layers.drawn_areas import (
+    claim_areas,
+    drawn_polygons,
+    rescale_areas,
+    show_areas,
+    wipe_areas,
+)
 from napari_muse.layers.nucleus_layer import NucleusLayer
+from napari_muse.layers.slide_guard import FIXED_KEY, SlideGuard
+from napari_muse.layers.slide_layers import (
+    SlideKey,
+    agree_on_units,
+    raise_overlays,
+    show_alone,
+    slide_key,
+    slide_layers,
+    slide_of,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -47,23 +64,28 @@ class MuseSession:
     """A sentence for the user: why something was not done."""
     told = Signal(str)
     """A sentence for the user: what was done."""
+    done = Signal(str)
+    """A sentence for the user: what was done, which undo takes back."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
         self.slide: Slide | None = None
         self.image_layer: Any = None
-        self._annotations_of_slides: dict[tuple[Path, str], SlideAnnotations] = {}
+        self._annotations_of_slides: dict[SlideKey, SlideAnnotations] = {}
+        self._followed: WeakSet[Any] = WeakSet()
         self._class_maps: dict[tuple[object, str], dict[str, str]] = {}
         self._default_scheme = _NO_CLASSES
         self.annotations = SlideAnnotations(_NO_CLASSES)
         self.trouble = ""
+        self._guard = SlideGuard(viewer, self.refused.emit)
         there = list(viewer.layers)
-        slides = [layer for layer in there if _slide_of(layer) is not None]
+        slides = slide_layers(viewer)
         # In the slide's units from the start: napari warns of layers that differ in theirs.
         mpp = slides[-1].metadata[SLIDE_KEY].mpp if slides else None
         self.nuclei = NucleusLayer(viewer, self.annotations, mpp)
         self.nuclei.refused.connect(self.refused.emit)
         self.nuclei.layer.metadata[_SESSION_KEY] = self
+        self._guard.keep(self.nuclei.layer)
         self._follow_annotations()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -89,6 +111,11 @@ class MuseSession:
             return False
         return True
 
+    def owns(self, layer: Any) -> bool:
+        """Whether a layer is a slide, or what MUSE draws over it."""
+        fixed = layer.metadata.get(FIXED_KEY)
+        return bool(fixed) or layer is self.nuclei.layer or slide_of(layer) is not None
+
     def drop(self, layer: Any) -> None:
         """Take a layer out of the viewer, if it is there; None is no layer."""
         if layer is not None and layer in self.viewer.layers:
@@ -98,6 +125,8 @@ class MuseSession:
         """Let go of all files until they are needed again."""
         for opened in self._annotations_of_slides.values():
             opened.rest()
+        if self.slide is not None:
+            self.slide.rest()
 
     @property
     def mpp(self) -> float | None:
@@ -112,9 +141,6 @@ class MuseSession:
         """
         slide = self.require_slide().with_mpp(mpp)
         self.image_layer.metadata[SLIDE_KEY] = slide
-        settings = spatial_settings(slide.mpp)
-        self.image_layer.scale = settings["scale"]
-        self.image_layer.units = settings["units"]
         rescale_areas(self.viewer, slide)
         self._use(slide, self.image_layer)
         self.viewer.reset_view()
@@ -128,6 +154,9 @@ class MuseSession:
             slide: It is open; what is current is closed.
         """
         old, layer = self.require_slide(), self.image_layer
+        if slide_key(slide) == slide_key(old):
+            slide.close()
+            return
         same_image = old.image.number == slide.image.number
         if same_image and old.mpp is not None and slide.mpp != old.mpp:
             slide = slide.with_mpp(old.mpp)
@@ -155,7 +184,7 @@ class MuseSession:
         self._class_maps[self._map_key(model)] = mapping
 
     def _map_key(self, model: str) -> tuple[object, str]:
-        return (self.slide.key if self.slide else None, model)
+        return (slide_key(self.slide) if self.slide else None, model)
 
     def activate_nuclei(self) -> None:
         """Leave a layer one draws in, so that the keys reach the nuclei."""
@@ -194,16 +223,15 @@ class MuseSession:
         camera.zoom = min(width / area.w, height / area.h) / scale / _AREA_MARGIN
         camera.center = (0.0, float(row), float(column))
 
-    def mark_field_reviewed(self) -> None:
-        """Say that every nucleus in the visible field has been looked at.
+    def mark_reviewed(self, area: Region) -> None:
+        """Say that every nucleus in a rectangle has been looked at.
 
         Raises:
-            UserError: No slide is open, it is out of view, or its store cannot be written.
+            UserError: The store cannot be written.
         """
-        seen = self.visible_region()
-        corners = ((seen.x, seen.y), (seen.x1, seen.y), (seen.x1, seen.y1), (seen.x, seen.y1))
+        x, y, x1, y1 = area.x, area.y, area.x1, area.y1
         (name,) = self._new_region_names("field", 1)
-        self.annotations.add_region(corners, reviewed=True, name=name)
+        self.annotations.add_region(((x, y), (x1, y), (x1, y1), (x, y1)), reviewed=True, name=name)
 
     def keep_areas(self) -> int:
         """Make regions of the drawn areas; returns how many.
@@ -226,17 +254,31 @@ class MuseSession:
         return list(itertools.islice(free, count))
 
     def _on_inserted(self, event: Any) -> None:
-        claim_areas(event.value, self.slide)
-        self._adopt(event.value)
+        layer = event.value
+        claim_areas(layer, self.slide)
+        if layer.metadata.get(FIXED_KEY):
+            self._guard.keep(layer)
+        self._adopt(layer)
+        if self.slide is not None:
+            agree_on_units(self.viewer, self.mpp)
 
     def _on_active(self, event: Any) -> None:
         layer = event.value
-        if layer is not None and layer is not self.image_layer and _slide_of(layer) is not None:
+        if layer is not None and layer is not self.image_layer and slide_of(layer) is not None:
+            self._adopt(layer)
+
+    def _on_shown(self, event: Any) -> None:
+        """A slide that a person makes visible becomes the current one."""
+        layer = event.source
+        if layer.visible and layer is not self.image_layer and layer in self.viewer.layers:
             self._adopt(layer)
 
     def _on_removed(self, event: Any) -> None:
+        gone = slide_of(event.value)
+        if gone is not None:
+            gone.rest()
         if event.value is self.image_layer:
-            others = [layer for layer in self.viewer.layers if _slide_of(layer) is not None]
+            others = slide_layers(self.viewer)
             if others:
                 self._adopt(others[-1])
             else:
@@ -252,13 +294,31 @@ class MuseSession:
             self.nuclei.refresh()
 
     def _adopt(self, layer: Any) -> None:
-        slide = _slide_of(layer)
+        slide = slide_of(layer)
         if slide is not None:
-            self._use(slide, layer)
+            self._use_layer(slide, layer)
             for waiting in [x for x in self.viewer.layers if _file_of(x) is not None]:
                 self._take_file(waiting)
         elif _file_of(layer) is not None and self.slide is not None:
             self._take_file(layer)
+
+    def _use_layer(self, slide: Slide, layer: Any) -> None:
+        """Make a layer's slide the current one; of two layers of one file the first is kept."""
+        key = slide_key(slide)
+        for other in slide_layers(self.viewer):
+            known = slide_of(other)
+            if known is not None and other is not layer and slide_key(known) == key:
+                QTimer.singleShot(0, partial(self._drop_double, layer, other))
+                self.refused.emit(f"{slide.title} is open already.")
+                slide, layer = known, other
+                break
+        if layer is not self.image_layer:
+            self._use(slide, layer)
+
+    def _drop_double(self, double: Any, kept: Any) -> None:
+        self.drop(double)
+        if kept in self.viewer.layers:
+            self.viewer.layers.selection.active = kept
 
     def _take_file(self, layer: Any) -> None:
         """Take over the nuclei of a file; its own layer has done its duty."""
@@ -273,24 +333,45 @@ class MuseSession:
     def _use(self, slide: Slide | None, layer: Any) -> None:
         first = self.slide is None and slide is not None
         self.slide, self.image_layer = slide, layer
+        self._guard.on = slide is not None
         for own, others in self._relayed():
             own.disconnect(others.emit)
         self.annotations = self._annotations_of(slide)
         self._follow_annotations()
         size = (slide.width, slide.height) if slide else (1, 1)
         origin = (slide.scanned.x, slide.scanned.y) if slide else WHOLE_SLIDE
-        self.nuclei.show_annotations(self.annotations, self.mpp, size, origin)
+        with self._guard.placing():
+            if slide is not None:
+                # Before anything that makes napari draw.
+                agree_on_units(self.viewer, self.mpp)
+                self._place(slide, layer)
+            self.nuclei.show_annotations(self.annotations, self.mpp, size, origin)
         if slide is not None:
             self._restore_nuclei()
-            self._raise_nuclei()
+            raise_overlays(self.viewer, layer, self.nuclei.layer)
             self.viewer.canvas.overlays.scale_bar.visible = True
-        if first:
+        if first or self._is_out_of_view():
             # napari does so for the first layer of all, which the nuclei were.
             self.viewer.reset_view()
         self.slide_changed.emit()
         self.annotations_changed.emit()
         if self.trouble:
             self.refused.emit(self.trouble)
+
+    def _place(self, slide: Slide, layer: Any) -> None:
+        """Show a slide's layer, and no other slide's, at the slide's scale."""
+        settings = spatial_settings(slide.mpp)
+        layer.scale, layer.units = settings["scale"], settings["units"]
+        self._guard.keep(layer)
+        if layer not in self._followed:
+            self._followed.add(layer)
+            layer.events.visible.connect(self._on_shown)
+        show_alone(self.viewer, layer)
+        show_areas(self.viewer, slide)
+
+    def _is_out_of_view(self) -> bool:
+        slide = self.slide
+        return slide is not None and not self.nuclei.field_of_view().intersect(slide.bounds)
 
     def _relayed(self) -> tuple[tuple[Any, Any], ...]:
         """Signals of the current annotations, and those of the session they become."""
@@ -308,28 +389,16 @@ class MuseSession:
         self.trouble = ""
         if slide is None:
             return SlideAnnotations(self._default_scheme)
-        if slide.key not in self._annotations_of_slides:
+        key = slide_key(slide)
+        if key not in self._annotations_of_slides:
             try:
                 place = StorePlace.of(slide.path, slide.part)
-                self._annotations_of_slides[slide.key] = SlideAnnotations(
-                    self._default_scheme, place
-                )
+                self._annotations_of_slides[key] = SlideAnnotations(self._default_scheme, place)
             except UserError as error:
                 # The slide can be looked at; what is in the way must not be overwritten.
                 self.trouble = str(error)
                 return SlideAnnotations(self._default_scheme, refusal=self.trouble)
-        return self._annotations_of_slides[slide.key]
-
-    def _raise_nuclei(self) -> None:
-        layers = self.viewer.layers
-        index = layers.index(self.nuclei.layer)
-        if index != len(layers) - 1:
-            layers.move(index, len(layers))
-
-
-def _slide_of(layer: Any) -> Slide | None:
-    slide = layer.metadata.get(SLIDE_KEY)
-    return slide if isinstance(slide, Slide) else None
+        return self._annotations_of_slides[key]
 
 
 def _file_of(layer: Any) -> NucleusFile | None:

@@ -8,6 +8,7 @@ from muse_core.slides.images import SlideImage
 from muse_core.slides.info import slide_info
 from muse_core.slides.opening import READABLE_SUFFIXES, can_open, open_slide
 from muse_core.slides.region import PolygonRegion, Region
+from muse_core.slides.resting import resting_slide
 from muse_core.slides.slide import Slide
 from muse_core.slides.tissue import TissueMask, tissue_mask
 
@@ -21,6 +22,7 @@ __all__ = [
     "TissueMask",
     "can_open",
     "open_slide",
+    "resting_slide",
     "slide_from_arrays",
     "slide_info",
     "tissue_mask",

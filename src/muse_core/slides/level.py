@@ -123,6 +123,10 @@ class Level(ABC):
     def _decode(self, row: int, col: int) -> RgbArray:
         """Decode one piece; at the right and bottom it may be cut or padded. Thread-safe."""
 
+    def decode(self, row: int, col: int) -> RgbArray:
+        """Decode one piece anew, past the cache; it may be cut or padded. Thread-safe."""
+        return self._decode(row, col)
+
     def _piece(self, row: int, col: int) -> RgbArray:
         key = (self._key, row, col)
         piece = self._cache.get(key)

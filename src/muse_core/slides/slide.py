@@ -41,6 +41,7 @@ class SlideSource:
         mpp_note: Why the metadata gave no mpp although it says something, or "".
         associated: Names of images in the file that are no tissue.
         close: Lets go of the file; may be called more than once.
+        rest: Lets go of the file until it is read again, where the levels can do so.
         notes: Sentences for the user about how the pixels were read.
         taken: Which image of the file this is; None where there is but one.
         scanned: The part of the slide that was scanned, level-0 pixels, where the file says it;
@@ -58,6 +59,7 @@ class SlideSource:
     notes: tuple[str, ...] = ()
     taken: Taken | None = None
     scanned: Region | None = None
+    rest: Callable[[], None] = field(default=lambda: None)
 
 
 class Slide:
@@ -86,6 +88,11 @@ class Slide:
         one = numbered([SlideImage("", self.width, self.height, mpp=source.mpp)])
         self._taken = source.taken or taken(one, 1, 1, ImageChoice(), self.name)
         self.notes = (*self._taken.notes, *source.notes, *self.scale.notes)
+
+    @property
+    def source(self) -> SlideSource:
+        """What the reader found."""
+        return self._source
 
     @cached_property
     def levels(self) -> tuple[da.Array, ...]:
@@ -222,6 +229,10 @@ class Slide:
         """Index of the coarsest level that is still as fine as ``downsample``, or 0."""
         fine = [i for i, d in enumerate(self.downsamples) if d <= downsample * _FINER_TOLERANCE]
         return max(fine, default=0)
+
+    def rest(self) -> None:
+        """Let go of the file until it is read again; see :func:`resting_slide` for which slides."""
+        self._source.rest()
 
     def close(self) -> None:
         """Let go of the file; reading afterwards raises UserError."""

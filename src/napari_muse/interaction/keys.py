@@ -1,4 +1,4 @@
-"""Keys and mouse: the same whether the slide's layer or the nuclei are active."""
+"""Keys and mouse: MUSE's while a slide is open, whatever layer is active."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from psygnal import Signal
 
 from napari_muse.annotations.coordinates import from_world
 from napari_muse.annotations.review_queue import ReviewQueue
+from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.lasso import Lasso
+from napari_muse.interaction.list_keys import ListKeys
 from napari_muse.interaction.nucleus_clipboard import NucleusClipboard
 from napari_muse.interaction.tab_key import TabKey
 from napari_muse.interaction.undo_steps import redo, undo
@@ -32,14 +34,23 @@ HELP = (
     ("Tab", "show all classes, then one after the other"),
     ("V", "show or hide the nuclei"),
     ("Ctrl-C", "copy the selected nuclei; Ctrl-V paste them where they were, here or elsewhere"),
-    ("Ctrl-Z", "undo; Ctrl-Shift-Z redo"),
+    ("Ctrl-Z", "undo; Ctrl-Shift-Z or Ctrl-Y redo"),
 )
 _CLICK_RADIUS_PX = 12.0
 """On screen, around the pointer."""
+_NOTHING_SELECTED = "Select a nucleus first: click on one, or draw around some with L."
+_WHILE_DRAWING = ("Escape", "Delete", "Backspace", "Control-C", "Control-V")
+"""Keys that belong to what is being drawn, while something is."""
+_PARTING = ("Control-E", "Control-T", "Control-Alt-T", "Control-G")
+"""napari's keys that turn axes or layers, or lay layers out side by side."""
 
 
 class Keys:
-    """Binds the keys of a session to its layers, and the click to its viewer."""
+    """Binds the keys of a session to the viewer and all its layers, and the click to the viewer.
+
+    napari asks the active layer for the meaning of a key before the viewer; so each layer gets the
+    bindings, and a key means the same whichever is active.
+    """
 
     mode_changed = Signal()
 
@@ -47,6 +58,7 @@ class Keys:
         self,
         session: MuseSession,
         queue: ReviewQueue,
+        edits: CarefulEdits,
         choose_class: Callable[[int], None],
         next_class_shown: Callable[[], None],
     ) -> None:
@@ -55,32 +67,43 @@ class Keys:
         Args:
             session: Whose nuclei the keys act on.
             queue: What N and Shift-N walk along.
+            edits: Through which nuclei are changed and fields marked.
             choose_class: Called with the index of the class that new nuclei get.
             next_class_shown: Called to show another class alone, or all again.
         """
         self._session = session
         self._queue = queue
+        self._edits = edits
         self._choose_class = choose_class
         self._next_class_shown = next_class_shown
         self._bound: list[Any] = []
         self.paint_mode = False
         self.lasso = Lasso(session)
         self._clipboard = NucleusClipboard(session)
-        session.slide_changed.connect(self._bind_all)
-        session.viewer.mouse_drag_callbacks.append(self._on_click)
-        self._tab = TabKey(session.viewer, lambda: self._on_slide(self._next_class_shown))
-        self._bind_all()
+        viewer = session.viewer
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        viewer.mouse_drag_callbacks.append(self._on_click)
+        session.slide_changed.connect(self._on_slide_changed)
+        self._tab = TabKey(viewer, lambda: self._on_slide(self._next_class_shown))
+        self._list = ListKeys(viewer, self._is_open)
+        for provider in (viewer, *viewer.layers):
+            self._bind(provider)
 
     def close(self) -> None:
         """Let go of the viewer and its layers."""
+        viewer = self._session.viewer
         self._tab.close()
+        self._list.close()
         self.lasso.close()
-        self._session.slide_changed.disconnect(self._bind_all)
-        self._session.viewer.mouse_drag_callbacks.remove(self._on_click)
-        for layer in self._bound:
-            for key in self._actions():
-                layer.bind_key(key, None)
-        self._bound.clear()
+        viewer.layers.events.inserted.disconnect(self._on_inserted)
+        viewer.layers.events.removed.disconnect(self._on_removed)
+        viewer.layers.selection.events.active.disconnect(self._on_active)
+        viewer.mouse_drag_callbacks.remove(self._on_click)
+        self._session.slide_changed.disconnect(self._on_slide_changed)
+        for provider in list(self._bound):
+            self._unbind(provider)
 
     @property
     def add_mode(self) -> bool:
@@ -93,6 +116,7 @@ class Keys:
         if on:
             self._session.viewer.layers.selection.active = layer
             self.set_paint_mode(False)
+            layer.visible = True
         layer.mode = "add" if on else "pan_zoom"
 
     def set_paint_mode(self, on: bool) -> None:
@@ -104,97 +128,168 @@ class Keys:
             self.paint_mode = on
             self.mode_changed.emit()
 
-    def _bind_all(self) -> None:
-        for layer in (self._session.nuclei.layer, self._session.image_layer):
-            if layer is not None and not any(layer is known for known in self._bound):
-                self._bound.append(layer)
-                for key, action in self._actions().items():
-                    layer.bind_key(key, _or_napari(key, action), overwrite=True)
+    def _on_inserted(self, event: Any) -> None:
+        self._bind(event.value)
+
+    def _on_removed(self, event: Any) -> None:
+        self._unbind(event.value)
+
+    def _on_active(self, event: Any) -> None:
+        """Leave add mode with its layer: a tool out of reach must not look as if it were on."""
+        if event.value is not self._session.nuclei.layer and self.add_mode:
+            self.set_add_mode(False)
+
+    def _on_slide_changed(self) -> None:
+        if self.lasso.on:
+            self.lasso.toggle()
+
+    def _bind(self, provider: Any) -> None:
+        self._bound.append(provider)
+        for key, action in self._actions().items():
+            provider.bind_key(key, self._or_napari(key, action), overwrite=True)
+
+    def _or_napari(self, key: str, action: Callable[[], bool]) -> Callable[[Any], Any]:
+        """The action, or what napari does with the key where the action declines."""
+
+        def on_key(provider: Any) -> Callable[[], Any] | None:
+            if action():
+                return None
+            return _naparis_own((provider, self._session.viewer), coerce_keybinding(key))
+
+        return on_key
+
+    def _unbind(self, provider: Any) -> None:
+        if any(provider is known for known in self._bound):
+            self._bound = [known for known in self._bound if known is not provider]
+            for key in self._actions():
+                provider.bind_key(key, None)
+
+    def _is_open(self) -> bool:
+        return self._session.slide is not None
 
     def _actions(self) -> dict[str, Callable[[], bool]]:
         """Key to action; an action that returns False leaves the key to napari."""
         digits = {str(d): self._digit_action(d) for d in range(1, 10)}
-        return digits | {
-            "A": self._toggle_add_mode,
-            "P": self._toggle_paint_mode,
-            "L": lambda: self._on_slide(self.lasso.toggle),
-            "Space": self._confirm,
-            "Delete": self._delete,
-            "Backspace": self._delete,
-            "Escape": self._escape,
-            "V": self._toggle_nuclei,
-            "N": lambda: self._on_slide(self._queue.next),
-            "Shift-N": lambda: self._on_slide(self._queue.previous),
-            "R": lambda: self._on_slide(self._session.mark_field_reviewed),
-            "Control-C": self._clipboard.copy,
-            "Control-V": lambda: self._on_slide(self._clipboard.paste),
-            "Control-Z": lambda: self._on_slide(lambda: undo(self._session)),
-            "Control-Shift-Z": lambda: self._on_slide(lambda: redo(self._session)),
-        }
+        parting = {key: self._refusal_to_part(key) for key in _PARTING}
+        actions = (
+            digits
+            | parting
+            | {
+                "A": lambda: self._on_slide(lambda: self.set_add_mode(not self.add_mode)),
+                "P": lambda: self._on_slide(lambda: self.set_paint_mode(not self.paint_mode)),
+                "L": lambda: self._on_slide(self.lasso.toggle),
+                "Space": lambda: self._deal_with(self._edits.confirm),
+                "Delete": lambda: self._deal_with(self._edits.delete),
+                "Backspace": lambda: self._deal_with(self._edits.delete),
+                "Escape": self._escape,
+                "V": lambda: self._on_slide(self._toggle_nuclei),
+                "N": lambda: self._on_slide(self._queue.next),
+                "Shift-N": lambda: self._on_slide(self._queue.previous),
+                "R": lambda: self._on_slide(self._edits.mark_field_reviewed),
+                "Control-C": self._clipboard.copy,
+                "Control-V": lambda: self._on_slide(self._clipboard.paste),
+                "Control-Z": lambda: self._on_slide(lambda: undo(self._session)),
+                "Control-Shift-Z": lambda: self._on_slide(lambda: redo(self._session)),
+                "Control-Y": lambda: self._on_slide(lambda: redo(self._session)),
+                "Control-Delete": self._keep_layers,
+                "Control-Backspace": self._keep_layers,
+            }
+        )
+        return actions | {key: self._unless_drawing(actions[key]) for key in _WHILE_DRAWING}
+
+    def _unless_drawing(self, act: Callable[[], bool]) -> Callable[[], bool]:
+        def guarded() -> bool:
+            active = self._session.viewer.layers.selection.active
+            drawing = self._is_tool(active) and _has_work(active) and not self.lasso.on
+            return not drawing and act()
+
+        return guarded
+
+    def _is_tool(self, layer: Any) -> bool:
+        """Whether a layer is one of the person's own, with a tool in hand."""
+        own = (None, self._session.nuclei.layer, self._session.image_layer)
+        return layer not in own and str(getattr(layer, "mode", "")) != "pan_zoom"
+
+    def _refusal_to_part(self, key: str) -> Callable[[], bool]:
+        return lambda: self._on_slide(
+            lambda: self._session.refused.emit(
+                f"{key.replace('Control', 'Ctrl')} would part the nuclei from the slide; it does"
+                " nothing while a slide is open."
+            )
+        )
+
+    def _keep_layers(self) -> bool:
+        """Whether the chosen layers are not to be removed by a key, for MUSE's are among them."""
+        chosen = list(self._session.viewer.layers.selection)
+        own = [x for x in chosen if self._session.owns(x)]
+        return bool(own) and self._on_slide(
+            lambda: self._session.refused.emit(
+                f"Layer {own[0].name} is MUSE's and stays. To close a slide, remove its layer with"
+                " the bin below the list of layers."
+            )
+        )
 
     def _digit_action(self, digit: int) -> Callable[[], bool]:
         def act() -> bool:
+            if not self._is_open():
+                return False
             keys = [c.key for c in self._session.annotations.scheme.classes]
             if str(digit) not in keys:
-                return False
+                self._session.refused.emit(
+                    f"No class has the key {digit}; press “Edit …” at the classes to give it one."
+                )
+                return True
             index = keys.index(str(digit))
             if self.add_mode or self.paint_mode:
                 self._choose_class(index)
                 return True
-            return self._deal_with(lambda ids: self._session.annotations.set_class(ids, index))
+            return self._deal_with(lambda ids, then: self._edits.set_class(ids, index, then))
 
         return act
 
     def _on_slide(self, act: Callable[[], object]) -> bool:
         """Do something that needs a slide; without one the key is napari's."""
-        if self._session.slide is None:
+        if not self._is_open():
             return False
         self._session.attempt(act)
         return True
 
-    def _deal_with(self, act: Callable[[Any], object]) -> bool:
+    def _deal_with(self, act: Callable[[Any, Callable[[], None]], None]) -> bool:
         """Do something with the selected nuclei, and go on in the queue."""
+        if not self._is_open():
+            return False
         ids = self._session.nuclei.selected_ids
-        if len(ids) and self._session.attempt(lambda: act(ids)):
+        if not len(ids):
+            self._session.refused.emit(_NOTHING_SELECTED)
+            return True
+
+        def then() -> None:
             # At once: the next key may follow in a tenth of a second.
             self._session.nuclei.refresh()
             self._session.attempt(lambda: self._queue.dealt_with(ids))
-        return bool(len(ids))
 
-    def _toggle_add_mode(self) -> bool:
-        if self._session.slide is None:
-            return False
-        self.set_add_mode(not self.add_mode)
+        self._session.attempt(lambda: act(ids, then))
         return True
-
-    def _toggle_paint_mode(self) -> bool:
-        if self._session.slide is None:
-            return False
-        self.set_paint_mode(not self.paint_mode)
-        return True
-
-    def _confirm(self) -> bool:
-        return self._deal_with(lambda ids: self._session.annotations.confirm(ids))
-
-    def _delete(self) -> bool:
-        return self._deal_with(lambda ids: self._session.annotations.delete(ids))
 
     def _escape(self) -> bool:
+        if not self._is_open():
+            return False
         self.set_add_mode(False)
         self.set_paint_mode(False)
         if self.lasso.on:
             self.lasso.toggle()
         self._session.nuclei.select([])
+        if self._is_tool(self._session.viewer.layers.selection.active):
+            self._session.activate_nuclei()
         return True
 
-    def _toggle_nuclei(self) -> bool:
+    def _toggle_nuclei(self) -> None:
         layer = self._session.nuclei.layer
         layer.visible = not layer.visible
-        return True
 
     def _on_click(self, viewer: Any, event: Any) -> Iterator[None]:
         """A click that is no drag selects the nucleus under the pointer."""
-        if viewer.layers.selection.active not in self._bound:
+        if self._is_tool(viewer.layers.selection.active):
             return  # The tools of another layer, shapes for one, have the mouse.
         pressed = np.asarray(event.pos, dtype=float)
         yield
@@ -223,24 +318,26 @@ class Keys:
             nuclei.select([])
 
 
-def _or_napari(key: str, action: Callable[[], bool]) -> Callable[[Any], Any]:
-    """The action, or what napari does with the key where the action declines."""
-
-    def on_key(layer: Any) -> Callable[[], Any] | None:
-        return None if action() else _naparis_own(layer, coerce_keybinding(key))
-
-    return on_key
+def _has_work(layer: Any) -> bool:
+    """Whether a person is drawing something in a layer, or has selected what is drawn there."""
+    # napari has no public name for a shape that is not complete.
+    return bool(getattr(layer, "_is_creating", False) or len(getattr(layer, "selected_data", ())))
 
 
-def _naparis_own(layer: Any, key: Any) -> Callable[[], Any] | None:
-    """Do what napari binds to a key for this kind of layer; returns what release is to call."""
-    for cls in type(layer).__mro__:
-        function = getattr(cls, "class_keymap", {}).get(key)
-        if not callable(function):
-            continue
-        result = function(layer)
-        if not inspect.isgenerator(result):
-            return result if callable(result) else None
-        next(result, None)
-        return lambda: next(result, None)
+def _naparis_own(providers: tuple[Any, ...], key: Any) -> Callable[[], Any] | None:
+    """Do what napari binds to a key for such a layer, or else for the viewer.
+
+    Returns:
+        What the release of the key is to call.
+    """
+    for provider in providers:
+        for cls in type(provider).__mro__:
+            function = getattr(cls, "class_keymap", {}).get(key)
+            if not callable(function):
+                continue
+            result = function(provider)
+            if not inspect.isgenerator(result):
+                return result if callable(result) else None
+            next(result, None)
+            return lambda: next(result, None)
     return None

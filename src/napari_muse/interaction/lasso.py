@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 from muse_core.errors import UserError
 from napari_muse.io.reader import spatial_settings
 from napari_muse.layers.drawn_areas import REGIONS_KEY, layer_polygons
+from napari_muse.layers.slide_guard import FIXED_KEY
 
 if TYPE_CHECKING:
     from napari_muse.session import MuseSession
@@ -60,13 +61,10 @@ class Lasso:
                 edge_color=_COLOR,
                 face_color="transparent",
                 edge_width=_EDGE_PX,
-                metadata={REGIONS_KEY: True},
+                metadata={REGIONS_KEY: True, FIXED_KEY: True},
                 **spatial_settings(self._session.mpp),
             )
             self._layer.events.data.connect(self._on_data)
-            # While it is up, this layer has the keys.
-            for key in ("Escape", "L"):
-                self._layer.bind_key(key, lambda _: self._put_down(), overwrite=True)
         settings = spatial_settings(self._session.mpp)
         self._layer.scale, self._layer.units = settings["scale"], settings["units"]
         return self._layer

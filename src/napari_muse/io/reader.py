@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari import current_viewer
 from napari.utils.notifications import show_info
 
 from muse_core.isolation import CancelledError
@@ -19,7 +20,7 @@ from muse_core.nuclei import (
     read_nuclei,
 )
 from muse_core.nuclei.packed import ZIP, holds_geojson
-from muse_core.slides import ImageChoice, Slide, can_open, open_slide
+from muse_core.slides import ImageChoice, Slide, can_open, open_slide, resting_slide
 from muse_core.slides.channels import ChannelsError
 from muse_core.slides.choice import RGB
 from napari_muse.annotations.coordinates import to_layer
@@ -69,10 +70,12 @@ def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
 def open_for_window(path: str | Path, choice: ImageChoice = _AS_IT_IS) -> Slide:
     """Open a slide to be shown; may be called in any thread.
 
+    It lets go of its file while another slide is shown, and opens it again when it is looked at.
+
     Raises:
         UserError: The file is missing, damaged, not a slide, or lacks what is chosen.
     """
-    return open_slide(path, choice=choice)
+    return resting_slide(partial(open_slide, path, choice=choice))
 
 
 def _open_or_ask(path: str) -> Slide:
@@ -105,7 +108,7 @@ def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
         shown = np.linspace(0, len(x) - 1, min(len(x), _MOST_SHOWN)).astype(np.intp)
         settings = {"name": Path(p).stem, "metadata": {FILE_KEY: content}}
         data = to_layer(x[shown], y[shown])
-        layers.append((data, settings | spatial_settings(content.mpp), "points"))
+        layers.append((data, settings | _window_settings(content.mpp), "points"))
     return layers
 
 
@@ -118,6 +121,17 @@ def spatial_settings(mpp: float | None) -> dict[str, Any]:
     if mpp is None:
         return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
     return {"scale": (mpp, mpp), "units": ("um", "um")}
+
+
+def _window_settings(mpp: float | None) -> dict[str, Any]:
+    """Scale, in the units that the layers of the window have so far.
+
+    napari warns at once where a new layer differs in units; the panel puts all of them right.
+    """
+    settings = spatial_settings(mpp)
+    viewer = current_viewer()
+    units = {layer.units[-2:] for layer in viewer.layers} if viewer is not None else set()
+    return settings | ({"units": units.pop()} if len(units) == 1 else {})
 
 
 def _holds_nuclei(path: Path) -> bool:
@@ -145,6 +159,6 @@ def slide_layer(slide: Slide) -> LayerTuple:
         "rgb": True,
         "multiscale": len(levels) > 1,
         "metadata": {SLIDE_KEY: slide},
-        **spatial_settings(slide.mpp),
+        **_window_settings(slide.mpp),
     }
     return (levels if len(levels) > 1 else levels[0], settings, "image")

@@ -13,6 +13,7 @@ from napari.utils.colormaps import Colormap
 from muse_core.nuclei.scheme import NucleusClass
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.io.reader import spatial_settings
+from napari_muse.layers.slide_guard import FIXED_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -123,6 +124,7 @@ class DensityLayers:
             interpolation2d="linear",
             blending="translucent_no_depth",
             visible=False,
+            metadata={FIXED_KEY: True},
             **settings,
         )
 

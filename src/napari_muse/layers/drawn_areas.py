@@ -10,6 +10,7 @@ from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion
 from napari_muse.annotations.coordinates import from_world
 from napari_muse.io.reader import spatial_settings
+from napari_muse.layers.slide_layers import slide_key
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _AREA_KEY = "muse_area"
 _SLIDE_KEY = "muse_area_of"
 """Layer metadata: key of the slide that the shapes of a layer lie on."""
+_HIDDEN_KEY = "muse_area_hidden"
+"""Layer metadata: the shapes are out of sight because their slide is."""
 REGIONS_KEY = "muse_regions"
 """Layer metadata: what the layer shows are no areas a person has drawn to work on."""
 _EDGE_PX = 6.0
@@ -42,7 +45,19 @@ def area_layer(viewer: ViewerModel, slide: Slide | None) -> Any:
 def claim_areas(layer: Any, slide: Slide | None) -> None:
     """Note that what is drawn in a new layer lies on this slide, whoever has added the layer."""
     if slide is not None and _is_shapes(layer):
-        layer.metadata.setdefault(_SLIDE_KEY, slide.key)
+        layer.metadata.setdefault(_SLIDE_KEY, slide_key(slide))
+
+
+def show_areas(viewer: ViewerModel, slide: Slide) -> None:
+    """Show what was drawn on a slide, but for what a person has hidden; hide that on others."""
+    mine = _shapes_of(viewer, slide)
+    for layer in [x for x in viewer.layers if _is_shapes(x)]:
+        if layer in mine:
+            if layer.metadata.pop(_HIDDEN_KEY, False):
+                layer.visible = True
+        elif layer.visible:
+            layer.metadata[_HIDDEN_KEY] = True
+            layer.visible = False
 
 
 def rescale_areas(viewer: ViewerModel, slide: Slide) -> None:
@@ -95,7 +110,7 @@ def wipe_areas(viewer: ViewerModel, slide: Slide | None) -> None:
 
 def _shapes_of(viewer: ViewerModel, slide: Slide | None) -> list[Any]:
     """Layers a person draws on a slide in, and those that were there before any slide."""
-    key = slide.key if slide else None
+    key = slide_key(slide) if slide else None
     return [x for x in viewer.layers if _is_shapes(x) and x.metadata.get(_SLIDE_KEY, key) == key]
 
 

@@ -13,6 +13,7 @@ from muse_core.slides import PolygonRegion
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.io.reader import spatial_settings
 from napari_muse.layers.drawn_areas import REGIONS_KEY
+from napari_muse.layers.slide_guard import FIXED_KEY
 
 if TYPE_CHECKING:
     from napari_muse.annotations.slide_annotations import SlideAnnotations
@@ -115,7 +116,9 @@ class RegionLayer:
         if self.layer is None or self.layer not in viewer.layers:
             active = viewer.layers.selection.active
             self.layer = viewer.add_shapes(
-                name="Regions", metadata={REGIONS_KEY: True}, **spatial_settings(self._session.mpp)
+                name="Regions",
+                metadata={REGIONS_KEY: True, FIXED_KEY: True},
+                **spatial_settings(self._session.mpp),
             )
             at = len(viewer.layers) - 1
             viewer.layers.move(at, max(at - 1, 0))

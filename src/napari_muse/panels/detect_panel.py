@@ -147,6 +147,7 @@ class DetectPanel(QGroupBox):
         if self._session.slide is not None and self._session.mpp is None:
             self.say("Enter the microns per pixel first.")
             self.mpp.setFocus()
+            self.mpp.selectAll()
             return
         try:
             self._shapes()

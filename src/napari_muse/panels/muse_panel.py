@@ -8,18 +8,22 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_muse.annotations.review_queue import ReviewQueue
+from napari_muse.interaction.canvas_focus import CanvasFocus
+from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.keys import Keys
+from napari_muse.interaction.undo_steps import undo
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
+from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
-from napari_muse.panels.forms import wrapped
 from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
+from napari_muse.panels.status_line import StatusLine
 from napari_muse.session import MuseSession
 
 if TYPE_CHECKING:
@@ -42,12 +46,13 @@ class MusePanel(QWidget):
         self.legend = LegendPanel(self.session)
         self.queue = ReviewQueue(self.session)
         self.comparison = Comparison(self.session, parent=self)
+        edits = CarefulEdits(self.session, lambda *question: ask(self, *question))
         self.keys = Keys(
-            self.session, self.queue, self.legend.choose_new, self.legend.show_next_class
+            self.session, self.queue, edits, self.legend.choose_new, self.legend.show_next_class
         )
         self.edit = EditPanel(self.session, self.keys)
         self.review = QueuePanel(self.session, self.queue, self.comparison, self.detect)
-        self.regions = RegionPanel(self.session)
+        self.regions = RegionPanel(self.session, edits)
         self.learning = Learning(self.session, parent=self)
         self.learn = LearnPanel(self.session, self.learning, self.detect)
         self.export = ExportPanel(self.session)
@@ -61,15 +66,18 @@ class MusePanel(QWidget):
         ):
             self.tabs.addTab(_page(*sections), title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        self.status = wrapped(self.session.trouble)
+        self.status = StatusLine(self._undo, self.session.trouble)
         self.session.refused.connect(self.say)
         self.session.told.connect(self.say)
+        self.session.done.connect(self._say_done)
         self.session.annotations_changed.connect(self._hush)
+        self.session.regions_changed.connect(self._hush)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         whole.addWidget(self.legend)
         whole.addWidget(self.tabs, 1)
         whole.addWidget(self.status)
+        CanvasFocus(self.session.viewer, self)
         self.setMinimumWidth(_WIDTH_PX)
         self._released = False
         # The window may go without a word to the panel; its job must not outlive it.
@@ -79,7 +87,13 @@ class MusePanel(QWidget):
 
     def say(self, sentence: str) -> None:
         """Show a sentence below everything, until something is done."""
-        self.status.setText(sentence)
+        self.status.say(sentence)
+
+    def _say_done(self, sentence: str) -> None:
+        self.status.say(sentence, can_undo=True)
+
+    def _undo(self) -> None:
+        self.session.attempt(lambda: undo(self.session))
 
     def _hush(self) -> None:
         self.status.clear()
@@ -95,7 +109,9 @@ class MusePanel(QWidget):
         self.keys.close()
         self.session.refused.disconnect(self.say)
         self.session.told.disconnect(self.say)
+        self.session.done.disconnect(self._say_done)
         self.session.annotations_changed.disconnect(self._hush)
+        self.session.regions_changed.disconnect(self._hush)
         for section in self._sections():
             section.disconnect_all()
         self.queue.close()

@@ -168,7 +168,9 @@ class NumberField(QDoubleSpinBox):
 
     def _checked(self, text: str) -> float:
         """The value of a text; raises UserError."""
-        if self._unset and text.strip() in ("", self._unset):
+        # Who clicks behind the word and types leaves it there.
+        text = text.replace(self._unset, "") if self._unset else text
+        if self._unset and not text.strip():
             return self.minimum()
         value = read_number(text, self.suffix())
         if not self.decimals() and not value.is_integer():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pyqtgraph
 from psygnal import SignalInstance
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.jobs.single_shot import once
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.layers.region_layer import RegionFigures, RegionLayer, region_figures
@@ -32,9 +34,10 @@ _SOON_MS = 300
 class RegionPanel(QGroupBox):
     """Lists the regions of the store; the chart is of the chosen region or of the whole slide."""
 
-    def __init__(self, session: MuseSession) -> None:
+    def __init__(self, session: MuseSession, edits: CarefulEdits) -> None:
         super().__init__("Regions")
         self._session = session
+        self._edits = edits
         self._figures: list[RegionFigures] = []
         self._filling = False
         self.outlines = RegionLayer(session)
@@ -62,7 +65,7 @@ class RegionPanel(QGroupBox):
         self._lay_out()
         self.draw.clicked.connect(self._on_draw)
         self.keep.clicked.connect(lambda: session.attempt(session.keep_areas))
-        self.field.clicked.connect(lambda: session.attempt(session.mark_field_reviewed))
+        self.field.clicked.connect(lambda: session.attempt(edits.mark_field_reviewed))
         self.remove.clicked.connect(self._on_remove)
         self.table.itemChanged.connect(self._on_item)
         self.table.itemDoubleClicked.connect(self._on_double_click)
@@ -138,18 +141,16 @@ class RegionPanel(QGroupBox):
     def _on_item(self, item: QTableWidgetItem) -> None:
         if self._filling:
             return
-        number = self._figures[item.row()].id
-        annotations = self._session.annotations
-        if item.column() == _REVIEWED_COLUMN:
-            reviewed = item.checkState() == Qt.CheckState.Checked
-            done = self._session.attempt(
-                lambda: annotations.change_region(number, reviewed=reviewed)
-            )
+        figures = self._figures[item.row()]
+        number, annotations = figures.id, self._session.annotations
+        if item.column() != _REVIEWED_COLUMN:
+            change = partial(annotations.change_region, number, name=item.text())
+        elif item.checkState() == Qt.CheckState.Checked:
+            count = int(figures.counts.sum())
+            change = partial(self._edits.mark_region_reviewed, number, count, self.update_table)
         else:
-            done = self._session.attempt(
-                lambda: annotations.change_region(number, name=item.text())
-            )
-        if not done:
+            change = partial(annotations.change_region, number, reviewed=False)
+        if not self._session.attempt(change):
             self.update_table()
 
     def _on_double_click(self, item: QTableWidgetItem) -> None:

@@ -88,14 +88,6 @@ def test_naparis_own_delete_reaches_the_annotations(opened: MusePanel, qtbot: An
     assert len(layer.data) == 2
 
 
-def test_keys_go_to_napari_where_nothing_is_selected(opened: MusePanel, qtbot: Any) -> None:
-    layer = opened.session.image_layer
-    opened.session.viewer.layers.selection.active = layer
-    before = str(layer.mode)
-    press(opened, qtbot, Qt.Key.Key_2)
-    assert str(layer.mode) != before, "napari's own meaning of 2 on an image layer"
-
-
 def test_v_hides_and_shows(opened: MusePanel, qtbot: Any) -> None:
     press(opened, qtbot, Qt.Key.Key_V)
     assert not opened.session.nuclei.layer.visible

@@ -86,7 +86,9 @@ class StorePlace:
     def _folders(self) -> tuple[Path, ...]:
         if self.folder is not None:
             return (self.folder,)
-        return (self.slide.absolute().parent, user_data_folder() / "annotations")
+        # Beside the file itself first, where all that lead to it find the same store.
+        beside = dict.fromkeys((self.slide.resolve().parent, self.slide.absolute().parent))
+        return (*beside, user_data_folder() / "annotations")
 
     def _find(self, identity: SlideIdentity) -> Path | None:
         return next((p for p in self._candidates() if _belongs(p, identity)), None)

@@ -1,0 +1,58 @@
+"""After a click in the panel the keys go to the slide again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QChildEvent, QEvent, QObject, QTimer
+from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QTabBar, QWidget
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class CanvasFocus(QObject):
+    """Gives the canvas the focus after a click on a button, tick, tab or choice of a panel.
+
+    Otherwise Space would press the button again, and a digit choose from the list. Who walks
+    through the panel by keyboard stays where they are; so does who is led to a field to fill in.
+    """
+
+    def __init__(self, viewer: ViewerModel, panel: QWidget) -> None:
+        super().__init__(panel)
+        # napari has no public name for the canvas.
+        self._canvas: Any = viewer.window._qt_viewer.canvas.native
+        self._before: QWidget | None = None
+        self._watch(panel)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
+        """Look on; no event is taken."""
+        kinds = QEvent.Type
+        if isinstance(event, QChildEvent) and event.type() == kinds.ChildPolished:
+            child = event.child()
+            if isinstance(child, QWidget) and not child.isWindow():
+                self._watch(child)
+        elif event is not None and isinstance(watched, QAbstractButton | QTabBar):
+            if event.type() == kinds.MouseButtonPress:
+                self._before = QApplication.focusWidget()
+            elif event.type() == kinds.MouseButtonRelease:
+                QTimer.singleShot(0, lambda: self._after_click(watched))
+        return False
+
+    def _watch(self, widget: QWidget) -> None:
+        widget.installEventFilter(self)
+        if isinstance(widget, QComboBox):
+            widget.activated.connect(self._give_back)
+        for child in widget.children():
+            if isinstance(child, QWidget) and not child.isWindow():
+                self._watch(child)
+
+    def _after_click(self, clicked: QWidget) -> None:
+        now, before = QApplication.focusWidget(), self._before
+        self._before = None
+        # What was clicked may have led to a field, where something is to be typed.
+        if now is None or now is before or now is clicked:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._canvas.setFocus()

@@ -1,0 +1,57 @@
+"""MUSE's keys while the list of layers has the focus, which would search it for a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+_MEANT_FOR_THE_SLIDE = frozenset("123456789APLVNR ")
+
+
+class ListKeys(QObject):
+    """Hands letters and digits on to the viewer; the list looks for a layer that begins so.
+
+    It would make another layer active, and with a slide's layer another slide the current one.
+    """
+
+    def __init__(self, viewer: ViewerModel, wanted: Callable[[], bool]) -> None:
+        """Watch.
+
+        Args:
+            viewer: Whose list.
+            wanted: Whether the keys are MUSE's now.
+        """
+        super().__init__()
+        self._wanted = wanted
+        # napari has no public name for the list and the widget that takes its keys.
+        shown: Any = viewer.window._qt_viewer
+        self._list: Any = shown.layers
+        # Whoever keeps a closed panel does not keep the window.
+        self._viewer = ref(shown)
+        self._list.installEventFilter(self)
+
+    def close(self) -> None:
+        """Give the keys back."""
+        self._list.removeEventFilter(self)
+
+    def eventFilter(self, _: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
+        """Whether the event was ours."""
+        if not isinstance(event, QKeyEvent) or event.type() != QEvent.Type.KeyPress:
+            return False
+        plain = event.modifiers() in (
+            Qt.KeyboardModifier.NoModifier,
+            Qt.KeyboardModifier.ShiftModifier,
+        )
+        if not plain or event.text().upper() not in _MEANT_FOR_THE_SLIDE or not self._wanted():
+            return False
+        shown = self._viewer()
+        if shown is not None:
+            shown.keyPressEvent(event)
+        return True

@@ -1,0 +1,120 @@
+"""Keeps the slide, and what lies on it, where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+FIXED_KEY = "muse_fixed"
+"""Layer metadata: the layer is drawn over the slide by MUSE, and no person moves it."""
+_TURNS = ("rotate", "shear", "affine")
+_PLACES = ("scale", "translate", *_TURNS)
+_STAYS = "The slide stays where it is, for the nuclei lie on it; what moved it was taken back."
+_FLAT = "A slide is looked at from above, its layers over each other; that was put back."
+Place = dict[str, Any]
+
+
+class SlideGuard:
+    """Puts layers back that napari's tools, keys or menus have moved, and says so.
+
+    A slide moved by a drag would lie under its nuclei a few cells beside them, and no undo of
+    MUSE's would know. Axes that change places and layers side by side part them as well.
+    """
+
+    def __init__(self, viewer: ViewerModel, say: Callable[[str], None]) -> None:
+        """Watch.
+
+        Args:
+            viewer: Whose layers, once they are given to :meth:`keep`.
+            say: Called with a sentence for the user.
+        """
+        self._viewer = viewer
+        self._say = say
+        self._kept: WeakKeyDictionary[Any, Place] = WeakKeyDictionary()
+        self._placing = False
+        self.on = False
+        """Whether a slide is open."""
+        viewer.dims.events.order.connect(self._on_view)
+        viewer.dims.events.ndisplay.connect(self._on_view)
+        viewer.canvas.grid.events.enabled.connect(self._on_view)
+
+    def keep(self, layer: Any) -> None:
+        """Keep a layer where it is now."""
+        known = layer in self._kept
+        self._kept[layer] = _place_of(layer)
+        if known:
+            return
+        layer.events.mode.connect(self._on_mode)
+        for name in self._kept[layer]:
+            getattr(layer.events, name).connect(self._on_moved)
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """While this is entered the layers are where MUSE puts them, and are kept there then."""
+        before, self._placing = self._placing, True
+        try:
+            yield
+        finally:
+            self._placing = before
+            if not before:
+                for layer in list(self._kept):
+                    self._kept[layer] = _place_of(layer)
+
+    def _on_moved(self, event: Any) -> None:
+        layer = event.source
+        if self._placing or not self.on or layer not in self._kept:
+            return
+        wanted, found = self._kept[layer], _place_of(layer)
+        moved = [name for name in wanted if not np.array_equal(wanted[name], found[name])]
+        if not moved:
+            return
+        self._placing = True
+        try:
+            for name in moved:
+                setattr(layer, name, wanted[name])
+        finally:
+            self._placing = False
+        self._say(_STAYS)
+
+    def _on_mode(self, event: Any) -> None:
+        layer = event.source
+        if self.on and str(layer.mode) == "transform":
+            # When napari has finished with the mode it has just set.
+            QTimer.singleShot(0, lambda: self._leave_transform(layer))
+
+    def _leave_transform(self, layer: Any) -> None:
+        if str(layer.mode) == "transform":
+            layer.mode = "pan_zoom"
+            self._say(_STAYS)
+
+    def _on_view(self) -> None:
+        if self.on and not self._is_flat():
+            QTimer.singleShot(0, self._flatten)
+
+    def _is_flat(self) -> bool:
+        dims = self._viewer.dims
+        in_order = tuple(dims.order[-2:]) == (dims.ndim - 2, dims.ndim - 1)
+        return in_order and dims.ndisplay == 2 and not self._viewer.canvas.grid.enabled
+
+    def _flatten(self) -> None:
+        if not self.on or self._is_flat():
+            return
+        dims = self._viewer.dims
+        dims.ndisplay = 2
+        dims.order = tuple(range(dims.ndim))
+        self._viewer.canvas.grid.enabled = False
+        self._say(_FLAT)
+
+
+def _place_of(layer: Any) -> Place:
+    """Where a layer is; of those that MUSE moves itself only whether they are turned."""
+    names = _TURNS if layer.metadata.get(FIXED_KEY) else _PLACES
+    return {name: np.array(getattr(layer, name)) for name in names}

@@ -1,0 +1,38 @@
+"""What was done or refused last, with a button that takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from napari_muse.panels.forms import wrapped
+
+
+class StatusLine(QWidget):
+    """One sentence below the panel, and Undo where it says what can be undone."""
+
+    def __init__(self, undo: Callable[[], object], sentence: str = "") -> None:
+        super().__init__()
+        self._message = wrapped(sentence)
+        self.undo = QPushButton("Undo")
+        self.undo.setToolTip("Take back what was just done (Ctrl-Z)")
+        self.undo.hide()
+        self.undo.clicked.connect(undo)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._message, 1)
+        row.addWidget(self.undo)
+
+    def text(self) -> str:
+        """What it says."""
+        return self._message.text()
+
+    def say(self, sentence: str, can_undo: bool = False) -> None:
+        """Show a sentence, until something is done."""
+        self._message.setText(sentence)
+        self.undo.setVisible(can_undo)
+
+    def clear(self) -> None:
+        """Say nothing."""
+        self.say("")

@@ -1,0 +1,113 @@
+"""One key that changes much is asked about, and can be taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox, QPushButton
+
+from napari_muse.interaction.careful_edits import MOST_UNASKED
+from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
+from napari_muse.panels.muse_panel import MusePanel
+
+from ..actions import press
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def _add(panel: MusePanel, count: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0, 400, count), rng.uniform(0, 300, count)
+    panel.session.annotations.append(
+        x, y, np.zeros(count, int), np.ones(count), "m", 0.0, entropy=np.ones(count)
+    )
+    panel.session.nuclei.refresh()
+
+
+def _question(panel: MusePanel) -> QMessageBox:
+    (box,) = [b for b in panel.findChildren(QMessageBox) if b.isVisible()]
+    return box
+
+
+def _answer(panel: MusePanel, qtbot: Any, text: str) -> None:
+    box = _question(panel)
+    (button,) = [b for b in box.findChildren(QPushButton) if b.text().strip("&") == text]
+    qtbot.mouseClick(button, LEFT)
+    qtbot.wait(50)
+
+
+@pytest.mark.parametrize("count", [MOST_UNASKED, MAX_IN_VIEW + 1])
+def test_r_over_many_nuclei_asks(opened: MusePanel, qtbot: Any, count: int) -> None:
+    annotations = opened.session.annotations
+    _add(opened, count)
+    press(opened, qtbot, Qt.Key.Key_R)
+    assert annotations.regions().empty
+    said = _question(opened).text()
+    assert f"{count + 3:,} nuclei" in said
+    assert ("too many to draw" in said) == (count > MAX_IN_VIEW)
+    qtbot.keyClick(_question(opened), Qt.Key.Key_Return)
+    qtbot.wait(50)
+    assert annotations.regions().empty, "Return is no"
+    press(opened, qtbot, Qt.Key.Key_R)
+    _answer(opened, qtbot, "Mark as reviewed")
+    assert annotations.regions()["reviewed"].tolist() == [True]
+    assert f"{count + 3:,} nuclei marked as reviewed" in opened.status.text()
+    assert opened.status.undo.isVisible()
+    qtbot.mouseClick(opened.status.undo, LEFT)
+    assert annotations.regions().empty
+    assert not opened.status.undo.isVisible()
+
+
+def test_r_over_few_nuclei_says_what_it_did(opened: MusePanel, qtbot: Any) -> None:
+    press(opened, qtbot, Qt.Key.Key_R)
+    assert "3 nuclei marked as reviewed" in opened.status.text()
+    assert opened.status.undo.isVisible()
+
+
+def test_ticking_a_large_region_asks(opened: MusePanel, qtbot: Any) -> None:
+    _add(opened, MOST_UNASKED)
+    opened.tabs.setCurrentIndex(2)
+    annotations = opened.session.annotations
+    annotations.add_region([(0, 0), (400, 0), (400, 300), (0, 300)], reviewed=False, name="all")
+    table = opened.regions.table
+    table.item(0, 1).setCheckState(Qt.CheckState.Checked)
+    _answer(opened, qtbot, "Cancel")
+    assert table.item(0, 1).checkState() == Qt.CheckState.Unchecked
+    table.item(0, 1).setCheckState(Qt.CheckState.Checked)
+    _answer(opened, qtbot, "Mark as reviewed")
+    assert annotations.regions()["reviewed"].tolist() == [True]
+    table.item(0, 1).setCheckState(Qt.CheckState.Unchecked)
+    assert annotations.regions()["reviewed"].tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("key", "button"),
+    [
+        (Qt.Key.Key_2, "Give them the class"),
+        (Qt.Key.Key_Space, "Confirm them"),
+        (Qt.Key.Key_Delete, "Remove them"),
+    ],
+)
+def test_one_key_over_many_nuclei_asks(
+    opened: MusePanel, qtbot: Any, key: Any, button: str
+) -> None:
+    _add(opened, MOST_UNASKED)
+    annotations = opened.session.annotations
+    before = annotations.rows.copy()
+    opened.session.nuclei.select(before["id"])
+    press(opened, qtbot, key)
+    _answer(opened, qtbot, "Cancel")
+    np.testing.assert_array_equal(annotations.rows["status"], before["status"])
+    press(opened, qtbot, key)
+    assert "503 nuclei" in _question(opened).text()
+    _answer(opened, qtbot, button)
+    assert (annotations.rows["status"] != before["status"]).all()
+    assert "503 nuclei" in opened.status.text()
+    qtbot.mouseClick(opened.status.undo, LEFT)
+    np.testing.assert_array_equal(annotations.rows["status"], before["status"])
+    opened.session.nuclei.select([1, 2])
+    press(opened, qtbot, key)
+    assert "2 nuclei" in opened.status.text(), "few are not asked about"

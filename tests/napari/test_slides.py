@@ -1,0 +1,182 @@
+"""Several slides in one window: one is shown, and only its file is open."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+
+from muse_core.nuclei.store import StorePlace
+from napari_muse.layers.drawn_areas import area_layer
+from napari_muse.panels.muse_panel import MusePanel
+
+from .actions import press
+
+
+def _open_files(*paths: Path) -> list[str]:
+    wanted = {str(path.resolve()) for path in paths}
+    return [f.path for f in psutil.Process().open_files() if f.path in wanted]
+
+
+def _units_warnings() -> list[Any]:
+    return [n for n in notification_manager.records if "units" in n.message]
+
+
+@pytest.fixture
+def two(opened: MusePanel, cmu_slide: Path, qtbot: Any) -> tuple[MusePanel, Any, Any]:
+    """The panel with two slides open, and their layers; the second is the current one."""
+    first = opened.session.image_layer
+    opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+    qtbot.wait(50)
+    return opened, first, opened.session.image_layer
+
+
+def test_the_current_slide_is_the_one_that_is_seen(
+    two: tuple[MusePanel, Any, Any], qtbot: Any
+) -> None:
+    panel, first, second = two
+    session, selection = panel.session, panel.session.viewer.layers.selection
+    assert (first.visible, second.visible) == (False, True)
+    selection.active = first
+    assert (first.visible, second.visible) == (True, False)
+    assert session.image_layer is first
+    assert len(session.nuclei.layer.data) == 3
+    assert session.nuclei.field_of_view().intersect(session.require_slide().bounds)
+    second.visible = True
+    assert session.image_layer is second, "the eye in the list chooses too"
+    assert (first.visible, second.visible) == (False, True)
+    assert len(session.nuclei.layer.data) == 0
+    second.visible = False
+    assert session.image_layer is second, "one may look at the nuclei alone"
+    assert not first.visible
+    session.viewer.layers.remove(second)
+    assert first.visible
+    assert session.image_layer is first
+
+
+def test_what_is_drawn_on_a_slide_is_seen_with_it(
+    two: tuple[MusePanel, Any, Any], qtbot: Any
+) -> None:
+    panel, first, second = two
+    session = panel.session
+    areas = area_layer(session.viewer, session.slide)
+    hidden = session.viewer.add_shapes([np.eye(2) * 9], shape_type="line", visible=False)
+    session.viewer.layers.selection.active = first
+    assert not areas.visible
+    session.viewer.layers.selection.active = second
+    assert areas.visible
+    assert not hidden.visible, "what a person has hidden stays so"
+
+
+def test_only_the_current_slide_has_its_file_open(
+    two: tuple[MusePanel, Any, Any], small_slide: Path, cmu_slide: Path, qtbot: Any
+) -> None:
+    panel, first, second = two
+    session = panel.session
+    pixels = np.asarray(second.data[0][900:910, 1000:1010])
+    assert _open_files(small_slide, cmu_slide) == [str(cmu_slide.resolve())]
+    session.viewer.layers.selection.active = first
+    qtbot.wait(100)
+    assert _open_files(cmu_slide) == []
+    session.viewer.layers.selection.active = second
+    np.testing.assert_array_equal(second.data[0][900:910, 1000:1010], pixels)
+    assert _open_files(small_slide, cmu_slide) == [str(cmu_slide.resolve())]
+    session.viewer.layers.remove(second)
+    qtbot.wait(50)
+    assert _open_files(cmu_slide) == []
+    session.viewer.window.remove_dock_widget(panel)
+    assert _open_files(small_slide, cmu_slide) == []
+    first.refresh()
+    assert np.asarray(first.data)[100, 100].tolist() == [80, 50, 130], "it opens when looked at"
+
+
+def test_a_slide_that_has_gone_is_named(
+    two: tuple[MusePanel, Any, Any], small_slide: Path, qtbot: Any
+) -> None:
+    panel, first, _ = two
+    small_slide.unlink()
+    panel.session.viewer.layers.selection.active = first
+    assert small_slide.name in panel.status.text()
+
+
+def test_two_spellings_of_a_path_are_one_slide(
+    opened: MusePanel,
+    small_slide: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+) -> None:
+    session = opened.session
+    monkeypatch.chdir(tmp_path)
+    link, hard = tmp_path / "link.tif", tmp_path / "sub" / "hard.tif"
+    hard.parent.mkdir()
+    link.symlink_to(small_slide)
+    os.link(small_slide, hard)
+    layer, annotations = session.image_layer, session.annotations
+    for spelling in (small_slide.name, f"sub/../{small_slide.name}", str(link), str(hard)):
+        session.viewer.open(spelling, plugin="napari-muse")
+        qtbot.wait(50)
+        assert session.image_layer is layer
+        assert session.annotations is annotations
+        assert "open already" in opened.status.text()
+        assert [x.name for x in session.viewer.layers if x.name != "Nuclei"] == [layer.name]
+        assert session.viewer.layers.selection.active is layer
+
+
+def test_a_link_finds_the_annotations_beside_the_slide(
+    small_slide: Path, tmp_path: Path, opened: MusePanel
+) -> None:
+    real, elsewhere = tmp_path / "real", tmp_path / "elsewhere"
+    for folder in (real, elsewhere):
+        folder.mkdir()
+    slide = small_slide.rename(real / "s.tif")
+    link = elsewhere / "s.tif"
+    link.symlink_to(slide)
+    StorePlace(link).create(opened.session.annotations.scheme).close()
+    store = StorePlace(slide).open()
+    assert store is not None
+    assert store.path.parent == real
+    store.close()
+
+
+def test_no_warning_of_units(
+    panel: MusePanel, small_slide: Path, muse_data: Path, qtbot: Any
+) -> None:
+    notification_manager.records.clear()
+    viewer = panel.session.viewer
+    unscaled = muse_data / "slides" / "pyramid-no-mpp.tiff"
+    viewer.open(unscaled, plugin="napari-muse")
+    qtbot.wait(100)
+    panel.detect.draw.click()
+    press(panel, qtbot, Qt.Key.Key_R)
+    press(panel, qtbot, Qt.Key.Key_L)
+    qtbot.wait(100)
+    panel.detect.mpp.selectAll()
+    qtbot.keyClicks(panel.detect.mpp, "0.5")
+    qtbot.keyClick(panel.detect.mpp, Qt.Key.Key_Return)
+    assert panel.session.mpp == 0.5
+    qtbot.wait(100)
+    viewer.open(small_slide, plugin="napari-muse")
+    qtbot.wait(100)
+    viewer.open(muse_data / "slides" / "pyramid-no-mpp.tiff", plugin="napari-muse")
+    qtbot.wait(100)
+    assert not _units_warnings()
+
+
+def test_outlines_lie_on_the_slide_when_the_panel_was_opened_first(
+    panel: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    session, layers = panel.session, panel.session.viewer.layers
+    session.viewer.open(small_slide, plugin="napari-muse")
+    press(panel, qtbot, Qt.Key.Key_R)
+    layers.remove(session.image_layer)
+    session.viewer.open(small_slide, plugin="napari-muse")
+    at = layers.index(session.image_layer)
+    assert layers.index("Regions") > at
+    assert layers.index(session.nuclei.layer) == len(layers) - 1
