@@ -62,7 +62,7 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             raise UserError(f"{wording.unknown} {where!r}.") from error
         raise UserError(f"{wording.wrong} {where!r} is wrong: {first['msg']}.") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{wording.unreadable}: {error}.") from error
 
 

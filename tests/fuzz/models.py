@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import threading
@@ -13,7 +14,17 @@ import torch
 
 from muse_core.errors import UserError
 from muse_core.finetune.state import Checkpoint, TrainState
-from muse_core.jobs import DetectJob, FinetuneJob, StoreSet, TrainSet, run_job
+from muse_core.jobs import (
+    DetectJob,
+    Ended,
+    Failed,
+    FinetuneJob,
+    StoreSet,
+    TrainSet,
+    event_from_json,
+    run_job,
+)
+from muse_core.jobs.events import DetectionStarted, Done, Event, NucleiFound, Progress
 from muse_core.jobs.worker import _listen, _read_spec
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_backbone, load_model
@@ -119,12 +130,34 @@ def run_specs(path: Path) -> None:
             spec = _read_spec(iter([line]))
         except UserError:
             continue
-        ends = []
-        last = run_job(spec, ends.append, lambda: True)
-        if sum(e["event"] in ("done", "failed", "cancelled") for e in ends) != 1:
-            raise AssertionError(f"the job ended otherwise than once: {ends}")
-        if last.get("detail"):
-            raise AssertionError(last["detail"])
+        said: list[Event] = []
+        last = run_job(spec, said.append, lambda: True)
+        if sum(isinstance(event, Ended) for event in said) != 1:
+            raise AssertionError(f"the job ended otherwise than once: {said}")
+        if isinstance(last, Failed) and last.detail:
+            raise AssertionError(last.detail)
+
+
+def _events(folder: Path) -> Path:
+    events = (
+        Progress(3, 10, "Looking", 4.5),
+        DetectionStarted([{"name": "a", "color": "#112233", "key": "1"}], "m", 0.25),
+        NucleiFound([1.5, 2.0], [3.0, 4.5], [0, 1], [0.5, 1.0], [0.1, 0.2], [0.3, 0.4]),
+        Done("2 nuclei.", {"nuclei": 2, "counts": {"a": 2}, "notes": ["One."]}),
+    )
+    (folder / "events").write_text("\n".join(json.dumps(e.to_json()) for e in events))
+    return folder / "events"
+
+
+def read_events(path: Path) -> None:
+    """Take each line for an event of a job, as the window does."""
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        with contextlib.suppress(UserError):
+            event_from_json(data)
 
 
 def _commands(folder: Path) -> Path:
@@ -148,5 +181,6 @@ TARGETS = {
     "pth-legacy": Target(_pth(True), read_pth, 6),
     "checkpoint": Target(_checkpoint, read_checkpoint, 8),
     "job-spec": Target(_jobs, run_specs, 8),
+    "job-events": Target(_events, read_events, 4),
     "job-commands": Target(_commands, listen, 3),
 }

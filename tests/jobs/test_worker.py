@@ -127,6 +127,7 @@ def test_a_reader_that_goes_away_ends_the_job_quietly(spec: dict[str, Any]) -> N
     [
         (b"{not json", "The job is not JSON"),
         (b"\xff\xfe", "The job is not JSON"),
+        (b"[" * 60_000, "The job is not JSON"),
         (b"3", "A job is a JSON object"),
         (b'{"kind": "sing"}', "Unknown job kind 'sing'"),
         (b'{"kind": "detect"}', "field 'slide'"),

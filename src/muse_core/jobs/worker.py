@@ -90,7 +90,7 @@ def _read_spec(lines: Iterator[bytes]) -> JobSpec:
         raise UserError("No job was given.")
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The job is not JSON: {error}.") from error
     return job_from_json(data)
 
@@ -107,7 +107,7 @@ def _listen(lines: Iterator[bytes], cancel: threading.Event) -> None:
     for line in lines:
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if isinstance(message, dict) and message.get("command") == "cancel":
             break

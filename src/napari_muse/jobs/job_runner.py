@@ -106,7 +106,7 @@ class JobRunner(QObject):
     def _take(self, line: bytes) -> None:
         try:
             event = event_from_json(json.loads(line))
-        except (ValueError, UserError):
+        except (ValueError, RecursionError, UserError):
             _LOG.warning("a job said what is no event: %r", line[:200])
             return
         if isinstance(event, Ended):

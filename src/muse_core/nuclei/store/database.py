@@ -242,7 +242,7 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
     return lock, ""
 
 
-def _is_of_the_disk(error: sqlite3.Error) -> bool:
+def _is_of_the_disk(error: Exception) -> bool:
     """Whether the disk is full or fails, and not the file damaged."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
         sqlite3.SQLITE_FULL,
