@@ -123,7 +123,7 @@ def test_a_file_dropped_on_the_window_is_taken_over(
         Qt.KeyboardModifier.NoModifier,
     )  # fmt: skip
     opened.session.viewer.window._qt_viewer.dropEvent(event)
-    qtbot.waitUntil(lambda: len(opened.session.annotations.rows) == 5, timeout=10_000)
+    qtbot.waitUntil(lambda: len(opened.session.annotations.rows) == 5, timeout=60_000)
     assert opened.session.annotations.counts().tolist() == [3, 0, 2]
     assert opened.session.annotations.regions()["name"].tolist() == ["margin"]
     qtbot.wait(100)
@@ -199,7 +199,7 @@ def test_a_file_goes_to_the_slide_it_was_imported_on(
     write_csv(table, tmp_path / "more.csv", 0.5)
     opened.export.load(tmp_path / "more.csv")
     opened.session.viewer.open(cmu_slide, plugin="napari-muse")
-    qtbot.waitUntil(lambda: not opened.export.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not opened.export.busy, timeout=60_000)
     assert len(first.rows) == 6
     assert len(opened.session.annotations.rows) == 0
 

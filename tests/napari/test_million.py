@@ -42,7 +42,7 @@ def test_a_million_nuclei_open_zoom_edit_and_undo(
     session.nuclei.refresh()
     assert all(session.viewer.layers[f"Density: {name}"].visible for name in "ab")
     session.viewer.scene.camera.zoom *= 20
-    qtbot.waitUntil(lambda: 0 < len(session.nuclei.layer.data) <= MAX_DRAWN, timeout=10_000)
+    qtbot.waitUntil(lambda: 0 < len(session.nuclei.layer.data) <= MAX_DRAWN, timeout=60_000)
     view = session.nuclei.field_of_view()
     shown = session.annotations.rows[session.annotations.index_of(session.nuclei.shown_ids)]
     inside = (x >= view.x) & (x < view.x1) & (y >= view.y) & (y < view.y1)

@@ -75,12 +75,12 @@ def test_what_is_reviewed_is_counted_beside_the_interface(
     monkeypatch.setattr(reviewed, "annotation_summary", counted)
     press(opened, qtbot, Qt.Key.Key_R)
     opened.tabs.setCurrentIndex(_LEARN)
-    qtbot.waitUntil(lambda: "1 field reviewed" in opened.learn.uses.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "1 field reviewed" in opened.learn.uses.text(), timeout=60_000)
     for nucleus in (1, 2, 3):
         opened.session.annotations.set_class([nucleus], 1)
-    qtbot.waitUntil(lambda: "tumor: 3 (3 corrected)" in opened.learn.uses.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "tumor: 3 (3 corrected)" in opened.learn.uses.text(), timeout=60_000)
     opened.learn.start.click()
-    qtbot.waitUntil(lambda: "Only 3 nuclei" in opened.status.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "Only 3 nuclei" in opened.status.text(), timeout=60_000)
     assert threading.get_ident() not in threads
 
 

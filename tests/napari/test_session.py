@@ -61,7 +61,7 @@ def test_a_dock_closed_during_a_job_ends_it_and_keeps_the_nuclei(
     detection = opened.detection
     detection.runner._command = [sys.executable, str(JOB), "hang"]
     detection.start(DetectJob(slide=""), ())
-    qtbot.waitUntil(lambda: _x(opened) == [50.5], timeout=10_000)
+    qtbot.waitUntil(lambda: _x(opened) == [50.5], timeout=60_000)
     _close_dock(opened)
     assert not detection.running
     assert _x(opened) == [50.5, 100, 200, 300], "what was found, and what was there before"

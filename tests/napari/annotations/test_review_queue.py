@@ -134,7 +134,7 @@ def test_comparing_neighbours_fills_the_queue(
     classes = np.array([0] * 39 + [1])
     session.annotations.append(x, y, classes, np.full(40, 0.9), "m", 0.0)
     qtbot.mouseClick(panel.review.compare, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not panel.comparison.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.comparison.running, timeout=300_000)
     assert "40 nuclei were compared" in panel.review.compared.text()
     qtbot.mouseClick(panel.review.start, Qt.MouseButton.LeftButton)
     assert _selected(panel) == [40], "the only one of its class is the most unlike its neighbours"

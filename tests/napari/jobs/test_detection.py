@@ -135,7 +135,7 @@ def test_after_a_failure_a_nucleus_corrected_meanwhile_is_there_once(
     annotations.append([51], [60], [0], [0.5], "m", 6.0)
 
     def correct_and_kill(detection: Detection) -> None:
-        qtbot.waitUntil(lambda: bool((annotations.rows["x"] == 50.5).any()), timeout=10_000)
+        qtbot.waitUntil(lambda: bool((annotations.rows["x"] == 50.5).any()), timeout=60_000)
         annotations.set_class([annotations.rows["id"][-1]], 0)
         detection.runner._process.kill()
 

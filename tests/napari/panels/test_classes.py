@@ -155,7 +155,7 @@ def test_a_models_other_classes_are_mapped_first(
     dialog.choices["tumor"].setCurrentText("epithelial")
     assert dialog.choices["stromal"].currentText() == "new class “stromal”"
     dialog.accept()
-    qtbot.waitUntil(lambda: not panel.detection.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.detection.running, timeout=300_000)
     assert annotations.scheme.names == ("inflammatory", "epithelial", "stromal")
 
 
