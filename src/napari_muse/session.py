@@ -19,6 +19,7 @@ from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.io.file_import import NOTHING, take_over
 from napari_muse.io.placing import placed
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer, spatial_settings
 from napari_muse.layers.drawn_areas import (
@@ -43,6 +44,7 @@ from napari_muse.layers.slide_layers import (
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+Ask = Callable[[str, str, Callable[[], None], Callable[[], None]], None]
 _NO_CLASSES = ClassScheme.from_names(["nucleus"])
 _AREA_MARGIN = 1.2
 _SESSION_KEY = "muse_session"
@@ -75,6 +77,8 @@ class MuseSession:
         self._followed: WeakSet[Any] = WeakSet()
         self._class_maps: dict[tuple[object, str], dict[str, str]] = {}
         self._default_scheme = _NO_CLASSES
+        self.ask: Ask = decline
+        """Asks the user: a question, what the button says, and what to do on yes and on no."""
         self.annotations = SlideAnnotations(_NO_CLASSES)
         self.trouble = ""
         self._guard = SlideGuard(viewer, self.refused.emit)
@@ -324,11 +328,15 @@ class MuseSession:
         """Take over the nuclei of a file; its own layer has done its duty."""
         settings = spatial_settings(self.mpp)
         layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
-        content = placed(layer.metadata.pop(FILE_KEY), self.require_slide())
-        if self.attempt(lambda: self.annotations.load(content)) and content.notes:
-            # At once: a sentence takes the place of the one before it.
-            self.refused.emit(" ".join(content.notes))
+        slide = self.require_slide()
+        content = placed(layer.metadata.pop(FILE_KEY), slide)
+        take_over(self, content, self.annotations, slide, self._say_taken)
         QTimer.singleShot(0, lambda: self.drop(layer))
+
+    def _say_taken(self, sentence: str) -> None:
+        # Why nothing was taken has been said.
+        if sentence != NOTHING:
+            self.done.emit(sentence)
 
     def _use(self, slide: Slide | None, layer: Any) -> None:
         first = self.slide is None and slide is not None
@@ -399,6 +407,13 @@ class MuseSession:
                 self.trouble = str(error)
                 return SlideAnnotations(self._default_scheme, refusal=self.trouble)
         return self._annotations_of_slides[key]
+
+
+def decline(
+    question: str, button: str, then: Callable[[], None], otherwise: Callable[[], None]
+) -> None:
+    """Answer no, where there is no window to ask in."""
+    otherwise()
 
 
 def _file_of(layer: Any) -> NucleusFile | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
 
-from muse_core.nuclei import NucleusFile, dialog_filter, read_nuclei
+from muse_core.nuclei import dialog_filter, read_nuclei
 from muse_core.slides import Slide
-from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.export import Exported, export_store
+from napari_muse.io.file_import import take_over
 from napari_muse.io.placing import placed
 from napari_muse.jobs.background import Background
 from napari_muse.panels.forms import wrapped
@@ -95,7 +95,7 @@ class ExportPanel(QGroupBox):
         self.cancel.show()
         self._background.do(
             lambda: placed(read_nuclei(path, outlines, cancelled.is_set), slide),
-            lambda read: self._take_over(read, annotations),
+            lambda read: take_over(self._session, read, annotations, slide, self._end),
             self._end,
         )
 
@@ -106,11 +106,6 @@ class ExportPanel(QGroupBox):
 
     def _on_saved(self, exported: Exported) -> None:
         self._end(exported.sentence)
-
-    def _take_over(self, content: NucleusFile, annotations: SlideAnnotations) -> None:
-        sentence = f"{len(content.table):,} nuclei taken over."
-        taken = self._session.attempt(lambda: annotations.load(content))
-        self._end(" ".join((sentence, *content.notes)) if taken else "Nothing was taken over.")
 
     def _cancel_reading(self) -> None:
         self._cancelled.set()

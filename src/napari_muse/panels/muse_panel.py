@@ -24,7 +24,7 @@ from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
 from napari_muse.panels.status_line import StatusLine
-from napari_muse.session import MuseSession
+from napari_muse.session import MuseSession, decline
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -70,6 +70,7 @@ class MusePanel(QWidget):
         self.session.refused.connect(self.say)
         self.session.told.connect(self.say)
         self.session.done.connect(self._say_done)
+        self.session.ask = lambda *question: ask(self, *question)
         self.session.annotations_changed.connect(self._hush)
         self.session.regions_changed.connect(self._hush)
         whole = QVBoxLayout(self)
@@ -110,6 +111,7 @@ class MusePanel(QWidget):
         self.session.refused.disconnect(self.say)
         self.session.told.disconnect(self.say)
         self.session.done.disconnect(self._say_done)
+        self.session.ask = decline
         self.session.annotations_changed.disconnect(self._hush)
         self.session.regions_changed.disconnect(self._hush)
         for section in self._sections():

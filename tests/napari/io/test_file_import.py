@@ -1,0 +1,88 @@
+"""Files that may be of another slide: asked for, said how much lies beside, and that left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
+
+from muse_core.nuclei import NamedRegion, nucleus_table, write_csv, write_nuclei
+from napari_muse.panels.muse_panel import MusePanel
+
+SQUARE = ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0))
+FAR = tuple((x + 5000, y) for x, y in SQUARE)
+
+
+def _answer(panel: MusePanel, qtbot: Any, agree: bool) -> str:
+    qtbot.waitUntil(lambda: bool(panel.findChildren(QMessageBox)), timeout=20_000)
+    box = panel.findChild(QMessageBox)
+    asked = str(box.text())
+    role = QMessageBox.ButtonRole.AcceptRole if agree else QMessageBox.ButtonRole.RejectRole
+    button = next(b for b in box.buttons() if box.buttonRole(b) == role)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not panel.findChildren(QMessageBox), timeout=5000)
+    return asked
+
+
+def _others(path: Path) -> Path:
+    """Five nuclei and two regions, of which three and one lie on a slide of 400 x 300 px."""
+    x, y = np.array([[20, 20], [399.5, 300.5], [50, 250], [401.5, 20], [9000, 9000]]).T
+    table = nucleus_table(x, y, "tumor")
+    write_nuclei(path, table, regions=[NamedRegion(SQUARE, "on it"), NamedRegion(FAR, "beside")])
+    return path
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_lies_beside_the_slide_is_asked_for_and_left_out(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, dropped: bool
+) -> None:
+    path, session = _others(tmp_path / "others.geojson"), opened.session
+    before = session.annotations.to_table()
+
+    def bring() -> None:
+        if dropped:
+            session.viewer.open(path, plugin="napari-muse")
+        else:
+            opened.export.load(path)
+
+    bring()
+    asked = _answer(opened, qtbot, agree=False)
+    assert "Of 7 objects in the file 2 nuclei and 1 region lie beside this slide" in asked
+    assert "400 x 300 px" in asked
+    assert "Take over 3 nuclei and 1 region" in asked
+    assert session.annotations.to_table().equals(before)
+    assert session.annotations.regions().empty
+    bring()
+    _answer(opened, qtbot, agree=True)
+    assert len(session.annotations.to_table()) == 6
+    assert session.annotations.regions()["name"].tolist() == ["on it"]
+    said = (opened.status if dropped else opened.export.message).text()
+    assert "3 nuclei taken over." in said
+    assert "2 nuclei and 1 region lie beside this slide" in said
+    assert "others" not in session.viewer.layers
+
+
+def test_a_file_that_lies_beside_the_slide_altogether_is_refused(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    write_csv(nucleus_table([5000, 6000], [10, 20], "tumor"), tmp_path / "n.csv", 0.5)
+    opened.export.load(tmp_path / "n.csv")
+    qtbot.waitUntil(lambda: not opened.export.busy, timeout=20_000)
+    assert "2 nuclei, lies beside this slide, which is 400 x 300 px" in opened.status.text()
+    assert opened.export.message.text() == "Nothing was taken over."
+    assert len(opened.session.annotations.to_table()) == 3
+    opened.session.viewer.open(tmp_path / "n.csv", plugin="napari-muse")
+    assert "of another slide" in opened.status.text()
+
+
+def test_a_file_of_another_scale_is_asked_for(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    write_csv(nucleus_table([50, 60], [10, 20], "tumor"), tmp_path / "n.csv", 0.25)
+    opened.export.load(tmp_path / "n.csv")
+    assert "counts 0.25 µm per pixel, and this slide has 0.5" in _answer(opened, qtbot, agree=True)
+    assert len(opened.session.annotations.to_table()) == 5
