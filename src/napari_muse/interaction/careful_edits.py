@@ -11,14 +11,12 @@ import numpy.typing as npt
 from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
 
 if TYPE_CHECKING:
-    from napari_muse.session import MuseSession
+    from napari_muse.session import Ask, MuseSession
 
 MOST_UNASKED = 500
 """Nobody looks at more nuclei than this before pressing one key."""
 _TRAINS = "They will train and judge models. Ctrl-Z takes it back."
 _UNDO = "Ctrl-Z takes it back."
-Ask = Callable[[str, str, Callable[[], None], Callable[[], None]], None]
-"""Ask a question, with what the button says, and what to do on yes and on no."""
 Ids = npt.NDArray[np.int64]
 
 
