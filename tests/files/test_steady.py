@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muse_core.files.steady import SteadyFile
@@ -32,6 +32,7 @@ class FullFile(io.FileIO):
     writes=st.lists(st.tuples(_PLACES, st.integers(0, 150_000)), max_size=6),
     reads=st.lists(st.tuples(_PLACES, _PLACES), max_size=4),
 )
+@example(room=0, writes=[(1, 0)], reads=[(0, 1)])
 def test_what_was_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory,
     room: int,

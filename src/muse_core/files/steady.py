@@ -68,7 +68,9 @@ class SteadyFile(io.RawIOBase):
         if self.error is not None and self._reads_back:
             self._keep(everything)
         self._at += len(everything)
-        self._length = max(self._length, self._at)
+        # Nothing, written beyond the end, does not make a file longer.
+        if everything:
+            self._length = max(self._length, self._at)
         return len(everything)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
