@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from psygnal import Signal
@@ -59,6 +60,9 @@ class Detection:
         self._annotations: SlideAnnotations = session.annotations
         self._shapes: Sequence[Region | PolygonRegion] = ()
         self._bounds = Region(0, 0, 1, 1)
+        self._last: WeakKeyDictionary[SlideAnnotations, Sequence[Region | PolygonRegion]] = (
+            WeakKeyDictionary()
+        )
         self._begun = False
         self._spares_reviewed = False
         self._refusal = ""
@@ -119,6 +123,15 @@ class Detection:
         self._mapping, self._spares_reviewed = dict(mapping or {}), False
         self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
         self.runner.start(job.to_json())
+        self._last[self._annotations] = self._shapes
+
+    def last_shapes(self) -> Sequence[Region | PolygonRegion] | None:
+        """Where the last detection on the current slide has looked; none is the whole slide.
+
+        Returns:
+            None where there was none in this window.
+        """
+        return self._last.get(self._session.annotations)
 
     def cancel(self) -> None:
         """Ask the job to stop."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
 
 SUFFIX = ".safetensors"
+_JUDGED_BY = (("f_det", "all nuclei"), ("f_avg", "the mean of classes"))
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,31 @@ class FinetuneOutcome:
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     notes: tuple[str, ...]
+
+    @property
+    def fell(self) -> tuple[tuple[str, float, float], ...]:
+        """Which figures on the fields held back fell: name, before and after, as they are shown."""
+        if self.before is None or self.after is None:
+            return ()
+        found = []
+        for key, name in _JUDGED_BY:
+            before, after = self.before.get(key), self.after.get(key)
+            if before is not None and after is not None and round(after, 2) < round(before, 2):
+                found.append((name, float(before), float(after)))
+        return tuple(found)
+
+    @property
+    def verdict(self) -> str:
+        """A sentence about whether the new model is better."""
+        if self.before is None or self.after is None:
+            return "No field was held back, so that nothing says whether the new model is better."
+        if not self.fell:
+            return ""
+        figures = " and ".join(f"F1 of {name} from {b:.2f} to {a:.2f}" for name, b, a in self.fell)
+        return (
+            f"On the fields held back the new model is worse: {figures}. Keep the old one, unless"
+            " you know why."
+        )
 
 
 class Learning:

@@ -44,6 +44,7 @@ class DetectPanel(QGroupBox):
         self._session = session
         self._detection = detection
         self.model = combo("The network that finds and classifies nuclei")
+        self._again = False
         self.mapping_dialog: MappingDialog | None = None
         self._models: dict[str, ModelEntry] = {}
         self._list_models()
@@ -81,7 +82,7 @@ class DetectPanel(QGroupBox):
         for field in (self.mpp, self.min_score):
             field.refused.connect(self.say)
         self.draw.clicked.connect(self._on_draw)
-        self.start.clicked.connect(self.run)
+        self.start.clicked.connect(lambda: self.run())
         detection.progress.connect(self.status.follow)
         detection.ended.connect(self.status.end)
         session.slide_changed.connect(self._on_slide)
@@ -136,8 +137,14 @@ class DetectPanel(QGroupBox):
             if item is not None:
                 item.setEnabled(False)
 
-    def run(self) -> None:
-        """Start a detection with what the form says; a refusal is shown as a sentence."""
+    def run(self, again: bool = False) -> None:
+        """Start a detection with what the form says; a refusal is shown as a sentence.
+
+        Args:
+            again: Look where the last detection on this slide has looked, if there was one, and not
+                where the form says.
+        """
+        self._again = again
         if not (self.mpp.commit() and self.min_score.commit()):
             return
         if self.scale_question.open:
@@ -201,6 +208,9 @@ class DetectPanel(QGroupBox):
         self.status.say(sentence)
 
     def _shapes(self) -> list[Region | PolygonRegion]:
+        last = self._detection.last_shapes() if self._again else None
+        if last is not None:
+            return list(last)
         place = self.place.currentData()
         if place == "field":
             return [self._session.visible_region()]

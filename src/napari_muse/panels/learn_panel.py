@@ -188,12 +188,23 @@ class LearnPanel(QGroupBox):
         if lesson is not None and model is not None:
             self._say_end(event.message, lesson, model)
             self._fill_proof(lesson)
+            self._offer(worse=bool(lesson.fell))
             self._detect.update_models(self._detect.model.currentData())
 
     def _say_end(self, message: str, lesson: FinetuneOutcome, model: Path) -> None:
         """Say how it ended; of the new model the file's name, its folder in the tool tip."""
-        self.message.setText(" ".join((message.replace(str(model), model.name), *lesson.notes)))
+        ended = message.replace(str(model), model.name)
+        self.message.setText(" ".join(filter(None, (lesson.verdict, ended, *lesson.notes))))
         self.message.setToolTip(str(model))
+
+    def _offer(self, worse: bool) -> None:
+        """Offer the new model, or the old one first where the new one is worse."""
+        self.use.setText("Use it anyway" if worse else "Use it")
+        for button, first in ((self.use, not worse), (self.keep, worse)):
+            button.setDefault(first)
+            font = button.font()
+            font.setBold(first)
+            button.setFont(font)
 
     def _fill_proof(self, lesson: FinetuneOutcome) -> None:
         rows = _proof_rows(lesson)
@@ -226,13 +237,27 @@ class LearnPanel(QGroupBox):
         self.back.setVisible(parent is not None)
         if parent is not None:
             self.back.setText(f"Go back to {parent.card.name}")
-            self.back.setToolTip("Choose the model that this one was made from")
+            self.back.setToolTip(
+                "Choose the model that this one was made from, and bring its nuclei back where this"
+                " one has looked"
+            )
 
     def _on_back(self) -> None:
         entry = self._detect.chosen_entry
         parent = parent_of(entry) if entry is not None else None
-        if parent is not None:
-            self._detect.update_models(str(parent.path))
+        if parent is None:
+            return
+        if self._detect.running:
+            self.status.say("A detection is running; go back when it has ended.")
+            return
+        name = parent.card.name
+        self._show_proof(False)
+        self._detect.update_models(str(parent.path))
+        if self._session.slide is None or not self._session.annotations.has_file:
+            self.status.say(f"{name} is chosen again.")
+            return
+        self.status.say(f"{name} is chosen again; detecting with it, to bring its nuclei back.")
+        self._detect.run(again=True)
 
     def _show_proof(self, proof: bool) -> None:
         for widget in (self.curves, self.proof, self.use, self.keep):

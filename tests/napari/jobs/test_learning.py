@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from muse_core.detect import Detector
+from muse_core.jobs import Done
 from muse_core.jobs.specs import FinetuneJob
 from muse_core.models import registry
 from muse_core.models.card import read_card
@@ -137,8 +138,15 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     persons = before[before["status"] != "predicted"]
     assert set(persons["id"]) <= set(after["id"]), "what a person did stays"
     assert learn.back.text() == "Go back to muse-small-breast"
+    # Where the new model has looked, the old one looks again, wherever the view is by now.
+    reviewed.session.show_area(FIELDS[0])
     qtbot.mouseClick(learn.back, LEFT)
     assert reviewed.detect.model.currentData() == old
+    assert "detecting with it, to bring its nuclei back" in learn.message.text()
+    assert reviewed.detection.running
+    qtbot.waitUntil(lambda: not reviewed.detection.running, timeout=60_000)
+    models_now = set(reviewed.session.annotations.to_table()["model"])
+    assert models_now <= {"bundled", "muse-small-breast"}, "none of the new model is left"
 
 
 def test_cancelling_leaves_the_old_model(reviewed: MusePanel, qtbot: Any) -> None:
@@ -150,3 +158,26 @@ def test_cancelling_leaves_the_old_model(reviewed: MusePanel, qtbot: Any) -> Non
     assert learn.message.text() in ("Stopped.", "Cancelled.") or "Cancelled" in learn.message.text()
     assert reviewed.detect.chosen_entry.name == "muse-small-breast"
     assert learn.start.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worse"),
+    [(0.81, 0.74, True), (0.74, 0.81, False), (0.801, 0.799, False), (0.7, None, False)],
+)
+def test_a_worse_model_is_not_the_one_that_is_offered_first(
+    slide_open: MusePanel, models: Path, qtbot: Any, before: float, after: float | None, worse: bool
+) -> None:
+    figures = [None if f is None else {"f_det": 0.8, "f_avg": f} for f in (before, after)]
+    result = {"model": str(models / "new.safetensors"), "before": figures[0], "after": figures[1]}
+    slide_open.learning.runner.ended.emit(Done("Trained.", result))
+    learn, said = slide_open.learn, slide_open.learn.message.text()
+    assert learn.keep.isDefault() == worse
+    assert learn.use.isDefault() != worse
+    assert learn.use.text() == ("Use it anyway" if worse else "Use it")
+    if worse:
+        assert said.startswith(
+            "On the fields held back the new model is worse: F1 of the mean of classes from 0.81 to"
+            " 0.74. Keep the old one"
+        )
+    assert ("worse" in said) == worse
+    assert ("nothing says whether" in said) == (after is None)
