@@ -62,7 +62,9 @@ def standing(connection: sqlite3.Connection, changes: Sequence[Change], since: i
     here = [c for c in changes if c.id in present or c.id in to_here]
     barred = _barred(connection, here, present, since)
     kept = [c for c in here if c.id not in barred]
-    gone_anyway = sum(c.after is None for c in changes if c.id not in present.keys() | waiting)
+    gone_anyway = sum(
+        c.after is None and c.id not in present and c.id not in waiting for c in changes
+    )
     return Standing(
         tuple(_from(present.get(c.id), c) for c in kept),
         tuple(_from(waiting.get(c.id), c) for c in aside),
