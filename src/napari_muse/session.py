@@ -22,6 +22,7 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.file_import import NOTHING, take_over
 from napari_muse.io.placing import placed
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer, spatial_settings
+from napari_muse.io.typed_scale import recall_scale, remember_scale
 from napari_muse.layers.drawn_areas import (
     claim_areas,
     drawn_polygons,
@@ -48,6 +49,8 @@ Ask = Callable[[str, str, Callable[[], None], Callable[[], None]], None]
 _NO_CLASSES = ClassScheme.from_names(["nucleus"])
 _AREA_MARGIN = 1.2
 _SESSION_KEY = "muse_session"
+IN_THE_WINDOW = "in the field “µm/pixel” of the MUSE panel"
+"""How a person gives the scale of a slide here."""
 
 
 class MuseSession:
@@ -144,6 +147,7 @@ class MuseSession:
             UserError: No slide is open, or the value is not plausible.
         """
         slide = self.require_slide().with_mpp(mpp)
+        self.attempt(lambda: remember_scale(slide))
         self.image_layer.metadata[SLIDE_KEY] = slide
         rescale_areas(self.viewer, slide)
         self._use(slide, self.image_layer)
@@ -308,7 +312,7 @@ class MuseSession:
 
     def _use_layer(self, slide: Slide, layer: Any) -> None:
         """Make a layer's slide the current one; of two layers of one file the first is kept."""
-        key = slide_key(slide)
+        key, remembered = slide_key(slide), None
         for other in slide_layers(self.viewer):
             known = slide_of(other)
             if known is not None and other is not layer and slide_key(known) == key:
@@ -316,8 +320,14 @@ class MuseSession:
                 self.refused.emit(f"{slide.title} is open already.")
                 slide, layer = known, other
                 break
+        if layer not in self._followed:
+            remembered = recall_scale(slide)
+        if remembered is not None:
+            slide = layer.metadata[SLIDE_KEY] = slide.with_mpp(remembered)
         if layer is not self.image_layer:
             self._use(slide, layer)
+        if remembered is not None:
+            self.told.emit(f"{slide.title}: {slide.mpp:g} µm/pixel, as you entered it before.")
 
     def _drop_double(self, double: Any, kept: Any) -> None:
         self.drop(double)

@@ -18,7 +18,7 @@ def test_rois_with_nuclei_of_the_model(tmp_path: Path, capsys: pytest.CaptureFix
     model, out = write_model(tmp_path / "m.safetensors"), tmp_path / "rois"
     options = ("--out", out, "--model", model, "--mpp", 0.5, "--roi-px", 128, "--json")
     assert run("rois", *slides, *options) == 2
-    assert "--mpp" in capsys.readouterr().err
+    assert "--slide-mpp" in capsys.readouterr().err
     for _ in range(2):
         assert run("rois", *slides, *options, "--slide-mpp", 0.5) == 0
         figures = json.loads(capsys.readouterr().out)

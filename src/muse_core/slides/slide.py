@@ -177,13 +177,19 @@ class Slide:
         """
         return Slide(self._source, mpp, force_mpp=True)
 
-    def require_mpp(self) -> float:
-        """Microns per level-0 pixel; raises UserError saying what to do when it is unknown."""
+    def require_mpp(self, how: str = "with --mpp on the command line") -> float:
+        """Microns per level-0 pixel.
+
+        Args:
+            how: The end of the sentence where it is unknown: how the user can give it here.
+
+        Raises:
+            UserError: It is unknown.
+        """
         if self.mpp is None:
             why = self._source.mpp_note or "the file does not say"
             raise UserError(
-                f"The scale of {self.name} is unknown ({why}); give it in microns per pixel, "
-                "with --mpp on the command line."
+                f"The scale of {self.name} is unknown ({why}); give it in microns per pixel, {how}."
             )
         return self.mpp
 

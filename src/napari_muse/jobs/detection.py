@@ -30,7 +30,7 @@ from napari_muse.annotations.nucleus_arrays import Mask
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.jobs.single_shot import once
-from napari_muse.session import MuseSession
+from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 _SAME_NUCLEUS_UM = 3.0
 _PACE_MS = 250
@@ -99,7 +99,7 @@ class Detection:
         if self.running:
             raise UserError("A detection is running; wait for its end or cancel it.")
         slide = self._session.require_slide()
-        mpp = slide.require_mpp()
+        mpp = slide.require_mpp(IN_THE_WINDOW)
         self._session.annotations.require_writable()
         regions = [s for s in shapes if isinstance(s, Region)]
         polygons = [s for s in shapes if isinstance(s, PolygonRegion)]

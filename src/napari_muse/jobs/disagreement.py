@@ -11,7 +11,7 @@ from muse_core.jobs import DisagreementFound, Ended, Event, Failed
 from muse_core.jobs.specs import DisagreeJob
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
-from napari_muse.session import MuseSession
+from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 
 class Comparison:
@@ -41,7 +41,7 @@ class Comparison:
                 be written.
         """
         slide = self._session.require_slide()
-        mpp = slide.require_mpp()
+        mpp = slide.require_mpp(IN_THE_WINDOW)
         self._annotations, self._refusal = self._session.annotations, ""
         if not self._annotations.has_file:
             raise UserError("There are no nuclei to compare yet: detect some first.")

@@ -16,7 +16,7 @@ from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob, StoreSet
 from muse_core.models.registry import ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.job_runner import JobRunner
-from napari_muse.session import MuseSession
+from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
@@ -106,7 +106,7 @@ class Learning:
             UserError: There is no slide, its MPP is unknown, or too little is reviewed.
         """
         slide = self._session.require_slide()
-        mpp = slide.require_mpp()
+        mpp = slide.require_mpp(IN_THE_WINDOW)
         if summary is None:
             raise UserError("Nothing is reviewed yet: press R over a field you have looked at.")
         if summary.problems:

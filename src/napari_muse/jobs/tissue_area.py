@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from psygnal import Signal
 
 from muse_core.slides import Slide, tissue_mask
 from napari_muse.jobs.background import Background
+from napari_muse.layers.slide_layers import SlideKey, slide_key
 from napari_muse.session import MuseSession
+
+_Key = tuple[SlideKey, float]
 
 
 class TissueArea:
@@ -18,31 +19,41 @@ class TissueArea:
 
     def __init__(self, session: MuseSession) -> None:
         self._session = session
-        self._known: dict[tuple[Path, str], float | None] = {}
+        self._known: dict[_Key, float | None] = {}
         self._background = Background()
 
     @property
     def mm2(self) -> float | None:
         """Area of the current slide's tissue; None while it is not known."""
-        slide = self._session.slide
-        return self._known.get(slide.key) if slide is not None else None
+        key = self._key()
+        return None if key is None else self._known.get(key)
 
     def request(self) -> None:
         """Have it worked out for the current slide."""
-        slide = self._session.slide
-        if slide is None or slide.mpp is None or slide.key in self._known:
+        slide, key = self._session.slide, self._key()
+        if slide is None or key is None or key in self._known:
             return
-        key, mpp = slide.key, slide.mpp
         self._known[key] = None
         self._background.do(
-            lambda: _measure(slide, mpp), lambda area: self._take(key, area), lambda _: None
+            lambda: _measure(slide, key[1]),
+            lambda area: self._take(key, area),
+            lambda _: self._forget(key),
         )
 
     def close(self) -> None:
         """Stop; what is under way is not waited for."""
         self._background.close()
 
-    def _take(self, key: tuple[Path, str], area: float) -> None:
+    def _key(self) -> _Key | None:
+        """The current slide and its scale, on which the area and the mask depend."""
+        slide = self._session.slide
+        return None if slide is None or slide.mpp is None else (slide_key(slide), slide.mpp)
+
+    def _forget(self, key: _Key) -> None:
+        """Work it out anew the next time."""
+        del self._known[key]
+
+    def _take(self, key: _Key, area: float) -> None:
         self._known[key] = area
         self.changed.emit()
 

@@ -100,7 +100,11 @@ class LearnPanel(QGroupBox):
 
     def update_uses(self) -> None:
         """Have it worked out what a run would use, if anyone is looking, and say so."""
-        if not self.isVisible() or self._soon.isActive():
+        if not self.isVisible():
+            return
+        # For a slide or a scale that has come while this was in view.
+        self.tissue.request()
+        if self._soon.isActive():
             return
         # Many fields take a while to count; what comes while they are being counted waits.
         if self._background.busy:
@@ -164,7 +168,6 @@ class LearnPanel(QGroupBox):
     def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
         """Catch up with what happened while nobody looked."""
         super().showEvent(event)
-        self.tissue.request()
         self.update_uses()
 
     def _followed(self) -> tuple[Any, ...]:

@@ -135,7 +135,7 @@ def _read_store(source: StoreSource) -> StoreContents:
     slide_path = find_slide(source.store, identity, source.slide)
     choice = replace(ImageChoice.of_part(identity.part), channels=source.channels)
     with open_slide(slide_path, source.mpp, choice, source.force_mpp) as slide:
-        mpp = slide.require_mpp()
+        mpp = slide.require_mpp("with --slide-mpp on the command line")
         found = slide.choice
     return StoreContents(
         source.store.name, slide_path, identity.tissue, found, mpp, classes, fields

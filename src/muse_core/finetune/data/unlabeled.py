@@ -51,7 +51,7 @@ def read_unlabeled(
             for slide in _images(path, source):
                 if without and identify_slide(path, slide.part).tissue in without:
                     continue
-                slide.require_mpp()
+                slide.require_mpp("as --unlabeled PATH=MPP")
                 found += [
                     SourceImage.without_labels(pixels, mpp)
                     for pixels in _regions(slide, mpp, side_px, regions, rng)
