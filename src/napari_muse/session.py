@@ -362,7 +362,12 @@ class MuseSession:
             if slide is not None:
                 # Before anything that makes napari draw.
                 agree_on_units(self.viewer, self.mpp)
-                self._place(slide, layer)
+                try:
+                    self._place(slide, layer)
+                except UserError as error:
+                    # Its file has gone meanwhile; napari would try again with every step.
+                    layer.visible = False
+                    self.trouble = str(error)
             self.nuclei.show_annotations(self.annotations, self.mpp, size, origin)
         if slide is not None:
             self._restore_nuclei()

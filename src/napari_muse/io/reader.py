@@ -25,6 +25,7 @@ from muse_core.slides.channels import ChannelsError
 from muse_core.slides.choice import RGB
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.io.channel_question import ask_whether_rgb
+from napari_muse.jobs.overview import OVERVIEW_KEY, Overview
 from napari_muse.jobs.wait_window import wait_with_window
 
 _AS_IT_IS = ImageChoice()
@@ -39,7 +40,7 @@ NO_LAYER: list[Any] = [(None,)]
 """What napari takes for a file that was read and gives no layer."""
 
 # A texture of one level this large is more than many graphics cards take; napari then asks for
-# coarser ones, which are made by leaving pixels out.
+# coarser ones, which are made once; where there is no room for them, by leaving pixels out.
 _LARGEST_SIDE_PX = 8192
 _LONGEST_HEADER = 4096
 _MOST_SHOWN = 20_000
@@ -151,14 +152,22 @@ def _holds_nuclei(path: Path) -> bool:
 
 def slide_layer(slide: Slide) -> LayerTuple:
     """The image layer of a slide, as napari makes layers of it."""
-    levels = list(slide.levels)
+    levels: list[Any] = list(slide.levels)
+    metadata: dict[str, Any] = {SLIDE_KEY: slide}
+    is_large = max(levels[-1].shape[:2]) > _LARGEST_SIDE_PX
+    overview = Overview.of(slide) if is_large else None
+    if overview is not None:
+        levels += [level.to_dask() for level in overview.levels]
+        metadata[OVERVIEW_KEY] = overview
     while max(levels[-1].shape[:2]) > _LARGEST_SIDE_PX:
         levels.append(levels[-1][::4, ::4])
     settings = {
         "name": slide.title,
         "rgb": True,
         "multiscale": len(levels) > 1,
-        "metadata": {SLIDE_KEY: slide},
+        "metadata": metadata,
+        # Levels that grow change, and the slide keeps its own pixels.
+        "cache": False,
         **_window_settings(slide.mpp),
     }
     return (levels if len(levels) > 1 else levels[0], settings, "image")
