@@ -72,9 +72,13 @@ def _resample_block(
     x1 = math.ceil(x + out_w * step) + margin
     y1 = math.ceil(y + out_h * step) + margin
     pixels = _read_padded(level, x0, y0, x1, y1, slide_wh)
-    box = (x - x0, y - y0, x - x0 + out_w * step, y - y0 + out_h * step)
     image = Image.fromarray(pixels)
-    return np.asarray(image.resize((out_w, out_h), Image.Resampling.BICUBIC, box=box))
+    # In one call Pillow begins with rows or with columns as the shape of the result suggests, and
+    # rounds to 8 bits between: a narrow tile would come out other than the same place in a wide one.
+    columns = (x - x0, 0, x - x0 + out_w * step, image.height)
+    image = image.resize((out_w, image.height), Image.Resampling.BICUBIC, box=columns)
+    rows = (0, y - y0, out_w, y - y0 + out_h * step)
+    return np.asarray(image.resize((out_w, out_h), Image.Resampling.BICUBIC, box=rows))
 
 
 def _read_padded(
