@@ -74,7 +74,7 @@ def _resample_block(
     pixels = _read_padded(level, x0, y0, x1, y1, slide_wh)
     image = Image.fromarray(pixels)
     # In one call Pillow begins with rows or with columns as the shape of the result suggests, and
-    # rounds to 8 bits between: a narrow tile would come out other than the same place in a wide one.
+    # rounds to 8 bits between: a narrow tile would come out other than that place in a wide one.
     columns = (x - x0, 0, x - x0 + out_w * step, image.height)
     image = image.resize((out_w, image.height), Image.Resampling.BICUBIC, box=columns)
     rows = (0, y - y0, out_w, y - y0 + out_h * step)
