@@ -12,7 +12,9 @@ from muse_core.errors import UserError
 from muse_core.pretrain.roi_manifest import (
     MANIFEST_NAME,
     Roi,
+    RoiManifest,
     RoiSettings,
+    RoiSource,
     open_roi_folder,
     read_manifest,
 )
@@ -133,6 +135,14 @@ def test_a_damaged_manifest_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="muse rois"):
         read_manifest(tmp_path)
     (tmp_path / MANIFEST_NAME).write_text(json.dumps({"format_version": 1, "sources": 3}))
+    with pytest.raises(UserError, match="not a manifest"):
+        read_manifest(tmp_path)
+    manifest = RoiManifest(
+        SETTINGS, (RoiSource("s", "k", 0.5, (Roi("a", 9, 9, 0.5, 0, 0, 1, 0),)),)
+    )
+    manifest.write(tmp_path)
+    path = tmp_path / MANIFEST_NAME
+    path.write_text(path.read_text().replace('"width_px": 9', '"width_px": 1e999'))
     with pytest.raises(UserError, match="not a manifest"):
         read_manifest(tmp_path)
 

@@ -28,8 +28,7 @@ def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     geometries = geometries.copy()
     geometries[shapely.is_empty(geometries)] = None
     with np.errstate(invalid="ignore", over="ignore"):
-        points = _centroids(geometries)
-    xy = np.stack([shapely.get_x(points), shapely.get_y(points)], axis=1)
+        xy = _centroids(geometries)
     bounds = shapely.bounds(geometries)
     with np.errstate(invalid="ignore"):
         # One in a million of the coordinate covers how the centre of a thin outline is rounded.
@@ -40,17 +39,22 @@ def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     return xy
 
 
-def _centroids(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-    """Centroids; None for a geometry that has none, as one with an empty point among others."""
+def _centroids(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    """(N, 2) centroids; NaN for a geometry that has none, as one with an empty point in it."""
     try:
-        return np.asarray(shapely.centroid(geometries))
+        return _coordinates(shapely.centroid(geometries))
     except shapely.errors.GEOSException:
         pass
-    found = np.full(len(geometries), None)
+    # One geometry must not lose the others.
+    found = np.full((len(geometries), 2), np.nan)
     for i, geometry in enumerate(geometries):
         with contextlib.suppress(shapely.errors.GEOSException):
-            found[i] = shapely.centroid(geometry)
+            found[i] = _coordinates(shapely.centroid(geometry))
     return found
+
+
+def _coordinates(points: Any) -> npt.NDArray[np.float64]:
+    return np.stack([shapely.get_x(points), shapely.get_y(points)], axis=-1)
 
 
 def polygon_centres(parts: list[list[Any]], owners: list[int], n: int) -> npt.NDArray[np.float64]:

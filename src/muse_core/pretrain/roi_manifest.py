@@ -175,7 +175,7 @@ def read_manifest(folder: str | Path) -> RoiManifest:
         return RoiManifest(RoiSettings(**data["settings"]), sources)
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path} is not a manifest of ROIs: {error}.") from error
 
 
