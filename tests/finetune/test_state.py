@@ -20,45 +20,45 @@ QUALITIES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 @given(QUALITIES)
 def test_without_tolerance_the_best_is_kept_and_of_equals_the_last(qualities: list[float]) -> None:
-    standing = TrainState()
+    state = TrainState()
     for step, quality in enumerate(qualities):
-        standing.keep({"step": step, "quality": quality})
-    assert standing.best["quality"] == max(qualities)
-    assert standing.best["step"] == max(i for i, q in enumerate(qualities) if q == max(qualities))
+        state.keep({"step": step, "quality": quality})
+    assert state.best["quality"] == max(qualities)
+    assert state.best["step"] == max(i for i, q in enumerate(qualities) if q == max(qualities))
 
 
 @given(QUALITIES, st.floats(0, 0.5))
 def test_with_tolerance_the_last_that_is_nearly_the_best_is_kept(
     qualities: list[float], tolerance: float
 ) -> None:
-    standing = TrainState()
+    state = TrainState()
     for step, quality in enumerate(qualities):
-        standing.keep({"step": step, "quality": quality}, tolerance)
+        state.keep({"step": step, "quality": quality}, tolerance)
     near = [i for i, q in enumerate(qualities) if q >= max(qualities[: i + 1]) - tolerance]
-    assert standing.best["step"] == near[-1]
-    assert standing.top == max(qualities)
+    assert state.best["step"] == near[-1]
+    assert state.top == max(qualities)
 
 
 def test_where_nothing_is_measured_the_last_is_kept() -> None:
-    standing = TrainState()
-    assert standing.keep({"step": 1})
-    assert standing.keep({"step": 2})
-    assert standing.best == {"step": 2}
+    state = TrainState()
+    assert state.keep({"step": 1})
+    assert state.keep({"step": 2})
+    assert state.best == {"step": 2}
 
 
 def test_the_loss_is_averaged_from_the_first_step_on() -> None:
-    standing = TrainState()
-    standing.count(4.0, 0.25)
-    standing.count(0.0, 0.25)
-    assert standing.figures() == {"step": 2, "loss": 3.0}
+    state = TrainState()
+    state.count(4.0, 0.25)
+    state.count(0.0, 0.25)
+    assert state.figures() == {"step": 2, "loss": 3.0}
 
 
 def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
     parts = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
-    standing = TrainState(7, 0.25, {"step": 5, "quality": 0.5, "f_class": None}, 0.625)
-    Checkpoint(tmp_path / "run.checkpoint", "mine", parts).save(standing)
+    state = TrainState(7, 0.25, {"step": 5, "quality": 0.5, "f_class": None}, 0.625)
+    Checkpoint(tmp_path / "run.checkpoint", "mine", parts).save(state)
     fresh = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
-    assert Checkpoint(tmp_path / "run.checkpoint", "mine", fresh).load() == standing
+    assert Checkpoint(tmp_path / "run.checkpoint", "mine", fresh).load() == state
     for name, part in parts.items():
         torch.testing.assert_close(part.state_dict(), fresh[name].state_dict(), rtol=0, atol=0)
 

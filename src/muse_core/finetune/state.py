@@ -91,17 +91,17 @@ class Checkpoint:
     Attributes:
         path: The file.
         fingerprint: Identifies the run.
-        parts: What is in training, by names other than those of the standing.
+        parts: What is in training, by names other than those of the TrainState.
     """
 
     path: Path
     fingerprint: str
     parts: Mapping[str, Stateful]
 
-    def save(self, standing: TrainState) -> None:
+    def save(self, state: TrainState) -> None:
         """Write all that the run needs to go on."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        save_state({"fingerprint": self.fingerprint, **standing.to_json(), **states}, self.path)
+        save_state({"fingerprint": self.fingerprint, **state.to_json(), **states}, self.path)
 
     def load(self) -> TrainState:
         """Bring the parts to where the run stood; without a file of this run nothing changes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -57,10 +57,6 @@ class ImageChoice:
                 f"got {self.channels!r}."
             )
         return found
-
-    def with_image(self, image: int) -> ImageChoice:
-        """The same choice of another image."""
-        return replace(self, image=image)
 
     @classmethod
     def of_part(cls, part: str) -> ImageChoice:

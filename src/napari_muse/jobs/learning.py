@@ -78,7 +78,7 @@ class Learning:
         self.runner = JobRunner(parent)
         self.runner.said.connect(self.said.emit)
         self.runner.ended.connect(self._on_end)
-        self.lesson: FinetuneOutcome | None = None
+        self.outcome: FinetuneOutcome | None = None
 
     @property
     def running(self) -> bool:
@@ -111,7 +111,7 @@ class Learning:
             raise UserError("Nothing is reviewed yet: press R over a field you have looked at.")
         if summary.problems:
             raise UserError(summary.problems[0])
-        self.lesson = None
+        self.outcome = None
         job = FinetuneJob(
             train=(),
             out=str(new_model_path(Path(slide.name).stem)),
@@ -139,7 +139,7 @@ class Learning:
         result = event.result
         path = result.get("model")
         if not isinstance(event, Failed):
-            self.lesson = FinetuneOutcome(
+            self.outcome = FinetuneOutcome(
                 Path(path) if path else None,
                 result.get("before"),
                 result.get("after"),

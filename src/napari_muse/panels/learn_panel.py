@@ -184,20 +184,20 @@ class LearnPanel(QGroupBox):
         self.status.follow(event)
 
     def _on_end(self, event: Ended) -> None:
-        lesson = self._learning.lesson
-        model = lesson.model if lesson is not None else None
+        outcome = self._learning.outcome
+        model = outcome.model if outcome is not None else None
         self.status.end(event)
         self._show_proof(model is not None)
-        if lesson is not None and model is not None:
-            self._say_end(event.message, lesson, model)
-            self._fill_proof(lesson)
-            self._offer(worse=bool(lesson.fell))
+        if outcome is not None and model is not None:
+            self._say_end(event.message, outcome, model)
+            self._fill_proof(outcome)
+            self._offer(worse=bool(outcome.fell))
             self._detect.update_models(self._detect.model.currentData())
 
-    def _say_end(self, message: str, lesson: FinetuneOutcome, model: Path) -> None:
+    def _say_end(self, message: str, outcome: FinetuneOutcome, model: Path) -> None:
         """Say how it ended; of the new model the file's name, its folder in the tool tip."""
         ended = message.replace(str(model), model.name)
-        self.message.setText(" ".join(filter(None, (lesson.verdict, ended, *lesson.notes))))
+        self.message.setText(" ".join(filter(None, (outcome.verdict, ended, *outcome.notes))))
         self.message.setToolTip(str(model))
 
     def _offer(self, worse: bool) -> None:
@@ -209,8 +209,8 @@ class LearnPanel(QGroupBox):
             font.setBold(first)
             button.setFont(font)
 
-    def _fill_proof(self, lesson: FinetuneOutcome) -> None:
-        rows = _proof_rows(lesson)
+    def _fill_proof(self, outcome: FinetuneOutcome) -> None:
+        rows = _proof_rows(outcome)
         self.proof.setRowCount(len(rows))
         for row, texts in enumerate(rows):
             for column, text in enumerate(texts):
@@ -219,13 +219,13 @@ class LearnPanel(QGroupBox):
         self.proof.setVisible(bool(rows))
 
     def _on_use(self) -> None:
-        lesson = self._learning.lesson
-        if lesson is None or lesson.model is None:
+        outcome = self._learning.outcome
+        if outcome is None or outcome.model is None:
             return
         if self._detect.running:
             self.status.say("A detection is running; use the new model when it has ended.")
             return
-        self._detect.update_models(str(lesson.model))
+        self._detect.update_models(str(outcome.model))
         self._show_proof(False)
         self.status.say("The new model is chosen; detecting with it.")
         self._detect.run()
@@ -288,16 +288,16 @@ class LearnPanel(QGroupBox):
         whole.addWidget(self.back)
 
 
-def _proof_rows(lesson: FinetuneOutcome) -> list[tuple[str, str, str]]:
+def _proof_rows(outcome: FinetuneOutcome) -> list[tuple[str, str, str]]:
     """Name, before and after, each with its interval."""
-    if lesson.before is None or lesson.after is None:
+    if outcome.before is None or outcome.after is None:
         return []
     rows = [
-        ("all nuclei", _figure(lesson.before, "f_det"), _figure(lesson.after, "f_det")),
-        ("mean of classes", _figure(lesson.before, "f_avg"), _figure(lesson.after, "f_avg")),
+        ("all nuclei", _figure(outcome.before, "f_det"), _figure(outcome.after, "f_det")),
+        ("mean of classes", _figure(outcome.before, "f_avg"), _figure(outcome.after, "f_avg")),
     ]
-    for name in lesson.after.get("f_class") or {}:
-        rows.append((name, _of_class(lesson.before, name), _of_class(lesson.after, name)))
+    for name in outcome.after.get("f_class") or {}:
+        rows.append((name, _of_class(outcome.before, name), _of_class(outcome.after, name)))
     return rows
 
 

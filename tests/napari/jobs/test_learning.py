@@ -116,23 +116,23 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     qtbot.mouseClick(learn.start, LEFT)
     qtbot.waitUntil(lambda: reviewed.learning.running, timeout=60_000)
     qtbot.waitUntil(lambda: not reviewed.learning.running, timeout=300_000)
-    lesson = reviewed.learning.lesson
-    assert lesson is not None, learn.message.text()
-    assert lesson.model is not None
-    assert read_card(lesson.model).parent == "muse-small-breast"
+    outcome = reviewed.learning.outcome
+    assert outcome is not None, learn.message.text()
+    assert outcome.model is not None
+    assert read_card(outcome.model).parent == "muse-small-breast"
     n_losses, n_scores = learn.curves.n_points
     assert n_losses > 1
     assert n_scores > 1
     assert learn.proof.rowCount() == 5
     assert "[" in learn.proof.item(0, 1).text(), "with an interval"
     assert "chosen on the very fields" in learn.message.text(), "the notes of the run"
-    assert f"written to {lesson.model.name}." in learn.message.text()
-    assert learn.message.toolTip() == str(lesson.model)
+    assert f"written to {outcome.model.name}." in learn.message.text()
+    assert learn.message.toolTip() == str(outcome.model)
     assert reviewed.detect.model.currentData() == old, "nothing changes unasked"
     shoot(reviewed.window(), "learn")
     before = reviewed.session.annotations.to_table()
     qtbot.mouseClick(learn.use, LEFT)
-    assert reviewed.detect.model.currentData() == str(lesson.model)
+    assert reviewed.detect.model.currentData() == str(outcome.model)
     qtbot.waitUntil(lambda: not reviewed.detection.running, timeout=300_000)
     after = reviewed.session.annotations.to_table()
     persons = before[before["status"] != "predicted"]

@@ -77,12 +77,12 @@ def _finetune(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
             cancelled = True
             break
         loss = run.train_on(batch)
-        step = run.standing.step
+        step = run.state.step
         listener.on_progress(step, config.steps, f"loss {loss:.3f}")
         listener.on_loss(step, loss)
         if step % config.validate_every == 0 or step == config.steps:
             figures = run.validate()
-            run.checkpoint.save(run.standing)
+            run.checkpoint.save(run.state)
             listener.on_metrics(figures)
     return run.finish(cancelled)
 
@@ -130,7 +130,7 @@ class _Run:
             "thresholds": self.thresholds,
         }
         self.checkpoint = checkpoint_of(config, self.sources.digest(), stateful)
-        self.standing = self.checkpoint.load() if config.resume else TrainState()
+        self.state = self.checkpoint.load() if config.resume else TrainState()
 
     @property
     def averaged_model(self) -> MuseModel:
@@ -146,7 +146,7 @@ class _Run:
             self.mpp,
             length=config.steps * config.batch,
             seed=config.seed,
-            start=self.standing.step * config.batch,
+            start=self.state.step * config.batch,
         )
         yield from DataLoader(
             dataset,
@@ -159,12 +159,12 @@ class _Run:
 
     def train_on(self, batch: Batch) -> float:
         """One optimiser step; returns the loss."""
-        generator = seed_step(self.config.seed, self.standing.step)
+        generator = seed_step(self.config.seed, self.state.step)
         self.optimizer.zero_grad(set_to_none=True)
         if self.shards is None:
-            weight = ramp(self.standing.step, self.config.consistency, self.config.steps)
+            weight = ramp(self.state.step, self.config.consistency, self.config.steps)
             loss = self._loss(self.learner.train(), batch, generator, weight)
-            value = require_finite(loss, self.standing.step)
+            value = require_finite(loss, self.state.step)
             loss.backward()
         else:
             seeds = torch.randint(2**62, (self.config.shards,), generator=generator).tolist()
@@ -175,12 +175,12 @@ class _Run:
                     network, part, torch.Generator().manual_seed(seed)
                 ),
             )
-            require_finite(torch.tensor(value), self.standing.step)
+            require_finite(torch.tensor(value), self.state.step)
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), _GRADIENT_CLIP)
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update_parameters(self.model)
-        self.standing.count(value, _SHARE_OF_A_STEP)
+        self.state.count(value, _SHARE_OF_A_STEP)
         return value
 
     def _loss(
@@ -218,14 +218,14 @@ class _Run:
 
     def validate(self) -> dict[str, Any]:
         """Score the averaged weights; keep them if they are the best so far."""
-        figures = self.standing.figures()
+        figures = self.state.figures()
         threshold = _DEFAULT_THRESHOLD
         chosen = self._operating()
         if chosen:
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
-        if self.standing.keep(figures):
+        if self.state.keep(figures):
             self._write_model(figures)
         return figures
 
@@ -251,19 +251,19 @@ class _Run:
         if not cancelled:
             self.checkpoint.remove()
         else:
-            self.checkpoint.save(self.standing)
+            self.checkpoint.save(self.state)
         before = self.before.figures if self.before else None
         after = None
-        if self.standing.best and self.sources.held:
+        if self.state.best and self.sources.held:
             kept = load_model(self.config.out, self.device)
             after = self._judge(kept, {}).figures
             figures = kept.card.metrics | {"before": before, "after": after}
             kept.card = dataclasses.replace(kept.card, metrics=figures)
             save_model(kept, self.config.out)
         return FinetuneResult(
-            path=self.config.out if self.standing.best else None,
-            metrics=self.standing.best,
-            steps_done=self.standing.step,
+            path=self.config.out if self.state.best else None,
+            metrics=self.state.best,
+            steps_done=self.state.step,
             cancelled=cancelled,
             steps=self.config.steps,
             before=before,

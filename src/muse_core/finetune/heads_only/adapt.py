@@ -54,9 +54,9 @@ def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
     cancelled = run.train(listener)
     after = run.finish(before, cancelled)
     return FinetuneResult(
-        path=config.out if run.standing.best else None,
-        metrics=run.standing.best,
-        steps_done=run.standing.step,
+        path=config.out if run.state.best else None,
+        metrics=run.state.best,
+        steps_done=run.state.step,
         cancelled=cancelled,
         steps=config.steps,
         before=before,
@@ -97,7 +97,7 @@ class _AdaptRun:
             "schedule": self.schedule,
         }
         self.checkpoint = checkpoint_of(config, data.digest(), parts)
-        self.standing = self.checkpoint.load() if config.resume else TrainState()
+        self.state = self.checkpoint.load() if config.resume else TrainState()
 
     def prepare(self, listener: Listener) -> dict[str, Any] | None:
         """Run the frozen network; returns the base's figures on the fields that are held back."""
@@ -123,48 +123,48 @@ class _AdaptRun:
 
     def train(self, listener: Listener) -> bool:
         """Make the steps that are left; returns whether that was cancelled."""
-        standing, steps = self.standing, self.config.steps
-        while standing.step < steps:
+        state, steps = self.state, self.config.steps
+        while state.step < steps:
             if listener.should_cancel():
                 return True
             loss = self._train_once()
-            listener.on_progress(standing.step, steps, f"loss {loss:.3f}")
-            listener.on_loss(standing.step, loss)
-            if standing.step % self.config.validate_every == 0 or standing.step == steps:
+            listener.on_progress(state.step, steps, f"loss {loss:.3f}")
+            listener.on_loss(state.step, loss)
+            if state.step % self.config.validate_every == 0 or state.step == steps:
                 listener.on_metrics(self._validate())
-                self.checkpoint.save(standing)
+                self.checkpoint.save(state)
         return False
 
     def finish(self, before: dict[str, Any] | None, cancelled: bool) -> dict[str, Any] | None:
         """Write the best heads with their figures; returns these where fields are held back."""
         if not cancelled:
             self.checkpoint.remove()
-        if not self.standing.best:
+        if not self.state.best:
             return None
         kept = load_model(self.config.out).to(self.device)
         after = self._judge(kept, {}).figures if self.held else None
-        metrics = {"validation": self.standing.best, "before": before, "after": after}
+        metrics = {"validation": self.state.best, "before": before, "after": after}
         kept.card = dataclasses.replace(kept.card, metrics=metrics)
         save_model(kept, self.config.out)
         return after
 
     def _train_once(self) -> float:
-        generator = seed_step(self.config.seed, self.standing.step)
+        generator = seed_step(self.config.seed, self.state.step)
         self.model.class_head.train()
         losses: HeadLosses = head_losses(
             self.model, self.views, self.weights, self.config, generator
         )
-        value = require_finite(losses.total, self.standing.step)
+        value = require_finite(losses.total, self.state.step)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.optimizer.step()
         self.schedule.step()
         self.model.class_head.eval()
-        self.standing.count(value, _SHARE_OF_A_STEP)
+        self.state.count(value, _SHARE_OF_A_STEP)
         return value
 
     def _validate(self) -> dict[str, Any]:
-        figures = self.standing.figures()
+        figures = self.state.figures()
         threshold = self.base.card.score_threshold
         if self.held:
             tables = self.detectors[self.held.choosing].detect(as_saved(self.model))
@@ -173,7 +173,7 @@ class _AdaptRun:
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
         # Later heads have settled, and the few fields held back tell no small differences apart.
-        if self.standing.keep(figures, tolerance=AS_GOOD):
+        if self.state.keep(figures, tolerance=AS_GOOD):
             self._write_model(figures)
         return figures
 

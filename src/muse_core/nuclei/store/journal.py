@@ -21,8 +21,8 @@ from muse_core.nuclei.store.edits import (
     unpack_changes,
 )
 from muse_core.nuclei.store.holdout import decide
+from muse_core.nuclei.store.reversible import reversible_changes
 from muse_core.nuclei.store.rows import apply_changes
-from muse_core.nuclei.store.standing import standing
 
 
 def record(
@@ -78,15 +78,17 @@ def _step(
     require_no_class_goes(connection, classes)
     regions = [change for change in edit.changes if change.table == "regions"]
     nuclei = [change for change in edit.changes if change.table == "nuclei"]
-    stand = standing(connection, nuclei, since)
-    gone = classes_that_can_go(connection, classes, {change.id for change in stand.here})
+    reversible = reversible_changes(connection, nuclei, since)
+    gone = classes_that_can_go(connection, classes, {change.id for change in reversible.here})
     brought = bring_classes(connection, classes, gone)
     # Known only by now which classes others stand for.
-    here, aside = (with_standing_classes(connection, c) for c in (stand.here, stand.aside))
+    here, aside = (
+        with_standing_classes(connection, c) for c in (reversible.here, reversible.aside)
+    )
     apply_changes(connection, aside, nuclei="aside")
     _apply(connection, (*regions, *here, *brought, *gone))
     changes = (*regions, *aside, *here, *brought, *gone)
-    made = Edit(edit.label, changes, stand.left_out)
+    made = Edit(edit.label, changes, reversible.left_out)
     _append(connection, annotator, kind, made, of_seq)
     connection.execute("UPDATE undo_depth SET depth = ?", (depth,))
     return made

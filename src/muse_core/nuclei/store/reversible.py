@@ -1,4 +1,4 @@
-"""What of an edit still stands, so that it can be taken back or done again.
+"""Which changes of an edit can still be taken back or made again.
 
 Detections replace nuclei without an edit. A nucleus that one has replaced does not come back, and
 none comes to where one has found another since. Each function runs inside the caller's transaction.
@@ -26,7 +26,7 @@ _STATUS_AT = 4
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReversibleChanges:
     """Changes of nuclei that can be made.
 
     Attributes:
@@ -40,8 +40,10 @@ class Standing:
     left_out: int
 
 
-def standing(connection: sqlite3.Connection, changes: Sequence[Change], since: int) -> Standing:
-    """Which changes of nuclei can be made.
+def reversible_changes(
+    connection: sqlite3.Connection, changes: Sequence[Change], since: int
+) -> ReversibleChanges:
+    """Return the changes of nuclei that can be made, and how many cannot.
 
     Args:
         connection: In a transaction.
@@ -65,7 +67,7 @@ def standing(connection: sqlite3.Connection, changes: Sequence[Change], since: i
     gone_anyway = sum(
         c.after is None and c.id not in present and c.id not in waiting for c in changes
     )
-    return Standing(
+    return ReversibleChanges(
         tuple(_from(present.get(c.id), c) for c in kept),
         tuple(_from(waiting.get(c.id), c) for c in aside),
         len(changes) - len(kept) - len(aside) - gone_anyway,
