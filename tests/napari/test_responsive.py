@@ -23,10 +23,16 @@ JOB = Path(__file__).parent / "jobs" / "talking_job.py"
 _REGIONS, _LEARN = 2, 3
 
 
+def _jobs() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if str(JOB) in p.cmdline()]
+
+
 def test_a_job_makes_way_for_the_interface(qtbot: Any) -> None:
     runner = JobRunner(command=[sys.executable, str(JOB), "wait"])
     runner.start({"mpp": 0.5})
-    (job,) = (p for p in psutil.Process().children() if str(JOB) in p.cmdline())
+    # Until the new process has become the job it bears the name of this one.
+    qtbot.waitUntil(lambda: bool(_jobs()), timeout=20_000)
+    (job,) = _jobs()
     # A priority of Windows is a number too, but a lower one comes after.
     later = job.nice() > psutil.Process().nice()
     runner.cancel()
