@@ -48,7 +48,6 @@ def _measure(
 
     from muse_core.detect import DetectConfig, Detector
     from muse_core.detect.area import SearchArea
-    from muse_core.detect.inference import BatchRunner
     from muse_core.detect.plan import cheapest_plan
     from muse_core.models.checkpoint import load_model
     from muse_core.models.registry import resolve_model
@@ -68,11 +67,10 @@ def _measure(
             lambda core: tissue.fraction(core) > config.min_tissue,
         )
         tiles = [slide.read(plan.read_region(tile), network.card.mpp) for tile in plan.tiles]
-    runner = BatchRunner(network, torch.device(first.device), None)
     bare = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        runner.run(tiles, detector.min_score)
+        detector.backend.run(tiles, detector.min_score)
         bare.append(time.perf_counter() - begin)
     return {
         "slide": path.name,

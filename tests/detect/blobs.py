@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from muse_core.models.card import ModelCard
-from muse_core.models.muse_model import Detections
+from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import ClassScheme
 
 CLASSES = ("red", "blue")
@@ -34,7 +34,9 @@ class BlobModel(nn.Module):
         self.largest_batch = 0
 
     @torch.inference_mode()
-    def predict(self, image: Tensor, min_score: float | None = None) -> list[Detections]:
+    def predict(
+        self, image: Tensor, min_score: float | None = None, features: bool = False
+    ) -> list[TileDetections]:
         self.largest_batch = max(self.largest_batch, len(image))
         threshold = self.card.score_threshold if min_score is None else min_score
         with torch.autocast(image.device.type, enabled=False):
@@ -57,7 +59,7 @@ class BlobModel(nn.Module):
             xy = torch.stack([x + 0.5 + shift_x, y + 0.5 + shift_y], dim=1)
             red = (rgb[b, 0, y, x] > rgb[b, 2, y, x]).double()
             found.append(
-                Detections(
+                TileDetections(
                     xy.numpy().astype(np.float32),
                     score.numpy().astype(np.float32),
                     torch.stack([red, 1 - red], dim=1).numpy().astype(np.float32),

@@ -231,7 +231,7 @@ def test_tiles_read_ahead_are_bounded(slide: Slide) -> None:
             return super().read(region, mpp)
 
     class Slow(BlobModel):
-        def predict(self, image: torch.Tensor, min_score: float | None = None) -> list:
+        def predict(self, image: torch.Tensor, min_score: float | None = None, **_: bool) -> list:
             Counting.ahead -= len(image)
             return super().predict(image, min_score)
 
@@ -251,7 +251,7 @@ class Forgetful(BlobModel):
         self.fits, self.error = fits, error
         self.refused = 0
 
-    def predict(self, image: torch.Tensor, min_score: float | None = None) -> list:
+    def predict(self, image: torch.Tensor, min_score: float | None = None, **_: bool) -> list:
         if len(image) > self.fits:
             self.refused += 1
             raise self.error("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
@@ -275,7 +275,7 @@ def test_too_little_memory_for_one_tile_is_said_in_a_sentence(slide: Slide) -> N
 
 def test_other_errors_of_the_network_are_not_taken_for_full_memory(slide: Slide) -> None:
     class Wrong(BlobModel):
-        def predict(self, image: torch.Tensor, min_score: float | None = None) -> list:
+        def predict(self, image: torch.Tensor, min_score: float | None = None, **_: bool) -> list:
             raise RuntimeError("shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes"):

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from muse_core.detect.area import SearchArea
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
-from muse_core.detect.seams import Found, SeamMerger
+from muse_core.detect.seams import SeamMerger
+from muse_core.models.tile_detections import TileDetections
 from muse_core.slides import Region
 
 RADIUS = 4.0
 JITTER = 0.99  # below a quarter of the radius
 SPACING = 4.1  # nuclei are just farther apart than the radius
+N_IDENTITIES = 2000
 
 
 def plan_for(width: int, height: int, skip: frozenset[tuple[int, int]] = frozenset()) -> TilePlan:
@@ -52,7 +54,18 @@ def nuclei(rng: np.random.Generator, plan: TilePlan, n: int) -> np.ndarray:
     return np.array(kept).reshape(-1, 2)
 
 
-def seen_by(tile: Tile, plan: TilePlan, points: np.ndarray, rng: np.random.Generator) -> Found:
+def reports(
+    x: np.ndarray, y: np.ndarray, score: np.ndarray, identity: np.ndarray
+) -> TileDetections:
+    """Reports of nuclei; the class index is the identity."""
+    probs = np.zeros((len(x), N_IDENTITIES), dtype=np.float32)
+    probs[np.arange(len(x)), identity] = 1
+    return TileDetections(np.column_stack([x, y]), score.astype(np.float32), probs)
+
+
+def seen_by(
+    tile: Tile, plan: TilePlan, points: np.ndarray, rng: np.random.Generator
+) -> TileDetections:
     """All nuclei in a tile's read area, a little off; the class index is the identity."""
     low = np.array([tile.x_px, tile.y_px])
     high = low + np.array([plan.read_w_px, plan.read_h_px])
@@ -60,17 +73,19 @@ def seen_by(tile: Tile, plan: TilePlan, points: np.ndarray, rng: np.random.Gener
     angle, far = rng.uniform(0, 2 * np.pi, len(visible)), rng.uniform(0, JITTER, len(visible))
     moved = points[visible] + np.column_stack([np.cos(angle), np.sin(angle)]) * far[:, None]
     score = rng.choice([0.5, 0.7, 0.9], len(visible)).astype(np.float32)
-    return Found(moved[:, 0], moved[:, 1], score, visible)
+    return reports(moved[:, 0], moved[:, 1], score, visible)
 
 
-def merge(plan: TilePlan, seen: dict[int, Found], order: list[int]) -> tuple[Found, int]:
+def merge(
+    plan: TilePlan, seen: dict[int, TileDetections], order: list[int]
+) -> tuple[TileDetections, int]:
     merger = SeamMerger(plan, RADIUS)
     parts = [merger.add(plan.tiles[i], seen[i]) for i in order]
     held = merger.held
-    return Found.join([*parts, merger.flush()]), held
+    return TileDetections.join([*parts, merger.flush()]), held
 
 
-def as_set(found: Found) -> set[tuple[float, float, float, int]]:
+def as_set(found: TileDetections) -> set[tuple[float, float, float, int]]:
     return set(
         zip(
             found.x.tolist(),
@@ -123,7 +138,7 @@ def test_the_best_report_of_a_nucleus_on_a_corner_is_the_one_kept() -> None:
     for tile, score in zip(plan.tiles, (0.4, 0.6, 0.8, 0.7), strict=True):
         x = corner[:, 0] + 0.3 * tile.column
         parts.append(
-            merger.add(tile, Found(x, corner[:, 1], np.float32([score]), np.array([tile.index])))
+            merger.add(tile, reports(x, corner[:, 1], np.float32([score]), np.array([tile.index])))
         )
         assert len(parts[-1]) == (tile.index == 3)
     assert parts[-1].class_index.tolist() == [2]
@@ -137,8 +152,8 @@ def test_two_nuclei_closer_than_the_radius_stay_two() -> None:
     both = np.array([seam - 1.2, seam + 1.3])
     y = np.array([50.0, 50.0])
     scores = np.array([0.9, 0.8], dtype=np.float32)
-    first = merger.add(left, Found(both, y, scores, np.array([0, 1])))
-    second = merger.add(right, Found(both + 0.1, y, scores[::-1].copy(), np.array([0, 1])))
+    first = merger.add(left, reports(both, y, scores, np.array([0, 1])))
+    second = merger.add(right, reports(both + 0.1, y, scores[::-1].copy(), np.array([0, 1])))
     assert len(first) == 0
     assert sorted(second.class_index.tolist()) == [0, 1]
 
@@ -147,15 +162,15 @@ def test_a_nucleus_that_only_one_tile_sees_at_a_seam_is_kept() -> None:
     plan = plan_for(256, 100)
     seam = float(plan.cell_w_px)
     merger = SeamMerger(plan, RADIUS)
-    one = Found(np.array([seam + 1.0]), np.array([50.0]), np.float32([0.9]), np.array([7]))
-    parts = [merger.add(plan.tiles[0], one), merger.add(plan.tiles[1], Found.join([]))]
-    assert Found.join(parts).class_index.tolist() == [7]
+    one = reports(np.array([seam + 1.0]), np.array([50.0]), np.float32([0.9]), np.array([7]))
+    parts = [merger.add(plan.tiles[0], one), merger.add(plan.tiles[1], TileDetections.none())]
+    assert TileDetections.join(parts).class_index.tolist() == [7]
 
 
 def test_nuclei_away_from_seams_pass_at_once() -> None:
     plan = plan_for(600, 600)
     tile = plan.tiles[0]
-    middle = Found(np.array([60.0]), np.array([60.0]), np.float32([0.9]), np.array([0]))
+    middle = reports(np.array([60.0]), np.array([60.0]), np.float32([0.9]), np.array([0]))
     merger = SeamMerger(plan, RADIUS)
     assert len(merger.add(tile, middle)) == 1
     assert merger.held == 0
@@ -169,7 +184,7 @@ def test_what_is_held_when_a_run_stops_comes_out_once() -> None:
     merger = SeamMerger(plan, RADIUS)
     parts = [merger.add(t, seen_by(t, plan, points, rng)) for t in first]
     assert merger.held > 0
-    identities = Found.join([*parts, merger.flush()]).class_index.tolist()
+    identities = TileDetections.join([*parts, merger.flush()]).class_index.tolist()
     assert len(identities) == len(set(identities))
     cells = {(t.row, t.column) for t in first}
     cell_of = points[:, ::-1] // (plan.cell_h_px, plan.cell_w_px)
@@ -193,9 +208,9 @@ def test_evidence_is_forgotten_as_the_front_moves_on() -> None:
 def test_a_tile_is_taken_once_only() -> None:
     plan = plan_for(256, 256)
     merger = SeamMerger(plan, RADIUS)
-    merger.add(plan.tiles[0], Found.join([]))
+    merger.add(plan.tiles[0], TileDetections.none())
     with pytest.raises(ValueError, match="not awaited"):
-        merger.add(plan.tiles[0], Found.join([]))
+        merger.add(plan.tiles[0], TileDetections.none())
 
 
 def test_a_radius_that_spans_cells_is_refused() -> None:

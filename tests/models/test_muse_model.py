@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muse_core.models.duplicates import first_of_duplicates
 from muse_core.models.heads import anchor_grid
-from muse_core.models.muse_model import MuseModel, first_of_duplicates
+from muse_core.models.muse_model import MuseModel
 
 
 def _brute_force(xy: np.ndarray, radius: float) -> list[int]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from muse_core.detect.seams import Found
-from muse_core.detect.uncertainty import ENTROPY, MARGIN
+from muse_core.detect.uncertainty import ENTROPY, MARGIN, uncertainty
+from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import nucleus_table
 
 
@@ -26,28 +25,28 @@ class Collector:
         self._model = model
         self._names = np.array(list(class_names), dtype=object)
         self._on_nuclei = on_nuclei
-        self._parts: list[Found] = []
+        self._parts: list[TileDetections] = []
 
-    def add(self, found: Found, scale: float) -> None:
+    def add(self, found: TileDetections, scale: float) -> None:
         """Take settled nuclei in model pixels; ``scale`` leads to level-0 pixels."""
         if not len(found):
             return
-        level0 = replace(found, x=found.x * scale, y=found.y * scale)
+        level0 = found.scaled(scale)
         self._parts.append(level0)
         if self._on_nuclei is not None:
-            chunk = self._table(level0, self.count)
+            unsure = uncertainty(level0.score, level0.class_probs)
             self._on_nuclei(
-                chunk.assign(
-                    entropy=level0.uncertainty[:, ENTROPY], margin=level0.uncertainty[:, MARGIN]
+                self._table(level0, self.count).assign(
+                    entropy=unsure[:, ENTROPY], margin=unsure[:, MARGIN]
                 )
             )
         self.count += len(level0)
 
     def table(self) -> pd.DataFrame:
         """All of them."""
-        return self._table(Found.join(self._parts), 0)
+        return self._table(TileDetections.join(self._parts), 0)
 
-    def _table(self, found: Found, first_id: int) -> pd.DataFrame:
+    def _table(self, found: TileDetections, first_id: int) -> pd.DataFrame:
         return nucleus_table(
             found.x,
             found.y,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from muse_core.detect.backends.names import BACKENDS
 from muse_core.errors import UserError
 from muse_core.models.device_names import DEVICES
 
@@ -25,6 +26,9 @@ class DetectConfig:
         readers: Threads that read and resize tiles; None chooses by device.
         seam_radius_um: Margin around its part of the slide within which a tile reports nuclei too;
             up to half of it, two nuclei that two tiles report are the same one.
+        backend: One of :data:`BACKENDS`, for models that come as files; auto takes OpenVINO for
+            processors where it is installed and can convert the model, torch elsewhere.
+        features: Whether the features of nuclei are kept.
     """
 
     device: str = "auto"
@@ -35,10 +39,14 @@ class DetectConfig:
     min_tissue: float = 0.0
     readers: int | None = None
     seam_radius_um: float = 2.0
+    backend: str = "auto"
+    features: bool = False
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise UserError(f"Unknown device {self.device!r}; choose from {', '.join(DEVICES)}.")
+        if self.backend not in BACKENDS:
+            raise UserError(f"Unknown backend {self.backend!r}; choose from {', '.join(BACKENDS)}.")
         if self.halo_px < 0 or self.halo_px % ALIGN_PX or self.tile_px % ALIGN_PX:
             raise UserError(f"tile_px and halo_px must be multiples of {ALIGN_PX}.")
         if self.core_px < 4 * ALIGN_PX:

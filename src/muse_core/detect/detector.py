@@ -14,15 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.detect.area import SearchArea, Shape
+from muse_core.detect.backends import InferenceBackend
 from muse_core.detect.collector import Collector
 from muse_core.detect.config import DetectConfig
-from muse_core.detect.inference import BatchRunner
-from muse_core.detect.model import DetectionsLike, PointModel
+from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, cheapest_plan
 from muse_core.detect.resize import to_model_scale
-from muse_core.detect.seams import Found, SeamMerger
-from muse_core.detect.uncertainty import uncertainty
-from muse_core.models.device import choose_device
+from muse_core.detect.seams import SeamMerger
+from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import nucleus_table
 from muse_core.slides import Slide, TissueMask, tissue_mask
 
@@ -41,6 +40,9 @@ class DetectResult:
         tiles_done: Tiles that went through the network.
         tiles_total: Tiles with tissue in the wanted area.
         device: Where the network ran: cuda, mps or cpu.
+        backend: What computed it: torch or openvino.
+        precision: In what: float32, bfloat16 or float16.
+        notes: What the user should know of how it ran.
     """
 
     table: pd.DataFrame
@@ -50,23 +52,28 @@ class DetectResult:
     tiles_done: int
     tiles_total: int
     device: str
+    backend: str
+    precision: str
+    notes: tuple[str, ...] = ()
 
 
 class Detector:
     """A model made ready on a device."""
 
-    def __init__(self, model: PointModel, config: DetectConfig | None = None) -> None:
-        """Move the model to its device.
+    def __init__(
+        self, model: PointModel | InferenceBackend, config: DetectConfig | None = None
+    ) -> None:
+        """Move a torch model to its device, or take one that a backend has made ready.
 
         Raises:
             UserError: The device is not available.
         """
         self.config = config or DetectConfig()
-        self.card = model.card
+        self.backend = _backend_of(model, self.config)
+        self.card = self.backend.card
         self.min_score = (
             self.card.score_threshold if self.config.min_score is None else self.config.min_score
         )
-        self._runner = BatchRunner(model, choose_device(self.config.device), self.config.batch)
 
     def detect(
         self,
@@ -112,7 +119,10 @@ class Detector:
             cancelled=cancelled,
             tiles_done=done,
             tiles_total=len(plan.tiles),
-            device=self._runner.device.type,
+            device=self.backend.device,
+            backend=self.backend.name,
+            precision=self.backend.precision,
+            notes=tuple(self.backend.notes),
         )
 
     def detect_image(self, rgb: Image, mpp: float) -> pd.DataFrame:
@@ -127,8 +137,8 @@ class Detector:
         """
         height, width = rgb.shape[:2]
         padded, scale_x, scale_y = to_model_scale(rgb, mpp, self.card.mpp)
-        found = _in_slide(self._runner.run([padded], self.min_score)[0], 0, 0)
-        x, y = found.x * scale_x, found.y * scale_y
+        found = self.backend.run([padded], self.min_score)[0].scaled(scale_x, scale_y)
+        x, y = found.x, found.y
         # The network may see something in the padding beside the image.
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
         kept = found.take(inside)
@@ -153,16 +163,16 @@ class Detector:
         report = on_progress or (lambda *_: None)
         report(0, total, "Looking for nuclei")
         for tiles, images in self._batches(slide, plan, should_cancel or (lambda: False)):
-            answers = self._runner.run(images, self.min_score)
+            answers = self.backend.run(images, self.min_score, self.config.features)
             settled = []
             for tile, answer in zip(tiles, answers, strict=True):
-                found = _in_slide(answer, tile.x_px, tile.y_px)
+                found = answer.moved(tile.x_px, tile.y_px)
                 x, y = found.x * plan.scale, found.y * plan.scale
                 # Dust and pigment on glass look like nuclei; the mask passes them over.
                 wanted = area.contains(x, y) & tissue.contains(x, y)
                 settled.append(merger.add(tile, found.take(wanted)))
             done += len(tiles)
-            collector.add(Found.join(settled), plan.scale)
+            collector.add(TileDetections.join(settled), plan.scale)
             report(done, total, f"{collector.count:,} nuclei")
         collector.add(merger.flush(), plan.scale)
         return done, done < total
@@ -182,14 +192,14 @@ class Detector:
         pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
         try:
             while not should_cancel():
-                while len(waiting) < self._runner.batch + readers:
+                while len(waiting) < self.backend.batch + readers:
                     tile = next(tiles, None)
                     if tile is None:
                         break
                     waiting.append((tile, pool.submit(self._read, slide, plan, tile)))
                 if not waiting:
                     return
-                count = min(self._runner.batch, len(waiting))
+                count = min(self.backend.batch, len(waiting))
                 taken = [waiting.popleft() for _ in range(count)]
                 yield [tile for tile, _ in taken], [image.result() for _, image in taken]
         finally:
@@ -209,20 +219,14 @@ def detect_image(
     return Detector(model, config).detect_image(rgb, mpp)
 
 
-def _in_slide(answer: DetectionsLike, x_px: int, y_px: int) -> Found:
-    """One image's nuclei with the origin moved to the slide's corner."""
-    xy = np.asarray(answer.xy, dtype=np.float64).reshape(-1, 2)
-    if not len(xy):
-        return Found.join([])
-    score = np.asarray(answer.score, dtype=np.float32).clip(0, 1)
-    probs = np.asarray(answer.class_probs)
-    return Found(
-        xy[:, 0] + x_px,
-        xy[:, 1] + y_px,
-        score,
-        probs.argmax(axis=1).astype(np.int64),
-        uncertainty(score, probs),
-    )
+def _backend_of(model: PointModel | InferenceBackend, config: DetectConfig) -> InferenceBackend:
+    if isinstance(model, InferenceBackend):
+        return model
+    # Not before it is needed: a converted model needs no torch.
+    from muse_core.detect.backends.torch_backend import TorchBackend
+    from muse_core.models.device import choose_device
+
+    return TorchBackend(model, choose_device(config.device), config.batch)
 
 
 def _tissue_mm2(

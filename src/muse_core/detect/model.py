@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-from torch import Tensor
+from muse_core.models.tile_detections import TileDetections
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class CardLike(Protocol):
@@ -34,25 +35,6 @@ class CardLike(Protocol):
         ...
 
 
-class DetectionsLike(Protocol):
-    """Nuclei of one image."""
-
-    @property
-    def xy(self) -> npt.NDArray[np.float32]:
-        """(n, 2) input pixels, origin at the corner of the first pixel."""
-        ...
-
-    @property
-    def score(self) -> npt.NDArray[np.float32]:
-        """(n,) nucleus probability."""
-        ...
-
-    @property
-    def class_probs(self) -> npt.NDArray[np.float32]:
-        """(n, K) class probabilities given a nucleus."""
-        ...
-
-
 class PointModel(Protocol):
     """A torch module that finds nuclei in a batch of images."""
 
@@ -61,7 +43,9 @@ class PointModel(Protocol):
         """What the model is."""
         ...
 
-    def predict(self, image: Tensor, min_score: float | None = None) -> Sequence[DetectionsLike]:
+    def predict(
+        self, image: Tensor, min_score: float | None = None, features: bool = False
+    ) -> Sequence[TileDetections]:
         """Nuclei of each image of (B, 3, H, W) float in 0..1, sides multiples of 32."""
         ...
 

@@ -21,62 +21,14 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from muse_core.detect.plan import Tile, TilePlan
-
-
-@dataclass(frozen=True)
-class Found:
-    """Nuclei in model pixels, origin at the slide's corner.
-
-    Attributes:
-        x: (n,) float64.
-        y: (n,) float64.
-        score: (n,) float32, 0 to 1.
-        class_index: (n,) int64.
-        uncertainty: (n, 2) float32, entropy and margin; NaN where nobody has asked.
-    """
-
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
-    score: npt.NDArray[np.float32]
-    class_index: npt.NDArray[np.int64]
-    uncertainty: npt.NDArray[np.float32] = field(
-        default_factory=lambda: np.zeros((0, 2), np.float32)
-    )
-
-    def __post_init__(self) -> None:
-        if len(self.uncertainty) != len(self.x):
-            object.__setattr__(self, "uncertainty", np.full((len(self.x), 2), np.nan, np.float32))
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def take(self, which: npt.NDArray[np.bool_]) -> Found:
-        """The nuclei that a mask (n,) selects."""
-        return Found(
-            self.x[which],
-            self.y[which],
-            self.score[which],
-            self.class_index[which],
-            self.uncertainty[which],
-        )
-
-    @classmethod
-    def join(cls, parts: list[Found]) -> Found:
-        """All nuclei of several lists, in order."""
-        return cls(
-            np.concatenate([np.zeros(0), *(p.x for p in parts)]),
-            np.concatenate([np.zeros(0), *(p.y for p in parts)]),
-            np.concatenate([np.zeros(0, np.float32), *(p.score for p in parts)]),
-            np.concatenate([np.zeros(0, np.int64), *(p.class_index for p in parts)]),
-            np.concatenate([np.zeros((0, 2), np.float32), *(p.uncertainty for p in parts)]),
-        )
+from muse_core.models.tile_detections import TileDetections
 
 
 @dataclass
 class _Held:
     """Reports of one tile near seams; the decided ones stay as evidence for the neighbours."""
 
-    found: Found
+    found: TileDetections
     undecided: npt.NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +61,7 @@ class SeamMerger:
         """Number of nuclei that wait for a neighbouring tile."""
         return sum(int(h.undecided.sum()) for h in self._held.values())
 
-    def add(self, tile: Tile, found: Found) -> Found:
+    def add(self, tile: Tile, found: TileDetections) -> TileDetections:
         """Take what a tile found anywhere in its read area; give out what is settled by it."""
         cell = (tile.row, tile.column)
         if not self._pending[cell]:
@@ -121,16 +73,16 @@ class SeamMerger:
             self._held[cell] = _Held(reported.take(shared))
         settled = [reported.take(~shared), self._decide(list(self._around(cell)))]
         self._forget(cell)
-        return Found.join(settled)
+        return TileDetections.join(settled)
 
-    def flush(self) -> Found:
+    def flush(self) -> TileDetections:
         """Settle what is held as if the tiles that are not in were never planned."""
         self._pending[:] = False
         settled = self._decide(sorted(self._held))
         self._held.clear()
         return settled
 
-    def _reports(self, tile: Tile, found: Found) -> npt.NDArray[np.bool_]:
+    def _reports(self, tile: Tile, found: TileDetections) -> npt.NDArray[np.bool_]:
         plan, margin = self._plan, self._radius
         x = found.x - plan.x_px - tile.column * plan.cell_w_px
         y = found.y - plan.y_px - tile.row * plan.cell_h_px
@@ -138,7 +90,10 @@ class SeamMerger:
         return across & (y >= -margin) & (y < plan.cell_h_px + margin)
 
     def _concerns(
-        self, found: Found, cells: npt.NDArray[np.bool_], but: tuple[int, int] | None = None
+        self,
+        found: TileDetections,
+        cells: npt.NDArray[np.bool_],
+        but: tuple[int, int] | None = None,
     ) -> npt.NDArray[np.bool_]:
         """Whose surroundings reach into what any of the given cells' tiles report."""
         plan, reach = self._plan, 2 * self._radius
@@ -155,17 +110,17 @@ class SeamMerger:
                 hit |= here
         return hit
 
-    def _decide(self, cells: list[tuple[int, int]]) -> Found:
+    def _decide(self, cells: list[tuple[int, int]]) -> TileDetections:
         """Settle the held reports of these cells that wait for no tile any more."""
         held = [self._held[c] for c in cells if c in self._held]
         if not held:
-            return Found.join([])
-        everyone = Found.join([h.found for h in held])
+            return TileDetections.none()
+        everyone = TileDetections.join([h.found for h in held])
         origin = np.repeat(np.arange(len(held)), [len(h.found) for h in held])
         undecided = np.concatenate([h.undecided for h in held])
         ready = undecided & ~self._concerns(everyone, self._pending)
         if not ready.any():
-            return Found.join([])
+            return TileDetections.none()
         kept = ready & ~_beaten(everyone, origin, self._radius / 2)
         for i, h in enumerate(held):
             h.undecided &= ~ready[origin == i]
@@ -185,7 +140,9 @@ class SeamMerger:
                 del self._held[near]
 
 
-def _beaten(found: Found, origin: npt.NDArray[np.int64], radius_px: float) -> npt.NDArray[np.bool_]:
+def _beaten(
+    found: TileDetections, origin: npt.NDArray[np.int64], radius_px: float
+) -> npt.NDArray[np.bool_]:
     """Which reports have a better one of the same nucleus from another tile.
 
     Args:
@@ -194,7 +151,7 @@ def _beaten(found: Found, origin: npt.NDArray[np.int64], radius_px: float) -> np
         radius_px: Largest distance between two reports of one nucleus.
     """
     beaten = np.zeros(len(found), dtype=bool)
-    points = np.column_stack([found.x, found.y])
+    points = found.xy
     pairs = cKDTree(points).query_pairs(radius_px, output_type="ndarray")
     pairs = pairs[origin[pairs[:, 0]] != origin[pairs[:, 1]]]
     if not len(pairs):

@@ -17,8 +17,9 @@ from muse_core.finetune.losses.consistency import (
     ramp,
 )
 from muse_core.models.checkpoint import load_model
+from muse_core.models.duplicates import DUPLICATE_RADIUS_UM
 from muse_core.models.heads import Proposals
-from muse_core.models.muse_model import DUPLICATE_RADIUS_UM, MuseModel
+from muse_core.models.muse_model import MuseModel
 
 from ...job_inputs import write_model
 

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from muse_core.finetune.config import ConsistencyConfig
 from muse_core.finetune.losses.elementary import class_loss, nucleus_loss, regression_loss
 from muse_core.models.backbone import STRIDE_PX
+from muse_core.models.duplicates import DUPLICATE_RADIUS_UM, first_of_duplicates
 from muse_core.models.heads import Proposals
-from muse_core.models.muse_model import DUPLICATE_RADIUS_UM, MuseModel, first_of_duplicates
+from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import features_by_image
 
 _BACKGROUND_PER_NUCLEUS = 64.0

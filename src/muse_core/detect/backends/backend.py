@@ -1,0 +1,82 @@
+"""InferenceBackend: bytes of tiles in, nuclei out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.detect.model import CardLike
+from muse_core.errors import UserError
+from muse_core.models.tile_detections import TileDetections
+
+Image = npt.NDArray[np.uint8]
+
+
+class InferenceBackend(ABC):
+    """A model made ready on a device; halves its batch when memory runs out, and stays there.
+
+    Attributes:
+        card: What the model is.
+        name: torch or openvino.
+        device: cuda, mps or cpu.
+        precision: What it computes in: float32, bfloat16 or float16.
+        batch: Tiles in one pass through the network.
+        notes: What the user should know: why it is not the backend that would be faster, that
+            memory ran out.
+    """
+
+    name: str
+
+    def __init__(self, card: CardLike, device: str, precision: str, batch: int) -> None:
+        self.card = card
+        self.device = device
+        self.precision = precision
+        self.batch = batch
+        self.notes: list[str] = []
+
+    def run(
+        self, images: Sequence[Image], min_score: float, features: bool = False
+    ) -> list[TileDetections]:
+        """Nuclei of each image.
+
+        Args:
+            images: (H, W, 3) uint8 each, all of one size, sides multiples of 32.
+            min_score: Nucleus probability from which a nucleus counts.
+            features: Whether their features are wanted too.
+
+        Raises:
+            UserError: Not even one image fits into memory.
+        """
+        found: list[TileDetections] = []
+        while len(found) < len(images):
+            part = images[len(found) : len(found) + self.batch]
+            answer = self.try_run(part, min_score, features)
+            if answer is not None:
+                found.extend(answer)
+                continue
+            if len(part) == 1:
+                height, width = part[0].shape[:2]
+                raise UserError(
+                    f"There is not enough memory on {self.device} for a tile of"
+                    f" {width} x {height} px; choose the device cpu or close other programs."
+                )
+            self.batch = len(part) // 2
+            self.notes.append(
+                f"Memory on {self.device} ran out with {len(part)} tiles in one pass;"
+                f" went on with {self.batch}."
+            )
+        return found
+
+    @abstractmethod
+    def try_run(
+        self, images: Sequence[Image], min_score: float, features: bool
+    ) -> Sequence[TileDetections] | None:
+        """Nuclei of each image of one batch, or None when memory ran out."""
+
+
+def stacked(images: Sequence[Image]) -> Image:
+    """(B, H, W, 3) uint8; one image is not copied."""
+    return images[0][None] if len(images) == 1 else np.stack(images)

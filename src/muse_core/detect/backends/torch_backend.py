@@ -1,0 +1,62 @@
+"""The torch backend: any model, any device. Importing this module loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from muse_core.detect.backends.backend import Image, InferenceBackend, stacked
+from muse_core.detect.backends.names import TORCH
+from muse_core.detect.model import PointModel
+from muse_core.models.device import autocast_for, computes_in_bfloat16
+from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
+from muse_core.models.tile_detections import TileDetections
+
+# Tiles of 1024 px; a batch only pays where one tile does not fill the device.
+_BATCH = {"cuda": 8, "mps": 4, "cpu": 1}
+
+
+class TorchBackend(InferenceBackend):
+    """A torch module, channels last and in half precision where the device has it."""
+
+    name = TORCH
+
+    def __init__(self, model: PointModel, device: torch.device, batch: int | None = None) -> None:
+        model.to(device=device, memory_format=torch.channels_last)
+        model.eval()
+        super().__init__(model.card, device.type, _precision(device), batch or _BATCH[device.type])
+        self._device = device
+        self._model = model
+
+    def try_run(
+        self, images: Sequence[Image], min_score: float, features: bool
+    ) -> Sequence[TileDetections] | None:
+        """See :meth:`InferenceBackend.try_run`; the error is let go of here."""
+        wanted = {"features": True} if features else {}
+        try:
+            with torch.inference_mode(), autocast_for(self._device):
+                return self._model.predict(self._upload(images), min_score, **wanted)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        free_cached_memory(self._device)
+        return None
+
+    def _upload(self, images: Sequence[Image]) -> Tensor:
+        """(B, 3, H, W) float32 in 0..1, channels last; bytes travel, floats are made there."""
+        # torch warns of arrays that must not be written to, such as those of files in memory.
+        bytes_here = torch.from_numpy(np.require(stacked(images), requirements="W"))
+        if self.device == "cuda":
+            bytes_here = bytes_here.pin_memory()
+        there = bytes_here.to(self._device, non_blocking=True)
+        # NHWC bytes seen as NCHW are channels-last already.
+        return there.permute(0, 3, 1, 2).float().div_(255)
+
+
+def _precision(device: torch.device) -> str:
+    if computes_in_bfloat16(device):
+        return "bfloat16"
+    return "float16" if device.type == "cuda" else "float32"
