@@ -10,6 +10,7 @@ import zarr
 
 from muse_core.errors import UserError
 from muse_core.slides import Region, slide_from_arrays
+from muse_core.slides.arrays import array_level
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (1100, 1300, 3), dtype=np.uint8)
@@ -29,8 +30,19 @@ def _pixels(levels: Any) -> npt.NDArray[np.uint8]:
         np.ascontiguousarray(RGB.transpose(2, 0, 1)),
         da.from_array(RGB.transpose(2, 0, 1), chunks=(1, 300, 400)),
         [RGB, RGB[::2, ::2]],
+        RGB[None, None],
+        zarr.array(RGB.transpose(2, 0, 1)[None], chunks=(1, 3, 256, 256)),
     ],
-    ids=["numpy", "dask", "zarr", "channels first", "dask, channels first", "pyramid"],
+    ids=[
+        "numpy",
+        "dask",
+        "zarr",
+        "channels first",
+        "dask, channels first",
+        "pyramid",
+        "axes of length 1",
+        "zarr, axes of length 1, channels first",
+    ],
 )
 def test_pixels_are_those_of_the_array(array: Any) -> None:
     assert np.array_equal(_pixels(array), RGB)
@@ -84,3 +96,109 @@ def test_only_the_piece_that_is_asked_for_is_computed() -> None:
 def test_what_is_no_image_is_refused(array: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         slide_from_arrays(array, 0.5)
+
+
+def _mark(array: Any) -> str:
+    return array_level(array, "x").fingerprint()
+
+
+def test_the_fingerprint_is_of_the_image_and_not_of_its_container() -> None:
+    same = [
+        RGB,
+        da.from_array(RGB, chunks=(300, 400, 3)),
+        da.from_array(RGB, chunks=(1100, 1300, 1)),
+        zarr.array(RGB, chunks=(256, 256, 3)),
+        RGB.transpose(2, 0, 1),
+        RGB[None],
+        np.asfortranarray(RGB),
+    ]
+    assert len({_mark(array) for array in same}) == 1
+    wide = RGB.astype(np.uint16)
+    assert _mark(wide) == _mark(wide.astype(wide.dtype.newbyteorder(">")))
+    alpha = np.dstack([RGB, RGB[:, :, 0]])
+    other = [
+        RGB,
+        wide,
+        alpha,
+        RGB[:-1],
+        RGB[:, :-1],
+        RGB[::-1],
+        RGB.transpose(1, 0, 2),
+        RGB[:, :, 0],
+    ]
+    assert len({_mark(array) for array in other}) == len(other)
+
+
+def test_the_fingerprint_of_a_small_image_sees_each_pixel() -> None:
+    small = RGB[:300, :500].copy()
+    before = _mark(small)
+    small[137, 251, 1] += 1
+    assert _mark(small) != before
+
+
+def test_a_fingerprint_computes_few_chunks_of_a_large_array_and_each_once() -> None:
+    computed: list[Any] = []
+
+    def block(block_info: Any = None) -> npt.NDArray[np.uint8]:
+        computed.append(tuple(block_info[None]["chunk-location"]))
+        return np.zeros(block_info[None]["chunk-shape"], np.uint8)
+
+    array = da.map_blocks(
+        block,
+        chunks=((5000,) * 20, (5000,) * 20, (3,)),
+        dtype=np.uint8,
+        meta=np.empty((0, 0, 0), "u1"),
+    )
+    _mark(array)
+    assert len(computed) == len(set(computed)) <= 64
+
+
+def test_an_array_that_cannot_be_computed_is_one_sentence() -> None:
+    def fail(block: Any) -> Any:
+        raise RuntimeError("the microscope is off.\nmore")
+
+    array = da.zeros((600, 700, 3), dtype=np.uint8).map_blocks(fail, meta=np.empty((0, 0, 0), "u1"))
+    with pytest.raises(
+        UserError, match=r"^x cannot be read: RuntimeError: the microscope is off\.$"
+    ):
+        _mark(array)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "piece"),
+    [
+        ((256, 256), (1024, 1024)),
+        ((300, 700), (900, 700)),
+        ((3000, 5000), (3000, 5000)),
+        ((20_000, 20_000), (2048, 2048)),
+        ((1, 20_000), (1024, 20_000)),
+    ],
+)
+def test_pieces_are_whole_chunks_where_that_fits(
+    chunk: tuple[int, int], piece: tuple[int, int]
+) -> None:
+    lazy = da.zeros((20_000, 20_000, 3), dtype=np.uint8, chunks=(*chunk, 3))
+    stored = zarr.empty(shape=(3, 20_000, 20_000), chunks=(3, *chunk), dtype="u1")
+    for array in (lazy, stored):
+        level = array_level(array, "x")
+        assert (level.piece_h, level.piece_w) == piece
+
+
+def test_each_chunk_is_computed_once_for_tiles_beside_each_other() -> None:
+    computed: list[Any] = []
+
+    def block(block_info: Any = None) -> npt.NDArray[np.uint8]:
+        computed.append(tuple(block_info[None]["chunk-location"]))
+        return np.zeros(block_info[None]["chunk-shape"], np.uint8)
+
+    array = da.map_blocks(
+        block,
+        chunks=((3000, 3000), (3000, 3000), (3,)),
+        dtype=np.uint8,
+        meta=np.empty((0, 0, 0), "u1"),
+    )
+    slide = slide_from_arrays(array, 0.5)
+    for y in range(0, 6000, 500):
+        for x in range(0, 6000, 500):
+            slide.read(Region(x, y, 500, 500))
+    assert sorted(computed) == [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0)]

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
-from muse_core.slides.level import Level
+from muse_core.slides.level import PieceCache, RgbArray
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import SampledLevel, settle_intensity
 from muse_core.slides.slide import Slide, SlideSource, pyramid
 
 _PIECE_PX = 1024
+_LARGEST_PIECE_PX = 1 << 26
+"""A chunk of more pixels is computed again for each piece of it: it would not be kept anyway."""
+_LEAST_CACHE_BYTES, _MOST_CACHE_BYTES = 128 << 20, 512 << 20
+_CACHED_PIECES = 4
+"""Neighbouring tiles lie on up to four."""
+_PATCHES, _PATCH_PX = 8, 64
+"""A fingerprint looks at this many patches along each axis, this wide."""
 _SAMPLES = {
     1: Samples(Colours.GRAY),
     3: Samples(Colours.RGB),
@@ -24,24 +34,103 @@ _SAMPLES = {
 _TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
+@dataclass(frozen=True)
+class ArrayAxes:
+    """Which axes of an array are what.
+
+    Attributes:
+        shape: Of the array.
+        lead: Axes of length 1 before those of the image.
+        channels_first: Whether colours come before y and x.
+        channels: How many colours, with alpha; 0 where this is no image.
+    """
+
+    shape: tuple[int, ...]
+    lead: int
+    channels_first: bool
+    channels: int
+
+    @classmethod
+    def of(cls, array: Any) -> ArrayAxes:
+        """Tell by the shape alone."""
+        shape = tuple(int(n) for n in getattr(array, "shape", ()))
+        lead = next((i for i, n in enumerate(shape[:-3]) if n != 1), max(len(shape) - 3, 0))
+        own = shape[lead:]
+        first = len(own) == 3 and own[2] not in (1, 3, 4) and own[0] in (1, 3, 4)
+        if len(own) == 2:
+            return cls(shape, lead, False, 1)
+        channels = own[0 if first else 2] if len(own) == 3 else 0
+        return cls(shape, lead, first, channels)
+
+    @property
+    def y(self) -> int:
+        """The axis of rows; that of columns is the next one."""
+        return self.lead + self.channels_first
+
+    def index(self, y: slice, x: slice) -> tuple[Any, ...]:
+        """What cuts a rectangle out of the array."""
+        colours = (slice(None),) if self.channels_first else ()
+        return (*(0,) * self.lead, *colours, y, x)
+
+    def in_order(self, piece: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What :meth:`index` gave as (y, x, channels)."""
+        if self.channels_first:
+            return np.moveaxis(piece, 0, -1)
+        return piece[:, :, None] if piece.ndim == 2 else piece
+
+
 class ArraysLevel(SampledLevel):
     """One array (y, x), (y, x, c) or (c, y, x), read piece by piece."""
 
-    def __init__(self, name: str, array: Any, channels_first: bool, samples: Samples) -> None:
-        height, width = array.shape[1:] if channels_first else array.shape[:2]
-        super().__init__(name, height, width, _PIECE_PX, _PIECE_PX, samples, array.dtype)
-        self._array, self._channels_first = array, channels_first
+    def __init__(self, name: str, array: Any, axes: ArrayAxes, samples: Samples) -> None:
+        height, width = axes.shape[axes.y : axes.y + 2]
+        piece = _piece_size(array, axes)
+        super().__init__(name, height, width, *piece, samples, array.dtype)
+        self._array, self._axes = array, axes
+
+    @property
+    def array(self) -> Any:
+        """The array as it was given."""
+        return self._array
+
+    def read(self, x0: int, y0: int, x1: int, y1: int) -> RgbArray:
+        """See :meth:`Level.read`; what is in memory is not kept there twice."""
+        if not isinstance(self._array, np.ndarray):
+            return super().read(x0, y0, x1, y1)
+        return np.array(self.samples.to_rgb(self._cut(slice(y0, y1), slice(x0, x1))))
 
     def _stored(self, row: int, col: int) -> npt.NDArray[Any]:
         y, x = row * self.piece_h, col * self.piece_w
-        place = (
+        return self._cut(
             slice(y, min(y + self.piece_h, self.height)),
             slice(x, min(x + self.piece_w, self.width)),
         )
-        if self._channels_first:
-            return np.moveaxis(np.asarray(self._array[(slice(None), *place)]), 0, -1)
-        piece = np.asarray(self._array[place])
-        return piece[:, :, None] if piece.ndim == 2 else piece
+
+    def _cut(self, y: slice, x: slice) -> npt.NDArray[Any]:
+        (piece,) = _computed([self._array[self._axes.index(y, x)]])
+        return self._axes.in_order(piece)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the size, the type and an even sample of what is stored, hexadecimal.
+
+        The same for the same image in numpy, dask or zarr, in any order of axes and in chunks of
+        any size. Of a large image each chunk on a grid is computed once.
+
+        Raises:
+            UserError: The array cannot be read.
+        """
+        digest = hashlib.sha256()
+        facts = (self.height, self.width, self._axes.channels, self.stored_type.name)
+        digest.update(repr(facts).encode())
+        places = [(y, x) for y in _patches(self.height) for x in _patches(self.width)]
+        try:
+            for patch in _computed([self._array[self._axes.index(y, x)] for y, x in places]):
+                stored = self._axes.in_order(patch)
+                digest.update(stored.astype(stored.dtype.newbyteorder("<")).tobytes())
+        except Exception as error:
+            # Whatever the graph of somebody's array raises.
+            raise UserError(f"{self.name} cannot be read: {_reason(error)}.") from error
+        return digest.hexdigest()
 
 
 def slide_from_arrays(levels: Any, mpp: float | None = None, name: str = "array") -> Slide:
@@ -49,7 +138,8 @@ def slide_from_arrays(levels: Any, mpp: float | None = None, name: str = "array"
 
     Args:
         levels: An array (y, x), (y, x, 3 or 4) or (3 or 4, y, x), uint8 or uint16, of numpy, dask
-            or zarr; or a list of them, one for each level. The fourth channel is alpha.
+            or zarr; or a list of them, one for each level. The fourth channel is alpha. Axes of
+            length 1 may come before.
         mpp: Microns per pixel of the largest array, or None while it is unknown.
         name: What messages call it.
 
@@ -62,39 +152,76 @@ def slide_from_arrays(levels: Any, mpp: float | None = None, name: str = "array"
         >>> slide.width, slide.height, slide.mpp
         (400, 300, 0.5)
     """
+    return Slide(arrays_source(levels, name), mpp)
+
+
+def arrays_source(levels: Any, name: str) -> SlideSource:
+    """What :func:`slide_from_arrays` makes a slide of; raises UserError as it does."""
     arrays = list(levels) if isinstance(levels, list | tuple) else [levels]
     if not arrays:
         raise UserError(f"{name} has no levels.")
-    found = [_level(array, name) for array in arrays]
+    found = [array_level(array, name) for array in arrays]
     kept, downsamples = pyramid(found)
+    piece_bytes = max(level.piece_h * level.piece_w * 3 for level in kept)
+    wanted = min(max(_LEAST_CACHE_BYTES, _CACHED_PIECES * piece_bytes), _MOST_CACHE_BYTES)
+    cache = PieceCache(wanted)
+    for number, level in enumerate(kept):
+        level.share_cache(cache, number)
     notes = settle_intensity(kept)
-    source = SlideSource(Path(name), "array", kept, downsamples, notes=notes)
-    return Slide(source, mpp)
+    return SlideSource(Path(name), "array", kept, downsamples, notes=notes, name=name)
 
 
-def _level(array: Any, name: str) -> Level:
-    shape, dtype = _shape(array), np.dtype(getattr(array, "dtype", object))
-    if dtype not in _TYPES:
+def array_level(array: Any, name: str) -> ArraysLevel:
+    """A level over an array; raises UserError where it is no image."""
+    axes, dtype = ArrayAxes.of(array), np.dtype(getattr(array, "dtype", object))
+    # Big-endian files give big-endian arrays.
+    if dtype.newbyteorder("=") not in _TYPES:
         raise UserError(f"{name} holds {dtype} values; images of uint8 or uint16 can be read.")
-    channels_first = len(shape) == 3 and shape[2] not in (1, 3, 4) and shape[0] in (1, 3, 4)
-    channels = _channels(shape, channels_first)
-    if channels not in _SAMPLES:
+    if axes.channels not in _SAMPLES:
         raise UserError(
-            f"{name} has the shape {shape}; RGB images are (y, x, 3) or (3, y, x), with alpha 4."
+            f"{name} has the shape {axes.shape}; RGB images are (y, x, 3) or (3, y, x), with alpha"
+            " 4."
         )
-    samples = _SAMPLES[channels]
-    if dtype == np.uint16:
+    samples = _SAMPLES[axes.channels]
+    if dtype.itemsize > 1:
         samples = Samples(samples.colours, samples.alpha, needs_scaling=True)
-    return ArraysLevel(name, array, channels_first, samples)
+    return ArraysLevel(name, array, axes, samples)
 
 
-def _shape(array: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in getattr(array, "shape", ()))
+def _piece_size(array: Any, axes: ArrayAxes) -> tuple[int, int]:
+    """Rows and columns of a piece: whole chunks where the array has some, for each is computed."""
+    try:
+        # Those of dask are the sizes of all along an axis, those of others one size.
+        sizes = [max(c) if isinstance(c, tuple) else int(c) for c in array.chunks]
+        chunk_h, chunk_w = sizes[axes.y : axes.y + 2]
+    except (AttributeError, TypeError, ValueError):
+        return _PIECE_PX, _PIECE_PX
+    height, width = (max(1, _PIECE_PX // max(n, 1)) * max(n, 1) for n in (chunk_h, chunk_w))
+    if height * width > _LARGEST_PIECE_PX:
+        return 2 * _PIECE_PX, 2 * _PIECE_PX
+    return height, width
 
 
-def _channels(shape: Sequence[int], channels_first: bool) -> int:
-    if len(shape) == 2:
-        return 1
-    if len(shape) != 3:
-        return 0
-    return shape[0] if channels_first else shape[2]
+def _computed(pieces: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    """Parts of arrays in memory; what several lazy ones have in common is computed once."""
+    if not any(dask.is_dask_collection(piece) for piece in pieces):
+        return [np.asarray(piece) for piece in pieces]
+    # In this thread, unless somebody works on a cluster: there are readers enough, and a pool of
+    # threads would take the processor from the viewer.
+    scheduler = dask.config.get("scheduler", None) or "synchronous"
+    return [np.asarray(piece) for piece in dask.compute(*pieces, scheduler=scheduler)]
+
+
+def _patches(side: int) -> list[slice]:
+    """Where a fingerprint looks along an axis: everywhere, or in patches from end to end."""
+    if side <= _PATCHES * _PATCH_PX:
+        return [slice(0, side)]
+    starts = np.linspace(0, side - _PATCH_PX, _PATCHES).round().astype(int)
+    return [slice(int(start), int(start) + _PATCH_PX) for start in starts]
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (
+        f"{type(error).__name__}: {lines[0][:200].rstrip('.')}" if lines else type(error).__name__
+    )

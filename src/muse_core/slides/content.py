@@ -14,6 +14,7 @@ class Content(Enum):
     TIFF = auto()
     IMAGE = auto()
     JPEGXL = auto()
+    WINDOW = auto()
 
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -28,6 +29,8 @@ _IMAGE = (
 )
 _JPEGXL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _AVIF = (b"avif", b"avis")
+WINDOW_MAGIC = b'{"muse_layer": 1, '
+"""Begins a file that stands for an image of a napari window."""
 
 
 def content_of(path: Path) -> Content | None:
@@ -42,6 +45,8 @@ def content_of(path: Path) -> Content | None:
         return Content.TIFF
     if head.startswith(_JPEGXL):
         return Content.JPEGXL
+    if head.startswith(WINDOW_MAGIC):
+        return Content.WINDOW
     riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     avif = head[4:8] == b"ftyp" and head[8:12] in _AVIF
     return Content.IMAGE if riff or avif or head.startswith(_IMAGE) else None

@@ -13,6 +13,7 @@ from muse_core.slides.ome_zarr import open_ome_zarr
 from muse_core.slides.openslide_reader import open_openslide, openslide_knows
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
+from muse_core.slides.window.reader import open_window_image
 from muse_core.slides.zarr_images import is_zarr_folder
 from muse_core.slides.zarr_zip import zarr_root
 
@@ -21,6 +22,7 @@ _BY_CONTENT: dict[Content, _Reader] = {
     Content.TIFF: open_tiff,
     Content.IMAGE: open_image,
     Content.JPEGXL: open_jpegxl,
+    Content.WINDOW: open_window_image,
 }
 _AS_IT_IS = ImageChoice()
 _OPENSLIDE = (".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm")

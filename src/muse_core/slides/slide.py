@@ -46,6 +46,7 @@ class SlideSource:
         taken: Which image of the file this is; None where there is but one.
         scanned: The part of the slide that was scanned, level-0 pixels, where the file says it;
             the rest is empty. QuPath shows that part alone and counts from its corner.
+        name: What people call it, where that is not the name of the file.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class SlideSource:
     taken: Taken | None = None
     scanned: Region | None = None
     rest: Callable[[], None] = field(default=lambda: None)
+    name: str = ""
 
 
 class Slide:
@@ -78,7 +80,7 @@ class Slide:
     ) -> None:
         self._source = source
         self.path = source.path
-        self.name = source.path.name
+        self.name = source.name or source.path.name
         self.format = source.format
         self.downsamples = source.downsamples
         self.scale = settle_scale(source.mpp, mpp, force_mpp)

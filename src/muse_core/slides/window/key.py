@@ -1,0 +1,84 @@
+"""The key that a window gives its jobs, and the file that stands for an image of the window."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from muse_core.errors import UserError
+from muse_core.slides.content import WINDOW_MAGIC
+
+SUFFIX = ".layer"
+"""Of the files that stand for images of a window."""
+ADDRESS_FILE = "address"
+"""Beside the folders of those files: where the window can be reached."""
+_VARIABLE = "MUSE_WINDOW_KEY"
+_LONGEST = 4096
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
+_LONGEST_NAME = 80
+Address = str | tuple[str, int]
+
+
+def window_key() -> bytes:
+    """The key of this process, which other processes do not know unless they are told."""
+    return bytes(multiprocessing.current_process().authkey)
+
+
+def job_variables() -> dict[str, str]:
+    """Environment variables with which a job can read the images of this window."""
+    return {_VARIABLE: window_key().hex()}
+
+
+def given_key() -> bytes | None:
+    """The key that this process was given, or None."""
+    try:
+        return bytes.fromhex(os.environ.get(_VARIABLE, "")) or None
+    except ValueError:
+        return None
+
+
+def file_content(fingerprint: str) -> bytes:
+    """What a file that stands for an image says, the same whichever window shows it."""
+    return WINDOW_MAGIC + b'"fingerprint": "' + fingerprint.encode() + b'"}\n'
+
+
+def fingerprint_in(path: Path) -> str:
+    """The image that a file stands for; raises UserError where it says none."""
+    try:
+        with path.open("rb") as file:
+            found = str(json.loads(file.read(_LONGEST))["fingerprint"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        found = ""
+    if not _FINGERPRINT.fullmatch(found):
+        raise UserError(f"{path.name} is damaged.")
+    return found
+
+
+def safe_name(name: str) -> str:
+    """A name that every system takes for a file."""
+    kept = _UNSAFE.sub("-", name).strip(" .-")[:_LONGEST_NAME].strip(" .-")
+    return kept or "image"
+
+
+def write_address(folder: Path, address: Any) -> None:
+    """Say where a window can be reached; raises OSError."""
+    (folder / ADDRESS_FILE).write_text(json.dumps(address), encoding="utf-8")
+
+
+def read_address(folder: Path) -> Address | None:
+    """Where a window can be reached, None where that is nowhere or on another machine."""
+    try:
+        with (folder / ADDRESS_FILE).open(encoding="utf-8") as file:
+            found = json.loads(file.read(_LONGEST))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if isinstance(found, list) and len(found) == 2 and found[0] == "127.0.0.1":
+        return "127.0.0.1", int(found[1])
+    # A pipe of Windows may be that of another machine, which would be told who asks.
+    is_local = isinstance(found, str) and (found[:2] != "\\\\" or found.startswith("\\\\.\\pipe\\"))
+    return found if is_local else None

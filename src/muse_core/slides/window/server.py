@@ -1,0 +1,222 @@
+"""Lends images of a window to its jobs, tile by tile, in threads of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Mapping
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any
+
+from muse_core.errors import UserError
+from muse_core.slides.level import RgbArray
+from muse_core.slides.slide import Slide, SlideSource
+from muse_core.slides.window.graph import packed_arrays
+from muse_core.slides.window.key import (
+    SUFFIX,
+    file_content,
+    safe_name,
+    window_key,
+    write_address,
+)
+
+_LOG = logging.getLogger(__name__)
+MAX_REQUEST_BYTES = 4096
+MAX_READ_PX = 1 << 24
+"""Of one request (50 MB)."""
+_BACKLOG = 16
+_AT_ONCE = 2
+"""Tiles that are computed at the same time: the window needs the processor too."""
+_GONE = "the image is no longer open in the napari window"
+
+
+class WindowServer:
+    """Lends images to the processes that know this process's key.
+
+    It starts with the first image, and keeps none alive: where the window lets go of one, only jobs
+    that are reading it have it still. Nothing of it outlives the process but an empty folder, and
+    that only where the process is killed.
+    """
+
+    def __init__(self) -> None:
+        self._offers: dict[str, _Offer] = {}
+        self._lock = threading.Lock()
+        self._serving: _Serving | None = None
+
+    def file_for(self, name: str, fingerprint: str) -> Path:
+        """A file that stands for an image, for jobs; :meth:`lend` says which pixels it has.
+
+        Args:
+            name: What people call the image.
+            fingerprint: Of its content, which names the same image in every window.
+
+        Raises:
+            UserError: There is no room for it.
+        """
+        with self._lock:
+            try:
+                if self._serving is None:
+                    self._serving = _Serving(self._offers)
+                    weakref.finalize(self, self._serving.close)
+                folder = self._serving.folder / fingerprint[:32]
+                folder.mkdir(exist_ok=True)
+                known = next(folder.glob(f"*{SUFFIX}"), None)
+                path = known or folder / f"{safe_name(name)}{SUFFIX}"
+                path.write_bytes(file_content(fingerprint))
+            except OSError as error:
+                raise UserError(
+                    f"{name} cannot be lent to a job: {error.strerror or error}."
+                ) from error
+            return path
+
+    def lend(self, slide: Slide, fingerprint: str) -> None:
+        """Let jobs read a slide through the file that stands for it."""
+        self._offers[fingerprint] = _Offer(slide)
+
+    def close(self) -> None:
+        """Stop; jobs that are reading are told that the window has gone."""
+        with self._lock:
+            serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.close()
+
+
+class _Offer:
+    """A slide as it is lent; it stays alive only while somebody else has it."""
+
+    def __init__(self, slide: Slide) -> None:
+        self._source = weakref.ref(slide.source)
+        self._packed: bytes | None = None
+        self._lock = threading.Lock()
+
+    def source(self) -> SlideSource:
+        """The levels; raises UserError where the window has let go of them."""
+        source = self._source()
+        if source is None:
+            raise UserError(f"The job cannot go on: {_GONE}.")
+        return source
+
+    def describe(self, source: SlideSource) -> dict[str, Any]:
+        """What a job needs to know of it."""
+        return {
+            "name": source.name or source.path.name,
+            "format": source.format,
+            "mpp": source.mpp,
+            "mpp_note": source.mpp_note,
+            "downsamples": list(source.downsamples),
+            "levels": [[level.height, level.width] for level in source.levels],
+            "notes": list(source.notes),
+        }
+
+    def packed(self, source: SlideSource) -> bytes:
+        """Its arrays, where a job can read them by itself; else nothing."""
+        with self._lock:
+            if self._packed is None:
+                self._packed = packed_arrays(source.levels)
+            return self._packed
+
+
+class _Serving:
+    """The listener and its threads, apart from the server so that they do not keep it alive."""
+
+    def __init__(self, offers: dict[str, _Offer]) -> None:
+        self._offers = offers
+        self._key = window_key()
+        self._closed = False
+        self._connections: set[Any] = set()
+        self._turn = threading.Semaphore(_AT_ONCE)
+        self.folder = Path(tempfile.mkdtemp(prefix="muse-window-"))
+        self._listener = _listener(self._key)
+        write_address(self.folder, self._listener.address)
+        threading.Thread(target=self._accept, name="muse-window", daemon=True).start()
+
+    def close(self) -> None:
+        """Take everything down; may be called more than once."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(OSError, EOFError, AuthenticationError):
+            # Nothing else wakes a thread that waits for connections.
+            Client(self._listener.address, authkey=self._key).close()
+        with contextlib.suppress(OSError):
+            self._listener.close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                connection = self._listener.accept()
+            except (OSError, EOFError, AuthenticationError) as error:
+                if not self._closed:
+                    _LOG.warning("a process that wanted pixels was turned away: %s", error)
+                continue
+            self._connections.add(connection)
+            threading.Thread(
+                target=self._serve, args=(connection,), name="muse-lend", daemon=True
+            ).start()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            # What a job has begun to read stays for it, whatever happens in the window.
+            held: tuple[_Offer, SlideSource] | None = None
+            while not self._closed:
+                request = json.loads(connection.recv_bytes(MAX_REQUEST_BYTES))
+                try:
+                    if held is None:
+                        offer = self._offer(request)
+                        held = offer, offer.source()
+                    answer, pixels = self._answer(request, *held)
+                except UserError as error:
+                    answer, pixels = {"error": str(error)}, None
+                except (MemoryError, ValueError, RuntimeError) as error:
+                    answer, pixels = {"error": f"The image cannot be read: {error}."}, None
+                connection.send_bytes(json.dumps(answer).encode())
+                if pixels is not None:
+                    connection.send_bytes(pixels)
+        except (OSError, EOFError):
+            pass  # The job has ended.
+        except Exception:
+            _LOG.exception("a job asked for pixels in a way that is not understood")
+        finally:
+            self._connections.discard(connection)
+            connection.close()
+
+    def _offer(self, request: Mapping[str, Any]) -> _Offer:
+        offer = self._offers.get(str(request["image"]))
+        if offer is None:
+            raise UserError(f"The job cannot begin: {_GONE}.")
+        return offer
+
+    def _answer(
+        self, request: Mapping[str, Any], offer: _Offer, source: SlideSource
+    ) -> tuple[dict[str, Any], Any]:
+        if request["what"] == "describe":
+            return offer.describe(source), None
+        if request["what"] == "arrays":
+            return {}, offer.packed(source)
+        x0, y0, x1, y1 = map(int, request["area"])
+        level = source.levels[int(request["level"])]
+        inside = 0 <= x0 < x1 <= level.width and 0 <= y0 < y1 <= level.height
+        if not inside or (x1 - x0) * (y1 - y0) > MAX_READ_PX:
+            raise UserError("A job asked for pixels that there are not.")
+        with self._turn:
+            pixels: RgbArray = level.read(x0, y0, x1, y1)
+        return {}, pixels.data.cast("B")
+
+
+def _listener(key: bytes) -> Listener:
+    """Of the system's own kind; where the folder for temporary files has too long a name, TCP."""
+    try:
+        return Listener(backlog=_BACKLOG, authkey=key)
+    except OSError:
+        return Listener(("127.0.0.1", 0), backlog=_BACKLOG, authkey=key)
