@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -187,28 +189,66 @@ def test_the_score_threshold_is_the_cards_unless_another_is_given(slide: Slide) 
 
 
 class BrokenReads(Slide):
-    """A slide whose file turns out damaged half way."""
+    """A slide of whose tiles some cannot be read, a number of times."""
 
-    def __init__(self, whole: Slide, error: Exception) -> None:
+    def __init__(
+        self, whole: Slide, broken: Callable[[Region], bool], error: Exception, times: int = 99
+    ) -> None:
         super().__init__(whole._source, whole.mpp)
-        self.error = error
-        self.calls = 0
+        self.broken, self.error, self.times = broken, error, times
+        self.tries: Counter[Region] = Counter()
         self._lock = threading.Lock()
 
     def read(self, region: Region, mpp: float | None = None) -> np.ndarray:
         with self._lock:
-            self.calls += 1
-            call = self.calls
-        if call > 5:
+            self.tries[region] += 1
+            call = self.tries[region]
+        if call <= self.times and mpp == 0.5 and region.w < 300 and self.broken(region):
             raise self.error
         return super().read(region, mpp)
 
 
-def test_a_readers_error_reaches_the_caller_and_ends_the_threads(slide: Slide) -> None:
-    broken = BrokenReads(slide, UserError("The file is damaged."))
+DAMAGED = UserError("The file is damaged.")
+
+
+def no_reader_is_left() -> bool:
+    return not [t for t in threading.enumerate() if t.name.startswith("tile-reader")]
+
+
+def test_a_slide_of_which_no_tile_can_be_read_is_an_error(slide: Slide) -> None:
+    broken = BrokenReads(slide, lambda _: True, DAMAGED)
     with pytest.raises(UserError, match="damaged"):
         Detector(BlobModel(), SMALL_TILES).detect(broken)
-    assert not [t for t in threading.enumerate() if t.name.startswith("tile-reader")]
+    assert no_reader_is_left()
+
+
+def test_a_tile_that_can_be_read_the_third_time_lacks_nothing(slide: Slide) -> None:
+    error = OSError(5, "Input/output error")
+    shaky = BrokenReads(slide, lambda r: r.x > 100, error, times=2)
+    result = Detector(BlobModel(), SMALL_TILES).detect(shaky)
+    assert result.unreadable == ()
+    whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    pd.testing.assert_frame_equal(result.table, whole)
+
+
+def test_unreadable_tiles_are_told_with_their_places_and_the_others_found(slide: Slide) -> None:
+    broken = BrokenReads(slide, lambda r: 100 < r.x < 300 and r.y > 100, DAMAGED)
+    result = Detector(BlobModel(), SMALL_TILES).detect(broken)
+    whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
+    assert 0 < len(result.unreadable) < result.tiles_total == result.tiles_done
+    assert {u.reason for u in result.unreadable} == {"The file is damaged."}
+    assert all(100 < u.region.x < 300 and u.region.y > 100 for u in result.unreadable)
+    # A neighbour reports what lies within the margin of its own part; nothing else is found there.
+    lost = np.zeros(len(whole), dtype=bool)
+    for u in result.unreadable:
+        core = Region(u.region.x + 32, u.region.y + 32, u.region.w - 64, u.region.h - 64)
+        lost |= core.contains(whole["x"].to_numpy(), whole["y"].to_numpy())
+    assert lost.any()
+    assert places(whole[~lost]) <= places(result.table) < places(whole)
+    assert result.table.attrs["unreadable_px"] == [
+        [u.region.x, u.region.y, u.region.w, u.region.h] for u in result.unreadable
+    ]
+    assert no_reader_is_left()
 
 
 def test_a_callbacks_error_reaches_the_caller_and_ends_the_threads(slide: Slide) -> None:

@@ -1,38 +1,49 @@
-"""Collector: settled nuclei become tables with running ids."""
+"""Collector: settled nuclei get running ids, are counted, handed on and put by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from muse_core.detect.spool import Spool
 from muse_core.detect.uncertainty import ENTROPY, MARGIN, uncertainty
 from muse_core.models.tile_detections import TileDetections
-from muse_core.nuclei import nucleus_table
+from muse_core.nuclei import empty_table, nucleus_table
+
+PART_ROWS = 1 << 16
 
 
 class Collector:
-    """Nuclei as tables: numbers them, hands them on, keeps them for the result."""
+    """Nuclei as they settle; afterwards the result, as often as wanted and part by part.
+
+    Attributes:
+        count: Nuclei so far.
+        counts: (K,) of each class.
+    """
 
     def __init__(
         self,
         model: str,
         class_names: Sequence[str],
         on_nuclei: Callable[[pd.DataFrame], None] | None,
+        spool: Spool,
     ) -> None:
         self.count = 0
+        self.counts = np.zeros(len(class_names), np.int64)
         self._model = model
         self._names = np.array(list(class_names), dtype=object)
         self._on_nuclei = on_nuclei
-        self._parts: list[TileDetections] = []
+        self._spool = spool
 
     def add(self, found: TileDetections, scale: float) -> None:
         """Take settled nuclei in model pixels; ``scale`` leads to level-0 pixels."""
         if not len(found):
             return
         level0 = found.scaled(scale)
-        self._parts.append(level0)
+        self._spool.add(level0)
         if self._on_nuclei is not None:
             unsure = uncertainty(level0.score, level0.class_probs)
             self._on_nuclei(
@@ -41,10 +52,28 @@ class Collector:
                 )
             )
         self.count += len(level0)
+        self.counts += np.bincount(level0.class_index, minlength=len(self.counts))
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """How many there are of each class."""
+        return dict(zip(self._names.tolist(), self.counts.tolist(), strict=True))
+
+    def tables(self, rows: int = PART_ROWS) -> Iterator[pd.DataFrame]:
+        """NucleusTables of about so many rows, in order; together they are the result."""
+        first = 0
+        for part in self._spool.parts(rows):
+            yield self._table(part, first)
+            first += len(part)
+
+    def features(self, rows: int = PART_ROWS) -> Iterator[npt.NDArray[np.float16] | None]:
+        """(n, C) features, row for row those of :meth:`tables`, or None where there are none."""
+        return (part.features for part in self._spool.parts(rows))
 
     def table(self) -> pd.DataFrame:
         """All of them."""
-        return self._table(TileDetections.join(self._parts), 0)
+        parts = list(self.tables())
+        return pd.concat(parts, ignore_index=True) if parts else empty_table()
 
     def _table(self, found: TileDetections, first_id: int) -> pd.DataFrame:
         return nucleus_table(

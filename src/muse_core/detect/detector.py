@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +19,12 @@ from muse_core.detect.area import SearchArea, Shape
 from muse_core.detect.backends import InferenceBackend
 from muse_core.detect.collector import Collector
 from muse_core.detect.config import DetectConfig
+from muse_core.detect.kept_run import KeptRun, RunState
+from muse_core.detect.merge import TileMerge, TileReport
 from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, cheapest_plan
 from muse_core.detect.resize import to_model_scale
-from muse_core.detect.seams import SeamMerger
-from muse_core.models.tile_detections import TileDetections
+from muse_core.detect.unreadable import Unreadable, place_of, tried
 from muse_core.nuclei import nucleus_table
 from muse_core.slides import Slide, TissueMask, tissue_mask
 
@@ -33,19 +36,22 @@ class DetectResult:
     """What a detection found.
 
     Attributes:
-        table: NucleusTable in level-0 pixels, ids from 0, the same for the same input every time.
+        nuclei: All nuclei, level-0 pixels, ids from 0, the same for the same input every time; to
+            be had part by part, for they may be on the disk.
         tissue_mm2: Tissue looked at.
-        seconds: Time from the call to the last nucleus.
-        cancelled: Whether it stopped early; the table then holds what was found until then.
+        seconds: Time it took, with that of the runs it goes on from.
+        cancelled: Whether it stopped early; it then holds what was found until then.
         tiles_done: Tiles that went through the network.
         tiles_total: Tiles with tissue in the wanted area.
         device: Where the network ran: cuda, mps or cpu.
         backend: What computed it: torch or openvino.
         precision: In what: float32, bfloat16 or float16.
         notes: What the user should know of how it ran.
+        unreadable: Tiles that could not be read, in the order of the plan.
+        tiles_resumed: Tiles that were done by an earlier run.
     """
 
-    table: pd.DataFrame
+    nuclei: Collector
     tissue_mm2: float
     seconds: float
     cancelled: bool
@@ -55,6 +61,16 @@ class DetectResult:
     backend: str
     precision: str
     notes: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    tiles_resumed: int = 0
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """NucleusTable of all nuclei; ``attrs["unreadable_px"]`` says which places it lacks."""
+        table = self.nuclei.table()
+        if self.unreadable:
+            table.attrs["unreadable_px"] = [place_of(u.region) for u in self.unreadable]
+        return table
 
 
 class Detector:
@@ -82,6 +98,7 @@ class Detector:
         on_progress: Callable[[int, int, str], None] | None = None,
         on_nuclei: Callable[[pd.DataFrame], None] | None = None,
         should_cancel: Callable[[], bool] | None = None,
+        run: KeptRun | None = None,
     ) -> DetectResult:
         """Find every nucleus once.
 
@@ -93,10 +110,13 @@ class Detector:
             on_nuclei: Called with NucleusTables as they are settled; together they are the result.
                 They also have the columns entropy and margin, how unsure the model is.
             should_cancel: Asked between batches of tiles.
+            run: Where to keep what tiles reported, and the result; what it holds of the very same
+                run is not looked at again. None keeps the result in memory.
 
         Raises:
-            UserError: The slide has no MPP, the region lies outside it, the file turns out damaged,
-                or there is too little memory for a single tile.
+            UserError: The slide has no MPP, the region lies outside it, not one tile of the file
+                can be read, or there is too little memory for a single tile.
+            OSError: The run cannot be kept, as on a full disk.
         """
         begin = time.perf_counter()
         mpp = slide.require_mpp()
@@ -108,21 +128,34 @@ class Detector:
             self.config,
             lambda core: tissue.fraction(core) > self.config.min_tissue,
         )
-        collector = Collector(self.card.name, [c["name"] for c in self.card.classes], on_nuclei)
-        done, cancelled = self._run(
-            slide, plan, area, tissue, collector, on_progress, should_cancel
+        state = run.begin(self._facts(plan)) if run else RunState()
+        names = [c["name"] for c in self.card.classes]
+        collector = Collector(self.card.name, names, on_nuclei, state.spool)
+        before = state.log.seconds if state.log is not None else 0.0
+        merge = TileMerge(
+            plan,
+            self.config.seam_radius_um / self.card.mpp,
+            collector,
+            state.log,
+            lambda: before + time.perf_counter() - begin,
         )
+        cancel = should_cancel or (lambda: False)
+        missing = [tile for tile in plan.tiles if tile.index not in merge]
+        fresh = self._fresh(slide, plan, area, tissue, missing, cancel)
+        merge.take_all(fresh, on_progress or (lambda *_: None), cancel)
         return DetectResult(
-            table=collector.table(),
-            tissue_mm2=_tissue_mm2(tissue, plan, area, mpp, done),
-            seconds=time.perf_counter() - begin,
-            cancelled=cancelled,
-            tiles_done=done,
+            nuclei=collector,
+            tissue_mm2=_tissue_mm2(tissue, plan, area, mpp, merge.done),
+            seconds=before + time.perf_counter() - begin,
+            cancelled=merge.done < len(plan.tiles),
+            tiles_done=merge.done,
             tiles_total=len(plan.tiles),
             device=self.backend.device,
             backend=self.backend.name,
             precision=self.backend.precision,
             notes=tuple(self.backend.notes),
+            unreadable=tuple(merge.unreadable),
+            tiles_resumed=state.resumed,
         )
 
     def detect_image(self, rgb: Image, mpp: float) -> pd.DataFrame:
@@ -147,48 +180,60 @@ class Detector:
             x[inside], y[inside], names[kept.class_index].tolist(), kept.score, model=self.card.name
         )
 
-    def _run(
+    def _facts(self, plan: TilePlan) -> dict[str, Any]:
+        """What, beside model and slide, reports of tiles hang on; JSON-able."""
+        return {
+            "device": self.backend.device,
+            "backend": self.backend.name,
+            "precision": self.backend.precision,
+            "features": self.config.features,
+            "min_score": self.min_score,
+            "seam_radius_um": self.config.seam_radius_um,
+            "plan": plan.digest(),
+        }
+
+    def _fresh(
         self,
         slide: Slide,
         plan: TilePlan,
         area: SearchArea,
         tissue: TissueMask,
-        collector: Collector,
-        on_progress: Callable[[int, int, str], None] | None,
-        should_cancel: Callable[[], bool] | None,
-    ) -> tuple[int, bool]:
-        """Read, infer, merge; returns the tiles done and whether it was cancelled."""
-        total, done = len(plan.tiles), 0
-        merger = SeamMerger(plan, self.config.seam_radius_um / self.card.mpp)
-        report = on_progress or (lambda *_: None)
-        report(0, total, "Looking for nuclei")
-        for tiles, images in self._batches(slide, plan, should_cancel or (lambda: False)):
-            answers = self.backend.run(images, self.min_score, self.config.features)
-            settled = []
-            for tile, answer in zip(tiles, answers, strict=True):
-                found = answer.moved(tile.x_px, tile.y_px)
+        tiles: Sequence[Tile],
+        should_cancel: Callable[[], bool],
+    ) -> Iterator[list[TileReport]]:
+        """What tiles report, batch by batch in the order given; ends early on cancel."""
+        for batch, images in self._batches(slide, plan, tiles, should_cancel):
+            whole = [image for image in images if not isinstance(image, Unreadable)]
+            answers = iter(
+                self.backend.run(whole, self.min_score, self.config.features) if whole else ()
+            )
+            reports: list[TileReport] = []
+            for tile, image in zip(batch, images, strict=True):
+                if isinstance(image, Unreadable):
+                    reports.append((tile, image))
+                    continue
+                found = next(answers).moved(tile.x_px, tile.y_px)
                 x, y = found.x * plan.scale, found.y * plan.scale
                 # Dust and pigment on glass look like nuclei; the mask passes them over.
                 wanted = area.contains(x, y) & tissue.contains(x, y)
-                settled.append(merger.add(tile, found.take(wanted)))
-            done += len(tiles)
-            collector.add(TileDetections.join(settled), plan.scale)
-            report(done, total, f"{collector.count:,} nuclei")
-        collector.add(merger.flush(), plan.scale)
-        return done, done < total
+                reports.append((tile, found.take(wanted)))
+            yield reports
 
     def _batches(
-        self, slide: Slide, plan: TilePlan, should_cancel: Callable[[], bool]
-    ) -> Iterator[tuple[list[Tile], list[Image]]]:
-        """Tiles with their pixels, in the order of the plan; ends early on cancel.
+        self,
+        slide: Slide,
+        plan: TilePlan,
+        wanted: Sequence[Tile],
+        should_cancel: Callable[[], bool],
+    ) -> Iterator[tuple[list[Tile], list[Image | Unreadable]]]:
+        """Tiles with their pixels, in the order given; ends early on cancel.
 
         Threads read ahead by a bounded number of tiles. Taking them in the plan's order makes the
-        batches, and with them every digit of the result, independent of the threads' timing; a
-        reader's error comes out here.
+        batches, and with them every digit of the result, independent of the threads' timing.
         """
         readers = self.config.readers or min(8, os.cpu_count() or 1)
-        waiting: deque[tuple[Tile, Future[Image]]] = deque()
-        tiles = iter(plan.tiles)
+        waiting: deque[tuple[Tile, Future[Image | Unreadable]]] = deque()
+        tiles = iter(wanted)
         pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
         try:
             while not should_cancel():
@@ -205,8 +250,11 @@ class Detector:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, slide: Slide, plan: TilePlan, tile: Tile) -> Image:
-        image = slide.read(plan.read_region(tile), self.card.mpp)
+    def _read(self, slide: Slide, plan: TilePlan, tile: Tile) -> Image | Unreadable:
+        region = plan.read_region(tile)
+        image = tried(lambda: slide.read(region, self.card.mpp), region)
+        if isinstance(image, Unreadable):
+            return image
         if image.shape != (plan.read_h_px, plan.read_w_px, 3):
             raise RuntimeError(f"read a tile of shape {image.shape}")
         return image

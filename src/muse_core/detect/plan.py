@@ -7,6 +7,7 @@ that the network sees the same pixels in the same phase and gives the same answe
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -85,6 +86,13 @@ class TilePlan:
         for tile in self.tiles:
             mask[tile.row, tile.column] = True
         return mask
+
+    def digest(self) -> str:
+        """Equal for plans of the same tiles at the same places, hexadecimal."""
+        grid = (self.x_px, self.y_px, self.cell_w_px, self.cell_h_px, self.halo_px, self.scale)
+        told = hashlib.sha256(repr((grid, self.planned().shape)).encode())
+        told.update(self.planned().tobytes())
+        return told.hexdigest()
 
     def cell_region(self, row: int, column: int) -> Region:
         """A cell in level-0 pixels."""

@@ -1,0 +1,159 @@
+"""KeptRun: what a run has found so far, on the disk, so that the same run can go on after any end.
+
+Its folder's name carries a digest of all that the outcome hangs on: model, slide, place, settings,
+version. A run of anything else has another folder and never meets this one's reports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from muse_core.detect.spool import FileSpool, MemorySpool, Spool
+from muse_core.detect.tile_log import TileLog
+from muse_core.errors import UserError
+from muse_core.files import is_being_written, make_folder, only_one, replacing
+
+_DIGITS = 16
+_FORMAT = 1
+_FACTS = "run.json"
+_LOG = "tiles.log"
+_SPOOL = "nuclei"
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """Where a run is kept, and what it is of.
+
+    Attributes:
+        stem: Path of the folder, to which the digest is added.
+        key: All that the outcome hangs on, JSON-able.
+        about: What else is worth noting in the folder, JSON-able.
+        target: What a full disk is said of.
+        resume: Whether to go on with what is there.
+    """
+
+    stem: Path
+    key: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    target: Path | None = None
+    resume: bool = True
+
+
+@dataclass
+class RunState:
+    """What a detection writes to while it runs.
+
+    Attributes:
+        spool: Takes settled nuclei.
+        log: Takes reports of tiles, where the run is kept.
+        resumed: Tiles whose reports were there at the start.
+        finished: Whether all is done, so that the folder can go.
+    """
+
+    spool: Spool = field(default_factory=MemorySpool)
+    log: TileLog | None = None
+    resumed: int = 0
+    finished: bool = False
+
+
+class KeptRun:
+    """A run that is kept at a place; used by one program at a time."""
+
+    def __init__(self, place: RunPlace) -> None:
+        self._place = place
+        self._stack = contextlib.ExitStack()
+        self.folder: Path | None = None
+        self.state = RunState()
+
+    def begin(self, facts: Mapping[str, Any]) -> RunState:
+        """Open what is there of this very run, or begin it.
+
+        Args:
+            facts: What else the outcome hangs on, known only once the model is ready.
+
+        Raises:
+            UserError: Another program is at it, or the folder cannot be written.
+        """
+        key = {"format": _FORMAT, **self._place.key, **facts}
+        text = orjson.dumps(key, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+        digest = hashlib.sha256(text).hexdigest()[:_DIGITS]
+        stem = self._place.stem
+        self.folder = stem.with_name(f"{stem.name}-{digest}")
+        make_folder(self.folder)
+        self._stack.enter_context(only_one(self.folder / "run"))
+        if not self._place.resume or self._noted() != json.loads(text):
+            for name in (_LOG, _SPOOL, _FACTS):
+                (self.folder / name).unlink(missing_ok=True)
+            with replacing(self.folder / _FACTS) as partial:
+                partial.write_bytes(orjson.dumps({"key": key, "about": dict(self._place.about)}))
+        log = self._stack.enter_context(TileLog(self.folder / _LOG))
+        self.state = RunState(FileSpool(self.folder / _SPOOL), log, len(log))
+        return self.state
+
+    def _noted(self) -> object:
+        """The key of the run that the folder holds."""
+        assert self.folder is not None
+        try:
+            return json.loads((self.folder / _FACTS).read_bytes())["key"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def close(self) -> None:
+        """Let go of the files; what is finished, or has not begun, is removed."""
+        done = self.state.finished or self.state.log is None or not len(self.state.log)
+        self._stack.close()
+        if done and self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.state.finished:
+            for other in unfinished_runs(self._place.stem):
+                if not is_being_written(other / "run"):
+                    shutil.rmtree(other, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def kept_run(place: RunPlace) -> Iterator[KeptRun]:
+    """A run to hand to a detector, kept whatever happens until it is said to be finished.
+
+    Raises:
+        UserError: The disk is full, or the folder cannot be written.
+    """
+    run = KeptRun(place)
+    try:
+        try:
+            yield run
+        finally:
+            run.close()
+    except OSError as error:
+        if run.folder is None or not str(error.filename or "").startswith(str(run.folder)):
+            raise
+        raise UserError(
+            f"Cannot write {place.target or run.folder}: {error.strerror or error}."
+        ) from error
+
+
+def unfinished_runs(stem: Path) -> list[Path]:
+    """The folders of runs that are kept under a stem."""
+    found = stem.parent.glob(f"{_escaped(stem.name)}-{'[0-9a-f]' * _DIGITS}")
+    return sorted(path for path in found if path.is_dir())
+
+
+def about_run(folder: Path) -> Mapping[str, Any] | None:
+    """What is noted in the folder of a run, or None where it is none."""
+    try:
+        about = json.loads((folder / _FACTS).read_bytes())["about"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return about if isinstance(about, dict) else None
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
