@@ -96,7 +96,6 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path):
         ("x_px,y_px,class\n1,two,a\n", "not a number|two"),
         ("x_px,y_px,class\n1,,a\n", "not a number"),
         ("x_px,y_px,class\n1,nan,a\n", "not a number"),
-        ("x_px,y_px,class\n1,2,\n", "without a class"),
         ("x_px,y_px,class,status\n1,2,a,seen\n", "seen"),
         ("x_px,y_px,class,score\n1,2,a,7\n", "between 0 and 1"),
         ("id,x_px,y_px,class\n1,1,2,a\n1,3,4,a\n", "id 1 twice"),

@@ -25,6 +25,7 @@ from muse_core.nuclei import (
     read_nuclei_here,
     write_nuclei,
 )
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.transfer import from_bytes, to_bytes
 
 from .strategies import assert_same, regions, scales, schemes, tables
@@ -44,6 +45,51 @@ def test_round_trip_loses_nothing(tmp_path, name, table, scheme, mpp, drawn):
     back = read_nuclei_here(tmp_path / name)
     assert_same(back.table, table)
     assert (back.scheme, back.mpp, back.regions) == (scheme, mpp, drawn)
+
+
+@pytest.mark.parametrize("name", [*LOSSLESS, "n.csv", "n.tsv.gz"])
+def test_files_say_which_slide_they_are_of(tmp_path: Path, name: str) -> None:
+    slide = RecordedSlide("Schnitt, 5.svs", "sha256:0123456789abcdef#image=2")
+    table = nucleus_table([1, 70000], [2, 30.5], ["a", "b"])
+    write_nuclei(tmp_path / name, table, FULL, 0.25, slide=slide)
+    back = read_nuclei_here(tmp_path / name)
+    assert back.slide == slide
+    assert from_bytes(to_bytes(back)).slide == slide
+    assert_same(back.table, table)
+    write_nuclei(tmp_path / name, table, FULL, 0.25)
+    assert read_nuclei_here(tmp_path / name).slide is None
+
+
+@pytest.mark.parametrize("name", ["n.csv", "n.geojson", "n.parquet", "n.h5ad"])
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_nucleus_without_a_class_is_unclassified(
+    tmp_path: Path, name: str, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As spreadsheets, pandas and QuPath leave it; the same in every format."""
+    table = nucleus_table([1, 2, 3], [4, 5, 6], ["a", "?", "?"])
+    table["class_name"] = table["class_name"].replace("?", empty)
+    for module in ("csv", "geojson_write", "parquet", "h5ad"):
+        monkeypatch.setattr(f"muse_core.nuclei.{module}.validate_table", lambda given: given)
+    write_nuclei(tmp_path / name, table, mpp=0.5)
+    back = read_nuclei_here(tmp_path / name)
+    assert back.table["class_name"].tolist() == ["a", "unclassified", "unclassified"]
+    assert "2 nuclei without a class are now 'unclassified'." in back.notes
+
+
+def test_tables_of_several_slides_are_refused(tmp_path: Path) -> None:
+    table = nucleus_table([1], [2], "a")
+    for i in range(2):
+        slide = RecordedSlide(f"{i}.svs", f"sha256:{i}")
+        write_nuclei(tmp_path / f"{i}.csv", table, mpp=0.5, slide=slide)
+    parts = [pd.read_csv(tmp_path / f"{i}.csv") for i in range(2)]
+    pd.concat(parts).assign(id=[0, 1]).to_csv(tmp_path / "n.csv", index=False)
+    with pytest.raises(UserError, match=r"nuclei of several slides \(0\.svs, 1\.svs\)"):
+        read_nuclei(tmp_path / "n.csv")
+    for content in ("", "1.2E+15", "sha256:0\nx"):
+        parts[0].assign(slide_content=content).to_csv(tmp_path / "n.csv", index=False)
+        assert read_nuclei(tmp_path / "n.csv").slide is None
+    parts[0].drop(columns="slide_content").to_csv(tmp_path / "n.csv", index=False)
+    assert read_nuclei(tmp_path / "n.csv").slide is None
 
 
 @pytest.mark.parametrize("name", LOSSLESS)

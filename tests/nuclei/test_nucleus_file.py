@@ -4,7 +4,8 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NamedRegion, NucleusClass, NucleusFile, nucleus_table
-from muse_core.nuclei.nucleus_file import facts_from_json, facts_to_json
+from muse_core.nuclei.facts import Facts, facts_from_json, facts_to_json
+from muse_core.nuclei.recorded_slide import RecordedSlide
 
 TABLE = nucleus_table([1, 2, 3], [4, 5, 6], ["b", "a", "c"])
 
@@ -39,15 +40,16 @@ def test_a_number_for_each_nucleus_is_no_class():
 
 def test_facts_survive_json():
     region = NamedRegion(((0, 0), (1, 0), (0, 1.5)), "left", True)
-    facts = (ClassScheme.from_names("ab"), 0.25, (region,), (2560.0, 7680.0))
-    assert facts_from_json(facts_to_json(*facts)) == facts
-    assert facts_from_json(None) == (None, None, (), None)
-    assert facts_from_json("{}") == (None, None, (), None)
+    slide = RecordedSlide("a.svs", "sha256:0123456789abcdef#image=2")
+    facts = Facts(ClassScheme.from_names("ab"), 0.25, (region,), (2560.0, 7680.0), slide)
+    assert facts_from_json(facts_to_json(facts)) == facts
+    assert facts_from_json(None) == Facts(None, None, (), None, None)
+    assert facts_from_json("{}") == Facts(None, None, (), None, None)
 
 
 def test_files_of_older_versions_count_from_the_corner_of_the_slide():
-    assert facts_from_json({"version": 1, "mpp": 0.5}) == (None, 0.5, (), (0.0, 0.0))
-    assert facts_from_json({"version": 2, "mpp": 0.5}) == (None, 0.5, (), None)
+    assert facts_from_json({"version": 1, "mpp": 0.5}) == Facts(None, 0.5, (), (0.0, 0.0))
+    assert facts_from_json({"version": 2, "mpp": 0.5}) == Facts(None, 0.5, (), None)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,12 @@ def test_files_of_older_versions_count_from_the_corner_of_the_slide():
         {"regions": [{"vertices": [[0, 0], [1, 1], [1]]}]},
         {"regions": [{"vertices": [[0, 0], [1, 1], [1, None]]}]},
         {"regions": [3]},
+        {"slide": 3},
+        {"slide": {}},
+        {"slide": {"name": "a", "content": "0123"}},
+        {"slide": {"name": " ", "content": "sha256:01"}},
+        {"slide": {"name": "a" * 2000, "content": "sha256:01"}},
+        {"slide": {"name": 3, "content": "sha256:01"}},
     ],
 )
 def test_damaged_facts_are_refused(facts):

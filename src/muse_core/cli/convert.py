@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from muse_core.cli.options import ForceMppOption, JsonOption
+from muse_core.cli.options import ForceMppOption, ImageOption, JsonOption, OtherSlideOption
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def convert(
             help="The nuclei's slide: positions are counted from its scanned area, as in QuPath.",
         ),
     ] = None,
+    image: ImageOption = None,
+    other_slide: OtherSlideOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a file of nuclei into another format; outlines become their centres."""
@@ -65,8 +68,10 @@ def convert(
     from muse_core.slides.scale import settle_scale
 
     content = read_nuclei(source, outlines_are_nuclei)
+    if image is not None and slide is None:
+        raise UserError("--image is of a slide; give it with --slide.")
     if slide is not None:
-        content = _counted_as_exchanged(content, slide)
+        content = _of_slide(content, slide, image, source.name, other_slide)
     table = content.table
     if without_deleted:
         table = table[table["status"] != "deleted"]
@@ -75,7 +80,7 @@ def convert(
     settled = settle_scale(content.mpp, mpp, force_mpp)
     scale = settled.mpp
     left_out = write_nuclei(
-        out, table, content.scheme, scale, content.regions, rows, content.origin_px
+        out, table, content.scheme, scale, content.regions, rows, content.origin_px, content.slide
     )
     for note in (*content.notes, *settled.notes, *notes, *left_out):
         typer.echo(note, err=True)
@@ -87,15 +92,27 @@ def convert(
         typer.echo(f"{len(table):,} nuclei written to {out}.", err=aside)
 
 
-def _counted_as_exchanged(content: NucleusFile, slide: Path) -> NucleusFile:
-    """The same nuclei, counted from the corner of the slide's scanned area."""
-    from muse_core.nuclei import placed_on_slide
+def _of_slide(
+    content: NucleusFile, path: Path, image: str | None, name: str, other_slide: bool
+) -> NucleusFile:
+    """The same nuclei, counted from the corner of the slide's scanned area, and as of this slide.
+
+    Raises:
+        UserError: They are of another one, unless other_slide; or all its images are wanted.
+    """
+    from muse_core.cli.given_nuclei import nuclei_of
+    from muse_core.cli.images import chosen_images
+    from muse_core.nuclei.store import identify_slide
     from muse_core.slides import open_slide
 
-    with open_slide(slide) as opened:
-        area = opened.scanned
-    origin = (area.x, area.y)
-    return placed_on_slide(content, origin, (area.w, area.h)).counted_from(origin)
+    choices = chosen_images(path, image, None, None)
+    if len(choices) > 1:
+        raise UserError("A file of nuclei is of one image; give its number with --image.")
+    with open_slide(path, choice=choices[0]) as opened:
+        placed = nuclei_of(content, opened, name, other_slide)
+        origin = (opened.scanned.x, opened.scanned.y)
+        recorded = identify_slide(path, opened.part).recorded
+    return replace(placed.counted_from(origin), slide=recorded)
 
 
 def _feature_rows(

@@ -20,6 +20,7 @@ from muse_core.cli.options import (
     JsonOption,
     ModelOption,
     MppOption,
+    OtherSlideOption,
     PlaneOption,
 )
 from muse_core.errors import UserError
@@ -48,6 +49,7 @@ def features(
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
+    other_slide: OtherSlideOption = False,
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,6 +74,7 @@ def features(
             force_mpp,
             fov_px,
             device.value,
+            other_slide,
         )
         for choice in choices
     ]
@@ -106,16 +109,18 @@ class _Plan:
     force_mpp: bool
     fov_px: int | None
     device: str
+    other_slide: bool
 
 
 def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[str, Any]:
     """Compute and write the features of one image; returns what was done."""
     from muse_core.cli.console import progress_bar
+    from muse_core.cli.given_nuclei import nuclei_of
     from muse_core.cli.images import say_notes
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
-    from muse_core.nuclei import placed_on_slide, read_nuclei
+    from muse_core.nuclei import read_nuclei
     from muse_core.slides import open_slide
 
     given = read_nuclei(plan.points)
@@ -125,8 +130,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[st
     with open_slide(plan.slide, plan.mpp, plan.choice, plan.force_mpp) as opened:
         slide_mpp = opened.require_mpp()
         say_notes(opened)
-        area = opened.scanned
-        placed = placed_on_slide(given, (area.x, area.y), (area.w, area.h))
+        placed = nuclei_of(given, opened, plan.points.name, plan.other_slide)
         for note in placed.notes:
             typer.echo(note, err=True)
 

@@ -51,6 +51,12 @@ MppOption = Annotated[
         "--mpp", help="Microns per pixel of the slide, if the file does not say; see --force-mpp."
     ),
 ]
+OtherSlideOption = Annotated[
+    bool,
+    typer.Option(
+        "--other-slide", help="Take nuclei also from a file that is of another slide, as it says."
+    ),
+]
 ForceMppOption = Annotated[
     bool,
     typer.Option("--force-mpp", help="Use the given scale also where the file states another."),

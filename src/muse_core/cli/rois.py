@@ -17,6 +17,7 @@ from muse_core.cli.options import (
     ImageOption,
     JsonOption,
     ModelOption,
+    OtherSlideOption,
     PlaneOption,
 )
 from muse_core.errors import UserError
@@ -58,6 +59,7 @@ def rois(
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
+    other_slide: OtherSlideOption = False,
     model: ModelOption = None,
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,
@@ -77,7 +79,7 @@ def rois(
     if points is not None:
         _check_stems(slides)
     wanted = [(p, c) for p in slides for c in chosen_images(p, image, plane, channels)]
-    name, finder = _finder(points, model, device.value, len(wanted))
+    name, finder = _finder(points, model, device.value, len(wanted), other_slide)
     settings = RoiSettings(roi_px=roi_px, mpp=mpp, min_tissue=min_tissue, nuclei=name)
     manifest = open_roi_folder(out, settings)
     with cancel_on_signals() as cancel, progress_bar() as show:
@@ -114,7 +116,7 @@ def _check_stems(slides: list[Path]) -> None:
 
 
 def _finder(
-    points: Path | None, model: str | None, device: str, n_slides: int
+    points: Path | None, model: str | None, device: str, n_slides: int, other_slide: bool
 ) -> tuple[str, Callable[[Slide], FindNuclei]]:
     """What names the nuclei in the manifest, and the function that finds those of a slide."""
     if points is None:
@@ -123,7 +125,7 @@ def _finder(
     if not points.is_dir() and n_slides > 1:
         raise UserError("--points is one file, but there are several slides; give a folder.")
     return "points", lambda slide: _given(
-        _points_of(slide, points) if points.is_dir() else points, slide
+        _points_of(slide, points) if points.is_dir() else points, slide, other_slide
     )
 
 
@@ -152,11 +154,11 @@ def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
     return detector.card.name, find
 
 
-def _given(path: Path, slide: Slide) -> FindNuclei:
-    from muse_core.nuclei import placed_on_slide, read_nuclei
+def _given(path: Path, slide: Slide, other_slide: bool) -> FindNuclei:
+    from muse_core.cli.given_nuclei import nuclei_of
+    from muse_core.nuclei import read_nuclei
 
-    area = slide.scanned
-    given = placed_on_slide(read_nuclei(path), (area.x, area.y), (area.w, area.h))
+    given = nuclei_of(read_nuclei(path), slide, path.name, other_slide)
     for note in given.notes:
         typer.echo(note, err=True)
     xy = given.table[["x", "y"]].to_numpy(dtype="float64")

@@ -127,13 +127,15 @@ def _write(out: Path, table: pd.DataFrame, scheme: ClassScheme, slide: Slide) ->
     from muse_core.nuclei import NucleusFile, write_csv, write_nuclei
     from muse_core.nuclei.csv import CSV_SUFFIXES
     from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
+    from muse_core.nuclei.store import identify_slide
 
+    which = identify_slide(slide.path, slide.part).recorded
     origin = (slide.scanned.x, slide.scanned.y)
     content = NucleusFile(table, scheme, slide.mpp, origin_px=WHOLE_SLIDE).counted_from(origin)
     if not out.suffix or out.name.lower().endswith(CSV_SUFFIXES):
-        write_csv(content.table, out, slide.require_mpp(), origin)
+        write_csv(content.table, out, slide.require_mpp(), origin, which)
         return ()
-    return write_nuclei(out, content.table, scheme, slide.mpp, origin_px=origin)
+    return write_nuclei(out, content.table, scheme, slide.mpp, origin_px=origin, slide=which)
 
 
 def _shapes(job: DetectJob) -> list[Region | PolygonRegion]:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.nuclei.facts import facts_from_json
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
     check_classes,
-    facts_from_json,
 )
 from muse_core.nuclei.qupath import CLASS_KEYS
 from muse_core.nuclei.table import nucleus_table
@@ -42,7 +42,7 @@ def nuclei_from_columns(
     missing = [name for name in _OURS if name not in columns]
     if missing:
         raise UserError(f"It lacks the column(s) {', '.join(missing)}.")
-    scheme, mpp, regions, origin_px = facts_from_json(facts)
+    known = facts_from_json(facts)
     names, notes = class_names(columns["class_name"].tolist(), "class_name")
     table = nucleus_table(
         xy[:, 0],
@@ -53,7 +53,7 @@ def nuclei_from_columns(
         model=filled(columns["model"].tolist(), ""),
         ids=whole_ids(columns["id"]),
     )
-    return NucleusFile(table, scheme, mpp, regions, notes, origin_px)
+    return known.with_table(table, notes)
 
 
 def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, ...]]:

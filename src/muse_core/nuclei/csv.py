@@ -11,7 +11,9 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
+from muse_core.nuclei.columns import class_names
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import nucleus_table, validate_table
 from muse_core.tables import Column, CsvTable, csv_names, read_csv_table
 
@@ -29,15 +31,23 @@ NUCLEUS_CSV = {
     "y_um": Column(("y_um",), needed=False),
     "origin_x_px": Column(("origin_x_px",), number=True, needed=False),
     "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
+    "slide": Column(("slide",), needed=False),
+    "slide_content": Column(("slide_content",), needed=False),
 }
 """Columns of a file of nuclei, and what others call those that are needed."""
 _ORIGIN = ("origin_x_px", "origin_y_px")
+_SLIDE = ("slide", "slide_content")
 _OWN = ("x_px", "y_px", "x_um", "y_um")
 _COMPARED = 1000
+_SLIDES_SHOWN = 3
 
 
 def write_csv(
-    table: pd.DataFrame, path: str | Path, mpp: float, origin_px: Origin | None = None
+    table: pd.DataFrame,
+    path: str | Path,
+    mpp: float,
+    origin_px: Origin | None = None,
+    slide: RecordedSlide | None = None,
 ) -> None:
     """Write nuclei to CSV; an older file is replaced only once the new one is complete.
 
@@ -47,6 +57,8 @@ def write_csv(
         mpp: Microns per level-0 pixel, for the columns x_um and y_um.
         origin_px: Where on the slide the positions count from; noted in columns of its own where
             that is not the slide's corner.
+        slide: Which slide the nuclei are of; its name and content stand in columns of their own,
+            the same in each row, so that files of several slides can be put together.
 
     Raises:
         UserError: The table is not a NucleusTable, mpp is not above 0, or the file cannot be
@@ -71,6 +83,8 @@ def write_csv(
     )
     if origin_px not in (None, WHOLE_SLIDE):
         out[_ORIGIN[0]], out[_ORIGIN[1]] = origin_px
+    if slide is not None:
+        out[_SLIDE[0]], out[_SLIDE[1]] = slide.name, slide.content
     with replacing(path) as partial:
         out.to_csv(
             partial,
@@ -89,8 +103,9 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 def read_csv_file(path: str | Path) -> NucleusFile:
     """Read nuclei from a CSV file of :func:`write_csv`, a spreadsheet, another program or by hand.
 
-    Only x_px, y_px and class are needed; what else is missing gets the defaults of a new table. The
-    scale is what lies between pixels and microns where both are there.
+    Only x_px, y_px and class are needed; what else is missing gets the defaults of a new table. A
+    nucleus whose class is empty is "unclassified", which a note says. The scale is what lies
+    between pixels and microns where both are there.
 
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
@@ -99,10 +114,11 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
+        names, unnamed = class_names(raw.texts("class").tolist(), "class")
         table = nucleus_table(
             x,
             y,
-            raw.texts("class"),
+            names,
             score=raw.numbers("score", empty=1.0) if "score" in raw else 1.0,
             status=raw.texts("status", empty="predicted") if "status" in raw else "predicted",
             model=raw.texts("model") if "model" in raw else "",
@@ -111,7 +127,8 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     except UserError as error:
         named = str(error).startswith(raw.name)
         raise (error if named else UserError(f"{raw.name}: {error}")) from error
-    return NucleusFile(table, mpp=_mpp(raw, x, y), notes=raw.notes, origin_px=_origin(raw))
+    mpp, origin_px, slide = _mpp(raw, x, y), _origin(raw), _slide(raw)
+    return NucleusFile(table, None, mpp, (), (*raw.notes, *unnamed), origin_px, slide)
 
 
 def _origin(raw: CsvTable) -> Origin | None:
@@ -126,6 +143,26 @@ def _origin(raw: CsvTable) -> Origin | None:
     if np.ptp(x) or np.ptp(y) or not np.isfinite((x[0], y[0])).all():
         raise UserError(f"{raw.name} counts its nuclei from several places ({', '.join(_ORIGIN)}).")
     return float(x[0]), float(y[0])
+
+
+def _slide(raw: CsvTable) -> RecordedSlide | None:
+    """The slide that the rows name, or None where no column of ours does.
+
+    Raises:
+        UserError: They name several.
+    """
+    if not len(raw) or any(name not in raw for name in _SLIDE):
+        return None
+    cells = (raw.texts(name) for name in _SLIDE)
+    found = [pair for pair in dict.fromkeys(zip(*cells, strict=True)) if pair[1].strip()]
+    if len({content for _, content in found}) > 1:
+        names = ", ".join(sorted({name for name, _ in found})[:_SLIDES_SHOWN])
+        raise UserError(f"{raw.name} holds nuclei of several slides ({names}); keep those of one.")
+    try:
+        return RecordedSlide(*map(str.strip, found[0])) if found else None
+    except UserError:
+        # A spreadsheet may have made something else of it; the nuclei are no worse for that.
+        return None
 
 
 def is_nucleus_csv(path: str | Path) -> bool:

@@ -13,7 +13,9 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.isolation import Limits, run_isolated
 from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv
+from muse_core.nuclei.facts import facts_of
 from muse_core.nuclei.nucleus_file import NucleusFile, Origin
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 
@@ -104,6 +106,7 @@ def write_nuclei(
     regions: Sequence[NamedRegion] = (),
     features: npt.NDArray[Any] | None = None,
     origin_px: Origin | None = None,
+    slide: RecordedSlide | None = None,
 ) -> tuple[str, ...]:
     """Write nuclei in the format of the file's name; an older file stays until the new is complete.
 
@@ -116,6 +119,7 @@ def write_nuclei(
         features: (N, D) in the order of the table; only AnnData holds them.
         origin_px: Where on the slide the positions count from, to be noted in the file; None where
             that is not known. :meth:`NucleusFile.counted_from` moves them.
+        slide: Which slide the nuclei are of, to be noted in the file.
 
     Returns:
         Sentences about what the format cannot hold and was left out.
@@ -132,7 +136,7 @@ def write_nuclei(
         left_out.append(f"{chosen.name} holds no regions; {len(regions):,} were left out.")
     if scheme is not None and not chosen.holds_facts:
         left_out.append(f"{chosen.name} holds no class colours and keys; they were left out.")
-    content = NucleusFile(table, scheme, mpp, tuple(regions), origin_px=origin_px)
+    content = NucleusFile(table, scheme, mpp, tuple(regions), (), origin_px, slide)
     chosen.write(Path(path), content, features)
     return tuple(left_out)
 
@@ -195,7 +199,7 @@ def _read_csv(path: Path, _: bool) -> NucleusFile:
 def _write_csv(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
     if content.mpp is None:
         raise UserError("A CSV file has microns beside pixels; give the microns per pixel.")
-    write_csv(content.table, path, content.mpp, content.origin_px)
+    write_csv(content.table, path, content.mpp, content.origin_px, content.slide)
 
 
 def _read_geojson(path: Path, outlines_are_nuclei: bool) -> NucleusFile:
@@ -207,9 +211,7 @@ def _read_geojson(path: Path, outlines_are_nuclei: bool) -> NucleusFile:
 def _write_geojson(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
     from muse_core.nuclei.geojson_write import write_geojson
 
-    write_geojson(
-        content.table, path, content.scheme, content.mpp, content.regions, content.origin_px
-    )
+    write_geojson(content.table, path, *facts_of(content))
 
 
 def _read_parquet(path: Path, _: bool) -> NucleusFile:
@@ -221,9 +223,7 @@ def _read_parquet(path: Path, _: bool) -> NucleusFile:
 def _write_parquet(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
     from muse_core.nuclei.parquet import write_parquet
 
-    write_parquet(
-        content.table, path, content.scheme, content.mpp, content.regions, content.origin_px
-    )
+    write_parquet(content.table, path, *facts_of(content))
 
 
 def _read_h5ad(path: Path, _: bool) -> NucleusFile:
@@ -236,7 +236,7 @@ def _write_h5ad(path: Path, content: NucleusFile, features: npt.NDArray[Any] | N
     from muse_core.nuclei.h5ad import write_h5ad
 
     facts = content.scheme, content.mpp, content.regions
-    write_h5ad(content.table, path, *facts, features, content.origin_px)
+    write_h5ad(content.table, path, *facts, features, content.origin_px, content.slide)
 
 
 def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
@@ -248,9 +248,7 @@ def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
 def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
     from muse_core.nuclei.spatialdata import write_spatialdata
 
-    write_spatialdata(
-        content.table, path, content.scheme, content.mpp, content.regions, content.origin_px
-    )
+    write_spatialdata(content.table, path, *facts_of(content))
 
 
 FORMATS = (

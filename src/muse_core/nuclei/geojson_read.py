@@ -16,6 +16,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei import qupath
+from muse_core.nuclei.facts import facts_from_json
 from muse_core.nuclei.feature_stream import FeatureStream
 from muse_core.nuclei.gc_pause import without_collector
 from muse_core.nuclei.geojson_rows import FeatureRows, OddFeatureError, check_name, feature_record
@@ -26,7 +27,6 @@ from muse_core.nuclei.nucleus_file import (
     NucleusFile,
     check_classes,
     check_count,
-    facts_from_json,
 )
 from muse_core.nuclei.packed import unpacked
 from muse_core.nuclei.regions import NamedRegion
@@ -219,7 +219,8 @@ class _Collector:
             UserError: What napari-muse has noted in the file is damaged, or nothing was gathered
                 though there was something.
         """
-        scheme, mpp, _, origin_px = facts_from_json(facts)
+        known = facts_from_json(facts)
+        scheme = known.scheme
         notes = self._left_out.notes()
         if not self._count and not self._regions and self._left_out.faulty:
             raise UserError(f"It holds nothing that can be read. {' '.join(notes)}")
@@ -242,14 +243,9 @@ class _Collector:
                 f"All {len(self._regions):,} outlines are annotations and were read as regions;"
                 " if they are nuclei, say so."
             )
-        return NucleusFile(
-            table,
-            self._scheme() if scheme is None else scheme,
-            mpp,
-            tuple(self._regions),
-            tuple(notes),
-            origin_px,
-        )
+        scheme = self._scheme() if scheme is None else scheme
+        found = known._replace(scheme=scheme, regions=tuple(self._regions))
+        return found.with_table(table, tuple(notes))
 
     def _scheme(self) -> ClassScheme | None:
         """Classes in the colours of the features, where they have any."""

@@ -16,9 +16,11 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
+from muse_core.nuclei.facts import Facts, facts_to_json
 from muse_core.nuclei.gc_pause import without_collector
-from muse_core.nuclei.nucleus_file import Origin, facts_to_json
+from muse_core.nuclei.nucleus_file import Origin
 from muse_core.nuclei.packed import packed
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import validate_table
@@ -36,6 +38,7 @@ def write_geojson(
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
     origin_px: Origin | None = None,
+    slide: RecordedSlide | None = None,
 ) -> None:
     """Write nuclei and regions to GeoJSON; ``.gz`` or ``.zip`` at the end of the name compresses.
 
@@ -46,13 +49,15 @@ def write_geojson(
         mpp: Microns per level-0 pixel, for the record: the coordinates stay in pixels.
         regions: Outlines, written as annotations.
         origin_px: Where on the slide the positions count from, for the record.
+        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: The table is not a NucleusTable, a text is not Unicode, or the file cannot be
             written.
     """
     table = validate_table(table)
-    head = {"type": "FeatureCollection", "muse": facts_to_json(scheme, mpp, (), origin_px)}
+    facts = facts_to_json(Facts(scheme, mpp, (), origin_px, slide))
+    head = {"type": "FeatureCollection", "muse": facts}
     try:
         with (
             replacing(path) as partial,

@@ -20,8 +20,10 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.files import replacing, steady_file
 from muse_core.nuclei.columns import nuclei_from_columns
+from muse_core.nuclei.facts import Facts, facts_to_json
 from muse_core.nuclei.h5ad_read import Columns, check_bytes, read_positions
-from muse_core.nuclei.nucleus_file import NucleusFile, Origin, facts_to_json
+from muse_core.nuclei.nucleus_file import NucleusFile, Origin
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import validate_table
@@ -41,6 +43,7 @@ def write_h5ad(
     regions: Sequence[NamedRegion] = (),
     features: npt.NDArray[Any] | None = None,
     origin_px: Origin | None = None,
+    slide: RecordedSlide | None = None,
 ) -> None:
     """Write nuclei to an AnnData file.
 
@@ -52,6 +55,7 @@ def write_h5ad(
         regions: Outlines beside the nuclei.
         features: (N, D) one row for each nucleus, in the order of the table; becomes ``X``.
         origin_px: Where on the slide the positions count from, for the record.
+        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: h5py is not installed, the features do not fit the table, a text holds a null
@@ -61,7 +65,7 @@ def write_h5ad(
     table = validate_table(table)
     if features is not None and (features.ndim != 2 or len(features) != len(table)):
         raise UserError(f"{len(table)} nuclei need as many rows of features, got {features.shape}.")
-    facts = facts_to_json(scheme, mpp, tuple(regions), origin_px)
+    facts = facts_to_json(Facts(scheme, mpp, tuple(regions), origin_px, slide))
     try:
         with (
             replacing(path) as partial,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
-import orjson
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.table import FARTHEST_PX
 
 MAX_NUCLEI = 20_000_000
 """More than any slide has; a file that claims more is refused before it fills the memory."""
@@ -24,8 +22,6 @@ Origin = tuple[float, float]
 WHOLE_SLIDE: Origin = (0.0, 0.0)
 """Positions count from the corner of the slide's level 0."""
 _DIGITS = 6
-_FACTS_VERSION = 2
-"""Version 1 had no origin: its files count from the corner of the slide."""
 UNCLASSIFIED = "unclassified"
 """Class of a nucleus for which a file of another program names none."""
 
@@ -43,6 +39,7 @@ class NucleusFile:
         origin_px: Where on the slide positions count from, as (x, y) in level-0 pixels, or None
             where the file does not say. Files are exchanged from the corner of the scanned area,
             which is the slide's own except in slides that are mostly empty (MRXS).
+        slide: Which slide the file says it is of, or None where it does not say.
     """
 
     table: pd.DataFrame
@@ -51,6 +48,7 @@ class NucleusFile:
     regions: tuple[NamedRegion, ...] = ()
     notes: tuple[str, ...] = ()
     origin_px: Origin | None = None
+    slide: RecordedSlide | None = None
 
     def __post_init__(self) -> None:
         check_mpp(self.mpp)
@@ -123,80 +121,3 @@ def check_characters(n_characters: int) -> None:
     """Raise UserError when the names of a table would fill the memory."""
     if n_characters > MAX_CHARACTERS:
         raise UserError("The names it holds are so long that they would fill the memory.")
-
-
-def facts_to_json(
-    scheme: ClassScheme | None,
-    mpp: float | None,
-    regions: tuple[NamedRegion, ...] = (),
-    origin_px: Origin | None = None,
-) -> dict[str, Any]:
-    """What a file holds beside nuclei as a JSON object, the inverse of :func:`facts_from_json`.
-
-    Raises:
-        UserError: mpp is not above 0.
-    """
-    check_mpp(mpp)
-    facts: dict[str, Any] = {"version": _FACTS_VERSION}
-    if origin_px is not None:
-        facts["origin_px"] = list(origin_px)
-    if mpp is not None:
-        facts["mpp"] = float(mpp)
-    if scheme is not None:
-        facts["classes"] = scheme.to_json()
-    if regions:
-        facts["regions"] = [r.to_json() for r in regions]
-    return facts
-
-
-def facts_from_json(
-    facts: object,
-) -> tuple[ClassScheme | None, float | None, tuple[NamedRegion, ...], Origin | None]:
-    """Classes, scale, regions and origin of a file.
-
-    Args:
-        facts: The object, its JSON text, or None for a file without.
-
-    Raises:
-        UserError: It is something else.
-    """
-    if facts is None:
-        return None, None, (), None
-    if isinstance(facts, str | bytes):
-        try:
-            facts = orjson.loads(facts)
-        except orjson.JSONDecodeError as error:
-            raise UserError("The notes of napari-muse in this file are damaged.") from error
-    if not isinstance(facts, dict):
-        raise UserError("The notes of napari-muse in this file are damaged.")
-    classes, mpp, regions = facts.get("classes"), facts.get("mpp"), facts.get("regions", [])
-    if not isinstance(regions, list) or not isinstance(mpp, int | float | None):
-        raise UserError("The notes of napari-muse in this file are damaged.")
-    try:
-        mpp = None if mpp is None else float(mpp)
-    except OverflowError as error:
-        raise UserError("The notes of napari-muse in this file are damaged.") from error
-    check_mpp(mpp)
-    return (
-        None if classes is None else ClassScheme.from_json(classes),
-        mpp,
-        tuple(NamedRegion.from_json(r) for r in regions),
-        _origin(facts),
-    )
-
-
-def _origin(facts: dict[str, Any]) -> Origin | None:
-    if facts and facts.get("version", 1) == 1:
-        return WHOLE_SLIDE
-    found = facts.get("origin_px")
-    if found is None:
-        return None
-    if not (isinstance(found, list) and len(found) == 2 and all(map(_is_place, found))):
-        raise UserError("The notes of napari-muse in this file are damaged.")
-    return float(found[0]), float(found[1])
-
-
-def _is_place(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= FARTHEST_PX

@@ -15,16 +15,16 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.nuclei.columns import class_names, filled
 from muse_core.nuclei.csv import NUCLEUS_CSV
+from muse_core.nuclei.facts import Facts, facts_from_json, facts_to_json
 from muse_core.nuclei.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.nucleus_file import (
     NucleusFile,
     Origin,
     check_characters,
     check_count,
-    facts_from_json,
-    facts_to_json,
 )
 from muse_core.nuclei.parquet_columns import is_bytes, is_text, numbers, texts, whole_numbers
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import nucleus_table, validate_table
@@ -55,6 +55,7 @@ def write_parquet(
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
     origin_px: Origin | None = None,
+    slide: RecordedSlide | None = None,
 ) -> None:
     """Write nuclei to Parquet; classes, scale and regions are JSON in the metadata under "muse".
 
@@ -65,12 +66,13 @@ def write_parquet(
         mpp: Microns per level-0 pixel.
         regions: Outlines beside the nuclei.
         origin_px: Where on the slide the positions count from, for the record.
+        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: The table is not a NucleusTable, or the file cannot be written.
     """
     table = validate_table(table)
-    facts = orjson.dumps(facts_to_json(scheme, mpp, tuple(regions), origin_px))
+    facts = orjson.dumps(facts_to_json(Facts(scheme, mpp, tuple(regions), origin_px, slide)))
     try:
         arrays = [
             pa.array(table[_COLUMNS.get(field.name, field.name)].to_numpy(), _plain(field.type))
@@ -168,8 +170,7 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
     }
     check_characters(sum(sum(len(v or "") for v in values) for values in words.values()))
     names, notes = class_names(words["class"].tolist(), "class")
-    facts = (file.schema_arrow.metadata or {}).get(_KEY)
-    scheme, mpp, regions, origin_px = facts_from_json(facts)
+    facts = facts_from_json((file.schema_arrow.metadata or {}).get(_KEY))
     table = nucleus_table(
         xy["x_px"],
         xy["y_px"],
@@ -181,4 +182,4 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         model=filled(words["model"].tolist(), "") if "model" in words else "",
         ids=whole_numbers(columns["id"], "id") if "id" in columns else None,
     )
-    return NucleusFile(table, scheme, mpp, regions, notes, origin_px)
+    return facts.with_table(table, notes)

@@ -13,7 +13,9 @@ import zarr
 from muse_core.errors import UserError
 from muse_core.files import entries, replacing
 from muse_core.nuclei.columns import nuclei_from_columns
-from muse_core.nuclei.nucleus_file import NucleusFile, Origin, check_count, facts_to_json
+from muse_core.nuclei.facts import Facts, facts_to_json
+from muse_core.nuclei.nucleus_file import NucleusFile, Origin, check_count
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import validate_table
@@ -37,6 +39,7 @@ def write_spatialdata(
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
     origin_px: Origin | None = None,
+    slide: RecordedSlide | None = None,
 ) -> None:
     """Write nuclei to a new SpatialData store; only one of nuclei alone is ever replaced.
 
@@ -47,13 +50,14 @@ def write_spatialdata(
         mpp: Microns per level-0 pixel; if given, the points also lie in a system "um".
         regions: Outlines beside the nuclei, among the attributes too.
         origin_px: Where on the slide the positions count from, for the record.
+        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: spatialdata cannot be imported, something else has the name, another
             program's store too, or the folder cannot be written.
     """
     table, target = validate_table(table), Path(path)
-    facts = facts_to_json(scheme, mpp, tuple(regions), origin_px)
+    facts = facts_to_json(Facts(scheme, mpp, tuple(regions), origin_px, slide))
     if target.exists() and not _is_nuclei_alone(target):
         raise UserError(f"{target} is something else; choose another name.")
     library = _library()

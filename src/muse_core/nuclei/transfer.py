@@ -7,7 +7,8 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
-from muse_core.nuclei.nucleus_file import NucleusFile, facts_from_json, facts_to_json
+from muse_core.nuclei.facts import facts_from_json, facts_of, facts_to_json
+from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.table import NUCLEUS_COLUMNS
 
 _FACTS = b"facts"
@@ -26,9 +27,7 @@ def to_bytes(content: NucleusFile) -> memoryview:
             )
         else:
             columns[name] = pa.array(values)
-    facts = orjson.dumps(
-        facts_to_json(content.scheme, content.mpp, content.regions, content.origin_px)
-    )
+    facts = orjson.dumps(facts_to_json(facts_of(content)))
     notes = orjson.dumps(content.notes)
     table = pa.table(columns).replace_schema_metadata({_FACTS: facts, _NOTES: notes})
     sink = pa.BufferOutputStream()
@@ -48,10 +47,10 @@ def from_bytes(data: memoryview) -> NucleusFile:
             columns[name] = _texts(column)
         else:
             columns[name] = column.to_numpy().copy()
-    scheme, mpp, regions, origin_px = facts_from_json(table.schema.metadata[_FACTS])
+    facts = facts_from_json(table.schema.metadata[_FACTS])
     notes = tuple(orjson.loads(table.schema.metadata[_NOTES]))
     frame = pd.DataFrame(columns, columns=list(NUCLEUS_COLUMNS))
-    return NucleusFile(frame, scheme, mpp, regions, notes, origin_px)
+    return facts.with_table(frame, notes)
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:

@@ -16,6 +16,7 @@ from shapely import box
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile, empty_table, nucleus_table
 from muse_core.nuclei.outlines import inside_any
+from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, NucleusRows, StorePlace
 from muse_core.nuclei.table import ONE_PLACE_PX
 from muse_core.slides import Region
@@ -95,6 +96,11 @@ class SlideAnnotations(NucleusArrays):
         if self._place is None:
             raise UserError(self._refusal)
         return self._place
+
+    @property
+    def recorded_slide(self) -> RecordedSlide | None:
+        """What files of nuclei say of the slide; None without one."""
+        return None if self._place is None else self._place.identity.recorded
 
     def require_writable(self) -> None:
         """Make sure that edits can be kept; raises UserError where they cannot.

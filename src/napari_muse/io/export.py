@@ -46,11 +46,14 @@ def export_store(
     """
     with AnnotationStore.open(store, read_only=True) as opened:
         table, scheme, regions = opened.nuclei(), opened.classes, opened.regions()
+        slide = opened.slide.recorded
     outlines = tuple(
         NamedRegion(tuple((float(x), float(y)) for x, y in vertices), name, bool(reviewed))
         for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
     )
     content = NucleusFile(table, scheme, mpp, outlines, origin_px=WHOLE_SLIDE)
     moved = content.counted_from(origin_px)
-    notes = write_nuclei(target, moved.table, scheme, mpp, moved.regions, origin_px=moved.origin_px)
+    notes = write_nuclei(
+        target, moved.table, scheme, mpp, moved.regions, origin_px=moved.origin_px, slide=slide
+    )
     return Exported(target, len(table), notes)

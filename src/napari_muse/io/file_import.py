@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from muse_core.errors import UserError
 from muse_core.nuclei import NucleusFile
+from muse_core.nuclei.fitting import SlideFrame, fit
 from muse_core.slides import Slide
-from napari_muse.io.fitting import fit
 
 if TYPE_CHECKING:
     from napari_muse.annotations.slide_annotations import SlideAnnotations
@@ -41,7 +41,8 @@ def take_over(
         say(" ".join((sentence, *fitting.notes)) if taken else NOTHING)
 
     try:
-        found = fit(content, slide)
+        frame = SlideFrame(slide.width, slide.height, slide.mpp, annotations.recorded_slide)
+        found = fit(content, frame)
     except UserError as error:
         session.refused.emit(str(error))
         say(NOTHING)

@@ -27,5 +27,5 @@ def write_nuclei(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     content = source()
     if content.mpp is None:
         raise UserError("Tell the MUSE panel how large a pixel of this slide is, then save again.")
-    write_csv(content.table, path, content.mpp, content.origin_px)
+    write_csv(content.table, path, content.mpp, content.origin_px, content.slide)
     return [path]

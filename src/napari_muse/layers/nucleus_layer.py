@@ -102,7 +102,12 @@ class NucleusLayer:
 
     def _content(self) -> NucleusFile:
         """All nuclei, counted from where files of them are."""
-        content = NucleusFile(self._annotations.to_table(), mpp=self._mpp, origin_px=WHOLE_SLIDE)
+        content = NucleusFile(
+            self._annotations.to_table(),
+            mpp=self._mpp,
+            origin_px=WHOLE_SLIDE,
+            slide=self._annotations.recorded_slide,
+        )
         return content.counted_from(self._origin_px)
 
     def show_annotations(

@@ -10,7 +10,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
-from muse_core.nuclei import NamedRegion, nucleus_table, write_csv, write_nuclei
+from muse_core.nuclei import NamedRegion, nucleus_table, read_nuclei, write_csv, write_nuclei
+from muse_core.nuclei.recorded_slide import RecordedSlide
+from muse_core.nuclei.store import identify_slide
 from napari_muse.panels.muse_panel import MusePanel
 
 SQUARE = ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0))
@@ -77,6 +79,42 @@ def test_a_file_that_lies_beside_the_slide_altogether_is_refused(
     assert len(opened.session.annotations.to_table()) == 3
     opened.session.viewer.open(tmp_path / "n.csv", plugin="napari-muse")
     assert "of another slide" in opened.status.text()
+
+
+@pytest.mark.parametrize("name", ["n.csv", "n.geojson"])
+def test_a_file_that_names_another_slide_is_asked_for(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, name: str
+) -> None:
+    """Also where all of it lies on this slide."""
+    other = RecordedSlide("other.svs", "sha256:0123456789abcdef")
+    table = nucleus_table([50, 60], [10, 20], "tumor")
+    write_nuclei(tmp_path / name, table, mpp=0.5, slide=other)
+    opened.export.load(tmp_path / name)
+    asked = _answer(opened, qtbot, agree=False)
+    assert asked.startswith("The file says that it is of the slide other.svs, and not of ")
+    assert asked.endswith("Take over 2 nuclei?")
+    assert opened.export.message.text() == "Nothing was taken over."
+    opened.session.viewer.open(tmp_path / name, plugin="napari-muse")
+    _answer(opened, qtbot, agree=True)
+    assert "2 nuclei taken over. The file says that it is of" in opened.status.text()
+    assert len(opened.session.annotations.to_table()) == 5
+
+
+def test_what_the_window_saves_is_of_its_slide(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    slide = opened.session.require_slide()
+    expected = identify_slide(slide.path).recorded
+    for name in ("n.csv", "n.parquet"):
+        opened.export.save(tmp_path / name)
+        qtbot.waitUntil(lambda: not opened.export.busy, timeout=20_000)
+        assert read_nuclei(tmp_path / name).slide == expected
+    opened.session.nuclei.layer.save(tmp_path / "layer.csv", plugin="napari-muse")
+    assert read_nuclei(tmp_path / "layer.csv").slide == expected
+    opened.export.load(tmp_path / "n.csv")
+    qtbot.waitUntil(lambda: not opened.export.busy, timeout=20_000)
+    assert not opened.findChildren(QMessageBox)
+    assert "3 nuclei taken over." in opened.export.message.text()
 
 
 def test_a_file_of_another_scale_is_asked_for(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.files import tree
+from muse_core.nuclei.recorded_slide import RecordedSlide, without_plane
 
 _SAMPLE_BYTES = 1 << 20
+_RECORDED_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,13 @@ class SlideIdentity:
     @property
     def tissue(self) -> str:
         """The fingerprint of the image whatever plane of it is looked at: the same tissue."""
-        content, _, part = self.fingerprint.partition("#")
-        kept = "&".join(p for p in part.split("&") if p and not p.startswith("plane="))
-        return f"{content}#{kept}" if kept else content
+        return without_plane(self.fingerprint)
+
+    @property
+    def recorded(self) -> RecordedSlide:
+        """What files of nuclei say of it: enough of the fingerprint, never taken for a number."""
+        content, mark, part = self.fingerprint.partition("#")
+        return RecordedSlide(self.name, f"sha256:{content[:_RECORDED_DIGITS]}{mark}{part}")
 
     @property
     def file_stem(self) -> str:
@@ -77,7 +83,9 @@ def identify_slide(path: str | Path, part: str = "") -> SlideIdentity:
         raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
     digest.update(str(size).encode())
     content = digest.hexdigest()
-    return SlideIdentity(source.name, size, f"{content}#{part}" if part else content)
+    # Linux allows names that are no text, which neither a store nor a file of nuclei can hold.
+    name = source.name.encode("utf-8", "replace").decode()
+    return SlideIdentity(name, size, f"{content}#{part}" if part else content)
 
 
 def _digest_file(path: Path, size: int, digest: hashlib._Hash) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from muse_core.errors import UserError
@@ -44,14 +45,22 @@ class StorePlace:
         folder = os.environ.get(FOLDER_VARIABLE)
         return cls(slide, Path(folder) if folder else None, part)
 
+    @cached_property
+    def identity(self) -> SlideIdentity:
+        """What tells the slide from others, as it was when first asked for.
+
+        Raises:
+            UserError: The slide cannot be read.
+        """
+        return identify_slide(self.slide, self.part)
+
     def open(self, annotator: str = "") -> AnnotationStore | None:
         """The slide's store, or None where it has none.
 
         Raises:
             UserError: The slide cannot be read, or its store is of a newer version.
         """
-        identity = identify_slide(self.slide, self.part)
-        path = self._find(identity)
+        path = self._find(self.identity)
         return None if path is None else AnnotationStore.open(path, annotator)
 
     def create(self, classes: ClassScheme, annotator: str = "") -> AnnotationStore:
@@ -61,7 +70,7 @@ class StorePlace:
             UserError: The slide cannot be read, another program has made its store meanwhile, or
                 nothing can be written anywhere.
         """
-        identity = identify_slide(self.slide, self.part)
+        identity = self.identity
         # Of two stores of one slide only one would be found again.
         made = self._find(identity)
         if made is not None:

@@ -1,0 +1,46 @@
+"""Nuclei that a command is given for a slide, brought to their places on it and checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    from muse_core.nuclei import NucleusFile
+    from muse_core.slides import Slide
+
+
+def nuclei_of(content: NucleusFile, slide: Slide, name: str, other_slide: bool) -> NucleusFile:
+    """The nuclei of a file, counted from the corner of a slide.
+
+    What lies beside the slide is counted in the notes, and stays.
+
+    Args:
+        content: The file, as read.
+        slide: The slide that the command is for.
+        name: The file's, for errors.
+        other_slide: Whether it is taken although it is of another slide.
+
+    Raises:
+        UserError: The file says that it is of another slide, or all that it has lies beside this
+            one; unless other_slide.
+    """
+    from muse_core.nuclei import placed_on_slide
+    from muse_core.nuclei.fitting import SlideFrame, fit, other_slide_named
+    from muse_core.nuclei.store import identify_slide
+
+    area, frame = slide.scanned, SlideFrame(slide.width, slide.height, slide.mpp)
+    if content.slide is not None and not other_slide:
+        named = other_slide_named(content, identify_slide(slide.path, slide.part).recorded)
+        if named:
+            raise UserError(f"{name}: {named} --other-slide takes it all the same.")
+    placed = placed_on_slide(content, (area.x, area.y), (area.w, area.h))
+    try:
+        doubts = fit(placed, frame).doubts
+    except UserError as error:
+        if not other_slide:
+            raise UserError(f"{name}: {error} --other-slide takes it all the same.") from error
+        doubts = (str(error),)
+    return replace(placed, notes=(*placed.notes, *doubts))

@@ -1,0 +1,114 @@
+"""What a file of nuclei holds beside the table, as one JSON object in its metadata."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import orjson
+import pandas as pd
+
+from muse_core.errors import UserError
+from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_mpp
+from muse_core.nuclei.recorded_slide import RecordedSlide
+from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.table import FARTHEST_PX
+
+_VERSION = 2
+"""Version 1 had no origin: its files count from the corner of the slide."""
+_DAMAGED = "The notes of napari-muse in this file are damaged."
+
+
+class Facts(NamedTuple):
+    """Classes, scale, regions, origin and slide of a file, as :class:`NucleusFile` has them."""
+
+    scheme: ClassScheme | None = None
+    mpp: float | None = None
+    regions: tuple[NamedRegion, ...] = ()
+    origin_px: Origin | None = None
+    slide: RecordedSlide | None = None
+
+    def with_table(self, table: pd.DataFrame, notes: tuple[str, ...] = ()) -> NucleusFile:
+        """The file's content, with its table and sentences for the user."""
+        return NucleusFile(
+            table, self.scheme, self.mpp, self.regions, notes, self.origin_px, self.slide
+        )
+
+
+def facts_of(content: NucleusFile) -> Facts:
+    """What a file's content is beside its table and notes."""
+    return Facts(content.scheme, content.mpp, content.regions, content.origin_px, content.slide)
+
+
+def facts_to_json(facts: Facts) -> dict[str, Any]:
+    """Facts as a JSON object, the inverse of :func:`facts_from_json`.
+
+    Raises:
+        UserError: mpp is not above 0.
+    """
+    check_mpp(facts.mpp)
+    found: dict[str, Any] = {"version": _VERSION}
+    if facts.slide is not None:
+        found["slide"] = facts.slide.to_json()
+    if facts.origin_px is not None:
+        found["origin_px"] = list(facts.origin_px)
+    if facts.mpp is not None:
+        found["mpp"] = float(facts.mpp)
+    if facts.scheme is not None:
+        found["classes"] = facts.scheme.to_json()
+    if facts.regions:
+        found["regions"] = [r.to_json() for r in facts.regions]
+    return found
+
+
+def facts_from_json(value: object) -> Facts:
+    """Facts of a file.
+
+    Args:
+        value: The object, its JSON text, or None for a file without.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if value is None:
+        return Facts()
+    if isinstance(value, str | bytes):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise UserError(_DAMAGED) from error
+    if not isinstance(value, dict):
+        raise UserError(_DAMAGED)
+    classes, mpp, regions = value.get("classes"), value.get("mpp"), value.get("regions", [])
+    if not isinstance(regions, list) or not isinstance(mpp, int | float | None):
+        raise UserError(_DAMAGED)
+    try:
+        mpp = None if mpp is None else float(mpp)
+    except OverflowError as error:
+        raise UserError(_DAMAGED) from error
+    check_mpp(mpp)
+    slide = value.get("slide")
+    return Facts(
+        None if classes is None else ClassScheme.from_json(classes),
+        mpp,
+        tuple(NamedRegion.from_json(r) for r in regions),
+        _origin(value),
+        None if slide is None else RecordedSlide.from_json(slide),
+    )
+
+
+def _origin(facts: dict[str, Any]) -> Origin | None:
+    if facts and facts.get("version", 1) == 1:
+        return WHOLE_SLIDE
+    found = facts.get("origin_px")
+    if found is None:
+        return None
+    if not (isinstance(found, list) and len(found) == 2 and all(map(_is_place, found))):
+        raise UserError(_DAMAGED)
+    return float(found[0]), float(found[1])
+
+
+def _is_place(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= FARTHEST_PX

@@ -1,0 +1,133 @@
+"""Whether a file's nuclei can be those of a slide: what it names, what lies beside, its scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from muse_core.errors import UserError
+from muse_core.nuclei.nucleus_file import NucleusFile
+from muse_core.nuclei.recorded_slide import RecordedSlide
+from muse_core.nuclei.regions import NamedRegion
+
+_EDGE_PX = 1.0
+"""A position may be rounded to beside the edge."""
+_SCALE = 0.05
+"""Scales that differ by more than this share are not those of one slide."""
+
+
+@dataclass(frozen=True)
+class SlideFrame:
+    """What files of nuclei are compared with.
+
+    Attributes:
+        width: Level-0 pixels.
+        height: Level-0 pixels.
+        mpp: Microns per level-0 pixel, or None while it is unknown.
+        slide: What files say of it; None for pixels that are no file.
+    """
+
+    width: int
+    height: int
+    mpp: float | None = None
+    slide: RecordedSlide | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What of a file lies on a slide.
+
+    Attributes:
+        content: That part of it.
+        named: A sentence where the file names another slide, or "".
+        beside: A sentence where something lies beside the slide, or "".
+        scale: A sentence where the file has another scale, or "".
+    """
+
+    content: NucleusFile
+    named: str = ""
+    beside: str = ""
+    scale: str = ""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences that say why the file may be of another slide; none where it fits."""
+        return tuple(filter(None, (self.named, self.beside, self.scale)))
+
+    @property
+    def question(self) -> str:
+        """What to ask before the part is taken over."""
+        n, regions = len(self.content.table), len(self.content.regions)
+        rest = _counted(n, "nucleus", "nuclei")
+        if regions:
+            rest += f" and {_counted(regions, 'region', 'regions')}"
+        doubts = " ".join(self.doubts)
+        if not self.named:
+            doubts += " The file may be of another slide."
+        return f"{doubts} Take over {rest}{', those on this slide' if self.beside else ''}?"
+
+
+def fit(content: NucleusFile, frame: SlideFrame) -> Fit:
+    """Compare a file with a slide.
+
+    Args:
+        content: The file, positions counted from the corner of the slide.
+        frame: Of the slide it is to be taken over on.
+
+    Raises:
+        UserError: All that it has lies beside the slide.
+    """
+    x, y = (content.table[name].to_numpy(dtype=np.float64) for name in ("x", "y"))
+    width, height = frame.width, frame.height
+    inside = (x >= -_EDGE_PX) & (y >= -_EDGE_PX)
+    inside &= (x <= width + _EDGE_PX) & (y <= height + _EDGE_PX)
+    regions = tuple(r for r in content.regions if _meets(r, width, height))
+    beside = [
+        _counted(gone, one, many)
+        for gone, one, many in (
+            (int((~inside).sum()), "nucleus", "nuclei"),
+            (len(content.regions) - len(regions), "region", "regions"),
+        )
+        if gone
+    ]
+    named = other_slide_named(content, frame.slide)
+    lies_beside = ""
+    if beside:
+        everything = len(content.table) + len(content.regions)
+        size = f"which is {width:,} x {height:,} px"
+        if not inside.any() and not regions:
+            raise UserError(
+                f"All that the file has, {' and '.join(beside)}, lies beside this slide, {size}:"
+                f" it is of another slide. {named}".rstrip()
+            )
+        lies = "lies" if beside in (["1 nucleus"], ["1 region"]) else "lie"
+        total = _counted(everything, "object", "objects")
+        lies_beside = (
+            f"Of {total} in the file {' and '.join(beside)} {lies} beside this slide, {size}."
+        )
+    scale = ""
+    if content.mpp and frame.mpp and abs(math.log(content.mpp / frame.mpp)) > _SCALE:
+        scale = (
+            f"The file counts {content.mpp:.4g} µm per pixel, and this slide has {frame.mpp:.4g}."
+        )
+    table = content.table[inside].reset_index(drop=True)
+    return Fit(replace(content, table=table, regions=regions), named, lies_beside, scale)
+
+
+def other_slide_named(content: NucleusFile, slide: RecordedSlide | None) -> str:
+    """A sentence where a file names another slide than the given; "" where either is not known."""
+    if content.slide is None or slide is None:
+        return ""
+    why = content.slide.told_from(slide)
+    return f"The file says that it is {why}." if why else ""
+
+
+def _meets(region: NamedRegion, width: int, height: int) -> bool:
+    x, y = np.array(region.vertices, dtype=np.float64).T
+    return bool(x.max() > 0 and y.max() > 0 and x.min() < width and y.min() < height)
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"1 {one}" if number == 1 else f"{number:,} {many}"
