@@ -17,7 +17,7 @@ def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
     if not sys.platform.startswith("linux"):
         pytest.skip("mounts a file system, of Linux")
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,9 +39,10 @@ def test_a_feature_is_that_of_the_tile_around_it(slide: Slide, backbone: MuseBac
     # By hand: cells of 32 px at 0.5 um/px are 64 px here; the tile reaches 32 px beyond its cell.
     for xy, feature in zip(POINTS, features, strict=True):
         corner = np.floor(xy / 64) * 64 - 32
-        image = slide.read(Region(*corner, 128, 128), 0.5)
+        left, top = corner.tolist()
+        image = slide.read(Region(left, top, 128, 128), 0.5)
         with torch.inference_mode():
-            tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+            tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
             f_map, _ = backbone(tensor)
             point = torch.from_numpy((xy - corner) / 2)[None, None]
             expected = backbone.sample(f_map, point, (64, 64))[0, 0]
@@ -60,7 +62,7 @@ def test_progress_counts_tiles_and_cancel_stops(slide: Slide, backbone: MuseBack
     seen: list[tuple[int, int]] = []
     nucleus_features(slide, POINTS, backbone, SPEC, on_progress=lambda d, t, _: seen.append((d, t)))
     assert seen == [(i + 1, 5) for i in range(5)]
-    chunks = []
+    chunks: list[Any] = []
     for chunk in iter_features(slide, POINTS, backbone, SPEC, None, lambda: len(chunks) == 2):
         chunks.append(chunk)
     assert len(chunks) == 2

@@ -13,12 +13,16 @@ NAN = np.nan
     [("entropy", [2, 0, 1, 4, 3]), ("disagreement", [2, 0, 1, 4, 3]), ("margin", [1, 0, 2, 4, 3])],
 )
 def test_the_most_doubtful_come_first_and_the_unknown_last(kind: str, order: list[int]) -> None:
-    doubt = np.float32([0.5, 0.25, 0.75, NAN, NAN])
-    assert review_order(kind, doubt, np.float32([0.9, 0.9, 0.9, 0.8, 0.7])).tolist() == order
+    doubt = np.array([0.5, 0.25, 0.75, NAN, NAN], np.float32)
+    assert (
+        review_order(kind, doubt, np.array([0.9, 0.9, 0.9, 0.8, 0.7], np.float32)).tolist() == order
+    )
 
 
 def test_among_equals_the_least_likely_nucleus_comes_first() -> None:
-    order = review_order("entropy", np.float32([0.5, 0.5, 0.5]), np.float32([0.9, 0.3, 0.6]))
+    order = review_order(
+        "entropy", np.array([0.5, 0.5, 0.5], np.float32), np.array([0.9, 0.3, 0.6], np.float32)
+    )
     assert order.tolist() == [1, 2, 0]
 
 

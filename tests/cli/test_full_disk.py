@@ -34,8 +34,8 @@ def full(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def slide(tmp_path: Path) -> Path:
     write_model(tmp_path / "m.safetensors")
-    xy = np.random.default_rng(0).uniform(10, 480, (2, 400))
-    write_csv(nucleus_table(*xy, "a"), tmp_path / "n.csv", 0.5)
+    x, y = np.random.default_rng(0).uniform(10, 480, (2, 400))
+    write_csv(nucleus_table(x, y, "a"), tmp_path / "n.csv", 0.5)
     return write_slide(tmp_path / "s.png")
 
 

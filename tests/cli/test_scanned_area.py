@@ -79,13 +79,13 @@ def test_a_file_of_a_program_that_counts_from_the_slide(
     mrxs: Path, detected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = tmp_path / "theirs.csv", tmp_path / "out.geojson"
-    xy = read_nuclei(detected).table[["x", "y"]] + AT
+    xy = read_nuclei(detected).table[["x", "y"]] + np.array(AT)
     pd.DataFrame({"x_px": xy["x"], "y_px": xy["y"], "class": "a"}).to_csv(source, index=False)
     assert run("convert", source, out, "--slide", mrxs) == 0
     assert "counted from the corner of the slide" in capsys.readouterr().err
     found = read_nuclei(out)
     assert found.origin_px == AT
-    assert np.allclose(found.table[["x", "y"]], xy - AT, atol=1e-3)
+    assert np.allclose(found.table[["x", "y"]], xy - np.array(AT), atol=1e-3)
 
 
 def test_features_are_of_the_nuclei_wherever_a_file_counts_from(

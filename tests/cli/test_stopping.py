@@ -10,8 +10,10 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from muse_core.classify.feature_file import read_features
@@ -39,7 +41,7 @@ def asked_while_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Sig
     def prepare(number: signal.Signals) -> None:
         reads, read = itertools.count(), Slide.read
 
-        def asked(self: Slide, *given: object):
+        def asked(self: Slide, *given: object) -> Any:
             if next(reads) == 3:
                 signal.raise_signal(number)
                 signal.raise_signal(number)
@@ -51,7 +53,13 @@ def asked_while_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Sig
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_detect(inputs, asked_while_reading, tmp_path, capsys, number) -> None:
+def test_detect(
+    inputs: tuple[Path, Path],
+    asked_while_reading: Callable[[signal.Signals], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
     slide, model = inputs
     asked_while_reading(number)
     out = tmp_path / "n.csv"
@@ -63,7 +71,13 @@ def test_detect(inputs, asked_while_reading, tmp_path, capsys, number) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_features(inputs, asked_while_reading, tmp_path, capsys, number) -> None:
+def test_features(
+    inputs: tuple[Path, Path],
+    asked_while_reading: Callable[[signal.Signals], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
     slide, model = inputs
     x = np.linspace(20, 2980, 60)
     write_csv(nucleus_table(x, x * 0 + 100, "a"), tmp_path / "n.csv", 0.5)
@@ -77,7 +91,12 @@ def test_features(inputs, asked_while_reading, tmp_path, capsys, number) -> None
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_rois(inputs, asked_while_reading, tmp_path, number) -> None:
+def test_rois(
+    inputs: tuple[Path, Path],
+    asked_while_reading: Callable[[signal.Signals], None],
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
     slide, _ = inputs
     write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "n.csv", 0.5)
     asked_while_reading(number)
@@ -106,7 +125,9 @@ def _ask_once_there(path: Path, number: signal.Signals) -> threading.Thread:
 
 
 @pytest.mark.parametrize(("mode", "number"), [("full", SIGNALS[0]), ("adapt", SIGNALS[1])])
-def test_finetune(tmp_path: Path, capsys, mode: str, number: signal.Signals) -> None:
+def test_finetune(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str, number: signal.Signals
+) -> None:
     folder = write_points_folder(tmp_path / "train")
     model, out = write_model(tmp_path / "base.safetensors"), tmp_path / "m.safetensors"
     options = ["--train", folder, "--mpp", 0.5, "--model", model, "--mode", mode, "--device", "cpu"]
@@ -124,7 +145,7 @@ def test_finetune(tmp_path: Path, capsys, mode: str, number: signal.Signals) -> 
     assert not list(tmp_path.glob(".*"))
 
 
-def test_pretrain(tmp_path: Path, capsys) -> None:
+def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny_config(write_rois(tmp_path / "rois"), tmp_path / "run")
     values = config_to_json(config)
     values["schedule"]["epochs"] = 10_000
@@ -140,12 +161,13 @@ def test_pretrain(tmp_path: Path, capsys) -> None:
     assert not list((tmp_path / "run").glob(".*"))
 
 
-def test_commands_that_keep_nothing_leave_nothing(tmp_path: Path, monkeypatch, capsys) -> None:
-    from muse_core.nuclei import csv
+def test_commands_that_keep_nothing_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
 
     write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "n.csv", 0.5)
     monkeypatch.setattr(
-        csv.pd.DataFrame, "to_csv", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+        pd.DataFrame, "to_csv", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
     )
     assert run("convert", tmp_path / "n.csv", tmp_path / "out.csv") == 130
     assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]

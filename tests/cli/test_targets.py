@@ -70,8 +70,18 @@ def test_links_stay_and_what_they_lead_to_is_written(
 
     tuned = _link(tmp_path, "tuned.safetensors")
     folder = write_points_folder(tmp_path / "train")
-    command = ("finetune", "--train", folder, "--mode", "adapt", "--steps", 2, "--out", tuned)
-    assert run(*command, *options) == 0
+    tune: tuple[object, ...] = (
+        "finetune",
+        "--train",
+        folder,
+        "--mode",
+        "adapt",
+        "--steps",
+        2,
+        "--out",
+        tuned,
+    )
+    assert run(*tune, *options) == 0
     assert read_card(real / "tuned.safetensors").classes
 
     assert all(p.is_symlink() for p in tmp_path.glob("link-*"))

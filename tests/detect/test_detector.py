@@ -3,7 +3,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +33,11 @@ def slide(dots: Scene, tmp_path_factory: pytest.TempPathFactory) -> Slide:
     return open_slide(save_png(dots.rgb, tmp_path_factory.mktemp("dots") / "dots.png"), mpp=0.5)
 
 
-def places(table: pd.DataFrame) -> set[tuple]:
+def _note(steps: list[tuple[int, int]], done: int, total: int, message: str) -> None:
+    steps.append((done, total))
+
+
+def places(table: pd.DataFrame) -> set[tuple[Any, ...]]:
     return set(table[["x", "y", "class_name", "score"]].itertuples(index=False, name=None))
 
 
@@ -131,7 +137,7 @@ def test_what_streams_is_what_is_returned_in_the_same_order_every_time(slide: Sl
         chunks: list[pd.DataFrame] = []
         steps: list[tuple[int, int]] = []
         result = Detector(BlobModel(), config).detect(
-            slide, on_nuclei=chunks.append, on_progress=lambda d, t, m, s=steps: s.append((d, t))
+            slide, on_nuclei=chunks.append, on_progress=partial(_note, steps)
         )
         assert len(chunks) > 2
         streamed = pd.concat(chunks, ignore_index=True)
@@ -271,7 +277,9 @@ def test_tiles_read_ahead_are_bounded(slide: Slide) -> None:
             return super().read(region, mpp)
 
     class Slow(BlobModel):
-        def predict(self, image: torch.Tensor, min_score: float | None = None, **_: bool) -> list:
+        def predict(
+            self, image: torch.Tensor, min_score: float | None = None, features: bool = False
+        ) -> list[Any]:
             Counting.ahead -= len(image)
             return super().predict(image, min_score)
 
@@ -279,6 +287,8 @@ def test_tiles_read_ahead_are_bounded(slide: Slide) -> None:
     config = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=2, readers=2)
     result = Detector(Slow(), config).detect(counted)
     assert result.tiles_total > 12
+    assert config.batch is not None
+    assert config.readers is not None
     # The tissue mask is one read more that no prediction takes back.
     assert Counting.most <= 1 + 2 * config.batch + config.readers
 
@@ -291,7 +301,9 @@ class Forgetful(BlobModel):
         self.fits, self.error = fits, error
         self.refused = 0
 
-    def predict(self, image: torch.Tensor, min_score: float | None = None, **_: bool) -> list:
+    def predict(
+        self, image: torch.Tensor, min_score: float | None = None, features: bool = False
+    ) -> list[Any]:
         if len(image) > self.fits:
             self.refused += 1
             raise self.error("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
@@ -315,7 +327,9 @@ def test_too_little_memory_for_one_tile_is_said_in_a_sentence(slide: Slide) -> N
 
 def test_other_errors_of_the_network_are_not_taken_for_full_memory(slide: Slide) -> None:
     class Wrong(BlobModel):
-        def predict(self, image: torch.Tensor, min_score: float | None = None, **_: bool) -> list:
+        def predict(
+            self, image: torch.Tensor, min_score: float | None = None, features: bool = False
+        ) -> list[Any]:
             raise RuntimeError("shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes"):

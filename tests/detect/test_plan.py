@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -169,7 +171,7 @@ def test_a_region_outside_the_slide_is_refused() -> None:
         {"min_tissue": 1.0},
     ],
 )
-def test_impossible_settings_are_refused(settings_: dict) -> None:
+def test_impossible_settings_are_refused(settings_: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         DetectConfig(**settings_)
 

@@ -138,7 +138,10 @@ def test_the_best_report_of_a_nucleus_on_a_corner_is_the_one_kept() -> None:
     for tile, score in zip(plan.tiles, (0.4, 0.6, 0.8, 0.7), strict=True):
         x = corner[:, 0] + 0.3 * tile.column
         parts.append(
-            merger.add(tile, reports(x, corner[:, 1], np.float32([score]), np.array([tile.index])))
+            merger.add(
+                tile,
+                reports(x, corner[:, 1], np.array([score], np.float32), np.array([tile.index])),
+            )
         )
         assert len(parts[-1]) == (tile.index == 3)
     assert parts[-1].class_index.tolist() == [2]
@@ -162,7 +165,9 @@ def test_a_nucleus_that_only_one_tile_sees_at_a_seam_is_kept() -> None:
     plan = plan_for(256, 100)
     seam = float(plan.cell_w_px)
     merger = SeamMerger(plan, RADIUS)
-    one = reports(np.array([seam + 1.0]), np.array([50.0]), np.float32([0.9]), np.array([7]))
+    one = reports(
+        np.array([seam + 1.0]), np.array([50.0]), np.array([0.9], np.float32), np.array([7])
+    )
     parts = [merger.add(plan.tiles[0], one), merger.add(plan.tiles[1], TileDetections.none())]
     assert TileDetections.join(parts).class_index.tolist() == [7]
 
@@ -170,7 +175,7 @@ def test_a_nucleus_that_only_one_tile_sees_at_a_seam_is_kept() -> None:
 def test_nuclei_away_from_seams_pass_at_once() -> None:
     plan = plan_for(600, 600)
     tile = plan.tiles[0]
-    middle = reports(np.array([60.0]), np.array([60.0]), np.float32([0.9]), np.array([0]))
+    middle = reports(np.array([60.0]), np.array([60.0]), np.array([0.9], np.float32), np.array([0]))
     merger = SeamMerger(plan, RADIUS)
     assert len(merger.add(tile, middle)) == 1
     assert merger.held == 0

@@ -10,7 +10,8 @@ from muse_core.detect.uncertainty import ENTROPY, MARGIN, uncertainty
 
 def test_worked_by_hand() -> None:
     found = uncertainty(
-        np.float32([1.0, 0.5, 0.75]), np.float32([[1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])
+        np.array([1.0, 0.5, 0.75], np.float32),
+        np.array([[1, 0], [0.5, 0.5], [1 / 3, 2 / 3]], np.float32),
     )
     # Joint probabilities: (0, 1, 0), (1/2, 1/4, 1/4), (1/4, 1/4, 1/2).
     half = (0.5 * math.log(2) + 0.5 * math.log(4)) / math.log(3)
@@ -19,7 +20,7 @@ def test_worked_by_hand() -> None:
 
 
 def test_all_alike_is_the_greatest_doubt() -> None:
-    found = uncertainty(np.float32([0.75]), np.full((1, 3), 1 / 3, np.float32))
+    found = uncertainty(np.array([0.75], np.float32), np.full((1, 3), 1 / 3, np.float32))
     assert found[0].tolist() == pytest.approx([1, 0], abs=1e-6)
 
 

@@ -92,7 +92,9 @@ def test_draws_without_a_class_do_not_widen_its_interval() -> None:
 
 
 def test_images_without_anything_have_no_figure_and_no_interval() -> None:
-    image = AnnotatedImage("empty", np.zeros((9, 9, 3), np.uint8), np.zeros((0, 2)), (), 0.5)
+    image = AnnotatedImage(
+        "empty", np.zeros((9, 9, 3), np.uint8), np.zeros((0, 2), np.float32), (), 0.5
+    )
     figures = detailed_figures(score_tables([image] * 5, [nucleus_table([], [], [])] * 5, ("a",)))
     assert figures["f_avg"] is None
     assert figures["interval_95"] == {"f_det": None, "f_avg": None, "f_class": {"a": None}}

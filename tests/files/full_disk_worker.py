@@ -11,7 +11,9 @@ import os
 import shutil
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.files.writers import WRITERS
 from tests.small_disk import fill
@@ -27,7 +29,7 @@ ENDINGS = ("No space left on device.", "File too large.", "disk is full.", "disk
 
 
 @contextlib.contextmanager
-def _filled(folder: Path, room: int):
+def _filled(folder: Path, room: int) -> Iterator[Any]:
     """Only so much is free on the disk; a block of tmpfs is a page."""
     fill(folder)
     ballast = folder / "ballast"
@@ -40,7 +42,7 @@ def _filled(folder: Path, room: int):
 
 
 @contextlib.contextmanager
-def _limited(folder: Path, room: int):
+def _limited(folder: Path, room: int) -> Iterator[Any]:
     """No file of this process may grow larger."""
     import resource
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,17 +39,16 @@ def test_nothing_is_lost_between_processes(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def holder(tmp_path: Path):
-    process = subprocess.Popen(
+def holder(tmp_path: Path) -> Iterator[Any]:
+    with subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path / "m.safetensors"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"mine\n"
-    yield process
-    process.kill()
-    process.wait()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"mine\n"
+        yield process
+        process.kill()
 
 
 def test_the_second_is_refused_and_may_go_on_when_the_first_has_ended(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -16,7 +17,7 @@ def test_on_windows_too_all_lie_in_one_folder(
 ) -> None:
     """By the rules for Windows of platformdirs, which stand in for the system's."""
 
-    def windows(kind: str):
+    def windows(kind: str) -> Any:
         return lambda name, appauthor=None: getattr(Windows(name, appauthor), kind)
 
     monkeypatch.setattr(Windows, "user_data_dir", property(lambda self: self._append_parts("L:")))

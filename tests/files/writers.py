@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,9 @@ N = 3000
 SCHEME = ClassScheme.from_names(["a", "b"])
 
 
-def _table():
-    xy = np.random.default_rng(0).uniform(0, 9999, (2, N)).round(3)
-    return nucleus_table(*xy, np.where(xy[0] < 5000, "a", "b"), score=0.5, model="m")
+def _table() -> Any:
+    x, y = np.random.default_rng(0).uniform(0, 9999, (2, N)).round(3)
+    return nucleus_table(x, y, np.where(x < 5000, "a", "b"), score=0.5, model="m")
 
 
 def _nuclei(path: Path) -> None:

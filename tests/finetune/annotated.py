@@ -48,7 +48,9 @@ def disc_slide(
         radius = (9, 5)[kind]
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(70, 40, 120))
         nuclei.append((x, y, kind))
-    scale = {} if mpp is None else {"resolution": 1e4 / mpp, "resolution_unit": "cm"}
+    scale: dict[str, Any] = (
+        {} if mpp is None else {"resolution": 1e4 / mpp, "resolution_unit": "cm"}
+    )
     image.save(path, **scale)
     return np.array(nuclei)
 

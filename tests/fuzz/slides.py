@@ -45,7 +45,8 @@ def picture() -> Rgb:
     """192 x 256 px of something."""
     y, x = np.mgrid[:192, :256]
     rgb = np.stack([200 + 20 * np.sin(x / 9), 120 + y / 4, 150 + 30 * np.cos(y / 7)], axis=2)
-    return np.clip(rgb, 0, 255).astype(np.uint8)
+    result: Rgb = np.clip(rgb, 0, 255).astype(np.uint8)
+    return result
 
 
 def halves(n: int = 2, image: Rgb | None = None) -> list[Rgb]:
@@ -67,7 +68,11 @@ def _svs(folder: Path) -> Path:
 
 def _tiff(name: str = "s.tif", image: npt.NDArray[Any] | None = None, **options: Any) -> Any:
     def make(folder: Path) -> Path:
-        given = {"photometric": "rgb", "resolution": (20000, 20000), "resolutionunit": 3}
+        given: dict[str, Any] = {
+            "photometric": "rgb",
+            "resolution": (20000, 20000),
+            "resolutionunit": 3,
+        }
         pixels = picture() if image is None else image
         tifffile.imwrite(folder / name, pixels, metadata=None, **(given | options))
         return folder / name
@@ -110,7 +115,7 @@ def _zip(folder: Path) -> Path:
     return folder / "s.zarr.zip"
 
 
-_TILES = {"tile": (64, 64)}
+_TILES: dict[str, Any] = {"tile": (64, 64)}
 _WIDE = picture().astype(np.uint16) * 200
 _FOUR = np.dstack([picture(), picture()[:, :, :1]])
 _MAKERS: dict[str, Callable[[Path], Path]] = {

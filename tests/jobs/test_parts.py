@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from muse_core.errors import UserError
 from muse_core.files import check_writable
-from muse_core.jobs.events import Event, Progress
+from muse_core.jobs.events import Progress
 from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
 from muse_core.jobs.progress import ProgressReporter
@@ -23,7 +24,7 @@ class Clock:
 
 
 def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
-    events: list[Event] = []
+    events: list[Any] = []
     clock = Clock()
     report = ProgressReporter(events.append, clock)
     report(0, 10, "begin")
@@ -36,7 +37,7 @@ def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
 
 
 def test_fast_progress_is_thinned_but_the_first_and_last_are_told() -> None:
-    events: list[Event] = []
+    events: list[Any] = []
     clock = Clock()
     report = ProgressReporter(events.append, clock)
     for i in range(1001):
@@ -48,7 +49,7 @@ def test_fast_progress_is_thinned_but_the_first_and_last_are_told() -> None:
 
 
 def test_a_second_report_of_the_same_step_does_not_spoil_the_rate() -> None:
-    events: list[Event] = []
+    events: list[Any] = []
     clock = Clock()
     report = ProgressReporter(events.append, clock)
     report(0, 4, "")

@@ -28,7 +28,8 @@ Path(sys.argv[1]).write_text(str(asked[0]))
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_each_is_heard_and_forgotten_afterwards(number: signal.Signals) -> None:
-    before, heard = signal.getsignal(number), []
+    heard: list[int] = []
+    before = signal.getsignal(number)
     with on_stop_signals(heard.append):
         signal.raise_signal(number)
         signal.raise_signal(number)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +42,26 @@ def spec(folder: Path, tmp_path: Path) -> dict[str, Any]:
     return job.to_json()
 
 
-def start(*python: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, *(python or ("-m", "muse_core.jobs"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a worker, or Python with other arguments; at the end of the test it is gone."""
+    with contextlib.ExitStack() as workers:
+
+        def started(*python: str) -> subprocess.Popen[bytes]:
+            worker = subprocess.Popen(
+                [sys.executable, *(python or ("-m", "muse_core.jobs"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            workers.enter_context(worker)
+            workers.callback(worker.kill)
+            return worker
+
+        yield started
 
 
 def send(worker: subprocess.Popen[bytes], *lines: object) -> None:
@@ -74,7 +89,7 @@ def errors_of(worker: subprocess.Popen[bytes]) -> str:
     return worker.stderr.read().decode()
 
 
-def test_a_job_runs_in_its_own_process(spec: dict[str, Any]) -> None:
+def test_a_job_runs_in_its_own_process(start: Start, spec: dict[str, Any]) -> None:
     worker = start()
     send(worker, spec)
     events = events_until_the_end(worker)
@@ -87,7 +102,7 @@ def test_a_job_runs_in_its_own_process(spec: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("how", ["command", "end of stdin"])
-def test_a_job_can_be_cancelled(spec: dict[str, Any], how: str) -> None:
+def test_a_job_can_be_cancelled(start: Start, spec: dict[str, Any], how: str) -> None:
     worker = start()
     send(worker, spec)
     if how == "command":
@@ -102,7 +117,7 @@ def test_a_job_can_be_cancelled(spec: dict[str, Any], how: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_is_a_cancel(spec: dict[str, Any]) -> None:
+def test_ctrl_c_is_a_cancel(start: Start, spec: dict[str, Any]) -> None:
     worker = start()
     send(worker, spec)
     assert worker.stdout is not None
@@ -112,7 +127,7 @@ def test_ctrl_c_is_a_cancel(spec: dict[str, Any]) -> None:
     assert events_until_the_end(worker)[-1]["event"] == "cancelled"
 
 
-def test_a_reader_that_goes_away_ends_the_job_quietly(spec: dict[str, Any]) -> None:
+def test_a_reader_that_goes_away_ends_the_job_quietly(start: Start, spec: dict[str, Any]) -> None:
     worker = start()
     send(worker, spec)
     assert worker.stdout is not None
@@ -134,7 +149,9 @@ def test_a_reader_that_goes_away_ends_the_job_quietly(spec: dict[str, Any]) -> N
         (b'{"kind": "detect", "slide": "missing.svs"}', "missing.svs"),
     ],
 )
-def test_a_bad_spec_is_one_failure_and_exit_code_2(line: bytes, sentence: str) -> None:
+def test_a_bad_spec_is_one_failure_and_exit_code_2(
+    start: Start, line: bytes, sentence: str
+) -> None:
     worker = start()
     send(worker, line)
     (event,) = events_until_the_end(worker)
@@ -143,7 +160,7 @@ def test_a_bad_spec_is_one_failure_and_exit_code_2(line: bytes, sentence: str) -
     assert worker.returncode == 2
 
 
-def test_no_spec_at_all_is_a_failure_too() -> None:
+def test_no_spec_at_all_is_a_failure_too(start: Start) -> None:
     worker = start()
     assert worker.stdin is not None
     worker.stdin.close()
@@ -151,7 +168,7 @@ def test_no_spec_at_all_is_a_failure_too() -> None:
     assert event["message"] == "No job was given."
 
 
-def test_what_libraries_print_does_not_get_between_the_events() -> None:
+def test_what_libraries_print_does_not_get_between_the_events(start: Start) -> None:
     noisy = (
         "import os, sys, threading;"
         "from muse_core.jobs import Done;"

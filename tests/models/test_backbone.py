@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from muse_core.models.backbone import MuseBackbone
 from muse_core.models.config import BackboneConfig
 from muse_core.models.encoders import resize_position_embedding
 
-SMALL = {"decoder_channels": (8, 8, 8, 8), "hyper_channels": 8}
+SMALL: dict[str, Any] = {"decoder_channels": (8, 8, 8, 8), "hyper_channels": 8}
 
 
 @pytest.mark.parametrize("encoder", ["resnet10t", "resnet18", "mobilenetv3_small_050"])

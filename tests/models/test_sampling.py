@@ -18,12 +18,13 @@ def _bilinear(f_map: np.ndarray, x: float, y: float, stride: float) -> np.ndarra
     v = min(max(y / stride - 0.5, 0), rows - 1)
     c, r = min(int(u), columns - 2), min(int(v), rows - 2)
     du, dv = u - c, v - r
-    return (
+    result: np.ndarray = (
         f_map[:, r, c] * (1 - du) * (1 - dv)
         + f_map[:, r, c + 1] * du * (1 - dv)
         + f_map[:, r + 1, c] * (1 - du) * dv
         + f_map[:, r + 1, c + 1] * du * dv
     )
+    return result
 
 
 @given(x=st.floats(0, 32, allow_nan=False, width=32), y=st.floats(0, 24, allow_nan=False, width=32))

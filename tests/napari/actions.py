@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import qtpy.QtTest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_muse.annotations.coordinates import to_layer
+from napari_muse.napari_compat import canvas_widget
 from napari_muse.panels.muse_panel import MusePanel
+
+QTest: Any = qtpy.QtTest.QTest
+"""PyQt6's stubs take its static functions for methods."""
 
 
 def canvas_of(panel: MusePanel) -> Any:
-    return panel.session.viewer.window._qt_viewer.canvas.native
+    return canvas_widget(panel.session.viewer)
 
 
 def screen_point(panel: MusePanel, x: float, y: float) -> QPoint:

@@ -99,11 +99,12 @@ def test_regions_are_counted_once_for_many_edits(
     qtbot.wait(400)
     counts: list[int] = []
     count = type(annotations).counts_of
-    monkeypatch.setattr(
-        type(annotations),
-        "counts_of",
-        lambda self, at: (counts.append(len(at)), count(self, at))[1],
-    )
+
+    def counted(self: Any, at: Any) -> Any:
+        counts.append(len(at))
+        return count(self, at)
+
+    monkeypatch.setattr(type(annotations), "counts_of", counted)
     for turn in range(10):
         annotations.set_class([1, 2, 3], turn % 2)
     table = opened.regions.table

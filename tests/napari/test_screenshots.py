@@ -33,7 +33,9 @@ def detected(panel: MusePanel, cmu_slide: Path, qtbot: Any) -> MusePanel:
 
 
 def _window(panel: MusePanel) -> QWidget:
-    return panel.window()
+    window = panel.window()
+    assert window is not None
+    return window
 
 
 def test_pictures_of_every_state(

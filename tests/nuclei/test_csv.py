@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ rows = st.tuples(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(rows, max_size=8, unique_by=lambda row: row[0]), st.floats(0.1, 2))
-def test_round_trip(tmp_path, nuclei, mpp):
+def test_round_trip(tmp_path: Path, nuclei: Any, mpp: float) -> None:
     ids, x, y, names, score, status, model = zip(*nuclei, strict=True) if nuclei else ([],) * 7
     table = nucleus_table(x, y, names, score, status, model, ids)
     write_csv(table, tmp_path / "n.csv", mpp)
@@ -51,7 +52,7 @@ def test_round_trip(tmp_path, nuclei, mpp):
     assert back.dtypes.equals(table.dtypes) or not len(table)
 
 
-def test_columns_and_microns(tmp_path):
+def test_columns_and_microns(tmp_path: Path) -> None:
     write_csv(nucleus_table([10], [20.25], "tumor", 0.75, model="m"), tmp_path / "n.csv", 0.5)
     text = (tmp_path / "n.csv").read_text(encoding="utf-8")
     assert text.splitlines() == [
@@ -61,12 +62,12 @@ def test_columns_and_microns(tmp_path):
     assert tuple(pd.read_csv(tmp_path / "n.csv").columns) == CSV_COLUMNS
 
 
-def test_no_nuclei(tmp_path):
+def test_no_nuclei(tmp_path: Path) -> None:
     write_csv(empty_table(), tmp_path / "n.csv", 0.5)
     assert len(read_csv(tmp_path / "n.csv")) == 0
 
 
-def test_three_columns_by_hand_are_enough(tmp_path):
+def test_three_columns_by_hand_are_enough(tmp_path: Path) -> None:
     # As spreadsheets write it: byte order mark, CRLF, other columns in between.
     path = tmp_path / "hand.csv"
     text = "class,note,y_px,x_px\r\ntumor,hm,2,1\r\nstroma,,4.5,3\r\n"
@@ -80,7 +81,7 @@ def test_three_columns_by_hand_are_enough(tmp_path):
     assert (table["status"] == "predicted").all()
 
 
-def test_empty_cells_get_defaults_where_there_are_some(tmp_path):
+def test_empty_cells_get_defaults_where_there_are_some(tmp_path: Path) -> None:
     path = tmp_path / "gaps.csv"
     path.write_text("x_px,y_px,class,score,status,model\n1,2,tumor,,,\n")
     row = read_csv(path).iloc[0]
@@ -107,7 +108,7 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-def test_bad_files_are_refused_by_name(tmp_path, text, message):
+def test_bad_files_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=message) as caught:
@@ -115,7 +116,7 @@ def test_bad_files_are_refused_by_name(tmp_path, text, message):
     assert "bad.csv" in str(caught.value)
 
 
-def test_binary_missing_and_folder_are_refused(tmp_path):
+def test_binary_missing_and_folder_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "noise.csv"
     path.write_bytes(np.random.default_rng(0).bytes(5000))
     with pytest.raises(UserError, match=r"noise.csv"):
@@ -126,7 +127,7 @@ def test_binary_missing_and_folder_are_refused(tmp_path):
         read_csv(tmp_path)
 
 
-def test_writing_where_one_cannot_leaves_nothing(tmp_path):
+def test_writing_where_one_cannot_leaves_nothing(tmp_path: Path) -> None:
     table = nucleus_table([1], [2], "tumor")
     with pytest.raises(UserError, match="Cannot write"):
         write_csv(table, tmp_path / "no" / "folder" / "n.csv", 0.5)
@@ -136,7 +137,7 @@ def test_writing_where_one_cannot_leaves_nothing(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["folder.csv"]
 
 
-def test_an_older_file_stays_when_the_table_is_bad(tmp_path):
+def test_an_older_file_stays_when_the_table_is_bad(tmp_path: Path) -> None:
     path = tmp_path / "n.csv"
     write_csv(nucleus_table([1], [2], "tumor"), path, 0.5)
     before = path.read_bytes()
@@ -179,7 +180,7 @@ def _nullable_ids(frame: pd.DataFrame, path: Path) -> None:
         _nullable_ids,
     ],
 )
-def test_our_file_comes_back_from_a_spreadsheet_as_it_was(tmp_path, save):
+def test_our_file_comes_back_from_a_spreadsheet_as_it_was(tmp_path: Path, save: Any) -> None:
     rng = np.random.default_rng(1)
     table = nucleus_table(
         rng.uniform(0, 1e5, 50).round(3),
@@ -197,12 +198,12 @@ def test_our_file_comes_back_from_a_spreadsheet_as_it_was(tmp_path, save):
     assert found.mpp == pytest.approx(0.4991, abs=1e-5)
 
 
-def test_ids_beyond_float64_stay_exact(tmp_path):
+def test_ids_beyond_float64_stay_exact(tmp_path: Path) -> None:
     (tmp_path / "n.csv").write_text("id,x_px,y_px,class\n9007199254740993,1,2,a\n-7,3,4,a\n")
     assert read_csv(tmp_path / "n.csv")["id"].tolist() == [2**53 + 1, -7]
 
 
-def test_columns_of_qupath_in_pixels_are_taken_and_those_in_microns_named(tmp_path):
+def test_columns_of_qupath_in_pixels_are_taken_and_those_in_microns_named(tmp_path: Path) -> None:
     path = tmp_path / "n.tsv"
     path.write_text("Object ID\tClassification\tCentroid X px\tCentroid Y px\na\tTumor\t1.5\t2\n")
     assert read_csv(path)[["x", "y", "class_name"]].to_numpy().tolist() == [[1.5, 2, "Tumor"]]
@@ -211,7 +212,7 @@ def test_columns_of_qupath_in_pixels_are_taken_and_those_in_microns_named(tmp_pa
         read_csv(path)
 
 
-def test_a_column_of_coordinates_that_turns_to_text_is_said(tmp_path):
+def test_a_column_of_coordinates_that_turns_to_text_is_said(tmp_path: Path) -> None:
     path = tmp_path / "n.csv"
     path.write_text("x_px,y_px,class\n1,2,a\n" + "3,4,a\n" * 2000 + "tumor,4,a\n")
     with pytest.raises(UserError, match=r"^n\.csv holds 'tumor' in the column x_px, line 2,003"):
@@ -219,7 +220,7 @@ def test_a_column_of_coordinates_that_turns_to_text_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["n.tsv", "n.csv.gz", "N.TSV.GZ"])
-def test_tabs_and_packed_files(tmp_path, name):
+def test_tabs_and_packed_files(tmp_path: Path, name: str) -> None:
     table = nucleus_table([1.5], [2], "tumor", model="m")
     write_nuclei(tmp_path / name, table, mpp=0.5)
     raw = (tmp_path / name).read_bytes()
@@ -231,7 +232,7 @@ def test_tabs_and_packed_files(tmp_path, name):
     assert found.mpp == 0.5
 
 
-def test_files_of_nuclei_are_known_by_their_columns(tmp_path):
+def test_files_of_nuclei_are_known_by_their_columns(tmp_path: Path) -> None:
     path = tmp_path / "n.csv"
     for text, known in (
         ("sep=;\nX_PX;Y_PX;Class\n", True),

@@ -37,7 +37,14 @@ def read(text: bytes, block_bytes: int = 1 << 22) -> tuple[list[Any], dict[str, 
     ascii_only=st.booleans(),
 )
 @example([{"a": "\\"}, {"b": '\\"}]'}], {"features ": [{}]}, {}, 1, None, True)
-def test_any_cut_gives_what_json_gives(items, before, after, block, indent, ascii_only):
+def test_any_cut_gives_what_json_gives(
+    items: list[Any],
+    before: dict[str, Any],
+    after: dict[str, Any],
+    block: int,
+    indent: int | None,
+    ascii_only: bool,
+) -> None:
     whole = {**before, "features": items, **after}
     text = json.dumps(whole, indent=indent, ensure_ascii=ascii_only).encode()
     assert read(text, block) == (items, {k: v for k, v in whole.items() if k != "features"})
@@ -45,13 +52,13 @@ def test_any_cut_gives_what_json_gives(items, before, after, block, indent, asci
     assert read(listed, block) == (items, {})
 
 
-def test_a_single_feature_and_a_byte_order_mark():
+def test_a_single_feature_and_a_byte_order_mark() -> None:
     text = b'\xef\xbb\xbf{"type": "Feature", "x": [{"y": 1}]}'
     assert read(text)[0] == [{"type": "Feature", "x": [{"y": 1}]}]
     assert read(b'\xef\xbb\xbf [{"a": 1}]\r\n')[0] == [{"a": 1}]
 
 
-def test_nan_of_qupath():
+def test_nan_of_qupath() -> None:
     found, _ = read(b'[{"a": NaN}, {"b": -Infinity, "c": "NaN"}]')
     assert found[0]["a"] != found[0]["a"]
     assert found[1] == {"b": float("-inf"), "c": "NaN"}
@@ -85,14 +92,14 @@ def test_nan_of_qupath():
     ids=range(21),
 )
 @pytest.mark.parametrize("block_bytes", [1, 1 << 22])
-def test_what_is_no_collection_of_features_is_refused(text, block_bytes):
+def test_what_is_no_collection_of_features_is_refused(text: Any, block_bytes: int) -> None:
     if block_bytes == 1:
         text = text[:2000]
     with pytest.raises(UserError, match=r"f\.geojson"):
         read(text, block_bytes)
 
 
-def test_one_endless_feature_is_refused(monkeypatch):
+def test_one_endless_feature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muse_core.nuclei.feature_stream._FEATURE_BYTES", 1000)
     for text in (b'[{"a": "' + b"x" * 2000, b'{"x": "' + b"x" * 2000):
         with pytest.raises(UserError, match="single object"):
@@ -101,7 +108,7 @@ def test_one_endless_feature_is_refused(monkeypatch):
         read(b'["' + b"\\" * 3000, 64)
 
 
-def test_one_feature_of_endless_points_is_refused_unparsed(monkeypatch):
+def test_one_feature_of_endless_points_is_refused_unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muse_core.nuclei.feature_stream._FEATURE_BRACKETS", 100)
     for text in (b'[{"a": [', b'{"x": [', b'{"features": [{"a": 1}], "x": ['):
         with pytest.raises(UserError, match="single object of more than 100 points"):
@@ -110,7 +117,7 @@ def test_one_feature_of_endless_points_is_refused_unparsed(monkeypatch):
     assert read(json.dumps({"features": many, "x": [[]] * 50}).encode(), 64)[0] == many
 
 
-def test_letters_of_windows_are_read_and_it_is_said():
+def test_letters_of_windows_are_read_and_it_is_said() -> None:
     stream = FeatureStream(io.BytesIO('[{"a": "Épithélium"}]'.encode("cp1252")), "f")
     assert list(stream) == [[{"a": "Épithélium"}]]
     assert stream.recoded

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,14 @@ SQUARE = NamedRegion(((0.0, 0.0), (9.0, 0.0), (9.0, 9.5), (0.0, 9.0)), "left, to
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(table=tables(), scheme=schemes(), mpp=scales, drawn=regions)
-def test_round_trip_loses_nothing(tmp_path, name, table, scheme, mpp, drawn):
+def test_round_trip_loses_nothing(
+    tmp_path: Path,
+    name: str,
+    table: pd.DataFrame,
+    scheme: ClassScheme,
+    mpp: float | None,
+    drawn: Any,
+) -> None:
     assert write_nuclei(tmp_path / name, table, scheme, mpp, drawn) == ()
     back = read_nuclei_here(tmp_path / name)
     assert_same(back.table, table)
@@ -93,7 +101,7 @@ def test_tables_of_several_slides_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_without_classes_and_scale(tmp_path, name):
+def test_without_classes_and_scale(tmp_path: Path, name: Any) -> None:
     write_nuclei(tmp_path / name, nucleus_table([1], [2], "tumor"))
     back = read_nuclei(tmp_path / name)
     assert (back.scheme, back.mpp, back.regions) == (None, None, ())
@@ -101,7 +109,7 @@ def test_without_classes_and_scale(tmp_path, name):
     assert len(read_nuclei(tmp_path / name).table) == 0
 
 
-def test_csv_says_what_it_cannot_hold(tmp_path):
+def test_csv_says_what_it_cannot_hold(tmp_path: Path) -> None:
     table = nucleus_table([1, 70000], [2, 30.5], ["a", "b"])
     notes = write_nuclei(tmp_path / "n.CSV", table, FULL, 0.2526, (SQUARE,), np.ones((2, 3)))
     assert len(notes) == 3
@@ -114,13 +122,13 @@ def test_csv_says_what_it_cannot_hold(tmp_path):
 
 
 @pytest.mark.parametrize("name", [*LOSSLESS, "n.csv", "n.zarr"])
-def test_a_missing_file_is_named(tmp_path, name):
+def test_a_missing_file_is_named(tmp_path: Path, name: Any) -> None:
     with pytest.raises(UserError, match=rf"no (file|folder) .*{name}|needs its package|need h5py"):
         read_nuclei(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_noise_and_cut_files_are_refused_in_a_sentence(tmp_path, name):
+def test_noise_and_cut_files_are_refused_in_a_sentence(tmp_path: Path, name: Any) -> None:
     path = tmp_path / name
     write_nuclei(path, nucleus_table(np.arange(500.0), np.arange(500.0), "tumor"), FULL, 0.5)
     whole = path.read_bytes()
@@ -134,7 +142,7 @@ def test_noise_and_cut_files_are_refused_in_a_sentence(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", [*LOSSLESS, "n.csv"])
-def test_what_cannot_be_written_leaves_the_old_file(tmp_path, name):
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, name: Any) -> None:
     path = tmp_path / name
     table = nucleus_table([1], [2], "tumor")
     write_nuclei(path, table, mpp=0.5)
@@ -151,7 +159,7 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path, name):
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-def test_unknown_ends_are_refused(tmp_path):
+def test_unknown_ends_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "n.xlsx", tmp_path / "csv", tmp_path / "n.gz"):
         with pytest.raises(UserError, match="no format known"):
             read_nuclei(path)
@@ -159,7 +167,7 @@ def test_unknown_ends_are_refused(tmp_path):
             write_nuclei(path, empty_table())
 
 
-def test_names_of_nucleus_files(tmp_path):
+def test_names_of_nucleus_files(tmp_path: Path) -> None:
     assert all(is_nucleus_file(f"a{s}") for s in READABLE_SUFFIXES if s != ".zarr")
     assert is_nucleus_file("A.B.GeoJSON")
     (tmp_path / "slide.zarr").mkdir()
@@ -170,7 +178,7 @@ def test_names_of_nucleus_files(tmp_path):
     assert "GeoJSON for QuPath (*.geojson *.json *.geojson.gz *.json.gz *.zip)" in filters
 
 
-def test_the_package_imports_none_of_the_libraries_of_formats():
+def test_the_package_imports_none_of_the_libraries_of_formats() -> None:
     code = (
         "import sys, muse_core.nuclei; "
         "print({'torch', 'shapely', 'pyarrow.parquet', 'h5py', 'spatialdata'} & set(sys.modules))"
@@ -183,7 +191,7 @@ def test_the_package_imports_none_of_the_libraries_of_formats():
 
 
 @pytest.mark.parametrize("name", ["n.parquet", "n.h5ad", "n.geojson.gz", "n.geojson"])
-def test_what_another_process_reads_is_the_same(tmp_path, name):
+def test_what_another_process_reads_is_the_same(tmp_path: Path, name: str) -> None:
     n = 12_000
     rng = np.random.default_rng(3)
     table = nucleus_table(
@@ -203,7 +211,7 @@ def test_what_another_process_reads_is_the_same(tmp_path, name):
     assert there.notes == here.notes
 
 
-def test_any_content_crosses_between_processes():
+def test_any_content_crosses_between_processes() -> None:
     for content in (
         NucleusFile(empty_table()),
         NucleusFile(nucleus_table([1], [2], "a\nb"), ClassScheme(()), None, (), ("One.", "Twö.")),
@@ -214,13 +222,13 @@ def test_any_content_crosses_between_processes():
         assert replace(back, table=None) == replace(content, table=None)
 
 
-def test_reading_can_be_cancelled(tmp_path):
+def test_reading_can_be_cancelled(tmp_path: Path) -> None:
     write_nuclei(tmp_path / "n.parquet", nucleus_table([1], [2], "a"))
     with pytest.raises(CancelledError, match=r"Reading n\.parquet was cancelled"):
         read_nuclei(tmp_path / "n.parquet", should_cancel=lambda: True)
 
 
-def test_a_refusal_of_another_process_is_the_readers(tmp_path):
+def test_a_refusal_of_another_process_is_the_readers(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "n.parquet")
     with pytest.raises(UserError, match=r"^n\.parquet holds no nuclei: it needs the columns x_px"):
         read_nuclei(tmp_path / "n.parquet")

@@ -21,7 +21,7 @@ SQUARE = [[10, 20], [14, 20], [14, 24], [10, 24], [10, 20]]
 HOLE = [[11, 21], [12, 21], [12, 22], [11, 22], [11, 21]]
 
 
-def feature(geometry: tuple[str, Any], properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+def feature(geometry: tuple[str, Any], properties: Any, **more: Any) -> dict[str, Any]:
     shape, coordinates = geometry
     return {
         "type": "Feature",
@@ -38,12 +38,13 @@ def read(folder: Path, features: Any, **options: Any) -> NucleusFile:
 
 
 def rows(found: NucleusFile) -> list[list[Any]]:
-    return found.table[["x", "y", "class_name"]].to_numpy().tolist()
+    result: list[list[Any]] = found.table[["x", "y", "class_name"]].to_numpy().tolist()
+    return result
 
 
 @settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
-def test_ids_survive_as_uuids_of_version_8(number):
+def test_ids_survive_as_uuids_of_version_8(number: int) -> None:
     text = feature_uuid(number)
     parsed = uuid.UUID(text)
     assert str(parsed) == text
@@ -51,7 +52,7 @@ def test_ids_survive_as_uuids_of_version_8(number):
     assert nucleus_id(text) == number
 
 
-def test_what_stands_in_the_file(tmp_path):
+def test_what_stands_in_the_file(tmp_path: Path) -> None:
     table = nucleus_table(
         [1.5, 3], [2.25, 4], ["tumor", "odd"], [0.1, 1], ["corrected", "added"], ["m", ""], [7, 9]
     )
@@ -86,7 +87,7 @@ def test_what_stands_in_the_file(tmp_path):
     assert shapes[0].area == 40.5
 
 
-def test_qupath_objects_of_all_kinds(tmp_path):
+def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
     cell = feature(
         ("Polygon", [[[0, 0], [100, 0], [100, 100], [0, 0]]]),
         {
@@ -150,7 +151,7 @@ def test_qupath_objects_of_all_kinds(tmp_path):
         assert part in notes
 
 
-def test_older_qupath(tmp_path):
+def test_older_qupath(tmp_path: Path) -> None:
     found = read(
         tmp_path,
         [
@@ -168,7 +169,7 @@ def test_older_qupath(tmp_path):
     assert len(found.regions) == 2
 
 
-def test_plain_polygons_with_type_and_probability(tmp_path):
+def test_plain_polygons_with_type_and_probability(tmp_path: Path) -> None:
     properties = [{"type": 3, "prob": 0.25}, {"type": "mitosis", "prob": 40}, {"label": "cell"}]
     found = read(
         tmp_path,
@@ -182,7 +183,7 @@ def test_plain_polygons_with_type_and_probability(tmp_path):
     assert (found.scheme, found.regions) == (None, ())
 
 
-def test_all_nuclei_of_a_class_as_one_annotation(tmp_path):
+def test_all_nuclei_of_a_class_as_one_annotation(tmp_path: Path) -> None:
     shifted = [[x + 100, y] for x, y in SQUARE]
     inner = {"objectType": "annotation", "classification": {"name": "Neo", "color": [255, 0, 0]}}
     features = [feature(("MultiPolygon", [[SQUARE], [shifted]]), inner)]
@@ -196,7 +197,7 @@ def test_all_nuclei_of_a_class_as_one_annotation(tmp_path):
     assert as_nuclei.scheme is not None
 
 
-def test_ids_after_work_in_qupath(tmp_path):
+def test_ids_after_work_in_qupath(tmp_path: Path) -> None:
     def point(x: float, **more: Any) -> dict[str, Any]:
         return feature(("Point", [x, 0]), {"objectType": "detection"}, **more)
 
@@ -277,7 +278,7 @@ ANNOTATION = {"objectType": "annotation"}
         (feature(("Polygon", [SQUARE]), {}) | {"geometry": {"type": "GeometryCollection"}}, ODD),
     ],
 )
-def test_an_odd_feature_is_left_out_alone_and_said(tmp_path, wrong, reason):
+def test_an_odd_feature_is_left_out_alone_and_said(tmp_path: Path, wrong: Any, reason: Any) -> None:
     found = read(tmp_path, [GOOD, GOOD, wrong, GOOD, wrong, GOOD])
     assert rows(found) == [[12, 22, "a"]] * 4
     assert found.regions == ()
@@ -287,7 +288,7 @@ def test_an_odd_feature_is_left_out_alone_and_said(tmp_path, wrong, reason):
     assert note.endswith(" (first: features[2]).")
 
 
-def test_five_hundred_good_nuclei_outlive_every_kind_of_odd_one(tmp_path):
+def test_five_hundred_good_nuclei_outlive_every_kind_of_odd_one(tmp_path: Path) -> None:
     odd = [
         feature(("Polygon", []), ANNOTATION),
         feature(("Point", []), {}),
@@ -306,14 +307,14 @@ def test_five_hundred_good_nuclei_outlive_every_kind_of_odd_one(tmp_path):
     )
 
 
-def test_a_file_of_nothing_but_odd_features_is_refused(tmp_path):
+def test_a_file_of_nothing_but_odd_features_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^f\.geojson: .*nothing that can be read.*features\[0\]"):
         read(tmp_path, [feature(("Polygon", [[1, 2]]), {}), 7])
     assert len(read(tmp_path, []).table) == 0
     assert len(read(tmp_path, [feature(("Polygon", [SQUARE]), {"objectType": "tile"})]).table) == 0
 
 
-def test_odd_children_take_neither_parent_nor_siblings_with_them(tmp_path):
+def test_odd_children_take_neither_parent_nor_siblings_with_them(tmp_path: Path) -> None:
     parent = feature(
         ("Polygon", [SQUARE]), ANNOTATION | {"name": "p", "childObjects": [7, GOOD, {"a": 1}]}
     )
@@ -323,7 +324,7 @@ def test_odd_children_take_neither_parent_nor_siblings_with_them(tmp_path):
     assert found.notes == (f"2 {ODD} (first: features[0]).",)
 
 
-def test_children_of_children_without_end_are_left_out(tmp_path):
+def test_children_of_children_without_end_are_left_out(tmp_path: Path) -> None:
     nested: dict[str, Any] = feature(("Point", [1, 2]), {})
     for _ in range(100):
         nested = feature(("Point", [1, 2]), {"childObjects": [nested]})
@@ -338,7 +339,7 @@ def collection(properties: dict[str, Any], *parts: tuple[str, Any]) -> dict[str,
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 
 
-def test_collections_of_geometries_are_their_areas_or_else_their_points(tmp_path):
+def test_collections_of_geometries_are_their_areas_or_else_their_points(tmp_path: Path) -> None:
     line, point = ("LineString", [[0, 0], [1, 1]]), ("Point", [3, 4])
     nested = collection({"class": "c"}, point)
     nested["geometry"]["geometries"].append(
@@ -364,7 +365,7 @@ def test_collections_of_geometries_are_their_areas_or_else_their_points(tmp_path
     )
 
 
-def test_outlines_of_three_dimensions_without_end_and_crossing_themselves(tmp_path):
+def test_outlines_of_three_dimensions_without_end_and_crossing_themselves(tmp_path: Path) -> None:
     high = [[x, y, 3] for x, y in SQUARE]
     mixed = [[10, 20], [14, 20, 1], [14, 24], [10, 24, 1]]
     tie = [[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]]
@@ -388,14 +389,14 @@ def test_outlines_of_three_dimensions_without_end_and_crossing_themselves(tmp_pa
     assert found.notes == ()
 
 
-def test_the_outline_of_a_cell_counts_where_its_nucleus_is_nowhere(tmp_path):
+def test_the_outline_of_a_cell_counts_where_its_nucleus_is_nowhere(tmp_path: Path) -> None:
     cell = {"objectType": "cell", "class": "a"}
     for nucleus in (None, {"type": "Polygon", "coordinates": []}, 5):
         found = read(tmp_path, [feature(("Polygon", [SQUARE]), cell, nucleusGeometry=nucleus)])
         assert rows(found) == [[12, 22, "a"]]
 
 
-def test_blank_names_and_other_peoples_metadata_cost_no_nucleus(tmp_path):
+def test_blank_names_and_other_peoples_metadata_cost_no_nucleus(tmp_path: Path) -> None:
     found = read(
         tmp_path,
         [
@@ -410,7 +411,7 @@ def test_blank_names_and_other_peoples_metadata_cost_no_nucleus(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_encodings(tmp_path, encoding, packed):
+def test_encodings(tmp_path: Path, encoding: str, packed: bool) -> None:
     text = json.dumps([feature(("Point", [1, 2]), {"class": "Épithélium"})], ensure_ascii=False)
     raw = text.encode(encoding)
     path = tmp_path / ("f.geojson.gz" if packed else "f.geojson")
@@ -420,19 +421,21 @@ def test_encodings(tmp_path, encoding, packed):
     assert len(found.notes) == (encoding == "cp1252")
 
 
-def test_colours_as_whole_floats(tmp_path):
+def test_colours_as_whole_floats(tmp_path: Path) -> None:
     classification = {"name": "T", "color": [200.0, 0.0, 16.0]}
     found = read(tmp_path, [feature(("Point", [1, 2]), {"classification": classification})])
     assert found.classes().color("T") == "#c80010"
 
 
-def test_damaged_notes_of_ours_are_refused(tmp_path):
+def test_damaged_notes_of_ours_are_refused(tmp_path: Path) -> None:
     for muse in (3, {"mpp": "x"}, {"mpp": -1}, {"classes": [{"name": 1}]}, {"classes": 5}):
         with pytest.raises(UserError, match=r"f\.geojson"):
             read(tmp_path, {"type": "FeatureCollection", "muse": muse, "features": []})
 
 
-def test_more_nuclei_than_a_slide_has_are_refused(tmp_path, monkeypatch):
+def test_more_nuclei_than_a_slide_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_NUCLEI", 100)
     table = nucleus_table(np.arange(101.0), np.arange(101.0), "tumor")
     for name in ("n.geojson", "n.geojson.gz"):
@@ -441,7 +444,9 @@ def test_more_nuclei_than_a_slide_has_are_refused(tmp_path, monkeypatch):
             read_geojson(tmp_path / name)
 
 
-def test_more_regions_than_a_person_draws_are_refused(tmp_path, monkeypatch):
+def test_more_regions_than_a_person_draws_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outlines = [feature(("Polygon", [SQUARE]), {"objectType": "annotation"})] * 11
     for limit, value in (("_MAX_REGIONS", 10), ("_MAX_CORNERS", 50)):
         with monkeypatch.context() as lower:
@@ -451,7 +456,7 @@ def test_more_regions_than_a_person_draws_are_refused(tmp_path, monkeypatch):
             assert len(read(tmp_path, outlines, outlines_are_nuclei=True).table) == 11
 
 
-def test_gzip_is_gzip(tmp_path):
+def test_gzip_is_gzip(tmp_path: Path) -> None:
     table = nucleus_table([1.0], [2.0], "tumor")
     write_geojson(table, tmp_path / "n.geojson")
     write_geojson(table, tmp_path / "n.geojson.gz")
@@ -462,14 +467,14 @@ def test_gzip_is_gzip(tmp_path):
         read_geojson(tmp_path / "n.geojson.gz")
 
 
-def test_a_property_that_numbers_the_nuclei_is_refused(tmp_path):
+def test_a_property_that_numbers_the_nuclei_is_refused(tmp_path: Path) -> None:
     numbered = [feature(("Point", [1, 2]), {"label": i}) for i in range(257)]
     assert len(read(tmp_path, numbered[:256]).table) == 256
     with pytest.raises(UserError, match=r"f\.geojson: The property 'label' names more than 256"):
         read(tmp_path, numbered)
 
 
-def test_a_scale_beyond_all_numbers_is_refused(tmp_path):
+def test_a_scale_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
     # Python's own parser, which reads NaN, keeps whole numbers of any length.
     path = tmp_path / "f.geojson"
     path.write_text('{"features": [], "x": NaN, "muse": {"mpp": 1' + "0" * 400 + "}}")
@@ -477,7 +482,9 @@ def test_a_scale_beyond_all_numbers_is_refused(tmp_path):
         read_geojson(path)
 
 
-def test_points_are_counted_before_they_are_taken(tmp_path, monkeypatch):
+def test_points_are_counted_before_they_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_NUCLEI", 5)
     three = feature(("MultiPoint", [[0, 0]] * 3), {})
     # A point that would be found bad if it were looked at.

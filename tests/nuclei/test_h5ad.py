@@ -40,7 +40,7 @@ def write_foreign(path: Path, n: int = 2, version: str = "0.1.0") -> None:
             item.attrs["encoding-type"] = "array"
 
 
-def test_the_layout_by_its_specification(tmp_path):
+def test_the_layout_by_its_specification(tmp_path: Path) -> None:
     path = tmp_path / "n.h5ad"
     write_nuclei(path, TABLE, SCHEME, 0.5, (), FEATURES)
     with h5py.File(path) as file:
@@ -54,7 +54,7 @@ def test_the_layout_by_its_specification(tmp_path):
         assert file["uns/mpp"][()] == 0.5
 
 
-def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path):
+def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path: Path) -> None:
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
     path = tmp_path / "n.h5ad"
     region = NamedRegion(((0, 0), (1, 0), (1, 1)))
@@ -77,7 +77,7 @@ def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("n", [0, 3])
-def test_anndata_reads_a_file_without_features(tmp_path, n):
+def test_anndata_reads_a_file_without_features(tmp_path: Path, n: int) -> None:
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
     write_nuclei(tmp_path / "n.h5ad", TABLE[:n])
     data = anndata.read_h5ad(tmp_path / "n.h5ad")
@@ -85,7 +85,7 @@ def test_anndata_reads_a_file_without_features(tmp_path, n):
     assert data.X is None
 
 
-def test_many_nuclei_are_chunked(tmp_path):
+def test_many_nuclei_are_chunked(tmp_path: Path) -> None:
     n = 20_000
     table = nucleus_table(np.arange(n), np.arange(n), "tumor")
     write_nuclei(tmp_path / "n.h5ad", table, features=np.ones((n, 4)))
@@ -93,7 +93,7 @@ def test_many_nuclei_are_chunked(tmp_path):
     assert (tmp_path / "n.h5ad").stat().st_size < 1 << 20
 
 
-def test_files_of_others(tmp_path):
+def test_files_of_others(tmp_path: Path) -> None:
     write_foreign(tmp_path / "f.h5ad")
     found = read_nuclei_here(tmp_path / "f.h5ad")
     assert found.table[["x", "y", "class_name"]].to_numpy().tolist() == [
@@ -105,7 +105,9 @@ def test_files_of_others(tmp_path):
     assert "1 nuclei without a class" in found.notes[1]
 
 
-def test_files_without_positions_or_with_too_many_are_refused(tmp_path, monkeypatch):
+def test_files_without_positions_or_with_too_many_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "f.h5ad"
     with h5py.File(path, "w") as file:
         file.create_group("obs")
@@ -119,7 +121,7 @@ def test_files_without_positions_or_with_too_many_are_refused(tmp_path, monkeypa
         read_nuclei_here(path)
 
 
-def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path):
+def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
     huge = {"shape": (10**12,), "chunks": (1024,), "dtype": h5py.string_dtype()}
     write_foreign(tmp_path / "f.h5ad")
     with h5py.File(tmp_path / "f.h5ad", "a") as file:
@@ -135,7 +137,9 @@ def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path):
         read_nuclei_here(tmp_path / "n.h5ad")
 
 
-def test_values_that_take_no_room_in_the_file_are_refused_unread(tmp_path, monkeypatch):
+def test_values_that_take_no_room_in_the_file_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for i, (name, dtype) in enumerate(
         [
             ("obsm/spatial", "V600"),
@@ -154,7 +158,9 @@ def test_values_that_take_no_room_in_the_file_are_refused_unread(tmp_path, monke
             read_nuclei_here(path)
 
 
-def test_codes_of_two_dimensions_and_a_full_memory_get_a_sentence(tmp_path, monkeypatch):
+def test_codes_of_two_dimensions_and_a_full_memory_get_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_foreign(tmp_path / "f.h5ad", 4)
     with h5py.File(tmp_path / "f.h5ad", "a") as file:
         del file["obs/cell_type/codes"]
@@ -170,7 +176,7 @@ def test_codes_of_two_dimensions_and_a_full_memory_get_a_sentence(tmp_path, monk
         read_nuclei_here(tmp_path / "f.h5ad")
 
 
-def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
+def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path: Path) -> None:
     write_foreign(tmp_path / "f.h5ad", 258)
     with h5py.File(tmp_path / "f.h5ad", "a") as file:
         obs = file["obs"]
@@ -181,7 +187,7 @@ def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
         read_nuclei_here(tmp_path / "f.h5ad")
 
 
-def test_columns_of_another_length_are_refused(tmp_path):
+def test_columns_of_another_length_are_refused(tmp_path: Path) -> None:
     write_foreign(tmp_path / "f.h5ad", 4)
     with h5py.File(tmp_path / "f.h5ad", "a") as file:
         del file["obsm/spatial"]
@@ -190,7 +196,7 @@ def test_columns_of_another_length_are_refused(tmp_path):
         read_nuclei_here(tmp_path / "f.h5ad")
 
 
-def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path):
+def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
     write_nuclei(tmp_path / "n.h5ad", TABLE)
     with h5py.File(tmp_path / "n.h5ad", "a") as file:
         del file["obs/status"]
@@ -198,7 +204,7 @@ def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path):
         read_nuclei_here(tmp_path / "n.h5ad")
 
 
-def test_features_must_fit(tmp_path):
+def test_features_must_fit(tmp_path: Path) -> None:
     for features in (FEATURES[:2], FEATURES[0]):
         with pytest.raises(UserError, match="3 nuclei need as many rows"):
             write_nuclei(tmp_path / "n.h5ad", TABLE, features=features)
@@ -207,7 +213,7 @@ def test_features_must_fit(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
         read_nuclei_here(tmp_path / "n.h5ad")
@@ -215,7 +221,7 @@ def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
         write_nuclei(tmp_path / "n.h5ad", TABLE)
 
 
-def test_a_missing_folder_is_said_once(tmp_path):
+def test_a_missing_folder_is_said_once(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"^Cannot write \S*n\.h5ad: there is no folder \S*missing\.$"
     ):
@@ -270,7 +276,8 @@ def foreign(path: Path, column: Any, spatial: Any = None) -> None:
 
 
 def classes_of(path: Path) -> list[str]:
-    return read_nuclei_here(path).table["class_name"].tolist()
+    result: list[str] = read_nuclei_here(path).table["class_name"].tolist()
+    return result
 
 
 MASK = [0, 0, 1, 0, 0]
@@ -317,7 +324,7 @@ AB = ["a", "b", "unclassified", "a", "b"]
         ),
     ],
 )
-def test_every_encoding_of_classes(tmp_path, column, expected):
+def test_every_encoding_of_classes(tmp_path: Path, column: Any, expected: Any) -> None:
     foreign(tmp_path / "f.h5ad", column)
     wanted = [name.replace("?", "unclassified") for name in expected]
     assert classes_of(tmp_path / "f.h5ad") == wanted
@@ -325,7 +332,7 @@ def test_every_encoding_of_classes(tmp_path, column, expected):
     assert len(notes) == 1 + ("unclassified" in wanted)
 
 
-def test_categories_of_anndata_0_7(tmp_path):
+def test_categories_of_anndata_0_7(tmp_path: Path) -> None:
     path = tmp_path / "f.h5ad"
     foreign(path, lambda g: g.create_dataset("cell_type", data=np.array([1, 0, -1, 1, 0], np.int8)))
     with h5py.File(path, "a") as file:
@@ -352,7 +359,9 @@ def _broken_codes(group: Any) -> None:
         (_broken_codes, "damaged"),
     ],
 )
-def test_an_encoding_that_is_not_known_is_named_and_not_taken_for_none(tmp_path, column, message):
+def test_an_encoding_that_is_not_known_is_named_and_not_taken_for_none(
+    tmp_path: Path, column: Any, message: str
+) -> None:
     foreign(tmp_path / "f.h5ad", column)
     with pytest.raises(UserError, match=r"^f\.h5ad: Its column obs\['cell_type'\]") as caught:
         read_nuclei_here(tmp_path / "f.h5ad")
@@ -412,7 +421,7 @@ def masked_odds(group: Any, name: str) -> Any:
         lambda g: array(g, "spatial", np.c_[np.arange(10).reshape(5, 2), np.ones(5)]),
     ],
 )
-def test_every_encoding_of_positions(tmp_path, spatial):
+def test_every_encoding_of_positions(tmp_path: Path, spatial: Any) -> None:
     foreign(tmp_path / "f.h5ad", lambda g: strings(g, "cell_type", list("abcde")), spatial)
     table = read_nuclei_here(tmp_path / "f.h5ad").table
     assert table[["x", "y"]].to_numpy().tolist() == np.arange(10.0).reshape(5, 2).tolist()
@@ -445,13 +454,15 @@ def _bad_sparse(group: Any) -> None:
         ),
     ],
 )
-def test_positions_that_cannot_be_told_are_refused(tmp_path, spatial, message):
+def test_positions_that_cannot_be_told_are_refused(
+    tmp_path: Path, spatial: Any, message: str
+) -> None:
     foreign(tmp_path / "f.h5ad", lambda g: strings(g, "cell_type", list("abcde")), spatial)
     with pytest.raises(UserError, match=rf"^f\.h5ad: .*{message}"):
         read_nuclei_here(tmp_path / "f.h5ad")
 
 
-def test_our_file_saved_again_with_nullable_columns(tmp_path):
+def test_our_file_saved_again_with_nullable_columns(tmp_path: Path) -> None:
     path = tmp_path / "n.h5ad"
     write_nuclei(path, TABLE, SCHEME, 0.5)
     with h5py.File(path, "a") as file:
@@ -478,7 +489,7 @@ def test_our_file_saved_again_with_nullable_columns(tmp_path):
         read_nuclei_here(path)
 
 
-def test_tables_of_anndata_before_0_7_are_named(tmp_path):
+def test_tables_of_anndata_before_0_7_are_named(tmp_path: Path) -> None:
     foreign(tmp_path / "f.h5ad", lambda g: strings(g, "cell_type", list("abcde")))
     with h5py.File(tmp_path / "f.h5ad", "a") as file:
         del file["obs"]
@@ -488,7 +499,7 @@ def test_tables_of_anndata_before_0_7_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["string", "str", "object", "category", "Int64", "boolean"])
-def test_what_anndata_itself_writes(tmp_path, kind):
+def test_what_anndata_itself_writes(tmp_path: Path, kind: str) -> None:
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
     anndata.settings.allow_write_nullable_strings = True
     values = {"Int64": [1, 2, None, 1, 2], "boolean": [True, False, None, True, False]}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from muse_core.errors import UserError
@@ -10,7 +12,7 @@ from muse_core.nuclei.recorded_slide import RecordedSlide
 TABLE = nucleus_table([1, 2, 3], [4, 5, 6], ["b", "a", "c"])
 
 
-def test_classes_of_the_file_come_first_and_keep_colour_and_key():
+def test_classes_of_the_file_come_first_and_keep_colour_and_key() -> None:
     scheme = ClassScheme((NucleusClass("c", "#123456", "2"), NucleusClass("z", "#654321")))
     classes = NucleusFile(TABLE, scheme).classes()
     assert classes.names == ("c", "z", "a", "b")
@@ -18,7 +20,7 @@ def test_classes_of_the_file_come_first_and_keep_colour_and_key():
     assert [c.key for c in classes.classes] == ["2", "", "1", "3"]
 
 
-def test_classes_without_any_in_the_file():
+def test_classes_without_any_in_the_file() -> None:
     assert NucleusFile(TABLE).classes() == ClassScheme.from_names("abc")
     taken = ClassScheme((NucleusClass("z", "#123456", "2"),))
     assert [c.key for c in NucleusFile(TABLE, taken).classes().classes] == ["2", "1", "3", "4"]
@@ -26,7 +28,7 @@ def test_classes_without_any_in_the_file():
         NucleusFile(nucleus_table([1], [2], " ")).classes()
 
 
-def test_a_number_for_each_nucleus_is_no_class():
+def test_a_number_for_each_nucleus_is_no_class() -> None:
     names = [str(i) for i in range(257)]
     zeros = [0] * 257
     most = nucleus_table(zeros[:256], zeros[:256], names[:256])
@@ -38,7 +40,7 @@ def test_a_number_for_each_nucleus_is_no_class():
         NucleusFile(nucleus_table(zeros[200:], zeros[200:], names[200:]), some).classes()
 
 
-def test_facts_survive_json():
+def test_facts_survive_json() -> None:
     region = NamedRegion(((0, 0), (1, 0), (0, 1.5)), "left", True)
     slide = RecordedSlide("a.svs", "sha256:0123456789abcdef#image=2")
     facts = Facts(ClassScheme.from_names("ab"), 0.25, (region,), (2560.0, 7680.0), slide)
@@ -47,7 +49,7 @@ def test_facts_survive_json():
     assert facts_from_json("{}") == Facts(None, None, (), None, None)
 
 
-def test_files_of_older_versions_count_from_the_corner_of_the_slide():
+def test_files_of_older_versions_count_from_the_corner_of_the_slide() -> None:
     assert facts_from_json({"version": 1, "mpp": 0.5}) == Facts(None, 0.5, (), (0.0, 0.0))
     assert facts_from_json({"version": 2, "mpp": 0.5}) == Facts(None, 0.5, (), None)
 
@@ -81,7 +83,7 @@ def test_files_of_older_versions_count_from_the_corner_of_the_slide():
         {"slide": {"name": 3, "content": "sha256:01"}},
     ],
 )
-def test_damaged_facts_are_refused(facts):
+def test_damaged_facts_are_refused(facts: Any) -> None:
     with pytest.raises(UserError):
         facts_from_json(facts)
 
@@ -89,12 +91,12 @@ def test_damaged_facts_are_refused(facts):
 @pytest.mark.parametrize(
     "vertices", [((0, 0), (1, 1)), ((0, 0), (1, 1), (2,)), ((0, 0), (1, 1), (1, float("nan")))]
 )
-def test_regions_need_three_finite_corners(vertices):
+def test_regions_need_three_finite_corners(vertices: Any) -> None:
     with pytest.raises(UserError, match=r"region .*corner"):
         NamedRegion(vertices)
 
 
-def test_a_scale_is_above_0():
+def test_a_scale_is_above_0() -> None:
     for mpp in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(UserError, match="Microns per pixel"):
             NucleusFile(TABLE, mpp=mpp)

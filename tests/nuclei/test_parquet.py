@@ -18,6 +18,7 @@ import shapely
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, geoparquet, nucleus_table
 from muse_core.nuclei.parquet import read_parquet, write_parquet
+from muse_core.nuclei.polygons import centres
 
 OUTLINES = [
     shapely.Polygon([(0, 0), (4, 0), (4, 2), (0, 2)]),
@@ -58,7 +59,7 @@ def counted_memory() -> Iterator[pa.MemoryPool]:
         pa.set_memory_pool(usual)
 
 
-def test_pandas_and_arrow_read_what_is_written(tmp_path):
+def test_pandas_and_arrow_read_what_is_written(tmp_path: Path) -> None:
     path = tmp_path / "n.parquet"
     scheme = ClassScheme.from_names(["tumor"])
     write_parquet(nucleus_table([1.5], [2], "tumor", 0.25, model="m", ids=[9]), path, scheme, 0.5)
@@ -78,7 +79,7 @@ def test_pandas_and_arrow_read_what_is_written(tmp_path):
     assert facts["classes"][0]["name"] == "tumor"
 
 
-def test_three_columns_are_enough(tmp_path):
+def test_three_columns_are_enough(tmp_path: Path) -> None:
     path = tmp_path / "n.parquet"
     pd.DataFrame({"x_px": [1, 2], "y_px": [3, 4], "class": ["a", "b"], "z": [0, 0]}).to_parquet(
         path
@@ -89,7 +90,7 @@ def test_three_columns_are_enough(tmp_path):
 
 
 @pytest.mark.parametrize("with_geo", [True, False])
-def test_outlines_become_centres(tmp_path, with_geo):
+def test_outlines_become_centres(tmp_path: Path, with_geo: bool) -> None:
     names = ["a", "b", "a", "", None, "a"]
     columns = {"Class_Name": pa.array(names), "prob": pa.array([0.5, 7.0, np.nan, 0.25, 0, 0])}
     write_outlines(tmp_path / "o.parquet", with_geo=with_geo, **columns)
@@ -117,12 +118,12 @@ def test_outlines_become_centres(tmp_path, with_geo):
         ({"class": pa.array(np.arange(6.0)), "type": pa.array(list("abcdef"))}, list("abcd")),
     ],
 )
-def test_the_column_of_classes_is_found(tmp_path, column, expected):
+def test_the_column_of_classes_is_found(tmp_path: Path, column: Any, expected: Any) -> None:
     write_outlines(tmp_path / "o.parquet", **column)
     assert read_parquet(tmp_path / "o.parquet").table["class_name"].tolist() == expected
 
 
-def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
+def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path: Path) -> None:
     place = shapely.to_wkb(shapely.Point(1, 2))
     table = pa.table({"geometry": pa.array([place] * 257), "Label": pa.array(range(257))})
     pq.write_table(table, tmp_path / "o.parquet")
@@ -130,7 +131,7 @@ def test_a_column_that_numbers_the_nuclei_is_refused(tmp_path):
         read_parquet(tmp_path / "o.parquet")
 
 
-def test_other_encodings_and_damaged_geometries_are_refused(tmp_path):
+def test_other_encodings_and_damaged_geometries_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "o.parquet"
     write_outlines(path, encoding="polygon")
     with pytest.raises(UserError, match=r"o\.parquet: .*WKB"):
@@ -164,14 +165,14 @@ def test_other_encodings_and_damaged_geometries_are_refused(tmp_path):
         ({"x_px": [[1.0]], "y_px": [1.0], "class": ["a"]}, "table"),
     ],
 )
-def test_bad_values_are_refused_by_name(tmp_path, columns, message):
+def test_bad_values_are_refused_by_name(tmp_path: Path, columns: Any, message: str) -> None:
     pq.write_table(pa.table(columns), tmp_path / "bad.parquet")
     with pytest.raises(UserError, match=message) as caught:
         read_parquet(tmp_path / "bad.parquet")
     assert "bad.parquet" in str(caught.value)
 
 
-def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path):
+def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path: Path) -> None:
     # Rows of one value take no room in the file, and gigabytes in memory.
     path = tmp_path / "bomb.parquet"
     schema = pa.schema([("x_px", pa.float64()), ("y_px", pa.float64()), ("class", pa.string())])
@@ -186,8 +187,8 @@ def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path):
 
 @pytest.mark.parametrize("others", [["x_px", "y_px"], ["geometry"]])
 def test_long_names_of_many_rows_are_refused_before_they_fill_the_memory(
-    tmp_path, monkeypatch, others
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: list[str]
+) -> None:
     # 20 megabytes as plain values, which take no room in the file.
     monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_CHARACTERS", 1 << 20)
     n = 2000
@@ -203,7 +204,7 @@ def test_long_names_of_many_rows_are_refused_before_they_fill_the_memory(
     assert counted.max_memory() < 10 << 20
 
 
-def test_a_long_outline_of_many_rows_is_held_once(tmp_path):
+def test_a_long_outline_of_many_rows_is_held_once(tmp_path: Path) -> None:
     n = 2000
     line = shapely.to_wkb(shapely.linestrings(np.ones((625, 2))))
     pq.write_table(pa.table({"geometry": pa.array([line] * n)}), tmp_path / "n.parquet")
@@ -213,12 +214,18 @@ def test_a_long_outline_of_many_rows_is_held_once(tmp_path):
 
 
 @pytest.mark.parametrize("row_group_rows", [2, 6])
-def test_batches_of_long_rows_are_short(tmp_path, monkeypatch, row_group_rows):
+def test_batches_of_long_rows_are_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row_group_rows: int
+) -> None:
     monkeypatch.setattr("muse_core.nuclei.parquet._SMALL_BYTES", 0)
     monkeypatch.setattr("muse_core.nuclei.geoparquet._BATCH_BYTES", 100)
     lengths = []
-    centres = geoparquet.centres
-    monkeypatch.setattr(geoparquet, "centres", lambda g: lengths.append(len(g)) or centres(g))
+
+    def counted(shapes: Any) -> Any:
+        lengths.append(len(shapes))
+        return centres(shapes)
+
+    monkeypatch.setattr(geoparquet, "centres", counted)
     write_outlines(tmp_path / "o.parquet", label=pa.array(list("abcdef")))
     table = pq.read_table(tmp_path / "o.parquet")
     pq.write_table(table, tmp_path / "o.parquet", row_group_size=row_group_rows)
@@ -226,7 +233,7 @@ def test_batches_of_long_rows_are_short(tmp_path, monkeypatch, row_group_rows):
     assert lengths == [1] * 6
 
 
-def test_the_nuclei_of_a_published_slide():
+def test_the_nuclei_of_a_published_slide() -> None:
     """592,349 outlines in six classes from the wheel histolytics 0.3.0, hgsc_nuclei_wsi.parquet."""
     source = os.environ.get("MUSE_HISTOLYTICS_NUCLEI")
     if not source:
@@ -267,7 +274,9 @@ AB = ["a", "b", None, "a", "b"]
     ],
 )
 @pytest.mark.parametrize("with_places", [True, False])
-def test_every_type_of_classes(tmp_path, classes, expected, with_places):
+def test_every_type_of_classes(
+    tmp_path: Path, classes: Any, expected: str, with_places: bool
+) -> None:
     x = np.arange(5.0)
     places = (
         {"x_px": x, "y_px": x}
@@ -285,7 +294,7 @@ def test_every_type_of_classes(tmp_path, classes, expected, with_places):
     assert len(noted) == bool(count)
 
 
-def test_every_type_of_numbers_and_missing_cells(tmp_path):
+def test_every_type_of_numbers_and_missing_cells(tmp_path: Path) -> None:
     path = tmp_path / "n.parquet"
     table = {
         "ID": pa.array([2**62, 7], pa.uint64()),
@@ -340,7 +349,15 @@ FAR = [(10, 10), (16, 10), (10, 16), (10, 10)]
         ("multipolygon", [[[RING]], None, [[FAR]]], [[2, 1], [12, 12]]),
     ],
 )
-def test_native_geometries(tmp_path, monkeypatch, encoding, shapes, expected, rows, interleaved):
+def test_native_geometries(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    encoding: str,
+    shapes: Any,
+    expected: list[list[int]],
+    rows: int,
+    interleaved: bool,
+) -> None:
     monkeypatch.setattr(geoparquet, "_BATCH_ROWS", rows)
     path = tmp_path / "g.parquet"
     geo = {
@@ -356,7 +373,7 @@ def test_native_geometries(tmp_path, monkeypatch, encoding, shapes, expected, ro
     assert "1 objects without a place were left out." in found.notes
 
 
-def test_what_a_file_without_nuclei_has_is_said(tmp_path):
+def test_what_a_file_without_nuclei_has_is_said(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1.0], "y": [2.0], "kind": ["a"]}), tmp_path / "n.parquet")
     with pytest.raises(UserError, match=r"x_px, y_px and class, .*; it has x, y, kind\."):
         read_parquet(tmp_path / "n.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def on_slide() -> NucleusFile:
     return NucleusFile(table, ClassScheme.from_names("ab"), 0.499, (REGION,), (), (0.0, 0.0))
 
 
-def test_positions_move_and_come_back_exactly():
+def test_positions_move_and_come_back_exactly() -> None:
     moved = on_slide().counted_from(ORIGIN)
     assert moved.table[["x", "y"]].to_numpy()[0].tolist() == list(FIRST)
     assert moved.regions[0].vertices[0] == (40.5, 20.0)
@@ -41,13 +42,13 @@ def test_positions_move_and_come_back_exactly():
     assert back.regions == (REGION,)
 
 
-def test_nothing_is_moved_from_an_unknown_place():
+def test_nothing_is_moved_from_an_unknown_place() -> None:
     with pytest.raises(UserError, match="not known"):
         NucleusFile(nucleus_table([1], [1], ["a"])).counted_from(ORIGIN)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".geojson", ".json.gz", ".parquet", ".h5ad"])
-def test_files_note_where_they_count_from(tmp_path: Path, suffix: str):
+def test_files_note_where_they_count_from(tmp_path: Path, suffix: str) -> None:
     content, path = on_slide().counted_from(ORIGIN), tmp_path / f"n{suffix}"
     write_nuclei(
         path, content.table, content.scheme, 0.499, content.regions, origin_px=content.origin_px
@@ -63,7 +64,7 @@ def test_files_note_where_they_count_from(tmp_path: Path, suffix: str):
     assert same.table[["x", "y"]].to_numpy()[0] == pytest.approx(FIRST)
 
 
-def test_of_a_file_that_does_not_say_its_positions_tell():
+def test_of_a_file_that_does_not_say_its_positions_tell() -> None:
     alone = nucleus_table([447.842, 650.656], [5.31, 320.25], ["a", "b"])
     placed = placed_on_slide(NucleusFile(alone), ORIGIN, SIZE)
     assert np.allclose(placed.table[["x", "y"]], on_slide().table[["x", "y"]])
@@ -73,7 +74,7 @@ def test_of_a_file_that_does_not_say_its_positions_tell():
     assert "counted from the corner of the slide" in whole.notes[-1]
 
 
-def test_regions_alone_tell_it_too():
+def test_regions_alone_tell_it_too() -> None:
     region = NamedRegion(((10, 10), (20, 10), (20, 20)))
     empty = nucleus_table([], [], [])
     placed = placed_on_slide(NucleusFile(empty, regions=(region,)), ORIGIN, SIZE)
@@ -82,7 +83,7 @@ def test_regions_alone_tell_it_too():
     assert placed.regions == (REGION,)
 
 
-def test_rows_that_count_from_several_places_are_refused(tmp_path: Path):
+def test_rows_that_count_from_several_places_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "n.csv"
     path.write_text("x_px,y_px,class,origin_x_px,origin_y_px\n1,1,a,0,0\n1,1,a,5,0\n")
     with pytest.raises(UserError, match=r"n.csv counts its nuclei from several places"):
@@ -92,7 +93,7 @@ def test_rows_that_count_from_several_places_are_refused(tmp_path: Path):
 @given(
     st.tuples(*[st.floats(0, 2e5)] * 2), st.tuples(*[st.integers(-(10**6), 10**6).map(float)] * 2)
 )
-def test_moving_there_and_back_keeps_a_position(place, origin):
+def test_moving_there_and_back_keeps_a_position(place: Any, origin: Any) -> None:
     table = nucleus_table([place[0]], [place[1]], ["a"])
     content = NucleusFile(table, origin_px=(0.0, 0.0))
     back = content.counted_from(origin).counted_from((0.0, 0.0))

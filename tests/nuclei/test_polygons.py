@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ places = st.floats(0, 1e4)
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(places, places, sizes, sizes), min_size=1, max_size=6), st.data())
-def test_against_the_shoelace_formula(boxes, data):
+def test_against_the_shoelace_formula(boxes: Any, data: st.DataObject) -> None:
     owners = sorted(
         data.draw(st.lists(st.integers(0, 3), min_size=len(boxes), max_size=len(boxes)))
     )
@@ -53,7 +54,7 @@ def test_against_the_shoelace_formula(boxes, data):
             assert np.isnan(got[i]).all()
 
 
-def test_an_l_and_two_parts_by_hand():
+def test_an_l_and_two_parts_by_hand() -> None:
     # Squares of 4 and 4 around (1, 1) and (3, 1), and 4 around (1, 3): the middle is at 5/3.
     ell = [[0, 0], [4, 0], [4, 2], [2, 2], [2, 4], [0, 4], [0, 0]]
     got = polygon_centres([[ell], [box(0, 0, 2, 2)], [box(10, 0, 6, 2)]], [0, 1, 1], 2)
@@ -61,8 +62,8 @@ def test_an_l_and_two_parts_by_hand():
     assert got[1] == pytest.approx([(4 * 1 + 12 * 13) / 16, 1])
 
 
-def test_degenerate_outlines_have_a_place():
-    parts = [
+def test_degenerate_outlines_have_a_place() -> None:
+    parts: list[list[Any]] = [
         [[[5, 7]]],
         [[[0, 0], [4, 2]]],
         [[[0, 0], [4, 0], [0, 0], [4, 0]]],
@@ -75,7 +76,7 @@ def test_degenerate_outlines_have_a_place():
     assert np.isnan(got[4:]).all()
 
 
-def test_an_outline_that_crosses_itself_stays_within_its_bounds():
+def test_an_outline_that_crosses_itself_stays_within_its_bounds() -> None:
     # Two loops of opposite turn and nearly the same area: the centre of area is far away.
     crossing = [[0, 0], [10, 10], [10, 0], [0, 10.01], [0, 0]]
     assert abs(shapely.centroid(shapely.Polygon(crossing)).x) > 100
@@ -84,7 +85,7 @@ def test_an_outline_that_crosses_itself_stays_within_its_bounds():
     assert 0 <= y <= 10.01
 
 
-def test_geometries_of_all_kinds():
+def test_geometries_of_all_kinds() -> None:
     shapes = shapely.from_wkt(
         [
             "POINT (1 2)",
@@ -94,18 +95,18 @@ def test_geometries_of_all_kinds():
             "POLYGON Z ((0 0 5, 2 0 5, 2 2 5, 0 2 5, 0 0 5))",
         ]
     )
-    got = centres(np.append(shapes, None))
+    got = centres(np.array([*shapes, None], dtype=object))
     assert got[[0, 1, 2, 4]].tolist() == [[1, 2], [2, 1], [1, 0], [1, 1]]
     assert np.isnan(got[[3, 5]]).all()
 
 
-def test_wrongly_nested_coordinates_are_refused():
+def test_wrongly_nested_coordinates_are_refused() -> None:
     for parts in ([[1, 2]], [[[1, 2]]], [[[["a", "b"], ["c", "d"], ["e", "f"]]]], [[[[1]] * 3]]):
         with pytest.raises((TypeError, ValueError, IndexError)):
             polygon_centres(parts, [0], 1)
 
 
-def test_an_empty_point_among_others_loses_its_own_geometry_alone():
+def test_an_empty_point_among_others_loses_its_own_geometry_alone() -> None:
     odd = shapely.from_wkt("MULTIPOINT ((1 1), EMPTY)")
     found = centres(np.array([shapely.Point(3, 4), odd, None], dtype=object))
     assert found[0].tolist() == [3, 4]

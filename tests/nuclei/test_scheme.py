@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ names = st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=12,
 
 
 @given(names)
-def test_from_names_and_through_json(class_names):
+def test_from_names_and_through_json(class_names: list[str]) -> None:
     scheme = ClassScheme.from_names(class_names)
     assert scheme.names == tuple(class_names)
     assert [scheme.index(n) for n in class_names] == list(range(len(class_names)))
@@ -31,19 +32,19 @@ def test_from_names_and_through_json(class_names):
         ["a", "b", "c", "d", "e", "f"],
     ],
 )
-def test_colours_differ(class_names):
+def test_colours_differ(class_names: list[str]) -> None:
     scheme = ClassScheme.from_names(class_names)
     assert len({scheme.color(n) for n in class_names}) == len(class_names)
 
 
-def test_the_same_kind_of_nucleus_has_one_colour_in_every_model():
+def test_the_same_kind_of_nucleus_has_one_colour_in_every_model() -> None:
     breast = ClassScheme.from_names(["lymphocyte", "tumor", "stromal"])
     colon = ClassScheme.from_names(["stromal", "inflammatory", "epithelial"])
     assert breast.color("lymphocyte") == colon.color("inflammatory")
     assert breast.color("stromal") == colon.color("stromal")
 
 
-def test_further_classes_get_colours_and_keys_that_are_free():
+def test_further_classes_get_colours_and_keys_that_are_free() -> None:
     scheme = ClassScheme((NucleusClass("a", "#D55E00", "1"), NucleusClass("b", "#0072b2", "3")))
     longer = scheme.extended(["c", "tumor", "d"])
     assert longer.classes[:2] == scheme.classes
@@ -55,13 +56,15 @@ def test_further_classes_get_colours_and_keys_that_are_free():
 
 
 @given(names, st.data())
-def test_classes_are_the_same_at_once_and_one_after_the_other(class_names, data):
+def test_classes_are_the_same_at_once_and_one_after_the_other(
+    class_names: list[str], data: st.DataObject
+) -> None:
     cut = data.draw(st.integers(0, len(class_names)))
     first = ClassScheme.from_names(class_names[:cut])
     assert first.extended(class_names[cut:]) == ClassScheme.from_names(class_names)
 
 
-def test_unknown_class_names_the_known_ones():
+def test_unknown_class_names_the_known_ones() -> None:
     scheme = ClassScheme.from_names(["a", "b"])
     with pytest.raises(UserError, match="'c'; the classes are a, b"):
         scheme.index("c")
@@ -83,12 +86,12 @@ def test_unknown_class_names_the_known_ones():
         ("a", "#000000", "x"),
     ],
 )
-def test_bad_classes_are_refused(values):
+def test_bad_classes_are_refused(values: tuple[str, str, str]) -> None:
     with pytest.raises(UserError):
         NucleusClass(*values)
 
 
-def test_names_and_keys_must_differ():
+def test_names_and_keys_must_differ() -> None:
     with pytest.raises(UserError, match="names"):
         ClassScheme((NucleusClass("a", "#000000"), NucleusClass("a", "#111111")))
     with pytest.raises(UserError, match="keys"):
@@ -96,7 +99,7 @@ def test_names_and_keys_must_differ():
 
 
 @pytest.mark.parametrize("items", [None, 3, ["a"], [{"name": "a"}], [{"color": "#000000"}], [None]])
-def test_json_that_is_no_scheme_is_refused(items):
+def test_json_that_is_no_scheme_is_refused(items: Any) -> None:
     with pytest.raises(UserError):
         ClassScheme.from_json(items)
 
@@ -116,7 +119,7 @@ def test_joined_classes_keep_what_is_free() -> None:
     assert len({c.color.lower() for c in joined.classes}) == 5
 
 
-def test_further_classes_do_not_look_through_all_others_again():
+def test_further_classes_do_not_look_through_all_others_again() -> None:
     looks = []
 
     class Color(str):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -31,7 +33,9 @@ TABLE = nucleus_table([1.5, 2], [3, 4], ["tumor", "stromal"], [0.25, 1], model="
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(table=tables(), scheme=schemes(), mpp=scales, drawn=regions)
-def test_round_trip_loses_nothing(tmp_path, table, scheme, mpp, drawn):
+def test_round_trip_loses_nothing(
+    tmp_path: Path, table: pd.DataFrame, scheme: ClassScheme, mpp: float | None, drawn: Any
+) -> None:
     assert write_nuclei(tmp_path / "n.zarr", table, scheme, mpp, drawn) == ()
     back = read_nuclei_here(tmp_path / "n.zarr")
     assert_same(back.table, table)
@@ -39,7 +43,7 @@ def test_round_trip_loses_nothing(tmp_path, table, scheme, mpp, drawn):
 
 
 @installed
-def test_spatialdata_reads_what_is_written(tmp_path):
+def test_spatialdata_reads_what_is_written(tmp_path: Path) -> None:
     import spatialdata
     from spatialdata.transformations import get_transformation
 
@@ -54,7 +58,7 @@ def test_spatialdata_reads_what_is_written(tmp_path):
 
 
 @installed
-def test_points_of_others(tmp_path):
+def test_points_of_others(tmp_path: Path) -> None:
     import spatialdata
     from spatialdata.models import PointsModel
 
@@ -71,7 +75,7 @@ def test_points_of_others(tmp_path):
 
 
 @installed
-def test_other_folders_are_neither_read_nor_replaced(tmp_path):
+def test_other_folders_are_neither_read_nor_replaced(tmp_path: Path) -> None:
     (tmp_path / "n.zarr").mkdir()
     (tmp_path / "n.zarr" / "precious.txt").write_text("")
     assert not is_nucleus_file(tmp_path / "n.zarr")
@@ -83,7 +87,7 @@ def test_other_folders_are_neither_read_nor_replaced(tmp_path):
 
 
 @installed
-def test_an_older_store_of_nuclei_is_replaced_unless_something_was_added(tmp_path):
+def test_an_older_store_of_nuclei_is_replaced_unless_something_was_added(tmp_path: Path) -> None:
     import spatialdata
     from spatialdata.models import PointsModel
 
@@ -108,7 +112,9 @@ def test_an_older_store_of_nuclei_is_replaced_unless_something_was_added(tmp_pat
         ({"muse": {}}, []),
     ],
 )
-def test_stores_with_anything_but_nuclei_are_not_replaced(tmp_path, attributes, elements):
+def test_stores_with_anything_but_nuclei_are_not_replaced(
+    tmp_path: Path, attributes: Any, elements: Any
+) -> None:
     path = tmp_path / "s.zarr"
     store = zarr.open_group(path, mode="w")
     store.attrs.update({"spatialdata_attrs": {"version": "0.2"}, **attributes})
@@ -120,7 +126,9 @@ def test_stores_with_anything_but_nuclei_are_not_replaced(tmp_path, attributes, 
     assert sorted(path.rglob("*")) == before
 
 
-def test_without_spatialdata_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_spatialdata_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "spatialdata", None)
     with pytest.raises(UserError, match=r"napari-muse\[spatialdata\]"):
         write_nuclei(tmp_path / "n.zarr", TABLE)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei import NUCLEUS_COLUMNS, empty_table, nucleus_table, validate_table
 
 
-def test_types_and_defaults():
+def test_types_and_defaults() -> None:
     table = nucleus_table([1, 2.5], [3, 4], ["tumor", "stromal"])
     assert tuple(table.columns) == NUCLEUS_COLUMNS
     assert table["id"].tolist() == [0, 1]
@@ -23,21 +25,21 @@ def test_types_and_defaults():
     assert (table["score"] == 1).all()
 
 
-def test_empty():
+def test_empty() -> None:
     table = empty_table()
     assert len(table) == 0
     assert tuple(table.columns) == NUCLEUS_COLUMNS
     assert validate_table(table).dtypes.equals(table.dtypes)
 
 
-def test_values_stay_in_their_rows_whatever_index_they_come_with():
+def test_values_stay_in_their_rows_whatever_index_they_come_with() -> None:
     source = pd.DataFrame({"x": [1.0, 2.0], "c": ["a", "b"]}, index=[1, 0])
     table = nucleus_table(source["x"], source["x"], source["c"])
     assert table["x"].tolist() == [1.0, 2.0]
     assert table["class_name"].tolist() == ["a", "b"]
 
 
-def test_extra_columns_and_index_are_dropped_and_the_input_left_alone():
+def test_extra_columns_and_index_are_dropped_and_the_input_left_alone() -> None:
     table = nucleus_table([1, 2], [3, 4], "tumor").iloc[::-1]
     table["note"] = "x"
     before = table.copy()
@@ -48,7 +50,7 @@ def test_extra_columns_and_index_are_dropped_and_the_input_left_alone():
     pd.testing.assert_frame_equal(table, before)
 
 
-def test_categorical_classes_are_texts():
+def test_categorical_classes_are_texts() -> None:
     table = nucleus_table([1, 2], [3, 4], ["a", "b"])
     table["class_name"] = table["class_name"].astype("category")
     assert validate_table(table)["class_name"].tolist() == ["a", "b"]
@@ -80,13 +82,13 @@ def test_categorical_classes_are_texts():
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-def test_bad_values_are_refused(values, message):
+def test_bad_values_are_refused(values: Any, message: str) -> None:
     good = {"x": [1.0, 2.0], "y": [1.0, 2.0], "class_name": "tumor"}
     with pytest.raises(UserError, match=message):
         nucleus_table(**(good | values))
 
 
 @pytest.mark.parametrize("column", NUCLEUS_COLUMNS)
-def test_each_column_is_needed(column):
+def test_each_column_is_needed(column: Any) -> None:
     with pytest.raises(UserError, match=column):
         validate_table(nucleus_table([1], [2], "tumor").drop(columns=column))

@@ -183,7 +183,7 @@ def test_normalised_head_sees_what_differs_between_rows() -> None:
     torch.manual_seed(0)
     features = 100 + _random(64, 8)
     plain, normed = (DinoHead(8, 16, 32, 8, batch_norm=on).double() for on in (False, True))
-    spread = [float(head(features).std(dim=0).mean()) for head in (plain, normed)]
+    spread = [head(features).std(dim=0).mean().item() for head in (plain, normed)]
     assert spread[1] > 10 * spread[0]
 
 

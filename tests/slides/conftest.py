@@ -15,7 +15,8 @@ from muse_core.slides import open_slide
 def picture(cmu_slide: Path) -> np.ndarray:
     """700 x 600 px of real tissue and glass, uint8 RGB."""
     with open_slide(cmu_slide) as slide:
-        return slide.levels[0][1200:1900, 700:1300].compute()
+        result: np.ndarray = slide.levels[0][1200:1900, 700:1300].compute()
+        return result
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def write_ome_zarr(
     levels: list[np.ndarray],
     version: str = "0.4",
     axes: str = "cyx",
-    scale_um: float = 0.5,
+    scale_um: Any = 0.5,
     unit: str | None = "micrometer",
     omero: dict[str, Any] | None = None,
 ) -> Path:

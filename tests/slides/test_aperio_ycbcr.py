@@ -32,7 +32,8 @@ def to_ycbcr(rgb: np.ndarray) -> np.ndarray:
     r, g, b = rgb.astype(float).transpose(2, 0, 1)
     y = 0.299 * r + 0.587 * g + 0.114 * b
     planes = np.stack([y, 128 + (b - y) / 1.772, 128 + (r - y) / 1.402], axis=2)
-    return np.clip(np.rint(planes), 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(np.rint(planes), 0, 255).astype(np.uint8)
+    return result
 
 
 def encode(pixels: np.ndarray, transform: bool) -> bytes:
@@ -42,9 +43,10 @@ def encode(pixels: np.ndarray, transform: bool) -> bytes:
     return bytes(encoded)
 
 
-def segments(codestream: bytes) -> dict[int, bytes]:
+def segments(codestream: bytes | bytearray) -> dict[int, bytes | bytearray]:
     """Marker segments of the header, and what follows it under the mark of the data."""
-    found, at = {}, 2
+    found: dict[int, bytes | bytearray] = {}
+    at = 2
     while True:
         marker, length = struct.unpack_from(">HH", codestream, at)
         if marker == _DATA:
@@ -117,5 +119,7 @@ def test_rgb_with_a_transform_stays_rgb_also_under_33003(
 def test_what_is_no_codestream_of_three_components_is_left_alone(colours: np.ndarray) -> None:
     assert decodes_to_ycbcr(encode(colours, transform=False))
     assert not decodes_to_ycbcr(encode(colours[:, :, 0], transform=False))
-    assert not decodes_to_ycbcr(imagecodecs.jpeg2k_encode(colours, codecformat="jp2", mct=False))
+    assert not decodes_to_ycbcr(
+        bytes(imagecodecs.jpeg2k_encode(colours, codecformat="jp2", mct=False))
+    )
     assert not decodes_to_ycbcr(b"")

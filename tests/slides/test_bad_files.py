@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,12 @@ def assert_refused(path: Path, match: str | None = None) -> None:
 
 
 @pytest.fixture(scope="module")
-def good_files(tmp_path_factory, cmu_slide, muse_data, halves) -> dict[str, Path]:
+def good_files(
+    tmp_path_factory: pytest.TempPathFactory,
+    cmu_slide: Path,
+    muse_data: Path,
+    halves: list[np.ndarray],
+) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("good")
     files = {
         "real.svs": cmu_slide,
@@ -52,13 +58,13 @@ NAMES = ["real.svs", "real.tiff", "real.jpeg", "real.png", "zlib.tif", "raw.tif"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_good_ones_are_read(good_files, name):
+def test_good_ones_are_read(good_files: dict[str, Path], name: Any) -> None:
     open_and_read(good_files[name])
 
 
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.3, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize("name", NAMES)
-def test_truncated(good_files, tmp_path, name, share):
+def test_truncated(good_files: dict[str, Path], tmp_path: Path, name: Any, share: float) -> None:
     data = good_files[name].read_bytes()
     path = tmp_path / name
     path.write_bytes(data[: int(len(data) * share)])
@@ -66,7 +72,7 @@ def test_truncated(good_files, tmp_path, name, share):
 
 
 @pytest.mark.parametrize("suffix", ["svs", "tif", "ndpi", "scn", "png", "jpg"])
-def test_empty_text_and_noise(tmp_path, suffix):
+def test_empty_text_and_noise(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"bad.{suffix}"
     path.write_bytes(b"")
     assert_refused(path, r"empty \(0 bytes\)")
@@ -78,7 +84,7 @@ def test_empty_text_and_noise(tmp_path, suffix):
     assert_refused(path)
 
 
-def test_missing_folder_and_unknown_ending(tmp_path):
+def test_missing_folder_and_unknown_ending(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"There is no file .*nowhere.svs"):
         open_slide(tmp_path / "nowhere.svs")
     (tmp_path / "folder.svs").mkdir()
@@ -91,8 +97,10 @@ def test_missing_folder_and_unknown_ending(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["real.svs", "real.png", "raw.tif"])
-def test_what_may_not_be_read_is_not_called_damaged(good_files, monkeypatch, name):
-    def refuse(self, *_, **__):
+def test_what_may_not_be_read_is_not_called_damaged(
+    good_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refuse(self: Path, *_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", str(self))
 
     # Root, whom tests may run as, can read all files.
@@ -100,8 +108,10 @@ def test_what_may_not_be_read_is_not_called_damaged(good_files, monkeypatch, nam
     assert_refused(good_files[name], "may not be read: Permission denied")
 
 
-def test_a_zarr_folder_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
-    def refuse(*_, **__):
+def test_a_zarr_folder_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "s.zarr").mkdir()
@@ -109,7 +119,7 @@ def test_a_zarr_folder_that_may_not_be_read_is_not_called_damaged(tmp_path, monk
     assert_refused(tmp_path / "s.zarr", "may not be read: Permission denied")
 
 
-def test_a_jpeg_tile_that_is_no_jpeg(good_files, tmp_path):
+def test_a_jpeg_tile_that_is_no_jpeg(good_files: dict[str, Path], tmp_path: Path) -> None:
     path = tmp_path / "hole.svs"
     shutil.copyfile(good_files["real.svs"], path)
     with tifffile.TiffFile(path) as tif:
@@ -122,7 +132,9 @@ def test_a_jpeg_tile_that_is_no_jpeg(good_files, tmp_path):
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("tag", ["ImageWidth", "TileWidth", "TileOffsets", "BitsPerSample"])
-def test_lying_directories(tmp_path, picture, compression, tag):
+def test_lying_directories(
+    tmp_path: Path, picture: np.ndarray, compression: str | None, tag: str
+) -> None:
     path = tmp_path / "liar.tif"
     tifffile.imwrite(
         path, picture, tile=(128, 128), photometric="rgb", compression=compression, metadata=None
@@ -136,7 +148,7 @@ def test_lying_directories(tmp_path, picture, compression, tag):
     assert_refused(path)
 
 
-def test_claimed_sizes_are_not_allocated(tmp_path):
+def test_claimed_sizes_are_not_allocated(tmp_path: Path) -> None:
     """A header of a few bytes that claims 10^9 x 10^9 pixels in one strip."""
     import struct
 
@@ -160,7 +172,7 @@ def test_claimed_sizes_are_not_allocated(tmp_path):
     assert_refused(path, r"impossible size of 1000000000 x 1000000000")
 
 
-def test_one_compressed_strip_too_large_to_decode(tmp_path):
+def test_one_compressed_strip_too_large_to_decode(tmp_path: Path) -> None:
     path = tmp_path / "strip.tif"
     shape = (12_000, 12_000)
     tifffile.imwrite(
@@ -176,7 +188,7 @@ def test_one_compressed_strip_too_large_to_decode(tmp_path):
     assert_refused(path, "too large to decode; save it with tiles")
 
 
-def test_can_open_goes_by_the_name():
+def test_can_open_goes_by_the_name() -> None:
     assert can_open("a/b/Slide.SVS")
     assert can_open(Path("x.ome.tif"))
     assert can_open("folder.ome.zarr")
@@ -185,7 +197,7 @@ def test_can_open_goes_by_the_name():
     assert not can_open("folder")
 
 
-def test_unreadable_image_is_not_black(tmp_path, picture):
+def test_unreadable_image_is_not_black(tmp_path: Path, picture: np.ndarray) -> None:
     """The rest of a half JPEG would be gray and of a half PNG black if Pillow were asked to."""
     for suffix in ("png", "jpg"):
         path = tmp_path / f"half.{suffix}"

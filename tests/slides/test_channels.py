@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,20 +32,20 @@ AUTO = ImageChoice()
         ["H&E (R)", "H&E (G)", "H&E (B)"],
     ],
 )
-def test_three_channels_of_a_colour_camera(names):
+def test_three_channels_of_a_colour_camera(names: Any) -> None:
     plan = plan_channels(3, names, "f", AUTO)
     assert (plan.order, plan.note) == ((0, 1, 2), "")
     assert plan_channels(3, names, "f", AUTO, eight_bit=False).order == (0, 1, 2)
 
 
-def test_names_of_colours_tell_the_order():
+def test_names_of_colours_tell_the_order() -> None:
     assert plan_channels(3, ["Blue", "Green", "Red"], "f", AUTO).order == (2, 1, 0)
     names = ["alpha", "red channel", "green channel", "blue channel"]
     assert plan_channels(4, names, "f", AUTO).order == (1, 2, 3, 0)
     assert plan_channels(4, names, "f", AUTO).has_alpha
 
 
-def test_three_names_that_say_little_are_taken_and_said():
+def test_three_names_that_say_little_are_taken_and_said() -> None:
     plan = plan_channels(3, ["Detector A", "Detector X", "Detector Y"], "f", AUTO)
     assert plan.order == (0, 1, 2)
     assert plan.note == (
@@ -70,7 +72,7 @@ def test_three_names_that_say_little_are_taken_and_said():
         ["PanCK", "Ki-67", "PD-L1"],
     ],
 )
-def test_fluorescence_is_refused_and_can_be_overridden(names):
+def test_fluorescence_is_refused_and_can_be_overridden(names: list[str]) -> None:
     with pytest.raises(UserError, match=r"fluorescence.*--channels"):
         plan_channels(3, names, "f", AUTO)
     assert plan_channels(3, names, "f", ImageChoice(channels="rgb")).order == (0, 1, 2)
@@ -78,12 +80,12 @@ def test_fluorescence_is_refused_and_can_be_overridden(names):
 
 
 @pytest.mark.parametrize("count", [2, 4, 5, 12])
-def test_other_numbers_of_channels_are_refused(count):
+def test_other_numbers_of_channels_are_refused(count: int) -> None:
     with pytest.raises(UserError, match=f"f has {count} channels"):
         plan_channels(count, [], "f", AUTO)
 
 
-def test_one_channel_is_gray_and_four_side_by_side_have_alpha():
+def test_one_channel_is_gray_and_four_side_by_side_have_alpha() -> None:
     assert plan_channels(1, ["DAPI"], "f", AUTO).order == (0,)
     assert plan_channels(4, [], "f", AUTO, interleaved=True).order == (0, 1, 2, 3)
     with pytest.raises(UserError, match="DAPI"):
@@ -91,7 +93,7 @@ def test_one_channel_is_gray_and_four_side_by_side_have_alpha():
 
 
 @given(st.lists(st.text(max_size=400), min_size=3, max_size=4))
-def test_no_name_is_too_odd(names):
+def test_no_name_is_too_odd(names: Any) -> None:
     try:
         order = plan_channels(len(names), names, "f", AUTO).order
     except UserError:

@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -27,7 +28,7 @@ from muse_core.slides.claimed_size import (
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
 
 
-def with_pillow(kind: str, pixels: np.ndarray, **options: object) -> bytes:
+def with_pillow(kind: str, pixels: np.ndarray, **options: object) -> bytes | bytearray:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind, **options)
     return stream.getvalue()
@@ -37,7 +38,7 @@ def with_alpha(pixels: np.ndarray) -> np.ndarray:
     return np.dstack([pixels, pixels[:, :, 0]])
 
 
-def in_a_late_box(jp2: bytes) -> bytes:
+def in_a_late_box(jp2: bytes | bytearray) -> bytes | bytearray:
     """A box before the image, that looks like a codestream of a single pixel."""
     decoy = b"\xff\x4f\xff\x51" + struct.pack(">HH8IH", 41, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1)
     return jp2[:12] + struct.pack(">I4s", 8 + len(decoy), b"free") + decoy + jp2[12:]
@@ -139,7 +140,7 @@ def test_a_tile_larger_than_it_may_be_is_not_decoded(
 @pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "jpegxr", "webp", "png"])
 def test_tiles_of_their_size_are_read(tmp_path: Path, compression: str) -> None:
     path = tmp_path / "a.tif"
-    options = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
+    options: dict[str, Any] = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
     tifffile.imwrite(path, PIXELS, compression=compression, **options)
     with open_slide(path) as slide:
         assert np.array_equal(slide.read(slide.bounds), tifffile.imread(path))

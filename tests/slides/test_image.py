@@ -4,6 +4,8 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -16,7 +18,7 @@ from muse_core.slides import open_slide
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("JPEG", "JPEG")])
-def test_formats(tmp_path, picture, suffix, kind):
+def test_formats(tmp_path: Path, picture: np.ndarray, suffix: str, kind: str) -> None:
     path = tmp_path / f"p.{suffix}"
     # 1,000 dots per mm would be 1 um, but these formats' density is never a scale.
     Image.fromarray(picture).save(path, dpi=(25400, 25400))
@@ -28,7 +30,7 @@ def test_formats(tmp_path, picture, suffix, kind):
         assert np.array_equal(slide.levels[0].compute(), np.asarray(Image.open(path)))
 
 
-def test_content_counts_not_the_ending(tmp_path, picture):
+def test_content_counts_not_the_ending(tmp_path: Path, picture: np.ndarray) -> None:
     path = tmp_path / "really-a-png.jpg"
     Image.fromarray(picture).save(path, format="PNG")
     with open_slide(path) as slide:
@@ -36,7 +38,7 @@ def test_content_counts_not_the_ending(tmp_path, picture):
         assert np.array_equal(slide.read(slide.bounds), picture)
 
 
-def test_transparent_is_white_and_gray_becomes_rgb(tmp_path, picture):
+def test_transparent_is_white_and_gray_becomes_rgb(tmp_path: Path, picture: np.ndarray) -> None:
     rgba = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
     rgba[:100, :, 3] = 0
     Image.fromarray(rgba).save(tmp_path / "a.png")
@@ -49,7 +51,7 @@ def test_transparent_is_white_and_gray_becomes_rgb(tmp_path, picture):
         assert np.array_equal(slide.read(slide.bounds), np.repeat(picture[:, :, 1:2], 3, axis=2))
 
 
-def test_deep_gray_is_scaled_and_said(tmp_path, picture):
+def test_deep_gray_is_scaled_and_said(tmp_path: Path, picture: np.ndarray) -> None:
     gray = picture[:, :, 0]
     Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     with open_slide(tmp_path / "deep.png") as slide:
@@ -57,7 +59,7 @@ def test_deep_gray_is_scaled_and_said(tmp_path, picture):
         assert slide.notes == ("Its 16-bit pixels are taken as 8-bit ones, with 65535 as white.",)
 
 
-def test_print_colours_are_converted_and_said(tmp_path, picture):
+def test_print_colours_are_converted_and_said(tmp_path: Path, picture: np.ndarray) -> None:
     printed = Image.fromarray(picture).convert("CMYK")
     printed.save(tmp_path / "cmyk.jpg", quality=100, subsampling=0)
     with open_slide(tmp_path / "cmyk.jpg") as slide:
@@ -66,8 +68,11 @@ def test_print_colours_are_converted_and_said(tmp_path, picture):
     assert np.abs(read.astype(int) - picture).mean() < 2
 
 
+LOSSLESS: dict[str, dict[str, Any]] = {"webp": {"lossless": True}}
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
-def test_a_flat_image_is_the_first_thing_that_is_opened(tmp_path, suffix):
+def test_a_flat_image_is_the_first_thing_that_is_opened(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     Image.new("RGB", (70, 70), "white").save(path)
     code = f"from muse_core.slides import open_slide; print(open_slide({str(path)!r}).width)"
@@ -76,14 +81,14 @@ def test_a_flat_image_is_the_first_thing_that_is_opened(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["webp", "bmp", "jp2", "gif", "avif", "jxl"])
-def test_other_flat_images(tmp_path, picture, suffix):
+def test_other_flat_images(tmp_path: Path, picture: np.ndarray, suffix: str) -> None:
     path = tmp_path / f"flat.{suffix}"
     if suffix == "jxl":
         path.write_bytes(imagecodecs.jpegxl_encode(picture, lossless=True))
     elif suffix == "gif":
         Image.fromarray(picture).quantize(256).save(path)
     elif suffix in ("webp", "jp2"):
-        Image.fromarray(picture).save(path, **({"lossless": True} if suffix == "webp" else {}))
+        Image.fromarray(picture).save(path, **LOSSLESS.get(suffix, {}))
     else:
         Image.fromarray(picture).save(path)
     with open_slide(path) as slide:
@@ -93,14 +98,16 @@ def test_other_flat_images(tmp_path, picture, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "jxl"])
-def test_transparent_is_white_in_flat_images(tmp_path, picture, suffix):
+def test_transparent_is_white_in_flat_images(
+    tmp_path: Path, picture: np.ndarray, suffix: str
+) -> None:
     rgba = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
     rgba[:, :300] = 0
     path = tmp_path / f"clear.{suffix}"
     if suffix == "jxl":
         path.write_bytes(imagecodecs.jpegxl_encode(rgba, lossless=True))
     else:
-        Image.fromarray(rgba).save(path, **({"lossless": True} if suffix == "webp" else {}))
+        Image.fromarray(rgba).save(path, **LOSSLESS.get(suffix, {}))
     with open_slide(path) as slide:
         read = slide.read(slide.bounds)
     assert (read[:, :300] == 255).all()
@@ -108,7 +115,7 @@ def test_transparent_is_white_in_flat_images(tmp_path, picture, suffix):
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.9])
-def test_damaged_jpeg_xl(tmp_path, picture, share):
+def test_damaged_jpeg_xl(tmp_path: Path, picture: np.ndarray, share: float) -> None:
     data = bytes(imagecodecs.jpegxl_encode(picture))
     path = tmp_path / "bad.jxl"
     path.write_bytes(data[: int(len(data) * share)])
@@ -117,7 +124,9 @@ def test_damaged_jpeg_xl(tmp_path, picture, share):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.scan", "a"])
-def test_the_content_counts_and_not_the_name(tmp_path, picture, name):
+def test_the_content_counts_and_not_the_name(
+    tmp_path: Path, picture: np.ndarray, name: str
+) -> None:
     path = tmp_path / name
     tifffile.imwrite(path, picture, photometric="rgb", metadata=None)
     with open_slide(path) as slide:
@@ -130,7 +139,7 @@ def test_the_content_counts_and_not_the_name(tmp_path, picture, name):
 
 
 @pytest.mark.parametrize("side", [13_000, 20_000, 1_000_000])
-def test_decompression_bombs_are_refused_by_their_header(tmp_path, side):
+def test_decompression_bombs_are_refused_by_their_header(tmp_path: Path, side: int) -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         crc = struct.pack(">I", zlib.crc32(kind + data))
         return struct.pack(">I", len(data)) + kind + data + crc

@@ -45,14 +45,17 @@ def write_pages(path: Path, *pages: tuple[Pixels, dict[str, Any]]) -> Path:
 
 
 def pixels_of(slide: Slide, level: int = 0) -> Pixels:
-    return slide.levels[level].compute()
+    result: Pixels = slide.levels[level].compute()
+    return result
 
 
 def tissue(slide: Slide) -> list[tuple[int | None, int, int]]:
     return [(i.number, i.width, i.height) for i in slide.images if i.number]
 
 
-def test_pages_that_show_different_tissue_are_images(tmp_path, left, right):
+def test_pages_that_show_different_tissue_are_images(
+    tmp_path: Path, left: Pixels, right: Pixels
+) -> None:
     path = write_pages(tmp_path / "p.tif", (right, {}), (left, {}))
     with open_slide(path) as slide:
         assert tissue(slide) == [(1, 256, 192), (2, 512, 384)]
@@ -76,18 +79,24 @@ def test_pages_that_show_different_tissue_are_images(tmp_path, left, right):
         open_slide(path, choice=ImageChoice(3))
 
 
-def test_half_as_large_but_other_tissue_is_no_level(tmp_path, left, right):
+def test_half_as_large_but_other_tissue_is_no_level(
+    tmp_path: Path, left: Pixels, right: Pixels
+) -> None:
     with open_slide(write_pages(tmp_path / "p.tif", (left, {}), (right, {}))) as slide:
         assert slide.downsamples == (1.0,)
         assert tissue(slide) == [(1, 512, 384), (2, 256, 192)]
-    levels = [(left, {}), (smaller(left, 256, 192), {}), (smaller(left, 128, 96), {})]
+    levels: list[tuple[Pixels, dict[str, Any]]] = [
+        (left, {}),
+        (smaller(left, 256, 192), {}),
+        (smaller(left, 128, 96), {}),
+    ]
     with open_slide(write_pages(tmp_path / "q.tif", *levels)) as slide:
         assert slide.downsamples == (1.0, 2.0, 4.0)
         assert tissue(slide) == [(1, 512, 384)]
         assert slide.notes == ()
 
 
-def test_two_pyramids_of_pages(tmp_path, left, picture):
+def test_two_pyramids_of_pages(tmp_path: Path, left: Pixels, picture: np.ndarray) -> None:
     other = np.ascontiguousarray(picture[316:700, 80:592])
     half = {"subfiletype": 1}
     pages = [(left, {}), (smaller(left, 256, 192), half)]
@@ -100,7 +109,9 @@ def test_two_pyramids_of_pages(tmp_path, left, picture):
             assert np.array_equal(pixels_of(slide, 1), smaller(stored, stored.shape[1] // 2, 192))
 
 
-def test_pages_of_one_size_are_images_and_their_halves_levels(tmp_path, left, picture):
+def test_pages_of_one_size_are_images_and_their_halves_levels(
+    tmp_path: Path, left: Pixels, picture: np.ndarray
+) -> None:
     other = np.ascontiguousarray(picture[316:700, 80:592])
     halves = [smaller(p, 256, 192) for p in (left, other)]
     path = write_pages(tmp_path / "p.tif", *((p, {}) for p in (left, other, *halves)))
@@ -121,7 +132,9 @@ def test_pages_of_one_size_are_images_and_their_halves_levels(tmp_path, left, pi
         ({}, (150, 113)),  # a thumbnail that is no whole fraction of the slide
     ],
 )
-def test_labels_and_thumbnails_are_no_tissue(tmp_path, left, picture, options, size):
+def test_labels_and_thumbnails_are_no_tissue(
+    tmp_path: Path, left: Pixels, picture: np.ndarray, options: Any, size: tuple[int, int]
+) -> None:
     small = (
         smaller(left, *size) if not options else np.ascontiguousarray(picture[: size[1], : size[0]])
     )
@@ -153,7 +166,9 @@ def scn(path: Path, areas: list[tuple[str, Pixels, float]]) -> Path:
     return path
 
 
-def test_areas_of_a_leica_scanner(tmp_path, left, right, picture):
+def test_areas_of_a_leica_scanner(
+    tmp_path: Path, left: Pixels, right: Pixels, picture: np.ndarray
+) -> None:
     # Its names say nothing: what shows the whole glass is told by its scale.
     images = [("a0", right, 16.0), ("a1", left, 0.5), ("a2", left[::-1].copy(), 0.25)]
     path = scn(tmp_path / "s.scn", images)
@@ -170,7 +185,7 @@ def test_areas_of_a_leica_scanner(tmp_path, left, right, picture):
         assert np.array_equal(pixels_of(slide), left[::-1])
 
 
-def test_scenes_of_an_ome_tiff(tmp_path, left, picture):
+def test_scenes_of_an_ome_tiff(tmp_path: Path, left: Pixels, picture: np.ndarray) -> None:
     path = tmp_path / "s.ome.tif"
     facts = [("Scene 1", 0.25), ("Scene 2", 0.5)]
     scenes = [left, np.ascontiguousarray(picture[316:700, 80:592])]
@@ -190,7 +205,9 @@ def test_scenes_of_an_ome_tiff(tmp_path, left, picture):
             assert np.array_equal(pixels_of(slide, 1), pixels[::2, ::2])
 
 
-def test_levels_that_are_written_as_scenes_are_no_tissue_of_their_own(tmp_path, left, right):
+def test_levels_that_are_written_as_scenes_are_no_tissue_of_their_own(
+    tmp_path: Path, left: Pixels, right: Pixels
+) -> None:
     path = tmp_path / "s.ome.tif"
     with tifffile.TiffWriter(path, ome=True) as tif:
         for i, pixels in enumerate((left, smaller(left, 256, 192), smaller(left, 128, 96), right)):
@@ -203,7 +220,7 @@ def test_levels_that_are_written_as_scenes_are_no_tissue_of_their_own(tmp_path, 
         assert np.array_equal(pixels_of(slide), right)
 
 
-def test_a_photograph_with_a_preview_is_one_image(tmp_path, left):
+def test_a_photograph_with_a_preview_is_one_image(tmp_path: Path, left: Pixels) -> None:
     path = tmp_path / "p.jpg"
     preview = Image.fromarray(smaller(left, 128, 96))
     Image.fromarray(left).save(path, "MPO", save_all=True, append_images=[preview], quality=95)
@@ -212,7 +229,9 @@ def test_a_photograph_with_a_preview_is_one_image(tmp_path, left):
         slide.require_only_image()
 
 
-def test_one_large_strip_is_decoded_once_or_twice(tmp_path, monkeypatch):
+def test_one_large_strip_is_decoded_once_or_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     y, x = np.mgrid[:4200, :4200]
     shade = ((np.sin(x / 90) + np.cos(y / 70)) * 60 + 128).astype(np.uint8)
     large = np.repeat(shade[:, :, None], 3, axis=2)
@@ -220,7 +239,7 @@ def test_one_large_strip_is_decoded_once_or_twice(tmp_path, monkeypatch):
     decoded = []
     decode = TiffLevel._stored
 
-    def count(self, row, col):
+    def count(self: TiffLevel, row: Any, col: Any) -> Any:
         decoded.append(self.shape)
         return decode(self, row, col)
 
@@ -234,7 +253,7 @@ def test_one_large_strip_is_decoded_once_or_twice(tmp_path, monkeypatch):
     assert decoded.count((4200, 4200, 3)) <= 2
 
 
-def test_stains_of_one_scene_do_not_speak_for_another(tmp_path, left):
+def test_stains_of_one_scene_do_not_speak_for_another(tmp_path: Path, left: Pixels) -> None:
     planes = np.ascontiguousarray(left.transpose(2, 0, 1))
     path = tmp_path / "s.ome.tif"
     with tifffile.TiffWriter(path, ome=True) as tif:
@@ -248,9 +267,9 @@ def test_stains_of_one_scene_do_not_speak_for_another(tmp_path, left):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
-def test_pictures_of_an_animation_are_images(tmp_path, left, name):
+def test_pictures_of_an_animation_are_images(tmp_path: Path, left: Pixels, name: str) -> None:
     pictures = [Image.fromarray(p) for p in (left, left[::-1].copy(), left[:, ::-1].copy())]
-    lossless = {"lossless": True} if name.endswith("webp") else {}
+    lossless: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], **lossless)
     with open_slide(tmp_path / name) as slide:
         assert slide.n_images == 3
@@ -287,7 +306,7 @@ def write_stack(path: Path, stack: Pixels, how: str) -> Path:
 
 
 @pytest.mark.parametrize("how", ["ome", "ome time", "ome planar", "imagej", "shaped", "pyramid"])
-def test_planes_of_a_stack(tmp_path, stack, how):
+def test_planes_of_a_stack(tmp_path: Path, stack: Pixels, how: str) -> None:
     path = write_stack(tmp_path / "z.tif", stack, how)
     with open_slide(path) as slide:
         assert (slide.plane, slide.image.planes, slide.n_images, slide.part) == (3, 5, 1, "")
@@ -308,14 +327,14 @@ def test_planes_of_a_stack(tmp_path, stack, how):
         open_slide(path, choice=ImageChoice(plane=6))
 
 
-def test_imagej_stack_in_one_run_without_pages(tmp_path, stack):
+def test_imagej_stack_in_one_run_without_pages(tmp_path: Path, stack: Pixels) -> None:
     path = write_stack(tmp_path / "z.tif", stack, "imagej")
     with tifffile.TiffFile(path) as tif:
         first, offset = tif.pages.first, tif.pages[1].offset
         link = first.offset + 2 + 12 * len(first.tags)
-        order = {"<": "little", ">": "big"}[tif.byteorder]
+        little = tif.byteorder == "<"
     data = bytearray(path.read_bytes())
-    assert int.from_bytes(data[link : link + 4], order) == offset
+    assert int.from_bytes(data[link : link + 4], "little" if little else "big") == offset
     data[link : link + 4] = bytes(4)  # as ImageJ leaves it beyond 4 GB
     path.write_bytes(data)
     for plane in (1, 4):
@@ -324,7 +343,7 @@ def test_imagej_stack_in_one_run_without_pages(tmp_path, stack):
             assert np.array_equal(pixels_of(slide), stack[plane - 1])
 
 
-def test_focal_planes_of_aperio(tmp_path, stack):
+def test_focal_planes_of_aperio(tmp_path: Path, stack: Pixels) -> None:
     about = "Aperio Image Library v11\n512x384 |AppMag = 20|MPP = 0.499"
     options = PLAIN | {"description": about, "compression": "zlib"}
     strips = options | {"tile": None, "rowsperstrip": 16}
@@ -345,7 +364,9 @@ def test_focal_planes_of_aperio(tmp_path, stack):
         assert np.array_equal(pixels_of(slide), stack[2])
 
 
-def test_focal_planes_of_hamamatsu_lie_in_their_order_of_height(tmp_path, picture):
+def test_focal_planes_of_hamamatsu_lie_in_their_order_of_height(
+    tmp_path: Path, picture: np.ndarray
+) -> None:
     # Restart markers fall every 64 px. The scanner writes the plane of best focus first.
     pages, heights = [], (0, -2000, 2000)
     for shift in (0, 60, 120):
@@ -363,7 +384,7 @@ def test_focal_planes_of_hamamatsu_lie_in_their_order_of_height(tmp_path, pictur
                 assert off.mean() < 3.0
 
 
-def test_focal_planes_of_a_leica_scanner(tmp_path, stack):
+def test_focal_planes_of_a_leica_scanner(tmp_path: Path, stack: Pixels) -> None:
     height, width = stack.shape[1:3]
     dimensions = "".join(
         f'<dimension sizeX="{width}" sizeY="{height}" r="0" z="{z}" ifd="{z}"/>' for z in range(5)
@@ -381,7 +402,7 @@ def test_focal_planes_of_a_leica_scanner(tmp_path, stack):
         assert np.array_equal(pixels_of(slide), stack[2])
 
 
-def test_fluorescence_of_akoya_is_told_by_its_pages(tmp_path, left):
+def test_fluorescence_of_akoya_is_told_by_its_pages(tmp_path: Path, left: Pixels) -> None:
     path = tmp_path / "f.qptiff"
     with tifffile.TiffWriter(path) as tif:
         for name, plane in zip(
@@ -400,7 +421,7 @@ def test_fluorescence_of_akoya_is_told_by_its_pages(tmp_path, left):
         assert np.array_equal(pixels_of(slide)[:, :, 0], left[:, :, 0])
 
 
-def test_planes_along_two_axes_are_numbered_through(tmp_path, stack):
+def test_planes_along_two_axes_are_numbered_through(tmp_path: Path, stack: Pixels) -> None:
     both = np.stack([stack[:3], stack[:3, ::-1]])
     tifffile.imwrite(
         tmp_path / "t.tif", both, photometric="rgb", metadata={"axes": "TZYXS"}, ome=True
@@ -412,7 +433,7 @@ def test_planes_along_two_axes_are_numbered_through(tmp_path, stack):
         assert np.array_equal(pixels_of(slide), both[0, 2])
 
 
-def test_channels_can_be_chosen(tmp_path, left):
+def test_channels_can_be_chosen(tmp_path: Path, left: Pixels) -> None:
     planes = np.ascontiguousarray(left.transpose(2, 0, 1))
     four = np.concatenate([planes, planes[:1] // 2])
     path = tmp_path / "c.ome.tif"
@@ -430,7 +451,7 @@ def test_channels_can_be_chosen(tmp_path, left):
 
 
 @pytest.mark.parametrize("text", ["", "rg", "1,2", "0,1,2", "1,2,3,4", "one"])
-def test_channels_that_mean_nothing(text):
+def test_channels_that_mean_nothing(text: str) -> None:
     with pytest.raises(UserError, match="Channels are"):
         ImageChoice(channels=text)
 
@@ -450,26 +471,26 @@ def test_channels_that_mean_nothing(text):
         ("", 0.1, Role.TISSUE),
     ],
 )
-def test_roles_by_name(name, share, role):
+def test_roles_by_name(name: str, share: float, role: Any) -> None:
     assert role_of_name(name, share) is role
 
 
-def test_something_is_always_tissue():
+def test_something_is_always_tissue() -> None:
     labels = [SlideImage("label", 50, 40, Role.LABEL), SlideImage("macro", 90, 40, Role.MACRO)]
     assert [i.number for i in numbered(labels)] == [None, 1]
 
 
 @pytest.mark.parametrize(("n", "middle"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2)])
-def test_the_middle_plane(n, middle):
+def test_the_middle_plane(n: int, middle: int) -> None:
     assert pick_plane([("Z", n)], ImageChoice(), "z") == [middle]
 
 
 @pytest.mark.parametrize("part", ["image=0", "image=x", "plane", "image=2&image=3", "page=2", "x"])
-def test_parts_that_name_nothing(part):
+def test_parts_that_name_nothing(part: str) -> None:
     with pytest.raises(UserError):
         ImageChoice.of_part(part)
 
 
-def test_parts_lead_back():
+def test_parts_lead_back() -> None:
     assert ImageChoice.of_part("") == ImageChoice()
     assert ImageChoice.of_part("image=2&plane=3") == ImageChoice(2, 3)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from muse_core.slides import open_slide, slide_info
 
 
-def test_real_slide(cmu_slide):
+def test_real_slide(cmu_slide: Path) -> None:
     with open_slide(cmu_slide) as slide:
         info = json.loads(json.dumps(slide_info(slide), allow_nan=False))
     assert 0.6 < info.pop("tissue_mm2") < 0.85
@@ -38,7 +40,9 @@ def test_real_slide(cmu_slide):
     }
 
 
-def described(number, name, role, width, height, mpp=None):
+def described(
+    number: int | None, name: str, role: str, width: int, height: int, mpp: float | None = None
+) -> Any:
     return {
         "number": number,
         "name": name,
@@ -50,7 +54,7 @@ def described(number, name, role, width, height, mpp=None):
     }
 
 
-def test_without_scale(muse_data):
+def test_without_scale(muse_data: Path) -> None:
     with open_slide(muse_data / "slides" / "pyramid-no-mpp.tiff") as slide:
         info = slide_info(slide)
         assert (info["mpp_um"], info["size_mm"], info["tissue_mm2"]) == (None, None, None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ class ClaimedLevel(Level):
 
 
 def chunk_shape(height: int, width: int, piece_h: int, piece_w: int) -> tuple[int, int]:
-    chunks = ClaimedLevel("a", height, width, piece_h, piece_w).to_dask().chunksize
+    chunks: Any = ClaimedLevel("a", height, width, piece_h, piece_w).to_dask().chunksize
     return chunks[0], chunks[1]
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ from .slide_files import write_ome_zarr
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("axes", ["cyx", "yxc", "tczyx", "zyxc"])
-def test_versions_and_axes(tmp_path, halves, version, axes):
+def test_versions_and_axes(
+    tmp_path: Path, halves: list[np.ndarray], version: str, axes: str
+) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, version, axes)
     with open_slide(path) as slide:
         assert slide.format == f"OME-Zarr {version}"
@@ -27,9 +31,9 @@ def test_versions_and_axes(tmp_path, halves, version, axes):
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_written_by_ome_zarr(tmp_path, picture, zarr_format):
+def test_written_by_ome_zarr(tmp_path: Path, picture: np.ndarray, zarr_format: int) -> None:
     path = tmp_path / "w.zarr"
-    group = zarr.open_group(str(path), mode="w", zarr_format=zarr_format)
+    group = zarr.open_group(str(path), mode="w", zarr_format=2 if zarr_format == 2 else 3)
     write_image(
         picture.transpose(2, 0, 1),
         group,
@@ -45,12 +49,14 @@ def test_written_by_ome_zarr(tmp_path, picture, zarr_format):
 
 
 @pytest.mark.parametrize("unit", [None, "pixel"])
-def test_without_a_unit_of_length_there_is_no_scale(tmp_path, halves, unit):
+def test_without_a_unit_of_length_there_is_no_scale(
+    tmp_path: Path, halves: list[np.ndarray], unit: str | None
+) -> None:
     with open_slide(write_ome_zarr(tmp_path / "s.zarr", halves, unit=unit)) as slide:
         assert slide.mpp is None
 
 
-def test_bioformats_layout(tmp_path, halves):
+def test_bioformats_layout(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = tmp_path / "b.zarr"
     group = zarr.open_group(str(path), mode="w", zarr_format=2)
     group.attrs["bioformats2raw.layout"] = 3
@@ -59,13 +65,13 @@ def test_bioformats_layout(tmp_path, halves):
         assert np.array_equal(slide.levels[1].compute(), halves[1])
 
 
-def test_gray(tmp_path, halves):
+def test_gray(tmp_path: Path, halves: list[np.ndarray]) -> None:
     gray = [level[:, :, :1] for level in halves]
     with open_slide(write_ome_zarr(tmp_path / "g.zarr", gray, axes="yxc")) as slide:
         assert np.array_equal(slide.levels[0].compute(), np.repeat(gray[0], 3, axis=2))
 
 
-def test_fluorescence_and_deep_pixels_are_refused(tmp_path, halves):
+def test_fluorescence_and_deep_pixels_are_refused(tmp_path: Path, halves: list[np.ndarray]) -> None:
     stained = {"channels": [{"label": n, "color": "FF0000"} for n in ("DAPI", "CD3", "CD8")]}
     with pytest.raises(UserError, match=r"f.zarr .*DAPI"):
         open_slide(write_ome_zarr(tmp_path / "f.zarr", halves, omero=stained))
@@ -81,7 +87,7 @@ def test_fluorescence_and_deep_pixels_are_refused(tmp_path, halves):
         open_slide(path)
 
 
-def test_folders_that_are_no_ome_zarr(tmp_path, halves):
+def test_folders_that_are_no_ome_zarr(tmp_path: Path, halves: list[np.ndarray]) -> None:
     (tmp_path / "empty.zarr").mkdir()
     with pytest.raises(UserError, match=r"empty.zarr is not a readable OME-Zarr"):
         open_slide(tmp_path / "empty.zarr")
@@ -97,7 +103,12 @@ def test_folders_that_are_no_ome_zarr(tmp_path, halves):
 
 
 @pytest.mark.parametrize("chunks", [(1, 1), (1, 300), (300, 1)])
-def test_many_tiny_chunks_are_refused(tmp_path, halves, monkeypatch, chunks):
+def test_many_tiny_chunks_are_refused(
+    tmp_path: Path,
+    halves: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    chunks: tuple[int, int],
+) -> None:
     monkeypatch.setattr("muse_core.slides.ome_zarr._MAX_SMALL_CHUNKS", 200)
     path = write_ome_zarr(tmp_path / "s.zarr", halves)
     group = zarr.open_group(str(path), mode="a")
@@ -106,18 +117,23 @@ def test_many_tiny_chunks_are_refused(tmp_path, halves, monkeypatch, chunks):
         open_slide(path)
 
 
-def test_a_coarse_level_may_have_tiny_chunks(tmp_path, halves):
+def test_a_coarse_level_may_have_tiny_chunks(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves)
     group = zarr.open_group(str(path), mode="a")
     planes = halves[2].transpose(2, 0, 1)
-    small = {"shape": planes.shape, "dtype": "u1", "chunks": (3, 8, 8), "overwrite": True}
+    small: dict[str, Any] = {
+        "shape": planes.shape,
+        "dtype": "u1",
+        "chunks": (3, 8, 8),
+        "overwrite": True,
+    }
     group.create_array("2", **small)[...] = planes
     with open_slide(path) as slide:
         assert np.array_equal(slide.levels[2].compute(), halves[2])
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_damaged(tmp_path, halves, version):
+def test_damaged(tmp_path: Path, halves: list[np.ndarray], version: str) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, version)
     (path / ".zattrs" if version == "0.4" else path / "zarr.json").write_text("{broken")
     with pytest.raises(UserError, match=r"s.zarr"):
@@ -141,27 +157,31 @@ def test_damaged(tmp_path, halves, version):
 
 @pytest.mark.parametrize("axes", ["yxc", "tzyxc"])
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_transparent_is_white_at_every_level(tmp_path, halves, version, axes):
+def test_transparent_is_white_at_every_level(
+    tmp_path: Path, halves: list[np.ndarray], version: str, axes: str
+) -> None:
     clear = []
     for level in halves:
         rgba = np.dstack([level, np.full(level.shape[:2], 255, np.uint8)])
         rgba[:, : level.shape[1] // 2] = 0
         clear.append(rgba)
     with open_slide(write_ome_zarr(tmp_path / "a.zarr", clear, version, axes)) as slide:
-        for level, stored in zip(slide.levels, halves, strict=True):
-            read, half = level.compute(), stored.shape[1] // 2
+        for lazy, stored in zip(slide.levels, halves, strict=True):
+            read, half = lazy.compute(), stored.shape[1] // 2
             assert (read[:, :half] == 255).all()
             assert np.array_equal(read[:, half:], stored[:, half:])
 
 
-def test_a_scale_that_is_no_number_is_no_scale(tmp_path, halves):
+def test_a_scale_that_is_no_number_is_no_scale(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, scale_um="0,5")
     with open_slide(path) as slide:
         assert slide.mpp == 0.5
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_what_file_managers_leave_inside_changes_nothing(tmp_path, halves, version):
+def test_what_file_managers_leave_inside_changes_nothing(
+    tmp_path: Path, halves: list[np.ndarray], version: str
+) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, version)
     for folder in (path, *(p for p in path.rglob("*") if p.is_dir())):
         for name in (".DS_Store", "._.zattrs", "._zarr.json", "Thumbs.db", "desktop.ini"):
@@ -171,7 +191,9 @@ def test_what_file_managers_leave_inside_changes_nothing(tmp_path, halves, versi
         assert np.array_equal(slide.levels[0].compute(), halves[0])
 
 
-def test_pixels_are_missing_where_there_is_litter_alone(tmp_path, halves):
+def test_pixels_are_missing_where_there_is_litter_alone(
+    tmp_path: Path, halves: list[np.ndarray]
+) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, "0.4")
     first = path / "0"
     for item in [p for p in first.iterdir() if p.name != ".zarray"]:
@@ -182,7 +204,9 @@ def test_pixels_are_missing_where_there_is_litter_alone(tmp_path, halves):
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_a_folder_is_told_by_what_is_in_it(tmp_path, halves, version):
+def test_a_folder_is_told_by_what_is_in_it(
+    tmp_path: Path, halves: list[np.ndarray], version: str
+) -> None:
     path = write_ome_zarr(tmp_path / "no ending", halves, version)
     assert can_open(path)
     assert not can_open(tmp_path)
@@ -190,12 +214,12 @@ def test_a_folder_is_told_by_what_is_in_it(tmp_path, halves, version):
         assert slide.downsamples == (1.0, 2.0, 4.0)
 
 
-def write_group(folder, version, **metadata):
+def write_group(folder: Path, version: str, **metadata: Any) -> None:
     group = zarr.open_group(str(folder), mode="w", zarr_format=2 if version == "0.4" else 3)
     group.attrs.update(metadata if version == "0.4" else {"ome": {"version": "0.5", **metadata}})
 
 
-def write_plate(folder, halves, version):
+def write_plate(folder: Path, halves: list[np.ndarray], version: str) -> Any:
     """A plate of two wells with two fields each, and one that was never imaged."""
     wells = [{"path": p, "rowIndex": 0, "columnIndex": i} for i, p in enumerate(("A/1", "A/2"))]
     wells.append({"path": "B/1", "rowIndex": 1, "columnIndex": 0})
@@ -211,7 +235,7 @@ def write_plate(folder, halves, version):
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_fields_of_a_plate(tmp_path, halves, version):
+def test_fields_of_a_plate(tmp_path: Path, halves: list[np.ndarray], version: str) -> None:
     path = write_plate(tmp_path / "p.zarr", halves, version)
     with open_slide(path) as slide:
         assert [i.name for i in slide.images] == ["A/1/0", "A/1/1", "A/2/0", "A/2/1"]
@@ -236,7 +260,9 @@ XML = """<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("with_names", [True, False])
-def test_scenes_of_bioformats2raw(tmp_path, halves, version, with_names):
+def test_scenes_of_bioformats2raw(
+    tmp_path: Path, halves: list[np.ndarray], version: str, with_names: bool
+) -> None:
     path = tmp_path / "b.zarr"
     write_group(path, version, **{"bioformats2raw.layout": 3})
     if with_names:
@@ -258,7 +284,7 @@ def test_scenes_of_bioformats2raw(tmp_path, halves, version, with_names):
         assert np.array_equal(slide.levels[0].compute(), second[0])
 
 
-def test_segmentations_are_no_images(tmp_path, halves):
+def test_segmentations_are_no_images(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves)
     labels = path / "labels" / "nuclei"
     write_group(path / "labels", "0.4", labels=["nuclei"])
@@ -274,7 +300,7 @@ def test_segmentations_are_no_images(tmp_path, halves):
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("axes", ["zcyx", "tzyxc"])
-def test_planes(tmp_path, picture, version, axes):
+def test_planes(tmp_path: Path, picture: np.ndarray, version: str, axes: str) -> None:
     path = write_ome_zarr(tmp_path / "z.zarr", [picture], version, "cyx")
     group = zarr.open_group(str(path), mode="a")
     stack = np.stack([np.roll(picture, 9 * i, axis=0) for i in range(5)])
@@ -285,7 +311,7 @@ def test_planes(tmp_path, picture, version, axes):
     array = group.create_array("0", shape=full.shape, dtype="u1", chunks=chunks, overwrite=True)
     array[...] = full
     kinds = {"t": "time", "z": "space", "y": "space", "x": "space", "c": "channel"}
-    multiscale = {
+    multiscale: dict[str, Any] = {
         "version": "0.4",
         "axes": [{"name": a, "type": kinds[a]} for a in axes],
         "datasets": [{"path": "0"}],
@@ -301,8 +327,8 @@ def test_planes(tmp_path, picture, version, axes):
         assert np.array_equal(slide.levels[0].compute(), stack[0])
 
 
-def test_names_of_channels_and_the_users_word(tmp_path, halves):
-    def named(name, *labels):
+def test_names_of_channels_and_the_users_word(tmp_path: Path, halves: list[np.ndarray]) -> None:
+    def named(name: str, *labels: Any) -> Any:
         return write_ome_zarr(
             tmp_path / name, halves, omero={"channels": [{"label": n} for n in labels]}
         )
@@ -318,7 +344,7 @@ def test_names_of_channels_and_the_users_word(tmp_path, halves):
         assert np.array_equal(slide.levels[0][:, :, 0].compute(), halves[0][:, :, 1])
 
 
-def test_alpha_among_the_channels(tmp_path, halves):
+def test_alpha_among_the_channels(tmp_path: Path, halves: list[np.ndarray]) -> None:
     clear = [np.dstack([level, np.zeros(level.shape[:2], np.uint8)]) for level in halves]
     for level in clear:
         level[: len(level) // 2, :, 3] = 255
@@ -330,7 +356,7 @@ def test_alpha_among_the_channels(tmp_path, halves):
         assert (read[half:] == 255).all()
 
 
-def zipped(folder, path, inside=""):
+def zipped(folder: Path, path: Path, inside: str = "") -> Any:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
             archive.write(file, f"{inside}{file.relative_to(folder).as_posix()}")
@@ -339,7 +365,9 @@ def zipped(folder, path, inside=""):
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize(("name", "inside"), [("s.zarr.zip", ""), ("s.ozx", "s.ome.zarr/")])
-def test_in_a_zip_archive(tmp_path, halves, version, name, inside):
+def test_in_a_zip_archive(
+    tmp_path: Path, halves: list[np.ndarray], version: str, name: str, inside: str
+) -> None:
     folder = write_ome_zarr(tmp_path / "s", halves, version)
     path = zipped(folder, tmp_path / name, inside)
     assert can_open(path)
@@ -355,7 +383,7 @@ def test_in_a_zip_archive(tmp_path, halves, version, name, inside):
         open_slide(zipped(bare, tmp_path / "bare.zip", inside))
 
 
-def test_scenes_in_a_zip_archive(tmp_path, halves):
+def test_scenes_in_a_zip_archive(tmp_path: Path, halves: list[np.ndarray]) -> None:
     folder = tmp_path / "b"
     write_group(folder, "0.4", **{"bioformats2raw.layout": 3})
     second = [level[::-1] for level in halves]
@@ -366,7 +394,9 @@ def test_scenes_in_a_zip_archive(tmp_path, halves):
         assert np.array_equal(slide.levels[1].compute(), second[1])
 
 
-def test_archives_without_an_image_or_with_a_bomb(tmp_path, halves, monkeypatch):
+def test_archives_without_an_image_or_with_a_bomb(
+    tmp_path: Path, halves: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.txt").write_text("nothing")
     path = zipped(tmp_path / "d", tmp_path / "d.zip")

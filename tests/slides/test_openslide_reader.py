@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from muse_core.slides import Region, Slide, open_slide
 from muse_core.slides.openslide_reader import _scale, open_openslide
 
 
-def test_agrees_with_the_tiff_reader_on_a_real_slide(cmu_slide):
+def test_agrees_with_the_tiff_reader_on_a_real_slide(cmu_slide: Path) -> None:
     pytest.importorskip("openslide")
     with Slide(open_openslide(cmu_slide)) as other, open_slide(cmu_slide) as slide:
         assert other.format == "OpenSlide (aperio)"
@@ -24,7 +26,7 @@ def test_agrees_with_the_tiff_reader_on_a_real_slide(cmu_slide):
         assert difference.mean() < 0.2
 
 
-def test_bad_mrxs(tmp_path):
+def test_bad_mrxs(tmp_path: Path) -> None:
     pytest.importorskip("openslide")
     path = tmp_path / "bad.mrxs"
     path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(1000))
@@ -32,7 +34,9 @@ def test_bad_mrxs(tmp_path):
         open_slide(path)
 
 
-def test_without_openslide_it_says_how_to_get_it(tmp_path, monkeypatch):
+def test_without_openslide_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "openslide", None)
     path = tmp_path / "slide.mrxs"
     path.write_bytes(b"x")
@@ -53,5 +57,5 @@ def test_without_openslide_it_says_how_to_get_it(tmp_path, monkeypatch):
         ({}, None),
     ],
 )
-def test_the_scale_among_the_properties(properties, mpp):
+def test_the_scale_among_the_properties(properties: Any, mpp: float | None) -> None:
     assert _scale(properties)[0] == mpp

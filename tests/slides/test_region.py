@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,20 +16,20 @@ sizes = st.floats(1e-3, 1e6)
 regions = st.builds(Region, numbers, numbers, sizes, sizes)
 
 
-def test_parse():
+def test_parse() -> None:
     assert Region.parse("1290, 1250.5,200,4e2") == Region(1290, 1250.5, 200, 400)
 
 
 @pytest.mark.parametrize(
     "text", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "0,0,0,5", "0,0,5,-1", "nan,0,1,1", "0,0,inf,1"]
 )
-def test_parse_refuses(text):
+def test_parse_refuses(text: str) -> None:
     with pytest.raises(UserError, match=r"region"):
         Region.parse(text)
 
 
 @given(regions, regions)
-def test_intersection_lies_in_both_and_is_symmetric(a, b):
+def test_intersection_lies_in_both_and_is_symmetric(a: Region, b: Region) -> None:
     common = a.intersect(b)
     assert common == b.intersect(a)
     if common is None:
@@ -41,11 +42,11 @@ def test_intersection_lies_in_both_and_is_symmetric(a, b):
         assert common.y1 <= min(a.y1, b.y1) + 1e-9
 
 
-def test_touching_regions_have_nothing_in_common():
+def test_touching_regions_have_nothing_in_common() -> None:
     assert Region(0, 0, 10, 10).intersect(Region(10, 0, 5, 5)) is None
 
 
-def test_adjacent_regions_share_no_point():
+def test_adjacent_regions_share_no_point() -> None:
     x = np.array([0.0, 9.999, 10.0, 20.0])
     left = Region(0, 0, 10, 10).contains(x, np.full(4, 5.0))
     right = Region(10, 0, 10, 10).contains(x, np.full(4, 5.0))
@@ -54,7 +55,7 @@ def test_adjacent_regions_share_no_point():
 
 
 @given(regions, st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)), min_size=1))
-def test_rectangle_as_polygon_holds_the_same_points(region, unit):
+def test_rectangle_as_polygon_holds_the_same_points(region: Region, unit: Any) -> None:
     x = np.array([region.x + u * region.w for u, _ in unit])
     y = np.array([region.y + v * region.h for _, v in unit])
     corners = (
@@ -66,7 +67,7 @@ def test_rectangle_as_polygon_holds_the_same_points(region, unit):
     assert np.array_equal(PolygonRegion(corners).contains(x, y), region.contains(x, y))
 
 
-def test_polygon_concave():
+def test_polygon_concave() -> None:
     # A U: the notch between its arms is outside.
     polygon = PolygonRegion(((0, 0), (2, 0), (2, 6), (4, 6), (4, 0), (6, 0), (6, 8), (0, 8)))
     x, y = np.array([1.0, 3.0, 5.0, 3.0, 7.0]), np.array([1.0, 1.0, 1.0, 7.0, 7.0])
@@ -75,7 +76,7 @@ def test_polygon_concave():
     assert polygon.area_px == 36
 
 
-def test_polygon_area_agrees_with_points_inside():
+def test_polygon_area_agrees_with_points_inside() -> None:
     angle = np.linspace(0, 2 * math.pi, 200, endpoint=False)
     polygon = PolygonRegion(
         tuple((50 + 40 * math.cos(a), 50 + 25 * math.sin(a)) for a in angle.tolist())
@@ -88,7 +89,7 @@ def test_polygon_area_agrees_with_points_inside():
 @pytest.mark.parametrize(
     "vertices", [(), ((0, 0), (1, 1)), ((0, 0), (1, 0), (2, 0)), ((0, 0), (math.nan, 1), (1, 1))]
 )
-def test_polygon_refuses(vertices):
+def test_polygon_refuses(vertices: Any) -> None:
     with pytest.raises(UserError):
         PolygonRegion(vertices)
 

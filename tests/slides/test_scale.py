@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -17,7 +20,7 @@ MPPS = st.floats(0.01, 100)
 
 
 @given(st.none() | MPPS, st.none() | MPPS, st.booleans())
-def test_the_rule(stated, mpp, force):
+def test_the_rule(stated: float | None, mpp: float | None, force: bool) -> None:
     scale = settle_scale(stated, mpp, force)
     assert scale.stated_mpp == stated
     differ = stated is not None and mpp is not None and abs(stated - mpp) > 1e-3 * min(stated, mpp)
@@ -29,18 +32,18 @@ def test_the_rule(stated, mpp, force):
     assert (scale.source is ScaleSource.FORCED) == (differ and force)
 
 
-def test_rounding_is_no_difference():
+def test_rounding_is_no_difference() -> None:
     scale = settle_scale(0.49900012, 0.499, force=True)
     assert (scale.mpp, scale.source, scale.notes) == (0.49900012, ScaleSource.FILE, ())
 
 
 @pytest.mark.parametrize("impossible", [0, -1, float("nan"), float("inf"), 1e6])
-def test_an_impossible_scale_is_refused_though_it_would_not_be_used(impossible):
+def test_an_impossible_scale_is_refused_though_it_would_not_be_used(impossible: Any) -> None:
     with pytest.raises(UserError, match="between"):
         settle_scale(0.5, impossible)
 
 
-def test_on_slides(tmp_path):
+def test_on_slides(tmp_path: Path) -> None:
     pixels = np.full((70, 70, 3), 200, np.uint8)
     saying, silent = tmp_path / "a.tif", tmp_path / "b.png"
     tifffile.imwrite(

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -10,7 +14,7 @@ from muse_core.slides import Region, open_slide
 from .slide_files import write_ndpi, write_ome_tiff, write_pyramid_tiff, write_scn
 
 
-def test_real_svs(cmu_slide):
+def test_real_svs(cmu_slide: Path) -> None:
     with open_slide(cmu_slide) as slide:
         assert slide.format == "Aperio SVS"
         assert (slide.width, slide.height) == (2220, 2967)
@@ -21,7 +25,7 @@ def test_real_svs(cmu_slide):
             assert np.array_equal(slide.read(slide.bounds), tif.pages[0].asarray())
 
 
-def test_real_pyramid_without_scale(muse_data):
+def test_real_pyramid_without_scale(muse_data: Path) -> None:
     with open_slide(muse_data / "slides" / "pyramid-no-mpp.tiff") as slide:
         assert slide.format == "TIFF pyramid"
         assert slide.mpp is None
@@ -40,7 +44,7 @@ def test_real_pyramid_without_scale(muse_data):
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg", "jpeg2000", "deflate"])
-def test_compressions(tmp_path, halves, compression):
+def test_compressions(tmp_path: Path, halves: list[np.ndarray], compression: str | None) -> None:
     path = write_pyramid_tiff(tmp_path / "p.tif", halves, compression=compression)
     with open_slide(path) as slide, tifffile.TiffFile(path) as tif:
         assert slide.downsamples == (1.0, 2.0, 4.0)
@@ -50,7 +54,9 @@ def test_compressions(tmp_path, halves, compression):
 
 @pytest.mark.parametrize("rows", [None, 16, 699])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_strips(tmp_path, picture, rows, compression):
+def test_strips(
+    tmp_path: Path, picture: np.ndarray, rows: int | None, compression: str | None
+) -> None:
     path = tmp_path / "strips.tif"
     tifffile.imwrite(
         path, picture, photometric="rgb", rowsperstrip=rows, compression=compression, metadata=None
@@ -60,10 +66,10 @@ def test_strips(tmp_path, picture, rows, compression):
         assert np.array_equal(slide.read(slide.bounds), picture)
 
 
-def test_sub_ifds_without_ome(tmp_path, halves):
+def test_sub_ifds_without_ome(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = tmp_path / "sub.tif"
     with tifffile.TiffWriter(path) as tif:
-        options = {"tile": (128, 128), "photometric": "rgb", "metadata": None}
+        options: dict[str, Any] = {"tile": (128, 128), "photometric": "rgb", "metadata": None}
         tif.write(halves[0], subifds=2, **options)
         for level in halves[1:]:
             tif.write(level, subfiletype=1, **options)
@@ -72,7 +78,7 @@ def test_sub_ifds_without_ome(tmp_path, halves):
         assert np.array_equal(slide.levels[2].compute(), halves[2])
 
 
-def test_ome_tiff(tmp_path, halves):
+def test_ome_tiff(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_ome_tiff(
         tmp_path / "a.ome.tif",
         halves,
@@ -88,7 +94,7 @@ def test_ome_tiff(tmp_path, halves):
         assert np.array_equal(slide.levels[1].compute(), halves[1])
 
 
-def test_channels_in_separate_planes(tmp_path, picture):
+def test_channels_in_separate_planes(tmp_path: Path, picture: np.ndarray) -> None:
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
     path = tmp_path / "planes.tif"
     tifffile.imwrite(
@@ -98,7 +104,7 @@ def test_channels_in_separate_planes(tmp_path, picture):
         assert np.array_equal(slide.read(slide.bounds), picture)
 
 
-def test_ome_tiff_with_rgb_as_three_channels(tmp_path, picture):
+def test_ome_tiff_with_rgb_as_three_channels(tmp_path: Path, picture: np.ndarray) -> None:
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
     path = tmp_path / "planes.ome.tif"
     tifffile.imwrite(
@@ -108,7 +114,7 @@ def test_ome_tiff_with_rgb_as_three_channels(tmp_path, picture):
         assert np.array_equal(slide.read(slide.bounds), picture)
 
 
-def write_ome_plane(path, plane, uuid, files):
+def write_ome_plane(path: Path, plane: np.ndarray, uuid: str, files: list[tuple[str, str]]) -> None:
     """One channel; the XML gives the UUID and file of each."""
     height, width = plane.shape
     data = "".join(
@@ -126,7 +132,9 @@ def write_ome_plane(path, plane, uuid, files):
 
 
 @pytest.mark.parametrize("folder", [".", "elsewhere"])
-def test_channels_in_several_files_are_refused(tmp_path, picture, monkeypatch, folder):
+def test_channels_in_several_files_are_refused(
+    tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
     (tmp_path / folder).mkdir(exist_ok=True)
     names = ["c0.ome.tif", *(f"{folder}/c{i}.ome.tif" for i in (1, 2))]
     files = [(f"urn:uuid:{i}", name) for i, name in enumerate(names)]
@@ -135,7 +143,7 @@ def test_channels_in_several_files_are_refused(tmp_path, picture, monkeypatch, f
     opened = []
     init = tifffile.TiffFile.__init__
 
-    def note(self, file, *args, **kwargs):
+    def note(self: tifffile.TiffFile, file: Any, *args: Any, **kwargs: Any) -> None:
         opened.append(str(file))
         init(self, file, *args, **kwargs)
 
@@ -145,7 +153,9 @@ def test_channels_in_several_files_are_refused(tmp_path, picture, monkeypatch, f
     assert opened == [str(tmp_path / names[0])]
 
 
-def test_planes_found_in_another_file_are_refused(tmp_path, picture, monkeypatch):
+def test_planes_found_in_another_file_are_refused(
+    tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = tmp_path / "a.tif", tmp_path / "b.tif"
     for path in (first, second):
         tifffile.imwrite(path, picture[:, :, 0], photometric="minisblack", tile=(128, 128))
@@ -156,7 +166,7 @@ def test_planes_found_in_another_file_are_refused(tmp_path, picture, monkeypatch
             open_slide(first)
 
 
-def test_a_renamed_ome_tiff_is_whole(tmp_path, picture):
+def test_a_renamed_ome_tiff_is_whole(tmp_path: Path, picture: np.ndarray) -> None:
     path = tmp_path / "new.ome.tif"
     write_ome_plane(path, picture[:, :, 0], "urn:uuid:0", [("urn:uuid:0", "old.ome.tif")])
     with open_slide(path) as slide:
@@ -164,7 +174,7 @@ def test_a_renamed_ome_tiff_is_whole(tmp_path, picture):
         assert np.array_equal(slide.levels[0][:, :, 0].compute(), picture[:, :, 0])
 
 
-def test_fluorescence_is_refused(tmp_path, picture):
+def test_fluorescence_is_refused(tmp_path: Path, picture: np.ndarray) -> None:
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
     named, four = tmp_path / "named.ome.tif", tmp_path / "four.ome.tif"
     channels = {"axes": "CYX", "Channel": {"Name": ["DAPI", "CD3", "CD8"]}}
@@ -182,10 +192,10 @@ def test_fluorescence_is_refused(tmp_path, picture):
         open_slide(four)
 
 
-def test_padding_is_dropped_and_gray_becomes_rgb(tmp_path, picture):
+def test_padding_is_dropped_and_gray_becomes_rgb(tmp_path: Path, picture: np.ndarray) -> None:
     alpha, gray, inverted = tmp_path / "a.tif", tmp_path / "g.tif", tmp_path / "i.tif"
     rgba = np.concatenate([picture, np.zeros((*picture.shape[:2], 1), np.uint8)], axis=2)
-    options = {"tile": (128, 128), "metadata": None}
+    options: dict[str, Any] = {"tile": (128, 128), "metadata": None}
     tifffile.imwrite(alpha, rgba, photometric="rgb", extrasamples=["unspecified"], **options)
     tifffile.imwrite(gray, picture[:, :, 0], photometric="minisblack", **options)
     tifffile.imwrite(inverted, picture[:, :, 0], photometric="miniswhite", **options)
@@ -199,25 +209,25 @@ def test_padding_is_dropped_and_gray_becomes_rgb(tmp_path, picture):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "uint32", "bool", "complex64"])
-def test_other_pixel_types_are_refused(tmp_path, picture, dtype):
+def test_other_pixel_types_are_refused(tmp_path: Path, picture: np.ndarray, dtype: str) -> None:
     path = tmp_path / "deep.tif"
     tifffile.imwrite(path, picture[:, :, 0].astype(dtype), photometric="minisblack", metadata=None)
     with pytest.raises(UserError, match=r"deep.tif has \d+-bit pixels"):
         open_slide(path)
 
 
-def test_other_colours_are_refused(tmp_path, picture):
+def test_other_colours_are_refused(tmp_path: Path, picture: np.ndarray) -> None:
     lab = tmp_path / "lab.tif"
     tifffile.imwrite(lab, picture, photometric="cielab", metadata=None)
     with pytest.raises(UserError, match=r"lab.tif has CIELAB colours"):
         open_slide(lab)
 
 
-def test_tiles_that_were_never_scanned_are_white(tmp_path, picture):
+def test_tiles_that_were_never_scanned_are_white(tmp_path: Path, picture: np.ndarray) -> None:
     path = tmp_path / "sparse.tif"
     tiles = [picture[:128, :128], None, None, picture[128:256, 128:256]]
 
-    def encoded():
+    def encoded() -> Iterator[Any]:
         for tile in tiles:
             yield b"" if tile is None else np.ascontiguousarray(tile).tobytes()
 
@@ -237,7 +247,7 @@ def test_tiles_that_were_never_scanned_are_white(tmp_path, picture):
     assert (read[128:, :128] == 255).all()
 
 
-def test_scn(tmp_path, halves):
+def test_scn(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_scn(tmp_path / "s.scn", halves, macro=halves[2], mpp=0.5)
     with open_slide(path) as slide:
         assert slide.format == "Leica SCN"
@@ -247,7 +257,7 @@ def test_scn(tmp_path, halves):
         assert np.array_equal(slide.levels[1].compute(), halves[1])
 
 
-def test_ndpi(tmp_path, picture):
+def test_ndpi(tmp_path: Path, picture: np.ndarray) -> None:
     # Restart markers fall every 64 px, so the width is a multiple of that.
     base = np.ascontiguousarray(picture[:640, :512])
     half = np.ascontiguousarray(picture[:320, :256])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -35,7 +38,7 @@ PHILIPS_XML = """<?xml version="1.0"?>
  Group="0x0028">"0.000226" "0.000227"</Attribute></DataObject>"""
 
 
-def write(path, **options):
+def write(path: Path, **options: Any) -> Any:
     tifffile.imwrite(
         path, np.zeros((64, 64, 3), np.uint8), photometric="rgb", metadata=None, **options
     )
@@ -61,17 +64,17 @@ def write(path, **options):
         ("Aperio|xMPP = 0.499", None),
     ],
 )
-def test_aperio(description, expected):
+def test_aperio(description: str, expected: tuple[float, float] | None) -> None:
     assert aperio_mpp(description) == expected
 
 
-def test_scn():
+def test_scn() -> None:
     assert scn_mpp(SCN_XML, 36832, 38432) == pytest.approx((0.5, 0.5))
     assert scn_mpp(SCN_XML, 1, 1) is None
     assert scn_mpp("<broken", 36832, 38432) is None
 
 
-def test_philips():
+def test_philips() -> None:
     assert philips_mpp(PHILIPS_XML) == pytest.approx((0.227, 0.226))
     assert philips_mpp("<a/>") is None
     assert philips_mpp(PHILIPS_XML.replace("0.0", "0,0")) == pytest.approx((0.227, 0.226))
@@ -81,7 +84,7 @@ def test_philips():
     assert philips_mpp(one.format('"0.000226" "0.000227x"')) is None
 
 
-def test_ventana():
+def test_ventana() -> None:
     xml = "<EncodeInfo><iScan Magnification='40' ScanRes='{}'/></EncodeInfo>"
     assert ventana_mpp(xml.format("0.2325")) == (0.2325, 0.2325)
     assert ventana_mpp(xml.format("0,2325").replace("'", '"')) == (0.2325, 0.2325)
@@ -89,14 +92,14 @@ def test_ventana():
     assert ventana_mpp(xml.replace("ScanRes", "PreScanRes")) is None
 
 
-def test_qptiff():
+def test_qptiff() -> None:
     xml = "<P><PixelSizeMicrons>{}</PixelSizeMicrons></P>"
     assert qptiff_mpp(xml.format("0.4990")) == (0.499, 0.499)
     assert qptiff_mpp(xml.format("0,4990")) == (0.499, 0.499)
     assert qptiff_mpp("<broken") is None
 
 
-def test_ome():
+def test_ome() -> None:
     xml = (
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels SizeX="9" '
         'SizeY="8" PhysicalSizeX="{}" PhysicalSizeY="0.5" {}/></Image></OME>'
@@ -110,7 +113,7 @@ def test_ome():
     assert ome_mpp(xml.format("0.5", ""), 8, 9) is None
 
 
-def test_imagej():
+def test_imagej() -> None:
     assert imagej_mpp({"unit": "micron"}, (2.0, 2.0)) == (0.5, 0.5)
     assert imagej_mpp({"unit": "\\u00B5m"}, (4.0, 4.0)) == (0.25, 0.25)
     assert imagej_mpp({"unit": "pixel"}, (2.0, 2.0)) is None
@@ -118,13 +121,13 @@ def test_imagej():
 
 
 @given(st.floats(1, 5000), st.sampled_from([2, 3]))
-def test_screen_and_print_resolutions_are_no_scale(dpi, unit):
+def test_screen_and_print_resolutions_are_no_scale(dpi: float, unit: int) -> None:
     per_unit = dpi if unit == 2 else dpi / 2.54
     assert resolution_mpp((per_unit, per_unit), unit) is None
 
 
 @given(st.floats(0.05, 5.0), st.sampled_from([(2, 25400.0), (3, 10000.0)]))
-def test_microscope_resolutions_are(mpp, unit):
+def test_microscope_resolutions_are(mpp: float, unit: tuple[int, float]) -> None:
     found = resolution_mpp((unit[1] / mpp, unit[1] / mpp), unit[0])
     if 0.0501 < mpp < 4.999:
         assert found == pytest.approx((mpp, mpp))
@@ -141,20 +144,27 @@ def test_microscope_resolutions_are(mpp, unit):
         ((20000, 20000), "NONE", None),
     ],
 )
-def test_resolution_tags_of_a_file(tmp_path, resolution, unit, expected):
+def test_resolution_tags_of_a_file(
+    tmp_path: Path,
+    resolution: tuple[float, float] | tuple[int, int],
+    unit: str,
+    expected: float | None,
+) -> None:
     path = write(tmp_path / "r.tif", resolution=resolution, resolutionunit=unit)
     with open_slide(path) as slide:
         assert slide.mpp == (None if expected is None else pytest.approx(expected, rel=1e-4))
 
 
-def test_a_magnification_is_no_scale(tmp_path):
+def test_a_magnification_is_no_scale(tmp_path: Path) -> None:
     path = write(tmp_path / "m.svs", description="Aperio Image Library v1\n64x64|AppMag = 40")
     with open_slide(path) as slide:
         assert slide.format == "Aperio SVS"
         assert slide.mpp is None
 
 
-def test_oblong_pixels_are_refused_unless_the_scale_is_given(tmp_path, halves):
+def test_oblong_pixels_are_refused_unless_the_scale_is_given(
+    tmp_path: Path, halves: list[np.ndarray]
+) -> None:
     path = write_ome_tiff(tmp_path / "o.ome.tif", halves, PhysicalSizeX=0.5, PhysicalSizeY=0.6)
     with open_slide(path) as slide:
         assert slide.mpp is None
@@ -164,7 +174,7 @@ def test_oblong_pixels_are_refused_unless_the_scale_is_given(tmp_path, halves):
         assert slide.require_mpp() == 0.55
 
 
-def test_combine():
+def test_combine() -> None:
     assert combine_mpp(0.5, 0.504) == (0.502, "")
     assert combine_mpp(None, 0.5) == (None, "")
     for absurd in (0.0, -0.5, 1e5, float("nan")):
@@ -173,7 +183,7 @@ def test_combine():
         assert "cannot be" in note
 
 
-def test_a_scale_of_zero_leaves_it_to_the_tags(tmp_path):
+def test_a_scale_of_zero_leaves_it_to_the_tags(tmp_path: Path) -> None:
     said = "Aperio Image Library v1\n64x64|AppMag = 20|MPP = {}"
     for zero in ("0", "-0,499", "nan", "0,0"):
         path = write(tmp_path / "a.svs", description=said.format(zero))
@@ -185,7 +195,7 @@ def test_a_scale_of_zero_leaves_it_to_the_tags(tmp_path):
         assert slide.mpp == 0.5
 
 
-def test_the_scale_of_a_ventana_tiff(tmp_path):
+def test_the_scale_of_a_ventana_tiff(tmp_path: Path) -> None:
     xml = b'<Metadata><iScan Magnification="40" ScanRes="0,2325"/></Metadata>'
     path = write(tmp_path / "v.tif", extratags=[(700, "B", len(xml), xml, True)])
     with open_slide(path) as slide:
@@ -201,5 +211,5 @@ def test_the_scale_of_a_ventana_tiff(tmp_path):
         *(("Mm", 1e12), ("MM", None), ("px", None), ("reference frame", None), ("", None)),
     ],
 )
-def test_units(unit, um):
+def test_units(unit: str, um: Any) -> None:
     assert um_per_unit(unit) == um

@@ -14,7 +14,7 @@ from muse_core.slides import open_slide
 
 from .slide_files import write_ome_tiff, write_pyramid_tiff
 
-LAYOUTS = {
+LAYOUTS: dict[str, dict[str, Any]] = {
     "tiled": {"tile": (128, 128), "compression": "zlib"},
     "strips": {"rowsperstrip": 100, "compression": "lzw"},
     "raw": {},
@@ -46,7 +46,7 @@ def transparent(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_transparent_is_white(tmp_path, picture, layout):
+def test_transparent_is_white(tmp_path: Path, picture: np.ndarray, layout: Any) -> None:
     rgba, white = transparent(picture)
     options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
     found = read(write(tmp_path / "a.tif", rgba, layout, **options))
@@ -55,7 +55,7 @@ def test_transparent_is_white(tmp_path, picture, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_associated_alpha(tmp_path, picture, layout):
+def test_associated_alpha(tmp_path: Path, picture: np.ndarray, layout: Any) -> None:
     rgba, white = transparent(picture)
     rgba[:, :, :3] = np.rint(rgba[:, :, :3] * (rgba[:, :, 3:] / 255))
     options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["assocalpha"]}
@@ -63,13 +63,13 @@ def test_associated_alpha(tmp_path, picture, layout):
     assert np.abs(found.astype(int) - white).max() <= 1
 
 
-def test_alpha_nobody_has_named(tmp_path, picture):
+def test_alpha_nobody_has_named(tmp_path: Path, picture: np.ndarray) -> None:
     rgba, white = transparent(picture)
     path = write(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["unspecified"])
     assert np.abs(read(path).astype(int) - white).max() <= 1
 
 
-def test_alpha_in_a_plane_of_its_own(tmp_path, picture):
+def test_alpha_in_a_plane_of_its_own(tmp_path: Path, picture: np.ndarray) -> None:
     rgba, white = transparent(picture)
     planes = np.ascontiguousarray(rgba.transpose(2, 0, 1))
     options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
@@ -77,7 +77,7 @@ def test_alpha_in_a_plane_of_its_own(tmp_path, picture):
     assert np.abs(read(path).astype(int) - white).max() <= 1
 
 
-def test_gray_with_alpha(tmp_path, picture):
+def test_gray_with_alpha(tmp_path: Path, picture: np.ndarray) -> None:
     rgba, _ = transparent(picture)
     gray = np.ascontiguousarray(rgba[:, :, [0, 3]])
     options: dict[str, Any] = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}
@@ -88,7 +88,9 @@ def test_gray_with_alpha(tmp_path, picture):
 
 
 @pytest.mark.parametrize("kind", ["pages", "subifds"])
-def test_transparent_is_white_at_every_level(tmp_path, halves, kind):
+def test_transparent_is_white_at_every_level(
+    tmp_path: Path, halves: list[np.ndarray], kind: str
+) -> None:
     both = [transparent(level) for level in halves]
     levels = [rgba for rgba, _ in both]
     if kind == "pages":
@@ -103,7 +105,9 @@ def test_transparent_is_white_at_every_level(tmp_path, halves, kind):
 
 @pytest.mark.parametrize(("factor", "highest"), [(257, 65535), (16, 4095), (1, 255), (4, 1023)])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_16_bits(tmp_path, picture, layout, factor, highest):
+def test_16_bits(
+    tmp_path: Path, picture: np.ndarray, layout: Any, factor: int, highest: int
+) -> None:
     path = write(tmp_path / "d.tif", picture.astype("u2") * factor, layout, photometric="rgb")
     with open_slide(path) as slide:
         found = slide.read(slide.bounds)
@@ -113,14 +117,14 @@ def test_16_bits(tmp_path, picture, layout, factor, highest):
     assert np.abs(found.astype(int) - picture).max() <= 1
 
 
-def test_16_bits_are_the_same_at_every_level(tmp_path, halves):
+def test_16_bits_are_the_same_at_every_level(tmp_path: Path, halves: list[np.ndarray]) -> None:
     deep = [level.astype("u2") * 16 for level in halves]
     with open_slide(write_pyramid_tiff(tmp_path / "d.tif", deep)) as slide:
         for level, stored in zip(slide.levels, halves, strict=True):
             assert np.abs(level.compute().astype(int) - stored).max() <= 1
 
 
-def test_16_bits_with_alpha(tmp_path, picture):
+def test_16_bits_with_alpha(tmp_path: Path, picture: np.ndarray) -> None:
     rgba, white = transparent(picture)
     options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
     path = write(tmp_path / "d.tif", rgba.astype("u2") * 257, **options)
@@ -128,7 +132,7 @@ def test_16_bits_with_alpha(tmp_path, picture):
 
 
 @pytest.mark.parametrize(("factor", "highest"), [(1 / 255, 1), (1, 255)])
-def test_floating_point(tmp_path, picture, factor, highest):
+def test_floating_point(tmp_path: Path, picture: np.ndarray, factor: int, highest: int) -> None:
     pixels = picture.astype("f4") * np.float32(factor)
     pixels[0, 0] = np.nan
     path = write(tmp_path / "f.tif", pixels, photometric="rgb")
@@ -145,7 +149,7 @@ def test_floating_point(tmp_path, picture, factor, highest):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("factor", [1, 257])
-def test_a_palette(tmp_path, layout, factor):
+def test_a_palette(tmp_path: Path, layout: Any, factor: int) -> None:
     table = np.random.default_rng(0).integers(0, 256, (3, 256)).astype("u2")
     indices = np.random.default_rng(1).integers(0, 256, (300, 200)).astype("u1")
     path = write(
@@ -154,21 +158,21 @@ def test_a_palette(tmp_path, layout, factor):
     assert np.array_equal(read(path), table.T.astype("u1")[indices])
 
 
-def test_inks(tmp_path, picture):
+def test_inks(tmp_path: Path, picture: np.ndarray) -> None:
     cmyk = np.dstack([255 - picture, np.zeros(picture.shape[:2], np.uint8)])
     assert np.array_equal(read(write(tmp_path / "c.tif", cmyk, photometric="separated")), picture)
     black = np.dstack([255 - picture, np.full(picture.shape[:2], 255, np.uint8)])
     assert not read(write(tmp_path / "k.tif", black, photometric="separated")).any()
 
 
-def test_jpeg_xl_tiles(tmp_path, picture):
+def test_jpeg_xl_tiles(tmp_path: Path, picture: np.ndarray) -> None:
     path = tmp_path / "x.tif"
     options: dict[str, Any] = {"compression": "jpegxl", "compressionargs": {"lossless": True}}
     tifffile.imwrite(path, picture, tile=(128, 128), photometric="rgb", metadata=None, **options)
     assert np.array_equal(read(path), picture)
 
 
-def test_two_channels_without_alpha_are_refused(tmp_path, picture):
+def test_two_channels_without_alpha_are_refused(tmp_path: Path, picture: np.ndarray) -> None:
     path = write(
         tmp_path / "t.tif",
         np.ascontiguousarray(picture[:, :, :2]),
@@ -180,7 +184,7 @@ def test_two_channels_without_alpha_are_refused(tmp_path, picture):
         open_slide(path)
 
 
-def test_a_qptiff_opens(tmp_path, halves):
+def test_a_qptiff_opens(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_pyramid_tiff(tmp_path / "q.qptiff", halves, software="PerkinElmer-QPI")
     with open_slide(path) as slide:
         assert np.array_equal(slide.levels[0].compute(), halves[0])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from muse_core.slides import PolygonRegion, Region, TissueMask, open_slide, tiss
 from muse_core.slides.tissue import tissue_in_thumbnail
 
 
-def glass(rng: np.random.Generator, colour: tuple[int, int, int], sd: float, side: int = 250):
+def glass(
+    rng: np.random.Generator, colour: tuple[int, int, int], sd: float, side: int = 250
+) -> Any:
     """Glass at 8 um/px: shading, dust and what is left of the sensor's noise after averaging."""
     y, x = np.mgrid[0:side, 0:side] / side
     shade = 1 - 0.04 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
@@ -36,11 +39,11 @@ def glass(rng: np.random.Generator, colour: tuple[int, int, int], sd: float, sid
         ((240, 236, 228), 1.0),
     ],
 )
-def test_bare_glass_has_no_tissue(colour, sd):
+def test_bare_glass_has_no_tissue(colour: tuple[int, int, int], sd: float) -> None:
     assert tissue_in_thumbnail(glass(np.random.default_rng(0), colour, sd), 8.0).sum() == 0
 
 
-def test_black_border_and_ink_are_no_tissue_but_tissue_beside_is():
+def test_black_border_and_ink_are_no_tissue_but_tissue_beside_is() -> None:
     image = glass(np.random.default_rng(1), (242, 241, 240), 1.0)
     image[:, :20] = 3  # scan border
     image[20:60, 60:200] = (30, 120, 60)  # green pen
@@ -52,7 +55,7 @@ def test_black_border_and_ink_are_no_tissue_but_tissue_beside_is():
     assert mask.mean() < 0.01
 
 
-def test_real_slide(cmu_slide):
+def test_real_slide(cmu_slide: Path) -> None:
     with open_slide(cmu_slide) as slide:
         found = tissue_mask(slide)
         assert found.px_per_level0 == pytest.approx(0.499 / 8)
@@ -65,7 +68,7 @@ def test_real_slide(cmu_slide):
         assert 0.60 < found.area_mm2(0.499) < 0.85
 
 
-def test_prostate(muse_data):
+def test_prostate(muse_data: Path) -> None:
     with open_slide(muse_data / "unlabeled" / "prostate_slide.jpeg", mpp=0.5) as slide:
         found = tissue_mask(slide)
     assert found.fraction(Region(900, 300, 800, 400)) > 0.99
@@ -73,14 +76,14 @@ def test_prostate(muse_data):
     assert found.mask.mean() > 0.75
 
 
-def test_arrayed_cores_on_glass(muse_data):
+def test_arrayed_cores_on_glass(muse_data: Path) -> None:
     with open_slide(muse_data / "unlabeled" / "tma_spots.jpeg", mpp=2.0) as slide:
         found = tissue_mask(slide)
     assert found.fraction(Region(0, 0, 1331, 1000)) == 0
     assert 75 <= ndimage.label(found.mask)[1] <= 110
 
 
-def test_tiles_full_of_tissue_are_full(muse_data):
+def test_tiles_full_of_tissue_are_full(muse_data: Path) -> None:
     tiles = sorted((muse_data / "brcam2c" / "train" / "images").iterdir())
     shares = []
     for tile in tiles:
@@ -91,7 +94,7 @@ def test_tiles_full_of_tissue_are_full(muse_data):
     assert np.mean(np.array(shares) > 0.98) > 0.95
 
 
-def test_finds_the_labelled_nuclei(muse_data):
+def test_finds_the_labelled_nuclei(muse_data: Path) -> None:
     """Whatever the mask leaves out is never detected, so almost no labelled nucleus may be."""
     inside = total = 0
     for folder in ("brcam2c/train", "consep20x/train"):
@@ -108,7 +111,7 @@ def test_finds_the_labelled_nuclei(muse_data):
     assert inside / total > 0.995
 
 
-def test_without_scale_it_says_so(tmp_path, picture):
+def test_without_scale_it_says_so(tmp_path: Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(tmp_path / "p.png")
     with open_slide(tmp_path / "p.png") as slide, pytest.raises(UserError, match="--mpp"):
         tissue_mask(slide)
@@ -119,7 +122,7 @@ spans = st.floats(0.1, 900.0)
 
 
 @given(st.floats(-300, 900), st.floats(-300, 900), spans, spans, st.floats(0.05, 0.95))
-def test_area_adds_up_over_parts(x, y, w, h, cut):
+def test_area_adds_up_over_parts(x: float, y: float, w: float, h: float, cut: float) -> None:
     whole = Region(x, y, w, h)
     left, right = Region(x, y, w * cut, h), Region(x + w * cut, y, w * (1 - cut), h)
     parts = mask.area_mm2(0.5, left) + mask.area_mm2(0.5, right)
@@ -128,7 +131,7 @@ def test_area_adds_up_over_parts(x, y, w, h, cut):
     assert mask.fraction(whole) * w * h * 0.25e-6 == pytest.approx(mask.area_mm2(0.5, whole))
 
 
-def test_area_against_counting():
+def test_area_against_counting() -> None:
     full = TissueMask(np.ones((40, 50), bool), 1 / 16)
     assert full.area_mm2(0.5) == pytest.approx(800 * 640 * 0.25e-6)
     assert full.fraction(Region(-800, 0, 1600, 640)) == pytest.approx(0.5)
@@ -138,7 +141,7 @@ def test_area_against_counting():
     assert mask.area_mm2(0.5) == pytest.approx(mask.mask.sum() * 256 * 0.25e-6)
 
 
-def test_memory_of_a_large_one_level_slide_stays_small(tmp_path: Path):
+def test_memory_of_a_large_one_level_slide_stays_small(tmp_path: Path) -> None:
     """12,000 x 12,000 px in one level, 430 MB decoded, is looked at block by block."""
     tile = np.full((1024, 1024, 3), 243, np.uint8)
     tile[300:700, 300:700] = (200, 120, 180)

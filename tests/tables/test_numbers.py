@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,8 @@ def parsed(*cells: str, decimal_comma: bool = False) -> list[float]:
     form = number_format({"x": column}, decimal_comma)
     values, wrong = form.parse(column)
     assert not len(wrong)
-    return values.tolist()
+    result: list[float] = values.tolist()
+    return result
 
 
 @pytest.mark.parametrize(
@@ -32,18 +35,18 @@ def parsed(*cells: str, decimal_comma: bool = False) -> list[float]:
         (("123.456", "1.234"), [123.456, 1.234]),
     ],
 )
-def test_numbers_of_all_countries(cells, values):
+def test_numbers_of_all_countries(cells: Any, values: Any) -> None:
     assert parsed(*cells) == values
 
 
-def test_a_comma_that_can_be_both_is_decided_by_the_separator_or_not_at_all():
+def test_a_comma_that_can_be_both_is_decided_by_the_separator_or_not_at_all() -> None:
     assert parsed("1,234", "999,000", decimal_comma=True) == [1.234, 999]
     with pytest.raises(AmbiguousNumbersError):
         parsed("1,234", "999,000")
 
 
 @pytest.mark.parametrize("cell", ["two", "1.2.3", "1,5,2", "1_000", "0x10", "nan", "inf", "1.5 px"])
-def test_what_is_no_number_is_found(cell):
+def test_what_is_no_number_is_found(cell: str) -> None:
     column = pd.Series(["1.5", cell, ""], dtype=str)
     values, wrong = number_format({"x": column}, False).parse(column)
     assert wrong.tolist() == [1]
@@ -51,21 +54,21 @@ def test_what_is_no_number_is_found(cell):
     assert np.isnan(values[1:]).all()
 
 
-def test_two_ways_in_one_file_are_not_mixed():
+def test_two_ways_in_one_file_are_not_mixed() -> None:
     column = pd.Series(["1.5", "2.5", "3,5"], dtype=str)
     assert number_format({"x": column}, False) == PLAIN
     assert PLAIN.parse(column)[1].tolist() == [2]
 
 
-def test_all_columns_decide_together():
+def test_all_columns_decide_together() -> None:
     columns = {"x": pd.Series(["1,234"]), "score": pd.Series(["0,75"])}
     assert number_format(columns, False) == NumberFormat(",")
 
 
-def test_whole_numbers_stay_exact():
+def test_whole_numbers_stay_exact() -> None:
     form = NumberFormat(".", ",")
     assert form.whole(pd.Series(["9,007,199,254,740,993", "-1"])).tolist() == [2**53 + 1, -1]
     assert form.whole(pd.Series(["1" + "0" * 30])).tolist() == [10**30]
     assert form.whole(pd.Series(["9" * 5000])).tolist() == [int("9" * 40)]
     assert form.whole(pd.Series(["1.5"])) is None
-    assert len(form.whole(pd.Series([], dtype=str))) == 0
+    assert form.whole(pd.Series([], dtype=str)).tolist() == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_dialect_is_read_alike(tmp_path, dialect):
+def test_every_dialect_is_read_alike(tmp_path: Path, dialect: Any) -> None:
     assert rows(read(tmp_path, DIALECTS[dialect])) == ROWS
 
 
@@ -76,20 +77,20 @@ def test_every_dialect_is_read_alike(tmp_path, dialect):
     "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
 )
 @pytest.mark.parametrize("separator", [",", "\t"])
-def test_every_encoding_is_read_alike(tmp_path, encoding, separator):
+def test_every_encoding_is_read_alike(tmp_path: Path, encoding: str, separator: str) -> None:
     found = read(tmp_path, PLAIN.replace(",", separator), encoding)
     assert rows(found) == ROWS
     assert [("Windows-1252" in note) for note in found.notes] == [True] * (encoding == "cp1252")
 
 
-def test_letters_beyond_the_first_block_show_the_encoding(tmp_path):
+def test_letters_beyond_the_first_block_show_the_encoding(tmp_path: Path) -> None:
     many = "x,y,class\n" + "1,2,tumor\n" * 5000 + "1,2,Épithélium\n"
     found = read(tmp_path, many, "cp1252")
     assert len(found) == 5001
     assert found.texts("class")[-1] == "Épithélium"
 
 
-def test_as_pandas_writes_it_for_a_german(tmp_path):
+def test_as_pandas_writes_it_for_a_german(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.uniform(0, 1e5, (500, 2)).round(3), columns=["x", "y"])
     frame["class"] = "a;b"
@@ -100,7 +101,9 @@ def test_as_pandas_writes_it_for_a_german(tmp_path):
     assert set(found.texts("class")) == {"a;b"}
 
 
-def test_packed_files_are_unpacked_within_bounds(tmp_path, monkeypatch):
+def test_packed_files_are_unpacked_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress(PLAIN.encode()))
     assert rows(read_csv_table(path, COLUMNS)) == ROWS
@@ -112,7 +115,7 @@ def test_packed_files_are_unpacked_within_bounds(tmp_path, monkeypatch):
         read_csv_table(path, COLUMNS)
 
 
-def test_names_of_classes_stay_as_they_are(tmp_path):
+def test_names_of_classes_stay_as_they_are(tmp_path: Path) -> None:
     found = read(tmp_path, 'x,y,class\n1,2, a\n1,2,NA\n1,2,"say ""x"""\n1,2,"1,5"\n1,2,"a\nb"\n')
     assert found.texts("class").tolist() == [" a", "NA", 'say "x"', "1,5", "a\nb"]
 
@@ -137,19 +140,19 @@ def test_names_of_classes_stay_as_they_are(tmp_path):
         (b"\xff\xfex\0,\0y\0\n", "not a readable CSV"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, content, message):
+def test_what_is_wrong_is_said(tmp_path: Path, content: bytes | str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         rows(read(tmp_path, content))
     assert str(caught.value).startswith("t.csv ")
     assert "\n" not in str(caught.value)
 
 
-def test_a_long_header_is_shown_in_part(tmp_path):
+def test_a_long_header_is_shown_in_part(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a11 and 88 more\.$"):
         read(tmp_path, ",".join(f"a{i}" for i in range(100)) + "\n")
 
 
-def test_names_of_the_columns(tmp_path):
+def test_names_of_the_columns(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("sep=;\nX;  Centroid   Y \n", encoding="utf-16")
     assert csv_names(tmp_path / "t.csv", COLUMNS) == ("x", "centroid y")
     (tmp_path / "t.csv").write_bytes(b"\0\1\2")

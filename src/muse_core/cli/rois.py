@@ -149,7 +149,10 @@ def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
     detector = Detector(load_model(resolve_model(model)), DetectConfig(device=device))
 
     def find(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
-        return detector.detect_image(rgb, mpp)[["x", "y"]].to_numpy(dtype="float32")
+        result: npt.NDArray[np.float32] = detector.detect_image(rgb, mpp)[["x", "y"]].to_numpy(
+            dtype="float32"
+        )
+        return result
 
     return detector.card.name, find
 
@@ -167,6 +170,7 @@ def _given(path: Path, slide: Slide, other_slide: bool) -> FindNuclei:
         height, width = rgb.shape[:2]
         local = (xy - [region.x, region.y]) * [width / region.w, height / region.h]
         inside = ((local >= 0) & (local < [width, height])).all(axis=1)
-        return local[inside].astype("float32")
+        result: npt.NDArray[np.float32] = local[inside].astype("float32")
+        return result
 
     return find

@@ -82,7 +82,10 @@ def f1_of_rows(pooled: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """F1 of rows of (true positive, false positive, false negative); NaN where all are 0."""
     right = 2.0 * pooled[:, 0]
     total = right + pooled[:, 1] + pooled[:, 2]
-    return np.divide(right, total, out=np.full(len(pooled), np.nan), where=total > 0)
+    result: npt.NDArray[np.float64] = np.divide(
+        right, total, out=np.full(len(pooled), np.nan), where=total > 0
+    )
+    return result
 
 
 def mean_over_classes(values: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
@@ -91,7 +94,10 @@ def mean_over_classes(values: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[
     there = np.isfinite(table)
     count = there.sum(axis=0)
     total = np.where(there, table, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(table.shape[1], np.nan), where=count > 0)
+    result: npt.NDArray[np.float64] = np.divide(
+        total, count, out=np.full(table.shape[1], np.nan), where=count > 0
+    )
+    return result
 
 
 def _facts(counts: Counts) -> dict[str, float | int | None]:

@@ -86,7 +86,8 @@ class DetectionReport:
         if self.class_names is None or len(parts) < len(self.images):
             return None
         empty = np.zeros((len(self.class_names), len(self.class_names)), dtype=np.int64)
-        return np.sum([empty, *parts], axis=0)
+        result: npt.NDArray[np.int64] | None = np.sum([empty, *parts], axis=0)
+        return result
 
     @property
     def f_det(self) -> float:

@@ -162,7 +162,8 @@ def predict(
     """Classes of all nuclei, tile by tile: (N,) int64 on the CPU."""
     features = extract(backbone, tiles, device)
     with torch.inference_mode():
-        return head.to(device)(features.to(device)).argmax(dim=1).cpu()
+        result: Tensor = head.to(device)(features.to(device)).argmax(dim=1).cpu()
+        return result
 
 
 def _features(

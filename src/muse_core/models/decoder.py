@@ -46,7 +46,8 @@ class FusionBlock(nn.Module):
         """(B, d, h, w) and (B, s, 2h, 2w) to (B, s, 2h, 2w)."""
         resized = resize(deeper, list(shallower.shape[-2:]), self._align_corners)
         joined = torch.cat([resized, shallower], dim=1)
-        return self.refine(functional.relu(self.reduce(joined)))
+        result: Tensor = self.refine(functional.relu(self.reduce(joined)))
+        return result
 
 
 class Decoder(nn.Module):

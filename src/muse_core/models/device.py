@@ -63,7 +63,8 @@ def samples_features(device_type: str, gradients: bool) -> bool:
 def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether a device has bfloat16 arithmetic; emulated, it is far slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        result: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return result
     if device.type == "cpu" and torch.backends.mkldnn.is_available():
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return False

@@ -154,13 +154,13 @@ def _remembered_etag(file: Path) -> str:
 def _reporting(report: Progress, message: str) -> type[tqdm[Any]]:
     """A progress bar that shows nothing and reports its bytes."""
 
-    class Reporter(tqdm):
+    class Reporter(tqdm):  # type: ignore[misc]  # tqdm has no types
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
             super().__init__(*args, **{**options, "file": io.StringIO(), "disable": False})
 
         def update(self, n: float | None = 1) -> bool | None:
-            shown = super().update(n)
+            shown: bool | None = super().update(n)
             report(int(self.n), int(self.total or 0), message)
             return shown
 

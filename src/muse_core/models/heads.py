@@ -82,7 +82,8 @@ class ClassHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C) float features to (N, K) logits."""
-        return self.out(self.dropout(functional.gelu(self.hidden(features))))
+        result: Tensor = self.out(self.dropout(functional.gelu(self.hidden(features))))
+        return result
 
 
 def at_anchors(pixels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import math
 import pickle
 import pickletools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from muse_core.models.released import DEFAULT_MPP, LICENCE, RELEASED, SOURCE, Re
 _PREFIX = "module.backbone."
 _LARGEST_INPUT_PX = 2048
 _PATCH_PX = 16
-_RULES = (
+_RULES: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"encoder\.encoder\.(.+)", lambda m: f"encoder.network.{m[1]}"),
     (r"decoder\.dim_map_layers\.(\d\..+)", lambda m: f"encoder.reassembly.{m[1]}"),
     (

@@ -54,7 +54,8 @@ class TileDetections:
         """(n,) the likeliest class of each."""
         if not len(self):
             return np.zeros(0, dtype=np.int64)
-        return self.class_probs.argmax(axis=1).astype(np.int64)
+        likeliest: npt.NDArray[np.int64] = self.class_probs.argmax(axis=1).astype(np.int64)
+        return likeliest
 
     def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> TileDetections:
         """The nuclei that a mask (n,) or indices select."""

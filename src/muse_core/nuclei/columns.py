@@ -80,7 +80,8 @@ def scores(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     numbers = pd.to_numeric(pd.Series(values), errors="coerce")
     if values.dtype.kind not in "iufO" or (numbers.isna() & pd.notna(values)).any():
         raise UserError("The column 'score' holds a value that is not a number.")
-    return numbers.fillna(1.0).to_numpy(np.float64)
+    result: npt.NDArray[np.float64] = numbers.fillna(1.0).to_numpy(np.float64)
+    return result
 
 
 def filled(values: Sequence[Any], empty: str) -> list[Any]:

@@ -29,7 +29,8 @@ def is_native(encoding: str, kind: pa.DataType) -> bool:
             return False
         kind = kind.value_type
     if pa.types.is_fixed_size_list(kind):
-        return kind.list_size >= 2 and pa.types.is_floating(kind.value_type)
+        result: bool = kind.list_size >= 2 and pa.types.is_floating(kind.value_type)
+        return result
     return pa.types.is_struct(kind) and {"x", "y"} <= {field.name for field in kind}
 
 
@@ -59,7 +60,8 @@ def native_shapes(geometries: pa.Array, encoding: str) -> npt.NDArray[np.object_
     except (shapely.errors.ShapelyError, ValueError, IndexError, TypeError) as error:
         raise UserError("It holds a geometry that is damaged.") from error
     shapes[missing] = None
-    return shapes
+    result: npt.NDArray[np.object_] = shapes
+    return result
 
 
 def _corners(values: pa.Array) -> npt.NDArray[np.float64]:
@@ -68,6 +70,7 @@ def _corners(values: pa.Array) -> npt.NDArray[np.float64]:
         # Not flatten(), which leaves the missing ones out.
         flat = values.values.slice(values.offset * size, len(values) * size)
         numbers = flat.to_numpy(zero_copy_only=False).astype(np.float64)
-        return numbers.reshape(-1, size)[:, :2]
+        result: npt.NDArray[np.float64] = numbers.reshape(-1, size)[:, :2]
+        return result
     parts = [values.field(name).to_numpy(zero_copy_only=False) for name in ("x", "y")]
     return np.stack(parts, axis=1).astype(np.float64)

@@ -148,7 +148,8 @@ def _first(
 
 def _is_score(kind: pa.DataType) -> bool:
     # Whole numbers under such a name are counts or percentages.
-    return pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    result: bool = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return result
 
 
 def _names(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.object_]:

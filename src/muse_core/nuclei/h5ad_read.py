@@ -131,7 +131,10 @@ def _categorical(codes: Any, categories: Any, n: int, place: str) -> npt.NDArray
     if numbers.dtype.kind not in "iu" or not ((numbers >= -1) & (numbers < len(names))).all():
         raise UserError(f"Its column {place} is damaged.")
     # A code of -1 is a missing value.
-    return np.concatenate([names, np.array([None], dtype=object)])[numbers]
+    result: npt.NDArray[np.object_] = np.concatenate([names, np.array([None], dtype=object)])[
+        numbers
+    ]
+    return result
 
 
 def _plain(item: Any, n: int, place: str) -> npt.NDArray[Any]:

@@ -14,16 +14,18 @@ from muse_core.errors import UserError
 
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether values are bytes of any length."""
-    return (
+    result: bool = (
         pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
     )
+    return result
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether values are texts."""
-    return (
+    result: bool = (
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
+    return result
 
 
 def is_name(kind: pa.DataType) -> bool:
@@ -40,7 +42,10 @@ def is_name(kind: pa.DataType) -> bool:
 
 def is_number(kind: pa.DataType) -> bool:
     """Whether values are numbers."""
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    result: bool = (
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
+    return result
 
 
 def distinct(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.intp]]:
@@ -87,7 +92,10 @@ def numbers(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
         shown = f", such as {column[0].as_py()!r:.40}" if len(column) else ""
         raise UserError(f"Its column {name} holds no numbers for a table but {column.type}{shown}.")
     # Decimals and integers beyond 2**53 are rounded as any number in a float column is.
-    return pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    result: npt.NDArray[np.float64] = pc.cast(column, pa.float64(), safe=False).to_numpy(
+        zero_copy_only=False
+    )
+    return result
 
 
 def whole_numbers(column: pa.Array, name: str) -> npt.NDArray[Any]:
@@ -99,5 +107,6 @@ def whole_numbers(column: pa.Array, name: str) -> npt.NDArray[Any]:
     if column.null_count:
         raise UserError(f"It holds a nucleus with an empty cell in the column {name}.")
     if pa.types.is_integer(column.type):
-        return column.to_numpy(zero_copy_only=False)
+        result: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+        return result
     return numbers(column, name)

@@ -57,4 +57,7 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     if not len(column):
         return np.zeros(0, dtype=object)
     chunk = column.chunk(0)
-    return np.array(chunk.dictionary.to_pylist(), dtype=object)[chunk.indices.to_numpy()]
+    result: np.ndarray = np.array(chunk.dictionary.to_pylist(), dtype=object)[
+        chunk.indices.to_numpy()
+    ]
+    return result

@@ -169,7 +169,8 @@ def _read_points(path: Path) -> npt.NDArray[np.float64]:
         raise UserError(f"{path} is missing or damaged; run muse rois again.") from error
     if points.dtype.kind not in "iuf" or points.ndim != 2 or points.shape[1] != 2:
         raise UserError(f"{path} is damaged; run muse rois again.")
-    return points.astype(np.float64)
+    result: npt.NDArray[np.float64] = points.astype(np.float64)
+    return result
 
 
 def _collate(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -49,8 +48,25 @@ class GlobalBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance.to(self.running_var), share)
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """Sum a tensor over all processes; its gradient is summed likewise."""
+
+    @staticmethod
+    def forward(ctx: object, own: Tensor) -> Tensor:
+        total = own.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return _over_processes(gradient)
+
+
 def _over_processes(own: Tensor) -> Tensor:
-    return all_reduce(own) if distributed.is_initialized() else own
+    if not distributed.is_initialized():
+        return own
+    total: Tensor = _SumOverProcesses.apply(own)  # type: ignore[no-untyped-call]
+    return total
 
 
 def normalise_globally(network: nn.Module) -> None:

@@ -52,7 +52,8 @@ def jpeg2000_px(data: bytes) -> int:
     (components,) = struct.unpack_from(">H", data, at + 40)
     if not data.startswith(_J2K_START, at) or components > _MAX_COMPONENTS:
         raise ValueError(f"no codestream of up to {_MAX_COMPONENTS} components")
-    return max(0, x1 - x0) * max(0, y1 - y0)
+    result: int = max(0, x1 - x0) * max(0, y1 - y0)
+    return result
 
 
 def webp_px(data: bytes) -> int:

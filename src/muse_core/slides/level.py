@@ -180,7 +180,7 @@ class Level(ABC):
 
     def to_dask(self) -> da.Array:
         """The level as a lazy array (y, x, 3) uint8, in chunks of whole pieces of about 1 Mpx."""
-        return da.from_array(
+        result: da.Array = da.from_array(
             self,
             chunks=(*self._dask_chunk(), 3),
             name=f"slide-level-{uuid4().hex}",
@@ -188,6 +188,7 @@ class Level(ABC):
             fancy=False,
             meta=np.empty((0, 0, 0), np.uint8),
         )
+        return result
 
     def _dask_chunk(self) -> tuple[int, int]:
         """Rows and columns of a chunk: not too small, too large or too many of them."""

@@ -146,7 +146,7 @@ class ZarrLevel(SampledLevel):
 
     def __init__(
         self,
-        array: zarr.Array,
+        array: zarr.Array[Any],
         axes: Sequence[str],
         plan: ChannelPlan,
         at: Mapping[str, int],

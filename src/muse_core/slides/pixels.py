@@ -76,7 +76,8 @@ class Samples:
     def _rgb(self, colours: npt.NDArray[Any]) -> RgbArray:
         if self.colours is Colours.PALETTE:
             assert self.palette is not None
-            return self.palette[np.minimum(colours[:, :, 0], len(self.palette) - 1)]
+            result: RgbArray = self.palette[np.minimum(colours[:, :, 0], len(self.palette) - 1)]
+            return result
         values = to_8_bit(colours, self.highest)
         if self.colours is Colours.RGB:
             return values
@@ -103,7 +104,8 @@ def to_8_bit(values: npt.NDArray[Any], highest: float) -> RgbArray:
         return values
     scaled = values.astype(np.float32) * np.float32(_FULL / highest)
     scaled = np.nan_to_num(scaled, nan=_FULL, posinf=_FULL, neginf=0)
-    return np.clip(np.rint(scaled), 0, _FULL).astype(np.uint8)
+    result: RgbArray = np.clip(np.rint(scaled), 0, _FULL).astype(np.uint8)
+    return result
 
 
 def on_white(rgb: RgbArray, alpha: RgbArray, associated: bool = False) -> RgbArray:
@@ -118,7 +120,8 @@ def on_white(rgb: RgbArray, alpha: RgbArray, associated: bool = False) -> RgbArr
         return rgb
     glass = _FULL - alpha
     if associated:
-        return np.minimum(rgb.astype(np.uint16) + glass, _FULL).astype(np.uint8)
+        result: RgbArray = np.minimum(rgb.astype(np.uint16) + glass, _FULL).astype(np.uint8)
+        return result
     mixed = rgb.astype(np.uint16) * alpha + np.uint16(_FULL) * glass
     return ((mixed + _FULL // 2) // _FULL).astype(np.uint8)
 

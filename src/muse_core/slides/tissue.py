@@ -168,11 +168,13 @@ def tissue_in_thumbnail(rgb: RgbArray, mpp: float) -> npt.NDArray[np.bool_]:
     mask &= ~ndimage.binary_dilation(_is_ink(smooth), _disk(_INK_RIM_UM / mpp))
     mask = remove_small_objects(mask, max_size=round(_MIN_OBJECT_UM2 / mpp**2))
     mask = ndimage.binary_dilation(mask, _disk(_GROW_UM / mpp))
-    return remove_small_holes(mask, max_size=round(_MAX_HOLE_UM2 / mpp**2))
+    result: npt.NDArray[np.bool_] = remove_small_holes(mask, max_size=round(_MAX_HOLE_UM2 / mpp**2))
+    return result
 
 
 def _disk(radius: float) -> npt.NDArray[np.uint8]:
-    return disk(max(1, round(radius)))
+    result: npt.NDArray[np.uint8] = disk(max(1, round(radius)))
+    return result
 
 
 def _glass_colour(rgb: RgbArray, smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:

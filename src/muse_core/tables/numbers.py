@@ -49,7 +49,10 @@ class NumberFormat:
         if not pc.all(pc.match_substring_regex(plain, r"^[+-]?\d+$"), min_count=0).as_py():
             return None
         try:
-            return pc.cast(pc.utf8_ltrim(plain, "+"), pa.int64()).to_numpy(zero_copy_only=False)
+            result: npt.NDArray[Any] | None = pc.cast(
+                pc.utf8_ltrim(plain, "+"), pa.int64()
+            ).to_numpy(zero_copy_only=False)
+            return result
         except pa.ArrowInvalid:
             # Forty digits are too many for an id already; Python refuses to read thousands of them.
             return np.array([int(number[:40]) for number in plain.to_pylist()], dtype=object)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QChildEvent, QEvent, QObject, QTimer
 from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QTabBar, QWidget
+
+from napari_muse.napari_compat import canvas_widget
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -20,8 +22,7 @@ class CanvasFocus(QObject):
 
     def __init__(self, viewer: ViewerModel, panel: QWidget) -> None:
         super().__init__(panel)
-        # napari has no public name for the canvas.
-        self._canvas: Any = viewer.window._qt_viewer.canvas.native
+        self._canvas = canvas_widget(viewer)
         self._before: QWidget | None = None
         self._watch(panel)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from napari.utils.key_bindings import coerce_keybinding
 from psygnal import Signal
 
 from napari_muse.annotations.coordinates import from_world
@@ -18,6 +16,7 @@ from napari_muse.interaction.list_keys import ListKeys
 from napari_muse.interaction.nucleus_clipboard import NucleusClipboard
 from napari_muse.interaction.tab_key import TabKey
 from napari_muse.interaction.undo_steps import redo, undo
+from napari_muse.napari_compat import is_drawing, own_action
 from napari_muse.session import MuseSession
 
 HELP = (
@@ -154,7 +153,7 @@ class Keys:
         def on_key(provider: Any) -> Callable[[], Any] | None:
             if action():
                 return None
-            return _naparis_own((provider, self._session.viewer), coerce_keybinding(key))
+            return own_action((provider, self._session.viewer), key)
 
         return on_key
 
@@ -320,24 +319,4 @@ class Keys:
 
 def _has_work(layer: Any) -> bool:
     """Whether a person is drawing something in a layer, or has selected what is drawn there."""
-    # napari has no public name for a shape that is not complete.
-    return bool(getattr(layer, "_is_creating", False) or len(getattr(layer, "selected_data", ())))
-
-
-def _naparis_own(providers: tuple[Any, ...], key: Any) -> Callable[[], Any] | None:
-    """Do what napari binds to a key for such a layer, or else for the viewer.
-
-    Returns:
-        What the release of the key is to call.
-    """
-    for provider in providers:
-        for cls in type(provider).__mro__:
-            function = getattr(cls, "class_keymap", {}).get(key)
-            if not callable(function):
-                continue
-            result = function(provider)
-            if not inspect.isgenerator(result):
-                return result if callable(result) else None
-            next(result, None)
-            return lambda: next(result, None)
-    return None
+    return is_drawing(layer) or bool(len(getattr(layer, "selected_data", ())))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeyEvent
+
+from napari_muse.napari_compat import hand_key_to_napari, layer_list_widget, main_widget
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -30,11 +32,9 @@ class ListKeys(QObject):
         """
         super().__init__()
         self._wanted = wanted
-        # napari has no public name for the list and the widget that takes its keys.
-        shown: Any = viewer.window._qt_viewer
-        self._list: Any = shown.layers
+        self._list = layer_list_widget(viewer)
         # Whoever keeps a closed panel does not keep the window.
-        self._viewer = ref(shown)
+        self._main = ref(main_widget(viewer))
         self._list.installEventFilter(self)
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class ListKeys(QObject):
         )
         if not plain or event.text().upper() not in _MEANT_FOR_THE_SLIDE or not self._wanted():
             return False
-        shown = self._viewer()
-        if shown is not None:
-            shown.keyPressEvent(event)
+        main = self._main()
+        if main is not None:
+            hand_key_to_napari(main, event)
         return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeyEvent
+
+from napari_muse.napari_compat import canvas_widget
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -18,8 +20,7 @@ class TabKey(QObject):
     def __init__(self, viewer: ViewerModel, action: Callable[[], bool]) -> None:
         super().__init__()
         self._action = action
-        # napari has no public name for the canvas.
-        self._canvas: Any = viewer.window._qt_viewer.canvas.native
+        self._canvas = canvas_widget(viewer)
         self._canvas.installEventFilter(self)
 
     def close(self) -> None:

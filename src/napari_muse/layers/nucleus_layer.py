@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from napari.layers import Points
 from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QTimer
 
@@ -23,6 +22,7 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.reader import SOURCE_KEY, spatial_settings
 from napari_muse.jobs.single_shot import once
 from napari_muse.layers.density_layers import Densities, DensityLayers, densities
+from napari_muse.napari_compat import set_quietly, symbols_of, write_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,7 @@ class NucleusLayer:
         self._density = DensityLayers(viewer)
         self._densities: Densities | None = None
         self._densities_of: Any = None
-        # As napari keeps them: converting strings takes longest of all where points are many.
-        self._symbols: Any = Points(np.zeros((len(_SYMBOLS), 2)), symbol=_SYMBOLS).symbol
+        self._symbols = symbols_of(_SYMBOLS)
         self.layer: Any = viewer.add_points(
             np.zeros((0, 2)),
             name="Nuclei",
@@ -251,20 +250,17 @@ class NucleusLayer:
     def _swap(self, rows: Any) -> None:
         layer = self.layer
         layer.selected_data = set()
-        # Each setter would upload all points anew and check half-made states; one refresh does.
-        with layer.events.blocker_all():
-            layer.data = to_layer(rows["x"], rows["y"])
-        layer.border_width[:] = _RING
+        set_quietly(layer, "data", to_layer(rows["x"], rows["y"]))
+        write_points(layer, {"border_width": _RING})
         self._restyle(rows)
 
     def _restyle(self, rows: Any) -> None:
         """Colours, symbols and features of the points that are there."""
-        with self.layer.events.blocker_all():
-            self.layer.features = self._features(rows)
-        # Into the layer's own arrays: the setters convert point by point, and those of the colours
-        # upload all points, which _mark does once for all.
-        self.layer.symbol[:] = self._symbols[rows["status"]]
-        self.layer.border_color[:] = _rgba(self._annotations.scheme.classes)[rows["class"]]
+        set_quietly(self.layer, "features", self._features(rows))
+        colors = _rgba(self._annotations.scheme.classes)[rows["class"]]
+        symbols = self._symbols[rows["status"]]
+        # Shown by _mark, once for all.
+        write_points(self.layer, {"symbol": symbols, "border_color": colors})
 
     def _mark(self) -> None:
         """Tint the selected nuclei and draw them larger; napari's own mark is a hairline.
@@ -280,8 +276,8 @@ class NucleusLayer:
         face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
         face[selected] = _SELECTED_FACE
         diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
-        layer.face_color[:] = face
-        layer.size[:] = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter
+        sizes = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter
+        write_points(layer, {"face_color": face, "size": sizes})
         layer.refresh()
 
     def _features(self, rows: Any) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from napari_muse.interaction.undo_steps import undo
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
+from napari_muse.napari_compat import unwrapped
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
@@ -39,8 +40,7 @@ class MusePanel(QWidget):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        # napari hands plugins a proxy whose layers are proxies too; identity needs the real ones.
-        self.session = MuseSession.of(getattr(napari_viewer, "__wrapped__", napari_viewer))
+        self.session = MuseSession.of(unwrapped(napari_viewer))
         self.detection = Detection(self.session, parent=self)
         self.detect = DetectPanel(self.session, self.detection)
         self.legend = LegendPanel(self.session)

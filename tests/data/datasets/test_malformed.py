@@ -38,7 +38,7 @@ def _truncate(relative: str) -> Damage:
 
 
 class _Code:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
         return Path.touch, (Path("executed"),)
 
 

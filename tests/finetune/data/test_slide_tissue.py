@@ -204,7 +204,7 @@ def test_nothing_supervised_comes_from_it(config: FinetuneConfig) -> None:
     learner = Learner(model, data.training, head)
     losses = learner.losses(batch, LossConfig(), torch.Generator().manual_seed(0))
     losses.total.backward()
-    assert float(losses.total) == 0
+    assert losses.total.item() == 0
     gradients = [p.grad for p in learner.parameters() if p.grad is not None]
     assert gradients
     assert not any(gradient.any() for gradient in gradients)

@@ -18,7 +18,7 @@ def test_decay_rises_to_its_end_as_by_hand() -> None:
         # The first update copies; then decay is (1 + n) / (10 + n) until that exceeds 0.3.
         decay = min(0.3, (1 + n) / (10 + n)) if n else 0.0
         expected = decay * expected + (1 - decay) * value
-        assert float(averaged.module.weight.detach()) == pytest.approx(expected, rel=1e-6)
+        assert averaged.module.get_parameter("weight").item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_counters_are_copied_and_statistics_averaged() -> None:
@@ -27,5 +27,7 @@ def test_counters_are_copied_and_statistics_averaged() -> None:
     for _ in range(3):
         model(torch.randn(4, 2))
         averaged.update_parameters(model)
-    assert int(averaged.module.num_batches_tracked) == 3
-    assert not torch.equal(averaged.module.running_mean, model.running_mean)
+    assert averaged.module.get_buffer("num_batches_tracked").item() == 3
+    assert not torch.equal(
+        averaged.module.get_buffer("running_mean"), model.get_buffer("running_mean")
+    )

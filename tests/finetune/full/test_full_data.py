@@ -12,7 +12,7 @@ from PIL import Image
 from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
 from muse_core.finetune.config import ConsistencyConfig, LossConfig, UnlabeledSource, ViewConfig
-from muse_core.finetune.data.crop_dataset import CropDataset, collate
+from muse_core.finetune.data.crop_dataset import CropDataset, SourceImage, collate
 from muse_core.finetune.data.full_data import load_full_data
 from muse_core.finetune.full.step import Learner
 from muse_core.finetune.state import checkpoint_of
@@ -66,6 +66,7 @@ def test_what_is_held_back_takes_no_part_at_all(config: FinetuneConfig) -> None:
     held = sum(f.known.sum() for f in data.fields.held_back)
     assert held > 0
     for field, source in zip(data.fields.train, data.training.sources, strict=True):
+        assert isinstance(source, SourceImage)
         assert source.free is not None
         assert field.withheld.any()
         assert not (source.free & field.withheld).any()
@@ -177,7 +178,11 @@ def test_slides_and_folders_without_annotations_take_part(
         config, unlabeled=(UnlabeledSource(slide, MPP), UnlabeledSource(folder, MPP))
     )
     data = load_full_data(more, MPP)
-    extra = [s for s in data.training.sources if s.known is not None and not s.known.any()]
+    extra = [
+        s
+        for s in data.training.sources
+        if isinstance(s, SourceImage) and s.known is not None and not s.known.any()
+    ]
     assert len(extra) == SEMI.regions + 1
     total = sum(s.weight for s in data.training.sources)
     assert sum(s.weight for s in extra) / total == pytest.approx(SEMI.unlabeled_share)

@@ -187,7 +187,13 @@ def _onward(config: FinetuneConfig, tmp_path: Path, **changes: Any) -> FinetuneC
     finetune(dataclasses.replace(config, steps=2))
     other = LabelSet(points_folder(tmp_path / "other", ("giant", "large")), 0.5)
     out = config.out.with_name("child.safetensors")
-    values = {"base": config.out, "train": (other,), "val": other, "out": out, "steps": 1}
+    values: dict[str, Any] = {
+        "base": config.out,
+        "train": (other,),
+        "val": other,
+        "out": out,
+        "steps": 1,
+    }
     return dataclasses.replace(config, **(values | changes))
 
 
@@ -251,6 +257,7 @@ def test_what_is_written_has_the_figures_that_are_said_of_it(config: FinetuneCon
         config, steps=80, batch=4, validate_every=40, learning_rate=5e-3, ema_decay=0.9
     )
     result = finetune(run)
+    assert result.path is not None
     assert read_card(result.path).metrics["validation"] == result.metrics
     measured = evaluate_folder(config.train[0].folder, 0.5, result.path, device="cpu").to_json()
     for name in ("f_det", "f_avg", "f_class", "precision_det", "recall_det"):

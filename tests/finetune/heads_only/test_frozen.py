@@ -82,7 +82,7 @@ def test_nothing_is_detected_beside_the_field(field: Field, model: MuseModel) ->
     part = dataclasses.replace(field, image=field.image[:193, :179])
     assert padded(part)[0].shape[:2] != part.image.shape[:2]
     # So that it finds something everywhere.
-    torch.nn.init.constant_(model.point_head.out.bias, 1.0)
+    torch.nn.init.constant_(model.point_head.get_parameter("out.bias"), 1.0)
     (table,) = FrozenDetector(model, [part]).detect(model)
     assert len(table) > 50
     assert table["x"].between(0, 179, "left").all()

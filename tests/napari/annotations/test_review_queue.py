@@ -25,7 +25,8 @@ def doubtful(opened: MusePanel, qtbot: Any) -> MusePanel:
 
 
 def _selected(panel: MusePanel) -> list[int]:
-    return panel.session.nuclei.selected_ids.tolist()
+    result: list[int] = panel.session.nuclei.selected_ids.tolist()
+    return result
 
 
 def test_n_goes_from_doubt_to_doubt_and_shift_n_back(doubtful: MusePanel, qtbot: Any) -> None:

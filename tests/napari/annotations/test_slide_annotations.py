@@ -15,8 +15,8 @@ from muse_core.nuclei.store import StorePlace
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 
-@pytest.fixture
-def annotations(tmp_path: Path) -> SlideAnnotations:
+@pytest.fixture(name="annotations")
+def _annotations_fixture(tmp_path: Path) -> SlideAnnotations:
     return _annotations(tmp_path)
 
 

@@ -99,7 +99,7 @@ class UndoMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), to=st.integers(0, len(SITES) - 1), dx=nudges)
     def move(self, data: st.DataObject, to: int, dx: float) -> None:
-        ids, place = self.some(data)[:1], SITES[[to]] + dx
+        ids, place = self.some(data)[:1], np.add(SITES[[to]], dx, dtype=np.float64)
         if ids and not self.annotations.occupied(place, but=ids)[0]:
             self.edit(lambda: self.annotations.move(ids, place[:, 0], place[:, 1]))
 
@@ -107,7 +107,7 @@ class UndoMachine(RuleBasedStateMachine):
     def region(self, reviewed: bool) -> None:
         self.edit(lambda: self.annotations.add_region(OUTLINE, reviewed, "field"))
 
-    @precondition(lambda self: len(self.annotations.regions()))
+    @precondition(lambda self: len(self.annotations.regions()) > 0)
     @rule()
     def remove_region(self) -> None:
         number = int(self.annotations.regions()["id"].iloc[0])

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
 
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import canvas_of, click, press, screen_point, use_window
+from ..actions import QTest, canvas_of, click, press, screen_point, use_window
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 ALT = Qt.KeyboardModifier.AltModifier
@@ -19,7 +18,8 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 def _classes(panel: MusePanel) -> list[str]:
-    return panel.session.annotations.to_table()["class_name"].tolist()
+    result: list[str] = panel.session.annotations.to_table()["class_name"].tolist()
+    return result
 
 
 def _drag(panel: MusePanel, qtbot: Any, start: QPoint, end: QPoint) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
-from muse_core.jobs.events import Cancelled, Done, Event, Failed
+from muse_core.jobs.events import Cancelled, Done, Failed
 from muse_core.models.registry import DEFAULT_MODEL, list_models
 from muse_core.nuclei import NucleusClass
 from muse_core.slides import Region
@@ -31,7 +31,7 @@ def run(opened: MusePanel, qtbot: Any) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         command = [sys.executable, str(JOB), behaviour]
         detection = Detection(opened.session, opened, command)
-        ends: list[Event] = []
+        ends: list[Any] = []
         detection.ended.connect(ends.append)
         detection.start(DetectJob(slide=""), shapes)
         if act:
@@ -41,7 +41,8 @@ def run(opened: MusePanel, qtbot: Any) -> Callable[..., dict[str, Any]]:
         qtbot.waitUntil(lambda: not detection.running, timeout=20_000)
         qtbot.wait(100)
         assert len(ends) == 1, "exactly one end"
-        return ends[0]
+        end: dict[str, Any] = ends[0]
+        return end
 
     return start
 

@@ -22,7 +22,7 @@ RED, BLUE, GREEN = (
 def _some(n_classes: int = 2) -> Densities:
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 640, 500), rng.uniform(0, 320, 500)
-    return densities(x, y, rng.integers(0, n_classes, 500), n_classes, (640, 320))
+    return densities(x, y, rng.integers(0, n_classes, 500, np.int32), n_classes, (640, 320))
 
 
 def _images(viewer: ViewerModel) -> list[Any]:

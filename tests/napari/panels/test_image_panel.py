@@ -74,7 +74,8 @@ def add(panel: MusePanel, *xy: tuple[float, float]) -> None:
 
 
 def places(panel: MusePanel) -> list[list[float]]:
-    return panel.session.annotations.to_table()[["x", "y"]].to_numpy().tolist()
+    result: list[list[float]] = panel.session.annotations.to_table()[["x", "y"]].to_numpy().tolist()
+    return result
 
 
 def test_another_image_is_chosen_and_its_nuclei_are_its_own(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QScrollArea
+from qtpy.QtWidgets import QAbstractButton, QScrollArea
 
 from muse_core.nuclei import ClassScheme, read_csv, write_csv
 from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
@@ -21,7 +21,8 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 def _row(panel: MusePanel, number: int) -> dict[str, Any]:
     table = panel.session.annotations.to_table().set_index("id")
-    return table.loc[number].to_dict()
+    result: dict[str, Any] = table.loc[number].to_dict()
+    return result
 
 
 def test_click_selects_and_a_digit_gives_the_class(opened: MusePanel, qtbot: Any) -> None:
@@ -282,7 +283,7 @@ def test_panning_a_little_loads_nothing_and_far_does(opened: MusePanel, qtbot: A
     before = nuclei.shown_ids
     chosen = [int(before[0])]
     nuclei.select(chosen)
-    _, cy, cx = (0, *viewer.scene.camera.center[-2:])
+    cy, cx = viewer.scene.camera.center[-2:]
     viewer.scene.camera.center = (0, cy, cx + 5)
     qtbot.wait(300)
     assert nuclei.shown_ids is before
@@ -300,11 +301,12 @@ def test_a_change_uploads_the_points_once(
     canvas = viewer.window._qt_viewer.canvas
     markers = canvas.layer_to_visual[nuclei.layer].node.points_markers
     uploads, upload = [], type(markers).set_data
-    monkeypatch.setattr(
-        type(markers),
-        "set_data",
-        lambda self, *a, **k: (uploads.append(self is markers), upload(self, *a, **k)),
-    )
+
+    def counted(self: Any, *args: Any, **options: Any) -> None:
+        uploads.append(self is markers)
+        upload(self, *args, **options)
+
+    monkeypatch.setattr(type(markers), "set_data", counted)
     nuclei.refresh()
     uploads.clear()
     opened.session.annotations.set_class([1], 1)
@@ -338,7 +340,7 @@ def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: st
     for section in sections:
         for child in section.children():
             tip = getattr(child, "toolTip", None)
-            if tip is not None and hasattr(child, "clicked"):
+            if tip is not None and isinstance(child, QAbstractButton):
                 assert tip(), f"{child.text()} has no tooltip"
 
 

@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qtpy.QtCore import QLocale, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractSpinBox, QApplication
 
 from muse_core.errors import UserError
 from napari_muse.panels.muse_panel import MusePanel
 from napari_muse.panels.number_field import NumberField, read_number
 
-from ..actions import use_window
+from ..actions import QTest, use_window
 
 
 @pytest.fixture(params=["en_US", "de_DE", "fr_FR", "ar_EG"])

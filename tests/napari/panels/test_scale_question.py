@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 from napari_muse.panels.muse_panel import MusePanel
+
+from ..actions import QTest
 
 
 def type_scale(panel: MusePanel, text: str) -> None:

@@ -37,7 +37,7 @@ def test_the_tables_are_never_there_without_the_slide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "s.muse"
-    tables = []
+    tables: list[str] = []
 
     def look(*_: object) -> None:
         with sqlite3.connect(path) as other:

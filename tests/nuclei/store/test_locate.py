@@ -156,10 +156,10 @@ def test_images_and_planes_of_one_file_have_stores_of_their_own(slide: Path) -> 
     assert {p.name for p in slide.parent.glob("*.muse")} == {f"{n}.muse" for n in names}
     renamed = slide.rename(slide.with_name("two.svs"))
     for number, part in enumerate(parts):
-        store = StorePlace.of(renamed, part).open()
-        assert store is not None
-        with store:
-            assert len(store.nuclei()) == number
+        opened = StorePlace.of(renamed, part).open()
+        assert opened is not None
+        with opened:
+            assert len(opened.nuclei()) == number
     assert StorePlace.of(renamed, "image=3").open() is None
 
 

@@ -44,4 +44,5 @@ def majority(
     counts = np.zeros((int(instances.max(initial=0)) + 1, int(kinds.max(initial=0)) + 1), np.int64)
     np.add.at(counts, (instances[inside], kinds[inside]), 1)
     counts[:, 0] = 0
-    return counts[labels].argmax(axis=1).astype(np.int64)
+    result: npt.NDArray[np.int64] = counts[labels].argmax(axis=1).astype(np.int64)
+    return result

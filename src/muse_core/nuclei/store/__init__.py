@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from muse_core.nuclei.store.edits import Edit
+from muse_core.nuclei.store.edits import UNCERTAINTY, Edit
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
 from muse_core.nuclei.store.locate import StorePlace
-from muse_core.nuclei.store.rows import NUCLEUS_ROW, UNCERTAINTY, NucleusRows
+from muse_core.nuclei.store.rows import NUCLEUS_ROW, NucleusRows
 from muse_core.nuclei.store.store import AnnotationStore
 
 __all__ = [

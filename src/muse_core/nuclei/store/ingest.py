@@ -11,13 +11,8 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import NucleusClass
-from muse_core.nuclei.store.rows import (
-    NUCLEUS_ROW,
-    UNCERTAINTY,
-    NucleusRows,
-    nucleus_rows,
-    take_ids,
-)
+from muse_core.nuclei.store.edits import UNCERTAINTY
+from muse_core.nuclei.store.rows import NUCLEUS_ROW, NucleusRows, nucleus_rows, take_ids
 from muse_core.nuclei.store.spatial_index import ensure_squares
 from muse_core.nuclei.table import STATUSES
 
@@ -124,4 +119,7 @@ def class_numbers(
 def _numbers(names: pd.Series, known: Mapping[str, int]) -> npt.NDArray[np.int32]:
     """(N,) numbers of names; each different name is looked up once."""
     codes, unique = pd.factorize(names)
-    return np.array([known[name] for name in unique], dtype=np.int32)[codes]
+    result: npt.NDArray[np.int32] = np.array([known[name] for name in unique], dtype=np.int32)[
+        codes
+    ]
+    return result

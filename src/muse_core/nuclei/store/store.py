@@ -19,7 +19,7 @@ from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.store import detection, holdout, journal, labels
 from muse_core.nuclei.store.class_rules import read_scheme
 from muse_core.nuclei.store.database import Database, UnfinishedStoreError
-from muse_core.nuclei.store.edits import COLUMNS, Change, Edit, Row
+from muse_core.nuclei.store.edits import COLUMNS, UNCERTAINTY, Change, Edit, Row
 from muse_core.nuclei.store.identity import SlideIdentity
 from muse_core.nuclei.store.ingest import (
     Uncertainty,
@@ -29,7 +29,6 @@ from muse_core.nuclei.store.ingest import (
     note_ingest,
 )
 from muse_core.nuclei.store.rows import (
-    UNCERTAINTY,
     NucleusRows,
     nucleus_rows,
     read_row,

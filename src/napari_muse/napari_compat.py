@@ -1,0 +1,143 @@
+"""Everything that MUSE takes of napari beyond its public interface, in one place.
+
+What is here may change with any release of napari. The nightly job runs the viewer tests against
+napari's main branch, so that a change shows here first. Written against napari 0.9.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Points
+from napari.utils.key_bindings import coerce_keybinding
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from qtpy.QtGui import QKeyEvent
+    from qtpy.QtWidgets import QWidget
+
+
+def unwrapped(viewer: ViewerModel) -> ViewerModel:
+    """Return the viewer behind the proxy that napari hands to plugins.
+
+    Uses ``__wrapped__`` of ``PublicOnlyProxy``: the layers of the proxy are proxies too, made anew
+    with each access, while MUSE tells layers by identity.
+    """
+    real: ViewerModel = getattr(viewer, "__wrapped__", viewer)
+    return real
+
+
+def main_widget(viewer: ViewerModel) -> QWidget:
+    """Return the widget that holds canvas and layer list and takes napari's keys.
+
+    Uses ``Window._qt_viewer``, which has no public name.
+    """
+    widget: QWidget = viewer.window._qt_viewer
+    return widget
+
+
+def canvas_widget(viewer: ViewerModel) -> QWidget:
+    """Return the Qt widget of the canvas, whose events are filtered and which gets the focus.
+
+    Uses ``Window._qt_viewer.canvas.native``: the public ``viewer.canvas`` is a model without it.
+    """
+    widget: QWidget = viewer.window._qt_viewer.canvas.native
+    return widget
+
+
+def layer_list_widget(viewer: ViewerModel) -> QWidget:
+    """Return the Qt widget of the layer list, which takes letters as a search for a name.
+
+    Uses ``Window._qt_viewer.layers``, which has no public name.
+    """
+    widget: QWidget = viewer.window._qt_viewer.layers
+    return widget
+
+
+def hand_key_to_napari(main: QWidget, event: QKeyEvent) -> None:
+    """Have napari act on a key as if it had been pressed on the canvas.
+
+    Args:
+        main: As :func:`main_widget` gives it.
+        event: The key press. ``keyPressEvent`` of a Qt widget is protected in C++; napari's own
+            widget overrides it in Python, so that it can be called.
+    """
+    main.keyPressEvent(event)
+
+
+def own_action(providers: Sequence[Any], key: str) -> Callable[[], Any] | None:
+    """Do what napari itself binds to a key, for the first provider that has such a binding.
+
+    Reads ``class_keymap`` of layers and viewers: bindings of an instance hide those of its class,
+    and napari has no public way to fall back to them.
+
+    Args:
+        providers: Layers or viewers, the one that is asked first at the beginning.
+        key: In napari's spelling, such as ``"Control-C"``.
+
+    Returns:
+        A function to call when the key is released, or None.
+    """
+    binding = coerce_keybinding(key)
+    for provider in providers:
+        for cls in type(provider).__mro__:
+            function = getattr(cls, "class_keymap", {}).get(binding)
+            if not callable(function):
+                continue
+            result = function(provider)
+            if not inspect.isgenerator(result):
+                return result if callable(result) else None
+            next(result, None)
+            return lambda: next(result, None)
+    return None
+
+
+def is_drawing(layer: Any) -> bool:
+    """Return whether a shape is being drawn in a layer, that is, begun and not complete.
+
+    Uses ``Shapes._is_creating``, which has no public name; False for layers of other kinds.
+    """
+    return bool(getattr(layer, "_is_creating", False))
+
+
+def symbols_of(names: Sequence[str]) -> npt.NDArray[Any]:
+    """Return symbols as a Points layer keeps them, to be written by :func:`write_points`.
+
+    napari converts strings one by one whenever symbols are set, which takes longest of all where
+    points are many.
+
+    Returns:
+        (N,) array of objects.
+    """
+    symbols: npt.NDArray[Any] = Points(np.zeros((len(names), 2)), symbol=list(names)).symbol
+    return symbols
+
+
+def set_quietly(layer: Any, name: str, value: Any) -> None:
+    """Set an attribute of a layer without events, and so without drawing.
+
+    Each setter of a Points layer would upload all points and check states that are half made. Uses
+    ``events.blocker_all``; the caller sets all that belongs together and then calls
+    ``layer.refresh``.
+    """
+    with layer.events.blocker_all():
+        setattr(layer, name, value)
+
+
+def write_points(layer: Any, values: Mapping[str, Any]) -> None:
+    """Write into the per-point arrays of a Points layer, without drawing it.
+
+    Relies on ``symbol``, ``size``, ``border_width``, ``border_color`` and ``face_color`` returning
+    the layer's own arrays and not copies: the setters convert point by point and upload all points
+    once for each of them. ``layer.refresh`` shows what was written.
+
+    Args:
+        layer: A Points layer with N points.
+        values: By name of the array; each a scalar or an array with N rows.
+    """
+    for name, value in values.items():
+        getattr(layer, name)[:] = value
