@@ -43,7 +43,9 @@ class Counting(BlobModel):
         super().__init__()
         self.seen, self.dies_at = 0, dies_at
 
-    def predict(self, image: torch.Tensor, min_score: float | None = None, **_: bool) -> list:
+    def predict(
+        self, image: torch.Tensor, min_score: float | None = None, features: bool = False
+    ) -> list[TileDetections]:
         self.seen += len(image)
         if self.dies_at is not None and self.seen > self.dies_at:
             raise KeyboardInterrupt
@@ -145,9 +147,13 @@ def test_what_is_cancelled_is_given_out_and_goes_on_too(
         done = tiles
 
     for stop in (4, 8):
+
+        def enough(stop: int = stop) -> bool:
+            return done >= stop
+
         with kept_run(place(tmp_path)) as run:
             part = Detector(BlobModel(), CONFIG).detect(
-                slide, on_progress=watch, should_cancel=lambda s=stop: done >= s, run=run
+                slide, on_progress=watch, should_cancel=enough, run=run
             )
             assert part.cancelled
             assert 0 < len(part.table) < len(whole.table)
@@ -168,7 +174,7 @@ def test_what_is_cancelled_is_given_out_and_goes_on_too(
     ],
 )
 def test_a_run_of_another_kind_never_mixes_in(
-    slide: Slide, tmp_path: Path, key: dict, config: DetectConfig
+    slide: Slide, tmp_path: Path, key: dict[str, object], config: DetectConfig
 ) -> None:
     with pytest.raises(KeyboardInterrupt), kept_run(place(tmp_path, model="a")) as run:
         Detector(Counting(6), CONFIG).detect(slide, run=run)
