@@ -63,7 +63,7 @@ def convert(
 ) -> None:
     """Turn a file of nuclei into another format; outlines become their centres."""
     from muse_core.files import names_stdout
-    from muse_core.nuclei import read_nuclei, write_nuclei
+    from muse_core.nuclei import Status, read_nuclei, write_nuclei
     from muse_core.nuclei.nucleus_file import check_mpp
     from muse_core.slides.scale import settle_scale
 
@@ -74,7 +74,7 @@ def convert(
         content = _of_slide(content, slide, image, source.name, other_slide)
     table = content.table
     if without_deleted:
-        table = table[table["status"] != "deleted"]
+        table = table[table["status"] != Status.DELETED.word]
     rows, notes = (None, ()) if features is None else _feature_rows(features, table)
     check_mpp(mpp)
     settled = settle_scale(content.mpp, mpp, force_mpp)

@@ -19,6 +19,7 @@ from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.table import (
     NUCLEUS_COLUMNS,
     STATUSES,
+    Status,
     empty_table,
     nucleus_table,
     validate_table,
@@ -35,6 +36,7 @@ __all__ = [
     "NamedRegion",
     "NucleusClass",
     "NucleusFile",
+    "Status",
     "dialog_filter",
     "empty_table",
     "is_nucleus_csv",

@@ -17,7 +17,7 @@ from muse_core.nuclei.nucleus_file import (
     check_classes,
 )
 from muse_core.nuclei.qupath import CLASS_KEYS
-from muse_core.nuclei.table import nucleus_table
+from muse_core.nuclei.table import Status, nucleus_table
 
 _OURS = ("id", "class_name", "score", "status", "model")
 
@@ -49,7 +49,7 @@ def nuclei_from_columns(
         xy[:, 1],
         names,
         score=scores(columns["score"]),
-        status=filled(columns["status"].tolist(), "predicted"),
+        status=filled(columns["status"].tolist(), Status.PREDICTED.word),
         model=filled(columns["model"].tolist(), ""),
         ids=whole_ids(columns["id"]),
     )

@@ -14,7 +14,7 @@ from muse_core.files import replacing
 from muse_core.nuclei.columns import class_names
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.table import nucleus_table, validate_table
+from muse_core.nuclei.table import Status, nucleus_table, validate_table
 from muse_core.tables import Column, CsvTable, csv_names, read_csv_table
 
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
@@ -120,7 +120,9 @@ def read_csv_file(path: str | Path) -> NucleusFile:
             y,
             names,
             score=raw.numbers("score", empty=1.0) if "score" in raw else 1.0,
-            status=raw.texts("status", empty="predicted") if "status" in raw else "predicted",
+            status=raw.texts("status", empty=Status.PREDICTED.word)
+            if "status" in raw
+            else Status.PREDICTED.word,
             model=raw.texts("model") if "model" in raw else "",
             ids=raw.whole_numbers("id") if "id" in raw else None,
         )

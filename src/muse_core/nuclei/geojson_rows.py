@@ -12,7 +12,7 @@ from muse_core.nuclei import qupath
 from muse_core.nuclei.geojson_write import nucleus_id
 from muse_core.nuclei.left_out import LeftOut
 from muse_core.nuclei.polygons import readable_centres
-from muse_core.nuclei.table import FARTHEST_PX, STATUSES
+from muse_core.nuclei.table import FARTHEST_PX, STATUSES, Status
 
 LONGEST_NAME = 1000
 Record = tuple[Any, ...]
@@ -79,7 +79,7 @@ def feature_record(uuid: object, properties: dict[str, Any], name: str) -> Recor
         nucleus_id(uuid),
         name,
         1.0 if score is None else score,
-        status if status in STATUSES else "predicted",
+        status if status in STATUSES else Status.PREDICTED.word,
         model,
     )
 

@@ -27,7 +27,7 @@ from muse_core.nuclei.parquet_columns import is_bytes, is_text, numbers, texts, 
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.table import nucleus_table, validate_table
+from muse_core.nuclei.table import Status, nucleus_table, validate_table
 
 _COLUMNS = {"x_px": "x", "y_px": "y", "class": "class_name"}
 """Names in the file, those of the CSV file, and in the table where they differ."""
@@ -178,7 +178,9 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         score=np.nan_to_num(numbers(columns["score"], "score"), nan=1.0)
         if "score" in columns
         else 1.0,
-        status=filled(words["status"].tolist(), "predicted") if "status" in words else "predicted",
+        status=filled(words["status"].tolist(), Status.PREDICTED.word)
+        if "status" in words
+        else Status.PREDICTED.word,
         model=filled(words["model"].tolist(), "") if "model" in words else "",
         ids=whole_numbers(columns["id"], "id") if "id" in columns else None,
     )

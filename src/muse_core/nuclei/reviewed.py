@@ -13,11 +13,10 @@ from muse_core.errors import UserError
 from muse_core.nuclei.holdout import field_key
 from muse_core.nuclei.outlines import merged, outline_area
 from muse_core.nuclei.store import AnnotationStore
+from muse_core.nuclei.table import CORRECTIONS, Status
 
 MIN_NUCLEI = 10
 """Of each class that occurs, below which training on it is refused."""
-CORRECTIONS = ("corrected", "added")
-"""What a person has changed; the other nuclei of a field count as confirmed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +94,7 @@ def summarise(
     fields = [field for group, _ in groups for field in group]
     tables = [field.nuclei for field in fields]
     nuclei = pd.concat(tables) if tables else pd.DataFrame({"class_name": [], "status": []})
-    present = nuclei[nuclei["status"] != "deleted"]
+    present = nuclei[nuclei["status"] != Status.DELETED.word]
     n_by_class = _counts(present["class_name"], class_names)
     return AnnotationSummary(
         n_corrected_by_class=_counts(

@@ -7,6 +7,7 @@ corner of the top-left pixel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,27 @@ FARTHEST_PX = 2.0**31
 """No slide reaches farther: formats keep width and height in 32 bits."""
 ONE_PLACE_PX = 0.5
 """No two nuclei lie as near to each other as this; nearer, they are one."""
-STATUSES = ("predicted", "confirmed", "corrected", "added", "deleted")
+
+
+class Status(IntEnum):
+    """What a person has done about a nucleus; a number in stores and arrays, a word in tables."""
+
+    PREDICTED = 0
+    CONFIRMED = 1
+    CORRECTED = 2
+    ADDED = 3
+    DELETED = 4
+
+    @property
+    def word(self) -> str:
+        """As in a NucleusTable and in files."""
+        return self.name.lower()
+
+
+STATUSES = tuple(status.word for status in Status)
+"""The words, each at the place of its number."""
+CORRECTIONS = (Status.CORRECTED.word, Status.ADDED.word)
+"""Words of what a model got wrong."""
 
 
 def nucleus_table(
@@ -27,7 +48,7 @@ def nucleus_table(
     y: npt.ArrayLike,
     class_name: Sequence[str] | pd.Series | str,
     score: npt.ArrayLike = 1.0,
-    status: Sequence[str] | pd.Series | str = "predicted",
+    status: Sequence[str] | pd.Series | str = Status.PREDICTED.word,
     model: Sequence[str] | pd.Series | str = "",
     ids: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:

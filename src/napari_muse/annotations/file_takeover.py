@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from muse_core.errors import UserError
-from muse_core.nuclei import NamedRegion, NucleusFile
+from muse_core.nuclei import NamedRegion, NucleusFile, Status
 from muse_core.nuclei.table import ONE_PLACE_PX
-from napari_muse.annotations.nucleus_arrays import PREDICTED, Mask, NucleusArrays
+from napari_muse.annotations.nucleus_arrays import Mask, NucleusArrays
 
 _SAME_PLACE_PX = 1.0
 _MOST_REGIONS = 1000
@@ -59,10 +59,10 @@ def taken_of(content: NucleusFile, slide: NucleusArrays, regions: pd.DataFrame) 
     rows = slide.rows
     table = content.table[~_repeated(content.table)]
     xy = table[["x", "y"]].to_numpy(dtype=np.float64)
-    persons = slide.present & (rows["status"] != PREDICTED)
+    persons = slide.present & (rows["status"] != Status.PREDICTED)
     new = table[~near(xy, rows[persons], _SAME_PLACE_PX)]
     here = np.stack([rows["x"], rows["y"]], axis=1)
-    doubles = (rows["status"] == PREDICTED) & near(here, new, _SAME_PLACE_PX)
+    doubles = (rows["status"] == Status.PREDICTED) & near(here, new, _SAME_PLACE_PX)
     there = {str(vertices) for vertices in regions["vertices"]}
     outlines = {str([list(v) for v in region.vertices]): region for region in content.regions}
     fresh = tuple(region for text, region in outlines.items() if text not in there)

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from muse_core.nuclei import STATUSES, ClassScheme
+from muse_core.nuclei import ClassScheme, Status
 from muse_core.nuclei.store import NucleusRows
 from muse_core.slides import Region
-
-PREDICTED, CONFIRMED, CORRECTED, ADDED, DELETED = range(len(STATUSES))
 
 _T = TypeVar("_T")
 Mask = npt.NDArray[np.bool_]
@@ -60,7 +58,7 @@ class NucleusArrays:
     @property
     def present(self) -> Mask:
         """(N,) which rows are not deleted."""
-        return self._kept("present", lambda: np.asarray(self._rows["status"] != DELETED))
+        return self._kept("present", lambda: np.asarray(self._rows["status"] != Status.DELETED))
 
     def inside(self, region: Region) -> Mask:
         """(N,) which rows lie in a rectangle, deleted ones too."""
@@ -100,9 +98,11 @@ class NucleusArrays:
     def _overwrite(self, at: npt.NDArray[np.intp], fresh: NucleusRows) -> None:
         before, computed = self._rows[at], self._computed
         if "present" in computed:
-            computed["present"][at] = fresh["status"] != DELETED
+            computed["present"][at] = fresh["status"] != Status.DELETED
         if "counts" in computed:
-            lost, won = (self._count(r["class"][r["status"] != DELETED]) for r in (before, fresh))
+            lost, won = (
+                self._count(r["class"][r["status"] != Status.DELETED]) for r in (before, fresh)
+            )
             computed["counts"] = computed["counts"] - lost + won
         if "xy" in computed:
             x, y = computed["xy"]

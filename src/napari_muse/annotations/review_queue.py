@@ -11,8 +11,8 @@ from psygnal import Signal
 
 from muse_core.classify.queue import review_order
 from muse_core.errors import UserError
+from muse_core.nuclei import Status
 from muse_core.slides import PolygonRegion
-from napari_muse.annotations.nucleus_arrays import DELETED, PREDICTED
 from napari_muse.interaction.camera_animation import Flight
 from napari_muse.session import MuseSession
 
@@ -89,7 +89,7 @@ class ReviewQueue:
             UserError: There is none to look at.
         """
         annotations = self._session.annotations
-        mask = annotations.rows["status"] == PREDICTED
+        mask = annotations.rows["status"] == Status.PREDICTED
         if choice.class_index is not None:
             mask &= annotations.rows["class"] == choice.class_index
         if choice.polygon is not None:
@@ -149,10 +149,10 @@ class ReviewQueue:
 
     def _open(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """(n,) which nuclei are still as the model predicted them."""
-        return self._status_is(ids, lambda status: status == PREDICTED)
+        return self._status_is(ids, lambda status: status == Status.PREDICTED)
 
     def _present(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        return self._status_is(ids, lambda status: status != DELETED)
+        return self._status_is(ids, lambda status: status != Status.DELETED)
 
     def _status_is(
         self,

@@ -14,14 +14,14 @@ from psygnal import Signal
 from shapely import box
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NucleusFile, empty_table, nucleus_table
+from muse_core.nuclei import ClassScheme, NucleusFile, Status, empty_table, nucleus_table
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, NucleusRows, StorePlace
 from muse_core.nuclei.table import ONE_PLACE_PX
 from muse_core.slides import Region
 from napari_muse.annotations.file_takeover import near, require_regions, taken_of
-from napari_muse.annotations.nucleus_arrays import DELETED, PREDICTED, Mask, NucleusArrays
+from napari_muse.annotations.nucleus_arrays import Mask, NucleusArrays
 
 _NO_MODEL = ""
 Vertices = Iterable[tuple[float, float]]
@@ -161,7 +161,7 @@ class SlideAnnotations(NucleusArrays):
                 reviewed regions, where a person has looked at them.
             distance_px: Up to this distance two nuclei are the same.
         """
-        gone = mask & (self.rows["status"] == PREDICTED)
+        gone = mask & (self.rows["status"] == Status.PREDICTED)
         reviewed = self.store.reviewed_areas()
         gone &= ~inside_any(reviewed, self.rows["x"], self.rows["y"])
         self.store.begin_detection(self.rows["id"][gone], distance_px)
@@ -322,6 +322,27 @@ class SlideAnnotations(NucleusArrays):
         """Do again what was taken back; returns what that changed, None if there is nothing."""
         return self._walk(AnnotationStore.redo)
 
+    def apply_predictions(
+        self,
+        ids: npt.ArrayLike,
+        class_ids: npt.ArrayLike,
+        probabilities: npt.ArrayLike,
+        model: str = "",
+    ) -> Edit:
+        """Show nuclei with the classes a classifier gives them, as one edit; see the store."""
+        edit = self.store.apply_predictions(ids, class_ids, probabilities, model)
+        self._reload(self.store)
+        self.changed.emit()
+        return edit
+
+    def drop_predictions(self) -> Edit | None:
+        """Show all nuclei with the classes that were detected, as one edit."""
+        edit = self.store.drop_predictions()
+        if edit is not None:
+            self._reload(self.store)
+            self.changed.emit()
+        return edit
+
     def edit_classes(self, change: Callable[[AnnotationStore], None]) -> None:
         """Add, change or merge classes by the store's own methods."""
         change(self.store)
@@ -365,15 +386,15 @@ class SlideAnnotations(NucleusArrays):
         reviewed = [area for area in self.store.reviewed_areas() if area.intersects(view)]
         # A prediction a person removed stays removed; an addition taken back is no verdict on the
         # place.
-        taken_back = around["status"] == DELETED
+        taken_back = around["status"] == Status.DELETED
         taken_back &= around["model_id"] == self.store.model_number(_NO_MODEL)
-        persons = (around["status"] != PREDICTED) & ~taken_back
+        persons = (around["status"] != Status.PREDICTED) & ~taken_back
         persons |= inside_any(reviewed, around["x"], around["y"])
         in_reviewed = inside_any(reviewed, xy[:, 0], xy[:, 1])
         # What was there before and is still to be seen lies beyond the edge of what is searched.
         first = self.store.first_found
         beyond = np.zeros(len(around), dtype=bool) if first is None else around["id"] < first
-        beyond &= around["status"] != DELETED
+        beyond &= around["status"] != Status.DELETED
         return in_reviewed | near(xy, around[persons | beyond], distance_px)
 
     def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
@@ -393,6 +414,9 @@ class SlideAnnotations(NucleusArrays):
         if "classes" in tables:
             self._reload(self.store)
             self.scheme_changed.emit()
+            self.changed.emit()
+        elif "live_predictions" in tables:
+            self._reload(self.store)
             self.changed.emit()
         elif "nuclei" in tables:
             self._follow(np.array(edit.nucleus_ids, dtype=np.int64))

@@ -13,11 +13,10 @@ from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QTimer
 
 from muse_core.errors import UserError
-from muse_core.nuclei import STATUSES, NucleusFile
+from muse_core.nuclei import STATUSES, NucleusFile, Status
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, Origin
 from muse_core.slides import Region
 from napari_muse.annotations.coordinates import from_layer, to_layer
-from napari_muse.annotations.nucleus_arrays import ADDED, CONFIRMED, CORRECTED
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.reader import SOURCE_KEY, spatial_settings
 from napari_muse.jobs.single_shot import once
@@ -43,7 +42,9 @@ _MARGINS = (0.5, 0.2, 0.1, 0.05)
 _REFRESH_MS = 80
 # A disc is what the model said, filled where a person confirmed it; a square was corrected, a
 # diamond added.
-_SYMBOLS = [{ADDED: "diamond", CORRECTED: "square"}.get(i, "disc") for i in range(len(STATUSES))]
+_SYMBOLS = [
+    {Status.ADDED: "diamond", Status.CORRECTED: "square"}.get(status, "disc") for status in Status
+]
 
 
 class NucleusLayer:
@@ -273,7 +274,7 @@ class NucleusLayer:
         selected = np.zeros(len(rows), dtype=bool)
         selected[list(layer.selected_data)] = True
         face = _rgba(self._annotations.scheme.classes)[rows["class"]]
-        face[:, 3] = np.where(rows["status"] == CONFIRMED, 0.55, 0.12)
+        face[:, 3] = np.where(rows["status"] == Status.CONFIRMED, 0.55, 0.12)
         face[selected] = _SELECTED_FACE
         diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
         sizes = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter

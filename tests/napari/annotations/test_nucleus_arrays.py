@@ -6,15 +6,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muse_core.nuclei import ClassScheme
+from muse_core.nuclei import ClassScheme, Status
 from muse_core.slides import Region
-from napari_muse.annotations.nucleus_arrays import DELETED, PREDICTED, NucleusArrays
+from napari_muse.annotations.nucleus_arrays import NucleusArrays
 
 _CLASSES = ("a", "b", "c")
 _REGION = Region(0, 0, 5, 5)
 _ROW = [("id", "i8"), ("x", "f8"), ("y", "f8"), ("class", "i4"), ("status", "i1")]
 _nucleus = st.tuples(
-    st.floats(0, 10), st.floats(0, 10), st.integers(0, 2), st.integers(PREDICTED, DELETED)
+    st.floats(0, 10),
+    st.floats(0, 10),
+    st.integers(0, 2),
+    st.integers(Status.PREDICTED, Status.DELETED),
 )
 _nuclei = st.dictionaries(st.integers(1, 20), _nucleus, max_size=12)
 
@@ -37,11 +40,11 @@ def _look(arrays: NucleusArrays) -> Any:
 def _by_hand(nuclei: dict[int, Any]) -> Any:
     there = [nuclei[number] for number in sorted(nuclei)]
     counts = [
-        [sum(k == c and status != DELETED for *_, k, status in some) for c in range(3)]
+        [sum(k == c and status != Status.DELETED for *_, k, status in some) for c in range(3)]
         for some in (there, there[::2])
     ]
     return (
-        [status != DELETED for *_, status in there],
+        [status != Status.DELETED for *_, status in there],
         [x < 5 and y < 5 for x, y, *_ in there],
         *counts,
         list(range(len(there))),
@@ -76,7 +79,9 @@ def test_rows_that_stay_are_changed_where_they_lie(nuclei: dict[int, Any], fresh
 
 
 def test_another_scheme_is_counted_by() -> None:
-    arrays = NucleusArrays(ClassScheme.from_names(_CLASSES), _rows({1: (0, 0, 0, PREDICTED)}))
+    arrays = NucleusArrays(
+        ClassScheme.from_names(_CLASSES), _rows({1: (0, 0, 0, Status.PREDICTED)})
+    )
     assert arrays.counts().tolist() == [1, 0, 0]
     arrays.scheme = ClassScheme.from_names((*_CLASSES, "d"))
     assert arrays.counts().tolist() == [1, 0, 0, 0]

@@ -94,7 +94,9 @@ def test_edits_of_version_3_can_be_undone(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.executescript(
         "DROP TABLE ingests; DROP TABLE class_alias; DROP INDEX journal_of_seq;"
-        "DELETE FROM next_id WHERE name = 'detections'; PRAGMA user_version = 3;"
+        "DROP TABLE prediction_arrays; DROP TABLE predictions; DROP TABLE live_predictions;"
+        "DELETE FROM next_id WHERE name IN ('detections', 'predictions');"
+        "PRAGMA user_version = 3;"
     )
     connection.close()
     with AnnotationStore.open(path) as store:

@@ -18,7 +18,8 @@ from muse_core.data.points_folder import AnnotatedImage
 from muse_core.detect.resize import to_model_scale
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
 from muse_core.nuclei.holdout import held_back_in_set
-from muse_core.nuclei.reviewed import CORRECTIONS, ReviewedField
+from muse_core.nuclei.reviewed import ReviewedField
+from muse_core.nuclei.table import CORRECTIONS, Status
 from muse_core.slides import Region, Slide
 
 CONTEXT_PX = 64
@@ -157,7 +158,7 @@ def _read_cell(
     core = field.area.buffer(-radius).intersection(shapely.box(cell.x, cell.y, cell.x1, cell.y1))
     table = field.nuclei
     x, y = table["x"].to_numpy(), table["y"].to_numpy()
-    gone = (table["status"] == "deleted").to_numpy()
+    gone = (table["status"] == Status.DELETED.word).to_numpy()
     inside = shapely.contains_xy(core, x, y)
     counts = inside & ~gone
     xy = (np.stack([x, y], axis=1) - [window.x, window.y]) / scale

@@ -15,6 +15,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.store.detection import in_progress
 from muse_core.nuclei.store.edits import COLUMNS, Change, Row
+from muse_core.nuclei.store.predictions import live_classes
 
 _CLASS_AT = COLUMNS["nuclei"].index("class_id")
 
@@ -122,5 +123,7 @@ def _let_stand_for(connection: sqlite3.Connection, gone: int, stand_in: int) -> 
 
 
 def _keeps_nuclei(connection: sqlite3.Connection, number: int, moving: Collection[int]) -> bool:
+    if number in live_classes(connection):
+        return True
     rows = connection.execute("SELECT id FROM nuclei WHERE class_id = ?", (number,))
     return any(row[0] not in moving for row in rows)

@@ -16,10 +16,9 @@ from muse_core.errors import UserError
 from muse_core.nuclei.outlines import inside_any, outline_area, read_vertices
 from muse_core.nuclei.store.ingest import insert_rows, note_ingest, remove, set_aside
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows, take_ids
-from muse_core.nuclei.table import ONE_PLACE_PX, STATUSES
+from muse_core.nuclei.table import ONE_PLACE_PX, Status
 
 ENDINGS = ("done", "cancelled", "failed")
-_PREDICTED, _DELETED = STATUSES.index("predicted"), STATUSES.index("deleted")
 
 
 def begin(
@@ -69,13 +68,13 @@ def end(connection: sqlite3.Connection, how: str) -> None:
     reviewed = reviewed_areas(connection)
     if how == "failed":
         rows = nucleus_rows(connection)
-        found = rows[(rows["id"] >= first) & (rows["status"] == _PREDICTED)]
+        found = rows[(rows["id"] >= first) & (rows["status"] == Status.PREDICTED)]
         remove(connection, found["id"][~inside_any(reviewed, found["x"], found["y"])])
     if how != "done":
         old = nucleus_rows(connection, table="aside")
         old = old[~inside_any(reviewed, old["x"], old["y"])]
         rows = nucleus_rows(connection)
-        there = rows[(rows["id"] < first) & (rows["status"] != _DELETED)]
+        there = rows[(rows["id"] < first) & (rows["status"] != Status.DELETED)]
         # A person may have put one that was there before where another one was.
         free = _far(old, rows[rows["id"] >= first], distance_px) & _far(old, there, ONE_PLACE_PX)
         # An undo may have brought one back already.

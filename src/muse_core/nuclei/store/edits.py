@@ -17,6 +17,7 @@ COLUMNS = {
     "nuclei": ("x", "y", "class_id", "score", "status", "model_id"),
     "regions": ("name", "vertices", "reviewed"),
     "classes": ("name", "color", "key", "position"),
+    "live_predictions": ("revision",),
 }
 """Tables that edits touch, with their columns beside ``id``."""
 UNCERTAINTY = ("entropy", "margin", "disagreement")

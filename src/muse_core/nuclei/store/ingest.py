@@ -12,9 +12,9 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import NucleusClass
 from muse_core.nuclei.store.edits import UNCERTAINTY
-from muse_core.nuclei.store.rows import NUCLEUS_ROW, NucleusRows, nucleus_rows, take_ids
+from muse_core.nuclei.store.rows import STORED_ROW, NucleusRows, nucleus_rows, take_ids
 from muse_core.nuclei.store.spatial_index import ensure_squares
-from muse_core.nuclei.table import STATUSES
+from muse_core.nuclei.table import Status
 
 Uncertainty = Mapping[str, npt.ArrayLike]
 
@@ -32,13 +32,13 @@ def insert_table(
     Raises:
         UserError: The store lacks a class.
     """
-    rows = np.zeros(len(table), dtype=NUCLEUS_ROW)
+    rows = np.zeros(len(table), dtype=STORED_ROW)
     first = take_ids(connection, "nuclei", len(table))
     rows["id"] = np.arange(first, first + len(table))
     for name in ("x", "y", "score"):
         rows[name] = table[name]
     rows["class_id"] = class_numbers(connection, table["class_name"])
-    rows["status"] = _numbers(table["status"], {s: i for i, s in enumerate(STATUSES)})
+    rows["status"] = _numbers(table["status"], {s.word: int(s) for s in Status})
     rows["model_id"] = model_numbers(connection, table["model"])
     for name in UNCERTAINTY:
         rows[name] = uncertainty.get(name, np.nan)
@@ -67,7 +67,7 @@ def note_ingest(connection: sqlite3.Connection, distance_px: float) -> None:
 
 def insert_rows(connection: sqlite3.Connection, rows: NucleusRows, table: str = "nuclei") -> None:
     """Insert rows as they are."""
-    names = NUCLEUS_ROW.names or ()
+    names = STORED_ROW.names or ()
     # SQLite keeps NaN as NULL, which reads as NaN again.
     connection.executemany(
         f"INSERT INTO {table}({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",

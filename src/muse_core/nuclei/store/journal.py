@@ -27,7 +27,7 @@ from muse_core.nuclei.store.rows import apply_changes
 
 def record(
     connection: sqlite3.Connection, annotator: str, label: str, changes: Sequence[Change]
-) -> None:
+) -> Edit:
     """Apply an edit, write it to the journal, and put it on the undo stack.
 
     What was taken back before it can no longer be redone.
@@ -43,6 +43,7 @@ def record(
     connection.execute("DELETE FROM undo_stack WHERE position > ?", (depth,))
     connection.execute("INSERT INTO undo_stack VALUES (?, ?)", (depth + 1, seq))
     connection.execute("UPDATE undo_depth SET depth = ?", (depth + 1,))
+    return edit
 
 
 def undo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
@@ -78,6 +79,9 @@ def _step(
     require_no_class_goes(connection, classes)
     regions = [change for change in edit.changes if change.table == "regions"]
     nuclei = [change for change in edit.changes if change.table == "nuclei"]
+    # Before it is asked which classes are still in use.
+    predictions = [change for change in edit.changes if change.table == "live_predictions"]
+    apply_changes(connection, predictions)
     reversible = reversible_changes(connection, nuclei, since)
     gone = classes_that_can_go(connection, classes, {change.id for change in reversible.here})
     brought = bring_classes(connection, classes, gone)
@@ -87,7 +91,7 @@ def _step(
     )
     apply_changes(connection, aside, nuclei="aside")
     _apply(connection, (*regions, *here, *brought, *gone))
-    changes = (*regions, *aside, *here, *brought, *gone)
+    changes = (*predictions, *regions, *aside, *here, *brought, *gone)
     made = Edit(edit.label, changes, reversible.left_out)
     _append(connection, annotator, kind, made, of_seq)
     connection.execute("UPDATE undo_depth SET depth = ?", (depth,))

@@ -49,6 +49,16 @@ def merged(gone: str, into: str, number: int) -> str:
     return f"merge of class {gone} into {into} ({counted(number, 'nucleus', 'nuclei')})"
 
 
+def relearning(number: int) -> str:
+    """Such as "relearning of 3 nuclei"."""
+    return of_nuclei("relearning", number)
+
+
+def without_relearning() -> str:
+    """What going back to the classes that were detected is called."""
+    return "return to the classes that were detected"
+
+
 def takeover(file: Takeover) -> str:
     """Such as "import of 3 nuclei and 1 region"."""
     label = of_nuclei("import", len(file.table))

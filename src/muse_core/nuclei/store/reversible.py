@@ -17,11 +17,10 @@ from scipy.spatial import cKDTree
 
 from muse_core.nuclei.store.edits import Change, Row
 from muse_core.nuclei.store.rows import whole_rows
-from muse_core.nuclei.table import STATUSES
+from muse_core.nuclei.table import Status
 
 SAME_PLACE_PX = 1.0
 """Up to this distance a nucleus of a file takes the place of a prediction."""
-_DELETED = STATUSES.index("deleted")
 _STATUS_AT = 4
 
 
@@ -121,17 +120,19 @@ def _barred(
     ).fetchone()
     if first is None:
         return set()
-    now = {number: row[:2] for number, row in present.items() if row[_STATUS_AT] != _DELETED}
+    now = {number: row[:2] for number, row in present.items() if row[_STATUS_AT] != Status.DELETED}
     arriving = [
         c
         for c in changes
-        if c.after is not None and c.after[_STATUS_AT] != _DELETED and now.get(c.id) != c.after[:2]
+        if c.after is not None
+        and c.after[_STATUS_AT] != Status.DELETED
+        and now.get(c.id) != c.after[:2]
     ]
     if not arriving:
         return set()
     own = {change.id for change in changes}
     found = connection.execute(
-        "SELECT id, x, y FROM nuclei WHERE id >= ? AND status != ?", (first, _DELETED)
+        "SELECT id, x, y FROM nuclei WHERE id >= ? AND status != ?", (first, Status.DELETED)
     )
     others = np.array([row[1:] for row in found if row[0] not in own], dtype=np.float64)
     near = _near(_places([c.after for c in arriving]), others.reshape(-1, 2), distance_px)

@@ -13,7 +13,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei.store.edits import COLUMNS, UNCERTAINTY, WHOLE, Change, Row
 from muse_core.nuclei.store.spatial_index import ensure_squares
 
-NUCLEUS_ROW = np.dtype(
+STORED_ROW = np.dtype(
     [
         ("id", np.int64),
         ("x", np.float64),
@@ -25,7 +25,10 @@ NUCLEUS_ROW = np.dtype(
         *((name, np.float32) for name in UNCERTAINTY),
     ]
 )
-"""A nucleus as numbers; classes and models by their ids in the store."""
+"""A nucleus as its row has it; classes and models by their ids in the store."""
+NUCLEUS_ROW = np.dtype([*STORED_ROW.descr, ("probability", np.float32)])
+"""A nucleus as one sees it: with the class that the live predictions give it, and the probability
+of that; NaN where they say nothing of it, or a person has."""
 
 NucleusRows = npt.NDArray[Any]
 # SQLite's limit of values in a statement is far above this.
@@ -61,13 +64,13 @@ def nucleus_rows(
     connection: sqlite3.Connection, ids: Sequence[int] | None = None, table: str = "nuclei"
 ) -> NucleusRows:
     """Nuclei as an array, by id; those of ``ids`` that are not there are left out."""
-    select = f"SELECT {', '.join(NUCLEUS_ROW.names or ())} FROM {table}"
+    select = f"SELECT {', '.join(STORED_ROW.names or ())} FROM {table}"
     if ids is None:
-        return np.fromiter(connection.execute(f"{select} ORDER BY id"), dtype=NUCLEUS_ROW)
-    found: list[NucleusRows] = [np.zeros(0, dtype=NUCLEUS_ROW)]
+        return np.fromiter(connection.execute(f"{select} ORDER BY id"), dtype=STORED_ROW)
+    found: list[NucleusRows] = [np.zeros(0, dtype=STORED_ROW)]
     for part, marks in _parts(sorted(ids)):
         rows = connection.execute(f"{select} WHERE id IN ({marks}) ORDER BY id", part)
-        found.append(np.fromiter(rows, dtype=NUCLEUS_ROW))
+        found.append(np.fromiter(rows, dtype=STORED_ROW))
     return np.concatenate(found)
 
 

@@ -14,11 +14,11 @@ from muse_core.nuclei.store.spatial_index import ensure_squares, square_sql
 APPLICATION_ID = 0x4D555345
 """Marks the file as ours in SQLite's header: "MUSE"."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _FIRST_VERSION = 1
 _SMALL_TABLES = (
     "slide", "annotators", "models", "classes", "regions", "next_id", "undo_stack", "undo_depth",
-    "detection", "hold_out",
+    "detection", "hold_out", "predictions", "live_predictions",
 )  # fmt: skip
 
 # Tables of version 1; new files go through the same migrations as old ones.
@@ -89,6 +89,21 @@ CREATE INDEX journal_of_seq ON journal(of_seq);
 INSERT INTO next_id VALUES ('detections', 1);
 """
 
+# Version 5: what a classifier says of many nuclei is kept in arrays, and which of these are live in
+# one row; a million rows need not be written for each correction.
+_PREDICTIONS = """
+CREATE TABLE prediction_arrays(
+    id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, data BLOB NOT NULL
+) STRICT;
+CREATE TABLE predictions(
+    revision INTEGER PRIMARY KEY, seq INTEGER NOT NULL, model TEXT NOT NULL,
+    count INTEGER NOT NULL, classes TEXT NOT NULL, nuclei INTEGER NOT NULL,
+    class_index INTEGER NOT NULL, probability INTEGER NOT NULL
+) STRICT;
+CREATE TABLE live_predictions(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL) STRICT;
+INSERT INTO next_id VALUES ('predictions', 1);
+"""
+
 
 def _to_version_2(connection: sqlite3.Connection) -> None:
     _run(connection, _SQUARES)
@@ -108,10 +123,15 @@ def _to_version_4(connection: sqlite3.Connection) -> None:
     _run(connection, _INGESTS)
 
 
+def _to_version_5(connection: sqlite3.Connection) -> None:
+    _run(connection, _PREDICTIONS)
+
+
 _MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
     1: _to_version_2,
     2: _to_version_3,
     3: _to_version_4,
+    4: _to_version_5,
 }
 """From a version to the next."""
 

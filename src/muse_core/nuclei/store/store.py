@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.errors import UserError
 from muse_core.nuclei.outlines import read_vertices
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
-from muse_core.nuclei.store import detection, holdout, journal, labels
+from muse_core.nuclei.store import detection, holdout, journal, labels, predictions
 from muse_core.nuclei.store.class_rules import read_scheme
 from muse_core.nuclei.store.database import Database, UnfinishedStoreError
 from muse_core.nuclei.store.edits import COLUMNS, UNCERTAINTY, Change, Edit, Row
@@ -28,6 +28,14 @@ from muse_core.nuclei.store.ingest import (
     model_numbers,
     note_ingest,
 )
+from muse_core.nuclei.store.predictions import Predictions, checked_predictions
+from muse_core.nuclei.store.reading import (
+    Bounds,
+    count_by_class,
+    shown_rows,
+    stored_nuclei,
+    table_of,
+)
 from muse_core.nuclei.store.rows import (
     NucleusRows,
     nucleus_rows,
@@ -36,15 +44,8 @@ from muse_core.nuclei.store.rows import (
     take_ids,
 )
 from muse_core.nuclei.store.taking_over import Takeover, takeover_changes
-from muse_core.nuclei.table import STATUSES, nucleus_table, validate_table
+from muse_core.nuclei.table import STATUSES, Status, validate_table
 
-_STATUS = {name: number for number, name in enumerate(STATUSES)}
-_DELETED = _STATUS["deleted"]
-_INSIDE = (
-    "s.x1 >= :x0 AND s.x0 <= :x1 AND s.y1 >= :y0 AND s.y0 <= :y1"
-    " AND n.x BETWEEN :x0 AND :x1 AND n.y BETWEEN :y0 AND :y1"
-)
-Bounds = tuple[float, float, float, float]
 Ids = Sequence[int] | npt.NDArray[np.int64]
 Vertices = Iterable[tuple[float, float]]
 _T = TypeVar("_T")
@@ -64,6 +65,7 @@ class AnnotationStore:
     def __init__(self, database: Database, annotator: str) -> None:
         self._db = database
         self._annotator = annotator
+        self._live: tuple[object, Predictions] | None = None
 
     @classmethod
     def create(
@@ -145,6 +147,11 @@ class AnnotationStore:
     def class_numbers(self) -> tuple[int, ...]:
         """(K,) the numbers that :meth:`rows` has for the classes, in order."""
         return tuple(r[0] for r in self._rows("SELECT id FROM classes ORDER BY position, id"))
+
+    @property
+    def class_ids(self) -> dict[str, int]:
+        """Id of each class by its name, in order; a class keeps its id when it is renamed."""
+        return dict(self._rows("SELECT name, id FROM classes ORDER BY position, id"))
 
     def model_number(self, name: str) -> int | None:
         """The number that :meth:`rows` has for a model, None where no nucleus is of it."""
@@ -255,7 +262,8 @@ class AnnotationStore:
             ids: Which; those that are not there are left out. None is all.
         """
         wanted = None if ids is None else [int(i) for i in ids]
-        rows = self._reading(lambda connection: nucleus_rows(connection, wanted))
+        live = self.predictions
+        rows = shown_rows(self._reading(lambda c: nucleus_rows(c, wanted)), live)
         known = np.isin(rows["class_id"], self.class_numbers)
         if not known.all() or (rows["status"] >= len(STATUSES)).any():
             raise UserError(f"{self.path.name} is damaged: a nucleus has no class or no status.")
@@ -282,25 +290,83 @@ class AnnotationStore:
             bounds: x0, y0, x1, y1 in level-0 pixels, inclusive; None is the whole slide.
             with_deleted: Whether those a person has removed are included.
         """
-        where, values = ("1", {}) if bounds is None else (_INSIDE, _box(bounds))
-        source = "nuclei n" if bounds is None else "squares s JOIN nuclei n ON n.square = s.id"
-        if not with_deleted:
-            where += f" AND n.status != {_DELETED}"
-        rows = self._rows(
-            "SELECT n.id, n.x, n.y, n.class_id, n.score, n.status, n.model_id"
-            f" FROM {source} WHERE {where} ORDER BY n.id",
-            values,
-        )
-        return self._table(rows)
+        live = self.predictions
+
+        def read(connection: sqlite3.Connection) -> pd.DataFrame:
+            stored = stored_nuclei(connection, bounds, with_deleted)
+            return table_of(connection, shown_rows(stored, live))
+
+        return self._reading(read)
 
     def count(self) -> dict[str, int]:
         """Number of nuclei of each class, in the classes' order."""
-        rows = self._rows(
-            "SELECT c.name, count(n.id) FROM classes c LEFT JOIN nuclei n"
-            f" ON n.class_id = c.id AND n.status != {_DELETED}"
-            " GROUP BY c.id ORDER BY c.position, c.id"
-        )
-        return dict(rows)
+        live, numbers, names = self.predictions, self.class_numbers, self.classes.names
+        counts = self._reading(lambda connection: count_by_class(connection, live, numbers))
+        return dict(zip(names, counts.tolist(), strict=True))
+
+    # Predictions of a classifier ---------------------------------------------------------------
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """What a classifier says of the nuclei now, None where nothing is live."""
+
+        def read(connection: sqlite3.Connection) -> Predictions | None:
+            number = predictions.live_revision(connection)
+            if number is None:
+                return None
+            aliases = tuple(connection.execute("SELECT id, stands_for FROM class_alias"))
+            if self._live is None or self._live[0] != (number, aliases):
+                self._live = (number, aliases), predictions.read_revision(connection, number)
+            return self._live[1]
+
+        return self._reading(read)
+
+    def apply_predictions(
+        self,
+        ids: npt.ArrayLike,
+        class_ids: npt.ArrayLike,
+        probabilities: npt.ArrayLike,
+        model: str = "",
+    ) -> Edit:
+        """Show nuclei with the classes that a classifier gives them, as one edit.
+
+        What was shown of an earlier classifier makes way as a whole. A nucleus that a person has
+        confirmed, corrected, added or removed, now or later, keeps what the person said. Takes the
+        time of writing the arrays, not of writing as many rows.
+
+        Args:
+            ids: (N,) of nuclei, each once; those that are not there (any more) do not matter.
+            class_ids: (N,) ids of classes, see :attr:`class_ids`.
+            probabilities: (N,) of the class, 0 to 1; kept as float16.
+            model: Name of the classifier, kept with the predictions.
+
+        Raises:
+            UserError: Lengths differ, an id is there twice, the store lacks a class, a probability
+                is not between 0 and 1, or the store cannot be written.
+        """
+        arrays = checked_predictions(ids, class_ids, probabilities, self.class_numbers)
+        with self._db.transaction() as connection:
+            number = predictions.add_revision(connection, *arrays, model)
+            label = labels.relearning(len(arrays[0]))
+            return self._go_live(connection, label, number)
+
+    def drop_predictions(self) -> Edit | None:
+        """Show all nuclei with the classes of their rows again, as one edit.
+
+        Returns:
+            None where no classifier's classes are shown.
+        """
+        with self._db.transaction() as connection:
+            if predictions.live_revision(connection) is None:
+                return None
+            return self._go_live(connection, labels.without_relearning(), None)
+
+    def _go_live(self, connection: sqlite3.Connection, label: str, number: int | None) -> Edit:
+        change = predictions.going_live(connection, number)
+        edit = self._record(connection, label, [change])
+        if number is not None:
+            predictions.forget_unreachable(connection, number)
+        return edit
 
     # Edits of nuclei ------------------------------------------------------------------------
 
@@ -324,7 +390,7 @@ class AnnotationStore:
             model = int(model_numbers(connection, pd.Series([""]))[0])
             first = take_ids(connection, "nuclei", len(xy))
             rows = [
-                (*place, numbers[name], 1.0, _STATUS["added"], model)
+                (*place, numbers[name], 1.0, int(Status.ADDED), model)
                 for place, name in zip(xy.tolist(), class_names, strict=True)
             ]
             changes = [Change("nuclei", first + i, None, row) for i, row in enumerate(rows)]
@@ -337,10 +403,11 @@ class AnnotationStore:
 
         def corrected(_: int, row: Row) -> Row:
             x, y, old, score, status, model = row
-            if status == _STATUS["added"]:
+            if status == int(Status.ADDED):
                 return (x, y, class_id, score, status, model)
-            new = "confirmed" if old == class_id and status != _STATUS["corrected"] else "corrected"
-            return (x, y, class_id, score, _STATUS[new], model)
+            agreed = old == class_id and status != Status.CORRECTED
+            new = Status.CONFIRMED if agreed else Status.CORRECTED
+            return (x, y, class_id, score, int(new), model)
 
         self._change_nuclei(ids, corrected, "class", class_name)
 
@@ -348,14 +415,14 @@ class AnnotationStore:
         """Say that predictions are right; what a person has set already stays as it is."""
 
         def confirmed(_: int, row: Row) -> Row:
-            status = _STATUS["confirmed"] if row[4] == _STATUS["predicted"] else row[4]
+            status = int(Status.CONFIRMED) if row[4] == Status.PREDICTED else row[4]
             return (*row[:4], status, row[5])
 
         self._change_nuclei(ids, confirmed, "confirmation")
 
     def delete(self, ids: Ids) -> None:
         """Remove nuclei; the store remembers that they were rejected."""
-        self._change_nuclei(ids, lambda _, row: (*row[:4], _DELETED, row[5]), "removal")
+        self._change_nuclei(ids, lambda _, row: (*row[:4], int(Status.DELETED), row[5]), "removal")
 
     def move(self, ids: Ids, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
         """Put nuclei elsewhere, (N,) level-0 pixels each; that is a correction."""
@@ -365,7 +432,7 @@ class AnnotationStore:
         place = {int(i): xy for i, *xy in zip(ids, xs.tolist(), ys.tolist(), strict=True)}
 
         def moved(number: int, row: Row) -> Row:
-            status = row[4] if row[4] == _STATUS["added"] else _STATUS["corrected"]
+            status = row[4] if row[4] == int(Status.ADDED) else int(Status.CORRECTED)
             return (*place[number], *row[2:4], status, row[5])
 
         self._change_nuclei(ids, moved, "move")
@@ -477,6 +544,9 @@ class AnnotationStore:
             ]
             before = read_row(connection, "classes", source)
             changes.append(Change("classes", source, before, None))
+            renamed = predictions.merge_class(connection, source, target)
+            if renamed is not None:
+                changes.append(predictions.going_live(connection, renamed))
             self._record(connection, labels.merged(gone, into, len(rows)), changes)
 
     # Undo -----------------------------------------------------------------------------------
@@ -497,19 +567,21 @@ class AnnotationStore:
         self, ids: Ids, change: Callable[[int, Row], Row], what: str, class_name: str = ""
     ) -> None:
         unique = list(dict.fromkeys(int(i) for i in ids))
+        live = self.predictions
         with self._db.transaction() as connection:
             changes = []
             for number, before in read_rows(connection, "nuclei", unique).items():
-                after = change(number, before)
-                if after != before:
+                seen = _seen(number, before, live)
+                after = change(number, seen)
+                if after != seen:
                     changes.append(Change("nuclei", number, before, after))
             if changes:
                 self._record(connection, labels.of_nuclei(what, len(changes), class_name), changes)
 
     def _record(
         self, connection: sqlite3.Connection, label: str, changes: Sequence[Change]
-    ) -> None:
-        journal.record(connection, self._annotator, label, changes)
+    ) -> Edit:
+        return journal.record(connection, self._annotator, label, changes)
 
     def _class_ids(self) -> dict[str, int]:
         return dict(self._rows("SELECT name, id FROM classes"))
@@ -517,19 +589,6 @@ class AnnotationStore:
     def _class_id(self, name: str) -> int:
         self.classes.index(name)
         return self._class_ids()[name]
-
-    def _table(self, rows: Sequence[Row]) -> pd.DataFrame:
-        raw = np.array(rows, dtype=np.float64).reshape(-1, 7)
-        ids, class_ids, statuses, model_ids = raw[:, [0, 3, 5, 6]].astype(np.int64).T
-        return nucleus_table(
-            raw[:, 1],
-            raw[:, 2],
-            _named(class_ids, self._rows("SELECT id, name FROM classes")),
-            score=raw[:, 4],
-            status=_named(statuses, list(enumerate(STATUSES))),
-            model=_named(model_ids, self._rows("SELECT id, name FROM models")),
-            ids=ids,
-        )
 
     def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[Row]:
         return self._reading(lambda connection: connection.execute(query, values or {}).fetchall())
@@ -543,24 +602,15 @@ class AnnotationStore:
             raise UserError(f"{self.path.name} cannot be read: {error}.") from error
 
 
+def _seen(number: int, row: Row, live: Predictions | None) -> Row:
+    if live is None or row[4] != Status.PREDICTED:
+        return row
+    found, at = live.find(np.array([number]))
+    return (*row[:2], int(live.class_ids[at[0]]), *row[3:]) if found[0] else row
+
+
 def _region_row(vertices: Vertices, reviewed: bool, name: str) -> Row:
     polygon = [[float(x), float(y)] for x, y in vertices]
     if len(polygon) < 3 or not np.isfinite(polygon).all():
         raise UserError("A region needs at least three finite corners.")
     return (name, json.dumps(polygon), int(reviewed))
-
-
-def _named(numbers: npt.NDArray[np.int64], names: Sequence[Row]) -> Any:
-    """Names of (N,) numbers, as an object array; raises UserError for a number without a name."""
-    known = np.array(sorted(number for number, _ in names), dtype=np.int64)
-    in_order = np.array([name for _, name in sorted(names)], dtype=object)
-    if not len(numbers):
-        return np.zeros(0, dtype=object)
-    at = np.searchsorted(known, numbers).clip(0, max(len(known) - 1, 0))
-    if not len(known) or (known[at] != numbers).any():
-        raise UserError("This store is damaged: a nucleus has no class, no status or no model.")
-    return in_order[at]
-
-
-def _box(bounds: Bounds) -> dict[str, float]:
-    return dict(zip(("x0", "y0", "x1", "y1"), map(float, bounds), strict=True))

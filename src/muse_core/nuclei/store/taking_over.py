@@ -15,8 +15,9 @@ import pandas as pd
 from muse_core.nuclei.scheme import NucleusClass
 from muse_core.nuclei.store.edits import Change, Row
 from muse_core.nuclei.store.ingest import class_numbers, model_numbers
+from muse_core.nuclei.store.predictions import live_classes
 from muse_core.nuclei.store.rows import take_ids, whole_rows
-from muse_core.nuclei.table import STATUSES
+from muse_core.nuclei.table import Status
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _new_nuclei(
     connection: sqlite3.Connection, table: pd.DataFrame, new_classes: dict[str, int]
 ) -> list[Change]:
     first = take_ids(connection, "nuclei", len(table))
-    status = {name: number for number, name in enumerate(STATUSES)}
+    status = {s.word: int(s) for s in Status}
     columns = zip(
         table["x"].to_numpy(dtype=np.float64).tolist(),
         table["y"].to_numpy(dtype=np.float64).tolist(),
@@ -80,4 +81,5 @@ def _unused_classes(connection: sqlite3.Connection) -> dict[int, Row]:
         "SELECT id, name, color, key, position FROM classes"
         " WHERE id NOT IN (SELECT class_id FROM nuclei)"
     )
-    return {row[0]: tuple(row[1:]) for row in rows}
+    live = live_classes(connection)
+    return {row[0]: tuple(row[1:]) for row in rows if row[0] not in live}
