@@ -5,7 +5,7 @@
 Tiles of CoNSeP are laid side by side as one slide. In k of them a square of 250 px is reviewed:
 what the model finds there is confirmed, corrected, removed or added to as the annotation says. The
 squares lie at random, but so that each class has its ten nuclei; a person would look for these too.
-The model is fine-tuned on that store as a user would, fields held back included, and scored on
+The model is fine-tuned on that store as a user would, holdout fields included, and scored on
 tiles that it has not seen. The bundled model knows where the nuclei of CoNSeP are, for they were
 among its training data. A model to which this tissue is new is made by the same recipe without it,
 and given by --model:

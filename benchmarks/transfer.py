@@ -5,9 +5,9 @@
 
 With --without, the first stage of muse_small.py is trained without these sets and scored on all
 their tiles; the breast set is always left out. With --model a model is scored as it is: on what
-label_sets.py holds back for figures, or with --unseen on all tiles but these. OCELOT's held-back
+label_sets.py keeps as a holdout, or with --unseen on all tiles but these. OCELOT's holdout
 patients tell how well tumour cells are told from all others: F1 of "tumor" and of "background_cell"
-within 3 microns. The threshold of the first stage is chosen on held-back tiles of the sets that it
+within 3 microns. The threshold of the first stage is chosen on holdout tiles of the sets that it
 has learnt from. One JSON line for each set.
 """
 

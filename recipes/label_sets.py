@@ -45,7 +45,7 @@ class PublicSet:
         exhaustive: Whether all nuclei are annotated.
         authors: For the card.
         licence: For the card.
-        reported: Whether some of its patients are held back for figures.
+        reported: Whether some of its patients are a holdout for figures.
         mosaic: Tiles across that are joined into one image, for tiles smaller than a crop.
     """
 

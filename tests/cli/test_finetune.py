@@ -95,7 +95,7 @@ def test_adapts_to_a_points_folder(tmp_path: Path, capsys: pytest.CaptureFixture
     folder = write_points_folder(tmp_path / "points", n_images=3)
     what = ("--train", folder, "--mpp", 0.5, "--mode", "adapt", "--model", base)
     assert run("finetune", *what, "--steps", 2, "--device", "cpu", "--out", out) == 0
-    assert "On the fields held back" in capsys.readouterr().out
+    assert "On the holdout fields" in capsys.readouterr().out
 
 
 def test_all_weights_learn_other_classes_than_those_of_the_model(

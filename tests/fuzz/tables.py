@@ -153,7 +153,7 @@ def read_store(path: Path) -> None:
         store.nuclei((0.0, 0.0, 100.0, 100.0))
         store.count()
         store.regions()
-        store.held_back()
+        store.holdout_by_region()
         store.reviewed_areas()
 
 

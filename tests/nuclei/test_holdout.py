@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse_core.nuclei.holdout import (
-    HELD_BACK_SHARE,
+    HOLDOUT_SHARE,
     field_key,
-    held_back_in_set,
-    is_held_back,
+    holdout_in_set,
+    is_holdout,
     share_of,
 )
 
@@ -17,13 +17,13 @@ KEYS = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=12)
 def _one_by_one(keys: list[str]) -> list[bool]:
     held: list[bool] = []
     for key in keys:
-        held.append(is_held_back(key, held))
+        held.append(is_holdout(key, held))
     return held
 
 
 @given(KEYS)
 def test_both_sides_get_a_field_as_soon_as_there_are_two(keys: list[str]) -> None:
-    for held in (_one_by_one(keys), held_back_in_set(keys)):
+    for held in (_one_by_one(keys), holdout_in_set(keys)):
         assert len(held) == len(keys)
         if len(keys) >= 2:
             assert any(held)
@@ -34,20 +34,20 @@ def test_both_sides_get_a_field_as_soon_as_there_are_two(keys: list[str]) -> Non
 
 @given(st.text())
 def test_a_side_that_has_none_any_more_gets_the_next(key: str) -> None:
-    assert not is_held_back(key, [True, True])
-    assert is_held_back(key, [False, False])
+    assert not is_holdout(key, [True, True])
+    assert is_holdout(key, [False, False])
 
 
 @given(KEYS)
 def test_a_set_is_parted_alike_in_any_order(keys: list[str]) -> None:
-    forth = dict(zip(keys, held_back_in_set(keys), strict=True))
-    back = dict(zip(keys[::-1], held_back_in_set(keys[::-1]), strict=True))
+    forth = dict(zip(keys, holdout_in_set(keys), strict=True))
+    back = dict(zip(keys[::-1], holdout_in_set(keys[::-1]), strict=True))
     assert forth == back
 
 
-def test_about_the_wanted_share_is_held_back() -> None:
+def test_about_the_wanted_share_is_the_holdout() -> None:
     held = _one_by_one([str(i) for i in range(4000)])
-    assert abs(sum(held) / 4000 - HELD_BACK_SHARE) < 0.03
+    assert abs(sum(held) / 4000 - HOLDOUT_SHARE) < 0.03
 
 
 def test_the_key_is_of_slide_and_outline() -> None:

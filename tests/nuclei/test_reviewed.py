@@ -45,7 +45,7 @@ def test_what_was_touched_is_told_from_what_was_only_seen(store: AnnotationStore
     assert summary.n_by_class == {"large": 86, "small": 13}
     assert summary.n_removed == 2
     assert summary.reviewed_mm2 == pytest.approx(100 * 100 * 0.25 / 1e6)
-    assert (summary.n_fields, summary.n_held_back) == (1, 0)
+    assert (summary.n_fields, summary.n_holdout) == (1, 0)
     assert summary.problems == ()
 
 
@@ -88,7 +88,7 @@ def test_regions_that_overlap_are_one_field_that_stays_the_same(store: Annotatio
     store.add_region(square(0, 0, 100), reviewed=True)
     store.add_region(square(200, 0, 100), reviewed=True)
     before = reviewed_fields(store)
-    assert [f.held_back for f in before] == [False, True]
+    assert [f.holdout for f in before] == [False, True]
     store.add_region(square(50, 50, 100), reviewed=True)
     after = reviewed_fields(store)
     assert [f.key for f in after] == [f.key for f in before]
@@ -97,24 +97,24 @@ def test_regions_that_overlap_are_one_field_that_stays_the_same(store: Annotatio
     assert [len(f.nuclei) for f in after] == [175, 100]
 
 
-def _fates(store: AnnotationStore) -> dict[float, bool]:
-    """By the left edge of each field, whether it is held back."""
-    return {field.area.bounds[0]: field.held_back for field in reviewed_fields(store)}
+def _holdout(store: AnnotationStore) -> dict[float, bool]:
+    """By the left edge of each field, whether it is in the holdout."""
+    return {field.area.bounds[0]: field.holdout for field in reviewed_fields(store)}
 
 
 def test_no_field_changes_sides_whatever_becomes_of_the_others(store: AnnotationStore) -> None:
     numbers = [store.add_region(square(200 * i, 0, 100), reviewed=True) for i in range(8)]
-    fates = _fates(store)
-    assert (fates[0], fates[200]) == (False, True)
+    in_holdout = _holdout(store)
+    assert (in_holdout[0], in_holdout[200]) == (False, True)
     store.delete_region(numbers[0])
     store.change_region(numbers[1], reviewed=False)
-    left = {x: held for x, held in fates.items() if x not in (0, 200)}
-    assert _fates(store) == left
+    left = {x: held for x, held in in_holdout.items() if x not in (0, 200)}
+    assert _holdout(store) == left
     store.change_region(numbers[1], reviewed=True)
     store.undo()
     store.undo()
     store.undo()
-    assert _fates(store) == fates
+    assert _holdout(store) == in_holdout
 
 
 def test_a_region_that_joins_fields_of_both_sides_makes_them_train_for_good(
@@ -123,23 +123,23 @@ def test_a_region_that_joins_fields_of_both_sides_makes_them_train_for_good(
     store.add_region(square(0, 0, 100), reviewed=True)
     store.add_region(square(200, 0, 100), reviewed=True)
     bridge = store.add_region(square(50, 0, 200), reviewed=True)
-    assert _fates(store) == {0: False}
+    assert _holdout(store) == {0: False}
     store.add_region(square(900, 0, 100), reviewed=True)
-    assert _fates(store) == {0: False, 900: True}, "what is held back is one that is new"
+    assert _holdout(store) == {0: False, 900: True}, "the holdout is one that is new"
     store.delete_region(bridge)
-    assert _fates(store) == {0: False, 200: False, 900: True}
+    assert _holdout(store) == {0: False, 200: False, 900: True}
 
 
 @pytest.mark.parametrize("number", range(8))
 def test_a_field_that_is_drawn_anew_stays_on_its_side(store: AnnotationStore, number: int) -> None:
     numbers = [store.add_region(square(200 * i, 0, 100), reviewed=True) for i in range(8)]
-    fates = _fates(store)
+    in_holdout = _holdout(store)
     store.delete_region(numbers[number])
     store.add_region(square(200 * number - 7, -7, 120), reviewed=True)
-    assert _fates(store)[200 * number - 7] == fates[200 * number]
+    assert _holdout(store)[200 * number - 7] == in_holdout[200 * number]
 
 
-def test_where_all_is_held_back_another_field_is_asked_for(store: AnnotationStore) -> None:
+def test_where_all_is_holdout_another_field_is_asked_for(store: AnnotationStore) -> None:
     store.insert(grid(40, 10, "large"))
     first = store.add_region(square(0, 0, 100), reviewed=True)
     store.add_region(square(200, 0, 100), reviewed=True)

@@ -2,7 +2,7 @@
 
 Each tile reports the nuclei of its cell and of a margin around it, so that a nucleus on a seam is
 reported by at least one tile though each tile puts it at a slightly different place. Nuclei
-that another tile may report too are held back until all those tiles are in; of the reports that
+that another tile may report too wait until all those tiles are in; of the reports that
 are the same nucleus the best is kept. All others pass at once.
 
 Which two reports are the same is decided by looking at their surroundings only (each is the other's

@@ -17,7 +17,7 @@ class FinetuneResult:
 
     Attributes:
         path: The model file, or None if the run was cancelled before its first validation.
-        metrics: Figures of the kept weights on the validation images or held-back fields.
+        metrics: Figures of the kept weights on the validation images or holdout fields.
         steps_done: Optimiser steps made, over all resumptions.
         cancelled: Whether the run was cancelled; the best so far is kept.
         steps: Steps there were to make.

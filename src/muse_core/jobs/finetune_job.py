@@ -45,7 +45,7 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
     """Run a finetune job.
 
     Emits Progress for each step, LossMeasured a few times a second, and MetricsMeasured for each
-    validation; where fields are held back, the first has step 0 and is the base model's.
+    validation; where there is a holdout, the first has step 0 and is the base model's.
 
     Raises:
         UserError: Data, base model, device or output cannot be used.
@@ -129,7 +129,7 @@ def _gain(result: FinetuneResult) -> str:
         for name, key in (("F det", "f_det"), ("F avg", "f_avg"))
         if result.before[key] is not None and result.after[key] is not None
     ]
-    return f" On the fields held back: {'; '.join(parts)}."
+    return f" On the holdout fields: {'; '.join(parts)}."
 
 
 def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:

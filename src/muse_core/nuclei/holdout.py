@@ -1,4 +1,4 @@
-"""Which reviewed fields are held back from training, the same in every later run.
+"""Which reviewed fields are in the holdout, the same in every later run.
 
 The choice is made by field, never by nucleus, because nuclei of one field resemble each other.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 
-HELD_BACK_SHARE = 0.25
+HOLDOUT_SHARE = 0.25
 
 
 def field_key(slide_fingerprint: str, vertices: Sequence[Sequence[float]]) -> str:
@@ -22,30 +22,30 @@ def field_key(slide_fingerprint: str, vertices: Sequence[Sequence[float]]) -> st
     return hashlib.sha256(f"{slide_fingerprint}|{corners}".encode()).hexdigest()
 
 
-def is_held_back(key: str, others: Collection[bool]) -> bool:
-    """Whether a field that is new is held back; what is decided is kept with the field.
+def is_holdout(key: str, others: Collection[bool]) -> bool:
+    """Return whether a new field joins the holdout; what is decided is kept with the field.
 
-    The first trains and the second is held back, so that two are enough for both. Each later one is
-    held back by its key alone, unless one side has come to have none.
+    The first trains and the second is the holdout, so that two are enough for both. Each later one
+    joins the holdout by its key alone, unless one side has come to have none.
 
     Args:
         key: Of the field.
-        others: Of each field there is, whether it is held back.
+        others: Of each field there is, whether it is in the holdout.
     """
     if not others or all(others):
         return False
-    return not any(others) or share_of(key) < HELD_BACK_SHARE
+    return not any(others) or share_of(key) < HOLDOUT_SHARE
 
 
-def held_back_in_set(keys: Sequence[str]) -> tuple[bool, ...]:
-    """Which fields are held back where they have no order, such as the images of a folder.
+def holdout_in_set(keys: Sequence[str]) -> tuple[bool, ...]:
+    """Return which fields are the holdout where they have no order, such as a folder's images.
 
-    Each by its key; if that leaves none to one side, the lowest key is held back or the highest
+    Each by its key; if that leaves none to one side, the lowest key is the holdout or the highest
     trains. A single field trains.
     """
     if len(keys) < 2:
         return (False,) * len(keys)
-    held = [share_of(key) < HELD_BACK_SHARE for key in keys]
+    held = [share_of(key) < HOLDOUT_SHARE for key in keys]
     shares = [share_of(key) for key in keys]
     held[shares.index(min(shares))] = True
     held[shares.index(max(shares))] = False

@@ -27,13 +27,13 @@ class ReviewedField:
         key: Identifies the field in every later run.
         area: Polygon or several, level-0 pixels.
         nuclei: NucleusTable of those inside; those with status "deleted" are none.
-        held_back: Whether it is kept out of training.
+        holdout: Whether it is kept out of training.
     """
 
     key: str
     area: BaseGeometry
     nuclei: pd.DataFrame
-    held_back: bool
+    holdout: bool
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class AnnotationSummary:
         n_removed: Detections that a person has removed in them.
         reviewed_mm2: Area of the fields.
         n_fields: Fields; reviewed regions that overlap are one.
-        n_held_back: Fields that are kept for validation.
+        n_holdout: Fields that are kept for validation.
         problems: Sentences that say why it is too little; empty when it is enough.
     """
 
@@ -55,7 +55,7 @@ class AnnotationSummary:
     n_removed: int
     reviewed_mm2: float
     n_fields: int
-    n_held_back: int
+    n_holdout: int
     problems: tuple[str, ...]
 
     @property
@@ -74,7 +74,7 @@ def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
     fields = reviewed_fields(store)
     summary = summarise([(fields, mpp)], store.classes.names)
     # Nothing but the store is there to learn from.
-    if not summary.problems and all(field.held_back for field in fields):
+    if not summary.problems and all(field.holdout for field in fields):
         sentence = (
             "What is reviewed is kept to judge models by: review another field to learn from."
         )
@@ -104,7 +104,7 @@ def summarise(
         n_removed=len(nuclei) - len(present),
         reviewed_mm2=sum(f.area.area * mpp**2 for group, mpp in groups for f in group) / 1e6,
         n_fields=len(fields),
-        n_held_back=sum(field.held_back for field in fields),
+        n_holdout=sum(field.holdout for field in fields),
         problems=_problems(fields, n_by_class),
     )
 
@@ -122,13 +122,13 @@ def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
         for number, vertices in zip(regions["id"], regions["vertices"], strict=True)
         if (area := outline_area(vertices)) is not None
     ]
-    fates, fingerprint = store.held_back(), store.slide.fingerprint
+    in_holdout, fingerprint = store.holdout_by_region(), store.slide.fingerprint
     return tuple(
         ReviewedField(
             field_key(fingerprint, outlines[members[0]][1]),
             area,
             _nuclei_in(store, area),
-            all(fates[outlines[member][0]] for member in members),
+            all(in_holdout[outlines[member][0]] for member in members),
         )
         for members, area in merged([area for _, _, area in outlines])
     )

@@ -31,7 +31,7 @@ class FinetuneOutcome:
 
     Attributes:
         model: The new model's file, or None if it was cancelled too early to have one.
-        before: Figures of the old model on the fields held back, None where there are none.
+        before: Figures of the old model on the holdout fields, None where there are none.
         after: Figures of the new one.
         notes: Sentences for the user.
     """
@@ -43,7 +43,7 @@ class FinetuneOutcome:
 
     @property
     def fell(self) -> tuple[tuple[str, float, float], ...]:
-        """Which figures on the fields held back fell: name, before and after, as they are shown."""
+        """Which figures on the holdout fields fell: name, before and after, as they are shown."""
         if self.before is None or self.after is None:
             return ()
         found = []
@@ -57,12 +57,14 @@ class FinetuneOutcome:
     def verdict(self) -> str:
         """A sentence about whether the new model is better."""
         if self.before is None or self.after is None:
-            return "No field was held back, so that nothing says whether the new model is better."
+            return (
+                "There was no holdout field, so that nothing says whether the new model is better."
+            )
         if not self.fell:
             return ""
         figures = " and ".join(f"F1 of {name} from {b:.2f} to {a:.2f}" for name, b, a in self.fell)
         return (
-            f"On the fields held back the new model is worse: {figures}. Keep the old one, unless"
+            f"On the holdout fields the new model is worse: {figures}. Keep the old one, unless"
             " you know why."
         )
 

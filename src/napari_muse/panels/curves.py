@@ -1,4 +1,4 @@
-"""Curves of a training: loss above, F1 on the fields held back below."""
+"""Curves of a training: loss above, F1 on the holdout fields below."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Curves(QWidget):
         self.loss_plot = _plot("Loss")
         # Curves are named in the heading: in a plot this low a legend would lie on them.
         names = f"{_colored('found', _DET_COLOR)}, {_colored('classes', _AVG_COLOR)}"
-        self.f1_plot = _plot("F1 on fields held back", f": {names}")
+        self.f1_plot = _plot("F1 on holdout fields", f": {names}")
         self._loss_curve = _curve(self.loss_plot, _LOSS_COLOR)
         self._f1_curves = {
             "f_det": _curve(self.f1_plot, _DET_COLOR, symbols=True),

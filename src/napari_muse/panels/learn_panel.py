@@ -62,7 +62,7 @@ class LearnPanel(QGroupBox):
         self.curves = Curves()
         self.proof: QTableWidget = row_table(stretch_first=True)
         self.proof.setColumnCount(3)
-        self.proof.setHorizontalHeaderLabels(["F1, fields held back", "before", "after"])
+        self.proof.setHorizontalHeaderLabels(["F1, holdout fields", "before", "after"])
         self.proof.setMinimumHeight(_TABLE_HEIGHT_PX)
         self.proof.setToolTip(
             "Figures on reviewed fields that were kept out of training, with 95% intervals"
@@ -127,7 +127,7 @@ class LearnPanel(QGroupBox):
         other = self._unlabelled(summary)
         fields = "field" if summary.n_fields == 1 else "fields"
         self.uses.setText(
-            f"{summary.n_fields} {fields} reviewed, {summary.n_held_back} held back to judge by;"
+            f"{summary.n_fields} {fields} reviewed, {summary.n_holdout} in the holdout to judge by;"
             f" {summary.reviewed_mm2:.2g} mm² reviewed{other}.\n{', '.join(parts)};"
             f" {summary.n_removed:,} removed."
         )
@@ -137,7 +137,7 @@ class LearnPanel(QGroupBox):
         tissue = self.tissue.mm2
         if tissue is None or self.mode.currentData() != _THOROUGH:
             return ""
-        # At most: near fields held back, and where there is little of it, none takes part.
+        # At most: near holdout fields, and where there is little of it, none takes part.
         other = max(tissue - summary.reviewed_mm2, 0)
         return f"; with them, up to {other:.2g} mm² of the slide's other tissue"
 

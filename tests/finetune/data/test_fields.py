@@ -65,7 +65,12 @@ def test_nuclei_are_kept_weighted_and_ignored_as_they_lie(tmp_path: Path) -> Non
         reviewed = reviewed_fields(store)
     with open_slide(slide, mpp=MPP) as opened:
         (field,) = read_fields(
-            opened, reviewed, MPP, margin_px=20, correction_weight=3.0, withheld=shapely.Polygon()
+            opened,
+            reviewed,
+            MPP,
+            margin_px=20,
+            correction_weight=3.0,
+            holdout_area=shapely.Polygon(),
         )
     # The window begins at 100. At 122 the border cuts the nucleus; at 119 and 300 it is outside.
     np.testing.assert_allclose(field.xy[:, 0], [50, 60, 70, 90])
@@ -137,11 +142,11 @@ def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_pat
     again = store_beside(tmp_path / "slide0.png", "b.muse", [(340, 340, 100), (20, 300, 100)])
     chained = store_beside(tmp_path / "slide0.png", "c.muse", [(420, 420, 50)])
     contents = read_stores([StoreSource(p, mpp=MPP) for p in (chained, path, again)])
-    held = [[f.held_back for f in content.fields] for content in contents]
-    # The field of the third meets the first of the second, which meets one held back.
+    held = [[f.holdout for f in content.fields] for content in contents]
+    # The field of the third meets the first of the second, which meets one in the holdout.
     assert held == [[True], [False, True], [True, True]]
     fields = fields_of_stores(contents, MPP, margin_px=300, correction_weight=1.0)
-    (train,) = [field for field in fields if not field.held_back]
+    (train,) = [field for field in fields if not field.holdout]
     with open_slide(tmp_path / "slide0.png", mpp=MPP) as slide:
         window = Region(0, 0, train.image.shape[1], train.image.shape[0])
         assert train.image.shape[:2] == (420, 420)
@@ -149,7 +154,7 @@ def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_pat
     expected = np.zeros((420, 420), dtype=bool)
     for x, y in ((300, 300), (340, 340), (20, 300)):
         expected[y : y + 100, x : x + 100] = True
-    np.testing.assert_array_equal(train.withheld, expected)
+    np.testing.assert_array_equal(train.holdout_mask, expected)
 
 
 def test_classes_of_several_stores_keep_their_looks(tmp_path: Path) -> None:
@@ -186,10 +191,10 @@ def test_every_pixel_of_an_annotated_image_is_known() -> None:
     image = np.zeros((40, 50, 3), dtype=np.uint8)
     points = np.array([[1.0, 2.0]], dtype=np.float32)
     images = [AnnotatedImage(str(i), image + i, points, ("a",), 0.5) for i in range(3)]
-    fields = fields_of_images(images, 0.5, hold_back=True)
+    fields = fields_of_images(images, 0.5, with_holdout=True)
     assert all(f.known.all() for f in fields)
-    assert 0 < sum(f.held_back for f in fields) < 3
-    assert not any(f.held_back for f in fields_of_images(images, 0.5, hold_back=False))
+    assert 0 < sum(f.holdout for f in fields) < 3
+    assert not any(f.holdout for f in fields_of_images(images, 0.5, with_holdout=False))
 
 
 def two_images(folder: Path) -> tuple[Path, list[np.ndarray]]:

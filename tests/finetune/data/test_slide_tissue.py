@@ -125,20 +125,20 @@ def is_borderline(
     return any(abs(gap(square, b) - margin) < 1e-5 for b in held)
 
 
-def test_squares_of_a_store_keep_half_a_sample_from_what_is_held_back(
+def test_squares_of_a_store_keep_half_a_sample_from_the_holdout(
     contents: tuple[StoreContents, ...],
 ) -> None:
     (found,) = tissue_of_stores(contents, MPP, CROP_PX, whole_slides=True)
     assert len(found.corners) > 20
     assert found.size == (2 * CROP_PX, 2 * CROP_PX)
-    assert {f.held_back for f in contents[0].fields} == {True, False}
+    assert {f.holdout for f in contents[0].fields} == {True, False}
     for corner in found.corners:
         square = square_at(corner, found.size)
         assert min(square[:2]) >= 0
         assert max(square[2:]) <= SIDE_PX
         for field in contents[0].fields:
-            # 64 px of context are read around what is held back.
-            assert gap(square, field.area.bounds) >= (CROP_PX if field.held_back else 1e-6)
+            # 64 px of context are read around the holdout.
+            assert gap(square, field.area.bounds) >= (CROP_PX if field.holdout else 1e-6)
 
 
 def test_of_two_stores_of_a_slide_each_keeps_clear_of_the_others_fields(
@@ -152,13 +152,13 @@ def test_of_two_stores_of_a_slide_each_keeps_clear_of_the_others_fields(
         assert found.digest() == expected.digest()
 
 
-def test_samples_show_no_pixel_of_what_is_reviewed_nor_near_what_is_held_back(
+def test_samples_show_no_pixel_of_what_is_reviewed_nor_near_the_holdout(
     contents: tuple[StoreContents, ...],
 ) -> None:
     pixels = np.array(Image.open(contents[0].slide))
     assert pixels[..., 1].min() == 40
     for field in contents[0].fields:
-        grow = CROP_PX // 2 if field.held_back else 0
+        grow = CROP_PX // 2 if field.holdout else 0
         x0, y0, x1, y1 = (int(v) for v in field.area.bounds)
         # No tissue of this slide is as purple.
         pixels[max(y0 - grow, 0) : y1 + grow, max(x0 - grow, 0) : x1 + grow, 1] = 0
@@ -176,7 +176,7 @@ def test_the_area_is_that_of_the_squares_and_the_rims_without_what_is_reviewed(
         taken = np.zeros((SIDE_PX, SIDE_PX), dtype=bool)
         squares = [square_at(corner, found.size) for corner in found.corners]
         for field in contents[0].fields:
-            if not field.held_back:
+            if not field.holdout:
                 x0, y0, x1, y1 = field.area.bounds
                 squares.append((x0 - CROP_PX, y0 - CROP_PX, x1 + CROP_PX, y1 + CROP_PX))
         for x0, y0, x1, y1 in squares:

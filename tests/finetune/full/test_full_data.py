@@ -60,16 +60,16 @@ def test_samples_show_the_field_at_random_places_and_what_lies_around(
     assert np.std(centres, axis=0).min() > 10
 
 
-def test_what_is_held_back_takes_no_part_at_all(config: FinetuneConfig) -> None:
+def test_the_holdout_takes_no_part_at_all(config: FinetuneConfig) -> None:
     data = load_full_data(config, MPP)
     assert data.fields is not None
-    held = sum(f.known.sum() for f in data.fields.held_back)
+    held = sum(f.known.sum() for f in data.fields.holdout)
     assert held > 0
     for field, source in zip(data.fields.train, data.training.sources, strict=True):
         assert isinstance(source, SourceImage)
         assert source.free is not None
-        assert field.withheld.any()
-        assert not (source.free & field.withheld).any()
+        assert field.holdout_mask.any()
+        assert not (source.free & field.holdout_mask).any()
 
 
 def test_a_proposal_in_unlabelled_tissue_gets_exactly_no_supervised_gradient(

@@ -148,7 +148,7 @@ def test_a_single_field_trains_and_nothing_is_measured(
     result = finetune(dataclasses.replace(config, stores=(StoreSource(store, mpp=MPP),)))
     assert result.path is not None
     assert (result.before, result.after) == (None, None)
-    assert "No reviewed field is held back" in result.notes[0]
+    assert "No reviewed field is in the holdout" in result.notes[0]
 
 
 def test_classes_that_are_known_start_from_what_is_known(config: FinetuneConfig) -> None:
@@ -172,8 +172,8 @@ def test_a_points_folder_is_adapted_to_as_well(config: FinetuneConfig, tmp_path:
     run = dataclasses.replace(config, stores=(), train=(LabelSet(folder, 0.25),))
     base = read_card(config.base or Path())
     data = load_fields(run, ClassScheme.from_json(base.classes), base.mpp, 32)
-    assert len(data.train) + len(data.held_back) == 4
-    assert data.held_back
+    assert len(data.train) + len(data.holdout) == 4
+    assert data.holdout
     assert data.train[0].image.shape[:2] == (80, 80)
     assert finetune(run).after is not None
 
@@ -211,7 +211,7 @@ def test_a_field_over_all_others_holds_them_back_with_it(
 ) -> None:
     other = store_beside(tmp_path / "slide0.png", "b.muse", [(0, 0, 480)])
     run = dataclasses.replace(config, stores=(*config.stores, StoreSource(other, mpp=MPP)))
-    with pytest.raises(UserError, match="All annotated nuclei lie in fields that are held back"):
+    with pytest.raises(UserError, match="All annotated nuclei lie in holdout fields"):
         load_fields(run, None, MPP, 32)
 
 

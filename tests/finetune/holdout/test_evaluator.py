@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
 from muse_core.finetune.config import AdaptConfig
 from muse_core.finetune.data.fields import Field
-from muse_core.finetune.holdout.evaluator import Judging, for_curves
-from muse_core.finetune.holdout.fields import HeldOutFields
+from muse_core.finetune.holdout.evaluator import Holdout, for_curves
+from muse_core.finetune.holdout.fields import HoldoutFields
 from muse_core.models.card import ModelCard, read_card
 from muse_core.nuclei import ClassScheme, nucleus_table
 
@@ -37,31 +37,31 @@ def field(key: str) -> Field:
         weights=np.ones(2, dtype=np.float32),
         ignored_xy=nowhere,
         rejected_xy=nowhere,
-        withheld=np.zeros((100, 100), dtype=bool),
-        held_back=True,
+        holdout_mask=np.zeros((100, 100), dtype=bool),
+        holdout=True,
     )
 
 
 @given(st.lists(st.integers(0, 9), max_size=20))
 def test_each_field_chooses_or_judges_and_a_later_one_changes_nothing(numbers: list[int]) -> None:
     fields = [field(str(n)) for n in numbers]
-    judging = Judging(fields)
-    choosing = {f.key for f in judging.choosing.fields}
-    reporting = {f.key for f in judging.reporting.fields}
-    assert bool(judging) == bool(fields)
-    assert judging.apart == (len(set(numbers)) >= 4)
-    if not judging.apart:
-        assert len(judging.choosing.fields) == len(judging.reporting.fields) == len(fields)
+    holdout = Holdout(fields)
+    choosing = {f.key for f in holdout.choosing.fields}
+    reporting = {f.key for f in holdout.reporting.fields}
+    assert bool(holdout) == bool(fields)
+    assert holdout.apart == (len(set(numbers)) >= 4)
+    if not holdout.apart:
+        assert len(holdout.choosing.fields) == len(holdout.reporting.fields) == len(fields)
         return
     assert not choosing & reporting
-    assert len(judging.choosing.fields) + len(judging.reporting.fields) == len(fields)
+    assert len(holdout.choosing.fields) + len(holdout.reporting.fields) == len(fields)
     assert len(choosing) - len(reporting) in (0, 1)
-    later = Judging([*fields, field("later")])
+    later = Holdout([*fields, field("later")])
     assert choosing <= {f.key for f in later.choosing.fields}
     assert reporting <= {f.key for f in later.reporting.fields}
 
 
-def detections(fields: HeldOutFields) -> Sequence[pd.DataFrame]:
+def detections(fields: HoldoutFields) -> Sequence[pd.DataFrame]:
     """Where fields have even keys, a threshold of 0.6 is best, and elsewhere the lowest is."""
     tables = []
     for number in (int(f.key) for f in fields.fields):
@@ -72,26 +72,26 @@ def detections(fields: HeldOutFields) -> Sequence[pd.DataFrame]:
 
 
 def test_figures_are_of_the_others_at_the_threshold_that_was_chosen() -> None:
-    judging = Judging([field(str(n)) for n in range(4)])
+    holdout = Holdout([field(str(n)) for n in range(4)])
     card = dataclasses.replace(CARD, score_threshold=0.6)
-    judged = judging.judge(card, detections, {"x": "a"})
-    assert judged.chosen.threshold == pytest.approx(0.6)
+    scored = holdout.score(card, detections, {"x": "a"})
+    assert scored.chosen.threshold == pytest.approx(0.6)
     # Of two nuclei one is found, and nothing else: 2 * 1 / (2 * 1 + 0 + 1), in both halves.
-    assert for_curves(judged.chosen)["f_det"] == pytest.approx(2 / 3)
-    assert judged.figures["f_det"] == pytest.approx(2 / 3)
-    assert (judged.figures["n_images"], judged.figures["chosen_on"]) == (2, "other fields")
+    assert for_curves(scored.chosen)["f_det"] == pytest.approx(2 / 3)
+    assert scored.figures["f_det"] == pytest.approx(2 / 3)
+    assert (scored.figures["n_images"], scored.figures["chosen_on"]) == (2, "other fields")
     # Those that judge would have chosen a lower one: both found, and one wrongly at the lowest.
-    own = Judging([field("1"), field("3")]).judge(card, detections, {"x": "a"})
+    own = Holdout([field("1"), field("3")]).score(card, detections, {"x": "a"})
     assert own.figures["f_det"] == pytest.approx(1.0)
     assert own.figures["chosen_on"] == "the same fields"
     assert own.figures["threshold"] == own.chosen.threshold < 0.6
 
 
 def test_with_few_fields_the_figures_are_those_of_the_choice() -> None:
-    judged = Judging([field("0"), field("1"), field("2")]).judge(CARD, detections, {"x": "a"})
-    curve = for_curves(judged.chosen)
-    assert {k: judged.figures[k] for k in curve} == curve
-    assert judged.figures["n_images"] == 3
+    scored = Holdout([field("0"), field("1"), field("2")]).score(CARD, detections, {"x": "a"})
+    curve = for_curves(scored.chosen)
+    assert {k: scored.figures[k] for k in curve} == curve
+    assert scored.figures["n_images"] == 3
 
 
 def run(folder: Path, n_val: int) -> tuple[FinetuneConfig, Any, list[dict[str, Any]]]:

@@ -7,7 +7,7 @@ from muse_core.data.points_folder import AnnotatedImage
 from muse_core.evaluate.detection import score_tables
 from muse_core.evaluate.intervals import figures_with_intervals
 from muse_core.finetune.data.fields import Field
-from muse_core.finetune.holdout.fields import HeldOutFields, renamed
+from muse_core.finetune.holdout.fields import HoldoutFields, renamed
 from muse_core.finetune.holdout.threshold import best_threshold
 from muse_core.nuclei import nucleus_table
 
@@ -26,8 +26,8 @@ def field() -> Field:
         weights=np.ones(2, dtype=np.float32),
         ignored_xy=np.array([[19, 40]], dtype=np.float32),
         rejected_xy=np.zeros((0, 2), dtype=np.float32),
-        withheld=np.zeros((100, 100), dtype=bool),
-        held_back=True,
+        holdout_mask=np.zeros((100, 100), dtype=bool),
+        holdout=True,
     )
 
 
@@ -36,7 +36,7 @@ def test_what_lies_outside_or_on_the_border_counts_for_nothing() -> None:
     x = [30.5, 21.0, 90.0, 60.0, 50.0]
     y = [30.0, 40.0, 90.0, 70.0, 51.0]
     table = nucleus_table(x, y, ["a", "a", "a", "a", "b"], score=0.9)
-    report = HeldOutFields([field()]).best([table], ["a", "b"], 0.5).report
+    report = HoldoutFields([field()]).best([table], ["a", "b"], 0.5).report
     counts = report.detection
     assert (counts.true_positive, counts.false_positive, counts.false_negative) == (2, 1, 0)
     # "b" does not occur, so nothing is said of it.

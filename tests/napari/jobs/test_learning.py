@@ -93,7 +93,7 @@ def test_too_little_is_refused_with_a_sentence(slide_open: MusePanel, qtbot: Any
 def test_it_says_what_it_will_use(reviewed: MusePanel, qtbot: Any) -> None:
     tissue, uses = reviewed.learn.tissue, reviewed.learn.uses
     qtbot.waitUntil(lambda: tissue.mm2 is not None, timeout=60_000)
-    wanted = ("2 fields reviewed, 1 held back", "5 removed", "mm² reviewed.")
+    wanted = ("2 fields reviewed, 1 in the holdout", "5 removed", "mm² reviewed.")
     qtbot.waitUntil(lambda: all(part in uses.text() for part in wanted), timeout=60_000)
     reviewed.learn.mode.setCurrentIndex(1)
     look = reviewed.learning.look()
@@ -176,7 +176,7 @@ def test_a_worse_model_is_not_the_one_that_is_offered_first(
     assert learn.use.text() == ("Use it anyway" if worse else "Use it")
     if worse:
         assert said.startswith(
-            "On the fields held back the new model is worse: F1 of the mean of classes from 0.81 to"
+            "On the holdout fields the new model is worse: F1 of the mean of classes from 0.81 to"
             " 0.74. Keep the old one"
         )
     assert ("worse" in said) == worse

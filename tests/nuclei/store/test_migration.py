@@ -62,7 +62,7 @@ def test_a_file_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
             assert store.nuclei()["x"].tolist() == [10.5, 900]
             assert store.nuclei((800, 0, 1000, 100))["status"].tolist() == ["corrected"]
             assert store.nuclei((0, 0, 100, 100))["score"].tolist() == [0.75]
-            assert store.held_back() == {1: False, 2: True}
+            assert store.holdout_by_region() == {1: False, 2: True}
     with AnnotationStore.open(path) as store:
         assert store.add(5000, 5000, "a") == 3
         assert store.nuclei((4999, 4999, 5001, 5001))["id"].tolist() == [3]
@@ -80,7 +80,7 @@ def test_an_old_file_that_can_only_be_looked_at_is_read_as_it_would_be(tmp_path:
     before = path.read_bytes()
     with AnnotationStore.open(path, read_only=True) as store:
         assert store.nuclei((800, 0, 1000, 100))["status"].tolist() == ["corrected"]
-        assert [field.held_back for field in reviewed_fields(store)] == [False, True]
+        assert [field.holdout for field in reviewed_fields(store)] == [False, True]
         with pytest.raises(UserError, match="looked at"):
             store.confirm([1])
     assert path.read_bytes() == before

@@ -1,4 +1,4 @@
-"""The fields of a run: what trains, what is held back, and which classes there are."""
+"""The fields of a run: what trains, what is in the holdout, and which classes there are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from muse_core.finetune.data.stores import (
     scheme_of,
     summary_of,
 )
-from muse_core.finetune.holdout.evaluator import SAME_FIELDS_NOTE, Judging
+from muse_core.finetune.holdout.evaluator import SAME_FIELDS_NOTE, Holdout
 from muse_core.nuclei import ClassScheme
 
 
@@ -28,14 +28,14 @@ class FieldData:
 
     Attributes:
         train: Fields to learn from.
-        held_back: Fields to score on.
+        holdout: Fields to score on.
         scheme: The classes to learn.
         stores: What the stores among the sources hold.
         notes: Sentences for the user.
     """
 
     train: tuple[Field, ...]
-    held_back: tuple[Field, ...]
+    holdout: tuple[Field, ...]
     scheme: ClassScheme
     stores: tuple[StoreContents, ...]
     notes: tuple[str, ...]
@@ -48,7 +48,7 @@ class FieldData:
 
     def digest(self) -> str:
         """Changes with any class, nucleus or pixel; a checkpoint of other data is of no use."""
-        fields = (digest_of_attributes(field) for field in (*self.train, *self.held_back))
+        fields = (digest_of_attributes(field) for field in (*self.train, *self.holdout))
         return digest_of(self.scheme.names, *fields)
 
     def to_json(self) -> dict[str, Any]:
@@ -60,8 +60,8 @@ class FieldData:
                     "store": c.name,
                     "slide_fingerprint": c.fingerprint,
                     "mpp": c.mpp,
-                    "fields": [f.key[:16] for f in c.fields if not f.held_back],
-                    "fields_held_back": [f.key[:16] for f in c.fields if f.held_back],
+                    "fields": [f.key[:16] for f in c.fields if not f.holdout],
+                    "fields_held_back": [f.key[:16] for f in c.fields if f.holdout],
                 }
                 for c in self.stores
             ],
@@ -79,7 +79,7 @@ def load_fields(
     """Read the fields of a run.
 
     Points-folders are fields image by image. Where no folder for validation is given, some of
-    their images are held back.
+    their images are the holdout.
 
     Args:
         config: The run.
@@ -95,17 +95,17 @@ def load_fields(
     unused = summary_of(contents).unused_classes if contents else ()
     fields = fields_of_stores(contents, mpp, margin_px, config.correction_weight)
     images = [i for f in config.train for i in read_points_folder(f.folder, f.mpp, f.names)]
-    fields += fields_of_images(images, mpp, hold_back=config.val is None)
-    held = [f for f in fields if f.held_back]
+    fields += fields_of_images(images, mpp, with_holdout=config.val is None)
+    holdout = [f for f in fields if f.holdout]
     if config.val:
         val = read_points_folder(config.val.folder, config.val.mpp, config.val.names)
-        held += fields_of_images(val, mpp, hold_back=False)
-    train = [f for f in fields if not f.held_back]
+        holdout += fields_of_images(val, mpp, with_holdout=False)
+    train = [f for f in fields if not f.holdout]
     names = tuple(dict.fromkeys((*class_names_in(images), *also_learnt)))
     own = scheme_of(contents) if contents else None
     scheme = scheme_to_learn(own, names, known)
-    _check(train, held, also_learnt)
-    return FieldData(tuple(train), tuple(held), scheme, contents, _notes(unused, held))
+    _check(train, holdout, also_learnt)
+    return FieldData(tuple(train), tuple(holdout), scheme, contents, _notes(unused, holdout))
 
 
 def scheme_to_learn(
@@ -129,34 +129,33 @@ def _in(names: Sequence[str], scheme: ClassScheme) -> bool:
     return set(names) <= set(scheme.names)
 
 
-def _check(train: Sequence[Field], held: Sequence[Field], also_learnt: Sequence[str]) -> None:
+def _check(train: Sequence[Field], holdout: Sequence[Field], also_learnt: Sequence[str]) -> None:
     learnt = {n for field in train for n in field.class_names} | set(also_learnt)
-    if not learnt and any(field.class_names for field in held):
+    if not learnt and any(field.class_names for field in holdout):
         raise UserError(
-            "All annotated nuclei lie in fields that are held back to validate on; review another"
-            " field."
+            "All annotated nuclei lie in holdout fields, which only validate; review another field."
         )
     if not learnt:
         raise UserError("There is no annotated nucleus to learn from.")
-    for name in sorted({n for field in held for n in field.class_names} - learnt):
+    for name in sorted({n for field in holdout for n in field.class_names} - learnt):
         raise UserError(
-            f"All nuclei of the class {name!r} lie in fields that are held back to validate on;"
+            f"All nuclei of the class {name!r} lie in holdout fields, which only validate;"
             " review another field with some of them."
         )
 
 
-def _notes(unused: Sequence[str], held: Sequence[Field]) -> tuple[str, ...]:
+def _notes(unused: Sequence[str], holdout: Sequence[Field]) -> tuple[str, ...]:
     notes = []
-    if not held:
+    if not holdout:
         notes.append(
-            "No reviewed field is held back, so that how good the model is before and after is not"
-            " measured; the next field you review will be."
+            "No reviewed field is in the holdout, so that how good the model is before and after is"
+            " not measured; the next field you review will be."
         )
     if unused:
         notes.append(
             f"Not in the reviewed fields: {', '.join(map(repr, unused))}. Nothing is learnt"
             " of such nuclei, and no figure counts them."
         )
-    if held and not Judging(held).apart:
+    if holdout and not Holdout(holdout).apart:
         notes.append(SAME_FIELDS_NOTE)
     return tuple(notes)

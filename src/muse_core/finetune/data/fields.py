@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.detect.resize import to_model_scale
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
-from muse_core.nuclei.holdout import held_back_in_set
+from muse_core.nuclei.holdout import holdout_in_set
 from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.nuclei.table import CORRECTIONS, Status
 from muse_core.slides import Region, Slide
@@ -42,8 +42,8 @@ class Field:
         weights: (N,) float32, how much each nucleus counts.
         ignored_xy: (M, 2) float32, nuclei that the border of the field cuts.
         rejected_xy: (R, 2) float32, detections that a person has removed.
-        withheld: (H, W) bool, where this image shows fields that are held back.
-        held_back: Whether it is kept out of training.
+        holdout_mask: (H, W) bool, where this image shows holdout fields.
+        holdout: Whether it is kept out of training.
     """
 
     key: str
@@ -55,8 +55,8 @@ class Field:
     weights: npt.NDArray[np.float32]
     ignored_xy: npt.NDArray[np.float32]
     rejected_xy: npt.NDArray[np.float32]
-    withheld: npt.NDArray[np.bool_]
-    held_back: bool
+    holdout_mask: npt.NDArray[np.bool_]
+    holdout: bool
 
 
 def read_fields(
@@ -65,7 +65,7 @@ def read_fields(
     mpp: float,
     margin_px: int,
     correction_weight: float,
-    withheld: BaseGeometry,
+    holdout_area: BaseGeometry,
 ) -> list[Field]:
     """Read the fields of a slide.
 
@@ -74,38 +74,42 @@ def read_fields(
         reviewed: Its fields.
         mpp: Microns per pixel to read at, the model's.
         margin_px: How far to read beyond what was reviewed, pixels at ``mpp``; around fields that
-            are held back no further than ``CONTEXT_PX``.
+            are in the holdout no further than ``CONTEXT_PX``.
         correction_weight: Weight of what a person has changed against what they have only seen.
-        withheld: All that is held back of the slide, level-0 pixels.
+        holdout_area: All holdout fields of the slide, level-0 pixels.
 
     Returns:
         The fields; fields that lie outside the slide are left out.
     """
     fields = []
     for field in reviewed:
-        margin = min(margin_px, CONTEXT_PX) if field.held_back else margin_px
+        margin = min(margin_px, CONTEXT_PX) if field.holdout else margin_px
         for box in _cells(field.area, slide, MAX_CELL_PX * mpp / slide.require_mpp()):
-            fields.append(_read_cell(slide, field, box, mpp, margin, correction_weight, withheld))
+            fields.append(
+                _read_cell(slide, field, box, mpp, margin, correction_weight, holdout_area)
+            )
     return fields
 
 
-def fields_of_images(images: Sequence[AnnotatedImage], mpp: float, hold_back: bool) -> list[Field]:
+def fields_of_images(
+    images: Sequence[AnnotatedImage], mpp: float, with_holdout: bool
+) -> list[Field]:
     """Fields from images of which all is reviewed.
 
     Args:
         images: Annotated images.
         mpp: Microns per pixel to bring them to, the model's.
-        hold_back: Whether to hold some back, by their content.
+        with_holdout: Whether some are a holdout, by their content.
     """
     keys = [hashlib.sha256(image.image.tobytes()).hexdigest() for image in images]
-    held = held_back_in_set(keys) if hold_back else (False,) * len(keys)
+    held = holdout_in_set(keys) if with_holdout else (False,) * len(keys)
     return [
         _whole_image(image, mpp, key, is_held)
         for image, key, is_held in zip(images, keys, held, strict=True)
     ]
 
 
-def _whole_image(image: AnnotatedImage, mpp: float, key: str, held_back: bool) -> Field:
+def _whole_image(image: AnnotatedImage, mpp: float, key: str, holdout: bool) -> Field:
     scaled, scale_x, scale_y = to_model_scale(image.image, image.mpp, mpp)
     height, width = image.image.shape[:2]
     # Without the padding: what is beside the image is not known.
@@ -121,8 +125,8 @@ def _whole_image(image: AnnotatedImage, mpp: float, key: str, held_back: bool) -
         weights=np.ones(len(image.xy), dtype=np.float32),
         ignored_xy=nowhere,
         rejected_xy=nowhere,
-        withheld=np.zeros(scaled.shape[:2], dtype=bool),
-        held_back=held_back,
+        holdout_mask=np.zeros(scaled.shape[:2], dtype=bool),
+        holdout=holdout,
     )
 
 
@@ -147,7 +151,7 @@ def _read_cell(
     mpp: float,
     margin_px: int,
     correction_weight: float,
-    withheld: BaseGeometry,
+    holdout_area: BaseGeometry,
 ) -> Field:
     scale = mpp / slide.require_mpp()
     window = _window(cell, slide.bounds, margin_px * scale)
@@ -176,8 +180,8 @@ def _read_cell(
         weights=np.where(corrected, correction_weight, 1.0).astype(np.float32),
         ignored_xy=ignored.astype(np.float32),
         rejected_xy=xy[inside & gone].astype(np.float32),
-        withheld=pixels_in(withheld, window, scale, image.shape[:2]),
-        held_back=field.held_back,
+        holdout_mask=pixels_in(holdout_area, window, scale, image.shape[:2]),
+        holdout=field.holdout,
     )
 
 

@@ -25,7 +25,7 @@ from muse_core.finetune.data.sources import (
     training_data,
 )
 from muse_core.finetune.data.unlabeled import read_unlabeled
-from muse_core.finetune.holdout.evaluator import Judging
+from muse_core.finetune.holdout.evaluator import Holdout
 from muse_core.models.card import BACKBONE, read_card
 from muse_core.nuclei import ClassScheme
 
@@ -38,7 +38,7 @@ class FullData:
         training: What samples are drawn from.
         scheme: Classes of the model.
         fields: The reviewed fields; None where there is no store.
-        held: Fields to score on; none where images are.
+        holdout: Fields to score on; none where images are.
         val: Images to score on, where there is no store.
         slides: What of the stores' slides takes part without annotations.
     """
@@ -46,7 +46,7 @@ class FullData:
     training: TrainingData
     scheme: ClassScheme
     fields: FieldData | None
-    held: Judging
+    holdout: Holdout
     val: tuple[AnnotatedImage, ...]
     slides: tuple[SlideTissue, ...]
 
@@ -110,7 +110,7 @@ def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
         training=_with_unlabeled(training, slides, config, mpp),
         scheme=known or ClassScheme.from_names(training.label_sets[0]),
         fields=fields,
-        held=Judging(fields.held_back if fields else ()),
+        holdout=Holdout(fields.holdout if fields else ()),
         val=() if fields or not config.val else _val(config.val, training.label_sets[0]),
         slides=slides,
     )
@@ -155,7 +155,7 @@ def _source(field: Field, names: Sequence[str], weight: float) -> SourceImage:
         weight=weight,
         nucleus_weights=field.weights,
         known=field.known,
-        free=~field.known & ~field.withheld,
+        free=~field.known & ~field.holdout_mask,
     )
 
 

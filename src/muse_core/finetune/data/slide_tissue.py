@@ -1,7 +1,7 @@
 """Tissue of the stores' own slides that nobody has reviewed, read as samples are drawn from it.
 
 Around a field that trains, its own image shows such tissue already. Here it is the rest of the
-slide: squares that show nothing reviewed, and lie well away from what is held back, so that no
+slide: squares that show nothing reviewed, and lie well away from the holdout, so that no
 figure is of tissue the model has seen.
 """
 
@@ -21,7 +21,7 @@ from muse_core.finetune.data.digests import digest_of
 from muse_core.finetune.data.fields import CONTEXT_PX, pixels_in
 from muse_core.finetune.data.stores import StoreContents
 from muse_core.finetune.data.unlabeled import MIN_TISSUE
-from muse_core.finetune.holdout.shared_slides import withheld_area
+from muse_core.finetune.holdout.shared_slides import holdout_area
 from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.slides import ImageChoice, Region, Slide, TissueMask, open_slide, tissue_mask
 
@@ -121,7 +121,7 @@ def corners_clear_of(
     size: tuple[float, float],
     stride: float,
     reviewed: BaseGeometry,
-    held_back: BaseGeometry,
+    holdout: BaseGeometry,
     margin: float,
 ) -> npt.NDArray[np.float64]:
     """Where squares may lie.
@@ -131,7 +131,7 @@ def corners_clear_of(
         size: Width and height of a square, no larger than the slide.
         stride: From one to the next, at most.
         reviewed: What they may not touch.
-        held_back: What they keep away from by ``margin`` at least.
+        holdout: What they keep away from by ``margin`` at least.
         margin: Level-0 pixels, like all else.
 
     Returns:
@@ -146,7 +146,7 @@ def corners_clear_of(
     squares = shapely.box(x, y, x + size[0], y + size[1])
     shapely.prepare(reviewed)
     # Of what is empty the distance is no number, which is not below the margin.
-    near = shapely.intersects(reviewed, squares) | (shapely.distance(held_back, squares) < margin)
+    near = shapely.intersects(reviewed, squares) | (shapely.distance(holdout, squares) < margin)
     return np.asarray(corners[~near], dtype=np.float64)
 
 
@@ -159,11 +159,11 @@ def _squares(
 ) -> tuple[npt.NDArray[np.float64], tuple[float, float]]:
     """Corners and size of squares of two crops a side; of one where there is no room for two."""
     reviewed = shapely.union_all([f.area for f in fields])
-    held_back = withheld_area(fields)
+    holdout = holdout_area(fields)
     corners, size = np.zeros((0, 2)), (crop, crop)
     for side in (2 * crop, crop):
         size = (min(side, bounds.w), min(side, bounds.h))
-        clear = corners_clear_of(bounds, size, crop / 2, reviewed, held_back, margin)
+        clear = corners_clear_of(bounds, size, crop / 2, reviewed, holdout, margin)
         shares = [tissue.fraction(Region(float(x), float(y), *size)) for x, y in clear]
         corners = clear[np.array(shares) >= MIN_TISSUE]
         if len(corners):
@@ -186,7 +186,7 @@ def _mm2(
         rows = slice(round(y * scale), round((y + size[1]) * scale))
         taken[rows, round(x * scale) : round((x + size[0]) * scale)] = True
     for field in fields:
-        if not field.held_back:
+        if not field.holdout:
             x0, y0, x1, y1 = field.area.bounds
             around = shapely.box(x0 - crop, y0 - crop, x1 + crop, y1 + crop)
             taken |= pixels_in(around, slide.bounds, 1 / scale, taken.shape)

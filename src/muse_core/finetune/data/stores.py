@@ -11,7 +11,7 @@ from muse_core.errors import UserError
 from muse_core.files import entries
 from muse_core.finetune.config import StoreSource
 from muse_core.finetune.data.fields import Field, read_fields
-from muse_core.finetune.holdout.shared_slides import hold_back_together, withheld_area
+from muse_core.finetune.holdout.shared_slides import holdout_area, join_holdouts
 from muse_core.nuclei import ClassScheme, NucleusClass
 from muse_core.nuclei.reviewed import (
     AnnotationSummary,
@@ -56,7 +56,7 @@ def read_stores(sources: Sequence[StoreSource]) -> tuple[StoreContents, ...]:
     contents = [_read_store(source) for source in sources]
     for fingerprint in {content.fingerprint for content in contents}:
         same = [i for i, content in enumerate(contents) if content.fingerprint == fingerprint]
-        together = hold_back_together([contents[i].fields for i in same])
+        together = join_holdouts([contents[i].fields for i in same])
         for i, fields in zip(same, together, strict=True):
             contents[i] = dataclasses.replace(contents[i], fields=fields)
     return tuple(contents)
@@ -88,11 +88,9 @@ def fields_of_stores(
     fields = []
     for content in contents:
         same = [c for c in contents if c.fingerprint == content.fingerprint]
-        withheld = withheld_area([field for c in same for field in c.fields])
+        holdout = holdout_area([field for c in same for field in c.fields])
         with open_slide(content.slide, content.mpp, content.choice, force_mpp=True) as slide:
-            fields += read_fields(
-                slide, content.fields, mpp, margin_px, correction_weight, withheld
-            )
+            fields += read_fields(slide, content.fields, mpp, margin_px, correction_weight, holdout)
     return fields
 
 

@@ -25,7 +25,7 @@ from muse_core.finetune.full.ema import warmed_up_average
 from muse_core.finetune.full.shards import Shards
 from muse_core.finetune.full.step import Learner
 from muse_core.finetune.heads_only.adapt import adapt
-from muse_core.finetune.holdout.evaluator import Judgement, for_curves
+from muse_core.finetune.holdout.evaluator import HoldoutScore, for_curves
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, best_threshold
 from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
 from muse_core.finetune.result import FinetuneResult, Listener
@@ -121,7 +121,7 @@ class _Run:
         )
         self.thresholds = ClassThresholds(self.data.counts[0], config.consistency)
         self.thresholds.to(self.device)
-        self.before = self._judge_before()
+        self.before = self._score_before()
         stateful: dict[str, Stateful] = {
             "learner": self.learner,
             "averaged": self.averaged,
@@ -204,17 +204,17 @@ class _Run:
         teacher = self.averaged_model.eval()
         return pseudo_labels(teacher, image, free, self.thresholds, self.config.consistency)
 
-    def _judge_before(self) -> Judgement | None:
-        """How good the base is on the fields that are held back."""
-        if not self.sources.held or self.config.base is None:
+    def _score_before(self) -> HoldoutScore | None:
+        """How good the base is on the holdout fields."""
+        if not self.sources.holdout or self.config.base is None:
             return None
         if read_card(self.config.base).kind == BACKBONE:
             return None
         base = load_model(self.config.base, self.device)
-        return self._judge(base, dict(self.config.class_map))
+        return self._score(base, dict(self.config.class_map))
 
-    def _judge(self, model: MuseModel, names: dict[str, str]) -> Judgement:
-        return self.sources.held.judge(model.card, lambda fields: fields.detect(model), names)
+    def _score(self, model: MuseModel, names: dict[str, str]) -> HoldoutScore:
+        return self.sources.holdout.score(model.card, lambda fields: fields.detect(model), names)
 
     def validate(self) -> dict[str, Any]:
         """Score the averaged weights; keep them if they are the best so far."""
@@ -232,11 +232,11 @@ class _Run:
     def _operating(self) -> OperatingPoint | None:
         """The averaged weights' figures where there is something to score on."""
         names = self.data.label_sets[0]
-        held = self.sources.held
+        holdout = self.sources.holdout
         written = as_saved(self.averaged_model).eval()
-        if held:
-            tables = held.choosing.detect(written)
-            return held.choosing.best(tables, names, self.model.card.score_threshold)
+        if holdout:
+            tables = holdout.choosing.detect(written)
+            return holdout.choosing.best(tables, names, self.model.card.score_threshold)
         if not self.sources.val:
             return None
         detect = DetectConfig(device=self.device.type, min_score=LOWEST_SCORE)
@@ -245,7 +245,7 @@ class _Run:
         return best_threshold(self.sources.val, tables, names, only=occurring)
 
     def finish(self, cancelled: bool) -> FinetuneResult:
-        """Tidy up, and score what is kept where fields are held back."""
+        """Tidy up, and score what is kept where there is a holdout."""
         if self.shards:
             self.shards.close()
         if not cancelled:
@@ -254,9 +254,9 @@ class _Run:
             self.checkpoint.save(self.state)
         before = self.before.figures if self.before else None
         after = None
-        if self.state.best and self.sources.held:
+        if self.state.best and self.sources.holdout:
             kept = load_model(self.config.out, self.device)
-            after = self._judge(kept, {}).figures
+            after = self._score(kept, {}).figures
             figures = kept.card.metrics | {"before": before, "after": after}
             kept.card = dataclasses.replace(kept.card, metrics=figures)
             save_model(kept, self.config.out)

@@ -16,8 +16,8 @@ from muse_core.finetune.describe import describe
 from muse_core.finetune.heads_only.frozen import FrozenView, freeze
 from muse_core.finetune.heads_only.frozen_detection import FrozenDetector
 from muse_core.finetune.heads_only.frozen_step import HeadLosses, head_losses
-from muse_core.finetune.holdout.evaluator import Judgement, Judging, for_curves
-from muse_core.finetune.holdout.fields import HeldOutFields
+from muse_core.finetune.holdout.evaluator import Holdout, HoldoutScore, for_curves
+from muse_core.finetune.holdout.fields import HoldoutFields
 from muse_core.finetune.holdout.threshold import AS_GOOD
 from muse_core.finetune.losses.elementary import class_weights
 from muse_core.finetune.result import FinetuneResult, Listener
@@ -83,8 +83,8 @@ class _AdaptRun:
         ).requires_grad_(True)
         self.weights = class_weights(torch.tensor(data.counts))
         self.views: list[FrozenView] = []
-        self.held = Judging(data.held_back)
-        self.detectors: dict[HeldOutFields, FrozenDetector] = {}
+        self.holdout = Holdout(data.holdout)
+        self.detectors: dict[HoldoutFields, FrozenDetector] = {}
         self.optimizer = torch.optim.AdamW(
             self.heads.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -100,14 +100,14 @@ class _AdaptRun:
         self.state = self.checkpoint.load() if config.resume else TrainState()
 
     def prepare(self, listener: Listener) -> dict[str, Any] | None:
-        """Run the frozen network; returns the base's figures on the fields that are held back."""
+        """Run the frozen network; returns the base's figures on the holdout fields."""
         before = None
-        if self.held:
-            for part in {self.held.choosing, self.held.reporting}:
+        if self.holdout:
+            for part in {self.holdout.choosing, self.holdout.reporting}:
                 self.detectors[part] = FrozenDetector(self.model, part.fields)
-            judged = self._judge(self.base, dict(self.config.class_map))
-            listener.on_metrics({"step": 0, "loss": None, **for_curves(judged.chosen)})
-            before = judged.figures
+            scored = self._score(self.base, dict(self.config.class_map))
+            listener.on_metrics({"step": 0, "loss": None, **for_curves(scored.chosen)})
+            before = scored.figures
         self.views = freeze(
             self.model,
             self.data.train,
@@ -136,13 +136,13 @@ class _AdaptRun:
         return False
 
     def finish(self, before: dict[str, Any] | None, cancelled: bool) -> dict[str, Any] | None:
-        """Write the best heads with their figures; returns these where fields are held back."""
+        """Write the best heads with their figures; returns these where there is a holdout."""
         if not cancelled:
             self.checkpoint.remove()
         if not self.state.best:
             return None
         kept = load_model(self.config.out).to(self.device)
-        after = self._judge(kept, {}).figures if self.held else None
+        after = self._score(kept, {}).figures if self.holdout else None
         metrics = {"validation": self.state.best, "before": before, "after": after}
         kept.card = dataclasses.replace(kept.card, metrics=metrics)
         save_model(kept, self.config.out)
@@ -166,19 +166,19 @@ class _AdaptRun:
     def _validate(self) -> dict[str, Any]:
         figures = self.state.figures()
         threshold = self.base.card.score_threshold
-        if self.held:
-            tables = self.detectors[self.held.choosing].detect(as_saved(self.model))
-            chosen = self.held.choosing.best(tables, self.names, threshold)
+        if self.holdout:
+            tables = self.detectors[self.holdout.choosing].detect(as_saved(self.model))
+            chosen = self.holdout.choosing.best(tables, self.names, threshold)
             threshold = chosen.threshold
             figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
         figures["threshold"] = threshold
-        # Later heads have settled, and the few fields held back tell no small differences apart.
+        # Later heads have settled, and the few holdout fields tell no small differences apart.
         if self.state.keep(figures, tolerance=AS_GOOD):
             self._write_model(figures)
         return figures
 
-    def _judge(self, model: MuseModel, names: dict[str, str]) -> Judgement:
-        return self.held.judge(
+    def _score(self, model: MuseModel, names: dict[str, str]) -> HoldoutScore:
+        return self.holdout.score(
             model.card, lambda fields: self.detectors[fields].detect(model), names
         )
 

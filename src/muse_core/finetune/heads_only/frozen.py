@@ -129,7 +129,7 @@ def turned(field: Field, quarter_turns: int, flip: bool) -> Field:
         xy=move(field.xy),
         ignored_xy=move(field.ignored_xy),
         rejected_xy=move(field.rejected_xy),
-        withheld=turn(field.withheld),
+        holdout_mask=turn(field.holdout_mask),
     )
 
 

@@ -1,4 +1,4 @@
-"""Choosing and measuring on fields that are held back: on different ones, where there are enough.
+"""Choosing and measuring on holdout fields: on different ones, where there are enough.
 
 What is chosen on fields looks better there than elsewhere, and the best step favours the new model
 alone: figures on the same fields promise too much.
@@ -14,25 +14,25 @@ import pandas as pd
 
 from muse_core.evaluate.intervals import figures_with_intervals
 from muse_core.finetune.data.fields import Field
-from muse_core.finetune.holdout.fields import HeldOutFields, renamed
+from muse_core.finetune.holdout.fields import HoldoutFields, renamed
 from muse_core.finetune.holdout.threshold import OperatingPoint
 from muse_core.models.card import ModelCard
 from muse_core.nuclei import ClassScheme
 
 ENOUGH_TO_PART = 4
-"""Fields held back, from which on two and two tell more than all of them twice."""
+"""Holdout fields, from which on two and two tell more than all of them twice."""
 SAME_FIELDS_NOTE = (
     "Best step and score threshold were chosen on the very fields that the figures are of, which"
-    f" flatters these a little. With {ENOUGH_TO_PART} fields held back, half of them choose and the"
+    f" flatters these a little. With {ENOUGH_TO_PART} holdout fields, half of them choose and the"
     " others judge."
 )
 
-Detect = Callable[[HeldOutFields], Sequence[pd.DataFrame]]
+Detect = Callable[[HoldoutFields], Sequence[pd.DataFrame]]
 """Gives the NucleusTable of each field at ``LOWEST_SCORE``, pixels of the field."""
 
 
 @dataclass(frozen=True)
-class Judgement:
+class HoldoutScore:
     """What is said of a model.
 
     Attributes:
@@ -45,8 +45,8 @@ class Judgement:
     figures: dict[str, Any]
 
 
-class Judging:
-    """Fields held back, parted into those that choose and those that judge."""
+class Holdout:
+    """Holdout fields, parted into those that choose and those that judge."""
 
     def __init__(self, fields: Sequence[Field]) -> None:
         """Part fields by turns, as they come; cells of one field stay together.
@@ -59,15 +59,15 @@ class Judging:
         self.apart = len(keys) >= ENOUGH_TO_PART
         if self.apart:
             choose = set(keys[::2])
-            self.choosing = HeldOutFields([f for f in fields if f.key in choose])
-            self.reporting = HeldOutFields([f for f in fields if f.key not in choose])
+            self.choosing = HoldoutFields([f for f in fields if f.key in choose])
+            self.reporting = HoldoutFields([f for f in fields if f.key not in choose])
         else:
-            self.choosing = self.reporting = HeldOutFields(fields)
+            self.choosing = self.reporting = HoldoutFields(fields)
 
     def __bool__(self) -> bool:
         return bool(self.choosing.fields)
 
-    def judge(self, card: ModelCard, detect: Detect, names: Mapping[str, str]) -> Judgement:
+    def score(self, card: ModelCard, detect: Detect, names: Mapping[str, str]) -> HoldoutScore:
         """Measure a model at a threshold that is good for it: the same favour before and after.
 
         Args:
@@ -87,7 +87,7 @@ class Judging:
             "threshold": chosen.threshold,
             "chosen_on": "other fields" if self.apart else "the same fields",
         }
-        return Judgement(chosen, figures)
+        return HoldoutScore(chosen, figures)
 
 
 def for_curves(chosen: OperatingPoint) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Figures on fields that were held back from training."""
+"""Figures on holdout fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, b
 from muse_core.models.muse_model import MuseModel
 
 
-class HeldOutFields:
+class HoldoutFields:
     """Fields to score detections on.
 
     Detections outside the known part, and those of nuclei that the field's border cuts, count

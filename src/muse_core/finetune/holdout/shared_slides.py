@@ -1,4 +1,4 @@
-"""Several stores of one slide: what one of them holds back, none of the others trains on."""
+"""Several stores of one slide: none trains on what is in the holdout of another."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.nuclei.reviewed import ReviewedField
 
 
-def hold_back_together(
+def join_holdouts(
     stores: Sequence[Sequence[ReviewedField]],
 ) -> tuple[tuple[ReviewedField, ...], ...]:
-    """Hold back each field that meets one that another store of the same slide holds back.
+    """Add to the holdout each field that meets a holdout field of another store of the slide.
 
     Args:
         stores: The fields of each store; those of one store do not meet.
@@ -22,22 +22,19 @@ def hold_back_together(
     Returns:
         The same fields in the same order.
     """
-    withheld = withheld_area([field for fields in stores for field in fields])
+    area = holdout_area([field for fields in stores for field in fields])
     found = tuple(
-        tuple(
-            dataclasses.replace(f, held_back=f.held_back or f.area.intersects(withheld))
-            for f in fields
-        )
+        tuple(dataclasses.replace(f, holdout=f.holdout or f.area.intersects(area)) for f in fields)
         for fields in stores
     )
-    # A field held back for the sake of another one may meet others in turn.
-    return found if _count(found) == _count(stores) else hold_back_together(found)
+    # A field that joins the holdout for the sake of another one may meet others in turn.
+    return found if _count(found) == _count(stores) else join_holdouts(found)
 
 
-def withheld_area(fields: Sequence[ReviewedField]) -> BaseGeometry:
-    """Where fields are held back, level-0 pixels; empty where none is."""
-    return shapely.union_all([field.area for field in fields if field.held_back])
+def holdout_area(fields: Sequence[ReviewedField]) -> BaseGeometry:
+    """Return the area of the holdout fields, level-0 pixels; empty where there are none."""
+    return shapely.union_all([field.area for field in fields if field.holdout])
 
 
 def _count(stores: Sequence[Sequence[ReviewedField]]) -> int:
-    return sum(field.held_back for fields in stores for field in fields)
+    return sum(field.holdout for fields in stores for field in fields)

@@ -1,8 +1,8 @@
-"""Which reviewed regions are held back from training, decided once and for all.
+"""Which reviewed regions are in the holdout, decided once and for all.
 
 A nucleus that a model may have learnt from must not come to judge it, nor the other way round: what
 is decided stays, whatever becomes of this or another region, and holds for the tissue, also when
-the region is drawn anew. Only where a region joins fields of both sides does what was held back
+the region is drawn anew. Only where a region joins fields of both sides does a holdout field
 come to train. Each function runs inside the caller's transaction.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from shapely.geometry.base import BaseGeometry
 
-from muse_core.nuclei.holdout import field_key, is_held_back
+from muse_core.nuclei.holdout import field_key, is_holdout
 from muse_core.nuclei.outlines import merged, outline_area, read_vertices
 
 
@@ -29,36 +29,36 @@ class _Region:
 def decide(connection: sqlite3.Connection) -> None:
     """Decide for the reviewed regions that are new, oldest first.
 
-    One that meets tissue of which it is decided is held back if all of that is.
+    One that meets tissue of which it is decided joins the holdout if all of that is in it.
     """
     present = _regions(connection, "SELECT id, vertices FROM regions WHERE reviewed ORDER BY id")
     decided = _regions(connection, "SELECT region_id, vertices FROM hold_out")
-    stored = read_fates(connection)
+    stored = read_holdout(connection)
     fingerprint = connection.execute("SELECT fingerprint FROM slide").fetchone()[0]
-    fates = _with_joined_fields_training(present, stored)
+    in_holdout = _with_joined_fields_training(present, stored)
     for region in [r for r in present if r.number not in stored]:
-        met = [fates[r.number] for r in decided if r.area.intersects(region.area)]
-        # Regions of one field share its fate, so that those of regions do for those of fields.
-        others = [fates[r.number] for r in present if r.number in fates]
+        met = [in_holdout[r.number] for r in decided if r.area.intersects(region.area)]
+        # Regions of one field are on its side, so that those of regions do for those of fields.
+        others = [in_holdout[r.number] for r in present if r.number in in_holdout]
         key = field_key(fingerprint, read_vertices(region.vertices))
-        held = all(met) if met else is_held_back(key, others)
-        fates[region.number] = held
+        held = all(met) if met else is_holdout(key, others)
+        in_holdout[region.number] = held
         decided.append(region)
         if met and not held:
-            fates = _with_joined_fields_training(present, fates)
+            in_holdout = _with_joined_fields_training(present, in_holdout)
     connection.executemany(
         "INSERT INTO hold_out VALUES (?, ?, ?)"
         " ON CONFLICT(region_id) DO UPDATE SET held = excluded.held",
         [
-            (r.number, int(fates[r.number]), r.vertices)
+            (r.number, int(in_holdout[r.number]), r.vertices)
             for r in decided
-            if fates[r.number] != stored.get(r.number)
+            if in_holdout[r.number] != stored.get(r.number)
         ],
     )
 
 
-def read_fates(connection: sqlite3.Connection) -> dict[int, bool]:
-    """Of each region that was ever reviewed, by its id, whether it is held back."""
+def read_holdout(connection: sqlite3.Connection) -> dict[int, bool]:
+    """Return for each region ever reviewed, by its id, whether it is in the holdout."""
     rows = connection.execute("SELECT region_id, held FROM hold_out")
     return {number: bool(held) for number, held in rows}
 
@@ -72,12 +72,14 @@ def _regions(connection: sqlite3.Connection, query: str) -> list[_Region]:
     return found
 
 
-def _with_joined_fields_training(present: list[_Region], fates: dict[int, bool]) -> dict[int, bool]:
-    """The fates where no region that is held back is in a field with one that trains."""
-    regions = [region for region in present if region.number in fates]
-    adjusted = dict(fates)
+def _with_joined_fields_training(
+    present: list[_Region], in_holdout: dict[int, bool]
+) -> dict[int, bool]:
+    """Take regions out of the holdout that are in a field with one that trains."""
+    regions = [region for region in present if region.number in in_holdout]
+    adjusted = dict(in_holdout)
     for members, _ in merged([region.area for region in regions]):
         numbers = [regions[m].number for m in members]
-        held = all(fates[number] for number in numbers)
+        held = all(in_holdout[number] for number in numbers)
         adjusted.update(dict.fromkeys(numbers, held))
     return adjusted

@@ -69,9 +69,9 @@ CREATE TABLE detection(first_id INTEGER NOT NULL, distance_px REAL NOT NULL) STR
 """
 
 
-# Version 3: whether a reviewed region is held back was worked out from the others, and changed with
-# them. The outline stays when the region goes.
-_HOLD_OUT = """
+# Version 3: whether a reviewed region is in the holdout was worked out from the others, and changed
+# with them. The outline stays when the region goes.
+_HOLDOUT = """
 CREATE TABLE hold_out(
     region_id INTEGER PRIMARY KEY, held INTEGER NOT NULL, vertices TEXT NOT NULL
 ) STRICT;
@@ -114,7 +114,7 @@ def _to_version_2(connection: sqlite3.Connection) -> None:
 
 
 def _to_version_3(connection: sqlite3.Connection) -> None:
-    _run(connection, _HOLD_OUT)
+    _run(connection, _HOLDOUT)
     if connection.execute("SELECT 1 FROM slide").fetchone():
         decide(connection)
 

@@ -484,9 +484,9 @@ class AnnotationStore:
             columns=["id", "name", "vertices", "reviewed"],
         )
 
-    def held_back(self) -> dict[int, bool]:
-        """Of each region that was ever reviewed, by its id, whether training must not see it."""
-        return self._reading(holdout.read_fates)
+    def holdout_by_region(self) -> dict[int, bool]:
+        """Of each region that was ever reviewed, by its id, whether it is in the holdout."""
+        return self._reading(holdout.read_holdout)
 
     def reviewed_areas(self) -> tuple[BaseGeometry, ...]:
         """Areas of the reviewed regions, level-0 pixels; they may overlap."""
