@@ -92,6 +92,23 @@ def test_one_channel_is_gray_and_four_side_by_side_have_alpha() -> None:
         plan_channels(4, ["DAPI", "a", "b", "c"], "f", AUTO, interleaved=True)
 
 
+@pytest.mark.parametrize("last", ["A", "alpha", "Channel alpha"])
+def test_rgb_keeps_a_channel_that_is_called_alpha(last):
+    plan = plan_channels(4, ["x", "y", "z", last], "f", ImageChoice(channels="RGB"))
+    assert plan.order == (0, 1, 2, 3)
+    assert plan.has_alpha
+
+
+def test_a_fourth_channel_is_left_out_or_taken_as_the_user_says():
+    stained = ["a", "b", "c", "DAPI"]
+    assert plan_channels(4, stained, "f", ImageChoice(channels="rgb")).order == (0, 1, 2)
+    assert plan_channels(4, [], "f", ImageChoice(channels="rgb")).order == (0, 1, 2)
+    assert plan_channels(4, [], "f", ImageChoice(channels="1,2,3")).order == (0, 1, 2)
+    assert plan_channels(4, [], "f", ImageChoice(channels="3,2,1,4")).order == (2, 1, 0, 3)
+    with pytest.raises(UserError, match="one, three or four numbers"):
+        ImageChoice(channels="1,2")
+
+
 @given(st.lists(st.text(max_size=400), min_size=3, max_size=4))
 def test_no_name_is_too_odd(names: Any) -> None:
     try:

@@ -440,7 +440,8 @@ def test_channels_can_be_chosen(tmp_path: Path, left: Pixels) -> None:
     tifffile.imwrite(path, four, photometric="minisblack", metadata={"axes": "CYX"}, ome=True)
     with pytest.raises(UserError, match=r"c.ome.tif has 4 channels.*--channels"):
         open_slide(path)
-    for text, expected in (("rgb", left), ("3,2,1", left[:, :, ::-1])):
+    on_white = (255 - four[3][:, :, None] / 255 * (255 - left.astype(float))).round()
+    for text, expected in (("rgb", left), ("3,2,1", left[:, :, ::-1]), ("1,2,3,4", on_white)):
         with open_slide(path, choice=ImageChoice(channels=text)) as slide:
             assert np.array_equal(pixels_of(slide), expected)
             assert slide.choice.channels == text
@@ -450,7 +451,7 @@ def test_channels_can_be_chosen(tmp_path: Path, left: Pixels) -> None:
         open_slide(path, choice=ImageChoice(channels="1,2,5"))
 
 
-@pytest.mark.parametrize("text", ["", "rg", "1,2", "0,1,2", "1,2,3,4", "one"])
+@pytest.mark.parametrize("text", ["", "rg", "1,2", "0,1,2", "1,2,3,4,5", "one"])
 def test_channels_that_mean_nothing(text: str) -> None:
     with pytest.raises(UserError, match="Channels are"):
         ImageChoice(channels=text)

@@ -41,8 +41,9 @@ ChannelsOption = Annotated[
     str | None,
     typer.Option(
         "--channels",
-        metavar="rgb|R,G,B",
-        help="Take three channels as colours whatever their names; or their numbers, from 1.",
+        metavar="rgb|R,G,B[,A]",
+        help="Take three channels as colours whatever their names; or their numbers, from 1,"
+        " a fourth for transparency.",
     ),
 ]
 MppOption = Annotated[

@@ -24,6 +24,7 @@ _COLOURS = {
     **dict.fromkeys(("b", "blue"), "b"),
     **dict.fromkeys(("a", "alpha"), "a"),
 }
+_ALPHA = {name for name, letter in _COLOURS.items() if letter == "a"}
 _OF_NO_MEANING = {
     *("brightfield", "bright", "field", "bf", "transmitted", "light", "tl", "widefield", "camera"),
     *("rgb", "rgba", "h", "e", "he", "channel", "ch", "c", "color", "colour", "image", "img"),
@@ -41,7 +42,7 @@ class ChannelsError(UserError):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"{what}; only RGB and gray images can be read; say which are red, green and blue with"
-            " --channels, as in 1,2,3, or rgb."
+            " --channels, as in 1,2,3, or 1,2,3,4 with transparency, or rgb."
         )
         self.what = what
 
@@ -92,6 +93,7 @@ def plan_channels(
     Raises:
         UserError: The image looks like fluorescence, or there are no such channels.
     """
+    said = [n.strip()[:_LONGEST_NAME] for n in names][:count]
     wanted = choice.channel_numbers()
     if wanted is not None:
         if max(wanted) > count:
@@ -99,8 +101,7 @@ def plan_channels(
                 f"{file_name} has {count} channel{'s' if count > 1 else ''}; "
                 f"there is no channel {max(wanted)}."
             )
-        return ChannelPlan(tuple(n - 1 for n in wanted))
-    said = [n.strip()[:_LONGEST_NAME] for n in names][:count]
+        return _as_wanted(wanted, choice.is_rgb and count == 4, said)
     stains = [n for n in said if _FLUORESCENCE.search(n.lower())]
     odd = [n for n in said if not _words(n) <= _OF_NO_MEANING | set(_COLOURS)]
     order = _colour_order(said, count)
@@ -120,6 +121,15 @@ def plan_channels(
     if count < len(RGB):
         raise UserError(f"{what}; only RGB and gray images can be read.")
     raise ChannelsError(what)
+
+
+def _as_wanted(wanted: Sequence[int], is_rgba: bool, names: Sequence[str]) -> ChannelPlan:
+    """The channels of these numbers, and a fourth as alpha where its name says so."""
+    order = tuple(n - 1 for n in wanted)
+    last = _words(names[3]) - _OF_NO_MEANING if len(names) == len("rgba") else set()
+    if is_rgba and last and last <= _ALPHA:
+        order = (*order, 3)
+    return ChannelPlan(order, named=len(order) == len("rgba"))
 
 
 def _colour_order(names: Sequence[str], count: int) -> tuple[int, ...] | None:

@@ -22,8 +22,10 @@ class ImageChoice:
     Attributes:
         image: Number among the tissue images of the file, from 1; None is the one it opens with.
         plane: Number in a stack (focal planes, points of time), from 1; None is the middle one.
-        channels: "rgb" where three channels are red, green and blue whatever their names say; or
-            the numbers of the channels to take, from 1: "3,2,1" (red, green, blue) or "2" (gray).
+        channels: "rgb" where the first three are red, green and blue whatever their names say, and
+            a fourth is alpha if it is called so; or
+            the numbers of the channels to take, from 1: "3,2,1" (red, green, blue), "1,2,3,4" (with
+            transparency) or "2" (gray).
     """
 
     __pydantic_config__ = STRICT
@@ -39,21 +41,26 @@ class ImageChoice:
         if self.channels is not None:
             self.channel_numbers()
 
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the channels are red, green and blue in this order, and alpha where there is."""
+        return self.channels is not None and _plain(self.channels) == RGB
+
     def channel_numbers(self) -> tuple[int, ...] | None:
-        """One number or three, from 1; None where the choice is left to the file.
+        """One number, three or four, from 1; None where the choice is left to the file.
 
         Raises:
             UserError: The text is neither "rgb" nor such numbers.
         """
         if self.channels is None:
             return None
-        text = self.channels.replace(" ", "").lower()
+        text = _plain(self.channels)
         if text == RGB:
             return (1, 2, 3)
         found = tuple(map(int, text.split(","))) if _NUMBERS.fullmatch(text) else ()
-        if len(found) not in (1, 3) or 0 in found:
+        if len(found) not in (1, 3, 4) or 0 in found:
             raise UserError(
-                'Channels are "rgb", or one or three numbers from 1 on as in 3,2,1; '
+                'Channels are "rgb", or one, three or four numbers from 1 on as in 3,2,1; '
                 f"got {self.channels!r}."
             )
         return found
@@ -73,3 +80,7 @@ class ImageChoice:
         if part and not values:
             raise UserError(f"{part[:100]!r} names no image of a slide.")
         return cls(**values)
+
+
+def _plain(channels: str) -> str:
+    return channels.replace(" ", "").lower()
