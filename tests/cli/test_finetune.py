@@ -110,6 +110,25 @@ def test_all_weights_learn_other_classes_than_those_of_the_model(
     assert "New to the model: 'inflammatory'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("mode", ["adapt", "full"])
+def test_the_same_class_must_be_there_on_both_sides(
+    tmp_path: Path, mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, out = write_model(tmp_path / "base.safetensors"), tmp_path / "out.safetensors"
+    own = [c["name"] for c in read_card(base).classes]
+    for classes in (("epithelial", "inflammatory"), tuple(own)):
+        folder = write_points_folder(tmp_path / classes[0], classes, n_images=3)
+        what = ("--train", folder, "--mpp", 0.5, "--model", base, "--mode", mode, "--out", out)
+        how = ("--steps", 1, "--sample-px", 64, "--device", "cpu", "--same-class")
+        assert run("finetune", *what, *how, f"{own[0]}=epitelial") == 2
+        said = capsys.readouterr().err
+        assert f"no class 'epitelial' to learn that could mean the same as {own[0]!r}" in said
+        assert f"there are {', '.join(classes)}" in said
+        assert run("finetune", *what, *how, f"tumour={classes[0]}") == 2
+        assert "has no class 'tumour'" in capsys.readouterr().err
+        assert not out.exists()
+
+
 def test_sets_with_other_classes_join_by_a_class_map(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import torch
@@ -31,12 +31,14 @@ def starting_model(config: FinetuneConfig, scheme: ClassScheme) -> MuseModel:
     Raises:
         UserError: The file to start from cannot be read.
     """
-    if config.base is None:
+    card = None if config.base is None else read_card(config.base)
+    known = () if card is None or card.kind == BACKBONE else _classes_of(card)
+    check_same_classes(known, scheme.names, dict(config.class_map))
+    if config.base is None or card is None:
         return MuseModel(new_card(config, scheme))
-    card = read_card(config.base)
     if card.kind != BACKBONE:
         base = load_model(config.base)
-        if ClassScheme.from_json(card.classes).names == scheme.names:
+        if known == scheme.names:
             return base
         return with_classes(base, scheme, dict(config.class_map))
     backbone, _ = load_backbone(config.base)
@@ -60,15 +62,10 @@ def with_classes(base: MuseModel, scheme: ClassScheme, class_map: Mapping[str, s
         class_map: Class of the base to new class, where one means the same as the other.
 
     Raises:
-        UserError: The map names a class that the base does not have.
+        UserError: The map names a class that the base does not have or that is not learnt.
     """
-    old_names = ClassScheme.from_json(base.card.classes).names
-    unknown = [name for name in class_map if name not in old_names]
-    if unknown:
-        raise UserError(
-            f"The model to start from has no class {unknown[0]!r} that could mean the same as"
-            f" {class_map[unknown[0]]!r}; it has {', '.join(old_names)}."
-        )
+    old_names = _classes_of(base.card)
+    check_same_classes(old_names, scheme.names, class_map)
     model = MuseModel(dataclasses.replace(base.card, classes=scheme.to_json()))
     model.backbone.load_state_dict(base.backbone.state_dict())
     model.point_head.load_state_dict(base.point_head.state_dict())
@@ -83,6 +80,28 @@ def with_classes(base: MuseModel, scheme: ClassScheme, class_map: Mapping[str, s
                 new.weight[row] = old.weight[known].mean(dim=0)
                 new.bias[row] = old.bias[known].mean()
     return model.eval()
+
+
+def check_same_classes(
+    known: Sequence[str], learnt: Sequence[str], class_map: Mapping[str, str]
+) -> None:
+    """Raise UserError where a map from known to learnt classes names one that is neither."""
+    for old, new in class_map.items():
+        if old not in known:
+            has = f"it has {', '.join(known)}" if known else "it knows none"
+            raise UserError(
+                f"The model to start from has no class {old!r} that could mean the same as {new!r};"
+                f" {has}."
+            )
+        if new not in learnt:
+            raise UserError(
+                f"There is no class {new!r} to learn that could mean the same as {old!r} of the"
+                f" model; there are {', '.join(learnt)}."
+            )
+
+
+def _classes_of(card: ModelCard) -> tuple[str, ...]:
+    return ClassScheme.from_json(card.classes).names
 
 
 def class_notes(config: FinetuneConfig, scheme: ClassScheme) -> tuple[str, ...]:

@@ -129,9 +129,15 @@ class Learning:
             ),
             mode=mode,
             device=device,
-            class_map=self._session.class_map(model) or None,
+            class_map=self._class_map(model) or None,
         )
         self.runner.start(job.to_json())
+
+    def _class_map(self, model: str) -> dict[str, str]:
+        """What a person has said of the model's classes, of those that the slide still has."""
+        there = self._session.annotations.scheme.names
+        said = self._session.class_map(model)
+        return {old: new for old, new in said.items() if new in there}
 
     def cancel(self) -> None:
         """Ask the job to stop; the best so far is kept."""
