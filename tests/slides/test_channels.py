@@ -93,13 +93,13 @@ def test_one_channel_is_gray_and_four_side_by_side_have_alpha() -> None:
 
 
 @pytest.mark.parametrize("last", ["A", "alpha", "Channel alpha"])
-def test_rgb_keeps_a_channel_that_is_called_alpha(last):
+def test_rgb_keeps_a_channel_that_is_called_alpha(last: str) -> None:
     plan = plan_channels(4, ["x", "y", "z", last], "f", ImageChoice(channels="RGB"))
     assert plan.order == (0, 1, 2, 3)
     assert plan.has_alpha
 
 
-def test_a_fourth_channel_is_left_out_or_taken_as_the_user_says():
+def test_a_fourth_channel_is_left_out_or_taken_as_the_user_says() -> None:
     stained = ["a", "b", "c", "DAPI"]
     assert plan_channels(4, stained, "f", ImageChoice(channels="rgb")).order == (0, 1, 2)
     assert plan_channels(4, [], "f", ImageChoice(channels="rgb")).order == (0, 1, 2)
