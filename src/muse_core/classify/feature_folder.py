@@ -1,0 +1,263 @@
+"""Features of a slide's nuclei as plain arrays on disk, which are mapped and never read whole.
+
+A folder for each model: ``features.f16`` (N, C) float16, ``places.f64`` (N, 2) float64 level-0
+pixels, ``classes.u8`` (N,) uint8, the class the model gave (255: unknown), and ``about.json``. A
+nucleus is found by its place, for that is what a feature is of: ids are a store's own, and one that
+is moved has no feature until it is computed anew. Rows are only ever appended, the last of a place
+counts, and rows that were cut off by a crash are passed over. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.errors import UserError
+from muse_core.files import entries, locked, make_folder, replacing
+from muse_core.nuclei.store import SlideIdentity
+
+UNKNOWN = 255
+"""In place of a class that the model did not name."""
+SUFFIX = ".features"
+_FEATURES, _PLACES, _CLASSES, _ABOUT = "features.f16", "places.f64", "classes.u8", "about.json"
+_MOST_CHANNELS = 1 << 16
+_FORMAT = 1
+_HASH_CHARACTERS = 16
+
+
+@dataclass(frozen=True)
+class FeatureFacts:
+    """What the features of a folder are of.
+
+    Attributes:
+        model: Name of the model.
+        model_sha256: Of its file.
+        class_names: Its classes.
+        channels: C.
+        slide_size_bytes: Of the slide, see :class:`SlideIdentity`.
+        slide_fingerprint: Of the slide.
+        mpp: Microns per level-0 pixel that the slide was read with.
+    """
+
+    model: str
+    model_sha256: str
+    class_names: tuple[str, ...]
+    channels: int
+    slide_size_bytes: int
+    slide_fingerprint: str
+    mpp: float
+
+    def of_slide(self, slide: SlideIdentity) -> bool:
+        """Whether they are of a slide, renamed or not."""
+        return (self.slide_size_bytes, self.slide_fingerprint) == (
+            slide.size_bytes,
+            slide.fingerprint,
+        )
+
+
+@dataclass(frozen=True)
+class FeatureFolder:
+    """Features that are there, mapped.
+
+    Attributes:
+        path: The folder.
+        facts: What they are of.
+        features: (N, C) float16.
+        places: (N, 2) float64, level-0 pixels.
+        classes: (N,) uint8 index into the model's classes, or :data:`UNKNOWN`.
+        notes: Sentences for the user: what is missing.
+    """
+
+    path: Path
+    facts: FeatureFacts
+    features: npt.NDArray[np.float16]
+    places: npt.NDArray[np.float64]
+    classes: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def features_beside(store: Path) -> Path:
+    """The folder that holds, for each model, the features of a store's nuclei."""
+    return store.with_name(store.name + SUFFIX)
+
+
+def folder_of_model(root: Path, model_sha256: str) -> Path:
+    """Of :func:`features_beside` the folder of one model."""
+    return root / model_sha256[:_HASH_CHARACTERS]
+
+
+def append_features(
+    root: Path,
+    facts: FeatureFacts,
+    xy: npt.ArrayLike,
+    features: npt.NDArray[np.floating],
+    classes: npt.NDArray[np.integer] | None = None,
+) -> None:
+    """Put features behind those that a model has there already.
+
+    Args:
+        root: The folder of :func:`features_beside`; made where it is missing.
+        facts: What they are of; a folder that is of another slide or scale is begun anew.
+        xy: (n, 2) level-0 pixels.
+        features: (n, C).
+        classes: (n,) classes that the model gave; None where it has not been asked.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    places = np.asarray(xy, np.float64).reshape(-1, 2)
+    named = np.full(len(places), UNKNOWN) if classes is None else classes
+    if features.shape != (len(places), facts.channels) or len(named) != len(places):
+        raise ValueError("places, features and classes are not of the same nuclei")
+    folder = folder_of_model(root, facts.model_sha256)
+    make_folder(folder)
+    with locked(folder):
+        _begin(folder, facts)
+        end = _whole_rows(folder, facts.channels)
+        # Features before places: what is cut short has no place, and so is not there.
+        for name, values, width in (
+            (_FEATURES, np.ascontiguousarray(features, np.float16), 2 * facts.channels),
+            (_CLASSES, np.ascontiguousarray(named, np.uint8), 1),
+            (_PLACES, places, 16),
+        ):
+            _append(folder / name, values.tobytes(), end * width)
+
+
+def open_features(folder: Path) -> FeatureFolder:
+    """Map the features of one model.
+
+    Raises:
+        UserError: There are none, or the folder is damaged.
+    """
+    facts = _read_facts(folder)
+    rows = _whole_rows(folder, facts.channels)
+    if not rows:
+        raise UserError(f"{folder.parent.name} holds no features yet: detect with features first.")
+    most = max((folder / n).stat().st_size // w for n, w in _widths(facts.channels))
+    notes = []
+    if most > rows:
+        notes.append(
+            f"{folder.parent.name} was cut short: of {most - rows:,} nuclei there are no features."
+        )
+    return FeatureFolder(
+        folder,
+        facts,
+        np.memmap(folder / _FEATURES, np.float16, "r", shape=(rows, facts.channels)),
+        np.memmap(folder / _PLACES, np.float64, "r", shape=(rows, 2)),
+        np.memmap(folder / _CLASSES, np.uint8, "r", shape=(rows,)),
+        tuple(notes),
+    )
+
+
+def find_features(root: Path, slide: SlideIdentity, model_sha256: str = "") -> FeatureFolder:
+    """The features beside a store: of one model, or of that which has most.
+
+    Args:
+        root: See :func:`features_beside`.
+        slide: The slide they must be of.
+        model_sha256: The model; empty takes any.
+
+    Raises:
+        UserError: There are none, those that are there are of another slide or model, or they are
+            damaged.
+    """
+    nothing = f"There are no features in {root.name}: detect with features first."
+    if not root.is_dir():
+        raise UserError(nothing)
+    folders = [path for path in entries(root) if (path / _ABOUT).is_file()]
+    refusal = ""
+    found = []
+    for path in folders:
+        try:
+            opened = open_features(path)
+        except UserError as error:
+            refusal = str(error)
+            continue
+        if not opened.facts.of_slide(slide):
+            refusal = f"The features in {root.name} are of another slide than {slide.name}."
+        elif model_sha256 and opened.facts.model_sha256 != model_sha256:
+            refusal = (
+                f"The features in {root.name} are of another model, {opened.facts.model}; detect"
+                " again with features, or choose that model."
+            )
+        else:
+            found.append(opened)
+    if not found:
+        raise UserError(refusal or nothing)
+    return max(found, key=len)
+
+
+def _begin(folder: Path, facts: FeatureFacts) -> None:
+    """Make sure that a folder is of these facts, dropping rows of others."""
+    try:
+        same = _read_facts(folder) == facts
+    except UserError:
+        same = False
+    if same:
+        return
+    for name, _ in _widths(facts.channels):
+        (folder / name).unlink(missing_ok=True)
+    text = json.dumps({"format": _FORMAT, **asdict(facts)}, indent=1)
+    with replacing(folder / _ABOUT) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _widths(channels: int) -> tuple[tuple[str, int], ...]:
+    """Files and their bytes for each nucleus."""
+    return ((_FEATURES, 2 * channels), (_PLACES, 16), (_CLASSES, 1))
+
+
+def _whole_rows(folder: Path, channels: int) -> int:
+    """How many nuclei have all there is of a nucleus."""
+    try:
+        return min((folder / name).stat().st_size // width for name, width in _widths(channels))
+    except OSError:
+        return 0
+
+
+def _append(path: Path, data: bytes, at: int) -> None:
+    try:
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.truncate(at)
+            file.seek(at)
+            file.write(data)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def _read_facts(folder: Path) -> FeatureFacts:
+    damaged = f"The features in {folder.parent.name} are damaged"
+    try:
+        data: Any = json.loads((folder / _ABOUT).read_text(encoding="utf-8")[: 1 << 20])
+        if data.pop("format") != _FORMAT:
+            raise UserError(f"{folder.parent.name} was written by another napari-muse; update it.")
+        data["class_names"] = _names(data["class_names"])
+        facts = FeatureFacts(**data)
+        sound = (
+            all(isinstance(t, str) for t in (facts.model, facts.model_sha256))
+            and isinstance(facts.channels, int)
+            and 0 < facts.channels <= _MOST_CHANNELS
+            and len(facts.class_names) < UNKNOWN
+        )
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"{damaged}: {_ABOUT} cannot be read.") from error
+    if not sound:
+        raise UserError(f"{damaged}: {_ABOUT} makes no sense.")
+    return facts
+
+
+def _names(values: Sequence[Any]) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise ValueError("no list of names")
+    return tuple(values)

@@ -1,0 +1,11 @@
+"""Learning the classes of a slide from a few corrections, within a second.
+
+A linear change is learnt on top of what the model's own class head says, from the features that
+detection has kept. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from muse_core.callable_package import make_callable
+
+make_callable(__name__, "muse_core.classify.relearn.whole", "relearn")

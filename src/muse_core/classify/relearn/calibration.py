@@ -1,0 +1,40 @@
+"""The temperature that makes probabilities mean what they say.
+
+Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+_LIMIT = 2.0
+"""Of the natural logarithm of the temperature, either way."""
+_PRIOR = 5.0
+"""How strongly it is held to 1, so that a handful of examples does not carry it away."""
+
+
+def temperature(
+    logits: npt.NDArray[np.floating],
+    classes: npt.NDArray[np.integer],
+    weights: npt.NDArray[np.floating],
+) -> float:
+    """What to divide logits by.
+
+    Args:
+        logits: (n, K) of examples that were not learnt from.
+        classes: (n,) the right ones.
+        weights: (n,).
+    """
+    if not len(logits):
+        return 1.0
+    rows = np.arange(len(logits))
+
+    def loss(log_t: float) -> float:
+        log_p = log_softmax(logits / np.exp(log_t), axis=1)[rows, classes]
+        return float(-(weights * log_p).sum() + _PRIOR * log_t**2)
+
+    found = minimize_scalar(loss, bounds=(-_LIMIT, _LIMIT), method="bounded")
+    return float(np.exp(found.x))

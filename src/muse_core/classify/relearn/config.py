@@ -1,0 +1,51 @@
+"""How classes are learnt from corrections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muse_core.errors import UserError
+
+METHODS = ("logistic", "knn")
+
+
+@dataclass(frozen=True)
+class RelearnConfig:
+    """Settings of a relearn; the defaults were chosen on CoNSeP alone (docs/benchmarks.md).
+
+    Attributes:
+        method: One of :data:`METHODS`.
+        ridge: How strongly weights of standardised features are held to the model's own, for each
+            feature that there is; a correction weighs 1.
+        bias_ridge: The same of the offset of each class.
+        neighbours: How many corrected nuclei vote on each, of the method knn.
+        prior_votes: What the model's own probabilities weigh against these votes.
+        new_class_examples: From how many examples on a class that the model does not know is
+            learnt.
+        new_class_offset: Logit of such a class below the mean of the model's, before any example.
+        region_um: Side of the squares within which corrections share their weight.
+        region_power: 0: each correction weighs 1 however many lie in its square; 1: each square
+            weighs 1.
+        folds: Regions that the corrections are parted into for cross-validation.
+    """
+
+    method: str = "logistic"
+    ridge: float = 0.25
+    bias_ridge: float = 1.0
+    neighbours: int = 15
+    prior_votes: float = 2.0
+    new_class_examples: int = 5
+    new_class_offset: float = 1.0
+    region_um: float = 50.0
+    region_power: float = 0.5
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UserError(f"Unknown method {self.method!r}; choose from {', '.join(METHODS)}.")
+        if min(self.ridge, self.bias_ridge, self.prior_votes, self.region_um) <= 0:
+            raise UserError("Ridges, votes and the size of regions must be positive.")
+        if self.neighbours < 1 or self.new_class_examples < 1 or self.folds < 2:
+            raise UserError("It takes a neighbour, an example and two folds at the least.")
+        if not 0 <= self.region_power <= 1:
+            raise UserError("The power of regions lies between 0 and 1.")

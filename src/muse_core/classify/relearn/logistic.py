@@ -1,0 +1,98 @@
+"""Multinomial logistic regression on top of given logits.
+
+The parameters are a change of what is there already: with none of it the given logits stand, and
+the ridge draws towards that. Source: a Gaussian prior around a known model, e.g. Bishop, "Pattern
+Recognition and Machine Learning", 2006, section 4.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+
+Floats = npt.NDArray[np.float64]
+_MOST_STEPS = 500
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class LinearChange:
+    """What is added to the logits of D features: ``features @ weight + bias``.
+
+    Attributes:
+        weight: (D, K) float64.
+        bias: (K,) float64.
+    """
+
+    weight: Floats
+    bias: Floats
+
+    def apply(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> Floats:
+        """(N, D) features and (N, K) logits to the changed logits."""
+        return np.asarray(logits, np.float64) + np.asarray(features) @ self.weight + self.bias
+
+    def unscaled(self, centre: Floats, scale: Floats) -> LinearChange:
+        """The same change for features before they were standardised, (D,) each."""
+        weight = self.weight / scale[:, None]
+        return LinearChange(weight, self.bias - centre @ weight)
+
+
+def fit_change(
+    features: Floats,
+    logits: Floats,
+    classes: npt.NDArray[np.integer],
+    weights: Floats,
+    ridge: float,
+    bias_ridge: float,
+) -> LinearChange:
+    """Learn a change from examples; the loss is convex, so that their order plays no part.
+
+    Args:
+        features: (n, D), standardised.
+        logits: (n, K) of the model.
+        classes: (n,) index of the right class.
+        weights: (n,) what each example counts.
+        ridge: Half of it times the sum of the squared weights is added to the loss.
+        bias_ridge: The same of the biases.
+    """
+    n, n_features = features.shape
+    n_classes = logits.shape[1]
+    if not n:
+        return LinearChange(np.zeros((n_features, n_classes)), np.zeros(n_classes))
+    basis = _basis(features)
+    known = features if basis is None else features @ basis
+    right = np.eye(n_classes)[classes]
+    end = known.shape[1] * n_classes
+
+    def loss(values: Floats) -> tuple[float, Floats]:
+        weight, bias = values[:end].reshape(-1, n_classes), values[end:]
+        log_p = log_softmax(logits + known @ weight + bias, axis=1)
+        error = (np.exp(log_p) - right) * weights[:, None]
+        value = -(weights * (right * log_p).sum(axis=1)).sum()
+        value += (ridge * (weight**2).sum() + bias_ridge * (bias**2).sum()) / 2
+        gradient = [(known.T @ error + ridge * weight).ravel(), error.sum(axis=0)]
+        gradient[1] += bias_ridge * bias
+        return float(value), np.concatenate(gradient)
+
+    found = minimize(
+        loss,
+        np.zeros(end + n_classes),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MOST_STEPS, "gtol": _TOLERANCE, "ftol": 1e-12},
+    ).x
+    weight = found[:end].reshape(-1, n_classes)
+    return LinearChange(weight if basis is None else basis @ weight, found[end:])
+
+
+def _basis(features: Floats) -> Floats | None:
+    """(D, n) what few examples span: the best weights lie in there. None where it is no smaller."""
+    n, n_features = features.shape
+    if n >= n_features:
+        return None
+    basis, _ = np.linalg.qr(features.T)
+    return basis

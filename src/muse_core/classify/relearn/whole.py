@@ -1,0 +1,184 @@
+"""Relearning the classes of a store in one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from muse_core.classify.class_head import NumpyClassHead, read_class_head
+from muse_core.classify.feature_folder import FeatureFolder, features_beside, find_features
+from muse_core.classify.relearn.config import RelearnConfig
+from muse_core.classify.relearn.learner import Lesson
+from muse_core.classify.relearn.slide_learner import SlideLearner, SlideNuclei, moves
+from muse_core.errors import UserError
+from muse_core.files import sha256_of
+from muse_core.models.registry import list_models, resolve_model
+from muse_core.nuclei import Status
+from muse_core.nuclei.outlines import inside_any
+from muse_core.nuclei.store import AnnotationStore, NucleusRows
+
+
+@dataclass(frozen=True)
+class Relearned:
+    """What relearning has done.
+
+    Attributes:
+        nuclei: Nuclei whose class was looked at.
+        examples: Nuclei it was learnt from.
+        changed: Nuclei that have another class than before.
+        moved: How many, by the class before and the class after.
+        agreement: Share of the examples that get their class from those of other regions; None
+            where there are too few.
+        agreement_before: The same of the model itself.
+        seconds: Without opening.
+        notes: Sentences for the user.
+    """
+
+    nuclei: int
+    examples: int
+    changed: int
+    moved: Mapping[tuple[str, str], int]
+    agreement: float | None
+    agreement_before: float | None
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def relearn(
+    store: AnnotationStore | str | Path,
+    method: str = "logistic",
+    model: str | Path | None = None,
+    class_map: Mapping[str, str] | None = None,
+    config: RelearnConfig | None = None,
+) -> Relearned:
+    """Learn the classes of a slide's nuclei from those that a person has corrected or confirmed.
+
+    What a person has said stays; all others with features get the class that follows, as one edit
+    that undo takes back. The features are those that detection has kept beside the store.
+
+    Args:
+        store: An open store, or its file.
+        method: logistic or knn.
+        model: The model that the features are of, by name or file; None finds it among those on
+            this machine.
+        class_map: Names on the slide, by the model's, of classes that are called otherwise.
+        config: All settings; ``method`` does not count then.
+
+    Raises:
+        UserError: There are no features, or they are of another slide or model; all corrections are
+            of one class; the store cannot be written.
+    """
+    settings = config or RelearnConfig(method=method)
+    if isinstance(store, AnnotationStore):
+        return _relearn(store, model, class_map, settings)
+    with AnnotationStore.open(store) as opened:
+        return _relearn(opened, model, class_map, settings)
+
+
+def nuclei_of(store: AnnotationStore, rows: NucleusRows | None = None) -> SlideNuclei:
+    """The nuclei of a store as a learner wants them; raises UserError where it is damaged."""
+    found = store.rows() if rows is None else rows
+    found = found[found["status"] != Status.DELETED]
+    numbers = np.asarray(store.class_numbers)
+    order = np.argsort(numbers)
+    classes = order[np.searchsorted(numbers[order], found["class_id"])]
+    settled = found["status"] != Status.PREDICTED
+    settled |= inside_any(store.reviewed_areas(), found["x"], found["y"])
+    xy = np.stack([found["x"], found["y"]], axis=1)
+    return SlideNuclei(found["id"].copy(), xy, classes.astype(np.int64), settled)
+
+
+def head_of(features: FeatureFolder, model: str | Path | None = None) -> NumpyClassHead:
+    """The class head of the model that features are of.
+
+    Raises:
+        UserError: That model is not on this machine, or the given one is another.
+    """
+    wanted = features.facts.model_sha256
+    if model is not None:
+        path = resolve_model(model)
+        if sha256_of(path) != wanted:
+            raise UserError(
+                f"The features are of another model than {path.stem}: of {features.facts.model}."
+            )
+        return read_class_head(path)
+    for entry in list_models():
+        if sha256_of(entry.path) == wanted:
+            return read_class_head(entry.path)
+    raise UserError(
+        f"The features are of the model {features.facts.model}, which is not on this machine as it"
+        " was then; detect again with features, or name its file."
+    )
+
+
+def _relearn(
+    store: AnnotationStore,
+    model: str | Path | None,
+    class_map: Mapping[str, str] | None,
+    config: RelearnConfig,
+) -> Relearned:
+    store.require_writable()
+    wanted = "" if model is None else sha256_of(resolve_model(model))
+    folder = find_features(features_beside(store.path), store.slide, wanted)
+    head = head_of(folder, model)
+    names = store.classes.names
+    nuclei = nuclei_of(store)
+    learner = SlideLearner(folder, head, names, nuclei, class_map, config)
+    begin = time.perf_counter()
+    lesson = learner.learn(nuclei)
+    found = learner.relabel(lesson, nuclei)
+    assert found is not None  # nobody asks it to stop
+    numbers = np.asarray(store.class_numbers)
+    store.apply_predictions(
+        nuclei.ids[found.at],
+        numbers[found.classes],
+        found.probabilities,
+        model=relearned_name(head.card.name),
+    )
+    moved = moves(nuclei.classes[found.at], found.classes, len(names))
+    without = len(nuclei) - len(found.at)
+    return Relearned(
+        nuclei=len(found.at),
+        examples=lesson.n_examples,
+        changed=int(moved.sum() - np.trace(moved)),
+        moved=_named_moves(moved, names),
+        agreement=lesson.agreement,
+        agreement_before=lesson.agreement_before,
+        seconds=time.perf_counter() - begin,
+        notes=(*learner.notes, *lesson.notes, *_missing(without)),
+    )
+
+
+def relearned_name(model: str) -> str:
+    """What the classifier is called in a store."""
+    return f"{model} + corrections"
+
+
+def summary(lesson: Lesson, changed: int) -> str:
+    """A sentence about what was learnt."""
+    if not lesson.n_examples:
+        return f"Nothing is corrected yet: the model's own classes, {changed:,} nuclei changed."
+    learnt = f"Learnt from {lesson.n_examples:,} nuclei; {changed:,} others changed class."
+    if lesson.agreement is None:
+        return learnt
+    return (
+        f"{learnt} Of corrections left out {lesson.agreement:.0%} come out right, by the model"
+        f" alone {lesson.agreement_before:.0%}."
+    )
+
+
+def _named_moves(moved: np.ndarray, names: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Most first, without those that stay."""
+    pairs = [(int(moved[i, j]), i, j) for i, j in zip(*np.nonzero(moved), strict=True) if i != j]
+    return {(names[i], names[j]): n for n, i, j in sorted(pairs, key=lambda p: (-p[0], p[1:]))}
+
+
+def _missing(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    what = "1 nucleus has" if count == 1 else f"{count:,} nuclei have"
+    return (f"{what} no features and kept what was there.",)
