@@ -24,6 +24,7 @@ from muse_core.cli.info import info
 from muse_core.cli.models import models_list
 from muse_core.cli.pretrain import pretrain
 from muse_core.cli.probe import evaluate_probe
+from muse_core.cli.relearn import relearn
 from muse_core.cli.rois import rois
 from muse_core.errors import UserError
 from muse_core.files import no_room_sentence
@@ -45,6 +46,7 @@ app.command()(detect)
 app.command()(info)
 app.command()(finetune)
 app.command()(features)
+app.command()(relearn)
 app.command()(rois)
 app.command()(pretrain)
 app.command()(convert)

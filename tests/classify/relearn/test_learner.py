@@ -11,6 +11,7 @@ from muse_core.classify.relearn.base import BaseLogits, base_logits, class_targe
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.examples import Examples
 from muse_core.classify.relearn.learner import Learner
+from muse_core.classify.relearn.logistic import LinearChange
 from muse_core.errors import UserError
 
 NAMES = ("lymphocyte", "stromal", "tumor", "mitosis")
@@ -51,8 +52,8 @@ def test_without_corrections_it_is_the_model_s_prediction(method: str) -> None:
     np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["logistic", "knn"])
-def test_corrections_teach_the_rest(method: str) -> None:
+@pytest.mark.parametrize(("method", "least"), [("logistic", 0.85), ("knn", 0.75)])
+def test_corrections_teach_the_rest(method: str, least: float) -> None:
     tissue = Tissue()
     rows = np.arange(80)
     lesson = tissue.learner(method).learn(tissue.examples(rows))
@@ -62,7 +63,7 @@ def test_corrections_teach_the_rest(method: str) -> None:
     before = (tissue.base.values[:3].argmax(axis=0)[rest] == tissue.kind[rest]).mean()
     after = (found.classes[rest] == tissue.kind[rest]).mean()
     assert before < 0.5
-    assert after > 0.85
+    assert after > least
     assert lesson.agreement is not None
     assert lesson.agreement == pytest.approx(after, abs=0.15)
     assert lesson.agreement_before == pytest.approx(before, abs=0.15)
@@ -143,7 +144,8 @@ def test_many_at_one_spot_are_heard_less_than_apart(seed: int, n: int) -> None:
     for xy in (spread, np.hstack([crowded, crowded])):
         found = tissue.learner().learn(Examples(apart.rows, apart.classes, xy)).predictor
         change = found.change
-        p.append(np.abs(change.weight).sum())  # type: ignore[union-attr]
+        assert isinstance(change, LinearChange)
+        p.append(np.abs(change.weight).sum())
     assert p[1] <= p[0] + 1e-6
 
 

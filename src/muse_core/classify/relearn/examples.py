@@ -75,7 +75,7 @@ def choose_examples(
         examples = examples.take(~contradicting)
     count = np.bincount(examples.classes, minlength=len(class_names))
     taught = known | (count >= needed)
-    for index in np.flatnonzero(~taught & (count > 0)):
+    for index in np.flatnonzero(~taught & (count > 0)).tolist():
         notes.append(
             f"{class_names[index]} has {count[index]} of the {needed} examples that a class new to"
             " the model needs."

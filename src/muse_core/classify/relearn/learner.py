@@ -75,7 +75,7 @@ class Learner:
         used = _some(chosen.examples, _MOST_FITTED)
         x = self._standard.apply(self._features[used.rows])
         # A feature that is not finite teaches nothing.
-        finite = np.isfinite(x).all(axis=1)
+        finite = np.asarray(np.isfinite(x).all(axis=1))
         used, x = used.take(finite), x[finite]
         logits = self._base.values[chosen.taught][:, used.rows].T.astype(np.float64)
         classes = of_taught[used.classes]

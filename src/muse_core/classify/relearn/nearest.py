@@ -67,4 +67,4 @@ def fit_votes(
 def unit_length(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """(n, D) rows brought to length 1."""
     rows = np.asarray(features, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

@@ -147,7 +147,7 @@ def _settle(
     A nucleus whose feature is not finite keeps what the model says. Class by class, for numpy is
     slow along axes of a few entries.
     """
-    broken = ~np.isfinite(logits.sum(axis=0))
+    broken = ~np.isfinite(logits).all(axis=0)
     if broken.any():
         logits[:, broken] = base[:, broken]
     best = logits[0].copy()

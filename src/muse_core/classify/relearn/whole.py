@@ -12,7 +12,6 @@ import numpy as np
 from muse_core.classify.class_head import NumpyClassHead, read_class_head
 from muse_core.classify.feature_folder import FeatureFolder, features_beside, find_features
 from muse_core.classify.relearn.config import RelearnConfig
-from muse_core.classify.relearn.learner import Lesson
 from muse_core.classify.relearn.slide_learner import SlideLearner, SlideNuclei, moves
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
@@ -158,16 +157,16 @@ def relearned_name(model: str) -> str:
     return f"{model} + corrections"
 
 
-def summary(lesson: Lesson, changed: int) -> str:
-    """A sentence about what was learnt."""
-    if not lesson.n_examples:
-        return f"Nothing is corrected yet: the model's own classes, {changed:,} nuclei changed."
-    learnt = f"Learnt from {lesson.n_examples:,} nuclei; {changed:,} others changed class."
-    if lesson.agreement is None:
+def summary(done: Relearned) -> str:
+    """A sentence or two about what was learnt."""
+    if not done.examples:
+        return f"Nothing is corrected yet: {done.changed:,} nuclei got the model's own class."
+    learnt = f"Learnt from {done.examples:,} nuclei; {done.changed:,} others changed class."
+    if done.agreement is None or done.agreement_before is None:
         return learnt
     return (
-        f"{learnt} Of corrections left out {lesson.agreement:.0%} come out right, by the model"
-        f" alone {lesson.agreement_before:.0%}."
+        f"{learnt} Of corrections left out {done.agreement:.0%} come out right, by the model"
+        f" alone {done.agreement_before:.0%}."
     )
 
 

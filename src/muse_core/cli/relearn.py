@@ -1,0 +1,68 @@
+"""``muse relearn``."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from muse_core.cli.options import JsonOption, ModelOption
+
+if TYPE_CHECKING:
+    from muse_core.classify.relearn.whole import Relearned
+
+_MOST_MOVES = 8
+
+
+class Method(enum.StrEnum):
+    """How classes are learnt."""
+
+    LOGISTIC = "logistic"
+    KNN = "knn"
+
+
+def relearn(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Annotations, ending in .muse.")],
+    method: Annotated[
+        Method,
+        typer.Option(
+            "--method", help="A linear change of the model's classes, or votes of the nearest."
+        ),
+    ] = Method.LOGISTIC,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn the classes of a slide's nuclei from those that a person has corrected.
+
+    What a person has said stays; all others get the class that follows, as one edit that undo takes
+    back. It needs the features that detection keeps beside the annotations, and takes a second.
+    """
+    from muse_core.classify.relearn import whole
+
+    done = whole.relearn(store, method.value, model)
+    for note in done.notes:
+        typer.echo(note, err=True)
+    typer.echo(json.dumps(_facts(done)) if as_json else _sentences(done))
+
+
+def _sentences(done: Relearned) -> str:
+    from muse_core.classify.relearn.whole import summary
+
+    shown = list(done.moved.items())[:_MOST_MOVES]
+    moves = [f"  {count:,} from {before} to {after}" for (before, after), count in shown]
+    return "\n".join([summary(done), *moves])
+
+
+def _facts(done: Relearned) -> dict[str, object]:
+    return {
+        "nuclei": done.nuclei,
+        "examples": done.examples,
+        "changed": done.changed,
+        "moved": [{"from": a, "to": b, "nuclei": n} for (a, b), n in done.moved.items()],
+        "agreement": done.agreement,
+        "agreement_before": done.agreement_before,
+        "seconds": round(done.seconds, 3),
+    }
