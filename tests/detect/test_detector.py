@@ -252,7 +252,7 @@ def test_unreadable_tiles_are_told_with_their_places_and_the_others_found(slide:
     assert lost.any()
     assert places(whole[~lost]) <= places(result.table) < places(whole)
     assert result.table.attrs["unreadable_px"] == [
-        [u.region.x, u.region.y, u.region.w, u.region.h] for u in result.unreadable
+        (u.region.x, u.region.y, u.region.w, u.region.h) for u in result.unreadable
     ]
     assert no_reader_is_left()
 

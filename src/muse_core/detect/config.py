@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 from muse_core.detect.backends.names import BACKENDS
 from muse_core.errors import UserError
 from muse_core.models.device_names import DEVICES
+from muse_core.strict import STRICT, Wording, parse_strictly
 
 ALIGN_PX = 32
 """Tiles begin at multiples of this many model pixels, the coarsest stride of the encoders."""
@@ -30,6 +34,8 @@ class DetectConfig:
             processors where it is installed and can convert the model, torch elsewhere.
         features: Whether the features of nuclei are kept.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     device: str = "auto"
     tile_px: int = 1024
@@ -64,3 +70,34 @@ class DetectConfig:
     def core_px(self) -> int:
         """Largest side of a core, the part of a tile it answers for."""
         return self.tile_px - 2 * self.halo_px
+
+
+def read_config(path: str | Path) -> DetectConfig:
+    """Read settings from a TOML file.
+
+    Raises:
+        UserError: The file is missing or malformed, or a field is unknown or wrong.
+    """
+    source = Path(path)
+    try:
+        data = tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{source.name} cannot be understood: {error}.") from error
+    return config_from(data, source.name)
+
+
+def config_from(data: object, name: str) -> DetectConfig:
+    """Settings from plain values; see :func:`read_config`.
+
+    Args:
+        data: Values by name.
+        name: What errors call them.
+    """
+    wording = Wording(
+        unknown=f"{name} has an unknown field",
+        wrong=f"{name}: the field",
+        unreadable=f"{name} holds a value that is not understood",
+    )
+    return parse_strictly(DetectConfig, data, wording)

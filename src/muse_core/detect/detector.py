@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, cheapest_plan
 from muse_core.detect.resize import to_model_scale
 from muse_core.detect.unreadable import Unreadable, place_of, tried
+from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table
 from muse_core.slides import Slide, TissueMask, tissue_mask
 
@@ -232,6 +234,7 @@ class Detector:
         batches, and with them every digit of the result, independent of the threads' timing.
         """
         readers = self.config.readers or min(8, os.cpu_count() or 1)
+        file = slide.path if slide.path.exists() else None
         waiting: deque[tuple[Tile, Future[Image | Unreadable]]] = deque()
         tiles = iter(wanted)
         pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
@@ -241,7 +244,7 @@ class Detector:
                     tile = next(tiles, None)
                     if tile is None:
                         break
-                    waiting.append((tile, pool.submit(self._read, slide, plan, tile)))
+                    waiting.append((tile, pool.submit(self._read, slide, plan, tile, file)))
                 if not waiting:
                     return
                 count = min(self.backend.batch, len(waiting))
@@ -250,10 +253,14 @@ class Detector:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, slide: Slide, plan: TilePlan, tile: Tile) -> Image | Unreadable:
+    def _read(
+        self, slide: Slide, plan: TilePlan, tile: Tile, file: Path | None
+    ) -> Image | Unreadable:
         region = plan.read_region(tile)
         image = tried(lambda: slide.read(region, self.card.mpp), region)
         if isinstance(image, Unreadable):
+            if file is not None and not file.exists():
+                raise UserError(f"{file} is not there any more; was its drive taken away?")
             return image
         if image.shape != (plan.read_h_px, plan.read_w_px, 3):
             raise RuntimeError(f"read a tile of shape {image.shape}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import orjson
 from muse_core.detect.spool import FileSpool, MemorySpool, Spool
 from muse_core.detect.tile_log import TileLog
 from muse_core.errors import UserError
-from muse_core.files import is_being_written, make_folder, only_one, replacing
+from muse_core.files import is_being_written, make_folder, only_one
 
 _DIGITS = 16
 _FORMAT = 1
@@ -93,11 +94,16 @@ class KeptRun:
         if not self._place.resume or self._noted() != json.loads(text):
             for name in (_LOG, _SPOOL, _FACTS):
                 (self.folder / name).unlink(missing_ok=True)
-            with replacing(self.folder / _FACTS) as partial:
-                partial.write_bytes(orjson.dumps({"key": key, "about": dict(self._place.about)}))
+            about = {"key": key, "about": dict(self._place.about)}
+            _write(self.folder / _FACTS, orjson.dumps(about))
         log = self._stack.enter_context(TileLog(self.folder / _LOG))
         self.state = RunState(FileSpool(self.folder / _SPOOL), log, len(log))
         return self.state
+
+    @property
+    def holds_tiles(self) -> bool:
+        """Whether there is something to go on from."""
+        return self.state.log is not None and len(self.state.log) > 0
 
     def _noted(self) -> object:
         """The key of the run that the folder holds."""
@@ -109,7 +115,7 @@ class KeptRun:
 
     def close(self) -> None:
         """Let go of the files; what is finished, or has not begun, is removed."""
-        done = self.state.finished or self.state.log is None or not len(self.state.log)
+        done = self.state.finished or not self.holds_tiles
         self._stack.close()
         if done and self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -153,6 +159,14 @@ def about_run(folder: Path) -> Mapping[str, Any] | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return about if isinstance(about, dict) else None
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        number = error.errno or 0
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _escaped(name: str) -> str:

@@ -51,9 +51,9 @@ def unreadable_note(unreadable: Sequence[Unreadable], tiles: int) -> str:
     )
 
 
-def place_of(region: Region) -> list[float]:
-    """[x, y, w, h] of a region, for files."""
-    return [round(v, 3) for v in (region.x, region.y, region.w, region.h)]
+def place_of(region: Region) -> tuple[float, float, float, float]:
+    """(x, y, w, h) of a region, for files."""
+    return round(region.x, 3), round(region.y, 3), round(region.w, 3), round(region.h, 3)
 
 
 def _place(region: Region) -> str:

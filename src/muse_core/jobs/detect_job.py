@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muse_core.errors import UserError
-from muse_core.files import check_writable
+from muse_core.files import check_writable, destination, is_special, sha256_of
 from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.peak_rss import peak_rss_mb
@@ -17,10 +19,13 @@ from muse_core.jobs.specs import DetectJob
 if TYPE_CHECKING:
     import pandas as pd
 
-    from muse_core.detect import DetectResult
+    from muse_core.detect import DetectConfig, DetectResult
+    from muse_core.detect.kept_run import KeptRun
     from muse_core.nuclei import ClassScheme
     from muse_core.slides import PolygonRegion, Region, Slide
 
+_NAME_CHARACTERS = 150
+_GOES_ON = "The same command goes on from there."
 _COARSE = 1.5
 """From this many times the model's microns per pixel on, the user is warned."""
 
@@ -54,9 +59,12 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
         scheme = ClassScheme.from_json(card.classes)
         emit(DetectionStarted(scheme.to_json(), card.name, mpp))
         emit(Progress(0, 0, "Loading the model"))
-        result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel)
-        if out is not None:
-            notes += _write(out, result.table, scheme, slide)
+        with kept_job(job, out, slide, model_path) as run:
+            result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel, run)
+            if out is not None:
+                notes += _write(out, result, scheme, slide)
+            if run is not None:
+                run.state.finished = not result.cancelled
         which = {
             "mpp": slide.mpp,
             "mpp_from": slide.scale.source.value,
@@ -75,8 +83,9 @@ def _detect(
     class_names: Sequence[str],
     emit: Emit,
     should_cancel: Callable[[], bool],
+    run: KeptRun | None,
 ) -> DetectResult:
-    from muse_core.detect import DetectConfig, Detector
+    from muse_core.detect import Detector
     from muse_core.models.checkpoint import load_model
 
     index = {name: i for i, name in enumerate(class_names)}
@@ -93,15 +102,72 @@ def _detect(
             )
         )
 
-    config = DetectConfig(device=job.device, min_score=job.min_score)
-    detector = Detector(load_model(model_path), config)
+    detector = Detector(load_model(model_path), detect_config(job))
     return detector.detect(
         slide,
         list(shapes) or None,
         on_progress=ProgressReporter(emit),
         on_nuclei=on_nuclei,
         should_cancel=should_cancel,
+        run=run,
     )
+
+
+def detect_config(job: DetectJob) -> DetectConfig:
+    """The settings of a job.
+
+    Raises:
+        UserError: One is unknown or wrong.
+    """
+    from muse_core.detect.config import config_from
+
+    given = {"device": job.device, "min_score": job.min_score}
+    return config_from({**(job.settings or {}), **given}, "the job")
+
+
+@contextmanager
+def kept_job(
+    job: DetectJob, out: Path | None, slide: Slide, model: Path
+) -> Iterator[KeptRun | None]:
+    """Where a job is kept until it is finished; None where it has no place to be kept at.
+
+    Raises:
+        UserError: It could not go to its end; says whether it can go on from where it stopped.
+    """
+    from muse_core import __version__
+    from muse_core.detect.kept_run import RunPlace, kept_run
+    from muse_core.nuclei.store.identity import identify_slide
+
+    stem = _stem(job, out)
+    if stem is None:
+        yield None
+        return
+    key = {
+        "version": __version__,
+        "model": sha256_of(model),
+        "slide": asdict(identify_slide(slide.path, slide.part)),
+        "channels": job.channels,
+        "mpp": slide.mpp,
+        "region": job.region,
+        "polygons": job.polygons,
+        "settings": {k: v for k, v in asdict(detect_config(job)).items() if k != "readers"},
+    }
+    with kept_run(RunPlace(stem, key, {"job": job.to_json()}, out, job.resume)) as run:
+        try:
+            yield run
+        except UserError as error:
+            if run.holds_tiles and job.out_csv:
+                raise UserError(f"{error} {_GOES_ON}") from error
+            raise
+
+
+def _stem(job: DetectJob, out: Path | None) -> Path | None:
+    if job.keep_in is not None:
+        return Path(job.keep_in) / "detect"
+    if out is None or is_special(out):
+        return None
+    target = destination(out)
+    return target.with_name(f".{target.name[:_NAME_CHARACTERS]}.muse")
 
 
 def detect_target(job: DetectJob) -> Path | None:
@@ -122,20 +188,31 @@ def detect_target(job: DetectJob) -> Path | None:
     return target
 
 
-def _write(out: Path, table: pd.DataFrame, scheme: ClassScheme, slide: Slide) -> tuple[str, ...]:
+def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -> tuple[str, ...]:
     """Write the nuclei as files of them are exchanged; what has no ending is written as CSV."""
-    from muse_core.nuclei import NucleusFile, write_csv, write_nuclei
-    from muse_core.nuclei.csv import CSV_SUFFIXES
+    from muse_core.detect.unreadable import place_of
+    from muse_core.nuclei import NucleusFile, empty_table, write_nuclei_parts
+    from muse_core.nuclei.csv import CSV_SUFFIXES, write_csv_parts
     from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
     from muse_core.nuclei.store import identify_slide
 
-    which = identify_slide(slide.path, slide.part).recorded
     origin = (slide.scanned.x, slide.scanned.y)
-    content = NucleusFile(table, scheme, slide.mpp, origin_px=WHOLE_SLIDE).counted_from(origin)
+    content = NucleusFile(
+        empty_table(),
+        scheme,
+        slide.mpp,
+        origin_px=origin,
+        slide=identify_slide(slide.path, slide.part).recorded,
+        unreadable_px=tuple(place_of(u.region) for u in result.unreadable),
+    )
+    parts = (
+        NucleusFile(part, origin_px=WHOLE_SLIDE).counted_from(origin).table
+        for part in result.nuclei.tables()
+    )
     if not out.suffix or out.name.lower().endswith(CSV_SUFFIXES):
-        write_csv(content.table, out, slide.require_mpp(), origin, which)
+        write_csv_parts(parts, out, slide.require_mpp(), origin, content.slide)
         return ()
-    return write_nuclei(out, content.table, scheme, slide.mpp, origin_px=origin, slide=which)
+    return write_nuclei_parts(out, parts, content)
 
 
 def _shapes(job: DetectJob) -> list[Region | PolygonRegion]:
@@ -179,14 +256,22 @@ def _outcome(
     notes: list[str],
     which: dict[str, Any],
 ) -> Outcome:
-    counts = result.table["class_name"].value_counts()
-    found = len(result.table)
+    from muse_core.detect.unreadable import place_of, unreadable_note
+
+    if result.tiles_resumed:
+        earlier = f"{result.tiles_resumed:,} of {result.tiles_total:,}"
+        notes.append(f"{earlier} tiles had been done by an earlier run.")
+    if result.unreadable:
+        notes.append(unreadable_note(result.unreadable, result.tiles_total))
+    counts, found = result.nuclei.class_counts, result.nuclei.count
     where = f", written to {job.out_csv}" if job.out_csv else ""
     if result.cancelled:
         message = (
             f"Cancelled after {result.tiles_done:,} of {result.tiles_total:,} tiles; "
             f"{found:,} nuclei found until then are kept{where}."
         )
+        if job.out_csv and result.tiles_done:
+            message += f" {_GOES_ON}"
     elif not result.tiles_total:
         message = f"There is no tissue here: 0 nuclei{where}."
     else:
@@ -196,7 +281,7 @@ def _outcome(
         message=message,
         result={
             "nuclei": found,
-            "counts": {name: int(counts.get(name, 0)) for name in class_names},
+            "counts": {name: counts.get(name, 0) for name in class_names},
             "tissue_mm2": round(result.tissue_mm2, 6),
             "seconds": round(result.seconds, 3),
             "mm2_per_s": round(result.tissue_mm2 / result.seconds, 6) if result.seconds else 0.0,
@@ -206,6 +291,8 @@ def _outcome(
             "out_csv": job.out_csv,
             "tiles_done": result.tiles_done,
             "tiles_total": result.tiles_total,
+            "tiles_resumed": result.tiles_resumed,
+            "unreadable_px": [place_of(u.region) for u in result.unreadable],
             "notes": notes,
             **which,
         },

@@ -84,6 +84,10 @@ class DetectJob(JobSpec):
         image: Number of a tissue image of the slide, from 1; None is the one it opens with.
         plane: Number of a plane of a stack, from 1; None is the middle one.
         channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
+        settings: Further fields of :class:`muse_core.detect.DetectConfig` by name.
+        keep_in: Folder in which the run is kept until it is finished, so that the same job goes on
+            where it stopped; None is beside out_csv.
+        resume: Whether to go on from what is kept.
     """
 
     slide: str
@@ -98,6 +102,9 @@ class DetectJob(JobSpec):
     plane: int | None = None
     channels: str | None = None
     force_mpp: bool = False
+    settings: Mapping[str, Any] | None = None
+    keep_in: str | None = None
+    resume: bool = True
 
     def __post_init__(self) -> None:
         if self.region is not None and len(self.region) != 4:

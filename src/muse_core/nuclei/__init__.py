@@ -11,6 +11,7 @@ from muse_core.nuclei.formats import (
     read_nuclei,
     read_nuclei_here,
     write_nuclei,
+    write_nuclei_parts,
 )
 from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.placing import placed_on_slide
@@ -49,4 +50,5 @@ __all__ = [
     "validate_table",
     "write_csv",
     "write_nuclei",
+    "write_nuclei_parts",
 ]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +18,7 @@ from muse_core.files import replacing
 from muse_core.nuclei.columns import class_names
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.table import Status, nucleus_table, validate_table
+from muse_core.nuclei.table import Status, nucleus_table, valid_parts
 from muse_core.tables import Column, CsvTable, csv_names, read_csv_table
 
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
@@ -64,9 +68,38 @@ def write_csv(
         UserError: The table is not a NucleusTable, mpp is not above 0, or the file cannot be
             written.
     """
+    write_csv_parts([table], path, mpp, origin_px, slide)
+
+
+def write_csv_parts(
+    parts: Iterable[pd.DataFrame],
+    path: str | Path,
+    mpp: float,
+    origin_px: Origin | None = None,
+    slide: RecordedSlide | None = None,
+) -> None:
+    """As :func:`write_csv`, for tables that come one after the other; ids differ between them."""
     if not math.isfinite(mpp) or mpp <= 0:
         raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")
-    table, name = validate_table(table), Path(path).name.lower()
+    name = Path(path).name.lower()
+    separator = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
+    with replacing(path) as partial, _opened(partial, name.endswith(".gz")) as file:
+        head = True
+        for table in valid_parts(parts):
+            rows = _csv_rows(table, mpp, origin_px, slide)
+            rows.to_csv(file, index=False, header=head, sep=separator, lineterminator=os.linesep)
+            head = False
+
+
+def _opened(path: Path, packed: bool) -> TextIO:
+    if packed:
+        return cast(TextIO, gzip.open(path, "wt", encoding="utf-8", newline=""))
+    return path.open("w", encoding="utf-8", newline="")
+
+
+def _csv_rows(
+    table: pd.DataFrame, mpp: float, origin_px: Origin | None, slide: RecordedSlide | None
+) -> pd.DataFrame:
     out = pd.DataFrame(
         {
             "id": table["id"],
@@ -85,14 +118,7 @@ def write_csv(
         out[_ORIGIN[0]], out[_ORIGIN[1]] = origin_px
     if slide is not None:
         out[_SLIDE[0]], out[_SLIDE[1]] = slide.name, slide.content
-    with replacing(path) as partial:
-        out.to_csv(
-            partial,
-            index=False,
-            encoding="utf-8",
-            sep="\t" if name.endswith((".tsv", ".tsv.gz")) else ",",
-            compression="gzip" if name.endswith(".gz") else None,
-        )
+    return out
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import orjson
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_mpp
+from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, Place, check_mpp
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
@@ -20,24 +20,30 @@ _DAMAGED = "The notes of napari-muse in this file are damaged."
 
 
 class Facts(NamedTuple):
-    """Classes, scale, regions, origin and slide of a file, as :class:`NucleusFile` has them."""
+    """Classes, scale, regions, origin and more of a file, as :class:`NucleusFile` has them."""
 
     scheme: ClassScheme | None = None
     mpp: float | None = None
     regions: tuple[NamedRegion, ...] = ()
     origin_px: Origin | None = None
     slide: RecordedSlide | None = None
+    unreadable_px: tuple[Place, ...] = ()
 
     def with_table(self, table: pd.DataFrame, notes: tuple[str, ...] = ()) -> NucleusFile:
         """The file's content, with its table and sentences for the user."""
-        return NucleusFile(
-            table, self.scheme, self.mpp, self.regions, notes, self.origin_px, self.slide
-        )
+        return NucleusFile(table, self.scheme, self.mpp, self.regions, notes, *self[3:])
 
 
 def facts_of(content: NucleusFile) -> Facts:
     """What a file's content is beside its table and notes."""
-    return Facts(content.scheme, content.mpp, content.regions, content.origin_px, content.slide)
+    return Facts(
+        content.scheme,
+        content.mpp,
+        content.regions,
+        content.origin_px,
+        content.slide,
+        content.unreadable_px,
+    )
 
 
 def facts_to_json(facts: Facts) -> dict[str, Any]:
@@ -58,6 +64,8 @@ def facts_to_json(facts: Facts) -> dict[str, Any]:
         found["classes"] = facts.scheme.to_json()
     if facts.regions:
         found["regions"] = [r.to_json() for r in facts.regions]
+    if facts.unreadable_px:
+        found["unreadable_px"] = [list(place) for place in facts.unreadable_px]
     return found
 
 
@@ -94,6 +102,7 @@ def facts_from_json(value: object) -> Facts:
         tuple(NamedRegion.from_json(r) for r in regions),
         _origin(value),
         None if slide is None else RecordedSlide.from_json(slide),
+        _places(value.get("unreadable_px", [])),
     )
 
 
@@ -106,6 +115,15 @@ def _origin(facts: dict[str, Any]) -> Origin | None:
     if not (isinstance(found, list) and len(found) == 2 and all(map(_is_place, found))):
         raise UserError(_DAMAGED)
     return float(found[0]), float(found[1])
+
+
+def _places(found: object) -> tuple[Place, ...]:
+    if not isinstance(found, list):
+        raise UserError(_DAMAGED)
+    for place in found:
+        if not (isinstance(place, list) and len(place) == 4 and all(map(_is_place, place))):
+            raise UserError(_DAMAGED)
+    return tuple((x, y, w, h) for x, y, w, h in found)
 
 
 def _is_place(value: object) -> bool:

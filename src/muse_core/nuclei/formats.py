@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.isolation import Limits, run_isolated
-from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv
+from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv, write_csv_parts
 from muse_core.nuclei.facts import facts_of
 from muse_core.nuclei.nucleus_file import NucleusFile, Origin
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.table import empty_table
 
 _Read = Callable[[Path, bool], NucleusFile]
 _Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
+_WriteParts = Callable[[Path, Iterable[pd.DataFrame], NucleusFile], None]
 _LONG_TEXT_BYTES = 1 << 20
 _PACKED, _PACKED_RATIO = (".gz", ".zip"), 20
 _SPATIALDATA_START_S = 20.0
@@ -39,6 +41,8 @@ class NucleusFormat:
         isolated_from_bytes: Size from which a file is read in a process of its own. Libraries in C
             read the binary formats, which a changed byte may crash or send round in circles; of a
             text only the length is to be feared. None is never.
+        write_parts: (path, tables one after the other, what else the file holds) to a file, for
+            formats that need not have all nuclei at once.
     """
 
     name: str
@@ -47,6 +51,7 @@ class NucleusFormat:
     write: _Write
     holds_facts: bool = True
     isolated_from_bytes: int | None = 0
+    write_parts: _WriteParts | None = None
 
 
 def read_nuclei(
@@ -129,15 +134,51 @@ def write_nuclei(
             installed, or the file cannot be written.
     """
     chosen = _format_of(path)
+    content = NucleusFile(table, scheme, mpp, tuple(regions), (), origin_px, slide)
+    left_out = _left_out(chosen, content, features is not None)
+    chosen.write(Path(path), content, features)
+    return left_out
+
+
+def write_nuclei_parts(
+    path: str | Path, parts: Iterable[pd.DataFrame], content: NucleusFile
+) -> tuple[str, ...]:
+    """As :func:`write_nuclei`, for tables that come one after the other, such as of a large slide.
+
+    CSV, Parquet and GeoJSON are written table by table in little memory; the other formats need all
+    nuclei at once.
+
+    Args:
+        path: Target.
+        parts: NucleusTables whose ids differ, positions counted from the content's origin.
+        content: Classes, scale, regions, origin and unreadable places; its table does not count.
+
+    Returns:
+        As :func:`write_nuclei`.
+
+    Raises:
+        UserError: As there.
+    """
+    chosen = _format_of(path)
+    if chosen.write_parts is not None:
+        chosen.write_parts(Path(path), parts, content)
+    else:
+        tables = list(parts)
+        table = pd.concat(tables, ignore_index=True) if tables else empty_table()
+        chosen.write(Path(path), replace(content, table=table), None)
+    return _left_out(chosen, content, False)
+
+
+def _left_out(chosen: NucleusFormat, content: NucleusFile, features: bool) -> tuple[str, ...]:
+    """What a format cannot hold."""
+    regions, scheme = content.regions, content.scheme
     left_out = []
-    if features is not None and ".h5ad" not in chosen.suffixes:
+    if features and ".h5ad" not in chosen.suffixes:
         left_out.append(f"{chosen.name} holds no features; they were left out.")
     if regions and not chosen.holds_facts:
         left_out.append(f"{chosen.name} holds no regions; {len(regions):,} were left out.")
     if scheme is not None and not chosen.holds_facts:
         left_out.append(f"{chosen.name} holds no class colours and keys; they were left out.")
-    content = NucleusFile(table, scheme, mpp, tuple(regions), (), origin_px, slide)
-    chosen.write(Path(path), content, features)
     return tuple(left_out)
 
 
@@ -202,6 +243,24 @@ def _write_csv(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> 
     write_csv(content.table, path, content.mpp, content.origin_px, content.slide)
 
 
+def _write_csv_parts(path: Path, parts: Iterable[pd.DataFrame], content: NucleusFile) -> None:
+    if content.mpp is None:
+        raise UserError("A CSV file has microns beside pixels; give the microns per pixel.")
+    write_csv_parts(parts, path, content.mpp, content.origin_px, content.slide)
+
+
+def _write_geojson_parts(path: Path, parts: Iterable[pd.DataFrame], content: NucleusFile) -> None:
+    from muse_core.nuclei.geojson_write import write_geojson_parts
+
+    write_geojson_parts(parts, path, facts_of(content))
+
+
+def _write_parquet_parts(path: Path, parts: Iterable[pd.DataFrame], content: NucleusFile) -> None:
+    from muse_core.nuclei.parquet import write_parquet_parts
+
+    write_parquet_parts(parts, path, facts_of(content))
+
+
 def _read_geojson(path: Path, outlines_are_nuclei: bool) -> NucleusFile:
     from muse_core.nuclei.geojson_read import read_geojson
 
@@ -209,9 +268,7 @@ def _read_geojson(path: Path, outlines_are_nuclei: bool) -> NucleusFile:
 
 
 def _write_geojson(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
-    from muse_core.nuclei.geojson_write import write_geojson
-
-    write_geojson(content.table, path, *facts_of(content))
+    _write_geojson_parts(path, [content.table], content)
 
 
 def _read_parquet(path: Path, _: bool) -> NucleusFile:
@@ -221,9 +278,7 @@ def _read_parquet(path: Path, _: bool) -> NucleusFile:
 
 
 def _write_parquet(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
-    from muse_core.nuclei.parquet import write_parquet
-
-    write_parquet(content.table, path, *facts_of(content))
+    _write_parquet_parts(path, [content.table], content)
 
 
 def _read_h5ad(path: Path, _: bool) -> NucleusFile:
@@ -248,12 +303,19 @@ def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
 def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
     from muse_core.nuclei.spatialdata import write_spatialdata
 
-    write_spatialdata(content.table, path, *facts_of(content))
+    facts = content.scheme, content.mpp, content.regions, content.origin_px, content.slide
+    write_spatialdata(content.table, path, *facts)
 
 
 FORMATS = (
     NucleusFormat(
-        "CSV", CSV_SUFFIXES, _read_csv, _write_csv, holds_facts=False, isolated_from_bytes=None
+        "CSV",
+        CSV_SUFFIXES,
+        _read_csv,
+        _write_csv,
+        holds_facts=False,
+        isolated_from_bytes=None,
+        write_parts=_write_csv_parts,
     ),
     NucleusFormat(
         "GeoJSON for QuPath",
@@ -261,8 +323,15 @@ FORMATS = (
         _read_geojson,
         _write_geojson,
         isolated_from_bytes=_LONG_TEXT_BYTES,
+        write_parts=_write_geojson_parts,
     ),
-    NucleusFormat("Parquet", (".parquet", ".geoparquet"), _read_parquet, _write_parquet),
+    NucleusFormat(
+        "Parquet",
+        (".parquet", ".geoparquet"),
+        _read_parquet,
+        _write_parquet,
+        write_parts=_write_parquet_parts,
+    ),
     NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad),
     NucleusFormat("SpatialData", (".zarr",), _read_spatialdata, _write_spatialdata),
 )

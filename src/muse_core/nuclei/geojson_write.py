@@ -23,7 +23,7 @@ from muse_core.nuclei.packed import packed
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.table import validate_table
+from muse_core.nuclei.table import valid_parts
 
 _BATCH_ROWS = 20_000
 _UUID_START = "4d555345-0000-8"
@@ -55,9 +55,23 @@ def write_geojson(
         UserError: The table is not a NucleusTable, a text is not Unicode, or the file cannot be
             written.
     """
-    table = validate_table(table)
-    facts = facts_to_json(Facts(scheme, mpp, (), origin_px, slide))
-    head = {"type": "FeatureCollection", "muse": facts}
+    write_geojson_parts([table], path, Facts(scheme, mpp, tuple(regions), origin_px, slide))
+
+
+def write_geojson_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:
+    """As :func:`write_geojson`, for tables that come one after the other.
+
+    Args:
+        parts: NucleusTables, whose ids differ.
+        path: Target file.
+        facts: What the file holds beside them.
+
+    Raises:
+        UserError: As there.
+    """
+    scheme, regions = facts.scheme, facts.regions
+    noted = facts_to_json(facts._replace(regions=()))
+    head = {"type": "FeatureCollection", "muse": noted}
     try:
         with (
             replacing(path) as partial,
@@ -66,7 +80,7 @@ def write_geojson(
         ):
             file.write(orjson.dumps(head)[:-1] + b',"features":[\n')
             separator = b""
-            for batch in _batches(table, scheme, regions):
+            for batch in _batches(valid_parts(parts), scheme, regions):
                 text = orjson.dumps(batch, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
                 # One feature a line.
                 file.write(separator + text.replace(b'},{"type":"Feat', b'},\n{"type":"Feat'))
@@ -97,14 +111,14 @@ def nucleus_id(uuid: object) -> int | None:
 
 
 def _batches(
-    table: pd.DataFrame, scheme: ClassScheme | None, regions: Iterable[NamedRegion]
+    parts: Iterable[pd.DataFrame], scheme: ClassScheme | None, regions: Iterable[NamedRegion]
 ) -> Iterator[list[dict[str, Any]]]:
     outlines = [_annotation(r) for r in regions]
     if outlines:
         yield outlines
     colors = {} if scheme is None else {c.name: _rgb(c.color) for c in scheme.classes}
-    for start in range(0, len(table), _BATCH_ROWS):
-        part = table.iloc[start : start + _BATCH_ROWS]
+    slices = (t.iloc[i : i + _BATCH_ROWS] for t in parts for i in range(0, len(t), _BATCH_ROWS))
+    for part in slices:
         columns = [part[c].tolist() for c in ("id", "x", "y", "class_name", "status", "model")]
         # As numpy's 32 bits, of which the shortest decimals are written that give them back.
         scores = list(part["score"].to_numpy(np.float32))

@@ -19,6 +19,7 @@ MAX_CLASSES = 256
 MAX_CHARACTERS = 1 << 30
 """Of all names in a table together, each counted as often as it stands there."""
 Origin = tuple[float, float]
+Place = tuple[float, float, float, float]
 WHOLE_SLIDE: Origin = (0.0, 0.0)
 """Positions count from the corner of the slide's level 0."""
 _DIGITS = 6
@@ -40,6 +41,8 @@ class NucleusFile:
             where the file does not say. Files are exchanged from the corner of the scanned area,
             which is the slide's own except in slides that are mostly empty (MRXS).
         slide: Which slide the file says it is of, or None where it does not say.
+        unreadable_px: Places (x, y, w, h) of the slide that could not be read when its nuclei were
+            looked for; counted from the corner of the slide whatever the origin.
     """
 
     table: pd.DataFrame
@@ -49,6 +52,7 @@ class NucleusFile:
     notes: tuple[str, ...] = ()
     origin_px: Origin | None = None
     slide: RecordedSlide | None = None
+    unreadable_px: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
         check_mpp(self.mpp)

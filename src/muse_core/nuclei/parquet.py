@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from muse_core.nuclei.parquet_columns import is_bytes, is_text, numbers, texts, 
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.table import Status, nucleus_table, validate_table
+from muse_core.nuclei.table import Status, nucleus_table, valid_parts
 
 _COLUMNS = {"x_px": "x", "y_px": "y", "class": "class_name"}
 """Names in the file, those of the CSV file, and in the table where they differ."""
@@ -71,21 +72,51 @@ def write_parquet(
     Raises:
         UserError: The table is not a NucleusTable, or the file cannot be written.
     """
-    table = validate_table(table)
-    facts = orjson.dumps(facts_to_json(Facts(scheme, mpp, tuple(regions), origin_px, slide)))
+    facts = Facts(scheme, mpp, tuple(regions), origin_px, slide)
+    write_parquet_parts([table], path, facts)
+
+
+def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:
+    """As :func:`write_parquet`, for tables that come one after the other.
+
+    Args:
+        parts: NucleusTables, whose ids differ; each is a row group.
+        path: Target file.
+        facts: What the file holds beside them.
+
+    Raises:
+        UserError: As there.
+    """
+    schema = _SCHEMA.with_metadata({_KEY: orjson.dumps(facts_to_json(facts))})
+    with replacing(path) as partial, _writer(partial, schema) as writer:
+        for table in valid_parts(parts):
+            writer.write_table(_arrow(table, schema))
+
+
+@contextlib.contextmanager
+def _writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer, closed also where the disk is full; then it cannot be closed well."""
+    writer = pq.ParquetWriter(path, schema, compression="zstd")
+    try:
+        yield writer
+    except BaseException:
+        with contextlib.suppress(Exception):
+            writer.close()
+        raise
+    writer.close()
+
+
+def _arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     try:
         arrays = [
             pa.array(table[_COLUMNS.get(field.name, field.name)].to_numpy(), _plain(field.type))
-            for field in _SCHEMA
+            for field in schema
         ]
-        out = pa.table(
-            [a.cast(f.type) for a, f in zip(arrays, _SCHEMA, strict=True)],
-            schema=_SCHEMA.with_metadata({_KEY: facts}),
+        return pa.table(
+            [a.cast(f.type) for a, f in zip(arrays, schema, strict=True)], schema=schema
         )
     except (pa.ArrowException, UnicodeEncodeError) as error:
         raise UserError(f"These nuclei cannot be written as Parquet: {error}.") from error
-    with replacing(path) as partial:
-        pq.write_table(out, partial, compression="zstd")
 
 
 def read_parquet(path: str | Path) -> NucleusFile:

@@ -6,7 +6,7 @@ corner of the top-left pixel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -130,6 +130,16 @@ def validate_table(table: pd.DataFrame) -> pd.DataFrame:
         raise UserError("The nucleus table holds an id that is not a whole number.")
     _check_values(typed)
     return typed
+
+
+def valid_parts(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Each table as :func:`validate_table` returns it; an empty one where there is none."""
+    none = True
+    for part in parts:
+        yield validate_table(part)
+        none = False
+    if none:
+        yield empty_table()
 
 
 def _check_values(table: pd.DataFrame) -> None:
