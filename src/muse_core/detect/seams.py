@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from muse_core.detect.plan import Tile, TilePlan
 from muse_core.models.tile_detections import TileDetections
+from muse_core.neighbours import pairs_within
 
 
 @dataclass
@@ -152,7 +152,7 @@ def _beaten(
     """
     beaten = np.zeros(len(found), dtype=bool)
     points = found.xy
-    pairs = cKDTree(points).query_pairs(radius_px, output_type="ndarray")
+    pairs = pairs_within(points, radius_px)
     pairs = pairs[origin[pairs[:, 0]] != origin[pairs[:, 1]]]
     if not len(pairs):
         return beaten

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
+
+from muse_core.neighbours import distances_between
 
 MATCH_RADIUS_UM = 3.0
 
@@ -65,7 +66,7 @@ def match_points(
     true = np.asarray(true_xy, dtype=np.float64).reshape(-1, 2)
     if len(found) == 0 or len(true) == 0:
         return np.zeros((0, 2), dtype=np.int64)
-    near = cKDTree(found).sparse_distance_matrix(cKDTree(true), radius_px, output_type="ndarray")
+    near = distances_between(found, true, radius_px)
     free_found = np.ones(len(found), dtype=bool)
     free_true = np.ones(len(true), dtype=bool)
     pairs = []

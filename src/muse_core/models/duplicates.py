@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
+
+from muse_core.neighbours import pairs_within, repeated
 
 # Two nuclei closer than this are one nucleus seen twice: a lymphocyte is about 6 um across.
 DUPLICATE_RADIUS_UM = 2.0
@@ -20,12 +21,4 @@ def first_of_duplicates(xy: npt.NDArray[np.float32], radius_px: float) -> npt.ND
     Returns:
         (m,) sorted indices.
     """
-    if len(xy) == 0:
-        return np.zeros(0, dtype=np.int64)
-    pairs = cKDTree(xy).query_pairs(radius_px, output_type="ndarray")
-    kept = np.ones(len(xy), dtype=bool)
-    # Sorted by the better of the two: when a pair is looked at, the better one's fate is settled.
-    for better, worse in pairs[np.argsort(pairs[:, 0], kind="stable")]:
-        if kept[better]:
-            kept[worse] = False
-    return np.flatnonzero(kept)
+    return np.flatnonzero(~repeated(pairs_within(xy, radius_px), len(xy)))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from muse_core.errors import UserError
+from muse_core.neighbours import near_any, pairs_within, repeated
 from muse_core.nuclei import NamedRegion, NucleusFile, Status
 from muse_core.nuclei.table import ONE_PLACE_PX
 from napari_muse.annotations.nucleus_arrays import Mask, NucleusArrays
@@ -71,24 +71,11 @@ def taken_of(content: NucleusFile, slide: NucleusArrays, regions: pd.DataFrame) 
 
 def near(xy: npt.NDArray[np.float64], others: Any, distance_px: float) -> Mask:
     """(N,) which points lie within a distance of one of the others, which have x and y."""
-    if not len(xy) or not len(others):
-        return np.zeros(len(xy), dtype=bool)
-    tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
-    distance, _ = tree.query(xy, distance_upper_bound=distance_px * 1.001)
-    return np.asarray(distance <= distance_px)
+    return near_any(xy, np.stack([others["x"], others["y"]], axis=1), distance_px)
 
 
 def _repeated(table: pd.DataFrame) -> Mask:
     """(N,) which nuclei lie where one of the same source stands further up in the table."""
-    repeated = np.zeros(len(table), dtype=bool)
-    xy = table[["x", "y"]].to_numpy(dtype=np.float64)
-    if not len(xy):
-        return repeated
-    pairs = cKDTree(xy).query_pairs(ONE_PLACE_PX, output_type="ndarray")
+    pairs = pairs_within(table[["x", "y"]].to_numpy(dtype=np.float64), ONE_PLACE_PX)
     model = pd.factorize(table["model"])[0]
-    pairs = pairs[model[pairs[:, 0]] == model[pairs[:, 1]]]
-    # The earlier of each pair first, in their order, so that of a chain every second one may stay.
-    for first, second in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].tolist():
-        if not repeated[first]:
-            repeated[second] = True
-    return repeated
+    return repeated(pairs[model[pairs[:, 0]] == model[pairs[:, 1]]], len(table))

@@ -121,7 +121,7 @@ def test_the_loss_by_hand() -> None:
     nucleus = math.log(2) + 0.5 * math.log(4)
     regression = (1.0 + 0.0) / 2
     classes = math.log(4 / 3)
-    assert float(loss) == pytest.approx(nucleus + regression + classes, rel=1e-6)
+    assert loss.item() == pytest.approx(nucleus + regression + classes, rel=1e-6)
 
 
 def test_no_pseudo_label_no_loss() -> None:
@@ -151,7 +151,7 @@ def test_background_weighs_no_more_than_beside_as_many_nuclei_as_tissue_has() ->
     proposals = Proposals(torch.zeros(n, 2), torch.zeros(1, n, 2), torch.zeros(1, n))
     loss = consistency_loss(proposals, torch.zeros(2, 2), pseudo, torch.ones(2), 0.5)
     # Two nuclei where 638 / 64, nearly ten, go with so much background.
-    assert float(loss) == pytest.approx(math.log(2) * (2 + 0.5 * 638) / (638 / 64), rel=1e-6)
+    assert loss.item() == pytest.approx(math.log(2) * (2 + 0.5 * 638) / (638 / 64), rel=1e-6)
 
 
 def test_a_class_the_teacher_is_less_sure_of_is_asked_less() -> None:

@@ -53,7 +53,7 @@ def test_losses_of_nothing_are_zero_and_have_gradients() -> None:
     total = regression_loss(xy, torch.zeros(0, 2), 4.0)
     total = total + class_loss(logits, torch.zeros(0, dtype=torch.long), torch.ones(3), 0.1)
     total.backward()
-    assert float(total) == 0.0
+    assert total.item() == 0.0
 
 
 def test_rare_classes_weigh_more() -> None:

@@ -57,7 +57,7 @@ def test_loss_is_minus_log_of_the_summed_probability(data: st.DataObject) -> Non
         torch.tensor(each),
     )
     expected = _oracle(logits, labels, sets, weight, smoothing, each)
-    assert float(loss) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert loss.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_labels_of_one_class_each_are_plain_cross_entropy() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
-from scipy.spatial import cKDTree
+
+from muse_core.neighbours import distances_between
 
 # The solver wants positive costs; adding the same to each edge of a point changes no optimum.
 _SHIFT = 2.0
@@ -47,9 +48,7 @@ def match_proposals(
         return nothing, nothing, nothing
     image = np.repeat(np.arange(len(counts)), counts)
     points = np.concatenate([np.asarray(t, dtype=np.float32).reshape(-1, 2) for t in true_xy])
-    near = cKDTree(points).sparse_distance_matrix(
-        cKDTree(anchor_xy), match_px, output_type="ndarray"
-    )
+    near = distances_between(points, anchor_xy, match_px)
     row, anchor = near["i"].astype(np.int64), near["j"].astype(np.int64)
     of = image[row]
     distance = np.linalg.norm(proposal_xy[of, anchor] - points[row], axis=1)

@@ -9,10 +9,10 @@ import sqlite3
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
+from muse_core.neighbours import near_any
 from muse_core.nuclei.outlines import inside_any, outline_area, read_vertices
 from muse_core.nuclei.store.ingest import insert_rows, note_ingest, remove, set_aside
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows, take_ids
@@ -92,8 +92,5 @@ def reviewed_areas(connection: sqlite3.Connection) -> tuple[BaseGeometry, ...]:
 
 def _far(rows: NucleusRows, others: NucleusRows, distance_px: float) -> npt.NDArray[np.bool_]:
     """(N,) which rows have none of the others within a distance."""
-    if not len(rows) or not len(others):
-        return np.ones(len(rows), dtype=bool)
-    tree = cKDTree(np.stack([others["x"], others["y"]], axis=1))
-    distance, _ = tree.query(np.stack([rows["x"], rows["y"]], axis=1))
-    return np.asarray(distance > distance_px)
+    xy, others_xy = (np.stack([r["x"], r["y"]], axis=1) for r in (rows, others))
+    return ~near_any(xy, others_xy, distance_px)

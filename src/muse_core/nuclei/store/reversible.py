@@ -9,12 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
+from muse_core.neighbours import near_any
 from muse_core.nuclei.store.edits import Change, Row
 from muse_core.nuclei.store.rows import whole_rows
 from muse_core.nuclei.table import Status
@@ -102,7 +101,7 @@ def _places_left(
     xy = _places([c.after for c in coming])
     ids = np.array([c.id for c in coming])
     to_any, to_here, to_aside = (
-        _near(xy, _places([c.before for c in others]), SAME_PLACE_PX)
+        near_any(xy, _places([c.before for c in others]), SAME_PLACE_PX)
         for others in (makers, makers_here, makers_aside)
     )
     return set(ids[to_here | ~to_any].tolist()), set(ids[to_aside & ~to_here].tolist())
@@ -135,20 +134,10 @@ def _barred(
         "SELECT id, x, y FROM nuclei WHERE id >= ? AND status != ?", (first, Status.DELETED)
     )
     others = np.array([row[1:] for row in found if row[0] not in own], dtype=np.float64)
-    near = _near(_places([c.after for c in arriving]), others.reshape(-1, 2), distance_px)
+    near = near_any(_places([c.after for c in arriving]), others.reshape(-1, 2), distance_px)
     return {change.id for change, no in zip(arriving, near.tolist(), strict=True) if no}
 
 
 def _places(rows: Sequence[Row | None]) -> npt.NDArray[np.float64]:
     """(N, 2) positions of rows, level-0 pixels."""
     return np.array([row[:2] for row in rows if row is not None], dtype=np.float64).reshape(-1, 2)
-
-
-def _near(
-    xy: npt.NDArray[np.float64], others: npt.NDArray[np.float64], distance_px: float
-) -> npt.NDArray[Any]:
-    """(N,) which points have one of the others within a distance."""
-    if not len(others):
-        return np.zeros(len(xy), dtype=bool)
-    distance, _ = cKDTree(others).query(xy)
-    return np.asarray(distance <= distance_px)
