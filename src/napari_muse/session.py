@@ -13,14 +13,13 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NucleusFile
+from muse_core.nuclei import ClassScheme, NucleusFile, placed_on_slide
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.coordinates import to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.file_import import NOTHING, take_over
-from napari_muse.io.placing import placed
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer, spatial_settings
 from napari_muse.io.typed_scale import recall_scale, remember_scale
 from napari_muse.layers.drawn_areas import (
@@ -339,7 +338,7 @@ class MuseSession:
         settings = spatial_settings(self.mpp)
         layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
         slide = self.require_slide()
-        content = placed(layer.metadata.pop(FILE_KEY), slide)
+        content = placed_on_slide(layer.metadata.pop(FILE_KEY), slide.scanned)
         take_over(self, content, self.annotations, slide, self._say_taken)
         QTimer.singleShot(0, lambda: self.drop(layer))
 

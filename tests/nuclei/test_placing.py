@@ -21,8 +21,10 @@ from muse_core.nuclei import (
     read_nuclei,
     write_nuclei,
 )
+from muse_core.slides import Region
 
-ORIGIN, SIZE = (2560.0, 7680.0), (1024.0, 1024.0)
+ORIGIN = (2560.0, 7680.0)
+SCANNED = Region(*ORIGIN, 1024.0, 1024.0)
 FIRST = (447.842, 5.31)
 REGION = NamedRegion(((2600.5, 7700.0), (2700.0, 7700.0), (2700.0, 7800.0)), "field", True)
 
@@ -56,20 +58,20 @@ def test_files_note_where_they_count_from(tmp_path: Path, suffix: str) -> None:
     read = read_nuclei(path)
     assert read.origin_px == ORIGIN
     assert read.table[["x", "y"]].to_numpy()[0] == pytest.approx(FIRST)
-    placed = placed_on_slide(read, ORIGIN, SIZE)
+    placed = placed_on_slide(read, SCANNED)
     assert np.allclose(placed.table[["x", "y"]], on_slide().table[["x", "y"]])
     assert not any("counted from" in note for note in placed.notes)
     # A slide that is not mostly empty has one origin, whatever the file was written for.
-    same = placed_on_slide(read, (0.0, 0.0), SIZE)
+    same = placed_on_slide(read, Region(0.0, 0.0, 1024.0, 1024.0))
     assert same.table[["x", "y"]].to_numpy()[0] == pytest.approx(FIRST)
 
 
 def test_of_a_file_that_does_not_say_its_positions_tell() -> None:
     alone = nucleus_table([447.842, 650.656], [5.31, 320.25], ["a", "b"])
-    placed = placed_on_slide(NucleusFile(alone), ORIGIN, SIZE)
+    placed = placed_on_slide(NucleusFile(alone), SCANNED)
     assert np.allclose(placed.table[["x", "y"]], on_slide().table[["x", "y"]])
     assert "counted from x 2560, y 7680" in placed.notes[-1]
-    whole = placed_on_slide(NucleusFile(on_slide().table), ORIGIN, SIZE)
+    whole = placed_on_slide(NucleusFile(on_slide().table), SCANNED)
     pd.testing.assert_frame_equal(whole.table, on_slide().table)
     assert "counted from the corner of the slide" in whole.notes[-1]
 
@@ -77,9 +79,9 @@ def test_of_a_file_that_does_not_say_its_positions_tell() -> None:
 def test_regions_alone_tell_it_too() -> None:
     region = NamedRegion(((10, 10), (20, 10), (20, 20)))
     empty = nucleus_table([], [], [])
-    placed = placed_on_slide(NucleusFile(empty, regions=(region,)), ORIGIN, SIZE)
+    placed = placed_on_slide(NucleusFile(empty, regions=(region,)), SCANNED)
     assert placed.regions[0].vertices[0] == (2570.0, 7690.0)
-    placed = placed_on_slide(NucleusFile(empty, regions=(REGION,)), ORIGIN, SIZE)
+    placed = placed_on_slide(NucleusFile(empty, regions=(REGION,)), SCANNED)
     assert placed.regions == (REGION,)
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from muse_core.errors import UserError
@@ -65,6 +66,39 @@ def test_rectangle_as_polygon_holds_the_same_points(region: Region, unit: Any) -
         (region.x, region.y1),
     )
     assert np.array_equal(PolygonRegion(corners).contains(x, y), region.contains(x, y))
+
+
+def by_rays(vertices: list[tuple[int, int]], x: Fraction, y: Fraction) -> bool:
+    """Even-odd rule in exact arithmetic; an edge holds its upper end and what lies left of it."""
+    crossed = 0
+    for (xa, ya), (xb, yb) in zip(vertices, [*vertices[1:], vertices[0]], strict=True):
+        if (y < ya) != (y < yb):
+            crossed += x < xa + Fraction(xb - xa, yb - ya) * (y - ya)
+    return crossed % 2 == 1
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 6)] * 2), min_size=3, max_size=8),
+    st.lists(st.tuples(*[st.integers(-2, 14)] * 2), min_size=1),
+)
+def test_any_polygon_holds_what_rays_say(
+    vertices: list[tuple[int, int]], halves: list[tuple[int, int]]
+) -> None:
+    """Whether it crosses itself or not, and for points on its edges and corners, too."""
+    assume(min(len({v[axis] for v in vertices}) for axis in (0, 1)) > 1)
+    x, y = np.array(halves, float).T / 2
+    expected = [by_rays(vertices, Fraction(u, 2), Fraction(v, 2)) for u, v in halves]
+    assert PolygonRegion(tuple(vertices)).contains(x, y).tolist() == expected
+
+
+def test_polygon_touches_where_an_edge_or_its_inside_does() -> None:
+    star = PolygonRegion(((0, 30), (100, 30), (20, 100), (50, 0), (80, 100)))
+    assert star.touches(Region(-10, 20, 12, 20))
+    assert not star.touches(Region(-10, 20, 5, 5))
+    assert star.touches(Region(-10, -10, 200, 200))
+    # Its middle is crossed twice, and so is outside.
+    assert not star.touches(Region(48, 45, 4, 4))
+    assert star.touches(Region(49, 15, 2, 2))
 
 
 def test_polygon_concave() -> None:

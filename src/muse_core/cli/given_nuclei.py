@@ -31,12 +31,12 @@ def nuclei_of(content: NucleusFile, slide: Slide, name: str, other_slide: bool) 
     from muse_core.nuclei.fitting import SlideFrame, fit, other_slide_named
     from muse_core.nuclei.store import identify_slide
 
-    area, frame = slide.scanned, SlideFrame(slide.width, slide.height, slide.mpp)
+    frame = SlideFrame(slide.width, slide.height, slide.mpp)
     if content.slide is not None and not other_slide:
         named = other_slide_named(content, identify_slide(slide.path, slide.part).recorded)
         if named:
             raise UserError(f"{name}: {named} --other-slide takes it all the same.")
-    placed = placed_on_slide(content, (area.x, area.y), (area.w, area.h))
+    placed = placed_on_slide(content, slide.scanned)
     try:
         doubts = fit(placed, frame).doubts
     except UserError as error:

@@ -65,32 +65,5 @@ class SearchArea:
     def touches(self, box: Region) -> bool:
         """Whether any shape shares a point with the rectangle."""
         return any(
-            shape.bounds.intersect(box) is not None
-            and (isinstance(shape, Region) or _polygon_touches(shape, box))
-            for shape in self.shapes
+            shape.bounds.intersect(box) is not None and shape.touches(box) for shape in self.shapes
         )
-
-
-def _polygon_touches(polygon: PolygonRegion, box: Region) -> bool:
-    if _any_edge_touches(np.asarray(polygon.vertices, dtype=np.float64), box):
-        return True
-    # No edge comes near, so the rectangle lies wholly inside or wholly outside.
-    centre_x, centre_y = np.array([box.x + box.w / 2]), np.array([box.y + box.h / 2])
-    return bool(polygon.contains(centre_x, centre_y)[0])
-
-
-def _any_edge_touches(vertices: npt.NDArray[np.float64], box: Region) -> bool:
-    """Liang and Barsky's clipping, for all edges of a closed ring (N, 2) at once."""
-    start = vertices
-    step = np.roll(vertices, -1, axis=0) - start
-    low, high = np.array([box.x, box.y]), np.array([box.x1, box.y1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t_low, t_high = (low - start) / step, (high - start) / step
-    # An edge parallel to a side is inside that slab along its whole length, or nowhere.
-    parallel = step == 0
-    within = (start >= low) & (start <= high)
-    enter = np.where(parallel, np.where(within, 0.0, np.inf), np.minimum(t_low, t_high))
-    leave = np.where(parallel, np.where(within, 1.0, -np.inf), np.maximum(t_low, t_high))
-    first = np.maximum(enter.max(axis=1), 0.0)
-    last = np.minimum(leave.min(axis=1), 1.0)
-    return bool((first <= last).any())

@@ -8,6 +8,7 @@ corner of the slide. Both write files that do not say so.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +18,40 @@ from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin
 Size = tuple[float, float]
 
 
-def placed_on_slide(content: NucleusFile, origin_px: Origin, size_px: Size) -> NucleusFile:
-    """What a file holds, with positions counted from the corner of a slide.
+class Rectangle(Protocol):
+    """A rectangle in level-0 pixels, such as a Region of slides, which this room does not know."""
+
+    @property
+    def x(self) -> float:
+        """Left edge."""
+
+    @property
+    def y(self) -> float:
+        """Top edge."""
+
+    @property
+    def w(self) -> float:
+        """Width."""
+
+    @property
+    def h(self) -> float:
+        """Height."""
+
+
+def placed_on_slide(content: NucleusFile, scanned: Rectangle) -> NucleusFile:
+    """Return what a file holds, with positions counted from the corner of a slide.
 
     A file that does not say where it counts from is taken by where its positions lie: those of the
     slide's corner would hit the scanned area more often, or else those of the area's corner.
 
     Args:
         content: As read.
-        origin_px: Corner of the slide's scanned area, level-0 pixels.
-        size_px: Width and height of that area.
+        scanned: The slide's scanned area.
 
     Returns:
         The content, with a note for the user where positions were moved or a choice was made.
     """
+    origin_px, size_px = (scanned.x, scanned.y), (scanned.w, scanned.h)
     if origin_px == WHOLE_SLIDE:
         # Of a slide without such an area there is one origin only.
         return replace(content, origin_px=WHOLE_SLIDE)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from muse_core.errors import UserError
 
@@ -75,6 +77,10 @@ class Region:
         w, h = min(self.x1, other.x1) - x, min(self.y1, other.y1) - y
         return Region(x, y, w, h) if w > 0 and h > 0 else None
 
+    def touches(self, box: Region) -> bool:
+        """Return whether the two have an area in common."""
+        return self.intersect(box) is not None
+
     def grown(self, share: float) -> Region:
         """The rectangle with a margin on each side, a share of its size."""
         dx, dy = share * self.w, share * self.h
@@ -124,25 +130,51 @@ class PolygonRegion:
 
     @property
     def area_px(self) -> float:
-        """Area in square level-0 pixels (shoelace formula)."""
-        x, y = np.asarray(self.vertices, np.float64).T
-        return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+        """Area in square level-0 pixels."""
+        return float(self._polygon.area)
 
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which points lie inside, by the even-odd rule.
+        """Return which points lie inside, by the even-odd rule; edges as those of a Region.
 
         Args:
             x: Level-0 pixels, any shape.
             y: Level-0 pixels, same shape.
         """
-        xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
-        inside = np.zeros(np.broadcast_shapes(xs.shape, ys.shape), bool)
-        # One pass per edge keeps memory at the size of the points.
+        xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+        inside = np.array(shapely.contains_xy(self._polygon, xs, ys), dtype=bool)
+        on_edge = np.asarray(shapely.intersects_xy(self._polygon, xs, ys)) & ~inside
+        inside[on_edge] = self._edge_belongs(xs[on_edge], ys[on_edge])
+        return inside
+
+    def touches(self, box: Region) -> bool:
+        """Return whether the polygon and a rectangle share a point."""
+        if self._ring.intersects(shapely.box(box.x, box.y, box.x1, box.y1)):
+            return True
+        # No edge comes near, so the rectangle lies wholly inside or wholly outside.
+        return bool(self.contains(box.x + box.w / 2, box.y + box.h / 2))
+
+    @cached_property
+    def _polygon(self) -> shapely.Polygon:
+        polygon = shapely.Polygon(self.vertices)
+        shapely.prepare(polygon)
+        return polygon
+
+    @cached_property
+    def _ring(self) -> shapely.LinearRing:
+        """The outline alone: of one that crosses itself, too, it is known what it meets."""
+        ring = shapely.LinearRing(self.vertices)
+        shapely.prepare(ring)
+        return ring
+
+    def _edge_belongs(
+        self, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which points (N,) on edges are inside: those on left and top ones."""
+        inside = np.zeros(xs.shape, bool)
         for (xa, ya), (xb, yb) in zip(
             self.vertices, (*self.vertices[1:], self.vertices[0]), strict=True
         ):
-            if ya == yb:
-                continue
             crosses = (ys < ya) != (ys < yb)
-            inside ^= crosses & (xs < xa + (ys - ya) * ((xb - xa) / (yb - ya)))
+            turn = (xs - xa) * (yb - ya) - (ys - ya) * (xb - xa)
+            inside ^= crosses & (turn < 0 if yb > ya else turn > 0)
         return inside

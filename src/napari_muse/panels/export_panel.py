@@ -7,11 +7,10 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
 
-from muse_core.nuclei import dialog_filter, read_nuclei
+from muse_core.nuclei import dialog_filter, placed_on_slide, read_nuclei
 from muse_core.slides import Slide
 from napari_muse.io.export import Exported, export_store
 from napari_muse.io.file_import import take_over
-from napari_muse.io.placing import placed
 from napari_muse.jobs.background import Background
 from napari_muse.panels.forms import wrapped
 from napari_muse.session import MuseSession
@@ -94,7 +93,7 @@ class ExportPanel(QGroupBox):
         self.cancel.setEnabled(True)
         self.cancel.show()
         self._background.do(
-            lambda: placed(read_nuclei(path, outlines, cancelled.is_set), slide),
+            lambda: placed_on_slide(read_nuclei(path, outlines, cancelled.is_set), slide.scanned),
             lambda read: take_over(self._session, read, annotations, slide, self._end),
             self._end,
         )
