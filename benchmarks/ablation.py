@@ -43,8 +43,8 @@ from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
-from muse_core.finetune import FinetuneConfig, LabelSet, finetune
-from muse_core.finetune.config import ConsistencyConfig, UnlabeledSource, ViewConfig
+from muse_core.finetune import FinetuneConfig, LabelSet, UnlabeledSource, finetune
+from muse_core.finetune.config import ConsistencyConfig, ViewConfig
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.checkpoint import load_backbone, load_model
 from muse_core.nuclei import ClassScheme

@@ -14,7 +14,8 @@ import torch
 import typer
 
 from muse_core.data.points_folder import read_points_folder
-from muse_core.finetune.config import LabelSet, LossConfig, ViewConfig
+from muse_core.finetune import LabelSet
+from muse_core.finetune.config import LossConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, collate
 from muse_core.finetune.data.sources import load_training_data
 from muse_core.finetune.full.step import Learner

@@ -33,7 +33,8 @@ from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
 from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
 from muse_core.finetune.holdout.fields import renamed
-from muse_core.jobs import Done, FinetuneJob, StoreSet, run_job
+from muse_core.finetune.presets import resolved
+from muse_core.jobs import Done, FinetuneJob, run_job
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
@@ -173,19 +174,19 @@ def main(
                 chosen = choose_fields(pool, k, classes, draw)
                 store = make_store(chosen, base, ClassScheme.from_names(classes), folder)
                 out = folder / "tuned.safetensors"
-                job = FinetuneJob(
-                    train=[],
-                    annotations=[StoreSet(str(store), mpp=MPP)],
-                    out=str(out),
-                    model=model,
-                    mode=mode,
-                    class_map=same,
-                    steps=steps,
-                    seed=draw,
-                    device="cpu",
-                )
+                settings: dict[str, object] = {
+                    "stores": [{"store": store, "mpp": MPP}],
+                    "out": out,
+                    "base": model,
+                    "mode": mode,
+                    "class_map": same,
+                    "seed": draw,
+                    "device": "cpu",
+                }
+                if steps is not None:
+                    settings["steps"] = steps
                 begin = time.perf_counter()
-                last = run_job(job, lambda event: None)
+                last = run_job(FinetuneJob(resolved(settings)), lambda event: None)
                 seconds = time.perf_counter() - begin
                 if not isinstance(last, Done):
                     typer.echo(json.dumps({"draw": draw, "k": k, "refused": last.message}))

@@ -191,13 +191,12 @@ class Prepared:
     def label_set(self, name: str, names: tuple[str, ...]) -> LabelSet:
         """Some images of a set, to learn from."""
         public = SETS[name]
-        of_set = None if public.class_map is None else tuple(public.class_map.items())
         return LabelSet(
             self.folder(name),
             MPP,
             public.weight,
             names=names,
-            class_map=of_set,
+            class_map=public.class_map,
             exhaustive=public.exhaustive,
         )
 
@@ -207,7 +206,7 @@ class Prepared:
         """What is learnt from, with the negatives."""
         sets = [self.label_set(n, self.split(n, without_sites).learn) for n in names]
         negatives = LabelSet(
-            self.folder("negatives"), MPP, NEGATIVES_WEIGHT, class_map=(), exhaustive=True
+            self.folder("negatives"), MPP, NEGATIVES_WEIGHT, class_map={}, exhaustive=True
         )
         return (*sets, negatives)
 

@@ -32,9 +32,10 @@ from muse_core.pretrain.config import (
     ScheduleConfig,
     ViewsConfig,
 )
-from muse_core.pretrain.config_file import config_to_json, read_config
+from muse_core.pretrain.config_file import read_config
 from muse_core.pretrain.export import BACKBONE_NAME
 from muse_core.pretrain.train import Run, pretrain
+from muse_core.strict import plain_values
 
 NETWORKS = {
     "vit-s": BackboneConfig("vit_small_patch16_224", None, 96, align_corners=True),
@@ -98,7 +99,7 @@ def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
     epochs = max(1, int(seconds / step_s / base.schedule.epoch_steps))
     schedule = dataclasses.replace(base.schedule, epochs=epochs)
     config = dataclasses.replace(base, schedule=schedule)
-    planned.write_text(json.dumps(config_to_json(config)), encoding="utf-8")
+    planned.write_text(json.dumps(plain_values(config)), encoding="utf-8")
     return config
 
 

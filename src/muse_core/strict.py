@@ -6,14 +6,16 @@ Importing this loads no pydantic.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pydantic import TypeAdapter
 
 _T = TypeVar("_T")
@@ -42,7 +44,7 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
 
     Args:
         cls: The dataclass; it and those in it have ``STRICT``.
-        data: Values of its fields by name.
+        data: Values of its fields by name, as JSON has them; paths may be paths.
         wording: For errors.
 
     Raises:
@@ -52,7 +54,8 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
 
     try:
         # By way of text, where strictness still lets a JSON array be a sequence or a pair.
-        return cast(_T, _adapter(cast(Hashable, cls)).validate_json(json.dumps(data)))
+        text = json.dumps(data, default=os.fspath)
+        return cast(_T, _adapter(cast(Hashable, cls)).validate_json(text))
     except ValidationError as error:
         first = error.errors()[0]
         cause = first.get("ctx", {}).get("error")
@@ -64,6 +67,17 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
         raise UserError(f"{wording.wrong} {where!r} is wrong: {first['msg']}.") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{wording.unreadable}: {error}.") from error
+
+
+def plain_values(instance: DataclassInstance) -> dict[str, Any]:
+    """Return a dataclass as JSON-able values, paths as text; :func:`parse_strictly` is the inverse.
+
+    Raises:
+        TypeError: It holds a value that JSON has no word for.
+    """
+    # By way of text, so that tuples are lists here and not only once they come from a file.
+    values: dict[str, Any] = json.loads(json.dumps(asdict(instance), default=os.fspath))
+    return values
 
 
 @cache

@@ -180,3 +180,86 @@ def test_two_maps_for_three_folders_are_refused(
     maps = ("--class-map", path, "--class-map", path)
     assert run("finetune", *folders, *maps, "--out", tmp_path / "out.safetensors") == 2
     assert "one for each in turn" in capsys.readouterr().err
+
+
+def test_a_run_from_a_file_and_again_from_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_points_folder(tmp_path / "points")
+    write_model(tmp_path / "base.safetensors")
+    (tmp_path / "run.toml").write_text(
+        'out = "mine.safetensors"\nbase = "base.safetensors"\nsteps = 3\nbatch = 1\nseed = 5\n'
+        'device = "cpu"\nviews = {crop_px = 64}\n[[train]]\nfolder = "points"\nmpp = 0.5\n'
+    )
+    over = ("--steps", 2, "--set", "views.blur_share=0.125", "--set", "seed=6", "--seed", 7)
+    assert run("finetune", "--config", "run.toml", *over) == 0
+    card = read_card("mine.safetensors")
+    settings = card.training["settings"]
+    assert (settings["steps"], settings["seed"], settings["batch"]) == (2, 7, 1)
+    assert settings["views"]["crop_px"] == 64
+    assert settings["views"]["blur_share"] == 0.125
+    first = Path("mine.safetensors").read_bytes()
+    assert str(tmp_path) not in card.to_text()
+    # From another folder: the record knows where everything is.
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path(tmp_path / "mine.safetensors").unlink()
+    assert run("finetune", "--config", tmp_path / "mine.config.json") == 0
+    assert (tmp_path / "mine.safetensors").read_bytes() == first
+    capsys.readouterr()
+
+
+def test_options_of_single_settings_still_work(tmp_path: Path) -> None:
+    folder, out = write_points_folder(tmp_path / "points"), tmp_path / "out.safetensors"
+    older = ("--batch=1", "--sample-px", 64, "--learning-rate", 1e-4, "--name", 2024)
+    more = ("--encoder", "thin", "--validate-every", 1, "--workers", 0, "--no-own-slides")
+    what = ("--train", f"{folder}=0.5", "--steps", 1, "--device", "cpu", "--out", out)
+    assert run("finetune", *older, *what, *more) == 0
+    card = read_card(out)
+    assert card.name == "2024"
+    assert card.architecture["backbone"]["map_stride_px"] == 8
+    settings = card.training["settings"]
+    assert (settings["batch"], settings["learning_rate"]) == (1, 1e-4)
+    assert settings["views"]["crop_px"] == 64
+    assert settings["consistency"]["own_slides"] is False
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--trian", "a"), "no option '--trian'"),
+        (("stray",), "no argument 'stray'"),
+        (("--batch",), "--batch needs a value"),
+        (("--batch", "two"), "the field 'batch' is wrong"),
+        (("--set", "steps"), "NAME=VALUE"),
+        (("--set", "stepz=3"), "unknown field 'stepz'"),
+        (("--set", "views=3"), "'views'"),
+        (("--config", "none.toml"), "Cannot read none.toml"),
+        (("--slide-mpp", "0.5"), "say something of --annotations"),
+        (("--class-map", "map.json"), "Cannot read the class map"),
+    ],
+)
+def test_settings_that_are_none_get_a_sentence(
+    options: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("finetune", "--train", "points=0.5", "--out", "out.safetensors", *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [((), "--out"), (("--mpp", "0.5", "--out", "m"), "--mpp says something of --train and --val")],
+)
+def test_what_is_missing_is_asked_for(
+    options: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("finetune", *options) == 2
+    assert words in capsys.readouterr().err

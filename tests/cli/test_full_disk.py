@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from muse_core.nuclei import nucleus_table, write_csv
-from muse_core.pretrain.config_file import config_to_json
+from muse_core.strict import plain_values
 
 from ..data.datasets.layouts import ocelot
 from ..job_inputs import write_model, write_points_folder, write_slide
@@ -99,7 +99,7 @@ def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str)
     """Where there is no room for the settings, and where there is none for the checkpoint."""
     with small_disk(tmp_path / "full", size) as full:
         config = tiny_config(write_rois(tmp_path / "rois"), full / "run")
-        (tmp_path / "c.json").write_text(json.dumps(config_to_json(config)))
+        (tmp_path / "c.json").write_text(json.dumps(plain_values(config)))
         if size == "16k":
             fill(full)
         _refused(capsys, full, "pretrain", "--config", tmp_path / "c.json")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from muse_core.config_file import configuration
 from muse_core.models.card import read_card
-from muse_core.pretrain.config_file import config_from
+from muse_core.pretrain.config import PretrainConfig
 
 from ..pretrain.roi_folder import write_rois
 from .running import run
@@ -51,6 +52,9 @@ def test_pretrain_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert figures["steps"] == 2
     assert read_card(figures["out"]).training["views"]["global_px"] == 64
     assert run("pretrain", "--config", out / "config.json") == 0, "a run can be told again"
+    longer = ("--set", "schedule.epochs=3", "--restart", "--json")
+    assert run("pretrain", "--config", config, *longer) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 3
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,6 @@ def test_a_wrong_file_gets_a_sentence(
 def test_the_configuration_in_the_documentation_is_understood() -> None:
     page = Path(__file__).parents[2] / "docs" / "how-to" / "pretrain.md"
     text = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
-    config = config_from(tomllib.loads(text), "pretrain.md")
+    config = configuration(PretrainConfig, tomllib.loads(text), "pretrain.md")
     assert config.probe is not None
     assert config.losses.prototypes == 4096

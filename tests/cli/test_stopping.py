@@ -18,8 +18,8 @@ import pytest
 
 from muse_core.classify.feature_file import read_features
 from muse_core.nuclei import nucleus_table, read_csv, write_csv
-from muse_core.pretrain.config_file import config_to_json
 from muse_core.slides import Slide
+from muse_core.strict import plain_values
 
 from ..job_inputs import write_model, write_points_folder, write_slide
 from ..pretrain.roi_folder import tiny_config, write_rois
@@ -147,7 +147,7 @@ def test_finetune(
 
 def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny_config(write_rois(tmp_path / "rois"), tmp_path / "run")
-    values = config_to_json(config)
+    values = plain_values(config)
     values["schedule"]["epochs"] = 10_000
     values["checkpoint_steps"] = 1
     (tmp_path / "c.json").write_text(json.dumps(values))

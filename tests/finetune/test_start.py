@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,7 +15,9 @@ from ..job_inputs import write_model, write_points_folder
 
 
 @pytest.mark.parametrize("mode", ["full", "adapt"])
-def test_a_model_is_under_the_licence_of_the_one_it_comes_from(tmp_path: Path, mode: str) -> None:
+def test_a_model_is_under_the_licence_of_the_one_it_comes_from(
+    tmp_path: Path, mode: Literal["full", "adapt"]
+) -> None:
     base = write_model(tmp_path / "base.safetensors")
     model = load_model(base)
     model.card = dataclasses.replace(model.card, licence="CC-BY-NC-SA-4.0")

@@ -13,14 +13,13 @@ from typing import Any
 import torch
 
 from muse_core.errors import UserError
+from muse_core.finetune import FinetuneConfig, LabelSet, StoreSource
 from muse_core.finetune.state import Checkpoint, TrainState
 from muse_core.jobs import (
     DetectJob,
     Ended,
     Failed,
     FinetuneJob,
-    StoreSet,
-    TrainSet,
     event_from_json,
     run_job,
 )
@@ -112,10 +111,12 @@ def _jobs(folder: Path) -> Path:
         DetectJob(slide=str(folder / "s.svs"), region=[0.0, 0.0, 9.0, 9.0], mpp=0.5),
         DetectJob(slide="none.svs", polygons=[[[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]]]),
         FinetuneJob(
-            train=[TrainSet(str(folder / "p"), 0.5)],
-            out=str(folder / "no" / "m.safetensors"),
-            annotations=[StoreSet("a.muse")],
-            class_map={"a": "b"},
+            FinetuneConfig(
+                out=folder / "no" / "m.safetensors",
+                train=(LabelSet(folder / "p", 0.5, class_map={"x": ("a", "b")}),),
+                stores=(StoreSource(Path("a.muse")),),
+                class_map={"a": "b"},
+            )
         ),
     )
     (folder / "specs").write_text("\n".join(json.dumps(s.to_json()) for s in specs))

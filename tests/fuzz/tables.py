@@ -26,8 +26,9 @@ from muse_core.nuclei import (
     write_nuclei,
 )
 from muse_core.nuclei.store import AnnotationStore, SlideIdentity
-from muse_core.pretrain.config_file import config_to_json, read_config
+from muse_core.pretrain.config_file import read_config
 from muse_core.pretrain.roi_manifest import read_manifest
+from muse_core.strict import plain_values
 
 from ..data.datasets import layouts
 from ..job_inputs import write_points_folder
@@ -210,7 +211,7 @@ def _class_map(folder: Path) -> Path:
 
 def _config(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        data = config_to_json(tiny_config(Path("rois"), Path("out")))
+        data = plain_values(tiny_config(Path("rois"), Path("out")))
         path = folder / name
         if path.suffix == ".json":
             path.write_text(json.dumps({"config": data, "versions": {}}, indent=1))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from muse_core.jobs import FinetuneJob, StoreSet, job_from_json, run_job
+from muse_core.finetune import FinetuneConfig, StoreSource
+from muse_core.jobs import FinetuneJob, job_from_json, run_job
 from muse_core.jobs.events import Done, Event, LossMeasured, MetricsMeasured
 from muse_core.models.card import read_card
 
@@ -22,16 +24,21 @@ SQUARES = [(20, 20, 140), (260, 20, 140), (20, 260, 140)]
 @pytest.fixture
 def job(tmp_path: Path) -> FinetuneJob:
     return FinetuneJob(
-        train=[],
-        annotations=[StoreSet(str(reviewed_store(tmp_path, SQUARES)), mpp=MPP)],
-        out=str(tmp_path / "out.safetensors"),
-        model=str(write_model(tmp_path / "base.safetensors")),
-        mode="adapt",
-        class_map={"tumor": "large"},
-        steps=6,
-        validate_every=2,
-        device="cpu",
+        FinetuneConfig(
+            stores=(StoreSource(reviewed_store(tmp_path, SQUARES), mpp=MPP),),
+            out=tmp_path / "out.safetensors",
+            base=write_model(tmp_path / "base.safetensors"),
+            mode="adapt",
+            class_map={"tumor": "large"},
+            steps=6,
+            validate_every=2,
+            device="cpu",
+        )
     )
+
+
+def changed(job: FinetuneJob, **values: Any) -> FinetuneJob:
+    return FinetuneJob(dataclasses.replace(job.config, **values))
 
 
 def test_the_job_travels_as_json(job: FinetuneJob) -> None:
@@ -52,14 +59,13 @@ def test_curves_and_proof_come_as_events(job: FinetuneJob) -> None:
     assert losses[0].step == 1
     result = last.result
     assert result["before"]["f_class"].keys() == result["after"]["f_class"].keys()
-    assert read_card(job.out).metrics["after"] == result["after"]
+    assert read_card(job.config.out).metrics["after"] == result["after"]
     # A JSON line each: nothing that JSON does not know.
     json.dumps([event.to_json() for event in events], allow_nan=False)
 
 
 def test_the_base_is_not_overwritten(job: FinetuneJob) -> None:
-    values = job.to_json() | {"out": job.model}
-    last = run_job(job_from_json(values), lambda event: None)
+    last = run_job(changed(job, out=job.config.base), lambda event: None)
     assert "the model to start from" in last.message
 
 
@@ -80,8 +86,7 @@ def start(job: FinetuneJob) -> subprocess.Popen[bytes]:
 
 
 def test_killed_without_warning_it_goes_on_and_the_best_is_there(job: FinetuneJob) -> None:
-    long = job_from_json(job.to_json() | {"steps": 100_000, "validate_every": 5})
-    assert isinstance(long, FinetuneJob)
+    long = changed(job, steps=100_000, validate_every=5)
     worker = start(long)
     for event in events(worker):
         # The state follows the figures; by the next ones it is on disk.
@@ -89,7 +94,7 @@ def test_killed_without_warning_it_goes_on_and_the_best_is_there(job: FinetuneJo
             break
     worker.kill()
     worker.communicate()
-    assert read_card(job.out).parent == "tiny"
+    assert read_card(job.config.out).parent == "tiny"
     worker = start(long)
     first = next(e for e in events(worker) if e["event"] == "loss")
     assert first["step"] > 5

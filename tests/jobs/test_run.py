@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from muse_core.detect.kept_run import unfinished_runs
-from muse_core.jobs import DetectJob, FinetuneJob, TrainSet, run_job
+from muse_core.finetune import FinetuneConfig, LabelSet
+from muse_core.jobs import DetectJob, FinetuneJob, run_job
 from muse_core.jobs.events import (
     Cancelled,
     DetectionStarted,
@@ -199,15 +200,17 @@ def train_job(tmp_path_factory: pytest.TempPathFactory) -> FinetuneJob:
     root = tmp_path_factory.mktemp("train")
     train = write_points_folder(root / "train")
     return FinetuneJob(
-        [TrainSet(str(train), 0.5)],
-        str(root / "new.safetensors"),
-        val=TrainSet(str(train), 0.5),
-        model=str(write_model(root / "base.safetensors")),
-        steps=4,
-        batch=1,
-        validate_every=2,
-        device="cpu",
-        resume=False,
+        FinetuneConfig(
+            root / "new.safetensors",
+            (LabelSet(train, 0.5),),
+            val=LabelSet(train, 0.5),
+            base=write_model(root / "base.safetensors"),
+            steps=4,
+            batch=1,
+            validate_every=2,
+            device="cpu",
+            resume=False,
+        )
     )
 
 
@@ -226,7 +229,7 @@ def test_a_finetune_job_reports_steps_and_figures_and_writes_a_model(
 
 
 def test_a_cancelled_finetune_job_says_what_is_kept(train_job: FinetuneJob, tmp_path: Path) -> None:
-    job = dataclasses.replace(train_job, out=str(tmp_path / "m.safetensors"))
+    job = FinetuneJob(dataclasses.replace(train_job.config, out=tmp_path / "m.safetensors"))
     last = run_job(job, lambda _: None, should_cancel=lambda: True)
     assert isinstance(last, Cancelled)
     assert last.message == "Cancelled after 0 of 4 steps; no model is written yet."
@@ -235,16 +238,15 @@ def test_a_cancelled_finetune_job_says_what_is_kept(train_job: FinetuneJob, tmp_
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"train": [TrainSet("missing", 0.5)]}, "There is no folder missing"),
-        ({"train": []}, "at least one points-folder"),
-        ({"out": "missing/m.safetensors"}, "there is no folder missing"),
-        ({"model": "no-such-model"}, "no model 'no-such-model'"),
-        ({"steps": 0}, "at least 1"),
+        ({"train": (LabelSet(Path("missing"), 0.5),)}, "There is no folder missing"),
+        ({"out": Path("missing/m.safetensors")}, "there is no folder missing"),
+        ({"base": Path("no-such-model")}, "no model 'no-such-model'"),
     ],
 )
 def test_bad_training_input_is_one_sentence(
     train_job: FinetuneJob, changes: dict[str, Any], sentence: str
 ) -> None:
-    last = run_job(dataclasses.replace(train_job, **changes), lambda _: None)
+    config = dataclasses.replace(train_job.config, **changes)
+    last = run_job(FinetuneJob(config), lambda _: None)
     assert last == Failed(last.message)
     assert sentence in last.message

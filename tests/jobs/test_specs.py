@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.jobs import DetectJob, FinetuneJob, TrainSet, job_from_json
+from muse_core.finetune import FinetuneConfig, LabelSet, StoreSource
+from muse_core.finetune.config import ViewConfig
+from muse_core.jobs import DetectJob, FinetuneJob, job_from_json
 
 JOBS = [
     DetectJob("slide.svs"),
@@ -19,13 +22,23 @@ JOBS = [
         device="cpu",
         min_score=0.4,
     ),
-    FinetuneJob([TrainSet("a", 0.5)], "m.safetensors"),
+    FinetuneJob(FinetuneConfig(Path("m.safetensors"), (LabelSet(Path("a"), 0.5),))),
     FinetuneJob(
-        [TrainSet("a", 0.5), TrainSet("b", 0.55, 0.3, classes_count=False)],
-        "m.safetensors",
-        val=TrainSet("v", 0.5),
-        steps=7,
-        resume=False,
+        FinetuneConfig(
+            Path("m.safetensors"),
+            (
+                LabelSet(Path("a"), 0.5, names=("1", "2")),
+                LabelSet(Path("b"), 0.55, 0.3, classes_count=False),
+                LabelSet(Path("c"), 0.5, class_map={"x": ("tumor", "stromal"), "y": ("*",)}),
+            ),
+            val=LabelSet(Path("v"), 0.5),
+            base=Path("muse-small-breast"),
+            stores=(StoreSource(Path("s.muse"), Path("s.svs"), 0.25, True, "2,1,3"),),
+            views=ViewConfig(crop_px=96, jpeg_quality=(10, 20)),
+            class_map={"tumor": "large"},
+            steps=7,
+            resume=False,
+        )
     ),
 ]
 
@@ -51,12 +64,23 @@ def test_a_job_survives_the_way_through_json(job: DetectJob | FinetuneJob) -> No
         ({"kind": "detect", "slide": "a", "region": [1, 2, 3]}, "four numbers"),
         ({"kind": "detect", "slide": "a", "region": "1,2,3,4"}, "field 'region' is wrong"),
         ({"kind": "detect", "slide": "a", "polygons": [[1, 2]]}, "field 'polygons.0.0' is wrong"),
-        ({"kind": "finetune", "train": []}, "field 'out' is wrong"),
+        ({"kind": "finetune"}, "field 'config' is wrong"),
+        ({"kind": "finetune", "config": {"train": []}}, "field 'config.out' is wrong"),
         (
-            {"kind": "finetune", "out": "m", "train": [{"folder": "a", "mpp": 0.5, "x": 1}]},
-            "no field 'train.0.x'",
+            {
+                "kind": "finetune",
+                "config": {"out": "m", "train": [{"folder": "a", "mpp": 0.5, "x": 1}]},
+            },
+            "no field 'config.train.0.x'",
         ),
-        ({"kind": "finetune", "out": "m", "train": [], "steps": 1.5}, "field 'steps' is wrong"),
+        (
+            {"kind": "finetune", "config": {"out": "m", "steps": 1.5}},
+            "field 'config.steps' is wrong",
+        ),
+        (
+            {"kind": "finetune", "config": {"out": "m", "model": {"backbone": {"layers": 1}}}},
+            "no field 'config.model.backbone.layers'",
+        ),
     ],
 )
 def test_a_wrong_spec_is_refused_with_a_sentence(data: object, sentence: str) -> None:

@@ -29,9 +29,10 @@ from muse_core.models.card import BACKBONE, read_card
 from muse_core.models.checkpoint import load_backbone
 from muse_core.pretrain.batches import BatchDataset
 from muse_core.pretrain.config import PretrainConfig, ProbeSetsConfig
-from muse_core.pretrain.config_file import config_to_json, read_config
+from muse_core.pretrain.config_file import read_config
 from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
+from muse_core.strict import plain_values
 
 from ..job_inputs import write_points_folder
 from ..training.interrupting import end_all, interrupt_children
@@ -146,7 +147,7 @@ def test_a_cancelled_run_resumes_as_if_unbroken(
 def test_a_killed_run_resumes_bit_by_bit(unbroken: PretrainConfig, config: PretrainConfig) -> None:
     slow = dataclasses.replace(config, checkpoint_steps=1)
     path = config.out.parent / "run.json"
-    path.write_text(json.dumps(config_to_json(slow)))
+    path.write_text(json.dumps(plain_values(slow)))
     command = [sys.executable, "-m", "muse_core.cli", "pretrain", "--config", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     checkpoint = config.out / CHECKPOINT_NAME
@@ -268,7 +269,7 @@ def _group_of_one() -> Iterator[None]:
 
 def _pretrain_with_two_processes(config: PretrainConfig) -> None:
     path = config.out.parent / "run.json"
-    path.write_text(json.dumps(config_to_json(config)))
+    path.write_text(json.dumps(plain_values(config)))
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
         *("--nproc-per-node", "2", "-m", "muse_core.cli", "pretrain", "--config", str(path)),

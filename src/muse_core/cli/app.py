@@ -44,7 +44,8 @@ models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.
 
 app.command()(detect)
 app.command()(info)
-app.command()(finetune)
+# What single settings were once options of is left to the command itself.
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(finetune)
 app.command()(features)
 app.command()(relearn)
 app.command()(rois)

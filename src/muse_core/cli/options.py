@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,4 +62,16 @@ OtherSlideOption = Annotated[
 ForceMppOption = Annotated[
     bool,
     typer.Option("--force-mpp", help="Use the given scale also where the file states another."),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file of settings; or the .json file of an earlier run."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting in place of the file's, such as views.crop_px=224; repeatable.",
+    ),
 ]

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from muse_core.cli.options import JsonOption
+from muse_core.cli.options import JsonOption, SetOption
 from muse_core.errors import UserError
 
 
@@ -18,6 +18,7 @@ def pretrain(
     config: Annotated[
         Path, typer.Option("--config", help="TOML file; or config.json of an earlier run.")
     ],
+    settings: SetOption = None,
     resume: Annotated[
         bool, typer.Option("--resume/--restart", help="Go on from the checkpoint in the folder.")
     ] = True,
@@ -34,12 +35,12 @@ def pretrain(
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.pretrain.config_file import read_config
 
-    settings = read_config(config)
+    run = read_config(config, settings or ())
 
     from muse_core.pretrain.train import pretrain as run_pretraining
 
     with cancel_on_signals() as cancel, progress_bar() as show:
-        result = run_pretraining(settings, ProgressReporter(show), cancel.is_set, resume)
+        result = run_pretraining(run, ProgressReporter(show), cancel.is_set, resume)
     if os.environ.get("RANK", "0") == "0":
         figures = {
             "out": str(result.path),

@@ -1,11 +1,20 @@
-"""Training of the point pipeline on annotated images and on reviewed fields."""
+"""Training of the point pipeline on annotated images and on reviewed fields.
+
+What is named here is imported when it is first used: a configuration is built without torch.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from muse_core.callable_package import make_callable
-from muse_core.finetune.config import FinetuneConfig, LabelSet, StoreSource
-from muse_core.finetune.full.train import finetune
-from muse_core.finetune.result import FinetuneResult, Listener
+
+if TYPE_CHECKING:
+    from muse_core.finetune.config import FinetuneConfig
+    from muse_core.finetune.full.train import finetune
+    from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource
+    from muse_core.finetune.result import FinetuneResult, Listener
 
 __all__ = [
     "FinetuneConfig",
@@ -13,7 +22,24 @@ __all__ = [
     "LabelSet",
     "Listener",
     "StoreSource",
+    "UnlabeledSource",
     "finetune",
 ]
 
+_MODULES = {
+    "FinetuneConfig": "muse_core.finetune.config",
+    "FinetuneResult": "muse_core.finetune.result",
+    "LabelSet": "muse_core.finetune.inputs",
+    "Listener": "muse_core.finetune.result",
+    "StoreSource": "muse_core.finetune.inputs",
+    "UnlabeledSource": "muse_core.finetune.inputs",
+    "finetune": "muse_core.finetune.full.train",
+}
+
 make_callable(__name__, "muse_core.finetune.full.train", "finetune")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

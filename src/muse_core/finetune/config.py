@@ -1,77 +1,19 @@
-"""What a training run is: data, schedule, views."""
+"""What a fine-tuning run is: data, schedule, views, losses. No torch."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from muse_core.errors import UserError
+from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource
 from muse_core.models.config import ModelConfig
+from muse_core.strict import STRICT
 
-ADAPT = "adapt"
-FULL = "full"
-
-
-@dataclass(frozen=True)
-class LabelSet:
-    """A points-folder whose classes form one label set.
-
-    Attributes:
-        folder: Folder with ``images/`` and ``points/``.
-        mpp: Microns per pixel of its images.
-        weight: Relative frequency with which crops are drawn from it.
-        classes_count: Whether its classes are the model's. Of any other set the nuclei train
-            detection, and their classes a head of their own that is not kept: no class is invented.
-        names: File names without suffix of the images to take; None takes all.
-        class_map: Pairs (class of the folder, classes of the model that it may be, or ``ANY`` of
-            ``data.class_map``) of a folder whose classes say something of the model's. None where
-            they are the model's own, or nothing is known (``classes_count``).
-        exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
-            never counts as background.
-    """
-
-    folder: Path
-    mpp: float
-    weight: float = 1.0
-    classes_count: bool = True
-    names: tuple[str, ...] | None = None
-    class_map: tuple[tuple[str, tuple[str, ...]], ...] | None = None
-    exhaustive: bool = True
-
-    @property
-    def teaches_classes(self) -> bool:
-        """Whether the model's class head learns from it."""
-        return self.classes_count or self.class_map is not None
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.mpp) or self.mpp <= 0:
-            raise UserError("The mpp of a points-folder must be a positive number.")
-        if self.weight <= 0:
-            raise UserError("The weight of a points-folder must be positive.")
-        for name, classes in self.class_map or ():
-            if not classes:
-                raise UserError(f"The class map says no class that {name!r} may be.")
-
-
-@dataclass(frozen=True)
-class StoreSource:
-    """An annotation store to learn from.
-
-    Attributes:
-        store: The file.
-        slide: Its slide; None looks beside the store.
-        mpp: Microns per level-0 pixel, where the slide's file does not say.
-        force_mpp: Whether mpp counts also where the file states another scale.
-        channels: Which channels of the slide are colours, as in
-            :class:`muse_core.slides.ImageChoice`.
-    """
-
-    store: Path
-    slide: Path | None = None
-    mpp: float | None = None
-    force_mpp: bool = False
-    channels: str | None = None
+ADAPT: Literal["adapt"] = "adapt"
+FULL: Literal["full"] = "full"
 
 
 @dataclass(frozen=True)
@@ -96,6 +38,8 @@ class ViewConfig:
         coarse_share: Share of crops that are shrunk and enlarged again.
         coarse: Range of the factor by which they are shrunk.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     crop_px: int = 256
     zoom: tuple[float, float] = (0.75, 1.3)
@@ -143,6 +87,8 @@ class LossConfig:
         match_px: How far an anchor may be from a nucleus to be matched with it.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     regression: float = 0.3
     nucleus: float = 1.0
     classes: float = 0.7
@@ -150,6 +96,15 @@ class LossConfig:
     label_smoothing: float = 0.1
     class_jitter_px: float = 1.0
     match_px: float = 8.0
+
+    def __post_init__(self) -> None:
+        weights = (self.regression, self.nucleus, self.classes, self.background)
+        if min(*weights, self.class_jitter_px) < 0 or self.match_px <= 0:
+            raise UserError(
+                "Weights of losses and class_jitter_px are at least 0, and match_px is positive."
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError("label_smoothing lies between 0 and 1.")
 
 
 @dataclass(frozen=True)
@@ -167,6 +122,8 @@ class AdaptConfig:
         nuclei_per_step: Nuclei whose classes a step sees.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     megapixels: float = 12.0
     most_views: int = 8
     places: int = 4
@@ -180,21 +137,6 @@ class AdaptConfig:
             raise UserError("Views, places and nuclei of a step are at least 1.")
         if self.megapixels <= 0 or self.margin_px < 0:
             raise UserError("megapixels must be positive, and margin_px not negative.")
-
-
-@dataclass(frozen=True)
-class UnlabeledSource:
-    """Tissue without annotations.
-
-    Attributes:
-        path: A slide, or a folder of images.
-        mpp: Microns per pixel of what does not say it.
-        force_mpp: Whether mpp counts also where a file states another scale.
-    """
-
-    path: Path
-    mpp: float | None = None
-    force_mpp: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,6 +159,8 @@ class ConsistencyConfig:
         regions: Regions of tissue read from each slide without annotations.
         own_slides: Whether the stores' own slides take part away from the fields too.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     weight: float = 0.0
     nucleus_confidence: float = 0.7
@@ -257,10 +201,11 @@ class FinetuneConfig:
     """One training run.
 
     Attributes:
-        train: Points-folders to learn from.
         out: Model file to write.
+        train: Points-folders to learn from.
         val: Points-folder to choose the best weights and the score threshold on, or None.
-        base: Model file to start from, or None for random weights.
+        base: File of the model to start from, or its name as ``muse models list`` says it; None
+            starts from random weights.
         name: Name in the model card; the file's stem when empty.
         description: A sentence or two for the card.
         model: Architecture, ignored when ``base`` is given.
@@ -283,8 +228,7 @@ class FinetuneConfig:
         stores: Annotation stores to learn from. There must be one, or a points-folder whose classes
             count.
         mode: "full" trains all weights, "adapt" the heads on a frozen backbone.
-        class_map: Pairs (class of the base model, class to learn) of classes that mean the same
-            under another name.
+        class_map: Class of the base model to class to learn, where one means the same as the other.
         correction_weight: Weight of what a person has changed against what was only seen.
         adapt: Settings of that mode.
         unlabeled: Tissue without annotations, for the mode "full", beside the slides of the stores;
@@ -296,8 +240,10 @@ class FinetuneConfig:
             threads that wait for each other in every layer. 1 leaves it to torch.
     """
 
-    train: tuple[LabelSet, ...]
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     out: Path
+    train: tuple[LabelSet, ...] = ()
     val: LabelSet | None = None
     base: Path | None = None
     name: str = ""
@@ -311,14 +257,14 @@ class FinetuneConfig:
     ema_decay: float = 0.999
     validate_every: int = 500
     seed: int = 0
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     workers: int = 0
     resume: bool = True
     views: ViewConfig = field(default_factory=ViewConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     stores: tuple[StoreSource, ...] = ()
-    mode: str = FULL
-    class_map: tuple[tuple[str, str], ...] = ()
+    mode: Literal["full", "adapt"] = "full"
+    class_map: Mapping[str, str] = field(default_factory=dict)
     correction_weight: float = 2.0
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     unlabeled: tuple[UnlabeledSource, ...] = ()
@@ -328,32 +274,39 @@ class FinetuneConfig:
     shards: int = 1
 
     def __post_init__(self) -> None:
+        self._check_mode()
         if not self.stores and not any(s.teaches_classes for s in self.train):
             raise UserError("Training needs at least one points-folder whose classes count.")
-        if self.mode == ADAPT and any(s.class_map or not s.exhaustive for s in self.train):
-            raise UserError("Folders with a class map or missing nuclei need the mode full.")
         if not 1 <= self.shards <= self.batch:
             raise UserError("shards lies between 1 and batch.")
         if self.shards > 1 and self.consistency.weight:
             raise UserError("The consistency loss needs its batches whole: shards 1.")
-        if self.mode not in (ADAPT, FULL):
-            raise UserError(f"The mode is {ADAPT} or {FULL}, not {self.mode!r}.")
-        if self.mode == ADAPT and self.base is None:
-            raise UserError("To adapt heads, a model to start from is needed.")
-        if self.mode == ADAPT and not all(s.classes_count for s in self.train):
-            raise UserError("Folders for detection only need the mode full.")
+        if self.steps < 1 or self.batch < 1 or self.validate_every < 1:
+            raise UserError("steps, batch and validate_every must be at least 1.")
+        if self.workers < 0 or self.seed < 0:
+            raise UserError("workers and seed are at least 0.")
+        if not all(x > 0 for x in (self.mpp, self.learning_rate, self.correction_weight)):
+            raise UserError("mpp, learning_rate and correction_weight must be positive.")
+        if self.weight_decay < 0:
+            raise UserError("weight_decay is at least 0.")
         if not 0 <= self.backbone_rate <= 1:
             raise UserError("backbone_rate lies between 0 and 1.")
+        if not 0 < self.ema_decay < 1:
+            raise UserError("ema_decay lies between 0 and 1.")
+
+    def _check_mode(self) -> None:
+        if self.mode not in (ADAPT, FULL):
+            raise UserError(f"The mode is {ADAPT} or {FULL}, not {self.mode!r}.")
         if self.unlabeled and (self.mode == ADAPT or not self.consistency.weight):
             raise UserError(
                 "Tissue without annotations takes part only in the mode full, with a weight of the"
                 " consistency loss above 0."
             )
-        if self.correction_weight <= 0:
-            raise UserError("correction_weight must be positive.")
-        if self.steps < 1 or self.batch < 1 or self.validate_every < 1:
-            raise UserError("steps, batch and validate_every must be at least 1.")
-        if self.workers < 0:
-            raise UserError("workers must be at least 0.")
-        if not 0 < self.ema_decay < 1:
-            raise UserError("ema_decay lies between 0 and 1.")
+        if self.mode == FULL:
+            return
+        if self.base is None:
+            raise UserError("To adapt heads, a model to start from is needed.")
+        if any(s.class_map or not s.exhaustive for s in self.train):
+            raise UserError("Folders with a class map or missing nuclei need the mode full.")
+        if not all(s.classes_count for s in self.train):
+            raise UserError("Folders for detection only need the mode full.")

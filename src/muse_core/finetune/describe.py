@@ -19,12 +19,16 @@ _NO_SETTINGS = ("train", "val", "out", "base", "model", "workers", "resume", "st
 def describe(config: FinetuneConfig, step: int, device: torch.device) -> dict[str, Any]:
     """Settings of a run, the step that was kept and where it ran; folders by their last names."""
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_SETTINGS}
+    # As cards have always had it.
+    settings["class_map"] = sorted(config.class_map.items())
     folders = [
         {
             "folder": "/".join(f.folder.resolve().parts[-2:]),
             "mpp": f.mpp,
             "classes_count": f.classes_count,
-            "class_map": None if f.class_map is None else {k: list(v) for k, v in f.class_map},
+            "class_map": None
+            if f.class_map is None
+            else {name: list(may_be) for name, may_be in f.class_map.items()},
             "exhaustive": f.exhaustive,
         }
         for f in config.train

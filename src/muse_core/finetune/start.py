@@ -40,7 +40,7 @@ def starting_model(config: FinetuneConfig, scheme: ClassScheme) -> MuseModel:
         base = load_model(config.base)
         if known == scheme.names:
             return base
-        return with_classes(base, scheme, dict(config.class_map))
+        return with_classes(base, scheme, config.class_map)
     backbone, _ = load_backbone(config.base)
     architecture = dataclasses.replace(
         config.model, backbone=BackboneConfig.from_json(card.architecture["backbone"])
@@ -117,7 +117,7 @@ def class_notes(config: FinetuneConfig, scheme: ClassScheme) -> tuple[str, ...]:
     old = ClassScheme.from_json(card.classes).names
     if old == scheme.names:
         return ()
-    class_map = dict(config.class_map)
+    class_map = config.class_map
     kept = {class_map.get(name, name) for name in old}
     notes = []
     if new := [name for name in scheme.names if name not in kept]:

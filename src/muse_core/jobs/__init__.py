@@ -29,9 +29,6 @@ from muse_core.jobs.specs import (
     DetectJob,
     FinetuneJob,
     JobSpec,
-    StoreSet,
-    TrainSet,
-    UnlabeledSet,
     job_from_json,
 )
 
@@ -51,9 +48,6 @@ __all__ = [
     "MetricsMeasured",
     "NucleiFound",
     "Progress",
-    "StoreSet",
-    "TrainSet",
-    "UnlabeledSet",
     "event_from_json",
     "job_from_json",
     "run_job",

@@ -4,41 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from muse_core.errors import UserError
-from muse_core.files import check_writable
+from muse_core.finetune.checks import with_found_base
 from muse_core.jobs.events import Emit, LossMeasured, MetricsMeasured, Progress
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.progress import ProgressReporter
-from muse_core.jobs.specs import FinetuneJob, TrainSet
+from muse_core.jobs.specs import FinetuneJob
 
 if TYPE_CHECKING:
-    from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet
-    from muse_core.models.config import ModelConfig
+    from muse_core.finetune import FinetuneResult
 
 _LOSS_INTERVAL_S = 0.2
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class _Defaults:
-    """Settings of a run where the job does not say."""
-
-    steps: int
-    learning_rate: float
-    validate_every: int
-    batch: int = 8
-    sample_px: int = 256
-    backbone_rate: float = 1.0
-
-
-_FROM_FOLDERS = _Defaults(3000, 2e-3, 500)
-_FROM_STORES = _Defaults(150, 5e-4, 30, batch=2, sample_px=512, backbone_rate=0.1)
-_ADAPT = _Defaults(200, 5e-4, 40)
 
 
 def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
@@ -50,16 +28,8 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
     Raises:
         UserError: Data, base model, device or output cannot be used.
     """
-    from muse_core.models.card import read_card
-    from muse_core.models.registry import resolve_model
-
-    out = check_writable(job.out, read_again=True)
-    _check_inputs(job)
-    base = resolve_model(job.model) if job.model else None
-    if base is not None:
-        read_card(base)
-        if out.exists() and out.samefile(base):
-            raise UserError(f"Cannot write {out}: it is the model to start from.")
+    # Before torch is loaded, which takes seconds.
+    with_found_base(job.config)
     emit(Progress(0, 0, "Reading the images"))
 
     from muse_core.finetune import Listener, finetune
@@ -71,7 +41,7 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
         on_metrics=lambda figures: emit(MetricsMeasured(figures)),
         on_loss=_LossReporter(emit),
     )
-    result = finetune(_config(job, out, base), listener)
+    result = finetune(job.config, listener)
     return _outcome(result, time.perf_counter() - begin)
 
 
@@ -88,15 +58,6 @@ class _LossReporter:
         if now - self._emitted_at >= _LOSS_INTERVAL_S:
             self._emitted_at = now
             self._emit(LossMeasured(step, round(loss, 5)))
-
-
-def _check_inputs(job: FinetuneJob) -> None:
-    for train_set in (*job.train, *((job.val,) if job.val else ())):
-        if not Path(train_set.folder).is_dir():
-            raise UserError(f"There is no folder {train_set.folder}.")
-    for source in job.annotations:
-        if not Path(source.store).is_file():
-            raise UserError(f"There is no annotation store {source.store}.")
 
 
 def _outcome(result: FinetuneResult, seconds: float) -> Outcome:
@@ -130,82 +91,3 @@ def _gain(result: FinetuneResult) -> str:
         if result.before[key] is not None and result.after[key] is not None
     ]
     return f" On the holdout fields: {'; '.join(parts)}."
-
-
-def _config(job: FinetuneJob, out: Path, base: Path | None) -> FinetuneConfig:
-    from muse_core.finetune import FinetuneConfig, StoreSource
-    from muse_core.finetune.config import ConsistencyConfig, UnlabeledSource, ViewConfig
-
-    defaults = _defaults(job)
-    return FinetuneConfig(
-        train=tuple(_label_set(s) for s in job.train),
-        out=out,
-        val=_label_set(job.val) if job.val else None,
-        base=base,
-        name=job.name,
-        description=job.description,
-        model=_network(job.encoder),
-        mpp=job.model_mpp,
-        steps=_given(job.steps, defaults.steps),
-        batch=_given(job.batch, defaults.batch),
-        learning_rate=_given(job.learning_rate, defaults.learning_rate),
-        validate_every=_given(job.validate_every, defaults.validate_every),
-        seed=job.seed,
-        device=job.device,
-        workers=job.workers,
-        resume=job.resume,
-        stores=tuple(
-            StoreSource(
-                Path(s.store),
-                Path(s.slide) if s.slide else None,
-                s.mpp,
-                s.force_mpp,
-                s.channels,
-            )
-            for s in job.annotations
-        ),
-        mode=job.mode,
-        class_map=tuple(sorted((job.class_map or {}).items())),
-        correction_weight=job.correction_weight,
-        views=ViewConfig(crop_px=_given(job.sample_px, defaults.sample_px)),
-        unlabeled=tuple(UnlabeledSource(Path(u.path), u.mpp, u.force_mpp) for u in job.unlabeled),
-        backbone_rate=_given(job.backbone_rate, defaults.backbone_rate),
-        consistency=ConsistencyConfig(weight=_consistency(job), own_slides=job.own_slides),
-    )
-
-
-def _network(encoder: str | None) -> ModelConfig:
-    from muse_core.models.config import THIN, BackboneConfig, ModelConfig
-
-    if encoder == "thin":
-        return THIN
-    return ModelConfig(BackboneConfig(encoder=encoder) if encoder else BackboneConfig())
-
-
-def _consistency(job: FinetuneJob) -> float:
-    there_is_any = bool(job.annotations or job.unlabeled) and job.mode == "full"
-    return _given(job.consistency, 1.0 if there_is_any else 0.0)
-
-
-def _given(value: _T | None, default: _T) -> _T:
-    return default if value is None else value
-
-
-def _defaults(job: FinetuneJob) -> _Defaults:
-    if job.mode == "adapt":
-        return _ADAPT
-    return _FROM_STORES if job.annotations else _FROM_FOLDERS
-
-
-def _label_set(train_set: TrainSet) -> LabelSet:
-    from muse_core.finetune import LabelSet
-
-    of_set = train_set.class_map
-    return LabelSet(
-        Path(train_set.folder),
-        train_set.mpp,
-        train_set.weight,
-        train_set.classes_count,
-        class_map=None if of_set is None else tuple((k, tuple(v)) for k, v in of_set.items()),
-        exhaustive=train_set.exhaustive,
-    )

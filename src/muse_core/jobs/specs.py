@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from muse_core.errors import UserError
-from muse_core.strict import STRICT, Wording, parse_strictly
+from muse_core.finetune.config import FinetuneConfig
+from muse_core.strict import STRICT, Wording, parse_strictly, plain_values
 
 if TYPE_CHECKING:
     from muse_core.slides.choice import ImageChoice
@@ -30,7 +31,7 @@ class JobSpec:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
-        return {"kind": self.kind, **asdict(self)}
+        return {"kind": self.kind, **plain_values(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -119,135 +120,16 @@ class DetectJob(JobSpec):
         return ImageChoice(self.image, self.plane, self.channels)
 
 
-@dataclass(frozen=True)
-class TrainSet:
-    """A points-folder to train on.
-
-    Attributes:
-        folder: Folder with ``images/`` and ``points/``.
-        mpp: Microns per pixel of its images.
-        weight: Relative frequency with which it is drawn from.
-        classes_count: Whether its classes are the model's; of another set only the places of the
-            nuclei are learnt.
-        class_map: Class of the folder to the model's classes that it may be, "*" for any; None
-            where its classes are the model's.
-        exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
-            never counts as background.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-
-    folder: str
-    mpp: float
-    weight: float = 1.0
-    classes_count: bool = True
-    class_map: Mapping[str, Sequence[str]] | None = None
-    exhaustive: bool = True
-
-
-@dataclass(frozen=True)
-class StoreSet:
-    """An annotation store to train on.
-
-    Attributes:
-        store: The file.
-        slide: Its slide; None looks for it in the folder of the store.
-        mpp: Microns per level-0 pixel, where the slide's file does not say.
-        force_mpp: Whether mpp counts also where the file states another scale.
-        channels: Which channels of the slide are colours, as in
-            :class:`muse_core.slides.ImageChoice`.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-
-    store: str
-    slide: str | None = None
-    mpp: float | None = None
-    force_mpp: bool = False
-    channels: str | None = None
-
-
-@dataclass(frozen=True)
-class UnlabeledSet:
-    """Tissue without annotations: a slide, or a folder of images.
-
-    Attributes:
-        path: File or folder.
-        mpp: Microns per pixel of what does not say it; images of a folder mostly do not.
-        force_mpp: Whether mpp counts also where a file states another scale.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-
-    path: str
-    mpp: float | None = None
-    force_mpp: bool = False
-
-
 @job("finetune", "Training", "muse_core.jobs.finetune_job:run_finetune")
 @dataclass(frozen=True)
 class FinetuneJob(JobSpec):
     """Train a model on points-folders, on what is reviewed in annotation stores, or on both.
 
     Attributes:
-        train: Points-folders; the classes of at least one count, unless there is a store.
-        out: Model file to write.
-        val: Points-folder to choose the best weights and the score threshold on.
-        model: Name or path of the model to start from; None starts from random weights.
-        name: Name in the model card; the file's stem when empty.
-        description: A sentence or two for the card.
-        encoder: timm encoder of a model started from random weights, or "thin" for the bundled
-            model's network; None is the default one.
-        model_mpp: Resolution of a model started from random weights, microns per pixel.
-        steps: Optimiser steps; None takes what suits the mode, see ``muse finetune --help``.
-        batch: Crops in a step; None takes 8, or 2 where there are stores.
-        learning_rate: Peak of the schedule; None takes what suits the mode.
-        validate_every: Steps between validations; None takes what suits the mode.
-        seed: Of everything random.
-        device: auto, cpu, cuda or mps.
-        workers: Processes that cut crops in the mode "full"; 0 cuts them between steps.
-        resume: Whether to go on from a checkpoint of the same run.
-        annotations: Annotation stores.
-        unlabeled: Tissue without annotations, for the mode "full".
-        mode: "full" trains all weights, "adapt" the heads on a frozen backbone.
-        class_map: Class of the base model to class of the stores, where both mean the same.
-        correction_weight: Weight of what a person has changed against what was only seen.
-        sample_px: Side of a crop in the model's pixels, for the mode "full"; None takes 256, or 512
-            where there are stores.
-        backbone_rate: Learning rate of the backbone as a share of the heads'; None is 0.1 when
-            there are stores and 1 otherwise.
-        consistency: Weight of the consistency loss on tissue without annotations; None is 1 when
-            there are stores or ``unlabeled``, and 0 otherwise.
-        own_slides: Whether tissue of the stores' slides away from the fields takes part, in the
-            mode "full".
+        config: The run.
     """
 
-    train: Sequence[TrainSet]
-    out: str
-    val: TrainSet | None = None
-    model: str | None = None
-    name: str = ""
-    description: str = ""
-    encoder: str | None = None
-    model_mpp: float = 0.5
-    steps: int | None = None
-    batch: int | None = None
-    learning_rate: float | None = None
-    validate_every: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    workers: int = 0
-    resume: bool = True
-    # Lists, as JSON gives them back.
-    annotations: Sequence[StoreSet] = field(default_factory=list)
-    unlabeled: Sequence[UnlabeledSet] = field(default_factory=list)
-    mode: str = "full"
-    class_map: Mapping[str, str] | None = None
-    correction_weight: float = 2.0
-    sample_px: int | None = None
-    backbone_rate: float | None = None
-    consistency: float | None = None
-    own_slides: bool = True
+    config: FinetuneConfig
 
 
 @job("disagree", "Comparing nuclei", "muse_core.jobs.disagree_job:run_disagree")

@@ -130,7 +130,12 @@ class HeadConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything needed to build the network of a MuseModel, apart from its classes."""
+    """Everything needed to build the network of a MuseModel, apart from its classes.
+
+    Attributes:
+        backbone: What makes features of an image.
+        head: What finds nuclei in them.
+    """
 
     backbone: BackboneConfig = BackboneConfig()
     head: HeadConfig = HeadConfig()

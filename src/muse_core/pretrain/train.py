@@ -20,6 +20,7 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from muse_core.config_file import write_resolved
 from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.probe import probe_folders
@@ -29,7 +30,7 @@ from muse_core.models.device import computes_in_bfloat16
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
 from muse_core.pretrain.config import PretrainConfig
-from muse_core.pretrain.config_file import config_to_json, write_resolved
+from muse_core.pretrain.config_file import PACKAGES
 from muse_core.pretrain.curves import Curves
 from muse_core.pretrain.export import BACKBONE_NAME, export_backbone, starting_backbone
 from muse_core.pretrain.global_norm import normalise_globally
@@ -43,6 +44,7 @@ from muse_core.pretrain.network import (
 from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.schedules import Rates, rates_at
 from muse_core.pretrain.step import Balance, StepOutput, distil
+from muse_core.strict import plain_values
 from muse_core.training.interrupts import leave_interrupts_to_the_run
 from muse_core.training.run_state import load_state, restoring, save_state
 from muse_core.training.seeding import seed_step
@@ -344,7 +346,7 @@ class Run:
     def _start_folder(self) -> Curves:
         out = self.config.out
         make_folder(out)
-        write_resolved(self.config, out / "config.json")
+        write_resolved(self.config, out / "config.json", PACKAGES)
         return Curves(out, self.step, (_LOG, _PROBE))
 
     def _restore(self) -> None:
@@ -391,7 +393,7 @@ def _fabric(config: PretrainConfig) -> Fabric:
 
 def _fingerprint(config: PretrainConfig) -> str:
     """Identifies a run: what does not change its course is left out."""
-    values = config_to_json(config)
+    values = plain_values(config)
     for key in ("out", "name", "workers", "log_steps", "checkpoint_steps", "probe", "device"):
         values.pop(key)
     values["manifest"] = dataclasses.asdict(read_manifest(config.rois))

@@ -12,8 +12,9 @@ from qtpy.QtCore import QObject
 
 from muse_core.errors import UserError
 from muse_core.files import is_being_written, make_folder
+from muse_core.finetune.presets import resolved
 from muse_core.jobs import Ended, Failed
-from muse_core.jobs.specs import FinetuneJob, StoreSet
+from muse_core.jobs.specs import FinetuneJob
 from muse_core.models.registry import ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.session import IN_THE_WINDOW, MuseSession
@@ -114,24 +115,24 @@ class Learning:
         if summary.problems:
             raise UserError(summary.problems[0])
         self.outcome = None
-        job = FinetuneJob(
-            train=(),
-            out=str(new_model_path(Path(slide.name).stem)),
-            model=model,
-            annotations=(
-                StoreSet(
-                    str(self._session.annotations.store.path),
-                    str(slide.path),
-                    mpp,
-                    force_mpp=True,
-                    channels=slide.choice.channels,
-                ),
-            ),
-            mode=mode,
-            device=device,
-            class_map=self._class_map(model) or None,
+        store = {
+            "store": self._session.annotations.store.path,
+            "slide": slide.path,
+            "mpp": mpp,
+            "force_mpp": True,
+            "channels": slide.choice.channels,
+        }
+        config = resolved(
+            {
+                "out": new_model_path(Path(slide.name).stem),
+                "base": model,
+                "stores": [store],
+                "mode": mode,
+                "device": device,
+                "class_map": self._class_map(model),
+            }
         )
-        self.runner.start(job.to_json())
+        self.runner.start(FinetuneJob(config).to_json())
 
     def _class_map(self, model: str) -> dict[str, str]:
         """What a person has said of the model's classes, of those that the slide still has."""

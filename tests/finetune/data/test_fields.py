@@ -10,8 +10,7 @@ import tifffile
 
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
-from muse_core.finetune import LabelSet, StoreSource
-from muse_core.finetune.config import UnlabeledSource
+from muse_core.finetune import LabelSet, StoreSource, UnlabeledSource
 from muse_core.finetune.data.field_data import load_fields
 from muse_core.finetune.data.fields import fields_of_images, read_fields
 from muse_core.finetune.data.stores import (

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from muse_core.finetune import FinetuneConfig, Listener, StoreSource, finetune
-from muse_core.finetune.config import LossConfig, UnlabeledSource, ViewConfig
+from muse_core.finetune import FinetuneConfig, Listener, StoreSource, UnlabeledSource, finetune
+from muse_core.finetune.config import LossConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, collate
 from muse_core.finetune.data.full_data import FullData, load_full_data
 from muse_core.finetune.data.slide_tissue import SlideTissue, corners_clear_of, tissue_of_stores

@@ -28,7 +28,7 @@ def test_sets_with_a_map_teach_the_models_own_classes(tmp_path: Path) -> None:
     own = _folder(tmp_path / "own", ["5,5,tumor", "9,9,stromal", "20,9,lymphocyte"])
     other = _folder(tmp_path / "other", ["5,5,cell", "9,9,tumor", "30,9,cell"])
     places = _folder(tmp_path / "places", ["5,5,nucleus"])
-    mapping = (("tumor", ("tumor",)), ("cell", ("stromal", "lymphocyte")))
+    mapping = {"tumor": ("tumor",), "cell": ("stromal", "lymphocyte")}
     data = load_training_data(
         (
             LabelSet(own, 0.5),
@@ -46,13 +46,13 @@ def test_sets_with_a_map_teach_the_models_own_classes(tmp_path: Path) -> None:
 
 def test_classes_can_be_given_where_no_folder_has_all_of_them(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "a", ["5,5,epithelial"])
-    labels = LabelSet(folder, 0.5, class_map=(("epithelial", ("tumor",)),))
+    labels = LabelSet(folder, 0.5, class_map={"epithelial": ("tumor",)})
     data = load_training_data((labels,), CLASSES)
     assert data.label_sets[0] == CLASSES
     assert data.counts[0].tolist() == [0, 0, 0]
     # Otherwise the model has the classes that are named.
     assert load_training_data((labels,)).label_sets[0] == ("tumor",)
-    nothing = LabelSet(folder, 0.5, class_map=(("epithelial", ("*",)),))
+    nothing = LabelSet(folder, 0.5, class_map={"epithelial": ("*",)})
     with pytest.raises(UserError, match="no annotated nucleus"):
         load_training_data((nothing,))
 
@@ -90,7 +90,7 @@ def test_finer_images_are_shrunk_antialiased_and_points_follow(tmp_path: Path) -
 def test_an_image_without_nuclei_may_have_an_empty_map(tmp_path: Path) -> None:
     own = _folder(tmp_path / "own", ["5,5,tumor"])
     empty = _folder(tmp_path / "empty", [])
-    data = load_training_data((LabelSet(own, 0.5), LabelSet(empty, 0.5, class_map=())))
+    data = load_training_data((LabelSet(own, 0.5), LabelSet(empty, 0.5, class_map={})))
     allowed = data.allowed[1]
     assert allowed is not None
     assert allowed.shape == torch.Size([0, 1])

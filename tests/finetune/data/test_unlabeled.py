@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from muse_core.errors import UserError
-from muse_core.finetune.config import UnlabeledSource
+from muse_core.finetune import UnlabeledSource
 from muse_core.finetune.data.unlabeled import read_unlabeled
 
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from muse_core.errors import UserError
-from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
-from muse_core.finetune.config import ConsistencyConfig, LossConfig, UnlabeledSource, ViewConfig
+from muse_core.finetune import FinetuneConfig, LabelSet, Listener, UnlabeledSource, finetune
+from muse_core.finetune.config import ConsistencyConfig, LossConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, SourceImage, collate
 from muse_core.finetune.data.full_data import load_full_data
 from muse_core.finetune.full.step import Learner

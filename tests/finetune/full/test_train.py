@@ -213,7 +213,7 @@ def test_a_class_that_means_the_same_starts_from_what_is_known(
     config: FinetuneConfig, tmp_path: Path
 ) -> None:
     run = _onward(
-        config, tmp_path, class_map=(("small", "giant"),), learning_rate=1e-9, validate_every=1
+        config, tmp_path, class_map={"small": "giant"}, learning_rate=1e-9, validate_every=1
     )
     assert finetune(run).notes == ()
     base, child = load_model(config.out), load_model(run.out)
@@ -225,7 +225,7 @@ def test_a_class_that_means_the_same_starts_from_what_is_known(
 def test_a_class_that_the_base_lacks_cannot_mean_the_same(
     config: FinetuneConfig, tmp_path: Path
 ) -> None:
-    run = _onward(config, tmp_path, class_map=(("smal", "giant"),))
+    run = _onward(config, tmp_path, class_map={"smal": "giant"})
     with pytest.raises(UserError, match=r"no class .smal.*; it has large, small"):
         finetune(run)
 
@@ -239,7 +239,7 @@ def test_a_class_to_validate_on_must_be_learnt(config: FinetuneConfig, tmp_path:
 
 def test_class_maps_keep_the_classes_of_the_base(config: FinetuneConfig, tmp_path: Path) -> None:
     run = _onward(config, tmp_path, val=None)
-    maps = (("giant", ("large",)), ("large", ("smal",)))
+    maps = {"giant": ("large",), "large": ("smal",)}
     misspelt = dataclasses.replace(run.train[0], class_map=maps)
     with pytest.raises(UserError, match="may be 'smal', which the model does not have"):
         finetune(dataclasses.replace(run, train=(misspelt,)))

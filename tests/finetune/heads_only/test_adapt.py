@@ -155,7 +155,7 @@ def test_classes_that_are_known_start_from_what_is_known(config: FinetuneConfig)
     assert config.base is not None
     base = load_model(config.base)
     mapped = dataclasses.replace(
-        config, class_map=(("lymphocyte", "small"), ("tumor", "large")), learning_rate=1e-9
+        config, class_map={"lymphocyte": "small", "tumor": "large"}, learning_rate=1e-9
     )
     finetune(mapped)
     # Without learning, the mapped head is the base's with its rows in the other order.
@@ -194,7 +194,7 @@ def test_unusable_runs_are_refused(config: FinetuneConfig) -> None:
     with pytest.raises(UserError, match="a model to start from"):
         dataclasses.replace(config, base=None)
     with pytest.raises(UserError, match="The mode is adapt or full"):
-        dataclasses.replace(config, mode="fast")
+        dataclasses.replace(config, mode="fast")  # type: ignore[arg-type]
     with AnnotationStore.open(config.stores[0].store) as store:
         for number in store.regions()["id"]:
             store.delete_region(number)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from muse_core.detect import DetectConfig, detect_image
-from muse_core.finetune.config import AdaptConfig, FinetuneConfig, StoreSource, ViewConfig
+from muse_core.finetune import FinetuneConfig, StoreSource
+from muse_core.finetune.config import AdaptConfig, ViewConfig
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.data.stores import fields_of_stores, read_stores
 from muse_core.finetune.heads_only.frozen import freeze, padded, propose, turned, views_for

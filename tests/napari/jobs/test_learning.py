@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from muse_core.detect import Detector
+from muse_core.finetune.presets import resolved
 from muse_core.jobs import Done
-from muse_core.jobs.specs import FinetuneJob
 from muse_core.models import registry
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
@@ -64,7 +63,7 @@ def reviewed(
 
     A training takes 40 steps: what the window makes of it does not hang on its length.
     """
-    monkeypatch.setattr(learning, "FinetuneJob", functools.partial(FinetuneJob, steps=40))
+    monkeypatch.setattr(learning, "resolved", lambda values: resolved({**values, "steps": 40}))
     panel = slide_open
     classes = [panel.session.annotations.scheme.names.index(name) for name in found["class_name"]]
     x, y, score = (found[name].to_numpy() for name in ("x", "y", "score"))

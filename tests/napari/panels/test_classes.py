@@ -177,6 +177,6 @@ def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
     look = opened.learning.look()
     assert look is not None
     opened.learning.start(model, "adapt", "cpu", look())
-    assert specs[0]["class_map"] is None, "here stromal is stromal"
+    assert specs[0]["config"]["class_map"] == {}, "here stromal is stromal"
     opened.session.viewer.layers.selection.active = first
     assert opened.session.class_map(model) == {"stromal": "lymphocyte"}

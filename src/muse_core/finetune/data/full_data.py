@@ -11,7 +11,7 @@ import numpy as np
 
 from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.errors import UserError
-from muse_core.finetune.config import FinetuneConfig, LabelSet
+from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
 from muse_core.finetune.data.digests import digest_of, digest_of_attributes
 from muse_core.finetune.data.field_data import FieldData, load_fields, scheme_to_learn
@@ -26,6 +26,7 @@ from muse_core.finetune.data.sources import (
 )
 from muse_core.finetune.data.unlabeled import read_unlabeled
 from muse_core.finetune.holdout.evaluator import Holdout
+from muse_core.finetune.inputs import LabelSet
 from muse_core.models.card import BACKBONE, read_card
 from muse_core.nuclei import ClassScheme
 

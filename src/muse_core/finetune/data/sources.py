@@ -15,10 +15,10 @@ from torch import Tensor
 from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.errors import UserError
-from muse_core.finetune.config import LabelSet
 from muse_core.finetune.data.allowed_classes import allowed_classes
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
 from muse_core.finetune.data.known import known_around
+from muse_core.finetune.inputs import LabelSet
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def own_class_names(
 
 def mapped_class_names(folders: Sequence[LabelSet]) -> set[str]:
     """Return the classes of the model that class maps of the folders name."""
-    return {n for f in folders for _, names in f.class_map or () for n in names if n != ANY}
+    return {n for f in folders for names in (f.class_map or {}).values() for n in names if n != ANY}
 
 
 def training_data(
@@ -127,7 +127,7 @@ def _is_own(folder: LabelSet) -> bool:
 def _allowed(folder: LabelSet, occurring: Sequence[str], own: Sequence[str]) -> Tensor | None:
     if folder.class_map is None:
         return None
-    return allowed_classes(occurring, dict(folder.class_map), own, folder.folder)
+    return allowed_classes(occurring, folder.class_map, own, folder.folder)
 
 
 def _shrunk(image: AnnotatedImage, model_mpp: float) -> AnnotatedImage:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.files import entries
-from muse_core.finetune.config import StoreSource
 from muse_core.finetune.data.fields import Field, read_fields
 from muse_core.finetune.holdout.shared_slides import holdout_area, join_holdouts
+from muse_core.finetune.inputs import StoreSource
 from muse_core.nuclei import ClassScheme, NucleusClass
 from muse_core.nuclei.reviewed import (
     AnnotationSummary,

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from muse_core.errors import UserError
 from muse_core.files import entries
-from muse_core.finetune.config import UnlabeledSource
 from muse_core.finetune.data.crop_dataset import SourceImage
+from muse_core.finetune.inputs import UnlabeledSource
 from muse_core.nuclei.store import identify_slide
 from muse_core.slides import ImageChoice, Region, Slide, can_open, open_slide, tissue_mask
 

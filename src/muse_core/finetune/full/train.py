@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -16,6 +16,7 @@ from muse_core.data.points_folder import class_names_in
 from muse_core.detect import DetectConfig, choose_device
 from muse_core.evaluate.detection import detect_images
 from muse_core.files import only_one
+from muse_core.finetune.checks import with_found_base
 from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.data.appearance import alter_appearance
 from muse_core.finetune.data.crop_dataset import Batch, CropDataset, collate
@@ -28,6 +29,7 @@ from muse_core.finetune.heads_only.adapt import adapt
 from muse_core.finetune.holdout.evaluator import HoldoutScore, for_curves
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, best_threshold
 from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
+from muse_core.finetune.record import write_record
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.start import class_notes, new_card, parent_name, starting_model
 from muse_core.finetune.state import (
@@ -61,8 +63,9 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
     Raises:
         UserError: Data, base model or checkpoint cannot be used, or the loss is no longer finite.
     """
+    found = with_found_base(config)
     with only_one(config.out):
-        return _finetune(config, listener or Listener())
+        return _finetune(found, listener or Listener())
 
 
 def _finetune(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
@@ -211,9 +214,9 @@ class _Run:
         if read_card(self.config.base).kind == BACKBONE:
             return None
         base = load_model(self.config.base, self.device)
-        return self._score(base, dict(self.config.class_map))
+        return self._score(base, self.config.class_map)
 
-    def _score(self, model: MuseModel, names: dict[str, str]) -> HoldoutScore:
+    def _score(self, model: MuseModel, names: Mapping[str, str]) -> HoldoutScore:
         return self.sources.holdout.score(model.card, lambda fields: fields.detect(model), names)
 
     def validate(self) -> dict[str, Any]:
@@ -284,6 +287,7 @@ class _Run:
             training=describe(self.config, figures["step"], self.device) | self.sources.to_json(),
         )
         save_model(network, self.config.out)
+        write_record(self.config)
 
 
 def _parameter_groups(learner: Learner, config: FinetuneConfig) -> list[dict[str, Any]]:

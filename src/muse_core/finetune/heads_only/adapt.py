@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from muse_core.finetune.holdout.evaluator import Holdout, HoldoutScore, for_curv
 from muse_core.finetune.holdout.fields import HoldoutFields
 from muse_core.finetune.holdout.threshold import AS_GOOD
 from muse_core.finetune.losses.elementary import class_weights
+from muse_core.finetune.record import write_record
 from muse_core.finetune.result import FinetuneResult, Listener
 from muse_core.finetune.start import class_notes, new_card, with_classes
 from muse_core.finetune.state import (
@@ -76,7 +78,7 @@ class _AdaptRun:
         torch.manual_seed(config.seed)
         self.base = base.to(self.device)
         self.names = data.scheme.names
-        model = with_classes(base, data.scheme, dict(config.class_map)).to(self.device)
+        model = with_classes(base, data.scheme, config.class_map).to(self.device)
         self.model = model.requires_grad_(False)
         self.heads = nn.ModuleList(
             [model.point_head.trunk[1], model.point_head.out, model.class_head]
@@ -105,7 +107,7 @@ class _AdaptRun:
         if self.holdout:
             for part in {self.holdout.choosing, self.holdout.reporting}:
                 self.detectors[part] = FrozenDetector(self.model, part.fields)
-            scored = self._score(self.base, dict(self.config.class_map))
+            scored = self._score(self.base, self.config.class_map)
             listener.on_metrics({"step": 0, "loss": None, **for_curves(scored.chosen)})
             before = scored.figures
         self.views = freeze(
@@ -177,7 +179,7 @@ class _AdaptRun:
             self._write_model(figures)
         return figures
 
-    def _score(self, model: MuseModel, names: dict[str, str]) -> HoldoutScore:
+    def _score(self, model: MuseModel, names: Mapping[str, str]) -> HoldoutScore:
         return self.holdout.score(
             model.card, lambda fields: self.detectors[fields].detect(model), names
         )
@@ -195,3 +197,4 @@ class _AdaptRun:
             training=describe(self.config, figures["step"], self.device) | self.data.to_json(),
         )
         save_model(self.model, self.config.out)
+        write_record(self.config)

@@ -1,0 +1,121 @@
+"""Configurations as files: TOML to write by hand, JSON as a run leaves it. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from muse_core.errors import UserError
+from muse_core.files import replacing
+from muse_core.strict import Wording, parse_strictly, plain_values
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_T = TypeVar("_T")
+_MOST_BYTES = 1_000_000
+
+
+def read_values(path: str | Path) -> dict[str, Any]:
+    """Read the values of a configuration, unchecked.
+
+    Args:
+        path: A .toml file, or a .json file as :func:`write_resolved` writes it.
+
+    Raises:
+        UserError: The file is missing, too large, or neither TOML nor JSON.
+    """
+    source = Path(path)
+    try:
+        with source.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
+    if len(content) > _MOST_BYTES:
+        raise UserError(f"{source} is no configuration: it is larger than a megabyte.")
+    is_json = source.suffix == ".json"
+    try:
+        text = content.decode()
+        data = json.loads(text) if is_json else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{source.name} cannot be understood: {error}.") from error
+    if isinstance(data, dict) and is_json:
+        data = data.get("config", data)
+    if not isinstance(data, dict):
+        raise UserError(f"{source.name} is no configuration: it holds no names with values.")
+    return data
+
+
+def with_settings(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Return values with some replaced, each said as ``NAME=VALUE`` or ``PART.NAME=VALUE``.
+
+    Args:
+        values: Of a configuration; they stay as they are.
+        settings: VALUE is written as in TOML; what is none is taken as text.
+
+    Raises:
+        UserError: A setting has no name or no value, or is of a part that is none.
+    """
+    changed = dict(values)
+    for setting in settings:
+        name, found, text = setting.partition("=")
+        parts = name.strip().split(".")
+        if not found or not all(parts):
+            raise UserError(f"--set takes NAME=VALUE, such as steps=200; got {setting!r}.")
+        change: Any = _value(text)
+        for part in reversed(parts):
+            change = {part: change}
+        changed = merged(changed, change)
+    return changed
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with changes to them; parts that both have are merged, all else is replaced."""
+    result = dict(values)
+    for name, change in changes.items():
+        before = result.get(name)
+        if isinstance(before, Mapping) and isinstance(change, Mapping):
+            change = merged(before, change)
+        result[name] = change
+    return result
+
+
+def configuration(cls: type[_T], values: object, name: str) -> _T:
+    """Build a configuration from plain values.
+
+    Args:
+        cls: Its dataclass, which has ``STRICT`` of :mod:`muse_core.strict`.
+        values: As :func:`read_values` gives them.
+        name: Of where they come from, for sentences.
+
+    Raises:
+        UserError: A field is unknown, missing or wrong.
+    """
+    wording = Wording(
+        unknown=f"{name} has an unknown field",
+        wrong=f"{name}: the field",
+        unreadable=f"{name} holds a value that is not understood",
+    )
+    return parse_strictly(cls, values, wording)
+
+
+def write_resolved(config: DataclassInstance, path: Path, packages: Iterable[str]) -> None:
+    """Write all values of a run, and the versions of the packages that it ran with."""
+    versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
+    text = json.dumps({"config": plain_values(config), "versions": versions}, indent=1)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text.strip()
+    # A line break in the text would bring further names.
+    return parsed["value"] if len(parsed) == 1 else text

@@ -1,0 +1,33 @@
+"""What can be refused before anything is read or trained. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from muse_core.errors import UserError
+from muse_core.files import check_writable
+from muse_core.finetune.config import FinetuneConfig
+from muse_core.models.card import read_card
+from muse_core.models.registry import resolve_model
+
+
+def with_found_base(config: FinetuneConfig) -> FinetuneConfig:
+    """Return the run with the file of its base in place of a name.
+
+    Raises:
+        UserError: The model cannot be written, or a folder, store or the base is not there.
+    """
+    out = check_writable(config.out, read_again=True)
+    for folder in (*config.train, *((config.val,) if config.val else ())):
+        if not folder.folder.is_dir():
+            raise UserError(f"There is no folder {folder.folder}.")
+    for source in config.stores:
+        if not source.store.is_file():
+            raise UserError(f"There is no annotation store {source.store}.")
+    if config.base is None:
+        return config
+    base = resolve_model(config.base)
+    read_card(base)
+    if out.exists() and out.samefile(base):
+        raise UserError(f"Cannot write {out}: it is the model to start from.")
+    return replace(config, base=base)

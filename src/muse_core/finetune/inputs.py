@@ -1,0 +1,94 @@
+"""What a fine-tuning run learns from: annotated images, reviewed slides, tissue nobody has seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from muse_core.errors import UserError
+from muse_core.strict import STRICT
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """A points-folder whose classes form one label set.
+
+    Attributes:
+        folder: Folder with ``images/`` and ``points/``.
+        mpp: Microns per pixel of its images.
+        weight: Relative frequency with which crops are drawn from it.
+        classes_count: Whether its classes are the model's. Of any other set the nuclei train
+            detection, and their classes a head of their own that is not kept: no class is invented.
+        names: File names without suffix of the images to take; None takes all.
+        class_map: Class of the folder to classes of the model that it may be, or to ``("*",)`` for
+            any, where its classes say something of the model's. None where they are the model's
+            own, or nothing is known (``classes_count``).
+        exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
+            never counts as background.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    folder: Path
+    mpp: float
+    weight: float = 1.0
+    classes_count: bool = True
+    names: tuple[str, ...] | None = None
+    class_map: Mapping[str, tuple[str, ...]] | None = None
+    exhaustive: bool = True
+
+    @property
+    def teaches_classes(self) -> bool:
+        """Whether the model's class head learns from it."""
+        return self.classes_count or self.class_map is not None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.mpp) or self.mpp <= 0:
+            raise UserError("The mpp of a points-folder must be a positive number.")
+        if not math.isfinite(self.weight) or self.weight <= 0:
+            raise UserError("The weight of a points-folder must be positive.")
+        for name, classes in (self.class_map or {}).items():
+            if not classes:
+                raise UserError(f"The class map says no class that {name!r} may be.")
+
+
+@dataclass(frozen=True)
+class StoreSource:
+    """An annotation store to learn from.
+
+    Attributes:
+        store: The file.
+        slide: Its slide; None looks beside the store.
+        mpp: Microns per level-0 pixel, where the slide's file does not say.
+        force_mpp: Whether mpp counts also where the file states another scale.
+        channels: Which channels of the slide are colours, as in
+            :class:`muse_core.slides.ImageChoice`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    store: Path
+    slide: Path | None = None
+    mpp: float | None = None
+    force_mpp: bool = False
+    channels: str | None = None
+
+
+@dataclass(frozen=True)
+class UnlabeledSource:
+    """Tissue without annotations.
+
+    Attributes:
+        path: A slide, or a folder of images.
+        mpp: Microns per pixel of what does not say it.
+        force_mpp: Whether mpp counts also where a file states another scale.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    path: Path
+    mpp: float | None = None
+    force_mpp: bool = False

@@ -1,0 +1,44 @@
+"""What a run was, beside its model, so that it can be run again from any folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from muse_core.config_file import write_resolved
+from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.inputs import LabelSet
+
+SUFFIX = ".config.json"
+"""``mine.safetensors`` has ``mine.config.json`` beside it."""
+_PACKAGES = ("napari-muse", "torch", "timm", "numpy")
+
+
+def record_path(out: Path) -> Path:
+    """Return where the configuration of a model file is written."""
+    return out.with_suffix(SUFFIX)
+
+
+def write_record(config: FinetuneConfig) -> None:
+    """Write all values of a run, and the versions that it ran with; see ``--config``."""
+    write_resolved(_anywhere(config), record_path(config.out), _PACKAGES)
+
+
+def _anywhere(config: FinetuneConfig) -> FinetuneConfig:
+    """The run with absolute paths."""
+    return replace(
+        config,
+        out=config.out.absolute(),
+        base=config.base and config.base.absolute(),
+        train=tuple(_absolute(folder) for folder in config.train),
+        val=config.val and _absolute(config.val),
+        stores=tuple(
+            replace(s, store=s.store.absolute(), slide=s.slide and s.slide.absolute())
+            for s in config.stores
+        ),
+        unlabeled=tuple(replace(u, path=u.path.absolute()) for u in config.unlabeled),
+    )
+
+
+def _absolute(folder: LabelSet) -> LabelSet:
+    return replace(folder, folder=folder.folder.absolute())
