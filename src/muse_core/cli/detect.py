@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from muse_core.cli.options import (
+    Backend,
+    BackendOption,
     ChannelsOption,
     Device,
     DeviceOption,
@@ -41,6 +43,7 @@ def detect(
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
     device: DeviceOption = Device.AUTO,
+    backend: BackendOption = Backend.AUTO,
     min_score: Annotated[
         float | None,
         typer.Option("--min-score", help="Nucleus probability to report from; else the model's."),
@@ -70,6 +73,7 @@ def detect(
             force_mpp=force_mpp,
             region=None if box is None else [box.x, box.y, box.w, box.h],
             device=device.value,
+            backend=backend.value,
             min_score=min_score,
             image=choice.image,
             plane=choice.plane,

@@ -18,11 +18,25 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class Backend(StrEnum):
+    """What computes the network."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Name or file of a model; the default one if left out."),
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend", help="What computes the network; auto takes the faster one that can."
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="End with one line of JSON on standard output.")
 ]

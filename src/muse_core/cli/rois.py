@@ -142,11 +142,11 @@ def _points_of(slide: Slide, folder: Path) -> Path:
 
 
 def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
-    from muse_core.detect import DetectConfig, Detector
-    from muse_core.models.checkpoint import load_model
+    from muse_core.detect import DetectConfig, Detector, open_backend
     from muse_core.models.registry import resolve_model
 
-    detector = Detector(load_model(resolve_model(model)), DetectConfig(device=device))
+    config = DetectConfig(device=device)
+    detector = Detector(open_backend(resolve_model(model), config), config)
 
     def find(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
         result: npt.NDArray[np.float32] = detector.detect_image(rgb, mpp)[["x", "y"]].to_numpy(

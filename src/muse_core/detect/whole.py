@@ -10,17 +10,18 @@ from typing import Any
 import pandas as pd
 
 from muse_core.detect.area import Shape
+from muse_core.detect.backends import InferenceBackend
+from muse_core.detect.backends.choosing import open_backend
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.detector import Detector
-from muse_core.models.checkpoint import load_model
-from muse_core.models.muse_model import MuseModel
+from muse_core.detect.model import PointModel
 from muse_core.models.registry import resolve_model
 from muse_core.slides import ImageChoice, Slide, open_slide, slide_from_arrays
 
 
 def detect(
     image: str | Path | Slide | Any,
-    model: str | Path | MuseModel | None = None,
+    model: str | Path | PointModel | InferenceBackend | None = None,
     mpp: float | None = None,
     region: Shape | Sequence[Shape] | None = None,
     config: DetectConfig | None = None,
@@ -31,7 +32,8 @@ def detect(
     Args:
         image: A file, an open slide, or an array or pyramid of arrays as
             :func:`muse_core.slides.slide_from_arrays` takes them.
-        model: A loaded model, or the name or file of one; None is the default model.
+        model: A loaded model, or the name or file of one, which may be run by OpenVINO; None is
+            the default model.
         mpp: Microns per pixel of level 0, where the image does not say.
         region: Where to look, level-0 pixels; None is everywhere.
         config: Device, batch and thresholds.
@@ -51,8 +53,9 @@ def detect(
         >>> len(muse.detect(glass, mpp=0.5))
         0
     """
-    network = model if isinstance(model, MuseModel) else load_model(resolve_model(model))
-    detector = Detector(network, config)
+    if model is None or isinstance(model, str | Path):
+        model = open_backend(resolve_model(model), config or DetectConfig())
+    detector = Detector(model, config)
     if isinstance(image, Slide):
         return detector.detect(_scaled(image, mpp), region).table
     if isinstance(image, str | Path):

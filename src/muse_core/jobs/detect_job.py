@@ -72,7 +72,7 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
             "images": slide.n_images,
             "plane": slide.plane,
         }
-    return _outcome(job, result, card.name, scheme.names, notes, which)
+    return _outcome(job, result, card.name, scheme.names, [*notes, *result.notes], which)
 
 
 def _detect(
@@ -85,8 +85,7 @@ def _detect(
     should_cancel: Callable[[], bool],
     run: KeptRun | None,
 ) -> DetectResult:
-    from muse_core.detect import Detector
-    from muse_core.models.checkpoint import load_model
+    from muse_core.detect import Detector, open_backend
 
     index = {name: i for i, name in enumerate(class_names)}
 
@@ -102,7 +101,8 @@ def _detect(
             )
         )
 
-    detector = Detector(load_model(model_path), detect_config(job))
+    config = detect_config(job)
+    detector = Detector(open_backend(model_path, config), config)
     return detector.detect(
         slide,
         list(shapes) or None,
@@ -122,6 +122,8 @@ def detect_config(job: DetectJob) -> DetectConfig:
     from muse_core.detect.config import config_from
 
     given = {"device": job.device, "min_score": job.min_score}
+    if job.backend != "auto":
+        given["backend"] = job.backend
     return config_from({**(job.settings or {}), **given}, "the job")
 
 
@@ -288,6 +290,8 @@ def _outcome(
             "peak_rss_mb": peak_rss_mb(),
             "model": model,
             "device": result.device,
+            "backend": result.backend,
+            "precision": result.precision,
             "out_csv": job.out_csv,
             "tiles_done": result.tiles_done,
             "tiles_total": result.tiles_total,

@@ -89,6 +89,7 @@ class DetectJob(JobSpec):
         keep_in: Folder in which the run is kept until it is finished, so that the same job goes on
             where it stopped; None is beside out_csv.
         resume: Whether to go on from what is kept.
+        backend: auto, torch or openvino, as in :class:`muse_core.detect.DetectConfig`.
     """
 
     slide: str
@@ -106,6 +107,7 @@ class DetectJob(JobSpec):
     settings: Mapping[str, Any] | None = None
     keep_in: str | None = None
     resume: bool = True
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         if self.region is not None and len(self.region) != 4:

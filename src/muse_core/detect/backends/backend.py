@@ -15,6 +15,10 @@ from muse_core.models.tile_detections import TileDetections
 Image = npt.NDArray[np.uint8]
 
 
+class NotConvertibleError(UserError):
+    """OpenVINO cannot compute a model, or not as torch does."""
+
+
 class InferenceBackend(ABC):
     """A model made ready on a device; halves its batch when memory runs out, and stays there.
 

@@ -1,0 +1,140 @@
+"""Torch model to OpenVINO, checked against torch. Importing this module loads both."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.openvino_library import openvino
+from muse_core.detect.backends.openvino_session import FEATURES, PROPOSALS, Session, compile_options
+from muse_core.models.checkpoint import load_model
+from muse_core.models.encoders import VitEncoder
+from muse_core.models.muse_model import MuseModel
+
+# Not square, and of another size than the one that is traced: a shape must not be baked in.
+_TRACED_PX, _CHECKED_PX = (256, 256), (288, 416)
+# Relative to the size of what torch gives in float32. Torch's own bfloat16 is off by half a percent
+# to one and a half; a convolution with wrong padding or weights by a third or more.
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.04}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A network ready for OpenVINO.
+
+    Attributes:
+        blob: What OpenVINO loads.
+        deviation: Of features and proposals from torch in float32, relative.
+    """
+
+    blob: bytes
+    deviation: dict[str, float]
+
+
+class _Network(nn.Module):
+    """The part of a MuseModel that is converted: bytes to features and the point head's output.
+
+    Anchors are added outside: positions in bfloat16 would be off by whole pixels.
+    """
+
+    def __init__(self, model: MuseModel) -> None:
+        super().__init__()
+        self.backbone = model.backbone
+        self.point_head = model.point_head
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 to (B, h, w, C) and (B, 3 r r, h, w)."""
+        f_map, _ = self.backbone(image.permute(0, 3, 1, 2).float() / 255)
+        return f_map.permute(0, 2, 3, 1), self.point_head.out(self.point_head.trunk(f_map)).float()
+
+
+def convert(path: Path, precision: str) -> Converted:
+    """Convert a model file.
+
+    Args:
+        path: The model.
+        precision: float32 or bfloat16.
+
+    Raises:
+        NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
+        UserError: The model cannot be loaded.
+    """
+    model = load_model(path)
+    if isinstance(model.backbone.encoder, VitEncoder):
+        raise NotConvertibleError(f"{model.card.name} is a ViT, which only torch computes here.")
+    network = _Network(model).eval()
+    try:
+        blob = _compiled(network, precision)
+        session = Session(blob, precision)
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0][:160]
+        raise NotConvertibleError(
+            f"{model.card.name} cannot be converted for OpenVINO: {reason}."
+        ) from error
+    deviation = _deviation(network, session)
+    worst = max(deviation.values())
+    if not worst <= _TOLERANCE[precision]:
+        raise NotConvertibleError(
+            f"OpenVINO computes {model.card.name} in {precision} {worst:.1%} off what torch does;"
+            " torch is used instead."
+        )
+    return Converted(blob, deviation)
+
+
+def _compiled(network: nn.Module, precision: str) -> bytes:
+    library = openvino()
+    example = torch.zeros((1, *_TRACED_PX, 3), dtype=torch.uint8)
+    with warnings.catch_warnings(), torch.inference_mode():
+        # torch warns that sizes are traced as constants; the check below runs another size.
+        warnings.simplefilter("ignore")
+        traced = library.convert_model(network, example_input=example)
+    traced.reshape({0: [1, -1, -1, 3]})
+    steps = library.preprocess.PrePostProcessor(traced)
+    if precision == "bfloat16":
+        steps.output(FEATURES).tensor().set_element_type(library.Type.bf16)
+    model = library.Core().compile_model(steps.build(), "CPU", compile_options(precision))
+    exported: Any = model.export_model()
+    return exported if isinstance(exported, bytes) else bytes(exported.getbuffer())
+
+
+def _deviation(network: nn.Module, session: Session) -> dict[str, float]:
+    image = drawn_tissue(*_CHECKED_PX)
+    with torch.inference_mode():
+        expected = [t[0].numpy() for t in network(torch.from_numpy(image[None]))]
+    f_map, out = session.infer(image)
+    got = {FEATURES: _as_floats(f_map), PROPOSALS: out}
+    return {
+        name: float(
+            np.linalg.norm(got[i] - expected[i]) / max(float(np.linalg.norm(expected[i])), 1e-12)
+        )
+        for i, name in ((FEATURES, "features"), (PROPOSALS, "proposals"))
+    }
+
+
+def _as_floats(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    if values.dtype == np.uint16:
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(values, dtype=np.float32)
+
+
+def drawn_tissue(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Pink ground with dark, blurred, round nuclei; (height, width, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    dark = np.zeros((height, width), np.float32)
+    for y, x, radius in rng.uniform((0, 0, 4), (height, width, 9), (height * width // 900, 3)):
+        distance = np.hypot(rows - y, columns - x) - radius
+        dark = np.maximum(dark, 1 / (1 + np.exp(distance.clip(-30, 30))))
+    ground = np.array((235, 190, 215), np.float32)
+    ink = np.array((90, 60, 140), np.float32)
+    noise = rng.normal(0, 6, (height, width, 3)).astype(np.float32)
+    drawn = ground + (ink - ground) * dark[:, :, None] + noise
+    return drawn.clip(0, 255).round().astype(np.uint8)

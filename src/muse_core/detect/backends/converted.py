@@ -1,0 +1,136 @@
+"""Converted networks in the user's cache: made once, checked, found again without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.openvino_library import openvino
+from muse_core.detect.backends.openvino_session import Session
+from muse_core.errors import UserError
+from muse_core.files import locked, make_folder, replacing, sha256_of
+from muse_core.files.user_folders import user_cache_folder
+
+CONVERTER_VERSION = 1
+"""Counted up whenever the same weights would be converted to something else."""
+_KEPT = 8
+"""Networks that stay in the cache; each takes about twice the model's file."""
+_CONVERSION_S = 300.0
+
+
+def cache_folder() -> Path:
+    """Where converted networks lie; the variable MUSE_CONVERTED_DIR moves it."""
+    named = os.environ.get("MUSE_CONVERTED_DIR")
+    return Path(named) if named else user_cache_folder() / "converted"
+
+
+def converted_session(model: Path, precision: str) -> Session:
+    """The network of a model file, converted now unless it has been.
+
+    The shape of tiles is left open, so that one conversion serves all of them. Only a conversion
+    loads torch.
+
+    Args:
+        model: The model file.
+        precision: float32 or bfloat16.
+
+    Raises:
+        NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
+        UserError: The model cannot be read.
+    """
+    facts = {
+        "weights": _hash_of(model),
+        "precision": precision,
+        "openvino": str(openvino().__version__),
+        "converter": CONVERTER_VERSION,
+        "machine": platform.machine(),
+    }
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    entry = cache_folder() / name
+    session = _load(entry, facts)
+    if session is not None:
+        return session
+    try:
+        make_folder(entry.parent)
+        with locked(entry, _CONVERSION_S):
+            # Another program may have converted it meanwhile.
+            return _load(entry, facts) or _convert(model, precision, entry, facts)
+    except NotConvertibleError:
+        raise
+    except UserError:
+        # A cache that cannot be written is no reason not to detect.
+        return _convert(model, precision, None, facts)
+
+
+def _convert(model: Path, precision: str, entry: Path | None, facts: dict[str, Any]) -> Session:
+    from muse_core.detect.backends.conversion import convert
+
+    try:
+        made = convert(model, precision)
+    except NotConvertibleError as refusal:
+        if entry is not None:
+            _write(entry, {**facts, "refused": str(refusal)}, b"")
+        raise
+    if entry is not None:
+        _write(entry, {**facts, "deviation": made.deviation}, made.blob)
+        _prune(entry.parent)
+    return Session(made.blob, precision)
+
+
+def _write(entry: Path, facts: dict[str, Any], blob: bytes) -> None:
+    facts = {**facts, "blob": hashlib.sha256(blob).hexdigest()}
+    with replacing(entry) as partial:
+        partial.mkdir()
+        (partial / "network.blob").write_bytes(blob)
+        (partial / "facts.json").write_text(json.dumps(facts, indent=1))
+
+
+def _load(entry: Path, facts: dict[str, Any]) -> Session | None:
+    """The network in an entry, or None where there is none that is whole.
+
+    Raises:
+        NotConvertibleError: The entry says so.
+    """
+    try:
+        found = json.loads((entry / "facts.json").read_text())
+        blob = (entry / "network.blob").read_bytes()
+        # Before OpenVINO sees it: what is damaged could take the whole process down.
+        whole = hashlib.sha256(blob).hexdigest() == found["blob"]
+        if not whole or any(found.get(key) != value for key, value in facts.items()):
+            return None
+        refused = found.get("refused")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if isinstance(refused, str):
+        raise NotConvertibleError(refused)
+    try:
+        session = Session(blob, facts["precision"])
+        os.utime(entry / "facts.json")
+    except (RuntimeError, OSError):
+        return None
+    return session
+
+
+def _hash_of(model: Path) -> str:
+    try:
+        return sha256_of(model)
+    except OSError as error:
+        raise UserError(f"Cannot read {model}: {error.strerror or error}.") from error
+
+
+def _prune(folder: Path) -> None:
+    """Keep the networks that were used last."""
+    import contextlib
+    import shutil
+
+    ages = []
+    for facts in folder.glob("*/facts.json"):
+        with contextlib.suppress(OSError):
+            ages.append((facts.stat().st_mtime, facts.parent))
+    for _, entry in sorted(ages, reverse=True)[_KEPT:]:
+        shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,173 @@
+"""What follows the network, in numpy: the twin of MuseModel.detections for converted models.
+
+Nothing here loads torch. The functions are checked against those of muse_core.models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import erf, expit
+
+from muse_core.errors import UserError
+from muse_core.models.duplicates import first_of_duplicates
+from muse_core.models.tile_detections import TileDetections
+
+Float32 = npt.NDArray[np.float32]
+ANCHOR_STRIDE_PX = 4
+# Wide enough that rounding in the sigmoid cannot lose a nucleus that lies on the threshold.
+_LOGIT_MARGIN = 1e-3
+
+
+@dataclass(frozen=True)
+class ClassWeights:
+    """The class head: two linear layers with a GELU between them.
+
+    Attributes:
+        hidden: (H, C) weight and (H,) bias.
+        out: (K, H) weight and (K,) bias.
+    """
+
+    hidden: tuple[Float32, Float32]
+    out: tuple[Float32, Float32]
+
+    @classmethod
+    def from_file(cls, path: Path) -> ClassWeights:
+        """Read them from a model file; raises UserError when it is damaged."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                read = {
+                    layer: tuple(
+                        file.get_tensor(f"class_head.{layer}.{kind}").astype(np.float32)
+                        for kind in ("weight", "bias")
+                    )
+                    for layer in ("hidden", "out")
+                }
+        except (SafetensorError, OSError, KeyError) as error:
+            raise UserError(f"{path.name} is damaged: {error}.") from error
+        return cls(read["hidden"], read["out"])
+
+    def probabilities(self, features: Float32) -> Float32:
+        """(n, C) features to (n, K) class probabilities."""
+        x = features @ self.hidden[0].T + self.hidden[1]
+        x = 0.5 * x * (1 + erf(x / np.float32(np.sqrt(2))))
+        logits = x @ self.out[0].T + self.out[1]
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class NumpyHeads:
+    """Proposals and features of one image to its nuclei.
+
+    Attributes:
+        class_weights: Of the class head.
+        align_corners: How features are read, ``sampling_align_corners`` of the backbone's config.
+        duplicate_radius_px: Nuclei nearer to each other than this are one.
+    """
+
+    class_weights: ClassWeights
+    align_corners: bool
+    duplicate_radius_px: float
+
+    def detections(
+        self,
+        f_map: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
+        out: Float32,
+        size_px: tuple[int, int],
+        min_score: float,
+        features: bool = False,
+    ) -> TileDetections:
+        """Nuclei of one image, best first; see MuseModel.detections.
+
+        Args:
+            f_map: (h, w, C) features, float32, or the bits of bfloat16 as uint16.
+            out: (3 r r, h, w) output of the point head, for r * r anchors in each cell.
+            size_px: H and W of the image.
+            min_score: Nucleus probability from which a nucleus counts.
+            features: Whether their features are wanted too.
+        """
+        xy, score = proposals(out, min_score)
+        order = np.argsort(-score, kind="stable")
+        xy, score = xy[order], score[order]
+        first = first_of_duplicates(xy, self.duplicate_radius_px)
+        xy, score = xy[first], score[first]
+        sampled = sample_at_points(f_map, xy, size_px, self.align_corners)
+        probs = self.class_weights.probabilities(sampled)
+        return TileDetections(xy, score, probs, sampled.astype(np.float16) if features else None)
+
+
+def proposals(out: Float32, min_score: float) -> tuple[Float32, Float32]:
+    """Positions and probabilities of the proposals at or above a threshold, row by row.
+
+    Args:
+        out: (3 r r, h, w): logits, then offsets in x and in y in cells of 4 px.
+        min_score: The threshold.
+
+    Returns:
+        (n, 2) float32 pixels and (n,) float32.
+    """
+    side = round((len(out) // 3) ** 0.5)
+    logit, dx, dy = (_shuffled(part, side) for part in np.split(out, 3))
+    with np.errstate(divide="ignore"):
+        low = np.log(np.float64(min_score)) - np.log1p(-np.float64(min_score)) - _LOGIT_MARGIN
+    rows, columns = np.nonzero(logit >= low)
+    score = expit(logit[rows, columns].astype(np.float32))
+    kept = score >= np.float32(min_score)
+    rows, columns, score = rows[kept], columns[kept], score[kept]
+    x = (columns + np.float32(0.5) + dx[rows, columns]) * ANCHOR_STRIDE_PX
+    y = (rows + np.float32(0.5) + dy[rows, columns]) * ANCHOR_STRIDE_PX
+    return np.stack([x, y], axis=1).astype(np.float32), score
+
+
+def _shuffled(part: Float32, side: int) -> Float32:
+    """(r r, h, w) to (h r, w r), as torch's pixel_shuffle."""
+    _, rows, columns = part.shape
+    cells = part.reshape(side, side, rows, columns).transpose(2, 0, 3, 1)
+    return cells.reshape(rows * side, columns * side)
+
+
+def sample_at_points(
+    f_map: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
+    xy: Float32,
+    size_px: tuple[int, int],
+    align_corners: bool,
+) -> Float32:
+    """Features at points, bilinearly, those of the border outside.
+
+    The twin of :func:`muse_core.models.sampling.sample_at_points`, of one image.
+
+    Args:
+        f_map: (h, w, C) float32, or the bits of bfloat16 as uint16.
+        xy: (n, 2) float32, image pixels.
+        size_px: Height and width of the image.
+        align_corners: As there.
+
+    Returns:
+        (n, C) float32.
+    """
+    rows, columns = f_map.shape[:2]
+    corners = []
+    for values, length, side in ((xy[:, 0], columns, size_px[1]), (xy[:, 1], rows, size_px[0])):
+        at = values * np.float32(length / side) - np.float32(0.5)
+        if align_corners:
+            at = values * np.float32((length - 1) / side)
+        at = at.clip(0, length - 1)
+        low = np.floor(at).astype(np.int64)
+        corners.append((low, np.minimum(low + 1, length - 1), (at - low)[:, None]))
+    (x0, x1, wx), (y0, y1, wy) = corners
+    upper = _floats(f_map[y0, x0]) * (1 - wx) + _floats(f_map[y0, x1]) * wx
+    lower = _floats(f_map[y1, x0]) * (1 - wx) + _floats(f_map[y1, x1]) * wx
+    return np.asarray(upper * (1 - wy) + lower * wy, dtype=np.float32)
+
+
+def _floats(values: npt.NDArray[np.float32] | npt.NDArray[np.uint16]) -> Float32:
+    if values.dtype == np.uint16:
+        # bfloat16 is the upper half of a float32.
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(values, dtype=np.float32)

@@ -1,0 +1,60 @@
+"""The OpenVINO backend: converted networks on processors. Loads torch only for a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from muse_core.detect.backends.backend import Image, InferenceBackend
+from muse_core.detect.backends.converted import converted_session
+from muse_core.detect.backends.names import OPENVINO
+from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
+from muse_core.detect.backends.openvino_library import computes_in_bfloat16
+from muse_core.models.card import read_card
+from muse_core.models.config import ModelConfig
+from muse_core.models.duplicates import DUPLICATE_RADIUS_UM
+from muse_core.models.tile_detections import TileDetections
+
+_FULL = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "allocate memory")
+
+
+class OpenVinoBackend(InferenceBackend):
+    """A network that OpenVINO computes, bfloat16 where the processor has it."""
+
+    name = OPENVINO
+
+    def __init__(self, path: Path) -> None:
+        """Load the converted network of a model file, or convert it first.
+
+        Raises:
+            NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
+            UserError: The model cannot be read, or OpenVINO is missing.
+        """
+        card = read_card(path)
+        card.require_detector()
+        precision = "bfloat16" if computes_in_bfloat16() else "float32"
+        self._session = converted_session(path, precision)
+        # One tile fills all cores of a processor.
+        super().__init__(card, "cpu", precision, batch=1)
+        self._heads = NumpyHeads(
+            ClassWeights.from_file(path),
+            ModelConfig.from_json(card.architecture).backbone.sampling_align_corners,
+            DUPLICATE_RADIUS_UM / card.mpp,
+        )
+
+    def try_run(
+        self, images: Sequence[Image], min_score: float, features: bool
+    ) -> Sequence[TileDetections] | None:
+        """See :meth:`InferenceBackend.try_run`."""
+        try:
+            return [self._found(image, min_score, features) for image in images]
+        except (RuntimeError, MemoryError) as error:
+            full = isinstance(error, MemoryError) or any(w in str(error).lower() for w in _FULL)
+            if not full:
+                raise
+            return None
+
+    def _found(self, image: Image, min_score: float, features: bool) -> TileDetections:
+        f_map, out = self._session.infer(image)
+        height, width = image.shape[:2]
+        return self._heads.detections(f_map, out, (height, width), min_score, features)

@@ -1,0 +1,39 @@
+"""OpenVINO itself, imported in one place. Importing this module loads it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+from muse_core.errors import UserError
+
+
+def is_installed() -> bool:
+    """Whether OpenVINO is on this machine; does not load it."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def openvino() -> Any:
+    """The library, without its telemetry.
+
+    Raises:
+        UserError: It is not installed, or cannot be loaded here.
+    """
+    # Importing it would send an event to its makers, also from a hospital.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino as library
+    except ImportError as error:
+        raise UserError(
+            "OpenVINO is not installed; pip install 'napari-muse[openvino]', or choose the backend"
+            " torch."
+        ) from error
+    assert isinstance(library, ModuleType)
+    return library
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this processor has bfloat16 arithmetic that OpenVINO uses."""
+    return "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

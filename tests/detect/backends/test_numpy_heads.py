@@ -1,0 +1,102 @@
+"""The numpy twins against the torch originals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from muse_core.detect.backends import numpy_heads
+from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
+from muse_core.models.checkpoint import save_model
+from muse_core.models.config import THIN, ModelConfig
+from muse_core.models.duplicates import DUPLICATE_RADIUS_UM
+from muse_core.models.muse_model import MuseModel
+from muse_core.models.sampling import sample_at_points
+
+from .small_models import SMALL, model_of
+
+
+def heads_of(model: MuseModel, align_corners: bool = False) -> NumpyHeads:
+    head = model.class_head
+    weights = [
+        (layer.weight.detach().numpy(), layer.bias.detach().numpy())
+        for layer in (head.hidden, head.out)
+    ]
+    return NumpyHeads(ClassWeights(*weights), align_corners, DUPLICATE_RADIUS_UM / model.card.mpp)
+
+
+@given(
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 9),
+    stride=st.sampled_from([4, 8]),
+    align_corners=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_features_are_sampled_as_torch_samples_them(
+    rows: int, columns: int, stride: int, align_corners: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    f_map = rng.normal(size=(rows, columns, 5)).astype(np.float32)
+    size = rows * stride, columns * stride
+    # Also outside, where the border counts.
+    xy = rng.uniform(-2 * stride, 2 * stride + max(size), (40, 2)).astype(np.float32)
+    channels_first = torch.from_numpy(f_map).permute(2, 0, 1)[None]
+    expected = sample_at_points(channels_first, torch.from_numpy(xy)[None], size, align_corners)
+    found = numpy_heads.sample_at_points(f_map, xy, size, align_corners)
+    np.testing.assert_allclose(found, expected[0].numpy(), atol=2e-5)
+
+
+def test_bits_of_bfloat16_are_read_as_such() -> None:
+    values = torch.randn(4, 4, 3).bfloat16()
+    bits = values.view(torch.uint16).numpy()
+    xy = np.random.default_rng(0).uniform(0, 16, (20, 2)).astype(np.float32)
+    np.testing.assert_array_equal(
+        numpy_heads.sample_at_points(bits, xy, (16, 16), False),
+        numpy_heads.sample_at_points(values.float().numpy(), xy, (16, 16), False),
+    )
+
+
+@pytest.mark.parametrize("config", [SMALL, THIN], ids=["stride 4", "stride 8"])
+@pytest.mark.parametrize("min_score", [0.0, 0.02, 0.6])
+def test_nuclei_are_those_of_the_torch_model(config: ModelConfig, min_score: float) -> None:
+    model = model_of(config)
+    image = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        f_map, _ = model.backbone(image)
+        out = model.point_head.out(model.point_head.trunk(f_map))
+        (expected,) = model.predict(image, min_score, features=True)
+    found = heads_of(model).detections(
+        f_map[0].permute(1, 2, 0).numpy(), out[0].numpy(), (96, 160), min_score, features=True
+    )
+    assert len(found) == len(expected) > 5
+    np.testing.assert_allclose(found.xy, expected.xy, atol=1e-4)
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-6)
+    np.testing.assert_allclose(found.class_probs, expected.class_probs, atol=1e-5)
+    assert found.features is not None
+    assert expected.features is not None
+    np.testing.assert_allclose(found.features, expected.features, atol=1e-3, rtol=1e-3)
+
+
+def test_of_no_proposal_there_is_no_nucleus() -> None:
+    model = model_of(THIN)
+    out = np.full((12, 4, 4), -9, np.float32)
+    found = heads_of(model).detections(np.zeros((4, 4, 288), np.float32), out, (32, 32), 0.5)
+    assert len(found) == 0
+    assert found.class_probs.shape == (0, 3)
+
+
+def test_the_class_head_is_read_from_the_file(tmp_path: Path) -> None:
+    model = model_of(SMALL)
+    save_model(model, tmp_path / "m.safetensors", half=False)
+    features = torch.randn(7, model.backbone.out_channels)
+    with torch.inference_mode():
+        expected = functional.softmax(model.class_head(features), dim=1)
+    found = ClassWeights.from_file(tmp_path / "m.safetensors").probabilities(features.numpy())
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)

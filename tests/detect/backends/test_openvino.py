@@ -1,0 +1,281 @@
+"""Converted models: what they find, when they are made, and what happens to damaged ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.spatial import cKDTree
+
+from muse_core.detect import DetectConfig, Detector, open_backend
+from muse_core.detect.backends import conversion, converted, openvino_library, torch_backend
+from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.openvino_session import Session
+from muse_core.errors import UserError
+from muse_core.files import sha256_of
+from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.config import THIN, BackboneConfig, HeadConfig, ModelConfig
+from muse_core.models.registry import list_models, resolve_model
+from muse_core.slides import Region, open_slide
+
+from .small_models import SMALL, model_of
+
+pytest.importorskip("openvino")
+
+VIT = ModelConfig(
+    BackboneConfig(encoder="vit_tiny_patch16_224", decoder_channels=(8, 8, 8, 8), hyper_channels=8),
+    HeadConfig(hidden_channels=8),
+)
+BUNDLED = [entry.name for entry in list_models() if entry.bundled]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Conversions of the bundled models are shared by the tests of this file."""
+    return tmp_path_factory.mktemp("converted")
+
+
+@pytest.fixture(autouse=True)
+def in_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(cache))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(tmp_path / "own"))
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    save_model(model_of(SMALL), tmp_path / "small.safetensors")
+    return tmp_path / "small.safetensors"
+
+
+@pytest.fixture
+def no_conversion(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Called, lets no model be converted any more."""
+
+    def forbid() -> None:
+        def refuse(*_: object) -> None:
+            raise AssertionError("converted again")
+
+        monkeypatch.setattr(conversion, "convert", refuse)
+
+    return forbid
+
+
+def backend_of(path: Path, backend: str = "openvino") -> str:
+    return open_backend(path, DetectConfig(device="cpu", backend=backend)).name
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_openvino_finds_the_nuclei_that_torch_finds(
+    name: str, cmu_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of two that round differently neither is right: float32 is what both should give.
+    in_float32 = torch.autocast("cpu", torch.bfloat16, enabled=False)
+    monkeypatch.setattr(torch_backend, "autocast_for", lambda _: in_float32)
+    tables: dict[str, pd.DataFrame] = {}
+    with open_slide(cmu_slide) as slide:
+        for backend in ("torch", "openvino"):
+            config = DetectConfig(device="cpu", backend=backend)
+            result = Detector(open_backend(resolve_model(name), config), config).detect(
+                slide, Region(0, 600, 2220, 1400)
+            )
+            assert (result.backend, result.device) == (backend, "cpu")
+            tables[backend] = result.table
+    one, other = tables["torch"], tables["openvino"]
+    assert len(one) > 700
+    for a, b in ((one, other), (other, one)):
+        distance, nearest = cKDTree(b[["x", "y"]]).query(a[["x", "y"]])
+        near = distance <= 0.5
+        assert near.mean() >= 0.995
+        same = a["class_name"].to_numpy()[near] == b["class_name"].to_numpy()[nearest[near]]
+        assert same.mean() >= 0.99
+
+
+def test_with_a_converted_model_detection_loads_no_torch(
+    small: Path, cache: Path, tmp_path: Path, cmu_slide: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from muse_core.cli.app import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    heavy = {'torch', 'timm', 'openvino_telemetry'} & {n for n, m in sys.modules.items()"
+        " if m is not None}\n"
+        "    print(sorted(heavy), end.code)\n"
+    )
+    command = [sys.executable, "-c", code, "detect", str(cmu_slide), "--model", str(small)]
+    command += ["--region", "900,900,300,300", "--out", str(tmp_path / "n.csv"), "--device", "cpu"]
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            [*command, "--json"],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "MUSE_CONVERTED_DIR": str(cache)},
+        )
+        said.append(done.stdout.splitlines())
+    result = json.loads(said[1][0])
+    assert (result["backend"], result["device"]) == ("openvino", "cpu")
+    assert result["precision"] in ("bfloat16", "float32")
+    assert result["nuclei"] > 0
+    assert said[1][1] == "[] 0"
+    # The first run converted, with torch, and found the same.
+    assert "torch" in said[0][1]
+    assert json.loads(said[0][0])["nuclei"] == result["nuclei"]
+
+
+def test_a_model_is_converted_once_for_its_weights(
+    small: Path, own_cache: Path, tmp_path: Path, no_conversion: Callable[[], None]
+) -> None:
+    backend_of(small)
+    other = tmp_path / "other.safetensors"
+    save_model(model_of(SMALL, seed=1), other)
+    backend_of(other)
+    assert len(list(own_cache.glob("*/facts.json"))) == 2
+    no_conversion()
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(small.read_bytes())
+    assert backend_of(copy) == "openvino"
+
+
+@pytest.mark.parametrize("file", ["network.blob", "facts.json"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "empty"])
+def test_what_is_damaged_is_not_loaded(
+    small: Path, cache: Path, own_cache: Path, file: str, damage: str
+) -> None:
+    with pytest.MonkeyPatch.context() as shared:
+        shared.setenv("MUSE_CONVERTED_DIR", str(cache))
+        backend_of(small)
+    shutil.copytree(cache, own_cache, ignore=shutil.ignore_patterns(".*"))
+    (path,) = entry_of(small, own_cache).glob(file)
+    facts = json.loads((path.parent / "facts.json").read_text())
+    wanted = {key: value for key, value in facts.items() if key not in ("blob", "deviation")}
+    assert converted._load(path.parent, wanted) is not None
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    if damage == "gone":
+        path.unlink()
+    else:
+        changed = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+        path.write_bytes({"cut": whole[:middle], "changed": changed, "empty": b""}[damage])
+    assert converted._load(path.parent, wanted) is None
+
+
+def entry_of(model: Path, folder: Path) -> Path:
+    found = [
+        facts.parent
+        for facts in folder.glob("*/facts.json")
+        if json.loads(facts.read_text())["weights"] == sha256_of(model)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_damaged_conversion_is_made_again(
+    small: Path, own_cache: Path, no_conversion: Callable[[], None]
+) -> None:
+    backend_of(small)
+    blob = entry_of(small, own_cache) / "network.blob"
+    blob.write_bytes(blob.read_bytes()[:-100])
+    assert backend_of(small) == "openvino"
+    no_conversion()
+    assert backend_of(small) == "openvino"
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_not_to_detect(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(tmp_path / "file" / "converted"))
+    assert backend_of(small) == "openvino"
+
+
+def test_what_openvino_computes_wrongly_is_refused_and_torch_goes_on(
+    small: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, no_conversion: Callable[[], None]
+) -> None:
+    class Off(Session):
+        def infer(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            f_map, out = super().infer(image)
+            return f_map, np.roll(out, 1, axis=2)
+
+    monkeypatch.setattr(conversion, "Session", Off)
+    with pytest.raises(NotConvertibleError, match=r"OpenVINO computes m in \w+ [\d.]+% off"):
+        backend_of(small)
+    no_conversion()
+    backend = open_backend(small, DetectConfig(device="cpu"))
+    assert backend.name == "torch"
+    assert "torch is used instead" in backend.notes[0]
+
+
+def test_a_vit_is_computed_by_torch(tmp_path: Path, own_cache: Path) -> None:
+    save_model(model_of(VIT), tmp_path / "vit.safetensors")
+    assert backend_of(tmp_path / "vit.safetensors", "auto") == "torch"
+    with pytest.raises(UserError, match="is a ViT, which only torch computes"):
+        backend_of(tmp_path / "vit.safetensors")
+
+
+def test_without_openvino_torch_computes_and_who_asks_for_it_is_told(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert not openvino_library.is_installed()
+    assert backend_of(small, "auto") == "torch"
+    with pytest.raises(UserError, match=r"pip install 'napari-muse\[openvino\]'"):
+        backend_of(small)
+
+
+def test_openvino_is_for_processors(small: Path) -> None:
+    with pytest.raises(UserError, match="computes on the processor, not on cuda"):
+        open_backend(small, DetectConfig(device="cuda", backend="openvino"))
+
+
+@pytest.mark.parametrize(
+    ("config", "align_corners"), [(SMALL, True), (THIN, False)], ids=["stride 4", "stride 8"]
+)
+def test_in_float32_it_computes_what_torch_computes(
+    config: ModelConfig, align_corners: bool, tmp_path: Path
+) -> None:
+    changed = ModelConfig(
+        BackboneConfig(**{**config.backbone.__dict__, "align_corners": align_corners}), config.head
+    )
+    save_model(model_of(changed), tmp_path / "m.safetensors")
+    made = conversion.convert(tmp_path / "m.safetensors", "float32")
+    session = Session(made.blob, "float32")
+    model = load_model(tmp_path / "m.safetensors")
+    # Shapes one after the other, none of them the one that was traced.
+    for side in ((64, 96), (320, 128), (64, 96)):
+        image = conversion.drawn_tissue(*side, seed=side[0])
+        with torch.inference_mode():
+            expected, _ = model.backbone(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+        f_map, _ = session.infer(image)
+        scale = float(expected.abs().max())
+        np.testing.assert_allclose(f_map, expected[0].permute(1, 2, 0).numpy(), atol=2e-3 * scale)
+
+
+def test_the_conversions_used_last_are_kept(
+    small: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converted, "_KEPT", 2)
+    for age in range(4):
+        entry = own_cache / f"old{age}"
+        entry.mkdir(parents=True)
+        (entry / "facts.json").write_text("{}")
+        os.utime(entry / "facts.json", (1000 - age, 1000 - age))
+    backend_of(small)
+    left = {path.name for path in own_cache.iterdir() if path.is_dir()}
+    assert len(left) == 2
+    assert "old0" in left
