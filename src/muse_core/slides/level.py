@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from muse_core.errors import UserError
 
@@ -37,38 +37,32 @@ def check_size(name: str, height: int, width: int) -> None:
 
 
 class PieceCache:
-    """Last used decoded pieces of all levels of a slide, up to a number of bytes; thread-safe."""
+    """Last used decoded pieces of all levels of a slide, up to a number of bytes; thread-safe.
+
+    Not dask's, which only what napari draws goes through, and not the reads of a detection.
+    """
 
     def __init__(self, max_bytes: int = 128 << 20) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._pieces: OrderedDict[tuple[int, int, int], RgbArray] = OrderedDict()
+        self._pieces: LRUCache[tuple[int, int, int], RgbArray]
+        self._pieces = LRUCache(max_bytes, getsizeof=lambda piece: piece.nbytes)
         self._lock = threading.Lock()
 
     def get(self, key: tuple[int, int, int]) -> RgbArray | None:
-        """The piece stored under (level, row, column), or None."""
+        """Return the piece stored under (level, row, column), or None."""
         with self._lock:
-            piece = self._pieces.get(key)
-            if piece is not None:
-                self._pieces.move_to_end(key)
+            piece: RgbArray | None = self._pieces.get(key)
             return piece
 
     def put(self, key: tuple[int, int, int], piece: RgbArray) -> None:
-        """Store a piece and drop the oldest ones beyond the limit."""
-        if piece.nbytes > self._max_bytes:
-            return
-        with self._lock:
-            if key not in self._pieces:
+        """Store a piece, unless it is larger than all of the cache, and drop the oldest ones."""
+        if piece.nbytes <= self._pieces.maxsize:
+            with self._lock:
                 self._pieces[key] = piece
-                self._bytes += piece.nbytes
-            while self._bytes > self._max_bytes:
-                self._bytes -= self._pieces.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._pieces.clear()
-            self._bytes = 0
 
 
 class Level(ABC):
