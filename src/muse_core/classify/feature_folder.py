@@ -101,6 +101,7 @@ def append_features(
     xy: npt.ArrayLike,
     features: npt.NDArray[np.floating],
     classes: npt.NDArray[np.integer] | None = None,
+    anew: bool = False,
 ) -> None:
     """Put features behind those that a model has there already.
 
@@ -110,6 +111,7 @@ def append_features(
         xy: (n, 2) level-0 pixels.
         features: (n, C).
         classes: (n,) classes that the model gave; None where it has not been asked.
+        anew: Whether what the model has there makes way.
 
     Raises:
         UserError: The folder cannot be written.
@@ -122,7 +124,7 @@ def append_features(
     make_folder(folder)
     with locked(folder):
         _begin(folder, facts)
-        end = _whole_rows(folder, facts.channels)
+        end = 0 if anew else _whole_rows(folder, facts.channels)
         # Features before places: what is cut short has no place, and so is not there.
         for name, values, width in (
             (_FEATURES, np.ascontiguousarray(features, np.float16), 2 * facts.channels),

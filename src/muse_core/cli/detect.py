@@ -48,6 +48,12 @@ def detect(
         float | None,
         typer.Option("--min-score", help="Nucleus probability to report from; else the model's."),
     ] = None,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features", help="Keep the nuclei's features too, beside OUT, in OUT.features."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Detect and classify every nucleus of a slide.
@@ -78,6 +84,7 @@ def detect(
             image=choice.image,
             plane=choice.plane,
             channels=choice.channels,
+            features_in=f"{file_of_image(out, choice, choices)}.features" if features else None,
         )
         for choice in choices
     ]

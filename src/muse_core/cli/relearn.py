@@ -33,6 +33,10 @@ def relearn(
         ),
     ] = Method.LOGISTIC,
     model: ModelOption = None,
+    features: Annotated[
+        Path | None,
+        typer.Option("--features", help="Folder of the features; else the one beside STORE."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Learn the classes of a slide's nuclei from those that a person has corrected.
@@ -42,7 +46,7 @@ def relearn(
     """
     from muse_core.classify.relearn import whole
 
-    done = whole.relearn(store, method.value, model)
+    done = whole.relearn(store, method.value, model, features=features)
     for note in done.notes:
         typer.echo(note, err=True)
     typer.echo(json.dumps(_facts(done)) if as_json else _sentences(done))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from muse_core.errors import UserError
 from muse_core.files import check_writable, destination, is_special, sha256_of
 from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
+from muse_core.jobs.keep_features import FeatureTarget
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.progress import ProgressReporter
@@ -63,6 +64,9 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
             result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel, run)
             if out is not None:
                 notes += _write(out, result, scheme, slide)
+            if job.features_in is not None:
+                target = FeatureTarget(Path(job.features_in), slide, model_path, card)
+                target.write(result.nuclei, anew=not shapes and not result.cancelled)
             if run is not None:
                 run.state.finished = not result.cancelled
         which = {
@@ -121,9 +125,11 @@ def detect_config(job: DetectJob) -> DetectConfig:
     """
     from muse_core.detect.config import config_from
 
-    given = {"device": job.device, "min_score": job.min_score}
+    given: dict[str, object] = {"device": job.device, "min_score": job.min_score}
     if job.backend != "auto":
         given["backend"] = job.backend
+    if job.features_in is not None:
+        given["features"] = True
     return config_from({**(job.settings or {}), **given}, "the job")
 
 

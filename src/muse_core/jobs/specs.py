@@ -90,6 +90,8 @@ class DetectJob(JobSpec):
             where it stopped; None is beside out_csv.
         resume: Whether to go on from what is kept.
         backend: auto, torch or openvino, as in :class:`muse_core.detect.DetectConfig`.
+        features_in: Folder to keep the nuclei's features in, for learning from corrections; see
+            :mod:`muse_core.classify.feature_folder`.
     """
 
     slide: str
@@ -108,6 +110,7 @@ class DetectJob(JobSpec):
     keep_in: str | None = None
     resume: bool = True
     backend: str = "auto"
+    features_in: str | None = None
 
     def __post_init__(self) -> None:
         if self.region is not None and len(self.region) != 4:

@@ -53,6 +53,7 @@ def relearn(
     model: str | Path | None = None,
     class_map: Mapping[str, str] | None = None,
     config: RelearnConfig | None = None,
+    features: str | Path | None = None,
 ) -> Relearned:
     """Learn the classes of a slide's nuclei from those that a person has corrected or confirmed.
 
@@ -66,6 +67,8 @@ def relearn(
             this machine.
         class_map: Names on the slide, by the model's, of classes that are called otherwise.
         config: All settings; ``method`` does not count then.
+        features: Folder of the features, as ``muse detect --features`` writes it; None is beside
+            the store.
 
     Raises:
         UserError: There are no features, or they are of another slide or model; all corrections are
@@ -73,9 +76,9 @@ def relearn(
     """
     settings = config or RelearnConfig(method=method)
     if isinstance(store, AnnotationStore):
-        return _relearn(store, model, class_map, settings)
+        return _relearn(store, model, class_map, settings, features)
     with AnnotationStore.open(store) as opened:
-        return _relearn(opened, model, class_map, settings)
+        return _relearn(opened, model, class_map, settings, features)
 
 
 def nuclei_of(store: AnnotationStore, rows: NucleusRows | None = None) -> SlideNuclei:
@@ -119,10 +122,12 @@ def _relearn(
     model: str | Path | None,
     class_map: Mapping[str, str] | None,
     config: RelearnConfig,
+    features: str | Path | None,
 ) -> Relearned:
     store.require_writable()
     wanted = "" if model is None else sha256_of(resolve_model(model))
-    folder = find_features(features_beside(store.path), store.slide, wanted)
+    root = features_beside(store.path) if features is None else Path(features)
+    folder = find_features(root, store.slide, wanted)
     head = head_of(folder, model)
     names = store.classes.names
     nuclei = nuclei_of(store)

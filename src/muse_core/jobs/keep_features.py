@@ -1,0 +1,77 @@
+"""What a detection hands on to relearning: the features of the nuclei that it has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from muse_core.files import sha256_of
+
+if TYPE_CHECKING:
+    from muse_core.classify.feature_folder import FeatureFacts
+    from muse_core.detect.collector import Collector
+    from muse_core.models.card import ModelCard
+    from muse_core.slides import Slide
+
+
+def feature_facts(slide: Slide, model: Path, card: ModelCard, channels: int) -> FeatureFacts:
+    """What features of a slide's nuclei by a model are of; raises UserError."""
+    from muse_core.classify.feature_folder import FeatureFacts
+    from muse_core.nuclei.store.identity import identify_slide
+
+    identity = identify_slide(slide.path, slide.part)
+    return FeatureFacts(
+        card.name,
+        sha256_of(model),
+        tuple(str(c["name"]) for c in card.classes),
+        channels,
+        identity.size_bytes,
+        identity.fingerprint,
+        slide.require_mpp(),
+    )
+
+
+@dataclass(frozen=True)
+class FeatureTarget:
+    """Where the features of a detection go.
+
+    Attributes:
+        root: Folder beside the nuclei, see :mod:`muse_core.classify.feature_folder`.
+        slide: The slide.
+        model: File of the model.
+        card: Its card.
+    """
+
+    root: Path
+    slide: Slide
+    model: Path
+    card: ModelCard
+
+    def write(self, nuclei: Collector, anew: bool) -> int:
+        """Keep the features of all nuclei that were found; returns of how many.
+
+        Args:
+            nuclei: What was found.
+            anew: Whether older features by the model make way.
+
+        Raises:
+            UserError: They cannot be written.
+        """
+        from muse_core.classify.feature_folder import append_features
+
+        index = {str(c["name"]): i for i, c in enumerate(self.card.classes)}
+        facts = None
+        kept = 0
+        for table, features in zip(nuclei.tables(), nuclei.features(), strict=True):
+            if features is None or not len(table):
+                continue
+            if facts is None:
+                facts = feature_facts(self.slide, self.model, self.card, features.shape[1])
+            classes = np.array([index[name] for name in table["class_name"]], np.uint8)
+            xy = table[["x", "y"]].to_numpy()
+            append_features(self.root, facts, xy, features, classes, anew and not kept)
+            kept += len(table)
+        return kept
