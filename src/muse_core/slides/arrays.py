@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import numpy.typing as npt
 
@@ -204,6 +203,8 @@ def _piece_size(array: Any, axes: ArrayAxes) -> tuple[int, int]:
 
 def _computed(pieces: Sequence[Any]) -> list[npt.NDArray[Any]]:
     """Parts of arrays in memory; what several lazy ones have in common is computed once."""
+    import dask
+
     if not any(dask.is_dask_collection(piece) for piece in pieces):
         return [np.asarray(piece) for piece in pieces]
     # In this thread, unless somebody works on a cluster: there are readers enough, and a pool of

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
 from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 RgbArray = npt.NDArray[np.uint8]
 
@@ -174,6 +177,8 @@ class Level(ABC):
 
     def to_dask(self) -> da.Array:
         """The level as a lazy array (y, x, 3) uint8, in chunks of whole pieces of about 1 Mpx."""
+        import dask.array as da
+
         result: da.Array = da.from_array(
             self,
             chunks=(*self._dask_chunk(), 3),

@@ -9,20 +9,32 @@ from muse_core.errors import UserError
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.image import open_image, open_jpegxl
-from muse_core.slides.ome_zarr import open_ome_zarr
 from muse_core.slides.openslide_reader import open_openslide, openslide_knows
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
-from muse_core.slides.window.reader import open_window_image
 from muse_core.slides.zarr_images import is_zarr_folder
 from muse_core.slides.zarr_zip import zarr_root
+
+
+def _open_ome_zarr(path: Path, choice: ImageChoice) -> SlideSource:
+    # zarr takes a third of a second to load, which few slides need.
+    from muse_core.slides.ome_zarr import open_ome_zarr
+
+    return open_ome_zarr(path, choice)
+
+
+def _open_window_image(path: Path, choice: ImageChoice) -> SlideSource:
+    from muse_core.slides.window.reader import open_window_image
+
+    return open_window_image(path, choice)
+
 
 _Reader = Callable[[Path, ImageChoice], SlideSource]
 _BY_CONTENT: dict[Content, _Reader] = {
     Content.TIFF: open_tiff,
     Content.IMAGE: open_image,
     Content.JPEGXL: open_jpegxl,
-    Content.WINDOW: open_window_image,
+    Content.WINDOW: _open_window_image,
 }
 _AS_IT_IS = ImageChoice()
 _OPENSLIDE = (".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm")
@@ -30,8 +42,8 @@ _OPENSLIDE = (".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm")
 _READERS: dict[str, _Reader] = {
     **dict.fromkeys((".svs", ".tif", ".tiff", ".btf", ".tf2", ".tf8"), open_tiff),
     **dict.fromkeys((".ndpi", ".scn", ".qptiff"), open_tiff),
-    ".zarr": open_ome_zarr,
-    ".ozx": open_ome_zarr,
+    ".zarr": _open_ome_zarr,
+    ".ozx": _open_ome_zarr,
     **dict.fromkeys(_OPENSLIDE, open_openslide),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"), open_image),
     **dict.fromkeys((".jp2", ".j2k", ".avif"), open_image),
@@ -90,7 +102,7 @@ def open_slide(
     if reader is None:
         known = ", ".join(READABLE_SUFFIXES)
         raise UserError(f"{source.name} has no known slide format; known endings are {known}.")
-    if source.is_file() and reader is open_ome_zarr and zarr_root(source) is None:
+    if source.is_file() and reader is _open_ome_zarr and zarr_root(source) is None:
         raise UserError(f"{source.name} is a file, not a folder or zip archive as OME-Zarr is.")
     try:
         opened = reader(source, choice)
@@ -107,14 +119,14 @@ def _reader_of(source: Path) -> _Reader | None:
     """The reader for an existing file or folder; None where neither content nor name tells it."""
     suffix = _suffix(source)
     if source.is_dir():
-        return open_ome_zarr if suffix == ".zarr" or is_zarr_folder(source) else None
+        return _open_ome_zarr if suffix == ".zarr" or is_zarr_folder(source) else None
     if suffix in _OPENSLIDE:
         return open_openslide
     content = content_of(source)
     if content is not None:
         return _BY_CONTENT[content]
     if zarr_root(source) is not None:
-        return open_ome_zarr
+        return _open_ome_zarr
     known = _READERS.get(suffix)
     return open_openslide if known is None and openslide_knows(source) else known
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import dask.array as da
 import numpy as np
 
 from muse_core.errors import UserError
@@ -21,6 +20,9 @@ from muse_core.slides.mpp import check_mpp
 from muse_core.slides.region import Region
 from muse_core.slides.resample import resample
 from muse_core.slides.scale import settle_scale
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 MAX_READ_PX = 400_000_000
 """Largest result of one read (1.2 GB)."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zarr
-
 from muse_core.errors import UserError
 from muse_core.slides.images import SlideImage, count_planes, numbered, role_of_name
 from muse_core.slides.ome_files import ome_image_names
@@ -106,6 +104,8 @@ def _scenes(group: Any, metadata: Mapping[str, Any]) -> Iterator[ZarrImage]:
 def _image(group: Any, path: str, above: Mapping[str, Any]) -> ZarrImage:
     inside = group[path]
     version = {"version": above["version"]} if "version" in above else {}
+    import zarr
+
     attributes = ome_metadata(inside) if isinstance(inside, zarr.Group) else {}
     return ZarrImage(inside, {**version, **attributes}, path)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import zarr
-from zarr.storage import ZipStore
+from typing import TYPE_CHECKING, Any
 
 from muse_core.errors import UserError
 from muse_core.slides.zarr_images import METADATA_FILES
+
+if TYPE_CHECKING:
+    import zarr
 
 _ZIP = b"PK\x03\x04"
 _LARGEST_ENTRY = 1 << 30
@@ -48,6 +48,9 @@ def open_zipped(path: Path) -> tuple[zarr.Group, Callable[[], None], Callable[[s
     Raises:
         UserError: An entry claims to be larger than any chunk.
     """
+    import zarr
+    from zarr.storage import ZipStore
+
     root = zarr_root(path) or ""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()

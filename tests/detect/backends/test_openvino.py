@@ -112,7 +112,8 @@ def test_with_a_converted_model_detection_loads_no_torch(
         "from muse_core.cli.app import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as end:\n"
-        "    heavy = {'torch', 'timm', 'openvino_telemetry'} & {n for n, m in sys.modules.items()"
+        "    heavy = {'torch', 'timm', 'dask', 'zarr', 'openvino_telemetry'} & {"
+        "n for n, m in sys.modules.items()"
         " if m is not None}\n"
         "    print(sorted(heavy), end.code)\n"
     )
