@@ -35,18 +35,28 @@ def chosen_images(
     """
     from muse_core.slides import ImageChoice, open_slide
 
-    text = None if image is None else image.strip().lower()
-    if text is None:
-        return [ImageChoice(None, plane, channels)]
-    if _NUMBER.fullmatch(text):
-        return [ImageChoice(int(text), plane, channels)]
-    if text != _ALL:
-        raise UserError(f"--image takes a number or {_ALL}, got {image!r}.")
+    number = image_number(image)
+    if image is None or number is not None:
+        return [ImageChoice(number, plane, channels)]
     with open_slide(slide, choice=ImageChoice(None, None, channels)) as opened:
         count = opened.n_images
     if count == 1:
         return [ImageChoice(None, plane, channels)]
     return [ImageChoice(number, plane, channels) for number in range(1, count + 1)]
+
+
+def image_number(image: str | None) -> int | None:
+    """The number that --image gives; None where it is "all" or left out.
+
+    Raises:
+        UserError: It is neither.
+    """
+    text = _ALL if image is None else image.strip().lower()
+    if _NUMBER.fullmatch(text):
+        return int(text)
+    if text != _ALL:
+        raise UserError(f"--image takes a number or {_ALL}, got {image!r}.")
+    return None
 
 
 def file_of_image(path: Path, choice: ImageChoice, choices: Sequence[ImageChoice]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from muse_core.jobs.specs import DetectJob
 if TYPE_CHECKING:
     import pandas as pd
 
-    from muse_core.detect import DetectConfig, DetectResult
+    from muse_core.detect import DetectConfig, Detector, DetectResult
     from muse_core.detect.kept_run import KeptRun
     from muse_core.nuclei import ClassScheme
     from muse_core.slides import PolygonRegion, Region, Slide
@@ -31,10 +32,31 @@ _COARSE = 1.5
 """From this many times the model's microns per pixel on, the user is warned."""
 
 
-def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
+def load_detector(model: Path, config: DetectConfig) -> Detector:
+    """A model from a file, made ready to detect with."""
+    from muse_core.detect import Detector, open_backend
+
+    return Detector(open_backend(model, config), config)
+
+
+MakeDetector = Callable[[Path, "DetectConfig"], "Detector"]
+
+
+def run_detect(
+    job: DetectJob,
+    emit: Emit,
+    should_cancel: Callable[[], bool],
+    make: MakeDetector = load_detector,
+) -> Outcome:
     """Run a detect job; everything that can be refused is refused before the network is loaded.
 
     The first event is DetectionStarted.
+
+    Args:
+        job: What to do.
+        emit: Takes the events.
+        should_cancel: Asked between batches of tiles.
+        make: Makes a model ready; one that several jobs share need do it once only.
 
     Raises:
         UserError: The slide, model, region, device or output cannot be used.
@@ -61,7 +83,8 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
         emit(DetectionStarted(scheme.to_json(), card.name, mpp))
         emit(Progress(0, 0, "Loading the model"))
         with kept_job(job, out, slide, model_path) as run:
-            result = _detect(job, slide, shapes, model_path, scheme.names, emit, should_cancel, run)
+            detector = make(model_path, detect_config(job))
+            result = _detect(detector, slide, shapes, scheme.names, emit, should_cancel, run)
             if out is not None:
                 notes += _write(out, result, scheme, slide)
             if job.features_in is not None:
@@ -80,17 +103,14 @@ def run_detect(job: DetectJob, emit: Emit, should_cancel: Callable[[], bool]) ->
 
 
 def _detect(
-    job: DetectJob,
+    detector: Detector,
     slide: Slide,
     shapes: Sequence[Region | PolygonRegion],
-    model_path: Path,
     class_names: Sequence[str],
     emit: Emit,
     should_cancel: Callable[[], bool],
     run: KeptRun | None,
 ) -> DetectResult:
-    from muse_core.detect import Detector, open_backend
-
     index = {name: i for i, name in enumerate(class_names)}
 
     def on_nuclei(chunk: pd.DataFrame) -> None:
@@ -105,8 +125,6 @@ def _detect(
             )
         )
 
-    config = detect_config(job)
-    detector = Detector(open_backend(model_path, config), config)
     return detector.detect(
         slide,
         list(shapes) or None,
@@ -142,24 +160,13 @@ def kept_job(
     Raises:
         UserError: It could not go to its end; says whether it can go on from where it stopped.
     """
-    from muse_core import __version__
     from muse_core.detect.kept_run import RunPlace, kept_run
-    from muse_core.nuclei.store.identity import identify_slide
 
     stem = _stem(job, out)
     if stem is None:
         yield None
         return
-    key = {
-        "version": __version__,
-        "model": sha256_of(model),
-        "slide": asdict(identify_slide(slide.path, slide.part)),
-        "channels": job.channels,
-        "mpp": slide.mpp,
-        "region": job.region,
-        "polygons": job.polygons,
-        "settings": {k: v for k, v in asdict(detect_config(job)).items() if k != "readers"},
-    }
+    key = run_key(job, slide, model)
     with kept_run(RunPlace(stem, key, {"job": job.to_json()}, out, job.resume)) as run:
         try:
             yield run
@@ -167,6 +174,29 @@ def kept_job(
             if run.holds_tiles and job.out_csv:
                 raise UserError(f"{error} {_GOES_ON}") from error
             raise
+
+
+def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, Any]:
+    """All that the nuclei of a job hang on and that is known before its model is loaded."""
+    from muse_core import __version__
+    from muse_core.nuclei.store.identity import identify_slide
+
+    return {
+        "version": __version__,
+        "model": _digest_of_version(model, model.stat().st_mtime_ns, model.stat().st_size),
+        "slide": asdict(identify_slide(slide.path, slide.part)),
+        "channels": job.channels,
+        "mpp": slide.mpp,
+        "region": job.region,
+        "polygons": job.polygons,
+        "settings": {k: v for k, v in asdict(detect_config(job)).items() if k != "readers"},
+    }
+
+
+@lru_cache(maxsize=4)
+def _digest_of_version(path: Path, mtime_ns: int, size: int) -> str:
+    """Of a model's file, computed once for the many slides of a run."""
+    return sha256_of(path)
 
 
 def _stem(job: DetectJob, out: Path | None) -> Path | None:

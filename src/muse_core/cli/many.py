@@ -1,0 +1,74 @@
+"""A run over many slides at the terminal: a line for each, failures again in the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from muse_core.cli.console import cancel_on_signals, progress_bar
+
+if TYPE_CHECKING:
+    from muse_core.jobs.detect_many import ManySlides, SlideEnd
+
+
+def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
+    """Run over all slides; exits with 1 where some failed, with 130 where it was cancelled.
+
+    Args:
+        run: What to do.
+        as_json: Whether the end is one line of JSON instead of sentences.
+
+    Raises:
+        UserError: Not one slide could be looked at, for want of a model or of room.
+        typer.Exit: Some slides failed, or it was cancelled.
+    """
+    total = len(run.slides)
+
+    def say(done: int, end: SlideEnd) -> None:
+        sys.stderr.write(f"[{done}/{total}] {_line(end)}\n{end.detail}")
+        for note in () if end.skipped else end.record.figures.get("notes", ()):
+            sys.stderr.write(f"  note: {note}\n")
+
+    with cancel_on_signals() as cancel:
+        with progress_bar() as show:
+            summary = run.run(show, cancel.is_set, say)
+        cancelled = cancel.is_set() and (len(run.ends) < total or run.ends[-1].cancelled)
+    failed = [end for end in run.ends if end.failed]
+    nuclei = sum(end.record.figures.get("nuclei", 0) for end in run.ends)
+    done = sum(not end.record.error for end in run.ends)
+    if as_json:
+        figures = {
+            "slides": total,
+            "done": done,
+            "skipped": sum(end.skipped for end in run.ends),
+            "failed": [{"slide": e.record.slide, "error": e.record.error} for e in failed],
+            "nuclei": nuclei,
+            "summary": str(summary),
+            "cancelled": cancelled,
+        }
+        typer.echo(json.dumps(figures))
+    else:
+        again = " The same command goes on from there." if cancelled else ""
+        told = f"{nuclei:,} nuclei in {done:,} of {total:,} slides; {summary}.{again}"
+        typer.echo(told, err=cancelled)
+    if failed:
+        sys.stderr.write(f"{len(failed):,} of {total:,} slides failed:\n")
+        for end in failed:
+            sys.stderr.write(f"  {end.record.slide}: {end.record.error}\n")
+    if cancelled:
+        raise typer.Exit(130)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _line(end: SlideEnd) -> str:
+    record = end.record
+    if record.error:
+        return f"{record.slide}: {record.error}"
+    figures = record.figures
+    how = "finished before" if end.skipped else f"{figures['seconds']:.0f} s"
+    where = f"{figures['nuclei']:,} nuclei in {figures['tissue_mm2']:.3g} mm²"
+    return f"{record.slide}: {where}, {how}"

@@ -1,0 +1,223 @@
+"""Detection over many slides: a result for each, what is finished is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from muse_core.errors import UserError
+from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
+from muse_core.jobs.events import Cancelled, Emit, Ended, Event, Failed, Progress
+from muse_core.jobs.results_folder import ResultsFolder, SlideRecord, digest_of
+from muse_core.jobs.run import finish
+from muse_core.jobs.slide_list import ListedSlide
+from muse_core.jobs.specs import DetectJob
+
+if TYPE_CHECKING:
+    from muse_core.detect import DetectConfig, Detector
+
+_SUMMARY_EVERY_S = 10.0
+_KEPT_FIGURES = (
+    "nuclei", "counts", "tissue_mm2", "seconds", "mpp", "device", "model", "unreadable_px", "notes"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SlideEnd:
+    """How one of many slides ended.
+
+    Attributes:
+        job: What was to be done.
+        record: What it came to.
+        skipped: Whether an earlier run had finished it.
+        cancelled: Whether it was stopped.
+        detail: A traceback, where the failure was unforeseen.
+    """
+
+    job: DetectJob
+    record: SlideRecord
+    skipped: bool = False
+    cancelled: bool = False
+    detail: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no result although it was not stopped."""
+        return bool(self.record.error) and not self.cancelled
+
+
+class SharedDetector:
+    """Makes a model ready once for all slides that want the same."""
+
+    def __init__(self, make: MakeDetector = load_detector) -> None:
+        self._make = make
+        self._made: tuple[Path, DetectConfig, Detector] | None = None
+
+    def __call__(self, model: Path, config: DetectConfig) -> Detector:
+        """See :data:`MakeDetector`."""
+        if self._made is None or self._made[:2] != (model, config):
+            self._made = (model, config, self._make(model, config))
+        return self._made[2]
+
+
+@dataclass
+class ManySlides:
+    """A run over many slides.
+
+    Attributes:
+        slides: In the order they are looked at.
+        template: What holds for all of them.
+        results: Where their files go.
+        images: Whether each image of a file counts.
+        features: Whether the features of nuclei are kept, beside their file.
+        make: Makes a model ready.
+        ends: How the slides ended so far.
+    """
+
+    slides: Sequence[ListedSlide]
+    template: DetectJob
+    results: ResultsFolder
+    images: bool = False
+    features: bool = False
+    make: MakeDetector = field(default_factory=SharedDetector)
+    ends: list[SlideEnd] = field(default_factory=list)
+
+    def run(
+        self,
+        emit: Emit,
+        should_cancel: Callable[[], bool],
+        on_end: Callable[[int, SlideEnd], None],
+    ) -> Path:
+        """Look at all slides, one after the other; a failure of one does not stop the others.
+
+        Args:
+            emit: Takes progress events.
+            should_cancel: Asked between batches of tiles, and slides.
+            on_end: Told how many slides are done, and how the last ended.
+
+        Returns:
+            The summary, a CSV file.
+
+        Raises:
+            UserError: The model cannot be used, or the summary cannot be written.
+        """
+        names = self._class_names()
+        written = time.monotonic()
+        for number, listed in enumerate(self.slides):
+            for job, image in self._jobs(listed):
+                if should_cancel():
+                    break
+                end = self._one(job, image, self._numbered(emit, number, listed), should_cancel)
+                self.ends.append(end)
+                on_end(number + 1, end)
+            if time.monotonic() - written > _SUMMARY_EVERY_S:
+                self._summarise(names)
+                written = time.monotonic()
+        return self._summarise(names)
+
+    def _class_names(self) -> Sequence[str]:
+        from muse_core.models.card import read_card
+        from muse_core.models.registry import resolve_model
+
+        card = read_card(resolve_model(self.template.model))
+        card.require_detector()
+        return [c["name"] for c in card.classes]
+
+    def _summarise(self, names: Sequence[str]) -> Path:
+        return self.results.write_summary((end.record for end in self.ends), names)
+
+    def _jobs(self, listed: ListedSlide) -> Iterator[tuple[DetectJob, int | None]]:
+        """The jobs of a slide, one for each image where all are wanted."""
+        job = replace(self.template, slide=listed.path)
+        if listed.mpp is not None:
+            job = replace(job, mpp=listed.mpp)
+        count = _count_images(job) if self.images else 1
+        if count == 1:
+            yield job, None
+        else:
+            yield from ((replace(job, image=i), i) for i in range(1, count + 1))
+
+    def _numbered(self, emit: Emit, number: int, listed: ListedSlide) -> Emit:
+        """Says before each progress which slide it is of."""
+        where = f"[{number + 1}/{len(self.slides)}] {Path(listed.path).name}"
+
+        def said(event: Event) -> None:
+            if isinstance(event, Progress):
+                emit(replace(event, message=f"{where}: {event.message}"))
+
+        return said
+
+    def _one(
+        self, job: DetectJob, image: int | None, emit: Emit, should_cancel: Callable[[], bool]
+    ) -> SlideEnd:
+        try:
+            name = self.results.name_for(job.slide, image)
+        except UserError as error:
+            return SlideEnd(job, SlideRecord(job.slide, "", error=str(error), image=image))
+        out = str(self.results.folder / name)
+        job = replace(job, out_csv=out, features_in=f"{out}.features" if self.features else None)
+        record = SlideRecord(job.slide, name, image=image)
+        try:
+            record = replace(record, key=_digest(_key(job)))
+        except UserError as error:
+            return self._kept(SlideEnd(job, replace(record, error=str(error))))
+        before = self.results.finished(name, record.key)
+        if before is not None and job.resume:
+            return SlideEnd(job, before, skipped=True)
+        last = finish(
+            lambda: run_detect(job, emit, should_cancel, self.make), job.title, lambda _: None
+        )
+        return self._kept(_end_of(job, record, last))
+
+    def _kept(self, end: SlideEnd) -> SlideEnd:
+        try:
+            if not end.record.error:
+                sha256 = digest_of(self.results.folder / end.record.result)
+                end = replace(end, record=replace(end.record, sha256=sha256))
+            self.results.keep(end.record)
+        except (UserError, OSError) as error:
+            end = replace(end, record=replace(end.record, error=str(error)))
+        return end
+
+
+def _end_of(job: DetectJob, record: SlideRecord, last: Ended) -> SlideEnd:
+    figures: Mapping[str, Any] = {
+        key: last.result[key] for key in _KEPT_FIGURES if key in last.result
+    }
+    if isinstance(last, Failed):
+        return SlideEnd(job, replace(record, error=last.message), detail=last.detail)
+    if isinstance(last, Cancelled):
+        return SlideEnd(job, replace(record, figures=figures, error=last.message), cancelled=True)
+    return SlideEnd(job, replace(record, figures=figures))
+
+
+def _key(job: DetectJob) -> dict[str, Any]:
+    """What the result of a job hangs on; opens the slide."""
+    from muse_core.models.registry import resolve_model
+    from muse_core.slides import open_slide
+
+    with open_slide(job.slide, job.mpp, job.choice, job.force_mpp) as slide:
+        return run_key(job, slide, resolve_model(job.model))
+
+
+def _count_images(job: DetectJob) -> int:
+    """How many images a slide has; 1 where it cannot be opened, which its run will say."""
+    from muse_core.slides import ImageChoice, open_slide
+
+    try:
+        with open_slide(job.slide, choice=ImageChoice(None, None, job.channels)) as slide:
+            return slide.n_images
+    except UserError:
+        return 1
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    text = orjson.dumps(json.loads(orjson.dumps(key)), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()

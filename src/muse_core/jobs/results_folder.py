@@ -1,0 +1,172 @@
+"""ResultsFolder: a file of nuclei for each of many slides, and what is known of each."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from muse_core.errors import UserError
+from muse_core.files import make_folder, replacing, sha256_of
+from muse_core.jobs.slide_list import is_address
+
+_RECORDS = ".muse"
+SUMMARY = "summary.csv"
+_DIGITS = 8
+_CHARACTERS = 120
+
+
+@dataclass(frozen=True)
+class SlideRecord:
+    """What a slide's detection came to.
+
+    Attributes:
+        slide: As given.
+        result: Name of its file in the folder.
+        key: Digest of all that the result hangs on.
+        sha256: Of the file.
+        figures: Of the job: nuclei, counts, tissue_mm2, seconds.
+        error: Why there is no result, or "".
+        image: Number of one of several images of the slide.
+    """
+
+    slide: str
+    result: str
+    key: str = ""
+    sha256: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    image: int | None = None
+
+    @property
+    def owner(self) -> str:
+        """Equal for results of the same slide and image."""
+        return owner_of(self.slide, self.image)
+
+
+class ResultsFolder:
+    """A folder whose files of nuclei are ours; records of them lie hidden in it."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        """Make the folder where it is not there.
+
+        Args:
+            folder: Where results go.
+            suffix: End of their names, with the dot.
+
+        Raises:
+            UserError: It cannot be made.
+        """
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"Cannot write into {folder}: it is a file; give a folder.")
+        self.folder, self._suffix = folder, suffix
+        self._taken: dict[str, str] = {}
+        make_folder(folder / _RECORDS)
+
+    def name_for(self, slide: str, image: int | None = None) -> str:
+        """The name of a slide's file: its own, or with digits where another slide has that name.
+
+        A slide has the same name every time; no file is named that this class did not record.
+
+        Args:
+            slide: File or address.
+            image: Number of one of several images of it.
+        """
+        owner = owner_of(slide, image)
+        bare = _stem(slide)[:_CHARACTERS]
+        mark = hashlib.sha256(owner.encode()).hexdigest()[:_DIGITS]
+        end = _end(image)
+        for stem in (f"{bare}{end}", f"{bare}-{mark}{end}"):
+            name = f"{stem}{self._suffix}"
+            # File systems that do not tell case apart would have one file for both.
+            if self._owner(name) in (owner, None):
+                self._taken[name.lower()] = owner
+                return name
+        raise UserError(f"{self.folder / name} is the result of another slide.")
+
+    def _owner(self, name: str) -> str | None:
+        if name.lower() in self._taken:
+            return self._taken[name.lower()]
+        record = self.record(name)
+        if record is None:
+            # A file of somebody else's, which must not be overwritten.
+            return "" if (self.folder / name).exists() else None
+        return record.owner
+
+    def record(self, name: str) -> SlideRecord | None:
+        """What is known of a result by its name; None where nothing is."""
+        try:
+            return SlideRecord(**json.loads(self._record_file(name).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def finished(self, name: str, key: str) -> SlideRecord | None:
+        """The record of a result that is there, whole, and would come out the same again."""
+        record = self.record(name)
+        if record is None or record.error or record.key != key:
+            return None
+        try:
+            whole = digest_of(self.folder / name) == record.sha256
+        except (OSError, UserError):
+            return None
+        return record if whole else None
+
+    def keep(self, record: SlideRecord) -> None:
+        """Note what a slide came to."""
+        with replacing(self._record_file(record.result)) as partial:
+            partial.write_text(json.dumps(asdict(record)), encoding="utf-8")
+
+    def _record_file(self, name: str) -> Path:
+        return self.folder / _RECORDS / f"{name}.json"
+
+    def write_summary(self, records: Iterable[SlideRecord], class_names: Sequence[str]) -> Path:
+        """Write a row for each slide; returns the file."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator=os.linesep)
+        counted = [f"nuclei {name}" for name in class_names]
+        head = ["slide", "result", "nuclei", *counted, "tissue_mm2", "seconds", "mpp", "device"]
+        writer.writerow([*head, "unreadable_tiles", "error"])
+        for r in records:
+            counts = r.figures.get("counts", {})
+            row = [r.slide, r.result, r.figures.get("nuclei", "")]
+            row += [counts.get(name, "") for name in class_names]
+            row += [r.figures.get(k, "") for k in ("tissue_mm2", "seconds", "mpp", "device")]
+            unreadable = r.figures.get("unreadable_px")
+            writer.writerow([*row, "" if unreadable is None else len(unreadable), r.error])
+        target = self.folder / SUMMARY
+        with replacing(target) as partial:
+            partial.write_text(text.getvalue(), encoding="utf-8", newline="")
+        return target
+
+
+def owner_of(slide: str, image: int | None) -> str:
+    """Where a slide lies, and which of its images it is."""
+    return f"{slide if is_address(slide) else os.path.realpath(slide)}{_end(image)}"
+
+
+def _end(image: int | None) -> str:
+    return "" if image is None else f"-image{image}"
+
+
+def digest_of(path: Path) -> str:
+    """Changes with the content of a file, or of a folder and its files' names."""
+    if not path.is_dir():
+        return sha256_of(path)
+    whole = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        whole.update(f"{file.relative_to(path).as_posix()}:{sha256_of(file)}\n".encode())
+    return whole.hexdigest()
+
+
+def _stem(slide: str) -> str:
+    """The name of a slide without its folder and ending."""
+    name = slide.rstrip("/").partition("?")[0] if is_address(slide) else slide
+    path = Path(name)
+    stem = path.stem or "slide"
+    return Path(stem).stem if stem.lower().endswith((".ome", ".zarr")) else stem

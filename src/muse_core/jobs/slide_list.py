@@ -1,0 +1,136 @@
+"""Which slides a command is for: files, folders, patterns, lists in CSV files, addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from muse_core.errors import UserError
+from muse_core.files import is_litter
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_PATTERN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class ListedSlide:
+    """A slide to look at.
+
+    Attributes:
+        path: File, folder or address.
+        mpp: Microns per level-0 pixel, where a list says it.
+    """
+
+    path: str
+    mpp: float | None = None
+
+
+def is_address(path: str) -> bool:
+    """Whether a path is that of something on the network, such as https://..."""
+    return _ADDRESS.match(path) is not None
+
+
+def names_many(given: Sequence[str]) -> bool:
+    """Whether arguments of a command may name several slides, or none."""
+    return len(given) != 1 or _names_many(given[0])
+
+
+def listed_slides(given: Sequence[str]) -> list[ListedSlide]:
+    """All slides that arguments of a command name, each once, in the order given.
+
+    Args:
+        given: Files, addresses, folders (all slides in them and below), patterns as a shell has
+            them, with ``**`` for folders of any depth, and CSV files with a column ``slide`` and,
+            where slides do not say it, ``mpp``.
+
+    Raises:
+        UserError: There is no such file, a list cannot be read, or no slide is named at all.
+    """
+    found: dict[str, ListedSlide] = {}
+    for argument in given:
+        for slide in _expanded(argument):
+            key = slide.path if is_address(slide.path) else os.path.realpath(slide.path)
+            found.setdefault(key, slide)
+    if not found:
+        raise UserError(f"There is no slide in {', '.join(given)}.")
+    return list(found.values())
+
+
+def _names_many(argument: str) -> bool:
+    from muse_core.slides.opening import can_open
+
+    path = Path(argument)
+    if is_address(argument):
+        return False
+    if path.is_dir():
+        return not can_open(path)
+    return _is_list(path) or (not path.exists() and _PATTERN.search(argument) is not None)
+
+
+def _expanded(argument: str) -> Iterator[ListedSlide]:
+    path = Path(argument)
+    if is_address(argument):
+        yield ListedSlide(argument)
+    elif not path.exists() and _PATTERN.search(argument):
+        matches = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        kept = [m for m in matches if not (m.name.startswith(".") or is_litter(m.name))]
+        if not kept:
+            raise UserError(f"Nothing matches {argument}.")
+        for match in kept:
+            yield from _expanded(str(match))
+    elif _is_list(path):
+        yield from _of_list(path)
+    elif path.is_dir() and _names_many(argument):
+        yield from map(ListedSlide, _of_folder(path))
+    else:
+        # That it may be missing is for the run to say, like all that is wrong with a slide.
+        yield ListedSlide(argument)
+
+
+def _is_list(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv") and path.is_file()
+
+
+def _of_folder(folder: Path) -> Iterator[str]:
+    """Slides in a folder and below, sorted; folders that are slides are not looked into."""
+    from muse_core.slides.opening import can_open
+
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"Cannot read {folder}: {error.strerror or error}.") from error
+    for entry in entries:
+        if is_litter(entry.name) or entry.name.startswith("."):
+            continue
+        if can_open(entry):
+            yield str(entry)
+        elif entry.is_dir() and not entry.is_symlink():
+            yield from _of_folder(entry)
+
+
+def _of_list(path: Path) -> Iterator[ListedSlide]:
+    from muse_core.tables import Column, read_csv_table
+
+    columns = {
+        "slide": Column(("slide", "path", "file", "filename")),
+        "mpp": Column(("mpp", "mpp_um", "um_per_px"), number=True, needed=False),
+    }
+    table = read_csv_table(path, columns)
+    scales = table.numbers("mpp", empty=0.0) if "mpp" in table else None
+    for row, cell in enumerate(table.texts("slide")):
+        name = str(cell).strip()
+        if not name:
+            continue
+        mpp = float(scales[row]) if scales is not None and scales[row] else None
+        yield ListedSlide(_beside(name, path.parent), mpp)
+
+
+def _beside(name: str, folder: Path) -> str:
+    """A path in a list; a relative one counts from the list's own folder, or else from here."""
+    if is_address(name) or Path(name).is_absolute():
+        return name
+    beside = folder / name
+    return str(beside) if beside.exists() or not Path(name).exists() else name

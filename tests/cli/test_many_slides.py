@@ -1,0 +1,244 @@
+"""``muse detect`` over many slides: a file and a row for each, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from muse_core.jobs.slide_list import listed_slides
+from muse_core.nuclei import read_csv, read_nuclei
+from muse_core.slides import Slide
+
+from ..job_inputs import CLASSES, write_model, write_slide
+from .running import run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "m.safetensors")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folders of slides, two of one name, one damaged, and what lies about."""
+    root = tmp_path_factory.mktemp("slides")
+    for i, name in enumerate(("a/one.png", "a/two.png", "b/one.png")):
+        (root / name).parent.mkdir(exist_ok=True)
+        write_slide(root / name, 256, 200, seed=i)
+    (root / "b/broken.tiff").write_bytes(b"II*\0 this is no slide")
+    (root / "a/notes.txt").write_text("not a slide")
+    (root / "a/._two.png").write_bytes(b"litter")
+    return root
+
+
+@pytest.fixture
+def slides(drawn: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(drawn, tmp_path / "slides"))
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_gives_a_file_and_a_row_for_each_slide(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ("detect", slides, "--out", out, "--mpp", 0.5, "--model", model)
+    assert run(*command) == 1
+    said = capsys.readouterr()
+    assert "3 of 4 slides" in said.out
+    *_, head, failure = said.err.splitlines()
+    assert head == "1 of 4 slides failed:"
+    assert failure.startswith(f"  {slides}/b/broken.tiff: ")
+    found = rows(out)
+    assert [Path(r["slide"]).relative_to(slides).as_posix() for r in found] == [
+        "a/one.png",
+        "a/two.png",
+        "b/broken.tiff",
+        "b/one.png",
+    ]
+    assert found[2]["error"]
+    assert found[2]["nuclei"] == ""
+    good = [r for r in found if not r["error"]]
+    assert len({r["result"] for r in good}) == 3
+    for row in good:
+        table = read_csv(out / row["result"])
+        assert len(table) == int(row["nuclei"]) > 0
+        counts = table["class_name"].value_counts()
+        assert [int(row[f"nuclei {name}"]) for name in CLASSES] == [
+            counts.get(name, 0) for name in CLASSES
+        ]
+        assert float(row["tissue_mm2"]) > 0
+        assert float(row["seconds"]) > 0
+        slide = read_nuclei(out / row["result"]).slide
+        assert slide is not None
+        assert slide.name == Path(row["slide"]).name
+    assert (out / "two.csv").is_file()
+    assert (out / "one.csv").is_file()
+
+    times = {p: p.stat().st_mtime_ns for p in out.glob("*.csv") if p.name != "summary.csv"}
+    assert run(*command, "--json") == 1
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["done"], figures["skipped"], len(figures["failed"])) == (3, 3, 1)
+    assert times == {p: p.stat().st_mtime_ns for p in times}
+    again = rows(out)
+    assert [r["result"] for r in again] == [r["result"] for r in found]
+    assert [r["nuclei"] for r in again] == [r["nuclei"] for r in found]
+
+
+def test_what_has_changed_is_done_again_and_nothing_else(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ("detect", slides / "a", "--out", out, "--mpp", 0.5, "--model", model, "--json")
+
+    def skipped(*more: object) -> int:
+        assert run(*command, *more) == 0
+        return int(json.loads(capsys.readouterr().out)["skipped"])
+
+    assert skipped() == 0
+    assert skipped() == 2
+    write_slide(slides / "a/one.png", 256, 200, seed=9)
+    assert skipped() == 1, "another slide under the name"
+    with (out / "two.csv").open("a") as file:
+        file.write("spoilt")
+    assert skipped() == 1, "a result that is not as it was written"
+    (out / "one.csv").unlink()
+    assert skipped() == 1, "a result that is gone"
+    assert skipped("--min-score", 0.2) == 0, "another setting"
+    assert skipped("--min-score", 0.2) == 2
+    assert skipped("--min-score", 0.2, "--no-resume") == 0
+
+
+def test_two_slides_of_one_name_keep_their_files_in_any_order(
+    slides: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first, second = slides / "a/one.png", slides / "b/one.png"
+    options = ("--out", out, "--mpp", 0.5, "--model", model)
+    assert run("detect", second, *options, "--format", "parquet") == 0
+    alone = read_nuclei(out / "one.parquet").table
+    assert run("detect", first, second, *options, "--format", "parquet") == 0
+    by_slide = {r["slide"]: r["result"] for r in rows(out)}
+    assert by_slide[str(second)] == "one.parquet"
+    assert by_slide[str(first)] != "one.parquet"
+    assert read_nuclei(out / "one.parquet").table.equals(alone)
+    assert not read_nuclei(out / by_slide[str(first)]).table.equals(alone)
+
+
+def test_a_file_of_somebody_else_is_never_overwritten(
+    slides: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "two.csv").write_text("mine")
+    assert run("detect", slides / "a", "--out", out, "--mpp", 0.5, "--model", model) == 0
+    assert (out / "two.csv").read_text() == "mine"
+    assert {r["result"] for r in rows(out)}.isdisjoint({"two.csv"})
+
+
+@pytest.mark.parametrize("form", ["geojson", "h5ad"])
+def test_formats(slides: Path, model: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "out"
+    command = ("detect", slides / "a/two.png", "--out", out, "--format", form)
+    assert run(*command, "--mpp", 0.5, "--model", model) == 0
+    assert len(read_nuclei(out / f"two.{form}").table) == int(rows(out)[0]["nuclei"])
+
+
+def test_a_list_gives_each_slide_its_scale(slides: Path, model: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("slide,mpp\nslides/a/one.png,0.5\nslides/b/one.png,0.25\n\n")
+    out = tmp_path / "out"
+    assert run("detect", listed, "--out", out, "--model", model) == 0
+    assert [float(r["mpp"]) for r in rows(out)] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["a"], ["a/one.png", "a/two.png"]),
+        (["a/*.png", "a"], ["a/one.png", "a/two.png"]),
+        (["**/one.png"], ["a/one.png", "b/one.png"]),
+        (["b/one.png", "a/one.png", "b/one.png"], ["b/one.png", "a/one.png"]),
+    ],
+)
+def test_each_slide_is_listed_once(drawn: Path, given: list[str], names: list[str]) -> None:
+    found = listed_slides([str(drawn / g) for g in given])
+    assert [Path(s.path).relative_to(drawn).as_posix() for s in found] == names
+
+
+def test_refusals_are_one_sentence(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "none.csv").write_text("name\nx\n")
+    (tmp_path / "bad.toml").write_text("tile = 3\n")
+    one, two = slides / "a/one.png", slides / "a/two.png"
+    for arguments, sentence in (
+        ((tmp_path / "empty", "--out", tmp_path / "o"), "There is no slide in"),
+        ((slides / "*.svs", "--out", tmp_path / "o"), "Nothing matches"),
+        ((one, two, "--out", tmp_path / "n.csv"), "of many slides it is a folder"),
+        ((one, two, "--out", tmp_path / "file"), "give a folder"),
+        ((tmp_path / "none.csv", "--out", tmp_path / "o"), "slide"),
+        ((one, two, "--out", tmp_path / "o", "--model", "no-such"), "no model 'no-such'"),
+        ((one, "--out", tmp_path / "o.csv", "--config", tmp_path / "bad.toml"), "'tile'"),
+        ((one, "--out", tmp_path / "o.csv", "--config", tmp_path / "no.toml"), "Cannot read"),
+    ):
+        assert run("detect", *arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: ")
+        assert sentence in line
+
+
+def test_settings_of_a_file_hold_unless_an_option_says_otherwise(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.toml").write_text(
+        'device = "cpu"\ntile_px = 192\nhalo_px = 32\nmin_score = 0.9\n'
+    )
+    given = ("detect", slides / "a/one.png", "--out", tmp_path / "n.csv", "--mpp", 0.5)
+    command = (*given, "--model", model, "--config", tmp_path / "c.toml", "--json")
+    assert run(*command) == 0
+    few = json.loads(capsys.readouterr().out)
+    assert few["tiles_total"] > 1
+    assert run(*command, "--min-score", 0.001) == 0
+    assert json.loads(capsys.readouterr().out)["nuclei"] > few["nuclei"]
+
+
+def test_a_stopped_run_goes_on_with_the_slide_it_stopped_in(
+    slides: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "c.toml").write_text("tile_px = 192\nhalo_px = 32\n")
+    out = tmp_path / "out"
+    given = ("detect", slides / "a", "--out", out, "--mpp", 0.5, "--model", model)
+    command = (*given, "--config", tmp_path / "c.toml", "--json")
+    read, reads = Slide.read, 0
+
+    def asked(self: Slide, *given: object):  # type: ignore[no-untyped-def]
+        nonlocal reads
+        reads += self.name == "two.png"
+        if reads == 3:
+            signal.raise_signal(signal.SIGINT)
+        return read(self, *given)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Slide, "read", asked)
+        assert run(*command) == 130
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["cancelled"]
+    assert figures["done"] == 1
+    assert run(*command) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 1
+    assert not [p for p in out.glob(".*") if p.name != ".muse"]
