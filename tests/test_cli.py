@@ -15,7 +15,7 @@ from PIL import Image
 from muse_core import __version__
 from muse_core.cli import main
 from muse_core.models.card import read_card
-from muse_core.nuclei import read_csv
+from muse_core.nuclei import CSV_COLUMNS, read_csv
 
 from .job_inputs import CLASSES, write_model, write_points_folder, write_slide
 
@@ -91,7 +91,7 @@ def test_detect_writes_the_nuclei_and_ends_with_one_line_of_json(
         figures["tissue_mm2"] / figures["seconds"], rel=0.01
     )
     assert figures["peak_rss_mb"] > 50
-    assert out.read_text().splitlines()[0] == "id,x_px,y_px,x_um,y_um,class,score,status,model"
+    assert out.read_text().splitlines()[0] == ",".join((*CSV_COLUMNS, "slide", "slide_content"))
 
 
 def test_detect_without_json_ends_with_a_sentence(
