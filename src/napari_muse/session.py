@@ -17,10 +17,10 @@ from muse_core.nuclei import ClassScheme, NucleusFile, placed_on_slide
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
-from napari_muse.annotations.coordinates import to_layer
+from napari_muse.annotations.coordinates import Placement
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.file_import import NOTHING, take_over
-from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer, spatial_settings
+from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer
 from napari_muse.io.typed_scale import recall_scale, remember_scale
 from napari_muse.layers.drawn_areas import (
     claim_areas,
@@ -30,10 +30,13 @@ from napari_muse.layers.drawn_areas import (
     wipe_areas,
 )
 from napari_muse.layers.nucleus_layer import NucleusLayer
-from napari_muse.layers.slide_guard import FIXED_KEY, SlideGuard
+from napari_muse.layers.picture_layers import PictureLayers
+from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY, SlideGuard
 from napari_muse.layers.slide_layers import (
     SlideKey,
     agree_on_units,
+    first_placement,
+    placement_of,
     raise_overlays,
     show_alone,
     slide_key,
@@ -87,8 +90,7 @@ class MuseSession:
         there = list(viewer.layers)
         slides = slide_layers(viewer)
         # In the slide's units from the start: napari warns of layers that differ in theirs.
-        mpp = slides[-1].metadata[SLIDE_KEY].mpp if slides else None
-        self.nuclei = NucleusLayer(viewer, self.annotations, mpp)
+        self.nuclei = NucleusLayer(viewer, self.annotations, first_placement(viewer))
         self.nuclei.refused.connect(self.refused.emit)
         self.nuclei.layer.metadata[_SESSION_KEY] = self
         self._guard.keep(self.nuclei.layer)
@@ -97,7 +99,8 @@ class MuseSession:
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
         for layer in slides or there:
-            self._adopt(layer)
+            self.adopt(layer)
+        self.pictures = PictureLayers(self)
 
     @classmethod
     def of(cls, viewer: ViewerModel) -> MuseSession:
@@ -139,6 +142,11 @@ class MuseSession:
         """Microns per level-0 pixel of the current slide."""
         return self.slide.mpp if self.slide else None
 
+    @property
+    def placement(self) -> Placement:
+        """Where the current slide, and all that is drawn on it, lies in napari's world."""
+        return placement_of(self.image_layer, self.slide)
+
     def set_mpp(self, mpp: float) -> None:
         """Say how large a pixel of the current slide is, whatever its file says; rescale layers.
 
@@ -148,9 +156,10 @@ class MuseSession:
         slide = self.require_slide().with_mpp(mpp)
         self.attempt(lambda: remember_scale(slide))
         self.image_layer.metadata[SLIDE_KEY] = slide
-        rescale_areas(self.viewer, slide)
-        self._use(slide, self.image_layer)
-        self.viewer.reset_view()
+        before = self.placement
+        self.lay_anew()
+        if self.placement != before:
+            self.viewer.reset_view()
 
     def replace_slide(self, slide: Slide) -> None:
         """Show another image or plane of the current slide's file in place of the current one.
@@ -224,10 +233,10 @@ class MuseSession:
     def show_area(self, area: Region) -> None:
         """Bring a part of the slide into view, with a margin."""
         height, width = self.viewer.canvas.size
-        scale = self.mpp or 1.0
-        row, column = to_layer([area.x + area.w / 2], [area.y + area.h / 2])[0] * scale
+        placement = self.placement
+        row, column = placement.to_world([area.x + area.w / 2], [area.y + area.h / 2])[0]
         camera = self.viewer.scene.camera
-        camera.zoom = min(width / area.w, height / area.h) / scale / _AREA_MARGIN
+        camera.zoom = min(width / area.w, height / area.h) / placement.pixel / _AREA_MARGIN
         camera.center = (0.0, float(row), float(column))
 
     def mark_reviewed(self, area: Region) -> None:
@@ -265,34 +274,50 @@ class MuseSession:
         claim_areas(layer, self.slide)
         if layer.metadata.get(FIXED_KEY):
             self._guard.keep(layer)
-        self._adopt(layer)
+        self.adopt(layer)
         if self.slide is not None:
-            agree_on_units(self.viewer, self.mpp)
+            agree_on_units(self.viewer, self.placement.unit)
 
     def _on_active(self, event: Any) -> None:
         layer = event.value
         if layer is not None and layer is not self.image_layer and slide_of(layer) is not None:
-            self._adopt(layer)
+            self.adopt(layer)
 
     def _on_shown(self, event: Any) -> None:
         """A slide that a person makes visible becomes the current one."""
         layer = event.source
         if layer.visible and layer is not self.image_layer and layer in self.viewer.layers:
-            self._adopt(layer)
+            self.adopt(layer)
 
     def _on_removed(self, event: Any) -> None:
         gone = slide_of(event.value)
         if gone is not None:
             gone.rest()
         if event.value is self.image_layer:
-            others = slide_layers(self.viewer)
-            if others:
-                self._adopt(others[-1])
-            else:
-                self._use(None, None)
+            self.let_go(event.value)
         elif event.value is self.nuclei.layer:
             # Not within the removal, of which others have yet to hear.
             QTimer.singleShot(0, self._restore_nuclei)
+
+    def lay_anew(self) -> None:
+        """Lay everything on the slide of the current layer anew, whose place or scale is another.
+
+        Does nothing while there is no slide.
+        """
+        slide = slide_of(self.image_layer) if self.image_layer is not None else None
+        if slide is not None:
+            rescale_areas(self.viewer, slide)
+            self._use(slide, self.image_layer)
+
+    def let_go(self, layer: Any) -> None:
+        """Go on to another slide where a layer that showed the current one does so no more."""
+        if layer is not self.image_layer:
+            return
+        others = slide_layers(self.viewer)
+        if others:
+            self.adopt(others[-1])
+        else:
+            self._use(None, None)
 
     def _restore_nuclei(self) -> None:
         """Bring the nuclei back while their slide is open: only hiding them makes sense."""
@@ -300,7 +325,8 @@ class MuseSession:
             self.viewer.layers.append(self.nuclei.layer)
             self.nuclei.refresh()
 
-    def _adopt(self, layer: Any) -> None:
+    def adopt(self, layer: Any) -> None:
+        """Make the slide of a layer the current one; take over the nuclei of a file's layer."""
         slide = slide_of(layer)
         if slide is not None:
             self._use_layer(slide, layer)
@@ -314,16 +340,18 @@ class MuseSession:
         key, remembered = slide_key(slide), None
         for other in slide_layers(self.viewer):
             known = slide_of(other)
-            if known is not None and other is not layer and slide_key(known) == key:
+            mine = not any(x.metadata.get(PERSONS_KEY) for x in (layer, other))
+            if known is not None and other is not layer and mine and slide_key(known) == key:
                 QTimer.singleShot(0, partial(self._drop_double, layer, other))
                 self.refused.emit(f"{slide.title} is open already.")
                 slide, layer = known, other
                 break
-        if layer not in self._followed:
+        is_other = self.slide is None or slide.key != self.slide.key
+        if layer not in self._followed or (layer is self.image_layer and is_other):
             remembered = recall_scale(slide)
         if remembered is not None:
             slide = layer.metadata[SLIDE_KEY] = slide.with_mpp(remembered)
-        if layer is not self.image_layer:
+        if layer is not self.image_layer or slide is not self.slide:
             self._use(slide, layer)
         if remembered is not None:
             self.told.emit(f"{slide.title}: {slide.mpp:g} µm/pixel, as you entered it before.")
@@ -335,8 +363,8 @@ class MuseSession:
 
     def _take_file(self, layer: Any) -> None:
         """Take over the nuclei of a file; its own layer has done its duty."""
-        settings = spatial_settings(self.mpp)
-        layer.visible, layer.scale, layer.units = False, settings["scale"], settings["units"]
+        layer.visible = False
+        self.placement.apply(layer)
         slide = self.require_slide()
         content = placed_on_slide(layer.metadata.pop(FILE_KEY), slide.scanned)
         take_over(self, content, self.annotations, slide, self._say_taken)
@@ -360,14 +388,14 @@ class MuseSession:
         with self._guard.placing():
             if slide is not None:
                 # Before anything that makes napari draw.
-                agree_on_units(self.viewer, self.mpp)
+                agree_on_units(self.viewer, self.placement.unit)
                 try:
                     self._place(slide, layer)
                 except UserError as error:
                     # Its file has gone meanwhile; napari would try again with every step.
                     layer.visible = False
                     self.trouble = str(error)
-            self.nuclei.show_annotations(self.annotations, self.mpp, size, origin)
+            self.nuclei.show_annotations(self.annotations, self.mpp, self.placement, size, origin)
         if slide is not None:
             self._restore_nuclei()
             raise_overlays(self.viewer, layer, self.nuclei.layer)
@@ -382,8 +410,7 @@ class MuseSession:
 
     def _place(self, slide: Slide, layer: Any) -> None:
         """Show a slide's layer, and no other slide's, at the slide's scale."""
-        settings = spatial_settings(slide.mpp)
-        layer.scale, layer.units = settings["scale"], settings["units"]
+        self.placement.apply(layer)
         self._guard.keep(layer)
         if layer not in self._followed:
             self._followed.add(layer)
@@ -414,7 +441,7 @@ class MuseSession:
         key = slide_key(slide)
         if key not in self._annotations_of_slides:
             try:
-                place = StorePlace.of(slide.path, slide.part)
+                place = StorePlace.of(slide.path, slide.part, beside=slide.is_file)
                 self._annotations_of_slides[key] = SlideAnnotations(self._default_scheme, place)
             except UserError as error:
                 # The slide can be looked at; what is in the way must not be overwritten.

@@ -8,7 +8,6 @@ import numpy as np
 import qtpy.QtTest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_muse.annotations.coordinates import to_layer
 from napari_muse.napari_compat import canvas_widget
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -23,7 +22,7 @@ def canvas_of(panel: MusePanel) -> Any:
 def screen_point(panel: MusePanel, x: float, y: float) -> QPoint:
     """Where a level-0 point of the slide is on the canvas."""
     viewer = panel.session.viewer
-    world = to_layer([x], [y])[0] * (panel.session.mpp or 1.0)
+    world = panel.session.placement.to_world([x], [y])[0]
     centre = np.asarray(viewer.scene.camera.center)[-2:]
     height, width = viewer.canvas.size
     row, column = (world - centre) * viewer.scene.camera.zoom + np.array([height, width]) / 2

@@ -98,6 +98,11 @@ class Slide:
         """What the reader found."""
         return self._source
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is read from a file, and not an array that a program holds."""
+        return not self._source.name
+
     @cached_property
     def levels(self) -> tuple[da.Array, ...]:
         """Lazy arrays (y, x, 3) uint8, finest first."""

@@ -1,10 +1,14 @@
 """The one place where slide coordinates become napari's and back.
 
 Slides count level-0 pixels from the corner of the first pixel, x before y. napari's layer data
-count from the first pixel's centre, y before x; its world is that times the layer's scale.
+count from the first pixel's centre, y before x; its world is that times the scale of the slide's
+layer, from where the layer begins.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +29,61 @@ def from_layer(data: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     return points[:, 1], points[:, 0]
 
 
-def from_world(world: npt.ArrayLike, um_per_px: float) -> tuple[FloatArray, FloatArray]:
-    """World coordinates (N, 2) in the order y, x to level-0 x and y, (N,) each.
+@dataclass(frozen=True)
+class Placement:
+    """Where a slide lies in napari's world, and everything that is drawn on it.
 
-    Args:
-        world: Points in the viewer's world, of which only the last two axes count.
-        um_per_px: The scale of the slide's layer: its MPP, or 1 while that is unknown.
+    Attributes:
+        scale: World units per level-0 pixel along y and x, above 0 and nearly the same.
+        corner: World coordinates y, x of the centre of the first pixel.
+        unit: Of the world, as napari names units.
     """
-    points = np.atleast_2d(np.asarray(world, dtype=np.float64))[:, -2:]
-    return from_layer(points / um_per_px)
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    corner: tuple[float, float] = (0.0, 0.0)
+    unit: str = "pixel"
+
+    @classmethod
+    def of_mpp(cls, mpp: float | None) -> Placement:
+        """That of the slides MUSE opens: microns, or pixels while the MPP is unknown."""
+        return cls() if mpp is None else cls((mpp, mpp), unit="um")
+
+    @classmethod
+    def of_layer(cls, layer: Any, unit: str) -> Placement:
+        """That of a layer that is not turned, in a unit."""
+        (top, left), (height, width) = layer.translate[-2:].tolist(), layer.scale[-2:].tolist()
+        return cls((height, width), (top, left), unit)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What napari is told of a new layer of two axes that counts level-0 pixels."""
+        return {
+            "scale": self.scale,
+            "translate": self.corner,
+            "units": (self.unit, self.unit),
+        }
+
+    @property
+    def pixel(self) -> float:
+        """World units per level-0 pixel, whichever way."""
+        return sum(self.scale) / 2
+
+    def apply(self, layer: Any) -> None:
+        """Put a layer that counts level-0 pixels there; axes before the last two stay."""
+        more = layer.ndim - 2
+        layer.scale = (*layer.scale[:more], *self.scale)
+        layer.translate = (*layer.translate[:more], *self.corner)
+        layer.units = (*layer.units[:more], self.unit, self.unit)
+
+    def to_world(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
+        """Level-0 x and y, (N,) each, to world coordinates (N, 2) in the order y, x."""
+        world: FloatArray = to_layer(x, y) * np.asarray(self.scale) + np.asarray(self.corner)
+        return world
+
+    def from_world(self, world: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """World coordinates (N, D) in the order y, x to level-0 x and y, (N,) each.
+
+        Of more than two axes the last two count.
+        """
+        points = np.atleast_2d(np.asarray(world, dtype=np.float64))[:, -2:]
+        return from_layer((points - np.asarray(self.corner)) / np.asarray(self.scale))

@@ -142,7 +142,8 @@ class ReviewQueue:
         self._at = at
         number = int(self._order[at])
         row = self._session.annotations.rows[self._session.annotations.index_of([number])[0]]
-        self._flight.to(float(row["x"]), float(row["y"]), self._session.mpp)
+        session = self._session
+        self._flight.to(float(row["x"]), float(row["y"]), session.placement, session.mpp)
         self._session.activate_nuclei()
         self._session.nuclei.select([number])
         self.changed.emit()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QElapsedTimer, QTimer
 
-from napari_muse.annotations.coordinates import to_layer
+from napari_muse.annotations.coordinates import Placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,14 +32,13 @@ class Flight:
         self._timer.timeout.connect(self._step)
         self._start = self._end = np.zeros(3)
 
-    def to(self, x: float, y: float, mpp: float | None) -> None:
+    def to(self, x: float, y: float, placement: Placement, mpp: float | None) -> None:
         """Fly to a level-0 point, and come near enough to judge a nucleus."""
         camera = self._viewer.scene.camera
-        scale = mpp or 1.0
-        um_per_world = 1.0 if mpp else _UM_PER_UNKNOWN_PX
+        um_per_world = (mpp or _UM_PER_UNKNOWN_PX) / placement.pixel
         width_um = self._viewer.canvas.size[1] / camera.zoom * um_per_world
         zoom = camera.zoom * (width_um / _NEAR_UM if width_um > _WIDEST_UM else 1.0)
-        row, column = to_layer([x], [y])[0] * scale
+        row, column = placement.to_world([x], [y])[0]
         here = np.asarray(camera.center, dtype=float)[-2:]
         self._start = np.array([*here, np.log(camera.zoom)])
         self._end = np.array([row, column, np.log(zoom)])

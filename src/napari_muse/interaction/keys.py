@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
-from napari_muse.annotations.coordinates import from_world
 from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.lasso import Lasso
@@ -299,9 +298,9 @@ class Keys:
         # napari's own tools (add, select) act on the nuclei layer themselves.
         if moved > 3 or event.button != 1 or str(nuclei.layer.mode) != "pan_zoom":
             return
-        scale = self._session.mpp or 1.0
-        x, y = from_world(event.position, scale)
-        radius = _CLICK_RADIUS_PX / viewer.scene.camera.zoom / scale
+        placement = self._session.placement
+        x, y = placement.from_world(event.position)
+        radius = _CLICK_RADIUS_PX / viewer.scene.camera.zoom / placement.pixel
         hit = nuclei.nearest(float(x[0]), float(y[0]), radius) if nuclei.layer.visible else None
         if self.paint_mode:
             if hit is not None:

@@ -9,7 +9,6 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
-from napari_muse.io.reader import spatial_settings
 from napari_muse.layers.drawn_areas import REGIONS_KEY, layer_polygons
 from napari_muse.layers.slide_guard import FIXED_KEY
 
@@ -62,11 +61,10 @@ class Lasso:
                 face_color="transparent",
                 edge_width=_EDGE_PX,
                 metadata={REGIONS_KEY: True, FIXED_KEY: True},
-                **spatial_settings(self._session.mpp),
+                **self._session.placement.settings,
             )
             self._layer.events.data.connect(self._on_data)
-        settings = spatial_settings(self._session.mpp)
-        self._layer.scale, self._layer.units = settings["scale"], settings["units"]
+        self._session.placement.apply(self._layer)
         return self._layer
 
     def _on_data(self, event: Any) -> None:
@@ -81,7 +79,7 @@ class Lasso:
         wanted = nuclei.wanted()
         inside = np.zeros(len(wanted), dtype=bool)
         try:
-            for polygon in layer_polygons(self._layer, self._session.mpp):
+            for polygon in layer_polygons(self._layer, self._session.placement):
                 inside |= polygon.contains(annotations.rows["x"], annotations.rows["y"])
         except UserError as error:
             # A click, or a line without width.

@@ -23,7 +23,7 @@ from muse_core.nuclei.packed import ZIP, holds_geojson
 from muse_core.slides import ImageChoice, Slide, can_open, open_slide, resting_slide
 from muse_core.slides.channels import ChannelsError
 from muse_core.slides.choice import RGB
-from napari_muse.annotations.coordinates import to_layer
+from napari_muse.annotations.coordinates import Placement, to_layer
 from napari_muse.io.channel_question import ask_whether_rgb
 from napari_muse.jobs.overview import OVERVIEW_KEY, Overview
 from napari_muse.jobs.wait_window import wait_with_window
@@ -117,19 +117,12 @@ def _read(path: str, should_cancel: Callable[[], bool]) -> NucleusFile:
     return read_nuclei(path, should_cancel=should_cancel)
 
 
-def spatial_settings(mpp: float | None) -> dict[str, Any]:
-    """Scale and units of layers over a slide: microns, or pixels while its MPP is unknown."""
-    if mpp is None:
-        return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
-    return {"scale": (mpp, mpp), "units": ("um", "um")}
-
-
 def _window_settings(mpp: float | None) -> dict[str, Any]:
     """Scale, in the units that the layers of the window have so far.
 
     napari warns at once where a new layer differs in units; the panel puts all of them right.
     """
-    settings = spatial_settings(mpp)
+    settings = Placement.of_mpp(mpp).settings
     viewer = current_viewer()
     units = {layer.units[-2:] for layer in viewer.layers} if viewer is not None else set()
     return settings | ({"units": units.pop()} if len(units) == 1 else {})

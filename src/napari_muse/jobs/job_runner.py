@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
-from qtpy.QtCore import QObject, QProcess, Signal
+from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
 from muse_core.errors import UserError
 from muse_core.jobs import Cancelled, Ended, Failed, event_from_json
+from muse_core.slides.window import job_variables
 from napari_muse.jobs.single_shot import once
 
 _LOG = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class JobRunner(QObject):
         process.readyReadStandardError.connect(self._log)
         process.finished.connect(self._finish)
         process.errorOccurred.connect(self._on_error)
+        process.setProcessEnvironment(job_environment())
         process.start(self._command[0], self._command[1:])
         self._make_way(process.processId())
         process.write(json.dumps(dict(spec)).encode() + b"\n")
@@ -136,3 +138,11 @@ class JobRunner(QObject):
         if last is None and self._cancelling:
             last = Cancelled("Stopped.")
         self.ended.emit(last or Failed("The job ended without a word; it may have been killed."))
+
+
+def job_environment() -> QProcessEnvironment:
+    """The environment of a process that runs jobs, which may read the images of this window."""
+    environment = QProcessEnvironment.systemEnvironment()
+    for name, value in job_variables().items():
+        environment.insert(name, value)
+    return environment

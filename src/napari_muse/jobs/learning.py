@@ -124,7 +124,7 @@ class Learning:
         }
         config = resolved(
             {
-                "out": new_model_path(Path(slide.name).stem),
+                "out": new_model_path(slide.path.stem),
                 "base": model,
                 "stores": [store],
                 "mode": mode,

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from napari.utils.colormaps import Colormap
 
 from muse_core.nuclei.scheme import NucleusClass
-from napari_muse.annotations.coordinates import to_layer
-from napari_muse.io.reader import spatial_settings
+from napari_muse.annotations.coordinates import Placement
 from napari_muse.layers.slide_guard import FIXED_KEY
 
 if TYPE_CHECKING:
@@ -61,27 +60,27 @@ class DensityLayers:
         densities: Densities,
         classes: Sequence[NucleusClass],
         hidden: Collection[int],
-        mpp: float | None,
+        placement: Placement,
     ) -> None:
         """Show the images of the classes that are not hidden and have nuclei.
 
         What is on screen already is left alone, as panning asks for it with every step.
         """
-        showing = (densities, tuple(classes), frozenset(hidden), mpp)
+        showing = (densities, tuple(classes), frozenset(hidden), placement)
         if showing == self._showing and all(x in self._viewer.layers for x in self._layers):
             return
-        self._fit(len(classes))
+        self._fit(len(classes), placement)
         self._name([f"Density: {nucleus_class.name}" for nucleus_class in classes])
         shown = [i for i in range(len(classes)) if i not in hidden]
         full = densities.full(shown)
-        place = _place(densities.bin_px, mpp)
+        place = _place(densities.bin_px, placement)
         for index, (layer, nucleus_class) in enumerate(zip(self._layers, classes, strict=True)):
             counts = densities.counts[index]
             if densities is not self._densities:
                 layer.data = counts
             layer.colormap = _colormap(nucleus_class.color)
             layer.contrast_limits = (0.0, full)
-            layer.scale, layer.translate, layer.units = place
+            place.apply(layer)
             layer.visible = index in shown and bool(counts.any())
         self._densities, self._showing = densities, showing
 
@@ -92,7 +91,7 @@ class DensityLayers:
             if layer.visible:
                 layer.visible = False
 
-    def _fit(self, n_classes: int) -> None:
+    def _fit(self, n_classes: int, placement: Placement) -> None:
         """As many layers as classes; those that a person has deleted are made anew."""
         layers = self._viewer.layers
         self._layers = [layer for layer in self._layers if layer in layers]
@@ -104,7 +103,7 @@ class DensityLayers:
         # The images there belong to other classes now.
         self._densities = None
         while len(self._layers) < n_classes:
-            self._layers.append(self._new_layer())
+            self._layers.append(self._new_layer(placement))
         self._nuclei_on_top()
 
     def _name(self, names: Sequence[str]) -> None:
@@ -116,16 +115,15 @@ class DensityLayers:
         for layer, name in zip(self._layers, names, strict=True):
             layer.name = name
 
-    def _new_layer(self) -> Any:
-        # Units from the start: layers of one viewer must agree on them.
-        settings = spatial_settings(1.0)
+    def _new_layer(self, placement: Placement) -> Any:
         return self._viewer.add_image(
             np.zeros((1, 1), np.float32),
             interpolation2d="linear",
             blending="translucent_no_depth",
             visible=False,
             metadata={FIXED_KEY: True},
-            **settings,
+            # From the start: layers of one viewer must agree on their units.
+            **placement.settings,
         )
 
     def _nuclei_on_top(self) -> None:
@@ -170,10 +168,9 @@ def _colormap(color: str) -> Colormap:
     return Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=f"density {color}")
 
 
-def _place(bin_px: float, mpp: float | None) -> tuple[Any, Any, Any]:
-    """Scale, translation and units of an image of bins."""
-    settings = spatial_settings(mpp)
+def _place(bin_px: float, placement: Placement) -> Placement:
+    """Where an image of bins lies."""
     # Its first bin's centre, not its corner, is where napari puts it.
-    corner = to_layer([bin_px / 2], [bin_px / 2])[0] * settings["scale"][0]
-    scale = tuple(s * bin_px for s in settings["scale"])
-    return scale, tuple(corner.tolist()), settings["units"]
+    y, x = placement.to_world([bin_px / 2], [bin_px / 2])[0].tolist()
+    bin_h, bin_w = (side * bin_px for side in placement.scale)
+    return Placement((bin_h, bin_w), (y, x), placement.unit)

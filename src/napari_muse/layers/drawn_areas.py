@@ -8,9 +8,8 @@ import numpy as np
 
 from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion
-from napari_muse.annotations.coordinates import from_world
-from napari_muse.io.reader import spatial_settings
-from napari_muse.layers.slide_layers import slide_key
+from napari_muse.annotations.coordinates import Placement
+from napari_muse.layers.slide_layers import placement_in, slide_key
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,7 +37,7 @@ def area_layer(viewer: ViewerModel, slide: Slide | None) -> Any:
         face_color="transparent",
         edge_width=_EDGE_PX,
         metadata={_AREA_KEY: True},
-        **spatial_settings(slide.mpp if slide else None),
+        **placement_in(viewer, slide).settings,
     )
 
 
@@ -62,10 +61,10 @@ def show_areas(viewer: ViewerModel, slide: Slide) -> None:
 
 def rescale_areas(viewer: ViewerModel, slide: Slide) -> None:
     """Keep the areas over the tissue they were drawn on when the slide's MPP becomes known."""
-    settings = spatial_settings(slide.mpp)
+    placement = placement_in(viewer, slide)
     for layer in _shapes_of(viewer, slide):
         if layer.metadata.get(_AREA_KEY):
-            layer.scale, layer.units = settings["scale"], settings["units"]
+            placement.apply(layer)
 
 
 def drawn_polygons(viewer: ViewerModel, slide: Slide | None) -> list[PolygonRegion]:
@@ -77,18 +76,19 @@ def drawn_polygons(viewer: ViewerModel, slide: Slide | None) -> list[PolygonRegi
     Raises:
         UserError: Nothing is drawn.
     """
+    placement = placement_in(viewer, slide)
     found = [
         polygon
         for layer in _shapes_of(viewer, slide)
         if layer.visible
-        for polygon in layer_polygons(layer, slide.mpp if slide else None)
+        for polygon in layer_polygons(layer, placement)
     ]
     if not found:
         raise UserError("Nothing is drawn yet: press “Draw area” and draw around the tissue.")
     return found
 
 
-def layer_polygons(layer: Any, mpp: float | None) -> list[PolygonRegion]:
+def layer_polygons(layer: Any, placement: Placement) -> list[PolygonRegion]:
     """The shapes of one layer that enclose something, level-0 pixels."""
     found = []
     for kind, vertices in zip(layer.shape_type, layer.data, strict=True):
@@ -96,7 +96,7 @@ def layer_polygons(layer: Any, mpp: float | None) -> list[PolygonRegion]:
             continue
         outline = _ellipse_outline(vertices) if kind == "ellipse" else vertices
         world = np.array([layer.data_to_world(v) for v in outline])
-        x, y = from_world(world, mpp or 1.0)
+        x, y = placement.from_world(world)
         found.append(PolygonRegion(tuple(zip(x.tolist(), y.tolist(), strict=True))))
     return found
 

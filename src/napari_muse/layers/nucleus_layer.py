@@ -16,9 +16,9 @@ from muse_core.errors import UserError
 from muse_core.nuclei import STATUSES, NucleusFile, Status
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, Origin
 from muse_core.slides import Region
-from napari_muse.annotations.coordinates import from_layer, to_layer
+from napari_muse.annotations.coordinates import Placement, from_layer, to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
-from napari_muse.io.reader import SOURCE_KEY, spatial_settings
+from napari_muse.io.reader import SOURCE_KEY
 from napari_muse.jobs.single_shot import once
 from napari_muse.layers.density_layers import Densities, DensityLayers, densities
 from napari_muse.napari_compat import set_quietly, symbols_of, write_points
@@ -60,11 +60,12 @@ class NucleusLayer:
     """A sentence: why what a tool did was not kept."""
 
     def __init__(
-        self, viewer: ViewerModel, annotations: SlideAnnotations, mpp: float | None = None
+        self, viewer: ViewerModel, annotations: SlideAnnotations, placement: Placement
     ) -> None:
         self._viewer = viewer
         self._annotations = annotations
-        self._mpp = mpp
+        self._mpp: float | None = None
+        self._placement = placement
         self._updating = False
         self.hidden_classes: set[int] = set()
         self.new_class = 0
@@ -87,8 +88,8 @@ class NucleusLayer:
             face_color="transparent",
             opacity=1.0,
             metadata={SOURCE_KEY: self._content},
-            # Microns from the start: layers of one viewer must agree on their units.
-            **spatial_settings(mpp or 1.0),
+            # From the start: layers of one viewer must agree on their units.
+            **placement.settings,
         )
         self.layer.events.data.connect(self._on_tool)
         self.layer.selected_data.events.items_changed.connect(self._on_selection)
@@ -114,17 +115,25 @@ class NucleusLayer:
         self,
         annotations: SlideAnnotations,
         mpp: float | None,
+        placement: Placement,
         size: tuple[int, int] = (1, 1),
         origin_px: Origin = WHOLE_SLIDE,
     ) -> None:
-        """Show the annotations of a slide of this MPP, width and height, and origin of files."""
+        """Show the annotations of a slide.
+
+        Args:
+            annotations: Its nuclei.
+            mpp: Microns per level-0 pixel, or None while that is unknown.
+            placement: Where it lies.
+            size: Width and height, level-0 pixels.
+            origin_px: Where files of its nuclei count from.
+        """
         self._size, self._origin_px = size, origin_px
         self._annotations.changed.disconnect(self.request_refresh)
         self._annotations = annotations
         annotations.changed.connect(self.request_refresh)
-        self._mpp = mpp
-        settings = spatial_settings(mpp)
-        self.layer.scale, self.layer.units = settings["scale"], settings["units"]
+        self._mpp, self._placement = mpp, placement
+        placement.apply(self.layer)
         self._selected = set()
         self.layer.selected_data = set()
         self.refresh()
@@ -163,10 +172,10 @@ class NucleusLayer:
         height, width = self._viewer.canvas.size
         zoom = max(self._viewer.scene.camera.zoom, 1e-9)
         y, x = np.asarray(self._viewer.scene.camera.center)[-2:]
-        scale = self._mpp or 1.0
-        w, h = width / zoom / scale, height / zoom / scale
-        (left,), (top,) = from_layer([[y / scale - h / 2, x / scale - w / 2]])
-        return Region(float(left), float(top), float(w), float(h))
+        w, h = width / zoom, height / zoom
+        (left,), (top,) = self._placement.from_world([[y - h / 2, x - w / 2]])
+        pixel_h, pixel_w = self._placement.scale
+        return Region(float(left), float(top), float(w / pixel_w), float(h / pixel_h))
 
     def request_refresh(self) -> None:
         """Refresh soon; many requests in a row become one."""
@@ -246,7 +255,7 @@ class NucleusLayer:
                 rows["x"], rows["y"], rows["class"], len(classes), self._size
             )
             self._densities_of = of
-        self._density.show(self._densities, classes, self.hidden_classes, self._mpp)
+        self._density.show(self._densities, classes, self.hidden_classes, self._placement)
 
     def _swap(self, rows: Any) -> None:
         layer = self.layer

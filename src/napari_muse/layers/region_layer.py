@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from muse_core.slides import PolygonRegion
 from napari_muse.annotations.coordinates import to_layer
-from napari_muse.io.reader import spatial_settings
 from napari_muse.layers.drawn_areas import REGIONS_KEY
 from napari_muse.layers.slide_guard import FIXED_KEY
 
@@ -101,8 +100,7 @@ class RegionLayer:
             return
         layer = self._existing_layer()
         layer.data = []
-        settings = spatial_settings(self._session.mpp)
-        layer.scale, layer.units = settings["scale"], settings["units"]
+        self._session.placement.apply(layer)
         if not regions.empty:
             outlines = [to_layer(*np.array(v, dtype=float).T) for v in regions["vertices"]]
             colors = [_REVIEWED_COLOR if r else _OPEN_COLOR for r in regions["reviewed"]]
@@ -118,7 +116,7 @@ class RegionLayer:
             self.layer = viewer.add_shapes(
                 name="Regions",
                 metadata={REGIONS_KEY: True, FIXED_KEY: True},
-                **spatial_settings(self._session.mpp),
+                **self._session.placement.settings,
             )
             at = len(viewer.layers) - 1
             viewer.layers.move(at, max(at - 1, 0))

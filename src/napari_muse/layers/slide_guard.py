@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FIXED_KEY = "muse_fixed"
 """Layer metadata: the layer is drawn over the slide by MUSE, and no person moves it."""
+PERSONS_KEY = "muse_persons"
+"""Layer metadata: the slide's layer is a person's or another plugin's, who says where it lies."""
 _TURNS = ("rotate", "shear", "affine")
 _PLACES = ("scale", "translate", *_TURNS)
 _STAYS = "The slide stays where it is, for the nuclei lie on it; what moved it was taken back."
@@ -115,6 +117,7 @@ class SlideGuard:
 
 
 def _place_of(layer: Any) -> Place:
-    """Where a layer is; of those that MUSE moves itself only whether they are turned."""
-    names = _TURNS if layer.metadata.get(FIXED_KEY) else _PLACES
+    """Where a layer is; of those that others may move only whether they are turned."""
+    moves = layer.metadata.get(FIXED_KEY) or layer.metadata.get(PERSONS_KEY)
+    names = _TURNS if moves else _PLACES
     return {name: np.array(getattr(layer, name)) for name in names}

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muse_core.slides import Slide
-from napari_muse.io.reader import SLIDE_KEY, spatial_settings
-from napari_muse.layers.slide_guard import FIXED_KEY
+from napari_muse.annotations.coordinates import Placement
+from napari_muse.io.reader import SLIDE_KEY
+from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+_UNITS_KEY = "muse_units"
+"""Layer metadata: the units a layer had, and those it was given to agree with the others."""
 _PIXEL = "pixel"
+_LONG = {"um": "micrometer"}
+"""What napari makes of the name of a unit."""
 SlideKey = tuple[str, str]
 
 
@@ -59,16 +64,38 @@ def show_alone(viewer: ViewerModel, shown: Any) -> None:
         shown.visible = True
 
 
-def agree_on_units(viewer: ViewerModel, mpp: float | None) -> None:
+def placement_of(layer: Any, slide: Slide | None) -> Placement:
+    """Where the slide that a layer shows lies."""
+    if layer is not None and layer.metadata.get(PERSONS_KEY):
+        return Placement.of_layer(layer, own_unit(layer))
+    return Placement.of_mpp(slide.mpp if slide else None)
+
+
+def placement_in(viewer: ViewerModel, slide: Slide | None) -> Placement:
+    """Where a slide lies in a viewer."""
+    layer = next((x for x in viewer.layers if slide and slide_of(x) is slide), None)
+    return placement_of(layer, slide)
+
+
+def own_unit(layer: Any) -> str:
+    """The unit a layer was given by those who made it, also where it has another now."""
+    own, given = layer.metadata.get(_UNITS_KEY, (None, None))
+    unit = str(layer.units[-1])
+    return own if own and unit == given else unit
+
+
+def agree_on_units(viewer: ViewerModel, unit: str) -> None:
     """Give all layers in pixels or microns the units of the slide that is shown.
 
     Only the name changes and nothing is scaled: napari draws without a scale, and warns, where
     layers differ in units, be they hidden or in plain pixels.
     """
-    units = spatial_settings(mpp)["units"]
     for layer in viewer.layers:
         if {str(unit) for unit in layer.units} <= {_PIXEL, "micrometer", "um"}:
-            layer.units = (*layer.units[:-2], *units)
+            own = own_unit(layer)
+            # Before those hear of it who ask for the unit it has of its own.
+            layer.metadata[_UNITS_KEY] = (own, _LONG.get(unit, unit))
+            layer.units = (*layer.units[:-2], unit, unit)
 
 
 def raise_overlays(viewer: ViewerModel, image: Any, top: Any) -> None:
@@ -83,3 +110,12 @@ def raise_overlays(viewer: ViewerModel, image: Any, top: Any) -> None:
         at = layers.index(layer)
         if at != len(layers) - 1:
             layers.move(at, len(layers))
+
+
+def first_placement(viewer: ViewerModel) -> Placement:
+    """Where nuclei lie while no slide is current, in the units of what there is."""
+    slides = slide_layers(viewer)
+    if slides:
+        return placement_of(slides[-1], slide_of(slides[-1]))
+    units = {str(layer.units[-1]) for layer in viewer.layers}
+    return Placement(unit=units.pop() if len(units) == 1 else "um")

@@ -34,6 +34,10 @@ _PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Who
 _DEVICES = (
     ("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "NVIDIA GPU (CUDA)"), ("mps", "Apple GPU (MPS)")
 )  # fmt: skip
+_NO_SCALE = (
+    "This image does not say how large a pixel is{why}. Enter its microns per pixel: often 0.25"
+    " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
+)
 
 
 class DetectPanel(QGroupBox):
@@ -58,10 +62,7 @@ class DetectPanel(QGroupBox):
         self.mpp = NumberField("The size of a pixel", MIN_MPP, 20.0, 0.05, unset="unknown")
         self.mpp.setToolTip("Microns per pixel of the slide at full resolution")
         self.scale_question = ScaleQuestion(self._force_scale, self._keep_scale)
-        self.mpp_hint = wrapped(
-            "This file does not say how large a pixel is. Enter its microns per pixel: often 0.25"
-            " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
-        )
+        self.mpp_hint = wrapped("")
         self.min_score = NumberField(
             "The score", 0.0, 0.99, 0.05, decimals=4, unset="as the model says"
         )
@@ -73,7 +74,7 @@ class DetectPanel(QGroupBox):
             self.start,
             detection.cancel,
             "Stop; what has been found is kept",
-            "Open a slide to begin.",
+            session.pictures.sentence(),
         )
         self.cancel, self.message = self.status.cancel, self.status.message
         self._lay_out()
@@ -86,12 +87,14 @@ class DetectPanel(QGroupBox):
         detection.progress.connect(self.status.follow)
         detection.ended.connect(self.status.end)
         session.slide_changed.connect(self._on_slide)
+        session.pictures.changed.connect(self._on_pictures)
         self._on_model()
         self._on_slide()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
         self._session.slide_changed.disconnect(self._on_slide)
+        self._session.pictures.changed.disconnect(self._on_pictures)
         self.images.disconnect_all()
 
     @property
@@ -236,13 +239,20 @@ class DetectPanel(QGroupBox):
         slide = self._session.slide
         unknown = slide is not None and slide.mpp is None
         self.mpp_hint.setVisible(unknown)
+        if slide is not None:
+            why = f" ({slide.mpp_note})" if slide.mpp_note else ""
+            self.mpp_hint.setText(_NO_SCALE.format(why=why))
         self.scale_question.hide()
         self.mpp.setEnabled(slide is not None)
         self.mpp.show_value((slide.mpp if slide else None) or 0.0)
         if slide is None:
-            self.say("Open a slide to begin.")
+            self.say(self._session.pictures.sentence())
         elif not self._detection.running:
             self.say(f"{slide.title}: {slide.width} x {slide.height} px.")
+
+    def _on_pictures(self) -> None:
+        if self._session.slide is None:
+            self.say(self._session.pictures.sentence())
 
     def _on_mpp(self, value: float) -> None:
         try:

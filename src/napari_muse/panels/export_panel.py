@@ -130,16 +130,16 @@ class ExportPanel(QGroupBox):
 
     def _ask_source(self) -> None:
         slide = self._session.slide
-        folder = str(slide.path.parent) if slide else ""
+        folder = str(slide.path.parent) if slide and slide.is_file else ""
         path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", folder, dialog_filter())
         if path:
             self.load(path)
 
 
 def _suggested(slide: Slide) -> str:
-    """A name beside the slide, of several images and planes one of its own."""
+    """A name beside the slide where that is a file, of several images and planes one of its own."""
     part = slide.part.replace("=", "").replace("&", "-")
     if not part and slide.n_images > 1:
         part = f"image{slide.image.number}"
     name = f"{slide.path.stem}-{part}" if part else slide.path.stem
-    return str(slide.path.with_name(f"{name}.csv"))
+    return str(slide.path.with_name(f"{name}.csv")) if slide.is_file else f"{name}.csv"

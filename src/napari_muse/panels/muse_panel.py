@@ -22,6 +22,7 @@ from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
 from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
+from napari_muse.panels.picture_panel import PicturePanel
 from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
 from napari_muse.panels.status_line import StatusLine
@@ -43,6 +44,7 @@ class MusePanel(QWidget):
         self.session = MuseSession.of(unwrapped(napari_viewer))
         self.detection = Detection(self.session, parent=self)
         self.detect = DetectPanel(self.session, self.detection)
+        self.picture = PicturePanel(self.session)
         self.legend = LegendPanel(self.session)
         self.queue = ReviewQueue(self.session)
         self.comparison = Comparison(self.session, parent=self)
@@ -75,6 +77,7 @@ class MusePanel(QWidget):
         self.session.regions_changed.connect(self._hush)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
+        whole.addWidget(self.picture)
         whole.addWidget(self.legend)
         whole.addWidget(self.tabs, 1)
         whole.addWidget(self.status)
@@ -85,6 +88,8 @@ class MusePanel(QWidget):
         for job in (self.detection, self.comparison, self.learning):
             self.destroyed.connect(job.runner.close)
         self.destroyed.connect(self.session.rest)
+        pictures = self.session.pictures
+        self.destroyed.connect(lambda: pictures.changed.disconnect())
 
     def say(self, sentence: str) -> None:
         """Show a sentence below everything, until something is done."""
@@ -121,6 +126,7 @@ class MusePanel(QWidget):
 
     def _sections(self) -> tuple[Any, ...]:
         return (
+            self.picture,
             self.detect,
             self.legend,
             self.edit,

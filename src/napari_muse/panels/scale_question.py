@@ -44,8 +44,9 @@ class ScaleQuestion(QWidget):
     def ask(self, slide: Slide, mpp: float) -> None:
         """Ask whether a scale is to be used in place of the one the slide's file states."""
         self._asked = slide, mpp
+        says = "file states" if slide.is_file else "layer's scale is"
         self.sentence.setText(
-            f"The file states {slide.scale.stated_mpp:g} µm per pixel. What is found and counts"
+            f"The {says} {slide.scale.stated_mpp:g} µm per pixel. What is found and counts"
             f" per mm² depend on it. Use {mpp:g} all the same?"
         )
         self.use.setText(f"Use {mpp:g}")

@@ -10,8 +10,10 @@ import pytest
 from napari.components import ViewerModel
 
 from muse_core.nuclei.scheme import NucleusClass
+from napari_muse.annotations.coordinates import Placement
 from napari_muse.layers.density_layers import Densities, DensityLayers, densities
 
+PLACE = Placement.of_mpp(0.5)
 RED, BLUE, GREEN = (
     NucleusClass("tumor", "#ff0000"),
     NucleusClass("stroma", "#0000ff"),
@@ -59,7 +61,7 @@ def test_an_image_for_each_class_in_its_colour(make_napari_viewer: Callable[[], 
     nuclei = viewer.add_points(np.zeros((0, 2)), name="Nuclei", units=("um", "um"))
     shown = DensityLayers(viewer)
     counted = _some()
-    shown.show(counted, [RED, BLUE], (), 0.5)
+    shown.show(counted, [RED, BLUE], (), PLACE)
     images = _images(viewer)
     assert [layer.name for layer in images] == ["Density: tumor", "Density: stroma"]
     assert all(layer.visible for layer in images)
@@ -80,7 +82,7 @@ def test_hidden_classes_and_classes_without_nuclei_are_out_of_sight(
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
     shown = DensityLayers(viewer)
     empty = np.concatenate([_some().counts, np.zeros((1, 10, 20), np.float32)])
-    shown.show(Densities(empty, 32.0), [RED, BLUE, GREEN], {0}, 0.5)
+    shown.show(Densities(empty, 32.0), [RED, BLUE, GREEN], {0}, PLACE)
     assert [layer.visible for layer in _images(viewer)] == [False, True, False]
     shown.hide()
     assert not any(layer.visible for layer in _images(viewer))
@@ -90,13 +92,13 @@ def test_images_follow_the_classes(make_napari_viewer: Callable[[], Any]) -> Non
     viewer = make_napari_viewer()
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
     shown = DensityLayers(viewer)
-    shown.show(_some(), [RED, BLUE], (), 0.5)
+    shown.show(_some(), [RED, BLUE], (), PLACE)
     counted = _some(3)
-    shown.show(counted, [BLUE, GREEN, RED], (), 0.5)
+    shown.show(counted, [BLUE, GREEN, RED], (), PLACE)
     images = {layer.name: layer for layer in _images(viewer)}
     assert list(images) == ["Density: stroma", "Density: immune", "Density: tumor"]
     np.testing.assert_array_equal(images["Density: tumor"].data, counted.counts[2])
-    shown.show(_some(1), [GREEN], (), 0.5)
+    shown.show(_some(1), [GREEN], (), PLACE)
     assert [layer.name for layer in _images(viewer)] == ["Density: immune"]
 
 
@@ -104,11 +106,11 @@ def test_what_a_person_does_with_an_image_stays(make_napari_viewer: Callable[[],
     viewer = make_napari_viewer()
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
     shown, counted = DensityLayers(viewer), _some()
-    shown.show(counted, [RED, BLUE], (), 0.5)
+    shown.show(counted, [RED, BLUE], (), PLACE)
     _images(viewer)[0].visible = False
-    shown.show(counted, [RED, BLUE], (), 0.5)
+    shown.show(counted, [RED, BLUE], (), PLACE)
     assert [layer.visible for layer in _images(viewer)] == [False, True]
     viewer.layers.remove(_images(viewer)[1])
-    shown.show(counted, [RED, BLUE], (), 0.5)
+    shown.show(counted, [RED, BLUE], (), PLACE)
     assert [layer.visible for layer in _images(viewer)] == [True, True]
     np.testing.assert_array_equal(_images(viewer)[1].data, counted.counts[1])

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ import zarr
 from muse_core.errors import UserError
 from muse_core.nuclei.store.identity import identify_slide
 from muse_core.slides import Region, open_slide, slide_from_arrays
+from muse_core.slides.arrays import arrays_source
 from muse_core.slides.slide import Slide
 from muse_core.slides.window import WindowServer, job_variables
 from muse_core.slides.window.graph import MAX_PACKED_BYTES, packed_arrays
@@ -45,10 +48,10 @@ def as_job(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _lend(server: WindowServer, levels: Any, name: str = "tissue") -> tuple[Path, Slide]:
-    slide = slide_from_arrays(levels, 0.5, name)
-    mark = slide.source.levels[0].fingerprint()  # type: ignore[attr-defined]
-    path = server.file_for(name, mark)
-    server.lend(slide, mark)
+    source = arrays_source(levels, name)
+    path = server.file_for(name, source.levels[0].fingerprint())  # type: ignore[attr-defined]
+    slide = Slide(replace(source, path=path, mpp=0.25))
+    server.lend(slide)
     return path, slide
 
 
@@ -92,7 +95,7 @@ def test_a_job_reads_the_pixels_of_the_window(server: WindowServer, levels: Any,
         assert type(found.source.levels[0]).__name__ == how
         assert np.array_equal(found.read(found.bounds), slide.read(slide.bounds))
         assert (found.name, found.downsamples) == ("tissue", slide.downsamples)
-        assert (found.mpp, found.notes) == (None, slide.notes)
+        assert (found.mpp, found.is_file, found.notes) == (0.25, False, slide.notes)
 
 
 def test_a_zarr_is_read_by_the_job_itself(server: WindowServer, tmp_path: Path) -> None:
@@ -142,14 +145,13 @@ def test_only_jobs_of_the_window_read_it(
     server: WindowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = _lend(server, RGB)
-    with pytest.raises(UserError, match="only the MUSE panel of that window"):
-        open_slide(path)
-    monkeypatch.setenv(next(iter(job_variables())), b"another key".hex())
-    with pytest.raises(UserError, match="another napari window"):
-        open_slide(path)
-    for value in ("", "no hexadecimal"):
-        monkeypatch.setenv(next(iter(job_variables())), value)
-        with pytest.raises(UserError, match="only the MUSE panel of that window"):
+    with open_slide(path) as own:
+        assert own.name == "tissue", "a window can read its own"
+    monkeypatch.setattr(multiprocessing.current_process(), "authkey", b"of another process")
+    variable = next(iter(job_variables()))
+    for value in (b"another key".hex(), "", "no hexadecimal"):
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(UserError, match="another napari window; only the MUSE panel"):
             open_slide(path)
 
 

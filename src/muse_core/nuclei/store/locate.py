@@ -19,6 +19,7 @@ from muse_core.nuclei.store.store import AnnotationStore
 SUFFIX = ".muse"
 FOLDER_VARIABLE = "MUSE_ANNOTATIONS"
 """Environment variable: a folder for all stores, instead of those beside the slides."""
+_FOLDER = "annotations"
 _MOST_FILES = 2000
 
 
@@ -40,10 +41,17 @@ class StorePlace:
     part: str = ""
 
     @classmethod
-    def of(cls, slide: Path, part: str = "") -> StorePlace:
-        """As the environment says."""
-        folder = os.environ.get(FOLDER_VARIABLE)
-        return cls(slide, Path(folder) if folder else None, part)
+    def of(cls, slide: Path, part: str = "", beside: bool = True) -> StorePlace:
+        """As the environment says.
+
+        Args:
+            slide: The slide's file or folder.
+            part: Which image and plane of it.
+            beside: Whether the store may lie beside it; else it lies in the user's data folder.
+        """
+        given = os.environ.get(FOLDER_VARIABLE)
+        own = None if beside else user_data_folder() / _FOLDER
+        return cls(slide, Path(given) if given else own, part)
 
     @cached_property
     def identity(self) -> SlideIdentity:
@@ -97,14 +105,14 @@ class StorePlace:
             return (self.folder,)
         # Beside the file itself first, where all that lead to it find the same store.
         beside = dict.fromkeys((self.slide.resolve().parent, self.slide.absolute().parent))
-        return (*beside, user_data_folder() / "annotations")
+        return (*beside, user_data_folder() / _FOLDER)
 
     def _find(self, identity: SlideIdentity) -> Path | None:
         return next((p for p in self._candidates() if _belongs(p, identity)), None)
 
     def _candidates(self) -> Iterator[Path]:
         """Stores that may be the slide's: those named after it first."""
-        older = () if self.folder is not None else (older_data_folder() / "annotations",)
+        older = () if self.folder is not None else (older_data_folder() / _FOLDER,)
         for folder in dict.fromkeys((*self._folders(), *older)):
             try:
                 found = entries(folder, f"*{SUFFIX}")

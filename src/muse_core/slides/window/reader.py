@@ -19,7 +19,7 @@ from muse_core.slides.choice import ImageChoice
 from muse_core.slides.level import Level, RgbArray
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.window.graph import MAX_PACKED_BYTES, unpacked_arrays
-from muse_core.slides.window.key import fingerprint_in, given_key, read_address
+from muse_core.slides.window.key import fingerprint_in, given_key, read_address, window_key
 
 _PIECE_PX = 1024
 _PATIENCE_S = 600.0
@@ -84,15 +84,11 @@ class _Link:
     def __init__(self, path: Path) -> None:
         self._image = fingerprint_in(path)
         self._name = path.stem
-        key, address = given_key(), read_address(path.parent.parent)
-        if key is None:
-            raise UserError(
-                f"{path.name} stands for an image of a napari window; only the MUSE panel of that"
-                " window can work on it. Save the image to a file to use it elsewhere."
-            )
+        address = read_address(path.parent.parent)
         if address is None:
             raise self._gone()
-        self._key, self._address = key, address
+        # A window can read its own image.
+        self._key, self._address = given_key() or window_key(), address
         self._idle: list[Connection] = []
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -153,7 +149,10 @@ class _Link:
         try:
             return Client(self._address, authkey=self._key)
         except AuthenticationError as error:
-            raise UserError(f"{self._name} is an image of another napari window.") from error
+            raise UserError(
+                f"{self._name} is an image of another napari window; only the MUSE panel of that"
+                " window can work on it. Save the image to a file to use it elsewhere."
+            ) from error
         except (OSError, EOFError) as error:
             raise self._gone() from error
 

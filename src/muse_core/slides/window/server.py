@@ -22,6 +22,7 @@ from muse_core.slides.window.graph import packed_arrays
 from muse_core.slides.window.key import (
     SUFFIX,
     file_content,
+    fingerprint_in,
     safe_name,
     window_key,
     write_address,
@@ -76,9 +77,13 @@ class WindowServer:
                 ) from error
             return path
 
-    def lend(self, slide: Slide, fingerprint: str) -> None:
-        """Let jobs read a slide through the file that stands for it."""
-        self._offers[fingerprint] = _Offer(slide)
+    def lend(self, slide: Slide) -> None:
+        """Let jobs read a slide through the file that stands for it, which is its path.
+
+        Raises:
+            UserError: That is no such file.
+        """
+        self._offers[fingerprint_in(slide.path)] = _Offer(slide)
 
     def close(self) -> None:
         """Stop; jobs that are reading are told that the window has gone."""
