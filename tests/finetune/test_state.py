@@ -63,13 +63,14 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
         torch.testing.assert_close(part.state_dict(), fresh[name].state_dict(), rtol=0, atol=0)
 
 
-def test_another_run_or_none_leaves_all_as_it_is(tmp_path: Path) -> None:
+def test_another_run_is_refused_and_none_leaves_all_as_it_is(tmp_path: Path) -> None:
     path, layer = tmp_path / "run.checkpoint", nn.Linear(2, 3)
     before = layer.weight.detach().clone()
     mine = Checkpoint(path, "mine", {"heads": layer})
     assert mine.load() == TrainState()
     Checkpoint(path, "another's", {"heads": nn.Linear(2, 3)}).save(TrainState(step=3))
-    assert mine.load() == TrainState()
+    with pytest.raises(UserError, match="is of another run"):
+        mine.load()
     assert torch.equal(layer.weight, before)
     mine.remove()
     mine.remove()

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from muse_core.errors import UserError
-from muse_core.training.run_state import load_state, save_state
+from muse_core.training.run_state import (
+    identity_of,
+    load_own_run,
+    load_state,
+    save_run,
+    save_state,
+)
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -62,3 +68,41 @@ def test_another_object_than_a_state_gets_a_sentence(tmp_path: Path, content: ob
     torch.save(content, path)
     with pytest.raises(UserError, match=r"run\.checkpoint is damaged"):
         load_state(path)
+
+
+def test_a_run_finds_its_own_state(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    own = identity_of({"a": 1, "b": {"c": [1, 2]}})
+    assert load_own_run(own, path) is None
+    save_run(own, {"step": 3}, path)
+    state = load_own_run(identity_of({"b": {"c": [1, 2]}, "a": 1}), path)
+    assert state is not None
+    assert state["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"a": 2, "b": {"c": 3}}, r"another run: it differs in a\. Start anew with --restart"),
+        ({"a": 1, "b": {"c": 4}}, r"it differs in b\.c\."),
+        ({"a": 1, "b": 3}, r"it differs in b, b\.c\."),
+        ({str(i): i for i in range(9)}, "it differs in 0, 1, 2 and 8 more"),
+    ],
+)
+def test_the_state_of_another_run_is_refused(
+    tmp_path: Path, other: dict[str, object], words: str
+) -> None:
+    path = tmp_path / "run.checkpoint"
+    save_run(identity_of({"a": 1, "b": {"c": 3}}), {"step": 3}, path)
+    with pytest.raises(UserError, match=words):
+        load_own_run(identity_of(other), path)
+
+
+@pytest.mark.parametrize("run", [{}, {"run": 3}, {"run": "no JSON"}, {"run": "[" * 100_000}])
+def test_a_state_that_does_not_say_whose_it_is_is_refused(
+    tmp_path: Path, run: dict[str, object]
+) -> None:
+    path = tmp_path / "run.checkpoint"
+    save_state({**run, "fingerprint": "of an earlier version"}, path)
+    with pytest.raises(UserError, match="is of another run"):
+        load_own_run(identity_of({"a": 1}), path)

@@ -16,9 +16,9 @@ from muse_core.errors import UserError
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 from muse_core.models.point_features import features_at_points, image_batch
+from muse_core.progress import OnProgress
 from muse_core.slides import Slide
 
-Progress = Callable[[int, int, str], None]
 _READERS = 2
 _BATCH = {"cuda": 16, "mps": 4}
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
@@ -62,7 +62,7 @@ def nucleus_features(
     backbone: MuseBackbone,
     spec: FeatureSpec,
     device: torch.device | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> npt.NDArray[np.float16]:
     """Features of nuclei of a slide.
 

@@ -28,6 +28,7 @@ from muse_core.detect.resize import to_model_scale
 from muse_core.detect.unreadable import Unreadable, place_of, tried
 from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table
+from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, tissue_mask
 
 Image = npt.NDArray[np.uint8]
@@ -97,7 +98,7 @@ class Detector:
         self,
         slide: Slide,
         region: Shape | Sequence[Shape] | None = None,
-        on_progress: Callable[[int, int, str], None] | None = None,
+        on_progress: OnProgress | None = None,
         on_nuclei: Callable[[pd.DataFrame], None] | None = None,
         should_cancel: Callable[[], bool] | None = None,
         run: KeptRun | None = None,

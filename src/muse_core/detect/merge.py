@@ -11,9 +11,9 @@ from muse_core.detect.tile_log import TileLog
 from muse_core.detect.unreadable import Unreadable
 from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
+from muse_core.progress import OnProgress
 
 TileReport = tuple[Tile, TileDetections | Unreadable]
-Report = Callable[[int, int, str], None]
 _LOGGED_AT_ONCE = 32
 
 
@@ -60,7 +60,7 @@ class TileMerge:
     def take_all(
         self,
         fresh: Iterator[list[TileReport]],
-        report: Report,
+        report: OnProgress,
         should_cancel: Callable[[], bool],
     ) -> None:
         """Merge all tiles; ends early where the fresh ones do, or on cancel.

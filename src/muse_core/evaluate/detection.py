@@ -7,7 +7,7 @@ that is neither annotated nor found has no F1 and does not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ from muse_core.evaluate.matching import (
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
-
-Progress = Callable[[int, int, str], None]
+from muse_core.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def detect_images(
     model: MuseModel,
     images: Sequence[AnnotatedImage],
     config: DetectConfig,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[pd.DataFrame]:
     """Detect nuclei in each image; one NucleusTable each, pixels of the image."""
     tables = []
@@ -193,7 +192,7 @@ def evaluate_folder(
     mpp: float,
     model_path: str | Path,
     device: str = "auto",
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> DetectionReport:
     """Evaluate a model file on a points-folder.
 

@@ -5,7 +5,6 @@ Protocol: Yang et al., AAAI 2026, and their evaluation code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,7 @@ from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.evaluate.probe_heads import extract, finetune, fit_linear, knn_predict, predict
 from muse_core.evaluate.probe_tiles import ProbeSet, probe_set
 from muse_core.models.backbone import MuseBackbone
-
-Progress = Callable[[int, int, str], None]
+from muse_core.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def probe_folders(
     config: ProbeConfig,
     val: str | Path | None = None,
     device: str = "auto",
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ProbeReport:
     """Judge a backbone on points-folders.
 
@@ -120,7 +118,7 @@ class _Probe:
         names: tuple[str, ...],
         config: ProbeConfig,
         device: torch.device,
-        on_progress: Progress | None,
+        on_progress: OnProgress | None,
     ) -> None:
         self._backbone = backbone
         self._n_classes = len(names)

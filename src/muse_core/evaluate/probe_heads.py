@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +13,8 @@ from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.evaluate.probe_tiles import ProbeSet
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.point_features import features_at_points, image_batch
+from muse_core.progress import OnProgress
 
-Progress = Callable[[int, int, str], None]
 _QUERY_ROWS = 512
 
 
@@ -23,7 +22,7 @@ def extract(
     backbone: MuseBackbone,
     tiles: ProbeSet,
     device: torch.device,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     batch: int = 8,
 ) -> Tensor:
     """Features of all nuclei, tile by tile: (N, D) float32 on the CPU."""
@@ -69,7 +68,7 @@ def fit_linear(
     val: tuple[Tensor, Tensor] | None,
     n_classes: int,
     config: ProbeConfig,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> nn.Linear:
     """Train a linear layer on features: SGD with momentum 0.9 and a cosine schedule.
 
@@ -114,7 +113,7 @@ def finetune(
     val: ProbeSet | None,
     config: ProbeConfig,
     device: torch.device,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[MuseBackbone, nn.Linear]:
     """Train network and head together: AdamW without weight decay, cosine schedule.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from typing import Any
 
 import torch
@@ -12,8 +10,14 @@ import torch
 from muse_core.files import sha256_of
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.models.device import computes_in_bfloat16
+from muse_core.strict import plain_values
+from muse_core.training.run_state import identity_of
 
 _NO_SETTINGS = ("train", "val", "out", "base", "model", "workers", "resume", "stores", "unlabeled")
+_NO_IDENTITY = (
+    "out", "val", "name", "description", "device", "workers", "resume", "stores", "unlabeled"
+)  # fmt: skip
+"""What does not change the course of a run, and what is told by the digest of its data."""
 
 
 def describe(config: FinetuneConfig, step: int, device: torch.device) -> dict[str, Any]:
@@ -43,9 +47,15 @@ def describe(config: FinetuneConfig, step: int, device: torch.device) -> dict[st
     }
 
 
-def fingerprint(config: FinetuneConfig, data_digest: str = "") -> str:
-    """Identifies a run: a checkpoint of another one is not resumed."""
-    settings = dataclasses.asdict(dataclasses.replace(config, workers=0, resume=True))
-    base = sha256_of(config.base) if config.base else None
-    text = json.dumps([settings, data_digest, base], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+def identity(config: FinetuneConfig, data_digest: str) -> str:
+    """Return what tells a run from others; a checkpoint of another one is refused.
+
+    Data count by their content, wherever they lie.
+    """
+    values = plain_values(config)
+    for name in _NO_IDENTITY:
+        values.pop(name)
+    for folder in values["train"]:
+        del folder["folder"], folder["names"]
+    values["base"] = sha256_of(config.base) if config.base else None
+    return identity_of(values | {"data": data_digest})

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Progress = Callable[[int, int, str], None]
+from muse_core.progress import OnProgress
+
 Metrics = Callable[[dict[str, Any]], None]
 
 
@@ -49,7 +50,7 @@ class Listener:
         on_loss: Called after each step with the step and its loss.
     """
 
-    on_progress: Progress = lambda done, total, message: None
+    on_progress: OnProgress = lambda done, total, message: None
     should_cancel: Callable[[], bool] = lambda: False
     on_metrics: Metrics = lambda figures: None
     on_loss: Callable[[int, float], None] = lambda step, loss: None

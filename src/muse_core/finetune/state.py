@@ -13,8 +13,8 @@ import torch
 
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
-from muse_core.finetune.describe import fingerprint
-from muse_core.training.run_state import load_state, restoring, save_state
+from muse_core.finetune.describe import identity
+from muse_core.training.run_state import load_own_run, restoring, save_run
 
 
 class Stateful(Protocol):
@@ -90,31 +90,29 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        fingerprint: Identifies the run.
+        identity: What tells the run from others.
         parts: What is in training, by names other than those of the TrainState.
     """
 
     path: Path
-    fingerprint: str
+    identity: str
     parts: Mapping[str, Stateful]
 
     def save(self, state: TrainState) -> None:
         """Write all that the run needs to go on."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        save_state({"fingerprint": self.fingerprint, **state.to_json(), **states}, self.path)
+        save_run(self.identity, {**state.to_json(), **states}, self.path)
 
     def load(self) -> TrainState:
-        """Bring the parts to where the run stood; without a file of this run nothing changes.
+        """Bring the parts to where the run stood; without a file nothing changes.
 
         Raises:
-            UserError: The file is damaged.
+            UserError: The file is damaged, or of another run.
         """
-        state = load_state(self.path)
+        state = load_own_run(self.identity, self.path)
         if state is None:
             return TrainState()
         with restoring(self.path):
-            if state["fingerprint"] != self.fingerprint:
-                return TrainState()
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             return TrainState.from_json(state)
@@ -129,7 +127,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     """The checkpoint of a run, beside its model."""
     path = config.out.with_suffix(".checkpoint")
-    return Checkpoint(path, fingerprint(config, data_digest), parts)
+    return Checkpoint(path, identity(config, data_digest), parts)
 
 
 def require_finite(loss: torch.Tensor, step: int) -> float:

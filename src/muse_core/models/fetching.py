@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from muse_core.files import make_folder, no_room_sentence, only_one, replacing, 
 from muse_core.models.registry import SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, RELEASED, REPOSITORY, ReleasedModel
 from muse_core.models.released_import import import_released
+from muse_core.progress import OnProgress
 
-Progress = Callable[[int, int, str], None]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,7 +27,7 @@ def fetch_released(
     name: str,
     out: str | Path | None = None,
     mpp: float = DEFAULT_MPP,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     cache: str | Path | None = None,
 ) -> Path:
     """Download a released backbone and write it as a model file.
@@ -64,7 +63,7 @@ def fetch_released(
 
 
 def _intact_download(
-    released: ReleasedModel, on_progress: Progress | None, cache: str | Path | None
+    released: ReleasedModel, on_progress: OnProgress | None, cache: str | Path | None
 ) -> Path:
     file = _download(released, on_progress, cache, again=False)
     if not _is_intact(file):
@@ -78,7 +77,7 @@ def _intact_download(
 
 
 def _download(
-    released: ReleasedModel, on_progress: Progress | None, cache: str | Path | None, again: bool
+    released: ReleasedModel, on_progress: OnProgress | None, cache: str | Path | None, again: bool
 ) -> Path:
     server = _server()
     bar = _reporting(on_progress or (lambda *_: None), f"Fetching {released.name}")
@@ -151,7 +150,7 @@ def _remembered_etag(file: Path) -> str:
     return etag
 
 
-def _reporting(report: Progress, message: str) -> type[tqdm[Any]]:
+def _reporting(report: OnProgress, message: str) -> type[tqdm[Any]]:
     """A progress bar that shows nothing and reports its bytes."""
 
     class Reporter(tqdm):  # type: ignore[misc]  # tqdm has no types

@@ -235,7 +235,8 @@ class PretrainConfig:
         out: Folder of the run: backbone.safetensors, config.json, log.csv, curves, checkpoint.
         name: Name in the model card; that of ``out`` when empty.
         model: Architecture; ignored when ``base`` is given.
-        base: Model or backbone file to start from, or None for random weights.
+        base: File of the model or backbone to start from, or its name as ``muse models list`` says
+            it; None starts from random weights.
         mpp: Microns per pixel that the model card names, at which fine-tuning uses the network.
         views: Geometry of views.
         appearance: Look of views.

@@ -29,6 +29,7 @@ from muse_core.pretrain.roi_manifest import (
     add_source,
     read_manifest,
 )
+from muse_core.progress import OnProgress
 from muse_core.slides import Region, Slide, TissueMask, tissue_mask
 
 TILE_PX = 256
@@ -37,7 +38,6 @@ TILE_PX = 256
 FindNuclei = Callable[[npt.NDArray[np.uint8], float, Region], npt.NDArray[np.float32]]
 """From pixels (H, W, 3), their microns per pixel and their place in the slide (level-0 pixels) to
 nuclei (N, 2), x and y in those pixels."""
-Progress = Callable[[int, int, str], None]
 
 
 def cut_slide(
@@ -45,7 +45,7 @@ def cut_slide(
     folder: Path,
     manifest: RoiManifest,
     find_nuclei: FindNuclei,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     should_cancel: Callable[[], bool] | None = None,
 ) -> RoiManifest | None:
     """Cut all ROIs of a slide; what is already there is kept.

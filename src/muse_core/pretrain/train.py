@@ -25,8 +25,9 @@ from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.probe import probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
-from muse_core.files import make_folder, only_one
+from muse_core.files import make_folder, only_one, sha256_of
 from muse_core.models.device import computes_in_bfloat16
+from muse_core.models.registry import resolve_model
 from muse_core.pretrain.batches import Batch, BatchDataset
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
 from muse_core.pretrain.config import PretrainConfig
@@ -41,17 +42,17 @@ from muse_core.pretrain.network import (
     make_teacher,
     parameter_groups,
 )
+from muse_core.pretrain.rates import Rates, rates_at
 from muse_core.pretrain.roi_manifest import read_manifest
-from muse_core.pretrain.schedules import Rates, rates_at
 from muse_core.pretrain.step import Balance, StepOutput, distil
+from muse_core.progress import OnProgress
 from muse_core.strict import plain_values
 from muse_core.training.interrupts import leave_interrupts_to_the_run
-from muse_core.training.run_state import load_state, restoring, save_state
+from muse_core.training.run_state import identity_of, load_own_run, restoring, save_run
 from muse_core.training.seeding import seed_step
 
 CHECKPOINT_NAME = "last.checkpoint"
 _LOG, _PROBE = "log", "probe"
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class PretrainResult:
 
 def pretrain(
     config: PretrainConfig,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     should_cancel: Callable[[], bool] | None = None,
     resume: bool = True,
 ) -> PretrainResult:
@@ -102,7 +103,7 @@ def pretrain(
 
 
 def _train(
-    run: Run, on_progress: Progress | None, should_cancel: Callable[[], bool]
+    run: Run, on_progress: OnProgress | None, should_cancel: Callable[[], bool]
 ) -> PretrainResult:
     config = run.config
     begin, first = time.perf_counter(), run.step
@@ -152,7 +153,7 @@ class Run:
         self.last: StepOutput | None = None
         self._figures: dict[str, float] = {}
         self._state_path = config.out / CHECKPOINT_NAME
-        self._fingerprint = _fingerprint(config)
+        self._identity = _identity(config)
         if resume:
             self._restore()
         self._curves = self._start_folder() if self.fabric.is_global_zero else None
@@ -248,9 +249,9 @@ class Run:
     def save(self) -> None:
         """Write the state to go on from, and the backbone."""
         if self.fabric.is_global_zero:
-            save_state(
+            save_run(
+                self._identity,
                 {
-                    "fingerprint": self._fingerprint,
                     "step": self.step,
                     "student": self.network.state_dict(),
                     "teacher": self.teacher.state_dict(),
@@ -350,15 +351,10 @@ class Run:
         return Curves(out, self.step, (_LOG, _PROBE))
 
     def _restore(self) -> None:
-        state = load_state(self._state_path)
+        state = load_own_run(self._identity, self._state_path)
         if state is None:
             return
         with restoring(self._state_path):
-            if state["fingerprint"] != self._fingerprint:
-                raise UserError(
-                    f"{self.config.out} holds a run of other settings or other ROIs; choose another"
-                    " folder, or start anew with --restart."
-                )
             self.network.load_state_dict(state["student"])
             self.teacher.load_state_dict(state["teacher"])
             for balance, kept in zip(self.balances, state["balances"], strict=True):
@@ -368,12 +364,13 @@ class Run:
 
 
 def _resolved(config: PretrainConfig) -> PretrainConfig:
-    """The run with its device and precision chosen, as they are recorded."""
+    """The run with its device and precision chosen and its base found, as they are recorded."""
     device = choose_device(config.device, gradients=True)
     precision = config.precision
     if precision == "auto":
         precision = "bf16" if computes_in_bfloat16(device) else "float32"
-    return dataclasses.replace(config, device=device.type, precision=precision)  # type: ignore[arg-type]
+    base = resolve_model(config.base) if config.base else None
+    return dataclasses.replace(config, device=device.type, precision=precision, base=base)  # type: ignore[arg-type]
 
 
 def _fabric(config: PretrainConfig) -> Fabric:
@@ -391,10 +388,12 @@ def _fabric(config: PretrainConfig) -> Fabric:
     return fabric
 
 
-def _fingerprint(config: PretrainConfig) -> str:
-    """Identifies a run: what does not change its course is left out."""
+def _identity(config: PretrainConfig) -> str:
+    """What tells a run from others: what does not change its course is left out."""
     values = plain_values(config)
     for key in ("out", "name", "workers", "log_steps", "checkpoint_steps", "probe", "device"):
         values.pop(key)
-    values["manifest"] = dataclasses.asdict(read_manifest(config.rois))
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    manifest = json.dumps(dataclasses.asdict(read_manifest(config.rois)), sort_keys=True)
+    values["rois"] = hashlib.sha256(manifest.encode()).hexdigest()
+    values["base"] = sha256_of(config.base) if config.base else None
+    return identity_of(values)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -12,6 +13,58 @@ import torch
 
 from muse_core.errors import UserError
 from muse_core.files import replacing, steady_file
+
+_RUN = "run"
+_MOST_NAMED = 3
+
+
+def identity_of(values: Mapping[str, Any]) -> str:
+    """Return what tells a run from others: all that changes its course, as JSON text.
+
+    Args:
+        values: JSON-able; hashes in place of what is large, or lies at a path.
+    """
+    return json.dumps(values, sort_keys=True)
+
+
+def save_run(identity: str, state: dict[str, Any], path: Path) -> None:
+    """Write the state of a run, with what tells it from others; see :func:`identity_of`."""
+    save_state({_RUN: identity, **state}, path)
+
+
+def load_own_run(identity: str, path: Path) -> dict[str, Any] | None:
+    """Read the state of a run, or None where there is none.
+
+    Raises:
+        UserError: The file is damaged, or of another run.
+    """
+    state = load_state(path)
+    if state is not None and state.get(_RUN) != identity:
+        differing = _differing(state.get(_RUN), identity)
+        raise UserError(
+            f"The checkpoint {path} is of another run{differing}. Start anew with --restart, or"
+            " write somewhere else."
+        )
+    return state
+
+
+def _differing(theirs: object, ours: str) -> str:
+    """In which values two runs differ; empty where that cannot be told."""
+    try:
+        before, now = _flat(json.loads(str(theirs))), _flat(json.loads(ours))
+    except (ValueError, RecursionError):
+        return ""
+    names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+    named = ", ".join(names[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    return f": it differs in {named}" + (f" and {more} more" if more > 0 else "")
+
+
+def _flat(values: object, name: str = "") -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        return {name: values}
+    inner = [_flat(v, f"{name}.{key}" if name else str(key)) for key, v in values.items()]
+    return {key: value for part in inner for key, value in part.items()}
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:

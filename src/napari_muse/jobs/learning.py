@@ -130,6 +130,8 @@ class Learning:
                 "mode": mode,
                 "device": device,
                 "class_map": self._class_map(model),
+                # A run that was cancelled before it had a model knew fewer corrections.
+                "resume": False,
             }
         )
         self.runner.start(FinetuneJob(config).to_json())

@@ -202,7 +202,7 @@ def test_a_checkpoint_of_other_data_is_not_resumed(config: FinetuneConfig, tmp_p
     )
 
     def identity() -> str:
-        return checkpoint_of(run, load_full_data(run, MPP).digest(), {}).fingerprint
+        return checkpoint_of(run, load_full_data(run, MPP).digest(), {}).identity
 
     seen = [identity()]
     assert identity() == seen[0]

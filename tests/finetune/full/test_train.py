@@ -135,12 +135,27 @@ def test_a_cancelled_run_resumes_as_if_unbroken(config: FinetuneConfig) -> None:
     assert all(torch.equal(first[k], second[k]) for k in first)
 
 
-def test_a_checkpoint_of_other_settings_is_not_resumed(config: FinetuneConfig) -> None:
+def test_a_checkpoint_of_other_settings_is_refused(config: FinetuneConfig) -> None:
     _cancel_after(config, 4)
     steps: list[int] = []
     other = dataclasses.replace(config, learning_rate=1e-3)
-    finetune(other, Listener(on_progress=lambda done, *_: steps.append(done)))
+    listener = Listener(on_progress=lambda done, *_: steps.append(done))
+    checkpoint = config.out.with_suffix(".checkpoint")
+    before = checkpoint.read_bytes()
+    with pytest.raises(UserError, match=r"another run: it differs in learning_rate\. .*--restart"):
+        finetune(other, listener)
+    assert (steps, checkpoint.read_bytes()) == ([], before)
+    finetune(dataclasses.replace(other, resume=False), listener)
     assert steps[0] == 1
+
+
+def test_a_run_goes_on_wherever_its_data_lie_by_now(config: FinetuneConfig, tmp_path: Path) -> None:
+    _cancel_after(config, 4)
+    moved = LabelSet(config.train[0].folder.rename(tmp_path / "moved"), 0.5)
+    steps: list[int] = []
+    onward = dataclasses.replace(config, train=(moved,), val=moved, name="other", workers=1)
+    finetune(onward, Listener(on_progress=lambda done, *_: steps.append(done)))
+    assert steps == [5, 6]
 
 
 def test_a_damaged_checkpoint_gets_a_sentence(config: FinetuneConfig) -> None:

@@ -110,14 +110,17 @@ def test_more_corrections_make_it_another_run(config: FinetuneConfig) -> None:
     cancel_after(10, config)
     with AnnotationStore.open(config.stores[0].store) as store:
         store.add(100, 100, CLASSES[0])
+    with pytest.raises(UserError, match="is of another run: it differs in data"):
+        finetune(config)
     steps: list[int] = []
-    finetune(config, Listener(on_loss=lambda step, _: steps.append(step)))
+    anew = dataclasses.replace(config, resume=False)
+    finetune(anew, Listener(on_loss=lambda step, _: steps.append(step)))
     assert steps[0] == 1
 
 
 def test_another_base_or_a_class_more_makes_it_another_run(config: FinetuneConfig) -> None:
     def identity() -> str:
-        return checkpoint_of(config, load_fields(config, None, MPP, 32).digest(), {}).fingerprint
+        return checkpoint_of(config, load_fields(config, None, MPP, 32).digest(), {}).identity
 
     seen = [identity()]
     assert identity() == seen[0]

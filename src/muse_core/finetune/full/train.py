@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
@@ -45,9 +44,11 @@ from muse_core.models.device import training_autocast_for
 from muse_core.models.heads import at_anchors
 from muse_core.models.muse_model import MuseModel
 from muse_core.training.interrupts import leave_interrupts_to_the_run
+from muse_core.training.schedules import one_cycle
 from muse_core.training.seeding import seed_step
 
 _GRADIENT_CLIP = 5.0
+_WARMUP_SHARE = 0.15
 _DEFAULT_THRESHOLD = 0.5
 _SHARE_OF_A_STEP = 0.02
 """In the moving average of the loss."""
@@ -116,15 +117,9 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(self.learner, config), lr=config.learning_rate, fused=True
         )
-        self.schedule = OneCycleLR(
-            self.optimizer,
-            [group["lr"] for group in self.optimizer.param_groups],
-            total_steps=config.steps + 1,
-            pct_start=0.15,
-        )
+        self.schedule = one_cycle(self.optimizer, config.steps, _WARMUP_SHARE)
         self.thresholds = ClassThresholds(self.data.counts[0], config.consistency)
         self.thresholds.to(self.device)
-        self.before = self._score_before()
         stateful: dict[str, Stateful] = {
             "learner": self.learner,
             "averaged": self.averaged,
@@ -134,6 +129,7 @@ class _Run:
         }
         self.checkpoint = checkpoint_of(config, self.sources.digest(), stateful)
         self.state = self.checkpoint.load() if config.resume else TrainState()
+        self.before = self._score_before()
 
     @property
     def averaged_model(self) -> MuseModel:

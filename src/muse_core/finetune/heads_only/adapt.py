@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
 
 from muse_core.detect import choose_device
 from muse_core.finetune.config import FinetuneConfig
@@ -34,8 +33,10 @@ from muse_core.models.card import read_card
 from muse_core.models.checkpoint import as_saved, load_model, save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
+from muse_core.training.schedules import one_cycle
 from muse_core.training.seeding import seed_step
 
+_WARMUP_SHARE = 0.1
 _SHARE_OF_A_STEP = 0.1
 """In the moving average of the loss."""
 
@@ -90,9 +91,7 @@ class _AdaptRun:
         self.optimizer = torch.optim.AdamW(
             self.heads.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.schedule = OneCycleLR(
-            self.optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
-        )
+        self.schedule = one_cycle(self.optimizer, config.steps, _WARMUP_SHARE)
         parts: dict[str, Stateful] = {
             "heads": self.heads,
             "optimizer": self.optimizer,
@@ -119,7 +118,7 @@ class _AdaptRun:
             self.config.correction_weight,
             self.config.seed,
             listener.should_cancel,
-            lambda done, total: listener.on_progress(done, total, "Looking at the fields"),
+            listener.on_progress,
         )
         return before
 

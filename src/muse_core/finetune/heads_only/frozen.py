@@ -26,6 +26,7 @@ from muse_core.models.device import autocast_for
 from muse_core.models.heads import PointHead, Proposals, at_anchors
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import image_batch
+from muse_core.progress import OnProgress
 
 _MEGAPIXEL = 1e6
 
@@ -69,7 +70,7 @@ def freeze(
     correction_weight: float,
     seed: int,
     should_cancel: Callable[[], bool],
-    on_progress: Callable[[int, int], None],
+    on_progress: OnProgress,
 ) -> list[FrozenView]:
     """Run the frozen network over views of the fields.
 
@@ -85,7 +86,7 @@ def freeze(
         correction_weight: Weight of background where a person has removed a detection.
         seed: Of views and places.
         should_cancel: Asked before each view; what is done until then is returned.
-        on_progress: Called with views done and views in all.
+        on_progress: Called with views done, views in all, and a message.
     """
     generator = torch.Generator().manual_seed(seed)
     count = views_for(fields, config)
@@ -101,7 +102,7 @@ def freeze(
                 image = alter_appearance(image, views, generator)
             places = _places(view, config, generator)
             frozen.append(_freeze_one(model, view, image, places, class_names, correction_weight))
-            on_progress(len(frozen), count * len(fields))
+            on_progress(len(frozen), count * len(fields), "Looking at the fields")
     return frozen
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from muse_core.pretrain.config import LossesConfig, PretrainConfig, ScheduleConfig
-from muse_core.pretrain.schedules import rates_at
+from muse_core.pretrain.rates import rates_at
 
 CONFIG = PretrainConfig(
     rois=Path("rois"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from muse_core.pretrain.config import PretrainConfig
+from muse_core.training.schedules import cosine
 
 _REFERENCE_BATCH = 256
 
@@ -40,19 +40,15 @@ def rates_at(step: int, config: PretrainConfig) -> Rates:
     if epoch < warmup:
         rate = peak * (epoch + 1 / schedule.epoch_steps) / (warmup + 1 / schedule.epoch_steps)
     else:
-        rate = _cosine(
+        rate = cosine(
             (epoch - warmup) / (schedule.epochs - warmup), peak, schedule.final_learning_rate
         )
     rise = min(losses.teacher_warmup_epochs, schedule.epochs / 3)
     low, high = losses.teacher_temperature
     return Rates(
         learning_rate=rate,
-        weight_decay=_cosine(done, *schedule.weight_decay),
-        teacher_momentum=_cosine(done, *schedule.teacher_momentum),
+        weight_decay=cosine(done, *schedule.weight_decay),
+        teacher_momentum=cosine(done, *schedule.teacher_momentum),
         teacher_temperature=high if epoch >= rise else low + (high - low) * epoch / rise,
         prototypes_frozen=epoch < schedule.freeze_prototypes_epochs,
     )
-
-
-def _cosine(done: float, start: float, end: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
