@@ -22,12 +22,32 @@ if TYPE_CHECKING:
 # Files of nuclei round to a thousandth of a pixel.
 _SAME_PLACE_PX = 0.01
 
+SourceArgument = Annotated[
+    Path,
+    typer.Argument(metavar="IN", help="CSV, GeoJSON, Parquet, AnnData or SpatialData."),
+]
+OutlinesOption = Annotated[
+    bool,
+    typer.Option(
+        "--outlines-are-nuclei",
+        help="In GeoJSON, take each polygon of an annotation for a nucleus, not a region.",
+    ),
+]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option("--features", help="Folder of muse features, to go into an AnnData file."),
+]
+SlideOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--slide",
+        help="The nuclei's slide: positions are counted from its scanned area, as in QuPath.",
+    ),
+]
+
 
 def convert(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="IN", help="CSV, GeoJSON, Parquet, AnnData or SpatialData."),
-    ],
+    source: SourceArgument,
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="The end of the name says the format.")
     ],
@@ -36,27 +56,12 @@ def convert(
         typer.Option("--mpp", help="Microns per pixel, if the file does not say."),
     ] = None,
     force_mpp: ForceMppOption = False,
-    outlines_are_nuclei: Annotated[
-        bool,
-        typer.Option(
-            "--outlines-are-nuclei",
-            help="In GeoJSON, take each polygon of an annotation for a nucleus, not a region.",
-        ),
-    ] = False,
+    outlines_are_nuclei: OutlinesOption = False,
     without_deleted: Annotated[
         bool, typer.Option("--without-deleted", help="Leave out nuclei a person has deleted.")
     ] = False,
-    features: Annotated[
-        Path | None,
-        typer.Option("--features", help="Folder of muse features, to go into an AnnData file."),
-    ] = None,
-    slide: Annotated[
-        Path | None,
-        typer.Option(
-            "--slide",
-            help="The nuclei's slide: positions are counted from its scanned area, as in QuPath.",
-        ),
-    ] = None,
+    features: FeaturesOption = None,
+    slide: SlideOption = None,
     image: ImageOption = None,
     other_slide: OtherSlideOption = False,
     as_json: JsonOption = False,
@@ -84,12 +89,10 @@ def convert(
     )
     for note in (*content.notes, *settled.notes, *notes, *left_out):
         typer.echo(note, err=True)
-    aside = names_stdout(out)
-    if as_json:
-        facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale}
-        typer.echo(json.dumps({**facts, "out": str(out)}), err=aside)
-    else:
-        typer.echo(f"{len(table):,} nuclei written to {out}.", err=aside)
+    facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale, "out": str(out)}
+    said = json.dumps(facts) if as_json else f"{len(table):,} nuclei written to {out}."
+    # The nuclei themselves may have gone to standard output.
+    typer.echo(said, err=names_stdout(out))
 
 
 def _of_slide(

@@ -31,21 +31,25 @@ if TYPE_CHECKING:
 
     from muse_core.slides import ImageChoice
 
+SlideArgument = Annotated[
+    Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
+]
+PointsOption = Annotated[
+    Path, typer.Option("--points", help="Nuclei: CSV, GeoJSON, Parquet, AnnData.")
+]
+FovOption = Annotated[
+    int | None, typer.Option("--fov-px", help="Side of the tiles; else the model's.")
+]
+
 
 def features(
-    slide: Annotated[
-        Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
-    ],
-    points: Annotated[
-        Path, typer.Option("--points", help="Nuclei: CSV, GeoJSON, Parquet, AnnData.")
-    ],
+    slide: SlideArgument,
+    points: PointsOption,
     out: Annotated[Path, typer.Option("--out", help="Zarr folder to write.")],
     model: ModelOption = None,
     mpp: MppOption = None,
     force_mpp: ForceMppOption = False,
-    fov_px: Annotated[
-        int | None, typer.Option("--fov-px", help="Side of the tiles; else the model's.")
-    ] = None,
+    fov_px: FovOption = None,
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,

@@ -28,13 +28,29 @@ class Mode(StrEnum):
     FULL = "full"
 
 
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Model file to write (.safetensors).")
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Name or file of the model to start from; else from scratch."),
+]
+ModeOption = Annotated[
+    Mode | None,
+    typer.Option("--mode", help="adapt: the heads, in seconds. full: all weights, in minutes."),
+]
+AnyDeviceOption = Annotated[Device | None, typer.Option("--device", help="Where the network runs.")]
+ResumeOption = Annotated[
+    bool | None,
+    typer.Option("--resume/--restart", help="Go on from a checkpoint of the same run."),
+]
+
+
 def finetune(
     ctx: typer.Context,
     config: ConfigOption = None,
     settings: SetOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Model file to write (.safetensors).")
-    ] = None,
+    out: OutOption = None,
     annotations: data.AnnotationsOption = None,
     slide: data.SlideOption = None,
     slide_mpp: data.SlideMppOption = None,
@@ -46,24 +62,13 @@ def finetune(
     mpp: data.MppOption = None,
     val: data.ValOption = None,
     unlabeled: data.UnlabeledOption = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="Name or file of the model to start from; else from scratch."),
-    ] = None,
+    model: BaseOption = None,
     same_class: data.SameClassOption = None,
-    mode: Annotated[
-        Mode | None,
-        typer.Option("--mode", help="adapt: the heads, in seconds. full: all weights, in minutes."),
-    ] = None,
+    mode: ModeOption = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
-    device: Annotated[
-        Device | None, typer.Option("--device", help="Where the network runs.")
-    ] = None,
-    resume: Annotated[
-        bool | None,
-        typer.Option("--resume/--restart", help="Go on from a checkpoint of the same run."),
-    ] = None,
+    device: AnyDeviceOption = None,
+    resume: ResumeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on reviewed fields or annotated images, from a model or from scratch.

@@ -23,31 +23,36 @@ class Protocol(StrEnum):
     FINETUNE = "finetune"
 
 
+ProtocolOption = Annotated[Protocol, typer.Option("--protocol", help="How features are judged.")]
+ValOption = Annotated[
+    Path | None,
+    typer.Option("--val", help="Points-folder to choose the best epoch on; else the last."),
+]
+AtMppOption = Annotated[
+    float | None,
+    typer.Option("--at-mpp", help="Microns per pixel to use the model at; else its own."),
+]
+RandomInitOption = Annotated[
+    bool,
+    typer.Option("--random-init", help="Random weights in the model's place, to compare."),
+]
+RateOption = Annotated[
+    float, typer.Option("--learning-rate", help="Of fine-tuning; 4e-5 for ResNets.")
+]
+
+
 def evaluate_probe(
     train: Annotated[Path, typer.Option("--train", help="Points-folder to learn from.")],
     test: Annotated[Path, typer.Option("--test", help="Points-folder to measure on.")],
     mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the images.")],
     model: ModelOption = None,
-    protocol: Annotated[
-        Protocol, typer.Option("--protocol", help="How features are judged.")
-    ] = Protocol.LINEAR,
+    protocol: ProtocolOption = Protocol.LINEAR,
     fov_px: Annotated[int, typer.Option("--fov-px", help="Side of the tiles: 224 or 512.")] = 224,
-    val: Annotated[
-        Path | None,
-        typer.Option("--val", help="Points-folder to choose the best epoch on; else the last."),
-    ] = None,
-    at_mpp: Annotated[
-        float | None,
-        typer.Option("--at-mpp", help="Microns per pixel to use the model at; else its own."),
-    ] = None,
-    random_init: Annotated[
-        bool,
-        typer.Option("--random-init", help="Random weights in the model's place, to compare."),
-    ] = False,
+    val: ValOption = None,
+    at_mpp: AtMppOption = None,
+    random_init: RandomInitOption = False,
     epochs: Annotated[int, typer.Option("--epochs", help="Of fine-tuning.")] = 10,
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", help="Of fine-tuning; 4e-5 for ResNets.")
-    ] = 1e-5,
+    learning_rate: RateOption = 1e-5,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,

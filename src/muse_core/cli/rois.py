@@ -26,36 +26,43 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from muse_core.pretrain.roi_manifest import RoiManifest
     from muse_core.pretrain.rois import FindNuclei
     from muse_core.slides import Region, Slide
 
+SlidesArgument = Annotated[
+    list[Path], typer.Argument(metavar="SLIDE...", help="Slides or images, any readable file.")
+]
+PointsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--points",
+        help="File with the nuclei of the slide, or folder with SLIDE_STEM.csv for each slide"
+        " (SLIDE_STEM-imageN.csv for each image of several); else the model finds them.",
+    ),
+]
+RoiMppOption = Annotated[
+    float,
+    typer.Option("--mpp", help="Microns per pixel of the ROIs; a coarser slide keeps its own."),
+]
+SlideMppOption = Annotated[
+    float | None,
+    typer.Option("--slide-mpp", help="Of slides whose file does not say it."),
+]
+MinTissueOption = Annotated[
+    float, typer.Option("--min-tissue", help="Share of a ROI that must be tissue.")
+]
+
 
 def rois(
-    slides: Annotated[
-        list[Path], typer.Argument(metavar="SLIDE...", help="Slides or images, any readable file.")
-    ],
+    slides: SlidesArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder for the ROIs.")],
-    points: Annotated[
-        Path | None,
-        typer.Option(
-            "--points",
-            help="File with the nuclei of the slide, or folder with SLIDE_STEM.csv for each slide"
-            " (SLIDE_STEM-imageN.csv for each image of several); else the model finds them.",
-        ),
-    ] = None,
+    points: PointsOption = None,
     roi_px: Annotated[int, typer.Option("--roi-px", help="Largest side of a ROI.")] = 2048,
-    mpp: Annotated[
-        float,
-        typer.Option("--mpp", help="Microns per pixel of the ROIs; a coarser slide keeps its own."),
-    ] = 0.25,
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option("--slide-mpp", help="Of slides whose file does not say it."),
-    ] = None,
+    mpp: RoiMppOption = 0.25,
+    slide_mpp: SlideMppOption = None,
     force_mpp: ForceMppOption = False,
-    min_tissue: Annotated[
-        float, typer.Option("--min-tissue", help="Share of a ROI that must be tissue.")
-    ] = 0.2,
+    min_tissue: MinTissueOption = 0.2,
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
@@ -93,6 +100,10 @@ def rois(
                 typer.echo("Cancelled; the same command goes on.", err=True)
                 raise typer.Exit(130)
             manifest = longer
+    _say_end(out, manifest, as_json)
+
+
+def _say_end(out: Path, manifest: RoiManifest, as_json: bool) -> None:
     nuclei = sum(roi.n_nuclei for roi in manifest.rois)
     figures = {"slides": len(manifest.sources), "rois": len(manifest.rois), "nuclei": nuclei}
     sentence = f"{out} holds {figures['rois']:,} ROIs of {figures['slides']:,} slides"
