@@ -1,0 +1,260 @@
+r"""Class heads on the features of a finished model, judged on hospitals it has not seen.
+
+    python benchmarks/class_heads.py --data DATA --work WORK --steps 300
+
+WORK holds the models that cross_validate.py left there. The network of each stays as it is; what it
+detects on tiles learnt from, and the classes annotated there, teach a head of one hidden layer
+anew, and one that also reads the features of the 32 nearest nuclei within 60 um by attention. Both
+then classify what the network detects on the tiles of the hospital that it was trained without.
+One JSON line for each head: F avg of each hospital, and their mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+
+from label_sets import BREAST, CLASSES, MPP, SETS, Prepared, prepare
+from muse_small import BREAST_SITES
+
+from cross_validate import tiles_of
+from muse_core.data.class_map import ANY
+from muse_core.data.points_folder import AnnotatedImage, read_points_folder
+from muse_core.evaluate.detection import score_tables
+from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
+from muse_core.models.checkpoint import load_model
+from muse_core.models.muse_model import MuseModel
+from muse_core.models.point_features import image_batch
+from muse_core.nuclei import nucleus_table
+
+TAUGHT_BY = (BREAST, "ocelot", "consep", "crchisto", "monusac")
+N_NEIGHBOURS, REACH_PX = 32, 60 / MPP
+DISTANCE_BIN_PX, N_DISTANCE_BINS = 10, 13
+HIDDEN, CONTEXT, ATTENTION_HEADS = 128, 64, 4
+BATCH, LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING = 512, 1e-3, 1e-2, 0.05
+CONTEXT_DROPPED = 0.3
+
+
+@dataclass(frozen=True)
+class Nuclei:
+    """What a network detects on some tiles.
+
+    Attributes:
+        features: (n, C) float32 at the nuclei, standardised.
+        allowed: (n, K) float32, 1 for the classes that the annotation of a nucleus leaves open; a
+            row of ones where none is matched or it says nothing.
+        near: (n, 32) int64, the nearest nuclei of the same tile; the nucleus itself where there
+            are fewer.
+        distance_px: (n, 32) float32 to these; negative where there are fewer.
+        weight: (n,) float64, how often a nucleus is to be drawn.
+    """
+
+    features: Tensor
+    allowed: Tensor
+    near: Tensor
+    distance_px: Tensor
+    weight: npt.NDArray[np.float64]
+
+
+class Head(nn.Module):
+    """One hidden layer over the features of a nucleus and, where asked, of its neighbours."""
+
+    def __init__(self, channels: int, context: bool) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(channels, HIDDEN)
+        self.out = nn.Linear(HIDDEN, len(CLASSES))
+        self.dropout = nn.Dropout(0.3)
+        self.context = Context(channels) if context else None
+
+    def forward(self, nuclei: Nuclei, which: Tensor) -> Tensor:
+        """Logits (m, K) of the nuclei ``which`` (m,)."""
+        hidden = self.hidden(self.dropout(nuclei.features[which]))
+        if self.context is not None:
+            seen = self.context(nuclei, which)
+            if self.training:
+                seen = seen * (torch.rand(len(which), 1) > CONTEXT_DROPPED)
+            hidden = hidden + seen
+        return self.out(self.dropout(functional.gelu(hidden)))
+
+
+class Context(nn.Module):
+    """Attention over the neighbours, with a learnt bias for their distance."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(channels, CONTEXT)
+        self.neighbour = nn.Linear(channels, CONTEXT)
+        self.key = nn.Linear(CONTEXT, CONTEXT)
+        self.value = nn.Linear(CONTEXT, CONTEXT)
+        self.bias = nn.Embedding(N_DISTANCE_BINS, ATTENTION_HEADS)
+        self.out = nn.Sequential(nn.LayerNorm(CONTEXT), nn.Linear(CONTEXT, HIDDEN))
+
+    def forward(self, nuclei: Nuclei, which: Tensor) -> Tensor:
+        """What the neighbours of the nuclei ``which`` (m,) add to their hidden layer, (m, H)."""
+        distance = nuclei.distance_px[which]
+        near = self.neighbour(nuclei.features[nuclei.near[which]])
+        shape = (len(which), -1, ATTENTION_HEADS, CONTEXT // ATTENTION_HEADS)
+        query, key, value = (
+            part.view(shape)
+            for part in (self.query(nuclei.features[which]), self.key(near), self.value(near))
+        )
+        bins = (distance.clamp(min=0) / DISTANCE_BIN_PX).long().clamp(max=N_DISTANCE_BINS - 1)
+        score = (query * key).sum(-1) / shape[-1] ** 0.5 + self.bias(bins)
+        share = score.masked_fill((distance < 0)[..., None], -1e4).softmax(1)
+        seen: Tensor = self.out((share[..., None] * value).sum(1).flatten(1))
+        return seen * (distance >= 0).any(1, keepdim=True)
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with the sets.")],
+    work: Annotated[Path, typer.Option(help="Folder with sets and models.")],
+    steps: Annotated[int, typer.Option(help="Of the models' second stage.")] = 300,
+    seed: Annotated[int, typer.Option(help="Of the models and the heads.")] = 0,
+    head_steps: Annotated[int, typer.Option(help="Of the heads.")] = 1000,
+) -> None:
+    """Print a JSON line for each head."""
+    prepared = prepare(data, work / "sets")
+    f_avg: dict[str, dict[str, float]] = {"as trained": {}, "anew": {}, "with neighbours": {}}
+    for site in BREAST_SITES:
+        model = load_model(work / f"sets-{steps}-{seed}-without-{site}.safetensors")
+        unseen = tiles_of(data, site)
+        found = [detect(model, image) for image in unseen]
+        of_class = [tile.class_probs for tile in found]
+        f_avg["as trained"][site] = score(unseen, found, np.concatenate(of_class))
+        nuclei = standardised([*taught_by(model, prepared, site), *map(_only_shown, found)])
+        for name, context in (("anew", False), ("with neighbours", True)):
+            probs = classify(learn(nuclei, context, head_steps, seed), nuclei)
+            f_avg[name][site] = score(unseen, found, probs[-sum(map(len, of_class)) :])
+    for name, sites in f_avg.items():
+        print(
+            json.dumps({"head": name, "sites": sites, "f_avg": float(np.mean([*sites.values()]))})
+        )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a network detects on a tile: see Nuclei; ``weight`` 0 where nothing is to be learnt."""
+
+    xy: npt.NDArray[np.float32]
+    class_probs: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    allowed: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float64]
+
+
+def _only_shown(tile: Tile) -> Tile:
+    """A tile that nothing is learnt from."""
+    return dataclasses.replace(tile, weight=np.zeros_like(tile.weight))
+
+
+def taught_by(model: MuseModel, prepared: Prepared, site: str) -> Iterator[Tile]:
+    """The tiles that heads learn from; each set has the weight that the recipe gives it."""
+    for name in TAUGHT_BY:
+        images = read_points_folder(prepared.folder(name), MPP, prepared.split(name, (site,)).learn)
+        tiles = [detect(model, image, SETS[name].class_map) for image in images]
+        total = sum(tile.weight.sum() for tile in tiles)
+        for tile in tiles:
+            yield dataclasses.replace(tile, weight=tile.weight * SETS[name].weight / total)
+
+
+@torch.inference_mode()
+def detect(
+    model: MuseModel,
+    image: AnnotatedImage,
+    class_map: Mapping[str, tuple[str, ...]] | None = None,
+) -> Tile:
+    """The nuclei that a model detects on an annotated tile, and what their annotation says."""
+    batch = image_batch([image.image], torch.device("cpu"))
+    size = (batch.shape[-2], batch.shape[-1])
+    with torch.autocast("cpu", torch.bfloat16):
+        f_map, proposals = model(batch.contiguous(memory_format=torch.channels_last))
+        found = model.detections(f_map, proposals, size)[0]
+        xy = torch.from_numpy(np.float32(found.xy))
+        features = model.backbone.sample(f_map, xy[None], size)[0]
+    allowed = np.ones((len(found), len(CLASSES)), np.float32)
+    for i, j in match_points(found.xy, image.xy, MATCH_RADIUS_UM / MPP):
+        name = image.class_names[j]
+        of_name = (name,) if class_map is None else class_map[name]
+        allowed[i] = 1.0 if ANY in of_name else [c in of_name for c in CLASSES]
+    told = (allowed.min(1) == 0).astype(np.float64)
+    return Tile(xy.numpy(), found.class_probs, features.float().numpy(), allowed, told)
+
+
+def standardised(tiles: Sequence[Tile]) -> Nuclei:
+    """The nuclei of some tiles one after the other, features with mean 0 and spread 1."""
+    near, distance_px, first = [], [], 0
+    for xy in (tile.xy for tile in tiles if len(tile.xy)):
+        # The nearest of all is the nucleus itself.
+        distance, index = cKDTree(xy).query(xy, N_NEIGHBOURS + 1, distance_upper_bound=REACH_PX)
+        none = np.isinf(distance[:, 1:])
+        near.append(np.where(none, np.arange(len(xy))[:, None], index[:, 1:]) + first)
+        distance_px.append(np.where(none, -1.0, distance[:, 1:]))
+        first += len(xy)
+    features = torch.from_numpy(np.concatenate([tile.features for tile in tiles]))
+    return Nuclei(
+        (features - features.mean(0)) / (features.std(0) + 1e-3),
+        torch.from_numpy(np.concatenate([tile.allowed for tile in tiles])),
+        torch.from_numpy(np.concatenate(near)),
+        torch.from_numpy(np.concatenate(distance_px).astype(np.float32)),
+        np.concatenate([tile.weight for tile in tiles]),
+    )
+
+
+def learn(nuclei: Nuclei, context: bool, steps: int, seed: int) -> Head:
+    """Train a head on the nuclei that have a weight, with the loss of partial labels."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    head = Head(nuclei.features.shape[1], context)
+    optimiser = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    told = np.flatnonzero(nuclei.weight)
+    share = nuclei.weight[told] / nuclei.weight[told].sum()
+    for _ in range(steps):
+        which = torch.from_numpy(rng.choice(told, BATCH, p=share))
+        log_probs = head(nuclei, which).log_softmax(1)
+        of_allowed = torch.logsumexp(log_probs + torch.log(nuclei.allowed[which] + 1e-9), 1)
+        loss = -of_allowed.mean() - LABEL_SMOOTHING * log_probs.mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return head.eval()
+
+
+@torch.inference_mode()
+def classify(head: Head, nuclei: Nuclei) -> npt.NDArray[np.float32]:
+    """Class probabilities (n, K) of all nuclei."""
+    parts = torch.arange(len(nuclei.features)).split(4096)
+    return torch.cat([head(nuclei, part).softmax(1) for part in parts]).numpy()
+
+
+def score(
+    images: Sequence[AnnotatedImage], tiles: Sequence[Tile], probs: npt.NDArray[np.float32]
+) -> float:
+    """F avg of the nuclei of some tiles with these class probabilities, tile after tile."""
+    names = np.array(CLASSES)[probs.argmax(1)].tolist()
+    tables = []
+    for tile in tiles:
+        n = len(tile.xy)
+        tables.append(nucleus_table(tile.xy[:, 0], tile.xy[:, 1], names[:n], np.ones(n)))
+        del names[:n]
+    return round(score_tables(images, tables, CLASSES).f_avg or 0.0, 4)
+
+
+if __name__ == "__main__":
+    typer.run(main)
