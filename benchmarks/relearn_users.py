@@ -179,7 +179,6 @@ class User:
             order = ask_next(
                 standard.apply(self.tissue.features[some]),
                 1 - found.margin,
-                standard.apply(self.tissue.features[asked]),
                 AT_A_TIME,
             )
             asked = np.append(asked, some[order[: min(AT_A_TIME, count - len(asked))]])

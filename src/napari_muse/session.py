@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -67,6 +68,8 @@ class MuseSession:
     slide_changed = Signal()
     annotations_changed = Signal()
     regions_changed = Signal()
+    settled = Signal()
+    """A person has said of nuclei what they are."""
     refused = Signal(str)
     """A sentence for the user: why something was not done."""
     told = Signal(str)
@@ -194,6 +197,12 @@ class MuseSession:
     def class_map(self, model: str) -> dict[str, str]:
         """What a model's classes are called on this slide, where a person has said so."""
         return self._class_maps.get(self._map_key(model), {})
+
+    def class_map_of(self, model_name: str) -> dict[str, str]:
+        """As :meth:`class_map`, for the model's own name."""
+        here = self._map_key("")[0]
+        maps = self._class_maps.items()
+        return next((m for (s, p), m in maps if s == here and Path(p).stem == model_name), {})
 
     def keep_class_map(self, model: str, mapping: dict[str, str]) -> None:
         """Remember what the classes of a model, by its file, are called on this slide."""
@@ -428,6 +437,7 @@ class MuseSession:
             (self.annotations.changed, self.annotations_changed),
             (self.annotations.scheme_changed, self.annotations_changed),
             (self.annotations.regions_changed, self.regions_changed),
+            (self.annotations.settled, self.settled),
         )
 
     def _follow_annotations(self) -> None:

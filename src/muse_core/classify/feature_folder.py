@@ -10,6 +10,7 @@ counts, and rows that were cut off by a crash are passed over. Imports no torch.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,6 +133,26 @@ def append_features(
             (_PLACES, places, 16),
         ):
             _append(folder / name, values.tobytes(), end * width)
+
+
+def move_features(source: Path, root: Path) -> None:
+    """Bring the features of one folder of :func:`features_beside` to another, which may have some.
+
+    Raises:
+        UserError: They cannot be written.
+    """
+    for folder in entries(source) if source.is_dir() else ():
+        target = root / folder.name
+        try:
+            if not target.exists():
+                make_folder(root)
+                shutil.move(folder, target)
+                continue
+            kept = open_features(folder)
+        except OSError as error:
+            raise UserError(f"Cannot write {root}: {error.strerror or error}.") from error
+        append_features(root, kept.facts, kept.places, kept.features, kept.classes)
+    shutil.rmtree(source, ignore_errors=True)
 
 
 def open_features(folder: Path) -> FeatureFolder:

@@ -16,6 +16,10 @@ DOUBT_KINDS = {
 """Ways of doubt, by the name the annotation store has for them, and what they mean."""
 
 
+TEACHES = "teaches"
+"""The order in which corrections teach most; it comes from what was learnt, not from the store."""
+
+
 def review_order(
     kind: str, doubt: npt.NDArray[np.float32], score: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.intp]:

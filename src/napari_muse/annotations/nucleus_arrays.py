@@ -95,6 +95,21 @@ class NucleusArrays:
         joined = np.concatenate([others, fresh])
         self.rows = joined[np.argsort(joined["id"], kind="stable")]
 
+    def relabel(
+        self,
+        at: npt.NDArray[np.intp],
+        classes: npt.NDArray[np.integer],
+        probabilities: npt.NDArray[np.floating],
+    ) -> None:
+        """Give rows (n,), by their numbers, other classes and probabilities in place."""
+        if "counts" in self._computed:
+            lost = self.counts_of(at)
+        self._rows["class"][at] = classes
+        self._rows["probability"][at] = probabilities
+        if "counts" in self._computed:
+            self._computed["counts"] = self._computed["counts"] - lost + self.counts_of(at)
+        self._version += 1
+
     def _overwrite(self, at: npt.NDArray[np.intp], fresh: NucleusRows) -> None:
         before, computed = self._rows[at], self._computed
         if "present" in computed:

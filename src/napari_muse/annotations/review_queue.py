@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
-from muse_core.classify.queue import review_order
+from muse_core.classify.queue import TEACHES, review_order
 from muse_core.errors import UserError
 from muse_core.nuclei import Status
+from muse_core.nuclei.store import NucleusRows
 from muse_core.slides import PolygonRegion
 from napari_muse.interaction.camera_animation import Flight
 from napari_muse.session import MuseSession
@@ -22,7 +23,7 @@ class QueueChoice:
     """What a queue holds.
 
     Attributes:
-        kind: Way of doubt, see ``muse_core.classify.queue``.
+        kind: Way of doubt, see ``muse_core.classify.queue``, or ``TEACHES``.
         class_index: Only nuclei of this class; None takes all.
         polygon: Only nuclei inside; None takes the whole slide.
     """
@@ -30,6 +31,10 @@ class QueueChoice:
     kind: str = "entropy"
     class_index: int | None = None
     polygon: PolygonRegion | None = None
+
+
+def _nothing_taught() -> npt.NDArray[np.int64]:
+    raise UserError("Turn on “Learn now” first: the queue then asks what teaches most.")
 
 
 class ReviewQueue:
@@ -46,6 +51,9 @@ class ReviewQueue:
         self._flight = Flight(session.viewer)
         self.choose: Callable[[], QueueChoice] = QueueChoice
         """Says what the queue is to hold when it is started by going on."""
+        self.teaches: Callable[[], npt.NDArray[np.int64]] = _nothing_taught
+        """Gives ids in the order in which corrections would teach most; raises UserError."""
+        self._choice: QueueChoice | None = None
         self._order: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._at = -1
         self.goes_on = True
@@ -88,20 +96,25 @@ class ReviewQueue:
         Raises:
             UserError: There is none to look at.
         """
-        annotations = self._session.annotations
-        mask = annotations.rows["status"] == Status.PREDICTED
-        if choice.class_index is not None:
-            mask &= annotations.rows["class"] == choice.class_index
-        if choice.polygon is not None:
-            mask &= choice.polygon.contains(annotations.rows["x"], annotations.rows["y"])
-        rows = annotations.rows[mask]
+        rows = self._rows_of(choice)
         if not len(rows):
             raise UserError("There is no nucleus here that nobody has looked at.")
         if choice.kind == "disagreement" and np.isnan(rows["disagreement"]).all():
             raise UserError("The neighbours were not compared yet: press “Compare neighbours”.")
-        self._order = rows["id"][review_order(choice.kind, rows[choice.kind], rows["score"])]
+        self._order, self._choice = self._ordered(choice, rows), choice
         self._at = -1
         self.next()
+
+    def reorder(self) -> None:
+        """Ask what teaches most by now, where that is what the queue is of; stays where it is."""
+        if self._choice is None or self._choice.kind != TEACHES or not self.running:
+            return
+        rows = self._rows_of(self._choice)
+        if len(rows):
+            behind = self._order[: self._at + 1]
+            coming = self._ordered(self._choice, rows)
+            self._order = np.concatenate([behind, coming[~np.isin(coming, behind)]])
+            self.changed.emit()
 
     def stop(self) -> None:
         """Forget the order."""
@@ -137,6 +150,27 @@ class ReviewQueue:
     def land(self) -> None:
         """Be at the current nucleus at once."""
         self._flight.land()
+
+    def _rows_of(self, choice: QueueChoice) -> NucleusRows:
+        """Nuclei nobody has looked at, of what is chosen."""
+        rows = self._session.annotations.rows
+        mask = rows["status"] == Status.PREDICTED
+        if choice.class_index is not None:
+            mask &= rows["class"] == choice.class_index
+        if choice.polygon is not None:
+            mask &= choice.polygon.contains(rows["x"], rows["y"])
+        return np.asarray(rows[mask])
+
+    def _ordered(self, choice: QueueChoice, rows: NucleusRows) -> npt.NDArray[np.int64]:
+        if choice.kind != TEACHES:
+            order = review_order(choice.kind, rows[choice.kind], rows["score"])
+            ids: npt.NDArray[np.int64] = rows["id"][order]
+            return ids
+        wanted = self.teaches()
+        found = wanted[np.isin(wanted, rows["id"])]
+        if not len(found):
+            raise UserError("There is no nucleus here that would teach anything.")
+        return found
 
     def _go(self, at: int) -> None:
         self._at = at

@@ -40,6 +40,8 @@ class SlideAnnotations(NucleusArrays):
     changed = Signal()
     scheme_changed = Signal()
     regions_changed = Signal()
+    settled = Signal()
+    """A person has said of nuclei what they are; not when that is taken back or done again."""
 
     def __init__(
         self,
@@ -268,6 +270,7 @@ class SlideAnnotations(NucleusArrays):
         """Add a nucleus a person sees; returns its id."""
         number = self.store.add(x, y, self.scheme.names[class_index])
         self._extend([number])
+        self.settled.emit()
         return number
 
     def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_index: npt.ArrayLike) -> list[int]:
@@ -290,6 +293,7 @@ class SlideAnnotations(NucleusArrays):
         names = [self.scheme.names[i] for i in index]
         numbers = self.store.add_many(xy[free, 0], xy[free, 1], names)
         self._extend(numbers)
+        self.settled.emit()
         return numbers
 
     def occupied(self, xy: npt.NDArray[np.float64], but: npt.ArrayLike = ()) -> Mask:
@@ -331,7 +335,7 @@ class SlideAnnotations(NucleusArrays):
     ) -> Edit:
         """Show nuclei with the classes a classifier gives them, as one edit; see the store."""
         edit = self.store.apply_predictions(ids, class_ids, probabilities, model)
-        self._reload(self.store)
+        self._take_predictions()
         self.changed.emit()
         return edit
 
@@ -359,6 +363,7 @@ class SlideAnnotations(NucleusArrays):
         numbers = self.store.add_regions(regions)
         if numbers:
             self.regions_changed.emit()
+            self.settled.emit()
         return numbers
 
     def change_region(
@@ -367,6 +372,8 @@ class SlideAnnotations(NucleusArrays):
         """Rename a region, or say whether all nuclei in it have been looked at."""
         self.store.change_region(number, name, reviewed)
         self.regions_changed.emit()
+        if reviewed:
+            self.settled.emit()
 
     def delete_region(self, number: int) -> None:
         """Remove a region."""
@@ -403,6 +410,7 @@ class SlideAnnotations(NucleusArrays):
             return
         act(self.store, chosen)
         self._follow(chosen)
+        self.settled.emit()
 
     def _walk(self, step: Callable[[AnnotationStore], Edit | None]) -> Edit | None:
         if self._store is None:
@@ -416,13 +424,33 @@ class SlideAnnotations(NucleusArrays):
             self.scheme_changed.emit()
             self.changed.emit()
         elif "live_predictions" in tables:
-            self._reload(self.store)
+            self._take_predictions()
             self.changed.emit()
         elif "nuclei" in tables:
             self._follow(np.array(edit.nucleus_ids, dtype=np.int64))
         if "regions" in tables:
             self.regions_changed.emit()
         return edit
+
+    def _take_predictions(self) -> None:
+        """Show what the live predictions say, without reading the rows again where that will do."""
+        live, rows = self.store.predictions, self.rows
+        had_other = np.isfinite(rows["probability"])
+        if live is None or not len(live.ids):
+            self._reload(self.store)
+            return
+        found, at = live.find(rows["id"])
+        if (had_other & ~found).any():
+            # Only the file knows what these were detected as.
+            self._reload(self.store)
+            return
+        found &= rows["status"] == Status.PREDICTED
+        chosen = np.flatnonzero(found)
+        numbers = np.asarray(self.store.class_numbers)
+        order = np.argsort(numbers)
+        classes = order[np.searchsorted(numbers[order], live.class_ids[at[chosen]])]
+        self.relabel(chosen, classes, live.probabilities[at[chosen]])
+        self._revision = self.store.revision
 
     def _follow(self, ids: npt.NDArray[np.int64]) -> None:
         """Bring rows to what the file says; those it does not have go, new ones come."""

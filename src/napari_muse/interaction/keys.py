@@ -25,6 +25,7 @@ HELP = (
     ("A", "add mode: click adds nuclei"),
     ("P", "paint mode: click gives a nucleus the class"),
     ("L", "lasso: draw around nuclei to select them"),
+    ("Shift-L", "learn now: on or off"),
     ("Delete", "remove the selected nuclei"),
     ("Esc", "select nothing, leave every mode"),
     ("N", "next doubtful nucleus; Shift-N the one before"),
@@ -59,6 +60,7 @@ class Keys:
         edits: CarefulEdits,
         choose_class: Callable[[int], None],
         next_class_shown: Callable[[], None],
+        learn_now: Callable[[], None],
     ) -> None:
         """Bind.
 
@@ -68,10 +70,12 @@ class Keys:
             edits: Through which nuclei are changed and fields marked.
             choose_class: Called with the index of the class that new nuclei get.
             next_class_shown: Called to show another class alone, or all again.
+            learn_now: Called to begin or cease to learn from each correction.
         """
         self._session = session
         self._queue = queue
         self._edits = edits
+        self._learn_now = learn_now
         self._choose_class = choose_class
         self._next_class_shown = next_class_shown
         self._bound: list[Any] = []
@@ -176,6 +180,7 @@ class Keys:
                 "A": lambda: self._on_slide(lambda: self.set_add_mode(not self.add_mode)),
                 "P": lambda: self._on_slide(lambda: self.set_paint_mode(not self.paint_mode)),
                 "L": lambda: self._on_slide(self.lasso.toggle),
+                "Shift-L": lambda: self._on_slide(self._learn_now),
                 "Space": lambda: self._deal_with(self._edits.confirm),
                 "Delete": lambda: self._deal_with(self._edits.delete),
                 "Backspace": lambda: self._deal_with(self._edits.delete),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,7 +15,9 @@ from qtpy.QtCore import QElapsedTimer, QObject
 from shapely import box
 from shapely.geometry.base import BaseGeometry
 
+from muse_core.classify.feature_folder import features_beside, move_features
 from muse_core.errors import UserError
+from muse_core.files.user_folders import user_data_folder
 from muse_core.jobs import (
     Cancelled,
     DetectionStarted,
@@ -66,6 +70,7 @@ class Detection:
         self._begun = False
         self._spares_reviewed = False
         self._refusal = ""
+        self._aside: Path | None = None
         self._mapping: dict[str, str] = {}
         self._class_numbers: list[int] = []
         self._model = ""
@@ -113,6 +118,7 @@ class Detection:
             force_mpp=True,  # what the window shows is settled
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
             polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
+            features_in=str(self._feature_folder()),
         )
         self._annotations, self._shapes, self._begun = (
             self._session.annotations,
@@ -231,6 +237,21 @@ class Detection:
         if self._begun:
             self._begun = False
             self._guarded(lambda: self._annotations.end_detection(how))
+            self._guarded(self._keep_features)
+
+    def _feature_folder(self) -> Path:
+        """Where the job keeps features: beside the store, or aside as long as there is none."""
+        annotations = self._session.annotations
+        if annotations.has_file:
+            self._aside = None
+            return features_beside(annotations.store.path)
+        self._aside = user_data_folder() / "features" / uuid4().hex
+        return self._aside
+
+    def _keep_features(self) -> None:
+        aside, self._aside = self._aside, None
+        if aside is not None and self._annotations.has_file:
+            move_features(aside, features_beside(self._annotations.store.path))
 
     def _searched(self) -> Mask:
         """(N,) which rows lie where the job looks."""

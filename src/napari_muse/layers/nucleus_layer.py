@@ -40,6 +40,8 @@ _SELECTED_GROWTH = 1.8
 _MARGINS = (0.5, 0.2, 0.1, 0.05)
 """Around the view, in views: within one of them one can pan and nothing has to be loaded."""
 _REFRESH_MS = 80
+_OUTLINED_MS = 8000
+_OUTLINED_GROWTH, _OUTLINED_RING = 1.6, 0.35
 # A disc is what the model said, filled where a person confirmed it; a square was corrected, a
 # diamond added.
 _SYMBOLS = [
@@ -98,6 +100,8 @@ class NucleusLayer:
         self._since_refresh = QElapsedTimer()
         self._since_refresh.start()
         self._mark_timer = once(self._mark)
+        self._outlined = np.zeros(0, dtype=np.int64)
+        self._outline_timer = once(self._end_outline, _OUTLINED_MS)
         viewer.scene.camera.events.connect(self._on_camera)
         annotations.changed.connect(self.request_refresh)
 
@@ -205,6 +209,28 @@ class NucleusLayer:
         if len(self._selected) != before:
             self.selection_changed.emit()
 
+    def preview(self, ids: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> None:
+        """Colour shown nuclei as (n,) classes that are about to be theirs, until a refresh."""
+        if not len(ids) or len(self.layer.data) != len(self.shown_ids):
+            return
+        order = np.argsort(ids)
+        at = np.searchsorted(ids[order], self.shown_ids).clip(max=len(ids) - 1)
+        known = ids[order][at] == self.shown_ids
+        colors = self.layer.border_color.copy()
+        colors[known] = _rgba(self._annotations.scheme.classes)[classes[order[at[known]]]]
+        write_points(self.layer, {"border_color": colors})
+        self.layer.refresh()
+
+    def outline(self, ids: npt.NDArray[np.int64]) -> None:
+        """Draw some nuclei larger and bolder for a while."""
+        self._outlined = np.sort(ids)
+        self._outline_timer.start()
+        self._mark()
+
+    def _end_outline(self) -> None:
+        self._outlined = self._outlined[:0]
+        self._mark()
+
     def _forget_absent(self) -> None:
         """Drop from the selection what is not there any more."""
         if self._selected:
@@ -286,8 +312,11 @@ class NucleusLayer:
         face[:, 3] = np.where(rows["status"] == Status.CONFIRMED, 0.55, 0.12)
         face[selected] = _SELECTED_FACE
         diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
-        sizes = np.where(selected, _SELECTED_GROWTH, 1.0) * diameter
-        write_points(layer, {"face_color": face, "size": sizes})
+        outlined = np.isin(rows["id"], self._outlined)
+        growth = np.where(outlined, _OUTLINED_GROWTH, 1.0)
+        sizes = np.where(selected, _SELECTED_GROWTH, growth) * diameter
+        rings = np.where(outlined, _OUTLINED_RING, _RING)
+        write_points(layer, {"face_color": face, "size": sizes, "border_width": rings})
         layer.refresh()
 
     def _features(self, rows: Any) -> pd.DataFrame:

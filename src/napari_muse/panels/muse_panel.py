@@ -15,6 +15,7 @@ from napari_muse.interaction.undo_steps import undo
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
+from napari_muse.jobs.relearning import Relearning
 from napari_muse.napari_compat import unwrapped
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
@@ -25,6 +26,7 @@ from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.picture_panel import PicturePanel
 from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
+from napari_muse.panels.relearn_panel import RelearnPanel
 from napari_muse.panels.status_line import StatusLine
 from napari_muse.session import MuseSession, decline
 
@@ -49,9 +51,18 @@ class MusePanel(QWidget):
         self.queue = ReviewQueue(self.session)
         self.comparison = Comparison(self.session, parent=self)
         edits = CarefulEdits(self.session, lambda *question: ask(self, *question))
+        self.relearning = Relearning(self.session, parent=self)
+        self.relearn = RelearnPanel(self.session, self.relearning)
         self.keys = Keys(
-            self.session, self.queue, edits, self.legend.choose_new, self.legend.show_next_class
+            self.session,
+            self.queue,
+            edits,
+            self.legend.choose_new,
+            self.legend.show_next_class,
+            lambda: self.relearning.turn(not self.relearning.on),
         )
+        self.queue.teaches = self.relearning.order_to_ask
+        self.relearning.taught.connect(self.queue.reorder)
         self.edit = EditPanel(self.session, self.keys)
         self.review = QueuePanel(self.session, self.queue, self.comparison, self.detect)
         self.regions = RegionPanel(self.session, edits)
@@ -60,9 +71,10 @@ class MusePanel(QWidget):
         self.export = ExportPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        correcting = (self.relearn, self.review, self.edit)
         for title, tip, sections in (
             ("Detect", "Find and classify nuclei, and save them", (self.detect, self.export)),
-            ("Review", "Correct nuclei, the doubtful ones first", (self.review, self.edit)),
+            ("Review", "Correct nuclei, the doubtful ones first", correcting),
             ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
             ("Learn", "Make a model of your own from your corrections", (self.learn,)),
         ):
@@ -112,6 +124,7 @@ class MusePanel(QWidget):
         self.detection.close()
         self.comparison.runner.close()
         self.learning.runner.close()
+        self.relearning.close()
         self.keys.close()
         self.session.refused.disconnect(self.say)
         self.session.told.disconnect(self.say)
@@ -130,6 +143,7 @@ class MusePanel(QWidget):
             self.detect,
             self.legend,
             self.edit,
+            self.relearn,
             self.review,
             self.regions,
             self.learn,

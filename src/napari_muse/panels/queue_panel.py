@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from muse_core.classify.queue import DOUBT_KINDS
+from muse_core.classify.queue import DOUBT_KINDS, TEACHES
 from muse_core.jobs import Done, Ended, Event, Progress
 from napari_muse.annotations.review_queue import QueueChoice, ReviewQueue
 from napari_muse.jobs.disagreement import Comparison
@@ -54,6 +54,12 @@ class QueuePanel(QGroupBox):
         for kind, meaning in DOUBT_KINDS.items():
             self.kind.addItem(_NAMES[kind], kind)
             self.kind.setItemData(self.kind.count() - 1, meaning[0].upper() + meaning[1:], 3)
+        self.kind.addItem("Teaches most", TEACHES)
+        self.kind.setItemData(
+            self.kind.count() - 1,
+            "With “Learn now” on: doubtful by now, and each unlike those before it",
+            3,
+        )
         self.of_class = combo("Look at nuclei of this class only")
         self.within = combo("Look inside this region only")
         self.go_on = QCheckBox("Go on after each decision")

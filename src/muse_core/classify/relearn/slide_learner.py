@@ -166,6 +166,11 @@ class SlideLearner:
         probabilities[settled] = 1.0
         return Relabelled(at, classes, probabilities, scores)
 
+    def features_of(self, lesson: Lesson, which: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """(m, D) standardised features of some of the nuclei last looked at, which have some."""
+        rows = self.folder.features[self._rows[which]]
+        return lesson.predictor.standard.apply(rows)
+
     def _follow(self, nuclei: SlideNuclei) -> None:
         """Find the features anew where nuclei have come, gone or moved."""
         if not np.array_equal(nuclei.xy, self._xy):

@@ -1,0 +1,132 @@
+"""The strip "Learn now": on or off, how well it goes, and what it has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGroupBox,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from napari_muse.jobs.relearning import Learnt, Relearning
+from napari_muse.panels.forms import combo, wrapped
+from napari_muse.session import MuseSession
+
+_OFF = "Correct or confirm a few nuclei of each class; the others follow at once."
+_MOST_MOVES = 4
+_METHODS = (
+    ("logistic", "Linear", "Shift the model's own class borders; best with few corrections"),
+    ("knn", "Nearest", "Let the corrected nuclei that look most alike vote"),
+)
+
+
+class RelearnPanel(QGroupBox):
+    """Turns learning on and off and says what came of it."""
+
+    def __init__(self, session: MuseSession, relearning: Relearning) -> None:
+        super().__init__("Learn now")
+        self._session = session
+        self._relearning = relearning
+        self.on = QCheckBox("Learn from each correction at once")
+        self.on.setToolTip(
+            "Every nucleus you correct, confirm or add teaches the rest of the slide (Shift-L)."
+            " Your own decisions stay; Ctrl-Z takes each step back"
+        )
+        self.method: QComboBox = combo("How classes follow from corrections")
+        for value, label, tip in _METHODS:
+            self.method.addItem(label, value)
+            self.method.setItemData(self.method.count() - 1, tip, 3)
+        self.says = wrapped(_OFF)
+        self.moves = wrapped("")
+        self.show_changed = QPushButton("Show what changed")
+        self.show_changed.setToolTip(
+            "Outline for some seconds the nuclei in view whose class the last step has changed"
+        )
+        self._lay_out()
+        self.on.clicked.connect(self._on_click)
+        self.method.currentIndexChanged.connect(self._on_method)
+        self.show_changed.clicked.connect(self._on_show)
+        relearning.changed.connect(self.update_state)
+        self.update_state()
+
+    def disconnect_all(self) -> None:
+        """Stop following."""
+        self._relearning.changed.disconnect(self.update_state)
+
+    def update_state(self) -> None:
+        """Say how things stand."""
+        state = self._relearning
+        self.on.setChecked(state.on)
+        learnt = state.learnt
+        changed = learnt is not None and len(learnt.changed_ids) > 0
+        self.show_changed.setEnabled(changed)
+        self.moves.setText(moves_text(learnt) if state.on and learnt is not None else "")
+        self.moves.setVisible(bool(self.moves.text()))
+        if not state.on:
+            self.says.setText(_OFF)
+        elif state.refusal:
+            self.says.setText(state.refusal)
+        elif learnt is None:
+            self.says.setText("Learning …")
+        else:
+            self.says.setText(" ".join([learnt_text(learnt), *learnt.notes]))
+
+    def _on_click(self, on: bool) -> None:
+        # It is ticked once it is agreed to.
+        self.on.setChecked(self._relearning.on)
+        self._relearning.turn(on)
+
+    def _on_method(self) -> None:
+        self._relearning.choose(self.method.currentData())
+
+    def _on_show(self) -> None:
+        learnt = self._relearning.learnt
+        if learnt is None:
+            return
+        nuclei = self._session.nuclei
+        nuclei.outline(learnt.changed_ids)
+        here = int(np.isin(nuclei.shown_ids, learnt.changed_ids).sum())
+        if not here:
+            self._session.told.emit("None of the nuclei that changed is in view.")
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.addWidget(self.method, 1)
+        row.addWidget(self.show_changed, 1)
+        whole: Any = QVBoxLayout(self)
+        whole.addWidget(self.on)
+        whole.addWidget(self.says)
+        whole.addWidget(self.moves)
+        whole.addLayout(row)
+
+
+def learnt_text(learnt: Learnt) -> str:
+    """How well it goes, in a sentence."""
+    lesson = learnt.lesson
+    if not lesson.n_examples:
+        return "Nothing is corrected yet: all have the model's own class."
+    text = f"{lesson.n_examples:,} nuclei teach; {len(learnt.changed_ids):,} changed."
+    if lesson.agreement is None or lesson.agreement_before is None:
+        return text
+    return (
+        f"{text} Agreement on corrections left out: {lesson.agreement:.0%}, the model alone"
+        f" {lesson.agreement_before:.0%}."
+    )
+
+
+def moves_text(learnt: Learnt) -> str:
+    """Which classes became which, most first, a line each."""
+    moved = learnt.moved.copy()
+    np.fill_diagonal(moved, 0)
+    names, lines = learnt.class_names, []
+    for place in np.argsort(-moved, axis=None, kind="stable")[:_MOST_MOVES]:
+        before, after = divmod(int(place), len(names))
+        if moved[before, after]:
+            lines.append(f"{moved[before, after]:,} {names[before]} → {names[after]}")
+    return "\n".join(lines)

@@ -1,0 +1,242 @@
+"""Learning from each correction at once, in the real window with the bundled model's features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
+
+from muse_core.classify.class_head import read_class_head
+from muse_core.classify.feature_folder import FeatureFacts, append_features, features_beside
+from muse_core.classify.queue import TEACHES
+from muse_core.files import sha256_of
+from muse_core.models.registry import resolve_model
+from muse_core.nuclei import ClassScheme, Status
+from napari_muse.panels.muse_panel import MusePanel
+
+from ..actions import QTest, press
+
+N = 300
+
+
+@pytest.fixture
+def featured(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
+    """The small slide with 300 nuclei, their features, and one kind that the model knows not of.
+
+    That kind lies in the left half, and is of the first class.
+    """
+    viewer = panel.session.viewer
+    viewer.open(small_slide, plugin="napari-muse")
+    viewer.reset_view()
+    path = resolve_model(None)
+    head = read_class_head(path)
+    rng = np.random.default_rng(0)
+    x = (np.arange(N) % 20) * 19.0 + 10
+    y = (np.arange(N) // 20) * 19.0 + 10
+    drawn = rng.standard_normal((N, head.n_features))
+    drawn[:, :40] += 2.0 * (x < 200)[:, None]
+    features = drawn.astype(np.float16)
+    given = head.logits(features).argmax(axis=1)
+    annotations = panel.session.annotations
+    annotations.adopt_scheme(ClassScheme.from_json(head.card.classes))
+    annotations.append(x, y, given, np.full(N, 0.9), head.card.name, 6.0)
+    store = annotations.store
+    slide = store.slide
+    facts = FeatureFacts(
+        head.card.name, sha256_of(path), head.class_names, head.n_features,
+        slide.size_bytes, slide.fingerprint, 0.5,
+    )  # fmt: skip
+    append_features(features_beside(store.path), facts, np.stack([x, y], axis=1), features, given)
+    panel.session.nuclei.refresh()
+    panel.tabs.setCurrentIndex(1)
+    qtbot.wait(100)
+    return panel
+
+
+def _agree(panel: MusePanel, qtbot: Any, yes: bool = True) -> None:
+    """Answer the question that the first time brings."""
+    qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None, timeout=3000)
+    box = panel.findChild(QMessageBox)
+    assert box is not None
+    kind = QMessageBox.ButtonRole.AcceptRole if yes else QMessageBox.ButtonRole.RejectRole
+    button = next(b for b in box.buttons() if box.buttonRole(b) == kind)
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.wait(50)
+
+
+def _turn_on(panel: MusePanel, qtbot: Any) -> None:
+    QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton)
+    _agree(panel, qtbot)
+    _settled(panel, qtbot)
+
+
+def _settled(panel: MusePanel, qtbot: Any) -> None:
+    """Wait until nothing is under way."""
+    state = panel.relearning
+    qtbot.wait(80)
+    qtbot.waitUntil(lambda: not state.busy and not state.waiting, timeout=20_000)
+
+
+def _correct(panel: MusePanel, count: int = 40) -> None:
+    """Say of nuclei all over the slide what they are."""
+    annotations = panel.session.annotations
+    rng = np.random.default_rng(1)
+    for at in rng.choice(N, count, replace=False):
+        row = annotations.rows[at]
+        annotations.set_class([row["id"]], 0 if row["x"] < 200 else int(row["class"]))
+
+
+def _classes(panel: MusePanel) -> list[int]:
+    found: list[int] = panel.session.annotations.rows["class"].tolist()
+    return found
+
+
+def test_it_asks_before_it_is_on_and_only_once(featured: MusePanel, qtbot: Any) -> None:
+    before = _classes(featured)
+    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    assert not featured.relearn.on.isChecked()
+    _agree(featured, qtbot, yes=False)
+    assert not featured.relearning.on
+    _correct(featured)
+    _settled(featured, qtbot)
+    untouched = featured.session.annotations.rows["status"] == Status.PREDICTED
+    np.testing.assert_array_equal(
+        np.array(before)[untouched], np.array(_classes(featured))[untouched]
+    )
+    _turn_on(featured, qtbot)
+    assert featured.relearning.on
+    assert featured.relearn.on.isChecked()
+    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    assert not featured.relearning.on
+    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    assert featured.relearning.on
+
+
+def test_corrections_reach_the_rest_the_screen_and_the_file(
+    featured: MusePanel, qtbot: Any
+) -> None:
+    _turn_on(featured, qtbot)
+    assert "Nothing is corrected yet" in featured.relearn.says.text()
+    left = featured.session.annotations.rows["x"] < 200
+    before = np.array(_classes(featured))
+    _correct(featured)
+    _settled(featured, qtbot)
+    after = np.array(_classes(featured))
+    assert (after[left] == 0).mean() > (before[left] == 0).mean() + 0.3
+    assert (after[~left] == before[~left]).mean() > 0.7
+    assert "Agreement on corrections left out: " in featured.relearn.says.text()
+    assert "→" in featured.relearn.moves.text()
+    store = featured.session.annotations.store
+    numbers = np.array(store.class_numbers)
+    np.testing.assert_array_equal(store.rows()["class_id"], numbers[after])
+    layer = featured.session.nuclei.layer
+    colours = {tuple(c) for c in np.round(layer.border_color[: len(layer.data)], 3).tolist()}
+    assert len(colours) > 1
+    counts = np.bincount(after, minlength=len(numbers))
+    np.testing.assert_array_equal(featured.session.annotations.counts(), counts)
+
+
+def test_undo_is_one_step_and_does_not_start_it_again(featured: MusePanel, qtbot: Any) -> None:
+    _turn_on(featured, qtbot)
+    annotations = featured.session.annotations
+    _correct(featured, 30)
+    _settled(featured, qtbot)
+    row = annotations.rows[annotations.rows["status"] == Status.PREDICTED][0]
+    before = _classes(featured)
+    annotations.set_class([row["id"]], (int(row["class"]) + 1) % 3)
+    _settled(featured, qtbot)
+    learnt = _classes(featured)
+    press(featured, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    _settled(featured, qtbot)
+    once = _classes(featured)
+    press(
+        featured, qtbot, Qt.Key.Key_Z,
+        Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+    )  # fmt: skip
+    _settled(featured, qtbot)
+    assert _classes(featured) == learnt
+    for _ in range(2):
+        press(featured, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    _settled(featured, qtbot)
+    if once != learnt:
+        assert _classes(featured) == before
+
+
+def test_many_corrections_in_a_row_become_few_steps(featured: MusePanel, qtbot: Any) -> None:
+    _turn_on(featured, qtbot)
+    steps: list[None] = []
+    featured.relearning.taught.connect(lambda: steps.append(None))
+    _correct(featured, 60)
+    _settled(featured, qtbot)
+    assert 1 <= len(steps) <= 3
+    learnt = featured.relearning.learnt
+    assert learnt is not None
+    assert learnt.lesson.n_examples == 60
+
+
+def test_what_changed_is_outlined_for_a_while(featured: MusePanel, qtbot: Any) -> None:
+    _turn_on(featured, qtbot)
+    _correct(featured)
+    _settled(featured, qtbot)
+    layer = featured.session.nuclei.layer
+    assert len(np.unique(layer.size)) == 1
+    QTest.mouseClick(featured.relearn.show_changed, Qt.MouseButton.LeftButton)
+    learnt = featured.relearning.learnt
+    assert learnt is not None
+    larger = np.asarray(layer.size) > np.asarray(layer.size).min()
+    shown = featured.session.nuclei.shown_ids
+    np.testing.assert_array_equal(larger, np.isin(shown, learnt.changed_ids))
+    qtbot.waitUntil(lambda: len(np.unique(layer.size)) == 1, timeout=15_000)
+
+
+def test_the_queue_asks_what_teaches_most(featured: MusePanel, qtbot: Any) -> None:
+    kind = featured.review.kind
+    kind.setCurrentIndex(kind.findData(TEACHES))
+    QTest.mouseClick(featured.review.start, Qt.MouseButton.LeftButton)
+    assert "Turn on “Learn now” first" in featured.status.text()
+    _turn_on(featured, qtbot)
+    QTest.mouseClick(featured.review.start, Qt.MouseButton.LeftButton)
+    learnt = featured.relearning.learnt
+    assert learnt is not None
+    assert featured.queue.current == learnt.to_ask[0]
+    press(featured, qtbot, Qt.Key.Key_1)
+    press(featured, qtbot, Qt.Key.Key_2)
+    _settled(featured, qtbot)
+    again = featured.relearning.learnt
+    assert again is not None
+    assert again.lesson.n_examples == 2 or "All corrections" in featured.relearn.says.text()
+    assert featured.queue.running
+    assert featured.queue.current is not None
+
+
+def test_one_class_only_is_a_sentence(featured: MusePanel, qtbot: Any) -> None:
+    _turn_on(featured, qtbot)
+    ids = featured.session.annotations.rows["id"][:3]
+    before = _classes(featured)[3:]
+    featured.session.annotations.set_class(ids, 0)
+    _settled(featured, qtbot)
+    assert "All corrections so far are of class" in featured.relearn.says.text()
+    assert _classes(featured)[3:] == before
+
+
+def test_without_features_there_is_a_sentence(opened: MusePanel, qtbot: Any) -> None:
+    opened.tabs.setCurrentIndex(1)
+    press(opened, qtbot, Qt.Key.Key_L, Qt.KeyboardModifier.ShiftModifier)
+    _agree(opened, qtbot)
+    _settled(opened, qtbot)
+    assert "There are no features" in opened.relearn.says.text()
+
+
+def test_both_methods_can_be_chosen(featured: MusePanel, qtbot: Any) -> None:
+    _turn_on(featured, qtbot)
+    _correct(featured)
+    _settled(featured, qtbot)
+    first = _classes(featured)
+    featured.relearn.method.setCurrentIndex(1)
+    _settled(featured, qtbot)
+    assert featured.relearning.learnt is not None
+    assert _classes(featured) != first
