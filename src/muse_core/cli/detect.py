@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from muse_core.jobs import DetectJob
 
 
+_SLIDES_AT_ONCE = 4
+"""On a cluster: while one slide begins or ends, the workers have others."""
+
+
 class ResultFormat(StrEnum):
     """What the results of many slides are written as."""
 
@@ -90,6 +94,14 @@ def detect(
             "--resume/--no-resume", help="Go on where the same command stopped, or start anew."
         ),
     ] = True,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Have the workers of a dask.distributed cluster do the work.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Detect and classify every nucleus of a slide, or of many.
@@ -118,6 +130,7 @@ def detect(
         channels=channels,
         settings=settings or None,
         resume=resume,
+        scheduler=scheduler,
     )
     if _many(slides, out, form):
         _detect_many(slides, out, form or ResultFormat.CSV, job, image, features, as_json)
@@ -180,6 +193,7 @@ def _detect_many(
 ) -> None:
     from muse_core.cli.images import image_number
     from muse_core.cli.many import run_many_at_terminal
+    from muse_core.jobs.detect_job import detector_maker
     from muse_core.jobs.detect_many import ManySlides
     from muse_core.jobs.results_folder import ResultsFolder
     from muse_core.jobs.slide_list import listed_slides
@@ -189,4 +203,7 @@ def _detect_many(
     template = replace(job, image=number)
     results = ResultsFolder(out, f".{form.value}")
     every_image = image is not None and number is None
-    run_many_at_terminal(ManySlides(listed, template, results, every_image, features), as_json)
+    make = detector_maker(template)
+    at_once = _SLIDES_AT_ONCE if job.scheduler else 1
+    run = ManySlides(listed, template, results, every_image, features, make, at_once)
+    run_many_at_terminal(run, as_json)

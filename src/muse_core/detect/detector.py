@@ -76,6 +76,21 @@ class DetectResult:
         return table
 
 
+@dataclass(frozen=True)
+class Search:
+    """Where nuclei are looked for.
+
+    Attributes:
+        plan: The tiles.
+        area: Where nuclei are wanted.
+        tissue: Where there is tissue.
+    """
+
+    plan: TilePlan
+    area: SearchArea
+    tissue: TissueMask
+
+
 class Detector:
     """A model made ready on a device."""
 
@@ -122,15 +137,8 @@ class Detector:
             OSError: The run cannot be kept, as on a full disk.
         """
         begin = time.perf_counter()
-        mpp = slide.require_mpp()
-        area = SearchArea.within(slide.width, slide.height, region)
-        tissue = tissue_mask(slide)
-        plan = cheapest_plan(
-            area,
-            self.card.mpp / mpp,
-            self.config,
-            lambda core: tissue.fraction(core) > self.config.min_tissue,
-        )
+        search = self.search(slide, region)
+        plan = search.plan
         state = run.begin(self._facts(plan)) if run else RunState()
         names = [c["name"] for c in self.card.classes]
         collector = Collector(self.card.name, names, on_nuclei, state.spool)
@@ -144,11 +152,11 @@ class Detector:
         )
         cancel = should_cancel or (lambda: False)
         missing = [tile for tile in plan.tiles if tile.index not in merge]
-        fresh = self._fresh(slide, plan, area, tissue, missing, cancel)
+        fresh = self.reports(slide, search, missing, cancel)
         merge.take_all(fresh, on_progress or (lambda *_: None), cancel)
         return DetectResult(
             nuclei=collector,
-            tissue_mm2=_tissue_mm2(tissue, plan, area, mpp, merge.done),
+            tissue_mm2=_tissue_mm2(search, slide.require_mpp(), merge.done),
             seconds=before + time.perf_counter() - begin,
             cancelled=merge.done < len(plan.tiles),
             tiles_done=merge.done,
@@ -195,16 +203,27 @@ class Detector:
             "plan": plan.digest(),
         }
 
-    def _fresh(
+    def search(self, slide: Slide, region: Shape | Sequence[Shape] | None) -> Search:
+        """What of a slide goes through the network; see :meth:`detect`."""
+        area = SearchArea.within(slide.width, slide.height, region)
+        tissue = tissue_mask(slide)
+        plan = cheapest_plan(
+            area,
+            self.card.mpp / slide.require_mpp(),
+            self.config,
+            lambda core: tissue.fraction(core) > self.config.min_tissue,
+        )
+        return Search(plan, area, tissue)
+
+    def reports(
         self,
         slide: Slide,
-        plan: TilePlan,
-        area: SearchArea,
-        tissue: TissueMask,
+        search: Search,
         tiles: Sequence[Tile],
         should_cancel: Callable[[], bool],
     ) -> Iterator[list[TileReport]]:
         """What tiles report, batch by batch in the order given; ends early on cancel."""
+        plan = search.plan
         for batch, images in self._batches(slide, plan, tiles, should_cancel):
             whole = [image for image in images if not isinstance(image, Unreadable)]
             answers = iter(
@@ -218,7 +237,7 @@ class Detector:
                 found = next(answers).moved(tile.x_px, tile.y_px)
                 x, y = found.x * plan.scale, found.y * plan.scale
                 # Dust and pigment on glass look like nuclei; the mask passes them over.
-                wanted = area.contains(x, y) & tissue.contains(x, y)
+                wanted = search.area.contains(x, y) & search.tissue.contains(x, y)
                 reports.append((tile, found.take(wanted)))
             yield reports
 
@@ -285,10 +304,9 @@ def _backend_of(model: PointModel | InferenceBackend, config: DetectConfig) -> I
     return TorchBackend(model, choose_device(config.device), config.batch)
 
 
-def _tissue_mm2(
-    tissue: TissueMask, plan: TilePlan, area: SearchArea, mpp: float, tiles_done: int
-) -> float:
+def _tissue_mm2(search: Search, mpp: float, tiles_done: int) -> float:
     """Tissue in the wanted area; of a cancelled run, the part in proportion to the tiles done."""
+    plan, area, tissue = search.plan, search.area, search.tissue
     # Several shapes may overlap, and count once like the nuclei in them.
     wanted = tissue.area_mm2(mpp, area.shapes[0] if len(area.shapes) == 1 else area)
     if tiles_done == len(plan.tiles):

@@ -39,6 +39,19 @@ def load_detector(model: Path, config: DetectConfig) -> Detector:
     return Detector(open_backend(model, config), config)
 
 
+def detector_maker(job: DetectJob) -> MakeDetector:
+    """What makes a job's model ready: in this program, or on the workers of a cluster.
+
+    Raises:
+        UserError: The cluster cannot be reached.
+    """
+    if job.scheduler is None:
+        return load_detector
+    from muse_core.jobs.cluster import connected
+
+    return connected(job.scheduler)
+
+
 MakeDetector = Callable[[Path, "DetectConfig"], "Detector"]
 
 
@@ -46,7 +59,7 @@ def run_detect(
     job: DetectJob,
     emit: Emit,
     should_cancel: Callable[[], bool],
-    make: MakeDetector = load_detector,
+    make: MakeDetector | None = None,
 ) -> Outcome:
     """Run a detect job; everything that can be refused is refused before the network is loaded.
 
@@ -56,7 +69,8 @@ def run_detect(
         job: What to do.
         emit: Takes the events.
         should_cancel: Asked between batches of tiles.
-        make: Makes a model ready; one that several jobs share need do it once only.
+        make: Makes a model ready; None is what the job says. One that several jobs share need do
+            it once only.
 
     Raises:
         UserError: The slide, model, region, device or output cannot be used.
@@ -83,7 +97,7 @@ def run_detect(
         emit(DetectionStarted(scheme.to_json(), card.name, mpp))
         emit(Progress(0, 0, "Loading the model"))
         with kept_job(job, out, slide, model_path) as run:
-            detector = make(model_path, detect_config(job))
+            detector = (make or detector_maker(job))(model_path, detect_config(job))
             result = _detect(detector, slide, shapes, scheme.names, emit, should_cancel, run)
             if out is not None:
                 notes += _write(out, result, scheme, slide)

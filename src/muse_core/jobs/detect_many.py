@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,15 +59,24 @@ class SlideEnd:
 class SharedDetector:
     """Makes a model ready once for all slides that want the same."""
 
-    def __init__(self, make: MakeDetector = load_detector) -> None:
+    def __init__(self, make: MakeDetector) -> None:
         self._make = make
+        self._lock = threading.Lock()
         self._made: tuple[Path, DetectConfig, Detector] | None = None
 
     def __call__(self, model: Path, config: DetectConfig) -> Detector:
         """See :data:`MakeDetector`."""
-        if self._made is None or self._made[:2] != (model, config):
-            self._made = (model, config, self._make(model, config))
-        return self._made[2]
+        with self._lock:
+            if self._made is None or self._made[:2] != (model, config):
+                self._made = (model, config, self._make(model, config))
+            return self._made[2]
+
+
+@dataclass(frozen=True)
+class _Task:
+    job: DetectJob
+    record: SlideRecord
+    where: str
 
 
 @dataclass
@@ -78,6 +90,8 @@ class ManySlides:
         images: Whether each image of a file counts.
         features: Whether the features of nuclei are kept, beside their file.
         make: Makes a model ready.
+        at_once: How many slides are looked at at a time; more than one pays only where others than
+            this program do the work.
         ends: How the slides ended so far.
     """
 
@@ -86,7 +100,8 @@ class ManySlides:
     results: ResultsFolder
     images: bool = False
     features: bool = False
-    make: MakeDetector = field(default_factory=SharedDetector)
+    make: MakeDetector = load_detector
+    at_once: int = 1
     ends: list[SlideEnd] = field(default_factory=list)
 
     def run(
@@ -110,17 +125,35 @@ class ManySlides:
         """
         names = self._class_names()
         written = time.monotonic()
-        for number, listed in enumerate(self.slides):
-            for job, image in self._jobs(listed):
-                if should_cancel():
-                    break
-                end = self._one(job, image, self._numbered(emit, number, listed), should_cancel)
-                self.ends.append(end)
-                on_end(number + 1, end)
+        make = SharedDetector(self.make)
+
+        def look(task: _Task) -> SlideEnd | None:
+            return None if should_cancel() else self._one(task, emit, should_cancel, make)
+
+        for done, end in enumerate(self._map(look, self._tasks()), start=1):
+            if end is None:
+                break
+            self.ends.append(end)
+            on_end(done, end)
             if time.monotonic() - written > _SUMMARY_EVERY_S:
                 self._summarise(names)
                 written = time.monotonic()
         return self._summarise(names)
+
+    def _map(
+        self, look: Callable[[_Task], SlideEnd | None], tasks: Iterator[_Task]
+    ) -> Iterator[SlideEnd | None]:
+        """What becomes of the tasks, in order; several at a time where that is wanted."""
+        if self.at_once == 1:
+            yield from map(look, tasks)
+            return
+        with ThreadPoolExecutor(self.at_once, thread_name_prefix="slide") as pool:
+            waiting: deque[Future[SlideEnd | None]] = deque()
+            for task in tasks:
+                waiting.append(pool.submit(look, task))
+                if len(waiting) > self.at_once:
+                    yield waiting.popleft().result()
+            yield from (future.result() for future in waiting)
 
     def _class_names(self) -> Sequence[str]:
         from muse_core.models.card import read_card
@@ -133,47 +166,44 @@ class ManySlides:
     def _summarise(self, names: Sequence[str]) -> Path:
         return self.results.write_summary((end.record for end in self.ends), names)
 
-    def _jobs(self, listed: ListedSlide) -> Iterator[tuple[DetectJob, int | None]]:
-        """The jobs of a slide, one for each image where all are wanted."""
-        job = replace(self.template, slide=listed.path)
-        if listed.mpp is not None:
-            job = replace(job, mpp=listed.mpp)
-        count = _count_images(job) if self.images else 1
-        if count == 1:
-            yield job, None
-        else:
-            yield from ((replace(job, image=i), i) for i in range(1, count + 1))
+    def _tasks(self) -> Iterator[_Task]:
+        """The jobs of all slides, one for each image where all are wanted."""
+        for number, listed in enumerate(self.slides):
+            where = f"[{number + 1}/{len(self.slides)}] {Path(listed.path).name}"
+            job = replace(self.template, slide=listed.path)
+            if listed.mpp is not None:
+                job = replace(job, mpp=listed.mpp)
+            count = _count_images(job) if self.images else 1
+            if count == 1:
+                yield self._named(job, None, where)
+                continue
+            for image in range(1, count + 1):
+                yield self._named(replace(job, image=image), image, where)
 
-    def _numbered(self, emit: Emit, number: int, listed: ListedSlide) -> Emit:
-        """Says before each progress which slide it is of."""
-        where = f"[{number + 1}/{len(self.slides)}] {Path(listed.path).name}"
-
-        def said(event: Event) -> None:
-            if isinstance(event, Progress):
-                emit(replace(event, message=f"{where}: {event.message}"))
-
-        return said
-
-    def _one(
-        self, job: DetectJob, image: int | None, emit: Emit, should_cancel: Callable[[], bool]
-    ) -> SlideEnd:
-        try:
-            name = self.results.name_for(job.slide, image)
-        except UserError as error:
-            return SlideEnd(job, SlideRecord(job.slide, "", error=str(error), image=image))
+    def _named(self, job: DetectJob, image: int | None, where: str) -> _Task:
+        """A job with the file it writes."""
+        name = self.results.name_for(job.slide, image)
         out = str(self.results.folder / name)
         job = replace(job, out_csv=out, features_in=f"{out}.features" if self.features else None)
-        record = SlideRecord(job.slide, name, image=image)
+        return _Task(job, SlideRecord(job.slide, name, image=image), where)
+
+    def _one(
+        self, task: _Task, emit: Emit, should_cancel: Callable[[], bool], make: MakeDetector
+    ) -> SlideEnd:
+        job, record = task.job, task.record
         try:
             record = replace(record, key=_digest(_key(job)))
         except UserError as error:
             return self._kept(SlideEnd(job, replace(record, error=str(error))))
-        before = self.results.finished(name, record.key)
+        before = self.results.finished(record.result, record.key)
         if before is not None and job.resume:
             return SlideEnd(job, before, skipped=True)
-        last = finish(
-            lambda: run_detect(job, emit, should_cancel, self.make), job.title, lambda _: None
-        )
+
+        def said(event: Event) -> None:
+            if isinstance(event, Progress):
+                emit(replace(event, message=f"{task.where}: {event.message}"))
+
+        last = finish(lambda: run_detect(job, said, should_cancel, make), job.title, lambda _: None)
         return self._kept(_end_of(job, record, last))
 
     def _kept(self, end: SlideEnd) -> SlideEnd:

@@ -89,6 +89,7 @@ class DetectJob(JobSpec):
         keep_in: Folder in which the run is kept until it is finished, so that the same job goes on
             where it stopped; None is beside out_csv.
         resume: Whether to go on from what is kept.
+        scheduler: Address of a dask.distributed scheduler whose workers do the work.
         backend: auto, torch or openvino, as in :class:`muse_core.detect.DetectConfig`.
         features_in: Folder to keep the nuclei's features in, for learning from corrections; see
             :mod:`muse_core.classify.feature_folder`.
@@ -109,6 +110,7 @@ class DetectJob(JobSpec):
     settings: Mapping[str, Any] | None = None
     keep_in: str | None = None
     resume: bool = True
+    scheduler: str | None = None
     backend: str = "auto"
     features_in: str | None = None
 

@@ -1,0 +1,347 @@
+"""Detection on the workers of a dask.distributed cluster: bands of tiles travel out, reports back.
+
+A task is a slide's path and the numbers of some tiles; it gives back what they report. Where it is
+done, and how often, makes no difference to the result, so that the work of a worker that dies is
+done again by another. Seams are settled, and files are written, by the program that was started;
+it needs no GPU. Workers see slide and model under the same paths as that program.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muse_core import __version__
+from muse_core.detect.backends import InferenceBackend
+from muse_core.detect.config import DetectConfig
+from muse_core.detect.detector import Detector, Search
+from muse_core.detect.merge import TileReport
+from muse_core.detect.packing import pack, unpack
+from muse_core.detect.plan import Tile
+from muse_core.detect.unreadable import Unreadable
+from muse_core.errors import UserError
+from muse_core.files import sha256_of
+from muse_core.slides import ImageChoice, Slide, open_slide
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as Task
+
+    from muse_core.detect.area import Shape
+
+BAND_TILES = 16
+"""Some seconds of work: long against the way there and back, short against doing it again."""
+_AHEAD = 2
+"""Bands a worker's thread has at hand or waiting."""
+_PATIENCE_S = 120.0
+"""How long a cluster may be without any worker, as while a queue starts them."""
+_POLL_S = 0.2
+_CONNECT_S = 20
+_SLIDES_OPEN = 2
+GPU = "GPU"
+"""The resource that workers with one declare: ``dask worker ... --resources GPU=1``."""
+Answer = tuple[int, "bytes | Unreadable"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What computes on a worker, to be the same on all."""
+
+    version: str
+    model: str
+    backend: str
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """Some tiles of a slide, as they travel to a worker.
+
+    Attributes:
+        model: File of the model.
+        config: Settings, by name.
+        slide: File of the slide, and what of it is looked at: mpp, image, plane, channels.
+        shapes: Where nuclei are wanted.
+        plan: Digest of the plan, which the worker makes for itself.
+        tiles: Their numbers in the plan.
+        network: What is to compute it.
+    """
+
+    model: str
+    config: dict[str, Any]
+    slide: tuple[str, float | None, tuple[Any, ...]]
+    shapes: tuple[Shape, ...]
+    plan: str
+    tiles: tuple[int, ...]
+    network: Network
+
+
+class WorkerState:
+    """What a worker keeps between bands: one model made ready, and the last slides."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._made: tuple[str, dict[str, Any], Detector, Network] | None = None
+        self._open: OrderedDict[Any, tuple[Slide, Search]] = OrderedDict()
+
+    def detector(self, model: str, config: dict[str, Any]) -> tuple[Detector, Network]:
+        """The model, loaded once."""
+        if self._made is None or self._made[:2] != (model, config):
+            from muse_core.detect.backends.choosing import open_backend
+
+            settings = DetectConfig(**config)
+            made = open_backend(Path(model), settings)
+            network = Network(
+                __version__, sha256_of(Path(model)), made.name, made.device, made.precision
+            )
+            self._made = (model, config, Detector(made, settings), network)
+        return self._made[2:]
+
+    def search(self, band: Band, detector: Detector) -> tuple[Slide, Search]:
+        """The slide, open, and its plan, made once."""
+        key = (band.slide, band.shapes, band.plan)
+        if key not in self._open:
+            path, mpp, choice = band.slide
+            slide = open_slide(path, mpp, ImageChoice(*choice), force_mpp=mpp is not None)
+            self._open[key] = slide, detector.search(slide, band.shapes)
+            while len(self._open) > _SLIDES_OPEN:
+                self._open.popitem(last=False)[1][0].close()
+        self._open.move_to_end(key)
+        return self._open[key]
+
+
+def describe(model: str, config: dict[str, Any]) -> Network:
+    """On a worker: what computes there."""
+    state = _state()
+    with state.lock:
+        return state.detector(model, config)[1]
+
+
+def reports_of(band: Band) -> list[Answer]:
+    """On a worker: what the tiles of a band report.
+
+    Raises:
+        UserError: The slide cannot be read there, or it computes otherwise than the others.
+    """
+    state = _state()
+    with state.lock:
+        detector, network = state.detector(band.model, band.config)
+        if network != band.network:
+            raise UserError(
+                f"A worker computes with {_told(network)}, another with {_told(band.network)};"
+                " their results would not be the same."
+            )
+        slide, search = state.search(band, detector)
+        if search.plan.digest() != band.plan:
+            raise UserError(f"A worker sees another slide under {band.slide[0]}.")
+        tiles = [search.plan.tiles[index] for index in band.tiles]
+        return [
+            (tile.index, found if isinstance(found, Unreadable) else pack(found))
+            for reports in detector.reports(slide, search, tiles, lambda: False)
+            for tile, found in reports
+        ]
+
+
+def _state() -> WorkerState:
+    from distributed import get_worker
+
+    worker: Any = get_worker()
+    if not hasattr(worker, "napari_muse"):
+        worker.napari_muse = WorkerState()
+    state: WorkerState = worker.napari_muse
+    return state
+
+
+def _told(network: Network) -> str:
+    return f"{network.backend} on {network.device} in {network.precision} (v{network.version})"
+
+
+class _ElsewhereBackend(InferenceBackend):
+    """Stands for the workers' backend where nothing is computed."""
+
+    def __init__(self, card: Any, network: Network) -> None:
+        super().__init__(card, network.device, network.precision, 1)
+        self.name = network.backend
+
+    def try_run(self, images: Sequence[Any], min_score: float, features: bool) -> None:
+        """Nothing is run here."""
+        raise RuntimeError("the network runs on the workers")
+
+
+class ClusterDetector(Detector):
+    """A detector whose tiles are read and searched by the workers of a cluster."""
+
+    def __init__(self, cluster: Cluster, model: Path, config: DetectConfig) -> None:
+        from muse_core.models.card import read_card
+
+        self._cluster, self._model = cluster, str(model.absolute())
+        self._network = cluster.describe(self._model, config)
+        if (self._network.version, self._network.model) != (__version__, sha256_of(model)):
+            raise UserError(
+                f"The workers have another version ({self._network.version}) or another model under"
+                f" {self._model} than this program ({__version__})."
+            )
+        super().__init__(_ElsewhereBackend(read_card(model), self._network), config)
+
+    def reports(
+        self,
+        slide: Slide,
+        search: Search,
+        tiles: Sequence[Tile],
+        should_cancel: Callable[[], bool],
+    ) -> Iterator[list[TileReport]]:
+        """See :meth:`Detector.reports`."""
+        choice = (slide.choice.image, slide.choice.plane, slide.choice.channels)
+        what = (str(slide.path.absolute()), slide.mpp, choice)
+        shapes, plan = search.area.shapes, search.plan.digest()
+        by_number = {tile.index: tile for tile in tiles}
+        numbers = list(by_number)
+        bands = (
+            Band(
+                self._model,
+                asdict(self.config),
+                what,
+                shapes,
+                plan,
+                tuple(numbers[i : i + BAND_TILES]),
+                self._network,
+            )
+            for i in range(0, len(numbers), BAND_TILES)
+        )
+        for answers in self._cluster.answers(bands, should_cancel):
+            yield [
+                (by_number[number], unpack(answer) if isinstance(answer, bytes) else answer)
+                for number, answer in answers
+            ]
+
+
+class Cluster:
+    """A connection to a scheduler."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def slots(self) -> int:
+        """Bands that can be worked on at once; those with a GPU count where there are any."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        gpus = sum(int(w["resources"].get(GPU, 0)) for w in workers)
+        return gpus or sum(int(w["nthreads"]) for w in workers)
+
+    @property
+    def _resources(self) -> dict[str, int]:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return {GPU: 1} if any(w["resources"].get(GPU) for w in workers) else {}
+
+    def describe(self, model: str, config: DetectConfig) -> Network:
+        """What computes on a worker."""
+        self._await_workers(lambda: False)
+        task = self._client.submit(
+            describe, model, asdict(config), pure=False, resources=self._resources
+        )
+        found = self._answer(task, lambda: False)
+        assert isinstance(found, Network)
+        return found
+
+    def answers(
+        self, bands: Iterator[Band], should_cancel: Callable[[], bool]
+    ) -> Iterator[list[Answer]]:
+        """What bands report, in their order; ends early on cancel.
+
+        Raises:
+            UserError: A slide cannot be read, workers die again and again, or none is left.
+        """
+        waiting: deque[Task] = deque()
+        coming = iter(bands)
+        try:
+            while not should_cancel():
+                for band in _take(coming, _AHEAD * max(1, self.slots) - len(waiting)):
+                    waiting.append(
+                        self._client.submit(reports_of, band, pure=False, resources=self._resources)
+                    )
+                if not waiting:
+                    return
+                answer = self._answer(waiting.popleft(), should_cancel)
+                if answer is None:
+                    return
+                yield answer
+        finally:
+            self._client.cancel(list(waiting))
+
+    def _answer(self, task: Task, should_cancel: Callable[[], bool]) -> Any:
+        """The result of a task; None on cancel."""
+        from distributed import CancelledError, TimeoutError
+        from distributed.comm import CommClosedError
+        from distributed.scheduler import KilledWorker
+
+        try:
+            while True:
+                try:
+                    return task.result(timeout=_POLL_S)
+                except TimeoutError:
+                    if should_cancel():
+                        task.cancel()
+                        return None
+                    self._await_workers(should_cancel)
+        except KilledWorker as error:
+            raise UserError(
+                "Workers died again and again over the same tiles; look into their logs: too little"
+                " memory is the usual reason."
+            ) from error
+        except (CancelledError, CommClosedError, OSError) as error:
+            raise UserError("The connection to the cluster was lost.") from error
+
+    def _await_workers(self, should_cancel: Callable[[], bool]) -> None:
+        """Wait while there is no worker, as long as that is bearable."""
+        until = time.monotonic() + _PATIENCE_S
+        while not self.slots and not should_cancel():
+            if time.monotonic() > until:
+                raise UserError(f"The cluster has had no worker for {_PATIENCE_S:.0f} s.")
+            time.sleep(_POLL_S)
+
+
+def _take(bands: Iterator[Band], count: int) -> Iterator[Band]:
+    for _ in range(count):
+        band = next(bands, None)
+        if band is None:
+            return
+        yield band
+
+
+class Connected:
+    """Makes detectors whose work a cluster does; see :data:`MakeDetector`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def __call__(self, model: Path, config: DetectConfig) -> Detector:
+        """A model made ready on the workers."""
+        return ClusterDetector(self.cluster, model, config)
+
+
+def connected(scheduler: str) -> Connected:
+    """Connect to a scheduler.
+
+    Args:
+        scheduler: Its address, such as tcp://10.0.0.1:8786.
+
+    Raises:
+        UserError: dask.distributed is not installed, or there is no scheduler.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UserError(
+            "A cluster needs more packages: pip install napari-muse[cluster]."
+        ) from error
+    try:
+        client = Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UserError(f"There is no dask scheduler at {scheduler}.") from error
+    return Connected(Cluster(client))
