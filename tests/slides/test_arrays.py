@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
@@ -162,6 +163,24 @@ def test_an_array_that_cannot_be_computed_is_one_sentence() -> None:
         UserError, match=r"^x cannot be read: RuntimeError: the microscope is off\.$"
     ):
         _mark(array)
+
+
+def test_an_array_put_together_of_many_is_not_gone_through_for_each_piece() -> None:
+    """As from a folder of tiles: dask has two layers for each, and takes seconds over thousands."""
+    tiles = [
+        [RGB[y : y + 100, x : x + 100] for x in range(0, 1300, 100)] for y in range(0, 1100, 100)
+    ]
+    delayed = dask.delayed(np.copy)
+    array = da.block(
+        [[[da.from_delayed(delayed(tile), tile.shape, np.uint8)] for tile in row] for row in tiles]
+    )
+    assert len(array.__dask_graph__().layers) > 143
+    level = array_level(array, "x")
+    assert len(level.array.__dask_graph__().layers) == 1
+    assert np.array_equal(_pixels(array), RGB)
+    assert level.fingerprint() == _mark(RGB)
+    few = da.from_array(RGB, chunks=(300, 400, 3))
+    assert array_level(few, "x").array is few
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ _CACHED_PIECES = 4
 """Neighbouring tiles lie on up to four."""
 _PATCHES, _PATCH_PX = 8, 64
 """A fingerprint looks at this many patches along each axis, this wide."""
+_MOST_LAYERS = 50
+"""Of a dask graph; more are made one, which takes memory for each task."""
 _SAMPLES = {
     1: Samples(Colours.GRAY),
     3: Samples(Colours.RGB),
@@ -184,7 +186,23 @@ def array_level(array: Any, name: str) -> ArraysLevel:
     samples = _SAMPLES[axes.channels]
     if dtype.itemsize > 1:
         samples = Samples(samples.colours, samples.alpha, needs_scaling=True)
-    return ArraysLevel(name, array, axes, samples)
+    return ArraysLevel(name, _flat(array), axes, samples)
+
+
+def _flat(array: Any) -> Any:
+    """A dask array as one that a piece is cut out of at once; others as they are.
+
+    dask goes through all layers of a graph for each piece. Arrays put together of many, each with
+    its own file, have thousands, which took seconds.
+    """
+    if not hasattr(array, "__dask_graph__"):
+        return array
+    import dask.array as da
+
+    graph = array.__dask_graph__()
+    if not isinstance(array, da.Array) or len(getattr(graph, "layers", ())) <= _MOST_LAYERS:
+        return array
+    return da.Array(dict(graph), array.name, array.chunks, dtype=array.dtype)
 
 
 def _piece_size(array: Any, axes: ArrayAxes) -> tuple[int, int]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +16,18 @@ import pytest
 from PIL import Image
 
 from muse_core.errors import UserError
-from muse_core.finetune import StoreSource
+from muse_core.finetune import FinetuneConfig, StoreSource
+from muse_core.finetune.config import ViewConfig
 from muse_core.finetune.data.stores import fields_of_stores, read_stores
+from muse_core.jobs import FinetuneJob
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 from muse_core.slides.arrays import array_level, arrays_source
 from muse_core.slides.slide import Slide
 from muse_core.slides.window import WindowServer, job_variables
 
-from ..annotated import CLASSES, MPP, disc_slide, square
+from ...job_inputs import write_model
+from ..annotated import CLASSES, MPP, SEMI, disc_slide, square
 
 
 @pytest.fixture
@@ -64,3 +71,37 @@ def test_away_from_the_window_it_is_said_what_to_do(
     monkeypatch.setattr(multiprocessing.current_process(), "authkey", b"of another process")
     with pytest.raises(UserError, match="only the MUSE panel of that window can work on it"):
         read_stores([StoreSource(store, path, MPP)])
+
+
+def test_a_training_of_the_window_learns_from_it(
+    lent: tuple[Path, Path, Slide], tmp_path: Path
+) -> None:
+    """In a process of its own, whose own processes read further tissue of the image."""
+    path, store, _ = lent
+    config = FinetuneConfig(
+        stores=(StoreSource(store, path, MPP, force_mpp=True),),
+        out=tmp_path / "out.safetensors",
+        base=write_model(tmp_path / "base.safetensors"),
+        steps=1,
+        batch=2,
+        validate_every=1,
+        views=ViewConfig(crop_px=128),
+        consistency=SEMI,
+        workers=1,
+        device="cpu",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "muse_core.jobs"],
+        env=os.environ | job_variables(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as job:
+        assert job.stdin is not None
+        assert job.stdout is not None
+        job.stdin.write(json.dumps(FinetuneJob(config).to_json()) + "\n")
+        # Its end would cancel the job.
+        job.stdin.flush()
+        last = json.loads(job.stdout.read().splitlines()[-1])
+    assert last["event"] == "done", last
+    assert config.out.is_file()
