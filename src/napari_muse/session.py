@@ -30,6 +30,7 @@ from napari_muse.layers.drawn_areas import (
     show_areas,
     wipe_areas,
 )
+from napari_muse.layers.layer_keeper import LayerKeeper
 from napari_muse.layers.nucleus_layer import NucleusLayer
 from napari_muse.layers.picture_layers import PictureLayers
 from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY, SlideGuard
@@ -89,6 +90,7 @@ class MuseSession:
         """Asks the user: a question, what the button says, and what to do on yes and on no."""
         self.annotations = SlideAnnotations(_NO_CLASSES)
         self.trouble = ""
+        self._dropped: Any = None
         self._guard = SlideGuard(viewer, self.refused.emit)
         there = list(viewer.layers)
         slides = slide_layers(viewer)
@@ -97,6 +99,7 @@ class MuseSession:
         self.nuclei.refused.connect(self.refused.emit)
         self.nuclei.layer.metadata[_SESSION_KEY] = self
         self._guard.keep(self.nuclei.layer)
+        self._keeper = LayerKeeper(self, self.refused.emit)
         self._follow_annotations()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -131,7 +134,9 @@ class MuseSession:
     def drop(self, layer: Any) -> None:
         """Take a layer out of the viewer, if it is there; None is no layer."""
         if layer is not None and layer in self.viewer.layers:
+            self._dropped = layer
             self.viewer.layers.remove(layer)
+            self._dropped = None
 
     def rest(self) -> None:
         """Let go of all files until they are needed again."""
@@ -307,6 +312,8 @@ class MuseSession:
         elif event.value is self.nuclei.layer:
             # Not within the removal, of which others have yet to hear.
             QTimer.singleShot(0, self._restore_nuclei)
+        if gone is not None and event.value is not self._dropped:
+            self.told.emit(f"{gone.title} was closed. Its nuclei are kept; open it again to go on.")
 
     def lay_anew(self) -> None:
         """Lay everything on the slide of the current layer anew, whose place or scale is another.

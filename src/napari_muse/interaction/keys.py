@@ -89,7 +89,7 @@ class Keys:
         viewer.mouse_drag_callbacks.append(self._on_click)
         session.slide_changed.connect(self._on_slide_changed)
         self._tab = TabKey(viewer, lambda: self._on_slide(self._next_class_shown))
-        self._list = ListKeys(viewer, self._is_open)
+        self._list = ListKeys(viewer, self._is_open, self._keep_layers)
         for provider in (viewer, *viewer.layers):
             self._bind(provider)
 

@@ -15,23 +15,28 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _MEANT_FOR_THE_SLIDE = frozenset("123456789APLVNR ")
+_REMOVING = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 
 
 class ListKeys(QObject):
     """Hands letters and digits on to the viewer; the list looks for a layer that begins so.
 
     It would make another layer active, and with a slide's layer another slide the current one.
+    Delete, which removes the chosen layers there, is asked about first.
     """
 
-    def __init__(self, viewer: ViewerModel, wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self, viewer: ViewerModel, wanted: Callable[[], bool], keep_layers: Callable[[], bool]
+    ) -> None:
         """Watch.
 
         Args:
             viewer: Whose list.
             wanted: Whether the keys are MUSE's now.
+            keep_layers: Whether the layers that are chosen stay; says why.
         """
         super().__init__()
-        self._wanted = wanted
+        self._wanted, self._keep_layers = wanted, keep_layers
         self._list = layer_list_widget(viewer)
         # Whoever keeps a closed panel does not keep the window.
         self._main = ref(main_widget(viewer))
@@ -49,6 +54,8 @@ class ListKeys(QObject):
             Qt.KeyboardModifier.NoModifier,
             Qt.KeyboardModifier.ShiftModifier,
         )
+        if event.key() in _REMOVING:
+            return self._wanted() and self._keep_layers()
         if not plain or event.text().upper() not in _MEANT_FOR_THE_SLIDE or not self._wanted():
             return False
         main = self._main()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.QtCore import QTimer
 
 from muse_core.slides import PolygonRegion
 from napari_muse.annotations.coordinates import to_layer
@@ -85,12 +86,14 @@ class RegionLayer:
         self.layer: Any = None
         session.slide_changed.connect(self.refresh)
         session.regions_changed.connect(self.refresh)
+        session.viewer.layers.events.removed.connect(self._on_removed)
         self.refresh()
 
     def close(self) -> None:
         """Stop following the session, and take down what would no longer be so."""
         self._session.slide_changed.disconnect(self.refresh)
         self._session.regions_changed.disconnect(self.refresh)
+        self._session.viewer.layers.events.removed.disconnect(self._on_removed)
         self._session.drop(self.layer)
 
     def refresh(self) -> None:
@@ -108,6 +111,15 @@ class RegionLayer:
                 outlines, edge_color=colors, face_color="transparent", edge_width=_EDGE_PX
             )
         layer.editable = False
+
+    def _on_removed(self, event: Any) -> None:
+        """Bring the outlines back: only hiding them makes sense."""
+        if event.value is self.layer and self._session.slide is not None:
+            QTimer.singleShot(0, self._restore)
+
+    def _restore(self) -> None:
+        if self._session.slide is not None and self.layer not in self._session.viewer.layers:
+            self.refresh()
 
     def _existing_layer(self) -> Any:
         viewer = self._session.viewer

@@ -23,9 +23,12 @@ SlideKey = tuple[str, str]
 
 
 def slide_of(layer: Any) -> Slide | None:
-    """The slide that a layer shows, or None."""
+    """The slide that a layer shows, or None.
+
+    What napari makes of a slide's layer, one of its channels for one, carries its metadata too.
+    """
     slide = layer.metadata.get(SLIDE_KEY)
-    return slide if isinstance(slide, Slide) else None
+    return slide if isinstance(slide, Slide) and getattr(layer, "rgb", False) else None
 
 
 def slide_layers(viewer: ViewerModel) -> list[Any]:
