@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from muse_core.models.card import read_card
 
@@ -263,3 +264,18 @@ def test_what_is_missing_is_asked_for(
 ) -> None:
     assert run("finetune", *options) == 2
     assert words in capsys.readouterr().err
+
+
+def test_tiles_that_state_their_scale_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, out = write_model(tmp_path / "base.safetensors"), tmp_path / "out.safetensors"
+    folder = write_points_folder(tmp_path / "points", n_images=3)
+    for path in (folder / "images").iterdir():
+        Image.open(path).save(path.with_suffix(".tif"), dpi=(101_600, 101_600))
+        path.unlink()
+    what = ("--train", folder, "--mpp", 0.5, "--mode", "adapt", "--model", base, "--out", out)
+    how = ("--steps", 1, "--device", "cpu")
+    assert run("finetune", *what, *how) == 0
+    assert f"3 of 3 images in {folder} state another scale" in capsys.readouterr().err
+    assert out.exists()

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from muse_core.data.points_folder import class_names_in, image_paths, read_points_folder
+from muse_core.data.points_folder import (
+    class_names_in,
+    image_paths,
+    read_points_folder,
+    scale_notes,
+)
 from muse_core.errors import UserError
 
 
@@ -114,3 +120,21 @@ def test_a_file_of_several_images_is_refused(tmp_path: Path) -> None:
     png.unlink()
     with pytest.raises(UserError, match=r"t.tif holds 2 tissue images"):
         read_points_folder(tmp_path, 0.5)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_image_that_states_its_scale_keeps_it_unless_forced(tmp_path: Path, force: bool) -> None:
+    folder = _folder(tmp_path)
+    pixels = np.full((20, 20, 3), 200, np.uint8)
+    path, per_cm = folder / "images" / "u.tif", (40000, 40000)
+    tifffile.imwrite(
+        path, pixels, photometric="rgb", resolution=per_cm, resolutionunit="CENTIMETER"
+    )
+    (folder / "points" / "u.csv").write_text("x,y,class\n1,2,a\n")
+    unstated, stated = read_points_folder(folder, 0.5, force_mpp=force)
+    assert (unstated.mpp, stated.mpp) == (0.5, 0.5 if force else 0.25)
+    (note,) = scale_notes(folder, 0.5, force)
+    assert f"1 of 2 images in {folder} state another scale than the given 0.5 um/px" in note
+    assert "(first: u.tif, 0.25)" in note
+    assert ("the given one is used" in note) is force
+    assert scale_notes(folder, 0.25) == ()

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from muse_core.cli.options import Device, DeviceOption, JsonOption, ModelOption
+from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 
 
 def evaluate_detect(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with images/ and points/.")],
     mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the images.")],
+    force_mpp: ForceMppOption = False,
     model: ModelOption = None,
     device: DeviceOption = Device.AUTO,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
@@ -33,10 +34,13 @@ def evaluate_detect(
     path = resolve_model(model)
     read_card(path).require_detector()
 
+    from muse_core.data.points_folder import scale_notes
     from muse_core.evaluate.detection import evaluate_folder
     from muse_core.evaluate.intervals import figures_with_intervals
 
-    report = evaluate_folder(folder, mpp, path, device.value)
+    for note in scale_notes(folder, mpp, force_mpp):
+        typer.echo(note, err=True)
+    report = evaluate_folder(folder, mpp, path, device.value, force_mpp=force_mpp)
     figures = figures_with_intervals(report, seed=seed)
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
 

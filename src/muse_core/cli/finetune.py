@@ -89,8 +89,8 @@ def finetune(
         "out": out, "base": model, "mode": mode, "steps": steps, "seed": seed, "device": device,
         "resume": resume,
         "stores": data.stores(annotations, slide, slide_mpp, force_mpp, channels),
-        "train": data.folders(train, class_map, detection_only, mpp, val is not None),
-        "val": data.validation(val, mpp),
+        "train": data.folders(train, class_map, detection_only, mpp, val is not None, force_mpp),
+        "val": data.validation(val, mpp, force_mpp),
         "unlabeled": data.unlabeled(unlabeled, force_mpp),
         "class_map": data.same_classes(same_class),
     }  # fmt: skip
@@ -98,4 +98,6 @@ def finetune(
     if "out" not in values:
         raise UserError("Say with --out which file the model is to be written to.")
     name = config.name if config else "The command line"
-    run_at_terminal(FinetuneJob(resolved(values, name)), as_json)
+    job = FinetuneJob(resolved(values, name))
+    data.say_scales((*job.config.train, *((job.config.val,) if job.config.val else ())))
+    run_at_terminal(job, as_json)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    from muse_core.finetune.inputs import LabelSet
 
 _PANEL = "Data"
 
@@ -124,6 +127,7 @@ def folders(
     detection_only: Sequence[str] | None,
     mpp: float | None,
     has_val: bool,
+    force_mpp: bool,
 ) -> list[_Values] | None:
     """Return the points-folders of a command line, None without any.
 
@@ -134,12 +138,25 @@ def folders(
         raise UserError("--mpp says something of --train and --val; give one of them.")
     own = _with_maps([_train(text, mpp) for text in train or ()], class_maps or ())
     places = [_detection_only(text) for text in detection_only or ()]
-    return [*own, *places] or None
+    return [{**values, "force_mpp": force_mpp} for values in (*own, *places)] or None
 
 
-def validation(folder: Path | None, mpp: float | None) -> _Values | None:
+def validation(folder: Path | None, mpp: float | None, force_mpp: bool) -> _Values | None:
     """Return the folder to validate on; raises UserError where its scale is missing."""
-    return None if folder is None else _folder(folder, mpp)
+    return None if folder is None else {**_folder(folder, mpp), "force_mpp": force_mpp}
+
+
+def say_scales(folders: Iterable[LabelSet]) -> None:
+    """Say on standard error where images of folders state another scale than the given.
+
+    Raises:
+        UserError: A folder cannot be read.
+    """
+    from muse_core.data.points_folder import scale_notes
+
+    for folder in folders:
+        for note in scale_notes(folder.folder, folder.mpp, folder.force_mpp):
+            typer.echo(note, err=True)
 
 
 def unlabeled(sources: Sequence[str] | None, force_mpp: bool) -> list[_Values] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muse_core.cli.options import Device, DeviceOption, JsonOption, ModelOption
+from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 
 if TYPE_CHECKING:
     from muse_core.models.backbone import MuseBackbone
@@ -45,6 +45,7 @@ def evaluate_probe(
     train: Annotated[Path, typer.Option("--train", help="Points-folder to learn from.")],
     test: Annotated[Path, typer.Option("--test", help="Points-folder to measure on.")],
     mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the images.")],
+    force_mpp: ForceMppOption = False,
     model: ModelOption = None,
     protocol: ProtocolOption = Protocol.LINEAR,
     fov_px: Annotated[int, typer.Option("--fov-px", help="Side of the tiles: 224 or 512.")] = 224,
@@ -78,8 +79,12 @@ def evaluate_probe(
     path = resolve_model(model)
     card = read_card(path)
 
+    from muse_core.data.points_folder import scale_notes
     from muse_core.evaluate.probe import probe_folders
 
+    for folder in (train, test, *([val] if val else [])):
+        for note in scale_notes(folder, mpp, force_mpp):
+            typer.echo(note, err=True)
     with progress_bar() as show:
         report = probe_folders(
             _backbone(path, seed if random_init else None),
@@ -91,6 +96,7 @@ def evaluate_probe(
             val=val,
             device=device.value,
             on_progress=ProgressReporter(show),
+            force_mpp=force_mpp,
         )
     figures = report.to_json() | {
         "protocol": protocol.value,

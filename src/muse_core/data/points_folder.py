@@ -47,14 +47,18 @@ class AnnotatedImage:
 
 
 def read_points_folder(
-    folder: str | Path, mpp: float, names: Collection[str] | None = None
+    folder: str | Path,
+    mpp: float,
+    names: Collection[str] | None = None,
+    force_mpp: bool = False,
 ) -> tuple[AnnotatedImage, ...]:
     """Read a points-folder, sorted by file name.
 
     Args:
         folder: Folder with ``images/`` and ``points/``.
-        mpp: Microns per pixel of all its images.
+        mpp: Microns per pixel of all its images that do not state it themselves.
         names: File names without suffix of the images to read; None reads all.
+        force_mpp: Whether that counts also where an image states another scale.
 
     Raises:
         UserError: A folder or file is missing or malformed, or a name is not there.
@@ -66,7 +70,36 @@ def read_points_folder(
             raise UserError(f"There is no image {sorted(missing)[0]!r} in {folder}.")
         paths = [p for p in paths if p.stem in names]
     points = Path(folder) / "points"
-    return tuple(_read_one(path, points / f"{path.stem}.csv", mpp) for path in paths)
+    return tuple(_read_one(path, points / f"{path.stem}.csv", mpp, force_mpp) for path in paths)
+
+
+def scale_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tuple[str, ...]:
+    """A sentence for the user where images of a points-folder state another scale than the given.
+
+    Args:
+        folder: As :func:`read_points_folder`.
+        mpp: As there.
+        force_mpp: As there.
+
+    Raises:
+        UserError: As there, but for the points.
+    """
+    odd: list[tuple[str, float]] = []
+    paths = image_paths(folder)
+    for path in paths:
+        with open_slide(path, mpp=mpp, force_mpp=force_mpp) as slide:
+            if slide.scale.notes:
+                odd.append((path.name, slide.scale.stated_mpp or mpp))
+    if not odd:
+        return ()
+    name, stated = odd[0]
+    which = (
+        f"{len(odd):,} of {len(paths):,} images in {folder} state another scale than the given"
+        f" {mpp:g} um/px (first: {name}, {stated:g})"
+    )
+    if force_mpp:
+        return (f"{which}; the given one is used.",)
+    return (f"{which}; theirs is used, unless --force-mpp says otherwise.",)
 
 
 def image_paths(folder: str | Path) -> list[Path]:
@@ -96,7 +129,7 @@ def class_names_in(images: Iterable[AnnotatedImage]) -> tuple[str, ...]:
     return tuple(sorted({name for image in images for name in image.class_names}))
 
 
-def _read_one(image_path: Path, points_path: Path, mpp: float) -> AnnotatedImage:
+def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) -> AnnotatedImage:
     if not points_path.is_file():
         raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
     try:
@@ -105,7 +138,7 @@ def _read_one(image_path: Path, points_path: Path, mpp: float) -> AnnotatedImage
     except UserError as error:
         # Files of several folders have the same names.
         raise UserError(f"{points_path.parent}: {error}") from error
-    with open_slide(image_path, mpp=mpp, force_mpp=True) as slide:
+    with open_slide(image_path, mpp=mpp, force_mpp=force_mpp) as slide:
         slide.require_only_image()
-        image = slide.read(Region(0, 0, slide.width, slide.height))
-    return AnnotatedImage(image_path.stem, image, xy, tuple(raw.texts("class")), mpp)
+        image, scale = slide.read(Region(0, 0, slide.width, slide.height)), slide.require_mpp()
+    return AnnotatedImage(image_path.stem, image, xy, tuple(raw.texts("class")), scale)

@@ -193,20 +193,22 @@ def evaluate_folder(
     model_path: str | Path,
     device: str = "auto",
     on_progress: OnProgress | None = None,
+    force_mpp: bool = False,
 ) -> DetectionReport:
     """Evaluate a model file on a points-folder.
 
     Args:
         folder: Points-folder.
-        mpp: Microns per pixel of its images.
+        mpp: Microns per pixel of its images that do not state it themselves.
         model_path: Model file.
         device: auto, cpu, cuda or mps.
         on_progress: Called with (done, total, image name).
+        force_mpp: Whether mpp counts also where an image states another scale.
 
     Raises:
         UserError: The folder or the model cannot be read.
     """
-    images = read_points_folder(folder, mpp)
+    images = read_points_folder(folder, mpp, force_mpp=force_mpp)
     model = load_model(model_path)
     tables = detect_images(model, images, DetectConfig(device=device), on_progress)
     return score_tables(images, tables, ClassScheme.from_json(model.card.classes).names)

@@ -79,6 +79,7 @@ def probe_folders(
     val: str | Path | None = None,
     device: str = "auto",
     on_progress: OnProgress | None = None,
+    force_mpp: bool = False,
 ) -> ProbeReport:
     """Judge a backbone on points-folders.
 
@@ -87,18 +88,20 @@ def probe_folders(
         model_mpp: Microns per pixel at which it is used.
         train: Points-folder to learn from.
         test: Points-folder to measure on; it must hold no class that ``train`` lacks.
-        mpp: Microns per pixel of the folders' images.
+        mpp: Microns per pixel of the folders' images that do not state it themselves.
         config: Protocol and settings.
         val: Points-folder to choose the best epoch on; None keeps the last.
         device: auto, cpu, cuda or mps.
         on_progress: Called with what is done, what is to do, and a message.
+        force_mpp: Whether mpp counts also where an image states another scale.
 
     Raises:
         UserError: A folder cannot be read, holds no nuclei, or their classes do not fit.
     """
     where = choose_device(device)
     backbone.to(where)
-    folders = [read_points_folder(f, mpp) for f in (train, test, *([val] if val else []))]
+    chosen = (train, test, *([val] if val else []))
+    folders = [read_points_folder(f, mpp, force_mpp=force_mpp) for f in chosen]
     names = class_names_in(folders[0])
     sets = [probe_set(images, names, model_mpp, config.fov_px) for images in folders]
     for folder, part in zip((train, test, val), sets, strict=False):

@@ -18,7 +18,7 @@ class LabelSet:
 
     Attributes:
         folder: Folder with ``images/`` and ``points/``.
-        mpp: Microns per pixel of its images.
+        mpp: Microns per pixel of its images that do not state it themselves.
         weight: Relative frequency with which crops are drawn from it.
         classes_count: Whether its classes are the model's. Of any other set the nuclei train
             detection, and their classes a head of their own that is not kept: no class is invented.
@@ -28,6 +28,7 @@ class LabelSet:
             own, or nothing is known (``classes_count``).
         exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
             never counts as background.
+        force_mpp: Whether mpp counts also where an image states another scale.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -39,6 +40,7 @@ class LabelSet:
     names: tuple[str, ...] | None = None
     class_map: Mapping[str, tuple[str, ...]] | None = None
     exhaustive: bool = True
+    force_mpp: bool = False
 
     @property
     def teaches_classes(self) -> bool:

@@ -94,11 +94,15 @@ def load_fields(
     contents = read_stores(config.stores)
     unused = summary_of(contents).unused_classes if contents else ()
     fields = fields_of_stores(contents, mpp, margin_px, config.correction_weight)
-    images = [i for f in config.train for i in read_points_folder(f.folder, f.mpp, f.names)]
+    images = [
+        i for f in config.train for i in read_points_folder(f.folder, f.mpp, f.names, f.force_mpp)
+    ]
     fields += fields_of_images(images, mpp, with_holdout=config.val is None)
     holdout = [f for f in fields if f.holdout]
     if config.val:
-        val = read_points_folder(config.val.folder, config.val.mpp, config.val.names)
+        val = read_points_folder(
+            config.val.folder, config.val.mpp, config.val.names, config.val.force_mpp
+        )
         holdout += fields_of_images(val, mpp, with_holdout=False)
     train = [f for f in fields if not f.holdout]
     names = tuple(dict.fromkeys((*class_names_in(images), *also_learnt)))

@@ -118,7 +118,7 @@ def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
 
 
 def _val(folder: LabelSet, learnt: Sequence[str]) -> tuple[AnnotatedImage, ...]:
-    images = read_points_folder(folder.folder, folder.mpp, folder.names)
+    images = read_points_folder(folder.folder, folder.mpp, folder.names, folder.force_mpp)
     unknown = [n for n in class_names_in(images) if n not in learnt]
     if unknown:
         raise UserError(

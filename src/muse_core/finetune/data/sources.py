@@ -71,7 +71,10 @@ def load_training_data(
 def read_folders(folders: Sequence[LabelSet], model_mpp: float) -> list[list[AnnotatedImage]]:
     """Return the images of each points-folder, finer ones shrunk to ``model_mpp``."""
     return [
-        [_shrunk(image, model_mpp) for image in read_points_folder(f.folder, f.mpp, f.names)]
+        [
+            _shrunk(image, model_mpp)
+            for image in read_points_folder(f.folder, f.mpp, f.names, f.force_mpp)
+        ]
         for f in folders
     ]
 
