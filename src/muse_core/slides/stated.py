@@ -12,6 +12,13 @@ _NUMBER = re.compile(r"([+-]?)([0-9.,' \N{RIGHT SINGLE QUOTATION MARK}]+)(e[+-]?
 _NO_VALUE = re.compile(r"[+-]?(nan|inf|infinity)")
 _LENGTH = re.compile(r"(.*[0-9.,])\s*([^0-9.,]*)")
 _PER_PIXEL = re.compile(r"\s*(/|per)\s*(px|pixel)s?")
+_MARKS = str.maketrans(
+    {
+        "\N{MINUS SIGN}": "-",
+        "\N{ARABIC DECIMAL SEPARATOR}": ".",
+        "\N{ARABIC THOUSANDS SEPARATOR}": "'",
+    }
+)
 _LONGEST = 100
 
 
@@ -20,7 +27,7 @@ def stated_number(text: object) -> float | None:
 
     A lone point or comma is the decimal mark, for both stand there in some locale. Where both are
     used the last is, and what repeats parts thousands: 1.234,5 and 1,234.5 and 1'234.5 are the
-    same. Digits are those of ASCII. "nan" and "inf" are numbers, for their callers to refuse.
+    same. Digits may be those of any script. "nan" and "inf" are numbers, for callers to refuse.
 
     Args:
         text: Of metadata; numbers are given back as they are, anything else is None.
@@ -29,9 +36,7 @@ def stated_number(text: object) -> float | None:
         return float(text)
     if not isinstance(text, str) or len(text) > _LONGEST:
         return None
-    # Hard and thin spaces become plain ones.
-    plain = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-").strip(" \t\r\n\0\"'")
-    plain = plain.lower()
+    plain = _plain(text).lower()
     if _NO_VALUE.fullmatch(plain):
         return float(plain)
     match = _NUMBER.fullmatch(plain)
@@ -52,11 +57,17 @@ def stated_length_um(text: object, default_unit: str = "um") -> float | None:
     if bare is not None or not isinstance(text, str) or len(text) > _LONGEST:
         unit = um_per_unit(default_unit)
         return None if bare is None or unit is None else bare * unit
-    match = _LENGTH.fullmatch(text.strip(" \t\r\n\0\"'"))
+    match = _LENGTH.fullmatch(_plain(text))
     if match is None:
         return None
     value, unit = stated_number(match[1]), um_per_unit(_PER_PIXEL.sub("", match[2]))
     return None if value is None or unit is None else value * unit
+
+
+def _plain(text: str) -> str:
+    """A text in the digits of ASCII; hard and thin spaces become plain ones."""
+    plain = unicodedata.normalize("NFKC", text).translate(_MARKS).strip(" \t\r\n\0\"'")
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
 
 
 def _digits(text: str) -> str | None:

@@ -16,6 +16,13 @@ _SAMPLE_ROWS = 1000
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _GROUPING = {",": ",", ".": r"\.", " ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}
 """Marks of thousands, as regular expressions."""
+_SCRIPTS = ("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "०१२३४५६७८९", "０１２３４５６７８９")  # noqa: RUF001 (meant)
+_SAME = {
+    "\N{MINUS SIGN}": "-",
+    "\N{ARABIC DECIMAL SEPARATOR}": ".",
+    "\N{ARABIC THOUSANDS SEPARATOR}": "'",
+} | {digit: str(i) for digits in _SCRIPTS for i, digit in enumerate(digits)}
+"""Digits and marks of other scripts: Arabic, Persian, Devanagari, and the wide ones of Japanese."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +129,13 @@ def _agree(columns: Mapping[str, pd.Series], forms: list[NumberFormat]) -> bool:
 
 
 def _texts(cells: pd.Series) -> pa.Array:
-    """Trimmed, with plain minus signs."""
+    """Trimmed, in the digits of ASCII."""
     texts = pa.Array.from_pandas(cells)
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
-    texts = pc.cast(texts, pa.large_string())
-    return pc.replace_substring(pc.utf8_trim_whitespace(texts), "\u2212", "-")
+    texts = pc.utf8_trim_whitespace(pc.cast(texts, pa.large_string()))
+    if pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
+        return texts
+    for letter, plain in _SAME.items():
+        texts = pc.replace_substring(texts, letter, plain)
+    return texts
