@@ -18,7 +18,7 @@ from muse_core.finetune import LabelSet
 from muse_core.finetune.config import LossConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, collate
 from muse_core.finetune.data.sources import load_training_data
-from muse_core.finetune.full.step import Learner
+from muse_core.finetune.full.step import FullLearner
 from muse_core.finetune.losses.assignment import match_proposals
 from muse_core.models.checkpoint import load_model
 from muse_core.models.config import ModelConfig
@@ -37,7 +37,7 @@ def main(
     training = load_training_data((LabelSet(folder, 0.5, names=names),))
     model = load_model(resolve_model(None))
     head = ModelConfig.from_json(model.card.architecture).head
-    learner = Learner(model, training, head).train()
+    learner = FullLearner(model, training, head).train()
     crops = CropDataset(training.sources, ViewConfig(crop_px=crop_px), 0.5, 100, seed=0)
     steps, matchings, nuclei = [], [], []
     for number in range(repeats + 1):

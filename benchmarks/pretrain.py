@@ -22,7 +22,7 @@ import torch
 import typer
 
 from muse_core.models.config import BackboneConfig
-from muse_core.pretrain.batches import Batch
+from muse_core.pretrain.batches import PretrainBatch
 from muse_core.pretrain.config import PretrainConfig, ScheduleConfig
 from muse_core.pretrain.train import Run
 
@@ -30,7 +30,7 @@ _PREFETCHED = 5
 _CACHED = 4
 
 
-def _times(run: Run, batches: Iterator[Batch], steps: int) -> list[float]:
+def _times(run: Run, batches: Iterator[PretrainBatch], steps: int) -> list[float]:
     times = []
     for _ in range(steps):
         begin = time.perf_counter()

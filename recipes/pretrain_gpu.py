@@ -32,7 +32,7 @@ from muse_core.pretrain.config import (
     ScheduleConfig,
     ViewsConfig,
 )
-from muse_core.pretrain.config_file import read_config
+from muse_core.pretrain.config_file import read_pretrain_config
 from muse_core.pretrain.export import BACKBONE_NAME
 from muse_core.pretrain.train import Run, pretrain
 from muse_core.strict import plain_values
@@ -87,7 +87,7 @@ def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
     """The run with as many epochs as fit; that of an earlier start if there was one."""
     planned = base.out / "planned.json"
     if planned.is_file():
-        return read_config(planned)
+        return read_pretrain_config(planned)
     run = Run(dataclasses.replace(base, out=base.out / "timing"), resume=False)
     batches = run.batches()
     run.train_on(batches)

@@ -19,7 +19,7 @@ from muse_core.finetune.config import (
     ViewConfig,
 )
 from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource
-from muse_core.finetune.presets import PRESETS, read_config, resolved
+from muse_core.finetune.presets import PRESETS, read_finetune_config, resolved
 from muse_core.models.config import THIN
 from muse_core.strict import plain_values
 
@@ -156,7 +156,7 @@ def test_a_configuration_is_built_without_torch() -> None:
 def test_the_configuration_in_the_documentation_is_understood(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
     (tmp_path / "run.toml").write_text(text, encoding="utf-8")
-    config = read_config(tmp_path / "run.toml", ["steps=7"])
+    config = read_finetune_config(tmp_path / "run.toml", ["steps=7"])
     assert config.steps == 7
     assert len(config.train) == 2
     assert config.train[1].class_map is not None

@@ -26,7 +26,7 @@ from muse_core.nuclei import (
     write_nuclei,
 )
 from muse_core.nuclei.store import AnnotationStore, SlideIdentity
-from muse_core.pretrain.config_file import read_config
+from muse_core.pretrain.config_file import read_pretrain_config
 from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.strict import plain_values
 
@@ -270,7 +270,7 @@ TARGETS = {
     "consep": _dataset(layouts.consep, "consep", "train"),
     "pannuke": _dataset(layouts.pannuke, "pannuke", "fold1"),
     "class-map": Target(_class_map, read_class_map, 4),
-    "config-toml": Target(_config("c.toml"), read_config, 4),
-    "config-json": Target(_config("c.json"), read_config, 4),
+    "config-toml": Target(_config("c.toml"), read_pretrain_config, 4),
+    "config-json": Target(_config("c.json"), read_pretrain_config, 4),
     "roi-manifest": Target(_manifest, read_manifest, 4),
 }

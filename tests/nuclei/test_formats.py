@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from muse_core.errors import UserError
 from muse_core.isolation import CancelledError
 from muse_core.nuclei import (
-    READABLE_SUFFIXES,
+    NUCLEUS_SUFFIXES,
     ClassScheme,
     NamedRegion,
     NucleusFile,
@@ -168,7 +168,7 @@ def test_unknown_ends_are_refused(tmp_path: Path) -> None:
 
 
 def test_names_of_nucleus_files(tmp_path: Path) -> None:
-    assert all(is_nucleus_file(f"a{s}") for s in READABLE_SUFFIXES if s != ".zarr")
+    assert all(is_nucleus_file(f"a{s}") for s in NUCLEUS_SUFFIXES if s != ".zarr")
     assert is_nucleus_file("A.B.GeoJSON")
     (tmp_path / "slide.zarr").mkdir()
     assert not is_nucleus_file(tmp_path / "slide.zarr")

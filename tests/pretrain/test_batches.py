@@ -10,7 +10,7 @@ import torch
 from muse_core.errors import UserError
 from muse_core.models.backbone import MuseBackbone
 from muse_core.pretrain.appearance import apply_appearance, draw_appearance, stack_appearances
-from muse_core.pretrain.batches import Batch, BatchDataset
+from muse_core.pretrain.batches import BatchDataset, PretrainBatch
 from muse_core.pretrain.config import AppearanceConfig, PretrainConfig
 from muse_core.pretrain.network import DistillationNetwork
 from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
@@ -27,7 +27,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
     return tiny_config(write_rois(root / "rois"), root / "out")
 
 
-def _valid_xy(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def _valid_xy(batch: PretrainBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """Images and points of all rows, in their order."""
     colours = [
         group.images[view, :, int(y), int(x)]
@@ -105,7 +105,7 @@ def test_samples_in_a_row_lie_in_the_same_roi_where_that_is_asked(tmp_path: Path
     schedule = dataclasses.replace(config.schedule, batch=12, samples_per_roi=4)
     config = dataclasses.replace(config, schedule=schedule)
 
-    def slides_of(batch: Batch) -> list[int]:
+    def slides_of(batch: PretrainBatch) -> list[int]:
         green = batch.groups[0].images[:, 1].flatten(1).float()
         first_views = green[: len(green) // 2]
         return ((first_views.quantile(0.9, dim=1) - 180) / 10).round().int().tolist()

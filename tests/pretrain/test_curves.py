@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.pretrain.curves import Curves
+from muse_core.pretrain.curves import CurveFiles
 
 from ..small_disk import fill, small_disk
 
 
 def test_rows_after_the_checkpoint_go_and_files_of_others_stay(tmp_path: Path) -> None:
-    curves = Curves(tmp_path, 0, ("log",))
+    curves = CurveFiles(tmp_path, 0, ("log",))
     for step in (1, 2, 3):
         curves.add("log", step, {"loss": step / 2})
     curves.close()
     other = tmp_path / "nuclei.csv"
     other.write_text("x,y,class\n7.5,1,a\n900,2,b\n")
-    Curves(tmp_path, 2, ("log",)).close()
+    CurveFiles(tmp_path, 2, ("log",)).close()
     assert (tmp_path / "log.csv").read_text().split() == ["step,loss", "1,0.5", "2,1"]
     assert other.read_text() == "x,y,class\n7.5,1,a\n900,2,b\n"
 
@@ -27,7 +27,7 @@ def test_rows_after_the_checkpoint_go_and_files_of_others_stay(tmp_path: Path) -
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_on_a_full_disk_there_is_a_sentence_and_whole_rows_stay(tmp_path: Path) -> None:
     with small_disk(tmp_path / "run") as folder:
-        curves = Curves(folder, 0, ("log",))
+        curves = CurveFiles(folder, 0, ("log",))
         curves.add("log", 1, {"loss": 0.5})
         fill(folder)
 
@@ -40,5 +40,5 @@ def test_on_a_full_disk_there_is_a_sentence_and_whole_rows_stay(tmp_path: Path) 
         with contextlib.suppress(UserError):
             curves.close()
         (folder / "ballast").unlink()
-        Curves(folder, 1, ("log",)).close()
+        CurveFiles(folder, 1, ("log",)).close()
         assert (folder / "log.csv").read_text().split() == ["step,loss", "1,0.5"]

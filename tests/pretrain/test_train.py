@@ -29,7 +29,7 @@ from muse_core.models.card import BACKBONE, read_card
 from muse_core.models.checkpoint import load_backbone
 from muse_core.pretrain.batches import BatchDataset
 from muse_core.pretrain.config import PretrainConfig, ProbeSetsConfig
-from muse_core.pretrain.config_file import read_config
+from muse_core.pretrain.config_file import read_pretrain_config
 from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.train import CHECKPOINT_NAME, Run, pretrain
 from muse_core.strict import plain_values
@@ -83,7 +83,7 @@ def test_leaves_a_backbone_a_log_and_its_settings(unbroken: PretrainConfig) -> N
     # 4 samples, each with 2 views of the teacher and 3 others for either.
     assert float(rows[0]["matched_per_pair"]) == pytest.approx(len(first.teacher_row) / 24)
     assert len(first.teacher_row) > 24
-    assert read_config(unbroken.out / "config.json") == unbroken
+    assert read_pretrain_config(unbroken.out / "config.json") == unbroken
     resolved = json.loads((unbroken.out / "config.json").read_text())
     # Without the build, such as +cpu, which the installer may leave out.
     assert resolved["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]

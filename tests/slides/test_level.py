@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
-from muse_core.slides.level import MAX_LEVEL_PX, MAX_LEVEL_SIDE_PX, Level, RgbArray
+from muse_core.slides.level import MAX_LEVEL_PX, MAX_LEVEL_SIDE_PX, Level
 
 MAX_CHUNK_PX, MAX_CHUNKS = 1 << 26, 1 << 16
 

@@ -117,7 +117,7 @@ def test_without_its_file_pixels_are_left_out(tmp_path: Path, pixels: Any) -> No
 @pytest.fixture
 def flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Path]:
     """Writes flat TIFFs of other pixels each."""
-    monkeypatch.setenv(overview_cache.FOLDER_VARIABLE, str(tmp_path / "overviews"))
+    monkeypatch.setenv(overview_cache.OVERVIEWS_VARIABLE, str(tmp_path / "overviews"))
 
     def write(number: int) -> Path:
         path = tmp_path / f"{number}.tif"

@@ -25,7 +25,7 @@ from muse_core.nuclei.store import SlideIdentity
 
 UNKNOWN = 255
 """In place of a class that the model did not name."""
-SUFFIX = ".features"
+FEATURES_SUFFIX = ".features"
 _FEATURES, _PLACES, _CLASSES, _ABOUT = "features.f16", "places.f64", "classes.u8", "about.json"
 _MOST_CHANNELS = 1 << 16
 _FORMAT = 1
@@ -88,7 +88,7 @@ class FeatureFolder:
 
 def features_beside(store: Path) -> Path:
     """The folder that holds, for each model, the features of a store's nuclei."""
-    return store.with_name(store.name + SUFFIX)
+    return store.with_name(store.name + FEATURES_SUFFIX)
 
 
 def folder_of_model(root: Path, model_sha256: str) -> Path:

@@ -69,7 +69,7 @@ def convert(
     """Turn a file of nuclei into another format; outlines become their centres."""
     from muse_core.files import names_stdout
     from muse_core.nuclei import Status, read_nuclei, write_nuclei
-    from muse_core.nuclei.nucleus_file import check_mpp
+    from muse_core.nuclei.nucleus_file import check_positive_mpp
     from muse_core.slides.scale import settle_scale
 
     content = read_nuclei(source, outlines_are_nuclei)
@@ -81,7 +81,7 @@ def convert(
     if without_deleted:
         table = table[table["status"] != Status.DELETED.word]
     rows, notes = (None, ()) if features is None else _feature_rows(features, table)
-    check_mpp(mpp)
+    check_positive_mpp(mpp)
     settled = settle_scale(content.mpp, mpp, force_mpp)
     scale = settled.mpp
     left_out = write_nuclei(
@@ -103,7 +103,7 @@ def _of_slide(
     Raises:
         UserError: They are of another one, unless other_slide; or all its images are wanted.
     """
-    from muse_core.cli.given_nuclei import nuclei_of
+    from muse_core.cli.given_nuclei import given_nuclei_of
     from muse_core.cli.images import chosen_images
     from muse_core.nuclei.store import identify_slide
     from muse_core.slides import open_slide
@@ -112,7 +112,7 @@ def _of_slide(
     if len(choices) > 1:
         raise UserError("A file of nuclei is of one image; give its number with --image.")
     with open_slide(path, choice=choices[0]) as opened:
-        placed = nuclei_of(content, opened, name, other_slide)
+        placed = given_nuclei_of(content, opened, name, other_slide)
         origin = (opened.scanned.x, opened.scanned.y)
         recorded = identify_slide(path, opened.part).recorded
     return replace(placed.counted_from(origin), slide=recorded)

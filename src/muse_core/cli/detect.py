@@ -140,12 +140,12 @@ def detect(
 
 def _settings(config: Path | None) -> dict[str, Any]:
     """The settings of a file that are not the defaults."""
-    from muse_core.detect.config import DetectConfig, read_config
+    from muse_core.detect.config import DetectConfig, read_detect_config
 
     if config is None:
         return {}
     usual = asdict(DetectConfig())
-    return {k: v for k, v in asdict(read_config(config)).items() if v != usual[k]}
+    return {k: v for k, v in asdict(read_detect_config(config)).items() if v != usual[k]}
 
 
 def _many(slides: list[str], out: Path, form: ResultFormat | None) -> bool:

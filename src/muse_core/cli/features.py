@@ -119,7 +119,7 @@ class _Plan:
 def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[str, Any]:
     """Compute and write the features of one image; returns what was done."""
     from muse_core.cli.console import progress_bar
-    from muse_core.cli.given_nuclei import nuclei_of
+    from muse_core.cli.given_nuclei import given_nuclei_of
     from muse_core.cli.images import say_notes
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
@@ -134,7 +134,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[st
     with open_slide(plan.slide, plan.mpp, plan.choice, plan.force_mpp) as opened:
         slide_mpp = opened.require_mpp()
         say_notes(opened)
-        placed = nuclei_of(given, opened, plan.points.name, plan.other_slide)
+        placed = given_nuclei_of(given, opened, plan.points.name, plan.other_slide)
         for note in placed.notes:
             typer.echo(note, err=True)
 

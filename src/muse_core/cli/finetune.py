@@ -59,7 +59,7 @@ def finetune(
     train: data.TrainOption = None,
     class_map: data.ClassMapOption = None,
     detection_only: data.DetectionOnlyOption = None,
-    mpp: data.MppOption = None,
+    mpp: data.TrainMppOption = None,
     val: data.ValOption = None,
     unlabeled: data.UnlabeledOption = None,
     model: BaseOption = None,

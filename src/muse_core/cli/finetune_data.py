@@ -67,7 +67,7 @@ DetectionOnlyOption = Annotated[
         help="Folder with other classes, to learn only from where its nuclei are; repeatable.",
     ),
 ]
-MppOption = Annotated[
+TrainMppOption = Annotated[
     float | None,
     typer.Option(
         "--mpp",

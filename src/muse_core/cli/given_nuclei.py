@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from muse_core.slides import Slide
 
 
-def nuclei_of(content: NucleusFile, slide: Slide, name: str, other_slide: bool) -> NucleusFile:
+def given_nuclei_of(
+    content: NucleusFile, slide: Slide, name: str, other_slide: bool
+) -> NucleusFile:
     """The nuclei of a file, counted from the corner of a slide.
 
     What lies beside the slide is counted in the notes, and stays.

@@ -33,9 +33,9 @@ def pretrain(
         raise UserError("Pretraining needs more packages: pip install napari-muse[pretrain].")
     from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.jobs.progress import ProgressReporter
-    from muse_core.pretrain.config_file import read_config
+    from muse_core.pretrain.config_file import read_pretrain_config
 
-    run = read_config(config, settings or ())
+    run = read_pretrain_config(config, settings or ())
 
     from muse_core.pretrain.train import pretrain as run_pretraining
 

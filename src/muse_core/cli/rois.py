@@ -169,10 +169,10 @@ def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
 
 
 def _given(path: Path, slide: Slide, other_slide: bool) -> FindNuclei:
-    from muse_core.cli.given_nuclei import nuclei_of
+    from muse_core.cli.given_nuclei import given_nuclei_of
     from muse_core.nuclei import read_nuclei
 
-    given = nuclei_of(read_nuclei(path), slide, path.name, other_slide)
+    given = given_nuclei_of(read_nuclei(path), slide, path.name, other_slide)
     for note in given.notes:
         typer.echo(note, err=True)
     xy = given.table[["x", "y"]].to_numpy(dtype="float64")

@@ -72,7 +72,7 @@ class DetectConfig:
         return self.tile_px - 2 * self.halo_px
 
 
-def read_config(path: str | Path) -> DetectConfig:
+def read_detect_config(path: str | Path) -> DetectConfig:
     """Read settings from a TOML file.
 
     Raises:
@@ -89,7 +89,7 @@ def read_config(path: str | Path) -> DetectConfig:
 
 
 def config_from(data: object, name: str) -> DetectConfig:
-    """Settings from plain values; see :func:`read_config`.
+    """Settings from plain values; see :func:`read_detect_config`.
 
     Args:
         data: Values by name.

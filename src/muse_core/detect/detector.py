@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from muse_core.array_types import RgbArray
 from muse_core.detect.area import SearchArea, Shape
 from muse_core.detect.backends import InferenceBackend
 from muse_core.detect.collector import Collector
@@ -30,8 +30,6 @@ from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, tissue_mask
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ class Detector:
             tiles_resumed=state.resumed,
         )
 
-    def detect_image(self, rgb: Image, mpp: float) -> pd.DataFrame:
+    def detect_image(self, rgb: RgbArray, mpp: float) -> pd.DataFrame:
         """All nuclei of an image, in one piece through the network.
 
         Args:
@@ -247,7 +245,7 @@ class Detector:
         plan: TilePlan,
         wanted: Sequence[Tile],
         should_cancel: Callable[[], bool],
-    ) -> Iterator[tuple[list[Tile], list[Image | Unreadable]]]:
+    ) -> Iterator[tuple[list[Tile], list[RgbArray | Unreadable]]]:
         """Tiles with their pixels, in the order given; ends early on cancel.
 
         Threads read ahead by a bounded number of tiles. Taking them in the plan's order makes the
@@ -255,7 +253,7 @@ class Detector:
         """
         readers = self.config.readers or min(8, os.cpu_count() or 1)
         file = slide.path if slide.path.exists() else None
-        waiting: deque[tuple[Tile, Future[Image | Unreadable]]] = deque()
+        waiting: deque[tuple[Tile, Future[RgbArray | Unreadable]]] = deque()
         tiles = iter(wanted)
         pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
         try:
@@ -275,7 +273,7 @@ class Detector:
 
     def _read(
         self, slide: Slide, plan: TilePlan, tile: Tile, file: Path | None
-    ) -> Image | Unreadable:
+    ) -> RgbArray | Unreadable:
         region = plan.read_region(tile)
         image = tried(lambda: slide.read(region, self.card.mpp), region)
         if isinstance(image, Unreadable):
@@ -288,7 +286,7 @@ class Detector:
 
 
 def detect_image(
-    model: PointModel, rgb: Image, mpp: float, config: DetectConfig | None = None
+    model: PointModel, rgb: RgbArray, mpp: float, config: DetectConfig | None = None
 ) -> pd.DataFrame:
     """:meth:`Detector.detect_image` for a model that is not in a Detector yet."""
     return Detector(model, config).detect_image(rgb, mpp)

@@ -19,7 +19,7 @@ from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.bootstrap import image_weights, interval_95
 from muse_core.evaluate.probe_config import ProbeConfig
-from muse_core.evaluate.probe_heads import extract, finetune, fit_linear, knn_predict, predict
+from muse_core.evaluate.probe_heads import extract, finetune_probe, fit_linear, knn_predict, predict
 from muse_core.evaluate.probe_tiles import ProbeSet, probe_set
 from muse_core.models.backbone import MuseBackbone
 from muse_core.progress import OnProgress
@@ -139,7 +139,7 @@ class _Probe:
         chosen_on = self._labelled(val) if val is not None else None
         head = fit_linear(labelled, chosen_on, self._n_classes, self._config, self._on_progress)
         if self._config.protocol == "finetune":
-            finetune(
+            finetune_probe(
                 self._backbone, head, train, val, self._config, self._device, self._on_progress
             )
         return predict(self._backbone, head, test, self._device), {}

@@ -106,7 +106,7 @@ def fit_linear(
     return best
 
 
-def finetune(
+def finetune_probe(
     backbone: MuseBackbone,
     head: nn.Linear,
     train: ProbeSet,

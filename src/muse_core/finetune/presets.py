@@ -32,7 +32,7 @@ _WITH_UNLABELED = {"consistency": {"weight": 1.0}}
 _THIN = "thin"
 
 
-def read_config(path: str | Path, settings: Sequence[str] = ()) -> FinetuneConfig:
+def read_finetune_config(path: str | Path, settings: Sequence[str] = ()) -> FinetuneConfig:
     """Read a configuration; paths in it are relative to the working folder.
 
     Args:

@@ -9,14 +9,14 @@ from muse_core.config_file import write_resolved
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.inputs import LabelSet
 
-SUFFIX = ".config.json"
+RECORD_SUFFIX = ".config.json"
 """``mine.safetensors`` has ``mine.config.json`` beside it."""
 _PACKAGES = ("napari-muse", "torch", "timm", "numpy")
 
 
 def record_path(out: Path) -> Path:
     """Return where the configuration of a model file is written."""
-    return out.with_suffix(SUFFIX)
+    return out.with_suffix(RECORD_SUFFIX)
 
 
 def write_record(config: FinetuneConfig) -> None:

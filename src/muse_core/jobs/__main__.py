@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from muse_core.jobs.worker import main
+from muse_core.jobs.worker import run_worker
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_worker())

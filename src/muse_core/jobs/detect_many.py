@@ -18,7 +18,7 @@ import orjson
 from muse_core.errors import UserError
 from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
 from muse_core.jobs.events import Cancelled, Emit, Ended, Event, Failed, Progress
-from muse_core.jobs.results_folder import ResultsFolder, SlideRecord, digest_of
+from muse_core.jobs.results_folder import ResultsFolder, SlideRecord, content_digest
 from muse_core.jobs.run import finish
 from muse_core.jobs.slide_list import ListedSlide
 from muse_core.jobs.specs import DetectJob
@@ -209,7 +209,7 @@ class ManySlides:
     def _kept(self, end: SlideEnd) -> SlideEnd:
         try:
             if not end.record.error:
-                sha256 = digest_of(self.results.folder / end.record.result)
+                sha256 = content_digest(self.results.folder / end.record.result)
                 end = replace(end, record=replace(end.record, sha256=sha256))
             self.results.keep(end.record)
         except (UserError, OSError) as error:

@@ -112,7 +112,7 @@ class ResultsFolder:
         if record is None or record.error or record.key != key:
             return None
         try:
-            whole = digest_of(self.folder / name) == record.sha256
+            whole = content_digest(self.folder / name) == record.sha256
         except (OSError, UserError):
             return None
         return record if whole else None
@@ -154,7 +154,7 @@ def _end(image: int | None) -> str:
     return "" if image is None else f"-image{image}"
 
 
-def digest_of(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """Changes with the content of a file, or of a folder and its files' names."""
     if not path.is_dir():
         return sha256_of(path)

@@ -53,7 +53,7 @@ def _line(event: Event) -> str:
         return json.dumps(data | {"result": {}})
 
 
-def main() -> int:
+def run_worker() -> int:
     """Run the job that stdin describes; returns 0 done, 1 failed, 2 refused or 130 cancelled."""
     cancel = threading.Event()
     wait_politely()

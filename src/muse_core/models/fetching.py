@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from muse_core.errors import UserError
 from muse_core.files import make_folder, no_room_sentence, only_one, replacing, sha256_of
-from muse_core.models.registry import SUFFIX, user_model_folder
+from muse_core.models.registry import MODEL_SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, RELEASED, REPOSITORY, ReleasedModel
 from muse_core.models.released_import import import_released
 from muse_core.progress import OnProgress
@@ -53,7 +53,7 @@ def fetch_released(
     if released is None:
         known = ", ".join(r.name for r in RELEASED)
         raise UserError(f"There is no released model {name!r}; choose from {known}.")
-    target = Path(out) if out is not None else user_model_folder() / f"{name}{SUFFIX}"
+    target = Path(out) if out is not None else user_model_folder() / f"{name}{MODEL_SUFFIX}"
     make_folder(target.parent)
     with only_one(target):
         file = _intact_download(released, on_progress, cache)

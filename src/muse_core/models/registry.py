@@ -12,7 +12,7 @@ from muse_core.models.card import ModelCard, read_card
 from muse_core.models.released import RELEASED, ReleasedModel
 
 DEFAULT_MODEL = "muse-small-breast"
-SUFFIX = ".safetensors"
+MODEL_SUFFIX = ".safetensors"
 _BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -35,7 +35,7 @@ def list_models() -> list[ModelEntry]:
     """The bundled models, then the user's by name; files that are no models are passed over."""
     models = []
     for folder, bundled in ((_BUNDLED, True), (user_model_folder(), False)):
-        for path in entries(folder, f"*{SUFFIX}") if folder.is_dir() else ():
+        for path in entries(folder, f"*{MODEL_SUFFIX}") if folder.is_dir() else ():
             try:
                 models.append(ModelEntry(path.stem, path, read_card(path), bundled))
             except UserError:

@@ -22,7 +22,7 @@ from muse_core.errors import UserError
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import BACKBONE, ModelCard
 from muse_core.models.checkpoint import save_backbone
-from muse_core.models.registry import SUFFIX, user_model_folder
+from muse_core.models.registry import MODEL_SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, LICENCE, RELEASED, SOURCE, ReleasedModel
 
 _PREFIX = "module.backbone."
@@ -92,7 +92,7 @@ def import_released(
         created=datetime.now(UTC).date().isoformat(),
         kind=BACKBONE,
     )
-    target = Path(out) if out is not None else user_model_folder() / f"{card.name}{SUFFIX}"
+    target = Path(out) if out is not None else user_model_folder() / f"{card.name}{MODEL_SUFFIX}"
     save_backbone(backbone, card, target, half=False)
     return target
 

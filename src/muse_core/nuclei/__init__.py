@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from muse_core.nuclei.csv import CSV_COLUMNS, CSV_SUFFIXES, is_nucleus_csv, read_csv, write_csv
 from muse_core.nuclei.formats import (
-    READABLE_SUFFIXES,
+    NUCLEUS_SUFFIXES,
     WRITABLE_SUFFIXES,
     dialog_filter,
     is_nucleus_file,
@@ -30,7 +30,7 @@ __all__ = [
     "CSV_COLUMNS",
     "CSV_SUFFIXES",
     "NUCLEUS_COLUMNS",
-    "READABLE_SUFFIXES",
+    "NUCLEUS_SUFFIXES",
     "STATUSES",
     "WRITABLE_SUFFIXES",
     "ClassScheme",

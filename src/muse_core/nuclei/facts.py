@@ -8,7 +8,13 @@ import orjson
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, Place, check_mpp
+from muse_core.nuclei.nucleus_file import (
+    WHOLE_SLIDE,
+    NucleusFile,
+    Origin,
+    Place,
+    check_positive_mpp,
+)
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
@@ -52,7 +58,7 @@ def facts_to_json(facts: Facts) -> dict[str, Any]:
     Raises:
         UserError: mpp is not above 0.
     """
-    check_mpp(facts.mpp)
+    check_positive_mpp(facts.mpp)
     found: dict[str, Any] = {"version": _VERSION}
     if facts.slide is not None:
         found["slide"] = facts.slide.to_json()
@@ -94,7 +100,7 @@ def facts_from_json(value: object) -> Facts:
         mpp = None if mpp is None else float(mpp)
     except OverflowError as error:
         raise UserError(_DAMAGED) from error
-    check_mpp(mpp)
+    check_positive_mpp(mpp)
     slide = value.get("slide")
     return Facts(
         None if classes is None else ClassScheme.from_json(classes),

@@ -336,5 +336,5 @@ FORMATS = (
     NucleusFormat("SpatialData", (".zarr",), _read_spatialdata, _write_spatialdata),
 )
 """Every format, CSV first."""
-READABLE_SUFFIXES = tuple(s for f in FORMATS for s in f.suffixes)
-WRITABLE_SUFFIXES = READABLE_SUFFIXES
+NUCLEUS_SUFFIXES = tuple(s for f in FORMATS for s in f.suffixes)
+WRITABLE_SUFFIXES = NUCLEUS_SUFFIXES

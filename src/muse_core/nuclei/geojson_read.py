@@ -28,7 +28,7 @@ from muse_core.nuclei.nucleus_file import (
     check_classes,
     check_count,
 )
-from muse_core.nuclei.packed import unpacked
+from muse_core.nuclei.packed import opened_geojson
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.table import nucleus_table
@@ -84,7 +84,7 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file as UTF-8, or in whatever it is if that is not Unicode."""
-    with unpacked(path) as raw:
+    with opened_geojson(path) as raw:
         start = raw.read(4)
         raw.seek(0)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -176,7 +176,7 @@ class _Collector:
         rows: FeatureRows,
         index: int,
     ) -> None:
-        name, key = qupath.class_name(properties)
+        name, key = qupath.class_of_feature(properties)
         name = name if name.strip() else UNCLASSIFIED
         check_name(name)
         record = feature_record(feature.get("id"), properties, name)
@@ -194,7 +194,7 @@ class _Collector:
                 check_classes(len(self._colors), f"The property {key!r}")
 
     def _add_regions(self, properties: dict[str, Any], polygons: list[Any], index: int) -> None:
-        name = str(properties.get("name") or qupath.class_name(properties)[0])
+        name = str(properties.get("name") or qupath.class_of_feature(properties)[0])
         metadata = properties.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
         reviewed = str(metadata.get("reviewed", "")).lower() == "true"

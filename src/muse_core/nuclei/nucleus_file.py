@@ -55,7 +55,7 @@ class NucleusFile:
     unreadable_px: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
-        check_mpp(self.mpp)
+        check_positive_mpp(self.mpp)
 
     def counted_from(self, origin_px: Origin) -> NucleusFile:
         """The same nuclei and regions, with positions counted from another place on the slide.
@@ -95,7 +95,7 @@ class NucleusFile:
         return known.extended(sorted(further))
 
 
-def check_mpp(mpp: float | None) -> None:
+def check_positive_mpp(mpp: float | None) -> None:
     """Raise UserError unless this is None or a number above 0."""
     if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
         raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")

@@ -56,7 +56,7 @@ def inside_any(
     return inside
 
 
-def merged(areas: Sequence[BaseGeometry]) -> list[tuple[list[int], BaseGeometry]]:
+def merged_areas(areas: Sequence[BaseGeometry]) -> list[tuple[list[int], BaseGeometry]]:
     """Unions of areas that meet, with their members' numbers, in the order of the first."""
     groups: list[tuple[list[int], BaseGeometry]] = []
     for number, area in enumerate(areas):

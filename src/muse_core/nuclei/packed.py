@@ -20,7 +20,7 @@ _LEVEL = 1
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[BinaryIO]:
+def opened_geojson(path: Path) -> Iterator[BinaryIO]:
     """Open a file of GeoJSON for reading, whatever packs it.
 
     Raises:

@@ -53,7 +53,7 @@ def object_type(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> st
     return ""
 
 
-def class_name(properties: Mapping[str, Any]) -> tuple[str, str]:
+def class_of_feature(properties: Mapping[str, Any]) -> tuple[str, str]:
     """Class of a feature, or "" where none is named, and the property that names it.
 
     Several names are joined as QuPath does.

@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
 from muse_core.nuclei.holdout import field_key
-from muse_core.nuclei.outlines import merged, outline_area
+from muse_core.nuclei.outlines import merged_areas, outline_area
 from muse_core.nuclei.store import AnnotationStore
 from muse_core.nuclei.table import CORRECTIONS, Status
 
@@ -130,7 +130,7 @@ def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
             _nuclei_in(store, area),
             all(in_holdout[outlines[member][0]] for member in members),
         )
-        for members, area in merged([area for _, _, area in outlines])
+        for members, area in merged_areas([area for _, _, area in outlines])
     )
 
 

@@ -20,8 +20,6 @@ from muse_core.pretrain.roi_manifest import Roi, read_manifest
 from muse_core.pretrain.views import View, draw_views, field_side_um
 from muse_core.slides import Region, open_slide
 
-IntArray = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True, eq=False)
 class Crops:
@@ -50,7 +48,7 @@ class Crops:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class PretrainBatch:
     """Samples for one pass of one process.
 
     Attributes:
@@ -68,14 +66,14 @@ class Batch:
     pair: Tensor
     pair_size: Tensor
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> PretrainBatch:
         """The same on a device."""
         groups = tuple(group.to(device) for group in self.groups)
         rows = (self.teacher_row, self.student_row, self.pair, self.pair_size)
-        return Batch(groups, *(r.to(device, non_blocking=True) for r in rows))
+        return PretrainBatch(groups, *(r.to(device, non_blocking=True) for r in rows))
 
 
-class BatchDataset(Dataset[Batch]):
+class BatchDataset(Dataset[PretrainBatch]):
     """The batches that one process still has to see."""
 
     def __init__(
@@ -115,7 +113,7 @@ class BatchDataset(Dataset[Batch]):
         schedule = self._config.schedule
         return schedule.steps * schedule.accumulate - self._first
 
-    def __getitem__(self, item: int) -> Batch:
+    def __getitem__(self, item: int) -> PretrainBatch:
         if item >= len(self):
             raise IndexError(item)
         base = ((self._first + item) * self._n_processes + self._rank) * self.samples
@@ -175,7 +173,7 @@ def _read_points(path: Path) -> npt.NDArray[np.float64]:
 
 def _collate(
     samples: Sequence[Sequence[View]], rngs: Sequence[np.random.Generator], config: PretrainConfig
-) -> Batch:
+) -> PretrainBatch:
     views = list(zip(*samples, strict=True))
     n_global = config.views.n_global
     pairs = match_views(
@@ -194,7 +192,7 @@ def _collate(
     if len(flat) > border:
         groups.append(_crops(flat[border:], points[border:], appearances[border:]))
     rows = (pairs.teacher, pairs.student, pairs.pair, pairs.pair_size)
-    return Batch(tuple(groups), *(torch.from_numpy(r) for r in rows))
+    return PretrainBatch(tuple(groups), *(torch.from_numpy(r) for r in rows))
 
 
 def _matched_only(

@@ -12,7 +12,7 @@ PACKAGES = ("napari-muse", "torch", "lightning-fabric", "timm", "kornia", "numpy
 """Whose versions are written beside the values of a run."""
 
 
-def read_config(path: str | Path, settings: Sequence[str] = ()) -> PretrainConfig:
+def read_pretrain_config(path: str | Path, settings: Sequence[str] = ()) -> PretrainConfig:
     """Read a configuration; paths in it are relative to the working folder.
 
     Args:

@@ -13,7 +13,7 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 
 
-class Curves:
+class CurveFiles:
     """Rows of figures by step; a resumed run goes on where its checkpoint was written.
 
     What cannot be written raises a UserError.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from muse_core.pretrain.appearance import apply_appearance
-from muse_core.pretrain.batches import Batch
+from muse_core.pretrain.batches import PretrainBatch
 from muse_core.pretrain.config import PretrainConfig
 from muse_core.pretrain.losses import Centre, Sinkhorn, dino_loss, nulo_loss
 
@@ -53,7 +53,7 @@ def distil(
     student: nn.Module,
     teacher: nn.Module,
     balances: tuple[Balance, Balance],
-    batch: Batch,
+    batch: PretrainBatch,
     config: PretrainConfig,
     teacher_temperature: float,
     autocast: Callable[[], AbstractContextManager[Any]],

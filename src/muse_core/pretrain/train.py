@@ -28,11 +28,11 @@ from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder, only_one, sha256_of
 from muse_core.models.device import computes_in_bfloat16
 from muse_core.models.registry import resolve_model
-from muse_core.pretrain.batches import Batch, BatchDataset
+from muse_core.pretrain.batches import BatchDataset, PretrainBatch
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
 from muse_core.pretrain.config import PretrainConfig
 from muse_core.pretrain.config_file import PACKAGES
-from muse_core.pretrain.curves import Curves
+from muse_core.pretrain.curves import CurveFiles
 from muse_core.pretrain.export import BACKBONE_NAME, export_backbone, starting_backbone
 from muse_core.pretrain.global_norm import normalise_globally
 from muse_core.pretrain.losses import Centre, Sinkhorn
@@ -165,7 +165,7 @@ class Run:
         assert isinstance(network, DistillationNetwork)
         return network
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[PretrainBatch]:
         """The batches this process still has to see."""
         dataset = BatchDataset(
             self.config, self.step, self.fabric.global_rank, self.fabric.world_size
@@ -182,7 +182,7 @@ class Run:
             )
         )
 
-    def train_on(self, batches: Iterator[Batch]) -> float:
+    def train_on(self, batches: Iterator[PretrainBatch]) -> float:
         """One optimiser step; returns the loss over all processes.
 
         Raises:
@@ -344,11 +344,11 @@ class Run:
         assert isinstance(reduced, Tensor)
         return reduced
 
-    def _start_folder(self) -> Curves:
+    def _start_folder(self) -> CurveFiles:
         out = self.config.out
         make_folder(out)
         write_resolved(self.config, out / "config.json", PACKAGES)
-        return Curves(out, self.step, (_LOG, _PROBE))
+        return CurveFiles(out, self.step, (_LOG, _PROBE))
 
     def _restore(self) -> None:
         state = load_own_run(self._identity, self._state_path)

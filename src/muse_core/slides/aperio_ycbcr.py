@@ -7,7 +7,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from muse_core.slides.level import RgbArray
+from muse_core.array_types import RgbArray
 
 APERIO_YCBCR = 33003
 """TIFF compression; 33005 has its colour transform in the codestream and decodes to RGB."""

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
-from muse_core.slides.level import PieceCache, RgbArray
+from muse_core.slides.level import PieceCache
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import SampledLevel, settle_intensity
 from muse_core.slides.slide import Slide, SlideSource, pyramid

@@ -10,11 +10,12 @@ import imagecodecs
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import jpegxl_px
-from muse_core.slides.images import SlideImage, Taken, numbered, plain, taken
-from muse_core.slides.level import ArrayLevel, Level, RgbArray
+from muse_core.slides.images import SlideImage, TakenImage, numbered, plain, taken
+from muse_core.slides.level import ArrayLevel, Level
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import MappedLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
@@ -100,7 +101,7 @@ def open_jpegxl(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     return SlideSource(path, _JPEGXL, levels, downsamples, notes=notes, taken=which)
 
 
-def _pick(image: Image.Image, choice: ImageChoice, name: str) -> Taken:
+def _pick(image: Image.Image, choice: ImageChoice, name: str) -> TakenImage:
     """Go to the chosen picture of an animation."""
     # The further pictures of an MPO are previews, depths and the like, as of telephones.
     count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)

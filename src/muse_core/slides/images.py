@@ -203,7 +203,7 @@ def count_planes(sizes: Sequence[tuple[str, int]]) -> int:
 
 
 @dataclass(frozen=True)
-class Taken:
+class TakenImage:
     """What is looked at of a file.
 
     Attributes:
@@ -232,7 +232,7 @@ def taken(
     file_name: str,
     why: str = "the largest",
     middle: int = 1,
-) -> Taken:
+) -> TakenImage:
     """Put together what is looked at.
 
     Args:
@@ -265,7 +265,7 @@ def taken(
     leads_here = ImageChoice(
         image.number if several else None, plane if image.planes > 1 else None, choice.channels
     )
-    return Taken(tuple(images), image, plane, "&".join(parts), leads_here, tuple(said))
+    return TakenImage(tuple(images), image, plane, "&".join(parts), leads_here, tuple(said))
 
 
 def _named(images: Sequence[SlideImage]) -> str:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 from cachetools import LRUCache
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
     import dask.array as da
 
-RgbArray = npt.NDArray[np.uint8]
 
 MAX_LEVEL_SIDE_PX = 4_000_000
 """No scanner makes more pixels on a side (1 m at 0.25 um); larger claims are broken headers."""

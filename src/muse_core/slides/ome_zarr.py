@@ -21,7 +21,7 @@ from muse_core.slides.images import pick_image, pick_plane, plane_number, taken
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
-from muse_core.slides.zarr_images import ZarrImage, describe, finest_shape, zarr_images
+from muse_core.slides.zarr_images import ZarrImage, describe_images, finest_shape, zarr_images
 from muse_core.slides.zarr_scale import zarr_mpp
 from muse_core.slides.zarr_zip import open_zipped
 
@@ -75,7 +75,7 @@ def _open(
         if "axes" not in image.metadata["multiscales"][0]:
             version = _version(image)
             raise UserError(f"{path.name} is OME-Zarr {version}; only 0.4 and 0.5 can be read.")
-    facts = describe(images)
+    facts = describe_images(images)
     default = next(i.number or 1 for i in facts if i.number)
     wanted = pick_image(facts, default, choice, path.name)
     image = images[facts.index(wanted)]

@@ -49,7 +49,7 @@ _READERS: dict[str, _Reader] = {
     **dict.fromkeys((".jp2", ".j2k", ".avif"), open_image),
     ".jxl": open_jpegxl,
 }
-READABLE_SUFFIXES: tuple[str, ...] = tuple(_READERS)
+SLIDE_SUFFIXES: tuple[str, ...] = tuple(_READERS)
 """Lower-case file name endings that are known to belong to slides."""
 
 
@@ -100,7 +100,7 @@ def open_slide(
     if reader is None and source.is_dir():
         raise UserError(f"{source.name} is a folder without an OME-Zarr in it, not a slide file.")
     if reader is None:
-        known = ", ".join(READABLE_SUFFIXES)
+        known = ", ".join(SLIDE_SUFFIXES)
         raise UserError(f"{source.name} has no known slide format; known endings are {known}.")
     if source.is_file() and reader is _open_ome_zarr and zarr_root(source) is None:
         raise UserError(f"{source.name} is a file, not a folder or zip archive as OME-Zarr is.")

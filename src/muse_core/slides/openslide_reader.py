@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.images import Role, SlideImage, numbered, plain, role_of_name, taken
-from muse_core.slides.level import Level, RgbArray
+from muse_core.slides.level import Level
 from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.region import Region
 from muse_core.slides.slide import SlideSource, pyramid

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from muse_core.slides.level import Level, PieceCache, RgbArray
+from muse_core.array_types import RgbArray
+from muse_core.slides.level import Level, PieceCache
 
 FACTOR = 4
 """Between one level and the next."""

@@ -15,7 +15,7 @@ from muse_core.slides.slide import Slide
 
 MAX_BYTES = 2 << 30
 """Of all overviews together; an image whose overview alone would take more gets none."""
-FOLDER_VARIABLE = "MUSE_OVERVIEWS"
+OVERVIEWS_VARIABLE = "MUSE_OVERVIEWS"
 """Environment variable: the folder of the overviews, instead of one in the user's cache."""
 _DONE = "done"
 _ABANDONED_S = 24 * 3600
@@ -25,7 +25,7 @@ Sizes = list[tuple[int, int]]
 
 def overview_folder() -> Path:
     """Where all overviews lie; need not exist."""
-    folder = os.environ.get(FOLDER_VARIABLE)
+    folder = os.environ.get(OVERVIEWS_VARIABLE)
     return Path(folder) if folder else user_cache_folder() / "overviews"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muse_core.slides.level import RgbArray
+from muse_core.array_types import RgbArray
 
 _FULL = 255
 _RANGES = (255, 1023, 4095, 16383, 65535)

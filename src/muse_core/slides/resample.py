@@ -7,7 +7,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from muse_core.slides.level import Level, RgbArray
+from muse_core.array_types import RgbArray
+from muse_core.slides.level import Level
 
 _WHITE = 255
 _SUPPORT_PX = 2

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
-from muse_core.slides.level import Level, PieceCache, RgbArray
+from muse_core.slides.level import Level, PieceCache
 from muse_core.slides.slide import Slide, SlideSource
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muse_core.slides.level import Level, RgbArray
+from muse_core.array_types import RgbArray
+from muse_core.slides.level import Level
 from muse_core.slides.pixels import Samples, full_intensity
 
 _WHITE = 255

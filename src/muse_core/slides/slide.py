@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 from muse_core.slides.choice import ImageChoice
-from muse_core.slides.images import SlideImage, Taken, numbered, taken
-from muse_core.slides.level import Level, PieceCache, RgbArray
+from muse_core.slides.images import SlideImage, TakenImage, numbered, taken
+from muse_core.slides.level import Level, PieceCache
 from muse_core.slides.mpp import check_mpp
 from muse_core.slides.region import Region
 from muse_core.slides.resample import resample
@@ -60,7 +61,7 @@ class SlideSource:
     associated: tuple[str, ...] = ()
     close: Callable[[], None] = field(default=lambda: None)
     notes: tuple[str, ...] = ()
-    taken: Taken | None = None
+    taken: TakenImage | None = None
     scanned: Region | None = None
     rest: Callable[[], None] = field(default=lambda: None)
     name: str = ""

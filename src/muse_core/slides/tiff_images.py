@@ -51,7 +51,7 @@ class TiffImage:
     facts: SlideImage
 
 
-def stacked(series: Any) -> list[tuple[str, int]]:
+def stack_axes(series: Any) -> list[tuple[str, int]]:
     """Axes and lengths of a series outside its pages, without those of length 1."""
     return [
         (axis, int(n))
@@ -62,7 +62,7 @@ def stacked(series: Any) -> list[tuple[str, int]]:
 
 def plane_sizes(series: Any) -> list[tuple[str, int]]:
     """Axes that stack planes, and their lengths."""
-    return [(a, n) for a, n in stacked(series) if a in PLANE_AXES]
+    return [(a, n) for a, n in stack_axes(series) if a in PLANE_AXES]
 
 
 def order_of_planes(series: Any, axis: str) -> list[int]:
@@ -80,7 +80,7 @@ def order_of_planes(series: Any, axis: str) -> list[int]:
 
 def image_sizes(series: Any) -> list[tuple[str, int]]:
     """Axes along which images lie that have nothing to do with each other, and their lengths."""
-    return [(a, n) for a, n in stacked(series) if a not in f"C{PLANE_AXES}"]
+    return [(a, n) for a, n in stack_axes(series) if a not in f"C{PLANE_AXES}"]
 
 
 def tiff_images(tif: tifffile.TiffFile, read_level: ReadLevel) -> list[TiffImage]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
-from muse_core.slides.level import RgbArray
 from muse_core.slides.pixels import Alpha, Colours, Samples
 
 _PHOTOMETRIC = tifffile.PHOTOMETRIC

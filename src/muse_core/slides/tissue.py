@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.morphology import disk, remove_small_holes, remove_small_objects
 
-from muse_core.slides.level import RgbArray
+from muse_core.array_types import RgbArray
 from muse_core.slides.region import Region
 from muse_core.slides.slide import Slide
 

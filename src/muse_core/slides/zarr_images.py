@@ -123,7 +123,7 @@ def _by_number(name: str) -> tuple[int, int, str]:
     return (0, int(name), "") if _NUMBER.fullmatch(name) else (1, 0, name)
 
 
-def describe(images: Sequence[ZarrImage]) -> tuple[SlideImage, ...]:
+def describe_images(images: Sequence[ZarrImage]) -> tuple[SlideImage, ...]:
     """Facts for people, by the metadata and the shape of the finest level of each image."""
     shapes = [dict(zip(*reversed(finest_shape(image)), strict=True)) for image in images]
     largest = max(sizes["x"] * sizes["y"] for sizes in shapes)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from muse_core.array_types import FloatArray
+
 _HALF_PIXEL = 0.5
 
 

@@ -18,13 +18,13 @@ from muse_core.nuclei import ClassScheme, NucleusFile, Status, empty_table, nucl
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, NucleusRows, StorePlace
+from muse_core.nuclei.store.store import Vertices
 from muse_core.nuclei.table import ONE_PLACE_PX
 from muse_core.slides import Region
 from napari_muse.annotations.file_takeover import near, require_regions, taken_of
 from napari_muse.annotations.nucleus_arrays import Mask, NucleusArrays
 
 _NO_MODEL = ""
-Vertices = Iterable[tuple[float, float]]
 
 
 class SlideAnnotations(NucleusArrays):

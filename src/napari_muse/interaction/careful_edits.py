@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from muse_core.array_types import IntArray
 from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ MOST_UNASKED = 500
 """Nobody looks at more nuclei than this before pressing one key."""
 _TRAINS = "They will train and judge models. Ctrl-Z takes it back."
 _UNDO = "Ctrl-Z takes it back."
-Ids = npt.NDArray[np.int64]
 
 
 class CarefulEdits:
@@ -31,7 +30,7 @@ class CarefulEdits:
         self._session = session
         self._ask = ask
 
-    def set_class(self, ids: Ids, index: int, then: Callable[[], None]) -> None:
+    def set_class(self, ids: IntArray, index: int, then: Callable[[], None]) -> None:
         """Give nuclei a class by its index, and do what follows."""
         annotations = self._session.annotations
         name = annotations.scheme.names[index]
@@ -44,7 +43,7 @@ class CarefulEdits:
             then,
         )
 
-    def confirm(self, ids: Ids, then: Callable[[], None]) -> None:
+    def confirm(self, ids: IntArray, then: Callable[[], None]) -> None:
         """Confirm nuclei, and do what follows."""
         annotations = self._session.annotations
         self._change(
@@ -56,7 +55,7 @@ class CarefulEdits:
             then,
         )
 
-    def delete(self, ids: Ids, then: Callable[[], None]) -> None:
+    def delete(self, ids: IntArray, then: Callable[[], None]) -> None:
         """Remove nuclei, and do what follows."""
         annotations = self._session.annotations
         self._change(
@@ -114,7 +113,7 @@ class CarefulEdits:
 
     def _change(
         self,
-        ids: Ids,
+        ids: IntArray,
         question: str,
         button: str,
         act: Callable[[], Any],

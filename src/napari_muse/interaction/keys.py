@@ -14,7 +14,7 @@ from napari_muse.interaction.lasso import Lasso
 from napari_muse.interaction.list_keys import ListKeys
 from napari_muse.interaction.nucleus_clipboard import NucleusClipboard
 from napari_muse.interaction.tab_key import TabKey
-from napari_muse.interaction.undo_steps import redo, undo
+from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.napari_compat import is_drawing, own_action
 from napari_muse.session import MuseSession
 
@@ -191,9 +191,9 @@ class Keys:
                 "R": lambda: self._on_slide(self._edits.mark_field_reviewed),
                 "Control-C": self._clipboard.copy,
                 "Control-V": lambda: self._on_slide(self._clipboard.paste),
-                "Control-Z": lambda: self._on_slide(lambda: undo(self._session)),
-                "Control-Shift-Z": lambda: self._on_slide(lambda: redo(self._session)),
-                "Control-Y": lambda: self._on_slide(lambda: redo(self._session)),
+                "Control-Z": lambda: self._on_slide(lambda: undo_edit(self._session)),
+                "Control-Shift-Z": lambda: self._on_slide(lambda: redo_edit(self._session)),
+                "Control-Y": lambda: self._on_slide(lambda: redo_edit(self._session)),
                 "Control-Delete": self._keep_layers,
                 "Control-Backspace": self._keep_layers,
             }

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from napari_muse.session import MuseSession
 
 
-def undo(session: MuseSession) -> None:
+def undo_edit(session: MuseSession) -> None:
     """Take back the last edit of the current slide, and say which."""
     edit = session.annotations.undo()
     session.told.emit(_said("Undone", edit, session) if edit else "There is nothing to undo.")
 
 
-def redo(session: MuseSession) -> None:
+def redo_edit(session: MuseSession) -> None:
     """Do again what was taken back last, and say what."""
     edit = session.annotations.redo()
     session.told.emit(_said("Redone", edit, session) if edit else "There is nothing to redo.")

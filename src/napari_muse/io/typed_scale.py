@@ -11,7 +11,7 @@ from muse_core.errors import UserError
 from muse_core.files.atomic import replacing
 from muse_core.files.user_folders import user_data_folder
 from muse_core.nuclei.store.identity import identify_slide
-from muse_core.nuclei.store.locate import FOLDER_VARIABLE
+from muse_core.nuclei.store.locate import ANNOTATIONS_VARIABLE
 from muse_core.slides import Slide
 from muse_core.slides.mpp import check_mpp
 
@@ -55,6 +55,6 @@ def _place_of(slide: Slide) -> Path:
     """A file for an image of a slide; all planes of a stack share one."""
     identity = identify_slide(slide.path)
     facts = f"{identity.size_bytes} {identity.fingerprint} {slide.image.number}"
-    folder = os.environ.get(FOLDER_VARIABLE)
+    folder = os.environ.get(ANNOTATIONS_VARIABLE)
     root = Path(folder) if folder else user_data_folder()
     return root / _FOLDER / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.json"

@@ -9,7 +9,7 @@ from muse_core.nuclei import write_csv
 from napari_muse.io.reader import SOURCE_KEY
 
 
-def write_nuclei(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+def write_layer_nuclei(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write the nuclei behind a points layer, all of them, not only those on screen.
 
     Args:

@@ -15,14 +15,13 @@ from muse_core.files import is_being_written, make_folder
 from muse_core.finetune.presets import resolved
 from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob
-from muse_core.models.registry import ModelEntry, list_models, user_model_folder
+from muse_core.models.registry import MODEL_SUFFIX, ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
 
-SUFFIX = ".safetensors"
 _JUDGED_BY = (("f_det", "all nuclei"), ("f_avg", "the mean of classes"))
 
 
@@ -173,7 +172,7 @@ def new_model_path(stem: str) -> Path:
     make_folder(folder)
     number = 1
     # A model that another window is training has no file yet.
-    while (path := folder / f"{stem}-{number}{SUFFIX}").exists() or is_being_written(path):
+    while (path := folder / f"{stem}-{number}{MODEL_SUFFIX}").exists() or is_being_written(path):
         number += 1
     return path
 

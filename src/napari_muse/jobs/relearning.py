@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtCore import Signal as QtSignal
 from shapely.geometry.base import BaseGeometry
 
+from muse_core.array_types import IntArray
 from muse_core.classify.feature_folder import features_beside, find_features
 from muse_core.classify.relearn.asking import ask_next
 from muse_core.classify.relearn.config import RelearnConfig
@@ -33,7 +34,6 @@ _SOON_MS = 40
 """Within this corrections become one."""
 _ASKED = 200
 _CANDIDATES = 20_000
-Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Learnt:
     lesson: Lesson
     class_names: tuple[str, ...]
     moved: npt.NDArray[np.int64]
-    changed_ids: Ids
-    to_ask: Ids
+    changed_ids: IntArray
+    to_ask: IntArray
     notes: tuple[str, ...]
     seconds: float
     seconds_view: float = 0.0
@@ -69,7 +69,7 @@ class _Task:
     rows: Any
     class_names: tuple[str, ...]
     areas: tuple[BaseGeometry, ...]
-    in_view: Ids
+    in_view: IntArray
     root: Path
     slide: SlideIdentity
     config: RelearnConfig
@@ -168,7 +168,7 @@ class Relearning:
         if self.on:
             self.request()
 
-    def order_to_ask(self) -> Ids:
+    def order_to_ask(self) -> IntArray:
         """Ids in the order in which corrections teach most; raises UserError without one."""
         if self.learnt is None:
             raise UserError("Turn on “Learn now” first: the queue then asks what teaches most.")
@@ -273,7 +273,7 @@ class Relearning:
 
     # Back in the interface --------------------------------------------------------------------
 
-    def _on_seen(self, task: _Task, ids: Ids, classes: npt.NDArray[np.int64]) -> None:
+    def _on_seen(self, task: _Task, ids: IntArray, classes: npt.NDArray[np.int64]) -> None:
         """Show the nuclei in view as they are about to be; the store has them a moment later."""
         if self._is_current(task):
             self._session.nuclei.preview(ids, classes)
@@ -332,7 +332,9 @@ def _nuclei(task: _Task) -> SlideNuclei:
     return SlideNuclei(rows["id"].copy(), xy, rows["class"].astype(np.int64), settled)
 
 
-def _to_ask(lesson: Lesson, nuclei: SlideNuclei, found: Relabelled, learner: SlideLearner) -> Ids:
+def _to_ask(
+    lesson: Lesson, nuclei: SlideNuclei, found: Relabelled, learner: SlideLearner
+) -> IntArray:
     """Ids of the most doubtful nuclei, those at the front unlike each other."""
     open_ = np.flatnonzero(~nuclei.settled[found.at])
     if not len(open_):
@@ -342,7 +344,7 @@ def _to_ask(lesson: Lesson, nuclei: SlideNuclei, found: Relabelled, learner: Sli
     most = np.argpartition(-doubt, min(_CANDIDATES, len(doubt)) - 1)[:_CANDIDATES]
     features = learner.features_of(lesson, found.at[open_[most]])
     order = ask_next(features, doubt[most], _ASKED)
-    ids: Ids = nuclei.ids[found.at[open_[most[order]]]]
+    ids: IntArray = nuclei.ids[found.at[open_[most[order]]]]
     return ids
 
 

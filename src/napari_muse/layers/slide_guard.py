@@ -21,7 +21,7 @@ _TURNS = ("rotate", "shear", "affine")
 _PLACES = ("scale", "translate", *_TURNS)
 _STAYS = "The slide stays where it is, for the nuclei lie on it; what moved it was taken back."
 _FLAT = "A slide is looked at from above, its layers over each other; that was put back."
-Place = dict[str, Any]
+LayerPlace = dict[str, Any]
 
 
 class SlideGuard:
@@ -40,7 +40,7 @@ class SlideGuard:
         """
         self._viewer = viewer
         self._say = say
-        self._kept: WeakKeyDictionary[Any, Place] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[Any, LayerPlace] = WeakKeyDictionary()
         self._placing = False
         self.on = False
         """Whether a slide is open."""
@@ -116,7 +116,7 @@ class SlideGuard:
         self._say(_FLAT)
 
 
-def _place_of(layer: Any) -> Place:
+def _place_of(layer: Any) -> LayerPlace:
     """Where a layer is; of those that others may move only whether they are turned."""
     moves = layer.metadata.get(FIXED_KEY) or layer.metadata.get(PERSONS_KEY)
     names = _TURNS if moves else _PLACES

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from muse_core.nuclei import NucleusClass
 from muse_core.nuclei.store import AnnotationStore
-from napari_muse.interaction.undo_steps import redo, undo
+from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.forms import chosen_row, combo, row_table, wrapped
 from napari_muse.session import MuseSession
@@ -60,7 +60,7 @@ class ClassDialog(QDialog):
         self.add.clicked.connect(self._on_add)
         self.merge.clicked.connect(self._on_merge)
         for button, act, keys in (
-            (self.undo, undo, ("Ctrl+Z",)), (self.redo, redo, ("Ctrl+Shift+Z", "Ctrl+Y")),
+            (self.undo, undo_edit, ("Ctrl+Z",)), (self.redo, redo_edit, ("Ctrl+Shift+Z", "Ctrl+Y")),
         ):  # fmt: skip
             step = partial(self._session.attempt, partial(act, session))
             button.clicked.connect(step)

@@ -15,7 +15,7 @@ _LOSS_COLOR, _DET_COLOR, _AVG_COLOR = "#e69f00", "#56b4e9", "#009e73"
 _WIDTH_PX = 2
 
 
-class Curves(QWidget):
+class CurvePlots(QWidget):
     """Two small plots that grow while a job runs."""
 
     def __init__(self) -> None:

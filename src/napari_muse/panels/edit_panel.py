@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QFormLayout, QGridLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout
 
 from napari_muse.interaction.keys import HELP, Keys
-from napari_muse.interaction.undo_steps import redo, undo
+from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.session import MuseSession
 
 
@@ -47,8 +47,8 @@ class EditPanel(QGroupBox):
         whole.addLayout(buttons)
         whole.addLayout(keys_form)
         self.add.toggled.connect(keys.set_add_mode)
-        self.undo.clicked.connect(lambda: session.attempt(lambda: undo(session)))
-        self.redo.clicked.connect(lambda: session.attempt(lambda: redo(session)))
+        self.undo.clicked.connect(lambda: session.attempt(lambda: undo_edit(session)))
+        self.redo.clicked.connect(lambda: session.attempt(lambda: redo_edit(session)))
         self.paint.toggled.connect(keys.set_paint_mode)
         self.lasso.clicked.connect(lambda: session.attempt(keys.lasso.toggle))
         session.nuclei.layer.events.mode.connect(self._on_mode)

@@ -21,7 +21,7 @@ from napari_muse.jobs.background import Background
 from napari_muse.jobs.learning import FinetuneOutcome, Learning, parent_of
 from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.tissue_area import TissueArea
-from napari_muse.panels.curves import Curves
+from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import combo, row_table, wrapped
 from napari_muse.panels.job_status import JobStatus
@@ -59,7 +59,7 @@ class LearnPanel(QGroupBox):
         )
         self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
         self.cancel, self.message = self.status.cancel, self.status.message
-        self.curves = Curves()
+        self.curves = CurvePlots()
         self.proof: QTableWidget = row_table(stretch_first=True)
         self.proof.setColumnCount(3)
         self.proof.setHorizontalHeaderLabels(["F1, holdout fields", "before", "after"])

@@ -11,7 +11,7 @@ from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.canvas_focus import CanvasFocus
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.keys import Keys
-from napari_muse.interaction.undo_steps import undo
+from napari_muse.interaction.undo_steps import undo_edit
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
@@ -111,7 +111,7 @@ class MusePanel(QWidget):
         self.status.say(sentence, can_undo=True)
 
     def _undo(self) -> None:
-        self.session.attempt(lambda: undo(self.session))
+        self.session.attempt(lambda: undo_edit(self.session))
 
     def _hush(self) -> None:
         self.status.clear()

@@ -49,7 +49,7 @@ def test_features_are_sampled_as_torch_samples_them(
     xy = rng.uniform(-2 * stride, 2 * stride + max(size), (40, 2)).astype(np.float32)
     channels_first = torch.from_numpy(f_map).permute(2, 0, 1)[None]
     expected = sample_at_points(channels_first, torch.from_numpy(xy)[None], size, align_corners)
-    found = numpy_heads.sample_at_points(f_map, xy, size, align_corners)
+    found = numpy_heads.sample_numpy_at_points(f_map, xy, size, align_corners)
     np.testing.assert_allclose(found, expected[0].numpy(), atol=2e-5)
 
 
@@ -58,8 +58,8 @@ def test_bits_of_bfloat16_are_read_as_such() -> None:
     bits = values.view(torch.uint16).numpy()
     xy = np.random.default_rng(0).uniform(0, 16, (20, 2)).astype(np.float32)
     np.testing.assert_array_equal(
-        numpy_heads.sample_at_points(bits, xy, (16, 16), False),
-        numpy_heads.sample_at_points(values.float().numpy(), xy, (16, 16), False),
+        numpy_heads.sample_numpy_at_points(bits, xy, (16, 16), False),
+        numpy_heads.sample_numpy_at_points(values.float().numpy(), xy, (16, 16), False),
     )
 
 

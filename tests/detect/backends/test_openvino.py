@@ -69,7 +69,7 @@ def no_conversion(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         def refuse(*_: object) -> None:
             raise AssertionError("converted again")
 
-        monkeypatch.setattr(conversion, "convert", refuse)
+        monkeypatch.setattr(conversion, "convert_model", refuse)
 
     return forbid
 
@@ -254,7 +254,7 @@ def test_in_float32_it_computes_what_torch_computes(
         BackboneConfig(**{**config.backbone.__dict__, "align_corners": align_corners}), config.head
     )
     save_model(model_of(changed), tmp_path / "m.safetensors")
-    made = conversion.convert(tmp_path / "m.safetensors", "float32")
+    made = conversion.convert_model(tmp_path / "m.safetensors", "float32")
     session = Session(made.blob, "float32")
     model = load_model(tmp_path / "m.safetensors")
     # Shapes one after the other, none of them the one that was traced.

@@ -21,7 +21,7 @@ from muse_core.finetune.data.full_data import FullData, load_full_data
 from muse_core.finetune.data.slide_tissue import SlideTissue, corners_clear_of, tissue_of_stores
 from muse_core.finetune.data.stores import StoreContents, read_stores
 from muse_core.finetune.data.unlabeled import read_unlabeled
-from muse_core.finetune.full.step import Learner
+from muse_core.finetune.full.step import FullLearner
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
 from muse_core.models.config import ModelConfig
@@ -201,7 +201,7 @@ def test_nothing_supervised_comes_from_it(config: FinetuneConfig) -> None:
     assert config.base is not None
     model = load_model(config.base)
     head = ModelConfig.from_json(model.card.architecture).head
-    learner = Learner(model, data.training, head)
+    learner = FullLearner(model, data.training, head)
     losses = learner.losses(batch, LossConfig(), torch.Generator().manual_seed(0))
     losses.total.backward()
     assert losses.total.item() == 0

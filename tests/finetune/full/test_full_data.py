@@ -14,7 +14,7 @@ from muse_core.finetune import FinetuneConfig, LabelSet, Listener, UnlabeledSour
 from muse_core.finetune.config import ConsistencyConfig, LossConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, SourceImage, collate
 from muse_core.finetune.data.full_data import load_full_data
-from muse_core.finetune.full.step import Learner
+from muse_core.finetune.full.step import FullLearner
 from muse_core.finetune.state import checkpoint_of
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
@@ -81,7 +81,7 @@ def test_a_proposal_in_unlabelled_tissue_gets_exactly_no_supervised_gradient(
     assert config.base is not None
     model = load_model(config.base)
     head = ModelConfig.from_json(model.card.architecture).head
-    learner = Learner(model, data.training, head)
+    learner = FullLearner(model, data.training, head)
     kept: list[torch.Tensor] = []
     original = model.point_head.proposals
 

@@ -12,7 +12,7 @@ from muse_core.finetune.config import ConsistencyConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, collate
 from muse_core.finetune.data.sources import load_training_data
 from muse_core.finetune.full.shards import Shards
-from muse_core.finetune.full.step import Learner
+from muse_core.finetune.full.step import FullLearner
 from muse_core.models.checkpoint import load_model
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
 from muse_core.models.muse_model import MuseModel
@@ -41,11 +41,11 @@ def test_gradients_are_the_mean_of_those_of_the_parts(config: FinetuneConfig) ->
     data = load_training_data(config.train)
     model = load_model(write_model(config.out.parent / "m.safetensors"))
     model.class_head.dropout.p = 0.0
-    learner = Learner(model, data, HeadConfig(8, dropout=0.0))
+    learner = FullLearner(model, data, HeadConfig(8, dropout=0.0))
     dataset = CropDataset(data.sources, config.views, 0.5, 5, seed=0)
     batch = collate([dataset[i] for i in range(5)])
 
-    def loss(network: Learner, part: object, seed: int) -> torch.Tensor:
+    def loss(network: FullLearner, part: object, seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
         return network.losses(part, config.losses, generator).total  # type: ignore[arg-type]
 

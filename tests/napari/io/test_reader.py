@@ -12,9 +12,9 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from muse_core.errors import UserError
-from muse_core.nuclei import READABLE_SUFFIXES as NUCLEUS_SUFFIXES
+from muse_core.nuclei import NUCLEUS_SUFFIXES as NUCLEUS_SUFFIXES
 from muse_core.nuclei import nucleus_table, write_csv, write_nuclei
-from muse_core.slides import READABLE_SUFFIXES
+from muse_core.slides import SLIDE_SUFFIXES
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, get_reader, read_slide
 
 from ...slides.slide_files import write_ome_zarr
@@ -102,7 +102,7 @@ def test_the_manifest_names_every_readable_file() -> None:
     manifest = PluginManifest.from_distribution("napari-muse")
     (reader,) = manifest.contributions.readers or []
     patterns = {p.removeprefix("*") for p in reader.filename_patterns}
-    assert patterns == {*READABLE_SUFFIXES, *NUCLEUS_SUFFIXES}
+    assert patterns == {*SLIDE_SUFFIXES, *NUCLEUS_SUFFIXES}
     assert reader.accepts_directories
 
 

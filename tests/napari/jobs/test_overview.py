@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from muse_core.slides.overview_cache import FOLDER_VARIABLE
+from muse_core.slides.overview_cache import OVERVIEWS_VARIABLE
 from muse_core.slides.tiff import TiffLevel
 from napari_muse.jobs.overview import OVERVIEW_KEY, THREAD
 from napari_muse.panels.muse_panel import MusePanel
@@ -32,7 +32,7 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
     """For each tile that was decoded, whether the interface waited for it."""
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "overviews"))
+    monkeypatch.setenv(OVERVIEWS_VARIABLE, str(tmp_path / "overviews"))
     found: list[bool] = []
     decode = TiffLevel._decode
 

@@ -20,7 +20,7 @@ SCHEME = ClassScheme.from_names(["a"])
 def slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, *_, **__: str(home / name))
-    monkeypatch.delenv(locate.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(locate.ANNOTATIONS_VARIABLE, raising=False)
     folder = tmp_path / "slides"
     folder.mkdir()
     path = folder / "one.svs"
@@ -103,7 +103,7 @@ def test_a_slide_has_one_store_however_many_windows_begin_it(slide: Path) -> Non
 
 
 def test_a_folder_of_ones_own(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(locate.FOLDER_VARIABLE, str(tmp_path / "mine"))
+    monkeypatch.setenv(locate.ANNOTATIONS_VARIABLE, str(tmp_path / "mine"))
     assert _made(slide) == tmp_path / "mine" / "one.svs.muse"
     assert _found(slide) == tmp_path / "mine" / "one.svs.muse"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.array_types import FloatArray
 from muse_core.classify.relearn.base import BaseLogits
 from muse_core.classify.relearn.calibration import temperature
 from muse_core.classify.relearn.config import RelearnConfig
@@ -21,7 +22,6 @@ _MOST_FITTED = 20_000
 _MOST_TESTED = 3_000
 _SAMPLE = 50_000
 _LEAST_SCALE = 1e-3
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Learner:
         )
 
     def _fit(
-        self, x: Floats, logits: Floats, classes: npt.NDArray[np.int64], weights: Floats
+        self, x: FloatArray, logits: FloatArray, classes: npt.NDArray[np.int64], weights: FloatArray
     ) -> LinearChange | NeighbourVotes:
         config = self.config
         if config.method == "knn":
@@ -109,10 +109,10 @@ class Learner:
 
     def _held_out(
         self,
-        x: Floats,
-        logits: Floats,
+        x: FloatArray,
+        logits: FloatArray,
         classes: npt.NDArray[np.int64],
-        weights: Floats,
+        weights: FloatArray,
         xy: npt.NDArray[np.float64],
     ) -> _HeldOut:
         """Predict each example from those of other regions."""

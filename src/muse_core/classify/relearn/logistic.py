@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-Floats = npt.NDArray[np.float64]
+from muse_core.array_types import FloatArray
+
 _MOST_STEPS = 500
 _TOLERANCE = 1e-6
 
@@ -28,24 +29,24 @@ class LinearChange:
         bias: (K,) float64.
     """
 
-    weight: Floats
-    bias: Floats
+    weight: FloatArray
+    bias: FloatArray
 
-    def apply(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> Floats:
+    def apply(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> FloatArray:
         """(N, D) features and (N, K) logits to the changed logits."""
         return np.asarray(logits, np.float64) + np.asarray(features) @ self.weight + self.bias
 
-    def unscaled(self, centre: Floats, scale: Floats) -> LinearChange:
+    def unscaled(self, centre: FloatArray, scale: FloatArray) -> LinearChange:
         """The same change for features before they were standardised, (D,) each."""
         weight = self.weight / scale[:, None]
         return LinearChange(weight, self.bias - centre @ weight)
 
 
 def fit_change(
-    features: Floats,
-    logits: Floats,
+    features: FloatArray,
+    logits: FloatArray,
     classes: npt.NDArray[np.integer],
-    weights: Floats,
+    weights: FloatArray,
     ridge: float,
     bias_ridge: float,
 ) -> LinearChange:
@@ -68,7 +69,7 @@ def fit_change(
     right = np.eye(n_classes)[classes]
     end = known.shape[1] * n_classes
 
-    def loss(values: Floats) -> tuple[float, Floats]:
+    def loss(values: FloatArray) -> tuple[float, FloatArray]:
         weight, bias = values[:end].reshape(-1, n_classes), values[end:]
         log_p = log_softmax(logits + known @ weight + bias, axis=1)
         error = (np.exp(log_p) - right) * weights[:, None]
@@ -89,7 +90,7 @@ def fit_change(
     return LinearChange(weight if basis is None else basis @ weight, found[end:])
 
 
-def _basis(features: Floats) -> Floats | None:
+def _basis(features: FloatArray) -> FloatArray | None:
     """(D, n) what few examples span: the best weights lie in there. None where it is no smaller."""
     n, n_features = features.shape
     if n >= n_features:

@@ -12,10 +12,10 @@ from pathlib import Path
 from muse_core.data.datasets.source import (
     Dataset,
     annotated,
-    class_names,
+    names_of_classes,
     need,
     read_image,
-    read_rows,
+    read_point_rows,
 )
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
@@ -29,11 +29,11 @@ def read_brcam2c(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImag
     listing = need(folder / f"brca_ds_{split}.txt", "BRCA-M2C")
     for name in _names(listing):
         labels = need(folder / "labels" / f"{name}_gt_class_coords.txt", "BRCA-M2C")
-        yx, kinds = read_rows(labels, None)
+        yx, kinds = read_point_rows(labels, None)
         pixels = read_image(need(folder / "images" / f"{name}.png", "BRCA-M2C"), _MPP)
         # Coordinates are indices of pixels; a pixel's centre lies half a pixel further.
         xy = yx[:, ::-1] + 0.5
-        yield annotated(name, pixels, xy, class_names(kinds, _CLASSES, labels), _MPP)
+        yield annotated(name, pixels, xy, names_of_classes(kinds, _CLASSES, labels), _MPP)
 
 
 def _names(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from muse_core.data.datasets.masks import majority, mask_centres
 from muse_core.data.datasets.source import (
     Dataset,
     annotated,
-    class_names,
+    names_of_classes,
     need,
     read_image,
 )
@@ -62,7 +62,9 @@ def read_consep(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImage
         if instances.shape != pixels.shape[:2]:
             raise UserError(f"The masks in {labels} are not of the size of {path.name}.")
         numbers, xy = mask_centres(instances)
-        names = class_names(majority(instances, numbers, kinds), _FINE if fine else _COARSE, labels)
+        names = names_of_classes(
+            majority(instances, numbers, kinds), _FINE if fine else _COARSE, labels
+        )
         yield annotated(path.stem, pixels, xy, names, _MPP)
 
 

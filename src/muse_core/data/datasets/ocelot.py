@@ -13,11 +13,11 @@ from typing import Any
 from muse_core.data.datasets.source import (
     Dataset,
     annotated,
-    class_names,
+    names_of_classes,
     need,
     read_image,
     read_json,
-    read_rows,
+    read_point_rows,
 )
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
@@ -35,10 +35,10 @@ def read_ocelot(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImage
         labels = folder / "annotations" / split / "cell" / f"{name}.csv"
         if not labels.is_file():
             continue
-        xy, kinds = read_rows(labels, ",")
+        xy, kinds = read_point_rows(labels, ",")
         pixels = read_image(need(folder / "images" / split / "cell" / f"{name}.jpg", "OCELOT"), mpp)
         # Coordinates are indices of pixels; a pixel's centre lies half a pixel further.
-        yield annotated(name, pixels, xy + 0.5, class_names(kinds, _CLASSES, labels), mpp)
+        yield annotated(name, pixels, xy + 0.5, names_of_classes(kinds, _CLASSES, labels), mpp)
 
 
 def _patches(content: Any, path: Path, split: str) -> list[tuple[str, float]]:

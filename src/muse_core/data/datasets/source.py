@@ -85,7 +85,7 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not a readable JSON file.") from error
 
 
-def read_rows(
+def read_point_rows(
     path: Path, delimiter: str | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """A text file of two coordinates and a class number in each line; may be empty.
@@ -115,7 +115,9 @@ def read_rows(
     return table[:, :2], table[:, 2].astype(np.int64)
 
 
-def class_names(numbers: npt.NDArray[np.int64], names: Mapping[int, str], where: Path) -> list[str]:
+def names_of_classes(
+    numbers: npt.NDArray[np.int64], names: Mapping[int, str], where: Path
+) -> list[str]:
     """Names of class numbers; raises UserError for an unknown one."""
     unknown = sorted(set(numbers.tolist()) - set(names))
     if unknown:

@@ -6,13 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from muse_core.array_types import RgbArray
 from muse_core.detect.model import CardLike
 from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
-
-Image = npt.NDArray[np.uint8]
 
 
 class NotConvertibleError(UserError):
@@ -42,7 +40,7 @@ class InferenceBackend(ABC):
         self.notes: list[str] = []
 
     def run(
-        self, images: Sequence[Image], min_score: float, features: bool = False
+        self, images: Sequence[RgbArray], min_score: float, features: bool = False
     ) -> list[TileDetections]:
         """Nuclei of each image.
 
@@ -76,11 +74,11 @@ class InferenceBackend(ABC):
 
     @abstractmethod
     def try_run(
-        self, images: Sequence[Image], min_score: float, features: bool
+        self, images: Sequence[RgbArray], min_score: float, features: bool
     ) -> Sequence[TileDetections] | None:
         """Nuclei of each image of one batch, or None when memory ran out."""
 
 
-def stacked(images: Sequence[Image]) -> Image:
+def as_batch(images: Sequence[RgbArray]) -> RgbArray:
     """(B, H, W, 3) uint8; one image is not copied."""
     return images[0][None] if len(images) == 1 else np.stack(images)

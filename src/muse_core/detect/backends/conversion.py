@@ -56,7 +56,7 @@ class _Network(nn.Module):
         return f_map.permute(0, 2, 3, 1), self.point_head.out(self.point_head.trunk(f_map)).float()
 
 
-def convert(path: Path, precision: str) -> Converted:
+def convert_model(path: Path, precision: str) -> Converted:
     """Convert a model file.
 
     Args:

@@ -68,10 +68,10 @@ def converted_session(model: Path, precision: str) -> Session:
 
 
 def _convert(model: Path, precision: str, entry: Path | None, facts: dict[str, Any]) -> Session:
-    from muse_core.detect.backends.conversion import convert
+    from muse_core.detect.backends.conversion import convert_model
 
     try:
-        made = convert(model, precision)
+        made = convert_model(model, precision)
     except NotConvertibleError as refusal:
         if entry is not None:
             _write(entry, {**facts, "refused": str(refusal)}, b"")

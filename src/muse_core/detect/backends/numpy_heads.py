@@ -97,7 +97,7 @@ class NumpyHeads:
         xy, score = xy[order], score[order]
         first = first_of_duplicates(xy, self.duplicate_radius_px)
         xy, score = xy[first], score[first]
-        sampled = sample_at_points(f_map, xy, size_px, self.align_corners)
+        sampled = sample_numpy_at_points(f_map, xy, size_px, self.align_corners)
         probs = self.class_weights.probabilities(sampled)
         return TileDetections(xy, score, probs, sampled.astype(np.float16) if features else None)
 
@@ -132,7 +132,7 @@ def _shuffled(part: Float32, side: int) -> Float32:
     return cells.reshape(rows * side, columns * side)
 
 
-def sample_at_points(
+def sample_numpy_at_points(
     f_map: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
     xy: Float32,
     size_px: tuple[int, int],

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from muse_core.detect.backends.backend import Image, InferenceBackend
+from muse_core.array_types import RgbArray
+from muse_core.detect.backends.backend import InferenceBackend
 from muse_core.detect.backends.converted import converted_session
 from muse_core.detect.backends.names import OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
-from muse_core.detect.backends.openvino_library import computes_in_bfloat16
+from muse_core.detect.backends.openvino_library import openvino_has_bfloat16
 from muse_core.models.card import read_card
 from muse_core.models.config import ModelConfig
 from muse_core.models.duplicates import DUPLICATE_RADIUS_UM
@@ -32,7 +33,7 @@ class OpenVinoBackend(InferenceBackend):
         """
         card = read_card(path)
         card.require_detector()
-        precision = "bfloat16" if computes_in_bfloat16() else "float32"
+        precision = "bfloat16" if openvino_has_bfloat16() else "float32"
         self._session = converted_session(path, precision)
         # One tile fills all cores of a processor.
         super().__init__(card, "cpu", precision, batch=1)
@@ -43,7 +44,7 @@ class OpenVinoBackend(InferenceBackend):
         )
 
     def try_run(
-        self, images: Sequence[Image], min_score: float, features: bool
+        self, images: Sequence[RgbArray], min_score: float, features: bool
     ) -> Sequence[TileDetections] | None:
         """See :meth:`InferenceBackend.try_run`."""
         try:
@@ -54,7 +55,7 @@ class OpenVinoBackend(InferenceBackend):
                 raise
             return None
 
-    def _found(self, image: Image, min_score: float, features: bool) -> TileDetections:
+    def _found(self, image: RgbArray, min_score: float, features: bool) -> TileDetections:
         f_map, out = self._session.infer(image)
         height, width = image.shape[:2]
         return self._heads.detections(f_map, out, (height, width), min_score, features)

@@ -34,6 +34,6 @@ def openvino() -> Any:
     return library
 
 
-def computes_in_bfloat16() -> bool:
+def openvino_has_bfloat16() -> bool:
     """Whether this processor has bfloat16 arithmetic that OpenVINO uses."""
     return "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

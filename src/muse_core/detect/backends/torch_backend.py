@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from muse_core.detect.backends.backend import Image, InferenceBackend, stacked
+from muse_core.array_types import RgbArray
+from muse_core.detect.backends.backend import InferenceBackend, as_batch
 from muse_core.detect.backends.names import TORCH
 from muse_core.detect.model import PointModel
 from muse_core.models.device import autocast_for, computes_in_bfloat16
@@ -32,7 +33,7 @@ class TorchBackend(InferenceBackend):
         self._model = model
 
     def try_run(
-        self, images: Sequence[Image], min_score: float, features: bool
+        self, images: Sequence[RgbArray], min_score: float, features: bool
     ) -> Sequence[TileDetections] | None:
         """See :meth:`InferenceBackend.try_run`; the error is let go of here."""
         wanted = {"features": True} if features else {}
@@ -45,10 +46,10 @@ class TorchBackend(InferenceBackend):
         free_cached_memory(self._device)
         return None
 
-    def _upload(self, images: Sequence[Image]) -> Tensor:
+    def _upload(self, images: Sequence[RgbArray]) -> Tensor:
         """(B, 3, H, W) float32 in 0..1, channels last; bytes travel, floats are made there."""
         # torch warns of arrays that must not be written to, such as those of files in memory.
-        bytes_here = torch.from_numpy(np.require(stacked(images), requirements="W"))
+        bytes_here = torch.from_numpy(np.require(as_batch(images), requirements="W"))
         if self.device == "cuda":
             bytes_here = bytes_here.pin_memory()
         there = bytes_here.to(self._device, non_blocking=True)

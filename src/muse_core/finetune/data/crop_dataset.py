@@ -118,7 +118,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Batch:
+class CropBatch:
     """Samples side by side; images, ``known`` and ``free`` are stacked, the rest are lists."""
 
     image: Tensor
@@ -129,9 +129,9 @@ class Batch:
     weights: list[Tensor]
     free: Tensor
 
-    def part(self, start: int, stop: int) -> Batch:
+    def part(self, start: int, stop: int) -> CropBatch:
         """The samples from ``start`` to before ``stop``."""
-        return Batch(**{name: value[start:stop] for name, value in vars(self).items()})
+        return CropBatch(**{name: value[start:stop] for name, value in vars(self).items()})
 
 
 class CropDataset(Dataset[Sample]):
@@ -186,9 +186,9 @@ class CropDataset(Dataset[Sample]):
         )
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Sequence[Sample]) -> CropBatch:
     """Put samples into a batch."""
-    return Batch(
+    return CropBatch(
         torch.stack([s.image for s in samples]),
         [s.xy for s in samples],
         [s.classes for s in samples],

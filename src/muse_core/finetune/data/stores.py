@@ -22,7 +22,7 @@ from muse_core.nuclei.reviewed import (
 )
 from muse_core.nuclei.store import AnnotationStore, SlideIdentity, identify_slide
 from muse_core.slides import ImageChoice, can_open, open_slide
-from muse_core.slides.window.key import SUFFIX
+from muse_core.slides.window.key import LAYER_SUFFIX
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def find_slide(store_path: Path, identity: SlideIdentity, given: Path | None) ->
             continue
         if identify_slide(path, identity.part).same_content(identity):
             return path
-    if identity.name.endswith(SUFFIX):
+    if identity.name.endswith(LAYER_SUFFIX):
         raise UserError(
             f"{store_path.name} belongs to an image of a napari window, of which there is no file;"
             " learn from it in the MUSE panel of that window."

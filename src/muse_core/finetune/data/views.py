@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-FloatArray = npt.NDArray[np.float64]
+from muse_core.array_types import FloatArray
+
 # A turned view still shows a point this far from its centre, as a share of half its side.
 _REACH = 0.7
 

@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from muse_core.finetune.data.crop_dataset import Batch
-from muse_core.finetune.full.step import Learner
+from muse_core.finetune.data.crop_dataset import CropBatch
+from muse_core.finetune.full.step import FullLearner
 
 
 class Shards:
     """Copies of a network that share its weights and compute gradients side by side."""
 
-    def __init__(self, network: Learner, n: int) -> None:
+    def __init__(self, network: FullLearner, n: int) -> None:
         """Make the copies.
 
         Args:
@@ -37,7 +37,10 @@ class Shards:
         )
 
     def backward(
-        self, batch: Batch, seeds: list[int], loss: Callable[[Learner, Batch, int], Tensor]
+        self,
+        batch: CropBatch,
+        seeds: list[int],
+        loss: Callable[[FullLearner, CropBatch, int], Tensor],
     ) -> float:
         """Mean loss of the parts, with its gradient in the network's parameters.
 

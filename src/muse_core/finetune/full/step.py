@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from muse_core.finetune.config import LossConfig
-from muse_core.finetune.data.crop_dataset import Batch
+from muse_core.finetune.data.crop_dataset import CropBatch
 from muse_core.finetune.data.sources import TrainingData
 from muse_core.finetune.losses.consistency import PseudoLabels, consistency_loss
 from muse_core.finetune.losses.elementary import class_loss, class_weights
@@ -32,7 +32,7 @@ class StepLosses:
     consistency: Tensor
 
 
-class Learner(nn.Module):
+class FullLearner(nn.Module):
     """The model with the class heads of the other label sets, which only training has."""
 
     def __init__(self, model: MuseModel, data: TrainingData, head: HeadConfig) -> None:
@@ -52,7 +52,7 @@ class Learner(nn.Module):
 
     def losses(
         self,
-        batch: Batch,
+        batch: CropBatch,
         config: LossConfig,
         generator: torch.Generator,
         pseudo: PseudoLabels | None = None,
@@ -84,7 +84,7 @@ class Learner(nn.Module):
         f_map: Tensor,
         proposals: Proposals,
         pseudo: PseudoLabels,
-        batch: Batch,
+        batch: CropBatch,
         config: LossConfig,
     ) -> Tensor:
         size = (batch.image.shape[-2], batch.image.shape[-1])
@@ -97,7 +97,7 @@ class Learner(nn.Module):
         return self.other_heads[str(label_set)] if own_head else self.model.class_head
 
     def _class_loss(
-        self, f_map: Tensor, batch: Batch, config: LossConfig, generator: torch.Generator
+        self, f_map: Tensor, batch: CropBatch, config: LossConfig, generator: torch.Generator
     ) -> Tensor:
         size = (batch.image.shape[-2], batch.image.shape[-1])
         xy = pad_sequence(batch.xy, batch_first=True)

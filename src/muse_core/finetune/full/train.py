@@ -18,12 +18,12 @@ from muse_core.files import only_one
 from muse_core.finetune.checks import with_found_base
 from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.data.appearance import alter_appearance
-from muse_core.finetune.data.crop_dataset import Batch, CropDataset, collate
+from muse_core.finetune.data.crop_dataset import CropBatch, CropDataset, collate
 from muse_core.finetune.data.full_data import load_full_data
-from muse_core.finetune.describe import describe
+from muse_core.finetune.describe import describe_run
 from muse_core.finetune.full.ema import warmed_up_average
 from muse_core.finetune.full.shards import Shards
-from muse_core.finetune.full.step import Learner
+from muse_core.finetune.full.step import FullLearner
 from muse_core.finetune.heads_only.adapt import adapt
 from muse_core.finetune.holdout.evaluator import HoldoutScore, for_curves
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, best_threshold
@@ -103,7 +103,7 @@ class _Run:
         self.data = self.sources.training
         self.model = starting_model(config, self.sources.scheme)
         head = ModelConfig.from_json(self.model.card.architecture).head
-        self.learner = Learner(self.model, self.data, head).to(self.device)
+        self.learner = FullLearner(self.model, self.data, head).to(self.device)
         # Convolutions in bfloat16 are about twice as fast in this layout, on CPUs and GPUs.
         torch.nn.utils.convert_conv2d_weight_memory_format(
             self.learner, memory_format=torch.channels_last
@@ -136,7 +136,7 @@ class _Run:
         """The model with averaged weights."""
         return cast(MuseModel, self.averaged.module)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[CropBatch]:
         """The batches still to come."""
         config = self.config
         dataset = CropDataset(
@@ -156,7 +156,7 @@ class _Run:
             worker_init_fn=leave_interrupts_to_the_run,
         )
 
-    def train_on(self, batch: Batch) -> float:
+    def train_on(self, batch: CropBatch) -> float:
         """One optimiser step; returns the loss."""
         generator = seed_step(self.config.seed, self.state.step)
         self.optimizer.zero_grad(set_to_none=True)
@@ -183,7 +183,11 @@ class _Run:
         return value
 
     def _loss(
-        self, learner: Learner, batch: Batch, generator: torch.Generator, consistency: float = 0.0
+        self,
+        learner: FullLearner,
+        batch: CropBatch,
+        generator: torch.Generator,
+        consistency: float = 0.0,
     ) -> Tensor:
         """Loss of a batch, its views altered."""
         image = alter_appearance(batch.image.to(self.device), self.config.views, generator)
@@ -194,7 +198,7 @@ class _Run:
             losses = learner.losses(moved, self.config.losses, generator, pseudo, consistency)
         return losses.total
 
-    def _pseudo_labels(self, batch: Batch) -> PseudoLabels | None:
+    def _pseudo_labels(self, batch: CropBatch) -> PseudoLabels | None:
         """What the averaged weights say of the unaltered views; None where nothing is free."""
         if not batch.free.any():
             return None
@@ -280,13 +284,14 @@ class _Run:
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
             parent=parent_name(self.config),
-            training=describe(self.config, figures["step"], self.device) | self.sources.to_json(),
+            training=describe_run(self.config, figures["step"], self.device)
+            | self.sources.to_json(),
         )
         save_model(network, self.config.out)
         write_record(self.config)
 
 
-def _parameter_groups(learner: Learner, config: FinetuneConfig) -> list[dict[str, Any]]:
+def _parameter_groups(learner: FullLearner, config: FinetuneConfig) -> list[dict[str, Any]]:
     """Norms and biases are not decayed; the backbone has a rate of its own."""
     of_backbone = {id(p) for p in learner.model.backbone.parameters()}
     groups = []

@@ -12,7 +12,7 @@ from torch import nn
 from muse_core.detect import choose_device
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.data.field_data import FieldData, load_fields
-from muse_core.finetune.describe import describe
+from muse_core.finetune.describe import describe_run
 from muse_core.finetune.heads_only.frozen import FrozenView, freeze
 from muse_core.finetune.heads_only.frozen_detection import FrozenDetector
 from muse_core.finetune.heads_only.frozen_step import HeadLosses, head_losses
@@ -193,7 +193,7 @@ class _AdaptRun:
             score_threshold=figures["threshold"],
             metrics={"validation": figures},
             parent=base.name,
-            training=describe(self.config, figures["step"], self.device) | self.data.to_json(),
+            training=describe_run(self.config, figures["step"], self.device) | self.data.to_json(),
         )
         save_model(self.model, self.config.out)
         write_record(self.config)

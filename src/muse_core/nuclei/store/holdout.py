@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.nuclei.holdout import field_key, is_holdout
-from muse_core.nuclei.outlines import merged, outline_area, read_vertices
+from muse_core.nuclei.outlines import merged_areas, outline_area, read_vertices
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _with_joined_fields_training(
     """Take regions out of the holdout that are in a field with one that trains."""
     regions = [region for region in present if region.number in in_holdout]
     adjusted = dict(in_holdout)
-    for members, _ in merged([region.area for region in regions]):
+    for members, _ in merged_areas([region.area for region in regions]):
         numbers = [regions[m].number for m in members]
         held = all(in_holdout[number] for number in numbers)
         adjusted.update(dict.fromkeys(numbers, held))

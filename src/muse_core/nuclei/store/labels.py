@@ -44,7 +44,7 @@ def changed_classes(names: list[str]) -> str:
     return f"change of {'class' if len(names) == 1 else 'classes'} {' and '.join(names)}"
 
 
-def merged(gone: str, into: str, number: int) -> str:
+def merged_classes(gone: str, into: str, number: int) -> str:
     """Such as "merge of class a into b (3 nuclei)"."""
     return f"merge of class {gone} into {into} ({counted(number, 'nucleus', 'nuclei')})"
 

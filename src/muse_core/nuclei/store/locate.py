@@ -16,8 +16,8 @@ from muse_core.nuclei.store.database import StoreIsThereError, UnfinishedStoreEr
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
 from muse_core.nuclei.store.store import AnnotationStore
 
-SUFFIX = ".muse"
-FOLDER_VARIABLE = "MUSE_ANNOTATIONS"
+STORE_SUFFIX = ".muse"
+ANNOTATIONS_VARIABLE = "MUSE_ANNOTATIONS"
 """Environment variable: a folder for all stores, instead of those beside the slides."""
 _FOLDER = "annotations"
 _MOST_FILES = 2000
@@ -49,7 +49,7 @@ class StorePlace:
             part: Which image and plane of it.
             beside: Whether the store may lie beside it; else it lies in the user's data folder.
         """
-        given = os.environ.get(FOLDER_VARIABLE)
+        given = os.environ.get(ANNOTATIONS_VARIABLE)
         own = None if beside else user_data_folder() / _FOLDER
         return cls(slide, Path(given) if given else own, part)
 
@@ -115,7 +115,7 @@ class StorePlace:
         older = () if self.folder is not None else (older_data_folder() / _FOLDER,)
         for folder in dict.fromkeys((*self._folders(), *older)):
             try:
-                found = entries(folder, f"*{SUFFIX}")
+                found = entries(folder, f"*{STORE_SUFFIX}")
             except UserError:  # not there, or not to be looked into
                 continue
             found.sort(key=lambda p: (not p.name.startswith(self.slide.name), p.name))
@@ -123,10 +123,10 @@ class StorePlace:
 
     def _free_name(self, folder: Path, identity: SlideIdentity) -> Path:
         """A name in a folder; a slide of the same name but other content may have the first."""
-        path = folder / f"{identity.file_stem}{SUFFIX}"
+        path = folder / f"{identity.file_stem}{STORE_SUFFIX}"
         number = 2
         while path.exists():
-            path = folder / f"{identity.file_stem}-{number}{SUFFIX}"
+            path = folder / f"{identity.file_stem}-{number}{STORE_SUFFIX}"
             number += 1
         return path
 
@@ -139,6 +139,6 @@ def _belongs(path: Path, identity: SlideIdentity) -> bool:
         return False
     except UserError:
         # A newer version is refused by name when it is certain to be this slide's.
-        if path.name == f"{identity.file_stem}{SUFFIX}":
+        if path.name == f"{identity.file_stem}{STORE_SUFFIX}":
             raise
         return False

@@ -547,7 +547,7 @@ class AnnotationStore:
             renamed = predictions.merge_class(connection, source, target)
             if renamed is not None:
                 changes.append(predictions.going_live(connection, renamed))
-            self._record(connection, labels.merged(gone, into, len(rows)), changes)
+            self._record(connection, labels.merged_classes(gone, into, len(rows)), changes)
 
     # Undo -----------------------------------------------------------------------------------
 

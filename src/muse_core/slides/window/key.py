@@ -12,7 +12,7 @@ from typing import Any
 from muse_core.errors import UserError
 from muse_core.slides.content import WINDOW_MAGIC
 
-SUFFIX = ".layer"
+LAYER_SUFFIX = ".layer"
 """Of the files that stand for images of a window."""
 ADDRESS_FILE = "address"
 """Beside the folders of those files: where the window can be reached."""

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 from muse_core.slides.arrays import slide_from_arrays
 from muse_core.slides.choice import ImageChoice
-from muse_core.slides.level import Level, RgbArray
+from muse_core.slides.level import Level
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.window.graph import MAX_PACKED_BYTES, unpacked_arrays
 from muse_core.slides.window.key import fingerprint_in, given_key, read_address, window_key

@@ -15,12 +15,12 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
+from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
-from muse_core.slides.level import RgbArray
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.window.graph import packed_arrays
 from muse_core.slides.window.key import (
-    SUFFIX,
+    LAYER_SUFFIX,
     file_content,
     fingerprint_in,
     safe_name,
@@ -30,7 +30,7 @@ from muse_core.slides.window.key import (
 
 _LOG = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 4096
-MAX_READ_PX = 1 << 24
+MAX_REQUEST_PX = 1 << 24
 """Of one request (50 MB)."""
 _BACKLOG = 16
 _AT_ONCE = 2
@@ -68,8 +68,8 @@ class WindowServer:
                     weakref.finalize(self, self._serving.close)
                 folder = self._serving.folder / fingerprint[:32]
                 folder.mkdir(exist_ok=True)
-                known = next(folder.glob(f"*{SUFFIX}"), None)
-                path = known or folder / f"{safe_name(name)}{SUFFIX}"
+                known = next(folder.glob(f"*{LAYER_SUFFIX}"), None)
+                path = known or folder / f"{safe_name(name)}{LAYER_SUFFIX}"
                 path.write_bytes(file_content(fingerprint))
             except OSError as error:
                 raise UserError(
@@ -212,7 +212,7 @@ class _Serving:
         x0, y0, x1, y1 = map(int, request["area"])
         level = source.levels[int(request["level"])]
         inside = 0 <= x0 < x1 <= level.width and 0 <= y0 < y1 <= level.height
-        if not inside or (x1 - x0) * (y1 - y0) > MAX_READ_PX:
+        if not inside or (x1 - x0) * (y1 - y0) > MAX_REQUEST_PX:
             raise UserError("A job asked for pixels that there are not.")
         with self._turn:
             pixels: RgbArray = level.read(x0, y0, x1, y1)
