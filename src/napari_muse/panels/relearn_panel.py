@@ -75,7 +75,7 @@ class RelearnPanel(QGroupBox):
         elif learnt is None:
             self.says.setText("Learning …")
         else:
-            self.says.setText(" ".join([learnt_text(learnt), *learnt.notes]))
+            self.says.setText("\n".join([learnt_text(learnt), *learnt.notes]))
 
     def _on_click(self, on: bool) -> None:
         # It is ticked once it is agreed to.
