@@ -1,0 +1,170 @@
+"""Forms from configurations: magicgui makes each field from its type, range and description."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import docstring_parser
+from annotated_types import Interval
+from magicgui.backends._qtpy.widgets import QBaseValueWidget
+from magicgui.widgets import create_widget
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+
+from napari_muse.panels.forms import never_widening
+from napari_muse.panels.number_field import NumberField
+
+_TOOLTIP_ROLE = 3
+Choice = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a field of a configuration is shown.
+
+    Attributes:
+        label: Before the field.
+        words: What each choice is called, and a tool tip for it, in the order they are shown.
+        name: What a number is, for sentences.
+        step: Of a number's arrows.
+        decimals: Of a number that is kept.
+        unset: Shown for a number that is None.
+        most: The largest number a person means, below what the configuration allows; a larger one
+            has lost its decimal sign. None takes the configuration's.
+    """
+
+    label: str
+    words: Mapping[str, tuple[str, str]] | None = None
+    name: str = ""
+    step: float = 1.0
+    decimals: int = 9
+    unset: str = ""
+    most: float | None = None
+
+
+class ConfigForm:
+    """The fields of a configuration that a person chooses.
+
+    Attributes:
+        layout: Labels and fields, to be put into a panel; rows can be added.
+    """
+
+    def __init__(self, configuration: type, shown: Mapping[str, Shown]) -> None:
+        """Make the fields.
+
+        Args:
+            configuration: A dataclass whose docstring describes its fields.
+            shown: The fields that are shown, by name, in their order.
+        """
+        self.layout = form_layout()
+        hints = get_type_hints(configuration, include_extras=True)
+        described = descriptions(configuration)
+        self._fields: dict[str, ValueWidget[Any]] = {}
+        for name, how in shown.items():
+            field = _field(name, hints[name], described[name], how)
+            self._fields[name] = field
+            self.layout.addRow(how.label, field.native)
+
+    def values(self) -> dict[str, Any]:
+        """What is chosen, by name of the field."""
+        return {name: field.value for name, field in self._fields.items()}
+
+    def choice(self, name: str) -> QComboBox:
+        """The list of a field with choices."""
+        native = self._fields[name].native
+        assert isinstance(native, QComboBox)
+        return native
+
+    def number(self, name: str) -> NumberField:
+        """The field of a number."""
+        native = self._fields[name].native
+        assert isinstance(native, NumberField)
+        return native
+
+
+def form_layout() -> QFormLayout:
+    """A form whose fields take the room there is."""
+    layout = QFormLayout()
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    return layout
+
+
+def choice_field(choices: Sequence[Choice], tooltip: str) -> ValueWidget[Any]:
+    """A list of choices that never widens the dock, however long its entries are.
+
+    Args:
+        choices: Value, word and tool tip of each.
+        tooltip: Of the whole.
+    """
+    field = create_widget(
+        widget_type="ComboBox",
+        options={"choices": [(word, value) for value, word, _ in choices], "tooltip": tooltip},
+    )
+    assert isinstance(field, ValueWidget)
+    never_widening(field.native)
+    for row, (_, _, tip) in enumerate(choices):
+        field.native.setItemData(row, tip or None, _TOOLTIP_ROLE)
+    return field
+
+
+def descriptions(configuration: type) -> dict[str, str]:
+    """What the docstring of a dataclass says of each field, on one line."""
+    parsed = docstring_parser.parse(configuration.__doc__ or "")
+    return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
+
+
+def range_of(hint: Any) -> tuple[float, float]:
+    """The range in the type of a number, ``Annotated[float, Interval(ge=..., le=...)]``."""
+    (interval,) = [m for m in _parts(hint) if isinstance(m, Interval)]
+    assert interval.ge is not None
+    assert interval.le is not None
+    return float(interval.ge), float(interval.le)  # type: ignore[arg-type]
+
+
+def _field(name: str, hint: Any, described: str, how: Shown) -> ValueWidget[Any]:
+    if get_origin(hint) is Literal:
+        words = how.words or {value: (value, "") for value in get_args(hint)}
+        assert set(words) == set(get_args(hint)), f"{name} has other choices than words"
+        return choice_field([(value, *said) for value, said in words.items()], described)
+    least, most = range_of(hint)
+    most = min(most, how.most or most)
+    number = {"name": how.name, "least": least, "most": most, "step": how.step}
+    number |= {"decimals": how.decimals, "unset": how.unset}
+    return _Number(name=name, tooltip=described, backend_kwargs=number)
+
+
+def _parts(hint: Any) -> list[Any]:
+    """Metadata of a type and of those it is one of."""
+    if get_origin(hint) is Annotated:
+        return [*hint.__metadata__, *_parts(get_args(hint)[0])]
+    if get_origin(hint) in (Union, types.UnionType):
+        return [part for one in get_args(hint) for part in _parts(one)]
+    return []
+
+
+class _NumberBackend(QBaseValueWidget):
+    """A NumberField as magicgui wants it: no value is None."""
+
+    def __init__(self, parent: QWidget | None = None, **number: Any) -> None:
+        def number_field(parent: QWidget | None) -> NumberField:
+            field = NumberField(**number)
+            field.setParent(parent)
+            return field
+
+        super().__init__(number_field, "value", "show_value", "entered", parent=parent)  # type: ignore[arg-type]
+
+    def _post_get_hook(self, value: float) -> float | None:
+        return value or None
+
+    def _pre_set_hook(self, value: float | None) -> float:
+        return value or 0.0
+
+
+class _Number(ValueWidget[Any]):
+    """The number field of all panels as a magicgui widget."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget_type=_NumberBackend, **kwargs)
