@@ -150,6 +150,16 @@ def test_what_streams_is_what_is_returned_in_the_same_order_every_time(slide: Sl
     pd.testing.assert_frame_equal(*results)
 
 
+def test_what_lies_at_the_focus_is_found_first_and_all_is_found(slide: Slide) -> None:
+    chunks: list[pd.DataFrame] = []
+    detector = Detector(BlobModel(), SMALL_TILES)
+    row_by_row = detector.detect(slide).table
+    outwards = detector.detect(slide, on_nuclei=chunks.append, focus=(600, 400)).table
+    assert places(outwards) == places(row_by_row)
+    far = [np.hypot(chunk["x"] - 600, chunk["y"] - 400).mean() for chunk in chunks]
+    assert far[0] == min(far)
+
+
 def test_cancel_keeps_what_was_found(slide: Slide) -> None:
     whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
     done = 0

@@ -185,3 +185,22 @@ def test_islands_of_tissue_get_smaller_tiles_and_solid_tissue_large_ones() -> No
     islands = cheapest_plan(area, 1.0, config, lambda core: core.intersect(island) is not None)
     assert islands.read_w_px <= 512
     assert 1 <= len(islands.tiles) <= 4
+
+
+def test_tiles_are_taken_outwards_from_the_focus() -> None:
+    config = DetectConfig(tile_px=192, halo_px=32)
+    plan = plan_tiles(SearchArea.within(1000, 800, None), 2.0, config)
+    x, y = 610.0, 330.0
+    ordered = plan.outwards((x, y))
+    assert [tile.index for tile in ordered.tiles] == list(range(len(plan.tiles)))
+    assert {(t.row, t.column, t.x_px, t.y_px) for t in ordered.tiles} == {
+        (t.row, t.column, t.x_px, t.y_px) for t in plan.tiles
+    }
+    cells = [plan.cell_region(tile.row, tile.column) for tile in ordered.tiles]
+    assert cells[0].x <= x < cells[0].x1
+    assert cells[0].y <= y < cells[0].y1
+    far = [np.hypot(c.x + c.w / 2 - x, c.y + c.h / 2 - y) for c in cells]
+    assert far == sorted(far)
+    assert plan.outwards(None) is plan
+    # What is kept of a run is numbered in its own order.
+    assert ordered.digest() != plan.digest()

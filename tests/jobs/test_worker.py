@@ -101,6 +101,28 @@ def test_a_job_runs_in_its_own_process(start: Start, spec: dict[str, Any]) -> No
     assert "Traceback" not in errors_of(worker)
 
 
+@pytest.mark.parametrize("model", ["tiny.safetensors", "none.safetensors"])
+def test_a_process_made_ready_for_a_model_does_any_job(
+    start: Start, spec: dict[str, Any], folder: Path, model: str
+) -> None:
+    worker = start("-m", "muse_core.jobs", str(folder / model), "cpu")
+    send(worker, spec)
+    events = events_until_the_end(worker)
+    assert events[-1]["event"] == "done", events[-1]
+    assert events[-1]["result"]["nuclei"] > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_a_process_that_waits_for_a_job_can_be_stopped(start: Start, folder: Path) -> None:
+    worker = start("-m", "muse_core.jobs", str(folder / "none.safetensors"), "cpu")
+    # By then it is at the latest waiting; before the handler is there it ends as well.
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.wait(10)
+    worker.terminate()
+    assert worker.wait(TIMEOUT_S) == 130
+    assert events_until_the_end(worker)[-1]["event"] == "cancelled"
+
+
 @pytest.mark.parametrize("how", ["command", "end of stdin"])
 def test_a_job_can_be_cancelled(start: Start, spec: dict[str, Any], how: str) -> None:
     worker = start()

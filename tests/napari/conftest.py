@@ -23,6 +23,12 @@ def annotations_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_ready_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test but those of it pays for a process that has loaded a model."""
+    monkeypatch.setenv("MUSE_READY_PROCESS", "0")
+
+
 @pytest.fixture
 def panel(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Iterator[MusePanel]:
     """A shown viewer with the MUSE dock, opened as the menu does."""

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,7 @@ class Detector:
         on_nuclei: Callable[[pd.DataFrame], None] | None = None,
         should_cancel: Callable[[], bool] | None = None,
         run: KeptRun | None = None,
+        focus: tuple[float, float] | None = None,
     ) -> DetectResult:
         """Find every nucleus once.
 
@@ -128,6 +129,8 @@ class Detector:
             should_cancel: Asked between batches of tiles.
             run: Where to keep what tiles reported, and the result; what it holds of the very same
                 run is not looked at again. None keeps the result in memory.
+            focus: Place x, y in level-0 pixels from which tiles are taken outwards; None takes them
+                row by row. The nuclei are the same, their ids are not.
 
         Raises:
             UserError: The slide has no MPP, the region lies outside it, not one tile of the file
@@ -136,6 +139,7 @@ class Detector:
         """
         begin = time.perf_counter()
         search = self.search(slide, region)
+        search = replace(search, plan=search.plan.outwards(focus))
         plan = search.plan
         state = run.begin(self._facts(plan)) if run else RunState()
         names = [c["name"] for c in self.card.classes]

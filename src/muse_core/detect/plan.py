@@ -88,10 +88,11 @@ class TilePlan:
         return mask
 
     def digest(self) -> str:
-        """Equal for plans of the same tiles at the same places, hexadecimal."""
+        """Equal for plans of the same tiles at the same places in the same order, hexadecimal."""
         grid = (self.x_px, self.y_px, self.cell_w_px, self.cell_h_px, self.halo_px, self.scale)
         told = hashlib.sha256(repr((grid, self.planned().shape)).encode())
-        told.update(self.planned().tobytes())
+        cells = np.array([(tile.row, tile.column) for tile in self.tiles], dtype=np.int64)
+        told.update(cells.tobytes())
         return told.hexdigest()
 
     def cell_region(self, row: int, column: int) -> Region:
@@ -102,6 +103,20 @@ class TilePlan:
             self.cell_w_px * self.scale,
             self.cell_h_px * self.scale,
         )
+
+    def outwards(self, focus: tuple[float, float] | None) -> TilePlan:
+        """The plan with its tiles nearest first to a place x, y in level-0 pixels, if there is."""
+        if focus is None:
+            return self
+        x, y = focus[0] / self.scale - self.x_px, focus[1] / self.scale - self.y_px
+
+        def distance(tile: Tile) -> float:
+            return math.hypot(
+                (tile.column + 0.5) * self.cell_w_px - x, (tile.row + 0.5) * self.cell_h_px - y
+            )
+
+        ordered = sorted(self.tiles, key=distance)
+        return replace(self, tiles=tuple(replace(t, index=i) for i, t in enumerate(ordered)))
 
     def read_region(self, tile: Tile) -> Region:
         """What to read for a tile, in level-0 pixels; it may reach over the slide's border."""

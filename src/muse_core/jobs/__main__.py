@@ -1,4 +1,7 @@
-"""``python -m muse_core.jobs``: one job in a process of its own."""
+"""``python -m muse_core.jobs [MODEL DEVICE]``: one job in a process of its own.
+
+With a model and a device, what a detection with them needs is loaded while the job is waited for.
+"""
 
 from __future__ import annotations
 
@@ -7,4 +10,4 @@ import sys
 from muse_core.jobs.worker import run_worker
 
 if __name__ == "__main__":
-    sys.exit(run_worker())
+    sys.exit(run_worker(sys.argv[1:]))

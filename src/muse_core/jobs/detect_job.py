@@ -34,9 +34,10 @@ _COARSE = 1.5
 
 def load_detector(model: Path, config: DetectConfig) -> Detector:
     """A model from a file, made ready to detect with."""
-    from muse_core.detect import Detector, open_backend
+    from muse_core.detect import Detector
+    from muse_core.detect.backends.kept import kept_backend
 
-    return Detector(open_backend(model, config), config)
+    return Detector(kept_backend(model, config), config)
 
 
 def detector_maker(job: DetectJob) -> MakeDetector:
@@ -98,7 +99,7 @@ def run_detect(
         emit(Progress(0, 0, "Loading the model"))
         with kept_job(job, out, slide, model_path) as run:
             detector = (make or detector_maker(job))(model_path, detect_config(job))
-            result = _detect(detector, slide, shapes, scheme.names, emit, should_cancel, run)
+            result = _detect(job, detector, slide, shapes, emit, should_cancel, run)
             if out is not None:
                 notes += _write(out, result, scheme, slide)
             if job.features_in is not None:
@@ -117,15 +118,15 @@ def run_detect(
 
 
 def _detect(
+    job: DetectJob,
     detector: Detector,
     slide: Slide,
     shapes: Sequence[Region | PolygonRegion],
-    class_names: Sequence[str],
     emit: Emit,
     should_cancel: Callable[[], bool],
     run: KeptRun | None,
 ) -> DetectResult:
-    index = {name: i for i, name in enumerate(class_names)}
+    index = {entry["name"]: i for i, entry in enumerate(detector.card.classes)}
 
     def on_nuclei(chunk: pd.DataFrame) -> None:
         emit(
@@ -146,6 +147,7 @@ def _detect(
         on_nuclei=on_nuclei,
         should_cancel=should_cancel,
         run=run,
+        focus=None if job.focus is None else (job.focus[0], job.focus[1]),
     )
 
 

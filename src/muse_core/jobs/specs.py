@@ -93,6 +93,7 @@ class DetectJob(JobSpec):
         backend: auto, torch or openvino, as in :class:`muse_core.detect.DetectConfig`.
         features_in: Folder to keep the nuclei's features in, for learning from corrections; see
             :mod:`muse_core.classify.feature_folder`.
+        focus: Place [x, y] in level-0 pixels around which is looked first; None goes row by row.
     """
 
     slide: str
@@ -113,10 +114,13 @@ class DetectJob(JobSpec):
     scheduler: str | None = None
     backend: str = "auto"
     features_in: str | None = None
+    focus: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if self.region is not None and len(self.region) != 4:
             raise UserError("The region of a detect job is four numbers x, y, w, h.")
+        if self.focus is not None and len(self.focus) != 2:
+            raise UserError("The focus of a detect job is two numbers x, y.")
         _ = self.choice
 
     @property

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from muse_core.errors import UserError
@@ -53,21 +53,43 @@ def _line(event: Event) -> str:
         return json.dumps(data | {"result": {}})
 
 
-def run_worker() -> int:
-    """Run the job that stdin describes; returns 0 done, 1 failed, 2 refused or 130 cancelled."""
+def run_worker(ready_for: Sequence[str] = ()) -> int:
+    """Run the job that stdin describes.
+
+    Args:
+        ready_for: Model and device of a detection to make ready for meanwhile.
+
+    Returns:
+        0 done, 1 failed, 2 refused or 130 cancelled.
+    """
     cancel = threading.Event()
     wait_politely()
     leave_a_core_for_the_viewer()
     emit = EventWriter(claim_stdout(), cancel)
+    given = threading.Event()
 
-    with on_stop_signals(lambda _: cancel.set()):
-        return _work(emit, cancel)
+    def stop(_: int) -> None:
+        cancel.set()
+        if not given.is_set():
+            # Nothing would ask whether to go on waiting for a job.
+            raise KeyboardInterrupt
+
+    with on_stop_signals(stop):
+        try:
+            if len(ready_for) == 2:
+                from muse_core.jobs.readiness import make_ready
+
+                make_ready(*ready_for)
+            return _work(emit, cancel, given)
+        except KeyboardInterrupt:
+            return _exit_code(finish(_refusal(KeyboardInterrupt()), "The job", emit))
 
 
-def _work(emit: EventWriter, cancel: threading.Event) -> int:
+def _work(emit: EventWriter, cancel: threading.Event, given: threading.Event) -> int:
     lines = _stdin_lines()
     try:
         spec = _read_spec(lines)
+        given.set()
     except UserError as error:
         return _exit_code(finish(_refusal(error), "The job", emit))
     listener = threading.Thread(target=_listen, args=(lines, cancel), daemon=True)
@@ -95,7 +117,7 @@ def _read_spec(lines: Iterator[bytes]) -> JobSpec:
     return job_from_json(data)
 
 
-def _refusal(error: UserError) -> Callable[[], Outcome]:
+def _refusal(error: BaseException) -> Callable[[], Outcome]:
     def refuse() -> Outcome:
         raise error
 

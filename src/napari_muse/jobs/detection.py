@@ -119,6 +119,7 @@ class Detection:
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
             polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
             features_in=str(self._feature_folder()),
+            focus=self._focus(),
         )
         self._annotations, self._shapes, self._begun = (
             self._session.annotations,
@@ -130,6 +131,18 @@ class Detection:
         self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
         self.runner.start(job.to_json())
         self._last[self._annotations] = self._shapes
+
+    def make_ready(self, model: str | None, device: str) -> None:
+        """Let a process load a model that is likely to be asked for; None lets it go."""
+        self.runner.make_ready(*(() if model is None else (model, device)))
+
+    def _focus(self) -> list[float] | None:
+        """The middle of what is on screen, level-0 pixels."""
+        try:
+            seen = self._session.visible_region()
+        except UserError:
+            return None
+        return [seen.x + seen.w / 2, seen.y + seen.h / 2]
 
     def last_shapes(self) -> Sequence[Region | PolygonRegion] | None:
         """Where the last detection on the current slide has looked; none is the whole slide.
@@ -145,8 +158,9 @@ class Detection:
 
     def close(self) -> None:
         """Stop for good; what is found so far stays, as after a cancel."""
-        if self.running:
-            self.runner.close()
+        running = self.running
+        self.runner.close()
+        if running:
             self._settle(Cancelled.name)
 
     def _on_event(self, event: Event) -> None:

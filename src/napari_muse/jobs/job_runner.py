@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,9 @@ from napari_muse.jobs.single_shot import once
 _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 10_000
 """How long a cancelled job may take to end by itself."""
+_READY_AFTER_MS = 500
+"""After the panel is opened, a model is chosen or a job has ended: they come in bursts."""
+_VARIABLE = "MUSE_READY_PROCESS"
 _NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
 
 
@@ -48,6 +52,11 @@ class JobRunner(QObject):
         self._last: Ended | None = None
         self._deadline = once(self._kill, parent=self)
         self._cancelling = False
+        self._ready: QProcess | None = None
+        self._ready_for: tuple[str, ...] = ()
+        self._renewal = once(self._renew, parent=self)
+        self._spec = b""
+        self._may_repeat = False
 
     @property
     def running(self) -> bool:
@@ -59,16 +68,61 @@ class JobRunner(QObject):
         if self.running:
             raise RuntimeError("a job is running")
         self._rest, self._last, self._cancelling = b"", None, False
+        self._spec = json.dumps(dict(spec)).encode() + b"\n"
+        ready, self._ready = self._ready, None
+        if ready is not None and not _is_alive(ready):
+            self._drop(ready)
+            ready = None
+        self._may_repeat = ready is not None
+        self._give(ready or self._prepared())
+
+    def make_ready(self, *ready_for: str) -> None:
+        """Keep a process at hand that has loaded what the next job is likely to need.
+
+        It is started in a moment, and anew after each job; one that has died is not missed. With
+        MUSE_READY_PROCESS=0 in the environment there is none, which saves its memory.
+
+        Args:
+            ready_for: Further arguments of the command; none lets go of the process.
+        """
+        self._ready_for = ready_for if os.environ.get(_VARIABLE) != "0" else ()
+        self._renewal.start(_READY_AFTER_MS)
+
+    def _renew(self) -> None:
+        """Replace the waiting process by one for what is wanted now."""
+        if self.running:
+            return  # the end of the job comes back to it
+        if self._ready is not None:
+            wanted = [*self._command[1:], *self._ready_for]
+            if self._ready_for and _is_alive(self._ready) and self._ready.arguments() == wanted:
+                return
+            self._drop(self._ready)
+            self._ready = None
+        if self._ready_for:
+            self._ready = self._prepared(*self._ready_for)
+            self._launch(self._ready)
+
+    def _prepared(self, *arguments: str) -> QProcess:
         process = QProcess(self)
+        process.setProcessEnvironment(job_environment())
+        process.setProgram(self._command[0])
+        process.setArguments([*self._command[1:], *arguments])
+        return process
+
+    def _launch(self, process: QProcess) -> None:
+        process.start()
+        self._make_way(process.processId())
+
+    def _give(self, process: QProcess) -> None:
+        """Give a process the job."""
         self._process = process
         process.readyReadStandardOutput.connect(self._read)
         process.readyReadStandardError.connect(self._log)
         process.finished.connect(self._finish)
         process.errorOccurred.connect(self._on_error)
-        process.setProcessEnvironment(job_environment())
-        process.start(self._command[0], self._command[1:])
-        self._make_way(process.processId())
-        process.write(json.dumps(dict(spec)).encode() + b"\n")
+        if not _is_alive(process):
+            self._launch(process)
+        process.write(self._spec)
 
     @staticmethod
     def _make_way(pid: int) -> None:
@@ -85,13 +139,21 @@ class JobRunner(QObject):
         self._deadline.start(_PATIENCE_MS)
 
     def close(self) -> None:
-        """Stop the job for good, without a last event; for when the window closes."""
+        """Stop all processes for good, without a last event; for when the window closes."""
         self._deadline.stop()
-        process, self._process = self._process, None
-        if process is not None:
-            process.blockSignals(True)
-            process.kill()
-            process.waitForFinished(2000)
+        self._renewal.stop()
+        processes = (self._process, self._ready)
+        self._process = self._ready = None
+        for process in processes:
+            if process is not None:
+                self._drop(process)
+
+    @staticmethod
+    def _drop(process: QProcess) -> None:
+        process.blockSignals(True)
+        process.kill()
+        process.waitForFinished(2000)
+        process.deleteLater()
 
     def _kill(self) -> None:
         if self._process is not None:
@@ -111,6 +173,7 @@ class JobRunner(QObject):
         except (ValueError, RecursionError, UserError):
             _LOG.warning("a job said what is no event: %r", line[:200])
             return
+        self._may_repeat = False
         if isinstance(event, Ended):
             self._last = self._last or event
         else:
@@ -134,10 +197,21 @@ class JobRunner(QObject):
         self._deadline.stop()
         self._process.deleteLater()
         self._process = None
+        if self._may_repeat and self._last is None and not self._cancelling:
+            # It died as it waited, and was only then found to be dead.
+            self._may_repeat = False
+            self._give(self._prepared())
+            return
+        if self._ready_for:
+            self._renewal.start(_READY_AFTER_MS)
         last = self._last
         if last is None and self._cancelling:
             last = Cancelled("Stopped.")
         self.ended.emit(last or Failed("The job ended without a word; it may have been killed."))
+
+
+def _is_alive(process: QProcess) -> bool:
+    return process.state() != QProcess.ProcessState.NotRunning
 
 
 def job_environment() -> QProcessEnvironment:

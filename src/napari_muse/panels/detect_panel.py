@@ -79,6 +79,7 @@ class DetectPanel(QGroupBox):
         self.cancel, self.message = self.status.cancel, self.status.message
         self._lay_out()
         self.model.currentIndexChanged.connect(self._on_model)
+        self.device.currentIndexChanged.connect(self._make_ready)
         self.mpp.entered.connect(self._on_mpp)
         for field in (self.mpp, self.min_score):
             field.refused.connect(self.say)
@@ -222,7 +223,12 @@ class DetectPanel(QGroupBox):
         self._session.require_slide()
         return []
 
+    def _make_ready(self, *_: object) -> None:
+        if self.chosen_entry is not None:
+            self._detection.make_ready(self.model.currentData(), self.device.currentData())
+
     def _on_model(self) -> None:
+        self._make_ready()
         entry = self.chosen_entry
         if entry is None:
             return

@@ -1,0 +1,30 @@
+"""The backend of the job before, kept for the next one of the same process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from muse_core.detect.backends.backend import InferenceBackend
+from muse_core.detect.backends.choosing import open_backend
+from muse_core.detect.config import DetectConfig
+from muse_core.errors import UserError
+
+
+def kept_backend(path: Path, config: DetectConfig) -> InferenceBackend:
+    """Return :func:`open_backend`'s, that of the last call where file and settings are the same.
+
+    Raises:
+        UserError: As there.
+    """
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    asked = DetectConfig(device=config.device, batch=config.batch, backend=config.backend)
+    return _opened(path.resolve(), (facts.st_mtime_ns, facts.st_size), asked)
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path, stamp: tuple[int, int], config: DetectConfig) -> InferenceBackend:
+    return open_backend(path, config)

@@ -1,0 +1,27 @@
+"""A process made ready for a detection before it is asked for one."""
+
+from __future__ import annotations
+
+import contextlib
+
+_SIDE_PX = 256
+
+
+def make_ready(model: str, device: str) -> None:
+    """Load what a detection needs and compute a little; whatever fails, the job will say itself.
+
+    Args:
+        model: Name or path of the model that is likely to be asked for.
+        device: auto, cpu, cuda or mps.
+    """
+    with contextlib.suppress(Exception):
+        import numpy as np
+
+        import muse_core.detect.detector
+        import muse_core.jobs.detect_job  # noqa: F401
+        from muse_core.detect.backends.kept import kept_backend
+        from muse_core.detect.config import DetectConfig
+        from muse_core.models.registry import resolve_model
+
+        backend = kept_backend(resolve_model(model), DetectConfig(device=device))
+        backend.run([np.full((_SIDE_PX, _SIDE_PX, 3), 255, np.uint8)], 0.5)

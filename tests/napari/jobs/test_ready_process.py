@@ -1,0 +1,147 @@
+"""The process that waits for a job with everything loaded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from muse_core.jobs import Cancelled, DetectJob, Done, Ended, Failed
+from muse_core.models.registry import resolve_model
+from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.panels.muse_panel import MusePanel
+
+JOB = Path(__file__).with_name("talking_job.py")
+SPEC = {"mpp": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def allowed(no_ready_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUSE_READY_PROCESS")
+
+
+class Watched:
+    """A runner whose ends are counted."""
+
+    def __init__(self, runner: JobRunner, qtbot: Any) -> None:
+        self.runner, self.qtbot = runner, qtbot
+        self.ends: list[Ended] = []
+        runner.ended.connect(self.ends.append)
+
+    def waiting_pid(self, other_than: int = 0) -> int:
+        def waits() -> bool:
+            ready = self.runner._ready
+            return ready is not None and ready.processId() not in (0, other_than)
+
+        self.qtbot.waitUntil(waits, timeout=20_000)
+        assert self.runner._ready is not None
+        return int(self.runner._ready.processId())
+
+    def end(self) -> Ended:
+        self.qtbot.waitUntil(lambda: not self.runner.running, timeout=60_000)
+        self.qtbot.wait(100)
+        assert len(self.ends) == 1, "exactly one end"
+        return self.ends[0]
+
+
+@pytest.fixture
+def watched(qtbot: Any, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    behaviour = getattr(request, "param", "done")
+    runner = JobRunner(command=[sys.executable, str(JOB), behaviour])
+    yield Watched(runner, qtbot)
+    runner.close()
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_job_is_given_to_the_waiting_process_and_the_next_one_waits(watched: Watched) -> None:
+    watched.runner.make_ready("m", "cpu")
+    first = watched.waiting_pid()
+    watched.runner.start(SPEC)
+    assert watched.runner._process is not None
+    assert watched.runner._process.processId() == first
+    assert isinstance(watched.end(), Done)
+    second = watched.waiting_pid(other_than=first)
+    watched.runner.close()
+    assert gone(second)
+    assert not watched.runner.running
+
+
+def test_one_that_died_while_it_waited_is_not_missed(watched: Watched) -> None:
+    watched.runner.make_ready("m", "cpu")
+    os.kill(watched.waiting_pid(), signal.SIGTERM)
+    watched.qtbot.wait(500)
+    watched.runner.start(SPEC)
+    assert isinstance(watched.end(), Done)
+
+
+def test_one_that_dies_as_it_is_given_the_job_is_not_missed(watched: Watched) -> None:
+    watched.runner.make_ready("m", "cpu")
+    os.kill(watched.waiting_pid(), signal.SIGKILL)
+    # Qt has not heard of it yet.
+    watched.runner.start(SPEC)
+    assert isinstance(watched.end(), Done)
+
+
+@pytest.mark.parametrize("watched", ["die"], indirect=True)
+def test_a_job_that_dies_at_work_is_not_repeated(watched: Watched) -> None:
+    watched.runner.make_ready("m", "cpu")
+    watched.waiting_pid()
+    started: list[Any] = []
+    watched.runner.said.connect(started.append)
+    watched.runner.start(SPEC)
+    assert isinstance(watched.end(), Failed)
+    assert len([event for event in started if event.name == "started"]) == 1
+
+
+@pytest.mark.parametrize("watched", ["wait"], indirect=True)
+def test_a_job_of_the_waiting_process_can_be_cancelled(watched: Watched) -> None:
+    watched.runner.make_ready("m", "cpu")
+    watched.waiting_pid()
+    watched.runner.start(SPEC)
+    watched.runner.cancel()
+    assert isinstance(watched.end(), Cancelled)
+
+
+def test_for_another_model_another_process_waits(watched: Watched) -> None:
+    watched.runner.make_ready("m", "cpu")
+    first = watched.waiting_pid()
+    watched.runner.make_ready("m", "cpu")
+    watched.qtbot.wait(1000)
+    assert watched.waiting_pid() == first
+    watched.runner.make_ready("other", "cpu")
+    watched.waiting_pid(other_than=first)
+    assert gone(first)
+
+
+def test_who_wants_none_has_none(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSE_READY_PROCESS", "0")
+    watched.runner.make_ready("m", "cpu")
+    watched.qtbot.wait(1000)
+    assert watched.runner._ready is None
+
+
+def test_the_panel_keeps_one_for_the_chosen_model_and_ends_it(
+    panel: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    watched = Watched(panel.detection.runner, qtbot)
+    pid = watched.waiting_pid()
+    assert panel.detection.runner._ready is not None
+    model = panel.detect.model.currentData()
+    assert panel.detection.runner._ready.arguments()[-2:] == [model, "auto"]
+    panel.session.viewer.open(small_slide, plugin="napari-muse")
+    panel.detection.start(DetectJob(slide="", model=str(resolve_model("muse-small"))), ())
+    assert isinstance(watched.end(), Done)
+    again = watched.waiting_pid(other_than=pid)
+    panel.close()
+    panel.release()
+    assert gone(pid)
+    assert gone(again)
