@@ -168,7 +168,7 @@ def _detect_one(
     from muse_core.cli.images import chosen_images, file_of_image
     from muse_core.jobs.detect_job import detect_target
 
-    choices = chosen_images(Path(job.slide), image, job.plane, job.channels)
+    choices = chosen_images(job.slide, image, job.plane, job.channels)
     jobs = [
         replace(job, image=choice.image, **_files(file_of_image(out, choice, choices), features))
         for choice in choices

@@ -20,7 +20,7 @@ _ENDING = re.compile(r"(\.[A-Za-z][A-Za-z0-9]{0,11})?(\.gz)?$")
 
 
 def chosen_images(
-    slide: Path, image: str | None, plane: int | None, channels: str | None
+    slide: str | Path, image: str | None, plane: int | None, channels: str | None
 ) -> list[ImageChoice]:
     """What the options of a command say, one for each image it is for.
 

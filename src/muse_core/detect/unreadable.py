@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from muse_core.errors import UserError
+from muse_core.files.remote import UnreachableError
 from muse_core.slides import Region
 
 RETRY_AFTER_S = (0.05, 0.25)
@@ -30,10 +31,16 @@ class Unreadable:
 
 
 def tried(read: Callable[[], _T], region: Region) -> _T | Unreadable:
-    """What reading gives, or why it fails, after several tries."""
+    """What reading gives, or why it fails, after several tries.
+
+    Raises:
+        UnreachableError: All of the slide cannot be read, not just this place.
+    """
     for pause_s in (*RETRY_AFTER_S, None):
         try:
             return read()
+        except UnreachableError:
+            raise
         except (UserError, OSError) as error:
             reason = str(error)
         if pause_s is not None:

@@ -198,7 +198,9 @@ class ClusterDetector(Detector):
     ) -> Iterator[list[TileReport]]:
         """See :meth:`Detector.reports`."""
         choice = (slide.choice.image, slide.choice.plane, slide.choice.channels)
-        what = (str(slide.path.absolute()), slide.mpp, choice)
+        where = slide.location
+        path = str(where.absolute() if isinstance(where, Path) else where)
+        what = (path, slide.mpp, choice)
         shapes, plan = search.area.shapes, search.plan.digest()
         by_number = {tile.index: tile for tile in tiles}
         numbers = list(by_number)

@@ -200,7 +200,7 @@ def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, Any]:
     return {
         "version": __version__,
         "model": _digest_of_version(model, model.stat().st_mtime_ns, model.stat().st_size),
-        "slide": asdict(identify_slide(slide.path, slide.part)),
+        "slide": asdict(identify_slide(slide.location, slide.part)),
         "channels": job.channels,
         "mpp": slide.mpp,
         "region": job.region,
@@ -256,7 +256,7 @@ def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -
         scheme,
         slide.mpp,
         origin_px=origin,
-        slide=identify_slide(slide.path, slide.part).recorded,
+        slide=identify_slide(slide.location, slide.part).recorded,
         unreadable_px=tuple(place_of(u.region) for u in result.unreadable),
     )
     parts = (

@@ -22,7 +22,7 @@ def feature_facts(slide: Slide, model: Path, card: ModelCard, channels: int) -> 
     from muse_core.classify.feature_folder import FeatureFacts
     from muse_core.nuclei.store.identity import identify_slide
 
-    identity = identify_slide(slide.path, slide.part)
+    identity = identify_slide(slide.location, slide.part)
     return FeatureFacts(
         card.name,
         sha256_of(model),

@@ -14,7 +14,7 @@ from typing import Any
 
 from muse_core.errors import UserError
 from muse_core.files import make_folder, replacing, sha256_of
-from muse_core.jobs.slide_list import is_address
+from muse_core.files.remote import is_address
 
 _RECORDS = ".muse"
 SUMMARY = "summary.csv"

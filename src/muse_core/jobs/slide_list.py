@@ -10,8 +10,8 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.files import is_litter
+from muse_core.files.remote import is_address
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -26,11 +26,6 @@ class ListedSlide:
 
     path: str
     mpp: float | None = None
-
-
-def is_address(path: str) -> bool:
-    """Whether a path is that of something on the network, such as https://..."""
-    return _ADDRESS.match(path) is not None
 
 
 def names_many(given: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -119,6 +120,10 @@ class Level(ABC):
     def _decode(self, row: int, col: int) -> RgbArray:
         """Decode one piece; at the right and bottom it may be cut or padded. Thread-safe."""
 
+    def _fetch(self, pieces: Iterable[tuple[int, int]]) -> None:
+        """Get ready to decode pieces, for readers that had better ask for several at once."""
+        del pieces
+
     def decode(self, row: int, col: int) -> RgbArray:
         """Decode one piece anew, past the cache; it may be cut or padded. Thread-safe."""
         return self._decode(row, col)
@@ -156,6 +161,12 @@ class Level(ABC):
         out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
         if not out.size:
             return out
+        self._fetch(
+            (row, col)
+            for row in range(y0 // self.piece_h, (y1 - 1) // self.piece_h + 1)
+            for col in range(x0 // self.piece_w, (x1 - 1) // self.piece_w + 1)
+            if self._cache.get((self._key, row, col)) is None
+        )
         for row in range(y0 // self.piece_h, (y1 - 1) // self.piece_h + 1):
             top = row * self.piece_h
             ya, yb = max(y0, top), min(y1, top + self.piece_h)

@@ -15,10 +15,12 @@ import zarr
 
 from muse_core.errors import UserError
 from muse_core.files import is_litter
+from muse_core.files.remote import name_of
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.images import pick_image, pick_plane, plane_number, taken
 from muse_core.slides.pixels import Alpha, Colours, Samples
+from muse_core.slides.remote_store import remote_store
 from muse_core.slides.sampled_level import SampledLevel, settle_intensity
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.zarr_images import ZarrImage, describe_images, finest_shape, zarr_images
@@ -61,6 +63,23 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         close()
         # zarr raises its own errors, KeyError, JSONDecodeError and more on broken metadata.
         raise UserError(f"{path.name} is not a readable OME-Zarr image.") from error
+
+
+def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
+    """As :func:`open_ome_zarr`, of a folder on the network.
+
+    Raises:
+        UnreachableError: The server gives nothing.
+    """
+    path = Path(name_of(address))
+    try:
+        group = zarr.open_group(remote_store(address), mode="r")
+        # What is in a folder cannot be asked for everywhere.
+        return replace(_open(group, path, choice, lambda _: True), address=address)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{address} is not a readable OME-Zarr image.") from error
 
 
 def _nothing() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.files.remote import is_address
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.image import open_image, open_jpegxl
@@ -77,7 +78,7 @@ def open_slide(
     What a file is goes by its content where that can be told, whatever its name ends in.
 
     Args:
-        path: A file, or the folder of an OME-Zarr.
+        path: A file, the folder of an OME-Zarr, or the address of either: https://..., s3://...
         mpp: Microns per level-0 pixel, where the file does not say.
         choice: Which image, plane and channels of a file that holds several.
         force_mpp: Whether mpp counts in place of what the file says, too.
@@ -85,6 +86,10 @@ def open_slide(
     Raises:
         UserError: The file is missing, empty, damaged or no supported image, or mpp is impossible.
     """
+    if is_address(path):
+        from muse_core.slides.remote_slides import open_remote
+
+        return _scaled(open_remote(str(path), choice), mpp, force_mpp)
     source = Path(path)
     try:
         if not source.exists():
@@ -108,6 +113,10 @@ def open_slide(
         opened = reader(source, choice)
     except PermissionError as error:
         raise _not_allowed(source, error) from error
+    return _scaled(opened, mpp, force_mpp)
+
+
+def _scaled(opened: SlideSource, mpp: float | None, force_mpp: bool) -> Slide:
     try:
         return Slide(opened, mpp, force_mpp)
     except UserError:

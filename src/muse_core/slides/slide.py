@@ -64,6 +64,7 @@ class SlideSource:
     taken: TakenImage | None = None
     scanned: Region | None = None
     rest: Callable[[], None] = field(default=lambda: None)
+    address: str = ""
     name: str = ""
 
 
@@ -93,6 +94,11 @@ class Slide:
         one = numbered([SlideImage("", self.width, self.height, mpp=source.mpp)])
         self._taken = source.taken or taken(one, 1, 1, ImageChoice(), self.name)
         self.notes = (*self._taken.notes, *source.notes, *self.scale.notes)
+
+    @property
+    def location(self) -> str | Path:
+        """What opens it again: its path, or its address on the network."""
+        return self._source.address or self.path
 
     @property
     def source(self) -> SlideSource:

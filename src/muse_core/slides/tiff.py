@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 
 from muse_core.errors import UserError
+from muse_core.files.remote import RemoteFile, UnreachableError
 from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_from_ycbcr
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
@@ -69,9 +70,21 @@ def open_tiff(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         UserError: The file is no TIFF, truncated, of pixels or colours that cannot be read, or
             there is nothing of what is chosen.
     """
+    return _open_file(path, path, choice)
+
+
+def open_remote_tiff(file: RemoteFile, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
+    """As :func:`open_tiff`, of a file on the network."""
+    opened = _open_file(file, Path(file.name), choice)
+    return replace(opened, address=file.address, close=file.close)
+
+
+def _open_file(file: Any, path: Path, choice: ImageChoice) -> SlideSource:
     try:
         # Else tifffile opens whatever files the metadata name, anywhere.
-        tif = tifffile.TiffFile(path, _multifile=False)
+        tif = tifffile.TiffFile(file, name=path.name, _multifile=False)
+    except UnreachableError:
+        raise
     except Exception as error:
         # Beside TiffFileError, damaged headers raise struct.error, ValueError and more.
         raise UserError(f"{path.name} is not a readable TIFF file.") from error
@@ -262,6 +275,8 @@ class TiffLevel(SampledLevel):
         self._segment_px = int(tile_h) * int(tile_w)
         self._claimed_px = CLAIMED_PX[page.compression]
         self._file, self._lock, self._page = tif.filehandle, lock, page
+        raw = getattr(tif.filehandle, "_fh", None)
+        self._remote = raw if isinstance(raw, RemoteFile) else None
         per_page = self._rows * self._cols
         planes = page.samplesperpixel if page.planarconfig == 2 else 1
         # (offset, byte count, index, page) of each channel's first segment, then in raster order.
@@ -294,6 +309,26 @@ class TiffLevel(SampledLevel):
             raise ValueError("a channel is missing")
         return found[0] if len(found) == 1 else np.concatenate(found, axis=2)
 
+    def _fetch(self, pieces: Iterable[tuple[int, int]]) -> None:
+        if self._remote is None:
+            return
+        places = [
+            (int(offsets[first + index]), int(counts[first + index]))
+            for row, col in pieces
+            for index in (row * self._cols + col,)
+            for offsets, counts, first, _ in self._planes
+        ]
+        self._remote.fetch([place for place in places if place[1]])
+
+    def _bytes(self, start: int, count: int) -> bytes:
+        if self._remote is not None:
+            return self._remote.fetch([(start, count)])[0]
+        with self._lock:
+            if self._file.closed:
+                raise UserError(f"{self.name} has been closed.")
+            self._file.seek(start)
+            return bytes(self._file.read(count))
+
     def _segment(
         self, offsets: np.ndarray, counts: np.ndarray, first: int, page: Any, index: int
     ) -> np.ndarray | None:
@@ -302,11 +337,7 @@ class TiffLevel(SampledLevel):
         count = int(counts[index])
         if count == 0:
             return None
-        with self._lock:
-            if self._file.closed:
-                raise UserError(f"{self.name} has been closed.")
-            self._file.seek(int(offsets[index]))
-            data = self._file.read(count)
+        data = self._bytes(int(offsets[index]), count)
         if len(data) != count:
             raise _truncated(self.name)
         options = {}

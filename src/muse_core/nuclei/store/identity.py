@@ -8,9 +8,11 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.files import tree
+from muse_core.files.remote import RemoteFile, UnreachableError, is_address, name_of
 from muse_core.nuclei.recorded_slide import RecordedSlide, without_plane
 
 _SAMPLE_BYTES = 1 << 20
+_METADATA = ("zarr.json", ".zattrs", ".zgroup")
 _RECORDED_DIGITS = 16
 
 
@@ -65,12 +67,15 @@ def identify_slide(path: str | Path, part: str = "") -> SlideIdentity:
     with the number of its files. What file managers leave in folders does not count.
 
     Args:
-        path: File or folder.
+        path: File or folder, or the address of one; the same file has the same fingerprint wherever
+            it lies, a folder on the network one by its metadata.
         part: Which image and plane of it, as :attr:`muse_core.slides.Slide.part`.
 
     Raises:
         UserError: There is no such slide, or it cannot be read.
     """
+    if is_address(path):
+        return _identify_remote(str(path), part)
     source = Path(path)
     digest = hashlib.sha256()
     try:
@@ -88,9 +93,46 @@ def identify_slide(path: str | Path, part: str = "") -> SlideIdentity:
     return SlideIdentity(name, size, f"{content}#{part}" if part else content)
 
 
+def _identify_remote(address: str, part: str) -> SlideIdentity:
+    digest = hashlib.sha256()
+    try:
+        file = RemoteFile(address)
+        size = file.size
+        for data in file.fetch([(s, min(size - s, _SAMPLE_BYTES)) for s in _samples(size)]):
+            digest.update(data)
+    except UnreachableError:
+        raise
+    except UserError:
+        size = _digest_remote_folder(address, digest)
+    digest.update(str(size).encode())
+    content = digest.hexdigest()
+    return SlideIdentity(name_of(address), size, f"{content}#{part}" if part else content)
+
+
+def _digest_remote_folder(address: str, digest: hashlib._Hash) -> int:
+    """Of the metadata at its top, for what else is in it cannot be listed everywhere."""
+    total = 0
+    digest.update(address.encode())
+    for name in _METADATA:
+        try:
+            file = RemoteFile(f"{address.rstrip('/')}/{name}")
+        except UnreachableError:
+            raise
+        except UserError:
+            continue
+        total += file.size
+        digest.update(file.read(_SAMPLE_BYTES))
+    return total
+
+
+def _samples(size: int) -> tuple[int, int, int]:
+    """Where samples of a file begin."""
+    return 0, max(0, size // 2 - _SAMPLE_BYTES // 2), max(0, size - _SAMPLE_BYTES)
+
+
 def _digest_file(path: Path, size: int, digest: hashlib._Hash) -> None:
     with path.open("rb") as file:
-        for start in (0, max(0, size // 2 - _SAMPLE_BYTES // 2), max(0, size - _SAMPLE_BYTES)):
+        for start in _samples(size):
             file.seek(start)
             digest.update(file.read(_SAMPLE_BYTES))
 

@@ -1,0 +1,273 @@
+"""Files behind an address, over http(s), S3 and the like: read in parts, again where a part fails.
+
+Each request costs the way there and back, so neighbouring parts are asked for together and several
+at once. Nothing waits for ever, and no server can make a program fetch more than it asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+import urllib.request
+from collections.abc import Sequence
+from http.client import HTTPException
+from typing import Any
+
+from cachetools import LRUCache
+
+from muse_core.errors import UserError
+
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+KINDS = ("http", "https", "s3", "gs", "gcs", "az", "abfs")
+RETRY_AFTER_S = (0.2, 1.0, 3.0)
+_CONNECT_S, _READ_S = 10.0, 60.0
+_BLOCK = 1 << 18
+_CACHE_BYTES = 64 << 20
+_GAP = 1 << 16
+"""Parts nearer to each other than this are asked for as one: at 10 MB/s it takes 6 ms."""
+_LONGEST = 8 << 20
+"""Longer ones are not put together."""
+Range = tuple[int, int]
+"""Where a part begins, and how many bytes it has."""
+
+
+class UnreachableError(UserError):
+    """What is behind an address cannot be read any more: no fault of one place in it."""
+
+
+def is_address(path: object) -> bool:
+    """Whether a path is that of something on the network, such as https://..."""
+    return isinstance(path, str) and ADDRESS.match(path) is not None
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """What reads an address, and the path it has there.
+
+    Raises:
+        UserError: It is of no known kind, or a package is missing.
+    """
+    kind = address.partition("://")[0].lower()
+    if kind not in KINDS:
+        raise UserError(f"{kind}:// cannot be read; these can: {', '.join(KINDS)}.")
+    try:
+        import fsspec
+
+        return fsspec.core.url_to_fs(address, **_options(kind))  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise UserError(
+            f"Reading {kind}:// needs more packages: pip install napari-muse[remote]"
+            f"{'' if kind in ('http', 'https', 's3') else f' and what fsspec needs for {kind}'}."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{address} is no address that can be read: {error}.") from error
+
+
+def _options(kind: str) -> dict[str, Any]:
+    if kind in ("http", "https"):
+        from aiohttp import ClientTimeout
+
+        wait = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S)
+        return {"client_kwargs": {"timeout": wait}, "skip_instance_cache": True}
+    if kind == "s3":
+        config = {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S}
+        return {"config_kwargs": config, "anon": not _has_aws_keys()}
+    return {}
+
+
+def _has_aws_keys() -> bool:
+    """Whether this user has keys for S3; without any, public buckets can still be read."""
+    import botocore.session
+
+    return botocore.session.Session().get_credentials() is not None
+
+
+class RemoteFile(io.RawIOBase):
+    """A file behind an address, read in any order; safe to read from several threads by place.
+
+    Attributes:
+        address: As given.
+        name: Its last part.
+        size: Bytes.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Look whether it is there; nothing of it is read yet.
+
+        Raises:
+            UserError: It is not there, may not be read, or its server gives no parts of files.
+        """
+        self.address = address
+        self.name = name_of(address)
+        self._fs, self._path = file_system(address)
+        facts = self._facts()
+        if facts.get("size") is None:
+            raise UserError(f"The server of {address} does not say how large it is.")
+        self.size = int(facts["size"])
+        if address.lower().startswith("http"):
+            _require_parts(address)
+        self._at = 0
+        self._lock = threading.Lock()
+        self._parts: LRUCache[Range, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
+
+    def _facts(self) -> dict[str, Any]:
+        try:
+            facts = self._persist(lambda: self._fs.info(self._path))
+        except FileNotFoundError as error:
+            raise UserError(f"There is no file {self.address}.") from error
+        except PermissionError as error:
+            raise UserError(f"{self.address} may not be read.") from error
+        if facts.get("type") == "directory":
+            raise UserError(f"{self.address} is a folder.")
+        return dict(facts)
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """The new place."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        """The place."""
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Bytes read into the buffer, from blocks that are kept."""
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self.size - self._at))
+        first, last = self._at // _BLOCK, (self._at + max(0, count - 1)) // _BLOCK
+        blocks = [self._block(number) for number in range(first, last + 1)] if count else []
+        data = b"".join(self.fetch(blocks))
+        start = self._at - first * _BLOCK
+        view[:count] = data[start : start + count]
+        self._at += count
+        return count
+
+    def _block(self, number: int) -> Range:
+        start = number * _BLOCK
+        return start, min(_BLOCK, self.size - start)
+
+    def fetch(self, wanted: Sequence[Range]) -> list[bytes]:
+        """Parts of the file, those that are not kept from the server, all at once.
+
+        Raises:
+            UnreachableError: The server does not give them, however often it is asked.
+            UserError: It was closed.
+        """
+        if self.closed:
+            raise UserError(f"{self.name} has been closed.")
+        with self._lock:
+            found = {part: self._parts.get(part) for part in wanted}
+        missing = sorted(part for part, data in found.items() if data is None)
+        spans = _together(missing)
+        answers = self._from_server([span for span, _ in spans])
+        for ((first, _), inside), answer in zip(spans, answers, strict=True):
+            for start, count in inside:
+                found[start, count] = answer[start - first : start - first + count]
+        with self._lock:
+            for part in missing:
+                if part[1] <= _CACHE_BYTES:
+                    self._parts[part] = found[part] or b""
+        return [found[part] or b"" for part in wanted]
+
+    def _from_server(self, spans: Sequence[Range]) -> list[bytes]:
+        got: dict[Range, bytes] = {}
+        for pause_s in (*RETRY_AFTER_S, None):
+            left = [span for span in spans if span not in got]
+            if not left:
+                break
+            answers = self._fs.cat_ranges(
+                [self._path] * len(left),
+                [start for start, _ in left],
+                [start + count for start, count in left],
+                on_error="return",
+            )
+            for span, answer in zip(left, answers, strict=True):
+                if isinstance(answer, bytes) and len(answer) == span[1]:
+                    got[span] = answer
+                else:
+                    problem = answer
+            if len(got) < len(spans) and pause_s is None:
+                raise self._unreachable(problem)
+            if len(got) < len(spans):
+                time.sleep(pause_s or 0)
+        return [got[span] for span in spans]
+
+    def _persist(self, ask: Any) -> Any:
+        """What asking gives, asked again where that fails."""
+        for pause_s in (*RETRY_AFTER_S, None):
+            try:
+                return ask()
+            except PermissionError:
+                raise
+            except Exception as error:
+                # Each library has errors of its own for a connection that breaks; fsspec's http
+                # calls whatever goes wrong a missing file.
+                status = getattr(error.__cause__, "status", None)
+                if status in (401, 403):
+                    raise PermissionError(self.address) from error
+                there = self.address.lower().startswith("http") and status not in (404, 410)
+                if isinstance(error, FileNotFoundError) and not there:
+                    raise
+                if pause_s is None:
+                    raise self._unreachable(error) from error
+            time.sleep(pause_s)
+        return None
+
+    def _unreachable(self, problem: object) -> UnreachableError:
+        return unreachable(self.address, problem)
+
+
+def unreachable(address: str, problem: object) -> UnreachableError:
+    """The sentence on a server that gives nothing any more."""
+    if isinstance(problem, BaseException):
+        reason = str(problem).strip().splitlines()
+        why = reason[0] if reason else type(problem).__name__
+    else:
+        why = "it gives too little"
+    return UnreachableError(f"{address} cannot be read: {why.rstrip('.')}.")
+
+
+def name_of(address: str) -> str:
+    """The last part of an address, without what it asks for."""
+    bare = address.partition("?")[0].partition("#")[0].rstrip("/")
+    return bare.rpartition("/")[2] or bare
+
+
+def _require_parts(address: str) -> None:
+    """Raise a UserError where a server would send the whole file for each part of it."""
+    request = urllib.request.Request(address, headers={"Range": "bytes=0-0"})
+    for pause_s in (*RETRY_AFTER_S, None):
+        try:
+            with urllib.request.urlopen(request, timeout=_CONNECT_S) as answer:
+                in_parts = answer.status == 206
+            break
+        except (OSError, HTTPException) as error:
+            if pause_s is None:
+                raise unreachable(address, error) from error
+        time.sleep(pause_s)
+    if not in_parts:
+        raise UserError(f"The server of {address} gives only whole files; fetch it first.")
+
+
+def _together(parts: Sequence[Range]) -> list[tuple[Range, list[Range]]]:
+    """Sorted parts as fewer, longer ones, and which lie in each."""
+    spans: list[tuple[Range, list[Range]]] = []
+    for start, count in parts:
+        if spans:
+            (first, length), inside = spans[-1]
+            end = max(first + length, start + count)
+            if start - (first + length) <= _GAP and end - first <= _LONGEST:
+                spans[-1] = ((first, end - first), [*inside, (start, count)])
+                continue
+        spans.append(((start, count), [(start, count)]))
+    return spans

@@ -1,0 +1,94 @@
+"""A web server of a folder, with parts of files, that is slow, drops answers, or dies."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+@dataclass
+class SlideServer:
+    """Where it is, and how it behaves; both may be changed while it runs.
+
+    Attributes:
+        address: Of its folder.
+        delay_s: Before each answer.
+        drop_every: Of so many answers one breaks off in the middle; 0 is none.
+        down: Whether it answers nothing.
+        parts: Whether it gives parts of files.
+        requests: Paths and the number of bytes sent.
+    """
+
+    address: str = ""
+    delay_s: float = 0.0
+    drop_every: int = 0
+    down: bool = False
+    parts: bool = True
+    requests: list[tuple[str, int]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def slide_server(folder: Path) -> Iterator[SlideServer]:
+    """Serve a folder from this machine."""
+    state = SlideServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _answer(self, with_body: bool) -> None:
+            time.sleep(state.delay_s)
+            if state.down:
+                self.close_connection = True
+                return
+            path = folder / self.path.partition("?")[0].lstrip("/")
+            if not path.is_file():
+                self.send_error(404)
+                return
+            data = path.read_bytes()
+            size = len(data)
+            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            if asked and state.parts:
+                start, end = int(asked[1]), int(asked[2] or size - 1)
+                data = data[start : end + 1]
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{start + len(data) - 1}/{size}")
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("ETag", f'"{size}"')
+            self.send_header("Last-Modified", "Sat, 28 Nov 2026 08:00:00 GMT")
+            self.end_headers()
+            state.requests.append((self.path, len(data) if with_body else 0))
+            if not with_body:
+                return
+            if state.drop_every and len(state.requests) % state.drop_every == 0:
+                data = data[: len(data) // 2]
+                self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    state.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
