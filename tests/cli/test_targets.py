@@ -84,6 +84,7 @@ def test_links_stay_and_what_they_lead_to_is_written(
     assert run(*tune, *options) == 0
     assert read_card(real / "tuned.safetensors").classes
 
+    assert (real / "tuned.config.json").is_file()
     assert all(p.is_symlink() for p in tmp_path.glob("link-*"))
     assert not [p for p in tmp_path.rglob(".*") if p.suffix in (".partial", ".old")]
 

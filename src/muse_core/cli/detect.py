@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -26,6 +26,7 @@ from muse_core.errors import UserError
 
 if TYPE_CHECKING:
     from muse_core.jobs import DetectJob
+    from muse_core.models.device_names import DeviceName
 
 
 _SLIDES_AT_ONCE = 4
@@ -117,13 +118,14 @@ def detect(
 
     settings = _settings(config)
     box = Region.parse(region) if region is not None else None
+    given_device = device.value if device is not Device.AUTO else settings.pop("device", "auto")
     job = DetectJob(
         slide=slides[0],
         model=model,
         mpp=mpp,
         force_mpp=force_mpp,
         region=None if box is None else [box.x, box.y, box.w, box.h],
-        device=device.value if device is not Device.AUTO else settings.pop("device", "auto"),
+        device=cast("DeviceName", given_device),
         backend=backend.value if backend is not Backend.AUTO else settings.pop("backend", "auto"),
         min_score=settings.pop("min_score", None) if min_score is None else min_score,
         plane=plane,

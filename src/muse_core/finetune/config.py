@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from muse_core.errors import UserError
 from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource
 from muse_core.models.config import ModelConfig
+from muse_core.models.device_names import DeviceName
 from muse_core.strict import STRICT
 
 ADAPT: Literal["adapt"] = "adapt"
@@ -219,7 +220,7 @@ class FinetuneConfig:
         ema_decay: Of the averaged weights, which are the ones kept.
         validate_every: Steps between validations ("epoch").
         seed: Of everything random.
-        device: auto, cpu, cuda or mps.
+        device: Where the network runs: auto, cpu, cuda or mps.
         workers: Processes that cut crops in the mode "full", so that a GPU waits less; 0 cuts them
             between steps. The model is the same.
         resume: Whether to go on from a checkpoint of the same run beside ``out``.
@@ -227,7 +228,8 @@ class FinetuneConfig:
         losses: Losses.
         stores: Annotation stores to learn from. There must be one, or a points-folder whose classes
             count.
-        mode: "full" trains all weights, "adapt" the heads on a frozen backbone.
+        mode: How much of the network is trained: all weights ("full"), or the heads on a frozen
+            backbone ("adapt").
         class_map: Class of the base model to class to learn, where one means the same as the other.
         correction_weight: Weight of what a person has changed against what was only seen.
         adapt: Settings of that mode.
@@ -257,7 +259,7 @@ class FinetuneConfig:
     ema_decay: float = 0.999
     validate_every: int = 500
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: DeviceName = "auto"
     workers: int = 0
     resume: bool = True
     views: ViewConfig = field(default_factory=ViewConfig)

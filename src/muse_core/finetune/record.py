@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from muse_core.config_file import write_resolved
+from muse_core.files.targets import destination
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.inputs import LabelSet
 
@@ -15,8 +16,8 @@ _PACKAGES = ("napari-muse", "torch", "timm", "numpy")
 
 
 def record_path(out: Path) -> Path:
-    """Return where the configuration of a model file is written."""
-    return out.with_suffix(RECORD_SUFFIX)
+    """Return where the configuration of a model file is written; links are followed."""
+    return destination(out).with_suffix(RECORD_SUFFIX)
 
 
 def write_record(config: FinetuneConfig) -> None:

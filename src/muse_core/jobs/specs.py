@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+
+from annotated_types import Interval
 
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
+from muse_core.models.device_names import DeviceName
 from muse_core.strict import STRICT, Wording, parse_strictly, plain_values
 
 if TYPE_CHECKING:
     from muse_core.slides.choice import ImageChoice
+
+
+Mpp = Annotated[float, Interval(ge=0.01, le=100.0)]
+"""Microns per pixel, in the range of :mod:`muse_core.slides.mpp`, which loads too much for here."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +82,13 @@ class DetectJob(JobSpec):
         model: Name or path of a model; None is the default model.
         out_csv: File to write the nuclei to, in the format of its name, or None to only report
             them as events.
-        mpp: Microns per level-0 pixel, where the file does not say.
+        mpp: Microns per pixel of the slide at full resolution (level 0), where the file does not
+            say.
         force_mpp: Whether mpp counts also where the file states another scale.
         region: Rectangle [x, y, w, h] in level-0 pixels.
         polygons: Polygons, each a list of [x, y] in level-0 pixels. Region and polygons together
             are a union; neither means the whole slide.
-        device: auto, cpu, cuda or mps.
+        device: Where the network runs: auto, cpu, cuda or mps.
         min_score: Nucleus probability from which a nucleus is reported; None takes the model's.
         image: Number of a tissue image of the slide, from 1; None is the one it opens with.
         plane: Number of a plane of a stack, from 1; None is the middle one.
@@ -99,11 +107,11 @@ class DetectJob(JobSpec):
     slide: str
     model: str | None = None
     out_csv: str | None = None
-    mpp: float | None = None
+    mpp: Mpp | None = None
     region: Sequence[float] | None = None
     polygons: Sequence[Sequence[Sequence[float]]] | None = None
-    device: str = "auto"
-    min_score: float | None = None
+    device: DeviceName = "auto"
+    min_score: Annotated[float, Interval(ge=0.0, le=1.0)] | None = None
     image: int | None = None
     plane: int | None = None
     channels: str | None = None
@@ -154,7 +162,7 @@ class DisagreeJob(JobSpec):
         model: Name or path of a model whose backbone sees the nuclei; None is the default model.
         mpp: Microns per level-0 pixel, where the file does not say.
         force_mpp: Whether mpp counts also where the file states another scale.
-        device: auto, cpu, cuda or mps.
+        device: Where the network runs: auto, cpu, cuda or mps.
         seed: Of the draw among very many nuclei.
         image: Number of a tissue image of the slide, from 1; None is the one it opens with.
         plane: Number of a plane of a stack, from 1; None is the middle one.
@@ -165,7 +173,7 @@ class DisagreeJob(JobSpec):
     store: str
     model: str | None = None
     mpp: float | None = None
-    device: str = "auto"
+    device: DeviceName = "auto"
     seed: int = 0
     image: int | None = None
     plane: int | None = None

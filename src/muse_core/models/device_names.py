@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from typing import Literal, get_args
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)

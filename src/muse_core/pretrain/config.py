@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from muse_core.errors import UserError
 from muse_core.models.config import BackboneConfig
+from muse_core.models.device_names import DeviceName
 from muse_core.strict import STRICT
 
 _SIDE_MULTIPLE_PX = 16
@@ -266,7 +267,7 @@ class PretrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     probe: ProbeSetsConfig | None = None
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     workers: int = 1
     checkpoint_steps: int = 200

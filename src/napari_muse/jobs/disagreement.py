@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject
 from muse_core.errors import UserError
 from muse_core.jobs import DisagreementFound, Ended, Event, Failed
 from muse_core.jobs.specs import DisagreeJob
+from muse_core.models.device_names import DeviceName
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.session import IN_THE_WINDOW, MuseSession
@@ -33,7 +34,7 @@ class Comparison:
         """Whether a job is under way."""
         return self.runner.running
 
-    def start(self, model: str | None, device: str) -> None:
+    def start(self, model: str | None, device: DeviceName) -> None:
         """Compare the nuclei of the current slide.
 
         Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
-    QFormLayout,
     QGroupBox,
     QHBoxLayout,
     QPushButton,
@@ -18,22 +17,33 @@ from muse_core.models.card import DETECTOR
 from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region, Slide
-from muse_core.slides.mpp import MIN_MPP
 from muse_core.slides.scale import same_scale
 from napari_muse.jobs.detection import Detection
 from napari_muse.layers.drawn_areas import area_layer
+from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.forms import combo, wrapped
 from napari_muse.panels.image_panel import ImagePanel
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
-from napari_muse.panels.number_field import NumberField
 from napari_muse.panels.scale_question import ScaleQuestion
 from napari_muse.session import MuseSession
 
 _PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
-_DEVICES = (
-    ("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "NVIDIA GPU (CUDA)"), ("mps", "Apple GPU (MPS)")
-)  # fmt: skip
+_SHOWN = {
+    "device": Shown(
+        "Device",
+        {
+            "auto": ("Automatic", ""),
+            "cpu": ("CPU", ""),
+            "cuda": ("NVIDIA GPU (CUDA)", ""),
+            "mps": ("Apple GPU (MPS)", ""),
+        },
+    ),
+    "min_score": Shown(
+        "Min. score", name="The score", step=0.05, decimals=4, unset="as the model says"
+    ),
+    "mpp": Shown("µm/pixel", name="The size of a pixel", step=0.05, unset="unknown", most=20.0),
+}
 _NO_SCALE = (
     "This image does not say how large a pixel is{why}. Enter its microns per pixel: often 0.25"
     " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
@@ -52,20 +62,15 @@ class DetectPanel(QGroupBox):
         self.mapping_dialog: MappingDialog | None = None
         self._models: dict[str, ModelEntry] = {}
         self._list_models()
-        self.device = combo("Where the network runs")
-        for value, label in _DEVICES:
-            self.device.addItem(label, value)
+        self._form = ConfigForm(DetectJob, _SHOWN)
+        self.device = self._form.choice("device")
+        self.min_score, self.mpp = self._form.number("min_score"), self._form.number("mpp")
         self.images = ImagePanel(session)
         self.place = combo("Which part of the slide is looked at")
         for value, label in _PLACES:
             self.place.addItem(label, value)
-        self.mpp = NumberField("The size of a pixel", MIN_MPP, 20.0, 0.05, unset="unknown")
-        self.mpp.setToolTip("Microns per pixel of the slide at full resolution")
         self.scale_question = ScaleQuestion(self._force_scale, self._keep_scale)
         self.mpp_hint = wrapped("")
-        self.min_score = NumberField(
-            "The score", 0.0, 0.99, 0.05, decimals=4, unset="as the model says"
-        )
         self.draw = QPushButton("Draw area")
         self.draw.setToolTip("Add a layer to draw rectangles or outlines in")
         self.start = QPushButton("Detect nuclei")
@@ -194,12 +199,7 @@ class DetectPanel(QGroupBox):
             self._session.keep_class_map(self.model.currentData(), mapping)
         try:
             shapes = self._shapes()
-            job = DetectJob(
-                slide="",
-                model=self.model.currentData(),
-                device=self.device.currentData(),
-                min_score=self.min_score.value() or None,
-            )
+            job = DetectJob(slide="", model=self.model.currentData(), **self._form.values())
             self._detection.start(job, shapes, mapping)
             self._session.activate_nuclei()
         except UserError as error:
@@ -295,18 +295,14 @@ class DetectPanel(QGroupBox):
         self.say("Drag on the slide to draw a rectangle; the tools for other shapes are at left.")
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Model", self.model)
-        form.addRow("Device", self.device)
+        form = self._form.layout
+        form.insertRow(0, "Model", self.model)
         place = QWidget()
         row = QHBoxLayout(place)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.place, 1)
         row.addWidget(self.draw)
-        form.addRow("Where", place)
-        form.addRow("Min. score", self.min_score)
-        form.addRow("µm/pixel", self.mpp)
+        form.insertRow(2, "Where", place)
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 1)
         buttons.addWidget(self.cancel)

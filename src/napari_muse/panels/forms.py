@@ -18,10 +18,15 @@ def combo(tooltip: str) -> QComboBox:
     """A choice that never widens the dock, however long its entries are."""
     box = QComboBox()
     box.setToolTip(tooltip)
+    never_widening(box)
+    return box
+
+
+def never_widening(box: QComboBox) -> None:
+    """Let a choice be as wide as there is room, and no wider."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(8)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return box
 
 
 def wrapped(text: str) -> QLabel:

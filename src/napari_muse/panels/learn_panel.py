@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
-    QComboBox,
-    QFormLayout,
     QGroupBox,
     QHBoxLayout,
     QPushButton,
@@ -16,14 +14,16 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import Ended, Event
 from napari_muse.jobs.background import Background
 from napari_muse.jobs.learning import FinetuneOutcome, Learning, parent_of
 from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.tissue_area import TissueArea
+from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import combo, row_table, wrapped
+from napari_muse.panels.forms import row_table, wrapped
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.session import MuseSession
 
@@ -31,10 +31,15 @@ if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
 
 _THOROUGH = "full"
-_MODES = (
-    ("adapt", "Quick", "Train the last layers only: seconds to a minute"),
-    (_THOROUGH, "Thorough", "Train the whole network: minutes, with the slide's other tissue"),
-)
+_SHOWN = {
+    "mode": Shown(
+        "Training",
+        {
+            "adapt": ("Quick", "Train the last layers only: seconds to a minute"),
+            _THOROUGH: ("Thorough", "Train all layers: minutes, with the slide's other tissue"),
+        },
+    )
+}
 _TABLE_HEIGHT_PX = 150
 _SOON_MS = 300
 
@@ -49,10 +54,8 @@ class LearnPanel(QGroupBox):
         self._detect = detect
         self.tissue = TissueArea(session)
         self.uses = wrapped("")
-        self.mode: QComboBox = combo("How much of the network is trained")
-        for value, label, tip in _MODES:
-            self.mode.addItem(label, value)
-            self.mode.setItemData(self.mode.count() - 1, tip, 3)
+        self._form = ConfigForm(FinetuneConfig, _SHOWN)
+        self.mode = self._form.choice("mode")
         self.start = QPushButton("Fine-tune on my corrections")
         self.start.setToolTip(
             "Make a model of your own from the chosen one and the fields you have reviewed"
@@ -267,9 +270,6 @@ class LearnPanel(QGroupBox):
             widget.setVisible(proof)
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Training", self.mode)
         start = QHBoxLayout()
         start.addWidget(self.start, 1)
         start.addWidget(self.cancel)
@@ -278,7 +278,7 @@ class LearnPanel(QGroupBox):
         verdict.addWidget(self.keep, 1)
         whole = QVBoxLayout(self)
         whole.addWidget(self.uses)
-        whole.addLayout(form)
+        whole.addLayout(self._form.layout)
         whole.addLayout(start)
         whole.addWidget(self.status.bar)
         whole.addWidget(self.message)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
-from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.config_form import choice_field, form_layout
+from napari_muse.panels.forms import wrapped
 
 
 class MappingDialog(QDialog):
@@ -31,17 +34,15 @@ class MappingDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Classes")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        form = QFormLayout()
-        self.choices = {}
+        form = form_layout()
+        self._fields: dict[str, ValueWidget[Any]] = {}
         for name in theirs:
-            box = combo(f"What {model} calls {name} becomes this class")
-            for own in ours:
-                box.addItem(own, own)
-            if name not in ours:
-                box.addItem(f"new class “{name}”", name)
-            box.setCurrentIndex(box.findData(name))
-            form.addRow(name, box)
-            self.choices[name] = box
+            new = [] if name in ours else [(name, f"new class “{name}”", "")]
+            choices = [*((own, own, "") for own in ours), *new]
+            field = choice_field(choices, f"What {model} calls {name} becomes this class")
+            field.value = name
+            form.addRow(name, field.native)
+            self._fields[name] = field
         kinds = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)
         self.buttons.accepted.connect(self.accept)
@@ -56,4 +57,9 @@ class MappingDialog(QDialog):
     @property
     def mapping(self) -> dict[str, str]:
         """The model's classes and what they become."""
-        return {name: box.currentData() for name, box in self.choices.items()}
+        return {name: str(field.value) for name, field in self._fields.items()}
+
+    @property
+    def choices(self) -> dict[str, QComboBox]:
+        """The list for each of the model's classes."""
+        return {name: field.native for name, field in self._fields.items()}
