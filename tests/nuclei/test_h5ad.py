@@ -503,9 +503,10 @@ def test_what_anndata_itself_writes(tmp_path: Path, kind: str) -> None:
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
     anndata.settings.allow_write_nullable_strings = True
     values = {"Int64": [1, 2, None, 1, 2], "boolean": [True, False, None, True, False]}
-    column = pd.Series(
-        values.get(kind, ["a", "b", None, "a", "b"]), dtype=kind, index=list("vwxyz")
-    )
+    with pd.option_context("future.infer_string", True):  # "str" is objects in pandas 2 otherwise
+        column = pd.Series(
+            values.get(kind, ["a", "b", None, "a", "b"]), dtype=kind, index=list("vwxyz")
+        )
     data = anndata.AnnData(np.zeros((5, 1), np.float32), obs=pd.DataFrame({"cell_type": column}))
     data.obsm["spatial"] = pd.DataFrame({"x": np.arange(5.0), "y": np.ones(5)}, index=list("vwxyz"))
     data.strings_to_categoricals = lambda *_, **__: None
