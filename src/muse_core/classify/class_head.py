@@ -15,7 +15,7 @@ from muse_core.errors import UserError
 from muse_core.models.card import ModelCard, read_card
 
 _BLOCK_ROWS = 8192
-_NAMES = (
+HEAD_TENSORS = (
     "class_head.hidden.weight",
     "class_head.hidden.bias",
     "class_head.out.weight",
@@ -73,7 +73,7 @@ def read_class_head(path: str | Path) -> NumpyClassHead:
     card.require_detector()
     try:
         with safe_open(source, framework="numpy") as file:
-            tensors = [np.asarray(file.get_tensor(name), np.float32) for name in _NAMES]
+            tensors = [np.asarray(file.get_tensor(name), np.float32) for name in HEAD_TENSORS]
     except (SafetensorError, OSError, TypeError) as error:
         raise UserError(f"{source.name} is damaged: {error}.") from error
     if not _fits(tensors, len(card.classes)):

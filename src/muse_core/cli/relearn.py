@@ -37,6 +37,12 @@ def relearn(
         Path | None,
         typer.Option("--features", help="Folder of the features; else the one beside STORE."),
     ] = None,
+    save_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-model", help="Write what was learnt as a model too, for other slides."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Learn the classes of a slide's nuclei from those that a person has corrected.
@@ -46,7 +52,7 @@ def relearn(
     """
     from muse_core.classify.relearn import whole
 
-    done = whole.relearn(store, method.value, model, features=features)
+    done = whole.relearn(store, method.value, model, features=features, save_model=save_model)
     for note in done.notes:
         typer.echo(note, err=True)
     typer.echo(json.dumps(_facts(done)) if as_json else _sentences(done))

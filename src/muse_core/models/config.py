@@ -112,11 +112,13 @@ class HeadConfig:
         hidden_channels: Width of the hidden layers.
         dropout: Dropout before the class logits, 0 to 1.
         kernel: Side of the first convolution over ``f_map``, 1 or 3 cells.
+        class_hidden_channels: Width of the class head's hidden layer, where it is another.
     """
 
     hidden_channels: int = 128
     dropout: float = 0.2
     kernel: int = 3
+    class_hidden_channels: int | None = None
 
     def __post_init__(self) -> None:
         if not _is_count(self.hidden_channels, _MOST_CHANNELS) or not 0 <= self.dropout < 1:
@@ -126,6 +128,9 @@ class HeadConfig:
             )
         if self.kernel not in (1, 3):
             raise UserError("The kernel of the point head is 1 or 3.")
+        wide = self.class_hidden_channels
+        if wide is not None and not _is_count(wide, _MOST_CHANNELS):
+            raise UserError(f"The class head needs from 1 to {_MOST_CHANNELS} hidden channels.")
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,9 @@ class ModelConfig:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
-        return {"backbone": self.backbone.to_json(), "head": asdict(self.head)}
+        # Without what is not given, older programs can read it.
+        head = {k: v for k, v in asdict(self.head).items() if v is not None}
+        return {"backbone": self.backbone.to_json(), "head": head}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:

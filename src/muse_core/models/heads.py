@@ -76,9 +76,10 @@ class ClassHead(nn.Module):
 
     def __init__(self, channels: int, n_classes: int, config: HeadConfig) -> None:
         super().__init__()
-        self.hidden = nn.Linear(channels, config.hidden_channels)
+        hidden = config.class_hidden_channels or config.hidden_channels
+        self.hidden = nn.Linear(channels, hidden)
         self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.hidden_channels, n_classes)
+        self.out = nn.Linear(hidden, n_classes)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C) float features to (N, K) logits."""

@@ -16,17 +16,20 @@ from qtpy.QtCore import Signal as QtSignal
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.array_types import IntArray
+from muse_core.classify.class_head import read_class_head
 from muse_core.classify.feature_folder import features_beside, find_features
 from muse_core.classify.relearn.asking import ask_next
+from muse_core.classify.relearn.carry_over import save_relearned
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.learner import Lesson
 from muse_core.classify.relearn.slide_learner import Relabelled, SlideLearner, SlideNuclei, moves
-from muse_core.classify.relearn.whole import head_of, relearned_name
+from muse_core.classify.relearn.whole import model_file, relearned_name
 from muse_core.errors import UserError
 from muse_core.nuclei import Status
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.store import SlideIdentity
 from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.jobs.learning import new_model_path
 from napari_muse.jobs.single_shot import once
 from napari_muse.session import MuseSession
 
@@ -92,6 +95,7 @@ class _Mail(QObject):
     seen = QtSignal(object, object, object)
     answered = QtSignal(object)
     refused = QtSignal(object, str)
+    saved = QtSignal(str, str)
 
 
 class Relearning:
@@ -100,10 +104,12 @@ class Relearning:
     Signals:
         changed: Whether it is on, works, or what came of it.
         taught: The classes of all are those that follow.
+        saved: A model was written: its path; or empty, and why not.
     """
 
     changed = Signal()
     taught = Signal()
+    saved = Signal(str, str)
 
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
         self._session = session
@@ -111,10 +117,12 @@ class Relearning:
         self._mail.seen.connect(self._on_seen)
         self._mail.answered.connect(self._on_answer)
         self._mail.refused.connect(self._on_refusal)
+        self._mail.saved.connect(self.saved.emit)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="muse-relearn")
         self._soon = once(self._start, _SOON_MS, parent)
         self._learner: SlideLearner | None = None
         self._learner_of: object = None
+        self._model = Path()
         self._asked_at = 0.0
         self._again = False
         self._agreed = False
@@ -167,6 +175,29 @@ class Relearning:
         self.method = method
         if self.on:
             self.request()
+
+    def save_model(self) -> None:
+        """Write what was learnt as a model, in the thread; :attr:`saved` says how it went.
+
+        Raises:
+            UserError: Nothing is learnt yet.
+        """
+        learnt, learner = self.learnt, self._learner
+        if learnt is None or learner is None or not learnt.lesson.n_examples:
+            raise UserError("Nothing is learnt yet: correct or confirm a few nuclei first.")
+        slide = self._session.require_slide()
+        out, scheme = new_model_path(Path(slide.name).stem), self._session.annotations.scheme
+        lesson, model = learnt.lesson, self._model
+
+        def save() -> None:
+            try:
+                save_relearned(learner, lesson, model, scheme, out, slide.name)
+            except UserError as error:
+                self._mail.saved.emit("", str(error))
+            else:
+                self._mail.saved.emit(str(out), "")
+
+        self._pool.submit(save)
 
     def order_to_ask(self) -> IntArray:
         """Ids in the order in which corrections teach most; raises UserError without one."""
@@ -265,8 +296,14 @@ class Relearning:
             tuple(sorted(task.class_map.items())),
         )  # fmt: skip
         if self._learner is None or key != self._learner_of:
+            self._model = model_file(folder)
             self._learner = SlideLearner(
-                folder, head_of(folder), task.class_names, nuclei, task.class_map, task.config
+                folder,
+                read_class_head(self._model),
+                task.class_names,
+                nuclei,
+                task.class_map,
+                task.config,
             )
             self._learner_of = key
         return self._learner

@@ -52,7 +52,7 @@ class MusePanel(QWidget):
         self.comparison = Comparison(self.session, parent=self)
         edits = CarefulEdits(self.session, lambda *question: ask(self, *question))
         self.relearning = Relearning(self.session, parent=self)
-        self.relearn = RelearnPanel(self.session, self.relearning)
+        self.relearn = RelearnPanel(self.session, self.relearning, self.detect)
         self.keys = Keys(
             self.session,
             self.queue,

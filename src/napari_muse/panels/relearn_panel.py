@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_muse.jobs.relearning import Learnt, Relearning
+from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import combo, wrapped
 from napari_muse.session import MuseSession
 
@@ -29,10 +31,11 @@ _METHODS = (
 class RelearnPanel(QGroupBox):
     """Turns learning on and off and says what came of it."""
 
-    def __init__(self, session: MuseSession, relearning: Relearning) -> None:
+    def __init__(self, session: MuseSession, relearning: Relearning, detect: DetectPanel) -> None:
         super().__init__("Learn now")
         self._session = session
         self._relearning = relearning
+        self._detect = detect
         self.on = QCheckBox("Learn from each correction at once")
         self.on.setToolTip(
             "Every nucleus you correct, confirm or add teaches the rest of the slide (Shift-L)."
@@ -48,16 +51,24 @@ class RelearnPanel(QGroupBox):
         self.show_changed.setToolTip(
             "Outline for some seconds the nuclei in view whose class the last step has changed"
         )
+        self.save = QPushButton("Save as a model")
+        self.save.setToolTip(
+            "Keep what was learnt here as a model of your own, to detect with on other slides or to"
+            " fine-tune"
+        )
         self._lay_out()
         self.on.clicked.connect(self._on_click)
         self.method.currentIndexChanged.connect(self._on_method)
         self.show_changed.clicked.connect(self._on_show)
+        self.save.clicked.connect(lambda: session.attempt(relearning.save_model))
+        relearning.saved.connect(self._on_saved)
         relearning.changed.connect(self.update_state)
         self.update_state()
 
     def disconnect_all(self) -> None:
         """Stop following."""
         self._relearning.changed.disconnect(self.update_state)
+        self._relearning.saved.disconnect(self._on_saved)
 
     def update_state(self) -> None:
         """Say how things stand."""
@@ -66,6 +77,8 @@ class RelearnPanel(QGroupBox):
         learnt = state.learnt
         changed = learnt is not None and len(learnt.changed_ids) > 0
         self.show_changed.setEnabled(changed)
+        taught = learnt is not None and learnt.lesson.n_examples > 0
+        self.save.setEnabled(state.on and taught)
         self.moves.setText(moves_text(learnt) if state.on and learnt is not None else "")
         self.moves.setVisible(bool(self.moves.text()))
         if not state.on:
@@ -95,6 +108,14 @@ class RelearnPanel(QGroupBox):
         if not here:
             self._session.told.emit("None of the nuclei that changed is in view.")
 
+    def _on_saved(self, path: str, refusal: str) -> None:
+        if refusal:
+            self._session.refused.emit(refusal)
+            return
+        self._detect.update_models(self._detect.model.currentData())
+        name = Path(path).stem
+        self._session.told.emit(f"Saved as {name}; it can be chosen in the tab Detect.")
+
     def _lay_out(self) -> None:
         row = QHBoxLayout()
         row.addWidget(self.method, 1)
@@ -104,6 +125,7 @@ class RelearnPanel(QGroupBox):
         whole.addWidget(self.says)
         whole.addWidget(self.moves)
         whole.addLayout(row)
+        whole.addWidget(self.save)
 
 
 def learnt_text(learnt: Learnt) -> str:

@@ -217,3 +217,11 @@ def test_the_command_refuses_with_one_sentence(
 def test_the_package_is_the_function(slide: Slide) -> None:
     package: Any = importlib.import_module("muse_core.classify.relearn")
     assert package(slide.store).examples == 0
+
+
+def test_the_command_writes_a_model_to_detect_with(slide: Slide, tmp_path: Path) -> None:
+    slide.correct(range(40))
+    slide.store.close()
+    out = tmp_path / "mine.safetensors"
+    assert run("relearn", slide.store.path, "--save-model", out) == 0
+    assert read_class_head(out).card.parent == slide.head.card.name

@@ -240,3 +240,17 @@ def test_both_methods_can_be_chosen(featured: MusePanel, qtbot: Any) -> None:
     _settled(featured, qtbot)
     assert featured.relearning.learnt is not None
     assert _classes(featured) != first
+
+
+def test_what_was_learnt_becomes_a_model_to_choose(
+    featured: MusePanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    _turn_on(featured, qtbot)
+    assert not featured.relearn.save.isEnabled()
+    _correct(featured)
+    _settled(featured, qtbot)
+    QTest.mouseClick(featured.relearn.save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Saved as small-1" in featured.status.text(), timeout=20_000)
+    box = featured.detect.model
+    assert "small-1" in [box.itemText(i) for i in range(box.count())]

@@ -96,7 +96,8 @@ class SlideLearner:
         if (self._rows < 0).all():
             raise UserError("None of the nuclei has features: detect again with features.")
         found = ~nuclei.settled & (self._rows >= 0)
-        targets, notes = class_targets(
+        self.head = head
+        self.targets, notes = class_targets(
             head.class_names,
             self.class_names,
             class_map or {},
@@ -107,7 +108,7 @@ class SlideLearner:
         base = base_logits(
             head.logits(folder.features),
             np.asarray(folder.classes),
-            targets,
+            self.targets,
             len(self.class_names),
             self.config.new_class_offset,
         )

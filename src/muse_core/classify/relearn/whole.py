@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from muse_core.classify.class_head import NumpyClassHead, read_class_head
+from muse_core.classify.class_head import read_class_head
 from muse_core.classify.feature_folder import FeatureFolder, features_beside, find_features
+from muse_core.classify.relearn.carry_over import save_relearned
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.slide_learner import SlideLearner, SlideNuclei, moves
 from muse_core.errors import UserError
-from muse_core.files import sha256_of
+from muse_core.files import check_writable, sha256_of
 from muse_core.models.registry import list_models, resolve_model
 from muse_core.nuclei import Status
 from muse_core.nuclei.outlines import inside_any
@@ -54,6 +55,7 @@ def relearn(
     class_map: Mapping[str, str] | None = None,
     config: RelearnConfig | None = None,
     features: str | Path | None = None,
+    save_model: str | Path | None = None,
 ) -> Relearned:
     """Learn the classes of a slide's nuclei from those that a person has corrected or confirmed.
 
@@ -69,6 +71,7 @@ def relearn(
         config: All settings; ``method`` does not count then.
         features: Folder of the features, as ``muse detect --features`` writes it; None is beside
             the store.
+        save_model: File to write what was learnt to, as a model for other slides.
 
     Raises:
         UserError: There are no features, or they are of another slide or model; all corrections are
@@ -76,9 +79,9 @@ def relearn(
     """
     settings = config or RelearnConfig(method=method)
     if isinstance(store, AnnotationStore):
-        return _relearn(store, model, class_map, settings, features)
+        return _relearn(store, _Wanted(model, class_map or {}, settings, features, save_model))
     with AnnotationStore.open(store) as opened:
-        return _relearn(opened, model, class_map, settings, features)
+        return _relearn(opened, _Wanted(model, class_map or {}, settings, features, save_model))
 
 
 def nuclei_of(store: AnnotationStore, rows: NucleusRows | None = None) -> SlideNuclei:
@@ -94,8 +97,8 @@ def nuclei_of(store: AnnotationStore, rows: NucleusRows | None = None) -> SlideN
     return SlideNuclei(found["id"].copy(), xy, classes.astype(np.int64), settled)
 
 
-def head_of(features: FeatureFolder, model: str | Path | None = None) -> NumpyClassHead:
-    """The class head of the model that features are of.
+def model_file(features: FeatureFolder, model: str | Path | None = None) -> Path:
+    """The file of the model that features are of.
 
     Raises:
         UserError: That model is not on this machine, or the given one is another.
@@ -107,33 +110,41 @@ def head_of(features: FeatureFolder, model: str | Path | None = None) -> NumpyCl
             raise UserError(
                 f"The features are of another model than {path.stem}: of {features.facts.model}."
             )
-        return read_class_head(path)
+        return path
     for entry in list_models():
         if sha256_of(entry.path) == wanted:
-            return read_class_head(entry.path)
+            return entry.path
     raise UserError(
         f"The features are of the model {features.facts.model}, which is not on this machine as it"
         " was then; detect again with features, or name its file."
     )
 
 
-def _relearn(
-    store: AnnotationStore,
-    model: str | Path | None,
-    class_map: Mapping[str, str] | None,
-    config: RelearnConfig,
-    features: str | Path | None,
-) -> Relearned:
+@dataclass(frozen=True)
+class _Wanted:
+    model: str | Path | None
+    class_map: Mapping[str, str]
+    config: RelearnConfig
+    features: str | Path | None
+    save_model: str | Path | None
+
+
+def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
     store.require_writable()
-    wanted = "" if model is None else sha256_of(resolve_model(model))
-    root = features_beside(store.path) if features is None else Path(features)
-    folder = find_features(root, store.slide, wanted)
-    head = head_of(folder, model)
+    model = wanted.model
+    digest = "" if model is None else sha256_of(resolve_model(model))
+    root = features_beside(store.path) if wanted.features is None else Path(wanted.features)
+    folder = find_features(root, store.slide, digest)
+    path = model_file(folder, model)
+    out = None if wanted.save_model is None else check_writable(wanted.save_model, unlike=path)
+    head = read_class_head(path)
     names = store.classes.names
     nuclei = nuclei_of(store)
-    learner = SlideLearner(folder, head, names, nuclei, class_map, config)
+    learner = SlideLearner(folder, head, names, nuclei, wanted.class_map, wanted.config)
     begin = time.perf_counter()
     lesson = learner.learn(nuclei)
+    if out is not None:
+        save_relearned(learner, lesson, path, store.classes, out, store.slide.name)
     found = learner.relabel(lesson, nuclei)
     assert found is not None  # nobody asks it to stop
     numbers = np.asarray(store.class_numbers)
