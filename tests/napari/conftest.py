@@ -63,7 +63,7 @@ def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
     viewer.reset_view()
     annotations = panel.session.annotations
     annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
-    annotations.append([100, 200, 300], [100, 150, 200], [0, 0, 0], [0.9, 0.8, 0.7], "m", 6.0)
+    annotations.append([100, 200, 300], [100, 150, 200], [1, 1, 1], [0.9, 0.8, 0.7], "m", 6.0)
     panel.session.nuclei.refresh()
     qtbot.wait(100)
     return panel

@@ -46,7 +46,7 @@ def test_what_is_saved_can_be_taken_over_elsewhere(
     opened: MusePanel, tmp_path: Path, qtbot: Any, suffix: str
 ) -> None:
     session = opened.session
-    session.annotations.set_class([1], 1)
+    session.annotations.set_class([1], 2)
     session.annotations.add_region(SQUARE, reviewed=True, name="field")
     path = tmp_path / f"out{suffix}"
     assert "3 nuclei saved" in _save(opened, path, qtbot)
@@ -54,8 +54,9 @@ def test_what_is_saved_can_be_taken_over_elsewhere(
     assert content.table["x"].tolist() == pytest.approx([100, 200, 300])
     assert content.table["status"].tolist() == ["corrected", "predicted", "predicted"]
     before = session.annotations.to_table().drop(columns="id")
-    session.annotations.edit_classes(lambda store: store.begin_detection([1, 2, 3], 1.0))
-    session.annotations.end_detection("done")
+    session.annotations.store.begin_detection([1, 2, 3], 1.0)
+    session.annotations.store.end_detection("done")
+    session.annotations.rest()
     assert session.annotations.to_table().empty
     assert "3 nuclei taken over" in _load(opened, path, qtbot)
     after = session.annotations.to_table().drop(columns="id")
@@ -77,7 +78,7 @@ def test_regions_alone_are_taken_over_on_a_slide_without_annotations(
     assert session.annotations.scheme == known
     assert session.annotations.store.classes == known
     # What follows works as on any other slide.
-    session.annotations.add(100, 100, 0)
+    session.annotations.add(100, 100, 1)
     assert session.annotations.to_table()["class_name"].tolist() == [known.names[0]]
     session.annotations.undo()
     assert len(session.annotations.to_table()) == 0

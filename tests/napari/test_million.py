@@ -49,7 +49,7 @@ def test_a_million_nuclei_open_zoom_edit_and_undo(
     assert view.contains(shown["x"], shown["y"]).sum() == inside.sum()
     before = session.annotations.counts()
     number = int(shown["id"][0])
-    session.annotations.set_class([number], 1 - int(shown["class"][0]))
+    session.annotations.set_class([number], 3 - int(shown["class_id"][0]))
     assert abs(session.annotations.counts() - before).tolist() == [1, 1]
     assert session.annotations.undo()
     assert session.annotations.counts().tolist() == before.tolist()

@@ -46,7 +46,7 @@ def test_counts_and_density(regions: MusePanel, qtbot: Any) -> None:
     regions.session.annotations.add_region(LEFT_HALF, reviewed=False, name="left")
     # 240 x 300 px at 0.5 um/px is 0.018 mm2, with two of the three nuclei.
     assert [_cell(regions, 0, c) for c in (0, 2, 3, 4, 5)] == ["left", "2", "111", "2", "0"]
-    regions.session.annotations.set_class([1], 1)
+    regions.session.annotations.set_class([1], 2)
     qtbot.waitUntil(lambda: [_cell(regions, 0, c) for c in (4, 5)] == ["1", "1"], timeout=5000)
 
 

@@ -83,7 +83,7 @@ def test_what_is_reviewed_is_counted_beside_the_interface(
     opened.tabs.setCurrentIndex(_LEARN)
     qtbot.waitUntil(lambda: "1 field reviewed" in opened.learn.uses.text(), timeout=60_000)
     for nucleus in (1, 2, 3):
-        opened.session.annotations.set_class([nucleus], 1)
+        opened.session.annotations.set_class([nucleus], 2)
     qtbot.waitUntil(lambda: "tumor: 3 (3 corrected)" in opened.learn.uses.text(), timeout=60_000)
     opened.learn.start.click()
     qtbot.waitUntil(lambda: "Only 3 nuclei" in opened.status.text(), timeout=60_000)
@@ -106,7 +106,7 @@ def test_regions_are_counted_once_for_many_edits(
 
     monkeypatch.setattr(type(annotations), "counts_of", counted)
     for turn in range(10):
-        annotations.set_class([1, 2, 3], turn % 2)
+        annotations.set_class([1, 2, 3], 1 + turn % 2)
     table = opened.regions.table
     qtbot.waitUntil(lambda: table.item(0, 5).text() == "3", timeout=5000)
     assert counts == [3]

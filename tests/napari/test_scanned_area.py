@@ -29,7 +29,7 @@ def mrxs(panel: MusePanel, tmp_path: Path) -> Path:
     annotations = panel.session.annotations
     annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte"]))
     x, y = FIRST
-    annotations.append([x], [y], [0], [0.9], "m", 6.0)
+    annotations.append([x], [y], [1], [0.9], "m", 6.0)
     corners = [tuple(AT + c) for c in ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0))]
     annotations.add_region(corners, reviewed=True, name="field")
     return path

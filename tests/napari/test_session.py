@@ -35,7 +35,7 @@ def _close_dock(panel: MusePanel) -> None:
 
 def test_a_closed_and_reopened_dock_has_the_same_nuclei(opened: MusePanel, qtbot: Any) -> None:
     viewer = opened.session.viewer
-    opened.session.annotations.set_class([1], 1)
+    opened.session.annotations.set_class([1], 2)
     _close_dock(opened)
     qtbot.wait(50)
     viewer.layers.selection.active = opened.session.image_layer
@@ -128,7 +128,7 @@ def test_the_models_classes_are_there_before_the_first_detection(
 
 def test_undo_after_other_classes_came(opened: MusePanel) -> None:
     annotations = opened.session.annotations
-    annotations.set_class([3], 1)
+    annotations.set_class([3], 2)
     annotations.delete([1, 2, 3])
     annotations.adopt_scheme(ClassScheme.from_names(["tumor", "other"]))
     assert annotations.undo()
@@ -141,7 +141,7 @@ def test_further_classes_get_keys_that_are_free(small_slide: Path) -> None:
         [{"name": "a", "color": "#0072b2", "key": "2"}, {"name": "b", "color": "#d55e00"}]
     )
     annotations = SlideAnnotations(taken, StorePlace(small_slide))
-    annotations.add(1, 1, 0)
+    annotations.add(1, 1, 1)
     annotations.adopt_scheme(ClassScheme.from_names(["c", "d"]))
     assert [c.key for c in annotations.scheme.classes] == ["2", "", "1", "3"]
 

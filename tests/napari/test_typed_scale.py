@@ -97,7 +97,7 @@ def test_the_window_says_where_a_scale_is_given(
 ) -> None:
     panel.session.viewer.open(unscaled, plugin="napari-muse")
     panel.tabs.setCurrentIndex(1)
-    panel.session.annotations.add(10, 10, 0)
+    panel.session.annotations.add(10, 10, 1)
     qtbot.mouseClick(panel.review.compare, Qt.MouseButton.LeftButton)
     assert "field “µm/pixel”" in panel.status.text()
     assert "--mpp" not in panel.status.text()

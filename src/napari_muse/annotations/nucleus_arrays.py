@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from muse_core.nuclei import ClassScheme, Status
-from muse_core.nuclei.store import NucleusRows
+from muse_core.nuclei.store import Edit, NucleusRows, Predictions
 from muse_core.slides import Region
 
 _T = TypeVar("_T")
@@ -23,22 +23,45 @@ class NucleusArrays:
     change; where few rows change, results are brought up to date instead.
     """
 
-    def __init__(self, scheme: ClassScheme, rows: NucleusRows) -> None:
-        """Take rows with the field ``class``, the index into the scheme."""
-        self._scheme = scheme
+    def __init__(
+        self, scheme: ClassScheme, rows: NucleusRows, class_ids: Sequence[int] | None = None
+    ) -> None:
+        """Take rows and classes; see :meth:`set_classes`."""
         self._rows = rows
         self._version = 0
         self._computed: dict[str, Any] = {}
+        self.set_classes(scheme, class_ids)
 
     @property
     def scheme(self) -> ClassScheme:
         """The classes."""
         return self._scheme
 
-    @scheme.setter
-    def scheme(self, scheme: ClassScheme) -> None:
-        self._scheme = scheme
+    @property
+    def class_ids(self) -> tuple[int, ...]:
+        """(K,) ids of the classes, in order; a class keeps its id whatever becomes of others."""
+        return self._class_ids
+
+    def set_classes(self, scheme: ClassScheme, class_ids: Sequence[int] | None = None) -> None:
+        """Take other classes.
+
+        Args:
+            scheme: In order.
+            class_ids: (K,) the ids that rows have for them; by default those of a new store.
+        """
+        given = class_ids if class_ids is not None else range(1, len(scheme.classes) + 1)
+        self._scheme, self._class_ids = scheme, tuple(int(number) for number in given)
+        self._index_by_id = np.zeros(max(self._class_ids, default=0) + 1, dtype=np.intp)
+        self._index_by_id[list(self._class_ids)] = np.arange(len(self._class_ids))
         self._forget()
+
+    def class_index(self, rows: NucleusRows) -> npt.NDArray[np.intp]:
+        """(n,) the place of the class of rows among the classes."""
+        return np.asarray(self._index_by_id[rows["class_id"]])
+
+    def class_name(self, class_id: int) -> str:
+        """Name of a class by its id."""
+        return self._scheme.names[self._class_ids.index(class_id)]
 
     @property
     def rows(self) -> NucleusRows:
@@ -68,16 +91,27 @@ class NucleusArrays:
 
     def counts(self) -> npt.NDArray[np.int64]:
         """(K,) nuclei of each class."""
-        return self._kept("counts", lambda: self._count(self._rows["class"][self.present]))
+        return self._kept("counts", lambda: self._count(self._rows[self.present]))
 
     def counts_of(self, at: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """(K,) nuclei of each class among some rows, given by their numbers."""
-        return self._count(self._rows["class"][at[self.present[at]]])
+        return self._count(self._rows[at[self.present[at]]])
 
     def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """(n,) rows of ids."""
         own = self._kept("id", lambda: self._rows["id"].copy())
         return np.searchsorted(own, np.asarray(ids, dtype=np.int64))
+
+    def apply(self, edit: Edit) -> None:
+        """Take over what an edit has made of nuclei."""
+        if len(edit.nuclei):
+            self.change(edit.nuclei.ids, edit.shown)
+        if edit.relabelled is not None:
+            self._relabel(edit.relabelled)
+
+    def append_rows(self, rows: NucleusRows) -> None:
+        """Take new nuclei, whose ids are above all others."""
+        self.rows = np.concatenate([self._rows, rows])
 
     def change(self, ids: npt.NDArray[np.int64], fresh: NucleusRows) -> None:
         """Put what there is of some nuclei now in place of what there was of them.
@@ -91,23 +125,16 @@ class NucleusArrays:
             if (self._rows["id"][at] == fresh["id"]).all():
                 self._overwrite(at, fresh)
                 return
+        if len(fresh) and (not len(self._rows) or ids.min() > self._rows["id"][-1]):
+            self.append_rows(fresh)
+            return
         others = self._rows[~np.isin(self._rows["id"], ids)]
         joined = np.concatenate([others, fresh])
         self.rows = joined[np.argsort(joined["id"], kind="stable")]
 
-    def relabel(
-        self,
-        at: npt.NDArray[np.intp],
-        classes: npt.NDArray[np.integer],
-        probabilities: npt.NDArray[np.floating],
-    ) -> None:
-        """Give rows (n,), by their numbers, other classes and probabilities in place."""
-        if "counts" in self._computed:
-            lost = self.counts_of(at)
-        self._rows["class"][at] = classes
-        self._rows["probability"][at] = probabilities
-        if "counts" in self._computed:
-            self._computed["counts"] = self._computed["counts"] - lost + self.counts_of(at)
+    def _relabel(self, predictions: Predictions) -> None:
+        predictions.relabel(self._rows)
+        self._computed.pop("counts", None)
         self._version += 1
 
     def _overwrite(self, at: npt.NDArray[np.intp], fresh: NucleusRows) -> None:
@@ -115,9 +142,7 @@ class NucleusArrays:
         if "present" in computed:
             computed["present"][at] = fresh["status"] != Status.DELETED
         if "counts" in computed:
-            lost, won = (
-                self._count(r["class"][r["status"] != Status.DELETED]) for r in (before, fresh)
-            )
+            lost, won = (self._count(r[r["status"] != Status.DELETED]) for r in (before, fresh))
             computed["counts"] = computed["counts"] - lost + won
         if "xy" in computed:
             x, y = computed["xy"]
@@ -125,8 +150,8 @@ class NucleusArrays:
         self._rows[at] = fresh
         self._version += 1
 
-    def _count(self, classes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        return np.bincount(classes, minlength=len(self._scheme.classes))
+    def _count(self, rows: NucleusRows) -> npt.NDArray[np.int64]:
+        return np.bincount(self.class_index(rows), minlength=len(self._scheme.classes))
 
     def _forget(self) -> None:
         self._version += 1

@@ -24,12 +24,12 @@ class QueueChoice:
 
     Attributes:
         kind: Way of doubt, see ``muse_core.classify.queue``, or ``TEACHES``.
-        class_index: Only nuclei of this class; None takes all.
+        class_id: Only nuclei of this class; None takes all.
         polygon: Only nuclei inside; None takes the whole slide.
     """
 
     kind: str = "entropy"
-    class_index: int | None = None
+    class_id: int | None = None
     polygon: PolygonRegion | None = None
 
 
@@ -155,8 +155,8 @@ class ReviewQueue:
         """Nuclei nobody has looked at, of what is chosen."""
         rows = self._session.annotations.rows
         mask = rows["status"] == Status.PREDICTED
-        if choice.class_index is not None:
-            mask &= rows["class"] == choice.class_index
+        if choice.class_id is not None:
+            mask &= rows["class_id"] == choice.class_id
         if choice.polygon is not None:
             mask &= choice.polygon.contains(rows["x"], rows["y"])
         return np.asarray(rows[mask])

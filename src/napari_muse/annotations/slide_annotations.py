@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from numpy.lib import recfunctions
 from psygnal import Signal
 from shapely import box
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NucleusFile, Status, empty_table, nucleus_table
+from muse_core.nuclei import ClassScheme, NucleusFile, Status, empty_table
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, NucleusRows, StorePlace
-from muse_core.nuclei.store.store import Vertices
+from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, StorePlace
+from muse_core.nuclei.store.region_edits import Vertices
 from muse_core.nuclei.table import ONE_PLACE_PX
 from muse_core.slides import Region
 from napari_muse.annotations.file_takeover import near, require_regions, taken_of
 from napari_muse.annotations.nucleus_arrays import Mask, NucleusArrays
+from napari_muse.annotations.store_file import StoreFile
 
 _NO_MODEL = ""
 
@@ -59,101 +58,80 @@ class SlideAnnotations(NucleusArrays):
         Raises:
             UserError: The slide's store cannot be read.
         """
-        super().__init__(scheme, _indexed(np.zeros(0, dtype=NUCLEUS_ROW), []))
-        self._place = place
-        self._refusal = refusal
-        self._store: AnnotationStore | None = place.open(_annotator()) if place else None
-        self._revision: tuple[int, ...] = ()
-        self._resting = False
-        if self._store is not None:
-            self._reload(self._store)
+        super().__init__(scheme, np.zeros(0, dtype=NUCLEUS_ROW))
+        self._file = StoreFile(place, refusal, self._reload)
+        if self._file.exists:
+            self._reload()
 
     # The file ---------------------------------------------------------------------------------
 
     @property
     def read_only(self) -> bool:
         """Whether one can only look: another window has the file, or it cannot be written."""
-        return self._store is not None and not self._resting and self._store.read_only
+        return self._file.read_only
 
     @property
     def store(self) -> AnnotationStore:
         """The open file, which is made if there is none."""
-        if self._store is not None and not self._resting:
-            return self._store
-        if self._store is None:
-            self._store = self._require_place().create(self.scheme, _annotator())
-        else:
-            self._store = AnnotationStore.open(self._store.path, _annotator())
-        self._resting = False
-        if self._store.revision != self._revision:
-            self._reload(self._store)
-        return self._store
+        return self._file.open(self.scheme)
 
     @property
     def has_file(self) -> bool:
         """Whether anything has been kept yet."""
-        return self._store is not None
-
-    def _require_place(self) -> StorePlace:
-        if self._place is None:
-            raise UserError(self._refusal)
-        return self._place
+        return self._file.exists
 
     @property
     def recorded_slide(self) -> RecordedSlide | None:
         """What files of nuclei say of the slide; None without one."""
-        return None if self._place is None else self._place.identity.recorded
+        return self._file.recorded_slide
 
     def require_writable(self) -> None:
         """Make sure that edits can be kept; raises UserError where they cannot.
 
         Where there is no file yet, none is made.
         """
-        self._require_place()
+        self._file.require_place()
         if self.has_file:
             self.store.require_writable()
 
     def rest(self) -> None:
         """Let go of the file until it is needed again."""
-        if self._store is not None and not self._resting:
-            self._revision = self._store.revision
-            self._store.close()
-            self._resting = True
+        self._file.rest()
 
     # Looking ----------------------------------------------------------------------------------
 
     @property
     def pristine(self) -> bool:
         """Whether nothing depends on the classes yet."""
-        return self._store is None
+        return not self.has_file
 
     def to_table(self) -> pd.DataFrame:
         """NucleusTable of all nuclei that are not deleted."""
-        return self.store.nuclei() if self._store is not None else empty_table()
+        return self.store.nuclei() if self.has_file else empty_table()
 
     def regions(self) -> pd.DataFrame:
         """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
-        if self._store is None:
+        if not self.has_file:
             return pd.DataFrame(columns=["id", "name", "vertices", "reviewed"])
         return self.store.regions()
 
     # Detections and files ---------------------------------------------------------------------
 
-    def adopt_scheme(self, scheme: ClassScheme) -> npt.NDArray[np.int16]:
-        """Make room for another scheme's classes; returns (K,) the index here of each of them."""
+    def adopt_scheme(self, scheme: ClassScheme) -> tuple[int, ...]:
+        """Make room for another scheme's classes; returns (K,) the id here of each of them."""
         if not scheme.classes:
             # A file of regions alone names none; those that are known already stay.
-            return np.zeros(0, dtype=np.int16)
+            return ()
         if self.pristine:
-            self.scheme = scheme
+            self.set_classes(scheme)
         else:
             ours = self.scheme
             missing = ours.joined(scheme.classes).classes[len(ours.classes) :]
             if missing:
                 self.store.extend_classes(missing)
-                self.scheme = self.store.classes
+                self._read_classes()
         self.scheme_changed.emit()
-        return np.array([self.scheme.index(name) for name in scheme.names], dtype=np.int16)
+        return tuple(self.class_ids[self.scheme.index(name)] for name in scheme.names)
 
     def begin_detection(self, mask: Mask, distance_px: float) -> None:
         """Take the predictions of a mask out of sight until :meth:`end_detection`.
@@ -174,7 +152,7 @@ class SlideAnnotations(NucleusArrays):
         self,
         x: npt.ArrayLike,
         y: npt.ArrayLike,
-        class_index: npt.ArrayLike,
+        class_ids: npt.ArrayLike,
         score: npt.ArrayLike,
         model: str,
         min_distance_px: float,
@@ -188,7 +166,7 @@ class SlideAnnotations(NucleusArrays):
         Args:
             x: (n,) level-0 pixels.
             y: (n,) level-0 pixels.
-            class_index: (n,) index into the scheme.
+            class_ids: (n,) ids of classes.
             score: (n,) nucleus probability, 0 to 1.
             model: Name of the model.
             min_distance_px: Up to this distance two nuclei are the same.
@@ -199,26 +177,26 @@ class SlideAnnotations(NucleusArrays):
         """
         xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
         new = ~self._barred(xy, min_distance_px)
-        names = np.array(self.scheme.names, dtype=object)[np.asarray(class_index, dtype=np.intp)]
-        table = nucleus_table(
-            xy[new, 0], xy[new, 1], names[new].tolist(), np.asarray(score)[new], model=model
-        )
         kept = {name: np.asarray(values)[new] for name, values in uncertainty.items()}
-        self._extend(self.store.insert(table, kept))
+        classes = np.asarray(class_ids, dtype=np.int32)[new]
+        scores = np.asarray(score, dtype=np.float32)[new]
+        self.append_rows(self.store.insert_detections(xy[new], classes, scores, model, kept))
+        self.changed.emit()
         return int(new.sum())
 
     def end_detection(self, how: str) -> None:
         """Settle a detection that was begun: "done", "cancelled" or "failed"; see the store."""
         self.store.end_detection(how)
         if how != "done":
-            self._reload(self.store)
+            self._reload()
             self.changed.emit()
 
     def set_uncertainty(self, ids: npt.ArrayLike, **uncertainty: npt.ArrayLike) -> None:
         """Keep how unsure a model is of nuclei, see the store; not an edit."""
         chosen = np.asarray(ids, dtype=np.int64)
         self.store.set_uncertainty(chosen, uncertainty)
-        self._follow(chosen)
+        self.change(chosen, self.store.rows(chosen))
+        self.changed.emit()
 
     def load(self, content: NucleusFile) -> int:
         """Take the nuclei, regions and classes of a file, as one edit.
@@ -247,36 +225,27 @@ class SlideAnnotations(NucleusArrays):
         taken = taken_of(content, self, self.regions())
         instead = first and bool(theirs.classes)
         ours = ClassScheme(()) if instead else self.scheme
-        ids = store.take_over(
+        edit = store.take_over(
             taken.table,
             ours.joined(theirs.classes).classes[len(ours.classes) :],
             ((r.vertices, r.reviewed, r.name) for r in taken.regions),
             taken.replaced,
             instead,
         )
-        if self.scheme != store.classes:
-            self._reload(store)
-            self.scheme_changed.emit()
-            self.changed.emit()
-        elif len(ids):
-            self._follow(np.concatenate([taken.replaced, ids]))
-        if taken.regions:
-            self.regions_changed.emit()
-        return len(ids)
+        self._follow(edit)
+        return len(edit.new_ids)
 
     # Edits ------------------------------------------------------------------------------------
 
-    def add(self, x: float, y: float, class_index: int) -> int:
+    def add(self, x: float, y: float, class_id: int) -> int:
         """Add a nucleus a person sees; returns its id."""
-        number = self.store.add(x, y, self.scheme.names[class_index])
-        self._extend([number])
-        self.settled.emit()
-        return number
+        edit = self._settle(self.store.add_many([x], [y], [class_id]))
+        return int(edit.new_ids[0])
 
-    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_index: npt.ArrayLike) -> list[int]:
+    def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_ids: npt.ArrayLike) -> list[int]:
         """Add nuclei a person sees as one edit; returns their ids.
 
-        x and y are (n,) level-0 pixels, classes an index into the scheme for all or for each.
+        x and y are (n,) level-0 pixels, classes an id for all or for each.
 
         Those are left out that lie on a nucleus that is there, such as what is pasted where it was
         copied.
@@ -289,22 +258,18 @@ class SlideAnnotations(NucleusArrays):
         if len(xy) and not free.any():
             what = "a nucleus here" if len(xy) == 1 else "nuclei at all of these places"
             raise UserError(f"There {'is' if len(xy) == 1 else 'are'} {what} already.")
-        index = np.broadcast_to(np.asarray(class_index, dtype=np.intp), free.shape)[free]
-        names = [self.scheme.names[i] for i in index]
-        numbers = self.store.add_many(xy[free, 0], xy[free, 1], names)
-        self._extend(numbers)
-        self.settled.emit()
-        return numbers
+        classes = np.broadcast_to(np.asarray(class_ids, dtype=np.int32), free.shape)[free]
+        edit = self._settle(self.store.add_many(xy[free, 0], xy[free, 1], classes))
+        return [int(number) for number in edit.new_ids]
 
     def occupied(self, xy: npt.NDArray[np.float64], but: npt.ArrayLike = ()) -> Mask:
         """(n,) on which points, (x, y) in level-0 pixels, a nucleus lies; some do not count."""
         others = self.present & ~np.isin(self.rows["id"], np.asarray(but, dtype=np.int64))
         return near(xy, self.rows[others], ONE_PLACE_PX)
 
-    def set_class(self, ids: npt.ArrayLike, class_index: int) -> None:
+    def set_class(self, ids: npt.ArrayLike, class_id: int) -> None:
         """Give nuclei a class: corrected, or confirmed where they had it already."""
-        name = self.scheme.names[class_index]
-        self._edit(ids, lambda store, chosen: store.set_class(chosen, name))
+        self._edit(ids, lambda store, chosen: store.set_class(chosen, class_id))
 
     def confirm(self, ids: npt.ArrayLike) -> None:
         """Say that predictions are right."""
@@ -318,14 +283,6 @@ class SlideAnnotations(NucleusArrays):
         """Put nuclei elsewhere; that is a correction."""
         self._edit(ids, lambda store, chosen: store.move(chosen, x, y))
 
-    def undo(self) -> Edit | None:
-        """Take back the last edit; returns what that changed, None if there is none."""
-        return self._walk(AnnotationStore.undo)
-
-    def redo(self) -> Edit | None:
-        """Do again what was taken back; returns what that changed, None if there is nothing."""
-        return self._walk(AnnotationStore.redo)
-
     def apply_predictions(
         self,
         ids: npt.ArrayLike,
@@ -334,51 +291,42 @@ class SlideAnnotations(NucleusArrays):
         model: str = "",
     ) -> Edit:
         """Show nuclei with the classes a classifier gives them, as one edit; see the store."""
-        edit = self.store.apply_predictions(ids, class_ids, probabilities, model)
-        self._take_predictions()
-        self.changed.emit()
-        return edit
+        return self._follow(self.store.apply_predictions(ids, class_ids, probabilities, model))
 
-    def drop_predictions(self) -> Edit | None:
+    def drop_predictions(self) -> Edit:
         """Show all nuclei with the classes that were detected, as one edit."""
-        edit = self.store.drop_predictions()
-        if edit is not None:
-            self._reload(self.store)
-            self.changed.emit()
-        return edit
+        return self._follow(self.store.drop_predictions())
 
-    def edit_classes(self, change: Callable[[AnnotationStore], None]) -> None:
+    def undo(self) -> Edit | None:
+        """Take back the last edit; returns what that changed, None if there is none."""
+        return self._walk(AnnotationStore.undo)
+
+    def redo(self) -> Edit | None:
+        """Do again what was taken back; returns what that changed, None if there is nothing."""
+        return self._walk(AnnotationStore.redo)
+
+    def edit_classes(self, change: Callable[[AnnotationStore], Edit]) -> None:
         """Add, change or merge classes by the store's own methods."""
-        change(self.store)
-        self._reload(self.store)
-        self.scheme_changed.emit()
-        self.changed.emit()
+        self._follow(change(self.store))
 
     def add_region(self, vertices: Vertices, reviewed: bool, name: str = "") -> int:
         """Add a polygon of x, y in level-0 pixels; returns its id."""
-        return self.add_regions([(vertices, reviewed, name)])[0]
+        return self.add_regions([(vertices, reviewed, name)]).changes[0].id
 
-    def add_regions(self, regions: Iterable[tuple[Vertices, bool, str]]) -> list[int]:
-        """Add polygons as one edit: corners, whether reviewed, name; returns their ids."""
-        numbers = self.store.add_regions(regions)
-        if numbers:
-            self.regions_changed.emit()
-            self.settled.emit()
-        return numbers
+    def add_regions(self, regions: Iterable[tuple[Vertices, bool, str]]) -> Edit:
+        """Add polygons as one edit: corners, whether reviewed, name."""
+        return self._settle(self.store.add_regions(regions))
 
     def change_region(
         self, number: int, name: str | None = None, reviewed: bool | None = None
     ) -> None:
         """Rename a region, or say whether all nuclei in it have been looked at."""
-        self.store.change_region(number, name, reviewed)
-        self.regions_changed.emit()
-        if reviewed:
-            self.settled.emit()
+        take = self._settle if reviewed else self._follow
+        take(self.store.change_region(number, name, reviewed))
 
     def delete_region(self, number: int) -> None:
         """Remove a region."""
-        self.store.delete_region(number)
-        self.regions_changed.emit()
+        self._follow(self.store.delete_region(number))
 
     # ------------------------------------------------------------------------------------------
 
@@ -404,86 +352,45 @@ class SlideAnnotations(NucleusArrays):
         beyond &= around["status"] != Status.DELETED
         return in_reviewed | near(xy, around[persons | beyond], distance_px)
 
-    def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], None]) -> None:
+    def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], Edit]) -> None:
         chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))
-        if not len(chosen):
-            return
-        act(self.store, chosen)
-        self._follow(chosen)
-        self.settled.emit()
+        if len(chosen):
+            self._settle(act(self.store, chosen))
 
     def _walk(self, step: Callable[[AnnotationStore], Edit | None]) -> Edit | None:
-        if self._store is None:
-            return None
-        edit = step(self.store)
-        if edit is None:
-            return None
-        tables = {change.table for change in edit.changes}
-        if "classes" in tables:
-            self._reload(self.store)
+        edit = step(self.store) if self.has_file else None
+        return None if edit is None else self._follow(edit)
+
+    def _settle(self, edit: Edit) -> Edit:
+        """Follow an edit by which a person has said what nuclei are."""
+        self._follow(edit)
+        if edit:
+            self.settled.emit()
+        return edit
+
+    def _follow(self, edit: Edit) -> Edit:
+        """Take over what an edit has changed, as it says, and tell others."""
+        classes = bool(edit.of("classes"))
+        if classes:
+            self._read_classes()
+        self.apply(edit)
+        if classes:
             self.scheme_changed.emit()
+        if classes or len(edit.nuclei) or edit.relabelled is not None:
             self.changed.emit()
-        elif "live_predictions" in tables:
-            self._take_predictions()
-            self.changed.emit()
-        elif "nuclei" in tables:
-            self._follow(np.array(edit.nucleus_ids, dtype=np.int64))
-        if "regions" in tables:
+        if edit.of("regions"):
             self.regions_changed.emit()
         return edit
 
-    def _take_predictions(self) -> None:
-        """Show what the live predictions say, without reading the rows again where that will do."""
-        live, rows = self.store.predictions, self.rows
-        had_other = np.isfinite(rows["probability"])
-        if live is None or not len(live.ids):
-            self._reload(self.store)
-            return
-        found, at = live.find(rows["id"])
-        if (had_other & ~found).any():
-            # Only the file knows what these were detected as.
-            self._reload(self.store)
-            return
-        found &= rows["status"] == Status.PREDICTED
-        chosen = np.flatnonzero(found)
-        numbers = np.asarray(self.store.class_numbers)
-        order = np.argsort(numbers)
-        classes = order[np.searchsorted(numbers[order], live.class_ids[at[chosen]])]
-        self.relabel(chosen, classes, live.probabilities[at[chosen]])
-        self._revision = self.store.revision
+    def _read_classes(self) -> None:
+        store = self.store
+        self.set_classes(store.classes, tuple(store.class_ids.values()))
 
-    def _follow(self, ids: npt.NDArray[np.int64]) -> None:
-        """Bring rows to what the file says; those it does not have go, new ones come."""
-        self.change(ids, self._read(self.store, ids))
-        self.changed.emit()
-
-    def _extend(self, ids: Iterable[int]) -> None:
-        """Take new nuclei, whose ids are above all others."""
-        self.rows = np.concatenate([self.rows, self._read(self.store, list(ids))])
-        self.changed.emit()
-
-    def _reload(self, store: AnnotationStore) -> None:
+    def _reload(self) -> None:
+        store = self.store
         if not store.classes.classes and not store.read_only:
             # Files of regions alone once made stores without classes.
             store.extend_classes(self.scheme.classes)
-        self.scheme = store.classes if store.classes.classes else self.scheme
-        self.rows = self._read(store, None)
-        self._revision = store.revision
-
-    def _read(self, store: AnnotationStore, ids: Any) -> NucleusRows:
-        return _indexed(store.rows(ids), store.class_numbers)
-
-
-def _annotator() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""
-
-
-def _indexed(rows: NucleusRows, class_numbers: Iterable[int]) -> NucleusRows:
-    """Rows with the field ``class``, the index into the scheme, in place of the store's number."""
-    numbers = np.array(list(class_numbers), dtype=np.int64)
-    order = np.argsort(numbers)
-    rows["class_id"] = order[np.searchsorted(numbers[order], rows["class_id"])]
-    return recfunctions.rename_fields(rows, {"class_id": "class"})
+        if store.classes.classes:
+            self._read_classes()
+        self.rows = store.rows()

@@ -30,15 +30,15 @@ class CarefulEdits:
         self._session = session
         self._ask = ask
 
-    def set_class(self, ids: IntArray, index: int, then: Callable[[], None]) -> None:
-        """Give nuclei a class by its index, and do what follows."""
+    def set_class(self, ids: IntArray, class_id: int, then: Callable[[], None]) -> None:
+        """Give nuclei a class by its id, and do what follows."""
         annotations = self._session.annotations
-        name = annotations.scheme.names[index]
+        name = annotations.class_name(class_id)
         self._change(
             ids,
             f"Give {len(ids):,} nuclei the class {name}?",
             "Give them the class",
-            lambda: annotations.set_class(ids, index),
+            lambda: annotations.set_class(ids, class_id),
             f"{len(ids):,} nuclei are {name}.",
             then,
         )

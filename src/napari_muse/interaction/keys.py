@@ -246,7 +246,8 @@ class Keys:
             if self.add_mode or self.paint_mode:
                 self._choose_class(index)
                 return True
-            return self._deal_with(lambda ids, then: self._edits.set_class(ids, index, then))
+            class_id = self._session.annotations.class_ids[index]
+            return self._deal_with(lambda ids, then: self._edits.set_class(ids, class_id, then))
 
         return act
 

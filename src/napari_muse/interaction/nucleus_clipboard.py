@@ -37,10 +37,10 @@ class NucleusClipboard:
         if not len(ids):
             return False
         rows = session.annotations.rows[session.annotations.index_of(ids)]
-        names = session.annotations.scheme.names
+        names = np.array(session.annotations.scheme.names, dtype=object)
         self._copied = _Copied(
             np.stack([rows["x"], rows["y"]], axis=1),
-            tuple(names[index] for index in rows["class"].tolist()),
+            tuple(names[session.annotations.class_index(rows)].tolist()),
             session.mpp,
         )
         session.told.emit(f"{_nuclei(len(ids))} copied.")
@@ -62,8 +62,9 @@ class NucleusClipboard:
         on_slide = bounds.contains(xy[:, 0], xy[:, 1])
         if not on_slide.any():
             raise UserError("All that was copied would lie beside this slide.")
-        classes = [session.annotations.scheme.index(name) for name in copied.class_names]
-        chosen = np.array(classes)[on_slide]
+        scheme, ids = session.annotations.scheme, session.annotations.class_ids
+        known = {name: ids[scheme.index(name)] for name in dict.fromkeys(copied.class_names)}
+        chosen = np.array([known[name] for name in copied.class_names])[on_slide]
         added = session.annotations.add_many(xy[on_slide, 0], xy[on_slide, 1], chosen)
         session.nuclei.refresh()
         session.nuclei.select(added)

@@ -72,7 +72,7 @@ class Detection:
         self._refusal = ""
         self._aside: Path | None = None
         self._mapping: dict[str, str] = {}
-        self._class_numbers: list[int] = []
+        self._class_ids = np.zeros(0, dtype=np.int32)
         self._model = ""
         self._distance_px = 0.0
         self._pace_ms = _PACE_MS
@@ -179,12 +179,13 @@ class Detection:
         kept = tuple(c for c in theirs if self._mapping.get(c.name, c.name) == c.name)
         if kept:
             self._annotations.adopt_scheme(ClassScheme(kept))
-        ours = [self._annotations.scheme.index(self._mapping.get(c.name, c.name)) for c in theirs]
         self._model = event.model
         self._annotations.begin_detection(self._searched(), self._distance_px)
         self._begun = True
-        numbers = self._annotations.store.class_numbers
-        self._class_numbers = [numbers[index] for index in ours]
+        # By id, for a person may rename or add classes meanwhile.
+        ours = self._annotations.store.class_ids
+        names = [self._mapping.get(c.name, c.name) for c in theirs]
+        self._class_ids = np.array([ours[name] for name in names], dtype=np.int32)
         self._spares_reviewed = any(
             area.intersects(place)
             for area in self._annotations.store.reviewed_areas()
@@ -222,10 +223,7 @@ class Detection:
         self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
 
     def _keep(self, x: Any, y: Any, index: Any, score: Any, uncertainty: dict[str, Any]) -> None:
-        # By number, for a person may have renamed or added classes meanwhile.
-        numbers = self._annotations.store.class_numbers
-        ours = np.array([numbers.index(number) for number in self._class_numbers])
-        classes = ours[index.astype(np.intp)]
+        classes = self._class_ids[index.astype(np.intp)]
         self._annotations.append(
             x, y, classes, score, self._model, self._distance_px, **uncertainty
         )

@@ -70,6 +70,7 @@ class _Task:
 
     annotations: SlideAnnotations
     rows: Any
+    classes: npt.NDArray[np.intp]
     class_names: tuple[str, ...]
     areas: tuple[BaseGeometry, ...]
     in_view: IntArray
@@ -244,6 +245,7 @@ class Relearning:
         return _Task(
             annotations,
             annotations.rows.copy(),
+            annotations.class_index(annotations.rows),
             annotations.scheme.names,
             store.reviewed_areas(),
             self._session.nuclei.shown_ids.copy(),
@@ -331,10 +333,10 @@ class Relearning:
         annotations, found = answer.task.annotations, answer.found
         self.refusal = ""
         if len(answer.learnt.changed_ids):
-            numbers = np.asarray(annotations.store.class_numbers)
+            class_ids = np.asarray(annotations.class_ids)
             annotations.apply_predictions(
                 answer.nuclei.ids[found.at],
-                numbers[found.classes],
+                class_ids[found.classes],
                 found.probabilities,
                 relearned_name(answer.model),
             )
@@ -362,11 +364,12 @@ class Relearning:
 
 
 def _nuclei(task: _Task) -> SlideNuclei:
-    rows = task.rows[task.rows["status"] != Status.DELETED]
+    there = task.rows["status"] != Status.DELETED
+    rows = task.rows[there]
     settled = rows["status"] != Status.PREDICTED
     settled |= inside_any(task.areas, rows["x"], rows["y"])
     xy = np.stack([rows["x"], rows["y"]], axis=1)
-    return SlideNuclei(rows["id"].copy(), xy, rows["class"].astype(np.int64), settled)
+    return SlideNuclei(rows["id"].copy(), xy, task.classes[there].astype(np.int64), settled)
 
 
 def _to_ask(

@@ -140,7 +140,7 @@ class DensityLayers:
 def densities(
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
-    class_index: npt.NDArray[np.int32],
+    class_index: npt.NDArray[np.intp],
     n_classes: int,
     size: tuple[float, float],
 ) -> Densities:

@@ -70,7 +70,8 @@ class NucleusLayer:
         self._placement = placement
         self._updating = False
         self.hidden_classes: set[int] = set()
-        self.new_class = 0
+        """Ids of the classes that are not shown."""
+        self._new_class = 0
         self.shown_ids = np.zeros(0, dtype=np.int64)
         self.in_view = 0
         self._shown: Any = annotations.rows[:0]
@@ -141,6 +142,16 @@ class NucleusLayer:
         self._selected = set()
         self.layer.selected_data = set()
         self.refresh()
+
+    @property
+    def new_class(self) -> int:
+        """Id of the class of new nuclei; the first one's where it was not said, or has gone."""
+        ids = self._annotations.class_ids
+        return self._new_class if self._new_class in ids else ids[0]
+
+    @new_class.setter
+    def new_class(self, class_id: int) -> None:
+        self._new_class = class_id
 
     @property
     def selected_ids(self) -> npt.NDArray[np.int64]:
@@ -265,8 +276,8 @@ class NucleusLayer:
     def wanted(self) -> Any:
         """(N,) which rows are present and of a class that is shown."""
         wanted = self._annotations.present.copy()
-        for index in self.hidden_classes:
-            wanted &= self._annotations.rows["class"] != index
+        for class_id in self.hidden_classes:
+            wanted &= self._annotations.rows["class_id"] != class_id
         return wanted
 
     def _show_density(self) -> None:
@@ -278,10 +289,16 @@ class NucleusLayer:
         if self._densities is None or of != self._densities_of:
             rows = self._annotations.rows[self._annotations.present]
             self._densities = densities(
-                rows["x"], rows["y"], rows["class"], len(classes), self._size
+                rows["x"],
+                rows["y"],
+                self._annotations.class_index(rows),
+                len(classes),
+                self._size,
             )
             self._densities_of = of
-        self._density.show(self._densities, classes, self.hidden_classes, self._placement)
+        ids = self._annotations.class_ids
+        hidden = {index for index, number in enumerate(ids) if number in self.hidden_classes}
+        self._density.show(self._densities, classes, hidden, self._placement)
 
     def _swap(self, rows: Any) -> None:
         layer = self.layer
@@ -293,7 +310,7 @@ class NucleusLayer:
     def _restyle(self, rows: Any) -> None:
         """Colours, symbols and features of the points that are there."""
         set_quietly(self.layer, "features", self._features(rows))
-        colors = _rgba(self._annotations.scheme.classes)[rows["class"]]
+        colors = self._colors(rows)
         symbols = self._symbols[rows["status"]]
         # Shown by _mark, once for all.
         write_points(self.layer, {"symbol": symbols, "border_color": colors})
@@ -308,7 +325,7 @@ class NucleusLayer:
             return  # A tool has added or removed points; a refresh follows.
         selected = np.zeros(len(rows), dtype=bool)
         selected[list(layer.selected_data)] = True
-        face = _rgba(self._annotations.scheme.classes)[rows["class"]]
+        face = self._colors(rows)
         face[:, 3] = np.where(rows["status"] == Status.CONFIRMED, 0.55, 0.12)
         face[selected] = _SELECTED_FACE
         diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
@@ -319,11 +336,17 @@ class NucleusLayer:
         write_points(layer, {"face_color": face, "size": sizes, "border_width": rings})
         layer.refresh()
 
+    def _colors(self, rows: Any) -> npt.NDArray[np.float32]:
+        """(n, 4) colours of rows by their classes, 0 to 1."""
+        return _rgba(self._annotations.scheme.classes)[self._annotations.class_index(rows)]
+
     def _features(self, rows: Any) -> pd.DataFrame:
         """What napari says of the point under the pointer, and writes with its own CSV."""
         return pd.DataFrame(
             {
-                "class": _named(rows["class"], self._annotations.scheme.names),
+                "class": _named(
+                    self._annotations.class_index(rows), self._annotations.scheme.names
+                ),
                 "score": rows["score"].round(2),
                 "status": _named(rows["status"], STATUSES),
             }

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.nuclei import NucleusClass
-from muse_core.nuclei.store import AnnotationStore
+from muse_core.nuclei.store import AnnotationStore, Edit
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.forms import chosen_row, combo, row_table, wrapped
@@ -200,7 +200,7 @@ class ClassDialog(QDialog):
             # Whoever presses again merges no other class.
             self._choose(into)
 
-    def _edit(self, change: Callable[[AnnotationStore], None]) -> None:
+    def _edit(self, change: Callable[[AnnotationStore], Edit]) -> None:
         self.message.setText(_UNDOABLE)
         if not self._session.attempt(lambda: self._session.annotations.edit_classes(change)):
             self._fill()

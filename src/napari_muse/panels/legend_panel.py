@@ -106,7 +106,8 @@ class LegendPanel(QGroupBox):
             self._grid.addWidget(head, 0, column)
         for index, entry in enumerate(self._classes):
             self._add_row(index, entry.name, entry.color, entry.key)
-        self.choose_new(min(self._session.nuclei.new_class, len(self._classes) - 1))
+        ids = self._session.annotations.class_ids
+        self.choose_new(ids.index(self._session.nuclei.new_class))
 
     def _add_row(self, index: int, name: str, color: str, key: str) -> None:
         swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
@@ -135,16 +136,17 @@ class LegendPanel(QGroupBox):
         self.for_new.append(new)
 
     def _on_toggle(self, index: int, on: bool) -> None:
+        class_id = self._session.annotations.class_ids[index]
         hidden = self._session.nuclei.hidden_classes
         if on:
-            hidden.discard(index)
+            hidden.discard(class_id)
         else:
-            hidden.add(index)
+            hidden.add(class_id)
         self._session.nuclei.refresh()
 
     def _on_new(self, index: int, on: bool) -> None:
         if on:
-            self._session.nuclei.new_class = index
+            self._session.nuclei.new_class = self._session.annotations.class_ids[index]
 
     def _update_total(self) -> None:
         total = int(self._session.annotations.counts().sum())

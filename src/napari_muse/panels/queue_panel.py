@@ -150,10 +150,14 @@ class QueuePanel(QGroupBox):
         self._list_regions()
 
     def _list_classes(self) -> None:
-        names = self._session.annotations.scheme.names
-        if [self.of_class.itemText(i) for i in range(1, self.of_class.count())] == list(names):
-            return
-        _fill(self.of_class, "All classes", [(name, i) for i, name in enumerate(names)])
+        annotations = self._session.annotations
+        classes = list(zip(annotations.scheme.names, annotations.class_ids, strict=True))
+        there = [
+            (self.of_class.itemText(i), self.of_class.itemData(i))
+            for i in range(1, self.of_class.count())
+        ]
+        if there != classes:
+            _fill(self.of_class, "All classes", classes)
 
     def _list_regions(self) -> None:
         regions = self._session.annotations.regions()

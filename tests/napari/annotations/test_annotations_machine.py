@@ -16,6 +16,8 @@ from muse_core.nuclei.store import StorePlace
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 NAMES = ("lymphocyte", "stromal", "tumor")
+ID = (1, 2, 3)
+"""Of the classes, in a new store."""
 coordinate = st.floats(0, 1000, allow_nan=False)
 classes = st.integers(0, len(NAMES) - 1)
 
@@ -28,9 +30,8 @@ class BookMachine(RuleBasedStateMachine):
         self.folder = TemporaryDirectory(ignore_cleanup_errors=True)
         slide = Path(self.folder.name) / "slide.png"
         slide.write_bytes(b"pixels")
-        self.annotations = SlideAnnotations(
-            ClassScheme.from_names(NAMES), StorePlace(slide, slide.parent)
-        )
+        self.place = StorePlace(slide, slide.parent)
+        self.annotations = SlideAnnotations(ClassScheme.from_names(NAMES), self.place)
         self.now: dict[int, tuple[float, float, str, str]] = {}
         self.before: list[dict[int, tuple[float, float, str, str]]] = []
         self.after: list[dict[int, tuple[float, float, str, str]]] = []
@@ -52,7 +53,7 @@ class BookMachine(RuleBasedStateMachine):
 
     @rule(x=coordinate, y=coordinate, c=classes)
     def add(self, x: float, y: float, c: int) -> None:
-        number = self.annotations.add(x, y, c)
+        number = self.annotations.add(x, y, ID[c])
         assert number not in self.now, "an id is never given twice"
         fresh = deepcopy(self.now)
         fresh[number] = (x, y, NAMES[c], "added")
@@ -63,7 +64,7 @@ class BookMachine(RuleBasedStateMachine):
     @rule(data=st.data(), c=classes)
     def set_class(self, data: st.DataObject, c: int) -> None:
         ids, fresh = self.some(data), deepcopy(self.now)
-        self.annotations.set_class(ids, c)
+        self.annotations.set_class(ids, ID[c])
         for i in ids:
             x, y, name, status = fresh[i]
             if status not in ("added", "corrected"):
@@ -82,8 +83,7 @@ class BookMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.annotations.rest()
-        place = self.annotations._place
-        self.annotations = SlideAnnotations(ClassScheme.from_names(NAMES), place)
+        self.annotations = SlideAnnotations(ClassScheme.from_names(NAMES), self.place)
 
     @rule(data=st.data(), x=coordinate, y=coordinate)
     def move(self, data: st.DataObject, x: float, y: float) -> None:
@@ -99,7 +99,7 @@ class BookMachine(RuleBasedStateMachine):
     @rule(x=coordinate, y=coordinate, c=classes)
     def detect(self, x: float, y: float, c: int) -> None:
         """Only before the first edit: a detection is no edit and stays through undo."""
-        if self.annotations.append([x], [y], [c], [0.5], "m", 0.0):
+        if self.annotations.append([x], [y], [ID[c]], [0.5], "m", 0.0):
             number = int(self.annotations.rows["id"][-1])
             assert number not in self.now, "an id is never given twice"
             self.now = {**self.now, number: (x, y, NAMES[c], "predicted")}

@@ -12,11 +12,11 @@ from napari_muse.annotations.nucleus_arrays import NucleusArrays
 
 _CLASSES = ("a", "b", "c")
 _REGION = Region(0, 0, 5, 5)
-_ROW = [("id", "i8"), ("x", "f8"), ("y", "f8"), ("class", "i4"), ("status", "i1")]
+_ROW = [("id", "i8"), ("x", "f8"), ("y", "f8"), ("class_id", "i4"), ("status", "i1")]
 _nucleus = st.tuples(
     st.floats(0, 10),
     st.floats(0, 10),
-    st.integers(0, 2),
+    st.integers(1, 3),
     st.integers(Status.PREDICTED, Status.DELETED),
 )
 _nuclei = st.dictionaries(st.integers(1, 20), _nucleus, max_size=12)
@@ -40,7 +40,7 @@ def _look(arrays: NucleusArrays) -> Any:
 def _by_hand(nuclei: dict[int, Any]) -> Any:
     there = [nuclei[number] for number in sorted(nuclei)]
     counts = [
-        [sum(k == c and status != Status.DELETED for *_, k, status in some) for c in range(3)]
+        [sum(k == c + 1 and status != Status.DELETED for *_, k, status in some) for c in range(3)]
         for some in (there, there[::2])
     ]
     return (
@@ -80,8 +80,8 @@ def test_rows_that_stay_are_changed_where_they_lie(nuclei: dict[int, Any], fresh
 
 def test_another_scheme_is_counted_by() -> None:
     arrays = NucleusArrays(
-        ClassScheme.from_names(_CLASSES), _rows({1: (0, 0, 0, Status.PREDICTED)})
+        ClassScheme.from_names(_CLASSES), _rows({1: (0, 0, 1, Status.PREDICTED)})
     )
     assert arrays.counts().tolist() == [1, 0, 0]
-    arrays.scheme = ClassScheme.from_names((*_CLASSES, "d"))
+    arrays.set_classes(ClassScheme.from_names((*_CLASSES, "d")))
     assert arrays.counts().tolist() == [1, 0, 0, 0]

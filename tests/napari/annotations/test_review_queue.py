@@ -19,7 +19,7 @@ def doubtful(opened: MusePanel, qtbot: Any) -> MusePanel:
     """Six nuclei, ids 1 to 6; of 4 to 6 it is known that 5 is the most doubtful and 4 the least."""
     x, y = [50, 150, 250], [250, 250, 250]
     uncertainty = {"entropy": [0.1, 0.9, 0.5], "margin": [0.9, 0.6, 0.1]}
-    opened.session.annotations.append(x, y, [0, 1, 0], [0.5, 0.5, 0.5], "m", 6.0, **uncertainty)
+    opened.session.annotations.append(x, y, [1, 2, 1], [0.5, 0.5, 0.5], "m", 6.0, **uncertainty)
     opened.session.nuclei.refresh()
     return opened
 
@@ -110,7 +110,7 @@ def test_neighbours_that_were_not_compared_are_not_guessed(doubtful: MusePanel, 
 def test_thirty_nuclei_from_the_keyboard_alone(opened: MusePanel, qtbot: Any) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.uniform(10, 390, 30), rng.uniform(10, 290, 30)
-    opened.session.annotations.append(x, y, np.zeros(30, int), rng.uniform(0.1, 0.6, 30), "m", 0.0)
+    opened.session.annotations.append(x, y, np.ones(30, int), rng.uniform(0.1, 0.6, 30), "m", 0.0)
     press(opened, qtbot, Qt.Key.Key_N)
     for k in range(30):
         # No waiting for the flight to end: the next decision is made on the way.
@@ -132,7 +132,7 @@ def test_comparing_neighbours_fills_the_queue(
     assert "detect some first" in panel.status.text()
     rng = np.random.default_rng(0)
     x, y = rng.uniform(700, 1000, (2, 40)) + np.array([[0], [800]])
-    classes = np.array([0] * 39 + [1])
+    classes = np.array([1] * 39 + [2])
     session.annotations.append(x, y, classes, np.full(40, 0.9), "m", 0.0)
     qtbot.mouseClick(panel.review.compare, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not panel.comparison.running, timeout=300_000)
@@ -152,7 +152,7 @@ def test_n_goes_by_the_form_and_a_slide_keeps_no_region_of_another(
     assert _selected(doubtful) == [5]
     assert doubtful.queue.length == 4
     session.viewer.open(cmu_slide, plugin="napari-muse")
-    session.annotations.append([1000, 1500], [900, 1500], [0, 0], [0.9, 0.5], "m", 6.0)
+    session.annotations.append([1000, 1500], [900, 1500], [1, 1], [0.9, 0.5], "m", 6.0)
     session.annotations.add_region([(0, 0), (1200, 0), (1200, 1200), (0, 1200)], False, "other")
     assert panel.within.currentText() == "Whole slide"
     press(doubtful, qtbot, Qt.Key.Key_N)

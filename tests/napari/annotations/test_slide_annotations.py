@@ -24,7 +24,7 @@ def _annotations(folder: Path) -> SlideAnnotations:
     slide = folder / "slide.png"
     slide.write_bytes(b"pixels")
     annotations = SlideAnnotations(ClassScheme.from_names(["a", "b"]), StorePlace(slide))
-    annotations.append([10, 20, 30], [1, 2, 3], [0, 0, 1], [0.9, 0.8, 0.7], "m", 6.0)
+    annotations.append([10, 20, 30], [1, 2, 3], [1, 1, 2], [0.9, 0.8, 0.7], "m", 6.0)
     return annotations
 
 
@@ -39,16 +39,16 @@ def test_a_store_that_lost_its_classes_gets_those_that_are_known(tmp_path: Path)
         connection.execute("DELETE FROM classes")
     opened = SlideAnnotations(known, StorePlace(slide))
     assert opened.scheme == known
-    opened.add(5, 6, 1)
+    opened.add(5, 6, opened.class_ids[1])
     assert opened.to_table()["class_name"].tolist() == ["b"]
     assert opened.regions()["name"].tolist() == ["r"]
 
 
 def test_edits_set_status_and_counts(annotations: SlideAnnotations) -> None:
-    annotations.set_class([1], 1)
-    annotations.set_class([2], 0)
+    annotations.set_class([1], 2)
+    annotations.set_class([2], 1)
     annotations.delete([3])
-    new = annotations.add(5, 6, 1)
+    new = annotations.add(5, 6, 2)
     table = annotations.to_table().set_index("id")
     assert table["status"].to_dict() == {1: "corrected", 2: "confirmed", new: "added"}
     assert table.loc[new, ["x", "y", "class_name"]].tolist() == [5, 6, "b"]
@@ -67,9 +67,9 @@ def test_undoing_all_goes_back_and_redoing_all_comes_forth(
         ids = annotations.rows["id"][annotations.present]
         chosen = ids[k % len(ids) : k % len(ids) + 1] if len(ids) else ids
         if action == 0:
-            annotations.add(k, k, 0)
+            annotations.add(k, k, 1)
         elif action == 1:
-            annotations.set_class(chosen, k % 2)
+            annotations.set_class(chosen, 1 + k % 2)
         elif action == 2:
             annotations.delete(chosen)
         elif action == 3:
@@ -88,15 +88,15 @@ def test_undoing_all_goes_back_and_redoing_all_comes_forth(
 def test_detections_on_top_of_a_persons_nuclei_are_dropped(annotations: SlideAnnotations) -> None:
     annotations.confirm([1])
     annotations.delete([2])
-    taken = annotations.append([12, 22, 60], [1, 2, 6], [0, 0, 0], [0.9, 0.9, 0.9], "n", 6.0)
+    taken = annotations.append([12, 22, 60], [1, 2, 6], [1, 1, 1], [0.9, 0.9, 0.9], "n", 6.0)
     assert taken == 1
     assert annotations.to_table()["x"].tolist() == [10, 30, 60]
 
 
 def test_an_addition_taken_back_does_not_bar_a_detection(annotations: SlideAnnotations) -> None:
-    annotations.add(60, 60, 0)
+    annotations.add(60, 60, 1)
     annotations.undo()
-    assert annotations.append([60], [60], [0], [0.9], "n", 6.0) == 1
+    assert annotations.append([60], [60], [1], [0.9], "n", 6.0) == 1
 
 
 def test_a_cancelled_detection_brings_back_what_it_replaced(annotations: SlideAnnotations) -> None:
@@ -110,10 +110,10 @@ def test_a_cancelled_detection_brings_back_what_it_replaced(annotations: SlideAn
 def test_redo_brings_no_nucleus_back_that_a_detection_replaced(
     annotations: SlideAnnotations,
 ) -> None:
-    annotations.set_class([1], 1)
+    annotations.set_class([1], 2)
     annotations.undo()
     annotations.begin_detection(np.ones(3, dtype=bool), 1.0)
-    annotations.append([10], [1], [0], [0.9], "n", 6.0)
+    annotations.append([10], [1], [1], [0.9], "n", 6.0)
     annotations.end_detection("done")
     assert annotations.redo() is None
     assert annotations.to_table()["x"].tolist() == [10]
@@ -122,7 +122,7 @@ def test_redo_brings_no_nucleus_back_that_a_detection_replaced(
 def test_other_classes_are_joined_not_mixed_up(annotations: SlideAnnotations) -> None:
     lookup = annotations.adopt_scheme(ClassScheme.from_names(["c", "b"]))
     assert annotations.scheme.names == ("a", "b", "c")
-    assert lookup.tolist() == [2, 1]
+    assert lookup == (3, 2)
 
 
 def test_a_file_keeps_class_and_status(annotations: SlideAnnotations) -> None:
@@ -140,8 +140,8 @@ def test_a_file_keeps_class_and_status(annotations: SlideAnnotations) -> None:
 
 def test_all_is_there_after_a_restart_and_can_be_undone(tmp_path: Path) -> None:
     first = _annotations(tmp_path)
-    first.set_class([1], 1)
-    first.add(5, 6, 1)
+    first.set_class([1], 2)
+    first.add(5, 6, 2)
     before = first.to_table()
     first.rest()
     second = SlideAnnotations(ClassScheme.from_names(["other"]), StorePlace(tmp_path / "slide.png"))

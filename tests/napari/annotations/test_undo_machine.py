@@ -15,7 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from scipy.spatial import cKDTree
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NamedRegion, NucleusClass, NucleusFile, nucleus_table
+from muse_core.nuclei import (
+    ClassScheme,
+    NamedRegion,
+    NucleusClass,
+    NucleusFile,
+    Status,
+    nucleus_table,
+)
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import Region
 from napari_muse.annotations.slide_annotations import SlideAnnotations
@@ -62,15 +69,24 @@ class UndoMachine(RuleBasedStateMachine):
         return (table.to_dict("list"), regions.to_dict("list"), scheme)
 
     def edit(self, act: Any) -> None:
-        was = self.state()
+        was, depth = self.state(), self.edits()
         try:
             act()
         except UserError:
             assert self.state() == was
             return
-        if self.state() != was:
+        if self.edits() != depth:
             self.before.append(was)
             self.after.clear()
+        else:
+            assert self.state() == was
+
+    def edits(self) -> tuple[int, ...]:
+        """What grows when an edit is kept, even one by which nothing looks different."""
+        return self.annotations.store.revision[:1]
+
+    def class_id(self, name: str) -> int:
+        return self.annotations.class_ids[self.annotations.scheme.index(name)]
 
     def some(self, data: st.DataObject) -> list[int]:
         ids = self.annotations.rows["id"][self.annotations.present].tolist()
@@ -82,14 +98,37 @@ class UndoMachine(RuleBasedStateMachine):
     def add(self, where: list[int], dx: float, c: str) -> None:
         xy = SITES[where] + dx
         if c in self.annotations.scheme.names:
-            index = self.annotations.scheme.index(c)
-            self.edit(lambda: self.annotations.add_many(xy[:, 0], xy[:, 1], index))
+            class_id = self.class_id(c)
+            self.edit(lambda: self.annotations.add_many(xy[:, 0], xy[:, 1], class_id))
 
     @rule(data=st.data())
     def set_class(self, data: st.DataObject) -> None:
         ids = self.some(data)
-        index = data.draw(st.integers(0, len(self.annotations.scheme.names) - 1))
-        self.edit(lambda: self.annotations.set_class(ids, index))
+        class_id = data.draw(st.sampled_from(self.annotations.class_ids))
+        self.edit(lambda: self.annotations.set_class(ids, class_id))
+
+    @rule(data=st.data(), whole=st.booleans())
+    def learn(self, data: st.DataObject, whole: bool) -> None:
+        """A classifier says something of some nuclei or all, of some there are no more."""
+        ids = [*self.annotations.rows["id"].tolist(), 10_000] if whole else self.some(data)
+        pool = st.sampled_from(self.annotations.class_ids)
+        classes = data.draw(st.lists(pool, min_size=len(ids), max_size=len(ids)))
+        persons = self.persons()
+        self.edit(lambda: self.annotations.apply_predictions(ids, classes, np.full(len(ids), 0.5)))
+        rows = self.annotations.rows
+        at = {number: i for i, number in enumerate(rows["id"].tolist())}
+        for number, class_id in zip(ids, classes, strict=True):
+            if number in at and rows["status"][at[number]] == Status.PREDICTED:
+                assert rows["class_id"][at[number]] == class_id
+        assert self.persons() == persons, "what a person has said stands"
+
+    def persons(self) -> dict[int, int]:
+        rows = self.annotations.rows[self.annotations.rows["status"] != Status.PREDICTED]
+        return dict(zip(rows["id"].tolist(), rows["class_id"].tolist(), strict=True))
+
+    @rule()
+    def unlearn(self) -> None:
+        self.edit(self.annotations.drop_predictions)
 
     @rule(data=st.data(), confirm=st.booleans())
     def settle(self, data: st.DataObject, confirm: bool) -> None:
@@ -186,9 +225,9 @@ class UndoMachine(RuleBasedStateMachine):
         rows = self.annotations.rows[self.annotations.rows["id"] >= (first or 0)]
         xy = xy[[not _any_near(p, rows) for p in xy]] if len(xy) else xy
         if c in self.annotations.scheme.names and len(xy):
-            index = np.full(len(xy), self.annotations.scheme.index(c))
+            classes = np.full(len(xy), self.class_id(c))
             score = np.full(len(xy), 0.5)
-            self.annotations.append(xy[:, 0], xy[:, 1], index, score, model, SAME_PX)
+            self.annotations.append(xy[:, 0], xy[:, 1], classes, score, model, SAME_PX)
             self.ingested()
 
     @precondition(lambda self: self.detecting)
@@ -247,11 +286,16 @@ class UndoMachine(RuleBasedStateMachine):
     @invariant()
     def in_step(self) -> None:
         store = self.annotations.store
-        np.testing.assert_array_equal(self.annotations.rows["id"], store.rows()["id"])
-        np.testing.assert_array_equal(self.annotations.rows["status"], store.rows()["status"])
+        # Field by field: what an edit says of itself is what is in the file.
+        read = store.rows()
+        for name in read.dtype.names or ():
+            np.testing.assert_array_equal(self.annotations.rows[name], read[name], err_msg=name)
         assert self.annotations.scheme == store.classes
+        assert self.annotations.class_ids == tuple(store.class_ids.values())
         names = np.array(store.classes.names, dtype=object)
-        shown = names[self.annotations.rows["class"][self.annotations.present]]
+        index = self.annotations.class_index(self.annotations.rows)
+        assert self.annotations.counts().tolist() == list(store.count().values())
+        shown = names[index[self.annotations.present]]
         assert shown.tolist() == store.nuclei()["class_name"].tolist()
         assert set(store.classes.names) <= set(NAMES)
 

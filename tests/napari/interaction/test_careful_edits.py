@@ -22,7 +22,7 @@ def _add(panel: MusePanel, count: int) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 400, count), rng.uniform(0, 300, count)
     panel.session.annotations.append(
-        x, y, np.zeros(count, int), np.ones(count), "m", 0.0, entropy=np.ones(count)
+        x, y, np.ones(count, int), np.ones(count), "m", 0.0, entropy=np.ones(count)
     )
     panel.session.nuclei.refresh()
 

@@ -68,7 +68,7 @@ def test_only_the_searched_area_is_replaced(opened: MusePanel, run: Callable[...
 
 
 def test_what_a_person_corrected_stays(opened: MusePanel, run: Callable[..., Any]) -> None:
-    opened.session.annotations.set_class([2], 1)
+    opened.session.annotations.set_class([2], 2)
     run("done")
     assert _x(opened) == [50.5, 200]
 
@@ -88,7 +88,7 @@ def test_a_nucleus_on_the_border_of_a_reviewed_region_is_not_found_twice(
     opened: MusePanel, run: Callable[..., Any]
 ) -> None:
     annotations = opened.session.annotations
-    annotations.append([49], [60], [0], [0.5], "m", 6.0)
+    annotations.append([49], [60], [1], [0.5], "m", 6.0)
     annotations.add_region([(0, 0), (50, 0), (50, 150), (0, 150)], reviewed=True)
     run("done")
     assert _x(opened) == [49]
@@ -133,11 +133,11 @@ def test_after_a_failure_a_nucleus_corrected_meanwhile_is_there_once(
     opened: MusePanel, run: Callable[..., Any], qtbot: Any
 ) -> None:
     annotations = opened.session.annotations
-    annotations.append([51], [60], [0], [0.5], "m", 6.0)
+    annotations.append([51], [60], [1], [0.5], "m", 6.0)
 
     def correct_and_kill(detection: Detection) -> None:
         qtbot.waitUntil(lambda: bool((annotations.rows["x"] == 50.5).any()), timeout=60_000)
-        annotations.set_class([annotations.rows["id"][-1]], 0)
+        annotations.set_class([annotations.rows["id"][-1]], 1)
         detection.runner._process.kill()
 
     run("hang", act=correct_and_kill)

@@ -65,14 +65,16 @@ def reviewed(
     """
     monkeypatch.setattr(learning, "resolved", lambda values: resolved({**values, "steps": 40}))
     panel = slide_open
-    classes = [panel.session.annotations.scheme.names.index(name) for name in found["class_name"]]
+    annotations = panel.session.annotations
+    class_ids = dict(zip(annotations.scheme.names, annotations.class_ids, strict=True))
+    classes = [class_ids[name] for name in found["class_name"]]
     x, y, score = (found[name].to_numpy() for name in ("x", "y", "score"))
     panel.session.annotations.append(x, y, classes, score, "bundled", 0.0)
     for field in FIELDS:
         panel.session.show_area(field)
         press(panel, qtbot, Qt.Key.Key_R)
     ids = panel.session.annotations.rows["id"]
-    panel.session.annotations.set_class(ids[:20], 2)
+    panel.session.annotations.set_class(ids[:20], 3)
     panel.session.annotations.delete(ids[20:25])
     return panel
 
@@ -80,7 +82,7 @@ def reviewed(
 def test_too_little_is_refused_with_a_sentence(slide_open: MusePanel, qtbot: Any) -> None:
     qtbot.mouseClick(slide_open.learn.start, LEFT)
     assert "Nothing is reviewed yet" in slide_open.status.text()
-    slide_open.session.annotations.add(1050, 1050, 0)
+    slide_open.session.annotations.add(1050, 1050, 1)
     slide_open.session.show_area(FIELDS[0])
     press(slide_open, qtbot, Qt.Key.Key_R)
     qtbot.mouseClick(slide_open.learn.start, LEFT)

@@ -43,7 +43,7 @@ def featured(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
     given = head.logits(features).argmax(axis=1)
     annotations = panel.session.annotations
     annotations.adopt_scheme(ClassScheme.from_json(head.card.classes))
-    annotations.append(x, y, given, np.full(N, 0.9), head.card.name, 6.0)
+    annotations.append(x, y, np.array(annotations.class_ids)[given], np.full(N, 0.9), head.card.name, 6.0)
     store = annotations.store
     slide = store.slide
     facts = FeatureFacts(
@@ -87,11 +87,13 @@ def _correct(panel: MusePanel, count: int = 40) -> None:
     rng = np.random.default_rng(1)
     for at in rng.choice(N, count, replace=False):
         row = annotations.rows[at]
-        annotations.set_class([row["id"]], 0 if row["x"] < 200 else int(row["class"]))
+        annotations.set_class([row["id"]], 1 if row["x"] < 200 else int(row["class_id"]))
 
 
 def _classes(panel: MusePanel) -> list[int]:
-    found: list[int] = panel.session.annotations.rows["class"].tolist()
+    """Of each nucleus its class' place among the classes."""
+    annotations = panel.session.annotations
+    found: list[int] = annotations.class_index(annotations.rows).tolist()
     return found
 
 
@@ -131,7 +133,7 @@ def test_corrections_reach_the_rest_the_screen_and_the_file(
     assert "Agreement on corrections left out: " in featured.relearn.says.text()
     assert "→" in featured.relearn.moves.text()
     store = featured.session.annotations.store
-    numbers = np.array(store.class_numbers)
+    numbers = np.array(list(store.class_ids.values()))
     np.testing.assert_array_equal(store.rows()["class_id"], numbers[after])
     layer = featured.session.nuclei.layer
     colours = {tuple(c) for c in np.round(layer.border_color[: len(layer.data)], 3).tolist()}
@@ -147,7 +149,7 @@ def test_undo_is_one_step_and_does_not_start_it_again(featured: MusePanel, qtbot
     _settled(featured, qtbot)
     row = annotations.rows[annotations.rows["status"] == Status.PREDICTED][0]
     before = _classes(featured)
-    annotations.set_class([row["id"]], (int(row["class"]) + 1) % 3)
+    annotations.set_class([row["id"]], int(row["class_id"]) % 3 + 1)
     _settled(featured, qtbot)
     learnt = _classes(featured)
     press(featured, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -217,7 +219,7 @@ def test_one_class_only_is_a_sentence(featured: MusePanel, qtbot: Any) -> None:
     _turn_on(featured, qtbot)
     ids = featured.session.annotations.rows["id"][:3]
     before = _classes(featured)[3:]
-    featured.session.annotations.set_class(ids, 0)
+    featured.session.annotations.set_class(ids, 1)
     _settled(featured, qtbot)
     assert "All corrections so far are of class" in featured.relearn.says.text()
     assert _classes(featured)[3:] == before

@@ -65,7 +65,7 @@ def _answer(dialog: ClassDialog, qtbot: Any, agree: bool) -> str:
 
 
 def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
-    opened.session.annotations.set_class([3], 1)
+    opened.session.annotations.set_class([3], 2)
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
     assert "Choose the class" in dialog.message.text()
     dialog.table.selectRow(1)
@@ -131,7 +131,7 @@ def test_two_classes_of_one_name_are_refused(opened: MusePanel, dialog: ClassDia
 
 
 def test_tab_shows_one_class_after_the_other(opened: MusePanel, qtbot: Any) -> None:
-    opened.session.annotations.set_class([3], 1)
+    opened.session.annotations.set_class([3], 2)
     shown = []
     for _ in range(4):
         press(opened, qtbot, Qt.Key.Key_Tab)
@@ -145,7 +145,7 @@ def test_a_models_other_classes_are_mapped_first(
     panel.session.viewer.open(small_slide, plugin="napari-muse")
     annotations = panel.session.annotations
     annotations.adopt_scheme(ClassScheme.from_names(["inflammatory", "epithelial"]))
-    annotations.add(390, 290, 0)
+    annotations.add(390, 290, 1)
     panel.detect.place.setCurrentIndex(panel.detect.place.findData("slide"))
     qtbot.mouseClick(panel.detect.start, Qt.MouseButton.LeftButton)
     dialog = panel.detect.mapping_dialog
@@ -170,7 +170,7 @@ def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
     annotations = opened.session.annotations
     annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "stromal"]))
     for i in range(12):
-        annotations.add(100 + 10 * i, 100, 0)
+        annotations.add(100 + 10 * i, 100, 1)
     annotations.add_region([(50, 50), (400, 50), (400, 150), (50, 150)], reviewed=True)
     specs: list[dict[str, Any]] = []
     monkeypatch.setattr(opened.learning.runner, "start", specs.append)

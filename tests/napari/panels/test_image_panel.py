@@ -70,7 +70,7 @@ def add(panel: MusePanel, *xy: tuple[float, float]) -> None:
     annotations = panel.session.annotations
     annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte"]))
     for x, y in xy:
-        annotations.add(x, y, 0)
+        annotations.add(x, y, 1)
 
 
 def places(panel: MusePanel) -> list[list[float]]:

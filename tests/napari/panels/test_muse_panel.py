@@ -97,7 +97,7 @@ def test_v_hides_and_shows(opened: MusePanel, qtbot: Any) -> None:
 
 
 def test_a_class_can_be_hidden(opened: MusePanel, qtbot: Any) -> None:
-    opened.session.annotations.set_class([1], 1)
+    opened.session.annotations.set_class([1], 2)
     opened.legend.shown[0].click()
     assert opened.session.nuclei.shown_ids.tolist() == [1]
     opened.legend.shown[0].click()
@@ -251,7 +251,7 @@ def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtb
     rng = np.random.default_rng(0)
     n = 3 * MAX_IN_VIEW
     x, y = rng.uniform(0, 400, n), rng.uniform(0, 300, n)
-    opened.session.annotations.append(x, y, np.zeros(n, int), np.ones(n), "m", 6.0)
+    opened.session.annotations.append(x, y, np.ones(n, int), np.ones(n), "m", 6.0)
     nuclei, layers = opened.session.nuclei, opened.session.viewer.layers
     nuclei.refresh()
     assert len(nuclei.layer.data) == 0
@@ -276,7 +276,7 @@ def test_panning_a_little_loads_nothing_and_far_does(opened: MusePanel, qtbot: A
     rng = np.random.default_rng(0)
     n = 2 * MAX_IN_VIEW
     x, y = rng.uniform(0, 4000, n), rng.uniform(0, 3000, n)
-    opened.session.annotations.append(x, y, np.zeros(n, int), np.ones(n), "m", 0.0)
+    opened.session.annotations.append(x, y, np.ones(n, int), np.ones(n), "m", 0.0)
     nuclei, viewer = opened.session.nuclei, opened.session.viewer
     viewer.scene.camera.zoom *= 2
     qtbot.wait(300)
@@ -309,7 +309,7 @@ def test_a_change_uploads_the_points_once(
     monkeypatch.setattr(type(markers), "set_data", counted)
     nuclei.refresh()
     uploads.clear()
-    opened.session.annotations.set_class([1], 1)
+    opened.session.annotations.set_class([1], 2)
     nuclei.refresh()
     assert sum(uploads) == 1, "other colours"
     assert [str(s) for s in nuclei.layer.symbol] == ["square", "disc", "disc"]
@@ -362,6 +362,6 @@ def test_no_class_stays_hidden_on_another_slide(
     opened.session.viewer.open(cmu_slide, plugin="napari-muse")
     annotations = opened.session.annotations
     annotations.adopt_scheme(ClassScheme.from_names(["epithelial", "plasma"]))
-    annotations.append([1000], [900], [0], [0.9], "m", 6.0)
+    annotations.append([1000], [900], [1], [0.9], "m", 6.0)
     assert all(box.isChecked() for box in opened.legend.shown)
     qtbot.waitUntil(lambda: opened.session.nuclei.shown_ids.tolist() == [1])

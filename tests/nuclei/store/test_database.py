@@ -44,7 +44,7 @@ def test_the_tables_are_never_there_without_the_slide(
             tables.extend(other.execute("SELECT name FROM sqlite_master"))
         other.close()
 
-    monkeypatch.setattr("muse_core.nuclei.store.store.insert_classes", look)
+    monkeypatch.setattr("muse_core.nuclei.store.ingesting.insert_classes", look)
     new_store(path).close()
     assert tables == []
 

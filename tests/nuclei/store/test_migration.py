@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import sqlite3
+import zlib
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from muse_core.errors import UserError
 from muse_core.nuclei.reviewed import reviewed_fields
 from muse_core.nuclei.store import AnnotationStore
+from muse_core.nuclei.store.packing import unpack_changes
+from muse_core.nuclei.store.rows import EDITED
 
 from .helpers import new_store
 
@@ -86,12 +90,34 @@ def test_an_old_file_that_can_only_be_looked_at_is_read_as_it_would_be(tmp_path:
     assert path.read_bytes() == before
 
 
+def _write_the_journal_as_before_version_5(connection: sqlite3.Connection) -> None:
+    """As compressed JSON of table, id, row before and row after."""
+    entries = connection.execute("SELECT seq, changes FROM journal").fetchall()
+    for seq, blob in entries:
+        nuclei, changes = unpack_changes(blob)
+        assert (nuclei.existed & nuclei.exists).all()
+        columns = list(EDITED)
+        rows = [
+            ["nuclei", number, before, after]
+            for number, before, after in zip(
+                nuclei.ids.tolist(),
+                nuclei.before[columns].tolist(),
+                nuclei.after[columns].tolist(),
+                strict=True,
+            )
+        ] + [[c.table, c.id, c.before, c.after] for c in changes]
+        text = zlib.compress(json.dumps(rows).encode())
+        connection.execute("UPDATE journal SET changes = ? WHERE seq = ?", (text, seq))
+    connection.commit()
+
+
 def test_edits_of_version_3_can_be_undone(tmp_path: Path) -> None:
     path = tmp_path / "old.muse"
     with new_store(path, n=3) as store:
         store.set_class([1], "b")
         store.merge_classes("b", "a")
     connection = sqlite3.connect(path)
+    _write_the_journal_as_before_version_5(connection)
     connection.executescript(
         "DROP TABLE ingests; DROP TABLE class_alias; DROP INDEX journal_of_seq;"
         "DROP TABLE prediction_arrays; DROP TABLE predictions; DROP TABLE live_predictions;"

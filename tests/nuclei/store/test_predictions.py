@@ -99,10 +99,9 @@ def test_undo_and_redo_reach_over_restarts(tmp_path: Path) -> None:
 
 
 def test_predictions_can_be_dropped_as_an_edit(store: AnnotationStore) -> None:
-    assert store.drop_predictions() is None
+    assert not store.drop_predictions()
     _apply(store, "b", [1])
     edit = store.drop_predictions()
-    assert edit is not None
     assert edit.label == "return to the classes that were detected"
     assert store.predictions is None
     assert _names(store)[1] == "a"

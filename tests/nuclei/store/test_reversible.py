@@ -58,7 +58,7 @@ def test_a_file_taken_back_returns_what_it_replaced_where_no_detection_was(
     store: AnnotationStore,
 ) -> None:
     store.set_uncertainty([1, 2], {"entropy": [0.25, 0.5]})
-    new = store.take_over(nucleus_table([0.25, 1.25], [0.25, 1.25], "a"), replaced=[1, 2])
+    new = store.take_over(nucleus_table([0.25, 1.25], [0.25, 1.25], "a"), replaced=[1, 2]).new_ids
     store.begin_detection(new[:1], 0.7)
     store.end_detection("done")
     undone = store.undo()
@@ -75,7 +75,7 @@ def test_a_file_taken_back_returns_what_it_replaced_where_no_detection_was(
 def test_a_file_taken_back_during_a_detection(
     store: AnnotationStore, how: str, after: list[float]
 ) -> None:
-    new = store.take_over(nucleus_table([0.25, 1.25], [0.25, 1.25], "a"), replaced=[1, 2])
+    new = store.take_over(nucleus_table([0.25, 1.25], [0.25, 1.25], "a"), replaced=[1, 2]).new_ids
     store.begin_detection(new, 0.7)
     store.undo()
     assert _x(store) == [2]

@@ -177,12 +177,12 @@ def test_a_region_can_be_renamed_and_reviewed(store: AnnotationStore) -> None:
 
 def test_regions_of_a_file_come_and_go_as_one_edit(store: AnnotationStore) -> None:
     triangle = ((0, 0), (1, 0), (0, 1))
-    numbers = store.add_regions([(triangle, False, "one"), (triangle, True, "two")])
-    assert store.regions()["id"].tolist() == numbers
+    edit = store.add_regions([(triangle, False, "one"), (triangle, True, "two")])
+    assert store.regions()["id"].tolist() == [change.id for change in edit.changes]
     assert store.regions()["name"].tolist() == ["one", "two"]
     store.undo()
     assert store.regions().empty
-    assert store.add_regions([]) == []
+    assert not store.add_regions([])
 
 
 def test_refusals_are_sentences_and_change_nothing(store: AnnotationStore) -> None:

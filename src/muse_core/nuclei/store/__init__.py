@@ -5,7 +5,7 @@ What a classifier says of many nuclei is kept beside their rows, and one revisio
 - ``store.rows()`` gives what it is taught from, (N,) with ``id``, ``class_id``, ``status`` (a
   :class:`~muse_core.nuclei.Status`) and ``probability``; those whose status is not PREDICTED are a
   person's.
-- ``store.class_ids`` gives the ids of classes by name, ``store.class_numbers`` the same in order.
+- ``store.class_ids`` gives the ids of classes by name, in order.
 - ``store.apply_predictions(ids, class_ids, probabilities, model=...)`` shows nuclei with the
   classes a classifier gives them: one edit, one entry of the journal, of any number of nuclei in
   any order. The latest counts alone, so give all nuclei, those in view first at most in a copy.
@@ -19,11 +19,11 @@ In a window all this goes through ``SlideAnnotations``, which has the same two m
 
 from __future__ import annotations
 
-from muse_core.nuclei.store.edits import UNCERTAINTY, Edit
+from muse_core.nuclei.store.edits import Edit, NucleusChanges
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
 from muse_core.nuclei.store.locate import StorePlace
 from muse_core.nuclei.store.predictions import Predictions
-from muse_core.nuclei.store.rows import NUCLEUS_ROW, NucleusRows
+from muse_core.nuclei.store.rows import NUCLEUS_ROW, UNCERTAINTY, NucleusRows
 from muse_core.nuclei.store.store import AnnotationStore
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "UNCERTAINTY",
     "AnnotationStore",
     "Edit",
+    "NucleusChanges",
     "NucleusRows",
     "Predictions",
     "SlideIdentity",

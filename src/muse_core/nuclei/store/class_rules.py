@@ -8,16 +8,17 @@ can be, so that older edits stay within reach. Each function runs inside the cal
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.store.detection import in_progress
-from muse_core.nuclei.store.edits import COLUMNS, Change, Row
 from muse_core.nuclei.store.predictions import live_classes
-
-_CLASS_AT = COLUMNS["nuclei"].index("class_id")
+from muse_core.nuclei.store.rows import Change, Row
 
 
 def read_scheme(connection: sqlite3.Connection) -> ClassScheme:
@@ -36,30 +37,17 @@ def require_no_class_goes(connection: sqlite3.Connection, changes: Sequence[Chan
         )
 
 
-def with_standing_classes(
+def stand_ins(connection: sqlite3.Connection) -> dict[int, int]:
+    """Ids of the classes that stand for others by now, by the ids of those."""
+    return dict(connection.execute("SELECT id, stands_for FROM class_alias").fetchall())
+
+
+def standing_classes(
     connection: sqlite3.Connection, changes: Sequence[Change]
 ) -> tuple[Change, ...]:
-    """The changes, with the classes that have come in place of those that they speak of."""
-    stand_ins = dict(connection.execute("SELECT id, stands_for FROM class_alias").fetchall())
-    if not stand_ins:
-        return tuple(changes)
-
-    def of_nucleus(row: Row | None) -> Row | None:
-        if row is None:
-            return None
-        number = row[_CLASS_AT]
-        return (*row[:_CLASS_AT], stand_ins.get(number, number), *row[_CLASS_AT + 1 :])
-
-    found = []
-    for change in changes:
-        if change.table == "nuclei":
-            change = replace(
-                change, before=of_nucleus(change.before), after=of_nucleus(change.after)
-            )
-        elif change.table == "classes":
-            change = replace(change, id=stand_ins.get(change.id, change.id))
-        found.append(change)
-    return tuple(found)
+    """Changes of classes, of the classes that have come in place of those that they speak of."""
+    known = stand_ins(connection)
+    return tuple(replace(change, id=known.get(change.id, change.id)) for change in changes)
 
 
 def bring_classes(
@@ -102,7 +90,7 @@ def bring_classes(
 
 
 def classes_that_can_go(
-    connection: sqlite3.Connection, changes: Sequence[Change], moving: Collection[int]
+    connection: sqlite3.Connection, changes: Sequence[Change], moving: npt.NDArray[np.int64]
 ) -> tuple[Change, ...]:
     """Of changes of classes those by which one goes that no nucleus will have.
 
@@ -122,8 +110,11 @@ def _let_stand_for(connection: sqlite3.Connection, gone: int, stand_in: int) -> 
     connection.execute("INSERT OR REPLACE INTO class_alias VALUES (?, ?)", (gone, stand_in))
 
 
-def _keeps_nuclei(connection: sqlite3.Connection, number: int, moving: Collection[int]) -> bool:
+def _keeps_nuclei(
+    connection: sqlite3.Connection, number: int, moving: npt.NDArray[np.int64]
+) -> bool:
     if number in live_classes(connection):
         return True
     rows = connection.execute("SELECT id FROM nuclei WHERE class_id = ?", (number,))
-    return any(row[0] not in moving for row in rows)
+    ids = np.fromiter((row[0] for row in rows), dtype=np.int64)
+    return not np.isin(ids, moving).all()

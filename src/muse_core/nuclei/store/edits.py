@@ -1,132 +1,180 @@
-"""An edit: what rows were before and are after, so that it can be undone and redone."""
+"""An edit: what rows were before and are after, so that it can be undone, redone and shown."""
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from muse_core.errors import UserError
+import numpy as np
+import numpy.typing as npt
+
 from muse_core.nuclei.outlines import read_vertices
+from muse_core.nuclei.store.predictions import Predictions
+from muse_core.nuclei.store.rows import (
+    EDITED,
+    NUCLEUS_ROW,
+    STORED_ROW,
+    UNCERTAINTY,
+    Change,
+    NucleusRows,
+    rows_by_id,
+)
 
-Row = tuple[Any, ...]
-
-COLUMNS = {
-    "nuclei": ("x", "y", "class_id", "score", "status", "model_id"),
-    "regions": ("name", "vertices", "reviewed"),
-    "classes": ("name", "color", "key", "position"),
-    "live_predictions": ("revision",),
-}
-"""Tables that edits touch, with their columns beside ``id``."""
-UNCERTAINTY = ("entropy", "margin", "disagreement")
-"""Columns of nuclei that say how unsure a model was; NaN where it did not say."""
-WHOLE = {**COLUMNS, "nuclei": (*COLUMNS["nuclei"], *UNCERTAINTY)}
-"""The same with the columns that edits leave alone, for rows that go or come back as a whole."""
-
-# A journal is read from files others may have made. This is two million nuclei in one edit.
-_MAX_CHANGES_BYTES = 1 << 28
+Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Change:
-    """One row; ``before`` and ``after`` in the order of :data:`WHOLE`, None for no row.
+@dataclass(frozen=True, eq=False)
+class NucleusChanges:
+    """What becomes of n nuclei.
 
-    Of a row that stays only the :data:`COLUMNS` are given.
+    Attributes:
+        before: (n,) of STORED_ROW; only the id counts of one that was not there.
+        after: (n,) of STORED_ROW, of the same ids; only the id counts of one that is not there. Of
+            one that stays the columns of EDITED count, the others are as they are.
+        existed: (n,) which were there.
+        exists: (n,) which are there.
     """
 
-    table: str
-    id: int
-    before: Row | None
-    after: Row | None
+    before: NucleusRows
+    after: NucleusRows
+    existed: Mask
+    exists: Mask
 
-    def reversed(self) -> Change:
-        """The change that takes this one back."""
-        return Change(self.table, self.id, self.after, self.before)
+    @classmethod
+    def of_none(cls) -> NucleusChanges:
+        """No changes."""
+        return cls.to(np.zeros(0, dtype=STORED_ROW), np.zeros(0, dtype=STORED_ROW))
+
+    @classmethod
+    def to(cls, before: NucleusRows, after: NucleusRows) -> NucleusChanges:
+        """Of nuclei that stay."""
+        there = np.ones(len(before), dtype=bool)
+        return cls(before, after, there, there)
+
+    @classmethod
+    def coming(cls, rows: NucleusRows) -> NucleusChanges:
+        """Of new nuclei."""
+        there = np.ones(len(rows), dtype=bool)
+        return cls(rows, rows, ~there, there)
+
+    @classmethod
+    def going(cls, rows: NucleusRows) -> NucleusChanges:
+        """Of nuclei that go as a whole."""
+        there = np.ones(len(rows), dtype=bool)
+        return cls(rows, rows, there, ~there)
+
+    def __len__(self) -> int:
+        return len(self.before)
+
+    def __add__(self, other: NucleusChanges) -> NucleusChanges:
+        return NucleusChanges(
+            np.concatenate([self.before, other.before]),
+            np.concatenate([self.after, other.after]),
+            np.concatenate([self.existed, other.existed]),
+            np.concatenate([self.exists, other.exists]),
+        )
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """(n,) ids of the nuclei."""
+        return np.ascontiguousarray(self.before["id"])
+
+    def take(self, which: Mask) -> NucleusChanges:
+        """Those of a mask."""
+        return NucleusChanges(
+            self.before[which], self.after[which], self.existed[which], self.exists[which]
+        )
+
+    def differing(self) -> NucleusChanges:
+        """Those by which something changes."""
+        moved = self.existed != self.exists
+        for name in EDITED:
+            moved |= self.before[name] != self.after[name]
+        return self.take(moved)
+
+    def reversed(self) -> NucleusChanges:
+        """The changes that take these back."""
+        return NucleusChanges(self.after, self.before, self.exists, self.existed)
+
+    def starting_from(self, rows: NucleusRows) -> NucleusChanges:
+        """The same ends, from what there is now: rows by ascending id, of some of the nuclei."""
+        found, at = rows_by_id(rows, self.ids)
+        before, after = self.after.copy(), self.after.copy()
+        before[found] = rows[at[found]]
+        # Of one that stays only what edits change is another.
+        stay = found & self.exists & self.existed
+        for name in UNCERTAINTY:
+            after[name][stay] = before[name][stay]
+        return replace(self, before=before, after=after, existed=found)
+
+    def with_classes(self, stand_ins: dict[int, int]) -> NucleusChanges:
+        """With other classes in the place of some, by their ids."""
+        before, after = self.before.copy(), self.after.copy()
+        for rows in (before, after):
+            was = rows["class_id"].copy()
+            for gone, stand_in in stand_ins.items():
+                rows["class_id"][was == gone] = stand_in
+        return replace(self, before=before, after=after)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edit:
-    """What a person did in one go.
+    """What a person did in one go, or took back or did again.
 
     Attributes:
         label: What it was, such as "class of 3 nuclei (tumor)"; completes "Undone: ".
-        changes: The rows it touched.
+        nuclei: The nuclei it touched.
+        changes: Rows of other tables it touched: regions, classes, and which predictions are live.
         left_out: Of one that was taken back or done again, how many nuclei it could not bring back
             to what they were, for something else has taken their place since.
+        aside: Nuclei it touched that wait for the end of a detection and are not seen.
+        shown: (m,) of NUCLEUS_ROW, by ascending id: those of ``nuclei`` that are there after it, as
+            one sees them.
+        relabelled: Where other predictions are live after it: what nuclei that no person has
+            touched are shown as now.
     """
 
     label: str
-    changes: tuple[Change, ...]
+    nuclei: NucleusChanges = field(default_factory=NucleusChanges.of_none)
+    changes: tuple[Change, ...] = ()
     left_out: int = 0
+    aside: NucleusChanges = field(default_factory=NucleusChanges.of_none)
+    shown: NucleusRows = field(default_factory=lambda: np.zeros(0, dtype=NUCLEUS_ROW))
+    relabelled: Predictions | None = None
 
-    def reversed(self) -> Edit:
-        """The edit that takes this one back."""
-        return Edit(self.label, tuple(c.reversed() for c in reversed(self.changes)))
+    def __bool__(self) -> bool:
+        """Whether anything changed."""
+        return bool(len(self.nuclei) or len(self.aside) or self.changes)
+
+    def of(self, table: str) -> tuple[Change, ...]:
+        """Its changes of a table."""
+        return tuple(change for change in self.changes if change.table == table)
 
     @property
-    def nucleus_ids(self) -> tuple[int, ...]:
-        """Ids of the nuclei it touched."""
-        return tuple(c.id for c in self.changes if c.table == "nuclei")
+    def new_ids(self) -> npt.NDArray[np.int64]:
+        """Ids of the nuclei that came, in the order in which they were given."""
+        return self.nuclei.ids[~self.nuclei.existed]
 
     @property
-    def places(self) -> list[tuple[float, float]]:
-        """Where its nuclei are before and after it, level-0 pixels."""
-        rows = [r for c in self.changes if c.table == "nuclei" for r in (c.before, c.after)]
-        return [(row[0], row[1]) for row in rows if row is not None]
+    def places(self) -> npt.NDArray[np.float64]:
+        """(n, 2) where its nuclei are before and after it, x and y in level-0 pixels."""
+        rows = np.concatenate(
+            [self.nuclei.before[self.nuclei.existed], self.nuclei.after[self.nuclei.exists]]
+        )
+        return np.stack([rows["x"], rows["y"]], axis=1)
 
     @property
     def outlines(self) -> list[list[list[float]]]:
         """Corners [x, y] of the regions it touched, level-0 pixels."""
-        rows = [c.after or c.before for c in self.changes if c.table == "regions"]
+        rows = [c.after or c.before for c in self.of("regions")]
         return [read_vertices(row[1]) for row in rows if row is not None]
 
 
-def pack_changes(changes: Sequence[Change]) -> bytes:
-    """Changes as compressed JSON for the journal.
-
-    Raises:
-        UserError: They are too many to be read again.
-    """
-    rows = [[c.table, c.id, c.before, c.after] for c in changes]
-    text = json.dumps(rows, separators=(",", ":")).encode()
-    if len(text) > _MAX_CHANGES_BYTES:
-        raise UserError("This changes too much at once; do it in parts.")
-    return zlib.compress(text, level=1)
+def reversed_changes(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes of rows that take some back."""
+    return tuple(Change(c.table, c.id, c.after, c.before) for c in reversed(changes))
 
 
-def unpack_changes(blob: bytes) -> tuple[Change, ...]:
-    """The inverse of :func:`pack_changes`.
-
-    Raises:
-        UserError: The entry is damaged.
-    """
-    try:
-        stream = zlib.decompressobj()
-        text = stream.decompress(blob, _MAX_CHANGES_BYTES)
-        if stream.unconsumed_tail:
-            raise ValueError("too large")
-        rows = json.loads(text)
-        changes = tuple(
-            Change(
-                str(table),
-                int(number),
-                None if before is None else tuple(before),
-                None if after is None else tuple(after),
-            )
-            for table, number, before, after in rows
-        )
-    except (zlib.error, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise UserError("The journal of this annotation store is damaged.") from error
-    if not all(_is_sound(c) for c in changes):
-        raise UserError("The journal of this annotation store is damaged.")
-    return changes
-
-
-def _is_sound(change: Change) -> bool:
-    """Whether a change is of a table that edits touch, and its rows have as many columns."""
-    if change.table not in COLUMNS:
-        return False
-    widths = {len(COLUMNS[change.table]), len(WHOLE[change.table])}
-    return all(row is None or len(row) in widths for row in (change.before, change.after))
+def class_changes(changes: Sequence[Change]) -> list[Change]:
+    """Those of classes."""
+    return [change for change in changes if change.table == "classes"]

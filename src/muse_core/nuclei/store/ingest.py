@@ -1,4 +1,7 @@
-"""Many nuclei at once: detections and files, inside the caller's transaction; not edits."""
+"""Writing nuclei: those of detections and files, and what edits make of them.
+
+Each function runs inside the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +14,54 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.scheme import NucleusClass
-from muse_core.nuclei.store.edits import UNCERTAINTY
-from muse_core.nuclei.store.rows import STORED_ROW, NucleusRows, nucleus_rows, take_ids
+from muse_core.nuclei.store.edits import NucleusChanges
+from muse_core.nuclei.store.rows import (
+    EDITED,
+    STORED_ROW,
+    UNCERTAINTY,
+    NucleusRows,
+    nucleus_rows,
+    take_ids,
+)
 from muse_core.nuclei.store.spatial_index import ensure_squares
 from muse_core.nuclei.table import Status
 
 Uncertainty = Mapping[str, npt.ArrayLike]
+_STATUS = {status.word: int(status) for status in Status}
 
 
-def insert_table(
-    connection: sqlite3.Connection, table: pd.DataFrame, uncertainty: Uncertainty
-) -> npt.NDArray[np.int64]:
-    """Insert a NucleusTable under new ids, which are returned in its order.
+def rows_of_table(
+    connection: sqlite3.Connection,
+    table: pd.DataFrame,
+    new_classes: Mapping[str, int] | None = None,
+) -> NucleusRows:
+    """A NucleusTable as (N,) of STORED_ROW under new ids, not inserted yet.
 
     Args:
         connection: In a transaction.
-        table: A valid NucleusTable of classes the store has.
-        uncertainty: By the names of UNCERTAINTY, (N,) each.
+        table: A valid NucleusTable of classes the store has, or of new ones.
+        new_classes: Ids of the new ones by name.
 
     Raises:
         UserError: The store lacks a class.
     """
-    rows = np.zeros(len(table), dtype=STORED_ROW)
-    first = take_ids(connection, "nuclei", len(table))
-    rows["id"] = np.arange(first, first + len(table))
+    rows = new_rows(connection, len(table))
     for name in ("x", "y", "score"):
         rows[name] = table[name]
-    rows["class_id"] = class_numbers(connection, table["class_name"])
-    rows["status"] = _numbers(table["status"], {s.word: int(s) for s in Status})
+    rows["class_id"] = class_numbers(connection, table["class_name"], new_classes)
+    rows["status"] = _numbers(table["status"], _STATUS)
     rows["model_id"] = model_numbers(connection, table["model"])
+    return rows
+
+
+def new_rows(connection: sqlite3.Connection, count: int) -> NucleusRows:
+    """(count,) of STORED_ROW under new ids, not inserted yet, and nobody was unsure of them."""
+    rows = np.zeros(count, dtype=STORED_ROW)
+    first = take_ids(connection, "nuclei", count)
+    rows["id"] = np.arange(first, first + count)
     for name in UNCERTAINTY:
-        rows[name] = uncertainty.get(name, np.nan)
-    insert_rows(connection, rows)
-    return rows["id"].copy()
+        rows[name] = np.nan
+    return rows
 
 
 def note_ingest(connection: sqlite3.Connection, distance_px: float) -> None:
@@ -77,6 +95,38 @@ def insert_rows(connection: sqlite3.Connection, rows: NucleusRows, table: str = 
         ensure_squares(connection, rows["x"], rows["y"])
 
 
+def write_nuclei(
+    connection: sqlite3.Connection, changes: NucleusChanges, table: str = "nuclei"
+) -> None:
+    """Bring nuclei to what they are after changes, of which each has at most one."""
+    remove(connection, changes.ids[changes.existed & ~changes.exists], table)
+    insert_rows(connection, changes.after[~changes.existed & changes.exists], table)
+    stay = changes.existed & changes.exists
+    before, after = changes.before[stay], changes.after[stay]
+    # What does not differ need not be written, which with all columns takes twice as long.
+    names = [name for name in EDITED if (before[name] != after[name]).any()]
+    if not names:
+        return
+    connection.executemany(
+        f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
+        zip(*(after[name].tolist() for name in (*names, "id")), strict=True),
+    )
+    if table == "nuclei" and {"x", "y"} & set(names):
+        ensure_squares(connection, after["x"], after["y"])
+
+
+def set_uncertainty(
+    connection: sqlite3.Connection, ids: npt.NDArray[np.int64], uncertainty: Uncertainty
+) -> None:
+    """Keep how unsure a model is of nuclei, by the names of UNCERTAINTY."""
+    names = [name for name in UNCERTAINTY if name in uncertainty]
+    columns = [np.asarray(uncertainty[name], dtype=np.float64).tolist() for name in names]
+    connection.executemany(
+        f"UPDATE nuclei SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
+        zip(*columns, ids.tolist(), strict=True),
+    )
+
+
 def insert_classes(connection: sqlite3.Connection, classes: Sequence[NucleusClass]) -> None:
     """Put classes after those that are there."""
     first = take_ids(connection, "classes", len(classes))
@@ -86,15 +136,22 @@ def insert_classes(connection: sqlite3.Connection, classes: Sequence[NucleusClas
     )
 
 
-def remove(connection: sqlite3.Connection, ids: Sequence[int] | npt.NDArray[np.int64]) -> None:
+def remove(
+    connection: sqlite3.Connection, ids: npt.NDArray[np.int64], table: str = "nuclei"
+) -> None:
     """Drop nuclei for good."""
-    connection.executemany("DELETE FROM nuclei WHERE id = ?", [(int(i),) for i in ids])
+    connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(i,) for i in ids.tolist()])
 
 
 def set_aside(connection: sqlite3.Connection, ids: npt.NDArray[np.int64]) -> None:
     """Move nuclei to where they wait for the end of a detection."""
-    insert_rows(connection, nucleus_rows(connection, ids.tolist()), "aside")
+    insert_rows(connection, nucleus_rows(connection, ids), "aside")
     remove(connection, ids)
+
+
+def model_number(connection: sqlite3.Connection, name: str) -> int:
+    """Id of a model, which is made where it is new."""
+    return int(model_numbers(connection, pd.Series([name]))[0])
 
 
 def model_numbers(connection: sqlite3.Connection, names: pd.Series) -> npt.NDArray[np.int32]:
@@ -119,7 +176,5 @@ def class_numbers(
 def _numbers(names: pd.Series, known: Mapping[str, int]) -> npt.NDArray[np.int32]:
     """(N,) numbers of names; each different name is looked up once."""
     codes, unique = pd.factorize(names)
-    result: npt.NDArray[np.int32] = np.array([known[name] for name in unique], dtype=np.int32)[
-        codes
-    ]
-    return result
+    numbers = np.array([known[name] for name in unique], dtype=np.int32)
+    return np.asarray(numbers[codes])

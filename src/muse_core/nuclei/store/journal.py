@@ -10,24 +10,19 @@ from muse_core.nuclei.store.class_rules import (
     bring_classes,
     classes_that_can_go,
     require_no_class_goes,
-    with_standing_classes,
+    stand_ins,
+    standing_classes,
 )
-from muse_core.nuclei.store.edits import (
-    COLUMNS,
-    Change,
-    Edit,
-    Row,
-    pack_changes,
-    unpack_changes,
-)
+from muse_core.nuclei.store.edits import Edit, class_changes, reversed_changes
 from muse_core.nuclei.store.holdout import decide
+from muse_core.nuclei.store.ingest import write_nuclei
+from muse_core.nuclei.store.packing import pack_changes, unpack_changes
+from muse_core.nuclei.store.predictions import forget_unreachable
 from muse_core.nuclei.store.reversible import reversible_changes
-from muse_core.nuclei.store.rows import apply_changes
+from muse_core.nuclei.store.rows import COLUMNS, Change, Row, write_rows
 
 
-def record(
-    connection: sqlite3.Connection, annotator: str, label: str, changes: Sequence[Change]
-) -> Edit:
+def record(connection: sqlite3.Connection, annotator: str, edit: Edit) -> None:
     """Apply an edit, write it to the journal, and put it on the undo stack.
 
     What was taken back before it can no longer be redone.
@@ -35,15 +30,16 @@ def record(
     Raises:
         UserError: A class would go while a detection is running.
     """
-    edit = Edit(label, tuple(changes))
-    require_no_class_goes(connection, _of_classes(edit))
-    _apply(connection, edit.changes)
+    require_no_class_goes(connection, class_changes(edit.changes))
+    write_nuclei(connection, edit.nuclei)
+    _write_rows(connection, edit.changes)
     seq = _append(connection, annotator, "edit", edit, None)
     depth = _depth(connection)
     connection.execute("DELETE FROM undo_stack WHERE position > ?", (depth,))
     connection.execute("INSERT INTO undo_stack VALUES (?, ?)", (depth + 1, seq))
     connection.execute("UPDATE undo_depth SET depth = ?", (depth + 1,))
-    return edit
+    for change in edit.of("live_predictions"):
+        forget_unreachable(connection, change.after[0] if change.after else None, seq)
 
 
 def undo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
@@ -74,42 +70,35 @@ def _step(
     if entry is None:
         return None
     of_seq, since, last = entry
-    edit = last.reversed()
-    classes = with_standing_classes(connection, _of_classes(edit))
+    changes = reversed_changes(last.changes)
+    classes = standing_classes(connection, class_changes(changes))
     require_no_class_goes(connection, classes)
-    regions = [change for change in edit.changes if change.table == "regions"]
-    nuclei = [change for change in edit.changes if change.table == "nuclei"]
+    others = tuple(change for change in changes if change.table != "classes")
     # Before it is asked which classes are still in use.
-    predictions = [change for change in edit.changes if change.table == "live_predictions"]
-    apply_changes(connection, predictions)
-    reversible = reversible_changes(connection, nuclei, since)
-    gone = classes_that_can_go(connection, classes, {change.id for change in reversible.here})
+    _write_rows(connection, others)
+    reversible = reversible_changes(connection, last.nuclei.reversed(), since)
+    gone = classes_that_can_go(connection, classes, reversible.here.ids)
     brought = bring_classes(connection, classes, gone)
     # Known only by now which classes others stand for.
-    here, aside = (
-        with_standing_classes(connection, c) for c in (reversible.here, reversible.aside)
-    )
-    apply_changes(connection, aside, nuclei="aside")
-    _apply(connection, (*regions, *here, *brought, *gone))
-    changes = (*predictions, *regions, *aside, *here, *brought, *gone)
-    made = Edit(edit.label, changes, reversible.left_out)
+    known = stand_ins(connection)
+    here, aside = reversible.here.with_classes(known), reversible.aside.with_classes(known)
+    write_nuclei(connection, aside, "aside")
+    write_nuclei(connection, here)
+    write_rows(connection, (*brought, *gone))
+    made = Edit(last.label, here, (*others, *brought, *gone), reversible.left_out, aside)
     _append(connection, annotator, kind, made, of_seq)
     connection.execute("UPDATE undo_depth SET depth = ?", (depth,))
     return made
 
 
-def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    apply_changes(connection, changes)
+def _write_rows(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    write_rows(connection, changes)
     if any(change.table == "regions" and _is_reviewed(change.after) for change in changes):
         decide(connection)
 
 
 def _is_reviewed(region: Row | None) -> bool:
     return region is not None and bool(region[COLUMNS["regions"].index("reviewed")])
-
-
-def _of_classes(edit: Edit) -> list[Change]:
-    return [change for change in edit.changes if change.table == "classes"]
 
 
 def _entry(connection: sqlite3.Connection, position: int) -> tuple[int, int, Edit] | None:
@@ -125,7 +114,7 @@ def _entry(connection: sqlite3.Connection, position: int) -> tuple[int, int, Edi
         " WHERE s.position = ? ORDER BY j.seq DESC LIMIT 1",
         (position,),
     ).fetchone()
-    return None if row is None else (row[0], row[1], Edit(row[2], unpack_changes(row[3])))
+    return None if row is None else (row[0], row[1], Edit(row[2], *unpack_changes(row[3])))
 
 
 def _append(
@@ -141,7 +130,7 @@ def _append(
             kind,
             edit.label,
             of_seq,
-            pack_changes(edit.changes),
+            pack_changes(edit.aside + edit.nuclei, edit.changes),
         ),
     )
     return int(cursor.lastrowid or 0)

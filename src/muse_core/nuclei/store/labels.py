@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from muse_core.nuclei.store.taking_over import Takeover
-
 
 def counted(number: int, one: str, many: str) -> str:
     """A number with its noun."""
@@ -16,10 +14,10 @@ def of_nuclei(what: str, number: int, class_name: str = "") -> str:
     return f"{label} ({class_name})" if class_name else label
 
 
-def added(number: int, class_names: list[str]) -> str:
+def added(number: int, class_name: str) -> str:
     """Such as "3 new nuclei (tumor)"."""
     label = counted(number, "new nucleus", "new nuclei")
-    return f"{label} ({class_names[0]})" if len(class_names) == 1 else label
+    return f"{label} ({class_name})" if class_name else label
 
 
 def new_regions(names: list[str]) -> str:
@@ -59,13 +57,13 @@ def without_relearning() -> str:
     return "return to the classes that were detected"
 
 
-def takeover(file: Takeover) -> str:
+def takeover(n_nuclei: int, n_regions: int) -> str:
     """Such as "import of 3 nuclei and 1 region"."""
-    label = of_nuclei("import", len(file.table))
-    if not file.regions:
+    label = of_nuclei("import", n_nuclei)
+    if not n_regions:
         return label
-    regions = counted(len(file.regions), "region", "regions")
-    return f"{label} and {regions}" if len(file.table) else f"import of {regions}"
+    regions = counted(n_regions, "region", "regions")
+    return f"{label} and {regions}" if n_nuclei else f"import of {regions}"
 
 
 def _of_region(what: str, name: str) -> str:

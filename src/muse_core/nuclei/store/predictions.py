@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store.edits import Change
-from muse_core.nuclei.store.rows import take_ids
+from muse_core.nuclei.store.rows import Change, NucleusRows, take_ids
+from muse_core.nuclei.table import Status
 
 _LIVE = 1
 """The one row of the table of what is live."""
@@ -54,10 +54,20 @@ class Predictions:
         self, ids: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
         """Look nuclei up: (n,) which of them it has, and (n,) where; anywhere for the others."""
+        if len(ids) == len(self.ids) and (ids == self.ids).all():
+            return np.ones(len(ids), dtype=bool), np.arange(len(ids))
         if not len(self.ids):
             return np.zeros(len(ids), dtype=bool), np.zeros(len(ids), dtype=np.intp)
         at = np.searchsorted(self.ids, ids).clip(max=len(self.ids) - 1)
         return self.ids[at] == ids, at
+
+    def relabel(self, rows: NucleusRows) -> None:
+        """Give (n,) rows of NUCLEUS_ROW these classes, but for those a person has touched."""
+        found, at = self.find(rows["id"])
+        found &= rows["status"] == Status.PREDICTED
+        at = at[found]
+        rows["class_id"][found] = self.class_ids[at]
+        rows["probability"][found] = self.probabilities[at]
 
 
 def add_revision(
@@ -154,6 +164,35 @@ def merge_class(connection: sqlite3.Connection, gone: int, into: int) -> int | N
     return number
 
 
+def relabelling(
+    connection: sqlite3.Connection, before: Predictions | None, after: Predictions | None
+) -> Predictions | None:
+    """What nuclei are shown as, where other predictions become live.
+
+    Returns:
+        Those that become live and, of what was live before them and is no more, the classes of the
+        rows, with NaN for a probability; None where nothing was live and nothing is.
+    """
+    if before is None or (after is not None and np.array_equal(before.ids, after.ids)):
+        return after
+    left = before.ids if after is None else np.setdiff1d(before.ids, after.ids, True)
+    query = f"SELECT id, class_id FROM nuclei WHERE status = {Status.PREDICTED:d} ORDER BY id"
+    rows = np.fromiter(connection.execute(query), dtype=[("id", np.int64), ("class_id", np.int32)])
+    rows = rows[np.isin(rows["id"], left, assume_unique=True)]
+    unknown = np.full(len(rows), np.nan, dtype=np.float16)
+    found = Predictions(0, "", rows["id"].copy(), rows["class_id"].copy(), unknown)
+    return found if after is None else _joined(found, after)
+
+
+def _joined(some: Predictions, others: Predictions) -> Predictions:
+    """Two that say nothing of the same nucleus, as the second."""
+    ids = np.concatenate([some.ids, others.ids])
+    order = np.argsort(ids, kind="stable")
+    classes = np.concatenate([some.class_ids, others.class_ids])[order]
+    chances = np.concatenate([some.probabilities, others.probabilities])[order]
+    return Predictions(others.revision, others.model, ids[order], classes, chances)
+
+
 def going_live(connection: sqlite3.Connection, number: int | None) -> Change:
     """The change by which a revision, or none, takes the place of the one that is live."""
     now = live_revision(connection)
@@ -199,16 +238,15 @@ def checked_predictions(
     return numbers.astype(np.int64), classes.astype(np.int32), chances.astype(np.float16)
 
 
-def forget_unreachable(connection: sqlite3.Connection, made: int) -> None:
+def forget_unreachable(connection: sqlite3.Connection, made: int | None, seq: int) -> None:
     """Drop the revisions that neither undo nor redo leads to.
 
     Args:
         connection: In a transaction.
-        made: The revision that was made by the latest entry of the journal.
+        made: The revision that went live by the latest edit.
+        seq: That edit's entry in the journal.
     """
-    connection.execute(
-        "UPDATE predictions SET seq = (SELECT max(seq) FROM journal) WHERE revision = ?", (made,)
-    )
+    connection.execute("UPDATE predictions SET seq = ? WHERE revision = ?", (seq, made))
     connection.execute("DELETE FROM predictions WHERE seq NOT IN (SELECT seq FROM undo_stack)")
     connection.execute(
         "DELETE FROM prediction_arrays WHERE id NOT IN (SELECT nuclei FROM predictions"

@@ -37,16 +37,8 @@ def shown_rows(stored: NucleusRows, live: Predictions | None) -> NucleusRows:
     recfunctions.assign_fields_by_name(rows, stored, zero_unassigned=False)
     rows["probability"] = np.nan
     if live is not None:
-        relabel(rows, live)
+        live.relabel(rows)
     return rows
-
-
-def relabel(rows: NucleusRows, live: Predictions) -> None:
-    """Give rows the class that predictions give them, but for those a person has touched."""
-    found, at = live.find(rows["id"])
-    found &= rows["status"] == Status.PREDICTED
-    rows["class_id"][found] = live.class_ids[at[found]]
-    rows["probability"][found] = live.probabilities[at[found]]
 
 
 def stored_nuclei(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store.edits import COLUMNS, UNCERTAINTY, WHOLE, Change, Row
-from muse_core.nuclei.store.spatial_index import ensure_squares
 
+Row = tuple[Any, ...]
+NucleusRows = npt.NDArray[Any]
+
+EDITED = ("x", "y", "class_id", "score", "status", "model_id")
+"""Columns of nuclei that edits change."""
+UNCERTAINTY = ("entropy", "margin", "disagreement")
+"""Columns of nuclei that say how unsure a model was; NaN where it did not say."""
 STORED_ROW = np.dtype(
     [
         ("id", np.int64),
@@ -29,10 +35,25 @@ STORED_ROW = np.dtype(
 NUCLEUS_ROW = np.dtype([*STORED_ROW.descr, ("probability", np.float32)])
 """A nucleus as one sees it: with the class that the live predictions give it, and the probability
 of that; NaN where they say nothing of it, or a person has."""
+COLUMNS = {
+    "regions": ("name", "vertices", "reviewed"),
+    "classes": ("name", "color", "key", "position"),
+    "live_predictions": ("revision",),
+}
+"""Small tables that edits touch, with their columns beside ``id``."""
 
-NucleusRows = npt.NDArray[Any]
 # SQLite's limit of values in a statement is far above this.
 _AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row of a small table; before and after in the order of :data:`COLUMNS`, None for no row."""
+
+    table: str
+    id: int
+    before: Row | None
+    after: Row | None
 
 
 def take_ids(connection: sqlite3.Connection, table: str, count: int) -> int:
@@ -43,77 +64,61 @@ def take_ids(connection: sqlite3.Connection, table: str, count: int) -> int:
 
 
 def read_row(connection: sqlite3.Connection, table: str, number: int) -> Row:
-    """One row in the order of COLUMNS; raises UserError when it is not there."""
-    return read_rows(connection, table, [number])[number]
-
-
-def read_rows(connection: sqlite3.Connection, table: str, numbers: Sequence[int]) -> dict[int, Row]:
-    """Rows by id, in the order of COLUMNS; raises UserError when one is not there."""
-    columns = ", ".join(COLUMNS[table])
-    found: dict[int, Row] = {}
-    for part, marks in _parts(numbers):
-        rows = connection.execute(f"SELECT id, {columns} FROM {table} WHERE id IN ({marks})", part)
-        found |= {row[0]: tuple(row[1:]) for row in rows}
-    for number in numbers:
-        if number not in found:
-            raise UserError(f"There is no {number} among the {table} any more.")
-    return found
+    """One row of a small table in the order of COLUMNS; raises UserError when it is not there."""
+    query = f"SELECT {', '.join(COLUMNS[table])} FROM {table} WHERE id = ?"
+    row: Row | None = connection.execute(query, (number,)).fetchone()
+    if row is None:
+        raise UserError(f"There is no {number} among the {table} any more.")
+    return row
 
 
 def nucleus_rows(
-    connection: sqlite3.Connection, ids: Sequence[int] | None = None, table: str = "nuclei"
+    connection: sqlite3.Connection,
+    ids: npt.NDArray[np.int64] | None = None,
+    table: str = "nuclei",
 ) -> NucleusRows:
-    """Nuclei as an array, by id; those of ``ids`` that are not there are left out."""
+    """Nuclei as (n,) of STORED_ROW by id; those of ``ids`` that are not there are left out."""
     select = f"SELECT {', '.join(STORED_ROW.names or ())} FROM {table}"
     if ids is None:
         return np.fromiter(connection.execute(f"{select} ORDER BY id"), dtype=STORED_ROW)
     found: list[NucleusRows] = [np.zeros(0, dtype=STORED_ROW)]
-    for part, marks in _parts(sorted(ids)):
+    for part, marks in _parts(np.unique(ids).tolist()):
         rows = connection.execute(f"{select} WHERE id IN ({marks}) ORDER BY id", part)
         found.append(np.fromiter(rows, dtype=STORED_ROW))
     return np.concatenate(found)
 
 
-def whole_rows(
-    connection: sqlite3.Connection, ids: Sequence[int], table: str = "nuclei"
-) -> dict[int, Row]:
-    """Nuclei by id, in the order of WHOLE; those that are not there are left out."""
-    columns = ", ".join(WHOLE["nuclei"])
-    found: dict[int, Row] = {}
-    for part, marks in _parts(ids):
-        rows = connection.execute(f"SELECT id, {columns} FROM {table} WHERE id IN ({marks})", part)
-        found |= {row[0]: tuple(row[1:]) for row in rows}
-    return found
+def require_nuclei(connection: sqlite3.Connection, ids: npt.NDArray[np.int64]) -> NucleusRows:
+    """Nuclei as (n,) of STORED_ROW by id; raises UserError when one is not there."""
+    rows = nucleus_rows(connection, ids)
+    missing = np.setdiff1d(ids, rows["id"])
+    if len(missing):
+        raise UserError(f"There is no {missing[0]} among the nuclei any more.")
+    return rows
 
 
-def apply_changes(
-    connection: sqlite3.Connection, changes: Sequence[Change], nuclei: str = "nuclei"
-) -> None:
-    """Bring rows to what they are after the changes, of which each row has at most one.
+def rows_by_id(
+    rows: NucleusRows, ids: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """Look ids up in rows of ascending ids: (n,) which are there, and (n,) where."""
+    if not len(rows):
+        return np.zeros(len(ids), dtype=bool), np.zeros(len(ids), dtype=np.intp)
+    at = np.searchsorted(rows["id"], ids).clip(max=len(rows) - 1)
+    return rows["id"][at] == ids, at
 
-    Args:
-        connection: In a transaction.
-        changes: Rows in the order of COLUMNS or, those of nuclei, of WHOLE.
-        nuclei: The table that the nuclei are in.
-    """
-    for kind, columns in WHOLE.items():
-        table = nuclei if kind == "nuclei" else kind
-        here = [c for c in changes if c.table == kind]
+
+def write_rows(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    """Bring rows of small tables to what they are after the changes."""
+    for table, columns in COLUMNS.items():
+        here = [c for c in changes if c.table == table]
         connection.executemany(
             f"DELETE FROM {table} WHERE id = ?", [(c.id,) for c in here if c.after is None]
         )
-        kept = [(c.id, *c.after) for c in here if c.after is not None]
-        for width in {len(COLUMNS[kind]), len(columns)}:
-            # Not REPLACE, which would forget the columns that edits do not touch.
-            connection.executemany(
-                f"INSERT INTO {table}(id, {', '.join(columns[:width])}) VALUES"
-                f" ({', '.join('?' * (width + 1))}) ON CONFLICT(id) DO UPDATE SET"
-                f" {', '.join(f'{name} = excluded.{name}' for name in columns[:width])}",
-                (row for row in kept if len(row) == width + 1),
-            )
-        if table == "nuclei" and kept:
-            xy = np.array([row[1:3] for row in kept], dtype=np.float64)
-            ensure_squares(connection, xy[:, 0], xy[:, 1])
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {table}(id, {', '.join(columns)}) VALUES"
+            f" ({', '.join('?' * (len(columns) + 1))})",
+            [(c.id, *c.after) for c in here if c.after is not None],
+        )
 
 
 def _parts(numbers: Sequence[int]) -> Iterable[tuple[Sequence[int], str]]:

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from muse_core.nuclei.scheme import NucleusClass
-from muse_core.nuclei.store.edits import Change, Row
-from muse_core.nuclei.store.ingest import class_numbers, model_numbers
+from muse_core.nuclei.store import labels
+from muse_core.nuclei.store.edits import Edit, NucleusChanges
+from muse_core.nuclei.store.ingest import rows_of_table
 from muse_core.nuclei.store.predictions import live_classes
-from muse_core.nuclei.store.rows import take_ids, whole_rows
-from muse_core.nuclei.table import Status
+from muse_core.nuclei.store.rows import Change, Row, nucleus_rows, take_ids
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Takeover:
     instead: bool = False
 
 
-def takeover_changes(connection: sqlite3.Connection, file: Takeover) -> list[Change]:
-    """The changes that taking over a file comes to, the new nuclei in the order of the table.
+def takeover_edit(connection: sqlite3.Connection, file: Takeover) -> Edit:
+    """The edit that taking over a file comes to, the new nuclei in the order of the table.
 
     Raises:
         UserError: The store lacks a class of the table.
@@ -50,30 +50,12 @@ def takeover_changes(connection: sqlite3.Connection, file: Takeover) -> list[Cha
     changes = [Change("classes", number, None, row) for number, row in new.items()]
     unused = _unused_classes(connection) if file.instead and new else {}
     changes += [Change("classes", number, row, None) for number, row in unused.items()]
-    gone = whole_rows(connection, [int(i) for i in file.replaced])
-    changes += [Change("nuclei", number, row, None) for number, row in gone.items()]
-    changes += _new_nuclei(connection, file.table, {row[0]: n for n, row in new.items()})
+    gone = NucleusChanges.going(nucleus_rows(connection, np.asarray(file.replaced, np.int64)))
+    names = {str(row[0]): number for number, row in new.items()}
+    come = NucleusChanges.coming(rows_of_table(connection, file.table, names))
     first = take_ids(connection, "regions", len(file.regions))
     changes += [Change("regions", first + i, None, row) for i, row in enumerate(file.regions)]
-    return changes
-
-
-def _new_nuclei(
-    connection: sqlite3.Connection, table: pd.DataFrame, new_classes: dict[str, int]
-) -> list[Change]:
-    first = take_ids(connection, "nuclei", len(table))
-    status = {s.word: int(s) for s in Status}
-    columns = zip(
-        table["x"].to_numpy(dtype=np.float64).tolist(),
-        table["y"].to_numpy(dtype=np.float64).tolist(),
-        class_numbers(connection, table["class_name"], new_classes).tolist(),
-        # As the file will have it: a score in double precision would come back as another.
-        table["score"].to_numpy(dtype=np.float32).tolist(),
-        [status[name] for name in table["status"]],
-        model_numbers(connection, table["model"]).tolist(),
-        strict=True,
-    )
-    return [Change("nuclei", first + i, None, row) for i, row in enumerate(columns)]
+    return Edit(labels.takeover(len(file.table), len(file.regions)), gone + come, tuple(changes))
 
 
 def _unused_classes(connection: sqlite3.Connection) -> dict[int, Row]:

@@ -1,0 +1,118 @@
+"""What a person does to nuclei, as edits: what each rule makes of a row, for many rows at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import recfunctions
+
+from muse_core.errors import UserError
+from muse_core.nuclei.store import labels
+from muse_core.nuclei.store.edits import Edit, NucleusChanges
+from muse_core.nuclei.store.ingest import model_number, new_rows
+from muse_core.nuclei.store.predictions import Predictions
+from muse_core.nuclei.store.reading import shown_rows
+from muse_core.nuclei.store.rows import EDITED, STORED_ROW, NucleusRows, require_nuclei
+from muse_core.nuclei.table import Status
+
+_A_PERSON = ""
+"""The model of a nucleus that none has found."""
+Ids = Sequence[int] | npt.NDArray[np.int64]
+
+
+def finite_places(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """(N, 2) x and y of nuclei; raises UserError where one is no number."""
+    xs, ys = (np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (x, y))
+    if len(xs) != len(ys):
+        raise UserError("Each nucleus needs an x and a y.")
+    if not (np.isfinite(xs).all() and np.isfinite(ys).all()):
+        raise UserError("A nucleus needs finite coordinates.")
+    return np.stack([xs, ys], axis=1)
+
+
+def added(
+    connection: sqlite3.Connection,
+    xy: npt.NDArray[np.float64],
+    class_ids: npt.NDArray[np.int32],
+    class_name: str,
+) -> Edit:
+    """Nuclei a person has seen.
+
+    Args:
+        connection: In a transaction.
+        xy: (N, 2) level-0 pixels.
+        class_ids: (N,) ids of classes.
+        class_name: What the label says of the class, "" where they have several.
+    """
+    rows = new_rows(connection, len(xy))
+    rows["x"], rows["y"] = xy.T
+    rows["class_id"], rows["score"] = class_ids, 1.0
+    rows["status"], rows["model_id"] = Status.ADDED, model_number(connection, _A_PERSON)
+    return Edit(labels.added(len(rows), class_name), NucleusChanges.coming(rows))
+
+
+def changed(
+    connection: sqlite3.Connection,
+    ids: npt.NDArray[np.int64],
+    live: Predictions | None,
+    change: Callable[[NucleusRows], None],
+    what: str,
+    class_name: str = "",
+) -> Edit:
+    """Nuclei with a rule applied to them; those by which it changes nothing are no part of it.
+
+    Args:
+        connection: In a transaction.
+        ids: (n,) of the nuclei.
+        live: Predictions that are live: it is what a person sees that a person judges.
+        change: The rule; changes rows of NUCLEUS_ROW by ascending id in place.
+        what: What the edit is called.
+        class_name: For the label.
+
+    Raises:
+        UserError: One of them is not there any more.
+    """
+    stored = require_nuclei(connection, ids)
+    seen = shown_rows(stored, live)
+    rows = seen.copy()
+    change(rows)
+    differs = np.zeros(len(rows), dtype=bool)
+    for name in EDITED:
+        differs |= rows[name] != seen[name]
+    after = recfunctions.repack_fields(rows[differs][list(STORED_ROW.names or ())])
+    changes = NucleusChanges.to(stored[differs], after)
+    return Edit(labels.of_nuclei(what, len(changes), class_name), changes)
+
+
+def give_class(rows: NucleusRows, class_id: int) -> None:
+    """Give nuclei a class; those that had it already count as confirmed."""
+    agreed = (rows["class_id"] == class_id) & (rows["status"] != Status.CORRECTED)
+    judged = np.where(agreed, Status.CONFIRMED, Status.CORRECTED)
+    rows["status"] = np.where(rows["status"] == Status.ADDED, Status.ADDED, judged)
+    rows["class_id"] = class_id
+
+
+def confirm(rows: NucleusRows) -> None:
+    """Say that predictions are right; what a person has set already stays as it is."""
+    rows["status"][rows["status"] == Status.PREDICTED] = Status.CONFIRMED
+
+
+def delete(rows: NucleusRows) -> None:
+    """Say that there is no nucleus."""
+    rows["status"] = Status.DELETED
+
+
+def move(rows: NucleusRows, ids: Ids, xy: npt.NDArray[np.float64]) -> None:
+    """Put nuclei elsewhere; that is a correction.
+
+    Args:
+        rows: Of all the ids, each once.
+        ids: (n,); where one is there twice, its last place counts.
+        xy: (n, 2) level-0 pixels.
+    """
+    unique, last = np.unique(np.asarray(ids, dtype=np.int64)[::-1], return_index=True)
+    rows["x"], rows["y"] = xy[::-1][last[np.searchsorted(unique, rows["id"])]].T
+    rows["status"][rows["status"] != Status.ADDED] = Status.CORRECTED

@@ -1,0 +1,88 @@
+"""StoreFile: the store of a slide, made when it is first needed, and let go of in between."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.recorded_slide import RecordedSlide
+from muse_core.nuclei.store import AnnotationStore, StorePlace
+
+
+class StoreFile:
+    """One slide's file of annotations.
+
+    It is made with the first nucleus or class, so that merely looking at a slide leaves nothing
+    behind.
+    """
+
+    def __init__(self, place: StorePlace | None, refusal: str, changed: Callable[[], None]) -> None:
+        """Open what there is.
+
+        Args:
+            place: The slide's store; None while no slide is open, or its store cannot be used.
+            refusal: Without a place, the sentence that says why nothing can be kept.
+            changed: Called when the file was written elsewhere while it was let go of.
+
+        Raises:
+            UserError: The slide's store cannot be read.
+        """
+        self._place = place
+        self._refusal = refusal
+        self._changed = changed
+        self._store: AnnotationStore | None = place.open(_annotator()) if place else None
+        self._revision: tuple[int, ...] = ()
+        self._resting = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has been kept yet."""
+        return self._store is not None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether one can only look: another window has the file, or it cannot be written."""
+        return self._store is not None and not self._resting and self._store.read_only
+
+    @property
+    def recorded_slide(self) -> RecordedSlide | None:
+        """What files of nuclei say of the slide; None without one."""
+        return None if self._place is None else self._place.identity.recorded
+
+    def open(self, scheme: ClassScheme) -> AnnotationStore:
+        """The open store; where there is none, one is made with these classes."""
+        if self._store is not None and not self._resting:
+            return self._store
+        if self._store is None:
+            self._store = self._require_place().create(scheme, _annotator())
+            return self._store
+        self._store = AnnotationStore.open(self._store.path, _annotator())
+        self._resting = False
+        if self._store.revision != self._revision:
+            self._changed()
+        return self._store
+
+    def require_place(self) -> None:
+        """Raises UserError, which says why, where nothing can be kept."""
+        self._require_place()
+
+    def rest(self) -> None:
+        """Let go of the file until it is needed again."""
+        if self._store is not None and not self._resting:
+            self._revision = self._store.revision
+            self._store.close()
+            self._resting = True
+
+    def _require_place(self) -> StorePlace:
+        if self._place is None:
+            raise UserError(self._refusal)
+        return self._place
+
+
+def _annotator() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
