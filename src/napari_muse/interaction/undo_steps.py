@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from shapely import box, make_valid
 from shapely.geometry import Polygon
 
@@ -18,13 +17,15 @@ if TYPE_CHECKING:
 def undo_edit(session: MuseSession) -> None:
     """Take back the last edit of the current slide, and say which."""
     edit = session.annotations.undo()
-    session.told.emit(_said("Undone", edit, session) if edit else "There is nothing to undo.")
+    said = _said("Undone", edit, session) if edit is not None else "There is nothing to undo."
+    session.told.emit(said)
 
 
 def redo_edit(session: MuseSession) -> None:
     """Do again what was taken back last, and say what."""
     edit = session.annotations.redo()
-    session.told.emit(_said("Redone", edit, session) if edit else "There is nothing to redo.")
+    said = _said("Redone", edit, session) if edit is not None else "There is nothing to redo."
+    session.told.emit(said)
 
 
 def _said(how: str, edit: Edit, session: MuseSession) -> str:
@@ -36,7 +37,7 @@ def _said(how: str, edit: Edit, session: MuseSession) -> str:
             else f"{edit.left_out:,} nuclei of it were left as they are, for a detection has looked"
             " there since."
         )
-    if edit.places and not session.nuclei.layer.visible:
+    if len(edit.nuclei) and not session.nuclei.layer.visible:
         sentences.append("The nuclei are hidden; V shows them.")
     elif _is_out_of_view(edit, session.nuclei.field_of_view()):
         sentences.append("That is out of view.")
@@ -45,8 +46,7 @@ def _said(how: str, edit: Edit, session: MuseSession) -> str:
 
 def _is_out_of_view(edit: Edit, view: Region) -> bool:
     """Whether an edit changed something on the slide, and all of it beside the view."""
-    places = np.array(edit.places, dtype=np.float64).reshape(-1, 2)
-    outlines = edit.outlines
+    places, outlines = edit.places, edit.outlines
     if not len(places) and not outlines:
         return False
     shown = box(view.x, view.y, view.x1, view.y1)

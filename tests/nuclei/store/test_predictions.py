@@ -88,7 +88,7 @@ def test_undo_and_redo_reach_over_restarts(tmp_path: Path) -> None:
     with new_store(path, n=5) as store:
         _apply(store, "b", [1, 2])
         _apply(store, "b", [2, 3, 4])
-    expected = [{2, 3, 4}, {1, 2}, set(), {1, 2}, {2, 3, 4}]
+    expected = [{1, 2, 3, 4}, {1, 2}, set(), {1, 2}, {1, 2, 3, 4}]
     for step, ids in enumerate(expected):
         with AnnotationStore.open(path) as store:
             assert {i for i, name in _names(store).items() if name == "b"} == ids

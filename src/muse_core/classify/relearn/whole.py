@@ -88,7 +88,7 @@ def nuclei_of(store: AnnotationStore, rows: NucleusRows | None = None) -> SlideN
     """The nuclei of a store as a learner wants them; raises UserError where it is damaged."""
     found = store.rows() if rows is None else rows
     found = found[found["status"] != Status.DELETED]
-    numbers = np.asarray(store.class_numbers)
+    numbers = np.asarray(list(store.class_ids.values()))
     order = np.argsort(numbers)
     classes = order[np.searchsorted(numbers[order], found["class_id"])]
     settled = found["status"] != Status.PREDICTED
@@ -147,7 +147,7 @@ def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
         save_relearned(learner, lesson, path, store.classes, out, store.slide.name)
     found = learner.relabel(lesson, nuclei)
     assert found is not None  # nobody asks it to stop
-    numbers = np.asarray(store.class_numbers)
+    numbers = np.asarray(list(store.class_ids.values()))
     store.apply_predictions(
         nuclei.ids[found.at],
         numbers[found.classes],

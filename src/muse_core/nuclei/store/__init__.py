@@ -8,8 +8,9 @@ What a classifier says of many nuclei is kept beside their rows, and one revisio
 - ``store.class_ids`` gives the ids of classes by name, in order.
 - ``store.apply_predictions(ids, class_ids, probabilities, model=...)`` shows nuclei with the
   classes a classifier gives them: one edit, one entry of the journal, of any number of nuclei in
-  any order. The latest counts alone, so give all nuclei, those in view first at most in a copy.
-  What a person has said of a nucleus stands, before and after.
+  any order. Others stay as they are shown, and what a person has said of a nucleus stands, before
+  and after. Nuclei of reviewed regions count as confirmed: leave them out.
+- The :class:`Edit` that is returned says what is shown now: ``edit.relabelled``.
 - ``store.predictions`` is what is live, ``store.drop_predictions()`` shows the detected classes
   again; ``undo`` and ``redo`` go from one to the next, over restarts.
 - Everything that reads a store (tables, counts, exports, other processes) gives the live classes.

@@ -16,7 +16,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from muse_core.errors import UserError
 from muse_core.nuclei.store.rows import Change, NucleusRows, take_ids
 from muse_core.nuclei.table import Status
 
+PredictionArrays = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float16]]
+"""Ids of nuclei, ascending, ids of their classes, and probabilities; (N,) each."""
 _LIVE = 1
 """The one row of the table of what is live."""
 _MOST_NUCLEI = 1 << 27
@@ -184,6 +186,23 @@ def relabelling(
     return found if after is None else _joined(found, after)
 
 
+def carried_on(before: Predictions | None, after: PredictionArrays) -> PredictionArrays:
+    """Predictions with those of before that they say nothing of."""
+    if before is None or np.array_equal(before.ids, after[0]):
+        return after
+    left = ~np.isin(before.ids, after[0], assume_unique=True)
+    if not left.any():
+        return after
+    some = replace(
+        before,
+        ids=before.ids[left],
+        class_ids=before.class_ids[left],
+        probabilities=before.probabilities[left],
+    )
+    joined = _joined(some, Predictions(0, "", *after))
+    return joined.ids, joined.class_ids, joined.probabilities
+
+
 def _joined(some: Predictions, others: Predictions) -> Predictions:
     """Two that say nothing of the same nucleus, as the second."""
     ids = np.concatenate([some.ids, others.ids])
@@ -209,7 +228,7 @@ def checked_predictions(
     class_ids: npt.ArrayLike,
     probabilities: npt.ArrayLike,
     known: Sequence[int],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float16]]:
+) -> PredictionArrays:
     """Predictions as arrays by ascending ids.
 
     Raises:

@@ -129,9 +129,10 @@ class AnnotationStore(IngestingStore):
     ) -> Edit:
         """Show nuclei with the classes that a classifier gives them, as one edit.
 
-        What was shown of an earlier classifier makes way as a whole. A nucleus that a person has
-        confirmed, corrected, added or removed, now or later, keeps what the person said. Takes the
-        time of writing the arrays, not of writing as many rows.
+        Other nuclei stay as they are shown. One that a person has confirmed, corrected, added or
+        removed, now or later, keeps what the person said; of reviewed regions, whose nuclei count
+        as confirmed, it is the caller who leaves them out. Takes the time of writing the arrays,
+        not of writing as many rows.
 
         Args:
             ids: (N,) of nuclei, each once; those that are not there (any more) do not matter.
@@ -147,7 +148,8 @@ class AnnotationStore(IngestingStore):
         arrays = checked_predictions(ids, class_ids, probabilities, known)
 
         def make(connection: sqlite3.Connection) -> Edit:
-            number = predictions.add_revision(connection, *arrays, model)
+            whole = predictions.carried_on(self.predictions, arrays)
+            number = predictions.add_revision(connection, *whole, model)
             change = predictions.going_live(connection, number)
             return Edit(labels.relearning(len(arrays[0])), changes=(change,))
 
