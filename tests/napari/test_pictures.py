@@ -296,7 +296,7 @@ def test_the_same_image_finds_its_nuclei_again(
 ) -> None:
     layer = add(RGB, name="a/b: first", scale=(0.5, 0.5), units=("um", "um"))
     panel.session.annotations.adopt_scheme(ClassScheme.from_names(["cell"]))
-    panel.session.annotations.add(10.0, 20.0, 0)
+    panel.session.annotations.add(10.0, 20.0, 1)
     assert [p.name for p in annotations_folder.iterdir() if p.suffix == ".muse"] == [
         "a-b- first.layer.muse"
     ]
@@ -313,7 +313,7 @@ def test_without_a_folder_for_all_annotations_they_lie_with_the_users_data(
     monkeypatch.setattr("muse_core.nuclei.store.locate.user_data_folder", lambda: tmp_path / "data")
     add(RGB, name="console", scale=(0.5, 0.5), units=("um", "um"))
     panel.session.annotations.adopt_scheme(ClassScheme.from_names(["cell"]))
-    panel.session.annotations.add(10.0, 20.0, 0)
+    panel.session.annotations.add(10.0, 20.0, 1)
     assert (tmp_path / "data" / "annotations" / "console.layer.muse").is_file()
 
 
@@ -323,7 +323,7 @@ def test_replaced_data_are_noticed_and_nothing_is_lost(
     layer = add(RGB, name="console", scale=(0.5, 0.5), units=("um", "um"))
     session = panel.session
     session.annotations.adopt_scheme(ClassScheme.from_names(["cell"]))
-    session.annotations.add(10.0, 20.0, 0)
+    session.annotations.add(10.0, 20.0, 1)
 
     def replace(data: Any) -> None:
         layer.data = data
