@@ -153,7 +153,7 @@ def _review(panel: Any) -> None:
         panel.detect.run()
         _wait(lambda: not panel.detection.running)
         session.mark_field_reviewed()
-    session.annotations.set_class(session.annotations.rows["id"][:20], 2)
+    session.annotations.set_class(session.annotations.rows["id"][:20], 3)
 
 
 def main(slide: Annotated[Path, typer.Argument(help="A slide with tissue at the fields.")]) -> None:

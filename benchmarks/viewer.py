@@ -134,7 +134,7 @@ def _time_use(viewer: Any, panel: Any) -> None:
         ids = layer.shown_ids
 
         def edit(i: int, ids: Any = ids) -> None:
-            session.annotations.set_class([ids[i]], i % 3)
+            session.annotations.set_class([ids[i]], 1 + i % 3)
             layer.refresh()
 
         _say(f"frame, {layer.in_view:,} nuclei in view, {len(ids):,} drawn", still)

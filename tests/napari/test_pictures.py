@@ -166,7 +166,7 @@ def test_nuclei_lie_on_an_image_that_is_scaled_and_moved(
     add(RGB, scale=(0.0005, 0.0005), units=("mm", "mm"), translate=(7.0, -3.0))
     session = panel.session
     session.annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
-    session.annotations.append([100, 200], [100, 150], [0, 0], [0.9, 0.8], "m", 6.0)
+    session.annotations.append([100, 200], [100, 150], [1, 1], [0.9, 0.8], "m", 6.0)
     session.viewer.reset_view()
     session.nuclei.refresh()
     qtbot.wait(100)
