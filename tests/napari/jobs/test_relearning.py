@@ -43,7 +43,9 @@ def featured(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
     given = head.logits(features).argmax(axis=1)
     annotations = panel.session.annotations
     annotations.adopt_scheme(ClassScheme.from_json(head.card.classes))
-    annotations.append(x, y, np.array(annotations.class_ids)[given], np.full(N, 0.9), head.card.name, 6.0)
+    annotations.append(
+        x, y, np.array(annotations.class_ids)[given], np.full(N, 0.9), head.card.name, 6.0
+    )
     store = annotations.store
     slide = store.slide
     facts = FeatureFacts(
