@@ -117,7 +117,9 @@ def test_a_merge_undone_after_a_detection_brings_no_doubles(opened: MusePanel, q
     annotations.edit_classes(lambda store: store.merge_classes("lymphocyte", "tumor"))
     annotations.adopt_scheme(type(annotations.scheme).from_names(["lymphocyte"]))
     annotations.begin_detection(annotations.present, 6.0)
-    annotations.append([100.25, 300], [100, 200], [2, 2], [0.9, 0.9], "m", 6.0)
+    annotations.append(
+        [100.25, 300], [100, 200], [annotations.class_ids[1]] * 2, [0.9, 0.9], "m", 6.0
+    )
     annotations.end_detection("done")
     said = _undo(opened, qtbot)
     assert said.startswith("Undone: merge of class lymphocyte into tumor (3 nuclei).")
