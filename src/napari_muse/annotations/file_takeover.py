@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from muse_core.array_types import Mask
 from muse_core.errors import UserError
 from muse_core.neighbours import near_any, pairs_within, repeated
 from muse_core.nuclei import NamedRegion, NucleusFile, Status
 from muse_core.nuclei.table import ONE_PLACE_PX
-from napari_muse.annotations.nucleus_arrays import Mask, NucleusArrays
+from napari_muse.annotations.nucleus_arrays import NucleusArrays
 
 _SAME_PLACE_PX = 1.0
 _MOST_REGIONS = 1000

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.array_types import Mask
 from muse_core.nuclei import ClassScheme, Status
 from muse_core.nuclei.store import Edit, NucleusRows, Predictions
 from muse_core.slides import Region
 
 _T = TypeVar("_T")
-Mask = npt.NDArray[np.bool_]
 
 
 class NucleusArrays:

@@ -11,6 +11,7 @@ import pandas as pd
 from psygnal import Signal
 from shapely import box
 
+from muse_core.array_types import Mask
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile, Status, empty_table
 from muse_core.nuclei.outlines import inside_any
@@ -20,7 +21,7 @@ from muse_core.nuclei.store.region_edits import Vertices
 from muse_core.nuclei.table import ONE_PLACE_PX
 from muse_core.slides import Region
 from napari_muse.annotations.file_takeover import near, require_regions, taken_of
-from napari_muse.annotations.nucleus_arrays import Mask, NucleusArrays
+from napari_muse.annotations.nucleus_arrays import NucleusArrays
 from napari_muse.annotations.store_file import StoreFile
 
 _NO_MODEL = ""

@@ -15,6 +15,7 @@ from qtpy.QtCore import QElapsedTimer, QObject
 from shapely import box
 from shapely.geometry.base import BaseGeometry
 
+from muse_core.array_types import Mask
 from muse_core.classify.feature_folder import features_beside, move_features
 from muse_core.errors import UserError
 from muse_core.files.user_folders import user_data_folder
@@ -30,7 +31,6 @@ from muse_core.jobs import (
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.outlines import outline_area
 from muse_core.slides import PolygonRegion, Region
-from napari_muse.annotations.nucleus_arrays import Mask
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.jobs.single_shot import once

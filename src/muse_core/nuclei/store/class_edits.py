@@ -32,7 +32,7 @@ def id_of_class(connection: sqlite3.Connection, name_or_id: str | int) -> int:
     return int(name_or_id)
 
 
-def added(connection: sqlite3.Connection, new: NucleusClass) -> Edit:
+def new_class_edit(connection: sqlite3.Connection, new: NucleusClass) -> Edit:
     """A new class after the others."""
     ClassScheme((*read_scheme(connection).classes, new))
     number = take_ids(connection, "classes", 1)
@@ -40,7 +40,7 @@ def added(connection: sqlite3.Connection, new: NucleusClass) -> Edit:
     return Edit(f"new class {new.name}", changes=(change,))
 
 
-def changed(connection: sqlite3.Connection, new: Mapping[str, NucleusClass]) -> Edit:
+def changed_classes_edit(connection: sqlite3.Connection, new: Mapping[str, NucleusClass]) -> Edit:
     """Classes with other names, colours or keys, by the names that they had."""
     ClassScheme(tuple(new.get(c.name, c) for c in read_scheme(connection).classes))
     changes = []
@@ -53,7 +53,7 @@ def changed(connection: sqlite3.Connection, new: Mapping[str, NucleusClass]) -> 
     return Edit(labels.changed_classes(list(new)), changes=tuple(changes))
 
 
-def merged(connection: sqlite3.Connection, gone: str, into: str) -> Edit:
+def merged_classes_edit(connection: sqlite3.Connection, gone: str, into: str) -> Edit:
     """All nuclei of one class another's, and the first one gone."""
     source, target = id_of_class(connection, gone), id_of_class(connection, into)
     if source == target:

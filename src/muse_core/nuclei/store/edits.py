@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.array_types import Mask
 from muse_core.nuclei.outlines import read_vertices
 from muse_core.nuclei.store.predictions import Predictions
 from muse_core.nuclei.store.rows import (
@@ -19,8 +20,6 @@ from muse_core.nuclei.store.rows import (
     NucleusRows,
     rows_by_id,
 )
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,7 +95,7 @@ def insert_rows(connection: sqlite3.Connection, rows: NucleusRows, table: str = 
         ensure_squares(connection, rows["x"], rows["y"])
 
 
-def write_nuclei(
+def write_changes(
     connection: sqlite3.Connection, changes: NucleusChanges, table: str = "nuclei"
 ) -> None:
     """Bring nuclei to what they are after changes, of which each has at most one."""

@@ -15,7 +15,7 @@ from muse_core.nuclei.store.class_rules import (
 )
 from muse_core.nuclei.store.edits import Edit, class_changes, reversed_changes
 from muse_core.nuclei.store.holdout import decide
-from muse_core.nuclei.store.ingest import write_nuclei
+from muse_core.nuclei.store.ingest import write_changes
 from muse_core.nuclei.store.packing import pack_changes, unpack_changes
 from muse_core.nuclei.store.predictions import forget_unreachable
 from muse_core.nuclei.store.reversible import reversible_changes
@@ -31,7 +31,7 @@ def record(connection: sqlite3.Connection, annotator: str, edit: Edit) -> None:
         UserError: A class would go while a detection is running.
     """
     require_no_class_goes(connection, class_changes(edit.changes))
-    write_nuclei(connection, edit.nuclei)
+    write_changes(connection, edit.nuclei)
     _write_rows(connection, edit.changes)
     seq = _append(connection, annotator, "edit", edit, None)
     depth = _depth(connection)
@@ -82,8 +82,8 @@ def _step(
     # Known only by now which classes others stand for.
     known = stand_ins(connection)
     here, aside = reversible.here.with_classes(known), reversible.aside.with_classes(known)
-    write_nuclei(connection, aside, "aside")
-    write_nuclei(connection, here)
+    write_changes(connection, aside, "aside")
+    write_changes(connection, here)
     write_rows(connection, (*brought, *gone))
     made = Edit(last.label, here, (*others, *brought, *gone), reversible.left_out, aside)
     _append(connection, annotator, kind, made, of_seq)

@@ -14,7 +14,7 @@ def of_nuclei(what: str, number: int, class_name: str = "") -> str:
     return f"{label} ({class_name})" if class_name else label
 
 
-def added(number: int, class_name: str) -> str:
+def new_nuclei(number: int, class_name: str) -> str:
     """Such as "3 new nuclei (tumor)"."""
     label = counted(number, "new nucleus", "new nuclei")
     return f"{label} ({class_name})" if class_name else label

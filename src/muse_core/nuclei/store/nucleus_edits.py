@@ -33,7 +33,7 @@ def finite_places(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]
     return np.stack([xs, ys], axis=1)
 
 
-def added(
+def new_nuclei_edit(
     connection: sqlite3.Connection,
     xy: npt.NDArray[np.float64],
     class_ids: npt.NDArray[np.int32],
@@ -51,10 +51,10 @@ def added(
     rows["x"], rows["y"] = xy.T
     rows["class_id"], rows["score"] = class_ids, 1.0
     rows["status"], rows["model_id"] = Status.ADDED, model_number(connection, _A_PERSON)
-    return Edit(labels.added(len(rows), class_name), NucleusChanges.coming(rows))
+    return Edit(labels.new_nuclei(len(rows), class_name), NucleusChanges.coming(rows))
 
 
-def changed(
+def changed_nuclei_edit(
     connection: sqlite3.Connection,
     ids: npt.NDArray[np.int64],
     live: Predictions | None,

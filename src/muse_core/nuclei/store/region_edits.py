@@ -35,14 +35,14 @@ def region_row(vertices: Vertices, reviewed: bool, name: str) -> Row:
     return (name, json.dumps(polygon), int(reviewed))
 
 
-def added(connection: sqlite3.Connection, rows: Sequence[Row]) -> Edit:
+def new_regions_edit(connection: sqlite3.Connection, rows: Sequence[Row]) -> Edit:
     """New regions."""
     first = take_ids(connection, "regions", len(rows))
     changes = tuple(Change("regions", first + i, None, row) for i, row in enumerate(rows))
     return Edit(labels.new_regions([str(row[0]) for row in rows]), changes=changes)
 
 
-def changed(
+def changed_region_edit(
     connection: sqlite3.Connection, number: int, name: str | None, reviewed: bool | None
 ) -> Edit:
     """A region with another name, or another word on whether it has been looked at."""
@@ -57,7 +57,7 @@ def changed(
     return Edit(label, changes=changes)
 
 
-def removed(connection: sqlite3.Connection, number: int) -> Edit:
+def removed_region_edit(connection: sqlite3.Connection, number: int) -> Edit:
     """A region that goes."""
     before = read_row(connection, "regions", number)
     change = Change("regions", number, before, None)

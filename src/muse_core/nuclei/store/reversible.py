@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.array_types import Mask
 from muse_core.neighbours import near_any
-from muse_core.nuclei.store.edits import Mask, NucleusChanges
+from muse_core.nuclei.store.edits import NucleusChanges
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows, rows_by_id
 from muse_core.nuclei.table import Status
 

@@ -67,7 +67,7 @@ class AnnotationStore(IngestingStore):
             numbers = np.array([different[name] for name in names], dtype=np.int32)
             named = {number: name for name, number in class_edits.class_ids(connection).items()}
             one = named[numbers[0]] if len(set(different.values())) == 1 else ""
-            return nucleus_edits.added(connection, xy, numbers, one)
+            return nucleus_edits.new_nuclei_edit(connection, xy, numbers, one)
 
         return self._edit(make)
 
@@ -177,21 +177,23 @@ class AnnotationStore(IngestingStore):
     def add_regions(self, regions: Iterable[tuple[Vertices, bool, str]]) -> Edit:
         """Add polygons as one edit: corners, whether reviewed, name."""
         rows = [region_edits.region_row(*region) for region in regions]
-        return self._edit(lambda connection: region_edits.added(connection, rows))
+        return self._edit(lambda connection: region_edits.new_regions_edit(connection, rows))
 
     def change_region(
         self, region_id: int, name: str | None = None, reviewed: bool | None = None
     ) -> Edit:
         """Rename a region, or say whether all nuclei in it have been looked at."""
-        return self._edit(lambda c: region_edits.changed(c, region_id, name, reviewed))
+        return self._edit(lambda c: region_edits.changed_region_edit(c, region_id, name, reviewed))
 
     def delete_region(self, region_id: int) -> Edit:
         """Remove a region."""
-        return self._edit(lambda connection: region_edits.removed(connection, region_id))
+        return self._edit(
+            lambda connection: region_edits.removed_region_edit(connection, region_id)
+        )
 
     def add_class(self, new: NucleusClass) -> Edit:
         """Add a class after the others."""
-        return self._edit(lambda connection: class_edits.added(connection, new))
+        return self._edit(lambda connection: class_edits.new_class_edit(connection, new))
 
     def change_class(self, name: str, new: NucleusClass) -> Edit:
         """Rename or recolour a class, or give it another key; its nuclei follow."""
@@ -199,11 +201,13 @@ class AnnotationStore(IngestingStore):
 
     def change_classes(self, new: Mapping[str, NucleusClass]) -> Edit:
         """Change several classes, by their names, as one edit; see :meth:`change_class`."""
-        return self._edit(lambda connection: class_edits.changed(connection, new))
+        return self._edit(lambda connection: class_edits.changed_classes_edit(connection, new))
 
     def merge_classes(self, gone: str, into: str) -> Edit:
         """Make all nuclei of one class another's, and drop the first."""
-        return self._edit(lambda connection: class_edits.merged(connection, gone, into))
+        return self._edit(
+            lambda connection: class_edits.merged_classes_edit(connection, gone, into)
+        )
 
     # Undo -----------------------------------------------------------------------------------
 
@@ -226,7 +230,7 @@ class AnnotationStore(IngestingStore):
     ) -> Edit:
         wanted, live = np.unique(np.asarray(ids, dtype=np.int64)), self.predictions
         return self._edit(
-            lambda c: nucleus_edits.changed(c, wanted, live, change, what, class_name)
+            lambda c: nucleus_edits.changed_nuclei_edit(c, wanted, live, change, what, class_name)
         )
 
     @contextmanager
