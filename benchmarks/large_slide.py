@@ -4,7 +4,7 @@
 
 The slide is made on the spot: a pyramidal BigTIFF whose tiles all lead to the same compressed
 pixels, so that the file is small though every tile is read, decoded and searched. The network is a
-small one of random weights; its threshold is chosen so that at most about the wanted number of
+small one of random weights; its threshold is chosen so that about the wanted number of
 nuclei comes out. What is measured is everything around the network: reading, merging, keeping,
 writing. The whole slide and a quarter of it run in processes of their own.
 """
@@ -69,11 +69,15 @@ def write_large_slide(path: Path, side: int) -> None:
 
 
 def _pixels(step: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Dark discs on pink ground, (512, 512, 3); it repeats without a seam."""
+    """Discs of many sizes on pink ground, (512, 512, 3); it repeats without a seam."""
     rgb = np.full((_TILE_PX, _TILE_PX, 3), (230, 190, 210), np.uint8)
     spacing = max(2, _SPACING_PX * 2 // step)
-    y, x = np.mgrid[:_TILE_PX, :_TILE_PX] % spacing - spacing / 2 + 0.5
-    rgb[np.hypot(x, y) < spacing / 4] = (70, 40, 120)
+    rng = np.random.default_rng(step)
+    for y in range(0, _TILE_PX, spacing):
+        for x in range(0, _TILE_PX, spacing):
+            radius = spacing * rng.uniform(0.1, 0.4)
+            rows, columns = np.mgrid[:spacing, :spacing] - spacing / 2 + 0.5
+            rgb[y : y + spacing, x : x + spacing][np.hypot(rows, columns) < radius] = (70, 40, 120)
     return rgb
 
 
@@ -134,9 +138,7 @@ def _score_for(slide: Path, model: Path, folder: Path, wanted: float, side: int)
     out = folder / "probe.csv"
     _detect(slide, model, out, 0.0001, min(side, _PROBE_PX))
     scores = np.sort(read_csv(out)["score"].to_numpy())[::-1]
-    # The slide repeats itself, and so do scores: the next higher one where many are equal.
-    last = scores[min(len(scores) - 1, int(wanted))]
-    return float(scores[scores > last].min(initial=1.0))
+    return float(scores[min(len(scores) - 1, int(wanted))])
 
 
 def _detect(slide: Path, model: Path, out: Path, score: float, side: int) -> dict[str, Any]:

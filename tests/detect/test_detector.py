@@ -72,6 +72,20 @@ def test_tiled_equals_untiled_also_with_dots_on_seams_and_corners(
     assert places(whole) == places(untiled.table)
 
 
+@pytest.mark.parametrize("tile_px", [192, 320, 512, 768])
+def test_every_tile_size_finds_the_same_on_a_real_slide(cmu_slide: Path, tile_px: int) -> None:
+    # To the last digit, for this network sees no farther than the halo.
+    region = Region(700, 900, 900.5, 700)
+    config = DetectConfig(device="cpu", tile_px=tile_px, halo_px=32)
+    with open_slide(cmu_slide) as slide:
+        model = BlobModel(mpp=slide.require_mpp())
+        tiled = Detector(model, config).detect(slide, region)
+        whole = Detector(model, ONE_TILE).detect(slide, region)
+    assert tiled.tiles_total > whole.tiles_total == 1
+    assert len(whole.table) > 300
+    assert places(tiled.table) == places(whole.table)
+
+
 def test_a_slide_of_another_scale_keeps_its_own_pixels(tmp_path: Path) -> None:
     coarse = scene(300, 200, 16)
     fine = coarse.rgb.repeat(4, axis=0).repeat(4, axis=1)

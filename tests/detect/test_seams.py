@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -127,6 +129,61 @@ def test_every_nucleus_comes_out_once_whatever_the_order_of_tiles(
     column = (points[:, 0] // plan.cell_w_px).astype(int)
     assert set(np.flatnonzero(planned[row, column])) <= set(identities.tolist())
     assert as_set(outcomes[0]) == as_set(outcomes[1]) == as_set(outcomes[2])
+
+
+def check_against_the_rule(
+    seed: int, tile_px: int, halo_px: int, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """Nuclei come out as the rule says that was written down: the best report of each, once.
+
+    The rule, by brute force: of all reports of a nucleus by tiles within whose margin they lie, the
+    one of the highest score counts, of equals the one of the earlier tile.
+    """
+    rng = np.random.default_rng(seed)
+    config = DetectConfig(tile_px=tile_px, halo_px=halo_px)
+    region = Region(*corner, *size)
+    area = SearchArea.within(corner[0] + size[0] + 100, corner[1] + size[1] + 100, region)
+    plan = plan_tiles(area, 1.0, config)
+    points = nuclei(rng, plan, 40) + np.array([plan.x_px, plan.y_px])
+    seen = {tile.index: seen_by(tile, plan, points, rng) for tile in plan.tiles}
+    best: dict[int, tuple[float, int, float, float]] = {}
+    for tile in plan.tiles:
+        found = seen[tile.index]
+        left = plan.x_px + tile.column * plan.cell_w_px - RADIUS
+        top = plan.y_px + tile.row * plan.cell_h_px - RADIUS
+        for x, y, score, who in zip(
+            found.x, found.y, found.score, found.class_index.tolist(), strict=True
+        ):
+            inside = left <= x < left + plan.cell_w_px + 2 * RADIUS
+            if inside and top <= y < top + plan.cell_h_px + 2 * RADIUS:
+                best[who] = max(best.get(who, (-1, 0, 0, 0)), (score, -tile.index, x, y))
+    expected = {(x, y, score, who) for who, (score, _, x, y) in best.items()}
+    merged, held = merge(plan, seen, rng.permutation(len(plan.tiles)).tolist())
+    assert held == 0
+    assert len(merged) == len(expected) >= len(points)
+    assert as_set(merged) == expected
+
+
+_ANY_PLAN = {
+    "seed": st.integers(0, 2**32),
+    "tile_px": st.sampled_from([192, 224, 256, 320, 512]),
+    "halo_px": st.just(32),
+    "corner": st.tuples(st.integers(0, 500), st.integers(0, 500)),
+    "size": st.tuples(st.integers(40, 700), st.integers(40, 700)),
+}
+
+
+@given(**_ANY_PLAN)
+@settings(max_examples=60, deadline=None)
+def test_any_tiles_at_any_place_in_any_order(**plan: Any) -> None:
+    check_against_the_rule(**plan)
+
+
+@pytest.mark.slow
+@given(**_ANY_PLAN)
+@settings(max_examples=5000, deadline=None)
+def test_thousands_of_tilings(**plan: Any) -> None:
+    check_against_the_rule(**plan)
 
 
 def test_the_best_report_of_a_nucleus_on_a_corner_is_the_one_kept() -> None:
