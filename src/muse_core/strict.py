@@ -26,7 +26,7 @@ STRICT: dict[str, Any] = {"strict": True, "allow_inf_nan": False, "extra": "forb
 
 @dataclass(frozen=True)
 class Wording:
-    """How sentences on errors begin.
+    """Wording of error messages.
 
     Attributes:
         unknown: Before the name of a field that there is not.

@@ -152,7 +152,7 @@ class MuseSession:
 
     @property
     def placement(self) -> Placement:
-        """Where the current slide, and all that is drawn on it, lies in napari's world."""
+        """Placement of the current slide, and of all that is drawn on it, in napari's world."""
         return placement_of(self.image_layer, self.slide)
 
     def set_mpp(self, mpp: float) -> None:
@@ -200,7 +200,7 @@ class MuseSession:
             self.annotations.adopt_scheme(scheme)
 
     def class_map(self, model: str) -> dict[str, str]:
-        """What a model's classes are called on this slide, where a person has said so."""
+        """Return the person's names on this slide for a model's classes."""
         return self._class_maps.get(self._map_key(model), {})
 
     def class_map_of(self, model_name: str) -> dict[str, str]:

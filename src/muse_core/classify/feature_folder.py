@@ -34,7 +34,7 @@ _HASH_CHARACTERS = 16
 
 @dataclass(frozen=True)
 class FeatureFacts:
-    """What the features of a folder are of.
+    """Identity of the features in a folder: slide, model and nuclei they were computed from.
 
     Attributes:
         model: Name of the model.
@@ -240,7 +240,7 @@ def _widths(channels: int) -> tuple[tuple[str, int], ...]:
 
 
 def _whole_rows(folder: Path, channels: int) -> int:
-    """How many nuclei have all there is of a nucleus."""
+    """Return the number of nuclei whose data is complete."""
     try:
         return min((folder / name).stat().st_size // width for name, width in _widths(channels))
     except OSError:

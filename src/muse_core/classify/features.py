@@ -26,7 +26,7 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How features are computed.
+    """Settings by which features of nuclei are computed.
 
     Attributes:
         mpp: Microns per pixel the network sees, its card's.

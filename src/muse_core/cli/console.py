@@ -72,7 +72,7 @@ def _take_end(last: Ended, as_json: bool) -> bool:
 
 
 def _together(results: list[dict[str, Any]], cancelled: bool) -> dict[str, Any]:
-    """What the jobs of several images found, and each on its own."""
+    """Return the results of the jobs of several images, together and each on its own."""
     total: dict[str, Any] = {
         key: sum(result[key] for result in results)
         for key in ("nuclei", "tissue_mm2", "seconds")

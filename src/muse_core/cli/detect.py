@@ -34,7 +34,7 @@ _SLIDES_AT_ONCE = 4
 
 
 class ResultFormat(StrEnum):
-    """What the results of many slides are written as."""
+    """File format for the results of many slides."""
 
     CSV = "csv"
     PARQUET = "parquet"

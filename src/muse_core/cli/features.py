@@ -103,7 +103,7 @@ def features(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What to compute of one image."""
+    """Plan of the features to compute for one image."""
 
     slide: Path
     choice: ImageChoice

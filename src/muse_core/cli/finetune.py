@@ -22,7 +22,7 @@ from muse_core.errors import UserError
 
 
 class Mode(StrEnum):
-    """How much of the network is trained."""
+    """Part of the network that is trained."""
 
     ADAPT = "adapt"
     FULL = "full"

@@ -22,7 +22,7 @@ _ENDING = re.compile(r"(\.[A-Za-z][A-Za-z0-9]{0,11})?(\.gz)?$")
 def chosen_images(
     slide: str | Path, image: str | None, plane: int | None, channels: str | None
 ) -> list[ImageChoice]:
-    """What the options of a command say, one for each image it is for.
+    """Return the image choices that the options of a command give, one for each image.
 
     Args:
         slide: The file; it is opened to count its images where all are wanted.

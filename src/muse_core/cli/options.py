@@ -10,7 +10,7 @@ import typer
 
 
 class Device(StrEnum):
-    """Where the network runs."""
+    """Device that the network runs on."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -19,7 +19,7 @@ class Device(StrEnum):
 
 
 class Backend(StrEnum):
-    """What computes the network."""
+    """Library that computes the network."""
 
     AUTO = "auto"
     TORCH = "torch"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Protocol(StrEnum):
-    """How features are judged."""
+    """Protocol by which frozen features are evaluated."""
 
     KNN = "knn"
     LINEAR = "linear"

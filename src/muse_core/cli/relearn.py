@@ -18,7 +18,7 @@ _MOST_MOVES = 8
 
 
 class Method(enum.StrEnum):
-    """How classes are learnt."""
+    """Method by which classes are learnt."""
 
     LOGISTIC = "logistic"
     KNN = "knn"

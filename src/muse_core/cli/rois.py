@@ -129,7 +129,7 @@ def _check_stems(slides: list[Path]) -> None:
 def _finder(
     points: Path | None, model: str | None, device: str, n_slides: int, other_slide: bool
 ) -> tuple[str, Callable[[Slide], FindNuclei]]:
-    """What names the nuclei in the manifest, and the function that finds those of a slide."""
+    """Return the nuclei's name in the manifest, and a function that finds those of a slide."""
     if points is None:
         name, find = _detector(model, device)
         return name, lambda slide: find

@@ -22,7 +22,7 @@ _MOST_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class ClassMap:
-    """What the classes of a set say.
+    """Mapping from the classes of a dataset to those that are learnt.
 
     Attributes:
         classes: Class of the set to the model's classes that it may be, or to ``(ANY,)``.

@@ -56,7 +56,7 @@ class Collector:
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """How many there are of each class."""
+        """Return the number of nuclei of each class."""
         return dict(zip(self._names.tolist(), self.counts.tolist(), strict=True))
 
     def tables(self, rows: int = PART_ROWS) -> Iterator[pd.DataFrame]:

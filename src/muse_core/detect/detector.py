@@ -34,7 +34,7 @@ from muse_core.slides import Slide, TissueMask, tissue_mask
 
 @dataclass(frozen=True)
 class DetectResult:
-    """What a detection found.
+    """Result of a detection.
 
     Attributes:
         nuclei: All nuclei, level-0 pixels, ids from 0, the same for the same input every time; to
@@ -76,7 +76,7 @@ class DetectResult:
 
 @dataclass(frozen=True)
 class Search:
-    """Where nuclei are looked for.
+    """Area of a slide in which nuclei are looked for.
 
     Attributes:
         plan: The tiles.
@@ -206,7 +206,7 @@ class Detector:
         }
 
     def search(self, slide: Slide, region: Shape | Sequence[Shape] | None) -> Search:
-        """What of a slide goes through the network; see :meth:`detect`."""
+        """Return the tiles of a slide that go through the network; see :meth:`detect`."""
         area = SearchArea.within(slide.width, slide.height, region)
         tissue = tissue_mask(slide)
         plan = cheapest_plan(
@@ -224,7 +224,7 @@ class Detector:
         tiles: Sequence[Tile],
         should_cancel: Callable[[], bool],
     ) -> Iterator[list[TileReport]]:
-        """What tiles report, batch by batch in the order given; ends early on cancel."""
+        """Yield the reports of tiles, batch by batch in the order given; ends early on cancel."""
         plan = search.plan
         for batch, images in self._batches(slide, plan, tiles, should_cancel):
             whole = [image for image in images if not isinstance(image, Unreadable)]

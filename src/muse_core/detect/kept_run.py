@@ -32,7 +32,7 @@ _SPOOL = "nuclei"
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where a run is kept, and what it is of.
+    """Folder in which a run is kept, and the key that identifies it.
 
     Attributes:
         stem: Path of the folder, to which the digest is added.
@@ -51,7 +51,7 @@ class RunPlace:
 
 @dataclass
 class RunState:
-    """What a detection writes to while it runs.
+    """Files that a detection writes while it runs.
 
     Attributes:
         spool: Takes settled nuclei.
@@ -153,7 +153,7 @@ def unfinished_runs(stem: Path) -> list[Path]:
 
 
 def about_run(folder: Path) -> Mapping[str, Any] | None:
-    """What is noted in the folder of a run, or None where it is none."""
+    """Return the notes in the folder of a run, or None where it is none."""
     try:
         about = json.loads((folder / _FACTS).read_bytes())["about"]
     except (OSError, ValueError, LookupError, TypeError):

@@ -40,7 +40,7 @@ class PointModel(Protocol):
 
     @property
     def card(self) -> CardLike:
-        """What the model is."""
+        """Card of the model."""
         ...
 
     def predict(

@@ -24,7 +24,7 @@ def pack(found: TileDetections) -> bytes:
 
 
 def packed_size(head: bytes) -> int:
-    """How many bytes nuclei take, by the first :data:`HEAD_BYTES` of them."""
+    """Return the number of bytes that nuclei take, by their first :data:`HEAD_BYTES`."""
     n, classes, channels, _ = _HEAD.unpack(head)
     return int(_HEAD.size + n * (16 + 4 + 4 * classes + 2 * channels))
 

@@ -93,7 +93,7 @@ class TileLog:
         self._end, self.seconds = at, seconds
 
     def read(self, tile: int) -> TileDetections:
-        """What a tile reported."""
+        """Return the report of a tile."""
         at, length = self._places[tile]
         self._file.seek(at)
         return unpack(_exactly(self._file, length)[_TILE.size :])

@@ -31,7 +31,7 @@ class Unreadable:
 
 
 def tried(read: Callable[[], _T], region: Region) -> _T | Unreadable:
-    """What reading gives, or why it fails, after several tries.
+    """Return what reading gives, or the error after several tries.
 
     Raises:
         UnreachableError: All of the slide cannot be read, not just this place.

@@ -11,7 +11,7 @@ PROTOCOLS = ("knn", "linear", "finetune")
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """How features are judged.
+    """Settings of the evaluation of frozen features.
 
     Attributes:
         protocol: One of :data:`PROTOCOLS`.

@@ -75,7 +75,7 @@ def is_litter(name: str) -> bool:
 
 
 def entries(folder: str | Path, pattern: str = "*") -> list[Path]:
-    """What lies in a folder, sorted, without litter.
+    """Return the entries of a folder, sorted, without litter.
 
     Args:
         folder: The folder.

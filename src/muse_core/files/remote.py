@@ -34,7 +34,7 @@ Range = tuple[int, int]
 
 
 class UnreachableError(UserError):
-    """What is behind an address cannot be read any more: no fault of one place in it."""
+    """A remote file cannot be read any more; the fault is not of one place in it."""
 
 
 def is_address(path: object) -> bool:
@@ -43,7 +43,7 @@ def is_address(path: object) -> bool:
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """What reads an address, and the path it has there.
+    """Return the file system of an address, and the path in it.
 
     Raises:
         UserError: It is of no known kind, or a package is missing.
@@ -203,7 +203,7 @@ class RemoteFile(io.RawIOBase):
         return [got[span] for span in spans]
 
     def _persist(self, ask: Any) -> Any:
-        """What asking gives, asked again where that fails."""
+        """Return the result of a request, repeated where it fails."""
         for pause_s in (*RETRY_AFTER_S, None):
             try:
                 return ask()

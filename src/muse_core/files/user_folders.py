@@ -10,15 +10,15 @@ _NAME = "napari-muse"
 
 
 def user_data_folder() -> Path:
-    """Where models and annotations of the user lie; need not exist."""
+    """Return the folder of the user's models and annotations; it need not exist."""
     return Path(platformdirs.user_data_dir(_NAME, appauthor=False))
 
 
 def older_data_folder() -> Path:
-    """Where annotations lay at first; on Windows another folder, elsewhere the same."""
+    """Return the folder that annotations were in at first; another one on Windows only."""
     return Path(platformdirs.user_data_dir(_NAME))
 
 
 def user_cache_folder() -> Path:
-    """Where what can be fetched again lies; need not exist."""
+    """Return the user's cache folder, for what can be fetched again; it need not exist."""
     return Path(platformdirs.user_cache_dir(_NAME, appauthor=False))

@@ -19,7 +19,7 @@ FULL: Literal["full"] = "full"
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """How crops are drawn and altered.
+    """Settings for drawing and altering crops.
 
     Attributes:
         crop_px: Side of a crop in the model's pixels.
@@ -110,7 +110,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """How heads are trained on a frozen backbone.
+    """Settings for training heads on a frozen backbone.
 
     Attributes:
         megapixels: Pixels that go through the backbone at most, over all views; a field is always
@@ -142,7 +142,7 @@ class AdaptConfig:
 
 @dataclass(frozen=True)
 class ConsistencyConfig:
-    """How tissue without annotations takes part.
+    """Settings for training on tissue without annotations.
 
     Attributes:
         weight: Of L_cons; 0 leaves such tissue out.

@@ -14,7 +14,7 @@ Metrics = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What a run came to.
+    """Result of a fine-tuning: model file, figures before and after, notes.
 
     Attributes:
         path: The model file, or None if the run was cancelled before its first validation.
@@ -41,7 +41,7 @@ class FinetuneResult:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who follows a run.
+    """Callbacks of a run.
 
     Attributes:
         on_progress: Called with (done, total, message).

@@ -18,7 +18,7 @@ from muse_core.training.run_state import load_own_run, restoring, save_run
 
 
 class Stateful(Protocol):
-    """What has a state: networks, optimisers, schedules."""
+    """Object with a state that can be saved and restored: network, optimiser, schedule."""
 
     def state_dict(self) -> dict[str, Any]:
         """The state."""
@@ -29,7 +29,7 @@ class Stateful(Protocol):
 
 @dataclass
 class TrainState:
-    """Where a run stands.
+    """Progress of a run that a checkpoint keeps.
 
     Attributes:
         step: Steps made.
@@ -52,7 +52,7 @@ class TrainState:
             self.recent_loss = (1 - share) * self.recent_loss + share * loss
 
     def figures(self) -> dict[str, Any]:
-        """What every validation says."""
+        """Figures of every validation."""
         return {"step": self.step, "loss": round(self.recent_loss, 4)}
 
     def keep(self, figures: dict[str, Any], tolerance: float = 0.0) -> bool:

@@ -50,7 +50,7 @@ Answer = tuple[int, "bytes | Unreadable"]
 
 @dataclass(frozen=True)
 class Network:
-    """What computes on a worker, to be the same on all."""
+    """Model and settings of a worker, which must be the same on all workers."""
 
     version: str
     model: str
@@ -83,7 +83,7 @@ class Band:
 
 
 class WorkerState:
-    """What a worker keeps between bands: one model made ready, and the last slides."""
+    """State of a worker between bands: one loaded model and the slides used last."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -254,7 +254,7 @@ class Cluster:
     def answers(
         self, bands: Iterator[Band], should_cancel: Callable[[], bool]
     ) -> Iterator[list[Answer]]:
-        """What bands report, in their order; ends early on cancel.
+        """Yield the reports of bands, in their order; ends early on cancel.
 
         Raises:
             UserError: A slide cannot be read, workers die again and again, or none is left.

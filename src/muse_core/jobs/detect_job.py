@@ -41,7 +41,7 @@ def load_detector(model: Path, config: DetectConfig) -> Detector:
 
 
 def detector_maker(job: DetectJob) -> MakeDetector:
-    """What makes a job's model ready: in this program, or on the workers of a cluster.
+    """Return the function that loads a job's model, here or on the workers of a cluster.
 
     Raises:
         UserError: The cluster cannot be reached.
@@ -171,7 +171,7 @@ def detect_config(job: DetectJob) -> DetectConfig:
 def kept_job(
     job: DetectJob, out: Path | None, slide: Slide, model: Path
 ) -> Iterator[KeptRun | None]:
-    """Where a job is kept until it is finished; None where it has no place to be kept at.
+    """Return the folder that keeps a job until it is finished; None where there is none.
 
     Raises:
         UserError: It could not go to its end; says whether it can go on from where it stopped.
@@ -193,7 +193,7 @@ def kept_job(
 
 
 def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, Any]:
-    """All that the nuclei of a job hang on and that is known before its model is loaded."""
+    """Return the key of a job: all known before loading the model that its nuclei depend on."""
     from muse_core import __version__
     from muse_core.nuclei.store.identity import identify_slide
 
@@ -285,7 +285,7 @@ def _shapes(job: DetectJob) -> list[Region | PolygonRegion]:
 
 
 def _notes(slide: Slide, shapes: Sequence[Region | PolygonRegion]) -> list[str]:
-    """What the user should know although it is no error; refuses what is wholly outside."""
+    """Return notes for the user; raises UserError for a region wholly outside the slide."""
     from muse_core.slides import Region
 
     size = f"{slide.width} x {slide.height} px"

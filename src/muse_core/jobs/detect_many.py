@@ -34,7 +34,7 @@ _KEPT_FIGURES = (
 
 @dataclass(frozen=True)
 class SlideEnd:
-    """How one of many slides ended.
+    """Outcome of one of many slides.
 
     Attributes:
         job: What was to be done.
@@ -229,7 +229,7 @@ def _end_of(job: DetectJob, record: SlideRecord, last: Ended) -> SlideEnd:
 
 
 def _key(job: DetectJob) -> dict[str, Any]:
-    """What the result of a job hangs on; opens the slide."""
+    """Return the key of a job's result; opens the slide."""
     from muse_core.models.registry import resolve_model
     from muse_core.slides import open_slide
 
@@ -238,7 +238,7 @@ def _key(job: DetectJob) -> dict[str, Any]:
 
 
 def _count_images(job: DetectJob) -> int:
-    """How many images a slide has; 1 where it cannot be opened, which its run will say."""
+    """Return the number of images of a slide; 1 where it cannot be opened, as its run will say."""
     from muse_core.slides import ImageChoice, open_slide
 
     try:

@@ -15,7 +15,7 @@ from muse_core.strict import STRICT, Wording, parse_strictly
 
 @dataclass(frozen=True)
 class Event:
-    """What every event can do; ``name`` is its "event" in JSON."""
+    """Base class of job events; ``name`` is its "event" in JSON."""
 
     name: ClassVar[str]
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -38,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """How far the job is.
+    """Progress of a job.
 
     Attributes:
         done: Tiles, steps or bytes done.
@@ -97,7 +97,7 @@ class NucleiFound(Event):
 
 @dataclass(frozen=True)
 class DisagreementFound(Event):
-    """How far nuclei that look alike differ in class.
+    """Disagreement of nuclei: how far those that look alike differ in class.
 
     Attributes:
         ids: Of nuclei in the store.

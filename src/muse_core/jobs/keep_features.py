@@ -36,7 +36,7 @@ def feature_facts(slide: Slide, model: Path, card: ModelCard, channels: int) -> 
 
 @dataclass(frozen=True)
 class FeatureTarget:
-    """Where the features of a detection go.
+    """Folder that the features of a detection are written to.
 
     Attributes:
         root: Folder beside the nuclei, see :mod:`muse_core.classify.feature_folder`.

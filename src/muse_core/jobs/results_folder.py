@@ -24,7 +24,7 @@ _CHARACTERS = 120
 
 @dataclass(frozen=True)
 class SlideRecord:
-    """What a slide's detection came to.
+    """Record of a slide's detection: its result file, or why it failed.
 
     Attributes:
         slide: As given.
@@ -100,7 +100,7 @@ class ResultsFolder:
         return record.owner
 
     def record(self, name: str) -> SlideRecord | None:
-        """What is known of a result by its name; None where nothing is."""
+        """Return the record of a result by its name, or None."""
         try:
             return SlideRecord(**json.loads(self._record_file(name).read_bytes()))
         except (OSError, ValueError, TypeError):
@@ -146,7 +146,7 @@ class ResultsFolder:
 
 
 def owner_of(slide: str, image: int | None) -> str:
-    """Where a slide lies, and which of its images it is."""
+    """Return the location of a slide with the number of its image."""
     return f"{slide if is_address(slide) else os.path.realpath(slide)}{_end(image)}"
 
 

@@ -23,7 +23,7 @@ Mpp = Annotated[float, Interval(ge=0.01, le=100.0)]
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What every job spec can do; :func:`job` makes a subclass known.
+    """Base class of job specs; :func:`job` registers a subclass.
 
     Attributes:
         kind: Its "kind" in JSON.
@@ -133,7 +133,7 @@ class DetectJob(JobSpec):
 
     @property
     def choice(self) -> ImageChoice:
-        """What is looked at; raises UserError where it is impossible."""
+        """Return the chosen image and plane; raises UserError where the choice is impossible."""
         from muse_core.slides.choice import ImageChoice
 
         return ImageChoice(self.image, self.plane, self.channels)
@@ -185,7 +185,7 @@ class DisagreeJob(JobSpec):
 
     @property
     def choice(self) -> ImageChoice:
-        """What is looked at; raises UserError where it is impossible."""
+        """Return the chosen image and plane; raises UserError where the choice is impossible."""
         from muse_core.slides.choice import ImageChoice
 
         return ImageChoice(self.image, self.plane, self.channels)

@@ -77,7 +77,7 @@ class BackboneConfig:
 
     @property
     def n_maps(self) -> int:
-        """How many of the encoder's four maps the decoder sees."""
+        """Number of the encoder's four maps that the decoder sees."""
         return 4 - MAP_STRIDES_PX.index(self.map_stride_px)
 
     def to_json(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class HeadConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything needed to build the network of a MuseModel, apart from its classes.
+    """Architecture of a MuseModel, apart from its classes.
 
     Attributes:
         backbone: What makes features of an image.

@@ -124,7 +124,7 @@ def _is_intact(file: Path) -> bool:
 
 
 def _remembered_etag(file: Path) -> str:
-    """What the server calls a file's content, kept beside it to be known without the server.
+    """Return the server's ETag of a file, kept beside it to be known without the server.
 
     The folder is that of one commit, in which a file never changes.
 

@@ -24,7 +24,7 @@ _PRIOR_LOGIT = -4.0
 
 @dataclass(frozen=True)
 class Proposals:
-    """What the head proposes: N = (H/4)(W/4) points, row by row.
+    """Proposals of the point head: N = (H/4)(W/4) points, row by row.
 
     Attributes:
         anchor_xy: (N, 2) float32, cell centres in input pixels.

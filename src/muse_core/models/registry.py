@@ -27,7 +27,7 @@ class ModelEntry:
 
 
 def user_model_folder() -> Path:
-    """Where the user's own models lie; need not exist."""
+    """Return the folder of the user's own models; it need not exist."""
     return user_data_folder() / "models"
 
 

@@ -160,7 +160,7 @@ def read_csv_file(path: str | Path) -> NucleusFile:
 
 
 def _origin(raw: CsvTable) -> Origin | None:
-    """Where positions count from, or None where no column says it.
+    """Return the origin of positions, or None where no column states it.
 
     Raises:
         UserError: The rows do not agree.

@@ -41,7 +41,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(content: NucleusFile) -> Facts:
-    """What a file's content is beside its table and notes."""
+    """Return the facts of a file's content: all but its table and notes."""
     return Facts(
         content.scheme,
         content.mpp,

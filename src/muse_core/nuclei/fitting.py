@@ -20,7 +20,7 @@ _SCALE = 0.05
 
 @dataclass(frozen=True)
 class SlideFrame:
-    """What files of nuclei are compared with.
+    """Size and scale of a slide, which files of nuclei are compared with.
 
     Attributes:
         width: Level-0 pixels.
@@ -37,7 +37,7 @@ class SlideFrame:
 
 @dataclass(frozen=True)
 class Fit:
-    """What of a file lies on a slide.
+    """Part of a file's nuclei that lies on a slide.
 
     Attributes:
         content: That part of it.
@@ -58,7 +58,7 @@ class Fit:
 
     @property
     def question(self) -> str:
-        """What to ask before the part is taken over."""
+        """Question to ask before the part is taken over."""
         n, regions = len(self.content.table), len(self.content.regions)
         rest = _counted(n, "nucleus", "nuclei")
         if regions:

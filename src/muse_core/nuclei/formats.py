@@ -170,7 +170,7 @@ def write_nuclei_parts(
 
 
 def _left_out(chosen: NucleusFormat, content: NucleusFile, features: bool) -> tuple[str, ...]:
-    """What a format cannot hold."""
+    """Return notes on what a format cannot hold."""
     regions, scheme = content.regions, content.scheme
     left_out = []
     if features and ".h5ad" not in chosen.suffixes:

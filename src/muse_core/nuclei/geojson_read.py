@@ -213,7 +213,7 @@ class _Collector:
                 self._left_out.add("odd", index)
 
     def result(self, facts: object) -> NucleusFile:
-        """Everything gathered.
+        """Return the nuclei and regions gathered so far.
 
         Raises:
             UserError: What napari-muse has noted in the file is damaged, or nothing was gathered

@@ -93,7 +93,7 @@ def class_color(properties: Mapping[str, Any]) -> str:
 
 
 def score(properties: Mapping[str, Any]) -> float | None:
-    """How sure a program was, 0 to 1, or None where it does not say."""
+    """Return the score that a program gave, 0 to 1, or None."""
     measurements = properties.get("measurements")
     if isinstance(measurements, list):  # up to QuPath 0.3
         measurements = {m.get("name"): m.get("value") for m in measurements if isinstance(m, dict)}

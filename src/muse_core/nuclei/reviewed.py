@@ -38,7 +38,7 @@ class ReviewedField:
 
 @dataclass(frozen=True)
 class AnnotationSummary:
-    """What a training on reviewed fields would use.
+    """Counts of what a training on reviewed fields would use.
 
     Attributes:
         n_corrected_by_class: Nuclei that a person has added or changed, by their class now.

@@ -23,7 +23,7 @@ ONE_PLACE_PX = 0.5
 
 
 class Status(IntEnum):
-    """What a person has done about a nucleus; a number in stores and arrays, a word in tables."""
+    """Review status of a nucleus; a number in stores and arrays, a word in tables."""
 
     PREDICTED = 0
     CONFIRMED = 1

@@ -26,7 +26,7 @@ from muse_core.pretrain.config import AppearanceConfig
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """How n views are altered.
+    """Drawn alterations of the appearance of n views.
 
     Attributes:
         gain: (n, 3) factors on the stains.

@@ -122,7 +122,7 @@ class BatchDataset(Dataset[PretrainBatch]):
         return _collate(samples, rngs, self._config)
 
     def _roi(self, sample: int) -> Roi:
-        """Where a sample lies; ROIs are drawn by their area."""
+        """Return the ROI of a sample; ROIs are drawn by their area."""
         group = sample // self._config.schedule.samples_per_roi
         # One number more than samples have, so that no sample's own source starts alike.
         drawn = np.random.default_rng((self._config.seed, group, 1)).random()

@@ -56,7 +56,7 @@ class ViewsConfig:
 
 @dataclass(frozen=True)
 class AppearanceConfig:
-    """How the look of a view is altered.
+    """Settings for altering the appearance of views.
 
     Attributes:
         stain_gain: Range of the factor on each stain, log-uniform.
@@ -143,7 +143,7 @@ class LossesConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How long and how fast to learn.
+    """Length of a run, its batches, and schedules of learning rate, weight decay and momentum.
 
     Attributes:
         epochs: Number of epochs.

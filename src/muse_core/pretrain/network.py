@@ -14,7 +14,7 @@ from muse_core.pretrain.losses import DinoHead
 
 
 class DistillationNetwork(nn.Module):
-    """What is trained; the teacher is a copy of it."""
+    """The network that is trained; the teacher is a copy of it."""
 
     def __init__(self, backbone: MuseBackbone, config: LossesConfig) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ _FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class RoiSettings:
-    """How ROIs are cut; those of one folder share them.
+    """Settings by which ROIs are cut; those of one folder share them.
 
     Attributes:
         roi_px: Largest side of a ROI in pixels.
@@ -79,7 +79,7 @@ class Roi:
 
     @property
     def area_um2(self) -> float:
-        """How much of the slide it shows."""
+        """Area that it shows, square microns."""
         return self.width_px * self.height_px * self.mpp**2
 
 

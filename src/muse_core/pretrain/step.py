@@ -24,7 +24,7 @@ Balance = Centre | Sinkhorn
 
 @dataclass(frozen=True, eq=False)
 class StepOutput:
-    """What a pass came to.
+    """Losses and diagnostics of one pass.
 
     Attributes:
         total: Weighted sum of the losses, with gradient.

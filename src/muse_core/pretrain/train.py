@@ -57,7 +57,7 @@ _LOG, _PROBE = "log", "probe"
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What a run came to.
+    """Result of a pretraining run.
 
     Attributes:
         path: The backbone, or None if the run was cancelled before its first checkpoint.
@@ -389,7 +389,7 @@ def _fabric(config: PretrainConfig) -> Fabric:
 
 
 def _identity(config: PretrainConfig) -> str:
-    """What tells a run from others: what does not change its course is left out."""
+    """Return the settings that identify a run; those that do not change its course are left out."""
     values = plain_values(config)
     for key in ("out", "name", "workers", "log_steps", "checkpoint_steps", "probe", "device"):
         values.pop(key)

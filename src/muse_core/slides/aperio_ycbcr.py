@@ -43,7 +43,7 @@ def rgb_from_ycbcr(pixels: RgbArray) -> RgbArray:
 
 
 def _has_transform(codestream: bytes) -> bool:
-    """What the coding style says; it stands in the header, before the first tile."""
+    """Return whether the coding style, in the main header, states a colour transform."""
     at = 2
     while True:
         marker, length = struct.unpack_from(">HH", codestream, at)

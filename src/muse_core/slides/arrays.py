@@ -70,7 +70,7 @@ class ArrayAxes:
         return self.lead + self.channels_first
 
     def index(self, y: slice, x: slice) -> tuple[Any, ...]:
-        """What cuts a rectangle out of the array."""
+        """Return the index that cuts a rectangle out of the array."""
         colours = (slice(None),) if self.channels_first else ()
         return (*(0,) * self.lead, *colours, y, x)
 

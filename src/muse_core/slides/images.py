@@ -32,7 +32,7 @@ _MOST_NAMED = 6
 
 
 class Role(StrEnum):
-    """What an image in a file is."""
+    """Role of an image in a file."""
 
     TISSUE = "tissue"
     LABEL = "label"
@@ -75,7 +75,7 @@ class SlideImage:
 
 
 def role_of_name(name: str, share: float) -> Role:
-    """What an image is by its name.
+    """Return the role of an image by its name.
 
     Args:
         name: As in the file.
@@ -195,7 +195,7 @@ def plane_number(sizes: Sequence[tuple[str, int]], at: Sequence[int]) -> int:
 
 
 def count_planes(sizes: Sequence[tuple[str, int]]) -> int:
-    """How many planes a stack has."""
+    """Return the number of planes of a stack."""
     total = 1
     for _, n in sizes:
         total *= n
@@ -204,7 +204,7 @@ def count_planes(sizes: Sequence[tuple[str, int]]) -> int:
 
 @dataclass(frozen=True)
 class TakenImage:
-    """What is looked at of a file.
+    """The image and plane of a file that is opened, with notes for the user.
 
     Attributes:
         images: All images of the file.

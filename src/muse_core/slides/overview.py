@@ -59,7 +59,7 @@ class OverviewLevel(Level):
 
     @property
     def rows(self) -> int:
-        """How many rows the file has."""
+        """Number of rows of the file."""
         return self._rows
 
     def grow_to(self, rows: int) -> None:

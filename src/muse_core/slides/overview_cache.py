@@ -24,7 +24,7 @@ Sizes = list[tuple[int, int]]
 
 
 def overview_folder() -> Path:
-    """Where all overviews lie; need not exist."""
+    """Return the folder of all overviews; it need not exist."""
     folder = os.environ.get(OVERVIEWS_VARIABLE)
     return Path(folder) if folder else user_cache_folder() / "overviews"
 

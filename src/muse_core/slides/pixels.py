@@ -17,7 +17,7 @@ _RANGES = (255, 1023, 4095, 16383, 65535)
 
 
 class Colours(Enum):
-    """What the first samples of a pixel are."""
+    """Meaning of the first samples of a pixel."""
 
     GRAY = auto()
     INVERTED_GRAY = auto()
@@ -27,7 +27,7 @@ class Colours(Enum):
 
 
 class Alpha(Enum):
-    """What the sample after the colours is.
+    """Meaning of the sample after the colours.
 
     TIFF calls colours multiplied by their alpha associated. Unspecified may be alpha or padding.
     """
@@ -40,7 +40,7 @@ class Alpha(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """How the samples of a pixel become 8-bit RGB. What is transparent becomes white, like glass.
+    """Conversion of a pixel's samples to 8-bit RGB; transparent pixels become white, like glass.
 
     Attributes:
         colours: What the first samples are.

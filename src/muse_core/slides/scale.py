@@ -12,7 +12,7 @@ _SAME = 1e-3
 
 
 class ScaleSource(StrEnum):
-    """Who has said the scale."""
+    """Source of a slide's scale."""
 
     FILE = "file"
     GIVEN = "given"

@@ -33,7 +33,7 @@ _FINER_TOLERANCE = 1.01
 
 @dataclass(frozen=True)
 class SlideSource:
-    """What a reader found in a file.
+    """Content of a file as a reader found it: levels, scale and metadata.
 
     Attributes:
         path: The file or folder.
@@ -97,12 +97,12 @@ class Slide:
 
     @property
     def location(self) -> str | Path:
-        """What opens it again: its path, or its address on the network."""
+        """Path or network address by which the slide is opened again."""
         return self._source.address or self.path
 
     @property
     def source(self) -> SlideSource:
-        """What the reader found."""
+        """Content of the file as the reader found it."""
         return self._source
 
     @property
@@ -127,7 +127,7 @@ class Slide:
 
     @property
     def n_images(self) -> int:
-        """How many tissue images the file has."""
+        """Number of tissue images in the file."""
         return sum(image.number is not None for image in self.images)
 
     def require_only_image(self) -> None:
@@ -147,7 +147,7 @@ class Slide:
 
     @property
     def choice(self) -> ImageChoice:
-        """What opens this very image and plane of the file again."""
+        """Choice that opens this very image and plane of the file again."""
         return self._taken.choice
 
     @property

@@ -138,7 +138,7 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
 def _pick(
     tif: tifffile.TiffFile, image: TiffImage, plane: Sequence[int], choice: ImageChoice, name: str
 ) -> Pick:
-    """What is read of each level of an image."""
+    """Return the pages that are read for each level of an image."""
     series = image.levels[0]
     sizes = image_sizes(series)
     at = {

@@ -18,7 +18,7 @@ _IN_PAGE = "YXSC"
 
 @dataclass(frozen=True)
 class Pick:
-    """What is read of a series.
+    """Pages of a TIFF series that are read.
 
     Attributes:
         outer: Axes of the finest level outside its pages, and their lengths. Coarser levels have

@@ -29,7 +29,7 @@ _WORD = 257
 
 
 def tiff_samples(page: Any, name: str) -> Samples:
-    """How the samples of a page become RGB.
+    """Return the conversion of a page's samples to RGB.
 
     Args:
         page: Of tifffile.

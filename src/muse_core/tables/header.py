@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class CsvHeader:
-    """Where the columns are.
+    """Columns of a CSV file, by their position.
 
     Attributes:
         names: Of all columns: lower case, without quotes and spaces around them.
@@ -68,7 +68,7 @@ class CsvHeader:
         return {key: self.names.index(name) for key, name in found.items()}
 
     def count_needed(self, columns: Mapping[str, Column]) -> int:
-        """How many of the needed columns are there."""
+        """Return the number of needed columns that are there."""
         return sum(c.needed and self._name(c) is not None for c in columns.values())
 
     def _name(self, column: Column) -> str | None:

@@ -27,7 +27,7 @@ _SAME = {
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How numbers are written.
+    """Notation of numbers in a table: decimal and thousands marks.
 
     Attributes:
         decimal: "." or ",".

@@ -32,7 +32,7 @@ def from_layer(data: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a slide lies in napari's world, and everything that is drawn on it.
+    """Position, scale and units of a slide, and of all that is drawn on it, in napari's world.
 
     Attributes:
         scale: World units per level-0 pixel along y and x, above 0 and nearly the same.
@@ -57,7 +57,7 @@ class Placement:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What napari is told of a new layer of two axes that counts level-0 pixels."""
+        """Return the settings of a new layer of two axes that counts level-0 pixels."""
         return {
             "scale": self.scale,
             "translate": self.corner,

@@ -23,7 +23,7 @@ _MOST_REGIONS = 1000
 
 @dataclass(frozen=True)
 class Taken:
-    """What a slide takes of a file.
+    """Nuclei and regions of a file that a slide takes over.
 
     Attributes:
         table: NucleusTable of the nuclei.
@@ -47,7 +47,7 @@ def require_regions(content: NucleusFile) -> None:
 
 
 def taken_of(content: NucleusFile, slide: NucleusArrays, regions: pd.DataFrame) -> Taken:
-    """What a slide takes of a file.
+    """Nuclei and regions of a file that a slide takes over.
 
     Where both have a nucleus at the same place, the file's stands unless a person has looked at the
     one that is here. What the file itself has twice is taken once.

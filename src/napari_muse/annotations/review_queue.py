@@ -20,7 +20,7 @@ from napari_muse.session import MuseSession
 
 @dataclass(frozen=True)
 class QueueChoice:
-    """What a queue holds.
+    """Choice of the nuclei that a review queue holds, and of their order.
 
     Attributes:
         kind: Way of doubt, see ``muse_core.classify.queue``, or ``TEACHES``.
@@ -78,16 +78,16 @@ class ReviewQueue:
 
     @property
     def position(self) -> int:
-        """How many nuclei it has come to, the current one included."""
+        """Number of nuclei come to so far, the current one included."""
         return self._at + 1
 
     @property
     def length(self) -> int:
-        """How many nuclei it has."""
+        """Number of nuclei in the queue."""
         return len(self._order)
 
     def left(self) -> int:
-        """How many nuclei after the current one nobody has looked at."""
+        """Number of nuclei after the current one that nobody has looked at."""
         return int(self._open(self._order[self._at + 1 :]).sum())
 
     def start(self, choice: QueueChoice) -> None:

@@ -83,7 +83,7 @@ class SlideAnnotations(NucleusArrays):
 
     @property
     def recorded_slide(self) -> RecordedSlide | None:
-        """What files of nuclei say of the slide; None without one."""
+        """Record of the slide for files of nuclei; None without a slide."""
         return self._file.recorded_slide
 
     def require_writable(self) -> None:

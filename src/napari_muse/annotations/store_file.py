@@ -48,7 +48,7 @@ class StoreFile:
 
     @property
     def recorded_slide(self) -> RecordedSlide | None:
-        """What files of nuclei say of the slide; None without one."""
+        """Record of the slide for files of nuclei; None without a slide."""
         return None if self._place is None else self._place.identity.recorded
 
     def open(self, scheme: ClassScheme) -> AnnotationStore:

@@ -20,7 +20,7 @@ _UNDO = "Ctrl-Z takes it back."
 
 
 class CarefulEdits:
-    """What keys and buttons do to nuclei and fields of a session.
+    """Edits of nuclei and fields by keys and buttons; large ones are asked for first.
 
     Methods raise UserError where what they were asked to do cannot be kept; after a question the
     session says it.

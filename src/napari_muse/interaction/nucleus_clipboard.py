@@ -24,7 +24,7 @@ class _Copied:
 
 
 class NucleusClipboard:
-    """What was copied last in a window; it goes from slide to slide."""
+    """Clipboard of nuclei of a window, which goes from slide to slide."""
 
     def __init__(self, session: MuseSession) -> None:
         self._session = session

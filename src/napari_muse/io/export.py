@@ -12,7 +12,7 @@ from muse_core.nuclei.store import AnnotationStore
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         path: The file.

@@ -145,7 +145,7 @@ class Detection:
         return [seen.x + seen.w / 2, seen.y + seen.h / 2]
 
     def last_shapes(self) -> Sequence[Region | PolygonRegion] | None:
-        """Where the last detection on the current slide has looked; none is the whole slide.
+        """Shapes of the last detection on the current slide; none is the whole slide.
 
         Returns:
             None where there was none in this window.
@@ -252,7 +252,7 @@ class Detection:
             self._guarded(self._keep_features)
 
     def _feature_folder(self) -> Path:
-        """Where the job keeps features: beside the store, or aside as long as there is none."""
+        """Return the job's feature folder: beside the store, or aside as long as there is none."""
         annotations = self._session.annotations
         if annotations.has_file:
             self._aside = None
@@ -276,7 +276,7 @@ class Detection:
         return inside
 
     def _places(self) -> list[BaseGeometry]:
-        """Where the job looks, as areas."""
+        """Return the areas that the job looks at."""
         areas = (
             box(s.x, s.y, s.x1, s.y1) if isinstance(s, Region) else outline_area(s.vertices)
             for s in self._shapes or (self._bounds,)

@@ -27,7 +27,7 @@ _JUDGED_BY = (("f_det", "all nuclei"), ("f_avg", "the mean of classes"))
 
 @dataclass(frozen=True)
 class FinetuneOutcome:
-    """What a run came to.
+    """Outcome of a fine-tuning run as the panel shows it.
 
     Attributes:
         model: The new model's file, or None if it was cancelled too early to have one.
@@ -136,7 +136,7 @@ class Learning:
         self.runner.start(FinetuneJob(config).to_json())
 
     def _class_map(self, model: str) -> dict[str, str]:
-        """What a person has said of the model's classes, of those that the slide still has."""
+        """Return the person's mapping of the model's classes to those that the slide still has."""
         there = self._session.annotations.scheme.names
         said = self._session.class_map(model)
         return {old: new for old, new in said.items() if new in there}

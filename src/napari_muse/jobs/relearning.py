@@ -41,7 +41,7 @@ _CANDIDATES = 20_000
 
 @dataclass(frozen=True)
 class Learnt:
-    """What came of the corrections of a slide.
+    """Result of learning from the corrections of a slide.
 
     Attributes:
         lesson: What was learnt.

@@ -169,7 +169,7 @@ def _colormap(color: str) -> Colormap:
 
 
 def _place(bin_px: float, placement: Placement) -> Placement:
-    """Where an image of bins lies."""
+    """Return scale, translation and units of an image of bins."""
     # Its first bin's centre, not its corner, is where napari puts it.
     y, x = placement.to_world([bin_px / 2], [bin_px / 2])[0].tolist()
     bin_h, bin_w = (side * bin_px for side in placement.scale)

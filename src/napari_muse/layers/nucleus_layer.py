@@ -183,7 +183,7 @@ class NucleusLayer:
         return int(self.shown_ids[best]) if distance[best] <= radius_px else None
 
     def field_of_view(self) -> Region:
-        """What the canvas shows, level-0 pixels."""
+        """Return the region that the canvas shows, level-0 pixels."""
         height, width = self._viewer.canvas.size
         zoom = max(self._viewer.scene.camera.zoom, 1e-9)
         y, x = np.asarray(self._viewer.scene.camera.center)[-2:]
@@ -419,7 +419,7 @@ class NucleusLayer:
             self._annotations.move(self.shown_ids[moved], x, y)
 
     def _on_slide(self, indices: list[int]) -> tuple[Any, Any]:
-        """Where points are, level-0 pixels; raises UserError for one beside the slide."""
+        """Return positions of points, level-0 pixels; raises UserError for one beside the slide."""
         x, y = from_layer(self.layer.data[indices])
         width, height = self._size
         if ((x < 0) | (y < 0) | (x > width) | (y > height)).any():

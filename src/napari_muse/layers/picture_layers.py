@@ -36,7 +36,7 @@ _LISTED = ("name", "visible", "rotate", "shear", "affine", "scale", "translate",
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a layer lies, as a person has put it."""
+    """Position of a layer as a person has set it."""
 
     scale: tuple[float, ...]
     corner: tuple[float, ...]

@@ -24,7 +24,7 @@ _KINDS = ("Image", "Labels")
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What a layer shows, taken off the layer so that a thread can look at it.
+    """Pixels, name, file and scale of an image layer, read off it so that a thread can use them.
 
     Attributes:
         levels: Arrays, finest first.

@@ -117,7 +117,7 @@ class SlideGuard:
 
 
 def _place_of(layer: Any) -> LayerPlace:
-    """Where a layer is; of those that others may move only whether they are turned."""
+    """Return the position of a layer; of layers that others may move only their rotation."""
     moves = layer.metadata.get(FIXED_KEY) or layer.metadata.get(PERSONS_KEY)
     names = _TURNS if moves else _PLACES
     return {name: np.array(getattr(layer, name)) for name in names}

@@ -68,14 +68,14 @@ def show_alone(viewer: ViewerModel, shown: Any) -> None:
 
 
 def placement_of(layer: Any, slide: Slide | None) -> Placement:
-    """Where the slide that a layer shows lies."""
+    """Return the placement of the slide that a layer shows."""
     if layer is not None and layer.metadata.get(PERSONS_KEY):
         return Placement.of_layer(layer, own_unit(layer))
     return Placement.of_mpp(slide.mpp if slide else None)
 
 
 def placement_in(viewer: ViewerModel, slide: Slide | None) -> Placement:
-    """Where a slide lies in a viewer."""
+    """Return the placement of a slide in a viewer."""
     layer = next((x for x in viewer.layers if slide and slide_of(x) is slide), None)
     return placement_of(layer, slide)
 

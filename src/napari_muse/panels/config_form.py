@@ -23,7 +23,7 @@ Choice = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Shown:
-    """How a field of a configuration is shown.
+    """Label, choices, step and limits of a field of a configuration in a form.
 
     Attributes:
         label: Before the field.
@@ -69,7 +69,7 @@ class ConfigForm:
             self.layout.addRow(how.label, field.native)
 
     def values(self) -> dict[str, Any]:
-        """What is chosen, by name of the field."""
+        """Values chosen, by name of the field."""
         return {name: field.value for name, field in self._fields.items()}
 
     def choice(self, name: str) -> QComboBox:

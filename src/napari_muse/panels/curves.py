@@ -61,7 +61,7 @@ class CurvePlots(QWidget):
 
     @property
     def n_points(self) -> tuple[int, int]:
-        """How many points the curves of loss and of F1 have."""
+        """Numbers of points of the curves of loss and of F1."""
         return len(self._loss), max(len(points) for points in self._f1.values())
 
     def draw(self) -> None:

@@ -129,7 +129,7 @@ class NumberField(QDoubleSpinBox):
         return QValidator.State.Acceptable, text or "", position
 
     def valueFromText(self, text: str | None) -> float:  # noqa: N802 (Qt's name)
-        """What a text means; the value there is where that is nothing."""
+        """Return the number that a text means, or the present value where it means none."""
         try:
             return self._checked(text or "")
         except UserError:

@@ -129,7 +129,7 @@ class RelearnPanel(QGroupBox):
 
 
 def learnt_text(learnt: Learnt) -> str:
-    """How well it goes, in a sentence."""
+    """Return a sentence on how well the learning goes."""
     lesson = learnt.lesson
     if not lesson.n_examples:
         return "Nothing is corrected yet: all have the model's own class."

@@ -25,7 +25,7 @@ class StatusLine(QWidget):
         row.addWidget(self.undo)
 
     def text(self) -> str:
-        """What it says."""
+        """Text of the line."""
         return self._message.text()
 
     def say(self, sentence: str, can_undo: bool = False) -> None:

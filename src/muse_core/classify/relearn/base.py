@@ -85,7 +85,7 @@ def class_targets(
     given: npt.NDArray[np.uint8],
     now: npt.NDArray[np.integer],
 ) -> tuple[list[int], list[str]]:
-    """What each class of a model is on a slide.
+    """Return which class of the slide each class of a model becomes.
 
     By what a person has said, else by its name, else by what most of its nuclei are called by now,
     for a person may have renamed or merged classes.

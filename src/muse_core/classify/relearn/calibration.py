@@ -21,7 +21,7 @@ def temperature(
     classes: npt.NDArray[np.integer],
     weights: npt.NDArray[np.floating],
 ) -> float:
-    """What to divide logits by.
+    """Return the temperature that logits are divided by.
 
     Args:
         logits: (n, K) of examples that were not learnt from.

@@ -37,7 +37,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What of the examples can be learnt from.
+    """The examples that can be learnt from, and notes on those that cannot.
 
     Attributes:
         examples: These.

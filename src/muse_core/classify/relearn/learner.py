@@ -26,7 +26,7 @@ _LEAST_SCALE = 1e-3
 
 @dataclass(frozen=True)
 class Lesson:
-    """What came of the examples.
+    """Result of learning from examples: the change of the class head, with notes.
 
     Attributes:
         predictor: Applies it.

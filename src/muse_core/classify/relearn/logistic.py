@@ -22,7 +22,7 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class LinearChange:
-    """What is added to the logits of D features: ``features @ weight + bias``.
+    """Linear change of logits from D features: ``features @ weight + bias`` is added to them.
 
     Attributes:
         weight: (D, K) float64.

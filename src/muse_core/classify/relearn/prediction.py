@@ -65,7 +65,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """What was learnt, made ready to be applied.
+    """A learnt change of classes, ready to be applied to features.
 
     Attributes:
         features: (R, D) float16, mapped or in memory.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 def region_weights(
     xy: npt.NDArray[np.floating], side_px: float, power: float
 ) -> npt.NDArray[np.float64]:
-    """What corrections count, so that many in one place do not outweigh the rest.
+    """Return the weights of corrections, so that many in one place do not outweigh the rest.
 
     Args:
         xy: (n, 2) level-0 pixels.

@@ -44,7 +44,7 @@ class SlideNuclei:
 
 @dataclass(frozen=True)
 class Relabelled:
-    """What follows for n nuclei.
+    """New classes of n nuclei.
 
     Attributes:
         at: (n,) which of the nuclei.

@@ -24,7 +24,7 @@ from muse_core.nuclei.store import AnnotationStore, NucleusRows
 
 @dataclass(frozen=True)
 class Relearned:
-    """What relearning has done.
+    """Result of relearning a store.
 
     Attributes:
         nuclei: Nuclei whose class was looked at.
@@ -169,7 +169,7 @@ def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
 
 
 def relearned_name(model: str) -> str:
-    """What the classifier is called in a store."""
+    """Return the name of the classifier in a store."""
     return f"{model} + corrections"
 
 

@@ -24,7 +24,7 @@ _CONVERSION_S = 300.0
 
 
 def cache_folder() -> Path:
-    """Where converted networks lie; the variable MUSE_CONVERTED_DIR moves it."""
+    """Return the folder of converted networks; the variable MUSE_CONVERTED_DIR moves it."""
     named = os.environ.get("MUSE_CONVERTED_DIR")
     return Path(named) if named else user_cache_folder() / "converted"
 

@@ -20,7 +20,7 @@ from muse_core.finetune.data.views import look_up, random_geometry, render
 
 
 class Source(Protocol):
-    """What samples are drawn from."""
+    """Image that samples are drawn from."""
 
     @property
     def weight(self) -> float:

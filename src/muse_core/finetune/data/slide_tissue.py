@@ -28,7 +28,7 @@ from muse_core.slides import ImageChoice, Region, Slide, TissueMask, open_slide,
 
 @dataclass(frozen=True, eq=False)
 class SlideTissue:
-    """What of a slide takes part without annotations.
+    """Part of a slide that takes part in training without annotations.
 
     Attributes:
         path: The slide.
@@ -124,7 +124,7 @@ def corners_clear_of(
     holdout: BaseGeometry,
     margin: float,
 ) -> npt.NDArray[np.float64]:
-    """Where squares may lie.
+    """Return the corners of squares that are clear of fields.
 
     Args:
         bounds: The slide; squares lie in it, from edge to edge.

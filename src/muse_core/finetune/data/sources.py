@@ -23,7 +23,7 @@ from muse_core.finetune.inputs import LabelSet
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run trains on.
+    """Training data of a run: sources, label sets and counts of nuclei.
 
     Attributes:
         sources: All images, and slides without annotations.

@@ -27,7 +27,7 @@ from muse_core.slides.window.key import LAYER_SUFFIX
 
 @dataclass(frozen=True, eq=False)
 class StoreContents:
-    """What is reviewed in a store.
+    """Reviewed fields of a store, with its classes.
 
     Attributes:
         name: File name of the store.
@@ -64,7 +64,7 @@ def read_stores(sources: Sequence[StoreSource]) -> tuple[StoreContents, ...]:
 
 
 def summary_of(contents: Sequence[StoreContents]) -> AnnotationSummary:
-    """What a training on the stores would use; raises UserError when it is too little."""
+    """Return what a training on the stores would use; raises UserError when it is too little."""
     summary = summarise([(c.fields, c.mpp) for c in contents], scheme_of(contents).names)
     require_enough(summary)
     return summary

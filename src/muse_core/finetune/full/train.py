@@ -208,7 +208,7 @@ class _Run:
         return pseudo_labels(teacher, image, free, self.thresholds, self.config.consistency)
 
     def _score_before(self) -> HoldoutScore | None:
-        """How good the base is on the holdout fields."""
+        """Return the score of the base model on the holdout."""
         if not self.sources.holdout or self.config.base is None:
             return None
         if read_card(self.config.base).kind == BACKBONE:

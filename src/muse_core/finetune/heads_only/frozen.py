@@ -55,7 +55,7 @@ class FrozenView:
 
 
 def views_for(fields: Sequence[Field], config: AdaptConfig) -> int:
-    """How many views of each field fit the budget of pixels, 1 to ``config.most_views``."""
+    """Return how many views of each field fit the budget of pixels, 1 to ``config.most_views``."""
     megapixels = sum(f.image.shape[0] * f.image.shape[1] for f in fields) / _MEGAPIXEL
     fitting = int(config.megapixels / max(megapixels, 1e-9))
     return int(np.clip(fitting, 1, config.most_views))

@@ -33,7 +33,7 @@ Detect = Callable[[HoldoutFields], Sequence[pd.DataFrame]]
 
 @dataclass(frozen=True)
 class HoldoutScore:
-    """What is said of a model.
+    """Score threshold and figures of a model on the holdout.
 
     Attributes:
         chosen: A good threshold, with the figures on the fields that it was chosen on.
@@ -91,6 +91,6 @@ class Holdout:
 
 
 def for_curves(chosen: OperatingPoint) -> dict[str, Any]:
-    """What a curve needs of figures."""
+    """Return the figures that a curve shows."""
     figures = chosen.report.to_json()
     return {k: figures[k] for k in ("f_det", "f_avg", "f_class")} | {"threshold": chosen.threshold}

@@ -25,7 +25,7 @@ class OperatingPoint:
 
     @property
     def quality(self) -> float:
-        """What is maximised: the mean of F det and, where there is one, F avg."""
+        """Objective of the choice: the mean of F det and, where there is one, F avg."""
         f_avg = self.report.f_avg
         return self.report.f_det if f_avg is None else (self.report.f_det + f_avg) / 2
 

@@ -32,7 +32,7 @@ would otherwise talk the student, and with it itself, out of all nuclei."""
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """What the teacher is sure of; P nuclei in B images of N anchors each.
+    """Pseudo-labels that the teacher is sure of: P nuclei in B images of N anchors each.
 
     Attributes:
         nucleus: (B, N) bool, one proposal of each nucleus.
@@ -54,7 +54,7 @@ class PseudoLabels:
 
 
 class ClassThresholds(nn.Module):
-    """What to make of the teacher's classes, from what it has said of all nuclei so far.
+    """Confidence threshold for each class, adapted to the teacher's predictions so far.
 
     A class that it calls more often than there is of it among the annotated nuclei gets less
     probability, and the reverse (distribution alignment; Berthelot et al., "ReMixMatch", ICLR
@@ -158,7 +158,7 @@ def consistency_loss(
     class_weight: Tensor,
     background: float,
 ) -> Tensor:
-    """How far the student is from the teacher's pseudo-labels; all else has no gradient.
+    """Return the loss of the student against the teacher's pseudo-labels; only it has a gradient.
 
     Args:
         proposals: The student's, of the strongly altered views.

@@ -18,7 +18,7 @@ _RECORDED_DIGITS = 16
 
 @dataclass(frozen=True)
 class SlideIdentity:
-    """What identifies a slide wherever it lies.
+    """Identity of a slide by its content, wherever the file lies.
 
     Attributes:
         name: File name.
@@ -126,7 +126,7 @@ def _digest_remote_folder(address: str, digest: hashlib._Hash) -> int:
 
 
 def _samples(size: int) -> tuple[int, int, int]:
-    """Where samples of a file begin."""
+    """Return the offsets of the samples of a file."""
     return 0, max(0, size // 2 - _SAMPLE_BYTES // 2), max(0, size - _SAMPLE_BYTES)
 
 

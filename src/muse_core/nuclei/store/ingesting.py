@@ -76,7 +76,7 @@ class IngestingStore(StoreReader):
 
     @property
     def annotator(self) -> str:
-        """Who edits through this opening."""
+        """Name of the person who edits."""
         return self._annotator
 
     def insert(

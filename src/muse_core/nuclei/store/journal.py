@@ -102,7 +102,7 @@ def _is_reviewed(region: Row | None) -> bool:
 
 
 def _entry(connection: sqlite3.Connection, position: int) -> tuple[int, int, Edit] | None:
-    """What stands at a place of the stack, None where nothing does.
+    """Return the entry at a position of the stack, or None.
 
     Returns:
         The journal entry of the edit, that of the last time it was made, taken back or done again,

@@ -55,7 +55,7 @@ class StorePlace:
 
     @cached_property
     def identity(self) -> SlideIdentity:
-        """What tells the slide from others, as it was when first asked for.
+        """Identity of the slide, as it was when first asked for.
 
         Raises:
             UserError: The slide cannot be read.

@@ -36,7 +36,7 @@ _MOST_CLASSES = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a classifier says of N nuclei.
+    """Predictions of a classifier for N nuclei.
 
     Attributes:
         revision: Number of the revision; none is given twice.

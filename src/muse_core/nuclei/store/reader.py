@@ -136,7 +136,7 @@ class StoreReader:
 
     @property
     def predictions(self) -> Predictions | None:
-        """What a classifier says of the nuclei now, None where nothing is live."""
+        """Return the live predictions of a classifier, or None."""
 
         def read(connection: sqlite3.Connection) -> Predictions | None:
             number = predictions.live_revision(connection)

@@ -64,7 +64,7 @@ def reversible_changes(
 
 
 def _places_left(changes: NucleusChanges, is_here: Mask, is_waiting: Mask) -> tuple[Mask, Mask]:
-    """Where nuclei go that come back to places they had left to others.
+    """Return the ids of nuclei that come back to places which they had left to others.
 
     Args:
         changes: All (n,) of them.

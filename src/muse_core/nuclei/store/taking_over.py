@@ -22,7 +22,7 @@ from muse_core.nuclei.store.rows import Change, Row, nucleus_rows, take_ids
 
 @dataclass(frozen=True)
 class Takeover:
-    """What a file brings.
+    """Content of a file that is taken over into a store.
 
     Attributes:
         table: NucleusTable of nuclei that are to come; their classes are the store's or new ones.

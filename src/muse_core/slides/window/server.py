@@ -109,7 +109,7 @@ class _Offer:
         return source
 
     def describe(self, source: SlideSource) -> dict[str, Any]:
-        """What a job needs to know of it."""
+        """Return the description of the image that a job needs."""
         return {
             "name": source.name or source.path.name,
             "format": source.format,
