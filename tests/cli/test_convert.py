@@ -128,3 +128,11 @@ def test_what_the_user_can_put_right(
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("error: ")
+
+
+def test_a_device_or_a_pipe_gets_csv(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("convert", source, "/dev/stdout") == 0
+    printed = capfd.readouterr()
+    assert printed.out.startswith("id,x_px,y_px")
+    assert len(printed.out.splitlines()) == 4
+    assert "3 nuclei written" in printed.err

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.files import names_stdout
 from muse_core.isolation import Limits, run_isolated
 from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv, write_csv_parts
 from muse_core.nuclei.facts import facts_of
@@ -133,7 +134,7 @@ def write_nuclei(
         UserError: The name has no known end, a value does not fit, a package is needed that is not
             installed, or the file cannot be written.
     """
-    chosen = _format_of(path)
+    chosen = _format_to_write(path)
     content = NucleusFile(table, scheme, mpp, tuple(regions), (), origin_px, slide)
     left_out = _left_out(chosen, content, features is not None)
     chosen.write(Path(path), content, features)
@@ -216,6 +217,18 @@ def _format_of(path: str | Path) -> NucleusFormat:
     raise UserError(
         f"{Path(path).name} is of no format known for nuclei; the name must end in {ends}."
     )
+
+
+def _format_to_write(path: str | Path) -> NucleusFormat:
+    """As :func:`_format_of`; a device or a pipe, whose name says nothing, gets CSV."""
+    target = Path(path)
+    try:
+        return _format_of(target)
+    except UserError:
+        no_file = target.exists() and not (target.is_file() or target.is_dir())
+        if no_file or names_stdout(target):
+            return FORMATS[0]
+        raise
 
 
 def _size(source: Path) -> int:
