@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from muse_core.config_file import configuration, read_values
 from muse_core.detect.backends.names import BACKENDS
 from muse_core.errors import UserError
 from muse_core.models.device_names import DEVICES
-from muse_core.strict import STRICT, Wording, parse_strictly
+from muse_core.strict import STRICT
 
 ALIGN_PX = 32
 """Tiles begin at multiples of this many model pixels, the coarsest stride of the encoders."""
@@ -78,26 +78,4 @@ def read_detect_config(path: str | Path) -> DetectConfig:
     Raises:
         UserError: The file is missing or malformed, or a field is unknown or wrong.
     """
-    source = Path(path)
-    try:
-        data = tomllib.loads(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{source.name} cannot be understood: {error}.") from error
-    return config_from(data, source.name)
-
-
-def config_from(data: object, name: str) -> DetectConfig:
-    """Settings from plain values; see :func:`read_detect_config`.
-
-    Args:
-        data: Values by name.
-        name: What errors call them.
-    """
-    wording = Wording(
-        unknown=f"{name} has an unknown field",
-        wrong=f"{name}: the field",
-        unreadable=f"{name} holds a value that is not understood",
-    )
-    return parse_strictly(DetectConfig, data, wording)
+    return configuration(DetectConfig, read_values(path), Path(path).name)

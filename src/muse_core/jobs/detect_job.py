@@ -157,14 +157,15 @@ def detect_config(job: DetectJob) -> DetectConfig:
     Raises:
         UserError: One is unknown or wrong.
     """
-    from muse_core.detect.config import config_from
+    from muse_core.config_file import configuration
+    from muse_core.detect.config import DetectConfig
 
     given: dict[str, object] = {"device": job.device, "min_score": job.min_score}
     if job.backend != "auto":
         given["backend"] = job.backend
     if job.features_in is not None:
         given["features"] = True
-    return config_from({**(job.settings or {}), **given}, "the job")
+    return configuration(DetectConfig, {**(job.settings or {}), **given}, "the job")
 
 
 @contextmanager
