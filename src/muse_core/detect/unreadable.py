@@ -11,7 +11,7 @@ from muse_core.errors import UserError
 from muse_core.files.remote import UnreachableError
 from muse_core.slides import Region
 
-RETRY_AFTER_S = (0.05, 0.25)
+TRY_TILE_AGAIN_AFTER_S = (0.05, 0.25)
 """Pauses before a tile is tried again: a network drive mostly answers the second time."""
 _SHOWN = 5
 _T = TypeVar("_T")
@@ -36,7 +36,7 @@ def tried(read: Callable[[], _T], region: Region) -> _T | Unreadable:
     Raises:
         UnreachableError: All of the slide cannot be read, not just this place.
     """
-    for pause_s in (*RETRY_AFTER_S, None):
+    for pause_s in (*TRY_TILE_AGAIN_AFTER_S, None):
         try:
             return read()
         except UnreachableError:
