@@ -1,11 +1,12 @@
-"""Speed and memory of detection, end to end and for the bare network, in one run.
+"""Speed, start and memory of detection: the bare network, and all that is around it, in one run.
 
-    python benchmarks/detect.py SLIDE [--model M] [--device cpu] [--json]
+    python benchmarks/detect.py SLIDE [--models muse-small,muse-small-breast] [--repeats 5] [--json]
 
-*End to end* is what ``muse detect`` does after the model is loaded: tissue mask, reading, resizing,
-network, merging. *Bare network* is the same model on the same tiles, already in memory as tensors.
-Both are given per mm2 of tissue, so their ratio is what everything around the network costs. The
-peak memory is that of ``muse detect`` in a fresh process, everything included.
+*Bare* is the network with thresholding and classes on tiles that are in memory; *whole* is all that
+``muse detect`` does once the model is loaded. All combinations of model and backend take turns, so
+that another program on the machine slows all of them alike; the best of the repeats counts for
+speed. Seconds of the processor, which others disturb less, are the median. *First nuclei* is the
+time from the start of a process to its first ones, and that of a process that waits for a job.
 """
 
 from __future__ import annotations
@@ -16,86 +17,230 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import psutil
 import typer
+
+_LOADED_AFTER_S = 20
+_AREAS = (0.25, 0.5, 1.0)
 
 
 def main(
     slide: Annotated[Path, typer.Argument(help="The slide to measure on.")],
-    model: Annotated[str | None, typer.Option(help="Name or file of a model.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-small-breast",
+    backends: Annotated[str, typer.Option(help="Of torch and openvino.")] = "torch,openvino",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     mpp: Annotated[float | None, typer.Option(help="If the file does not say.")] = None,
-    repeats: Annotated[int, typer.Option(help="Of each measurement; the median counts.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no table.")] = False,
+    tile: Annotated[int, typer.Option(help="Largest side of a tile with its halo.")] = 1024,
+    repeats: Annotated[int, typer.Option(help="Of each measurement.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no tables.")] = False,
 ) -> None:
-    """Measure and print a table."""
+    """Measure and print tables."""
     # As in the command line; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    figures = _measure(slide, model, device, mpp, repeats)
-    figures["peak_rss_mb"] = _peak_memory(slide, model, device, mpp)
-    print(json.dumps(figures) if as_json else _table(figures))
+    names = [(m, b) for m in models.split(",") for b in backends.split(",")]
+    runs = [Run(*name) for name in names]
+    # Before this process grows: Linux counts the memory of a process's parent at its start as its.
+    for run in runs:
+        run.figures.update(_processes(slide, run, device, mpp, repeats))
+    _measure(slide, runs, device, mpp, tile, repeats)
+    found = {"slide": slide.name, "tile_px": tile, **_machine(), "runs": [r.row() for r in runs]}
+    print(json.dumps(found) if as_json else _tables(found))
+
+
+@dataclass
+class Run:
+    """What was measured of a model with a backend."""
+
+    model: str
+    backend: str
+    tissue_mm2: float = 0.0
+    wall: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """The figures, ready to be printed."""
+        area = self.tissue_mm2
+        spent = sum(self.stages.values()) or 1.0
+        shares = {f"{k} %": round(100 * v / spent, 1) for k, v in _descending(self.stages)}
+        bare, whole = (statistics.median(self.cpu[k]) for k in ("bare", "whole 1"))
+        quarter = statistics.median(self.cpu[f"whole {_AREAS[0]:g}"])
+        return {
+            "model": self.model,
+            "backend": self.backend,
+            "bare mm2/s": round(area / min(self.wall["bare"]), 3),
+            "whole mm2/s": round(area / min(self.wall["whole 1"]), 3),
+            "whole/bare": round(min(self.wall["bare"]) / min(self.wall["whole 1"]), 2),
+            "bare cpu s/mm2": round(bare / area, 3),
+            "whole cpu s/mm2": round(whole / area, 3),
+            "whole cpu s/mm2 at a quarter": round(quarter / self.figures["smallest_mm2"], 3),
+            **self.figures,
+            "stages": shares,
+        }
 
 
 def _measure(
-    path: Path, model: str | None, device: str, mpp: float | None, repeats: int
+    path: Path, wanted: list[Run], device: str, mpp: float | None, tile: int, repeats: int
+) -> None:
+    from muse_core.detect import DetectConfig, Detector, open_backend
+    from muse_core.models.registry import resolve_model
+    from muse_core.slides import Region, open_slide
+
+    runs: list[tuple[Run, Detector]] = []
+    for run in wanted:
+        config = DetectConfig(device=device, backend=run.backend, tile_px=tile)
+        runs.append((run, Detector(open_backend(resolve_model(run.model), config), config)))
+    with open_slide(path, mpp=mpp) as slide:
+        parts = [Region(0, 0, slide.width, slide.height * share) for share in _AREAS]
+        plan = runs[0][1].search(slide, None).plan
+        tiles = [slide.read(plan.read_region(t), runs[0][1].card.mpp) for t in plan.tiles]
+        # The first round loads kernels and fills caches, and does not count.
+        for repeat in range(repeats + 1):
+            for run, detector in runs:
+                counted = run if repeat else Run(run.model, run.backend)
+                with _timed(counted, "bare"):
+                    detector.backend.run(tiles, detector.min_score)
+                for share, part in zip(_AREAS, parts, strict=True):
+                    stages = counted.stages if share == 1 else defaultdict(float)
+                    with _staged(stages), _timed(counted, f"whole {share:g}"):
+                        result = detector.detect(slide, part)
+                    if share == _AREAS[0]:
+                        run.figures["smallest_mm2"] = round(result.tissue_mm2, 4)
+                run.tissue_mm2 = result.tissue_mm2
+                run.figures |= {
+                    "nuclei": result.nuclei.count,
+                    "tissue_mm2": round(result.tissue_mm2, 4),
+                    "precision": result.precision,
+                }
+
+
+def _descending(spent: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(spent.items(), key=lambda item: -item[1])
+
+
+@contextmanager
+def _timed(run: Run, what: str) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    run.cpu[what].append(time.process_time() - cpu)
+    run.wall[what].append(time.perf_counter() - wall)
+
+
+@contextmanager
+def _staged(spent: dict[str, float]) -> Iterator[None]:
+    """Count seconds of the processor by stage; what no thread of ours did was the network's."""
+    from muse_core.detect import detector as module
+    from muse_core.detect.backends.openvino_session import Session
+    from muse_core.detect.backends.torch_backend import TorchBackend
+
+    own: dict[str, float] = defaultdict(float)
+    changed: list[tuple[Any, str, Any]] = []
+
+    def watch(owner: Any, name: str, stage: str) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            begin = time.thread_time()
+            try:
+                return original(*args, **kwargs)
+            finally:
+                own[stage] += time.thread_time() - begin
+
+        changed.append((owner, name, original))
+        setattr(owner, name, watched)
+
+    watch(module.Detector, "_read", "read")
+    watch(module, "tissue_mask", "tissue mask")
+    watch(Session, "infer", "network, this thread")
+    watch(TorchBackend, "try_run", "network, this thread")
+    watch(module.Detector, "detect", "this thread")
+    begin = time.process_time()
+    try:
+        yield
+    finally:
+        for owner, name, original in changed:
+            setattr(owner, name, original)
+    whole = time.process_time() - begin
+    here = own["this thread"] - own["tissue mask"] - own["network, this thread"]
+    spent["read and resize"] += own["read"]
+    spent["tissue mask"] += own["tissue mask"]
+    spent["nuclei and merging"] += here
+    spent["network"] += whole - own["read"] - own["tissue mask"] - here
+
+
+def _processes(
+    path: Path, run: Run, device: str, mpp: float | None, repeats: int
 ) -> dict[str, Any]:
+    """Start and memory, each in processes of their own."""
+    job = {"kind": "detect", "slide": str(path), "model": run.model, "mpp": mpp}
+    job |= {"device": device, "backend": run.backend}
+    found: dict[str, Any] = {}
+    for name, ready_for in (("cold", ()), ("waiting", (run.model, device))):
+        if ready_for and run.backend != "openvino":
+            continue  # what waits takes the backend that auto takes
+        tries = [_first_nuclei(job, ready_for) for _ in range(repeats)]
+        found[f"first nuclei s, {name}"] = round(min(t[0] for t in tries), 2)
+        found[f"first nuclei cpu s, {name}"] = round(statistics.median(t[1] for t in tries), 2)
+        found["peak_rss_mb"] = max(float(t[2]["peak_rss_mb"]) for t in tries)
+    return found
+
+
+def _first_nuclei(
+    job: dict[str, Any], ready_for: tuple[str, ...]
+) -> tuple[float, float, dict[str, Any]]:
+    """Seconds and seconds of the processor to the first nuclei, and the result."""
+    command = [sys.executable, "-m", "muse_core.jobs", *ready_for]
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if ready_for:
+        time.sleep(_LOADED_AFTER_S)
+        begin = time.perf_counter()
+    before = _cpu_s(process.pid)
+    process.stdin.write(json.dumps(job) + "\n")
+    process.stdin.flush()
+    first = cpu = 0.0
+    last: dict[str, Any] = {}
+    for line in process.stdout:
+        last = json.loads(line)
+        if last["event"] == "nuclei" and not first:
+            first = time.perf_counter() - begin
+            cpu = _cpu_s(process.pid) - before
+    process.wait()
+    if last.get("event") != "done":
+        raise SystemExit(f"the job ended with {last}")
+    return first, cpu, dict(last["result"])
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _machine() -> dict[str, Any]:
+    import openvino
     import torch
 
-    from muse_core.detect import DetectConfig, Detector
-    from muse_core.detect.area import SearchArea
-    from muse_core.detect.plan import cheapest_plan
-    from muse_core.models.checkpoint import load_model
-    from muse_core.models.registry import resolve_model
-    from muse_core.slides import open_slide, tissue_mask
-
-    network = load_model(resolve_model(model))
-    config = DetectConfig(device=device)
-    detector = Detector(network, config)
-    with open_slide(path, mpp=mpp) as slide:
-        first = detector.detect(slide)
-        whole = [detector.detect(slide).seconds for _ in range(repeats)]
-        tissue = tissue_mask(slide)
-        plan = cheapest_plan(
-            SearchArea.within(slide.width, slide.height, None),
-            network.card.mpp / slide.require_mpp(),
-            config,
-            lambda core: tissue.fraction(core) > config.min_tissue,
-        )
-        tiles = [slide.read(plan.read_region(tile), network.card.mpp) for tile in plan.tiles]
-    bare = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        detector.backend.run(tiles, detector.min_score)
-        bare.append(time.perf_counter() - begin)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
-        "slide": path.name,
-        "model": network.card.name,
-        "device": first.device,
-        "nuclei": len(first.table),
-        "tissue_mm2": round(first.tissue_mm2, 4),
-        "end_to_end_mm2_per_s": round(first.tissue_mm2 / statistics.median(whole), 4),
-        "bare_network_mm2_per_s": round(first.tissue_mm2 / statistics.median(bare), 4),
-        "end_to_end_share": round(statistics.median(bare) / statistics.median(whole), 3),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
+        "load": round(load, 1),
         "torch": torch.__version__,
+        "openvino": openvino.__version__.partition("-")[0],
         "date": datetime.now(UTC).date().isoformat(),
     }
-
-
-def _peak_memory(path: Path, model: str | None, device: str, mpp: float | None) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "muse_core.cli", "detect", str(path), "--json"]
-        command += ["--out", str(Path(folder) / "nuclei.csv"), "--device", device]
-        command += ["--model", model] if model else []
-        command += ["--mpp", str(mpp)] if mpp else []
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["peak_rss_mb"])
 
 
 def _cpu_name() -> str:
@@ -107,8 +252,18 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _table(figures: dict[str, Any]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in figures.items())])
+def _tables(found: dict[str, Any]) -> str:
+    rows = found["runs"]
+    facts = ", ".join(f"{k} {v}" for k, v in found.items() if k != "runs")
+    lines = [facts, ""]
+    for keys in ([k for k in rows[0] if k != "stages"], sorted(rows[0]["stages"])):
+        lines.append("| | " + " | ".join(f"{r['model']}, {r['backend']}" for r in rows) + " |")
+        lines.append("|---|" + "---|" * len(rows))
+        for key in keys:
+            values = [row.get(key, row["stages"].get(key)) for row in rows]
+            lines.append(f"| {key} | " + " | ".join(map(str, values)) + " |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
