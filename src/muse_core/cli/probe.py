@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,12 +80,9 @@ def evaluate_probe(
     path = resolve_model(model)
     card = read_card(path)
 
-    from muse_core.data.points_folder import scale_notes
     from muse_core.evaluate.probe import probe_folders
 
-    for folder in (train, test, *([val] if val else [])):
-        for note in scale_notes(folder, mpp, force_mpp):
-            typer.echo(note, err=True)
+    _say_scales([train, test, *([val] if val else [])], mpp, force_mpp)
     with progress_bar() as show:
         report = probe_folders(
             _backbone(path, seed if random_init else None),
@@ -98,15 +96,18 @@ def evaluate_probe(
             on_progress=ProgressReporter(show),
             force_mpp=force_mpp,
         )
-    figures = report.to_json() | {
-        "protocol": protocol.value,
-        "model": card.name,
-        "random_init": random_init,
-        "mpp": at_mpp or card.mpp,
-        "fov_px": fov_px,
-        "seed": seed,
-    }
+    asked = {"protocol": protocol.value, "random_init": random_init, "fov_px": fov_px, "seed": seed}
+    figures = report.to_json() | asked | {"model": card.name, "mpp": at_mpp or card.mpp}
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
+
+
+def _say_scales(folders: Sequence[Path], mpp: float, force_mpp: bool) -> None:
+    """Say which scales hold where images state others than the given one."""
+    from muse_core.data.points_folder import scale_notes
+
+    for folder in folders:
+        for note in scale_notes(folder, mpp, force_mpp):
+            typer.echo(note, err=True)
 
 
 def _backbone(path: Path, random_seed: int | None) -> MuseBackbone:
