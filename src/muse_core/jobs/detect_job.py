@@ -84,7 +84,7 @@ def run_detect(
     with open_slide(job.slide, job.mpp, job.choice, job.force_mpp) as slide:
         out = detect_target(job)
         mpp = slide.require_mpp()
-        shapes = _shapes(job)
+        shapes = job_shapes(job)
         notes = [*slide.notes, *_notes(slide, shapes)]
         model_path = resolve_model(job.model)
         card = read_card(model_path)
@@ -270,7 +270,12 @@ def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -
     return write_nuclei_parts(out, parts, content)
 
 
-def _shapes(job: DetectJob) -> list[Region | PolygonRegion]:
+def job_shapes(job: DetectJob) -> list[Region | PolygonRegion]:
+    """Where a job looks; nothing is the whole slide.
+
+    Raises:
+        UserError: A polygon is none.
+    """
     from muse_core.slides import PolygonRegion, Region
 
     shapes: list[Region | PolygonRegion] = []

@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.array_types import Mask
 from muse_core.classify.feature_folder import features_beside, move_features
 from muse_core.errors import UserError
+from muse_core.files import make_folder
 from muse_core.files.user_folders import user_data_folder
 from muse_core.jobs import (
     Cancelled,
@@ -28,12 +29,14 @@ from muse_core.jobs import (
     Failed,
     NucleiFound,
 )
+from muse_core.jobs.detect_job import job_shapes
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.outlines import outline_area
-from muse_core.slides import PolygonRegion, Region
+from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.jobs.single_shot import once
+from napari_muse.jobs.unfinished import Unfinished, keeping_folder, unfinished_detection
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 _SAME_NUCLEUS_UM = 3.0
@@ -119,7 +122,8 @@ class Detection:
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
             polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
             features_in=str(self._feature_folder()),
-            focus=self._focus(),
+            focus=job.focus or self._focus(),
+            keep_in=self._keeping_folder(slide),
         )
         self._annotations, self._shapes, self._begun = (
             self._session.annotations,
@@ -131,6 +135,28 @@ class Detection:
         self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
         self.runner.start(job.to_json())
         self._last[self._annotations] = self._shapes
+
+    def unfinished(self) -> Unfinished | None:
+        """A detection of the current slide that did not come to its end, if there is one."""
+        slide = self._session.slide
+        return None if slide is None or self.running else unfinished_detection(slide)
+
+    def finish(self, unfinished: Unfinished) -> None:
+        """Go on with a detection; what it had found comes again, and then the rest.
+
+        Raises:
+            UserError: As :meth:`start`.
+        """
+        job = unfinished.job
+        self.start(job, job_shapes(job), self._session.class_map(job.model or ""))
+
+    @staticmethod
+    def _keeping_folder(slide: Slide) -> str | None:
+        folder = keeping_folder(slide)
+        if folder is None:
+            return None
+        make_folder(folder)
+        return str(folder)
 
     def make_ready(self, model: str | None, device: str) -> None:
         """Let a process load a model that is likely to be asked for; None lets it go."""

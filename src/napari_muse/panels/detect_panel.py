@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.errors import UserError
-from muse_core.jobs import DetectJob
+from muse_core.jobs import DetectJob, Ended
 from muse_core.models.card import DETECTOR
 from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.nuclei import ClassScheme
@@ -29,6 +29,7 @@ from napari_muse.panels.scale_question import ScaleQuestion
 from napari_muse.session import MuseSession
 
 _PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
+_UNFINISHED = "A detection of this slide was not finished; Finish goes on with it."
 _SHOWN = {
     "device": Shown(
         "Device",
@@ -75,6 +76,8 @@ class DetectPanel(QGroupBox):
         self.draw.setToolTip("Add a layer to draw rectangles or outlines in")
         self.start = QPushButton("Detect nuclei")
         self.start.setToolTip("Find and classify every nucleus there; corrected nuclei are kept")
+        self.finish = QPushButton("Finish")
+        self.finish.setToolTip("Go on with the detection of this slide that was not finished")
         self.status = JobStatus(
             self.start,
             detection.cancel,
@@ -90,8 +93,9 @@ class DetectPanel(QGroupBox):
             field.refused.connect(self.say)
         self.draw.clicked.connect(self._on_draw)
         self.start.clicked.connect(lambda: self.run())
+        self.finish.clicked.connect(self._on_finish)
         detection.progress.connect(self.status.follow)
-        detection.ended.connect(self.status.end)
+        detection.ended.connect(self._on_end)
         session.slide_changed.connect(self._on_slide)
         session.pictures.changed.connect(self._on_pictures)
         self._on_model()
@@ -205,6 +209,7 @@ class DetectPanel(QGroupBox):
         except UserError as error:
             self.say(str(error))
             return
+        self.finish.hide()
         self.status.begin()
 
     def say(self, sentence: str) -> None:
@@ -255,6 +260,31 @@ class DetectPanel(QGroupBox):
             self.say(self._session.pictures.sentence())
         elif not self._detection.running:
             self.say(f"{slide.title}: {slide.width} x {slide.height} px.")
+        self._offer_to_finish(_UNFINISHED)
+
+    def _offer_to_finish(self, sentence: str) -> None:
+        """Show the button where there is something to go on with, and say what it is for."""
+        there = self._detection.unfinished() is not None
+        self.finish.setVisible(there)
+        if there:
+            self.say(f"{self.message.text()} {sentence}".strip())
+
+    def _on_end(self, event: Ended) -> None:
+        self.status.end(event)
+        self._offer_to_finish("Finish goes on from there.")
+
+    def _on_finish(self) -> None:
+        unfinished = self._detection.unfinished()
+        try:
+            if unfinished is None:
+                raise UserError("There is no detection to go on with any more.")
+            self._detection.finish(unfinished)
+            self._session.activate_nuclei()
+        except UserError as error:
+            self.say(str(error))
+            return
+        self.finish.hide()
+        self.status.begin()
 
     def _on_pictures(self) -> None:
         if self._session.slide is None:
@@ -305,6 +335,7 @@ class DetectPanel(QGroupBox):
         form.insertRow(2, "Where", place)
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 1)
+        buttons.addWidget(self.finish)
         buttons.addWidget(self.cancel)
         whole = QVBoxLayout(self)
         whole.addWidget(self.images)
