@@ -191,6 +191,44 @@ class DisagreeJob(JobSpec):
         return ImageChoice(self.image, self.plane, self.channels)
 
 
+@job("features", "Computing features", "muse_core.jobs.features_job:run_features")
+@dataclass(frozen=True)
+class FeaturesJob(JobSpec):
+    """Compute the features of a store's nuclei that have none, such as added ones.
+
+    Attributes:
+        slide: File or folder of the slide.
+        store: Its annotation store, which is only read; features come to lie beside it.
+        model: Name or path of the model that sees the nuclei; None is the default model.
+        mpp: Microns per level-0 pixel, where the file does not say.
+        force_mpp: Whether mpp counts also where the file states another scale.
+        device: Where the network runs: auto, cpu, cuda or mps.
+        image: Number of a tissue image of the slide, from 1; None is the one it opens with.
+        plane: Number of a plane of a stack, from 1; None is the middle one.
+        channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
+    """
+
+    slide: str
+    store: str
+    model: str | None = None
+    mpp: float | None = None
+    device: DeviceName = "auto"
+    image: int | None = None
+    plane: int | None = None
+    channels: str | None = None
+    force_mpp: bool = False
+
+    def __post_init__(self) -> None:
+        _ = self.choice
+
+    @property
+    def choice(self) -> ImageChoice:
+        """What is looked at; raises UserError where it is impossible."""
+        from muse_core.slides.choice import ImageChoice
+
+        return ImageChoice(self.image, self.plane, self.channels)
+
+
 def job_from_json(data: object) -> JobSpec:
     """Rebuild any job by its "kind".
 

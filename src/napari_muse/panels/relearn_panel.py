@@ -15,9 +15,12 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_muse.jobs.relearning import Learnt, Relearning
+from muse_core.jobs import Event, Progress
+from napari_muse.jobs.relearn_work import Learnt
+from napari_muse.jobs.relearning import Relearning
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.job_status import time_left
 from napari_muse.session import MuseSession
 
 _OFF = "Correct or confirm a few nuclei of each class; the others follow at once."
@@ -51,6 +54,11 @@ class RelearnPanel(QGroupBox):
         self.show_changed.setToolTip(
             "Outline for some seconds the nuclei in view whose class the last step has changed"
         )
+        self.compute = QPushButton("Compute features")
+        self.compute.setToolTip(
+            "Compute the features of the nuclei that have none, by the model chosen in the tab"
+            " Detect; takes about as long as detecting. Press again to stop"
+        )
         self.save = QPushButton("Save as a model")
         self.save.setToolTip(
             "Keep what was learnt here as a model of your own, to detect with on other slides or to"
@@ -60,6 +68,8 @@ class RelearnPanel(QGroupBox):
         self.on.clicked.connect(self._on_click)
         self.method.currentIndexChanged.connect(self._on_method)
         self.show_changed.clicked.connect(self._on_show)
+        self.compute.clicked.connect(self._on_compute)
+        relearning.missing.progress.connect(self._on_progress)
         self.save.clicked.connect(lambda: session.attempt(relearning.save_model))
         relearning.saved.connect(self._on_saved)
         relearning.changed.connect(self.update_state)
@@ -69,6 +79,7 @@ class RelearnPanel(QGroupBox):
         """Stop following."""
         self._relearning.changed.disconnect(self.update_state)
         self._relearning.saved.disconnect(self._on_saved)
+        self._relearning.missing.progress.disconnect(self._on_progress)
 
     def update_state(self) -> None:
         """Say how things stand."""
@@ -77,6 +88,9 @@ class RelearnPanel(QGroupBox):
         learnt = state.learnt
         changed = learnt is not None and len(learnt.changed_ids) > 0
         self.show_changed.setEnabled(changed)
+        lacking = state.lacks_features or (learnt is not None and learnt.n_without > 0)
+        self.compute.setVisible(state.missing.running or (state.on and lacking))
+        self.compute.setText("Stop computing" if state.missing.running else "Compute features")
         taught = learnt is not None and learnt.lesson.n_examples > 0
         self.save.setEnabled(state.on and taught)
         self.moves.setText(moves_text(learnt) if state.on and learnt is not None else "")
@@ -108,6 +122,19 @@ class RelearnPanel(QGroupBox):
         if not here:
             self._session.told.emit("None of the nuclei that changed is in view.")
 
+    def _on_compute(self) -> None:
+        state = self._relearning
+        if state.missing.running:
+            state.missing.cancel()
+            return
+        model = self._detect.model.currentData()
+        self._session.attempt(lambda: state.compute_features(model))
+
+    def _on_progress(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.total:
+            done = f"{event.message}: {event.done} of {event.total} tiles"
+            self.says.setText(f"{done}{time_left(event)}")
+
     def _on_saved(self, path: str, refusal: str) -> None:
         if refusal:
             self._session.refused.emit(refusal)
@@ -125,6 +152,7 @@ class RelearnPanel(QGroupBox):
         whole.addWidget(self.says)
         whole.addWidget(self.moves)
         whole.addLayout(row)
+        whole.addWidget(self.compute)
         whole.addWidget(self.save)
 
 

@@ -258,3 +258,32 @@ def test_what_was_learnt_becomes_a_model_to_choose(
     qtbot.waitUntil(lambda: "Saved as small-1" in featured.status.text(), timeout=20_000)
     box = featured.detect.model
     assert "small-1" in [box.itemText(i) for i in range(box.count())]
+
+
+def test_an_added_nucleus_gets_its_features_and_teaches(featured: MusePanel, qtbot: Any) -> None:
+    _turn_on(featured, qtbot)
+    _correct(featured, 30)
+    _settled(featured, qtbot)
+    featured.session.annotations.add(205.0, 155.0, 1)
+    _settled(featured, qtbot)
+    missing = featured.relearning.missing
+    qtbot.waitUntil(lambda: missing.running, timeout=5000)
+    qtbot.waitUntil(lambda: not missing.running, timeout=60_000)
+    _settled(featured, qtbot)
+    learnt = featured.relearning.learnt
+    assert learnt is not None
+    assert learnt.lesson.n_examples == 31
+    assert not len(learnt.unlearnt_ids)
+
+
+def test_where_there_are_none_they_are_computed_at_a_press(opened: MusePanel, qtbot: Any) -> None:
+    opened.tabs.setCurrentIndex(1)
+    _turn_on(opened, qtbot)
+    assert "There are no features" in opened.relearn.says.text()
+    assert opened.relearn.compute.isVisible()
+    QTest.mouseClick(opened.relearn.compute, Qt.MouseButton.LeftButton)
+    assert opened.relearn.compute.text() == "Stop computing"
+    qtbot.waitUntil(lambda: not opened.relearning.missing.running, timeout=60_000)
+    _settled(opened, qtbot)
+    assert "Nothing is corrected yet" in opened.relearn.says.text()
+    assert not opened.relearn.compute.isVisible()

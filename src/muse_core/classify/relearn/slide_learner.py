@@ -70,6 +70,7 @@ class SlideLearner:
         nuclei: SlideNuclei,
         class_map: Mapping[str, str] | None = None,
         config: RelearnConfig | None = None,
+        before: SlideLearner | None = None,
     ) -> None:
         """Find the nuclei's features, and what the model says of them.
 
@@ -80,6 +81,8 @@ class SlideLearner:
             nuclei: The slide's nuclei.
             class_map: What classes of the model are called on the slide, where otherwise.
             config: How to learn.
+            before: One of the same features by the same model when there were fewer; what it has
+                computed is not computed again.
 
         Raises:
             UserError: The head reads other features, or none of the nuclei has any.
@@ -105,8 +108,9 @@ class SlideLearner:
             nuclei.classes[found],
         )
         self.notes += tuple(notes)
+        self._logits = _all_logits(folder, head, before)
         base = base_logits(
-            head.logits(folder.features),
+            self._logits,
             np.asarray(folder.classes),
             self.targets,
             len(self.class_names),
@@ -177,6 +181,16 @@ class SlideLearner:
         if not np.array_equal(nuclei.xy, self._xy):
             self._rows = rows_at(self.folder.places, nuclei.xy)
             self._xy = nuclei.xy.copy()
+
+
+def _all_logits(
+    folder: FeatureFolder, head: NumpyClassHead, before: SlideLearner | None
+) -> npt.NDArray[np.float32]:
+    """(R, M) what the model says, as far as it is known from before."""
+    if before is None or before.folder.facts != folder.facts or len(before.folder) > len(folder):
+        return head.logits(folder.features)
+    known = before._logits
+    return np.concatenate([known, head.logits(folder.features[len(known) :])])
 
 
 def moves(

@@ -1,0 +1,78 @@
+"""The features job: features of a store's nuclei that have none, put beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from muse_core.jobs.events import Emit
+from muse_core.jobs.keep_features import feature_facts
+from muse_core.jobs.outcome import Outcome
+from muse_core.jobs.progress import ProgressReporter
+from muse_core.jobs.specs import FeaturesJob
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from muse_core.classify.feature_folder import FeatureFacts
+
+_TITLE = "Computing features"
+
+
+def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
+    """Compute what is missing, tile by tile; a cancel keeps what is there by then.
+
+    Raises:
+        UserError: The slide, the store, the model or the device cannot be used.
+    """
+    from pathlib import Path
+
+    from muse_core.classify.feature_folder import append_features, features_beside
+    from muse_core.classify.features import FeatureSpec, iter_features
+    from muse_core.models.card import read_card
+    from muse_core.models.checkpoint import load_backbone
+    from muse_core.models.device import choose_device
+    from muse_core.models.registry import resolve_model
+    from muse_core.nuclei.store import AnnotationStore
+    from muse_core.slides import open_slide
+
+    with AnnotationStore.open(job.store, read_only=True) as store:
+        table = store.nuclei()
+    path = resolve_model(job.model)
+    card = read_card(path)
+    card.require_detector()
+    root = features_beside(Path(job.store))
+    with open_slide(job.slide, job.mpp, job.choice, job.force_mpp) as slide:
+        on_slide = table["x"].between(0, slide.width) & table["y"].between(0, slide.height)
+        xy = table.loc[on_slide, ["x", "y"]].to_numpy()
+        backbone, _ = load_backbone(path)
+        facts = feature_facts(slide, path, card, backbone.out_channels)
+        xy = _missing(root, facts, xy)
+        report = ProgressReporter(emit)
+        done = 0
+        spec, device = FeatureSpec(card.mpp, card.fov_px), choose_device(job.device)
+        for chunk in iter_features(slide, xy, backbone, spec, device, should_cancel):
+            append_features(root, facts, xy[chunk.rows], chunk.features)
+            done += len(chunk.rows)
+            report(chunk.tiles_done, chunk.tiles_total, _TITLE)
+    kept = "Cancelled; " if done < len(xy) else ""
+    message = f"{kept}{done:,} of {len(xy):,} nuclei got their features."
+    return Outcome(done < len(xy), message, {"nuclei": done, "missing": len(xy) - done})
+
+
+def _missing(
+    root: Path, facts: FeatureFacts, xy: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Places where there are no features of this model, slide and scale yet."""
+    from muse_core.classify.feature_folder import folder_of_model, open_features
+    from muse_core.classify.places import rows_at
+    from muse_core.errors import UserError
+
+    try:
+        there = open_features(folder_of_model(root, facts.model_sha256))
+    except UserError:
+        return xy
+    return xy if there.facts != facts else xy[rows_at(there.places, xy) < 0]

@@ -1,0 +1,203 @@
+"""What the thread of relearning does: from a snapshot of a slide's nuclei to the classes of all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
+
+from muse_core.array_types import IntArray
+from muse_core.classify.class_head import read_class_head
+from muse_core.classify.feature_folder import FeatureFolder, find_features
+from muse_core.classify.relearn.asking import ask_next
+from muse_core.classify.relearn.config import RelearnConfig
+from muse_core.classify.relearn.learner import Lesson
+from muse_core.classify.relearn.slide_learner import Relabelled, SlideLearner, SlideNuclei, moves
+from muse_core.classify.relearn.whole import model_file
+from muse_core.nuclei import Status
+from muse_core.nuclei.outlines import inside_any
+from muse_core.nuclei.store import SlideIdentity
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+
+_ASKED = 200
+_CANDIDATES = 20_000
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Result of learning from the corrections of a slide.
+
+    Attributes:
+        lesson: What was learnt.
+        class_names: The slide's classes.
+        moved: (K, K) how many nuclei of each class became which.
+        changed_ids: Nuclei that have another class than before.
+        unlearnt_ids: Nuclei that would teach and have no features, such as added ones.
+        n_without: How many nuclei have no features.
+        to_ask: Ids in the order in which corrections would teach most.
+        notes: Sentences for the user.
+        seconds: From the request to the classes of all.
+        seconds_view: To those of the nuclei in view.
+    """
+
+    lesson: Lesson
+    class_names: tuple[str, ...]
+    moved: npt.NDArray[np.int64]
+    changed_ids: IntArray
+    unlearnt_ids: IntArray
+    n_without: int
+    to_ask: IntArray
+    notes: tuple[str, ...]
+    seconds: float
+    seconds_view: float = 0.0
+
+
+@dataclass(frozen=True)
+class RelearnTask:
+    """A snapshot to work on in the thread."""
+
+    annotations: SlideAnnotations
+    rows: Any
+    classes: npt.NDArray[np.intp]
+    class_names: tuple[str, ...]
+    areas: tuple[BaseGeometry, ...]
+    in_view: IntArray
+    root: Path
+    slide: SlideIdentity
+    config: RelearnConfig
+    class_map: dict[str, str]
+    begun: float
+
+
+@dataclass(frozen=True)
+class RelearnAnswer:
+    """What came of a task."""
+
+    task: RelearnTask
+    nuclei: SlideNuclei
+    found: Relabelled
+    learnt: Learnt
+    model: str
+
+
+class RelearnWorker:
+    """Keeps the learner of a slide from one time to the next; used in one thread.
+
+    Attributes:
+        learner: The last one.
+        model: File of the model that its features are of.
+    """
+
+    def __init__(self) -> None:
+        self.learner: SlideLearner | None = None
+        self.model = Path()
+        self._of: object = None
+
+    def answer(
+        self, task: RelearnTask, seen_by: Callable[[IntArray, IntArray], None]
+    ) -> RelearnAnswer:
+        """Learn and find the classes of all; those in view are handed on first.
+
+        Raises:
+            UserError: There is nothing to learn from.
+        """
+        nuclei = _nuclei(task)
+        learner = self._ready(task, nuclei)
+        lesson = learner.learn(nuclei)
+        view = np.flatnonzero(np.isin(nuclei.ids, task.in_view))
+        seen = learner.relabel(lesson, nuclei, view)
+        assert seen is not None  # nobody asks it to stop
+        at = time.perf_counter() - task.begun
+        seen_by(nuclei.ids[seen.at], seen.classes)
+        found = learner.relabel(lesson, nuclei)
+        assert found is not None
+        before = nuclei.classes[found.at]
+        learnt = Learnt(
+            lesson,
+            task.class_names,
+            moves(before, found.classes, len(task.class_names)),
+            nuclei.ids[found.at[before != found.classes]],
+            _unlearnt(learner, nuclei),
+            len(learner.without_features(nuclei)),
+            _to_ask(lesson, nuclei, found, learner),
+            (*learner.notes, *lesson.notes, *_missing(learner, nuclei)),
+            0.0,
+            at,
+        )
+        return RelearnAnswer(task, nuclei, found, learnt, learner.folder.facts.model)
+
+    def _ready(self, task: RelearnTask, nuclei: SlideNuclei) -> SlideLearner:
+        """The learner of the slide, made anew where features, classes or method are others."""
+        folder = find_features(task.root, task.slide)
+        key = (
+            folder.path, len(folder), folder.facts, task.class_names, task.config,
+            tuple(sorted(task.class_map.items())),
+        )  # fmt: skip
+        if self.learner is None or key != self._of:
+            self.model = model_file(folder)
+            self.learner = SlideLearner(
+                folder,
+                read_class_head(self.model),
+                task.class_names,
+                nuclei,
+                task.class_map,
+                task.config,
+                self._before(folder),
+            )
+            self._of = key
+        return self.learner
+
+    def _before(self, folder: FeatureFolder) -> SlideLearner | None:
+        """The last learner, where features have only been added to it since."""
+        last = self.learner
+        return last if last is not None and last.folder.path == folder.path else None
+
+
+def _nuclei(task: RelearnTask) -> SlideNuclei:
+    there = task.rows["status"] != Status.DELETED
+    rows = task.rows[there]
+    settled = rows["status"] != Status.PREDICTED
+    settled |= inside_any(task.areas, rows["x"], rows["y"])
+    xy = np.stack([rows["x"], rows["y"]], axis=1)
+    return SlideNuclei(rows["id"].copy(), xy, task.classes[there].astype(np.int64), settled)
+
+
+def _to_ask(
+    lesson: Lesson, nuclei: SlideNuclei, found: Relabelled, learner: SlideLearner
+) -> IntArray:
+    """Ids of the most doubtful nuclei, those at the front unlike each other."""
+    open_ = np.flatnonzero(~nuclei.settled[found.at])
+    if not len(open_):
+        return np.zeros(0, np.int64)
+    scores = found.scores[:, open_]
+    doubt = 1 - _margin(scores)
+    most = np.argpartition(-doubt, min(_CANDIDATES, len(doubt)) - 1)[:_CANDIDATES]
+    features = learner.features_of(lesson, found.at[open_[most]])
+    order = ask_next(features, doubt[most], _ASKED)
+    ids: IntArray = nuclei.ids[found.at[open_[most[order]]]]
+    return ids
+
+
+def _margin(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if len(scores) < 2:
+        return np.ones(scores.shape[1], np.float32)
+    ordered = np.partition(scores, -2, axis=0)
+    return np.asarray(ordered[-1] - ordered[-2])
+
+
+def _unlearnt(learner: SlideLearner, nuclei: SlideNuclei) -> IntArray:
+    without = learner.without_features(nuclei)
+    return np.asarray(nuclei.ids[without[nuclei.settled[without]]])
+
+
+def _missing(learner: SlideLearner, nuclei: SlideNuclei) -> tuple[str, ...]:
+    count = len(learner.without_features(nuclei))
+    if not count:
+        return ()
+    return (f"{count:,} {'nucleus has' if count == 1 else 'nuclei have'} no features.",)
