@@ -49,6 +49,31 @@ def canvas_widget(viewer: ViewerModel) -> QWidget:
     return widget
 
 
+def before_units_are_compared(viewer: ViewerModel, act: Callable[[], None]) -> None:
+    """Have something done each time before napari compares the units of all layers, and warns.
+
+    napari draws a new layer before anybody outside of it hears of the layer, and then warns once
+    of units that differ, although they would agree an instant later. Wraps
+    ``VispyCanvas._update_world_units``, which has no event; where there is no canvas, or it has no
+    such method, nothing is done and napari warns.
+
+    Args:
+        viewer: Whose canvas.
+        act: Makes units agree; sets nothing where they do already.
+    """
+    window = getattr(viewer, "window", None)
+    canvas = getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+    compare = getattr(canvas, "_update_world_units", None)
+    if canvas is None or compare is None:
+        return
+
+    def agree_and_compare() -> None:
+        act()
+        compare()
+
+    canvas._update_world_units = agree_and_compare
+
+
 def layer_list_widget(viewer: ViewerModel) -> QWidget:
     """Return the Qt widget of the layer list, which takes letters as a search for a name.
 

@@ -44,7 +44,9 @@ from napari_muse.layers.slide_layers import (
     slide_key,
     slide_layers,
     slide_of,
+    unit_of_others,
 )
+from napari_muse.napari_compat import before_units_are_compared
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -107,6 +109,7 @@ class MuseSession:
         for layer in slides or there:
             self.adopt(layer)
         self.pictures = PictureLayers(self)
+        before_units_are_compared(viewer, self._agree_on_units)
 
     @classmethod
     def of(cls, viewer: ViewerModel) -> MuseSession:
@@ -289,8 +292,16 @@ class MuseSession:
         if layer.metadata.get(FIXED_KEY):
             self._guard.keep(layer)
         self.adopt(layer)
+        self._agree_on_units()
+
+    def _agree_on_units(self) -> None:
+        """Have no layers that napari would warn of, for they differ in their units."""
         if self.slide is not None:
             agree_on_units(self.viewer, self.placement.unit)
+            return
+        layer, unit = self.nuclei.layer, unit_of_others(self.viewer)
+        if unit is not None and {str(u) for u in layer.units} != {unit}:
+            layer.units = (unit, unit)
 
     def _on_active(self, event: Any) -> None:
         layer = event.value

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 import tifffile
 import zarr
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from muse_core.jobs import DetectJob, Done
@@ -93,6 +94,21 @@ def test_an_image_of_the_console_becomes_the_slide(
     assert panel.picture.isHidden(), "there is nothing to choose"
     assert panel.detect.message.text() == "console: 400 x 300 px."
     assert panel.detect.mpp_hint.isVisible()
+
+
+@pytest.mark.parametrize("unit", ["pixel", "um", "mm"])
+def test_napari_does_not_warn_of_units(
+    panel: MusePanel, add: Callable[..., Any], unit: str, qtbot: Any
+) -> None:
+    notification_manager.records.clear()
+    grey = add(RGB[:, :, 0], name="grey", units=(unit, unit))
+    qtbot.wait(100)
+    add(RGB, name="console", scale=(0.5, 0.5), units=(unit, unit))
+    qtbot.wait(100)
+    panel.session.viewer.layers.remove(grey)
+    qtbot.wait(100)
+    assert panel.session.slide is not None
+    assert not [n.message for n in notification_manager.records if "units" in n.message]
 
 
 @pytest.mark.parametrize(

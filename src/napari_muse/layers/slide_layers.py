@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from muse_core.slides import Slide
 from napari_muse.annotations.coordinates import Placement
-from napari_muse.io.reader import SLIDE_KEY
+from napari_muse.io.reader import SLIDE_KEY, SOURCE_KEY
 from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def agree_on_units(viewer: ViewerModel, unit: str) -> None:
     for layer in viewer.layers:
         if {str(unit) for unit in layer.units} <= {_PIXEL, "micrometer", "um"}:
             own = own_unit(layer)
+            if {str(u) for u in layer.units[-2:]} == {_LONG.get(unit, unit)}:
+                continue
             # Before those hear of it who ask for the unit it has of its own.
             layer.metadata[_UNITS_KEY] = (own, _LONG.get(unit, unit))
             layer.units = (*layer.units[:-2], unit, unit)
@@ -120,5 +122,13 @@ def first_placement(viewer: ViewerModel) -> Placement:
     slides = slide_layers(viewer)
     if slides:
         return placement_of(slides[-1], slide_of(slides[-1]))
-    units = {str(layer.units[-1]) for layer in viewer.layers}
-    return Placement(unit=units.pop() if len(units) == 1 else "um")
+    return Placement(unit=unit_of_others(viewer) or "um")
+
+
+def unit_of_others(viewer: ViewerModel) -> str | None:
+    """The unit of all layers but those MUSE draws in; None where there are several, or none."""
+    others = (
+        x for x in viewer.layers if SOURCE_KEY not in x.metadata and not x.metadata.get(FIXED_KEY)
+    )
+    units = {str(layer.units[-1]) for layer in others}
+    return units.pop() if len(units) == 1 else None

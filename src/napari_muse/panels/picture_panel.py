@@ -23,6 +23,7 @@ class PicturePanel(QWidget):
         self._layers: list[Any] = []
         self._asked: Any = None
         self.layer = combo("Which image of the window MUSE works on")
+        self.layer.setPlaceholderText("choose an image")
         self.as_colours = QPushButton("Use as RGB")
         self.as_colours.setToolTip("Add a layer that shows the planes as red, green and blue")
         form = QFormLayout(self)
