@@ -256,7 +256,8 @@ def _tables(found: dict[str, Any]) -> str:
     rows = found["runs"]
     facts = ", ".join(f"{k} {v}" for k, v in found.items() if k != "runs")
     lines = [facts, ""]
-    for keys in ([k for k in rows[0] if k != "stages"], sorted(rows[0]["stages"])):
+    named = dict.fromkeys(key for row in rows for key in row if key != "stages")
+    for keys in (list(named), sorted(rows[0]["stages"])):
         lines.append("| | " + " | ".join(f"{r['model']}, {r['backend']}" for r in rows) + " |")
         lines.append("|---|" + "---|" * len(rows))
         for key in keys:

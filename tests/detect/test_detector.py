@@ -342,6 +342,10 @@ def test_out_of_memory_halves_the_batch_and_goes_on(slide: Slide, error: type[Ex
     assert places(result.table) == places(Detector(BlobModel(), config).detect(slide).table)
     assert model.refused == 2  # 7 -> 3 -> 1
     assert model.largest_batch == 1
+    assert [note.partition(" with ")[2] for note in result.notes] == [
+        "7 tiles in one pass; went on with 3.",
+        "3 tiles in one pass; went on with 1.",
+    ]
 
 
 def test_too_little_memory_for_one_tile_is_said_in_a_sentence(slide: Slide) -> None:
