@@ -9,6 +9,7 @@ from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, LabelSet, StoreSource
 from muse_core.finetune.config import ViewConfig
 from muse_core.jobs import DetectJob, FinetuneJob, job_from_json
+from muse_core.jobs.specs import FeaturesJob
 
 JOBS = [
     DetectJob("slide.svs"),
@@ -21,7 +22,9 @@ JOBS = [
         polygons=[[[0, 0], [10, 0], [5.5, 8]]],
         device="cpu",
         min_score=0.4,
+        features_in="out.csv.features",
     ),
+    FeaturesJob("slide.svs", "slide.svs.muse", mpp=0.5, plane=2),
     FinetuneJob(FinetuneConfig(Path("m.safetensors"), (LabelSet(Path("a"), 0.5),))),
     FinetuneJob(
         FinetuneConfig(
