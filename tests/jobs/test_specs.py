@@ -24,7 +24,6 @@ JOBS = [
         min_score=0.4,
         features_in="out.csv.features",
     ),
-    FeaturesJob("slide.svs", "slide.svs.muse", mpp=0.5, plane=2),
     FinetuneJob(FinetuneConfig(Path("m.safetensors"), (LabelSet(Path("a"), 0.5),))),
     FinetuneJob(
         FinetuneConfig(
@@ -43,6 +42,7 @@ JOBS = [
             resume=False,
         )
     ),
+    FeaturesJob("slide.svs", "slide.svs.muse", mpp=0.5, plane=2),
 ]
 
 
