@@ -232,6 +232,7 @@ def test_a_job_that_is_killed_leaves_nothing_behind(server: WindowServer, tmp_pa
     assert job.stdout.readline() == b"on\n"
     job.kill()
     job.wait(30)
+    job.stdout.close()
     after = set(Path("/dev/shm").glob("psm_*"))
     assert after <= before
     _, pixels = _read_in_a_job(path, tmp_path / "pixels.npy")
