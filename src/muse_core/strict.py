@@ -6,10 +6,10 @@ Importing this loads no pydantic.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from muse_core.errors import UserError
@@ -54,7 +54,7 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
 
     try:
         # By way of text, where strictness still lets a JSON array be a sequence or a pair.
-        text = json.dumps(data, default=os.fspath)
+        text = json.dumps(data, default=_path_as_text)
         return cast(_T, _adapter(cast(Hashable, cls)).validate_json(text))
     except ValidationError as error:
         first = error.errors()[0]
@@ -76,8 +76,15 @@ def plain_values(instance: DataclassInstance) -> dict[str, Any]:
         TypeError: It holds a value that JSON has no word for.
     """
     # By way of text, so that tuples are lists here and not only once they come from a file.
-    values: dict[str, Any] = json.loads(json.dumps(asdict(instance), default=os.fspath))
+    values: dict[str, Any] = json.loads(json.dumps(asdict(instance), default=_path_as_text))
     return values
+
+
+def _path_as_text(value: object) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    # os.fspath would hand bytes back as they are, which json takes for a circle.
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 @cache

@@ -71,7 +71,7 @@ def test_malformed_points_get_a_sentence(tmp_path: Path, points: str | None, sen
 
 
 def test_missing_folders_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not a points-folder"):
+    with pytest.raises(UserError, match="There is no folder"):
         read_points_folder(tmp_path / "nowhere", mpp=0.5)
     (tmp_path / "images").mkdir()
     (tmp_path / "points").mkdir()

@@ -106,11 +106,13 @@ def image_paths(folder: str | Path) -> list[Path]:
     """The images of a points-folder, sorted by file name.
 
     Raises:
-        UserError: It is no points-folder, there is no image in it, or two differ in their suffix
-            alone, so that their points would be the same file.
+        UserError: It is not there or no points-folder, there is no image in it, or two differ in
+            their suffix alone, so that their points would be the same file.
     """
     root = Path(folder)
     images = root / "images"
+    if not root.exists():
+        raise UserError(f"There is no folder {root}.")
     if not images.is_dir() or not (root / "points").is_dir():
         raise UserError(f"{root} is not a points-folder: it needs folders images/ and points/.")
     paths = [p for p in entries(images) if p.suffix.lower() in _IMAGE_SUFFIXES]
