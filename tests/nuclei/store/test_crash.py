@@ -15,10 +15,15 @@ from .helpers import new_store
 WORKER = Path(__file__).with_name("crash_worker.py")
 
 
-def _edit_until_killed(path: Path, seconds: float, log: Path) -> list[tuple[int, str, str]]:
+RELEARNER = Path(__file__).with_name("relearn_worker.py")
+
+
+def _edit_until_killed(
+    path: Path, seconds: float, log: Path, worker: Path = WORKER
+) -> list[tuple[int, str, str]]:
     """What the worker acknowledged before it was killed."""
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, str(WORKER), str(path)], stdout=out)
+        process = subprocess.Popen([sys.executable, str(worker), str(path)], stdout=out)
         try:
             while not log.stat().st_size and process.poll() is None:
                 time.sleep(0.005)
@@ -52,6 +57,30 @@ def _rounds(tmp_path: Path, rounds: int) -> None:
 
 def test_no_acknowledged_edit_is_lost_in_10_kills(tmp_path: Path) -> None:
     _rounds(tmp_path, 10)
+
+
+def test_an_acknowledged_relearning_outlives_the_kill_and_half_of_one_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    """Each says "b" of all nuclei up to one more than the last; a kill comes at any time."""
+    path = tmp_path / "s.muse"
+    new_store(path, n=2000).close()
+    rng = random.Random(1)
+    for _ in range(4):
+        acknowledged = _edit_until_killed(path, rng.uniform(0.0, 0.2), tmp_path / "log", RELEARNER)
+        assert acknowledged, "the worker never got going"
+        with AnnotationStore.open(path) as store:
+            live = store.predictions
+            assert live is not None
+            count = len(live.ids)
+            # One more may be on disk than was said.
+            assert count - acknowledged[-1][0] in (0, 1)
+            assert store.count() == {"a": 2000 - count, "b": count}
+            assert store.rows()["probability"][:count].tolist() == [0.5] * count
+            assert store.undo() is not None
+            assert store.count()["b"] == count - 1
+            assert store.redo() is not None
+            assert store.count()["b"] == count
 
 
 @pytest.mark.slow
