@@ -23,6 +23,7 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.file_import import NOTHING, take_over
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer
 from napari_muse.io.typed_scale import recall_scale, remember_scale
+from napari_muse.jobs.wait_window import wait_with_window
 from napari_muse.layers.drawn_areas import (
     claim_areas,
     drawn_polygons,
@@ -470,7 +471,9 @@ class MuseSession:
         if key not in self._annotations_of_slides:
             try:
                 place = StorePlace.of(slide.path, slide.part, beside=slide.is_file)
-                self._annotations_of_slides[key] = SlideAnnotations(self._default_scheme, place)
+                opened = SlideAnnotations(self._default_scheme, place)
+                opened.wait = wait_with_window
+                self._annotations_of_slides[key] = opened
             except UserError as error:
                 # The slide can be looked at; what is in the way must not be overwritten.
                 self.trouble = str(error)

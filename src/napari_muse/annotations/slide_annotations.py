@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from psygnal import Signal
-from shapely import box
 
 from muse_core.array_types import Mask
 from muse_core.errors import UserError
@@ -19,12 +18,17 @@ from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, StorePlace
 from muse_core.nuclei.store.region_edits import Vertices
 from muse_core.nuclei.table import ONE_PLACE_PX
-from muse_core.slides import Region
 from napari_muse.annotations.file_takeover import near, require_regions, taken_of
+from napari_muse.annotations.looked_at import where_looked
 from napari_muse.annotations.nucleus_arrays import NucleusArrays
 from napari_muse.annotations.store_file import StoreFile
 
-_NO_MODEL = ""
+_MANY = 5_000
+"""More nuclei than this at once take longer to write than a person notices."""
+_MANY_BYTES = 1 << 16
+"""An entry of the journal of about as many."""
+Wait = Callable[[Callable[[Callable[[], bool]], Edit | None], str], Edit | None]
+"""Gets work, which gets a function that says whether to break off, and a sentence."""
 
 
 class SlideAnnotations(NucleusArrays):
@@ -60,6 +64,8 @@ class SlideAnnotations(NucleusArrays):
             UserError: The slide's store cannot be read.
         """
         super().__init__(scheme, np.zeros(0, dtype=NUCLEUS_ROW))
+        self.wait: Wait = _at_once
+        """Does what takes long, and says meanwhile what it is."""
         self._file = StoreFile(place, refusal, self._reload)
         if self._file.exists:
             self._reload()
@@ -177,7 +183,7 @@ class SlideAnnotations(NucleusArrays):
             Number of nuclei taken.
         """
         xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
-        new = ~self._barred(xy, min_distance_px)
+        new = ~where_looked(xy, min_distance_px, self, self.store)
         kept = {name: np.asarray(values)[new] for name, values in uncertainty.items()}
         classes = np.asarray(class_ids, dtype=np.int32)[new]
         scores = np.asarray(score, dtype=np.float32)[new]
@@ -223,18 +229,22 @@ class SlideAnnotations(NucleusArrays):
             return 0
         theirs, first = content.classes(), self.pristine
         store = self.store
-        taken = taken_of(content, self, self.regions())
         instead = first and bool(theirs.classes)
         ours = ClassScheme(()) if instead else self.scheme
-        edit = store.take_over(
-            taken.table,
-            ours.joined(theirs.classes).classes[len(ours.classes) :],
-            ((r.vertices, r.reviewed, r.name) for r in taken.regions),
-            taken.replaced,
-            instead,
-        )
-        self._follow(edit)
-        return len(edit.new_ids)
+
+        def take() -> Edit:
+            taken = taken_of(content, self, self.regions())
+            return store.take_over(
+                taken.table,
+                ours.joined(theirs.classes).classes[len(ours.classes) :],
+                ((r.vertices, r.reviewed, r.name) for r in taken.regions),
+                taken.replaced,
+                instead,
+            )
+
+        n = len(content.table)
+        edit = self._at_length(take, f"Taking over {n:,} nuclei …", n > _MANY)
+        return 0 if edit is None else len(edit.new_ids)
 
     # Edits ------------------------------------------------------------------------------------
 
@@ -300,11 +310,11 @@ class SlideAnnotations(NucleusArrays):
 
     def undo(self) -> Edit | None:
         """Take back the last edit; returns what that changed, None if there is none."""
-        return self._walk(AnnotationStore.undo)
+        return self._walk(AnnotationStore.undo, "Undoing …", again=False)
 
     def redo(self) -> Edit | None:
         """Do again what was taken back; returns what that changed, None if there is nothing."""
-        return self._walk(AnnotationStore.redo)
+        return self._walk(AnnotationStore.redo, "Doing it again …", again=True)
 
     def edit_classes(self, change: Callable[[AnnotationStore], Edit]) -> None:
         """Add, change or merge classes by the store's own methods."""
@@ -331,36 +341,44 @@ class SlideAnnotations(NucleusArrays):
 
     # ------------------------------------------------------------------------------------------
 
-    def _barred(self, xy: npt.NDArray[np.float64], distance_px: float) -> Mask:
-        """(n,) which detections are where a person has looked, see :meth:`append`."""
-        if not len(xy):
-            return np.zeros(0, dtype=bool)
-        margin = distance_px + 1.0
-        (x0, y0), (x1, y1) = xy.min(axis=0) - margin, xy.max(axis=0) + margin
-        around = self.rows[self.inside(Region(x0, y0, x1 - x0, y1 - y0))]
-        view = box(x0, y0, x1, y1)
-        reviewed = [area for area in self.store.reviewed_areas() if area.intersects(view)]
-        # A prediction a person removed stays removed; an addition taken back is no verdict on the
-        # place.
-        taken_back = around["status"] == Status.DELETED
-        taken_back &= around["model_id"] == self.store.model_number(_NO_MODEL)
-        persons = (around["status"] != Status.PREDICTED) & ~taken_back
-        persons |= inside_any(reviewed, around["x"], around["y"])
-        in_reviewed = inside_any(reviewed, xy[:, 0], xy[:, 1])
-        # What was there before and is still to be seen lies beyond the edge of what is searched.
-        first = self.store.first_found
-        beyond = np.zeros(len(around), dtype=bool) if first is None else around["id"] < first
-        beyond &= around["status"] != Status.DELETED
-        return in_reviewed | near(xy, around[persons | beyond], distance_px)
-
     def _edit(self, ids: npt.ArrayLike, act: Callable[[AnnotationStore, Any], Edit]) -> None:
         chosen = np.atleast_1d(np.asarray(ids, dtype=np.int64))
-        if len(chosen):
-            self._settle(act(self.store, chosen))
+        if not len(chosen):
+            return
+        store = self.store
+        sentence = f"Changing {len(chosen):,} nuclei …"
+        if self._at_length(lambda: act(store, chosen), sentence, len(chosen) > _MANY):
+            self.settled.emit()
 
-    def _walk(self, step: Callable[[AnnotationStore], Edit | None]) -> Edit | None:
-        edit = step(self.store) if self.has_file else None
-        return None if edit is None else self._follow(edit)
+    def _walk(
+        self, step: Callable[[AnnotationStore], Edit | None], sentence: str, again: bool
+    ) -> Edit | None:
+        if not self.has_file:
+            return None
+        store = self.store
+        return self._at_length(lambda: step(store), sentence, store.step_bytes(again) > _MANY_BYTES)
+
+    def _at_length(
+        self, act: Callable[[], Edit | None], sentence: str, is_long: bool
+    ) -> Edit | None:
+        """Make an edit and follow it; one that takes long is waited for with the window alive."""
+        if not is_long:
+            edit = act()
+            return None if edit is None else self._follow(edit)
+        store, before = self.store, self.version
+
+        def cancellable(should_cancel: Callable[[], bool]) -> Edit | None:
+            with store.cancellable(should_cancel):
+                return act()
+
+        edit = self.wait(cancellable, sentence)
+        if edit is None or self.version == before:
+            return None if edit is None else self._follow(edit)
+        # Something else was written meanwhile, such as what a classifier had found.
+        self._reload()
+        for signal in (self.scheme_changed, self.changed, self.regions_changed):
+            signal.emit()
+        return edit
 
     def _settle(self, edit: Edit) -> Edit:
         """Follow an edit by which a person has said what nuclei are."""
@@ -395,3 +413,7 @@ class SlideAnnotations(NucleusArrays):
         if store.classes.classes:
             self._read_classes()
         self.rows = store.rows()
+
+
+def _at_once(work: Callable[[Callable[[], bool]], Edit | None], sentence: str) -> Edit | None:
+    return work(lambda: False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 
@@ -28,6 +27,13 @@ def ask(
     box = QMessageBox(QMessageBox.Icon.Question, "MUSE", question, kinds.Cancel, parent)
     agree = box.addButton(button, QMessageBox.ButtonRole.AcceptRole)
     box.setDefaultButton(kinds.Cancel)
-    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    box.finished.connect(lambda _: then() if box.clickedButton() is agree else otherwise())
+
+    def finish(_: int) -> None:
+        # What follows may wait with the window alive: the box must outlive its own click.
+        try:
+            (then if box.clickedButton() is agree else otherwise)()
+        finally:
+            box.deleteLater()
+
+    box.finished.connect(finish)
     box.open()

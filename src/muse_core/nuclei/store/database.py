@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from muse_core.errors import UserError
+from muse_core.isolation import CancelledError
 from muse_core.nuclei.store.schema import (
     SCHEMA_VERSION,
     check_schema,
@@ -24,6 +26,8 @@ from muse_core.nuclei.store.schema import (
 
 _BUSY_SECONDS = 5.0
 _CACHE_KIB = 65_536
+_STEPS_BETWEEN_LOOKS = 1000
+"""Of SQLite's machine; about fifty rows are written in as many."""
 _CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's module raises on bytes it did not write, the second where a name is no text."""
@@ -66,6 +70,8 @@ class Database:
                 a newer version, or cannot be written.
         """
         self.path = path
+        self.lock = threading.RLock()
+        """Whoever reads or writes holds it: there is one connection, and several threads."""
         if create and path.exists():
             raise StoreIsThereError(f"{path} exists already.")
         if not create and not path.is_file():
@@ -102,8 +108,13 @@ class Database:
         """A transaction that is on disk when the block ends, or not at all.
 
         Raises:
+            CancelledError: It was broken off, see :meth:`cancellable`.
             UserError: The store is open read-only, or the disk is full or gone.
         """
+        with self.lock:
+            yield from self._transaction()
+
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         self.require_writable()
         try:
             self.connection.execute("BEGIN IMMEDIATE")
@@ -111,10 +122,22 @@ class Database:
             self.connection.execute("COMMIT")
         except _DAMAGED as error:
             self._roll_back()
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                raise CancelledError("Cancelled; nothing has changed.") from error
             raise UserError(f"Could not save to {self.path}: {error}.") from error
         except BaseException:
             self._roll_back()
             raise
+
+    @contextmanager
+    def cancellable(self, should_cancel: Callable[[], bool]) -> Iterator[None]:
+        """Meanwhile a transaction is broken off and leaves nothing, once a function says so."""
+        with self.lock:
+            self.connection.set_progress_handler(should_cancel, _STEPS_BETWEEN_LOOKS)
+            try:
+                yield
+            finally:
+                self.connection.set_progress_handler(None, 0)
 
     def require_writable(self) -> None:
         """Raises UserError, which says why, where the file can only be looked at."""
@@ -123,6 +146,10 @@ class Database:
 
     def close(self) -> None:
         """Close the file and let go of the lock; may be called again."""
+        with self.lock:
+            self._close()
+
+    def _close(self) -> None:
         connection = getattr(self, "connection", None)
         if connection is not None:
             connection.close()

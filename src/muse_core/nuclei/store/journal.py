@@ -62,6 +62,16 @@ def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
     return _step(connection, annotator, "redo", depth + 1, depth + 1)
 
 
+def step_bytes(connection: sqlite3.Connection, again: bool) -> int:
+    """How much the next undo, or redo, has to read of the journal; 0 where there is none."""
+    row = connection.execute(
+        "SELECT length(j.changes) FROM undo_stack s JOIN journal j ON j.seq = s.seq"
+        " WHERE s.position = ?",
+        (_depth(connection) + int(again),),
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def _step(
     connection: sqlite3.Connection, annotator: str, kind: str, position: int, depth: int
 ) -> Edit | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -65,6 +66,13 @@ class StoreReader:
     def require_writable(self) -> None:
         """Raises UserError, which says why, where edits are refused."""
         self._db.require_writable()
+
+    def cancellable(self, should_cancel: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Meanwhile what is done breaks off and leaves nothing, once a function says so.
+
+        Other threads wait for its end. What is broken off raises CancelledError.
+        """
+        return self._db.cancellable(should_cancel)
 
     @property
     def slide(self) -> SlideIdentity:
@@ -181,7 +189,8 @@ class StoreReader:
 
     def _reading(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            return read(self._db.connection)
+            with self._db.lock:
+                return read(self._db.connection)
         except UserError:
             raise
         except (sqlite3.Error, *ODD_ROWS) as error:

@@ -219,6 +219,10 @@ class AnnotationStore(IngestingStore):
         """Do again what was taken back last; None if there is nothing or an edit came between."""
         return self._step(journal.redo)
 
+    def step_bytes(self, again: bool) -> int:
+        """How much the next undo, or redo, has to read of the journal; 0 where there is none."""
+        return self._reading(lambda connection: journal.step_bytes(connection, again))
+
     # ----------------------------------------------------------------------------------------
 
     def _change(

@@ -1,0 +1,52 @@
+"""Where a person has looked, and a detection has nothing more to say."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from shapely import box
+
+from muse_core.array_types import Mask
+from muse_core.nuclei import Status
+from muse_core.nuclei.outlines import inside_any
+from muse_core.nuclei.store import AnnotationStore
+from muse_core.slides import Region
+from napari_muse.annotations.file_takeover import near
+from napari_muse.annotations.nucleus_arrays import NucleusArrays
+
+_NO_MODEL = ""
+
+
+def where_looked(
+    xy: npt.NDArray[np.float64], distance_px: float, slide: NucleusArrays, store: AnnotationStore
+) -> Mask:
+    """Return (n,) which detections lie where a person has looked.
+
+    That is in a reviewed region, or at a nucleus that a person has dealt with or that a reviewed
+    region has.
+
+    Args:
+        xy: (n, 2) level-0 pixels.
+        distance_px: Up to this distance two nuclei are the same.
+        slide: The nuclei that there are.
+        store: Their store.
+    """
+    if not len(xy):
+        return np.zeros(0, dtype=bool)
+    margin = distance_px + 1.0
+    (x0, y0), (x1, y1) = xy.min(axis=0) - margin, xy.max(axis=0) + margin
+    around = slide.rows[slide.inside(Region(x0, y0, x1 - x0, y1 - y0))]
+    view = box(x0, y0, x1, y1)
+    reviewed = [area for area in store.reviewed_areas() if area.intersects(view)]
+    # A prediction a person removed stays removed; an addition taken back is no verdict on the
+    # place.
+    taken_back = around["status"] == Status.DELETED
+    taken_back &= around["model_id"] == store.model_number(_NO_MODEL)
+    persons = (around["status"] != Status.PREDICTED) & ~taken_back
+    persons |= inside_any(reviewed, around["x"], around["y"])
+    in_reviewed = inside_any(reviewed, xy[:, 0], xy[:, 1])
+    # What was there before and is still to be seen lies beyond the edge of what is searched.
+    first = store.first_found
+    beyond = np.zeros(len(around), dtype=bool) if first is None else around["id"] < first
+    beyond &= around["status"] != Status.DELETED
+    return in_reviewed | near(xy, around[persons | beyond], distance_px)
