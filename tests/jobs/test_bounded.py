@@ -36,7 +36,7 @@ def test_a_small_slide() -> None:
 
 @pytest.mark.slow
 def test_a_slide_of_ten_thousand_million_pixels() -> None:
-    check(peaks(100_000, 700_000), 700_000)
+    check(peaks(100_000, 1_800_000), 1_000_000)
 
 
 def test_the_made_slide_is_one_that_other_programs_read(tmp_path: Path) -> None:
