@@ -154,7 +154,8 @@ def say_scales(folders: Iterable[LabelSet]) -> None:
     """
     from muse_core.data.points_folder import scale_notes
 
-    for folder in folders:
+    # What is not there the run itself refuses, with all else that it cannot use.
+    for folder in (f for f in folders if f.folder.is_dir()):
         for note in scale_notes(folder.folder, folder.mpp, folder.force_mpp):
             typer.echo(note, err=True)
 
