@@ -245,6 +245,23 @@ def test_a_job_that_is_killed_leaves_nothing_behind(server: WindowServer, tmp_pa
         pytest.fail("a thread still serves a job that is dead")
 
 
+def test_it_closes_also_where_nobody_waits_for_connections_any_more(server: WindowServer) -> None:
+    path, _ = _lend(server, RGB)
+    serving = server._serving
+    assert serving is not None
+    # A job comes just when the server closes: the waiting thread takes it and ends by itself.
+    serving._closed = True
+    serving._wake()
+    serving._accepting.join(10)
+    assert not serving._accepting.is_alive()
+    serving._closed = False
+    closing = threading.Thread(target=server.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
+    assert not path.exists()
+
+
 @pytest.mark.usefixtures("as_job")
 def test_the_server_outlives_nonsense(server: WindowServer) -> None:
     path, _ = _lend(server, RGB)

@@ -35,6 +35,7 @@ MAX_REQUEST_PX = 1 << 24
 _BACKLOG = 16
 _AT_ONCE = 2
 """Tiles that are computed at the same time: the window needs the processor too."""
+_LONGEST_WAKE_S = 2.0
 _GONE = "the image is no longer open in the napari window"
 
 
@@ -140,22 +141,30 @@ class _Serving:
         self.folder = Path(tempfile.mkdtemp(prefix="muse-window-"))
         self._listener = _listener(self._key)
         write_address(self.folder, self._listener.address)
-        threading.Thread(target=self._accept, name="muse-window", daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, name="muse-window", daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
         """Take everything down; may be called more than once."""
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(OSError, EOFError, AuthenticationError):
-            # Nothing else wakes a thread that waits for connections.
-            Client(self._listener.address, authkey=self._key).close()
+        # Nothing but a connection wakes a thread that waits for one. It is made in a thread of its
+        # own: where the waiting one has just ended by itself, nobody answers it.
+        # At the end of the process there are no new threads, and the waiting one ends with it.
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=self._wake, name="muse-wake", daemon=True).start()
+            self._accepting.join(_LONGEST_WAKE_S)
         with contextlib.suppress(OSError):
             self._listener.close()
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError, EOFError, AuthenticationError):
+            Client(self._listener.address, authkey=self._key).close()
 
     def _accept(self) -> None:
         while not self._closed:
