@@ -238,7 +238,8 @@ def test_a_full_disk_stops_it_and_it_goes_on_once_there_is_room(
 ) -> None:
     with small_disk(tmp_path / "small", "256k") as folder:
         fill(folder)
-        (folder / "ballast").open("r+b").truncate((folder / "ballast").stat().st_size - 24_000)
+        with (folder / "ballast").open("r+b") as ballast:
+            ballast.truncate((folder / "ballast").stat().st_size - 24_000)
         with (
             pytest.raises(UserError, match=r"Cannot write .*: No space left on device\.$"),
             kept_run(place(folder)) as run,

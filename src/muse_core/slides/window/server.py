@@ -137,6 +137,7 @@ class _Serving:
         self._key = window_key()
         self._closed = False
         self._connections: set[Any] = set()
+        self._ending = threading.Lock()
         self._turn = threading.Semaphore(_AT_ONCE)
         self.folder = Path(tempfile.mkdtemp(prefix="muse-window-"))
         self._listener = _listener(self._key)
@@ -158,8 +159,7 @@ class _Serving:
         with contextlib.suppress(OSError):
             self._listener.close()
         for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.close()
+            self._end(connection)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wake(self) -> None:
@@ -202,7 +202,15 @@ class _Serving:
         except Exception:
             _LOG.exception("a job asked for pixels in a way that is not understood")
         finally:
-            self._connections.discard(connection)
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        # Whoever takes it out closes it: closed twice, the second time might hit another's file.
+        with self._ending:
+            if connection not in self._connections:
+                return
+            self._connections.remove(connection)
+        with contextlib.suppress(OSError):
             connection.close()
 
     def _offer(self, request: Mapping[str, Any]) -> _Offer:
