@@ -29,6 +29,11 @@ from muse_core.slides import Region, open_slide
 
 from .small_models import SMALL, model_of
 
+pytestmark = pytest.mark.skipif(
+    "ONEDNN_MAX_CPU_ISA" in os.environ,
+    reason="OpenVINO chooses its kernels by the processor, and finds none under oneDNN's limit",
+)
+
 pytest.importorskip("openvino")
 
 VIT = ModelConfig(
