@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import read_small, replacing
 from muse_core.strict import Wording, parse_strictly, plain_values
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _T = TypeVar("_T")
-_MOST_BYTES = 1_000_000
 
 
 def read_values(path: str | Path) -> dict[str, Any]:
@@ -31,13 +30,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
         UserError: The file is missing, too large, or neither TOML nor JSON.
     """
     source = Path(path)
-    try:
-        with source.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
-    if len(content) > _MOST_BYTES:
-        raise UserError(f"{source} is no configuration: it is larger than a megabyte.")
+    content = read_small(source, "configuration", str(source))
     is_json = source.suffix == ".json"
     try:
         text = content.decode()

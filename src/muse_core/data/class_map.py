@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.files import read_small
 
 ANY = "*"
 """The nucleus may be of any class."""
-_MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,7 @@ def read_class_map(path: Path) -> ClassMap:
     Raises:
         UserError: The file cannot be read, or is no class map.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"Cannot read the class map {path}: {error.strerror or error}.") from error
-    if len(content) > _MOST_BYTES:
-        raise UserError(f"{path} is no class map: it is larger than a megabyte.")
+    content = read_small(path, "class map", f"the class map {path}")
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:

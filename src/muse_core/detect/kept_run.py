@@ -7,7 +7,6 @@ version. A run of anything else has another folder and never meets this one's re
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ import orjson
 from muse_core.detect.spool import FileSpool, MemorySpool, Spool
 from muse_core.detect.tile_log import TileLog
 from muse_core.errors import UserError
-from muse_core.files import is_being_written, make_folder, only_one
+from muse_core.files import canonical_json, digest_of, is_being_written, make_folder, only_one
 
 _DIGITS = 16
 _FORMAT = 1
@@ -85,13 +84,12 @@ class KeptRun:
             UserError: Another program is at it, or the folder cannot be written.
         """
         key = {"format": _FORMAT, **self._place.key, **facts}
-        text = orjson.dumps(key, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
-        digest = hashlib.sha256(text).hexdigest()[:_DIGITS]
+        digest = digest_of(key)[:_DIGITS]
         stem = self._place.stem
         self.folder = stem.with_name(f"{stem.name}-{digest}")
         make_folder(self.folder)
         self._stack.enter_context(only_one(self.folder / "run"))
-        if not self._place.resume or self._noted() != json.loads(text):
+        if not self._place.resume or self._noted() != json.loads(canonical_json(key)):
             for name in (_LOG, _SPOOL, _FACTS):
                 (self.folder / name).unlink(missing_ok=True)
             about = {"key": key, "about": dict(self._place.about)}

@@ -1,16 +1,19 @@
 """Files as they are: on full disks, behind links, shared with other programs, among litter."""
 
 from muse_core.files.atomic import make_folder, replacing
-from muse_core.files.hashing import sha256_of
+from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
 from muse_core.files.locking import is_being_written, locked, only_one
 from muse_core.files.room import no_room_sentence
+from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
 from muse_core.files.targets import check_writable, destination, is_special, names_stdout
 
 __all__ = [
+    "canonical_json",
     "check_writable",
     "destination",
+    "digest_of",
     "entries",
     "is_being_written",
     "is_litter",
@@ -20,6 +23,7 @@ __all__ = [
     "names_stdout",
     "no_room_sentence",
     "only_one",
+    "read_small",
     "replacing",
     "sha256_of",
     "steady_file",

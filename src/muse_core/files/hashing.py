@@ -1,9 +1,27 @@
-"""Hashes of files."""
+"""Hashes of files and facts."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """Return what changes with facts, and not with their order, hexadecimal.
+
+    Args:
+        facts: JSON-able; numbers of numpy are taken too.
+    """
+    return hashlib.sha256(canonical_json(facts)).hexdigest()
+
+
+def canonical_json(facts: Mapping[str, Any]) -> bytes:
+    """Return facts as JSON, the same whatever their order; see :func:`digest_of`."""
+    return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
 
 
 def sha256_of(path: Path) -> str:

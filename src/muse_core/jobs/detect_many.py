@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 import time
 from collections import deque
@@ -13,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from muse_core.errors import UserError
+from muse_core.files import digest_of
 from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
 from muse_core.jobs.events import Cancelled, Emit, Ended, Event, Failed, Progress
 from muse_core.jobs.results_folder import ResultsFolder, SlideRecord, content_digest
@@ -192,7 +189,7 @@ class ManySlides:
     ) -> SlideEnd:
         job, record = task.job, task.record
         try:
-            record = replace(record, key=_digest(_key(job)))
+            record = replace(record, key=digest_of(_key(job)))
         except UserError as error:
             return self._kept(SlideEnd(job, replace(record, error=str(error))))
         before = self.results.finished(record.result, record.key)
@@ -246,8 +243,3 @@ def _count_images(job: DetectJob) -> int:
             return slide.n_images
     except UserError:
         return 1
-
-
-def _digest(key: Mapping[str, Any]) -> str:
-    text = orjson.dumps(json.loads(orjson.dumps(key)), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(text).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -114,9 +114,7 @@ class Detection:
         job = replace(
             job,
             slide=str(slide.path),
-            image=slide.choice.image,
-            plane=slide.choice.plane,
-            channels=slide.choice.channels,
+            **asdict(slide.choice),
             mpp=mpp,
             force_mpp=True,  # what the window shows is settled
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QObject
@@ -48,16 +50,13 @@ class Comparison:
             raise UserError("There are no nuclei to compare yet: detect some first.")
         self._annotations.require_writable()
         store = self._annotations.store.path
-        choice = slide.choice
         job = DisagreeJob(
             str(slide.path),
             str(store),
             model,
             mpp,
             device,
-            image=choice.image,
-            plane=choice.plane,
-            channels=choice.channels,
+            **asdict(slide.choice),
             force_mpp=True,
         )
         self.runner.start(job.to_json())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
@@ -45,15 +47,12 @@ class MissingFeatures:
         annotations = self._session.annotations
         if not annotations.has_file:
             raise UserError("There are no nuclei yet: detect some first.")
-        choice = slide.choice
         job = FeaturesJob(
             str(slide.path),
             str(annotations.store.path),
             model,
             mpp,
-            image=choice.image,
-            plane=choice.plane,
-            channels=choice.channels,
+            **asdict(slide.choice),
             force_mpp=True,
         )
         self.runner.start(job.to_json())

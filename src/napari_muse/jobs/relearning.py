@@ -264,10 +264,11 @@ class Relearning:
         if again and time.perf_counter() - answer.task.begun < _PATIENCE_S:
             # What came meanwhile is learnt from first; only then is it written.
             self._asked_at = answer.task.begun
-            self._start()
+            self._start_again(answer.task)
             return
         if self._is_current(answer.task):
             self._session.attempt(lambda: self._keep(answer))
+        self._show_stored(answer.task)
         if again:
             self.request()
         self.changed.emit()
@@ -283,7 +284,6 @@ class Relearning:
                 found.probabilities,
                 relearned_name(answer.model),
             )
-            self._session.nuclei.refresh()
         seconds = time.perf_counter() - answer.task.begun
         self.learnt = replace(answer.learnt, seconds=seconds)
         self.taught.emit()
@@ -293,10 +293,21 @@ class Relearning:
         self.busy = False
         if self._again:
             self._again = False
-            self._start()
+            self._start_again(task)
             return
+        self._show_stored(task)
         if self._is_current(task):
             self._say(sentence)
+
+    def _start_again(self, task: RelearnTask) -> None:
+        self._start()
+        if not self.busy:
+            self._show_stored(task)
+
+    def _show_stored(self, task: RelearnTask) -> None:
+        """Show the nuclei as the store has them, whether what was seen before has come about."""
+        if task.annotations is self._session.annotations:
+            self._session.nuclei.refresh()
 
     def _say(self, sentence: str) -> None:
         self.refusal = sentence

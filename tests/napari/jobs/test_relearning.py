@@ -287,3 +287,28 @@ def test_where_there_are_none_they_are_computed_at_a_press(opened: MusePanel, qt
     _settled(opened, qtbot)
     assert "Nothing is corrected yet" in opened.relearn.says.text()
     assert not opened.relearn.compute.isVisible()
+
+
+def test_turned_off_under_way_the_screen_shows_what_the_file_has(
+    featured: MusePanel, qtbot: Any
+) -> None:
+    _correct(featured)
+    before = _classes(featured)
+    nuclei, state, seen = featured.session.nuclei, featured.relearning, []
+
+    def turn_off(*_: object) -> None:
+        seen.append(nuclei.layer.border_color.copy())
+        state.turn(False)
+
+    state._mail.seen.connect(turn_off)
+    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    _agree(featured, qtbot)
+    qtbot.waitUntil(lambda: bool(seen) and not state.busy, timeout=20_000)
+    shown = nuclei.layer.border_color.copy()
+    nuclei.refresh()
+    np.testing.assert_array_equal(shown, nuclei.layer.border_color)
+    assert not np.array_equal(seen[0], shown), "nothing was seen before"
+    untouched = featured.session.annotations.rows["status"] == Status.PREDICTED
+    np.testing.assert_array_equal(
+        np.array(before)[untouched], np.array(_classes(featured))[untouched]
+    )
