@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
@@ -29,7 +33,7 @@ class CurveFiles:
         """
         self._folder = folder
         with _in_a_sentence(folder):
-            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+            self._events = _EventFile(folder / "tensorboard", step)
         for path in (folder / f"{name}.csv" for name in names):
             if path.is_file():
                 _drop_after(path, step)
@@ -51,13 +55,48 @@ class CurveFiles:
                     writer.writerow(["step", *figures])
                 writer.writerow([step, *(f"{value:.7g}" for value in figures.values())])
         with _in_a_sentence(self._folder):
-            for key, value in figures.items():
-                self._writer.add_scalar(f"{name}/{key}", value, step)
+            self._events.add({f"{name}/{key}": value for key, value in figures.items()}, step)
 
     def close(self) -> None:
         """Write what is still in memory."""
         with _in_a_sentence(self._folder):
-            self._writer.close()
+            self._events.close()
+
+
+class _EventFile:
+    """Scalars for TensorBoard, each on the disk when the call returns.
+
+    TensorBoard's own writer writes from a thread: a disk that is full then comes to light later,
+    in the thread, and ends it with a traceback of its own.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads the files of a folder in the order of their names.
+        name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}"
+        self._records = RecordWriter((folder / name).open("xb"))
+        try:
+            self._write(Event(file_version="brain.Event:2"))
+            # What earlier files say of later steps is from before a crash.
+            self._write(
+                Event(step=step + 1, session_log=SessionLog(status=SessionLog.SessionStatus.START))
+            )
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.close()
+            raise
+
+    def add(self, scalars: dict[str, float], step: int) -> None:
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._write(Event(step=step, summary=Summary(value=values)))
+
+    def close(self) -> None:
+        self._records.close()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+        self._records.flush()
 
 
 @contextlib.contextmanager
