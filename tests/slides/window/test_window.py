@@ -245,6 +245,19 @@ def test_a_job_that_is_killed_leaves_nothing_behind(server: WindowServer, tmp_pa
         pytest.fail("a thread still serves a job that is dead")
 
 
+@pytest.mark.usefixtures("as_job")
+def test_no_thread_waits_for_a_job_once_it_is_closed(server: WindowServer) -> None:
+    path, _ = _lend(server, RGB)
+    with open_slide(path) as slide:
+        slide.read(Region(0, 0, 9, 9))
+        serving = [t for t in threading.enumerate() if t.name == "muse-lend"]
+        assert serving
+        server.close()
+        for thread in serving:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in serving)
+
+
 def test_it_closes_also_where_nobody_waits_for_connections_any_more(server: WindowServer) -> None:
     path, _ = _lend(server, RGB)
     serving = server._serving

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shutil
+import socket
+import sys
 import tempfile
 import threading
 import weakref
@@ -159,7 +162,7 @@ class _Serving:
         with contextlib.suppress(OSError):
             self._listener.close()
         for connection in list(self._connections):
-            self._end(connection)
+            self._hang_up(connection)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wake(self) -> None:
@@ -204,13 +207,23 @@ class _Serving:
         finally:
             self._end(connection)
 
-    def _end(self, connection: Connection) -> None:
-        # Whoever takes it out closes it: closed twice, the second time might hit another's file.
-        with self._ending:
+    def _hang_up(self, connection: Connection) -> None:
+        """End the wait of the thread that serves it, which then closes it.
+
+        Closed by another thread, its number might be another file's when that thread reads on.
+        """
+        with self._ending, contextlib.suppress(OSError):
             if connection not in self._connections:
                 return
+            if sys.platform == "win32":
+                connection.close()
+                return
+            with socket.socket(fileno=os.dup(connection.fileno())) as end:
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _end(self, connection: Connection) -> None:
+        with self._ending, contextlib.suppress(OSError):
             self._connections.remove(connection)
-        with contextlib.suppress(OSError):
             connection.close()
 
     def _offer(self, request: Mapping[str, Any]) -> _Offer:
