@@ -60,7 +60,7 @@ def write_ome_zarr(
         rest = [i for i in range(5) if i not in order]
         pixels = full.transpose([*rest, *order]).reshape([full.shape[i] for i in order])
         chunks = tuple(100 if a in "yx" else n for a, n in zip(axes, pixels.shape, strict=True))
-        array = group.create_array(str(i), shape=pixels.shape, dtype="u1", chunks=chunks)
+        array = group.create_array(str(i), shape=pixels.shape, dtype=level.dtype, chunks=chunks)
         array[...] = pixels
         scale = [scale_um * 2**i if a in "yx" else 1.0 for a in axes]
         datasets.append(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from muse_core.errors import UserError
 from muse_core.slides.channels import plan_channels
 from muse_core.slides.choice import ImageChoice
+from muse_core.slides.pixels import Alpha
 
 AUTO = ImageChoice()
 
@@ -42,7 +43,8 @@ def test_names_of_colours_tell_the_order() -> None:
     assert plan_channels(3, ["Blue", "Green", "Red"], "f", AUTO).order == (2, 1, 0)
     names = ["alpha", "red channel", "green channel", "blue channel"]
     assert plan_channels(4, names, "f", AUTO).order == (1, 2, 3, 0)
-    assert plan_channels(4, names, "f", AUTO).has_alpha
+    assert plan_channels(4, names, "f", AUTO).alpha is Alpha.UNASSOCIATED
+    assert plan_channels(4, names, "f", ImageChoice(channels="rgb")).order == (1, 2, 3, 0)
 
 
 def test_three_names_that_say_little_are_taken_and_said() -> None:
@@ -92,19 +94,31 @@ def test_one_channel_is_gray_and_four_side_by_side_have_alpha() -> None:
         plan_channels(4, ["DAPI", "a", "b", "c"], "f", AUTO, interleaved=True)
 
 
-@pytest.mark.parametrize("last", ["A", "alpha", "Channel alpha"])
+@pytest.mark.parametrize("last", ["A", "alpha", "Channel alpha", "Transparency"])
 def test_rgb_keeps_a_channel_that_is_called_alpha(last: str) -> None:
     plan = plan_channels(4, ["x", "y", "z", last], "f", ImageChoice(channels="RGB"))
     assert plan.order == (0, 1, 2, 3)
-    assert plan.has_alpha
+    assert plan.alpha is Alpha.UNASSOCIATED
+
+
+@pytest.mark.parametrize("spelled", ["rgb", "RGB", " r, g, b", "1,2,3"])
+@pytest.mark.parametrize("names", [[], ["Channel 0", "Channel 1", "Channel 2", "Channel 3"]])
+def test_a_fourth_channel_without_a_name_may_be_alpha(spelled: str, names: list[str]) -> None:
+    plan = plan_channels(4, names, "f", ImageChoice(channels=spelled))
+    assert (plan.order, plan.alpha) == ((0, 1, 2, 3), Alpha.UNSPECIFIED)
 
 
 def test_a_fourth_channel_is_left_out_or_taken_as_the_user_says() -> None:
     stained = ["a", "b", "c", "DAPI"]
-    assert plan_channels(4, stained, "f", ImageChoice(channels="rgb")).order == (0, 1, 2)
-    assert plan_channels(4, [], "f", ImageChoice(channels="rgb")).order == (0, 1, 2)
-    assert plan_channels(4, [], "f", ImageChoice(channels="1,2,3")).order == (0, 1, 2)
+    for spelled in ("rgb", "1,2,3"):
+        plan = plan_channels(4, stained, "f", ImageChoice(channels=spelled))
+        assert (plan.order, plan.alpha) == ((0, 1, 2), Alpha.NONE)
+    for spelled in ("rgba", "R,G,B,A", "1,2,3,4"):
+        plan = plan_channels(4, stained, "f", ImageChoice(channels=spelled))
+        assert (plan.order, plan.alpha) == ((0, 1, 2, 3), Alpha.UNASSOCIATED)
     assert plan_channels(4, [], "f", ImageChoice(channels="3,2,1,4")).order == (2, 1, 0, 3)
+    with pytest.raises(UserError, match="there is no channel 4"):
+        plan_channels(3, [], "f", ImageChoice(channels="rgba"))
     with pytest.raises(UserError, match="one, three or four numbers"):
         ImageChoice(channels="1,2")
 

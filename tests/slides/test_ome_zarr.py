@@ -356,6 +356,38 @@ def test_alpha_among_the_channels(tmp_path: Path, halves: list[np.ndarray]) -> N
         assert (read[half:] == 255).all()
 
 
+@pytest.mark.parametrize("spelled", ["rgb", "RGB", "r,g,b", "1,2,3", "rgba", "1,2,3,4"])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize(
+    "names", [None, ("Channel 0", "Channel 1", "Channel 2", "Channel 3"), ("R", "G", "B", "A")]
+)
+def test_glass_is_white_however_the_channels_are_asked_for(
+    tmp_path: Path, halves: list[np.ndarray], names: Any, dtype: str, spelled: str
+) -> None:
+    clear = [np.dstack([level, np.full(level.shape[:2], 255, np.uint8)]) for level in halves]
+    for level in clear:
+        level[len(level) // 2 :] = 0
+    stored = [level.astype(dtype) * (257 if dtype == "u2" else 1) for level in clear]
+    omero = {"omero": {"channels": [{"label": n} for n in names]}} if names else {}
+    path = write_ome_zarr(tmp_path / "a.zarr", stored, axes="cyx", **omero)
+    with open_slide(path, choice=ImageChoice(channels=spelled)) as slide:
+        read, half = slide.levels[0].compute(), len(halves[0]) // 2
+        assert np.array_equal(read[:half], halves[0][:half])
+        assert (read[half:] == 255).all()
+
+
+def test_a_fourth_channel_that_is_no_alpha_is_left_out(
+    tmp_path: Path, halves: list[np.ndarray]
+) -> None:
+    rng = np.random.default_rng(0)
+    dye = [np.minimum(rng.exponential(30, level.shape[:2]), 255).astype("u1") for level in halves]
+    for fourth in (dye, [np.zeros_like(plane) for plane in dye]):
+        four = [np.dstack(both) for both in zip(halves, fourth, strict=True)]
+        path = write_ome_zarr(tmp_path / f"{fourth[0].max()}.zarr", four, axes="cyx")
+        with open_slide(path, choice=ImageChoice(channels="rgb")) as slide:
+            assert np.array_equal(slide.levels[0].compute(), halves[0])
+
+
 def zipped(folder: Path, path: Path, inside: str = "") -> Any:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):

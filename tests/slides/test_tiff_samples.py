@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from muse_core.errors import UserError
-from muse_core.slides import open_slide
+from muse_core.slides import ImageChoice, open_slide
 
 from .slide_files import write_ome_tiff, write_pyramid_tiff
 
@@ -129,6 +129,44 @@ def test_16_bits_with_alpha(tmp_path: Path, picture: np.ndarray) -> None:
     options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
     path = write(tmp_path / "d.tif", rgba.astype("u2") * 257, **options)
     assert np.abs(read(path).astype(int) - white).max() <= 1
+
+
+@pytest.mark.parametrize("factors", [(16, 257), (257, 1), (1, 1), (16, 16)])
+def test_alpha_fills_a_range_of_its_own(
+    tmp_path: Path, picture: np.ndarray, factors: tuple[int, int]
+) -> None:
+    rgba, white = transparent(picture)
+    options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
+    wide = rgba.astype("u2") * np.array([*3 * [factors[0]], factors[1]], "u2")
+    found = read(write(tmp_path / "d.tif", wide, **options))
+    assert np.abs(found.astype(int) - white).max() <= 1
+
+
+@pytest.mark.parametrize("spelled", ["rgb", "RGB", "rgba", "1,2,3", "1,2,3,4"])
+@pytest.mark.parametrize("kind", ["unassalpha", "unspecified", "pages"])
+def test_glass_is_white_however_the_channels_are_asked_for(
+    tmp_path: Path, picture: np.ndarray, spelled: str, kind: str
+) -> None:
+    rgba, white = transparent(picture)
+    path = tmp_path / "a.ome.tif"
+    if kind == "pages":
+        planes, axes = np.ascontiguousarray(rgba.transpose(2, 0, 1)), {"axes": "CYX"}
+        tifffile.imwrite(path, planes, photometric="minisblack", metadata=axes, ome=True)
+    else:
+        write(path, rgba, photometric="rgb", extrasamples=[kind])
+    with open_slide(path, choice=ImageChoice(channels=spelled)) as slide:
+        assert np.abs(slide.read(slide.bounds).astype(int) - white).max() <= 1
+
+
+def test_hidden_colours_stay_hidden_in_tiles_without_anything_else(
+    tmp_path: Path, picture: np.ndarray
+) -> None:
+    rgba = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+    rgba[:128, :128, 3] = 0
+    path = write(tmp_path / "h.tif", rgba, photometric="rgb", extrasamples=["unspecified"])
+    found = read(path)
+    assert (found[:128, :128] == 255).all()
+    assert np.array_equal(found[128:], picture[128:])
 
 
 @pytest.mark.parametrize(("factor", "highest"), [(1 / 255, 1), (1, 255)])

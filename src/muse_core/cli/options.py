@@ -56,7 +56,7 @@ ChannelsOption = Annotated[
     str | None,
     typer.Option(
         "--channels",
-        metavar="rgb|R,G,B[,A]",
+        metavar="rgb|rgba|R,G,B[,A]",
         help="Take three channels as colours whatever their names; or their numbers, from 1,"
         " a fourth for transparency.",
     ),

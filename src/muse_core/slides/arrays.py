@@ -15,7 +15,7 @@ from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 from muse_core.slides.level import PieceCache
 from muse_core.slides.pixels import Alpha, Colours, Samples
-from muse_core.slides.sampled_level import SampledLevel, settle_intensity
+from muse_core.slides.sampled_level import SampledLevel, settle_samples
 from muse_core.slides.slide import Slide, SlideSource, pyramid
 
 _PIECE_PX = 1024
@@ -169,7 +169,7 @@ def arrays_source(levels: Any, name: str) -> SlideSource:
     cache = PieceCache(wanted)
     for number, level in enumerate(kept):
         level.share_cache(cache, number)
-    notes = settle_intensity(kept)
+    notes = settle_samples(kept)
     return SlideSource(Path(name), "array", kept, downsamples, notes=notes, name=name)
 
 

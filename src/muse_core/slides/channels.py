@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from muse_core.errors import UserError
 from muse_core.slides.choice import RGB, ImageChoice
+from muse_core.slides.pixels import Alpha
 
 _FLUORESCENCE = re.compile(
     r"fluor|dapi|hoechst|draq|sytox|syto|propidium|\bpi\b|fitc|tritc|rhodamin|cy-?\d|alexa"
@@ -22,7 +23,7 @@ _COLOURS = {
     **dict.fromkeys(("r", "red"), "r"),
     **dict.fromkeys(("g", "green"), "g"),
     **dict.fromkeys(("b", "blue"), "b"),
-    **dict.fromkeys(("a", "alpha"), "a"),
+    **dict.fromkeys(("a", "alpha", "transparency", "opacity"), "a"),
 }
 _ALPHA = {name for name, letter in _COLOURS.items() if letter == "a"}
 _OF_NO_MEANING = {
@@ -55,17 +56,12 @@ class ChannelPlan:
         order: Index of each channel that is read, from 0: one for gray, three for RGB, four for
             RGB with alpha.
         note: A sentence for the user, or "".
-        named: Whether the channels' names say so, alpha included.
+        alpha: What the last of four channels is.
     """
 
     order: tuple[int, ...]
     note: str = ""
-    named: bool = False
-
-    @property
-    def has_alpha(self) -> bool:
-        """Whether the last channel is alpha."""
-        return len(self.order) == 4
+    alpha: Alpha = Alpha.NONE
 
 
 def plan_channels(
@@ -101,16 +97,17 @@ def plan_channels(
                 f"{file_name} has {count} channel{'s' if count > 1 else ''}; "
                 f"there is no channel {max(wanted)}."
             )
-        return _as_wanted(wanted, choice.is_rgb and count == 4, said)
+        return _as_wanted(wanted, count, said, choice)
     stains = [n for n in said if _FLUORESCENCE.search(n.lower())]
     odd = [n for n in said if not _words(n) <= _OF_NO_MEANING | set(_COLOURS)]
     order = _colour_order(said, count)
     if count == 1:
         return ChannelPlan((0,))
     if not stains and order is not None:
-        return ChannelPlan(order, named=True)
+        return ChannelPlan(order, alpha=Alpha.UNASSOCIATED if count == 4 else Alpha.NONE)
     if not stains and count == 4 and interleaved:
-        return ChannelPlan((0, 1, 2, 3))
+        # OME-Zarr has no word for alpha; a fourth channel may be padding.
+        return ChannelPlan((0, 1, 2, 3), alpha=Alpha.UNSPECIFIED)
     if not stains and count == 3 and (eight_bit or not odd):
         listed = ", ".join(odd)
         note = f"Its channels ({listed}) are taken as red, green and blue." if odd else ""
@@ -123,13 +120,27 @@ def plan_channels(
     raise ChannelsError(what)
 
 
-def _as_wanted(wanted: Sequence[int], is_rgba: bool, names: Sequence[str]) -> ChannelPlan:
-    """The channels of these numbers, and a fourth as alpha where its name says so."""
+def _as_wanted(
+    wanted: Sequence[int], count: int, names: Sequence[str], choice: ImageChoice
+) -> ChannelPlan:
+    """The channels of these numbers, and a fourth that is left over as alpha if it may be that.
+
+    Transparent glass is stored black, which nobody means who asks for the colours alone.
+    """
     order = tuple(n - 1 for n in wanted)
-    last = _words(names[3]) - _OF_NO_MEANING if len(names) == len("rgba") else set()
-    if is_rgba and last and last <= _ALPHA:
-        order = (*order, 3)
-    return ChannelPlan(order, named=len(order) == len("rgba"))
+    if len(order) == len("rgba"):
+        return ChannelPlan(order, alpha=Alpha.UNASSOCIATED)
+    if count != len("rgba") or len(set(order)) != len(RGB):
+        return ChannelPlan(order)
+    named = _colour_order(names, count)
+    if named is not None and choice.is_rgb:
+        return ChannelPlan(named, alpha=Alpha.UNASSOCIATED)
+    (left,) = set(range(count)) - set(order)
+    meaning = _words(names[left]) - _OF_NO_MEANING if len(names) == count else set()
+    if meaning <= _ALPHA:
+        alpha = Alpha.UNASSOCIATED if meaning else Alpha.UNSPECIFIED
+        return ChannelPlan((*order, left), alpha=alpha)
+    return ChannelPlan(order)
 
 
 def _colour_order(names: Sequence[str], count: int) -> tuple[int, ...] | None:

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 from muse_core.errors import UserError
 from muse_core.strict import STRICT
 
-RGB = "rgb"
+RGB, RGBA = "rgb", "rgba"
 _NUMBERS = re.compile(r"[0-9]{1,4}(,[0-9]{1,4})*")
 _PART = re.compile(r"[0-9]{1,9}")
+_NATURAL = ((1, 2, 3), (1, 2, 3, 4))
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class ImageChoice:
         image: Number among the tissue images of the file, from 1; None is the one it opens with.
         plane: Number in a stack (focal planes, points of time), from 1; None is the middle one.
         channels: "rgb" where the first three are red, green and blue whatever their names say, and
-            a fourth is alpha if it is called so; or
-            the numbers of the channels to take, from 1: "3,2,1" (red, green, blue), "1,2,3,4" (with
-            transparency) or "2" (gray).
+            a fourth is alpha unless its name says otherwise; "rgba" where the fourth is alpha
+            whatever its name says; or the numbers of the channels to take, from 1: "3,2,1" (red,
+            green, blue), "1,2,3,4" (with transparency) or "2" (gray).
     """
 
     __pydantic_config__ = STRICT
@@ -46,22 +47,39 @@ class ImageChoice:
         """Whether the channels are red, green and blue in this order, and alpha where there is."""
         return self.channels is not None and _plain(self.channels) == RGB
 
+    def require_natural(self, count: int, file_name: str) -> None:
+        """Refuse any but the colours of a pixel in their own order, which are stored together.
+
+        Args:
+            count: Number of samples of a pixel.
+            file_name: For the message.
+
+        Raises:
+            UserError: Others are chosen.
+        """
+        wanted = self.channel_numbers()
+        if wanted is None or self.is_rgb or (wanted in _NATURAL and len(wanted) <= max(count, 3)):
+            return
+        raise UserError(
+            f"{file_name} keeps its colours in one image; there are no channels to choose from."
+        )
+
     def channel_numbers(self) -> tuple[int, ...] | None:
         """One number, three or four, from 1; None where the choice is left to the file.
 
         Raises:
-            UserError: The text is neither "rgb" nor such numbers.
+            UserError: The text is neither "rgb" nor "rgba" nor such numbers.
         """
         if self.channels is None:
             return None
         text = _plain(self.channels)
-        if text == RGB:
-            return (1, 2, 3)
+        if text in (RGB, RGBA):
+            return _NATURAL[0 if text == RGB else 1]
         found = tuple(map(int, text.split(","))) if _NUMBERS.fullmatch(text) else ()
         if len(found) not in (1, 3, 4) or 0 in found:
             raise UserError(
-                'Channels are "rgb", or one, three or four numbers from 1 on as in 3,2,1; '
-                f"got {self.channels!r}."
+                'Channels are "rgb" or "rgba", or one, three or four numbers from 1 on as in'
+                f" 3,2,1; got {self.channels!r}."
             )
         return found
 
@@ -83,4 +101,6 @@ class ImageChoice:
 
 
 def _plain(channels: str) -> str:
-    return channels.replace(" ", "").lower()
+    text = "".join(channels.split()).lower()
+    letters = text.replace(",", "")
+    return letters if letters in (RGB, RGBA) else text

@@ -17,7 +17,7 @@ from muse_core.slides.claimed_size import jpegxl_px
 from muse_core.slides.images import SlideImage, TakenImage, numbered, plain, taken
 from muse_core.slides.level import ArrayLevel, Level
 from muse_core.slides.pixels import Alpha, Colours, Samples
-from muse_core.slides.sampled_level import MappedLevel, settle_intensity
+from muse_core.slides.sampled_level import MappedLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 
 _AS_IT_IS = ImageChoice()
@@ -67,7 +67,7 @@ def open_image(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         # Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error on damaged files.
         raise _damaged(path.name) from error
     levels, downsamples = pyramid([level])
-    notes += settle_intensity(levels)
+    notes += settle_samples(levels)
     return SlideSource(path, _KINDS.get(kind, kind), levels, downsamples, notes=notes, taken=which)
 
 
@@ -94,7 +94,7 @@ def open_jpegxl(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     if stored.dtype != np.uint8:
         samples = replace(samples, needs_scaling=True)
     levels, downsamples = pyramid([MappedLevel(path.name, stored, samples)])
-    notes = settle_intensity(levels)
+    notes = settle_samples(levels)
     plain(choice, path.name)
     height, width = stored.shape[:2]
     which = taken(numbered([SlideImage("", width, height)]), 1, 1, choice, path.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from muse_core.errors import UserError
-from muse_core.slides.choice import RGB, ImageChoice
+from muse_core.slides.choice import ImageChoice
 
 _COARSEST_TISSUE_UM = 5.0
 """Coarser than that (2x) is the picture of a whole glass, where a file has a finer one too."""
@@ -180,10 +180,7 @@ def plain(choice: ImageChoice, file_name: str) -> None:
         UserError: A plane beyond the first, or channels, are chosen.
     """
     pick_plane((), choice, file_name)
-    if choice.channels not in (None, RGB):
-        raise UserError(
-            f"{file_name} keeps its colours in one image; there are no channels to choose from."
-        )
+    choice.require_natural(4, file_name)
 
 
 def plane_number(sizes: Sequence[tuple[str, int]], at: Sequence[int]) -> int:

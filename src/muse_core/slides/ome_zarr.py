@@ -19,9 +19,9 @@ from muse_core.files.remote import name_of
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.images import pick_image, pick_plane, plane_number, taken
-from muse_core.slides.pixels import Alpha, Colours, Samples
+from muse_core.slides.pixels import Colours, Samples
 from muse_core.slides.remote_store import remote_store
-from muse_core.slides.sampled_level import SampledLevel, settle_intensity
+from muse_core.slides.sampled_level import SampledLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.zarr_images import ZarrImage, describe_images, finest_shape, zarr_images
 from muse_core.slides.zarr_scale import zarr_mpp
@@ -112,7 +112,7 @@ def _open(
     if not has_pixels(first.path):
         raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
     kept, downsamples = pyramid(levels)
-    notes = settle_intensity(kept)
+    notes = settle_samples(kept)
     mpp, note = zarr_mpp(multiscale)
     middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))
     number = plane_number(stack, plane)
@@ -142,13 +142,6 @@ def _plan(
     return plan_channels(
         count, names if any(names) else [], name, choice, array.dtype == np.uint8, axes[-1] == "c"
     )
-
-
-def _alpha_of(plan: ChannelPlan) -> Alpha:
-    if not plan.has_alpha:
-        return Alpha.NONE
-    # OME-Zarr has no word for alpha; a fourth channel may be padding unless its name tells.
-    return Alpha.UNASSOCIATED if plan.named else Alpha.UNSPECIFIED
 
 
 def _has_chunks(root: Path, array: str) -> bool:
@@ -196,7 +189,7 @@ class ZarrLevel(SampledLevel):
             chunks["x"] * max(1, _PIECE_PX // chunks["x"]),
             Samples(
                 Colours.GRAY if len(plan.order) == 1 else Colours.RGB,
-                _alpha_of(plan),
+                plan.alpha,
                 needs_scaling=array.dtype != np.uint8,
             ),
             array.dtype,

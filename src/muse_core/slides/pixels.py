@@ -29,7 +29,8 @@ class Colours(Enum):
 class Alpha(Enum):
     """Meaning of the sample after the colours.
 
-    TIFF calls colours multiplied by their alpha associated. Unspecified may be alpha or padding.
+    TIFF calls colours multiplied by their alpha associated. Unspecified may be alpha, padding or
+    another channel, which is told by the pixels of all.
     """
 
     NONE = auto()
@@ -62,15 +63,17 @@ class Samples:
         """The samples that are colours, of (y, x, samples)."""
         return raw[:, :, : _COUNTS[self.colours]]
 
+    def alpha_of(self, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The samples that say how opaque a pixel is, of (y, x, samples), where there are any."""
+        count = _COUNTS[self.colours]
+        return raw[:, :, count : count + 1]
+
     def to_rgb(self, raw: npt.NDArray[Any]) -> RgbArray:
         """Convert (y, x, samples) of any real type to (y, x, 3) uint8."""
-        count = _COUNTS[self.colours]
         rgb = self._rgb(self.colours_of(raw))
         if self.alpha is Alpha.NONE:
             return rgb
-        alpha = to_8_bit(raw[:, :, count : count + 1], self.highest_alpha)
-        if self.alpha is Alpha.UNSPECIFIED and not alpha.any() and np.ptp(rgb):
-            return rgb  # padding: nothing would be left of the picture
+        alpha = to_8_bit(self.alpha_of(raw), self.highest_alpha)
         return on_white(rgb, alpha, self.alpha is Alpha.ASSOCIATED)
 
     def _rgb(self, colours: npt.NDArray[Any]) -> RgbArray:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,15 @@ import numpy.typing as npt
 
 from muse_core.array_types import RgbArray
 from muse_core.slides.level import Level
-from muse_core.slides.pixels import Samples, full_intensity
+from muse_core.slides.pixels import Alpha, Samples, full_intensity
 
 _WHITE = 255
 _MAX_PROBED = 64
 """Pieces looked at for the highest value; they lie evenly over the coarsest level."""
+_MOST_ALPHA = 1 << 16
+"""Of a piece, pixels whose alpha is looked at."""
+_ALPHA_EDGE, _LEAST_OPAQUE = 1 / 32, 0.25
+"""What counts as dark and as full, for lossy tiles; the least share of full ones in an alpha."""
 
 
 class SampledLevel(Level):
@@ -56,21 +60,18 @@ class SampledLevel(Level):
             return np.full((self.piece_h, self.piece_w, 3), _WHITE, np.uint8)
         return self.samples.to_rgb(stored)
 
-    def highest(self) -> float:
-        """Highest of the colours of some pieces spread over the level, or 0."""
+    def probes(self) -> Iterator[npt.NDArray[Any]]:
+        """What is stored in some pieces spread over the level; damaged ones are passed over."""
         rows, cols = -(-self.height // self.piece_h), -(-self.width // self.piece_w)
         step = max(1, -(-rows * cols // _MAX_PROBED))
-        found = 0.0
         for index in range(0, rows * cols, step):
             try:
                 stored = self._stored(index // cols, index % cols)
-                colours = None if stored is None else self.samples.colours_of(stored)
-                if colours is not None and np.isfinite(colours).any():
-                    found = max(found, float(colours[np.isfinite(colours)].max()))
             except Exception:
                 # A damaged tile is told of when it is asked for.
                 continue
-        return found
+            if stored is not None:
+                yield stored
 
 
 class MappedLevel(SampledLevel):
@@ -86,25 +87,74 @@ class MappedLevel(SampledLevel):
         return self._mapped[y : y + self.piece_h, x : x + self.piece_w]
 
 
-def settle_intensity(levels: Sequence[Level]) -> tuple[str, ...]:
-    """Find the value of full intensity where it is not that of 8 bits, the same for all levels.
+def settle_samples(levels: Sequence[Level]) -> tuple[str, ...]:
+    """Find by the pixels what the file does not say of its samples, the same for all levels.
+
+    That is the value of full intensity where it is not that of 8 bits, and whether a sample after
+    the colours is alpha.
 
     Args:
         levels: Of one image, finest first; their ``samples`` are set.
 
     Returns:
-        A sentence for the user about what was found, or nothing.
+        A sentence for the user about the intensity, or nothing.
     """
-    wide = [x for x in levels if isinstance(x, SampledLevel) and x.samples.needs_scaling]
-    if not wide:
+    sampled = [level for level in levels if isinstance(level, SampledLevel)]
+    wide = [level for level in sampled if level.samples.needs_scaling]
+    unclear = [level for level in sampled if level.samples.alpha is Alpha.UNSPECIFIED]
+    if not wide and not unclear:
         return ()
+    probes = [_Probe.of(stored, sampled[-1].samples) for stored in sampled[-1].probes()]
+    notes = _settle_intensity(wide, probes) if wide else ()
+    opaque = sampled[-1].samples.highest_alpha
+    for level in unclear:
+        kind = Alpha.UNASSOCIATED if _is_alpha(probes, opaque) else Alpha.NONE
+        level.samples = replace(level.samples, alpha=kind)
+    return notes
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What is kept of a piece that was looked at.
+
+    Attributes:
+        colour: Its highest colour, 0 where none is a number.
+        alpha: (n,) numbers after the colours.
+    """
+
+    colour: float
+    alpha: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, stored: npt.NDArray[Any], samples: Samples) -> _Probe:
+        colours, alpha = samples.colours_of(stored), samples.alpha_of(stored)
+        alpha = alpha[np.isfinite(alpha)][:: max(1, alpha.size // _MOST_ALPHA)]
+        finite = colours[np.isfinite(colours)]
+        return cls(float(finite.max()) if finite.size else 0.0, alpha)
+
+
+def _settle_intensity(wide: Sequence[SampledLevel], probes: Sequence[_Probe]) -> tuple[str, ...]:
     kind, bits = wide[-1].stored_type, 8 * wide[-1].stored_type.itemsize
-    seen = wide[-1].highest()
-    highest = full_intensity(seen, kind.kind == "f")
-    opaque = highest if kind.kind == "f" else float(np.iinfo(kind).max)
+    real = kind.kind == "f"
+    highest = full_intensity(max((p.colour for p in probes), default=0.0), real)
+    # Alpha may fill another range than the colours of a camera of 12 bits.
+    seen = max((float(p.alpha.max()) for p in probes if p.alpha.size), default=0.0)
+    opaque = full_intensity(seen, real) if seen > 0 else highest
     for level in wide:
         level.samples = replace(
             level.samples, highest=highest, highest_alpha=opaque, needs_scaling=False
         )
-    real = " floating point" if kind.kind == "f" else ""
-    return (f"Its {bits}-bit{real} pixels are taken as 8-bit ones, with {highest:g} as white.",)
+    floating = " floating point" if real else ""
+    return (f"Its {bits}-bit{floating} pixels are taken as 8-bit ones, with {highest:g} as white.",)
+
+
+def _is_alpha(probes: Sequence[_Probe], opaque: float) -> bool:
+    """Whether a sample after the colours says how opaque a pixel is.
+
+    Padding is 0 everywhere. In a picture of something else, such as of a dye, few pixels are at the
+    upper end of all that are not dark.
+    """
+    alpha = np.concatenate([p.alpha for p in probes]) if probes else np.zeros(0)
+    seen = np.count_nonzero(alpha > _ALPHA_EDGE * opaque)
+    full = np.count_nonzero(alpha >= (1 - _ALPHA_EDGE) * opaque)
+    return bool(seen) and full >= _LEAST_OPAQUE * seen

@@ -27,8 +27,8 @@ from muse_core.slides.images import (
 )
 from muse_core.slides.level import ArrayLevel, Level, check_size
 from muse_core.slides.ome_files import spans_files
-from muse_core.slides.pixels import Alpha, Colours, Samples
-from muse_core.slides.sampled_level import MappedLevel, SampledLevel, settle_intensity
+from muse_core.slides.pixels import Colours, Samples
+from muse_core.slides.sampled_level import MappedLevel, SampledLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.tiff_channels import tiff_channel_names
 from muse_core.slides.tiff_images import (
@@ -44,12 +44,6 @@ from muse_core.slides.tiff_samples import tiff_samples
 
 _SEGMENT_SLACK = 2
 """Writers may round a tile or strip up, never to more than this many times its size."""
-_STACKED = {
-    1: Samples(Colours.GRAY),
-    3: Samples(Colours.RGB),
-    4: Samples(Colours.RGB, Alpha.UNASSOCIATED),
-}
-"""By the number of pages that hold one channel each."""
 _AS_IT_IS = ImageChoice()
 _FORMATS = (
     ("is_svs", "Aperio SVS"),
@@ -117,7 +111,7 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
     pick = _pick(tif, image, plane, choice, path.name)
     levels: list[Level] = [_level(tif, level, path.name, lock, pick) for level in image.levels]
     kept, downsamples = pyramid(levels)
-    notes = settle_intensity(kept)
+    notes = settle_samples(kept)
     mpp, note = tiff_mpp(tif, finest, image.which)
     kind = next((name for flag, name in _FORMATS if getattr(tif, flag)), None)
     middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))
@@ -152,10 +146,7 @@ def _pick(
     page = series.keyframe
     if page.samplesperpixel > 1:
         # Their colours lie in one page, whatever the axes are called.
-        if choice.channels not in (None, "rgb"):
-            raise UserError(
-                f"{name} keeps its colours in one image; there are no channels to choose from."
-            )
+        choice.require_natural(page.samplesperpixel, name)
         if apart > 1 and series.axes.index("C") < len(series.axes) - len(page.shape):
             raise UserError(f"{name} holds {apart} RGB images in one; only one can be read.")
         return Pick(outer_axes(series, name), at, ChannelPlan((0,)))
@@ -190,7 +181,7 @@ def _level(
     if series.is_truncated:
         planes = virtual_planes(tif, series, pick, name)
         check_size(name, *planes.shape[:2])
-        samples = _of_planes(page, len(pick.channels.order), name)
+        samples = _of_planes(page, pick.channels, name)
         return MappedLevel(name, planes, samples)
     pages = image_pages(series, pick, name)
     if any(p.parent is not tif for p in pages):
@@ -200,20 +191,15 @@ def _level(
         mapped = _mapped(tif, page, int(pages[0].dataoffsets[0]), name)
         if mapped is not None:
             return mapped
-    return TiffLevel(tif, pages, name, lock)
+    return TiffLevel(tif, pages, name, lock, _of_planes(page, pick.channels, name))
 
 
-def _of_planes(page: Any, count: int, name: str) -> Samples:
+def _of_planes(page: Any, plan: ChannelPlan, name: str) -> Samples:
     """Of pages that hold one channel each, the same as this one."""
     own = tiff_samples(page, name)
-    if count == 1:
+    if len(plan.order) == 1:
         return own
-    return replace(
-        _STACKED[count],
-        highest=own.highest,
-        highest_alpha=own.highest_alpha,
-        needs_scaling=own.needs_scaling,
-    )
+    return replace(own, colours=Colours.RGB, alpha=plan.alpha, palette=None)
 
 
 def _check_compression(page: Any, name: str) -> None:
@@ -262,14 +248,18 @@ class TiffLevel(SampledLevel):
     """
 
     def __init__(
-        self, tif: tifffile.TiffFile, pages: Sequence[Any], name: str, lock: threading.Lock
+        self,
+        tif: tifffile.TiffFile,
+        pages: Sequence[Any],
+        name: str,
+        lock: threading.Lock,
+        samples: Samples,
     ) -> None:
         page = pages[0].keyframe
         height, width = int(page.imagelength), int(page.imagewidth)
         tile_h, tile_w = (page.tilelength, page.tilewidth) if page.is_tiled else (0, 0)
         if not page.is_tiled:
             tile_h, tile_w = min(int(page.rowsperstrip), height), width
-        samples = _of_planes(page, len(pages), name)
         super().__init__(name, height, width, int(tile_h), int(tile_w), samples, page.dtype)
         self._rows, self._cols = -(-height // int(tile_h)), -(-width // int(tile_w))
         self._segment_px = int(tile_h) * int(tile_w)
