@@ -368,8 +368,8 @@ def test_glass_is_white_however_the_channels_are_asked_for(
     for level in clear:
         level[len(level) // 2 :] = 0
     stored = [level.astype(dtype) * (257 if dtype == "u2" else 1) for level in clear]
-    omero = {"omero": {"channels": [{"label": n} for n in names]}} if names else {}
-    path = write_ome_zarr(tmp_path / "a.zarr", stored, axes="cyx", **omero)
+    omero = {"channels": [{"label": n} for n in names]} if names else None
+    path = write_ome_zarr(tmp_path / "a.zarr", stored, axes="cyx", omero=omero)
     with open_slide(path, choice=ImageChoice(channels=spelled)) as slide:
         read, half = slide.levels[0].compute(), len(halves[0]) // 2
         assert np.array_equal(read[:half], halves[0][:half])

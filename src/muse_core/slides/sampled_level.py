@@ -157,4 +157,4 @@ def _is_alpha(probes: Sequence[_Probe], opaque: float) -> bool:
     alpha = np.concatenate([p.alpha for p in probes]) if probes else np.zeros(0)
     seen = np.count_nonzero(alpha > _ALPHA_EDGE * opaque)
     full = np.count_nonzero(alpha >= (1 - _ALPHA_EDGE) * opaque)
-    return bool(seen) and full >= _LEAST_OPAQUE * seen
+    return bool(seen and full >= _LEAST_OPAQUE * seen)

@@ -30,11 +30,12 @@ from muse_core.jobs import (
     NucleiFound,
 )
 from muse_core.jobs.detect_job import job_shapes
-from muse_core.nuclei import ClassScheme
+from muse_core.nuclei import ClassScheme, Status
 from muse_core.nuclei.outlines import outline_area
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.jobs.look_again import areas_again
 from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.unfinished import Unfinished, keeping_folder, unfinished_detection
 from napari_muse.session import IN_THE_WINDOW, MuseSession
@@ -168,13 +169,18 @@ class Detection:
             return None
         return [seen.x + seen.w / 2, seen.y + seen.h / 2]
 
-    def last_shapes(self) -> Sequence[Region | PolygonRegion] | None:
-        """Shapes of the last detection on the current slide; none is the whole slide.
+    def shapes_again(self) -> list[Region | PolygonRegion] | None:
+        """Where to look so that all predictions of the current slide are made anew.
 
         Returns:
-            None where there was none in this window.
+            Shapes, none for the whole slide; None where it has no predictions.
         """
-        return self._last.get(self._session.annotations)
+        annotations, last = self._session.annotations, self._last.get(self._session.annotations)
+        rows = annotations.rows[annotations.rows["status"] == Status.PREDICTED]
+        if last is None and not len(rows):
+            return None
+        xy = np.stack([rows["x"], rows["y"]], axis=1)
+        return areas_again(xy, last, self._session.require_slide().bounds)
 
     def cancel(self) -> None:
         """Ask the job to stop."""

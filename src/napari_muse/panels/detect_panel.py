@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QGroupBox,
@@ -113,6 +115,11 @@ class DetectPanel(QGroupBox):
         return self._models.get(self.model.currentData())
 
     @property
+    def ended(self) -> Any:
+        """The signal of detections that have ended."""
+        return self._detection.ended
+
+    @property
     def running(self) -> bool:
         """Whether a detection is under way."""
         return self._detection.running
@@ -154,8 +161,8 @@ class DetectPanel(QGroupBox):
         """Start a detection with what the form says; a refusal is shown as a sentence.
 
         Args:
-            again: Look where the last detection on this slide has looked, if there was one, and not
-                where the form says.
+            again: Look wherever the slide has predictions, if it has any, and not where the form
+                says.
         """
         self._again = again
         if not (self.mpp.commit() and self.min_score.commit()):
@@ -217,9 +224,9 @@ class DetectPanel(QGroupBox):
         self.status.say(sentence)
 
     def _shapes(self) -> list[Region | PolygonRegion]:
-        last = self._detection.last_shapes() if self._again else None
-        if last is not None:
-            return list(last)
+        again = self._detection.shapes_again() if self._again else None
+        if again is not None:
+            return again
         place = self.place.currentData()
         if place == "field":
             return [self._session.visible_region()]

@@ -71,10 +71,13 @@ class LearnPanel(QGroupBox):
             "Figures on reviewed fields that were kept out of training, with 95% intervals"
         )
         self.use = QPushButton("Use it")
-        self.use.setToolTip("Choose the new model and detect again with it")
+        self.use.setToolTip(
+            "Choose the new model and detect again with it, wherever there are predictions"
+        )
         self.keep = QPushButton("Keep the old one")
         self.keep.setToolTip("Leave the old model chosen; the new one stays in the list")
         self.back = QPushButton("Go back")
+        self._chosen = ""
         self._background = Background()
         self._soon = once(self.update_uses, _SOON_MS, self)
         self._lay_out()
@@ -85,6 +88,7 @@ class LearnPanel(QGroupBox):
         learning.said.connect(self._on_event)
         self.status.ticked.connect(self.curves.draw)
         learning.ended.connect(self._on_end)
+        detect.ended.connect(self._on_detected)
         detect.model.currentIndexChanged.connect(self._on_model)
         self.mode.currentIndexChanged.connect(self.update_uses)
         for signal in self._followed():
@@ -230,14 +234,16 @@ class LearnPanel(QGroupBox):
             return
         self._detect.update_models(str(outcome.model))
         self._show_proof(False)
-        self.status.say("The new model is chosen; detecting with it.")
-        self._detect.run()
+        self._chosen = "The new model is chosen"
+        self.status.say(f"{self._chosen}; detecting with it wherever there are predictions.")
+        self._detect.run(again=True)
 
     def _on_keep(self) -> None:
         self._show_proof(False)
         self.status.say("The old model stays chosen; the new one is in the list.")
 
     def _on_model(self) -> None:
+        self._chosen = ""
         entry = self._detect.chosen_entry
         parent = parent_of(entry) if entry is not None else None
         self.back.setVisible(parent is not None)
@@ -262,8 +268,15 @@ class LearnPanel(QGroupBox):
         if self._session.slide is None or not self._session.annotations.has_file:
             self.status.say(f"{name} is chosen again.")
             return
-        self.status.say(f"{name} is chosen again; detecting with it, to bring its nuclei back.")
+        self._chosen = f"{name} is chosen again"
+        self.status.say(f"{self._chosen}; detecting with it, to bring its nuclei back.")
         self._detect.run(again=True)
+
+    def _on_detected(self, event: Ended) -> None:
+        """Say how the detection went that a choice of models has started."""
+        if self._chosen:
+            self.status.say(f"{self._chosen}. {event.message}")
+        self._chosen = ""
 
     def _show_proof(self, proof: bool) -> None:
         for widget in (self.curves, self.proof, self.use, self.keep):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
@@ -18,7 +19,7 @@ from muse_core.models import registry
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
 from muse_core.models.registry import resolve_model
-from muse_core.slides import Region, open_slide
+from muse_core.slides import PolygonRegion, Region, open_slide
 from napari_muse.jobs import learning
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -113,6 +114,8 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     reviewed: MusePanel, models: Path, qtbot: Any, shoot: Callable[[QWidget, str], None]
 ) -> None:
     learn = reviewed.learn
+    regions = reviewed.session.annotations.regions()["vertices"]
+    seen = [PolygonRegion(tuple(map(tuple, corners))).bounds for corners in regions]
     old = reviewed.detect.model.currentData()
     qtbot.mouseClick(learn.start, LEFT)
     qtbot.waitUntil(lambda: reviewed.learning.running, timeout=60_000)
@@ -135,7 +138,12 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     qtbot.mouseClick(learn.use, LEFT)
     assert reviewed.detect.model.currentData() == str(outcome.model)
     qtbot.waitUntil(lambda: not reviewed.detection.running, timeout=300_000)
+    assert learn.message.text().startswith("The new model is chosen. ")
     after = reviewed.session.annotations.to_table()
+    guessed = after[after["status"] == "predicted"]
+    beside = ~np.logical_or.reduce([f.contains(guessed["x"], guessed["y"]) for f in seen])
+    assert beside.sum() > 100
+    assert set(guessed["model"][beside]) == {outcome.model.stem}, "also out of view"
     persons = before[before["status"] != "predicted"]
     assert set(persons["id"]) <= set(after["id"]), "what a person did stays"
     assert learn.back.text() == "Go back to muse-small-breast"
@@ -146,6 +154,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert "detecting with it, to bring its nuclei back" in learn.message.text()
     assert reviewed.detection.running
     qtbot.waitUntil(lambda: not reviewed.detection.running, timeout=60_000)
+    assert learn.message.text().startswith("muse-small-breast is chosen again. ")
     models_now = set(reviewed.session.annotations.to_table()["model"])
     assert models_now <= {"bundled", "muse-small-breast"}, "none of the new model is left"
 
