@@ -24,10 +24,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
 import typer
+
+if TYPE_CHECKING:
+    from muse_core.array_types import RgbArray
+    from muse_core.detect.plan import TilePlan
+    from muse_core.slides import Slide
 
 _LOADED_AFTER_S = 20
 _AREAS = (0.25, 0.5, 1.0)
@@ -39,7 +44,9 @@ def main(
     backends: Annotated[str, typer.Option(help="Of torch and openvino.")] = "torch,openvino",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     mpp: Annotated[float | None, typer.Option(help="If the file does not say.")] = None,
-    tile: Annotated[int, typer.Option(help="Largest side of a tile with its halo.")] = 1024,
+    tile: Annotated[
+        int | None, typer.Option(help="Largest side of a tile with its halo, if not by memory.")
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Of each measurement.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no tables.")] = False,
 ) -> None:
@@ -90,7 +97,12 @@ class Run:
 
 
 def _measure(
-    path: Path, wanted: list[Run], device: str, mpp: float | None, tile: int, repeats: int
+    path: Path,
+    wanted: list[Run],
+    device: str,
+    mpp: float | None,
+    tile: int | None,
+    repeats: int,
 ) -> None:
     from muse_core.detect import DetectConfig, Detector, open_backend
     from muse_core.models.registry import resolve_model
@@ -102,14 +114,18 @@ def _measure(
         runs.append((run, Detector(open_backend(resolve_model(run.model), config), config)))
     with open_slide(path, mpp=mpp) as slide:
         parts = [Region(0, 0, slide.width, slide.height * share) for share in _AREAS]
-        plan = runs[0][1].search(slide, None).plan
-        tiles = [slide.read(plan.read_region(t), runs[0][1].card.mpp) for t in plan.tiles]
+        plans = [detector.search(slide, None).plan.outwards(None) for _, detector in runs]
+        tiles = [_pixels_of(slide, plan) for plan in plans]
+        for (run, _), plan in zip(runs, plans, strict=True):
+            run.figures["tiles"] = len(plan.tiles)
+            run.figures["read px/px"] = round(plan.read_px / plan.core_px, 3)
         # The first round loads kernels and fills caches, and does not count.
         for repeat in range(repeats + 1):
-            for run, detector in runs:
+            for (run, detector), images in zip(runs, tiles, strict=True):
                 counted = run if repeat else Run(run.model, run.backend)
                 with _timed(counted, "bare"):
-                    detector.backend.run(tiles, detector.min_score)
+                    for image in images:
+                        detector.backend.run([image], detector.min_score)
                 for share, part in zip(_AREAS, parts, strict=True):
                     stages = counted.stages if share == 1 else defaultdict(float)
                     with _staged(stages), _timed(counted, f"whole {share:g}"):
@@ -122,6 +138,12 @@ def _measure(
                     "tissue_mm2": round(result.tissue_mm2, 4),
                     "precision": result.precision,
                 }
+
+
+def _pixels_of(slide: Slide, plan: TilePlan) -> list[RgbArray]:
+    """The pixels of all tiles, as the detector reads them."""
+    mpp = plan.scale * slide.require_mpp()
+    return [slide.read(plan.read_region(tile), mpp) for tile in plan.tiles]
 
 
 def _descending(spent: dict[str, float]) -> list[tuple[str, float]]:
@@ -161,8 +183,9 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
 
     watch(module.Detector, "_read", "read")
     watch(module, "tissue_mask", "tissue mask")
-    watch(Session, "infer", "network, this thread")
-    watch(TorchBackend, "try_run", "network, this thread")
+    watch(Session, "infer", "network's own thread")
+    watch(TorchBackend, "try_run", "network's own thread")
+    watch(module.Detector, "_computed", "network and nuclei")
     watch(module.Detector, "detect", "this thread")
     begin = time.process_time()
     try:
@@ -171,7 +194,8 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
         for owner, name, original in changed:
             setattr(owner, name, original)
     whole = time.process_time() - begin
-    here = own["this thread"] - own["tissue mask"] - own["network, this thread"]
+    nuclei = own["network and nuclei"] - own["network's own thread"]
+    here = own["this thread"] - own["tissue mask"] + nuclei
     spent["read and resize"] += own["read"]
     spent["tissue mask"] += own["tissue mask"]
     spent["nuclei and merging"] += here

@@ -27,7 +27,7 @@ CONFIG = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=2, readers=2)
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory: pytest.TempPathFactory) -> Slide:
-    path = save_png(scene(700, 500).rgb, tmp_path_factory.mktemp("dots") / "dots.png")
+    path = save_png(scene(640, 512).rgb, tmp_path_factory.mktemp("dots") / "dots.png")
     return open_slide(path, mpp=0.5)
 
 

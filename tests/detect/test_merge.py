@@ -25,7 +25,7 @@ def report(tile: Tile, plan: TilePlan, points: np.ndarray, seed: int) -> TileDet
     """What a tile sees, the same every time."""
     rng = np.random.default_rng((seed, tile.index))
     low = np.array([tile.x_px, tile.y_px])
-    high = low + np.array([plan.read_w_px, plan.read_h_px])
+    high = low + np.array(plan.read_size(tile)[::-1])
     inside = ((points >= low) & (points < high)).all(axis=1)
     xy = points[inside] + rng.uniform(-0.6, 0.6, (int(inside.sum()), 2))
     probs = rng.dirichlet([1, 1, 1], len(xy)).astype(np.float32).reshape(-1, 3)

@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 
 from muse_core.detect.area import SearchArea
 from muse_core.detect.config import DetectConfig
-from muse_core.detect.plan import TilePlan, cheapest_plan, plan_tiles
+from muse_core.detect.plan import TilePlan, plan_tiles
 from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion, Region
 
 configs = st.builds(
-    lambda core, halo: DetectConfig(tile_px=32 * (core + 2 * halo), halo_px=32 * halo),
-    st.integers(4, 12),
+    lambda core, halo, cell: DetectConfig(
+        tile_px=32 * (core + 2 * halo), halo_px=32 * halo, cell_px=32 * cell
+    ),
+    st.integers(4, 24),
     st.integers(0, 3),
+    st.integers(4, 12),
 )
 
 
@@ -26,8 +29,10 @@ def owners(plan: TilePlan, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     for tile in plan.tiles:
         x0 = plan.x_px + tile.column * plan.cell_w_px
         y0 = plan.y_px + tile.row * plan.cell_h_px
-        count += (x >= x0) & (x < x0 + plan.cell_w_px) & (y >= y0) & (y < y0 + plan.cell_h_px)
-    return count
+        x1, y1 = x0 + tile.columns * plan.cell_w_px, y0 + tile.rows * plan.cell_h_px
+        count += (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+    inside = (x < plan.x_px + plan.width_px) & (y < plan.y_px + plan.height_px)
+    return count * inside
 
 
 @given(
@@ -50,12 +55,13 @@ def test_each_pixel_of_the_region_belongs_to_exactly_one_core_inside_what_is_rea
     )
     assert (owners(plan, gx.ravel() / scale, gy.ravel() / scale) == 1).all()
     assert plan.x_px % 32 == plan.y_px % 32 == plan.cell_w_px % 32 == plan.cell_h_px % 32 == 0
-    assert max(plan.cell_w_px, plan.cell_h_px) <= config.core_px
     for tile in plan.tiles:
         assert tile.x_px + plan.halo_px == plan.x_px + tile.column * plan.cell_w_px
         assert tile.y_px + plan.halo_px == plan.y_px + tile.row * plan.cell_h_px
-        read, cell = plan.read_region(tile), plan.cell_region(tile.row, tile.column)
-        assert round(read.w / scale) == plan.read_w_px
+        read, cell = plan.read_region(tile), plan.tile_region(tile)
+        height, width = plan.read_size(tile)
+        assert max(height, width) <= (config.tile_px or 0)
+        assert (round(read.h / scale), round(read.w / scale)) == (height, width)
         assert read.x <= cell.x
         assert read.x1 >= cell.x1 - 1e-6
         assert read.y <= cell.y
@@ -77,10 +83,13 @@ def test_a_small_region_gets_one_small_tile() -> None:
     assert (plan.cell_w_px, plan.cell_h_px) == (128, 96)
 
 
-def test_cells_are_of_even_size_rather_than_full_ones_and_a_rest() -> None:
+def test_tiles_of_a_grid_are_no_larger_than_the_area() -> None:
     plan = plan_tiles(SearchArea.within(900, 900, None), 1.0, DetectConfig())
-    assert (plan.rows, plan.columns) == (2, 2)
-    assert plan.cell_w_px == 480
+    assert (plan.rows, plan.columns) == (3, 3)
+    assert plan.cell_w_px == 448
+    # A tile may have two of them. What lies beyond the area is not read.
+    assert [(t.rows, t.columns) for t in plan.tiles] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert plan.read_size(plan.tiles[-1]) == (928 - 448 + 128, 928 - 448 + 128)
 
 
 def test_the_last_tile_of_a_wide_slide_has_not_drifted() -> None:
@@ -88,7 +97,8 @@ def test_the_last_tile_of_a_wide_slide_has_not_drifted() -> None:
     plan = plan_tiles(SearchArea.within(200_000, 500, None), scale, DetectConfig())
     last = plan.tiles[-1]
     assert plan.read_region(last).x == last.x_px * (0.5 / 0.2527)
-    assert last.x_px == plan.x_px + (plan.columns - 1) * plan.cell_w_px - plan.halo_px
+    assert last.x_px == plan.x_px + last.column * plan.cell_w_px - plan.halo_px
+    assert last.column + last.columns == plan.columns > 200
 
 
 def test_tiles_without_tissue_are_left_out() -> None:
@@ -164,6 +174,7 @@ def test_a_region_outside_the_slide_is_refused() -> None:
         {"tile_px": 1000},
         {"halo_px": 30},
         {"tile_px": 256, "halo_px": 96},
+        {"cell_px": 96},
         {"min_score": 1.5},
         {"batch": 0},
         {"readers": 0},
@@ -176,15 +187,51 @@ def test_impossible_settings_are_refused(settings_: dict[str, Any]) -> None:
         DetectConfig(**settings_)
 
 
-def test_islands_of_tissue_get_smaller_tiles_and_solid_tissue_large_ones() -> None:
+def test_islands_of_tissue_get_small_tiles_and_solid_tissue_large_ones() -> None:
     area = SearchArea.within(8192, 8192, None)
-    config = DetectConfig(tile_px=1024, halo_px=64)
-    solid = cheapest_plan(area, 1.0, config)
-    assert solid.read_w_px > 768
+    config = DetectConfig(tile_px=2368, halo_px=64)
+    solid = plan_tiles(area, 1.0, config)
+    assert len(solid.tiles) == 16
+    assert solid.core_px == area.bounds.area_px
+    assert solid.read_px == (8192 + 4 * 128) ** 2
     island = Region(4000, 4000, 100, 100)
-    islands = cheapest_plan(area, 1.0, config, lambda core: core.intersect(island) is not None)
-    assert islands.read_w_px <= 512
-    assert 1 <= len(islands.tiles) <= 4
+    islands = plan_tiles(area, 1.0, config, lambda core: core.intersect(island) is not None)
+    assert islands.read_px < 1.5e6
+    # Two of them at the far ends of what would be one tile.
+    far = [Region(10, 10, 100, 100), Region(1900, 1900, 100, 100)]
+    apart = plan_tiles(
+        area, 1.0, config, lambda core: any(core.intersect(one) is not None for one in far)
+    )
+    assert [(t.rows, t.columns) for t in apart.tiles] == [(1, 1), (1, 1)]
+
+
+@given(
+    seed=st.integers(0, 2**32), share=st.floats(0, 1), cells=st.tuples(*[st.integers(1, 12)] * 2)
+)
+@settings(max_examples=60, deadline=None)
+def test_tiles_cover_all_cells_with_tissue_with_fewer_pixels_than_cell_by_cell(
+    seed: int, share: float, cells: tuple[int, int]
+) -> None:
+    chosen = np.random.default_rng(seed).random(cells) < share
+    config = DetectConfig(tile_px=640, halo_px=64, cell_px=128)
+
+    def worth(core: Region) -> bool:
+        return bool(chosen[round(core.y / 128), round(core.x / 128)])
+
+    area = SearchArea.within(128 * cells[1], 128 * cells[0], None)
+    plan = plan_tiles(area, 1.0, config, worth)
+    assert (plan.rows, plan.columns) == cells
+    count = np.zeros(cells, dtype=int)
+    for tile in plan.tiles:
+        count[tile.cells] += 1
+    assert count.max(initial=0) <= 1
+    assert (count[chosen] == 1).all()
+    assert plan.read_px <= chosen.sum() * 256**2
+    for tile in plan.tiles:
+        # No row or column of a tile is all glass at its border.
+        inside = chosen[tile.cells]
+        assert inside[[0, -1]].any(axis=1).all()
+        assert inside[:, [0, -1]].any(axis=0).all()
 
 
 def test_tiles_are_taken_outwards_from_the_focus() -> None:
@@ -196,11 +243,29 @@ def test_tiles_are_taken_outwards_from_the_focus() -> None:
     assert {(t.row, t.column, t.x_px, t.y_px) for t in ordered.tiles} == {
         (t.row, t.column, t.x_px, t.y_px) for t in plan.tiles
     }
-    cells = [plan.cell_region(tile.row, tile.column) for tile in ordered.tiles]
+    cells = [plan.tile_region(tile) for tile in ordered.tiles]
     assert cells[0].x <= x < cells[0].x1
     assert cells[0].y <= y < cells[0].y1
-    far = [np.hypot(c.x + c.w / 2 - x, c.y + c.h / 2 - y) for c in cells]
+    far = [np.hypot(max(c.x - x, x - c.x1, 0), max(c.y - y, y - c.y1, 0)) for c in cells]
     assert far == sorted(far)
-    assert plan.outwards(None) is plan
+    assert plan.outwards(None) == plan
     # What is kept of a run is numbered in its own order.
     assert ordered.digest() != plan.digest()
+
+
+@pytest.mark.parametrize("focus", [None, (0.0, 0.0), (2500.0, 1300.0), (9000.0, -50.0)])
+def test_the_first_tile_is_small_and_near_the_focus(focus: tuple[float, float] | None) -> None:
+    plan = plan_tiles(SearchArea.within(4000, 3000, None), 1.0, DetectConfig(tile_px=2048))
+    ordered = plan.outwards(focus)
+    first = ordered.tiles[0]
+    assert (first.rows, first.columns) == (1, 1)
+    x, y = focus or (0.0, 0.0)
+    cell = ordered.tile_region(first)
+    near = min(max(x, 0.0), 3999.0), min(max(y, 0.0), 2999.0)
+    assert cell.contains(*near)
+    count = np.zeros((plan.rows, plan.columns), dtype=int)
+    for tile in ordered.tiles:
+        count[tile.cells] += 1
+    assert (count == 1).all()
+    assert len(ordered.tiles) <= len(plan.tiles) + 4
+    assert TilePlan(**{**vars(plan), "tiles": ()}).outwards(focus).tiles == ()

@@ -20,21 +20,29 @@ SPACING = 4.1  # nuclei are just farther apart than the radius
 N_IDENTITIES = 2000
 
 
-def plan_for(width: int, height: int, skip: frozenset[tuple[int, int]] = frozenset()) -> TilePlan:
-    config = DetectConfig(tile_px=192, halo_px=32)
+def plan_for(
+    width: int,
+    height: int,
+    skip: frozenset[tuple[int, int]] = frozenset(),
+    tile_px: int = 192,
+    focus: tuple[float, float] | None = None,
+) -> TilePlan:
+    config = DetectConfig(tile_px=tile_px, halo_px=32, cell_px=128)
     full = plan_tiles(SearchArea.within(width, height, None), 1.0, config)
-    skipped = {(r, c) for r, c in skip if full.rows * full.columns > len(skip)}
-    boxes = [full.cell_region(*cell) for cell in skipped]
+    skipped = {(r, c) for r, c in skip if r < full.rows and c < full.columns}
+    skipped = skipped if full.rows * full.columns > len(skipped) else set()
+    boxes = [full.tile_region(Tile(0, *cell, 0, 0)) for cell in skipped]
 
     def worth(core: Region) -> bool:
         return not any(box.x == core.x and box.y == core.y for box in boxes)
 
-    return plan_tiles(SearchArea.within(width, height, None), 1.0, config, worth)
+    plan = plan_tiles(SearchArea.within(width, height, None), 1.0, config, worth)
+    return plan if focus is None else plan.outwards(focus)
 
 
 def nuclei(rng: np.random.Generator, plan: TilePlan, n: int) -> np.ndarray:
     """Points on a loose lattice, many of them on seams and corners, none closer than SPACING."""
-    w, h = plan.columns * plan.cell_w_px, plan.rows * plan.cell_h_px
+    w, h = plan.width_px, plan.height_px
     seam_x = rng.integers(0, plan.columns + 1, n) * plan.cell_w_px
     seam_y = rng.integers(0, plan.rows + 1, n) * plan.cell_h_px
     spread = rng.choice([0.0, 1.0, 6.0], (n, 1))
@@ -70,7 +78,7 @@ def seen_by(
 ) -> TileDetections:
     """All nuclei in a tile's read area, a little off; the class index is the identity."""
     low = np.array([tile.x_px, tile.y_px])
-    high = low + np.array([plan.read_w_px, plan.read_h_px])
+    high = low + np.array(plan.read_size(tile)[::-1])
     visible = np.flatnonzero(((points >= low) & (points < high)).all(axis=1))
     angle, far = rng.uniform(0, 2 * np.pi, len(visible)), rng.uniform(0, JITTER, len(visible))
     moved = points[visible] + np.column_stack([np.cos(angle), np.sin(angle)]) * far[:, None]
@@ -100,19 +108,26 @@ def as_set(found: TileDetections) -> set[tuple[float, float, float, int]]:
 
 
 # Two nuclei near a corner, each of which only one of two tiles reports, 2.5 px apart.
-@example(seed=66913018, width=289, height=129, skip=frozenset())
+@example(seed=66913018, width=289, height=129, skip=frozenset(), tile_px=192, focus=None)
 @given(
     seed=st.integers(0, 2**32),
     width=st.integers(100, 600),
     height=st.integers(100, 600),
     skip=st.frozensets(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=3),
+    tile_px=st.sampled_from([192, 320, 448]),
+    focus=st.none() | st.tuples(st.floats(-50, 700), st.floats(-50, 700)),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_every_nucleus_comes_out_once_whatever_the_order_of_tiles(
-    seed: int, width: int, height: int, skip: frozenset[tuple[int, int]]
+    seed: int,
+    width: int,
+    height: int,
+    skip: frozenset[tuple[int, int]],
+    tile_px: int,
+    focus: tuple[float, float] | None,
 ) -> None:
     rng = np.random.default_rng(seed)
-    plan = plan_for(width, height, skip)
+    plan = plan_for(width, height, skip, tile_px, focus)
     points = nuclei(rng, plan, 60)
     seen = {tile.index: seen_by(tile, plan, points, rng) for tile in plan.tiles}
     outcomes = []
@@ -132,7 +147,12 @@ def test_every_nucleus_comes_out_once_whatever_the_order_of_tiles(
 
 
 def check_against_the_rule(
-    seed: int, tile_px: int, halo_px: int, corner: tuple[int, int], size: tuple[int, int]
+    seed: int,
+    tile_px: int,
+    cell_px: int,
+    halo_px: int,
+    corner: tuple[int, int],
+    size: tuple[int, int],
 ) -> None:
     """Nuclei come out as the rule says that was written down: the best report of each, once.
 
@@ -140,7 +160,7 @@ def check_against_the_rule(
     one of the highest score counts, of equals the one of the earlier tile.
     """
     rng = np.random.default_rng(seed)
-    config = DetectConfig(tile_px=tile_px, halo_px=halo_px)
+    config = DetectConfig(tile_px=tile_px, halo_px=halo_px, cell_px=cell_px)
     region = Region(*corner, *size)
     area = SearchArea.within(corner[0] + size[0] + 100, corner[1] + size[1] + 100, region)
     plan = plan_tiles(area, 1.0, config)
@@ -154,8 +174,8 @@ def check_against_the_rule(
         for x, y, score, who in zip(
             found.x, found.y, found.score, found.class_index.tolist(), strict=True
         ):
-            inside = left <= x < left + plan.cell_w_px + 2 * RADIUS
-            if inside and top <= y < top + plan.cell_h_px + 2 * RADIUS:
+            inside = left <= x < left + tile.columns * plan.cell_w_px + 2 * RADIUS
+            if inside and top <= y < top + tile.rows * plan.cell_h_px + 2 * RADIUS:
                 best[who] = max(best.get(who, (-1, 0, 0, 0)), (score, -tile.index, x, y))
     expected = {(x, y, score, who) for who, (score, _, x, y) in best.items()}
     merged, held = merge(plan, seen, rng.permutation(len(plan.tiles)).tolist())
@@ -167,6 +187,7 @@ def check_against_the_rule(
 _ANY_PLAN = {
     "seed": st.integers(0, 2**32),
     "tile_px": st.sampled_from([192, 224, 256, 320, 512]),
+    "cell_px": st.sampled_from([128, 160, 384]),
     "halo_px": st.just(32),
     "corner": st.tuples(st.integers(0, 500), st.integers(0, 500)),
     "size": st.tuples(st.integers(40, 700), st.integers(40, 700)),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from muse_core.config_file import configuration, read_values
 from muse_core.detect.backends.names import BACKENDS
+from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.errors import UserError
 from muse_core.models.device_names import DEVICES
 from muse_core.strict import STRICT
@@ -22,7 +23,11 @@ class DetectConfig:
 
     Attributes:
         device: One of :data:`DEVICES`; auto takes CUDA, then MPS, then the CPU.
-        tile_px: Largest side of a tile with its halo, a multiple of 32.
+        tile_px: Largest side of a tile with its halo, a multiple of 32; None chooses by backend and
+            model, so that the network stays within some hundred megabytes.
+        cell_px: About the smallest side of a tile without its halo: tiles are made of whole cells,
+            halves, thirds ... of the largest that are no smaller than this. Smaller ones follow
+            the tissue more closely and spend more on halos.
         halo_px: Context on each side that a tile sees but does not answer for, a multiple of 32.
         batch: Tiles in one pass through the network; None chooses by device.
         min_score: Nucleus probability from which a nucleus is reported; None takes the card's.
@@ -38,7 +43,8 @@ class DetectConfig:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     device: str = "auto"
-    tile_px: int = 1024
+    tile_px: int | None = None
+    cell_px: int = 384
     halo_px: int = 64
     batch: int | None = None
     min_score: float | None = None
@@ -53,9 +59,11 @@ class DetectConfig:
             raise UserError(f"Unknown device {self.device!r}; choose from {', '.join(DEVICES)}.")
         if self.backend not in BACKENDS:
             raise UserError(f"Unknown backend {self.backend!r}; choose from {', '.join(BACKENDS)}.")
-        if self.halo_px < 0 or self.halo_px % ALIGN_PX or self.tile_px % ALIGN_PX:
+        if self.halo_px < 0 or self.halo_px % ALIGN_PX or (self.tile_px or 0) % ALIGN_PX:
             raise UserError(f"tile_px and halo_px must be multiples of {ALIGN_PX}.")
-        if self.core_px < 4 * ALIGN_PX:
+        if self.cell_px < 4 * ALIGN_PX:
+            raise UserError(f"A cell needs at least {4 * ALIGN_PX} px.")
+        if self.tile_px is not None and self.core_px < 4 * ALIGN_PX:
             raise UserError(f"A tile needs at least {4 * ALIGN_PX} px between its halos.")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise UserError("The minimum score lies between 0 and 1.")
@@ -69,7 +77,7 @@ class DetectConfig:
     @property
     def core_px(self) -> int:
         """Largest side of a core, the part of a tile it answers for."""
-        return self.tile_px - 2 * self.halo_px
+        return (self.tile_px or TILE_PX) - 2 * self.halo_px
 
 
 def read_detect_config(path: str | Path) -> DetectConfig:

@@ -1,4 +1,8 @@
-"""The tile plan: which squares of a slide go through the network, and which answers for what.
+"""The tile plan: which rectangles of a slide go through the network, and which answers for what.
+
+A grid of small cells lies over the wanted area. A tile is a rectangle of whole cells with a halo
+around it: as many cells as memory allows, for halos are computed in vain, but no more than hold
+tissue. The first tile is one cell, so that the first nuclei are soon there.
 
 All positions are in model pixels: level-0 pixels times ``slide mpp / model mpp``, with the origin
 at the slide's own corner. Tiles begin at multiples of 32 there, whatever region is asked for, so
@@ -8,6 +12,7 @@ that the network sees the same pixels in the same phase and gives the same answe
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,19 +24,22 @@ from muse_core.detect.area import SearchArea
 from muse_core.detect.config import ALIGN_PX, DetectConfig
 from muse_core.slides import Region
 
-_SMALLER_TILES_PX = (768, 512)
+_FIRST_CELLS = 4
+"""A tile of more cells than this is not the first: one of its cells is there sooner."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile: the cell of the grid it answers for, and where it is read.
+    """One tile: the cells of the grid it answers for, and where it is read.
 
     Attributes:
         index: Place in the plan.
-        row: Row in the grid of cells.
-        column: Column in the grid of cells.
+        row: First row in the grid of cells.
+        column: First column in the grid of cells.
         x_px: Left side of the read area with halo, model pixels.
         y_px: Top side of the read area with halo, model pixels.
+        rows: Number of cells from top to bottom.
+        columns: Number of cells from left to right.
     """
 
     index: int
@@ -39,6 +47,16 @@ class Tile:
     column: int
     x_px: int
     y_px: int
+    rows: int = 1
+    columns: int = 1
+
+    @property
+    def cells(self) -> tuple[slice, slice]:
+        """Index of its cells in an array of (rows, columns)."""
+        return (
+            slice(self.row, self.row + self.rows),
+            slice(self.column, self.column + self.columns),
+        )
 
 
 @dataclass(frozen=True)
@@ -46,86 +64,147 @@ class TilePlan:
     """A grid of equal cells over the wanted area, and the tiles that are worth looking at.
 
     A point belongs to the cell with ``x0 <= x < x1`` and ``y0 <= y < y1``: the cells, cut at the
-    area's own border, part it without gap or overlap.
+    area's own border, part it without gap or overlap; no cell is in two tiles.
 
     Attributes:
         x_px: Left side of the grid, a multiple of 32 model pixels.
         y_px: Top side of the grid, a multiple of 32 model pixels.
-        cell_w_px: Width of a cell, a multiple of 32.
-        cell_h_px: Height of a cell, a multiple of 32.
-        rows: Number of cells from top to bottom.
-        columns: Number of cells from left to right.
-        halo_px: Context around a cell that is read as well.
+        width_px: Width of the grid, a multiple of 32.
+        height_px: Height of the grid, a multiple of 32.
+        cell_w_px: Width of a cell, a multiple of 32; the last column may be narrower.
+        cell_h_px: Height of a cell, a multiple of 32; the last row may be lower.
+        halo_px: Context around the cells of a tile that is read as well.
         scale: Level-0 pixels per model pixel.
         tiles: The tiles to look at, row by row.
     """
 
     x_px: int
     y_px: int
+    width_px: int
+    height_px: int
     cell_w_px: int
     cell_h_px: int
-    rows: int
-    columns: int
     halo_px: int
     scale: float
     tiles: tuple[Tile, ...]
 
     @property
-    def read_w_px(self) -> int:
-        """Width of every tile as the network sees it."""
-        return self.cell_w_px + 2 * self.halo_px
+    def rows(self) -> int:
+        """Number of cells from top to bottom."""
+        return math.ceil(self.height_px / self.cell_h_px)
 
     @property
-    def read_h_px(self) -> int:
-        """Height of every tile as the network sees it."""
-        return self.cell_h_px + 2 * self.halo_px
+    def columns(self) -> int:
+        """Number of cells from left to right."""
+        return math.ceil(self.width_px / self.cell_w_px)
+
+    def core_size(self, tile: Tile) -> tuple[int, int]:
+        """Height and width of the cells of a tile, model pixels."""
+        return (
+            min(tile.rows * self.cell_h_px, self.height_px - tile.row * self.cell_h_px),
+            min(tile.columns * self.cell_w_px, self.width_px - tile.column * self.cell_w_px),
+        )
+
+    def read_size(self, tile: Tile) -> tuple[int, int]:
+        """Height and width of a tile as the network sees it, model pixels."""
+        height, width = self.core_size(tile)
+        return height + 2 * self.halo_px, width + 2 * self.halo_px
+
+    @property
+    def read_px(self) -> int:
+        """Pixels that the network sees, with those in several halos."""
+        return sum(math.prod(self.read_size(tile)) for tile in self.tiles)
+
+    @property
+    def core_px(self) -> int:
+        """Pixels of the cells of all tiles."""
+        return sum(math.prod(self.core_size(tile)) for tile in self.tiles)
 
     def planned(self) -> npt.NDArray[np.bool_]:
-        """Which cells have a tile, (rows, columns)."""
+        """Which cells belong to a tile, (rows, columns)."""
         mask = np.zeros((self.rows, self.columns), dtype=bool)
         for tile in self.tiles:
-            mask[tile.row, tile.column] = True
+            mask[tile.cells] = True
         return mask
 
     def digest(self) -> str:
         """Equal for plans of the same tiles at the same places in the same order, hexadecimal."""
-        grid = (self.x_px, self.y_px, self.cell_w_px, self.cell_h_px, self.halo_px, self.scale)
-        told = hashlib.sha256(repr((grid, self.planned().shape)).encode())
-        cells = np.array([(tile.row, tile.column) for tile in self.tiles], dtype=np.int64)
-        told.update(cells.tobytes())
+        size = (self.width_px, self.height_px, self.cell_w_px, self.cell_h_px)
+        grid = (self.x_px, self.y_px, *size, self.halo_px, self.scale)
+        told = hashlib.sha256(repr(grid).encode())
+        cells = [(tile.row, tile.column, tile.rows, tile.columns) for tile in self.tiles]
+        told.update(np.array(cells, dtype=np.int64).tobytes())
         return told.hexdigest()
 
-    def cell_region(self, row: int, column: int) -> Region:
-        """A cell in level-0 pixels."""
+    def tile_region(self, tile: Tile) -> Region:
+        """The cells of a tile in level-0 pixels."""
+        height, width = self.core_size(tile)
         return Region(
-            (self.x_px + column * self.cell_w_px) * self.scale,
-            (self.y_px + row * self.cell_h_px) * self.scale,
-            self.cell_w_px * self.scale,
-            self.cell_h_px * self.scale,
+            (self.x_px + tile.column * self.cell_w_px) * self.scale,
+            (self.y_px + tile.row * self.cell_h_px) * self.scale,
+            width * self.scale,
+            height * self.scale,
         )
-
-    def outwards(self, focus: tuple[float, float] | None) -> TilePlan:
-        """The plan with its tiles nearest first to a place x, y in level-0 pixels, if there is."""
-        if focus is None:
-            return self
-        x, y = focus[0] / self.scale - self.x_px, focus[1] / self.scale - self.y_px
-
-        def distance(tile: Tile) -> float:
-            return math.hypot(
-                (tile.column + 0.5) * self.cell_w_px - x, (tile.row + 0.5) * self.cell_h_px - y
-            )
-
-        ordered = sorted(self.tiles, key=distance)
-        return replace(self, tiles=tuple(replace(t, index=i) for i, t in enumerate(ordered)))
 
     def read_region(self, tile: Tile) -> Region:
         """What to read for a tile, in level-0 pixels; it may reach over the slide's border."""
+        height, width = self.read_size(tile)
         return Region(
             tile.x_px * self.scale,
             tile.y_px * self.scale,
-            self.read_w_px * self.scale,
-            self.read_h_px * self.scale,
+            width * self.scale,
+            height * self.scale,
         )
+
+    def outwards(self, focus: tuple[float, float] | None) -> TilePlan:
+        """The plan with its tiles nearest first to a place x, y in level-0 pixels, if there is.
+
+        Row by row or outwards, it begins with a small tile, which is cut from a large first one.
+        """
+        if not self.tiles:
+            return self
+        tiles = list(self.tiles)
+        at = (0.0, 0.0)
+        if focus is not None:
+            x, y = focus[0] / self.scale - self.x_px, focus[1] / self.scale - self.y_px
+            at = x, y
+            tiles.sort(key=lambda tile: self._distance(tile, x, y))
+        first = tiles[0]
+        row = min(max(int(at[1] // self.cell_h_px), first.row), first.row + first.rows - 1)
+        column = min(
+            max(int(at[0] // self.cell_w_px), first.column), first.column + first.columns - 1
+        )
+        parts = [first]
+        if first.rows * first.columns > _FIRST_CELLS:
+            parts = [self.tile_of(*cells) for cells in _around_cell(first, row, column)]
+        if focus is not None:
+            parts[1:] = sorted(parts[1:], key=lambda tile: self._distance(tile, *at))
+        return replace(
+            self, tiles=tuple(replace(t, index=i) for i, t in enumerate((*parts, *tiles[1:])))
+        )
+
+    def _distance(self, tile: Tile, x: float, y: float) -> float:
+        """From a place, in model pixels from the grid's corner, to the nearest of a tile."""
+        left, top = tile.column * self.cell_w_px, tile.row * self.cell_h_px
+        height, width = self.core_size(tile)
+        right, bottom = left + width, top + height
+        return math.hypot(max(left - x, 0.0, x - right), max(top - y, 0.0, y - bottom))
+
+    def tile_of(self, row: int, column: int, rows: int, columns: int) -> Tile:
+        """A tile of these cells, not yet numbered."""
+        return Tile(
+            0,
+            row,
+            column,
+            self.x_px + column * self.cell_w_px - self.halo_px,
+            self.y_px + row * self.cell_h_px - self.halo_px,
+            rows,
+            columns,
+        )
+
+
+_Cells = tuple[int, int, int, int]
+"""First row, first column, number of rows and of columns."""
 
 
 def plan_tiles(
@@ -134,12 +213,12 @@ def plan_tiles(
     config: DetectConfig,
     worth_reading: Callable[[Region], bool] = lambda _: True,
 ) -> TilePlan:
-    """Lay a grid over an area and choose the cells that touch it.
+    """Lay a grid over an area and choose tiles that cover the cells that touch it.
 
     Args:
         area: Where nuclei are wanted.
         scale: Level-0 pixels per model pixel (model mpp / slide mpp).
-        config: Tile size and halo.
+        config: Largest tile and halo.
         worth_reading: Given a cell cut to the area's bounds (level-0 pixels), whether it may hold
             nuclei.
 
@@ -147,44 +226,100 @@ def plan_tiles(
         The plan; small areas get one small tile, larger ones evenly sized cells.
     """
     bounds = area.bounds
-    x_px, cell_w, columns = _split(bounds.x / scale, bounds.x1 / scale, config.core_px)
-    y_px, cell_h, rows = _split(bounds.y / scale, bounds.y1 / scale, config.core_px)
-    empty = TilePlan(x_px, y_px, cell_w, cell_h, rows, columns, config.halo_px, scale, ())
-    tiles: list[Tile] = []
+    x_px, width, cell_w = _split(bounds.x / scale, bounds.x1 / scale, config)
+    y_px, height, cell_h = _split(bounds.y / scale, bounds.y1 / scale, config)
+    rows, columns = math.ceil(height / cell_h), math.ceil(width / cell_w)
+    plan = TilePlan(x_px, y_px, width, height, cell_w, cell_h, config.halo_px, scale, ())
+    worth = np.zeros((rows, columns), dtype=bool)
     for row in range(rows):
         for column in range(columns):
-            core = empty.cell_region(row, column).intersect(bounds)
-            if core is None or not area.touches(core) or not worth_reading(core):
-                continue
-            left = x_px + column * cell_w - config.halo_px
-            top = y_px + row * cell_h - config.halo_px
-            tiles.append(Tile(len(tiles), row, column, left, top))
-    return TilePlan(x_px, y_px, cell_w, cell_h, rows, columns, config.halo_px, scale, tuple(tiles))
-
-
-def cheapest_plan(
-    area: SearchArea,
-    scale: float,
-    config: DetectConfig,
-    worth_reading: Callable[[Region], bool] = lambda _: True,
-) -> TilePlan:
-    """The plan with the fewest pixels to read, of those with the configured and smaller tiles.
-
-    Large tiles spend less on their halos, small ones less on the glass between islands of tissue.
-    See :func:`plan_tiles`.
-    """
-    least_px = 4 * config.halo_px
-    sides = [config.tile_px, *(s for s in _SMALLER_TILES_PX if least_px < s < config.tile_px)]
-    plans = [
-        plan_tiles(area, scale, replace(config, tile_px=side), worth_reading) for side in sides
+            cell = plan.tile_region(plan.tile_of(row, column, 1, 1)).intersect(bounds)
+            worth[row, column] = cell is not None and area.touches(cell) and worth_reading(cell)
+    chosen = [
+        cells
+        for row, n_rows in _evenly(rows, config.core_px // cell_h)
+        for column, n_columns in _evenly(columns, config.core_px // cell_w)
+        for cells in _Cover(plan, worth).of((row, column, n_rows, n_columns))
     ]
-    return min(plans, key=lambda plan: len(plan.tiles) * plan.read_w_px * plan.read_h_px)
+    tiles = [plan.tile_of(*cells) for cells in sorted(chosen)]
+    return replace(plan, tiles=tuple(replace(t, index=i) for i, t in enumerate(tiles)))
 
 
-def _split(start: float, end: float, largest_px: int) -> tuple[int, int, int]:
-    """Aligned start, cell size and number of cells that cover ``start`` to ``end`` evenly."""
+class _Cover:
+    """The cheapest tiles over the cells that are worth it, by cutting blocks of cells in two."""
+
+    def __init__(self, plan: TilePlan, worth: npt.NDArray[np.bool_]) -> None:
+        self._plan, self._worth = plan, worth
+        self._best: dict[_Cells, tuple[int, tuple[_Cells, ...]]] = {}
+
+    def of(self, block: _Cells) -> tuple[_Cells, ...]:
+        """The tiles of a block of cells; none where no cell is worth it."""
+        return self._cheapest(block)[1]
+
+    def _cheapest(self, block: _Cells) -> tuple[int, tuple[_Cells, ...]]:
+        """Pixels to read, and the tiles."""
+        row, column, rows, columns = block
+        inside = self._worth[row : row + rows, column : column + columns]
+        if not inside.any():
+            return 0, ()
+        at_rows, at_columns = np.nonzero(inside.any(axis=1))[0], np.nonzero(inside.any(axis=0))[0]
+        row, column = row + int(at_rows[0]), column + int(at_columns[0])
+        rows, columns = int(np.ptp(at_rows)) + 1, int(np.ptp(at_columns)) + 1
+        tight = (row, column, rows, columns)
+        if tight in self._best:
+            return self._best[tight]
+        best: tuple[int, tuple[_Cells, ...]]
+        best = math.prod(self._plan.read_size(self._plan.tile_of(*tight))), (tight,)
+        if not inside.all():
+            cuts = [
+                ((row, column, n, columns), (row + n, column, rows - n, columns))
+                for n in range(1, rows)
+            ] + [
+                ((row, column, rows, n), (row, column + n, rows, columns - n))
+                for n in range(1, columns)
+            ]
+            for one, other in cuts:
+                (px_one, of_one), (px_other, of_other) = self._cheapest(one), self._cheapest(other)
+                if px_one + px_other < best[0]:
+                    best = px_one + px_other, (*of_one, *of_other)
+        self._best[tight] = best
+        return best
+
+
+def _around_cell(tile: Tile, row: int, column: int) -> list[_Cells]:
+    """A cell of a tile first, then the rest of the tile in up to four rectangles."""
+    above, left = row - tile.row, column - tile.column
+    below, right = tile.rows - above - 1, tile.columns - left - 1
+    parts = [
+        (row, column, 1, 1),
+        (row, tile.column, 1, left),
+        (row, column + 1, 1, right),
+        (tile.row, tile.column, above, tile.columns),
+        (row + 1, tile.column, below, tile.columns),
+    ]
+    return [part for part in parts if part[2] and part[3]]
+
+
+def _evenly(count: int, most: int) -> list[tuple[int, int]]:
+    """Part a number of cells into runs of at most so many, as equal as can be: start and length."""
+    runs = max(1, math.ceil(count / most))
+    edges = [count * i // runs for i in range(runs + 1)]
+    return [(a, b - a) for a, b in itertools.pairwise(edges)]
+
+
+def _split(start: float, end: float, config: DetectConfig) -> tuple[int, int, int]:
+    """Aligned start, aligned length and cell size of a grid that covers ``start`` to ``end``.
+
+    Of the cell sizes that come into question, the largest with which the fewest tiles do counts.
+    """
     first = math.floor(start / ALIGN_PX) * ALIGN_PX
-    length = end - first
-    n = max(1, math.ceil(length / largest_px))
-    cell = math.ceil(length / n / ALIGN_PX) * ALIGN_PX
-    return first, cell, max(1, math.ceil(length / cell))
+    length = max(1, math.ceil((end - first) / ALIGN_PX)) * ALIGN_PX
+    parts = max(1, config.core_px // config.cell_px)
+    largest = config.core_px // parts // ALIGN_PX * ALIGN_PX
+    least = max(4 * ALIGN_PX, largest * 3 // 4 // ALIGN_PX * ALIGN_PX)
+
+    def tiles(cell_px: int) -> int:
+        return math.ceil(math.ceil(length / cell_px) / (config.core_px // cell_px))
+
+    best = min(range(least, largest + 1, ALIGN_PX), key=lambda size: (tiles(size), -size))
+    return first, length, min(best, length)

@@ -1,6 +1,6 @@
 """Every nucleus exactly once where tiles meet.
 
-Each tile reports the nuclei of its cell and of a margin around it, so that a nucleus on a seam is
+Each tile reports the nuclei of its cells and of a margin around it, so that a nucleus on a seam is
 reported by at least one tile though each tile puts it at a slightly different place. Nuclei
 that another tile may report too wait until all those tiles are in; of the reports that
 are the same nucleus the best is kept. All others pass at once.
@@ -13,7 +13,7 @@ quarter of the margin, and nuclei are farther apart than the margin, none is los
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,6 +54,11 @@ class SeamMerger:
         self._radius = radius_px
         self._planned = plan.planned()
         self._pending = self._planned.copy()
+        # First cell of the tile that each cell belongs to; beyond the tiles -1.
+        self._owner = np.full((*self._planned.shape, 2), -1, dtype=np.int64)
+        self._tiles = {(tile.row, tile.column): tile for tile in plan.tiles}
+        for first, tile in self._tiles.items():
+            self._owner[tile.cells] = first
         self._held: dict[tuple[int, int], _Held] = {}
 
     @property
@@ -63,16 +68,15 @@ class SeamMerger:
 
     def add(self, tile: Tile, found: TileDetections) -> TileDetections:
         """Take what a tile found anywhere in its read area; give out what is settled by it."""
-        cell = (tile.row, tile.column)
-        if not self._pending[cell]:
+        if not self._pending[tile.cells].all():
             raise ValueError(f"Tile {tile.index} is not awaited.")
         reported = found.take(self._reports(tile, found))
-        self._pending[cell] = False
-        shared = self._concerns(reported, self._planned, but=cell)
+        self._pending[tile.cells] = False
+        shared = self._concerns(reported, self._planned, but=tile)
         if shared.any():
-            self._held[cell] = _Held(reported.take(shared))
-        settled = [reported.take(~shared), self._decide(list(self._around(cell)))]
-        self._forget(cell)
+            self._held[tile.row, tile.column] = _Held(reported.take(shared))
+        settled = [reported.take(~shared), self._decide(self._around(tile))]
+        self._forget(tile)
         return TileDetections.join(settled)
 
     def flush(self) -> TileDetections:
@@ -86,16 +90,25 @@ class SeamMerger:
         plan, margin = self._plan, self._radius
         x = found.x - plan.x_px - tile.column * plan.cell_w_px
         y = found.y - plan.y_px - tile.row * plan.cell_h_px
-        across = (x >= -margin) & (x < plan.cell_w_px + margin)
-        return across & (y >= -margin) & (y < plan.cell_h_px + margin)
+        across = (x >= -margin) & (x < tile.columns * plan.cell_w_px + margin)
+        return across & (y >= -margin) & (y < tile.rows * plan.cell_h_px + margin)
 
     def _concerns(
         self,
         found: TileDetections,
         cells: npt.NDArray[np.bool_],
-        but: tuple[int, int] | None = None,
+        but: Tile | None = None,
     ) -> npt.NDArray[np.bool_]:
-        """Whose surroundings reach into what any of the given cells' tiles report."""
+        """Whose surroundings reach into what tiles of any of the given cells report.
+
+        Args:
+            found: Reports.
+            cells: (rows, columns) which cells count.
+            but: The tile whose cells do not.
+        """
+        if but is not None:
+            cells = cells.copy()
+            cells[but.cells] = False
         plan, reach = self._plan, 2 * self._radius
         hit = np.zeros(len(found), dtype=bool)
         for dy in (-reach, reach):
@@ -104,15 +117,16 @@ class SeamMerger:
             for dx in (-reach, reach):
                 column = np.floor((found.x + dx - plan.x_px) / plan.cell_w_px).astype(np.int64)
                 column = column.clip(0, plan.columns - 1)
-                here = cells[row, column]
-                if but is not None:
-                    here &= (row != but[0]) | (column != but[1])
-                hit |= here
+                hit |= cells[row, column]
         return hit
 
-    def _decide(self, cells: list[tuple[int, int]]) -> TileDetections:
-        """Settle the held reports of these cells that wait for no tile any more."""
-        held = [self._held[c] for c in cells if c in self._held]
+    def _decide(self, tiles: Sequence[tuple[int, int]]) -> TileDetections:
+        """Settle the held reports of these tiles that wait for no tile any more.
+
+        Args:
+            tiles: By their first cells, in order, which is that of equal scores.
+        """
+        held = [self._held[c] for c in tiles if c in self._held]
         if not held:
             return TileDetections.none()
         everyone = TileDetections.join([h.found for h in held])
@@ -126,17 +140,21 @@ class SeamMerger:
             h.undecided &= ~ready[origin == i]
         return everyone.take(kept)
 
-    def _around(self, cell: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """A cell and its neighbours, row by row."""
-        row, column = cell
-        for r in range(max(0, row - 1), min(self._plan.rows, row + 2)):
-            for c in range(max(0, column - 1), min(self._plan.columns, column + 2)):
-                yield r, c
+    def _around(self, tile: Tile) -> list[tuple[int, int]]:
+        """The first cells of a tile and of those that it touches, in order."""
+        rows, columns = (slice(max(0, s.start - 1), s.stop + 1) for s in tile.cells)
+        owners = np.unique(self._owner[rows, columns].reshape(-1, 2), axis=0).tolist()
+        return [(row, column) for row, column in owners if row >= 0]
 
-    def _forget(self, cell: tuple[int, int]) -> None:
+    def _forget(self, tile: Tile) -> None:
         """Drop evidence nobody will ask for: what waits for it waits for a tile beside it."""
-        for near in self._around(cell):
-            if near in self._held and not any(self._pending[c] for c in self._around(near)):
+        for near in self._around(tile):
+            if near not in self._held:
+                continue
+            rows, columns = (
+                slice(max(0, s.start - 1), s.stop + 1) for s in self._tiles[near].cells
+            )
+            if not self._pending[rows, columns].any():
                 del self._held[near]
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from muse_core.detect.area import Shape
 
-BAND_TILES = 16
+BAND_TILES = 8
 """Some seconds of work: long against the way there and back, short against doing it again."""
 _AHEAD = 2
 """Bands a worker's thread has at hand or waiting."""
@@ -57,6 +57,7 @@ class Network:
     backend: str
     device: str
     precision: str
+    tile_px: int
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,12 @@ class WorkerState:
             settings = DetectConfig(**config)
             made = open_backend(Path(model), settings)
             network = Network(
-                __version__, sha256_of(Path(model)), made.name, made.device, made.precision
+                __version__,
+                sha256_of(Path(model)),
+                made.name,
+                made.device,
+                made.precision,
+                made.tile_px,
             )
             self._made = (model, config, Detector(made, settings), network)
         return self._made[2:]
@@ -166,7 +172,7 @@ class _ElsewhereBackend(InferenceBackend):
     """Stands for the workers' backend where nothing is computed."""
 
     def __init__(self, card: Any, network: Network) -> None:
-        super().__init__(card, network.device, network.precision, 1)
+        super().__init__(card, network.device, network.precision, 1, network.tile_px)
         self.name = network.backend
 
     def try_run(self, images: Sequence[Any], min_score: float, features: bool) -> None:

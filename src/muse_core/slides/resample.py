@@ -11,6 +11,8 @@ from muse_core.array_types import RgbArray
 from muse_core.slides.level import Level
 
 _WHITE = 255
+_EXACT_PX = 1e-3
+"""Output pixels nearer than this to a level's own are those: what remains is rounding."""
 _SUPPORT_PX = 2
 """Half width of Pillow's bicubic filter in output pixels (when reducing)."""
 _BLOCK_SOURCE_PX = 1 << 24
@@ -66,8 +68,9 @@ def _resample_block(
     out_h: int,
     slide_wh: tuple[float, float],
 ) -> RgbArray:
-    if step == 1.0 and x.is_integer() and y.is_integer():
-        return _read_padded(level, int(x), int(y), int(x) + out_w, int(y) + out_h, slide_wh)
+    if max(abs(step - 1) * max(out_w, out_h), abs(x - round(x)), abs(y - round(y))) < _EXACT_PX:
+        left, top = round(x), round(y)
+        return _read_padded(level, left, top, left + out_w, top + out_h, slide_wh)
     margin = math.ceil(_SUPPORT_PX * max(step, 1.0)) + 1
     x0, y0 = math.floor(x) - margin, math.floor(y) - margin
     x1 = math.ceil(x + out_w * step) + margin

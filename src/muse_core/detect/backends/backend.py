@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from muse_core.array_types import RgbArray
+from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.detect.model import CardLike
 from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
@@ -26,17 +27,21 @@ class InferenceBackend(ABC):
         device: cuda, mps or cpu.
         precision: What it computes in: float32, bfloat16 or float16.
         batch: Tiles in one pass through the network.
+        tile_px: Largest side of a tile that it computes in bounded memory.
         notes: What the user should know: why it is not the backend that would be faster, that
             memory ran out.
     """
 
     name: str
 
-    def __init__(self, card: CardLike, device: str, precision: str, batch: int) -> None:
+    def __init__(
+        self, card: CardLike, device: str, precision: str, batch: int, tile_px: int = TILE_PX
+    ) -> None:
         self.card = card
         self.device = device
         self.precision = precision
         self.batch = batch
+        self.tile_px = tile_px
         self.notes: list[str] = []
 
     def run(

@@ -11,6 +11,7 @@ from muse_core.detect.backends.converted import converted_session
 from muse_core.detect.backends.names import OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
 from muse_core.detect.backends.openvino_library import openvino_has_bfloat16
+from muse_core.detect.backends.tile_size import tile_px_within_memory
 from muse_core.models.card import read_card
 from muse_core.models.config import ModelConfig
 from muse_core.models.duplicates import DUPLICATE_RADIUS_UM
@@ -35,11 +36,14 @@ class OpenVinoBackend(InferenceBackend):
         card.require_detector()
         precision = "bfloat16" if openvino_has_bfloat16() else "float32"
         self._session = converted_session(path, precision)
+        backbone = ModelConfig.from_json(card.architecture).backbone
+        values_per_px = backbone.n_maps * backbone.hyper_channels / backbone.map_stride_px**2
+        tile_px = tile_px_within_memory(values_per_px, 2 if precision == "bfloat16" else 4)
         # One tile fills all cores of a processor.
-        super().__init__(card, "cpu", precision, batch=1)
+        super().__init__(card, "cpu", precision, 1, tile_px)
         self._heads = NumpyHeads(
             ClassWeights.from_file(path),
-            ModelConfig.from_json(card.architecture).backbone.sampling_align_corners,
+            backbone.sampling_align_corners,
             DUPLICATE_RADIUS_UM / card.mpp,
         )
 

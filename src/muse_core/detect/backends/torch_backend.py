@@ -11,13 +11,16 @@ from torch import Tensor
 from muse_core.array_types import RgbArray
 from muse_core.detect.backends.backend import InferenceBackend, as_batch
 from muse_core.detect.backends.names import TORCH
+from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.detect.model import PointModel
 from muse_core.models.device import autocast_for, computes_in_bfloat16
 from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 from muse_core.models.tile_detections import TileDetections
 
-# Tiles of 1024 px; a batch only pays where one tile does not fill the device.
-_BATCH = {"cuda": 8, "mps": 4, "cpu": 1}
+# A batch only pays where one tile does not fill the device. On processors torch takes about twice
+# the memory of OpenVINO, so that tiles stay small.
+_BATCH = {"cuda": 2, "mps": 4, "cpu": 1}
+_TILE_PX = {"cuda": 2048, "mps": TILE_PX, "cpu": TILE_PX}
 
 
 class TorchBackend(InferenceBackend):
@@ -28,7 +31,13 @@ class TorchBackend(InferenceBackend):
     def __init__(self, model: PointModel, device: torch.device, batch: int | None = None) -> None:
         model.to(device=device, memory_format=torch.channels_last)
         model.eval()
-        super().__init__(model.card, device.type, _precision(device), batch or _BATCH[device.type])
+        super().__init__(
+            model.card,
+            device.type,
+            _precision(device),
+            batch or _BATCH[device.type],
+            _TILE_PX[device.type],
+        )
         self._device = device
         self._model = model
 
