@@ -20,7 +20,7 @@ wanted=$({ pwd; cat pyproject.toml constraints.txt; } | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     say "Installing napari-muse into $venv; the first time this takes a few minutes."
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt \
-        -e '.[qt6,openslide]' </dev/null || fail "the installation failed, see above"
+        -e '.[qt6,openslide,openvino]' </dev/null || fail "the installation failed, see above"
     printf '%s' "$wanted" >"$stamp"
 fi
 

@@ -112,7 +112,10 @@ def test_what_has_changed_is_done_again_and_nothing_else(
     assert skipped() == 1, "a result that is not as it was written"
     (out / "one.csv").unlink()
     assert skipped() == 1, "a result that is gone"
-    assert skipped("--min-score", 0.2) == 0, "another setting"
+    capsys.readouterr()
+    assert run(*command[:-1], "--min-score", 0.2) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("The result that was there had another minimum score;") == 2
     assert skipped("--min-score", 0.2) == 2
     assert skipped("--min-score", 0.2, "--no-resume") == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,23 +166,34 @@ def test_what_is_cancelled_is_given_out_and_goes_on_too(
 
 
 @pytest.mark.parametrize(
-    ("key", "config"),
+    ("key", "config", "differs"),
     [
-        ({"model": "b"}, CONFIG),
-        ({"model": "a"}, DetectConfig(device="cpu", tile_px=256, halo_px=32, batch=2)),
-        ({"model": "a"}, DetectConfig(device="cpu", tile_px=192, halo_px=32, min_score=0.3)),
-        ({"model": "a"}, DetectConfig(device="cpu", tile_px=192, halo_px=32, seam_radius_um=1)),
+        ({"model": "b"}, CONFIG, "model"),
+        ({"model": "a"}, replace(CONFIG, tile_px=256), "tiles"),
+        ({"model": "a"}, replace(CONFIG, min_score=0.3), "minimum score"),
+        ({"model": "b"}, replace(CONFIG, seam_radius_um=1), "model, seam_radius_um"),
+        (
+            {"model": "a", "settings": {"halo_px": 64, "tile_px": None}, "region": [1, 2, 3, 4]},
+            CONFIG,
+            "region, halo_px",
+        ),
     ],
 )
 def test_a_run_of_another_kind_never_mixes_in(
-    slide: Slide, tmp_path: Path, key: dict[str, object], config: DetectConfig
+    slide: Slide, tmp_path: Path, key: dict[str, object], config: DetectConfig, differs: str
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), kept_run(place(tmp_path, model="a")) as run:
+    before = {"settings": {"halo_px": 32, "tile_px": None}} if "settings" in key else {}
+    first = place(tmp_path, model="a", region=None, **before)
+    with pytest.raises(KeyboardInterrupt), kept_run(first) as run:
         Detector(Counting(6), CONFIG).detect(slide, run=run)
+    assert run.state.note == ""
     model = Counting()
+    key = {"region": None, **key}
     with kept_run(place(tmp_path, **key)) as run:
         result = Detector(model, config).detect(slide, run=run)
         table = result.table
+    said = f"There is an unfinished run with another {differs}; this one begins anew."
+    assert run.state.note == said
     assert (result.tiles_resumed, model.seen) == (0, result.tiles_total)
     pd.testing.assert_frame_equal(table, Detector(BlobModel(), config).detect(slide).table)
     assert len(unfinished_runs(tmp_path / ".n.csv.muse")) == 2

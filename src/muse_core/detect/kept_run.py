@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from muse_core.detect.differences import differences, facts_of
 from muse_core.detect.spool import FileSpool, MemorySpool, Spool
 from muse_core.detect.tile_log import TileLog
 from muse_core.errors import UserError
@@ -57,12 +58,14 @@ class RunState:
         log: Takes reports of tiles, where the run is kept.
         resumed: Tiles whose reports were there at the start.
         finished: Whether all is done, so that the folder can go.
+        note: Why it does not go on from an unfinished run of the same output, or "".
     """
 
     spool: Spool = field(default_factory=MemorySpool)
     log: TileLog | None = None
     resumed: int = 0
     finished: bool = False
+    note: str = ""
 
 
 class KeptRun:
@@ -89,27 +92,31 @@ class KeptRun:
         self.folder = stem.with_name(f"{stem.name}-{digest}")
         make_folder(self.folder)
         self._stack.enter_context(only_one(self.folder / "run"))
-        if not self._place.resume or self._noted() != json.loads(canonical_json(key)):
+        if not self._place.resume or _noted(self.folder) != json.loads(canonical_json(key)):
             for name in (_LOG, _SPOOL, _FACTS):
                 (self.folder / name).unlink(missing_ok=True)
             about = {"key": key, "about": dict(self._place.about)}
             _write(self.folder / _FACTS, orjson.dumps(about))
         log = self._stack.enter_context(TileLog(self.folder / _LOG))
-        self.state = RunState(FileSpool(self.folder / _SPOOL), log, len(log))
+        note = "" if len(log) else self._why_anew(key)
+        self.state = RunState(FileSpool(self.folder / _SPOOL), log, len(log), note=note)
         return self.state
+
+    def _why_anew(self, key: Mapping[str, Any]) -> str:
+        """A sentence about an unfinished run of the same output that is another one, or ""."""
+        others = [run for run in unfinished_runs(self._place.stem) if run != self.folder]
+        others.sort(key=lambda run: run.stat().st_mtime)
+        for other in reversed(others):
+            noted = _noted(other)
+            if isinstance(noted, dict):
+                what = differences(facts_of(noted), facts_of(json.loads(canonical_json(key))))
+                return f"There is an unfinished run with another {what}; this one begins anew."
+        return ""
 
     @property
     def holds_tiles(self) -> bool:
         """Whether there is something to go on from."""
         return self.state.log is not None and len(self.state.log) > 0
-
-    def _noted(self) -> object:
-        """The key of the run that the folder holds."""
-        assert self.folder is not None
-        try:
-            return json.loads((self.folder / _FACTS).read_bytes())["key"]
-        except (OSError, ValueError, LookupError, TypeError):
-            return None
 
     def close(self) -> None:
         """Let go of the files; what is finished, or has not begun, is removed."""
@@ -157,6 +164,14 @@ def about_run(folder: Path) -> Mapping[str, Any] | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return about if isinstance(about, dict) else None
+
+
+def _noted(folder: Path) -> object:
+    """The key of the run that a folder holds."""
+    try:
+        return json.loads((folder / _FACTS).read_bytes())["key"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _write(path: Path, data: bytes) -> None:

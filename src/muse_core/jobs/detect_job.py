@@ -107,6 +107,7 @@ def run_detect(
                 target.write(result.nuclei, anew=not shapes and not result.cancelled)
             if run is not None:
                 run.state.finished = not result.cancelled
+                notes += [run.state.note] if run.state.note else []
         which = {
             "mpp": slide.mpp,
             "mpp_from": slide.scale.source.value,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from muse_core.detect.differences import facts_of
 from muse_core.errors import UserError
 from muse_core.files import digest_of
 from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
@@ -189,19 +190,21 @@ class ManySlides:
     ) -> SlideEnd:
         job, record = task.job, task.record
         try:
-            record = replace(record, key=digest_of(_key(job)))
+            key = _key(job)
+            record = replace(record, key=digest_of(key), facts=facts_of(key))
         except UserError as error:
             return self._kept(SlideEnd(job, replace(record, error=str(error))))
         before = self.results.finished(record.result, record.key)
         if before is not None and job.resume:
             return SlideEnd(job, before, skipped=True)
+        note = self.results.why_anew(record)
 
         def said(event: Event) -> None:
             if isinstance(event, Progress):
                 emit(replace(event, message=f"{task.where}: {event.message}"))
 
         last = finish(lambda: run_detect(job, said, should_cancel, make), job.title, lambda _: None)
-        return self._kept(_end_of(job, record, last))
+        return self._kept(_end_of(job, record, last, note))
 
     def _kept(self, end: SlideEnd) -> SlideEnd:
         try:
@@ -214,10 +217,12 @@ class ManySlides:
         return end
 
 
-def _end_of(job: DetectJob, record: SlideRecord, last: Ended) -> SlideEnd:
+def _end_of(job: DetectJob, record: SlideRecord, last: Ended, note: str) -> SlideEnd:
     figures: Mapping[str, Any] = {
         key: last.result[key] for key in _KEPT_FIGURES if key in last.result
     }
+    if note:
+        figures = {**figures, "notes": [note, *figures.get("notes", ())]}
     if isinstance(last, Failed):
         return SlideEnd(job, replace(record, error=last.message), detail=last.detail)
     if isinstance(last, Cancelled):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from muse_core.detect.differences import differences
 from muse_core.errors import UserError
 from muse_core.files import make_folder, replacing, sha256_of
 from muse_core.files.remote import is_address
@@ -34,6 +35,7 @@ class SlideRecord:
         figures: Of the job: nuclei, counts, tissue_mm2, seconds.
         error: Why there is no result, or "".
         image: Number of one of several images of the slide.
+        facts: Digests of what the key is made of, by name.
     """
 
     slide: str
@@ -43,6 +45,7 @@ class SlideRecord:
     figures: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
     image: int | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -116,6 +119,14 @@ class ResultsFolder:
         except (OSError, UserError):
             return None
         return record if whole else None
+
+    def why_anew(self, record: SlideRecord) -> str:
+        """A sentence about a result that is there and is another one than is wanted, or ""."""
+        before = self.record(record.result)
+        if before is None or before.error or not before.facts or before.key == record.key:
+            return ""
+        what = differences(before.facts, record.facts)
+        return f"The result that was there had another {what}; it was made anew."
 
     def keep(self, record: SlideRecord) -> None:
         """Note what a slide came to."""

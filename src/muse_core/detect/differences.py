@@ -1,0 +1,47 @@
+"""What tells a run from an earlier one of the same output, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from muse_core.files import digest_of
+
+_DIGITS = 16
+_OWN_WORDS = {
+    "version": "version of this program",
+    "mpp": "scale (mpp)",
+    "polygons": "region",
+    "min_score": "minimum score",
+    "format": "version of this program",
+}
+_FOLLOWS = "plan"
+"""Tiles hang on slide, region and settings; they are named where none of those differs."""
+
+
+def facts_of(key: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of the values in the key of a run, those of settings each by its own name."""
+    flat: dict[str, Any] = {}
+    for name, value in key.items():
+        if isinstance(value, Mapping) and name == "settings":
+            flat |= {f"settings.{setting}": v for setting, v in value.items()}
+        else:
+            flat[name] = value
+    return {name: digest_of(value)[:_DIGITS] for name, value in flat.items()}
+
+
+def differences(earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Which facts differ, such as "model, device"; "" where none does."""
+    names = [n for n in {**now, **earlier} if earlier.get(n) != now.get(n)]
+    if names != [_FOLLOWS]:
+        names = [name for name in names if name != _FOLLOWS]
+    return ", ".join(dict.fromkeys(_words(names)))
+
+
+def _words(names: Iterable[str]) -> Iterable[str]:
+    for name in names:
+        bare = name.removeprefix("settings.")
+        if name == _FOLLOWS:
+            yield "tiles"
+        else:
+            yield _OWN_WORDS.get(bare, bare)
