@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 
 from muse_core.detect import DetectConfig, Detector, detect_image
@@ -95,6 +97,39 @@ def test_a_slide_of_another_scale_keeps_its_own_pixels(tmp_path: Path) -> None:
     expected = np.array(sorted(map(tuple, coarse.centres * 4)))
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1.0)
+
+
+def test_jpeg_tiles_of_a_slide_of_twice_the_scale_are_decoded_at_half_size(tmp_path: Path) -> None:
+    coarse = scene(300, 200, 16)
+    fine = coarse.rgb.repeat(2, axis=0).repeat(2, axis=1)
+    path = tmp_path / "fine.tiff"
+    args = {"level": 98}
+    tifffile.imwrite(
+        path, fine, tile=(128, 128), photometric="rgb", compression="jpeg", compressionargs=args
+    )
+    for half_jpeg in (True, False):
+        config = replace(SMALL_TILES, half_jpeg=half_jpeg)
+        with open_slide(path, mpp=0.2525) as slide:
+            detector = Detector(BlobModel(mpp=0.5), config)
+            # 2% off what the model expects: read as it is decoded, not resampled.
+            assert detector.scale_on(slide) == pytest.approx(2.0 if half_jpeg else 0.5 / 0.2525)
+            result = detector.detect(slide)
+        assert result.half_jpeg is half_jpeg
+        table = result.table.sort_values(["y", "x"])
+        assert len(table) == len(coarse.centres)
+        for x, y in zip(table["x"], table["y"], strict=True):
+            assert np.abs(2 * coarse.centres - (x, y)).max(axis=1).min() <= 1.0
+
+
+@pytest.mark.parametrize("mpp", [0.4902, 0.499, 0.5, 0.5098])
+def test_a_level_near_the_models_scale_is_read_as_it_is_stored(tmp_path: Path, mpp: float) -> None:
+    image = scene(500, 300, 16)
+    with open_slide(save_png(image.rgb, tmp_path / "dots.png"), mpp=mpp) as slide:
+        table = Detector(BlobModel(mpp=0.5), SMALL_TILES).detect(slide).table
+    # To the last digit; resampled, they would be off by a part of a pixel.
+    assert {(x, y) for x, y in zip(table["x"], table["y"], strict=True)} == set(
+        map(tuple, image.centres.tolist())
+    )
 
 
 def test_positions_do_not_drift_over_a_wide_slide(tmp_path: Path) -> None:
@@ -229,13 +264,13 @@ class BrokenReads(Slide):
         self.tries: Counter[Region] = Counter()
         self._lock = threading.Lock()
 
-    def read(self, region: Region, mpp: float | None = None) -> np.ndarray:
+    def read(self, region: Region, mpp: float | None = None, half: bool = False) -> np.ndarray:
         with self._lock:
             self.tries[region] += 1
             call = self.tries[region]
         if call <= self.times and mpp == 0.5 and region.w < 300 and self.broken(region):
             raise self.error
-        return super().read(region, mpp)
+        return super().read(region, mpp, half)
 
 
 DAMAGED = UserError("The file is damaged.")
@@ -295,10 +330,10 @@ def test_tiles_read_ahead_are_bounded(slide: Slide) -> None:
         ahead = 0
         most = 0
 
-        def read(self, region: Region, mpp: float | None = None) -> np.ndarray:
+        def read(self, region: Region, mpp: float | None = None, half: bool = False) -> np.ndarray:
             type(self).ahead += 1
             type(self).most = max(self.most, self.ahead)
-            return super().read(region, mpp)
+            return super().read(region, mpp, half)
 
     class Slow(BlobModel):
         def predict(

@@ -37,6 +37,8 @@ class DetectConfig:
             up to half of it, two nuclei that two tiles report are the same one.
         backend: One of :data:`BACKENDS`, for models that come as files; auto takes OpenVINO for
             processors where it is installed and can convert the model, torch elsewhere.
+        half_jpeg: Whether JPEG tiles are decoded at half size where the model needs no more, as in
+            a 40x slide without a 20x level: faster, and a little different from decoding all of it.
         features: Whether the features of nuclei are kept.
     """
 
@@ -52,6 +54,7 @@ class DetectConfig:
     readers: int | None = None
     seam_radius_um: float = 2.0
     backend: str = "auto"
+    half_jpeg: bool = True
     features: bool = False
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class DetectResult:
         notes: What the user should know of how it ran.
         unreadable: Tiles that could not be read, in the order of the plan.
         tiles_resumed: Tiles that were done by an earlier run.
+        half_jpeg: Whether JPEG tiles were decoded at half size.
     """
 
     nuclei: Collector
@@ -69,6 +70,7 @@ class DetectResult:
     notes: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     tiles_resumed: int = 0
+    half_jpeg: bool = False
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -174,6 +176,7 @@ class Detector:
             notes=tuple(self.backend.notes),
             unreadable=tuple(merge.unreadable),
             tiles_resumed=state.resumed,
+            half_jpeg=self._halves(slide, plan.scale),
         )
 
     def detect_image(self, rgb: RgbArray, mpp: float) -> pd.DataFrame:
@@ -214,6 +217,10 @@ class Detector:
         """Largest side of a tile that the backend computes with bounded memory."""
         return max(self.backend.tile_px, 4 * ALIGN_PX + 2 * self.config.halo_px)
 
+    def _halves(self, slide: Slide, scale: float) -> bool:
+        """Whether the tiles of a slide are decoded at half size."""
+        return self.config.half_jpeg and slide.can_halve(scale)
+
     def scale_on(self, slide: Slide) -> float:
         """Level-0 pixels per pixel that the network sees.
 
@@ -221,7 +228,8 @@ class Detector:
         level's own: its pixels are taken as they are.
         """
         scale = self.card.mpp / slide.require_mpp()
-        nearest = min(slide.downsamples, key=lambda down: abs(math.log(down / scale)))
+        exact = slide.exact_downsamples(self.config.half_jpeg)
+        nearest = min(exact, key=lambda down: abs(math.log(down / scale)))
         return nearest if abs(nearest / scale - 1) <= AS_STORED else scale
 
     def search(self, slide: Slide, region: Shape | Sequence[Shape] | None) -> Search:
@@ -315,7 +323,9 @@ class Detector:
         self, slide: Slide, plan: TilePlan, tile: Tile, file: Path | None
     ) -> RgbArray | Unreadable:
         region = plan.read_region(tile)
-        image = tried(lambda: slide.read(region, plan.scale * slide.require_mpp()), region)
+        mpp = plan.scale * slide.require_mpp()
+        read = partial(slide.read, half=True) if self._halves(slide, plan.scale) else slide.read
+        image = tried(lambda: read(region, mpp), region)
         if isinstance(image, Unreadable):
             if file is not None and not file.exists():
                 raise UserError(f"{file} is not there any more; was its drive taken away?")

@@ -351,6 +351,7 @@ def _outcome(
             "device": result.device,
             "backend": result.backend,
             "precision": result.precision,
+            "half_jpeg": result.half_jpeg,
             "out_csv": job.out_csv,
             "tiles_done": result.tiles_done,
             "tiles_total": result.tiles_total,

@@ -116,6 +116,10 @@ class Level(ABC):
         """Use one cache for all levels of a slide, so that its memory is bounded once."""
         self._cache, self._key = cache, key
 
+    def half(self) -> Level | None:
+        """The level at half its size, decoded so from the start; None where that cannot be."""
+        return None
+
     @abstractmethod
     def _decode(self, row: int, col: int) -> RgbArray:
         """Decode one piece; at the right and bottom it may be cut or padded. Thread-safe."""
@@ -123,6 +127,10 @@ class Level(ABC):
     def _fetch(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Get ready to decode pieces, for readers that had better ask for several at once."""
         del pieces
+
+    def fetch(self, pieces: Iterable[tuple[int, int]]) -> None:
+        """Get ready to decode pieces, at once for all of them where that is better."""
+        self._fetch(pieces)
 
     def decode(self, row: int, col: int) -> RgbArray:
         """Decode one piece anew, past the cache; it may be cut or padded. Thread-safe."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_READ_PX = 400_000_000
 """Largest result of one read (1.2 GB)."""
+_ROUNDING = 1e-9
 _FINER_TOLERANCE = 1.01
 """A level up to this much too coarse counts as fine enough; levels are rarely exact halves."""
 
@@ -209,7 +210,32 @@ class Slide:
             )
         return self.mpp
 
-    def read(self, region: Region, mpp: float | None = None) -> RgbArray:
+    @cached_property
+    def _halves(self) -> tuple[Level | None, ...]:
+        """The levels at half their sizes, with a cache of their own; see :meth:`Level.half`."""
+        halves = tuple(level.half() for level in self._source.levels)
+        cache = PieceCache()
+        for i, half in enumerate(halves):
+            if half is not None:
+                half.share_cache(cache, i)
+        return halves
+
+    def exact_downsamples(self, half: bool = False) -> tuple[float, ...]:
+        """Level-0 pixels per pixel of what can be read without resampling.
+
+        Args:
+            half: Whether halved JPEG tiles count, see :meth:`read`.
+        """
+        pairs = zip(self.downsamples, self._halves if half else (), strict=False)
+        return (*self.downsamples, *(2 * down for down, level in pairs if level is not None))
+
+    def can_halve(self, downsample: float) -> bool:
+        """Whether halved JPEG tiles are what is finest at a downsample of level 0."""
+        index = self.level_for(downsample)
+        fine = downsample >= 2 * self.downsamples[index] * (1 - _ROUNDING)
+        return fine and self._halves[index] is not None
+
+    def read(self, region: Region, mpp: float | None = None, half: bool = False) -> RgbArray:
         """Read a rectangle at a scale, from the nearest finer level, antialiased.
 
         Output pixels are exactly ``mpp`` wide and start at the region's top-left corner, so that
@@ -219,6 +245,8 @@ class Slide:
         Args:
             region: Level-0 pixels, may be fractional and may reach beyond the slide.
             mpp: Microns per output pixel; None reads level 0 as it is.
+            half: Whether JPEG tiles may be decoded at half size where that is fine enough: faster,
+                and a little different from decoding all pixels.
 
         Returns:
             Pixels (round(h * s), round(w * s), 3), uint8, with s = slide mpp / mpp and at least one
@@ -236,9 +264,12 @@ class Slide:
                 "choose a smaller region or a coarser scale."
             )
         index = self.level_for(factor)
-        down = self.downsamples[index]
+        level, down = self._source.levels[index], self.downsamples[index]
+        halved = self._halves[index]
+        if half and halved is not None and self.can_halve(factor):
+            level, down = halved, 2 * down
         return resample(
-            self._source.levels[index],
+            level,
             region.x / down,
             region.y / down,
             factor / down,

@@ -17,6 +17,7 @@ from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_fr
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import CLAIMED_PX
+from muse_core.slides.half_jpeg import HalfLevel, JpegTiles
 from muse_core.slides.images import (
     largest_tissue,
     numbered,
@@ -45,6 +46,8 @@ from muse_core.slides.tiff_samples import tiff_samples
 _SEGMENT_SLACK = 2
 """Writers may round a tile or strip up, never to more than this many times its size."""
 _AS_IT_IS = ImageChoice()
+_JPEG = (7, 33007)
+_RGB, _YCBCR = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
 _FORMATS = (
     ("is_svs", "Aperio SVS"),
     ("is_ndpi", "Hamamatsu NDPI"),
@@ -318,6 +321,30 @@ class TiffLevel(SampledLevel):
                 raise UserError(f"{self.name} has been closed.")
             self._file.seek(start)
             return bytes(self._file.read(count))
+
+    def half(self) -> HalfLevel | None:
+        """See :meth:`Level.half`; for tiles of colour JPEG."""
+        tiles = self._jpeg_tiles()
+        return HalfLevel(self, tiles) if tiles is not None and tiles.can_be_halved else None
+
+    def _jpeg_tiles(self) -> JpegTiles | None:
+        page = self._page
+        plain = (page.bitspersample, page.samplesperpixel, page.planarconfig) == (8, 3, 1)
+        is_colour = page.photometric in (_RGB, _YCBCR) and self.samples.colours is Colours.RGB
+        if page.compression not in _JPEG or not (page.is_tiled and plain and is_colour):
+            return None
+        if page.jpegheader is not None or len(self._planes) != 1:
+            return None
+        # As tifffile does: Aperio's tiles hold RGB and do not say so.
+        is_rgb = page.photometric == _RGB and not page.is_jfif
+        tables = bytes(self._planes[0][3].jpegtables or b"")
+        return JpegTiles(int(page.tilelength), int(page.tilewidth), is_rgb, tables)
+
+    def stored(self, row: int, col: int) -> bytes:
+        """A tile of the first channel as it lies in the file; nothing where it is left out."""
+        offsets, counts, first, _ = self._planes[0]
+        index = first + row * self._cols + col
+        return self._bytes(int(offsets[index]), int(counts[index])) if counts[index] else b""
 
     def _segment(
         self, offsets: np.ndarray, counts: np.ndarray, first: int, page: Any, index: int
