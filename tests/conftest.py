@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = item.path.relative_to(_TESTS).parts if item.path.is_relative_to(_TESTS) else ()
         if parts and parts[0] in _NUMERIC_ROOMS:
             item.add_marker(pytest.mark.numeric)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules that were imported out of every later garbage collection.
+
+    They are some 250,000 objects of torch, pandas and napari; napari's fixture collects all
+    garbage after each viewer.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,11 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from npe2 import PluginManifest
 from PIL import Image
 from qtpy.QtWidgets import QApplication, QWidget
 
 from muse_core.nuclei import ClassScheme
 from napari_muse.panels.muse_panel import MusePanel
+
+# Mesa draws with threads of its own, which only cost where every core has a process of pytest; it
+# is told before the first window opens.
+os.environ.setdefault("LP_NUM_THREADS", "0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def manifests_read_once() -> Iterator[None]:
+    """Each viewer looks for plugins anew, and reads the same manifests."""
+    found = list(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda **_: iter(found))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
+import psutil
 import pytest
 import torch
 from filelock import FileLock
@@ -267,12 +266,29 @@ def _group_of_one() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def _pretrain_with_two_processes(config: PretrainConfig) -> None:
-    path = config.out.parent / "run.json"
-    path.write_text(json.dumps(plain_values(config)))
+# The command line once for each configuration; the processes and their imports serve all.
+_PRETRAIN_EACH = """
+import sys
+from muse_core.cli import main
+
+for path in sys.argv[1:]:
+    try:
+        main(["pretrain", "--config", path])
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
+def _pretrain_with_two_processes(configs: list[PretrainConfig]) -> None:
+    folder = configs[0].out.parent
+    paths = [folder / f"{config.out.name}.json" for config in configs]
+    for path, config in zip(paths, configs, strict=True):
+        path.write_text(json.dumps(plain_values(config)))
+    (folder / "each.py").write_text(_PRETRAIN_EACH)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *("--nproc-per-node", "2", "-m", "muse_core.cli", "pretrain", "--config", str(path)),
+        *("--nproc-per-node", "2", str(folder / "each.py"), *map(str, paths)),
     ]
     # One group at a time, whatever tests run beside it: two on two cores starve each other.
     with FileLock(Path(tempfile.gettempdir()) / "napari-muse-two-processes.lock"):
@@ -286,16 +302,42 @@ def _pretrain_with_two_processes(config: PretrainConfig) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("balance", ["centre", "sinkhorn"])
-def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
-    config: PretrainConfig, balance: Literal["centre", "sinkhorn"]
-) -> None:
-    losses = dataclasses.replace(config.losses, balance=balance)
-    config = dataclasses.replace(config, losses=losses)
-    alone = dataclasses.replace(config, out=config.out.with_name("alone"))
+@pytest.fixture(scope="module")
+def by_two(rois: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PretrainConfig]:
+    """Runs of two processes that went through, by name."""
+    folder = tmp_path_factory.mktemp("by_two")
+    plain = tiny_config(rois, folder / "centre")
+    centre = dataclasses.replace(plain.losses, balance="centre")
+    sinkhorn = dataclasses.replace(plain.losses, balance="sinkhorn")
+    configs = [
+        dataclasses.replace(plain, losses=centre),
+        dataclasses.replace(plain, losses=sinkhorn, out=folder / "sinkhorn"),
+        dataclasses.replace(
+            plain,
+            losses=dataclasses.replace(plain.losses, nucleus_weight=0.0),
+            schedule=dataclasses.replace(plain.schedule, epoch_samples=4),
+            out=folder / "unmatched",
+        ),
+    ]
+    _pretrain_with_two_processes(configs)
+    return {config.out.name: config for config in configs}
+
+
+def _alone(config: PretrainConfig, out: Path) -> PretrainConfig:
+    """The same run by one process."""
+    alone = dataclasses.replace(config, out=out)
     with _group_of_one():
         pretrain(alone)
-    _pretrain_with_two_processes(config)
+    return alone
+
+
+@pytest.mark.parametrize("balance", ["centre", "sinkhorn"])
+def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
+    by_two: dict[str, PretrainConfig], tmp_path: Path, balance: str
+) -> None:
+    config = by_two[balance]
+    assert config.losses.balance == balance
+    alone = _alone(config, tmp_path / "alone")
     for one, two in zip(_rows(alone), _rows(config), strict=True):
         for name in ("loss", "image_loss", "nucleus_loss", "gradient_norm"):
             assert float(two[name]) == pytest.approx(float(one[name]), rel=2e-4), name
@@ -303,14 +345,11 @@ def test_two_processes_give_the_loss_of_one_with_the_whole_batch(
     assert first.keys() == second.keys()
 
 
-def test_two_processes_learn_without_a_matched_nucleus(config: PretrainConfig) -> None:
-    losses = dataclasses.replace(config.losses, nucleus_weight=0.0)
-    schedule = dataclasses.replace(config.schedule, epoch_samples=4)
-    config = dataclasses.replace(config, losses=losses, schedule=schedule)
-    alone = dataclasses.replace(config, out=config.out.with_name("alone"))
-    with _group_of_one():
-        pretrain(alone)
-    _pretrain_with_two_processes(config)
+def test_two_processes_learn_without_a_matched_nucleus(
+    by_two: dict[str, PretrainConfig], tmp_path: Path
+) -> None:
+    config = by_two["unmatched"]
+    alone = _alone(config, tmp_path / "alone")
     losses_of = [[float(row["loss"]) for row in _rows(c)] for c in (alone, config)]
     assert losses_of[1] == pytest.approx(losses_of[0], rel=2e-4)
     assert len(losses_of[0]) == 2
@@ -320,7 +359,8 @@ def test_the_curves_are_closed_when_the_loss_is_no_number(config: PretrainConfig
     schedule = dataclasses.replace(config.schedule, learning_rate=1e30, warmup_epochs=0)
     with pytest.raises(UserError, match="no longer a number"):
         pretrain(dataclasses.replace(config, schedule=schedule))
-    assert not [t for t in threading.enumerate() if "AsyncWriter" in type(t).__name__]
+    open_files = [Path(file.path) for file in psutil.Process().open_files()]
+    assert not [path for path in open_files if path.is_relative_to(config.out)]
     logged = EventAccumulator(str(config.out / "tensorboard")).Reload().Scalars("log/loss")
     assert [event.step for event in logged] == [int(row["step"]) for row in _rows(config)]
     assert logged
