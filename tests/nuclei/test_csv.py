@@ -93,6 +93,9 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path: Path) -> None:
     [
         ("", "not a readable CSV"),
         ("x,y\n1,2\n", r"lacks the column\(s\) x_px, y_px, class"),
+        ("Centroid X µm\tCentroid Y µm\tClass\n1\t2\ta\n", r"in microns are not read; export"),
+        ("x_um,y_um,class\n1,2,a\n", r"in microns are not read; export"),
+        ("x_px,y_px,x_um\n1,2,3\n", r"class; it has x_px, y_px, x_um\.$"),
         ("x_px,y_px\n1,2\n", r"lacks the column\(s\) class"),
         ("x_px,y_px,class\n1,two,a\n", "not a number|two"),
         ("x_px,y_px,class\n1,,a\n", "not a number"),
@@ -123,7 +126,7 @@ def test_binary_missing_and_folder_are_refused(tmp_path: Path) -> None:
         read_csv(path)
     with pytest.raises(UserError, match=r"no file .*nowhere.csv"):
         read_csv(tmp_path / "nowhere.csv")
-    with pytest.raises(UserError, match="no file"):
+    with pytest.raises(UserError, match="is a folder"):
         read_csv(tmp_path)
 
 

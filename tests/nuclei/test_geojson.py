@@ -42,6 +42,23 @@ def rows(found: NucleusFile) -> list[list[Any]]:
     return result
 
 
+def test_collections_in_place_of_features(tmp_path: Path) -> None:
+    points = [
+        feature(("Point", [i, i + 0.5]), {"classification": {"name": name}})
+        for i, name in enumerate("abcd")
+    ]
+    inner = {"type": "FeatureCollection", "features": [points[2], 7]}
+    outer = {"type": "FeatureCollection", "features": [points[1], inner]}
+    empty = {"type": "FeatureCollection", "features": None}
+    found = read(
+        tmp_path, {"type": "FeatureCollection", "features": [points[0], outer, points[3], empty]}
+    )
+    assert rows(found) == [[i, i + 0.5, name] for i, name in enumerate("abcd")]
+    assert found.notes == (
+        "1 features that are not as GeoJSON has them were left out (first: features[1]).",
+    )
+
+
 @settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_ids_survive_as_uuids_of_version_8(number: int) -> None:

@@ -105,6 +105,21 @@ def test_files_of_others(tmp_path: Path) -> None:
     assert "1 nuclei without a class" in found.notes[1]
 
 
+@pytest.mark.parametrize(
+    ("unit", "readable"), [("px", True), ("Pixels", True), ("um", False), ("µm", False)]
+)
+def test_positions_in_another_unit_are_refused(tmp_path: Path, unit: str, readable: bool) -> None:
+    path = tmp_path / "u.h5ad"
+    write_foreign(path)
+    with h5py.File(path, "a") as file:
+        file["uns/spatial_unit"] = unit
+    if readable:
+        assert len(read_nuclei_here(path).table) == 2
+        return
+    with pytest.raises(UserError, match=f"^u.h5ad: its positions are in '{unit}'.*pixels can be"):
+        read_nuclei_here(path)
+
+
 def test_files_without_positions_or_with_too_many_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

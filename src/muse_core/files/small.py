@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.files.ordinary import require_file
 
 _MOST_BYTES = 1_000_000
 
@@ -20,6 +21,9 @@ def read_small(path: Path, noun: str, named: str) -> bytes:
     Raises:
         UserError: It cannot be read, or is larger than a megabyte.
     """
+    if path.exists():
+        # A pipe would be waited for.
+        require_file(path)
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from muse_core.errors import UserError
+from muse_core.files import require_file
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import BACKBONE, ModelCard
 from muse_core.models.checkpoint import save_backbone
@@ -103,8 +104,7 @@ def read_teacher(path: Path) -> Mapping[str, Tensor]:
     Raises:
         UserError: See :func:`import_released`.
     """
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.")
+    require_file(path)
     damaged = f"{path.name} is no torch checkpoint, or it is truncated."
     try:
         # Training scripts in DINO's manner store their arguments beside the weights.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.files import require_file
 from muse_core.nuclei import qupath
 from muse_core.nuclei.facts import facts_from_json
 from muse_core.nuclei.feature_stream import FeatureStream
@@ -33,6 +34,7 @@ from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.table import nucleus_table
 
+_COLLECTION = "featurecollection"
 _NOT_NUCLEI = ("tile", "tmacore", "root")
 _MAX_DEPTH = 50
 _MAX_REGIONS = 100_000
@@ -60,9 +62,7 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
         UserError: The file is missing, not GeoJSON, incomplete, holds too much, or nothing that can
             be read.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise UserError(f"There is no file {source}.")
+    source = require_file(path)
     collector = _Collector(source.name, outlines_are_nuclei)
     try:
         with _opened(source) as file, without_collector():
@@ -127,11 +127,18 @@ class _Collector:
         self._tables.append(table)
 
     def _take(self, feature: Any, rows: FeatureRows, index: int, depth: int) -> None:
-        """A feature and those under it; one that cannot be read takes no other with it."""
+        """A feature, or the collection in its place, and what is under it.
+
+        One that cannot be read takes no other with it.
+        """
         if depth > _MAX_DEPTH:
             self._left_out.add("deep", index)
             return
         try:
+            if str(feature.get("type")).lower() == _COLLECTION and "features" in feature:
+                for inner in feature["features"] or ():
+                    self._take(inner, rows, index, depth + 1)
+                return
             properties = feature.get("properties") or {}
             for child in properties.get("childObjects") or ():
                 self._take(child, rows, index, depth + 1)

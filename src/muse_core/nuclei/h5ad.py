@@ -18,7 +18,7 @@ import orjson
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.files import replacing, steady_file
+from muse_core.files import replacing, require_file, steady_file
 from muse_core.nuclei.columns import nuclei_from_columns
 from muse_core.nuclei.facts import Facts, facts_to_json
 from muse_core.nuclei.h5ad_read import Columns, check_bytes, read_positions
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _DICT = ("dict", "0.1.0")
 _CHUNK_ROWS = 1 << 14
+_PIXELS = ("px", "pixel", "pixels", "")
 
 
 def write_h5ad(
@@ -99,12 +100,11 @@ def read_h5ad(path: str | Path) -> NucleusFile:
             holds a bad value.
     """
     h5py = _h5py()
-    source = Path(path)
-    if not source.is_file():
-        raise UserError(f"There is no file {source}.")
+    source = require_file(path)
     try:
         with h5py.File(source, "r") as file:
             xy = read_positions(file["obsm"]["spatial"])
+            _require_pixels(file.get("uns", {}))
             columns = Columns(file["obs"], len(xy), "obs")
             return nuclei_from_columns(xy, columns, _facts(file.get("uns", {})))
     except UserError as error:
@@ -208,6 +208,22 @@ def _texts(group: h5py.Group, name: str, values: Any) -> None:
 def _text(group: h5py.Group, name: str, value: str) -> None:
     group.create_dataset(name, data=value, dtype=_h5py().string_dtype())
     _mark(group[name], "string", "0.2.0")
+
+
+def _require_pixels(uns: Any) -> None:
+    """Refuse positions that the file says are in another unit.
+
+    Raises:
+        UserError: It does.
+    """
+    if not hasattr(uns, "get") or "spatial_unit" not in uns or uns["spatial_unit"].shape != ():
+        return
+    check_bytes(1, uns["spatial_unit"], 'uns["spatial_unit"]')
+    unit = str(uns["spatial_unit"].asstr()[()]).strip()
+    if unit.lower() not in _PIXELS:
+        raise UserError(
+            f'its positions are in {unit!r}, as uns["spatial_unit"] says; pixels can be read.'
+        )
 
 
 def _facts(uns: Any) -> str | None:

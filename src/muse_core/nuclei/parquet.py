@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import replacing, require_file
 from muse_core.nuclei.columns import class_names, filled
 from muse_core.nuclei.csv import NUCLEUS_CSV
 from muse_core.nuclei.facts import Facts, facts_from_json, facts_to_json
@@ -128,9 +128,7 @@ def read_parquet(path: str | Path) -> NucleusFile:
     Raises:
         UserError: The file is missing, not Parquet, lacks a column, or holds a bad value.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise UserError(f"There is no file {source}.")
+    source = require_file(path)
     try:
         facts = pq.read_metadata(source)
         check_count(facts.num_rows, source.name)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muse_core.errors import UserError
+from muse_core.files import require_file
 from muse_core.files.remote import is_address
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
@@ -94,6 +95,8 @@ def open_slide(
     try:
         if not source.exists():
             raise UserError(f"There is no file {source}.")
+        if not source.is_dir():
+            require_file(source)
         if source.is_file() and source.stat().st_size == 0:
             raise UserError(f"{source.name} is empty (0 bytes).")
         _look_into(source)

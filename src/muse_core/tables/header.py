@@ -14,6 +14,8 @@ _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<mark>.)"?\W*', re.IGNORECASE | re.DOTALL)
 _LONGEST_LINE = 1 << 16
 _MOST_LINES = 20
+_MICRONS = re.compile(r"\b[xy][ _]?[(\[]?[µμu]m\b")
+_IN_PIXELS = " Positions in microns are not read; export them in pixels, or as GeoJSON from QuPath."
 _NAMES_SHOWN = 12
 _NAME_SHOWN = 40
 
@@ -60,7 +62,10 @@ class CsvHeader:
         """
         missing = [key for key, c in columns.items() if c.needed and self._name(c) is None]
         if missing:
-            raise UserError(f"lacks the column(s) {', '.join(missing)}; it has {self._shown()}.")
+            raise UserError(
+                f"lacks the column(s) {', '.join(missing)}; it has {self._shown()}."
+                f"{_IN_PIXELS if self._has_microns(missing) else ''}"
+            )
         found = {key: name for key, c in columns.items() if (name := self._name(c)) is not None}
         for name in found.values():
             if self.names.count(name) > 1:
@@ -73,6 +78,11 @@ class CsvHeader:
 
     def _name(self, column: Column) -> str | None:
         return next((name for name in column.names if name in self.names), None)
+
+    def _has_microns(self, missing: list[str]) -> bool:
+        """Whether there are positions in microns in place of those that are missing."""
+        places = any(key in ("x", "y", "x_px", "y_px") for key in missing)
+        return places and any(_MICRONS.search(name) for name in self.names)
 
     def _shown(self) -> str:
         names = [name[:_NAME_SHOWN] for name in self.names if name]

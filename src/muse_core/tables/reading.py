@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.files import require_file
 from muse_core.tables.header import Column, CsvHeader, find_header, skip_header
 from muse_core.tables.numbers import AmbiguousNumbersError, NumberFormat, number_format
 from muse_core.tables.text import FALLBACK, decoded, encodings_of, unpacked
@@ -127,9 +128,7 @@ def read_csv_table(path: str | Path, columns: Mapping[str, Column]) -> CsvTable:
         UserError: The file is missing, no CSV, lacks a column or has it twice, has more cells in a
             row than columns, or how its numbers are written cannot be told.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise UserError(f"There is no file {source}.")
+    source = require_file(path)
     try:
         with unpacked(source) as raw:
             return _read_any(raw, source.name, columns)
