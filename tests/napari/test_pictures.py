@@ -15,13 +15,16 @@ import pytest
 import tifffile
 import zarr
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QLineEdit
 
 from muse_core.jobs import DetectJob, Done
 from muse_core.nuclei import ClassScheme, read_nuclei
+from muse_core.nuclei.store import AnnotationStore
 from muse_core.slides import Region
 from napari_muse.jobs.detection import Detection
 from napari_muse.panels.muse_panel import MusePanel
+from napari_muse.session import MuseSession
 
 from ..job_inputs import write_model
 from .actions import click, press
@@ -331,6 +334,62 @@ def test_without_a_folder_for_all_annotations_they_lie_with_the_users_data(
     panel.session.annotations.adopt_scheme(ClassScheme.from_names(["cell"]))
     panel.session.annotations.add(10.0, 20.0, 1)
     assert (tmp_path / "data" / "annotations" / "console.layer.muse").is_file()
+
+
+def _save_project_as(panel: MusePanel, path: Path, qtbot: Any) -> None:
+    """Press the button and type a name into the dialog."""
+
+    def name_it() -> None:
+        dialog = QApplication.activeModalWidget()
+        assert isinstance(dialog, QFileDialog)
+        dialog.findChild(QLineEdit, "fileNameEdit").setText(str(path))
+        buttons = dialog.findChild(QDialogButtonBox)
+        qtbot.mouseClick(buttons.button(QDialogButtonBox.StandardButton.Save), LEFT)
+
+    QTimer.singleShot(300, name_it)
+    qtbot.mouseClick(panel.export.project, LEFT)
+
+
+def test_a_project_is_saved_where_one_wants_and_used_from_then_on(
+    panel: MusePanel,
+    add: Callable[..., Any],
+    make_napari_viewer: Callable[..., Any],
+    annotations_folder: Path,
+    tmp_path: Path,
+    qtbot: Any,
+) -> None:
+    assert not panel.export.project.isVisible()
+    add(RGB, name="console", scale=(0.5, 0.5), units=("um", "um"))
+    assert panel.export.project.isVisible()
+    target = tmp_path / "my project.muse"
+    _save_project_as(panel, target, qtbot)
+    assert "no nuclei to save yet" in panel.export.message.text()
+    annotations = panel.session.annotations
+    annotations.adopt_scheme(ClassScheme.from_names(["cell"]))
+    panel.session.viewer.reset_view()
+    press(panel, qtbot, Qt.Key.Key_A)
+    click(panel, qtbot, 150, 100)
+    _save_project_as(panel, tmp_path / "my project", qtbot)
+    assert panel.export.message.text().startswith("Saved as my project.muse, which is used from")
+    assert not list(annotations_folder.glob("*.muse"))
+    click(panel, qtbot, 250, 100)
+    assert len(annotations.to_table()) == 2
+    _save_project_as(panel, tmp_path / "my project.muse", qtbot)
+    assert "saved as my project.muse already" in panel.export.message.text()
+    panel.session.rest()
+    with AnnotationStore.open(target, read_only=True) as store:
+        assert len(store.nuclei()) == 2, "also what came after"
+    other = make_napari_viewer()
+    session = MuseSession.of(other)
+    other.add_image(zarr.array(RGB, chunks=(64, 64, 3)), name="another name")
+    qtbot.waitUntil(lambda: session.slide is not None, timeout=20_000)
+    assert session.annotations.store.path == target
+    assert len(session.annotations.to_table()) == 2
+    session.rest()
+
+
+def test_a_slide_of_a_file_has_its_nuclei_beside_it(opened: MusePanel) -> None:
+    assert not opened.export.project.isVisible()
 
 
 def test_replaced_data_are_noticed_and_nothing_is_lost(

@@ -4,7 +4,6 @@ from muse_core.files.atomic import make_folder, replacing
 from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
 from muse_core.files.locking import is_being_written, locked, only_one
-from muse_core.files.ordinary import require_file
 from muse_core.files.room import no_room_sentence
 from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
@@ -26,7 +25,6 @@ __all__ = [
     "only_one",
     "read_small",
     "replacing",
-    "require_file",
     "sha256_of",
     "steady_file",
     "tree",

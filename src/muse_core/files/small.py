@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from muse_core.errors import UserError
-from muse_core.files.ordinary import require_file
+from muse_core.ordinary import require_file
 
 _MOST_BYTES = 1_000_000
 

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from muse_core.errors import UserError
-from muse_core.files import require_file
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import BACKBONE, ModelCard
 from muse_core.models.checkpoint import save_backbone
 from muse_core.models.registry import MODEL_SUFFIX, user_model_folder
 from muse_core.models.released import DEFAULT_MPP, LICENCE, RELEASED, SOURCE, ReleasedModel
+from muse_core.ordinary import require_file
 
 _PREFIX = "module.backbone."
 _LARGEST_INPUT_PX = 2048

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.files import require_file
 from muse_core.nuclei import qupath
 from muse_core.nuclei.facts import facts_from_json
 from muse_core.nuclei.feature_stream import FeatureStream
@@ -33,6 +32,7 @@ from muse_core.nuclei.packed import opened_geojson
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.table import nucleus_table
+from muse_core.ordinary import require_file
 
 _COLLECTION = "featurecollection"
 _NOT_NUCLEI = ("tile", "tmacore", "root")

@@ -18,7 +18,7 @@ import orjson
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.files import replacing, require_file, steady_file
+from muse_core.files import replacing, steady_file
 from muse_core.nuclei.columns import nuclei_from_columns
 from muse_core.nuclei.facts import Facts, facts_to_json
 from muse_core.nuclei.h5ad_read import Columns, check_bytes, read_positions
@@ -27,6 +27,7 @@ from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import validate_table
+from muse_core.ordinary import require_file
 
 if TYPE_CHECKING:
     import h5py

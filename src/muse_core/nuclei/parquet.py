@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from muse_core.errors import UserError
-from muse_core.files import replacing, require_file
+from muse_core.files import replacing
 from muse_core.nuclei.columns import class_names, filled
 from muse_core.nuclei.csv import NUCLEUS_CSV
 from muse_core.nuclei.facts import Facts, facts_from_json, facts_to_json
@@ -29,6 +29,7 @@ from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
+from muse_core.ordinary import require_file
 
 _COLUMNS = {"x_px": "x", "y_px": "y", "class": "class_name"}
 """Names in the file, those of the CSV file, and in the table where they differ."""

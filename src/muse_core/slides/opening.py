@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muse_core.errors import UserError
-from muse_core.files import require_file
 from muse_core.files.remote import is_address
+from muse_core.ordinary import require_file
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.image import open_image, open_jpegxl

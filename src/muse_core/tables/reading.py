@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
-from muse_core.files import require_file
+from muse_core.ordinary import require_file
 from muse_core.tables.header import Column, CsvHeader, find_header, skip_header
 from muse_core.tables.numbers import AmbiguousNumbersError, NumberFormat, number_format
 from muse_core.tables.text import FALLBACK, decoded, encodings_of, unpacked

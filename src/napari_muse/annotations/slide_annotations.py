@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,15 @@ class SlideAnnotations(NucleusArrays):
     def rest(self) -> None:
         """Let go of the file until it is needed again."""
         self._file.rest()
+
+    def save_as(self, target: Path) -> None:
+        """Bring the file, with the features beside it, elsewhere, and go on there.
+
+        Raises:
+            UserError: Nothing is kept yet, a detection is running, the file cannot be written, or
+                there is one already.
+        """
+        self._file.save_as(target, lambda work, sentence: self.wait(work, sentence))
 
     # Looking ----------------------------------------------------------------------------------
 

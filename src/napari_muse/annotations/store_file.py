@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from pathlib import Path
 
+from muse_core.classify.project import move_project
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.recorded_slide import RecordedSlide
@@ -67,6 +69,40 @@ class StoreFile:
     def require_place(self) -> None:
         """Raises UserError, which says why, where nothing can be kept."""
         self._require_place()
+
+    def save_as(
+        self, target: Path, wait: Callable[[Callable[[Callable[[], bool]], None], str], object]
+    ) -> None:
+        """Bring the file, with the features beside it, elsewhere, and go on there.
+
+        Args:
+            target: Where it is to be.
+            wait: Does what takes long, and says meanwhile what it is.
+
+        Raises:
+            UserError: Nothing is kept yet, a detection is running, the file cannot be written, or
+                there is one already.
+        """
+        if self._store is None:
+            raise UserError("There are no nuclei to save yet: detect or add some first.")
+        store = self.open(self._store.classes)
+        store.require_writable()
+        if store.detecting:
+            raise UserError("A detection is running on this slide; save when it has ended.")
+        place, path = self._require_place(), store.path
+        if target == path:
+            raise UserError(f"It is saved as {target.name} already.")
+
+        def move(should_cancel: Callable[[], bool]) -> None:
+            move_project(place, store.path, target)
+
+        self.rest()
+        try:
+            wait(move, f"Saving {target.name} …")
+            path = target
+        finally:
+            self._store = AnnotationStore.open(path, _annotator())
+            self._resting = False
 
     def rest(self) -> None:
         """Let go of the file until it is needed again."""

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
 
+from muse_core.classify.project import project_path
+from muse_core.errors import UserError
 from muse_core.nuclei import dialog_filter, placed_on_slide, read_nuclei
+from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import Slide
+from muse_core.slides.window.key import safe_name
 from napari_muse.io.export import Exported, export_store
 from napari_muse.io.file_import import take_over
 from napari_muse.jobs.background import Background
@@ -33,6 +37,11 @@ class ExportPanel(QGroupBox):
             "Take over the nuclei of another program: GeoJSON, Parquet, AnnData, CSV. Dropping the"
             " file on the window does the same, with annotations as regions"
         )
+        self.project = QPushButton("Save project as …")
+        self.project.setToolTip(
+            "Keep the nuclei, regions and features of this image in a file of your choice, and go"
+            " on there: while it has none they are in your own data folder"
+        )
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop reading; nothing is taken over")
         self.cancel.hide()
@@ -48,11 +57,15 @@ class ExportPanel(QGroupBox):
         row.addWidget(self.cancel)
         whole = QVBoxLayout(self)
         whole.addLayout(row)
+        whole.addWidget(self.project)
         whole.addWidget(self.outlines)
         whole.addWidget(self.message)
         self.button.clicked.connect(self._ask_target)
         self.open.clicked.connect(self._ask_source)
         self.cancel.clicked.connect(self._cancel_reading)
+        self.project.clicked.connect(self._ask_project)
+        session.slide_changed.connect(self._on_slide)
+        self._on_slide()
 
     @property
     def busy(self) -> bool:
@@ -61,6 +74,7 @@ class ExportPanel(QGroupBox):
 
     def disconnect_all(self) -> None:
         """Stop; a file that is being written is completed, one that is being read is left."""
+        self._session.slide_changed.disconnect(self._on_slide)
         self._cancelled.set()
         self._background.close()
 
@@ -98,6 +112,19 @@ class ExportPanel(QGroupBox):
             self._end,
         )
 
+    def save_project(self, path: str | Path) -> None:
+        """Keep the image's project in a file from now on; a refusal is shown as a sentence."""
+        target = project_path(path)
+        try:
+            self._session.annotations.save_as(target)
+        except UserError as error:
+            self.say(str(error))
+            return
+        self.say(
+            f"Saved as {target.name}, which is used from now on. Open the same image again, and its"
+            " nuclei come from there."
+        )
+
     def say(self, sentence: str) -> None:
         """Show a sentence."""
         self.message.setText(sentence)
@@ -127,6 +154,25 @@ class ExportPanel(QGroupBox):
         path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, dialog_filter())
         if path:
             self.save(path)
+
+    def _on_slide(self) -> None:
+        # Beside a file its nuclei are at hand already.
+        slide = self._session.slide
+        self.project.setVisible(slide is not None and not slide.is_file)
+
+    def _ask_project(self) -> None:
+        slide = self._session.slide
+        suggested = f"{safe_name(slide.title) if slide else 'image'}{STORE_SUFFIX}"
+        path, _ = QFileDialog.getSaveFileName(
+            self,
+            "Save project",
+            suggested,
+            f"MUSE project (*{STORE_SUFFIX})",
+            # What is there is not replaced.
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if path:
+            self.save_project(path)
 
     def _ask_source(self) -> None:
         slide = self._session.slide

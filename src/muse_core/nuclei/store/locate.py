@@ -14,6 +14,7 @@ from muse_core.files.user_folders import older_data_folder, user_data_folder
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.store.database import StoreIsThereError, UnfinishedStoreError
 from muse_core.nuclei.store.identity import SlideIdentity, identify_slide
+from muse_core.nuclei.store.projects import saved_project
 from muse_core.nuclei.store.store import AnnotationStore
 
 STORE_SUFFIX = ".muse"
@@ -66,7 +67,8 @@ class StorePlace:
         """The slide's store, or None where it has none.
 
         Raises:
-            UserError: The slide cannot be read, or its store is of a newer version.
+            UserError: The slide cannot be read, its store is of a newer version, or a person has
+                saved it as a file that is not there.
         """
         path = self._find(self.identity)
         return None if path is None else AnnotationStore.open(path, annotator)
@@ -100,6 +102,11 @@ class StorePlace:
                 refusal = error
         raise refusal or UserError(f"There is no folder for the annotations of {self.slide}.")
 
+    @property
+    def own_folder(self) -> Path:
+        """The folder, of those where the slide's store may lie, that is the user's own."""
+        return self._folders()[-1]
+
     def _folders(self) -> tuple[Path, ...]:
         if self.folder is not None:
             return (self.folder,)
@@ -108,6 +115,9 @@ class StorePlace:
         return (*beside, user_data_folder() / _FOLDER)
 
     def _find(self, identity: SlideIdentity) -> Path | None:
+        saved = saved_project(self.own_folder, identity)
+        if saved is not None and _belongs(saved, identity):
+            return saved
         return next((p for p in self._candidates() if _belongs(p, identity)), None)
 
     def _candidates(self) -> Iterator[Path]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.files import read_small, require_file
+from muse_core.files import read_small
 from muse_core.nuclei import read_nuclei_here
+from muse_core.ordinary import require_file
 from muse_core.slides import open_slide
 
 

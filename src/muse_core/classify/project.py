@@ -1,0 +1,56 @@
+"""Taking a slide's annotations and features to a file of one's choice."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from muse_core.classify.feature_folder import features_beside
+from muse_core.errors import UserError
+from muse_core.nuclei.store import StorePlace
+from muse_core.nuclei.store.locate import STORE_SUFFIX
+from muse_core.nuclei.store.projects import copy_store, note_project, remove_store
+
+
+def project_path(path: str | Path) -> Path:
+    """Return the path of a project by the name that a person has given it."""
+    named = Path(path).absolute()
+    return named if named.suffix == STORE_SUFFIX else named.with_name(named.name + STORE_SUFFIX)
+
+
+def move_project(place: StorePlace, store: Path, target: Path) -> None:
+    """Bring a store that nobody has open, and the features beside it, to another file.
+
+    The slide's place finds it there from then on. The old files go last, so that whenever the
+    program dies one whole store is found.
+
+    Args:
+        place: Of the slide.
+        store: Its store.
+        target: Where it is to be, see :func:`project_path`.
+
+    Raises:
+        UserError: There is a file already, or it cannot be written; the old store stays then.
+    """
+    if not target.parent.is_dir():
+        raise UserError(f"There is no folder {target.parent}.")
+    old, new = features_beside(store), features_beside(target)
+    if new.exists():
+        raise UserError(f"{new.name} exists already; choose another name.")
+    made = False
+    try:
+        copy_store(store, target)
+        made = True
+        if old.is_dir():
+            shutil.copytree(old, new)
+        note_project(place.own_folder, place.identity, target)
+    except (OSError, shutil.Error, UserError) as error:
+        if made:
+            remove_store(target)
+        shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, UserError):
+            raise
+        reason = getattr(error, "strerror", None) or "its features cannot be copied"
+        raise UserError(f"Could not save to {target}: {reason}.") from error
+    remove_store(store)
+    shutil.rmtree(old, ignore_errors=True)
