@@ -95,6 +95,23 @@ def test_what_cannot_be_copied_to_its_end_leaves_all_as_it_was(
     assert _x(place) == [10.0]
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_cancelling_leaves_all_as_it_was(
+    place: StorePlace, store: Path, tmp_path: Path, steps: int
+) -> None:
+    asked: list[bool] = []
+
+    def should_cancel() -> bool:
+        asked.append(True)
+        return len(asked) > steps
+
+    with pytest.raises(UserError, match=r"^Cancelled; nothing was moved\.$"):
+        move_project(place, store, tmp_path / "new.muse", should_cancel)
+    assert not list(tmp_path.glob("new*"))
+    assert (features_beside(store) / ("ab" * 8) / "places.f64").stat().st_size == 16
+    assert _x(place) == [10.0]
+
+
 def _notes(place: StorePlace) -> list[Path]:
     from muse_core.nuclei.store.projects import project_note
 

@@ -94,7 +94,7 @@ class StoreFile:
             raise UserError(f"It is saved as {target.name} already.")
 
         def move(should_cancel: Callable[[], bool]) -> None:
-            move_project(place, store.path, target)
+            move_project(place, store.path, target, should_cancel)
 
         self.rest()
         try:

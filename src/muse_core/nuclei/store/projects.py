@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 from muse_core.errors import UserError
 from muse_core.files import make_folder, replacing
+from muse_core.isolation import CancelledError
 from muse_core.nuclei.store.identity import SlideIdentity
 from muse_core.nuclei.store.store import AnnotationStore
 
@@ -19,6 +21,13 @@ PROJECT_SUFFIX = ".project"
 """Of the note, in the folder of a slide's annotations, that says where they are."""
 _BESIDE_STORE = ("", "-wal", "-shm", ".lock")
 _MOST_BYTES = 1 << 16
+_PAGES_AT_ONCE = 4096
+CANCELLED = "Cancelled; nothing was moved."
+
+
+def never() -> bool:
+    """Return False: nobody cancels."""
+    return False
 
 
 def project_note(folder: Path, identity: SlideIdentity) -> Path:
@@ -56,12 +65,18 @@ def note_project(folder: Path, identity: SlideIdentity, store: Path) -> None:
         partial.write_text(json.dumps({"store": str(store.absolute())}), encoding="utf-8")
 
 
-def copy_store(store: Path, target: Path) -> None:
+def copy_store(store: Path, target: Path, should_cancel: Callable[[], bool] = never) -> None:
     """Copy a store that nobody has open.
 
     Raises:
         UserError: There is such a file, or it cannot be written.
+        CancelledError: It was cancelled.
     """
+
+    def go_on(*_: int) -> None:
+        if should_cancel():
+            raise CancelledError(CANCELLED)
+
     if target.exists():
         raise UserError(f"{target.name} exists already; choose another name.")
     with replacing(target) as partial:
@@ -71,7 +86,7 @@ def copy_store(store: Path, target: Path) -> None:
                 closing(sqlite3.connect(address, uri=True)) as old,
                 closing(sqlite3.connect(partial)) as new,
             ):
-                old.backup(new)
+                old.backup(new, pages=_PAGES_AT_ONCE, progress=go_on)
         except sqlite3.Error as error:
             raise UserError(f"Could not save to {target}: {error}.") from error
     AnnotationStore.open(target, read_only=True).close()
