@@ -72,7 +72,9 @@ def test_detect(
     slide, model = inputs
     asked_while_reading(number)
     out = tmp_path / "n.csv"
-    assert run("detect", slide, "--out", out, "--mpp", 0.5, "--model", model, "--json") == 130
+    (tmp_path / "small.toml").write_text("tile_px = 256\nhalo_px = 32\n")
+    options = ("--mpp", 0.5, "--model", model, "--config", tmp_path / "small.toml", "--json")
+    assert run("detect", slide, "--out", out, *options) == 130
     figures = json.loads(capsys.readouterr().out)
     assert figures["cancelled"]
     assert 0 < figures["tiles_done"] < figures["tiles_total"]

@@ -175,6 +175,7 @@ def test_a_region_outside_the_slide_is_refused() -> None:
         {"halo_px": 30},
         {"tile_px": 256, "halo_px": 96},
         {"cell_px": 96},
+        {"precision": "bfloat8"},
         {"min_score": 1.5},
         {"batch": 0},
         {"readers": 0},

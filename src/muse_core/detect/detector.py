@@ -260,7 +260,7 @@ class Detector:
                 if computing is not None:
                     yield computing.result()
                 computing = next_one
-            if computing is not None and not should_cancel():
+            if computing is not None:
                 yield computing.result()
 
     def _computed(
@@ -349,7 +349,7 @@ def _backend_of(model: PointModel | InferenceBackend, config: DetectConfig) -> I
     from muse_core.detect.backends.torch_backend import TorchBackend
     from muse_core.models.device import choose_device
 
-    return TorchBackend(model, choose_device(config.device), config.batch)
+    return TorchBackend(model, choose_device(config.device), config.batch, config.precision)
 
 
 def _tissue_mm2(search: Search, mpp: float, tiles_done: int) -> float:

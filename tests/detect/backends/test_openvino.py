@@ -84,6 +84,26 @@ def backend_of(path: Path, backend: str = "openvino") -> str:
 
 
 @pytest.mark.parametrize("name", BUNDLED)
+def test_in_float32_backends_find_the_very_same_nuclei(name: str, cmu_slide: Path) -> None:
+    tables: list[pd.DataFrame] = []
+    with open_slide(cmu_slide) as slide:
+        for backend in ("torch", "openvino"):
+            config = DetectConfig("cpu", backend=backend, tile_px=512, precision="float32")
+            result = Detector(open_backend(resolve_model(name), config), config).detect(
+                slide, Region(400, 900, 700, 700)
+            )
+            assert (result.backend, result.precision) == (backend, "float32")
+            tables.append(result.table.sort_values(["x", "y"], ignore_index=True))
+    one, other = tables
+    assert len(one) > 100
+    distance, nearest = cKDTree(other[["x", "y"]]).query(one[["x", "y"]])
+    assert len(one) == len(other)
+    assert distance.max() < 0.05
+    assert len(set(nearest)) == len(one)
+    assert (one["class_name"].to_numpy() == other["class_name"].to_numpy()[nearest]).all()
+
+
+@pytest.mark.parametrize("name", BUNDLED)
 def test_openvino_finds_the_nuclei_that_torch_finds(
     name: str, cmu_slide: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

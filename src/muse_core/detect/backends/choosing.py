@@ -37,7 +37,7 @@ def open_backend(path: Path, config: DetectConfig) -> InferenceBackend:
         from muse_core.detect.backends.openvino_backend import OpenVinoBackend
 
         try:
-            return OpenVinoBackend(path)
+            return OpenVinoBackend(path, config.precision)
         except NotConvertibleError as refusal:
             if config.backend == OPENVINO:
                 raise
@@ -52,7 +52,9 @@ def _torch_backend(path: Path, config: DetectConfig) -> InferenceBackend:
     from muse_core.models.checkpoint import load_model
     from muse_core.models.device import choose_device
 
-    return TorchBackend(load_model(path), choose_device(config.device), config.batch)
+    return TorchBackend(
+        load_model(path), choose_device(config.device), config.batch, config.precision
+    )
 
 
 def _is_processor_meant(device: str) -> bool:

@@ -21,7 +21,12 @@ def kept_backend(path: Path, config: DetectConfig) -> InferenceBackend:
         facts = path.stat()
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
-    asked = DetectConfig(device=config.device, batch=config.batch, backend=config.backend)
+    asked = DetectConfig(
+        device=config.device,
+        batch=config.batch,
+        backend=config.backend,
+        precision=config.precision,
+    )
     return _opened(path.resolve(), (facts.st_mtime_ns, facts.st_size), asked)
 
 

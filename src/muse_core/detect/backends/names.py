@@ -4,3 +4,6 @@ from __future__ import annotations
 
 AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
 BACKENDS = (AUTO, TORCH, OPENVINO)
+
+PRECISIONS = (AUTO, "float32")
+"""What a network computes in: auto takes bfloat16 or float16 where the device is faster with it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from muse_core.array_types import RgbArray
 from muse_core.detect.backends.backend import InferenceBackend
 from muse_core.detect.backends.converted import converted_session
-from muse_core.detect.backends.names import OPENVINO
+from muse_core.detect.backends.names import AUTO, OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
 from muse_core.detect.backends.openvino_library import openvino_has_bfloat16
 from muse_core.detect.backends.tile_size import tile_px_within_memory
@@ -25,8 +25,12 @@ class OpenVinoBackend(InferenceBackend):
 
     name = OPENVINO
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, precision: str = AUTO) -> None:
         """Load the converted network of a model file, or convert it first.
+
+        Args:
+            path: The model.
+            precision: auto or float32.
 
         Raises:
             NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
@@ -34,7 +38,8 @@ class OpenVinoBackend(InferenceBackend):
         """
         card = read_card(path)
         card.require_detector()
-        precision = "bfloat16" if openvino_has_bfloat16() else "float32"
+        if precision == AUTO:
+            precision = "bfloat16" if openvino_has_bfloat16() else "float32"
         self._session = converted_session(path, precision)
         backbone = ModelConfig.from_json(card.architecture).backbone
         values_per_px = backbone.n_maps * backbone.hyper_channels / backbone.map_stride_px**2

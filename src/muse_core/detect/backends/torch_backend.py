@@ -10,7 +10,7 @@ from torch import Tensor
 
 from muse_core.array_types import RgbArray
 from muse_core.detect.backends.backend import InferenceBackend, as_batch
-from muse_core.detect.backends.names import TORCH
+from muse_core.detect.backends.names import AUTO, TORCH
 from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.detect.model import PointModel
 from muse_core.models.device import autocast_for, computes_in_bfloat16
@@ -28,13 +28,19 @@ class TorchBackend(InferenceBackend):
 
     name = TORCH
 
-    def __init__(self, model: PointModel, device: torch.device, batch: int | None = None) -> None:
+    def __init__(
+        self,
+        model: PointModel,
+        device: torch.device,
+        batch: int | None = None,
+        precision: str = AUTO,
+    ) -> None:
         model.to(device=device, memory_format=torch.channels_last)
         model.eval()
         super().__init__(
             model.card,
             device.type,
-            _precision(device),
+            _precision(device) if precision == AUTO else precision,
             batch or _BATCH[device.type],
             _TILE_PX[device.type],
         )
@@ -47,13 +53,18 @@ class TorchBackend(InferenceBackend):
         """See :meth:`InferenceBackend.try_run`; the error is let go of here."""
         wanted = {"features": True} if features else {}
         try:
-            with torch.inference_mode(), autocast_for(self._device):
+            with torch.inference_mode(), self._autocast():
                 return self._model.predict(self._upload(images), min_score, **wanted)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         free_cached_memory(self._device)
         return None
+
+    def _autocast(self) -> torch.autocast:
+        if self.precision == "float32":
+            return torch.autocast(self._device.type, enabled=False)
+        return autocast_for(self._device)
 
     def _upload(self, images: Sequence[RgbArray]) -> Tensor:
         """(B, 3, H, W) float32 in 0..1, channels last; bytes travel, floats are made there."""
