@@ -96,7 +96,7 @@ def main(nuclei: Annotated[int, typer.Option(help="How many.")] = 1_000_000) -> 
 def _time_use(viewer: Any, panel: Any) -> None:
     from qtpy.QtWidgets import QApplication
 
-    from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
+    from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 
     session, layer = panel.session, panel.session.nuclei
     camera = viewer.scene.camera

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from napari.layers import Layer
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NucleusFile, placed_on_slide
+from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
-from muse_core.nuclei.store import StorePlace
 from muse_core.slides import PolygonRegion, Region, Slide
+from napari_muse.annotations.class_maps import ClassMaps
 from napari_muse.annotations.coordinates import Placement
+from napari_muse.annotations.new_regions import add_areas
+from napari_muse.annotations.opened_annotations import OpenedAnnotations
 from napari_muse.annotations.slide_annotations import SlideAnnotations
-from napari_muse.io.file_import import NOTHING, take_over
-from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, slide_layer
+from napari_muse.annotations.slide_key import slide_key
+from napari_muse.interaction.asking import Ask, decline
+from napari_muse.io.file_import import is_file_layer, take_over_layer
+from napari_muse.io.reader import SLIDE_KEY
 from napari_muse.io.typed_scale import recall_scale, remember_scale
 from napari_muse.jobs.wait_window import wait_with_window
 from napari_muse.layers.drawn_areas import (
@@ -31,18 +32,17 @@ from napari_muse.layers.drawn_areas import (
     show_areas,
     wipe_areas,
 )
+from napari_muse.layers.field_of_view import show_area
 from napari_muse.layers.layer_keeper import LayerKeeper
 from napari_muse.layers.nucleus_layer import NucleusLayer
 from napari_muse.layers.picture_layers import PictureLayers
 from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY, SlideGuard
 from napari_muse.layers.slide_layers import (
-    SlideKey,
     agree_on_units,
     first_placement,
     placement_of,
     raise_overlays,
     show_alone,
-    slide_key,
     slide_layers,
     slide_of,
     unit_of_others,
@@ -52,9 +52,7 @@ from napari_muse.napari_compat import before_units_are_compared
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-Ask = Callable[[str, str, Callable[[], None], Callable[[], None]], None]
 _NO_CLASSES = ClassScheme.from_names(["nucleus"])
-_AREA_MARGIN = 1.2
 _SESSION_KEY = "muse_session"
 IN_THE_WINDOW = "in the field “µm/pixel” of the MUSE panel"
 """How a person gives the scale of a slide here."""
@@ -85,10 +83,9 @@ class MuseSession:
         self.viewer = viewer
         self.slide: Slide | None = None
         self.image_layer: Any = None
-        self._annotations_of_slides: dict[SlideKey, SlideAnnotations] = {}
+        self._opened = OpenedAnnotations(_NO_CLASSES, wait_with_window)
         self._followed: WeakSet[Any] = WeakSet()
-        self._class_maps: dict[tuple[object, str], dict[str, str]] = {}
-        self._default_scheme = _NO_CLASSES
+        self.class_maps = ClassMaps()
         self.ask: Ask = decline
         """Asks the user: a question, what the button says, and what to do on yes and on no."""
         self.annotations = SlideAnnotations(_NO_CLASSES)
@@ -144,8 +141,7 @@ class MuseSession:
 
     def rest(self) -> None:
         """Let go of all files until they are needed again."""
-        for opened in self._annotations_of_slides.values():
-            opened.rest()
+        self._opened.rest()
         if self.slide is not None:
             self.slide.rest()
 
@@ -173,52 +169,11 @@ class MuseSession:
         if self.placement != before:
             self.viewer.reset_view()
 
-    def replace_slide(self, slide: Slide) -> None:
-        """Show another image or plane of the current slide's file in place of the current one.
-
-        Between planes the scale stays that which the user has given.
-
-        Args:
-            slide: It is open; what is current is closed.
-        """
-        old, layer = self.require_slide(), self.image_layer
-        if slide_key(slide) == slide_key(old):
-            slide.close()
-            return
-        same_image = old.image.number == slide.image.number
-        if same_image and old.mpp is not None and slide.mpp != old.mpp:
-            slide = slide.with_mpp(old.mpp)
-        data, settings, kind = slide_layer(slide)
-        self.viewer.layers.insert(
-            self.viewer.layers.index(layer), Layer.create(data, settings, kind)
-        )
-        self.drop(layer)
-        old.close()
-        if not same_image:
-            self.viewer.reset_view()
-
     def offer_scheme(self, scheme: ClassScheme) -> None:
         """Use a model's classes for slides that have no nuclei yet, so that some can be added."""
-        self._default_scheme = scheme
+        self._opened.default_scheme = scheme
         if self.annotations.pristine:
             self.annotations.adopt_scheme(scheme)
-
-    def class_map(self, model: str) -> dict[str, str]:
-        """Return the person's names on this slide for a model's classes."""
-        return self._class_maps.get(self._map_key(model), {})
-
-    def class_map_of(self, model_name: str) -> dict[str, str]:
-        """As :meth:`class_map`, for the model's own name."""
-        here = self._map_key("")[0]
-        maps = self._class_maps.items()
-        return next((m for (s, p), m in maps if s == here and Path(p).stem == model_name), {})
-
-    def keep_class_map(self, model: str, mapping: dict[str, str]) -> None:
-        """Remember what the classes of a model, by its file, are called on this slide."""
-        self._class_maps[self._map_key(model)] = mapping
-
-    def _map_key(self, model: str) -> tuple[object, str]:
-        return (slide_key(self.slide) if self.slide else None, model)
 
     def activate_nuclei(self) -> None:
         """Leave a layer one draws in, so that the keys reach the nuclei."""
@@ -250,22 +205,7 @@ class MuseSession:
 
     def show_area(self, area: Region) -> None:
         """Bring a part of the slide into view, with a margin."""
-        height, width = self.viewer.canvas.size
-        placement = self.placement
-        row, column = placement.to_world([area.x + area.w / 2], [area.y + area.h / 2])[0]
-        camera = self.viewer.scene.camera
-        camera.zoom = min(width / area.w, height / area.h) / placement.pixel / _AREA_MARGIN
-        camera.center = (0.0, float(row), float(column))
-
-    def mark_reviewed(self, area: Region) -> None:
-        """Say that every nucleus in a rectangle has been looked at.
-
-        Raises:
-            UserError: The store cannot be written.
-        """
-        x, y, x1, y1 = area.x, area.y, area.x1, area.y1
-        (name,) = self._new_region_names("field", 1)
-        self.annotations.add_region(((x, y), (x1, y), (x1, y1), (x, y1)), reviewed=True, name=name)
+        show_area(self.viewer, self.placement, area)
 
     def keep_areas(self) -> int:
         """Make regions of the drawn areas; returns how many.
@@ -275,17 +215,9 @@ class MuseSession:
         """
         self.require_slide()
         areas = self.drawn_polygons()
-        names = self._new_region_names("region", len(areas))
-        self.annotations.add_regions(
-            (area.vertices, False, name) for area, name in zip(areas, names, strict=True)
-        )
+        add_areas(self.annotations, areas)
         wipe_areas(self.viewer, self.slide)
         return len(areas)
-
-    def _new_region_names(self, stem: str, count: int) -> list[str]:
-        taken = set(self.annotations.regions()["name"])
-        free = (name for i in itertools.count(1) if (name := f"{stem} {i}") not in taken)
-        return list(itertools.islice(free, count))
 
     def _on_inserted(self, event: Any) -> None:
         layer = event.value
@@ -358,10 +290,10 @@ class MuseSession:
         slide = slide_of(layer)
         if slide is not None:
             self._use_layer(slide, layer)
-            for waiting in [x for x in self.viewer.layers if _file_of(x) is not None]:
-                self._take_file(waiting)
-        elif _file_of(layer) is not None and self.slide is not None:
-            self._take_file(layer)
+            for waiting in [x for x in self.viewer.layers if is_file_layer(x)]:
+                take_over_layer(self, waiting)
+        elif is_file_layer(layer) and self.slide is not None:
+            take_over_layer(self, layer)
 
     def _use_layer(self, slide: Slide, layer: Any) -> None:
         """Make a layer's slide the current one; of two layers of one file the first is kept."""
@@ -389,27 +321,13 @@ class MuseSession:
         if kept in self.viewer.layers:
             self.viewer.layers.selection.active = kept
 
-    def _take_file(self, layer: Any) -> None:
-        """Take over the nuclei of a file; its own layer has done its duty."""
-        layer.visible = False
-        self.placement.apply(layer)
-        slide = self.require_slide()
-        content = placed_on_slide(layer.metadata.pop(FILE_KEY), slide.scanned)
-        take_over(self, content, self.annotations, slide, self._say_taken)
-        QTimer.singleShot(0, lambda: self.drop(layer))
-
-    def _say_taken(self, sentence: str) -> None:
-        # Why nothing was taken has been said.
-        if sentence != NOTHING:
-            self.done.emit(sentence)
-
     def _use(self, slide: Slide | None, layer: Any) -> None:
         first = self.slide is None and slide is not None
         self.slide, self.image_layer = slide, layer
         self._guard.on = slide is not None
         for own, others in self._relayed():
             own.disconnect(others.emit)
-        self.annotations = self._annotations_of(slide)
+        self.annotations, self.trouble = self._opened.of(slide)
         self._follow_annotations()
         size = (slide.width, slide.height) if slide else (1, 1)
         origin = (slide.scanned.x, slide.scanned.y) if slide else WHOLE_SLIDE
@@ -462,32 +380,3 @@ class MuseSession:
     def _follow_annotations(self) -> None:
         for own, others in self._relayed():
             own.connect(others.emit)
-
-    def _annotations_of(self, slide: Slide | None) -> SlideAnnotations:
-        self.trouble = ""
-        if slide is None:
-            return SlideAnnotations(self._default_scheme)
-        key = slide_key(slide)
-        if key not in self._annotations_of_slides:
-            try:
-                place = StorePlace.of(slide.path, slide.part, beside=slide.is_file)
-                opened = SlideAnnotations(self._default_scheme, place)
-                opened.wait = wait_with_window
-                self._annotations_of_slides[key] = opened
-            except UserError as error:
-                # The slide can be looked at; what is in the way must not be overwritten.
-                self.trouble = str(error)
-                return SlideAnnotations(self._default_scheme, refusal=self.trouble)
-        return self._annotations_of_slides[key]
-
-
-def decline(
-    question: str, button: str, then: Callable[[], None], otherwise: Callable[[], None]
-) -> None:
-    """Answer no, where there is no window to ask in."""
-    otherwise()
-
-
-def _file_of(layer: Any) -> NucleusFile | None:
-    content = layer.metadata.get(FILE_KEY)
-    return content if isinstance(content, NucleusFile) else None

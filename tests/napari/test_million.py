@@ -11,7 +11,7 @@ import tifffile
 
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import StorePlace
-from napari_muse.layers.nucleus_layer import MAX_DRAWN
+from napari_muse.layers.rows_in_view import MAX_DRAWN
 from napari_muse.panels.muse_panel import MusePanel
 
 N, SIDE_PX = 1_000_000, 20_000

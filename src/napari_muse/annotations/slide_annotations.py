@@ -1,136 +1,37 @@
-"""SlideAnnotations: the arrays of a slide's nuclei, kept in step with the store's file. No Qt."""
+"""SlideAnnotations: what persons, files and detections do to the nuclei of a slide. No Qt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from psygnal import Signal
 
 from muse_core.array_types import Mask
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NucleusFile, Status, empty_table
+from muse_core.nuclei import ClassScheme, NucleusFile, Status
 from muse_core.nuclei.outlines import inside_any
-from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, StorePlace
+from muse_core.nuclei.store import AnnotationStore, Edit
 from muse_core.nuclei.store.region_edits import Vertices
 from muse_core.nuclei.table import ONE_PLACE_PX
 from napari_muse.annotations.file_takeover import near, require_regions, taken_of
 from napari_muse.annotations.looked_at import where_looked
-from napari_muse.annotations.nucleus_arrays import NucleusArrays
-from napari_muse.annotations.store_file import StoreFile
+from napari_muse.annotations.stored_nuclei import StoredNuclei
 
 _MANY = 5_000
 """More nuclei than this at once take longer to write than a person notices."""
 _MANY_BYTES = 1 << 16
-"""An entry of the journal of about as many."""
-Wait = Callable[[Callable[[Callable[[], bool]], Edit | None], str], Edit | None]
-"""Gets work, which gets a function that says whether to break off, and a sentence."""
+"""Size of an entry of the journal of about as many nuclei."""
 
 
-class SlideAnnotations(NucleusArrays):
-    """The nuclei of one slide, as the screen needs them.
+class SlideAnnotations(StoredNuclei):
+    """The nuclei of one slide and all that can be done to them.
 
-    What a person does is on disk before a method returns; the arrays follow the file. The file is
-    made with the first nucleus or class, so that merely looking at a slide leaves nothing behind.
-    ``changed`` is emitted after every change of nuclei, ``scheme_changed`` and ``regions_changed``
-    after those of classes and regions. Methods that change something raise UserError where the file
-    cannot be written, another window has it open, or there is no slide.
+    What a person does is on disk before a method returns; arrays and signals follow. Methods that
+    change something raise UserError where the file cannot be written, another window has it open,
+    or there is no slide.
     """
-
-    changed = Signal()
-    scheme_changed = Signal()
-    regions_changed = Signal()
-    settled = Signal()
-    """A person has said of nuclei what they are; not when that is taken back or done again."""
-
-    def __init__(
-        self,
-        scheme: ClassScheme,
-        place: StorePlace | None = None,
-        refusal: str = "Open a slide first: File > Open, or drop it on the window.",
-    ) -> None:
-        """Open what there is.
-
-        Args:
-            scheme: Classes while there is no file.
-            place: The slide's store; None while no slide is open, or its store cannot be used.
-            refusal: Without a place, the sentence that says why nothing can be kept.
-
-        Raises:
-            UserError: The slide's store cannot be read.
-        """
-        super().__init__(scheme, np.zeros(0, dtype=NUCLEUS_ROW))
-        self.wait: Wait = _at_once
-        """Does what takes long, and says meanwhile what it is."""
-        self._file = StoreFile(place, refusal, self._reload)
-        if self._file.exists:
-            self._reload()
-
-    # The file ---------------------------------------------------------------------------------
-
-    @property
-    def read_only(self) -> bool:
-        """Whether one can only look: another window has the file, or it cannot be written."""
-        return self._file.read_only
-
-    @property
-    def store(self) -> AnnotationStore:
-        """The open file, which is made if there is none."""
-        return self._file.open(self.scheme)
-
-    @property
-    def has_file(self) -> bool:
-        """Whether anything has been kept yet."""
-        return self._file.exists
-
-    @property
-    def recorded_slide(self) -> RecordedSlide | None:
-        """Record of the slide for files of nuclei; None without a slide."""
-        return self._file.recorded_slide
-
-    def require_writable(self) -> None:
-        """Make sure that edits can be kept; raises UserError where they cannot.
-
-        Where there is no file yet, none is made.
-        """
-        self._file.require_place()
-        if self.has_file:
-            self.store.require_writable()
-
-    def rest(self) -> None:
-        """Let go of the file until it is needed again."""
-        self._file.rest()
-
-    def save_as(self, target: Path) -> None:
-        """Bring the file, with the features beside it, elsewhere, and go on there.
-
-        Raises:
-            UserError: Nothing is kept yet, a detection is running, the file cannot be written, or
-                there is one already.
-        """
-        self._file.save_as(target, lambda work, sentence: self.wait(work, sentence))
-
-    # Looking ----------------------------------------------------------------------------------
-
-    @property
-    def pristine(self) -> bool:
-        """Whether nothing depends on the classes yet."""
-        return not self.has_file
-
-    def to_table(self) -> pd.DataFrame:
-        """NucleusTable of all nuclei that are not deleted."""
-        return self.store.nuclei() if self.has_file else empty_table()
-
-    def regions(self) -> pd.DataFrame:
-        """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
-        if not self.has_file:
-            return pd.DataFrame(columns=["id", "name", "vertices", "reviewed"])
-        return self.store.regions()
 
     # Detections and files ---------------------------------------------------------------------
 
@@ -367,63 +268,3 @@ class SlideAnnotations(NucleusArrays):
             return None
         store = self.store
         return self._at_length(lambda: step(store), sentence, store.step_bytes(again) > _MANY_BYTES)
-
-    def _at_length(
-        self, act: Callable[[], Edit | None], sentence: str, is_long: bool
-    ) -> Edit | None:
-        """Make an edit and follow it; one that takes long is waited for with the window alive."""
-        if not is_long:
-            edit = act()
-            return None if edit is None else self._follow(edit)
-        store, before = self.store, self.version
-
-        def cancellable(should_cancel: Callable[[], bool]) -> Edit | None:
-            with store.cancellable(should_cancel):
-                return act()
-
-        edit = self.wait(cancellable, sentence)
-        if edit is None or self.version == before:
-            return None if edit is None else self._follow(edit)
-        # Something else was written meanwhile, such as what a classifier had found.
-        self._reload()
-        for signal in (self.scheme_changed, self.changed, self.regions_changed):
-            signal.emit()
-        return edit
-
-    def _settle(self, edit: Edit) -> Edit:
-        """Follow an edit by which a person has said what nuclei are."""
-        self._follow(edit)
-        if edit:
-            self.settled.emit()
-        return edit
-
-    def _follow(self, edit: Edit) -> Edit:
-        """Take over what an edit has changed, as it says, and tell others."""
-        classes = bool(edit.of("classes"))
-        if classes:
-            self._read_classes()
-        self.apply(edit)
-        if classes:
-            self.scheme_changed.emit()
-        if classes or len(edit.nuclei) or edit.relabelled is not None:
-            self.changed.emit()
-        if edit.of("regions"):
-            self.regions_changed.emit()
-        return edit
-
-    def _read_classes(self) -> None:
-        store = self.store
-        self.set_classes(store.classes, tuple(store.class_ids.values()))
-
-    def _reload(self) -> None:
-        store = self.store
-        if not store.classes.classes and not store.read_only:
-            # Files of regions alone once made stores without classes.
-            store.extend_classes(self.scheme.classes)
-        if store.classes.classes:
-            self._read_classes()
-        self.rows = store.rows()
-
-
-def _at_once(work: Callable[[Callable[[], bool]], Edit | None], sentence: str) -> Edit | None:
-    return work(lambda: False)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from muse_core.array_types import IntArray
-from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
+from napari_muse.annotations.new_regions import mark_reviewed
+from napari_muse.interaction.asking import Ask
+from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 
 if TYPE_CHECKING:
-    from napari_muse.session import Ask, MuseSession
+    from napari_muse.session import MuseSession
 
 MOST_UNASKED = 500
 """Nobody looks at more nuclei than this before pressing one key."""
@@ -76,7 +78,7 @@ class CarefulEdits:
         as_density = session.nuclei.in_view > MAX_IN_VIEW
 
         def mark() -> None:
-            session.mark_reviewed(seen)
+            mark_reviewed(session.annotations, seen)
             session.done.emit(f"Field with {_nuclei(count)} marked as reviewed.")
 
         drawn = " too many to draw one by one," if as_density else ""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
-from muse_core.nuclei import NucleusFile
+from muse_core.nuclei import NucleusFile, placed_on_slide
 from muse_core.nuclei.fitting import SlideFrame, fit
 from muse_core.slides import Slide
+from napari_muse.io.reader import FILE_KEY
 
 if TYPE_CHECKING:
     from napari_muse.annotations.slide_annotations import SlideAnnotations
@@ -57,3 +60,29 @@ def take_over(
         load(replace(found.content, notes=notes))
 
     session.ask(found.question, "Take over", agreed, lambda: say(NOTHING))
+
+
+def is_file_layer(layer: Any) -> bool:
+    """Whether a layer is that of a file of nuclei, which no slide has taken over yet."""
+    return isinstance(layer.metadata.get(FILE_KEY), NucleusFile)
+
+
+def take_over_layer(session: MuseSession, layer: Any) -> None:
+    """Take the nuclei of a file's layer over into the current slide, and drop the layer.
+
+    Args:
+        session: Has a current slide; gets the sentence on what came of it.
+        layer: One of which :func:`is_file_layer` holds.
+    """
+    layer.visible = False
+    session.placement.apply(layer)
+    slide = session.require_slide()
+    content = placed_on_slide(layer.metadata.pop(FILE_KEY), slide.scanned)
+
+    def say(sentence: str) -> None:
+        # Why nothing was taken has been said.
+        if sentence != NOTHING:
+            session.done.emit(sentence)
+
+    take_over(session, content, session.annotations, slide, say)
+    QTimer.singleShot(0, lambda: session.drop(layer))

@@ -147,7 +147,8 @@ class Detection:
             UserError: As :meth:`start`.
         """
         job = unfinished.job
-        self.start(job, job_shapes(job), self._session.class_map(job.model or ""))
+        names = self._session.class_maps.of_file(self._session.slide, job.model or "")
+        self.start(job, job_shapes(job), names)
 
     @staticmethod
     def _keeping_folder(slide: Slide) -> str | None:

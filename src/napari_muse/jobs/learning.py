@@ -138,7 +138,7 @@ class Learning:
     def _class_map(self, model: str) -> dict[str, str]:
         """Return the person's mapping of the model's classes to those that the slide still has."""
         there = self._session.annotations.scheme.names
-        said = self._session.class_map(model)
+        said = self._session.class_maps.of_file(self._session.slide, model)
         return {old: new for old, new in said.items() if new in there}
 
     def cancel(self) -> None:

@@ -236,7 +236,7 @@ class Relearning:
             features_beside(store.path),
             store.slide,
             RelearnConfig(method=self.method),
-            self._session.class_map_of(entry),
+            self._session.class_maps.of_name(self._session.slide, entry),
             begun,
         )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from psygnal import Signal
 
 from muse_core.slides import Slide, tissue_mask
+from napari_muse.annotations.slide_key import SlideKey, slide_key
 from napari_muse.jobs.background import Background
-from napari_muse.layers.slide_layers import SlideKey, slide_key
 from napari_muse.session import MuseSession
 
 _Key = tuple[SlideKey, float]

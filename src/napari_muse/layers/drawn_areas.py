@@ -9,7 +9,8 @@ import numpy as np
 from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion
 from napari_muse.annotations.coordinates import Placement
-from napari_muse.layers.slide_layers import placement_in, slide_key
+from napari_muse.annotations.slide_key import slide_key
+from napari_muse.layers.slide_layers import placement_in
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QTimer
 
+from muse_core.array_types import Mask
 from muse_core.errors import UserError
-from muse_core.nuclei import STATUSES, NucleusFile, Status
+from muse_core.nuclei import NucleusFile
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, Origin
 from muse_core.slides import Region
 from napari_muse.annotations.coordinates import Placement, from_layer, to_layer
@@ -21,32 +21,25 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.reader import SOURCE_KEY
 from napari_muse.jobs.single_shot import once
 from napari_muse.layers.density_layers import Densities, DensityLayers, densities
-from napari_muse.napari_compat import set_quietly, symbols_of, write_points
+from napari_muse.layers.field_of_view import field_of_view
+from napari_muse.layers.point_style import (
+    DIAMETER_PX,
+    RING,
+    base_style,
+    class_colors,
+    mark_style,
+    point_features,
+)
+from napari_muse.layers.rows_in_view import MAX_IN_VIEW, rows_in_view
+from napari_muse.napari_compat import set_quietly, write_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari.components import ViewerModel
 
-MAX_IN_VIEW = 4_000
-"""More points than this cannot be told apart; images of their density stand for them."""
-MAX_DRAWN = 6_000
-"""More points than this, with those around the view, make every change slow."""
-_DIAMETER_UM = 7.0
-_DIAMETER_PX = 14.0
-_RING = 0.15
-_SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
-_SELECTED_GROWTH = 1.8
-_MARGINS = (0.5, 0.2, 0.1, 0.05)
-"""Around the view, in views: within one of them one can pan and nothing has to be loaded."""
 _REFRESH_MS = 80
 _OUTLINED_MS = 8000
-_OUTLINED_GROWTH, _OUTLINED_RING = 1.6, 0.35
-# A disc is what the model said, filled where a person confirmed it; a square was corrected, a
-# diamond added.
-_SYMBOLS = [
-    {Status.ADDED: "diamond", Status.CORRECTED: "square"}.get(status, "disc") for status in Status
-]
 
 
 class NucleusLayer:
@@ -81,12 +74,11 @@ class NucleusLayer:
         self._density = DensityLayers(viewer)
         self._densities: Densities | None = None
         self._densities_of: Any = None
-        self._symbols = symbols_of(_SYMBOLS)
         self.layer: Any = viewer.add_points(
             np.zeros((0, 2)),
             name="Nuclei",
-            size=_DIAMETER_PX,
-            border_width=_RING,
+            size=DIAMETER_PX,
+            border_width=RING,
             border_width_is_relative=True,
             face_color="transparent",
             opacity=1.0,
@@ -184,13 +176,7 @@ class NucleusLayer:
 
     def field_of_view(self) -> Region:
         """Return the region that the canvas shows, level-0 pixels."""
-        height, width = self._viewer.canvas.size
-        zoom = max(self._viewer.scene.camera.zoom, 1e-9)
-        y, x = np.asarray(self._viewer.scene.camera.center)[-2:]
-        w, h = width / zoom, height / zoom
-        (left,), (top,) = self._placement.from_world([[y - h / 2, x - w / 2]])
-        pixel_h, pixel_w = self._placement.scale
-        return Region(float(left), float(top), float(w / pixel_w), float(h / pixel_h))
+        return field_of_view(self._viewer, self._placement)
 
     def request_refresh(self) -> None:
         """Refresh soon; many requests in a row become one."""
@@ -200,7 +186,8 @@ class NucleusLayer:
     def refresh(self) -> None:
         """Show what is in view now, keeping the selection."""
         self._timer.stop()
-        rows = self._rows_to_show()
+        found = rows_in_view(self._annotations, self.wanted(), self.field_of_view())
+        rows, self.in_view, self._loaded = found.rows, found.in_view, found.loaded
         same = len(rows) == len(self._shown) and all(
             np.array_equal(rows[name], self._shown[name]) for name in ("id", "x", "y")
         )
@@ -228,7 +215,7 @@ class NucleusLayer:
         at = np.searchsorted(ids[order], self.shown_ids).clip(max=len(ids) - 1)
         known = ids[order][at] == self.shown_ids
         colors = self.layer.border_color.copy()
-        colors[known] = _rgba(self._annotations.scheme.classes)[classes[order[at[known]]]]
+        colors[known] = class_colors(self._annotations, classes[order[at[known]]])
         write_points(self.layer, {"border_color": colors})
         self.layer.refresh()
 
@@ -251,30 +238,8 @@ class NucleusLayer:
             there = (rows["id"][at] == ids) & self._annotations.present[at] if len(rows) else []
             self._selected = set(ids[there].tolist()) if len(rows) else set()
 
-    def _rows_to_show(self) -> Any:
-        rows = self._annotations.rows
-        wanted = self.wanted()
-        self._loaded = None
-        if len(rows) > MAX_IN_VIEW:
-            view = self.field_of_view()
-            self.in_view = int((wanted & self._annotations.inside(view)).sum())
-            if self.in_view > MAX_IN_VIEW:
-                return rows[:0]
-            # As much around the view as there is room for, so that panning loads nothing. All
-            # rows are looked at once; the smaller margins choose among what that found.
-            around = np.flatnonzero(wanted & self._annotations.inside(view.grown(_MARGINS[0])))
-            x, y = rows["x"][around], rows["y"][around]
-            for margin in (*_MARGINS, 0.0):
-                self._loaded = view.grown(margin)
-                inside = self._loaded.contains(x, y)
-                if inside.sum() <= MAX_DRAWN:
-                    break
-            return rows[around[inside]]
-        self.in_view = int(wanted.sum())
-        return rows[wanted]
-
-    def wanted(self) -> Any:
-        """(N,) which rows are present and of a class that is shown."""
+    def wanted(self) -> Mask:
+        """Return (N,) which rows are present and of a class that is shown."""
         wanted = self._annotations.present.copy()
         for class_id in self.hidden_classes:
             wanted &= self._annotations.rows["class_id"] != class_id
@@ -304,19 +269,17 @@ class NucleusLayer:
         layer = self.layer
         layer.selected_data = set()
         set_quietly(layer, "data", to_layer(rows["x"], rows["y"]))
-        write_points(layer, {"border_width": _RING})
+        write_points(layer, {"border_width": RING})
         self._restyle(rows)
 
     def _restyle(self, rows: Any) -> None:
         """Colours, symbols and features of the points that are there."""
-        set_quietly(self.layer, "features", self._features(rows))
-        colors = self._colors(rows)
-        symbols = self._symbols[rows["status"]]
+        set_quietly(self.layer, "features", point_features(self._annotations, rows))
         # Shown by _mark, once for all.
-        write_points(self.layer, {"symbol": symbols, "border_color": colors})
+        write_points(self.layer, base_style(self._annotations, rows))
 
     def _mark(self) -> None:
-        """Tint the selected nuclei and draw them larger; napari's own mark is a hairline.
+        """Mark the nuclei that are selected or outlined.
 
         Leaves the data alone, for a person may be dragging them.
         """
@@ -325,32 +288,9 @@ class NucleusLayer:
             return  # A tool has added or removed points; a refresh follows.
         selected = np.zeros(len(rows), dtype=bool)
         selected[list(layer.selected_data)] = True
-        face = self._colors(rows)
-        face[:, 3] = np.where(rows["status"] == Status.CONFIRMED, 0.55, 0.12)
-        face[selected] = _SELECTED_FACE
-        diameter = _DIAMETER_UM / self._mpp if self._mpp else _DIAMETER_PX
         outlined = np.isin(rows["id"], self._outlined)
-        growth = np.where(outlined, _OUTLINED_GROWTH, 1.0)
-        sizes = np.where(selected, _SELECTED_GROWTH, growth) * diameter
-        rings = np.where(outlined, _OUTLINED_RING, _RING)
-        write_points(layer, {"face_color": face, "size": sizes, "border_width": rings})
+        write_points(layer, mark_style(self._annotations, rows, selected, outlined, self._mpp))
         layer.refresh()
-
-    def _colors(self, rows: Any) -> npt.NDArray[np.float32]:
-        """(n, 4) colours of rows by their classes, 0 to 1."""
-        return _rgba(self._annotations.scheme.classes)[self._annotations.class_index(rows)]
-
-    def _features(self, rows: Any) -> pd.DataFrame:
-        """What napari says of the point under the pointer, and writes with its own CSV."""
-        return pd.DataFrame(
-            {
-                "class": _named(
-                    self._annotations.class_index(rows), self._annotations.scheme.names
-                ),
-                "score": rows["score"].round(2),
-                "status": _named(rows["status"], STATUSES),
-            }
-        )
 
     @contextmanager
     def _own_update(self) -> Iterator[None]:
@@ -429,14 +369,3 @@ class NucleusLayer:
     def _show_added(self, ids: list[int]) -> None:
         self.refresh()
         self.select(ids)
-
-
-def _named(index: npt.NDArray[Any], names: Iterable[str]) -> pd.Categorical[str]:
-    """(N,) names by their index; as strings they would take longer than all else."""
-    return pd.Categorical.from_codes(index, categories=pd.Index(list(names), dtype=object))
-
-
-def _rgba(classes: Iterable[Any]) -> npt.NDArray[np.float32]:
-    """(K, 4) colours in 0..1."""
-    channels = [[int(c.color[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0] for c in classes]
-    return np.array(channels, dtype=np.float32).reshape(-1, 4)

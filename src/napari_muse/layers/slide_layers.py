@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muse_core.slides import Slide
@@ -19,7 +17,6 @@ _UNITS_KEY = "muse_units"
 _PIXEL = "pixel"
 _LONG = {"um": "micrometer"}
 """What napari makes of the name of a unit."""
-SlideKey = tuple[str, str]
 
 
 def slide_of(layer: Any) -> Slide | None:
@@ -34,23 +31,6 @@ def slide_of(layer: Any) -> Slide | None:
 def slide_layers(viewer: ViewerModel) -> list[Any]:
     """All layers that show slides, from the bottom up."""
     return [layer for layer in viewer.layers if slide_of(layer) is not None]
-
-
-def _file_key(path: Path) -> str:
-    """The same for all spellings of a path: relative, through links, in another case."""
-    try:
-        found = path.stat()
-    except OSError:
-        return os.path.normcase(path.resolve())
-    # Some network drives number no files.
-    if not found.st_ino:
-        return os.path.normcase(path.resolve())
-    return f"{found.st_dev}:{found.st_ino}"
-
-
-def slide_key(slide: Slide) -> SlideKey:
-    """Equal for slides that show the same image and plane of the same file."""
-    return _file_key(slide.path), slide.part
 
 
 def show_alone(viewer: ViewerModel, shown: Any) -> None:

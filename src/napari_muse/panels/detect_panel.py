@@ -186,7 +186,7 @@ class DetectPanel(QGroupBox):
             self._start({})
             return
         theirs, ours = unknown
-        known = self._session.class_map(self.model.currentData())
+        known = self._session.class_maps.of_file(self._session.slide, self.model.currentData())
         if set(theirs) <= set(known) and set(known.values()) <= set(ours):
             self._start(known)
             return
@@ -207,7 +207,7 @@ class DetectPanel(QGroupBox):
 
     def _start(self, mapping: dict[str, str]) -> None:
         if mapping:
-            self._session.keep_class_map(self.model.currentData(), mapping)
+            self._session.class_maps.keep(self._session.slide, self.model.currentData(), mapping)
         try:
             shapes = self._shapes()
             job = DetectJob(slide="", model=self.model.currentData(), **self._form.values())

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 from muse_core.slides import ImageChoice, Slide, SlideImage
 from napari_muse.io.reader import open_for_window
 from napari_muse.jobs.background import Background
+from napari_muse.layers.other_image import replace_slide
 from napari_muse.panels.forms import combo, wrapped
 from napari_muse.session import MuseSession
 
@@ -89,7 +90,7 @@ class ImagePanel(QWidget):
         if current is None or current.key != asked_on.key:
             found.close()  # another slide has been opened meanwhile
             return
-        self._session.replace_slide(found)
+        replace_slide(self._session, found)
 
     def _refuse(self, sentence: str) -> None:
         self._on_slide()

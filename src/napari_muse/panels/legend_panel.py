@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.nuclei import NucleusClass
-from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
+from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.session import MuseSession
 

@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_muse.annotations.review_queue import ReviewQueue
+from napari_muse.interaction.asking import decline
 from napari_muse.interaction.canvas_focus import CanvasFocus
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.keys import Keys
@@ -28,7 +29,7 @@ from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
 from napari_muse.panels.relearn_panel import RelearnPanel
 from napari_muse.panels.status_line import StatusLine
-from napari_muse.session import MuseSession, decline
+from napari_muse.session import MuseSession
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_muse.interaction.careful_edits import MOST_UNASKED
-from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
+from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..actions import press

@@ -9,6 +9,7 @@ import pytest
 from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
 
+from napari_muse.annotations.new_regions import mark_reviewed
 from napari_muse.layers.slide_layers import slide_layers
 from napari_muse.napari_compat import layer_list_widget, main_widget
 from napari_muse.panels.muse_panel import MusePanel
@@ -27,7 +28,7 @@ def test_keys_in_the_list_remove_no_layer_of_muse(
     opened: MusePanel, qtbot: Any, key: Qt.Key
 ) -> None:
     session, layers = opened.session, opened.session.viewer.layers
-    session.mark_reviewed(session.visible_region())
+    mark_reviewed(session.annotations, session.visible_region())
     use_window(opened, qtbot)
     listed = layer_list_widget(session.viewer)
     listed.setFocus()
@@ -53,7 +54,7 @@ def test_the_bin_closes_the_slide_and_says_so(
     opened: MusePanel, qtbot: Any, small_slide: Path
 ) -> None:
     session, layers = opened.session, opened.session.viewer.layers
-    session.mark_reviewed(session.visible_region())
+    mark_reviewed(session.annotations, session.visible_region())
     for layer in list(layers)[1:]:
         layers.selection = {layer}
         qtbot.mouseClick(_bin(opened), Qt.MouseButton.LeftButton)
@@ -75,7 +76,7 @@ def test_a_scripts_removal_of_what_lies_on_the_slide_is_undone(
     opened: MusePanel, qtbot: Any
 ) -> None:
     session, layers = opened.session, opened.session.viewer.layers
-    session.mark_reviewed(session.visible_region())
+    mark_reviewed(session.annotations, session.visible_region())
     for name in ("Regions", "Nuclei"):
         layers.remove(name)
         qtbot.waitUntil(lambda name=name: name in layers, timeout=2000)
@@ -85,7 +86,7 @@ def test_a_scripts_removal_of_what_lies_on_the_slide_is_undone(
 @pytest.mark.parametrize("which", ["slide", "nuclei"])
 def test_the_slide_never_covers_its_nuclei(opened: MusePanel, qtbot: Any, which: str) -> None:
     session, layers = opened.session, opened.session.viewer.layers
-    session.mark_reviewed(session.visible_region())
+    mark_reviewed(session.annotations, session.visible_region())
     if which == "slide":
         layers.move(layers.index(session.image_layer), len(layers))
     else:
@@ -116,7 +117,7 @@ def test_channels_of_a_slide_are_no_slides(opened: MusePanel, qtbot: Any) -> Non
 
 def test_the_status_bar_offers_muses_keys(opened: MusePanel, qtbot: Any) -> None:
     session = opened.session
-    session.mark_reviewed(session.visible_region())
+    mark_reviewed(session.annotations, session.visible_region())
     for layer in session.viewer.layers:
         session.viewer.layers.selection.active = layer
         for mode in ("transform", "pan_zoom"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_muse.annotations.new_regions import mark_reviewed
 from napari_muse.panels.muse_panel import MusePanel
 
 
@@ -38,7 +39,7 @@ def test_what_is_moved_is_put_back_and_said(opened: MusePanel, qtbot: Any, which
 
 def test_no_layer_of_muse_can_be_taken_by_the_transform_tool(opened: MusePanel, qtbot: Any) -> None:
     viewer = opened.session.viewer
-    opened.session.mark_reviewed(opened.session.visible_region())
+    mark_reviewed(opened.session.annotations, opened.session.visible_region())
     for layer in list(viewer.layers):
         viewer.layers.selection.active = layer
         layer.mode = "transform"

@@ -164,7 +164,7 @@ def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
 ) -> None:
     monkeypatch.setattr(learning, "user_model_folder", lambda: tmp_path / "models")
     model = opened.detect.model.currentData()
-    opened.session.keep_class_map(model, {"stromal": "lymphocyte"})
+    opened.session.class_maps.keep(opened.session.slide, model, {"stromal": "lymphocyte"})
     first = opened.session.image_layer
     opened.session.viewer.open(cmu_slide, plugin="napari-muse")
     annotations = opened.session.annotations
@@ -179,4 +179,6 @@ def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
     opened.learning.start(model, "adapt", "cpu", look())
     assert specs[0]["config"]["class_map"] == {}, "here stromal is stromal"
     opened.session.viewer.layers.selection.active = first
-    assert opened.session.class_map(model) == {"stromal": "lymphocyte"}
+    assert opened.session.class_maps.of_file(opened.session.slide, model) == {
+        "stromal": "lymphocyte"
+    }

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QScrollArea
 
 from muse_core.nuclei import ClassScheme, read_csv, write_csv
-from napari_muse.layers.nucleus_layer import MAX_IN_VIEW
+from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..actions import canvas_of, click, press, screen_point

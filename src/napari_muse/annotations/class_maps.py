@@ -1,0 +1,35 @@
+"""ClassMaps: what a person calls the classes of models, slide by slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from muse_core.slides import Slide
+from napari_muse.annotations.slide_key import SlideKey, slide_key
+
+
+class ClassMaps:
+    """Names on a slide by a model's names of the same classes, kept while the window is open.
+
+    Models are known by their files; slides that are None stand for "no slide is open".
+    """
+
+    def __init__(self) -> None:
+        self._maps: dict[tuple[SlideKey | None, str], dict[str, str]] = {}
+
+    def keep(self, slide: Slide | None, model: str, mapping: dict[str, str]) -> None:
+        """Remember what the classes of a model, by its file, are called on a slide."""
+        self._maps[_key(slide), model] = mapping
+
+    def of_file(self, slide: Slide | None, model: str) -> dict[str, str]:
+        """Return names by a model's classes, for a model's file; empty where none are kept."""
+        return self._maps.get((_key(slide), model), {})
+
+    def of_name(self, slide: Slide | None, model_name: str) -> dict[str, str]:
+        """As :meth:`of_file`, by the name of the model, which is that of its file."""
+        here, maps = _key(slide), self._maps.items()
+        return next((m for (s, p), m in maps if s == here and Path(p).stem == model_name), {})
+
+
+def _key(slide: Slide | None) -> SlideKey | None:
+    return None if slide is None else slide_key(slide)

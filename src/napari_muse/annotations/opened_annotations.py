@@ -1,0 +1,59 @@
+"""OpenedAnnotations: the annotations of all slides that a window has shown."""
+
+from __future__ import annotations
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.store import StorePlace
+from muse_core.slides import Slide
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.annotations.slide_key import SlideKey, slide_key
+from napari_muse.annotations.stored_nuclei import Wait
+
+
+class OpenedAnnotations:
+    """Opens each slide's annotations once, and keeps them while the window is open.
+
+    Attributes:
+        default_scheme: Classes of slides that have no annotations yet.
+    """
+
+    def __init__(self, default_scheme: ClassScheme, wait: Wait) -> None:
+        """Open nothing yet.
+
+        Args:
+            default_scheme: See the class.
+            wait: Does edits that take long, as :attr:`SlideAnnotations.wait`.
+        """
+        self.default_scheme = default_scheme
+        self._wait = wait
+        self._by_slide: dict[SlideKey, SlideAnnotations] = {}
+
+    def of(self, slide: Slide | None) -> tuple[SlideAnnotations, str]:
+        """Return a slide's annotations, and why they can be neither seen nor kept.
+
+        Args:
+            slide: None gives empty annotations that refuse edits.
+
+        Returns:
+            Annotations and a sentence. Where a store cannot be opened, so that it must not be
+            overwritten, the annotations are empty and refuse edits with the sentence; else the
+            sentence is empty.
+        """
+        if slide is None:
+            return SlideAnnotations(self.default_scheme), ""
+        key = slide_key(slide)
+        if key not in self._by_slide:
+            try:
+                place = StorePlace.of(slide.path, slide.part, beside=slide.is_file)
+                opened = SlideAnnotations(self.default_scheme, place)
+            except UserError as error:
+                return SlideAnnotations(self.default_scheme, refusal=str(error)), str(error)
+            opened.wait = self._wait
+            self._by_slide[key] = opened
+        return self._by_slide[key], ""
+
+    def rest(self) -> None:
+        """Let go of all files until they are needed again."""
+        for opened in self._by_slide.values():
+            opened.rest()

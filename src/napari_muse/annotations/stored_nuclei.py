@@ -1,0 +1,181 @@
+"""StoredNuclei: the arrays of a slide's nuclei, kept in step with the store's file. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from psygnal import Signal
+
+from muse_core.nuclei import ClassScheme, empty_table
+from muse_core.nuclei.recorded_slide import RecordedSlide
+from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, StorePlace
+from napari_muse.annotations.nucleus_arrays import NucleusArrays
+from napari_muse.annotations.store_file import StoreFile
+
+Wait = Callable[[Callable[[Callable[[], bool]], Edit | None], str], Edit | None]
+"""Does an edit that takes long: gets a function of ``should_cancel``, and a sentence to show."""
+
+
+class StoredNuclei(NucleusArrays):
+    """The nuclei, classes and regions of one slide, mirrored from its store.
+
+    The file is made with the first nucleus or class, so that merely looking at a slide leaves
+    nothing behind. Methods of subclasses edit the store and hand the :class:`Edit` to ``_follow``,
+    which puts it into the arrays without reading the file again.
+
+    Signals:
+        changed: Nuclei have changed.
+        scheme_changed: Classes have changed.
+        regions_changed: Regions have changed.
+        settled: A person has said of nuclei what they are; not emitted by undo and redo.
+    """
+
+    changed = Signal()
+    scheme_changed = Signal()
+    regions_changed = Signal()
+    settled = Signal()
+
+    def __init__(
+        self,
+        scheme: ClassScheme,
+        place: StorePlace | None = None,
+        refusal: str = "Open a slide first: File > Open, or drop it on the window.",
+    ) -> None:
+        """Open what there is.
+
+        Args:
+            scheme: Classes while there is no file.
+            place: The slide's store; None while no slide is open, or its store cannot be used.
+            refusal: Without a place, the sentence that says why nothing can be kept.
+
+        Raises:
+            UserError: The slide's store cannot be read.
+        """
+        super().__init__(scheme, np.zeros(0, dtype=NUCLEUS_ROW))
+        self.wait: Wait = _at_once
+        """Does what takes long, and says meanwhile what it is."""
+        self._file = StoreFile(place, refusal, self._reload)
+        if self._file.exists:
+            self._reload()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether one can only look: another window has the file, or it cannot be written."""
+        return self._file.read_only
+
+    @property
+    def store(self) -> AnnotationStore:
+        """The open file, which is made if there is none."""
+        return self._file.open(self.scheme)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether anything has been kept yet."""
+        return self._file.exists
+
+    @property
+    def recorded_slide(self) -> RecordedSlide | None:
+        """Record of the slide for files of nuclei; None without a slide."""
+        return self._file.recorded_slide
+
+    def require_writable(self) -> None:
+        """Make sure that edits can be kept; raises UserError where they cannot.
+
+        Where there is no file yet, none is made.
+        """
+        self._file.require_place()
+        if self.has_file:
+            self.store.require_writable()
+
+    def rest(self) -> None:
+        """Let go of the file until it is needed again."""
+        self._file.rest()
+
+    def save_as(self, target: Path) -> None:
+        """Bring the file, with the features beside it, elsewhere, and go on there.
+
+        Raises:
+            UserError: Nothing is kept yet, a detection is running, the file cannot be written, or
+                there is one already.
+        """
+        self._file.save_as(target, lambda work, sentence: self.wait(work, sentence))
+
+    @property
+    def pristine(self) -> bool:
+        """Whether nothing depends on the classes yet."""
+        return not self.has_file
+
+    def to_table(self) -> pd.DataFrame:
+        """NucleusTable of all nuclei that are not deleted."""
+        return self.store.nuclei() if self.has_file else empty_table()
+
+    def regions(self) -> pd.DataFrame:
+        """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
+        if not self.has_file:
+            return pd.DataFrame(columns=["id", "name", "vertices", "reviewed"])
+        return self.store.regions()
+
+    # Following edits --------------------------------------------------------------------------
+
+    def _follow(self, edit: Edit) -> Edit:
+        """Take over what an edit has changed, as it says, and tell others."""
+        classes = bool(edit.of("classes"))
+        if classes:
+            self._read_classes()
+        self.apply(edit)
+        if classes:
+            self.scheme_changed.emit()
+        if classes or len(edit.nuclei) or edit.relabelled is not None:
+            self.changed.emit()
+        if edit.of("regions"):
+            self.regions_changed.emit()
+        return edit
+
+    def _settle(self, edit: Edit) -> Edit:
+        """Follow an edit by which a person has said what nuclei are."""
+        self._follow(edit)
+        if edit:
+            self.settled.emit()
+        return edit
+
+    def _at_length(
+        self, act: Callable[[], Edit | None], sentence: str, is_long: bool
+    ) -> Edit | None:
+        """Make an edit and follow it; one that takes long is waited for with the window alive."""
+        if not is_long:
+            edit = act()
+            return None if edit is None else self._follow(edit)
+        store, before = self.store, self.version
+
+        def cancellable(should_cancel: Callable[[], bool]) -> Edit | None:
+            with store.cancellable(should_cancel):
+                return act()
+
+        edit = self.wait(cancellable, sentence)
+        if edit is None or self.version == before:
+            return None if edit is None else self._follow(edit)
+        # Something else was written meanwhile, such as what a classifier had found.
+        self._reload()
+        for signal in (self.scheme_changed, self.changed, self.regions_changed):
+            signal.emit()
+        return edit
+
+    def _read_classes(self) -> None:
+        store = self.store
+        self.set_classes(store.classes, tuple(store.class_ids.values()))
+
+    def _reload(self) -> None:
+        store = self.store
+        if not store.classes.classes and not store.read_only:
+            # Files of regions alone once made stores without classes.
+            store.extend_classes(self.scheme.classes)
+        if store.classes.classes:
+            self._read_classes()
+        self.rows = store.rows()
+
+
+def _at_once(work: Callable[[Callable[[], bool]], Edit | None], sentence: str) -> Edit | None:
+    return work(lambda: False)

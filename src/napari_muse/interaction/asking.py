@@ -1,0 +1,15 @@
+"""Questions to the user, asked without a widget in sight of those who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Ask = Callable[[str, str, Callable[[], None], Callable[[], None]], None]
+"""Gets a question, what the button says, and what to do on yes and on no."""
+
+
+def decline(
+    question: str, button: str, then: Callable[[], None], otherwise: Callable[[], None]
+) -> None:
+    """Answer no, where there is no window to ask in."""
+    otherwise()
