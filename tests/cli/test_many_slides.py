@@ -216,6 +216,37 @@ def test_settings_of_a_file_hold_unless_an_option_says_otherwise(
     assert json.loads(capsys.readouterr().out)["nuclei"] > few["nuclei"]
 
 
+def test_set_counts_more_than_the_file_and_less_than_options(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.toml").write_text(f'model = "{model}"\nmpp = 2.0\ntile_px = 256\nbatch = 3\n')
+    given = ("detect", slides / "a/one.png", "--out", tmp_path / "n.csv", "--json", "--set")
+    more = ("mpp=1.0", "--set", "tile_px=192", "--set", "halo_px=32", "--mpp", 0.5)
+    assert run(*given, *more, "--config", tmp_path / "c.toml") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["tiles_total"] > 1
+    values = said["config"]
+    assert [values[n] for n in ("mpp", "tile_px", "batch", "backend")] == [0.5, 192, 3, "auto"]
+
+
+def test_the_record_of_a_run_is_a_configuration(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("--set", "tile_px=192", "--set", "halo_px=32", "--set", "backend=torch")
+    first = ("--model", model, "--mpp", 0.5, "--region", "0,0,200,150", "--features", *settings)
+    slide, record = slides / "a/one.png", tmp_path / "run.json"
+    assert run("detect", slide, "--out", tmp_path / "1.csv", "--json", *first) == 0
+    record.write_text(capsys.readouterr().out)
+    assert run("detect", slide, "--out", tmp_path / "2.csv", "--config", record, "--json") == 0
+    assert (tmp_path / "2.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
+    assert (tmp_path / "2.csv.features").is_dir()
+    again = json.loads(capsys.readouterr().out)["config"]
+    assert again == json.loads(record.read_text())["config"]
+    # A record of many slides is one, too.
+    assert run("detect", slide, "--out", tmp_path / "m", *first, "--format", "csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["config"] == again
+
+
 def test_a_stopped_run_goes_on_with_the_slide_it_stopped_in(
     slides: Path,
     model: Path,

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from muse_core.cli.options import (
+    SLIDE_PANEL,
     Backend,
-    BackendOption,
     ChannelsOption,
+    ConfigOption,
     Device,
-    DeviceOption,
     ForceMppOption,
     ImageOption,
     JsonOption,
     ModelOption,
     MppOption,
     PlaneOption,
+    SetOption,
 )
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
     from muse_core.jobs import DetectJob
-    from muse_core.models.device_names import DeviceName
 
 
 _SLIDES_AT_ONCE = 4
@@ -42,67 +42,80 @@ class ResultFormat(StrEnum):
     H5AD = "h5ad"
 
 
+SlidesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SLIDES...",
+        help="SVS, TIFF, NDPI, OME-Zarr, PNG ... Also folders, patterns, and CSV files with a"
+        " column slide and perhaps mpp.",
+    ),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="File to write the nuclei to: .csv, .geojson, .parquet, .h5ad or .zarr; of many"
+        " slides the folder for their files.",
+    ),
+]
+FormatOption = Annotated[
+    ResultFormat | None,
+    typer.Option("--format", help="Of the files of many slides; csv if left out."),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="X,Y,W,H",
+        rich_help_panel=SLIDE_PANEL,
+        help="Only in here; pixels of the slide.",
+    ),
+]
+MinScoreOption = Annotated[
+    float | None,
+    typer.Option("--min-score", help="Nucleus probability to report from; else the model's."),
+]
+FeaturesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--features",
+        help="Keep the nuclei's features too, beside OUT, in OUT.features.",
+        show_default=False,
+    ),
+]
+AnyDeviceOption = Annotated[Device | None, typer.Option("--device", help="Where the network runs.")]
+ResumeOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--resume/--no-resume",
+        help="Go on where the same command stopped, or start anew.",
+        show_default="resume",
+    ),
+]
+# Settings now; as options they still work.
+BackendOption = Annotated[Backend | None, typer.Option("--backend", hidden=True)]
+SchedulerOption = Annotated[str | None, typer.Option("--scheduler", hidden=True)]
+
+
 def detect(
-    slides: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SLIDES...",
-            help="SVS, TIFF, NDPI, OME-Zarr, PNG ... Also folders, patterns, and CSV files with a"
-            " column slide and perhaps mpp.",
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            help="File to write the nuclei to: .csv, .geojson, .parquet, .h5ad or .zarr; of many"
-            " slides the folder for their files.",
-        ),
-    ],
-    form: Annotated[
-        ResultFormat | None,
-        typer.Option("--format", help="Of the files of many slides; csv if left out."),
-    ] = None,
+    slides: SlidesArgument,
+    out: OutOption,
+    form: FormatOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     model: ModelOption = None,
     mpp: MppOption = None,
     force_mpp: ForceMppOption = False,
-    region: Annotated[
-        str | None,
-        typer.Option("--region", metavar="X,Y,W,H", help="Only in here; pixels of the slide."),
-    ] = None,
+    region: RegionOption = None,
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
-    device: DeviceOption = Device.AUTO,
-    backend: BackendOption = Backend.AUTO,
-    min_score: Annotated[
-        float | None,
-        typer.Option("--min-score", help="Nucleus probability to report from; else the model's."),
-    ] = None,
-    features: Annotated[
-        bool,
-        typer.Option(
-            "--features", help="Keep the nuclei's features too, beside OUT, in OUT.features."
-        ),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", help="TOML file with further settings: tile_px, batch ..."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume/--no-resume", help="Go on where the same command stopped, or start anew."
-        ),
-    ] = True,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="ADDRESS",
-            help="Have the workers of a dask.distributed cluster do the work.",
-        ),
-    ] = None,
+    device: AnyDeviceOption = None,
+    min_score: MinScoreOption = None,
+    features: FeaturesOption = None,
+    resume: ResumeOption = None,
+    backend: BackendOption = None,
+    scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Detect and classify every nucleus of a slide, or of many.
@@ -112,42 +125,30 @@ def detect(
     until then, and exits with code 130; the same command goes on. Many slides each get a file in
     the folder --out, and a row in its summary.csv; those that are finished are skipped, those that
     fail are listed in the end, and make the exit code 1.
+
+    Whatever a run has, --config says in a file and --set NAME=VALUE says here: tile_px, batch,
+    backend, scheduler ... Options count more than --set, and that more than the file.
     """
-    from muse_core.jobs import DetectJob
+    from muse_core.config_file import read_values, with_settings
+    from muse_core.jobs.detect_values import detect_job
     from muse_core.slides import Region
 
-    settings = _settings(config)
+    values = with_settings(read_values(config) if config else {}, settings or ())
     box = Region.parse(region) if region is not None else None
-    given_device = device.value if device is not Device.AUTO else settings.pop("device", "auto")
-    job = DetectJob(
-        slide=slides[0],
-        model=model,
-        mpp=mpp,
-        force_mpp=force_mpp,
-        region=None if box is None else [box.x, box.y, box.w, box.h],
-        device=cast("DeviceName", given_device),
-        backend=backend.value if backend is not Backend.AUTO else settings.pop("backend", "auto"),
-        min_score=settings.pop("min_score", None) if min_score is None else min_score,
-        plane=plane,
-        channels=channels,
-        settings=settings or None,
-        resume=resume,
-        scheduler=scheduler,
-    )
+    flags: dict[str, Any] = {
+        "model": model, "mpp": mpp, "force_mpp": force_mpp or None, "plane": plane,
+        "channels": channels, "device": device, "min_score": min_score, "features": features,
+        "region": [box.x, box.y, box.w, box.h] if box else None, "resume": resume,
+        "backend": backend, "scheduler": scheduler,
+    }  # fmt: skip
+    values |= {name: value for name, value in flags.items() if value is not None}
+    job = detect_job(values, slides[0], config.name if config else "The command line")
+    which = image or (None if job.image is None else str(job.image))
+    keep_features = bool(values.get("features"))
     if _many(slides, out, form):
-        _detect_many(slides, out, form or ResultFormat.CSV, job, image, features, as_json)
+        _detect_many(slides, out, form or ResultFormat.CSV, job, which, keep_features, as_json)
     else:
-        _detect_one(out, job, image, features, as_json)
-
-
-def _settings(config: Path | None) -> dict[str, Any]:
-    """The settings of a file that are not the defaults."""
-    from muse_core.detect.config import DetectConfig, read_detect_config
-
-    if config is None:
-        return {}
-    usual = asdict(DetectConfig())
-    return {k: v for k, v in asdict(read_detect_config(config)).items() if v != usual[k]}
+        _detect_one(out, job, which, keep_features, as_json)
 
 
 def _many(slides: list[str], out: Path, form: ResultFormat | None) -> bool:

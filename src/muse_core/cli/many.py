@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from muse_core.cli.console import cancel_on_signals, progress_bar
+from muse_core.jobs.detect_job import detect_config
+from muse_core.jobs.detect_values import detect_values
 
 if TYPE_CHECKING:
     from muse_core.jobs.detect_many import ManySlides, SlideEnd
@@ -48,6 +50,7 @@ def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
             "nuclei": nuclei,
             "summary": str(summary),
             "cancelled": cancelled,
+            "config": _values(run),
         }
         typer.echo(json.dumps(figures))
     else:
@@ -72,3 +75,9 @@ def _line(end: SlideEnd) -> str:
     how = "finished before" if end.skipped else f"{figures['seconds']:.0f} s"
     where = f"{figures['nuclei']:,} nuclei in {figures['tissue_mm2']:.3g} mm²"
     return f"{record.slide}: {where}, {how}"
+
+
+def _values(run: ManySlides) -> dict[str, Any]:
+    """Return the values of the run that its results depend on."""
+    values = detect_values(run.template, detect_config(run.template))
+    return {**values, "features": run.features}

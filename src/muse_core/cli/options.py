@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+SLIDE_PANEL = "The slide"
+"""Under this word help shows options on how a slide is read."""
+
 
 class Device(StrEnum):
     """Device that the network runs on."""
@@ -31,12 +34,6 @@ ModelOption = Annotated[
     typer.Option("--model", help="Name or file of a model; the default one if left out."),
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
-BackendOption = Annotated[
-    Backend,
-    typer.Option(
-        "--backend", help="What computes the network; auto takes the faster one that can."
-    ),
-]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="End with one line of JSON on standard output.")
 ]
@@ -44,18 +41,24 @@ ImageOption = Annotated[
     str | None,
     typer.Option(
         "--image",
+        rich_help_panel=SLIDE_PANEL,
         metavar="N|all",
         help="Of a file with several tissue images the one of this number, see muse info; or all.",
     ),
 ]
 PlaneOption = Annotated[
     int | None,
-    typer.Option("--plane", help="Plane of a stack, from 1; the middle one if left out."),
+    typer.Option(
+        "--plane",
+        rich_help_panel=SLIDE_PANEL,
+        help="Plane of a stack, from 1; the middle one if left out.",
+    ),
 ]
 ChannelsOption = Annotated[
     str | None,
     typer.Option(
         "--channels",
+        rich_help_panel=SLIDE_PANEL,
         metavar="rgb|rgba|R,G,B[,A]",
         help="Take three channels as colours whatever their names; or their numbers, from 1,"
         " a fourth for transparency.",
@@ -64,7 +67,9 @@ ChannelsOption = Annotated[
 MppOption = Annotated[
     float | None,
     typer.Option(
-        "--mpp", help="Microns per pixel of the slide, if the file does not say; see --force-mpp."
+        "--mpp",
+        rich_help_panel=SLIDE_PANEL,
+        help="Microns per pixel of the slide, if the file does not say; see --force-mpp.",
     ),
 ]
 OtherSlideOption = Annotated[
@@ -75,7 +80,11 @@ OtherSlideOption = Annotated[
 ]
 ForceMppOption = Annotated[
     bool,
-    typer.Option("--force-mpp", help="Use the given scale also where the file states another."),
+    typer.Option(
+        "--force-mpp",
+        rich_help_panel=SLIDE_PANEL,
+        help="Use the given scale also where the file states another.",
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -86,6 +95,6 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting in place of the file's, such as views.crop_px=224; repeatable.",
+        help="A setting in place of the file's, such as batch=4; repeatable.",
     ),
 ]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-from muse_core.config_file import configuration, read_values
 from muse_core.detect.backends.names import BACKENDS, PRECISIONS
 from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.errors import UserError
@@ -88,12 +86,3 @@ class DetectConfig:
     def core_px(self) -> int:
         """Largest side of a core, the part of a tile it answers for."""
         return (self.tile_px or TILE_PX) - 2 * self.halo_px
-
-
-def read_detect_config(path: str | Path) -> DetectConfig:
-    """Read settings from a TOML file.
-
-    Raises:
-        UserError: The file is missing or malformed, or a field is unknown or wrong.
-    """
-    return configuration(DetectConfig, read_values(path), Path(path).name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from muse_core.errors import UserError
 from muse_core.files import check_writable, destination, is_special, sha256_of
+from muse_core.jobs.detect_values import detect_values
 from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.keep_features import FeatureTarget
 from muse_core.jobs.outcome import Outcome
@@ -353,6 +354,7 @@ def _outcome(
             "precision": result.precision,
             "half_jpeg": result.half_jpeg,
             "out_csv": job.out_csv,
+            "config": detect_values(job, detect_config(job)),
             "tiles_done": result.tiles_done,
             "tiles_total": result.tiles_total,
             "tiles_resumed": result.tiles_resumed,
