@@ -26,6 +26,7 @@ from muse_core.detect.merge import TileMerge, TileReport
 from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
 from muse_core.detect.resize import to_model_scale
+from muse_core.detect.tile_log import TileLog
 from muse_core.detect.unreadable import Unreadable, place_of, tried
 from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table
@@ -151,14 +152,9 @@ class Detector:
         state = run.begin(self._facts(plan)) if run else RunState()
         names = [c["name"] for c in self.card.classes]
         collector = Collector(self.card.name, names, on_nuclei, state.spool)
-        before = state.log.seconds if state.log is not None else 0.0
-        merge = TileMerge(
-            plan,
-            self.config.seam_radius_um / self.card.mpp,
-            collector,
-            state.log,
-            lambda: before + time.perf_counter() - begin,
-        )
+        seconds = _clock(begin, state.log)
+        seam_radius_px = self.config.seam_radius_um / self.card.mpp
+        merge = TileMerge(plan, seam_radius_px, collector, state.log, seconds)
         cancel = should_cancel or (lambda: False)
         missing = [tile for tile in plan.tiles if tile.index not in merge]
         fresh = self.reports(slide, search, missing, cancel)
@@ -166,7 +162,7 @@ class Detector:
         return DetectResult(
             nuclei=collector,
             tissue_mm2=_tissue_mm2(search, slide.require_mpp(), merge.done),
-            seconds=before + time.perf_counter() - begin,
+            seconds=seconds(),
             cancelled=merge.done < len(plan.tiles),
             tiles_done=merge.done,
             tiles_total=len(plan.tiles),
@@ -361,3 +357,9 @@ def _tissue_mm2(search: Search, mpp: float, tiles_done: int) -> float:
         return wanted
     weights = [tissue.fraction(plan.tile_region(t)) for t in plan.tiles]
     return float(wanted * sum(weights[:tiles_done]) / sum(weights))
+
+
+def _clock(begin: float, log: TileLog | None) -> Callable[[], float]:
+    """Return a function that gives the seconds since ``begin`` and of earlier runs of the log."""
+    before = log.seconds if log is not None else 0.0
+    return lambda: before + time.perf_counter() - begin

@@ -72,10 +72,7 @@ def distil(
         mean: Over all processes.
     """
     views, losses = config.views, config.losses
-    images = [
-        apply_appearance(crops.images.float() / 255, crops.appearances) for crops in batch.groups
-    ]
-    images = [image.contiguous(memory_format=torch.channels_last) for image in images]
+    images = _images(batch)
     xy = [crops.xy for crops in batch.groups]
     valid = [crops.valid for crops in batch.groups]
     with torch.no_grad(), autocast():
@@ -110,3 +107,11 @@ def distil(
         image_features=image_f.detach(),
         nucleus_features=nucleus_f.detach(),
     )
+
+
+def _images(batch: PretrainBatch) -> list[Tensor]:
+    """Return the (n, 3, S, S) views of each group, float32 from 0 to 1, with their appearance."""
+    images = (
+        apply_appearance(crops.images.float() / 255, crops.appearances) for crops in batch.groups
+    )
+    return [image.contiguous(memory_format=torch.channels_last) for image in images]
