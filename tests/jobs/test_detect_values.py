@@ -16,8 +16,8 @@ from muse_core.jobs.detect_values import detect_job, detect_values
 GIVEN: dict[str, Any] = {
     "model": "m.safetensors", "mpp": 0.5, "force_mpp": True, "region": [1.0, 2.0, 30.0, 40.0],
     "image": 2, "plane": 3, "channels": "rgb", "device": "cpu", "min_score": 0.25,
-    "backend": "torch", "tile_px": 512, "cell_px": 192, "halo_px": 32, "batch": 4, "min_tissue": 0.1, "readers": 2,
-    "seam_radius_um": 3.0,
+    "backend": "torch", "tile_px": 512, "cell_px": 192, "halo_px": 32, "batch": 4,
+    "min_tissue": 0.1, "readers": 2, "seam_radius_um": 3.0,
 }  # fmt: skip
 
 

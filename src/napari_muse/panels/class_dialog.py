@@ -13,10 +13,8 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QHBoxLayout,
     QPushButton,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -24,7 +22,16 @@ from muse_core.nuclei import NucleusClass
 from muse_core.nuclei.store import AnnotationStore, Edit
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels.confirm import ask
-from napari_muse.panels.forms import chosen_row, combo, row_table, wrapped
+from napari_muse.panels.forms import (
+    Links,
+    chosen_row,
+    column,
+    combo,
+    push_button,
+    row,
+    row_table,
+    wrapped,
+)
 from napari_muse.session import MuseSession
 
 _KEYS = ("", *"123456789")
@@ -46,15 +53,13 @@ class ClassDialog(QDialog):
         self.table.setColumnCount(4)
         self.table.setHorizontalHeaderLabels(["Class", "Colour", "Key", "Nuclei"])
         self.table.setToolTip("Double-click a name to change it")
-        self.add = QPushButton("Add class")
-        self.add.setToolTip("Add a class; rename it in the table")
+        self.add = push_button("Add class", "Add a class; rename it in the table")
         self.into = combo("The class that takes over the nuclei of the chosen one")
-        self.merge = QPushButton("Merge chosen into")
-        self.merge.setToolTip("Give all nuclei of the chosen class another, and drop the first")
-        self.undo = QPushButton("Undo")
-        self.undo.setToolTip("Take back the last change (Ctrl-Z)")
-        self.redo = QPushButton("Redo")
-        self.redo.setToolTip("Do again what was taken back (Ctrl-Shift-Z)")
+        self.merge = push_button(
+            "Merge chosen into", "Give all nuclei of the chosen class another, and drop the first"
+        )
+        self.undo = push_button("Undo", "Take back the last change (Ctrl-Z)")
+        self.redo = push_button("Redo", "Do again what was taken back (Ctrl-Shift-Z)")
         self.message = wrapped(_UNDOABLE)
         self._lay_out()
         self.add.clicked.connect(self._on_add)
@@ -67,41 +72,33 @@ class ClassDialog(QDialog):
             for key in keys:
                 QShortcut(QKeySequence(key), self).activated.connect(step)
         self.table.itemChanged.connect(self._on_item)
-        session.annotations_changed.connect(self._fill)
-        session.refused.connect(self.say)
-        session.told.connect(self.say)
-        self.finished.connect(self._on_finished)
+        self._links = Links(
+            (session.annotations_changed, self._fill),
+            (session.refused, self.say),
+            (session.told, self.say),
+        )
+        self.finished.connect(self._links.cut)
         self._fill()
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""
         self.message.setText(sentence)
 
-    def _on_finished(self) -> None:
-        self._session.annotations_changed.disconnect(self._fill)
-        self._session.refused.disconnect(self.say)
-        self._session.told.disconnect(self.say)
-
     def _fill(self) -> None:
-        classes, counts = (
-            self._session.annotations.scheme.classes,
-            self._session.annotations.counts(),
-        )
-        chosen, into, row_before = (
-            self._chosen_name(),
-            self.into.currentText(),
-            chosen_row(self.table),
-        )
+        annotations = self._session.annotations
+        classes, counts = annotations.scheme.classes, annotations.counts()
+        chosen, into = self._chosen_name(), self.into.currentText()
+        row_before = chosen_row(self.table)
         renamed = len(classes) == len(self._names) and row_before is not None
         self._filling = True
         self.table.setRowCount(len(classes))
-        for row, (entry, count) in enumerate(zip(classes, counts, strict=True)):
-            self.table.setItem(row, 0, QTableWidgetItem(entry.name))
-            self.table.setCellWidget(row, 1, self._color_button(entry))
-            self.table.setCellWidget(row, 2, self._key_box(entry))
+        for at, (entry, count) in enumerate(zip(classes, counts, strict=True)):
+            self.table.setItem(at, 0, QTableWidgetItem(entry.name))
+            self.table.setCellWidget(at, 1, self._color_button(entry))
+            self.table.setCellWidget(at, 2, self._key_box(entry))
             number = QTableWidgetItem(f"{count:,}")
             number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-            self.table.setItem(row, 3, number)
+            self.table.setItem(at, 3, number)
         self.into.clear()
         self.into.addItems([c.name for c in classes])
         self.into.setCurrentIndex(max(self.into.findText(into), 0))
@@ -113,8 +110,8 @@ class ClassDialog(QDialog):
 
     def _chosen_name(self) -> str:
         """The class chosen in the table, "" for none."""
-        row = chosen_row(self.table)
-        return self._names[row] if row is not None and row < len(self._names) else ""
+        at = chosen_row(self.table)
+        return self._names[at] if at is not None and at < len(self._names) else ""
 
     def _choose(self, name: str) -> None:
         """Choose a class in the table, none where it is not there: never another in its row."""
@@ -206,17 +203,8 @@ class ClassDialog(QDialog):
             self._fill()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        for button in (self.add, self.undo, self.redo):
-            row.addWidget(button)
-        row.addStretch(1)
-        row.addWidget(self.merge)
-        row.addWidget(self.into)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         close.rejected.connect(self.reject)
-        whole = QVBoxLayout(self)
-        whole.addWidget(self.table)
-        whole.addLayout(row)
-        whole.addWidget(self.message)
-        whole.addWidget(close)
+        changes = row(self.add, self.undo, self.redo, None, self.merge, self.into)
+        column(self, self.table, changes, self.message, close)
         self.resize(*_SIZE_PX)

@@ -12,9 +12,9 @@ from annotated_types import Interval
 from magicgui.backends._qtpy.widgets import QBaseValueWidget
 from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_muse.panels.forms import never_widening
+from napari_muse.panels.forms import form_layout, never_widening
 from napari_muse.panels.number_field import NumberField
 
 _TOOLTIP_ROLE = 3
@@ -83,13 +83,6 @@ class ConfigForm:
         native = self._fields[name].native
         assert isinstance(native, NumberField)
         return native
-
-
-def form_layout() -> QFormLayout:
-    """A form whose fields take the room there is."""
-    layout = QFormLayout()
-    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-    return layout
 
 
 def choice_field(choices: Sequence[Choice], tooltip: str) -> ValueWidget[Any]:

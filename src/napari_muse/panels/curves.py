@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyqtgraph
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from muse_core.jobs import Event, LossMeasured, MetricsMeasured
+from napari_muse.panels.forms import column
 
 _HEIGHT_PX = 105
 _LOSS_COLOR, _DET_COLOR, _AVG_COLOR = "#e69f00", "#56b4e9", "#009e73"
@@ -31,10 +32,7 @@ class CurvePlots(QWidget):
             "f_det": _curve(self.f1_plot, _DET_COLOR, symbols=True),
             "f_avg": _curve(self.f1_plot, _AVG_COLOR, symbols=True),
         }
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(self.loss_plot)
-        whole.addWidget(self.f1_plot)
+        column(self, self.loss_plot, self.f1_plot).setContentsMargins(0, 0, 0, 0)
 
     def clear(self) -> None:
         """Begin anew, in the colours of the theme."""

@@ -7,9 +7,6 @@ from typing import Any
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QGroupBox,
-    QHBoxLayout,
-    QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -23,7 +20,7 @@ from muse_core.slides.scale import same_scale
 from napari_muse.jobs.detection import Detection
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.config_form import ConfigForm, Shown
-from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.forms import Links, add_choice, column, combo, push_button, row, wrapped
 from napari_muse.panels.image_panel import ImagePanel
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
@@ -74,12 +71,13 @@ class DetectPanel(QGroupBox):
             self.place.addItem(label, value)
         self.scale_question = ScaleQuestion(self._force_scale, self._keep_scale)
         self.mpp_hint = wrapped("")
-        self.draw = QPushButton("Draw area")
-        self.draw.setToolTip("Add a layer to draw rectangles or outlines in")
-        self.start = QPushButton("Detect nuclei")
-        self.start.setToolTip("Find and classify every nucleus there; corrected nuclei are kept")
-        self.finish = QPushButton("Finish")
-        self.finish.setToolTip("Go on with the detection of this slide that was not finished")
+        self.draw = push_button("Draw area", "Add a layer to draw rectangles or outlines in")
+        self.start = push_button(
+            "Detect nuclei", "Find and classify every nucleus there; corrected nuclei are kept"
+        )
+        self.finish = push_button(
+            "Finish", "Go on with the detection of this slide that was not finished"
+        )
         self.status = JobStatus(
             self.start,
             detection.cancel,
@@ -98,15 +96,15 @@ class DetectPanel(QGroupBox):
         self.finish.clicked.connect(self._on_finish)
         detection.progress.connect(self.status.follow)
         detection.ended.connect(self._on_end)
-        session.slide_changed.connect(self._on_slide)
-        session.pictures.changed.connect(self._on_pictures)
+        self._links = Links(
+            (session.slide_changed, self._on_slide), (session.pictures.changed, self._on_pictures)
+        )
         self._on_model()
         self._on_slide()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._session.slide_changed.disconnect(self._on_slide)
-        self._session.pictures.changed.disconnect(self._on_pictures)
+        self._links.cut()
         self.images.disconnect_all()
 
     @property
@@ -139,21 +137,18 @@ class DetectPanel(QGroupBox):
             str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR
         }
         for entry in self._models.values():
-            self.model.addItem(entry.card.name, str(entry.path))
-            self.model.setItemData(
-                self.model.count() - 1, entry.card.description or entry.card.name, 3
-            )
+            card = entry.card
+            add_choice(self.model, card.name, str(entry.path), card.description or card.name)
         self._list_available()
 
     def _list_available(self) -> None:
         """Name the released backbones that can be fetched; they cannot be chosen to detect with."""
         items = self.model.model()
         for released in available_models():
-            self.model.addItem(f"{released.name} (available)")
-            row = self.model.count() - 1
             hint = f"A backbone to fine-tune from; get it with: muse models fetch {released.name}"
-            self.model.setItemData(row, hint, 3)
-            item = items.item(row) if isinstance(items, QStandardItemModel) else None
+            add_choice(self.model, f"{released.name} (available)", None, hint)
+            last = self.model.count() - 1
+            item = items.item(last) if isinstance(items, QStandardItemModel) else None
             if item is not None:
                 item.setEnabled(False)
 
@@ -335,20 +330,8 @@ class DetectPanel(QGroupBox):
         form = self._form.layout
         form.insertRow(0, "Model", self.model)
         place = QWidget()
-        row = QHBoxLayout(place)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.place, 1)
-        row.addWidget(self.draw)
+        row(self.place, self.draw, stretch=0, parent=place)
         form.insertRow(2, "Where", place)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.start, 1)
-        buttons.addWidget(self.finish)
-        buttons.addWidget(self.cancel)
-        whole = QVBoxLayout(self)
-        whole.addWidget(self.images)
-        whole.addLayout(form)
-        whole.addWidget(self.mpp_hint)
-        whole.addWidget(self.scale_question)
-        whole.addLayout(buttons)
-        whole.addWidget(self.status.bar)
-        whole.addWidget(self.message)
+        buttons = row(self.start, self.finish, self.cancel, stretch=0)
+        about_scale = (self.mpp_hint, self.scale_question)
+        column(self, self.images, form, *about_scale, buttons, self.status.bar, self.message)

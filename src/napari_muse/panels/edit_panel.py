@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QFormLayout, QGridLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QGridLayout, QGroupBox, QLabel
 
 from napari_muse.interaction.keys import HELP, Keys
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
+from napari_muse.panels.forms import Links, column, push_button, wrapped
 from napari_muse.session import MuseSession
 
 
@@ -16,21 +17,19 @@ class EditPanel(QGroupBox):
         super().__init__("Correct")
         self._session = session
         self._keys = keys
-        self.add = QPushButton("Add nuclei")
-        self.add.setCheckable(True)
-        self.add.setToolTip("While this is on, a click adds a nucleus of the class ticked as new")
-        self.paint = QPushButton("Paint class")
-        self.paint.setCheckable(True)
-        self.paint.setToolTip(
-            "While this is on, a click gives a nucleus the class ticked as new; digits choose it"
+        self.add = push_button(
+            "Add nuclei",
+            "While this is on, a click adds a nucleus of the class ticked as new",
+            checkable=True,
         )
-        self.lasso = QPushButton("Lasso")
-        self.lasso.setCheckable(True)
-        self.lasso.setToolTip("Draw around nuclei to select them all")
-        self.undo = QPushButton("Undo")
-        self.undo.setToolTip("Take back the last correction (Ctrl-Z)")
-        self.redo = QPushButton("Redo")
-        self.redo.setToolTip("Do again what was taken back (Ctrl-Shift-Z)")
+        self.paint = push_button(
+            "Paint class",
+            "While this is on, a click gives a nucleus the class ticked as new; digits choose it",
+            checkable=True,
+        )
+        self.lasso = push_button("Lasso", "Draw around nuclei to select them all", checkable=True)
+        self.undo = push_button("Undo", "Take back the last correction (Ctrl-Z)")
+        self.redo = push_button("Redo", "Do again what was taken back (Ctrl-Shift-Z)")
         buttons = QGridLayout()
         for number, button in enumerate((self.add, self.paint, self.lasso, self.undo, self.redo)):
             buttons.addWidget(button, number // 3, number % 3)
@@ -39,31 +38,26 @@ class EditPanel(QGroupBox):
         keys_form = QFormLayout()
         keys_form.setVerticalSpacing(2)
         for key, meaning in HELP:
-            name = QLabel(f"<b>{key}</b>")
-            text = QLabel(meaning)
-            text.setWordWrap(True)
-            keys_form.addRow(name, text)
-        whole = QVBoxLayout(self)
-        whole.addLayout(buttons)
-        whole.addLayout(keys_form)
+            keys_form.addRow(QLabel(f"<b>{key}</b>"), wrapped(meaning))
+        column(self, buttons, keys_form)
         self.add.toggled.connect(keys.set_add_mode)
         self.undo.clicked.connect(lambda: session.attempt(lambda: undo_edit(session)))
         self.redo.clicked.connect(lambda: session.attempt(lambda: redo_edit(session)))
         self.paint.toggled.connect(keys.set_paint_mode)
         self.lasso.clicked.connect(lambda: session.attempt(keys.lasso.toggle))
-        session.nuclei.layer.events.mode.connect(self._on_mode)
         keys.mode_changed.connect(self._on_mode)
         keys.lasso.changed.connect(self._on_mode)
-        session.nuclei.selection_changed.connect(self._on_selection)
-        session.slide_changed.connect(self._on_slide)
+        self._links = Links(
+            (session.nuclei.layer.events.mode, self._on_mode),
+            (session.nuclei.selection_changed, self._on_selection),
+            (session.slide_changed, self._on_slide),
+        )
         self._on_slide()
         self._on_mode()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._session.slide_changed.disconnect(self._on_slide)
-        self._session.nuclei.layer.events.mode.disconnect(self._on_mode)
-        self._session.nuclei.selection_changed.disconnect(self._on_selection)
+        self._links.cut()
 
     def _on_slide(self) -> None:
         for button in (self.add, self.paint, self.lasso, self.undo, self.redo):

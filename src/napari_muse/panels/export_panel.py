@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox
 
 from muse_core.classify.project import project_path
 from muse_core.errors import UserError
@@ -16,7 +16,7 @@ from muse_core.slides.window.key import safe_name
 from napari_muse.io.export import Exported, export_store
 from napari_muse.io.file_import import take_over
 from napari_muse.jobs.background import Background
-from napari_muse.panels.forms import wrapped
+from napari_muse.panels.forms import Links, column, push_button, row, wrapped
 from napari_muse.session import MuseSession
 
 
@@ -28,22 +28,21 @@ class ExportPanel(QGroupBox):
         self._session = session
         self._background = Background()
         self._cancelled = threading.Event()
-        self.button = QPushButton("Save nuclei …")
-        self.button.setToolTip(
-            "All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData"
+        self.button = push_button(
+            "Save nuclei …",
+            "All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData",
         )
-        self.open = QPushButton("Import nuclei …")
-        self.open.setToolTip(
+        self.open = push_button(
+            "Import nuclei …",
             "Take over the nuclei of another program: GeoJSON, Parquet, AnnData, CSV. Dropping the"
-            " file on the window does the same, with annotations as regions"
+            " file on the window does the same, with annotations as regions",
         )
-        self.project = QPushButton("Save project as …")
-        self.project.setToolTip(
+        self.project = push_button(
+            "Save project as …",
             "Keep the nuclei, regions and features of this image in a file of your choice, and go"
-            " on there: while it has none they are in your own data folder"
+            " on there: while it has none they are in your own data folder",
         )
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop reading; nothing is taken over")
+        self.cancel = push_button("Cancel", "Stop reading; nothing is taken over")
         self.cancel.hide()
         self.outlines = QCheckBox("Outlines of annotations are nuclei")
         self.outlines.setToolTip(
@@ -51,20 +50,13 @@ class ExportPanel(QGroupBox):
         )
         self.message = wrapped("")
         self.message.hide()
-        row = QHBoxLayout()
-        row.addWidget(self.button)
-        row.addWidget(self.open)
-        row.addWidget(self.cancel)
-        whole = QVBoxLayout(self)
-        whole.addLayout(row)
-        whole.addWidget(self.project)
-        whole.addWidget(self.outlines)
-        whole.addWidget(self.message)
+        buttons = row(self.button, self.open, self.cancel)
+        column(self, buttons, self.project, self.outlines, self.message)
         self.button.clicked.connect(self._ask_target)
         self.open.clicked.connect(self._ask_source)
         self.cancel.clicked.connect(self._cancel_reading)
         self.project.clicked.connect(self._ask_project)
-        session.slide_changed.connect(self._on_slide)
+        self._links = Links((session.slide_changed, self._on_slide))
         self._on_slide()
 
     @property
@@ -74,7 +66,7 @@ class ExportPanel(QGroupBox):
 
     def disconnect_all(self) -> None:
         """Stop; a file that is being written is completed, one that is being read is left."""
-        self._session.slide_changed.disconnect(self._on_slide)
+        self._links.cut()
         self._cancelled.set()
         self._background.close()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
 from muse_core.slides import ImageChoice, Slide, SlideImage
 from napari_muse.io.reader import open_for_window
 from napari_muse.jobs.background import Background
 from napari_muse.layers.other_image import replace_slide
-from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.forms import combo, form_layout, wrapped
 from napari_muse.session import MuseSession
 
 _MOST_LISTED = 10_000
@@ -27,9 +27,7 @@ class ImagePanel(QWidget):
         self.hint = wrapped("")
         self.image = combo("Which of the images in this file is looked at")
         self.plane = combo("Which plane of the stack is looked at")
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self._form = form_layout(self)
         self._form.addRow(self.hint)
         self._form.addRow("Image", self.image)
         self._form.addRow("Plane", self.plane)

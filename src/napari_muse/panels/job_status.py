@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton
 
 from muse_core.jobs import Ended, Event, Progress
 from napari_muse.jobs.single_shot import once
-from napari_muse.panels.forms import wrapped
+from napari_muse.panels.forms import push_button, wrapped
 
 _TICK_MS = 250
 """Whatever changes makes Qt paint the window; a job may say more than a person can read."""
@@ -37,8 +37,7 @@ class JobStatus:
         self._start = start
         self._cancel = cancel
         self.bar = QProgressBar()
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip(tooltip)
+        self.cancel = push_button("Cancel", tooltip)
         self.cancel.clicked.connect(self._on_cancel)
         self.message = wrapped(sentence)
         self._latest: Progress | None = None

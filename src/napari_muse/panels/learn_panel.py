@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
     QGroupBox,
-    QHBoxLayout,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
 )
 
 from muse_core.finetune.config import FinetuneConfig
@@ -23,7 +21,7 @@ from napari_muse.jobs.tissue_area import TissueArea
 from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import row_table, wrapped
+from napari_muse.panels.forms import Links, column, push_button, row, row_table, wrapped
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.session import MuseSession
 
@@ -56,9 +54,9 @@ class LearnPanel(QGroupBox):
         self.uses = wrapped("")
         self._form = ConfigForm(FinetuneConfig, _SHOWN)
         self.mode = self._form.choice("mode")
-        self.start = QPushButton("Fine-tune on my corrections")
-        self.start.setToolTip(
-            "Make a model of your own from the chosen one and the fields you have reviewed"
+        self.start = push_button(
+            "Fine-tune on my corrections",
+            "Make a model of your own from the chosen one and the fields you have reviewed",
         )
         self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
         self.cancel, self.message = self.status.cancel, self.status.message
@@ -70,12 +68,13 @@ class LearnPanel(QGroupBox):
         self.proof.setToolTip(
             "Figures on reviewed fields that were kept out of training, with 95% intervals"
         )
-        self.use = QPushButton("Use it")
-        self.use.setToolTip(
-            "Choose the new model and detect again with it, wherever there are predictions"
+        self.use = push_button(
+            "Use it",
+            "Choose the new model and detect again with it, wherever there are predictions",
         )
-        self.keep = QPushButton("Keep the old one")
-        self.keep.setToolTip("Leave the old model chosen; the new one stays in the list")
+        self.keep = push_button(
+            "Keep the old one", "Leave the old model chosen; the new one stays in the list"
+        )
         self.back = QPushButton("Go back")
         self._chosen = ""
         self._background = Background()
@@ -91,16 +90,20 @@ class LearnPanel(QGroupBox):
         detect.ended.connect(self._on_detected)
         detect.model.currentIndexChanged.connect(self._on_model)
         self.mode.currentIndexChanged.connect(self.update_uses)
-        for signal in self._followed():
-            signal.connect(self.update_uses)
+        followed = (
+            session.annotations_changed,
+            session.regions_changed,
+            session.slide_changed,
+            self.tissue.changed,
+        )
+        self._links = Links(*((signal, self.update_uses) for signal in followed))
         self._show_proof(False)
         self._on_model()
         self.update_uses()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        for signal in self._followed():
-            signal.disconnect(self.update_uses)
+        self._links.cut()
         self._soon.stop()
         self._background.close()
         self.tissue.close()
@@ -177,15 +180,6 @@ class LearnPanel(QGroupBox):
         super().showEvent(event)
         self.update_uses()
 
-    def _followed(self) -> tuple[Any, ...]:
-        session = self._session
-        return (
-            session.annotations_changed,
-            session.regions_changed,
-            session.slide_changed,
-            self.tissue.changed,
-        )
-
     def _on_event(self, event: Event) -> None:
         self.curves.add(event)
         self.status.follow(event)
@@ -219,9 +213,9 @@ class LearnPanel(QGroupBox):
     def _fill_proof(self, outcome: FinetuneOutcome) -> None:
         rows = _proof_rows(outcome)
         self.proof.setRowCount(len(rows))
-        for row, texts in enumerate(rows):
-            for column, text in enumerate(texts):
-                self.proof.setItem(row, column, QTableWidgetItem(text))
+        for i, texts in enumerate(rows):
+            for j, text in enumerate(texts):
+                self.proof.setItem(i, j, QTableWidgetItem(text))
         self.proof.resizeColumnsToContents()
         self.proof.setVisible(bool(rows))
 
@@ -283,22 +277,10 @@ class LearnPanel(QGroupBox):
             widget.setVisible(proof)
 
     def _lay_out(self) -> None:
-        start = QHBoxLayout()
-        start.addWidget(self.start, 1)
-        start.addWidget(self.cancel)
-        verdict = QHBoxLayout()
-        verdict.addWidget(self.use, 1)
-        verdict.addWidget(self.keep, 1)
-        whole = QVBoxLayout(self)
-        whole.addWidget(self.uses)
-        whole.addLayout(self._form.layout)
-        whole.addLayout(start)
-        whole.addWidget(self.status.bar)
-        whole.addWidget(self.message)
-        whole.addWidget(self.curves)
-        whole.addWidget(self.proof)
-        whole.addLayout(verdict)
-        whole.addWidget(self.back)
+        start = row(self.start, self.cancel, stretch=0)
+        proof = (self.curves, self.proof, row(self.use, self.keep), self.back)
+        status = (self.status.bar, self.message)
+        column(self, self.uses, self._form.layout, start, *status, *proof)
 
 
 def _proof_rows(outcome: FinetuneOutcome) -> list[tuple[str, str, str]]:

@@ -8,16 +8,14 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
     QGroupBox,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
     QRadioButton,
-    QVBoxLayout,
 )
 
 from muse_core.nuclei import NucleusClass
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.class_dialog import ClassDialog
+from napari_muse.panels.forms import Links, column, push_button, row, wrapped
 from napari_muse.session import MuseSession
 
 _SWATCH_PX = 14
@@ -36,27 +34,22 @@ class LegendPanel(QGroupBox):
         self.shown: list[QCheckBox] = []
         self.counts: list[QLabel] = []
         self.for_new: list[QRadioButton] = []
-        self.total = QLabel()
-        self.total.setWordWrap(True)
-        whole = QVBoxLayout(self)
-        whole.addLayout(self._grid)
-        self.edit = QPushButton("Edit …")
-        self.edit.setToolTip("Add, rename, recolour or merge classes, and choose their keys")
-        row = QHBoxLayout()
-        row.addWidget(self.total, 1)
-        row.addWidget(self.edit)
-        whole.addLayout(row)
-        whole.addWidget(_symbol_key())
+        self.total = wrapped("")
+        self.edit = push_button(
+            "Edit …", "Add, rename, recolour or merge classes, and choose their keys"
+        )
+        column(self, self._grid, row(self.total, self.edit, stretch=0), _symbol_key())
         self.edit.clicked.connect(self.edit_classes)
         self._classes: tuple[NucleusClass, ...] = ()
-        session.annotations_changed.connect(self.update_counts)
-        session.nuclei.shown_changed.connect(self._update_total)
+        self._links = Links(
+            (session.annotations_changed, self.update_counts),
+            (session.nuclei.shown_changed, self._update_total),
+        )
         self.update_counts()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._session.annotations_changed.disconnect(self.update_counts)
-        self._session.nuclei.shown_changed.disconnect(self._update_total)
+        self._links.cut()
 
     def edit_classes(self) -> ClassDialog | None:
         """Open the dialog of the classes; without a slide there is a sentence instead."""
@@ -98,12 +91,12 @@ class LegendPanel(QGroupBox):
             self._session.nuclei.hidden_classes.clear()
             self._session.nuclei.request_refresh()
         self._classes = self._session.annotations.scheme.classes
-        for column, title in enumerate(("Show", "Key", "Count", "New")):
+        for at, title in enumerate(("Show", "Key", "Count", "New")):
             head = QLabel(title)
             head.setEnabled(False)
-            if column:
+            if at:
                 head.setAlignment(Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(head, 0, column)
+            self._grid.addWidget(head, 0, at)
         for index, entry in enumerate(self._classes):
             self._add_row(index, entry.name, entry.color, entry.key)
         ids = self._session.annotations.class_ids

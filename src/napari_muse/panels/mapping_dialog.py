@@ -7,10 +7,10 @@ from typing import Any
 
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QWidget
 
-from napari_muse.panels.config_form import choice_field, form_layout
-from napari_muse.panels.forms import wrapped
+from napari_muse.panels.config_form import choice_field
+from napari_muse.panels.forms import column, form_layout, wrapped
 
 
 class MappingDialog(QDialog):
@@ -47,12 +47,8 @@ class MappingDialog(QDialog):
         self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
-        whole = QVBoxLayout(self)
-        whole.addWidget(
-            wrapped(f"{model} has other classes than this slide. What does each of them become?")
-        )
-        whole.addLayout(form)
-        whole.addWidget(self.buttons)
+        question = f"{model} has other classes than this slide. What does each of them become?"
+        column(self, wrapped(question), form, self.buttons)
 
     @property
     def mapping(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QScrollArea, QTabWidget, QWidget
 
 from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.asking import decline
@@ -22,6 +22,7 @@ from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
+from napari_muse.panels.forms import Links, column
 from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.picture_panel import PicturePanel
@@ -70,30 +71,19 @@ class MusePanel(QWidget):
         self.learning = Learning(self.session, parent=self)
         self.learn = LearnPanel(self.session, self.learning, self.detect)
         self.export = ExportPanel(self.session)
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        correcting = (self.relearn, self.review, self.edit)
-        for title, tip, sections in (
-            ("Detect", "Find and classify nuclei, and save them", (self.detect, self.export)),
-            ("Review", "Correct nuclei, the doubtful ones first", correcting),
-            ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
-            ("Learn", "Make a model of your own from your corrections", (self.learn,)),
-        ):
-            self.tabs.addTab(_page(*sections), title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        self.tabs = self._make_tabs()
         self.status = StatusLine(self._undo, self.session.trouble)
-        self.session.refused.connect(self.say)
-        self.session.told.connect(self.say)
-        self.session.done.connect(self._say_done)
         self.session.ask = lambda *question: ask(self, *question)
-        self.session.annotations_changed.connect(self._hush)
-        self.session.regions_changed.connect(self._hush)
-        whole = QVBoxLayout(self)
+        self._links = Links(
+            (self.session.refused, self.say),
+            (self.session.told, self.say),
+            (self.session.done, self._say_done),
+            (self.session.annotations_changed, self._hush),
+            (self.session.regions_changed, self._hush),
+        )
+        whole = column(self, self.picture, self.legend, self.tabs, self.status)
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
-        whole.addWidget(self.picture)
-        whole.addWidget(self.legend)
-        whole.addWidget(self.tabs, 1)
-        whole.addWidget(self.status)
+        whole.setStretchFactor(self.tabs, 1)
         CanvasFocus(self.session.viewer, self)
         self.setMinimumWidth(_WIDTH_PX)
         self._released = False
@@ -103,6 +93,20 @@ class MusePanel(QWidget):
         self.destroyed.connect(self.session.rest)
         pictures = self.session.pictures
         self.destroyed.connect(lambda: pictures.changed.disconnect())
+
+    def _make_tabs(self) -> QTabWidget:
+        tabs = QTabWidget()
+        tabs.setDocumentMode(True)
+        correcting = (self.relearn, self.review, self.edit)
+        for title, tip, sections in (
+            ("Detect", "Find and classify nuclei, and save them", (self.detect, self.export)),
+            ("Review", "Correct nuclei, the doubtful ones first", correcting),
+            ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
+            ("Learn", "Make a model of your own from your corrections", (self.learn,)),
+        ):
+            tabs.addTab(_page(*sections), title)
+            tabs.setTabToolTip(tabs.count() - 1, tip)
+        return tabs
 
     def say(self, sentence: str) -> None:
         """Show a sentence below everything, until something is done."""
@@ -127,12 +131,8 @@ class MusePanel(QWidget):
         self.learning.runner.close()
         self.relearning.close()
         self.keys.close()
-        self.session.refused.disconnect(self.say)
-        self.session.told.disconnect(self.say)
-        self.session.done.disconnect(self._say_done)
+        self._links.cut()
         self.session.ask = decline
-        self.session.annotations_changed.disconnect(self._hush)
-        self.session.regions_changed.disconnect(self._hush)
         for section in self._sections():
             section.disconnect_all()
         self.queue.close()
@@ -166,11 +166,7 @@ class MusePanel(QWidget):
 def _page(*sections: QWidget) -> QScrollArea:
     """Sections one below the other, which scroll where the window is low."""
     content = QWidget()
-    column = QVBoxLayout(content)
-    column.setContentsMargins(0, _MARGIN_PX, 0, 0)
-    for section in sections:
-        column.addWidget(section)
-    column.addStretch(1)
+    column(content, *sections, None).setContentsMargins(0, _MARGIN_PX, 0, 0)
     scroll = QScrollArea()
     scroll.setWidgetResizable(True)
     scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

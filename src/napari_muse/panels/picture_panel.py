@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_muse.panels.forms import combo
+from napari_muse.panels.forms import Links, combo, form_layout, push_button
 from napari_muse.session import MuseSession
 
 
@@ -24,23 +24,22 @@ class PicturePanel(QWidget):
         self._asked: Any = None
         self.layer = combo("Which image of the window MUSE works on")
         self.layer.setPlaceholderText("choose an image")
-        self.as_colours = QPushButton("Use as RGB")
-        self.as_colours.setToolTip("Add a layer that shows the planes as red, green and blue")
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.as_colours = push_button(
+            "Use as RGB", "Add a layer that shows the planes as red, green and blue"
+        )
+        form = form_layout(self)
         form.addRow("Slide", self.layer)
         form.addRow(self.as_colours)
         self.layer.activated.connect(self._on_chosen)
         self.as_colours.clicked.connect(self._on_colours)
-        session.slide_changed.connect(self._on_slide)
-        self._pictures.changed.connect(self.refresh)
+        self._links = Links(
+            (session.slide_changed, self._on_slide), (self._pictures.changed, self.refresh)
+        )
         self.refresh()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._session.slide_changed.disconnect(self._on_slide)
-        self._pictures.changed.disconnect(self.refresh)
+        self._links.cut()
 
     def refresh(self) -> None:
         """List what there is, with what is looked at or was asked for."""

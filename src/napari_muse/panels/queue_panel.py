@@ -5,12 +5,8 @@ from __future__ import annotations
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFormLayout,
     QGroupBox,
-    QHBoxLayout,
     QProgressBar,
-    QPushButton,
-    QVBoxLayout,
 )
 
 from muse_core.classify.queue import DOUBT_KINDS, TEACHES
@@ -19,7 +15,16 @@ from napari_muse.annotations.review_queue import QueueChoice, ReviewQueue
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.layers.region_layer import region_polygon
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.forms import (
+    Links,
+    add_choice,
+    column,
+    combo,
+    form_layout,
+    push_button,
+    row,
+    wrapped,
+)
 from napari_muse.panels.job_status import time_left
 from napari_muse.session import MuseSession
 
@@ -29,6 +34,7 @@ _NAMES = {
     "margin": "Unsure between two",
     "disagreement": "Unlike its neighbours",
 }
+_TEACHES_MEANS = "With “Learn now” on: doubtful by now, and each unlike those before it"
 
 
 class QueuePanel(QGroupBox):
@@ -52,14 +58,8 @@ class QueuePanel(QGroupBox):
         self._where = where
         self.kind = combo("What makes a nucleus doubtful")
         for kind, meaning in DOUBT_KINDS.items():
-            self.kind.addItem(_NAMES[kind], kind)
-            self.kind.setItemData(self.kind.count() - 1, meaning[0].upper() + meaning[1:], 3)
-        self.kind.addItem("Teaches most", TEACHES)
-        self.kind.setItemData(
-            self.kind.count() - 1,
-            "With “Learn now” on: doubtful by now, and each unlike those before it",
-            3,
-        )
+            add_choice(self.kind, _NAMES[kind], kind, meaning[0].upper() + meaning[1:])
+        add_choice(self.kind, "Teaches most", TEACHES, _TEACHES_MEANS)
         self.of_class = combo("Look at nuclei of this class only")
         self.within = combo("Look inside this region only")
         self.go_on = QCheckBox("Go on after each decision")
@@ -67,16 +67,15 @@ class QueuePanel(QGroupBox):
         self.go_on.setToolTip(
             "After Space, a digit or Delete the view moves to the next doubtful nucleus by itself"
         )
-        self.start = QPushButton("Start")
-        self.start.setToolTip("Order the nuclei nobody has looked at, and go to the most doubtful")
-        self.back = QPushButton("Back")
-        self.back.setToolTip("Go to the nucleus before (Shift-N)")
-        self.skip = QPushButton("Next")
-        self.skip.setToolTip("Leave this nucleus as it is and go to the next (N)")
-        self.compare = QPushButton(_COMPARE)
-        self.compare.setToolTip(
+        self.start = push_button(
+            "Start", "Order the nuclei nobody has looked at, and go to the most doubtful"
+        )
+        self.back = push_button("Back", "Go to the nucleus before (Shift-N)")
+        self.skip = push_button("Next", "Leave this nucleus as it is and go to the next (N)")
+        self.compare = push_button(
+            _COMPARE,
             "Find for each nucleus those that look most like it, to see where their classes differ."
-            " Takes about as long as detecting"
+            " Takes about as long as detecting",
         )
         self.compared = wrapped("")
         self.bar = QProgressBar()
@@ -92,20 +91,19 @@ class QueuePanel(QGroupBox):
         comparison.progress.connect(self._on_progress)
         comparison.ended.connect(self._on_end)
         queue.choose = self._choice
-        queue.changed.connect(self._show_position)
-        session.annotations_changed.connect(self._list_classes)
-        session.regions_changed.connect(self._list_regions)
-        session.slide_changed.connect(self._on_slide)
+        self._links = Links(
+            (queue.changed, self._show_position),
+            (session.annotations_changed, self._list_classes),
+            (session.regions_changed, self._list_regions),
+            (session.slide_changed, self._on_slide),
+        )
         self._list_classes()
         self._list_regions()
         self._show_position()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._queue.changed.disconnect(self._show_position)
-        self._session.annotations_changed.disconnect(self._list_classes)
-        self._session.regions_changed.disconnect(self._list_regions)
-        self._session.slide_changed.disconnect(self._on_slide)
+        self._links.cut()
 
     def begin(self) -> None:
         """Start the queue with what the form says; a refusal is shown as a sentence."""
@@ -177,23 +175,14 @@ class QueuePanel(QGroupBox):
         self.message.setText(f"{queue.position:,} of {queue.length:,}; {queue.left():,} left")
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form = form_layout()
         for label, field in (
             ("Doubt", self.kind), ("Class", self.of_class), ("Region", self.within)
         ):  # fmt: skip
             form.addRow(label, field)
-        row = QHBoxLayout()
-        for button in (self.start, self.back, self.skip):
-            row.addWidget(button)
-        whole = QVBoxLayout(self)
-        whole.addLayout(form)
-        whole.addWidget(self.go_on)
-        whole.addLayout(row)
-        whole.addWidget(self.bar)
-        whole.addWidget(self.message)
-        whole.addWidget(self.compare)
-        whole.addWidget(self.compared)
+        walk = row(self.start, self.back, self.skip)
+        comparing = (self.compare, self.compared)
+        column(self, form, self.go_on, walk, self.bar, self.message, *comparing)
 
 
 def _fill(box: QComboBox, everything: str, items: list[tuple[str, int]]) -> None:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import pyqtgraph
-from psygnal import SignalInstance
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
     QGroupBox,
-    QPushButton,
     QTableWidgetItem,
-    QVBoxLayout,
 )
 
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.jobs.single_shot import once
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.layers.region_layer import RegionFigures, RegionLayer, region_figures
-from napari_muse.panels.forms import chosen_row, row_table
+from napari_muse.panels.forms import Links, chosen_row, column, push_button, row_table
 from napari_muse.session import MuseSession
 
 _CHART_HEIGHT_PX = 130
@@ -41,14 +37,16 @@ class RegionPanel(QGroupBox):
         self._figures: list[RegionFigures] = []
         self._filling = False
         self.outlines = RegionLayer(session)
-        self.draw = QPushButton("Draw")
-        self.draw.setToolTip("Draw rectangles or outlines on the slide, then press Keep")
-        self.keep = QPushButton("Keep")
-        self.keep.setToolTip("Make regions of what is drawn; they are saved with the nuclei")
-        self.field = QPushButton("Field reviewed")
-        self.field.setToolTip("Say that every nucleus in the visible field has been looked at (R)")
-        self.remove = QPushButton("Remove")
-        self.remove.setToolTip("Remove the chosen region; its nuclei stay. Undo brings it back")
+        self.draw = push_button("Draw", "Draw rectangles or outlines on the slide, then press Keep")
+        self.keep = push_button(
+            "Keep", "Make regions of what is drawn; they are saved with the nuclei"
+        )
+        self.field = push_button(
+            "Field reviewed", "Say that every nucleus in the visible field has been looked at (R)"
+        )
+        self.remove = push_button(
+            "Remove", "Remove the chosen region; its nuclei stay. Undo brings it back"
+        )
         self.table = row_table(stretch_first=False)
         self.table.setToolTip(
             "Nuclei of each region. A ticked region is reviewed: all nuclei in it have been looked"
@@ -71,14 +69,17 @@ class RegionPanel(QGroupBox):
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
         self._soon = once(self.update_table, _SOON_MS, self)
-        for signal, follow in self._followed():
-            signal.connect(follow)
+        self._links = Links(
+            # Nuclei change by the second while one corrects or detects.
+            (session.annotations_changed, self._update_soon),
+            (session.regions_changed, self.update_table),
+            (session.slide_changed, self.update_table),
+        )
         self.update_table()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        for signal, follow in self._followed():
-            signal.disconnect(follow)
+        self._links.cut()
         self.outlines.close()
 
     def update_table(self) -> None:
@@ -105,15 +106,6 @@ class RegionPanel(QGroupBox):
         super().showEvent(event)
         self.update_table()
 
-    def _followed(self) -> tuple[tuple[SignalInstance, Callable[[], None]], ...]:
-        session = self._session
-        return (
-            # Nuclei change by the second while one corrects or detects.
-            (session.annotations_changed, self._update_soon),
-            (session.regions_changed, self.update_table),
-            (session.slide_changed, self.update_table),
-        )
-
     def _update_soon(self) -> None:
         if not self._soon.isActive():
             self._soon.start()
@@ -128,11 +120,11 @@ class RegionPanel(QGroupBox):
         reviewed.setCheckState(on if figures.reviewed else off)
         self.table.setItem(row, 0, name)
         self.table.setItem(row, _REVIEWED_COLUMN, reviewed)
-        for column, text in enumerate(texts, start=2):
+        for at, text in enumerate(texts, start=2):
             item = QTableWidgetItem(text)
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
             item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.table.setItem(row, column, item)
+            self.table.setItem(row, at, item)
 
     def _chosen(self) -> RegionFigures | None:
         row = chosen_row(self.table)
@@ -194,7 +186,4 @@ class RegionPanel(QGroupBox):
         buttons = QGridLayout()
         for number, button in enumerate((self.draw, self.keep, self.field, self.remove)):
             buttons.addWidget(button, number // 2, number % 2)
-        whole = QVBoxLayout(self)
-        whole.addLayout(buttons)
-        whole.addWidget(self.table)
-        whole.addWidget(self.chart)
+        column(self, buttons, self.table, self.chart)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QGroupBox,
-    QHBoxLayout,
-    QPushButton,
-    QVBoxLayout,
 )
 
 from muse_core.jobs import Event, Progress
 from napari_muse.jobs.relearn_work import Learnt
 from napari_muse.jobs.relearning import Relearning
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import combo, wrapped
+from napari_muse.panels.forms import Links, add_choice, column, combo, push_button, row, wrapped
 from napari_muse.panels.job_status import time_left
 from napari_muse.session import MuseSession
 
@@ -46,40 +42,39 @@ class RelearnPanel(QGroupBox):
         )
         self.method: QComboBox = combo("How classes follow from corrections")
         for value, label, tip in _METHODS:
-            self.method.addItem(label, value)
-            self.method.setItemData(self.method.count() - 1, tip, 3)
+            add_choice(self.method, label, value, tip)
         self.says = wrapped(_OFF)
         self.moves = wrapped("")
-        self.show_changed = QPushButton("Show what changed")
-        self.show_changed.setToolTip(
-            "Outline for some seconds the nuclei in view whose class the last step has changed"
+        self.show_changed = push_button(
+            "Show what changed",
+            "Outline for some seconds the nuclei in view whose class the last step has changed",
         )
-        self.compute = QPushButton("Compute features")
-        self.compute.setToolTip(
+        self.compute = push_button(
+            "Compute features",
             "Compute the features of the nuclei that have none, by the model chosen in the tab"
-            " Detect; takes about as long as detecting. Press again to stop"
+            " Detect; takes about as long as detecting. Press again to stop",
         )
-        self.save = QPushButton("Save as a model")
-        self.save.setToolTip(
+        self.save = push_button(
+            "Save as a model",
             "Keep what was learnt here as a model of your own, to detect with on other slides or to"
-            " fine-tune"
+            " fine-tune",
         )
         self._lay_out()
         self.on.clicked.connect(self._on_click)
         self.method.currentIndexChanged.connect(self._on_method)
         self.show_changed.clicked.connect(self._on_show)
         self.compute.clicked.connect(self._on_compute)
-        relearning.missing.progress.connect(self._on_progress)
         self.save.clicked.connect(lambda: session.attempt(relearning.save_model))
-        relearning.saved.connect(self._on_saved)
-        relearning.changed.connect(self.update_state)
+        self._links = Links(
+            (relearning.missing.progress, self._on_progress),
+            (relearning.saved, self._on_saved),
+            (relearning.changed, self.update_state),
+        )
         self.update_state()
 
     def disconnect_all(self) -> None:
         """Stop following."""
-        self._relearning.changed.disconnect(self.update_state)
-        self._relearning.saved.disconnect(self._on_saved)
-        self._relearning.missing.progress.disconnect(self._on_progress)
+        self._links.cut()
 
     def update_state(self) -> None:
         """Say how things stand."""
@@ -144,16 +139,10 @@ class RelearnPanel(QGroupBox):
         self._session.told.emit(f"Saved as {name}; it can be chosen in the tab Detect.")
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.addWidget(self.method, 1)
-        row.addWidget(self.show_changed, 1)
-        whole: Any = QVBoxLayout(self)
-        whole.addWidget(self.on)
-        whole.addWidget(self.says)
-        whole.addWidget(self.moves)
-        whole.addLayout(row)
-        whole.addWidget(self.compute)
-        whole.addWidget(self.save)
+        methods = row(self.method, self.show_changed)
+        methods.setStretch(0, 1)
+        methods.setStretch(1, 1)
+        column(self, self.on, self.says, self.moves, methods, self.compute, self.save)
 
 
 def learnt_text(learnt: Learnt) -> str:

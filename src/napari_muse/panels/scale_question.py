@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from muse_core.slides import Slide
-from napari_muse.panels.forms import wrapped
+from napari_muse.panels.forms import column, row, wrapped
 
 
 class ScaleQuestion(QWidget):
@@ -26,13 +26,8 @@ class ScaleQuestion(QWidget):
         self.use, self.keep = QPushButton(), QPushButton()
         self.use.clicked.connect(self._on_use)
         self.keep.clicked.connect(self._on_keep)
-        row = QHBoxLayout()
-        row.addWidget(self.use)
-        row.addWidget(self.keep)
-        whole = QVBoxLayout(self)
+        whole = column(self, self.sentence, row(self.use, self.keep))
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(self.sentence)
-        whole.addLayout(row)
         self.setFocusProxy(self.keep)
         self.hide()
 

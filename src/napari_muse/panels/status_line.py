@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_muse.panels.forms import wrapped
+from napari_muse.panels.forms import push_button, row, wrapped
 
 
 class StatusLine(QWidget):
@@ -15,14 +15,10 @@ class StatusLine(QWidget):
     def __init__(self, undo: Callable[[], object], sentence: str = "") -> None:
         super().__init__()
         self._message = wrapped(sentence)
-        self.undo = QPushButton("Undo")
-        self.undo.setToolTip("Take back what was just done (Ctrl-Z)")
+        self.undo = push_button("Undo", "Take back what was just done (Ctrl-Z)")
         self.undo.hide()
         self.undo.clicked.connect(undo)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._message, 1)
-        row.addWidget(self.undo)
+        row(self._message, self.undo, stretch=0, parent=self)
 
     def text(self) -> str:
         """Text of the line."""
