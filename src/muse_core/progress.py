@@ -1,4 +1,4 @@
-"""How work says how far it is."""
+"""The type of progress callbacks."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""What alters the look of training images, shared by pretraining and fine-tuning."""
+"""Augmentations of training images, shared by pretraining and fine-tuning."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a coarser scan, enlarged, looks like."""
+"""Simulate a coarser scan: reduce an image and enlarge it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What storing an image as JPEG does to it; the codec is Pillow's."""
+"""JPEG compression as an augmentation; the codec is Pillow's."""
 
 from __future__ import annotations
 

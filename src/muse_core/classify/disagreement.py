@@ -1,4 +1,4 @@
-"""How far the classes of nuclei that look alike differ from a nucleus' own. Imports no torch.
+"""Share of a nucleus' most similar nuclei that have another class. Imports no torch.
 
 Source: the idea of query by committee, with the nearest neighbours in feature space as committee;
 Settles, "Active Learning Literature Survey", 2009, section 3.2.

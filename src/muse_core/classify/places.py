@@ -1,4 +1,4 @@
-"""Which row of features belongs to which nucleus, by their places."""
+"""Match rows of features to nuclei by their positions."""
 
 from __future__ import annotations
 

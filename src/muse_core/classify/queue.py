@@ -1,4 +1,4 @@
-"""What to look at next: the nuclei a model is least sure of, first. Imports no torch.
+"""Order nuclei for review, those a model is least sure of first. Imports no torch.
 
 Source: uncertainty sampling, Settles, "Active Learning Literature Survey", 2009, section 3.1.
 """

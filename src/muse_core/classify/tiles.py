@@ -1,4 +1,4 @@
-"""Which tile each nucleus' feature is taken from: the one where it lies most central. No torch.
+"""Assign each nucleus to the tile in which it lies most central. No torch.
 
 Tiles have the model's field of view and overlap by half. Each answers for its middle half; the
 middle halves part the slide, so that no nucleus is nearer than a quarter of the field of view to
@@ -21,7 +21,7 @@ _MULTIPLE_PX = 32
 
 @dataclass(frozen=True)
 class FeatureTile:
-    """One tile and the nuclei it answers for.
+    """A tile and the nuclei whose features are taken from it.
 
     Attributes:
         region: What to read, level-0 pixels; may reach beyond the slide.

@@ -1,4 +1,4 @@
-"""What ``muse finetune`` learns from, as options say it."""
+"""Options of ``muse finetune`` that name its training data."""
 
 from __future__ import annotations
 

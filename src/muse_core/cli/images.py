@@ -1,4 +1,4 @@
-"""Which images of a slide a command is for, and the names of their files."""
+"""Options that choose images of a slide, and the names of their output files."""
 
 from __future__ import annotations
 

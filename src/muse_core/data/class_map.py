@@ -1,4 +1,4 @@
-"""What the classes of a data set say of a model's: a JSON file, for people and programs.
+"""Class maps: which of a model's classes each class of a data set may be, as a JSON file.
 
 ``{"classes": {"tumor": "tumor", "background_cell": ["lymphocyte", "stromal"], "nucleus": "*"},
 "exhaustive": true}``: each class of the set with the model's class that it is, the classes that it

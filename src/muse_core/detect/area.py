@@ -56,7 +56,7 @@ class SearchArea:
     def contains(
         self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.bool_]:
-        """Which points (N,) lie in any shape and on the slide."""
+        """Return (N,) which points lie in any shape and on the slide."""
         inside = np.zeros(len(x), dtype=bool)
         for shape in self.shapes:
             inside |= shape.contains(x, y)

@@ -71,7 +71,7 @@ class Collector:
         return (part.features for part in self._spool.parts(rows))
 
     def table(self) -> pd.DataFrame:
-        """All of them."""
+        """Return all nuclei as one table."""
         parts = list(self.tables())
         return pd.concat(parts, ignore_index=True) if parts else empty_table()
 

@@ -1,4 +1,4 @@
-"""How detection runs: tiles, batch, thresholds. No torch here."""
+"""Configuration of detection: tiles, batch, thresholds. No torch here."""
 
 from __future__ import annotations
 

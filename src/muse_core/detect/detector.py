@@ -176,7 +176,7 @@ class Detector:
         )
 
     def detect_image(self, rgb: RgbArray, mpp: float) -> pd.DataFrame:
-        """All nuclei of an image, in one piece through the network.
+        """Return all nuclei of an image, found in one pass through the network.
 
         Args:
             rgb: (H, W, 3) uint8; small enough for one pass, a few thousand pixels a side.
@@ -198,7 +198,7 @@ class Detector:
         )
 
     def _facts(self, plan: TilePlan) -> dict[str, Any]:
-        """What, beside model and slide, reports of tiles hang on; JSON-able."""
+        """Return what reports of tiles depend on besides model and slide, as JSON-able values."""
         return {
             "device": self.backend.device,
             "backend": self.backend.name,

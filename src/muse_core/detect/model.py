@@ -1,4 +1,4 @@
-"""What detection asks of a model. `muse_core.models.MuseModel` is one."""
+"""Protocol of models that detection can run; `muse_core.models.MuseModel` is one."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class PointModel(Protocol):
         ...
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """As in torch.nn.Module."""
+        """Move to a device, as torch.nn.Module does."""
         ...
 
     def eval(self) -> Any:
-        """As in torch.nn.Module."""
+        """Switch to inference, as torch.nn.Module does."""
         ...

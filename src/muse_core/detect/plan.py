@@ -121,7 +121,7 @@ class TilePlan:
         return sum(math.prod(self.core_size(tile)) for tile in self.tiles)
 
     def planned(self) -> npt.NDArray[np.bool_]:
-        """Which cells belong to a tile, (rows, columns)."""
+        """Return (rows, columns) which cells belong to a tile."""
         mask = np.zeros((self.rows, self.columns), dtype=bool)
         for tile in self.tiles:
             mask[tile.cells] = True
@@ -147,7 +147,7 @@ class TilePlan:
         )
 
     def read_region(self, tile: Tile) -> Region:
-        """What to read for a tile, in level-0 pixels; it may reach over the slide's border."""
+        """Return the region to read for a tile, level-0 pixels; it may extend beyond the slide."""
         height, width = self.read_size(tile)
         return Region(
             tile.x_px * self.scale,

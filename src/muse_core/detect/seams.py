@@ -99,7 +99,7 @@ class SeamMerger:
         cells: npt.NDArray[np.bool_],
         but: Tile | None = None,
     ) -> npt.NDArray[np.bool_]:
-        """Whose surroundings reach into what tiles of any of the given cells report.
+        """Return (n,) which reports lie so near the given cells that their tiles may have them too.
 
         Args:
             found: Reports.
@@ -161,7 +161,7 @@ class SeamMerger:
 def _beaten(
     found: TileDetections, origin: npt.NDArray[np.int64], radius_px: float
 ) -> npt.NDArray[np.bool_]:
-    """Which reports have a better one of the same nucleus from another tile.
+    """Return (n,) which reports have a better one of the same nucleus from another tile.
 
     Args:
         found: Reports of several tiles.

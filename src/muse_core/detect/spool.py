@@ -19,7 +19,7 @@ class Spool(Protocol):
         ...
 
     def parts(self, rows: int) -> Iterator[TileDetections]:
-        """All that is in it, in order, in parts of about so many."""
+        """Return an iterator over all content in order, in parts of about the given size."""
         ...
 
 

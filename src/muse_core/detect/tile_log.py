@@ -175,7 +175,7 @@ def _exactly(file: io.FileIO, length: int) -> bytes:
 
 
 def _named(error: OSError, path: Path) -> OSError:
-    """The same error with the file in it, which writing to an open file leaves out."""
+    """Return the error with the file's path, which writing to an open file leaves out."""
     if error.filename is None and error.errno is not None:
         return OSError(error.errno, os.strerror(error.errno), str(path))
     return error

@@ -1,4 +1,4 @@
-"""How unsure the model is of each nucleus, from its own probabilities.
+"""Uncertainty of each nucleus, from the model's own probabilities.
 
 Source: entropy and margin sampling, Settles, "Active Learning Literature Survey", 2009, section 3.
 """

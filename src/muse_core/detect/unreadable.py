@@ -49,7 +49,7 @@ def tried(read: Callable[[], _T], region: Region) -> _T | Unreadable:
 
 
 def unreadable_note(unreadable: Sequence[Unreadable], tiles: int) -> str:
-    """One sentence for the user about all of them, with the places of the first."""
+    """Return one sentence for the user about all unreadable tiles, with the places of the first."""
     places = "; ".join(_place(u.region) for u in unreadable[:_SHOWN])
     more = f"; and {len(unreadable) - _SHOWN:,} more" if len(unreadable) > _SHOWN else ""
     return (

@@ -1,3 +1,3 @@
-"""How good a model is: F1 at 3 um on points-folders."""
+"""Evaluation of models: F1 at 3 um on points-folders."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How sure the figures are: 95% intervals by bootstrap over images.
+"""95% intervals of figures, by bootstrap over images.
 
 Images, not nuclei, are drawn with replacement, because nuclei of one image resemble each other.
 """
@@ -53,7 +53,7 @@ def interval_95(values: npt.NDArray[np.float64]) -> list[float] | None:
 
 
 def image_weights(n_images: int, seed: int, draws: int = DRAWS) -> npt.NDArray[np.int64]:
-    """How often each image occurs in each draw, (draws, n_images); rows sum to ``n_images``."""
+    """Return (draws, n_images) counts of each image in each draw; rows sum to ``n_images``."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_images, np.full(n_images, 1 / n_images), size=draws)
 

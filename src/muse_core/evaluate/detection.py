@@ -108,7 +108,7 @@ class DetectionReport:
         return float(np.mean(values)) if values else None
 
     def over(self, names: Collection[str]) -> DetectionReport:
-        """The same, of some classes only; the confusion, which shows the others too, is left out.
+        """Return the figures of some classes only, without the confusion, which has the others.
 
         Args:
             names: Classes to keep.

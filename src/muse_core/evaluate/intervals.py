@@ -1,4 +1,4 @@
-"""How sure figures are, on many images or on a few."""
+"""Confidence intervals of figures, on many images or on a few."""
 
 from __future__ import annotations
 

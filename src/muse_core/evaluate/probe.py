@@ -1,4 +1,4 @@
-"""How well a backbone's features tell nuclei apart: kNN, linear and fine-tuning at given centres.
+"""Evaluate frozen features at given centres: kNN, linear probe and fine-tuning.
 
 Protocol: Yang et al., AAAI 2026, and their evaluation code.
 """

@@ -22,7 +22,7 @@ FIELDS_OF_VIEW_PX = (224, 512)
 
 @dataclass(frozen=True)
 class ProbeTile:
-    """One tile and its nuclei.
+    """A tile and its nuclei.
 
     Attributes:
         image: Index of the image it is of.

@@ -1,4 +1,4 @@
-"""What a path that somebody wants written leads to: a file, a folder, a pipe, a device."""
+"""Kinds of output paths: a file, a folder, a pipe, a device."""
 
 from __future__ import annotations
 

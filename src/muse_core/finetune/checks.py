@@ -1,4 +1,4 @@
-"""What can be refused before anything is read or trained. Imports no torch."""
+"""Checks that refuse a run before anything is read or trained. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fine-tuning run is: data, schedule, views, losses. No torch."""
+"""Configuration of fine-tuning: data, schedule, views, losses. No torch."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class ConsistencyConfig:
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """One training run.
+    """Configuration of a training run.
 
     Attributes:
         out: Model file to write.

@@ -1,4 +1,4 @@
-"""What a model card says about a run: settings and data, without private paths."""
+"""Describe a run for the model card: settings and data, without private paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fine-tuning run learns from: annotated images, reviewed slides, tissue nobody has seen."""
+"""Inputs of fine-tuning: annotated images, reviewed slides, unlabelled tissue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was, beside its model, so that it can be run again from any folder."""
+"""The record of a run beside its model, from which it can be run again in any folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run hands out: while it goes on, and at its end."""
+"""Events and result of a fine-tuning run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run stands, from step to step and on disk: the same in both modes."""
+"""State of a run, in memory and on disk, for both modes."""
 
 from __future__ import annotations
 

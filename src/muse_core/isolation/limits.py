@@ -1,4 +1,4 @@
-"""What a process that reads a file from elsewhere may use."""
+"""Limits of time and memory for processes that read files from elsewhere."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ class Cluster:
         return {GPU: 1} if any(w["resources"].get(GPU) for w in workers) else {}
 
     def describe(self, model: str, config: DetectConfig) -> Network:
-        """What computes on a worker."""
+        """Return the backend, device and precision that a worker computes with."""
         self._await_workers(lambda: False)
         task = self._client.submit(
             describe, model, asdict(config), pure=False, resources=self._resources

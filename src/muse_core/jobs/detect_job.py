@@ -214,7 +214,7 @@ def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=4)
 def _digest_of_version(path: Path, mtime_ns: int, size: int) -> str:
-    """Of a model's file, computed once for the many slides of a run."""
+    """Return the digest of a model's file, computed once for the many slides of a run."""
     return sha256_of(path)
 
 
@@ -273,7 +273,7 @@ def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -
 
 
 def job_shapes(job: DetectJob) -> list[Region | PolygonRegion]:
-    """Where a job looks; nothing is the whole slide.
+    """Return the shapes that a job looks in; none means the whole slide.
 
     Raises:
         UserError: A polygon is none.

@@ -141,7 +141,7 @@ class ManySlides:
     def _map(
         self, look: Callable[[_Task], SlideEnd | None], tasks: Iterator[_Task]
     ) -> Iterator[SlideEnd | None]:
-        """What becomes of the tasks, in order; several at a time where that is wanted."""
+        """Yield the outcomes of the tasks in order; ``at_once`` of them run at a time."""
         if self.at_once == 1:
             yield from map(look, tasks)
             return

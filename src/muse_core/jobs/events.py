@@ -1,4 +1,4 @@
-"""What a job says while it runs: one dataclass for each kind of event, and its JSON line.
+"""Events of a job: one dataclass for each kind, and its JSON line.
 
 Every job ends in exactly one of Done, Cancelled and Failed. Imports neither torch nor numpy.
 """

@@ -1,4 +1,4 @@
-"""What a detection hands on to relearning: the features of the nuclei that it has found."""
+"""Keep the features of detected nuclei for relearning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def feature_facts(slide: Slide, model: Path, card: ModelCard, channels: int) -> FeatureFacts:
-    """What features of a slide's nuclei by a model are of; raises UserError."""
+    """Return the facts that identify features: slide, image, model; raises UserError."""
     from muse_core.classify.feature_folder import FeatureFacts
     from muse_core.nuclei.store.identity import identify_slide
 

@@ -1,4 +1,4 @@
-"""How the system asks a program to stop: Ctrl-C, ``kill``, a terminal or a session that closes."""
+"""Signals that ask a program to stop: Ctrl-C, ``kill``, a closed terminal or session."""
 
 from __future__ import annotations
 

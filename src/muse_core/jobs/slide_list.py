@@ -1,4 +1,4 @@
-"""Which slides a command is for: files, folders, patterns, lists in CSV files, addresses."""
+"""List the slides of a command: files, folders, patterns, CSV files, addresses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def names_many(given: Sequence[str]) -> bool:
 
 
 def listed_slides(given: Sequence[str]) -> list[ListedSlide]:
-    """All slides that arguments of a command name, each once, in the order given.
+    """Return all slides that arguments of a command name, each once, in the order given.
 
     Args:
         given: Files, addresses, folders (all slides in them and below), patterns as a shell has

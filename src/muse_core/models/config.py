@@ -1,4 +1,4 @@
-"""What a model is built from, as it stands in the model card."""
+"""Configuration of a model's architecture, as the model card has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One nucleus proposed twice. No torch here."""
+"""Remove duplicate proposals of a nucleus. No torch here."""
 
 from __future__ import annotations
 

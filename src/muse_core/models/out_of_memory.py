@@ -1,4 +1,4 @@
-"""What to do when memory runs out: telling that error from others, and freeing what is kept."""
+"""Recognise out-of-memory errors, and free cached memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models are at hand: the bundled ones and those in the user's folder. Imports no torch."""
+"""Models that are installed: the bundled ones and those in the user's folder. Imports no torch."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ DEFAULT_MPP = 0.5
 
 @dataclass(frozen=True)
 class ReleasedModel:
-    """One released checkpoint.
+    """A released checkpoint.
 
     Attributes:
         name: The model's name here.

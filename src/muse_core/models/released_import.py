@@ -148,7 +148,7 @@ def backbone_entries(teacher: Mapping[str, Tensor], file_name: str) -> dict[str,
 def recognise(
     weights: Mapping[str, Tensor], file_name: str, fov_px: int | None = None
 ) -> tuple[ReleasedModel, int | None]:
-    """Which released architecture the shapes are those of.
+    """Return the released architecture that has the given shapes.
 
     Args:
         weights: From :func:`backbone_entries`.

@@ -67,11 +67,11 @@ class TileDetections:
         )
 
     def moved(self, x_px: float, y_px: float) -> TileDetections:
-        """The same nuclei with their origin moved, in float64."""
+        """Return the nuclei with their origin moved, in float64."""
         return replace(self, xy=self.xy.astype(np.float64) + np.array([x_px, y_px]))
 
     def scaled(self, scale_x: float, scale_y: float | None = None) -> TileDetections:
-        """The same nuclei in other pixels, in float64; one factor serves both axes."""
+        """Return the nuclei in other pixels, in float64; one factor serves both axes."""
         factors = (scale_x, scale_x if scale_y is None else scale_y)
         return replace(self, xy=self.xy.astype(np.float64) * factors)
 
@@ -82,7 +82,7 @@ class TileDetections:
 
     @classmethod
     def join(cls, parts: Sequence[TileDetections]) -> TileDetections:
-        """All nuclei of several lists, in order; features are kept where all of them have some."""
+        """Concatenate lists of nuclei, in order; features are kept where all of them have some."""
         filled = [part for part in parts if len(part)]
         if not filled:
             return cls.none()

@@ -1,4 +1,4 @@
-"""What a file of nuclei holds beside the table, as one JSON object in its metadata."""
+"""Metadata of a file of nuclei besides the table, as one JSON object."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class _Scanner:
 
 
 def _escaped(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which bytes follow an odd number of backslashes."""
+    """Return which bytes follow an odd number of backslashes."""
     slashes = np.flatnonzero(codes == _BACKSLASH)
     first = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
     length = np.diff(first, append=len(slashes))

@@ -1,4 +1,4 @@
-"""Which formats nuclei are read from and written to, chosen by the end of the file's name."""
+"""File formats of nuclei, chosen by the end of the file's name."""
 
 from __future__ import annotations
 

@@ -36,14 +36,14 @@ class FeatureRows:
         return len(self._records)
 
     def add_points(self, points: Sequence[Any], record: Record, index: int) -> None:
-        """One nucleus for each point; none at all if one of them is no point."""
+        """Add a nucleus for each point; none at all if one of them is no point."""
         places = [_place(point) for point in points]
         self._places += places
         self._records += [record] * len(places)
         self._indices += [index] * len(places)
 
     def add_polygons(self, polygons: list[Any], record: Record, index: int) -> None:
-        """One nucleus for all the polygons."""
+        """Add one nucleus for all the polygons."""
         self._polygons += polygons
         self._owners += [len(self._records)] * len(polygons)
         self._records.append(record)

@@ -1,4 +1,4 @@
-"""Which reviewed fields are in the holdout, the same in every later run.
+"""Choose which reviewed fields are in the holdout, the same in every later run.
 
 The choice is made by field, never by nucleus, because nuclei of one field resemble each other.
 """

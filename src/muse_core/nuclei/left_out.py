@@ -1,4 +1,4 @@
-"""What of a file was left out in reading, as sentences for the user."""
+"""Sentences for the user on what was left out in reading a file."""
 
 from __future__ import annotations
 

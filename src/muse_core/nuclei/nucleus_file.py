@@ -58,7 +58,7 @@ class NucleusFile:
         check_positive_mpp(self.mpp)
 
     def counted_from(self, origin_px: Origin) -> NucleusFile:
-        """The same nuclei and regions, with positions counted from another place on the slide.
+        """Return nuclei and regions with positions counted from another place on the slide.
 
         Raises:
             UserError: The file does not say where it counts from.

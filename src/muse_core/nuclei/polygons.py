@@ -139,7 +139,7 @@ def _flattened(polygons: list[Any]) -> list[Any]:
 
 
 def _ring(ring: list[Any]) -> list[Any]:
-    """The same ring, without z and long enough for shapely."""
+    """Return a ring without z and long enough for shapely."""
     if len(ring[0]) != 2:
         ring = [p[:2] for p in ring]
     return ring if len(ring) > 2 else [ring[0], ring[-1], ring[0]]

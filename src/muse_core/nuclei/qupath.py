@@ -37,7 +37,7 @@ SCORE_KEYS = ("score", "probability", "prob", "type_prob", "detection probabilit
 
 
 def object_type(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
-    """Which of QuPath's types a feature has, a value of :data:`OBJECT_TYPES`, or "" if unsaid.
+    """Return QuPath's type of a feature, a value of :data:`OBJECT_TYPES`, or "" if unsaid.
 
     From 0.4 on it is called objectType, in 0.3 object_type; "type" is an alias, which other
     programs use for the class.

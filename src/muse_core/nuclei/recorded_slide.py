@@ -43,7 +43,7 @@ class RecordedSlide:
         return without_plane(self.content)
 
     def told_from(self, other: RecordedSlide) -> str:
-        """Why this is another slide than the given, to follow "The file is"; "" where it is not.
+        """Return why this is another slide, to follow "The file is"; "" where it is the same.
 
         Planes of one image are one slide: they show the same tissue.
         """
@@ -56,7 +56,7 @@ class RecordedSlide:
         return f"of the slide {self.name}, and not of {other.name}"
 
     def to_json(self) -> dict[str, str]:
-        """As a JSON object, the inverse of :meth:`from_json`."""
+        """Return it as a JSON object, the inverse of :meth:`from_json`."""
         return {"name": self.name, "content": self.content}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What people have reviewed in a store: fields, the nuclei in them, and whether that is enough."""
+"""Summarise what is reviewed in a store: fields, their nuclei, and whether that is enough."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True)
 class NucleusClass:
-    """One class of nuclei.
+    """A class of nuclei.
 
     Attributes:
         name: Name as it appears in tables and files.

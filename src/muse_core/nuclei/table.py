@@ -33,7 +33,7 @@ class Status(IntEnum):
 
     @property
     def word(self) -> str:
-        """As in a NucleusTable and in files."""
+        """Return the status as in a NucleusTable and in files."""
         return self.name.lower()
 
 

@@ -43,7 +43,7 @@ class Appearance:
     blur_px: Tensor
 
     def to(self, device: torch.device) -> Appearance:
-        """The same on a device."""
+        """Return it on a device."""
         moved = (t.to(device, non_blocking=True) for t in vars(self).values())
         return Appearance(*moved)
 

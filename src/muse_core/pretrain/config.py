@@ -229,7 +229,7 @@ class ProbeSetsConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """One pretraining run.
+    """Configuration of a pretraining run.
 
     Attributes:
         rois: Folder written by ``muse rois``.

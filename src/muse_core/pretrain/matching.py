@@ -1,4 +1,4 @@
-"""Which nuclei two views have in common."""
+"""Match the nuclei that two views have in common."""
 
 from __future__ import annotations
 

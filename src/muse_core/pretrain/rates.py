@@ -1,4 +1,4 @@
-"""What changes from step to step: rates, decay, momentum and temperature (DINO's schedules)."""
+"""Schedules by step: rates, decay, momentum and temperature (as in DINO)."""
 
 from __future__ import annotations
 

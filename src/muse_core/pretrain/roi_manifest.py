@@ -47,7 +47,7 @@ class RoiSettings:
 
 @dataclass(frozen=True)
 class Roi:
-    """One ROI.
+    """A region of interest.
 
     Attributes:
         file: Image inside the folder; its nuclei are in the file of the same stem ending in .npy.

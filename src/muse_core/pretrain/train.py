@@ -183,7 +183,7 @@ class Run:
         )
 
     def train_on(self, batches: Iterator[PretrainBatch]) -> float:
-        """One optimiser step; returns the loss over all processes.
+        """Make one optimiser step; returns the loss over all processes.
 
         Raises:
             UserError: The loss or its gradient is no longer finite; nothing was changed.

@@ -38,7 +38,7 @@ _TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 @dataclass(frozen=True)
 class ArrayAxes:
-    """Which axes of an array are what.
+    """Meaning of the axes of an array.
 
     Attributes:
         shape: Of the array.
@@ -75,7 +75,7 @@ class ArrayAxes:
         return (*(0,) * self.lead, *colours, y, x)
 
     def in_order(self, piece: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """What :meth:`index` gave as (y, x, channels)."""
+        """Return what :meth:`index` gave as (y, x, channels)."""
         if self.channels_first:
             return np.moveaxis(piece, 0, -1)
         return piece[:, :, None] if piece.ndim == 2 else piece
@@ -158,7 +158,7 @@ def slide_from_arrays(levels: Any, mpp: float | None = None, name: str = "array"
 
 
 def arrays_source(levels: Any, name: str) -> SlideSource:
-    """What :func:`slide_from_arrays` makes a slide of; raises UserError as it does."""
+    """Return the source of :func:`slide_from_arrays`; raises UserError as it does."""
     arrays = list(levels) if isinstance(levels, list | tuple) else [levels]
     if not arrays:
         raise UserError(f"{name} has no levels.")
@@ -233,7 +233,7 @@ def _computed(pieces: Sequence[Any]) -> list[npt.NDArray[Any]]:
 
 
 def _patches(side: int) -> list[slice]:
-    """Where a fingerprint looks along an axis: everywhere, or in patches from end to end."""
+    """Return the ranges that a fingerprint reads along an axis: all, or patches from end to end."""
     if side <= _PATCHES * _PATCH_PX:
         return [slice(0, side)]
     starts = np.linspace(0, side - _PATCH_PX, _PATCHES).round().astype(int)

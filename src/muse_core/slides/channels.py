@@ -1,4 +1,4 @@
-"""Which channels are red, green and blue, and what tells that they are fluorescence."""
+"""Choose the channels that are red, green and blue, and recognise fluorescence."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ChannelsError(UserError):
 
 @dataclass(frozen=True)
 class ChannelPlan:
-    """Which channels of an image become colours.
+    """Channels of an image that become colours.
 
     Attributes:
         order: Index of each channel that is read, from 0: one for gray, three for RGB, four for
@@ -144,7 +144,7 @@ def _as_wanted(
 
 
 def _colour_order(names: Sequence[str], count: int) -> tuple[int, ...] | None:
-    """Where red, green, blue and alpha are, where the names are just those."""
+    """Return the places of red, green, blue and alpha, where the names are just those."""
     if len(names) != count or count not in (3, 4):
         return None
     letters = []

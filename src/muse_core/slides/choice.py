@@ -1,4 +1,4 @@
-"""What a person has chosen to see of a file that holds more than one thing."""
+"""The image, plane and channels that a person has chosen of a file with several."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NATURAL = ((1, 2, 3), (1, 2, 3, 4))
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """Which image of a file, which plane of a stack, which channels. None leaves it to the file.
+    """A choice of image, plane of a stack and channels. None leaves it to the file.
 
     Attributes:
         image: Number among the tissue images of the file, from 1; None is the one it opens with.

@@ -1,4 +1,4 @@
-"""How many pixels a compressed tile says it has, before memory is set aside for them.
+"""Size in pixels that a compressed tile claims, read before memory is allocated for it.
 
 Decoders of images trust the size in the tile's own header, whatever the TIFF says. Decoders of
 plain bytes (Deflate, LZW and the like) are given their limit and need none.
@@ -151,7 +151,7 @@ CLAIMED_PX: dict[int, Callable[[bytes], int]] = {
 
 
 def _box(data: bytes, kinds: Sequence[bytes]) -> int:
-    """Where the codestream begins in a file of boxes (JP2, JPEG XL)."""
+    """Return the offset of the codestream in a file of boxes (JP2, JPEG XL)."""
     at = 0
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)

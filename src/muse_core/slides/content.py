@@ -1,4 +1,4 @@
-"""What kind of image a file holds, by its first bytes rather than by its name."""
+"""Recognise the kind of an image file by its first bytes rather than by its name."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class SlideImage:
-    """One image of a file.
+    """An image of a file.
 
     Attributes:
         name: As the file has it, "" where it has none.

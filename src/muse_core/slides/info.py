@@ -1,4 +1,4 @@
-"""What `muse info` says about a slide."""
+"""Report of `muse info` on a slide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OME-XML says: whether a TIFF is whole, and of which images and channels it consists."""
+"""Read OME-XML: whether a TIFF is whole, and its images and channels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ome_pixels(xml: str, width: int, height: int) -> list[ElementTree.Element]:
 
 
 def ome_channel_names(pixels: ElementTree.Element) -> list[str]:
-    """What an element Pixels says of each channel: its name, and what shows fluorescence."""
+    """Return the name of each channel of an element Pixels, and signs of fluorescence."""
     names = []
     for channel in pixels:
         if _tag(channel) != "Channel":
@@ -58,7 +58,7 @@ def ome_image_names(xml: str) -> list[str]:
 
 
 def nth(found: Sequence[_T], which: tuple[int, int]) -> _T | None:
-    """What metadata say of one of several images that they do not tell apart by size.
+    """Return the metadata of one of several images that they do not tell apart by size.
 
     Args:
         found: What they say of images of that size, in their order.

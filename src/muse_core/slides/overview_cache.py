@@ -1,4 +1,4 @@
-"""Where overviews of images lie, found again by file, and bounded in all."""
+"""Files of cached overviews, found again by the image's file, and bounded in total size."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Region:
         )
 
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which points lie inside; left and top edges belong to the region, the others do not.
+        """Return which points lie inside; only the left and top edges belong to the region.
 
         Args:
             x: Level-0 pixels, any shape.

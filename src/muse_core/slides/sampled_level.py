@@ -61,7 +61,7 @@ class SampledLevel(Level):
         return self.samples.to_rgb(stored)
 
     def probes(self) -> Iterator[npt.NDArray[Any]]:
-        """What is stored in some pieces spread over the level; damaged ones are passed over."""
+        """Return samples of some pieces spread over the level; damaged ones are passed over."""
         rows, cols = -(-self.height // self.piece_h), -(-self.width // self.piece_w)
         step = max(1, -(-rows * cols // _MAX_PROBED))
         for index in range(0, rows * cols, step):

@@ -153,7 +153,7 @@ class Slide:
 
     @property
     def part(self) -> str:
-        """What tells this image and plane from others of the file; "" for those opened unasked.
+        """Key of this image and plane within the file; "" for those opened unasked.
 
         Such as "image=2&plane=3".
         """
@@ -187,7 +187,7 @@ class Slide:
         return self._source.scanned or self.bounds
 
     def with_mpp(self, mpp: float) -> Slide:
-        """The same open slide with another scale, whatever its file says.
+        """Return the open slide with another scale, whatever its file says.
 
         Raises:
             UserError: The scale is impossible.
@@ -330,7 +330,7 @@ def pyramid(levels: Sequence[Level]) -> tuple[tuple[Level, ...], tuple[float, ..
 
 
 def _downsample(base: Level, level: Level) -> float | None:
-    """How much smaller a level is, or None when its proportions are not those of the base."""
+    """Return the downsampling of a level, None where its proportions are not the base's."""
     ratio_x, ratio_y = base.width / level.width, base.height / level.height
     whole = round(math.sqrt(ratio_x * ratio_y))
     # Scanners cut off the odd pixel on halving: 625 -> 312 is a factor of 2, not of 2.003.

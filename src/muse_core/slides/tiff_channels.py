@@ -1,4 +1,4 @@
-"""What the makers of TIFF files say of separate channels."""
+"""Names of separate channels in TIFF files, by maker."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ ReadLevel = Callable[[Any], Level]
 
 @dataclass(frozen=True, eq=False)
 class TiffImage:
-    """One image of a TIFF.
+    """An image of a TIFF.
 
     Attributes:
         levels: Series of tifffile, finest first.

@@ -1,4 +1,4 @@
-"""Which pages of a TIFF hold an image, a plane of a stack and its channels."""
+"""Find the pages of a TIFF that hold an image, a plane of a stack and its channels."""
 
 from __future__ import annotations
 

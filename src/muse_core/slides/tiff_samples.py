@@ -1,4 +1,4 @@
-"""What the tags of a TIFF page say about its samples."""
+"""Samples of a TIFF page: number, type and colours, by its tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where on a slide there is tissue."""
+"""Tissue masks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TissueMask:
     def contains(
         self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.bool_]:
-        """Which points are on tissue.
+        """Return which points are on tissue.
 
         Args:
             x: (N,) level-0 pixels.

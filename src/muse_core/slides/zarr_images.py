@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True, eq=False)
 class ZarrImage:
-    """One image of an OME-Zarr.
+    """An image of an OME-Zarr.
 
     Attributes:
         group: Of zarr.

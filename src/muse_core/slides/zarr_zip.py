@@ -19,7 +19,7 @@ _LARGEST_ENTRY = 1 << 30
 
 
 def zarr_root(path: Path) -> str | None:
-    """Where in a zip archive a Zarr group lies, "" for its top; None where there is none.
+    """Return the path of a Zarr group in a zip archive, "" for its top; None where there is none.
 
     Raises:
         OSError: The file cannot be read.

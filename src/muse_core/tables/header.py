@@ -1,4 +1,4 @@
-"""Which line of a CSV file names its columns, and what stands between them."""
+"""Find the header line of a CSV file and its delimiter."""
 
 from __future__ import annotations
 

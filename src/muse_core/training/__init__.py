@@ -1,3 +1,3 @@
-"""What pretraining and fine-tuning share: seeding, run state, schedules, interrupts."""
+"""Parts that pretraining and fine-tuning share: seeding, run state, schedules, interrupts."""
 
 from __future__ import annotations

@@ -46,12 +46,12 @@ class Placement:
 
     @classmethod
     def of_mpp(cls, mpp: float | None) -> Placement:
-        """That of the slides MUSE opens: microns, or pixels while the MPP is unknown."""
+        """Return the placement of slides opened by MUSE: microns, or pixels while MPP is None."""
         return cls() if mpp is None else cls((mpp, mpp), unit="um")
 
     @classmethod
     def of_layer(cls, layer: Any, unit: str) -> Placement:
-        """That of a layer that is not turned, in a unit."""
+        """Return the placement of a layer that is not turned, in a unit."""
         (top, left), (height, width) = layer.translate[-2:].tolist(), layer.scale[-2:].tolist()
         return cls((height, width), (top, left), unit)
 

@@ -1,4 +1,4 @@
-"""What of a file of nuclei a slide takes over, and in place of which of its own."""
+"""Choose the nuclei and regions that a slide takes over from a file, and those they replace."""
 
 from __future__ import annotations
 

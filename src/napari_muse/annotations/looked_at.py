@@ -1,4 +1,4 @@
-"""Where a person has looked, and a detection has nothing more to say."""
+"""Find the detections that lie where a person has already looked."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class NucleusArrays:
 
     @property
     def rows(self) -> NucleusRows:
-        """All nuclei, deleted ones too."""
+        """Rows of all nuclei, deleted ones too."""
         return self._rows
 
     @rows.setter

@@ -14,7 +14,7 @@ from muse_core.nuclei.store import AnnotationStore, StorePlace
 
 
 class StoreFile:
-    """One slide's file of annotations.
+    """The annotation file of a slide.
 
     It is made with the first nucleus or class, so that merely looking at a slide leaves nothing
     behind.

@@ -20,7 +20,7 @@ _EDGE_PX = 3.0
 
 
 class Lasso:
-    """One outline drawn by hand; what is inside becomes the selection, and the outline goes."""
+    """Select nuclei by an outline drawn by hand, which is removed afterwards."""
 
     changed = Signal()
 

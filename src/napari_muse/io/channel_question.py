@@ -1,4 +1,4 @@
-"""Asks whether an image whose channels are named like dyes is one of a colour camera."""
+"""Ask whether an image whose channels are named like dyes comes from a colour camera."""
 
 from __future__ import annotations
 

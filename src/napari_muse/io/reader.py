@@ -55,7 +55,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerTuple]] |
 
 
 def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
-    """One image layer for each slide.
+    """Return an image layer for each slide.
 
     Raises:
         UserError: A file is missing, damaged, or not a slide.

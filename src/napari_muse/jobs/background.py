@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class Background:
-    """One thing after the other; what comes of it arrives in the main thread."""
+    """Run one function after the other in a thread; results arrive in the main thread."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="muse")

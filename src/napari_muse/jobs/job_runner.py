@@ -28,7 +28,7 @@ _NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
 
 
 class JobRunner(QObject):
-    """One job at a time.
+    """Run one job at a time.
 
     Signals:
         said: Every Event of the job that is not its last.

@@ -43,7 +43,7 @@ class FinetuneOutcome:
 
     @property
     def fell(self) -> tuple[tuple[str, float, float], ...]:
-        """Which figures on the holdout fields fell: name, before and after, as they are shown."""
+        """Return the holdout figures that fell: name, before and after, as they are shown."""
         if self.before is None or self.after is None:
             return ()
         found = []

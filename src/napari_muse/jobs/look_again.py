@@ -1,4 +1,4 @@
-"""Where another model has to look so that no prediction of the one before is left."""
+"""Find the areas that another model has to search so that no prediction of the last one is left."""
 
 from __future__ import annotations
 

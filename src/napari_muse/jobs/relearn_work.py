@@ -1,4 +1,4 @@
-"""What the thread of relearning does: from a snapshot of a slide's nuclei to the classes of all."""
+"""The work of the relearning thread: from a snapshot of a slide's nuclei to classes of all."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RelearnTask:
 
 @dataclass(frozen=True)
 class RelearnAnswer:
-    """What came of a task."""
+    """Result of a task."""
 
     task: RelearnTask
     nuclei: SlideNuclei

@@ -1,4 +1,4 @@
-"""How much tissue there is on the current slide, worked out beside the interface."""
+"""Tissue area of the current slide in mm², computed in a thread."""
 
 from __future__ import annotations
 

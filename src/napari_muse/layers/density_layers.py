@@ -1,4 +1,4 @@
-"""Where nuclei are too many to draw: how many there are of each class, as images."""
+"""Density images of each class, shown where nuclei are too many to draw."""
 
 from __future__ import annotations
 

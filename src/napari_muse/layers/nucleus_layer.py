@@ -1,4 +1,4 @@
-"""One class-coloured Points layer with the nuclei in view, or images where there are too many."""
+"""Points layer of the nuclei in view, coloured by class; density images where too many."""
 
 from __future__ import annotations
 

@@ -82,13 +82,13 @@ class PictureLayers:
         return self._opening
 
     def obstacle(self, layer: Any) -> str:
-        """Why a layer cannot be chosen, one sentence; "" where it can."""
+        """Return why a layer cannot be chosen, one sentence; "" where it can."""
         if slide_of(layer) is not None:
             return ""
         return obstacle(layer) or self._failures.get(layer, "")
 
     def sentence(self) -> str:
-        """What to tell a person while no slide is open."""
+        """Return the sentence for the user while no slide is open."""
         if self._opening is not None:
             return f"Looking at “{self._opening.name}” …"
         if any(not self.obstacle(layer) for layer in self.listed):

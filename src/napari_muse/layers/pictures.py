@@ -1,4 +1,4 @@
-"""Which layers of other origin are pictures that MUSE can work on, and what is in its way."""
+"""Find layers of other origin that MUSE can work on, and the obstacles of the others."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def is_picture(layer: Any) -> bool:
 
 
 def obstacle(layer: Any) -> str:
-    """Why MUSE cannot work on what a layer shows, one sentence; "" where it can."""
+    """Return why MUSE cannot work on what a layer shows, one sentence; "" where it can."""
     return _what_it_shows(layer) or where_it_lies(layer)
 
 
@@ -93,7 +93,7 @@ def _what_it_shows(layer: Any) -> str:
 
 
 def where_it_lies(layer: Any) -> str:
-    """Why nuclei cannot be laid on a layer where it lies, one sentence; "" where they can."""
+    """Return why nuclei cannot be laid on a layer, one sentence; "" where they can."""
     name = f"“{layer.name}”"
     turned = _turned(layer)
     if turned:

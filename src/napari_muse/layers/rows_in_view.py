@@ -1,4 +1,4 @@
-"""Which nuclei are drawn as points: those in view and around it, unless they are too many."""
+"""Choose the nuclei to draw as points: those in view and around it, unless they are too many."""
 
 from __future__ import annotations
 

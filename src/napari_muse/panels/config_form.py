@@ -104,7 +104,7 @@ def choice_field(choices: Sequence[Choice], tooltip: str) -> ValueWidget[Any]:
 
 
 def descriptions(configuration: type) -> dict[str, str]:
-    """What the docstring of a dataclass says of each field, on one line."""
+    """Return the description of each field in a dataclass' docstring, on one line."""
     parsed = docstring_parser.parse(configuration.__doc__ or "")
     return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
 

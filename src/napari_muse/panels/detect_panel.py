@@ -1,4 +1,4 @@
-"""Where, with which model, on which device; progress, cancel and the outcome."""
+"""Form of detection: place, model, device; progress, cancel and the outcome."""
 
 from __future__ import annotations
 

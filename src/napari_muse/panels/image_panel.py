@@ -1,4 +1,4 @@
-"""Which image of a file and which plane of a stack is looked at, where there are several."""
+"""Choice of image and plane in files that have several."""
 
 from __future__ import annotations
 

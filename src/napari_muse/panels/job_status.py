@@ -1,4 +1,4 @@
-"""How a job goes: its bar, the button that cancels it, and what is said of it."""
+"""Progress bar, cancel button and message of a job."""
 
 from __future__ import annotations
 

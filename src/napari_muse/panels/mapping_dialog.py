@@ -14,7 +14,7 @@ from napari_muse.panels.forms import column, form_layout, wrapped
 
 
 class MappingDialog(QDialog):
-    """Asks for each class of a model what it is called on this slide."""
+    """Dialog that maps each class of a model to one of the slide."""
 
     def __init__(
         self,

@@ -136,7 +136,7 @@ class NumberField(QDoubleSpinBox):
             return self._given
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
-        """As few digits as there are, with a point."""
+        """Return as few digits as there are, with a point."""
         return f"{value:.0f}" if not self.decimals() else f"{value:.{_SHOWN_DIGITS}g}"
 
     def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)

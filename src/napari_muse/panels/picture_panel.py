@@ -1,4 +1,4 @@
-"""Which of the window's images is the slide, where there is a choice."""
+"""Choice of the window's image that is the slide, where there are several."""
 
 from __future__ import annotations
 

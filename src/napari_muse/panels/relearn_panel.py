@@ -160,7 +160,7 @@ def learnt_text(learnt: Learnt) -> str:
 
 
 def moves_text(learnt: Learnt) -> str:
-    """Which classes became which, most first, a line each."""
+    """Return which classes became which, most first, a line each."""
     moved = learnt.moved.copy()
     np.fill_diagonal(moved, 0)
     names, lines = learnt.class_names, []

@@ -1,4 +1,4 @@
-"""Asks which scale holds where a typed one is not that which the file states."""
+"""Question which scale holds where a typed one differs from that which the file states."""
 
 from __future__ import annotations
 

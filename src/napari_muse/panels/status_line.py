@@ -1,4 +1,4 @@
-"""What was done or refused last, with a button that takes it back."""
+"""Sentence on the last action, with a button that takes it back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_muse.panels.forms import push_button, row, wrapped
 
 
 class StatusLine(QWidget):
-    """One sentence below the panel, and Undo where it says what can be undone."""
+    """One sentence below the panel, and Undo where it names what can be undone."""
 
     def __init__(self, undo: Callable[[], object], sentence: str = "") -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which nuclei to ask a person about next: doubtful ones that are unlike each other.
+"""Choose the nuclei to ask a person about next: uncertain ones that are unlike each other.
 
 Source: uncertainty sampling, Settles, "Active Learning Literature Survey", 2009, section 3.1. Of
 the next most doubtful the one least like those asked before is taken, so that a handful of

@@ -1,4 +1,4 @@
-"""What the model itself says, in the classes of a slide."""
+"""The model's own class probabilities, mapped to the classes of a slide."""
 
 from __future__ import annotations
 

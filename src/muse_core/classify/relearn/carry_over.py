@@ -1,4 +1,4 @@
-"""What was learnt on a slide as a model of its own: the same network with another class head.
+"""Save what was learnt on a slide as a model: the same network with another class head.
 
 A linear change of the logits by the features becomes part of the head exactly: gelu(z) - gelu(-z)
 is z, so that two hidden units more for each class carry it.

@@ -1,4 +1,4 @@
-"""How classes are learnt from corrections."""
+"""Configuration of learning classes from corrections."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Examples:
         return len(self.rows)
 
     def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Examples:
-        """Those that a mask or indices select."""
+        """Return the examples that a mask or indices select."""
         return Examples(self.rows[which], self.classes[which], self.xy[which])
 
 

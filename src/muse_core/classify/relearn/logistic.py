@@ -37,7 +37,7 @@ class LinearChange:
         return np.asarray(logits, np.float64) + np.asarray(features) @ self.weight + self.bias
 
     def unscaled(self, centre: FloatArray, scale: FloatArray) -> LinearChange:
-        """The same change for features before they were standardised, (D,) each."""
+        """Return the change for features before they were standardised, (D,) each."""
         weight = self.weight / scale[:, None]
         return LinearChange(weight, self.bias - centre @ weight)
 

@@ -32,7 +32,7 @@ class Standard:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of n nuclei.
+    """Predicted classes of n nuclei.
 
     Attributes:
         classes: (n,) uint8, index into the slide's classes.

@@ -1,4 +1,4 @@
-"""What the loaders of published datasets share."""
+"""Helpers that the loaders of published datasets share."""
 
 from __future__ import annotations
 

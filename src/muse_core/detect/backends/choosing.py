@@ -1,4 +1,4 @@
-"""Which backend computes a model file. Loads torch only where torch is to be used."""
+"""Choose the backend for a model file. Loads torch only where torch is to be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows the network, in numpy: the twin of MuseModel.detections for converted models.
+"""Post-processing of the heads in numpy: the twin of MuseModel.detections for converted models.
 
 Nothing here loads torch. The functions are checked against those of muse_core.models.
 """

@@ -16,7 +16,7 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def compile_options(precision: str) -> dict[str, Any]:
-    """What OpenVINO is told: all cores on one tile, so that the first is there soonest."""
+    """Return options for OpenVINO: all cores work on one tile, so that the first is there soon."""
     return {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": "1",
@@ -57,7 +57,7 @@ class Session:
 
 
 def _threads() -> int:
-    """As many as the numerical libraries are to have; see muse_core.jobs.processor."""
+    """Return the number of threads of numerical libraries; see muse_core.jobs.processor."""
     try:
         wanted = int(os.environ.get("OMP_NUM_THREADS", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""How large a tile a network may get, by the memory that it takes."""
+"""Choose the size of tiles by the memory that the network takes."""
 
 from __future__ import annotations
 

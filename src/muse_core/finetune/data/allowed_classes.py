@@ -1,4 +1,4 @@
-"""What the classes of a label set say of the model's classes."""
+"""Map the classes of a label set to the model's classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def allowed_classes(
     classes: Sequence[str],
     source: object,
 ) -> Tensor:
-    """Which of the model's classes each label may be.
+    """Return which of the model's classes each label may be.
 
     Args:
         labels: Names that occur in a label set.

@@ -1,4 +1,4 @@
-"""What scanners and stains do to a view.
+"""Augmentations of a view that imitate scanners and stains.
 
 Stain, colour, blur and noise alter whole batches, on any device; coarse and compressed storage
 alters view by view, where views are cut.

@@ -30,7 +30,7 @@ MAX_CELL_PX = 1024
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """One field, or one cell of a large one.
+    """A reviewed field, or one cell of a large one.
 
     Attributes:
         key: Of the whole field.
@@ -195,7 +195,7 @@ def _window(cell: Region, bounds: Region, margin: float) -> Region:
 def pixels_in(
     area: BaseGeometry, window: Region, scale: float, shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """Which pixels of a window have their centres in an area.
+    """Return which pixels of a window have their centres in an area.
 
     Args:
         area: Level-0 pixels.
@@ -224,7 +224,7 @@ def _range(start: float, stop: float, size: int) -> npt.NDArray[np.int64]:
 def _near(
     xy: npt.NDArray[np.float64], radius_px: float, shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """Which pixels have their centres within a radius of a point."""
+    """Return which pixels have their centres within a radius of a point."""
     near = np.zeros(shape, dtype=bool)
     reach = int(np.ceil(radius_px))
     for x, y in xy:

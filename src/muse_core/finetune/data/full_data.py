@@ -1,4 +1,4 @@
-"""What a run in the mode "full" draws its samples from, and what it is scored on."""
+"""Training samples and validation fields of the mode "full"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an image tells background from nuclei when not every nucleus is annotated."""
+"""Mask of known background in images where not every nucleus is annotated."""
 
 from __future__ import annotations
 

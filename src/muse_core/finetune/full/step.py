@@ -1,4 +1,4 @@
-"""One training step: from a batch to the losses."""
+"""A training step: from a batch to the losses."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class _Run:
         )
 
     def train_on(self, batch: CropBatch) -> float:
-        """One optimiser step; returns the loss."""
+        """Make one optimiser step; returns the loss."""
         generator = seed_step(self.config.seed, self.state.step)
         self.optimizer.zero_grad(set_to_none=True)
         if self.shards is None:
@@ -199,7 +199,7 @@ class _Run:
         return losses.total
 
     def _pseudo_labels(self, batch: CropBatch) -> PseudoLabels | None:
-        """What the averaged weights say of the unaltered views; None where nothing is free."""
+        """Return the averaged model's output on unaltered views; None where nothing is free."""
         if not batch.free.any():
             return None
         image = batch.image.to(self.device).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""What a frozen network makes of fields, computed once for several views of each.
+"""Outputs of a frozen network on fields, computed once for several views of each.
 
 Kept are the point head's first convolution over the whole view and the features of its nuclei: all
 that the heads need to be trained, in a hundredth of the time a pass through the network takes.
@@ -33,7 +33,7 @@ _MEGAPIXEL = 1e6
 
 @dataclass(frozen=True, eq=False)
 class FrozenView:
-    """One view of a field as the frozen network sees it; N anchors, M nuclei, J places each.
+    """Output of the frozen network on a view of a field; N anchors, M nuclei, J places each.
 
     Attributes:
         trunk: (C, h, w) float16, the point head's first convolution, before its norm.

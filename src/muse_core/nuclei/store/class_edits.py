@@ -1,4 +1,4 @@
-"""What a person does to classes, as edits."""
+"""Edits of classes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def changed_classes_edit(connection: sqlite3.Connection, new: Mapping[str, Nucle
 
 
 def merged_classes_edit(connection: sqlite3.Connection, gone: str, into: str) -> Edit:
-    """All nuclei of one class another's, and the first one gone."""
+    """Return the edit that gives all nuclei of one class another, and removes the first."""
     source, target = id_of_class(connection, gone), id_of_class(connection, into)
     if source == target:
         raise UserError("A class cannot be merged into itself.")

@@ -92,7 +92,7 @@ def bring_classes(
 def classes_that_can_go(
     connection: sqlite3.Connection, changes: Sequence[Change], moving: npt.NDArray[np.int64]
 ) -> tuple[Change, ...]:
-    """Of changes of classes those by which one goes that no nucleus will have.
+    """Return the changes that remove a class which no nucleus will have.
 
     Args:
         connection: In a transaction.

@@ -43,7 +43,7 @@ class StoreIsThereError(UserError):
 
 
 class Database:
-    """One open file.
+    """An open SQLite file.
 
     A second opener of the same file gets it read-only, as does one who may not write it or beside
     it.

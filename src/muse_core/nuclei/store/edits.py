@@ -24,7 +24,7 @@ from muse_core.nuclei.store.rows import (
 
 @dataclass(frozen=True, eq=False)
 class NucleusChanges:
-    """What becomes of n nuclei.
+    """Rows of n nuclei before and after an edit.
 
     Attributes:
         before: (n,) of STORED_ROW; only the id counts of one that was not there.
@@ -46,19 +46,19 @@ class NucleusChanges:
 
     @classmethod
     def to(cls, before: NucleusRows, after: NucleusRows) -> NucleusChanges:
-        """Of nuclei that stay."""
+        """Return changes of nuclei that are there before and after."""
         there = np.ones(len(before), dtype=bool)
         return cls(before, after, there, there)
 
     @classmethod
     def coming(cls, rows: NucleusRows) -> NucleusChanges:
-        """Of new nuclei."""
+        """Return changes that add nuclei."""
         there = np.ones(len(rows), dtype=bool)
         return cls(rows, rows, ~there, there)
 
     @classmethod
     def going(cls, rows: NucleusRows) -> NucleusChanges:
-        """Of nuclei that go as a whole."""
+        """Return changes that remove nuclei."""
         there = np.ones(len(rows), dtype=bool)
         return cls(rows, rows, there, ~there)
 
@@ -79,13 +79,13 @@ class NucleusChanges:
         return np.ascontiguousarray(self.before["id"])
 
     def take(self, which: Mask) -> NucleusChanges:
-        """Those of a mask."""
+        """Return the changes that a mask selects."""
         return NucleusChanges(
             self.before[which], self.after[which], self.existed[which], self.exists[which]
         )
 
     def differing(self) -> NucleusChanges:
-        """Those by which something changes."""
+        """Return the changes whose rows differ before and after."""
         moved = self.existed != self.exists
         for name in EDITED:
             moved |= self.before[name] != self.after[name]
@@ -96,7 +96,7 @@ class NucleusChanges:
         return NucleusChanges(self.after, self.before, self.exists, self.existed)
 
     def starting_from(self, rows: NucleusRows) -> NucleusChanges:
-        """The same ends, from what there is now: rows by ascending id, of some of the nuclei."""
+        """Return changes to the same ends from current rows, given by ascending id."""
         found, at = rows_by_id(rows, self.ids)
         before, after = self.after.copy(), self.after.copy()
         before[found] = rows[at[found]]
@@ -118,7 +118,7 @@ class NucleusChanges:
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What a person did in one go, or took back or did again.
+    """The changes of one edit, or of its undo or redo.
 
     Attributes:
         label: What it was, such as "class of 3 nuclei (tumor)"; completes "Undone: ".
@@ -175,5 +175,5 @@ def reversed_changes(changes: Sequence[Change]) -> tuple[Change, ...]:
 
 
 def class_changes(changes: Sequence[Change]) -> list[Change]:
-    """Those of classes."""
+    """Return the changes of classes."""
     return [change for change in changes if change.table == "classes"]

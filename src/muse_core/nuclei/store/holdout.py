@@ -1,4 +1,4 @@
-"""Which reviewed regions are in the holdout, decided once and for all.
+"""Decide once and for all which reviewed regions are in the holdout.
 
 A nucleus that a model may have learnt from must not come to judge it, nor the other way round: what
 is decided stays, whatever becomes of this or another region, and holds for the tissue, also when

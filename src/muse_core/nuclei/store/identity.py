@@ -1,4 +1,4 @@
-"""Which slide a store belongs to, recognised by name, size and content rather than by path."""
+"""Identity of the slide of a store: name, size and content rather than path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SlideIdentity:
 
     @property
     def part(self) -> str:
-        """Which image and plane of the file, "" for those that are opened unasked."""
+        """Image and plane of the file, "" for those that are opened unasked."""
         return self.fingerprint.partition("#")[2]
 
     @property
@@ -110,7 +110,7 @@ def _identify_remote(address: str, part: str) -> SlideIdentity:
 
 
 def _digest_remote_folder(address: str, digest: hashlib._Hash) -> int:
-    """Of the metadata at its top, for what else is in it cannot be listed everywhere."""
+    """Return a digest of the metadata at its top; not every server lists what else is there."""
     total = 0
     digest.update(address.encode())
     for name in _METADATA:

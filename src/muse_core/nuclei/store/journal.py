@@ -63,7 +63,7 @@ def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
 
 
 def step_bytes(connection: sqlite3.Connection, again: bool) -> int:
-    """How much the next undo, or redo, has to read of the journal; 0 where there is none."""
+    """Return the bytes of the journal that the next undo, or redo, reads; 0 without one."""
     row = connection.execute(
         "SELECT length(j.changes) FROM undo_stack s JOIN journal j ON j.seq = s.seq"
         " WHERE s.position = ?",

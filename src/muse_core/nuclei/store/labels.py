@@ -1,4 +1,4 @@
-"""What edits are called, to complete "Undone: "."""
+"""Labels of edits, to complete "Undone: "."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def relearning(number: int) -> str:
 
 
 def without_relearning() -> str:
-    """What going back to the classes that were detected is called."""
+    """Return the label of going back to the classes that were detected."""
     return "return to the classes that were detected"
 
 

@@ -1,4 +1,4 @@
-"""Where a slide's store lies: beside the slide, or in the user's folder where that is read-only."""
+"""Path of a slide's store: beside the slide, or in the user's folder where that is read-only."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StorePlace:
 
     @classmethod
     def of(cls, slide: Path, part: str = "", beside: bool = True) -> StorePlace:
-        """As the environment says.
+        """Return the place of a slide's store; the environment can name another folder for it.
 
         Args:
             slide: The slide's file or folder.

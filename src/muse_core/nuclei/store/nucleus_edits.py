@@ -1,4 +1,4 @@
-"""What a person does to nuclei, as edits: what each rule makes of a row, for many rows at once."""
+"""Edits of nuclei: the rules by which rows change, for many rows at once."""
 
 from __future__ import annotations
 

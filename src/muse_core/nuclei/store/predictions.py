@@ -169,7 +169,7 @@ def merge_class(connection: sqlite3.Connection, gone: int, into: int) -> int | N
 def relabelling(
     connection: sqlite3.Connection, before: Predictions | None, after: Predictions | None
 ) -> Predictions | None:
-    """What nuclei are shown as, where other predictions become live.
+    """Return how nuclei are shown once other predictions become live.
 
     Returns:
         Those that become live and, of what was live before them and is no more, the classes of the

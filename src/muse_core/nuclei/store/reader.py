@@ -37,7 +37,7 @@ ODD_ROWS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class StoreReader:
-    """What can be asked of an open store; see :class:`AnnotationStore` for what can be done."""
+    """Queries of an open store; see :class:`AnnotationStore` for edits."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -164,7 +164,7 @@ class StoreReader:
         return self._reading(read_regions)
 
     def holdout_by_region(self) -> dict[int, bool]:
-        """Of each region that was ever reviewed, by its id, whether it is in the holdout."""
+        """Return, by id of each region that was ever reviewed, whether it is in the holdout."""
         return self._reading(holdout.read_holdout)
 
     def reviewed_areas(self) -> tuple[BaseGeometry, ...]:

@@ -1,4 +1,4 @@
-"""What a store holds as one sees it: rows with what the live predictions say of them."""
+"""Read rows of a store with the live predictions laid over them."""
 
 from __future__ import annotations
 

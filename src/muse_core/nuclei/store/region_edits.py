@@ -1,4 +1,4 @@
-"""What a person does to regions, as edits."""
+"""Edits of regions."""
 
 from __future__ import annotations
 

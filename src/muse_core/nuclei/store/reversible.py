@@ -1,4 +1,4 @@
-"""Which changes of an edit can still be taken back or made again.
+"""Decide which changes of an edit can still be undone or redone.
 
 Detections replace nuclei without an edit. A nucleus that one has replaced does not come back, and
 none comes to where one has found another since. Each function runs inside the caller's transaction.

@@ -64,7 +64,7 @@ def take_ids(connection: sqlite3.Connection, table: str, count: int) -> int:
 
 
 def read_row(connection: sqlite3.Connection, table: str, number: int) -> Row:
-    """One row of a small table in the order of COLUMNS; raises UserError when it is not there."""
+    """Return a row of a small table in the order of COLUMNS; raises UserError without it."""
     query = f"SELECT {', '.join(COLUMNS[table])} FROM {table} WHERE id = ?"
     row: Row | None = connection.execute(query, (number,)).fetchone()
     if row is None:

@@ -220,7 +220,7 @@ class AnnotationStore(IngestingStore):
         return self._step(journal.redo)
 
     def step_bytes(self, again: bool) -> int:
-        """How much the next undo, or redo, has to read of the journal; 0 where there is none."""
+        """Return the bytes of the journal that the next undo, or redo, reads; 0 without one."""
         return self._reading(lambda connection: journal.step_bytes(connection, again))
 
     # ----------------------------------------------------------------------------------------

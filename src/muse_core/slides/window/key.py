@@ -43,7 +43,7 @@ def given_key() -> bytes | None:
 
 
 def file_content(fingerprint: str) -> bytes:
-    """What a file that stands for an image says, the same whichever window shows it."""
+    """Return the content of a file that stands for an image, the same whichever window shows it."""
     return WINDOW_MAGIC + b'"fingerprint": "' + fingerprint.encode() + b'"}\n'
 
 
@@ -71,7 +71,7 @@ def write_address(folder: Path, address: Any) -> None:
 
 
 def read_address(folder: Path) -> Address | None:
-    """Where a window can be reached, None where that is nowhere or on another machine."""
+    """Return the address of a window, None where there is none or it is on another machine."""
     try:
         with (folder / ADDRESS_FILE).open(encoding="utf-8") as file:
             found = json.loads(file.read(_LONGEST))

@@ -61,7 +61,7 @@ def open_window_image(path: Path, choice: ImageChoice) -> SlideSource:
 
 
 def _own_levels(link: _Link, name: str, served: tuple[Level, ...]) -> tuple[Level, ...] | None:
-    """The same levels computed in this process, or None where that cannot be done."""
+    """Return the levels computed in this process, or None where that cannot be done."""
     arrays = unpacked_arrays(link.ask_for_bytes({"what": "arrays"}, MAX_PACKED_BYTES))
     if arrays is None:
         return None
@@ -100,7 +100,7 @@ class _Link:
         return self._exchange(request, None)[0]
 
     def ask_for_bytes(self, request: dict[str, Any], longest: int) -> bytes:
-        """What follows an answer; raises UserError."""
+        """Return the bytes that follow an answer; raises UserError."""
         return self._exchange(request, longest)[1]
 
     def rest(self) -> None:
