@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from muse_core.errors import UserError
 from muse_core.jobs.events import DisagreementFound, Emit
+from muse_core.jobs.on_slide import nuclei_on_slide
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import DisagreeJob
@@ -37,8 +38,7 @@ def run_disagree(job: DisagreeJob, emit: Emit, should_cancel: Callable[[], bool]
         table = store.nuclei()
     with open_slide(job.slide, job.mpp, job.choice, job.force_mpp) as slide:
         slide.require_mpp()
-        on_slide = table["x"].between(0, slide.width) & table["y"].between(0, slide.height)
-        table = table[on_slide]
+        table = nuclei_on_slide(table, slide)
         if len(table) < 2:
             raise UserError("There are too few nuclei to compare: detect some first.")
         features = _features(job, slide, table, resolve_model(job.model), emit, should_cancel)

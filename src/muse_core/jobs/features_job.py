@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from muse_core.jobs.events import Emit
 from muse_core.jobs.keep_features import feature_facts
+from muse_core.jobs.on_slide import nuclei_on_slide
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import FeaturesJob
@@ -46,8 +47,7 @@ def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]
     card.require_detector()
     root = features_beside(Path(job.store))
     with open_slide(job.slide, job.mpp, job.choice, job.force_mpp) as slide:
-        on_slide = table["x"].between(0, slide.width) & table["y"].between(0, slide.height)
-        xy = table.loc[on_slide, ["x", "y"]].to_numpy()
+        xy = nuclei_on_slide(table, slide)[["x", "y"]].to_numpy()
         backbone, _ = load_backbone(path)
         facts = feature_facts(slide, path, card, backbone.out_channels)
         xy = _missing(root, facts, xy)

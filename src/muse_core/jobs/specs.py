@@ -72,9 +72,24 @@ def job(kind: str, title: str, runner: str) -> Callable[[_S], _S]:
     return register
 
 
+class OfImage:
+    """Mixin of jobs on one image of a slide, with fields image, plane and channels."""
+
+    image: int | None
+    plane: int | None
+    channels: str | None
+
+    @property
+    def choice(self) -> ImageChoice:
+        """Return the chosen image and plane; raises UserError where the choice is impossible."""
+        from muse_core.slides.choice import ImageChoice
+
+        return ImageChoice(self.image, self.plane, self.channels)
+
+
 @job("detect", "Detection", "muse_core.jobs.detect_job:run_detect")
 @dataclass(frozen=True)
-class DetectJob(JobSpec):
+class DetectJob(OfImage, JobSpec):
     """Detect and classify the nuclei of a slide.
 
     Attributes:
@@ -131,13 +146,6 @@ class DetectJob(JobSpec):
             raise UserError("The focus of a detect job is two numbers x, y.")
         _ = self.choice
 
-    @property
-    def choice(self) -> ImageChoice:
-        """Return the chosen image and plane; raises UserError where the choice is impossible."""
-        from muse_core.slides.choice import ImageChoice
-
-        return ImageChoice(self.image, self.plane, self.channels)
-
 
 @job("finetune", "Training", "muse_core.jobs.finetune_job:run_finetune")
 @dataclass(frozen=True)
@@ -153,7 +161,7 @@ class FinetuneJob(JobSpec):
 
 @job("disagree", "Comparing nuclei", "muse_core.jobs.disagree_job:run_disagree")
 @dataclass(frozen=True)
-class DisagreeJob(JobSpec):
+class DisagreeJob(OfImage, JobSpec):
     """Compare each nucleus of a store with those that look most like it.
 
     Attributes:
@@ -183,17 +191,10 @@ class DisagreeJob(JobSpec):
     def __post_init__(self) -> None:
         _ = self.choice
 
-    @property
-    def choice(self) -> ImageChoice:
-        """Return the chosen image and plane; raises UserError where the choice is impossible."""
-        from muse_core.slides.choice import ImageChoice
-
-        return ImageChoice(self.image, self.plane, self.channels)
-
 
 @job("features", "Computing features", "muse_core.jobs.features_job:run_features")
 @dataclass(frozen=True)
-class FeaturesJob(JobSpec):
+class FeaturesJob(OfImage, JobSpec):
     """Compute the features of a store's nuclei that have none, such as added ones.
 
     Attributes:
@@ -220,13 +221,6 @@ class FeaturesJob(JobSpec):
 
     def __post_init__(self) -> None:
         _ = self.choice
-
-    @property
-    def choice(self) -> ImageChoice:
-        """What is looked at; raises UserError where it is impossible."""
-        from muse_core.slides.choice import ImageChoice
-
-        return ImageChoice(self.image, self.plane, self.channels)
 
 
 def job_from_json(data: object) -> JobSpec:
