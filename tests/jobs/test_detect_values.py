@@ -17,7 +17,7 @@ GIVEN: dict[str, Any] = {
     "model": "m.safetensors", "mpp": 0.5, "force_mpp": True, "region": [1.0, 2.0, 30.0, 40.0],
     "image": 2, "plane": 3, "channels": "rgb", "device": "cpu", "min_score": 0.25,
     "backend": "torch", "tile_px": 512, "cell_px": 192, "halo_px": 32, "batch": 4,
-    "min_tissue": 0.1, "readers": 2, "seam_radius_um": 3.0,
+    "min_tissue": 0.1, "readers": 2, "seam_radius_um": 3.0, "half_jpeg": False,
 }  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def test_values_of_a_job_give_it_back() -> None:
         readers=2,
         seam_radius_um=3.0,
         backend="torch",
+        half_jpeg=False,
     )
     values = detect_values(job, detect_config(job))
     assert values == {**GIVEN, "features": False}
