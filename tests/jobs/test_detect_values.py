@@ -23,21 +23,10 @@ GIVEN: dict[str, Any] = {
 
 def test_values_of_a_job_give_it_back() -> None:
     job = detect_job(GIVEN, "a.svs", "run.toml")
-    assert detect_config(job) == DetectConfig(
-        device="cpu",
-        tile_px=512,
-        cell_px=192,
-        halo_px=32,
-        batch=4,
-        min_score=0.25,
-        min_tissue=0.1,
-        readers=2,
-        seam_radius_um=3.0,
-        backend="torch",
-        half_jpeg=False,
-    )
+    settings = {f.name: GIVEN[f.name] for f in fields(DetectConfig) if f.name in GIVEN}
+    assert detect_config(job) == DetectConfig(**settings)
     values = detect_values(job, detect_config(job))
-    assert values == {**GIVEN, "features": False}
+    assert values == {**detect_values(DetectJob("b.svs"), DetectConfig()), **GIVEN}
     assert detect_job(values, "a.svs", "run.json") == job
 
 
