@@ -10,9 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, settings
 from PIL import Image, ImageDraw
 
 from muse_core.errors import UserError
+
+# No example fails because the machine was busy.
+settings.register_profile(
+    "any speed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any speed")
 
 _TESTS = Path(__file__).resolve().parent
 _REPOSITORY = _TESTS.parent
