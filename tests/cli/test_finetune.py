@@ -257,7 +257,7 @@ def test_settings_that_are_none_get_a_sentence(
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [((), "--out"), (("--mpp", "0.5", "--out", "m"), "--mpp says something of --train and --val")],
+    [((), "--out"), (("--mpp", "0.5", "--out", "m"), "of --annotations is --slide-mpp")],
 )
 def test_what_is_missing_is_asked_for(
     options: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]

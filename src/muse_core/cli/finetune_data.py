@@ -135,7 +135,10 @@ def folders(
         UserError: A folder has no scale, or there are class maps for other than one or all folders.
     """
     if mpp is not None and not (train or has_val):
-        raise UserError("--mpp says something of --train and --val; give one of them.")
+        raise UserError(
+            "--mpp says something of --train and --val; give one of them. The scale of the slides"
+            " of --annotations is --slide-mpp."
+        )
     own = _with_maps([_train(text, mpp) for text in train or ()], class_maps or ())
     places = [_detection_only(text) for text in detection_only or ()]
     return [{**values, "force_mpp": force_mpp} for values in (*own, *places)] or None
