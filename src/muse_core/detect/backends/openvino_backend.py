@@ -42,8 +42,7 @@ class OpenVinoBackend(InferenceBackend):
             precision = "bfloat16" if openvino_has_bfloat16() else "float32"
         self._session = converted_session(path, precision)
         backbone = ModelConfig.from_json(card.architecture).backbone
-        values_per_px = backbone.n_maps * backbone.hyper_channels / backbone.map_stride_px**2
-        tile_px = tile_px_within_memory(values_per_px, 2 if precision == "bfloat16" else 4)
+        tile_px = tile_px_within_memory(backbone, 2 if precision == "bfloat16" else 4)
         # One tile fills all cores of a processor.
         super().__init__(card, "cpu", precision, 1, tile_px)
         self._heads = NumpyHeads(

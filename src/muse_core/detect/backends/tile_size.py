@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from muse_core.models.config import BackboneConfig
 
 TILE_PX = 1024
 """Largest side of a tile where nothing else is known."""
@@ -11,18 +15,25 @@ _LARGEST_PX = 2368
 _ALIGN_PX = 32
 _ACTIVATIONS_BYTES = 640_000_000
 _MAPS_HELD = 9.5
-"""Memory of OpenVINO for a pixel of a tile over that of its features; measured on two networks."""
+"""Values that OpenVINO holds for a pixel, over those of its features; measured on two networks."""
+_STAGE_HELD = 1.18
+"""The same over the channels of the encoder's first stage; what is more counts."""
+_FIRST_STAGE = {"resnet10t": 64, "resnet14t": 64, "resnet18": 64, "resnet34": 64}
+_WIDE_STAGE = 256
 
 
-def tile_px_within_memory(feature_values_per_px: float, bytes_per_value: int) -> int:
+def tile_px_within_memory(backbone: BackboneConfig, bytes_per_value: int) -> int:
     """Largest side of a tile that a converted network computes in some hundred megabytes.
 
     It hangs on the network alone, not on what is free: a run that goes on has the same tiles.
 
     Args:
-        feature_values_per_px: Values of the feature map for one pixel of the tile.
+        backbone: Of the network.
         bytes_per_value: 2 in bfloat16, 4 in float32.
     """
-    per_px = _MAPS_HELD * feature_values_per_px * bytes_per_value
+    features = backbone.n_maps * backbone.hyper_channels / backbone.map_stride_px**2
+    given = backbone.encoder_channels
+    stage = given[0] if given else _FIRST_STAGE.get(backbone.encoder, _WIDE_STAGE)
+    per_px = max(_MAPS_HELD * features, _STAGE_HELD * stage) * bytes_per_value
     side = math.isqrt(int(_ACTIVATIONS_BYTES / per_px)) // _ALIGN_PX * _ALIGN_PX
     return min(_LARGEST_PX, max(TILE_PX // 2, side))
