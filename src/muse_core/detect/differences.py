@@ -19,7 +19,7 @@ _FOLLOWS = "plan"
 """Tiles hang on slide, region and settings; they are named where none of those differs."""
 
 
-def facts_of(key: Mapping[str, Any]) -> dict[str, str]:
+def facts_of_key(key: Mapping[str, Any]) -> dict[str, str]:
     """Digests of the values in the key of a run, those of settings each by its own name."""
     flat: dict[str, Any] = {}
     for name, value in key.items():

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from muse_core.detect.differences import differences, facts_of
+from muse_core.detect.differences import differences, facts_of_key
 from muse_core.detect.spool import FileSpool, MemorySpool, Spool
 from muse_core.detect.tile_log import TileLog
 from muse_core.errors import UserError
@@ -109,7 +109,9 @@ class KeptRun:
         for other in reversed(others):
             noted = _noted(other)
             if isinstance(noted, dict):
-                what = differences(facts_of(noted), facts_of(json.loads(canonical_json(key))))
+                what = differences(
+                    facts_of_key(noted), facts_of_key(json.loads(canonical_json(key)))
+                )
                 return f"There is an unfinished run with another {what}; this one begins anew."
         return ""
 

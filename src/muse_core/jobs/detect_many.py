@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muse_core.detect.differences import facts_of
+from muse_core.detect.differences import facts_of_key
 from muse_core.errors import UserError
 from muse_core.files import digest_of
 from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
@@ -191,7 +191,7 @@ class ManySlides:
         job, record = task.job, task.record
         try:
             key = _key(job)
-            record = replace(record, key=digest_of(key), facts=facts_of(key))
+            record = replace(record, key=digest_of(key), facts=facts_of_key(key))
         except UserError as error:
             return self._kept(SlideEnd(job, replace(record, error=str(error))))
         before = self.results.finished(record.result, record.key)

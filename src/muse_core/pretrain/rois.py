@@ -32,7 +32,7 @@ from muse_core.pretrain.roi_manifest import (
 from muse_core.progress import OnProgress
 from muse_core.slides import Region, Slide, TissueMask, tissue_mask
 
-TILE_PX = 256
+_TILE_PX = 256
 """Side of the JPEG tiles: of 128, 256 and 512, crops of 280 and 560 px decoded fastest from it."""
 
 FindNuclei = Callable[[npt.NDArray[np.uint8], float, Region], npt.NDArray[np.float32]]
@@ -167,7 +167,7 @@ def _write_image(rgb: npt.NDArray[np.uint8], path: Path, mpp: float, quality: in
             partial,
             rgb,
             photometric="rgb",
-            tile=(TILE_PX, TILE_PX),
+            tile=(_TILE_PX, _TILE_PX),
             compression="jpeg",
             compressionargs={"level": quality},
             resolution=(1e4 / mpp, 1e4 / mpp),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-def digest_of(*parts: object) -> str:
+def digest_of_values(*parts: object) -> str:
     """Changes with any part and with their order, hexadecimal; arrays count by their content."""
     digest = hashlib.sha256()
     for part in parts:
@@ -27,4 +27,4 @@ def digest_of(*parts: object) -> str:
 
 def digest_of_attributes(item: DataclassInstance) -> str:
     """Changes with any attribute of a dataclass, hexadecimal."""
-    return digest_of(*(getattr(item, field.name) for field in fields(item)))
+    return digest_of_values(*(getattr(item, field.name) for field in fields(item)))

@@ -9,7 +9,7 @@ from typing import Any
 from muse_core.data.points_folder import class_names_in, read_points_folder
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
-from muse_core.finetune.data.digests import digest_of, digest_of_attributes
+from muse_core.finetune.data.digests import digest_of_attributes, digest_of_values
 from muse_core.finetune.data.fields import Field, fields_of_images
 from muse_core.finetune.data.stores import (
     StoreContents,
@@ -49,7 +49,7 @@ class FieldData:
     def digest(self) -> str:
         """Changes with any class, nucleus or pixel; a checkpoint of other data is of no use."""
         fields = (digest_of_attributes(field) for field in (*self.train, *self.holdout))
-        return digest_of(self.scheme.names, *fields)
+        return digest_of_values(self.scheme.names, *fields)
 
     def to_json(self) -> dict[str, Any]:
         """For a model card: counts and hashes, no private paths."""

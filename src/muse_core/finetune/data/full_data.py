@@ -13,7 +13,7 @@ from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_po
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
-from muse_core.finetune.data.digests import digest_of, digest_of_attributes
+from muse_core.finetune.data.digests import digest_of_attributes, digest_of_values
 from muse_core.finetune.data.field_data import FieldData, load_fields, scheme_to_learn
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.data.slide_tissue import SlideTissue, tissue_of_stores
@@ -63,7 +63,7 @@ class FullData:
 
     def digest(self) -> str:
         """Changes with any image or nucleus that is learnt from or scored on, hexadecimal."""
-        return digest_of(
+        return digest_of_values(
             self.training.label_sets,
             [source.digest() for source in self.training.sources],
             self.fields and self.fields.digest(),

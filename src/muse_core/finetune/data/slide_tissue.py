@@ -17,7 +17,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.finetune.data.crop_dataset import SourceImage
-from muse_core.finetune.data.digests import digest_of
+from muse_core.finetune.data.digests import digest_of_values
 from muse_core.finetune.data.fields import CONTEXT_PX, pixels_in
 from muse_core.finetune.data.stores import StoreContents
 from muse_core.finetune.data.unlabeled import MIN_TISSUE
@@ -70,7 +70,7 @@ class SlideTissue:
 
     def digest(self) -> str:
         """Changes with where samples are drawn, hexadecimal."""
-        return digest_of(self.fingerprint, self.size, self.mpp, self.corners)
+        return digest_of_values(self.fingerprint, self.size, self.mpp, self.corners)
 
 
 def tissue_of_stores(
