@@ -9,7 +9,8 @@ training and of what chooses weights and threshold, its tiles in "val" and in an
 model is then scored once on its tiles of "train" and "val". Weights and threshold are chosen on val
 tiles of the other hospitals, whose patients are not learnt from. --recipe: "sets" is muse_small.py,
 whose first stage has no tile of the three hospitals and serves all runs of a seed; "earlier" is
-muse_small_breast.py from random weights. Its network or its views in the later recipe's place,
+muse_small_breast.py from random weights; "base" is muse_base.py, which goes on from that model,
+trained for --first-steps. The earlier recipe's network or its views in the later recipe's place,
 "thin" and "plain-views", tell what each change is worth. Models are kept in --work, so that a run
 that was cut off goes on. One JSON line for each hospital, then one for their mean.
 """
@@ -28,6 +29,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
+import muse_base
 import muse_small
 import muse_small_breast
 from label_sets import BREAST, MPP, Prepared, prepare, site_of
@@ -38,7 +40,8 @@ from muse_core.data.points_folder import AnnotatedImage, image_paths, read_point
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
 from muse_core.finetune import FinetuneConfig
-from muse_core.models.checkpoint import load_model
+from muse_core.finetune.holdout.threshold import LOWEST_SCORE, best_threshold
+from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
 from muse_core.nuclei import ClassScheme
 
@@ -69,7 +72,7 @@ class Plan:
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for sets and models.")],
-    recipe: Annotated[str, typer.Option(help="sets, plain-views, thin or earlier.")] = "sets",
+    recipe: Annotated[str, typer.Option(help="sets, plain-views, thin, earlier or base.")] = "sets",
     site: Annotated[list[str] | None, typer.Option(help="Leave out this one only.")] = None,
     first_steps: Annotated[int, typer.Option(help="Of the first stage of sets.")] = 2000,
     steps: Annotated[int, typer.Option(help="Of each run.")] = 500,
@@ -84,6 +87,8 @@ def main(
         line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
         path = work / f"{recipe}-{steps}-{seed}-without-{left_out}.safetensors"
         muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
+        if recipe == "base":
+            path = _halfway(plan, path, left_out)
         line |= score(path, tiles_of(data, left_out)).to_json()
         print(json.dumps(line), flush=True)
         lines.append(line)
@@ -159,6 +164,33 @@ def _earlier(plan: Plan, site: str) -> FinetuneConfig:
     )
 
 
+def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
+    """The earlier recipe's model, taught by all sets with partial labels."""
+    start = _start_of_base(plan, site)
+    earlier = dataclasses.replace(plan, steps=plan.first_steps)
+    muse_small.run(dataclasses.replace(_earlier(earlier, site), out=start))
+    out = plan.work / "unnamed.safetensors"
+    return muse_base.config(plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,))
+
+
+def _start_of_base(plan: Plan, site: str) -> Path:
+    return plan.work / f"earlier-{plan.first_steps}-{plan.seed}-without-{site}.safetensors"
+
+
+def _halfway(plan: Plan, end: Path, site: str) -> Path:
+    """Write the mean of weights before and after all sets; its threshold is chosen on val tiles."""
+    model = muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
+    of_others = plan.prepared.validation((site,))
+    images = read_points_folder(of_others.folder, MPP, of_others.names)
+    tables = detect_images(model, images, DetectConfig(min_score=LOWEST_SCORE))
+    names = ClassScheme.from_json(model.card.classes).names
+    threshold = best_threshold(images, tables, names).threshold
+    model.card = dataclasses.replace(model.card, score_threshold=threshold)
+    out = end.with_stem(f"{end.stem}-halfway")
+    save_model(model, out)
+    return out
+
+
 def _thin(plan: Plan, site: str) -> FinetuneConfig:
     """The earlier recipe with the thin network."""
     return dataclasses.replace(_earlier(plan, site), model=THIN)
@@ -169,6 +201,7 @@ RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "plain-views": _plain_views,
     "thin": _thin,
     "earlier": _earlier,
+    "base": _later_sets,
 }
 
 

@@ -284,8 +284,10 @@ def test_ctrl_c_keeps_what_was_found_and_exits_with_130(folder: Path, tmp_path: 
         "Slide.read = press\n"
         "main(sys.argv[1:])\n"
     )
+    (tmp_path / "c.toml").write_text("tile_px = 512\n")
     arguments = ["detect", slide, "--out", out, "--mpp", "0.5", "--json"]
     arguments += ["--model", folder / "tiny.safetensors", "--device", "cpu"]
+    arguments += ["--config", tmp_path / "c.toml"]
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,

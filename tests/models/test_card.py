@@ -102,5 +102,6 @@ def test_a_bad_file_among_the_users_models_keeps_none_from_the_others(
     (tmp_path / "models").mkdir()
     _file(tmp_path / "models" / "deep.safetensors", DEEP)
     _with_card(tmp_path / "models" / "long.safetensors", LONG)
-    assert [entry.name for entry in list_models()] == [DEFAULT_MODEL, "muse-small"]
+    bundled = {DEFAULT_MODEL, "muse-small", "muse-small-breast"}
+    assert {entry.name for entry in list_models()} == bundled
     assert resolve_model(None).is_file()

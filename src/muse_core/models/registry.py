@@ -11,7 +11,7 @@ from muse_core.files.user_folders import user_data_folder
 from muse_core.models.card import ModelCard, read_card
 from muse_core.models.released import RELEASED, ReleasedModel
 
-DEFAULT_MODEL = "muse-small-breast"
+DEFAULT_MODEL = "muse-base"
 MODEL_SUFFIX = ".safetensors"
 _BUNDLED = Path(__file__).parent / "bundled"
 

@@ -18,7 +18,7 @@ from muse_core.jobs import Done
 from muse_core.models import registry
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
-from muse_core.models.registry import resolve_model
+from muse_core.models.registry import DEFAULT_MODEL, resolve_model
 from muse_core.slides import PolygonRegion, Region, open_slide
 from napari_muse.jobs import learning
 from napari_muse.panels.muse_panel import MusePanel
@@ -123,7 +123,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     outcome = reviewed.learning.outcome
     assert outcome is not None, learn.message.text()
     assert outcome.model is not None
-    assert read_card(outcome.model).parent == "muse-small-breast"
+    assert read_card(outcome.model).parent == DEFAULT_MODEL
     n_losses, n_scores = learn.curves.n_points
     assert n_losses > 1
     assert n_scores > 1
@@ -146,17 +146,17 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert set(guessed["model"][beside]) == {outcome.model.stem}, "also out of view"
     persons = before[before["status"] != "predicted"]
     assert set(persons["id"]) <= set(after["id"]), "what a person did stays"
-    assert learn.back.text() == "Go back to muse-small-breast"
+    assert learn.back.text() == f"Go back to {DEFAULT_MODEL}"
     # Where the new model has looked, the old one looks again, wherever the view is by now.
     reviewed.session.show_area(FIELDS[0])
     qtbot.mouseClick(learn.back, LEFT)
     assert reviewed.detect.model.currentData() == old
     assert "detecting with it, to bring its nuclei back" in learn.message.text()
     assert reviewed.detection.running
-    qtbot.waitUntil(lambda: not reviewed.detection.running, timeout=60_000)
-    assert learn.message.text().startswith("muse-small-breast is chosen again. ")
+    qtbot.waitUntil(lambda: not reviewed.detection.running, timeout=300_000)
+    assert learn.message.text().startswith(f"{DEFAULT_MODEL} is chosen again. ")
     models_now = set(reviewed.session.annotations.to_table()["model"])
-    assert models_now <= {"bundled", "muse-small-breast"}, "none of the new model is left"
+    assert models_now <= {"bundled", DEFAULT_MODEL}, "none of the new model is left"
 
 
 def test_cancelling_leaves_the_old_model(reviewed: MusePanel, qtbot: Any) -> None:
@@ -166,7 +166,7 @@ def test_cancelling_leaves_the_old_model(reviewed: MusePanel, qtbot: Any) -> Non
     qtbot.mouseClick(learn.cancel, LEFT)
     qtbot.waitUntil(lambda: not reviewed.learning.running, timeout=300_000)
     assert learn.message.text() in ("Stopped.", "Cancelled.") or "Cancelled" in learn.message.text()
-    assert reviewed.detect.chosen_entry.name == "muse-small-breast"
+    assert reviewed.detect.chosen_entry.name == DEFAULT_MODEL
     assert learn.start.isEnabled()
 
 

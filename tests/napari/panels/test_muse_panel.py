@@ -9,6 +9,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QScrollArea
 
+from muse_core.models.registry import DEFAULT_MODEL
 from muse_core.nuclei import ClassScheme, read_csv, write_csv
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.muse_panel import MusePanel
@@ -347,7 +348,7 @@ def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: st
 def test_released_backbones_are_named_but_cannot_be_chosen(panel: MusePanel) -> None:
     models = panel.detect.model
     names = [models.itemText(i) for i in range(models.count())]
-    assert names[0] == "muse-small-breast"
+    assert names[0] == DEFAULT_MODEL
     assert models.currentText() == names[0]
     rows = [i for i, name in enumerate(names) if name.endswith("(available)")]
     assert len(rows) == 6
