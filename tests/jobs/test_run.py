@@ -41,7 +41,8 @@ def job(folder: Path) -> DetectJob:
 @pytest.fixture(scope="module")
 def wide_job(folder: Path, job: DetectJob) -> DetectJob:
     """Several tiles, so that there is a between to cancel in."""
-    return dataclasses.replace(job, slide=str(write_slide(folder / "wide.png", 2700, 300)))
+    slide = write_slide(folder / "wide.png", 2700, 300)
+    return dataclasses.replace(job, slide=str(slide), settings={"tile_px": 512})
 
 
 def terminal(events: list[Event]) -> list[Event]:
