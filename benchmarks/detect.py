@@ -1,6 +1,6 @@
 """Speed, start and memory of detection: the bare network, and all that is around it, in one run.
 
-    python benchmarks/detect.py SLIDE [--models muse-small,muse-small-breast] [--repeats 5] [--json]
+    python benchmarks/detect.py SLIDE [--models muse-small,muse-base] [--repeats 5] [--json]
 
 *Bare* is the network with thresholding and classes on tiles that are in memory; *whole* is all that
 ``muse detect`` does once the model is loaded. All combinations of model and backend take turns, so
@@ -40,7 +40,7 @@ _AREAS = (0.25, 0.5, 1.0)
 
 def main(
     slide: Annotated[Path, typer.Argument(help="The slide to measure on.")],
-    models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-small-breast",
+    models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-base",
     backends: Annotated[str, typer.Option(help="Of torch and openvino.")] = "torch,openvino",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     mpp: Annotated[float | None, typer.Option(help="If the file does not say.")] = None,

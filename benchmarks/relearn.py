@@ -68,7 +68,7 @@ def main(
         root = Path(scratch) / "slide.muse.features"
         write_features(root, xy, head)
         store = make_store(Path(scratch) / "slide.muse", xy, head.class_names)
-        names, numbers = store.classes.names, np.array(store.class_numbers)
+        names, numbers = store.classes.names, np.array(list(store.class_ids.values()))
         classes = rng.integers(4, size=nuclei)
         settled = np.zeros(nuclei, dtype=bool)
         chosen = rng.choice(nuclei, corrections + runs, replace=False)
