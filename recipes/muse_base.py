@@ -23,21 +23,13 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 
 from label_sets import CLASSES, MPP, SETS, Prepared, prepare
-from muse_small import LICENCE, LOSSES, VIEWS, run
-from operating_point import set_threshold
+from muse_small import LOSSES, VIEWS, finish, run
 from small_encoder import ARCHITECTURE
 
 from muse_core.finetune import FinetuneConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
-
-DESCRIPTION = (
-    "General model for H&E at 0.5 um/px. Classes lymphocyte, stromal and tumor (epithelial"
-    " nuclei outside tumours mostly come out as tumor too). Learnt from BRCA-M2C, OCELOT, CoNSeP,"
-    " CRCHistoPhenotypes, MoNuSAC, MoNuSeg and NuInsSeg, some of which forbid commercial use."
-    " Research use only."
-)
 
 
 def config(
@@ -84,7 +76,7 @@ def main(
     start, end = resolve_model(base), work / f"base-{steps}-{seed}.safetensors"
     run(config(prepared, start, end, steps, seed, workers))
     save_model(mean_of_weights(load_model(start), load_model(end)), out)
-    finish(out, prepared)
+    finish(out, prepared, "muse-base", "General model")
 
 
 def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
@@ -98,24 +90,10 @@ def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
     with torch.no_grad():
         for name, value in end.state_dict().items():
             value.copy_((first[name] + value) / 2)
+    training = end.card.training | {"mean_of_weights_with": end.card.parent}
     # Figures of the end are not those of the mean.
-    end.card = dataclasses.replace(end.card, metrics={})
+    end.card = dataclasses.replace(end.card, metrics={}, training=training)
     return end
-
-
-def finish(path: Path, prepared: Prepared) -> None:
-    """Choose the score threshold, and complete the card: name, licence, sets and their authors."""
-    set_threshold(path, prepared)
-    model = load_model(path)
-    sets = [{"set": s.folder, "authors": s.authors, "licence": s.licence} for s in SETS.values()]
-    model.card = dataclasses.replace(
-        model.card,
-        name="muse-base",
-        description=DESCRIPTION,
-        licence=LICENCE,
-        training=model.card.training | {"sets": sets, "mean_of_weights_with": model.card.parent},
-    )
-    save_model(model, path)
 
 
 if __name__ == "__main__":

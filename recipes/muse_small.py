@@ -14,7 +14,7 @@ import dataclasses
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +29,7 @@ from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
 
 DESCRIPTION = (
-    "Small general model for H&E at 0.5 um/px. Classes lymphocyte, stromal and tumor (epithelial"
+    "{kind} for H&E at 0.5 um/px. Classes lymphocyte, stromal and tumor (epithelial"
     " nuclei outside tumours mostly come out as tumor too). Learnt from BRCA-M2C, OCELOT, CoNSeP,"
     " CRCHistoPhenotypes, MoNuSAC, MoNuSeg and NuInsSeg, some of which forbid commercial use."
     " Research use only."
@@ -127,22 +127,30 @@ def main(
     if out is None:
         return
     run(second_stage(prepared, start, out, steps, seed, settings))
-    finish(out, prepared)
+    # The first stage is a step of the same recipe, and no parent.
+    finish(out, prepared, "muse-small", "Small general model", parent=None)
 
 
-def finish(path: Path, prepared: Prepared) -> None:
-    """Choose the score threshold, and complete the card: name, licence, sets and their authors."""
+def finish(path: Path, prepared: Prepared, name: str, kind: str, **changes: Any) -> None:
+    """Choose the score threshold, and complete the card: name, licence, sets and their authors.
+
+    Args:
+        path: A model that has learnt from all sets.
+        prepared: The sets.
+        name: Of the model.
+        kind: What its description begins with.
+        **changes: Further fields of the card.
+    """
     set_threshold(path, prepared)
     model = load_model(path)
     sets = [{"set": s.folder, "authors": s.authors, "licence": s.licence} for s in SETS.values()]
     model.card = dataclasses.replace(
         model.card,
-        name="muse-small",
-        description=DESCRIPTION,
+        name=name,
+        description=DESCRIPTION.format(kind=kind),
         licence=LICENCE,
-        # The first stage is a step of the same recipe.
-        parent=None,
         training=model.card.training | {"sets": sets},
+        **changes,
     )
     save_model(model, path)
 
