@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,10 +140,10 @@ def test_places_that_cannot_be_read_are_told_and_noted_in_the_file(
 
     read = Slide.read
 
-    def spoilt(self: Slide, region: Region, mpp: float | None = None):  # type: ignore[no-untyped-def]
+    def spoilt(self: Slide, region: Region, *given: Any):  # type: ignore[no-untyped-def]
         if region.w < 300 and 300 < region.x < 700:
             raise OSError(5, "Input/output error")
-        return read(self, region, mpp)
+        return read(self, region, *given)
 
     monkeypatch.setattr(Slide, "read", spoilt)
     for name in ("n.parquet", "n.geojson"):

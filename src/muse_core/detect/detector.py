@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -320,8 +320,7 @@ class Detector:
     ) -> RgbArray | Unreadable:
         region = plan.read_region(tile)
         mpp = plan.scale * slide.require_mpp()
-        read = partial(slide.read, half=True) if self._halves(slide, plan.scale) else slide.read
-        image = tried(lambda: read(region, mpp), region)
+        image = tried(lambda: slide.read(region, mpp, self.config.half_jpeg), region)
         if isinstance(image, Unreadable):
             if file is not None and not file.exists():
                 raise UserError(f"{file} is not there any more; was its drive taken away?")

@@ -86,13 +86,14 @@ class KeptRun:
         Raises:
             UserError: Another program is at it, or the folder cannot be written.
         """
-        key = {"format": _FORMAT, **self._place.key, **facts}
+        # As it is read back from the file.
+        key = json.loads(canonical_json({"format": _FORMAT, **self._place.key, **facts}))
         digest = digest_of(key)[:_DIGITS]
         stem = self._place.stem
         self.folder = stem.with_name(f"{stem.name}-{digest}")
         make_folder(self.folder)
         self._stack.enter_context(only_one(self.folder / "run"))
-        if not self._place.resume or _noted(self.folder) != json.loads(canonical_json(key)):
+        if not self._place.resume or _noted(self.folder) != key:
             for name in (_LOG, _SPOOL, _FACTS):
                 (self.folder / name).unlink(missing_ok=True)
             about = {"key": key, "about": dict(self._place.about)}
@@ -109,9 +110,7 @@ class KeptRun:
         for other in reversed(others):
             noted = _noted(other)
             if isinstance(noted, dict):
-                what = differences(
-                    facts_of_key(noted), facts_of_key(json.loads(canonical_json(key)))
-                )
+                what = differences(facts_of_key(noted), facts_of_key(key))
                 return f"There is an unfinished run with another {what}; this one begins anew."
         return ""
 

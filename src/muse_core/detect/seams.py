@@ -142,8 +142,7 @@ class SeamMerger:
 
     def _around(self, tile: Tile) -> list[tuple[int, int]]:
         """The first cells of a tile and of those that it touches, in order."""
-        rows, columns = (slice(max(0, s.start - 1), s.stop + 1) for s in tile.cells)
-        owners = np.unique(self._owner[rows, columns].reshape(-1, 2), axis=0).tolist()
+        owners = np.unique(self._owner[_with_neighbours(tile)].reshape(-1, 2), axis=0).tolist()
         return [(row, column) for row, column in owners if row >= 0]
 
     def _forget(self, tile: Tile) -> None:
@@ -151,11 +150,14 @@ class SeamMerger:
         for near in self._around(tile):
             if near not in self._held:
                 continue
-            rows, columns = (
-                slice(max(0, s.start - 1), s.stop + 1) for s in self._tiles[near].cells
-            )
-            if not self._pending[rows, columns].any():
+            if not self._pending[_with_neighbours(self._tiles[near])].any():
                 del self._held[near]
+
+
+def _with_neighbours(tile: Tile) -> tuple[slice, slice]:
+    """Index of the cells of a tile and of those around them in an array of (rows, columns)."""
+    rows, columns = (slice(max(0, s.start - 1), s.stop + 1) for s in tile.cells)
+    return rows, columns
 
 
 def _beaten(

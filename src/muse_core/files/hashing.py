@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 
-def digest_of(facts: Mapping[str, Any]) -> str:
+def digest_of(facts: Any) -> str:
     """Return what changes with facts, and not with their order, hexadecimal.
 
     Args:
@@ -19,7 +18,7 @@ def digest_of(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(facts)).hexdigest()
 
 
-def canonical_json(facts: Mapping[str, Any]) -> bytes:
+def canonical_json(facts: Any) -> bytes:
     """Return facts as JSON, the same whatever their order; see :func:`digest_of`."""
     return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
 

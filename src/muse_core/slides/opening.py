@@ -93,8 +93,6 @@ def open_slide(
         return _scaled(open_remote(str(path), choice), mpp, force_mpp)
     source = Path(path)
     try:
-        if not source.exists():
-            raise UserError(f"There is no file {source}.")
         if not source.is_dir():
             require_file(source)
         if source.is_file() and source.stat().st_size == 0:

@@ -231,9 +231,13 @@ class Slide:
 
     def can_halve(self, downsample: float) -> bool:
         """Whether halved JPEG tiles are what is finest at a downsample of level 0."""
+        return self._half_for(downsample) is not None
+
+    def _half_for(self, downsample: float) -> Level | None:
+        """Return the level that :meth:`level_for` gives at half its size, where that does."""
         index = self.level_for(downsample)
         fine = downsample >= 2 * self.downsamples[index] * (1 - _ROUNDING)
-        return fine and self._halves[index] is not None
+        return self._halves[index] if fine else None
 
     def read(self, region: Region, mpp: float | None = None, half: bool = False) -> RgbArray:
         """Read a rectangle at a scale, from the nearest finer level, antialiased.
@@ -265,8 +269,8 @@ class Slide:
             )
         index = self.level_for(factor)
         level, down = self._source.levels[index], self.downsamples[index]
-        halved = self._halves[index]
-        if half and halved is not None and self.can_halve(factor):
+        halved = self._half_for(factor) if half else None
+        if halved is not None:
             level, down = halved, 2 * down
         return resample(
             level,
