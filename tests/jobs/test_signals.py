@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ with on_stop_signals(asked.append):
     print("ending"), sys.stderr.write("ending"), sys.stdout.flush()
 Path(sys.argv[1]).write_text(str(asked[0]))
 """
+
+
+@pytest.fixture(autouse=True)
+def _started_in_a_terminal() -> Iterator[None]:
+    """Hang-ups are not ignored, as they are where the tests themselves run under nohup."""
+    old = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, old)
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
