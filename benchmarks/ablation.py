@@ -213,8 +213,7 @@ def main(
             tasks += [f"{n} tiles{SEMI}" for n in numbers if semi and n < ALL_TILES]
         for seed in map(int, seeds.split(",")):
             for arm in arms.split(","):
-                one_for_all = pretraining_seed is not None and arm != "random"
-                first = pretraining_seed if one_for_all else seed
+                first = seed if pretraining_seed is None or arm == "random" else pretraining_seed
                 folder = work / f"{arm}-{first}-{epochs}"
                 base = small_pretraining(rois, folder, first, epochs, workers)
                 backbone = backbone_of(arm, base)

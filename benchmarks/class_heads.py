@@ -89,7 +89,8 @@ class Head(nn.Module):
             if self.training:
                 seen = seen * (torch.rand(len(which), 1) > CONTEXT_DROPPED)
             hidden = hidden + seen
-        return self.out(self.dropout(functional.gelu(hidden)))
+        logits: Tensor = self.out(self.dropout(functional.gelu(hidden)))
+        return logits
 
 
 class Context(nn.Module):

@@ -128,14 +128,13 @@ def mean_over_sites(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _sets(plan: Plan, site: str) -> FinetuneConfig:
     """The present recipe."""
-    settings: dict[str, object] = {"workers": plan.workers}
     start = plan.work / f"first-{plan.first_steps}-{plan.seed}.safetensors"
     muse_small.run(
-        muse_small.first_stage(plan.prepared, start, plan.first_steps, plan.seed, settings)
+        muse_small.first_stage(plan.prepared, start, plan.first_steps, plan.seed, plan.workers)
     )
     out = plan.work / "unnamed.safetensors"
     return muse_small.second_stage(
-        plan.prepared, start, out, plan.steps, plan.seed, settings, (site,)
+        plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,)
     )
 
 

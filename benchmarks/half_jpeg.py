@@ -14,6 +14,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,12 +49,12 @@ def main(
         rgb, points = _side_by_side(data / "ocelot" / "train", tiles)
         _write(path, rgb, quality)
         rows = [_searched(path, name, points) for name in models.split(",")]
-        found = {"quality": quality, "reading": [_read(path, m) for m in (_MPP, 0.25)]}
-        found |= {"nuclei": rows, "annotated": len(points)}
+        reading = [_read(path, m) for m in (_MPP, 0.25)]
     if as_json:
+        found = {"quality": quality, "reading": reading, "nuclei": rows, "annotated": len(points)}
         print(json.dumps(found))
         return
-    for row in (*found["reading"], *rows):
+    for row in (*reading, *rows):
         print(", ".join(f"{key} {value}" for key, value in row.items()))
 
 
@@ -110,7 +111,7 @@ def _read(path: Path, mpp: float) -> dict[str, Any]:
 
     with open_slide(path, mpp=mpp, force_mpp=True) as slide:
         mm2 = slide.width * slide.height * mpp**2 / 1e6
-    (whole_s, whole), (half_s, half) = (_best(lambda h=h: read(h)) for h in (False, True))
+    (whole_s, whole), (half_s, half) = (_best(partial(read, h)) for h in (False, True))
     apart = np.abs(whole.astype(int) - half)
     return {
         "um/px": mpp,

@@ -58,10 +58,10 @@ def main(
 
 def write_large_slide(path: Path, side: int) -> None:
     """A pyramidal BigTIFF of one repeated JPEG tile a level, 0.25 um per pixel."""
-    levels = []
+    levels: list[tuple[int, bytes]] = []
     step = 1
     while side // step >= _TILE_PX or not levels:
-        levels.append((side // step, imagecodecs.jpeg_encode(_pixels(step), level=90)))
+        levels.append((side // step, bytes(imagecodecs.jpeg_encode(_pixels(step), level=90))))
         step *= 2
     with path.open("wb") as file:
         file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0))

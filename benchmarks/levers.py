@@ -119,7 +119,8 @@ def recoloured(rgb: Image, colours: npt.NDArray[np.float64]) -> Image:
     """A tile with the mean and the standard deviation of each channel that ``colours`` names."""
     mean, spread = rgb.mean((0, 1)), rgb.std((0, 1)) + 1.0
     moved = (rgb - mean) / spread * colours[1] + colours[0]
-    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+    clipped: Image = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+    return clipped
 
 
 def colours_of(prepared: Prepared) -> npt.NDArray[np.float64]:
@@ -164,7 +165,9 @@ def _own_norm(model: MuseModel, share: float) -> Iterator[None]:
         var = torch.lerp(norm.running_var, x.var((0, 2, 3)), share)
         out = functional.batch_norm(x, mean, var, norm.weight, norm.bias, eps=norm.eps)
         # timm's norms hold their activation, which comes after what is replaced here.
-        return norm.act(out) if hasattr(norm, "act") else out
+        act: nn.Module = getattr(norm, "act", nn.Identity())
+        activated: Tensor = act(out)
+        return activated
 
     handles = [norm.register_forward_hook(mixed) for norm in norms]
     try:

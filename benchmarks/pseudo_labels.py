@@ -40,7 +40,9 @@ Matches = list[tuple[int, int, bool]]
 """Class said, class annotated, whether the teacher is sure of it."""
 
 
-def judge(model: MuseModel, labelled: list[AnnotatedImage], others: list[AnnotatedImage]) -> dict:
+def judge(
+    model: MuseModel, labelled: list[AnnotatedImage], others: list[AnnotatedImage]
+) -> dict[str, float]:
     """Figures of a teacher."""
     classes = ClassScheme.from_json(model.card.classes).names
     names = [name for image in labelled for name in image.class_names]
@@ -79,7 +81,9 @@ def _ask(
     return pseudo_labels(model, pixels, free, thresholds, CONSISTENCY), (width, height)
 
 
-def _matches(said: PseudoLabels, xy: np.ndarray, classes: np.ndarray) -> Iterator:
+def _matches(
+    said: PseudoLabels, xy: np.ndarray, classes: np.ndarray
+) -> Iterator[tuple[int, int, bool]]:
     for i, j in match_points(said.xy.numpy(), xy, MATCH_RADIUS_UM / MPP):
         yield int(said.classes[i]), int(classes[j]), bool(said.class_sure[i])
 

@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import typer
 from PIL import Image
@@ -67,12 +68,13 @@ def correct(
     x0, y0 = corner
     square = [(x0, y0), (x0 + FIELD_PX, y0), (x0 + FIELD_PX, y0 + FIELD_PX), (x0, y0 + FIELD_PX)]
 
-    def inside(xy: np.ndarray) -> np.ndarray:
-        return ((xy >= [x0, y0]) & (xy < [x0 + FIELD_PX, y0 + FIELD_PX])).all(axis=1)
+    def inside(xy: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        x, y = xy[:, 0], xy[:, 1]
+        return (x >= x0) & (x < x0 + FIELD_PX) & (y >= y0) & (y < y0 + FIELD_PX)
 
     found, true = predicted[["x", "y"]].to_numpy(), tile.xy
     pairs = dict(match_points(found, true, MATCH_RADIUS_UM / tile.mpp).tolist())
-    ids = store.insert(predicted.assign(x=predicted["x"] + left))
+    ids = store.insert(predicted.assign(x=predicted["x"] + left)).tolist()
     seen = inside(found)
     store.delete([ids[i] for i in np.flatnonzero(seen) if i not in pairs])
     for i, j in pairs.items():

@@ -28,7 +28,8 @@ class Network(torch.nn.Module):
         """Project the nuclei at xy (1, N, 2), in pixels of image (1, 3, H, W), to (N, K)."""
         f_map, _ = self.backbone(image)
         size = (image.shape[-2], image.shape[-1])
-        return self.head(self.backbone.sample(f_map, xy, size)[0])
+        projected: torch.Tensor = self.head(self.backbone.sample(f_map, xy, size)[0])
+        return projected
 
 
 def main() -> None:

@@ -54,16 +54,25 @@ LOSSES = LossConfig(classes=1.0, label_smoothing=0.05)
 
 
 def first_stage(
-    prepared: Prepared, out: Path, steps: int, seed: int, settings: dict[str, object]
+    prepared: Prepared, out: Path, steps: int, seed: int, workers: int
 ) -> FinetuneConfig:
     """All sets but the breast set, without a tile of its hospitals."""
     names = [name for name in SETS if name != BREAST]
     return FinetuneConfig(
         train=prepared.training(names, BREAST_SITES),
         out=out,
+        model=THIN,
+        classes=CLASSES,
+        mpp=MPP,
         steps=steps,
         seed=seed,
-        **_common(settings),
+        batch=16,
+        learning_rate=2e-3,
+        validate_every=200,
+        views=VIEWS,
+        losses=LOSSES,
+        shards=2,
+        workers=workers,
     )
 
 
@@ -73,34 +82,17 @@ def second_stage(
     out: Path,
     steps: int,
     seed: int,
-    settings: dict[str, object],
+    workers: int,
     without_sites: Collection[str] = (),
 ) -> FinetuneConfig:
     """All sets, from the first stage on; some hospitals are left out of all of them."""
-    return FinetuneConfig(
+    return dataclasses.replace(
+        first_stage(prepared, out, steps, seed, workers),
         train=prepared.training(tuple(SETS), without_sites),
         val=prepared.validation(without_sites),
         base=base,
-        out=out,
-        steps=steps,
-        seed=seed,
-        **(_common(settings) | {"learning_rate": 1.5e-3}),
+        learning_rate=1.5e-3,
     )
-
-
-def _common(settings: dict[str, object]) -> dict[str, object]:
-    return {
-        "model": THIN,
-        "classes": CLASSES,
-        "mpp": MPP,
-        "batch": 16,
-        "learning_rate": 2e-3,
-        "validate_every": 200,
-        "views": VIEWS,
-        "losses": LOSSES,
-        "shards": 2,
-        **settings,
-    }
 
 
 def run(config: FinetuneConfig) -> None:
@@ -121,12 +113,11 @@ def main(
 ) -> None:
     """Train the bundled model."""
     prepared = prepare(data, work / "sets")
-    settings: dict[str, object] = {"workers": workers}
     start = work / f"first-{first_steps}-{seed}.safetensors"
-    run(first_stage(prepared, start, first_steps, seed, settings))
+    run(first_stage(prepared, start, first_steps, seed, workers))
     if out is None:
         return
-    run(second_stage(prepared, start, out, steps, seed, settings))
+    run(second_stage(prepared, start, out, steps, seed, workers))
     # The first stage is a step of the same recipe, and no parent.
     finish(out, prepared, "muse-small", "Small general model", parent=None)
 

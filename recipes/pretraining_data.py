@@ -41,7 +41,10 @@ def cut_rois(data: Path, out: Path, device: str = "auto", limit: int | None = No
     manifest = open_roi_folder(out, RoiSettings(nuclei=detector.card.name))
 
     def find(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
-        return detector.detect_image(rgb, mpp)[["x", "y"]].to_numpy(dtype="float32")
+        xy: npt.NDArray[np.float32] = detector.detect_image(rgb, mpp)[["x", "y"]].to_numpy(
+            "float32"
+        )
+        return xy
 
     for pattern, mpp in SOURCES:
         for path in sorted(data.glob(pattern))[:limit]:

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import napari
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QCoreApplication, QTimer
 
 from muse_core.errors import UserError
 from muse_core.jobs import Done, Ended
@@ -88,7 +87,7 @@ class Demo:
 
     def _leave(self) -> None:
         self.viewer.close()
-        QApplication.instance().quit()
+        QCoreApplication.quit()
 
 
 def main() -> int:

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from muse_core.detect.config import DetectConfig
+    from muse_core.detect.whole import detect
     from muse_core.errors import UserError
     from muse_core.finetune.config import FinetuneConfig
+    from muse_core.finetune.full.train import finetune
     from muse_core.models.checkpoint import load_model
     from muse_core.nuclei.formats import read_nuclei, write_nuclei
     from muse_core.nuclei.scheme import ClassScheme
     from muse_core.nuclei.store.store import AnnotationStore
     from muse_core.pretrain.config import PretrainConfig
+    from muse_core.pretrain.train import pretrain
     from muse_core.slides.arrays import slide_from_arrays
     from muse_core.slides.choice import ImageChoice
     from muse_core.slides.opening import open_slide
