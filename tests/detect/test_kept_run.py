@@ -22,6 +22,7 @@ from muse_core.slides import Slide, open_slide
 
 from ..small_disk import fill, small_disk
 from .blobs import BlobModel, save_png, scene
+from .dot_runs import DAMAGED, BrokenReads
 
 CONFIG = DetectConfig(device="cpu", tile_px=192, halo_px=32, batch=2, readers=2)
 
@@ -232,8 +233,6 @@ def test_two_programs_do_not_keep_the_same_run(slide: Slide, tmp_path: Path) -> 
 def test_unreadable_tiles_are_tried_again_by_the_run_that_goes_on(
     slide: Slide, whole: DetectResult, tmp_path: Path
 ) -> None:
-    from .test_detector import DAMAGED, BrokenReads
-
     broken = BrokenReads(slide, lambda r: 100 < r.x < 300, DAMAGED)
     with kept_run(place(tmp_path)) as run:
         first = Detector(BlobModel(), CONFIG).detect(broken, run=run)

@@ -27,3 +27,15 @@ def halves(picture: np.ndarray) -> list[np.ndarray]:
         np.asarray(Image.fromarray(picture).resize((width // d, height // d), Image.Resampling.BOX))
         for d in (1, 2, 4)
     ]
+
+
+@pytest.fixture(scope="module")
+def left(picture: np.ndarray) -> np.ndarray:
+    """512 x 384 px."""
+    return np.ascontiguousarray(picture[:384, :512])
+
+
+@pytest.fixture(scope="module")
+def right(picture: np.ndarray) -> np.ndarray:
+    """Other tissue, 256 x 192 px: half as large, as a level of the first would be."""
+    return np.ascontiguousarray(picture[500:692, 300:556])
