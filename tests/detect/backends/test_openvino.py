@@ -29,12 +29,14 @@ from muse_core.slides import Region, open_slide
 
 from .small_models import SMALL, model_of
 
-pytestmark = pytest.mark.skipif(
-    "ONEDNN_MAX_CPU_ISA" in os.environ,
-    reason="OpenVINO chooses its kernels by the processor, and finds none under oneDNN's limit",
-)
-
-pytest.importorskip("openvino")
+pytestmark = [
+    pytest.mark.skipif(
+        "ONEDNN_MAX_CPU_ISA" in os.environ,
+        reason="OpenVINO chooses its kernels by the processor, and finds none under oneDNN's limit",
+    ),
+    # Not importorskip: who imports it directly gets its telemetry, a process for each conversion.
+    pytest.mark.skipif(not openvino_library.is_installed(), reason="OpenVINO is not installed"),
+]
 
 VIT = ModelConfig(
     BackboneConfig(encoder="vit_tiny_patch16_224", decoder_channels=(8, 8, 8, 8), hyper_channels=8),
@@ -263,6 +265,11 @@ def test_without_openvino_torch_computes_and_who_asks_for_it_is_told(
     assert backend_of(small, "auto") == "torch"
     with pytest.raises(UserError, match=r"pip install 'napari-muse\[openvino\]'"):
         backend_of(small)
+
+
+def test_nothing_is_sent_to_its_makers(small: Path, own_cache: Path) -> None:
+    backend_of(small)
+    assert sys.modules["openvino_telemetry"] is None
 
 
 def test_openvino_is_for_processors(small: Path) -> None:
