@@ -10,8 +10,8 @@ from PIL import Image
 from muse_core.models.card import read_card
 
 from ..finetune.annotated import reviewed_store
-from ..job_inputs import write_model, write_points_folder
-from .running import run
+from ..job_inputs import CLASSES, write_model, write_points_folder
+from .running import Capture, detect, error_line, run
 
 
 @pytest.fixture
@@ -279,3 +279,41 @@ def test_tiles_that_state_their_scale_are_said(
     assert run("finetune", *what, *how) == 0
     assert f"3 of 3 images in {folder} state another scale" in capsys.readouterr().err
     assert out.exists()
+
+
+def test_finetune_writes_a_model_that_detect_takes(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "new.safetensors"
+    data = ("--train", folder / "points", "--val", folder / "points", "--mpp", 0.5)
+    other = ("--detection-only", f"{folder / 'other-classes'}=0.55")
+    length = ("--steps", 2, "--batch", 1, "--validate-every", 1, "--device", "cpu", "--restart")
+    base = ("--model", folder / "tiny.safetensors", "--name", "mine")
+    assert run("finetune", *data, *other, *length, *base, "--out", out, "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["steps_done"] == 2
+    assert "step 1" in captured.err
+    card = read_card(out)
+    assert (card.name, card.parent) == ("mine", "tiny")
+    assert [c["name"] for c in card.classes] == list(CLASSES)
+    assert detect(folder, tmp_path / "n.csv", "--model", out) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--detection-only", "folder"), "takes DIR=MPP"),
+        (("--train", "missing"), "There is no folder missing"),
+        (("--mpp", "0"), "positive"),
+        (("--model", "no-such-model"), "no model"),
+        (("--out", "missing/m.safetensors"), "no folder missing"),
+    ],
+)
+def test_finetune_refuses_what_it_cannot_use(
+    options: tuple[str, ...], sentence: str, folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "m.safetensors"
+    data = ("--train", folder / "points", "--mpp", 0.5, "--out", out, "--steps", 1)
+    assert run("finetune", *data, *options) == 2
+    assert sentence in error_line(capsys)
+    assert list(tmp_path.iterdir()) == []

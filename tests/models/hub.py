@@ -34,8 +34,9 @@ class Hub:
         self.files[f"/Alibaba-DAMO-Academy/MUSE/resolve/main/{file_name}"] = content
 
 
-@contextmanager
-def serve(hub: Hub) -> Iterator[Hub]:
+def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
+    """Answers for what lies in ``hub``, as the Hub does."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -86,7 +87,12 @@ def serve(hub: Hub) -> Iterator[Hub]:
             self.end_headers()
             return content[start:]
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextmanager
+def serve(hub: Hub) -> Iterator[Hub]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

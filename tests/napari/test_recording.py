@@ -67,6 +67,16 @@ def _in_epithelium(panel: MusePanel, rows: Any) -> npt.NDArray[np.bool_]:
 
 
 @pytest.mark.slow
+def _turn_learning_on(panel: MusePanel, qtbot: Any) -> None:
+    """Press Learn now, and agree to have features computed first."""
+    QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None)
+    box = panel.findChild(QMessageBox)
+    assert box is not None
+    agree = next(b for b in box.buttons() if b.text() == "Learn now")
+    QTest.mouseClick(agree, Qt.MouseButton.LeftButton)
+
+
 def test_correct_twenty_and_watch(
     panel: MusePanel, cmu_slide: Path, tmp_path: Path, qtbot: Any,
     shoot: Callable[[Any, str], None],
@@ -86,12 +96,7 @@ def test_correct_twenty_and_watch(
     panel.tabs.setCurrentIndex(1)
     recording = Recording(panel, tmp_path, qtbot)
     recording.take(2500)
-    QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None)
-    box = panel.findChild(QMessageBox)
-    assert box is not None
-    agree = next(b for b in box.buttons() if b.text() == "Learn now")
-    QTest.mouseClick(agree, Qt.MouseButton.LeftButton)
+    _turn_learning_on(panel, qtbot)
 
     def settle() -> None:
         qtbot.wait(60)

@@ -82,7 +82,8 @@ def test_what_stands_in_the_file(tmp_path: Path) -> None:
     assert shapes[0].area == 40.5
 
 
-def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
+def _qupath_objects() -> list[dict[str, Any]]:
+    """A cell, a nucleus of two parts, clicked points, a drawn field and what is no nucleus."""
     cell = feature(
         ("Polygon", [[[0, 0], [100, 0], [100, 100], [0, 0]]]),
         {
@@ -116,7 +117,11 @@ def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
         feature(("LineString", SQUARE), {"objectType": "annotation"}),
         {"type": "Feature", "geometry": None, "properties": {"objectType": "detection"}},
     ]
-    found = read(tmp_path, [cell, two_parts, clicked, drawn, *others])
+    return [cell, two_parts, clicked, drawn, *others]
+
+
+def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
+    found = read(tmp_path, _qupath_objects())
     assert rows(found) == [
         [12, 22, "Tumor: Positive"],
         [(16 * 12 + 0.5) / 17, (16 * 22 + 0.5) / 17, "Immune"],

@@ -1,3 +1,5 @@
+"""`muse detect` on one slide: what it writes, and what it refuses."""
+
 from __future__ import annotations
 
 import json
@@ -12,69 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from muse_core import __version__
-from muse_core.cli import main
-from muse_core.models.card import read_card
 from muse_core.nuclei import CSV_COLUMNS, read_csv
 
-from .job_inputs import CLASSES, write_model, write_points_folder, write_slide
-
-Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cli")
-    write_slide(root / "slide.png")
-    write_model(root / "tiny.safetensors")
-    write_points_folder(root / "points")
-    write_points_folder(root / "other-classes", ("plasma", "mast"))
-    return root
-
-
-def muse(*arguments: object) -> int:
-    """Run the command line as the console script does; returns the exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(a) for a in arguments])
-    return int(ended.value.code or 0)
-
-
-def detect(folder: Path, out: Path, *more: object, slide: Path | None = None) -> int:
-    fixed = ("--model", folder / "tiny.safetensors", "--device", "cpu", "--out", out)
-    given = more if "--mpp" in more or "--no-mpp" in more else (*more, "--mpp", 0.5)
-    given = tuple(g for g in given if g != "--no-mpp")
-    return muse("detect", slide or folder / "slide.png", *fixed, *given)
-
-
-def error_line(capsys: Capture) -> str:
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    lines = captured.err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    assert lines[0].endswith(".")
-    return lines[0]
-
-
-def test_the_version(capsys: Capture) -> None:
-    assert muse("--version") == 0
-    assert capsys.readouterr().out == f"napari-muse {__version__}\n"
-
-
-@pytest.mark.parametrize("arguments", [("--help",), ("detect", "--help"), ("models", "list")])
-def test_help_and_the_list_of_models_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    code = (
-        "import sys\n"
-        "from muse_core.cli import main\n"
-        "try:\n    main(sys.argv[1:])\n"
-        "finally:\n"
-        "    heavy = {'torch', 'pandas', 'scipy', 'skimage', 'timm'} & set(sys.modules)\n"
-        "    assert not heavy, heavy\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+from ..job_inputs import write_slide
+from .running import Capture, detect, error_line, run
 
 
 def test_detect_writes_the_nuclei_and_ends_with_one_line_of_json(
@@ -168,7 +111,7 @@ def test_a_slide_that_is_none_is_refused(
     if command == "detect":
         assert detect(folder, out, "--no-mpp", slide=slide) == 2
     else:
-        assert muse("info", slide) == 2
+        assert run("info", slide) == 2
     assert slide.name in error_line(capsys)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -300,108 +243,3 @@ def test_ctrl_c_keeps_what_was_found_and_exits_with_130(folder: Path, tmp_path: 
     assert figures["tiles_done"] < figures["tiles_total"]
     assert len(read_csv(out)) == figures["nuclei"]
     assert "Traceback" not in done.stderr
-
-
-def test_info_in_words_and_as_json(cmu_slide: Path, capsys: Capture) -> None:
-    assert muse("info", cmu_slide, "--json") == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert (facts["width_px"], facts["height_px"], facts["mpp_um"]) == (2220, 2967, 0.499)
-    assert muse("info", cmu_slide) == 0
-    text = capsys.readouterr().out
-    assert "2220 x 2967 px" in text
-    assert "0.499 um/px" in text
-
-
-def test_info_on_a_slide_without_scale(folder: Path, capsys: Capture) -> None:
-    assert muse("info", folder / "slide.png") == 0
-    assert "unknown; give --mpp" in capsys.readouterr().out
-    assert muse("info", folder / "slide.png", "--mpp", 0.25, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["mpp_um"] == 0.25
-
-
-def test_evaluate_detect(folder: Path, capsys: Capture) -> None:
-    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
-    assert muse("evaluate", "detect", folder / "points", "--mpp", 0.5, *model, "--json") == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["n_images"] == 2
-    assert 0 <= figures["f_det"] <= 1
-    assert set(figures["f_class"]) == set(CLASSES)
-    assert figures["f_avg"] == pytest.approx(np.mean(list(figures["f_class"].values())))
-    assert muse("evaluate", "detect", folder / "points", "--mpp", 0.5, *model) == 0
-    assert f"F det   {figures['f_det']:.4f}" in capsys.readouterr().out
-
-
-def test_evaluate_detect_on_other_classes_leaves_the_class_figures_out(
-    folder: Path, capsys: Capture
-) -> None:
-    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
-    other = ("evaluate", "detect", folder / "other-classes", "--mpp", 0.5, *model)
-    assert muse(*other, "--json") == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["f_det"] is not None
-    assert (figures["f_avg"], figures["f_class"]) == (None, None)
-    assert muse(*other) == 0
-    assert "not measured" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("points", [None, "x,y\n1,2\n", "x,y,class\n1,oops,tumor\n", ""])
-def test_evaluate_refuses_a_folder_that_is_none(
-    points: str | None, folder: Path, tmp_path: Path, capsys: Capture
-) -> None:
-    broken = tmp_path / "points"
-    if points is not None:
-        write_points_folder(broken)
-        (broken / "points" / "0.csv").write_text(points)
-    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
-    assert muse("evaluate", "detect", broken, "--mpp", 0.5, *model) == 2
-    assert "points" in error_line(capsys)
-
-
-def test_finetune_writes_a_model_that_detect_takes(
-    folder: Path, tmp_path: Path, capsys: Capture
-) -> None:
-    out = tmp_path / "new.safetensors"
-    data = ("--train", folder / "points", "--val", folder / "points", "--mpp", 0.5)
-    other = ("--detection-only", f"{folder / 'other-classes'}=0.55")
-    length = ("--steps", 2, "--batch", 1, "--validate-every", 1, "--device", "cpu", "--restart")
-    base = ("--model", folder / "tiny.safetensors", "--name", "mine")
-    assert muse("finetune", *data, *other, *length, *base, "--out", out, "--json") == 0
-    captured = capsys.readouterr()
-    assert json.loads(captured.out)["steps_done"] == 2
-    assert "step 1" in captured.err
-    card = read_card(out)
-    assert (card.name, card.parent) == ("mine", "tiny")
-    assert [c["name"] for c in card.classes] == list(CLASSES)
-    assert detect(folder, tmp_path / "n.csv", "--model", out) == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (("--detection-only", "folder"), "takes DIR=MPP"),
-        (("--train", "missing"), "There is no folder missing"),
-        (("--mpp", "0"), "positive"),
-        (("--model", "no-such-model"), "no model"),
-        (("--out", "missing/m.safetensors"), "no folder missing"),
-    ],
-)
-def test_finetune_refuses_what_it_cannot_use(
-    options: tuple[str, ...], sentence: str, folder: Path, tmp_path: Path, capsys: Capture
-) -> None:
-    out = tmp_path / "m.safetensors"
-    data = ("--train", folder / "points", "--mpp", 0.5, "--out", out, "--steps", 1)
-    assert muse("finetune", *data, *options) == 2
-    assert sentence in error_line(capsys)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_models_list_names_the_models_at_hand(
-    folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("muse_core.models.registry.user_model_folder", lambda: folder, raising=True)
-    assert muse("models", "list", "--json") == 0
-    entry = next(e for e in json.loads(capsys.readouterr().out) if e["name"] == "tiny")
-    assert entry["classes"] == list(CLASSES)
-    assert not entry["bundled"]
-    assert muse("models", "list") == 0
-    assert "tiny: lymphocyte, tumor; 0.5 um/px" in capsys.readouterr().out
