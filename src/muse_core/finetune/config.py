@@ -30,6 +30,11 @@ class ViewConfig:
         stain_vector_noise: Deviation of the stain vectors themselves.
         blur_px: Range of the deviation of the Gaussian blur; applied to ``blur_share`` of crops.
         blur_share: Share of crops that get blurred, 0 to 1.
+        sharpen: Range of the amount of unsharp masking, which scanners apply to different
+            degrees; 1 doubles what a Gaussian of ``sharpen_px`` takes away. Applied to
+            ``sharpen_share`` of crops, after the blur.
+        sharpen_px: Range of that deviation.
+        sharpen_share: Share of crops that get sharpened, 0 to 1.
         noise: Largest deviation of pixel noise, on a scale of 0 to 1.
         brightness: Largest relative change of each of red, green and blue, and of all together.
         contrast: Largest relative change of the distance from the image's mean colour.
@@ -50,6 +55,9 @@ class ViewConfig:
     stain_vector_noise: float = 0.05
     blur_px: tuple[float, float] = (0.4, 1.5)
     blur_share: float = 0.3
+    sharpen: tuple[float, float] = (0.3, 2.0)
+    sharpen_px: tuple[float, float] = (0.6, 1.4)
+    sharpen_share: float = 0.0
     noise: float = 0.04
     brightness: float = 0.0
     contrast: float = 0.0
@@ -61,13 +69,14 @@ class ViewConfig:
     def __post_init__(self) -> None:
         if self.crop_px < 64 or self.crop_px % 32:
             raise UserError("crop_px must be a multiple of 32, at least 64.")
-        for name in ("zoom", "stain_gain", "blur_px", "jpeg_quality", "coarse"):
+        ranges = "zoom stain_gain blur_px sharpen sharpen_px jpeg_quality coarse"
+        for name in ranges.split():
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise UserError(f"{name} must be a range of positive numbers.")
         if self.jpeg_quality[1] > 100 or self.coarse[0] < 1:
             raise UserError("jpeg_quality ends at 100, and coarse begins at 1.")
-        shares = (self.blur_share, self.jpeg_share, self.coarse_share)
+        shares = (self.blur_share, self.sharpen_share, self.jpeg_share, self.coarse_share)
         if not all(0 <= share <= 1 for share in shares):
             raise UserError("Shares of crops lie between 0 and 1.")
         if not (0 <= self.brightness < 1 and 0 <= self.contrast < 1):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from muse_core.finetune.config import ViewConfig
 from muse_core.finetune.data.appearance import (
@@ -12,6 +13,7 @@ from muse_core.finetune.data.appearance import (
     alter_storage,
     jitter_colour,
     jitter_stain,
+    sharpen_some,
 )
 
 STILL = ViewConfig(
@@ -83,3 +85,23 @@ def test_storage_draws_as_much_whatever_it_does() -> None:
         alter_storage(image, dataclasses.replace(STILL, jpeg_share=share), rng)
         states.append(rng.random())
     assert states[0] == states[1]
+
+
+def test_sharpening_is_an_unsharp_mask() -> None:
+    images = 0.4 + 0.1 * torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    config = dataclasses.replace(
+        STILL, sharpen=(1.5, 1.5), sharpen_px=(0.8, 0.8), sharpen_share=1.0
+    )
+    found = sharpen_some(images, config, torch.Generator().manual_seed(1)).numpy()
+    x = images.numpy().astype(np.float64)
+    blurred = gaussian_filter(x, (0, 0, 0.8, 0.8), radius=(0, 0, 4, 4), mode="reflect")
+    expected = x + 1.5 * (x - blurred)
+    np.testing.assert_allclose(found[..., 5:-5, 5:-5], expected[..., 5:-5, 5:-5], atol=1e-5)
+
+
+def test_as_many_crops_as_asked_are_sharpened() -> None:
+    images = _images()[:1].expand(400, -1, -1, -1)
+    config = dataclasses.replace(STILL, sharpen_share=0.3)
+    altered = sharpen_some(images, config, torch.Generator().manual_seed(1))
+    share = (altered != images).flatten(1).any(1).float().mean()
+    assert share.item() == pytest.approx(0.3, abs=0.07)

@@ -35,6 +35,8 @@ def alter_appearance(images: Tensor, config: ViewConfig, generator: torch.Genera
     if config.brightness or config.contrast:
         images = jitter_colour(images, config, generator)
     images = _blur_some(images, config, generator)
+    if config.sharpen_share:
+        images = sharpen_some(images, config, generator)
     strength = config.noise * _uniform(generator, len(images), 0.0, 1.0).to(images.device)
     noise = torch.randn(images.shape, generator=generator).to(images.device)
     return (images + strength.view(-1, 1, 1, 1) * noise).clamp(0, 1)
@@ -104,6 +106,22 @@ def _blur_some(images: Tensor, config: ViewConfig, generator: torch.Generator) -
     chosen = torch.rand(n, generator=generator) < config.blur_share
     sigma = _uniform(generator, n, *config.blur_px)
     return blur(images, sigma * chosen)
+
+
+def sharpen_some(images: Tensor, config: ViewConfig, generator: torch.Generator) -> Tensor:
+    """Apply unsharp masking, as scanners do to different degrees, to some images.
+
+    Args:
+        images: (B, 3, H, W) float32, RGB in 0..1.
+        config: ``sharpen``, ``sharpen_px`` and ``sharpen_share``.
+        generator: Source of randomness, on the CPU.
+    """
+    n = len(images)
+    chosen = torch.rand(n, generator=generator) < config.sharpen_share
+    sigma = _uniform(generator, n, *config.sharpen_px)
+    amount = _uniform(generator, n, *config.sharpen).to(images)
+    detail = images - blur(images, sigma * chosen)
+    return (images + amount.view(-1, 1, 1, 1) * detail).clamp(0, 1)
 
 
 def _uniform(generator: torch.Generator, n: int, low: float, high: float) -> Tensor:
