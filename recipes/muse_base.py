@@ -4,7 +4,8 @@
         --out muse-base.safetensors
 
 It goes on from ``muse-small-breast``, which has learnt from one set, with the seven sets of
-label_sets.py, whose partial labels are joined, and with the stronger augmentation of muse_small.py.
+label_sets.py, whose partial labels are joined, and with the stronger augmentation of muse_small.py
+and sharpening, which scanners do to different degrees.
 The model is the mean of both, weight by weight (Wortsman et al., CVPR 2022, "Robust fine-tuning of
 zero-shot models"): in hospitals left out it is better than the end alone.
 """
@@ -54,8 +55,10 @@ def config(
         seed=seed,
         batch=12,
         learning_rate=1e-3,
+        ema_decay=0.9999,
+        ema_reach=0.5,
         validate_every=200,
-        views=VIEWS,
+        views=dataclasses.replace(VIEWS, sharpen_share=0.4),
         losses=LOSSES,
         shards=2,
         workers=workers,

@@ -227,6 +227,7 @@ class FinetuneConfig:
         learning_rate: Peak of the one-cycle schedule.
         weight_decay: Of AdamW.
         ema_decay: Of the averaged weights, which are the ones kept.
+        ema_reach: Share of the steps so far that the averaged weights reach back over, at most.
         validate_every: Steps between validations ("epoch").
         seed: Of everything random.
         device: Where the network runs: auto, cpu, cuda or mps.
@@ -266,6 +267,7 @@ class FinetuneConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     ema_decay: float = 0.999
+    ema_reach: float = 1 / 9
     validate_every: int = 500
     seed: int = 0
     device: DeviceName = "auto"
@@ -304,6 +306,8 @@ class FinetuneConfig:
             raise UserError("backbone_rate lies between 0 and 1.")
         if not 0 < self.ema_decay < 1:
             raise UserError("ema_decay lies between 0 and 1.")
+        if not 0 < self.ema_reach <= 1:
+            raise UserError("ema_reach lies above 0 and is at most 1.")
 
     def _check_mode(self) -> None:
         if self.mode not in (ADAPT, FULL):

@@ -10,23 +10,28 @@ from torch import Tensor
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
-def warmed_up_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+def warmed_up_average(
+    decay: float, reach: float = 1 / 9
+) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """An exponential moving average whose decay rises with the number of updates.
 
-    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that a short run is not held
-    back by its random start.
+    After n updates the current weights count 1 - decay, but at least k / (1 + k + n) with
+    k = 1 / reach: the average reaches back over about that share of the steps so far, so that a
+    short run is not held back by its random start. That is polynomial-decay averaging (Shamir and
+    Zhang, ICML 2013).
 
     Args:
         decay: Final decay, 0 to 1.
+        reach: Share of the steps so far, above 0, at most 1.
 
     Returns:
         A ``multi_avg_fn`` for :class:`torch.optim.swa_utils.AveragedModel`.
     """
+    k = 1 / reach
 
     @torch.no_grad()
     def update(averaged: Tensors, current: Tensors, n_averaged: Tensor | int) -> None:
-        n = int(n_averaged)
-        weight = 1 - min(decay, (1 + n) / (10 + n))
+        weight = max(1 - decay, k / (1 + k + int(n_averaged)))
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(averaged, current, weight)
         else:

@@ -112,7 +112,9 @@ class _Run:
         parts = config.shards if self.device.type == "cpu" else 1
         self.shards = Shards(self.learner, parts) if parts > 1 else None
         self.averaged = AveragedModel(
-            self.model, multi_avg_fn=warmed_up_average(config.ema_decay), use_buffers=True
+            self.model,
+            multi_avg_fn=warmed_up_average(config.ema_decay, config.ema_reach),
+            use_buffers=True,
         )
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(self.learner, config), lr=config.learning_rate, fused=True
