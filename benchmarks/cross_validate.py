@@ -34,13 +34,14 @@ import muse_small
 import muse_small_breast
 from label_sets import BREAST, MPP, Prepared, prepare, site_of
 from muse_small import BREAST_SITES
+from operating_point import CANDIDATES, careful_choice
 from small_encoder import ARCHITECTURE
 
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
 from muse_core.finetune import FinetuneConfig
-from muse_core.finetune.holdout.threshold import LOWEST_SCORE, best_threshold
+from muse_core.finetune.holdout.threshold import LOWEST_SCORE
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
 from muse_core.nuclei import ClassScheme
@@ -183,8 +184,11 @@ def _halfway(plan: Plan, end: Path, site: str) -> Path:
     images = read_points_folder(of_others.folder, MPP, of_others.names)
     tables = detect_images(model, images, DetectConfig(min_score=LOWEST_SCORE))
     names = ClassScheme.from_json(model.card.classes).names
-    threshold = best_threshold(images, tables, names).threshold
-    model.card = dataclasses.replace(model.card, score_threshold=threshold)
+    reports = [
+        score_tables(images, [d[d["score"] >= t] for d in tables], names) for t in CANDIDATES
+    ]
+    best = careful_choice([(r.f_det + (r.f_avg or 0.0)) / 2 for r in reports])
+    model.card = dataclasses.replace(model.card, score_threshold=CANDIDATES[best])
     out = end.with_stem(f"{end.stem}-halfway")
     save_model(model, out)
     return out
