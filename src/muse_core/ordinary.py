@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from muse_core.errors import UserError
@@ -24,3 +25,22 @@ def require_file(path: str | Path) -> Path:
     except OSError as error:
         raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
     raise UserError(f"There is no file {source}.")
+
+
+def require_text(name: str | Path) -> str:
+    """Return a name that can be written into files; Linux allows others.
+
+    Raises:
+        UserError: It holds bytes that are no text.
+    """
+    try:
+        str(name).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{str(name)!a} is a name that is no text; rename it.") from error
+    return str(name)
+
+
+def with_name(path: str | Path) -> Path:
+    """Return a path whose last part says what it leads to, as that of "." and ".." does not."""
+    source = Path(path)
+    return Path(os.path.realpath(source)) if source.name in ("", "..") else source

@@ -55,3 +55,27 @@ def test_slides_that_would_share_one_file_of_points_are_refused(
 
     assert run("rois", first, tmp_path / "." / "s.png", *options) == 0
     assert len(read_manifest(tmp_path / "rois").sources) == 1
+
+
+def test_nothing_is_left_where_the_first_slide_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = write_slide(tmp_path / "good.png", 200, 160), tmp_path / "bad.png"
+    bad.write_text("no image")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "good.csv", 0.5)
+    out = tmp_path / "deep" / "rois"
+    options = ("--points", tmp_path, "--mpp", 0.5, "--slide-mpp", 0.5, "--out", out)
+    for first in (bad, tmp_path / "loop.png", tmp_path / "none.png"):
+        assert run("rois", first, good, *options) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert run("rois", good, *options, "--slide-mpp", 0) == 2
+    (tmp_path / "good.csv").rename(tmp_path / "other.csv")
+    assert run("rois", good, *options) == 2
+    assert not out.parent.exists()
+
+    (tmp_path / "other.csv").rename(tmp_path / "good.csv")
+    assert run("rois", good, bad, *options) == 2
+    assert [s.name for s in read_manifest(out).sources] == ["good.png"]
+    assert run("rois", good, *options[:-1], bad) == 2
+    assert "bad.png is no folder" in capsys.readouterr().err

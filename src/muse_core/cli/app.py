@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -27,9 +29,11 @@ from muse_core.cli.probe import evaluate_probe
 from muse_core.cli.relearn import relearn
 from muse_core.cli.rois import rois
 from muse_core.errors import UserError
-from muse_core.files import no_room_sentence
+from muse_core.files import system_sentence
 from muse_core.jobs.processor import wait_politely
 from muse_core.jobs.signals import on_stop_signals
+
+_NO_VALUE = re.compile(r"--[a-z][a-z-]*=")
 
 app = typer.Typer(
     name="muse",
@@ -102,28 +106,52 @@ def _interrupt(number: int) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     # Its warnings of a bad file would stand beside our sentence, for want of another handler.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not every name of a file can be said in the encoding of every terminal.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="muse")
+        _refuse_empty(given)
+        app(args=given, prog_name="muse")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        _say(str(error))
         code = 2
     except OSError as error:
-        return _out_of_room(error)
+        return _refused_by_system(error)
     try:
         sys.stdout.flush()
     except OSError as error:
-        return _out_of_room(error)
+        return _refused_by_system(error)
     return code
 
 
-def _out_of_room(error: OSError) -> int:
-    """Say that the disk is full; raises errors of other kinds."""
-    sentence = no_room_sentence(error)
+def _refuse_empty(given: Sequence[str]) -> None:
+    """Refuse what an unset variable of a shell leaves: an empty path would be this folder.
+
+    Raises:
+        UserError: An argument, or the value of an option, is empty.
+    """
+    for before, argument in zip(("muse", *given), given, strict=False):
+        if not argument:
+            raise UserError(f"The argument after {before} is empty.")
+        if _NO_VALUE.fullmatch(argument):
+            raise UserError(f"{argument} is followed by nothing.")
+
+
+def _say(sentence: str) -> None:
+    """Write a sentence on standard error, on one line whatever names of files hold."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
+    sys.stderr.write(f"error: {shown}\n")
+
+
+def _refused_by_system(error: OSError) -> int:
+    """Say that the disk is full, or a file cannot be used; raises errors of other kinds."""
+    sentence = system_sentence(error)
     if not sentence:
         raise error
-    sys.stderr.write(f"error: {sentence}\n")
+    _say(sentence)
     # What waits for standard output would fail once more as the program ends.
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

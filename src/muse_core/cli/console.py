@@ -133,7 +133,9 @@ def progress_bar() -> Iterator[Emit]:
                     eta="" if event.eta_s is None else f"{_duration(event.eta_s)} left",
                 )
             elif isinstance(event, MetricsMeasured):
-                figures = "  ".join(f"{k} {_figure(v)}" for k, v in event.figures.items())
+                figures = "  ".join(
+                    f"{k} {_figure(v)}" for k, v in event.figures.items() if v is not None
+                )
                 bar.console.print(figures, highlight=False)
 
         yield show

@@ -24,6 +24,7 @@ from muse_core.cli.options import (
     SetOption,
 )
 from muse_core.errors import UserError
+from muse_core.ordinary import require_text
 
 if TYPE_CHECKING:
     from muse_core.jobs import DetectJob
@@ -134,6 +135,8 @@ def detect(
     from muse_core.slides import Region
 
     values = with_settings(read_values(config) if config else {}, settings or ())
+    for slide in slides:
+        require_text(slide)
     box = Region.parse(region) if region is not None else None
     flags: dict[str, Any] = {
         "model": model, "mpp": mpp, "force_mpp": force_mpp or None, "plane": plane,
@@ -143,7 +146,7 @@ def detect(
     }  # fmt: skip
     values |= {name: value for name, value in flags.items() if value is not None}
     job = detect_job(values, slides[0], config.name if config else "The command line")
-    which = image or (None if job.image is None else str(job.image))
+    which = image if image is not None else None if job.image is None else str(job.image)
     keep_features = bool(values.get("features"))
     if _many(slides, out, form):
         _detect_many(slides, out, form or ResultFormat.CSV, job, which, keep_features, as_json)
@@ -182,7 +185,7 @@ def _detect_one(
 
 
 def _files(out: Path, features: bool) -> dict[str, Any]:
-    return {"out_csv": str(out), "features_in": f"{out}.features" if features else None}
+    return {"out_csv": require_text(out), "features_in": f"{out}.features" if features else None}
 
 
 def _detect_many(

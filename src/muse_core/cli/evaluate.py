@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
+from muse_core.errors import UserError
 
 
 def evaluate_detect(
@@ -30,6 +31,8 @@ def evaluate_detect(
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
 
+    if seed < 0:
+        raise UserError("The seed is at least 0.")
     # Refused before torch is loaded, which takes seconds.
     path = resolve_model(model)
     read_card(path).require_detector()

@@ -144,7 +144,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[st
         from muse_core.models.checkpoint import load_backbone
 
         backbone, _ = load_backbone(path)
-        spec = FeatureSpec(card.mpp, plan.fov_px or card.fov_px)
+        spec = FeatureSpec(card.mpp, card.fov_px if plan.fov_px is None else plan.fov_px)
         with progress_bar() as show:
             report = ProgressReporter(show)
 

@@ -33,7 +33,9 @@ def models_fetch(
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.fetching import fetch_released
+    from muse_core.slides.mpp import check_mpp
 
+    check_mpp(mpp)
     if out is not None:
         check_writable(out, read_again=True)
     with progress_bar() as show:

@@ -39,7 +39,9 @@ def models_import(
     from muse_core.files import check_writable
     from muse_core.models.card import read_card
     from muse_core.models.released_import import import_released
+    from muse_core.slides.mpp import check_mpp
 
+    check_mpp(mpp)
     if out is not None:
         check_writable(out, unlike=file, read_again=True)
     target = import_released(file, out, mpp=mpp, fov_px=fov_px, name=name)

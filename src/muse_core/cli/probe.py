@@ -79,6 +79,7 @@ def evaluate_probe(
     )
     path = resolve_model(model)
     card = read_card(path)
+    model_mpp = card.mpp if at_mpp is None else at_mpp
 
     from muse_core.evaluate.probe import probe_folders
 
@@ -86,7 +87,7 @@ def evaluate_probe(
     with progress_bar() as show:
         report = probe_folders(
             _backbone(path, seed if random_init else None),
-            at_mpp or card.mpp,
+            model_mpp,
             train,
             test,
             mpp,
@@ -97,7 +98,7 @@ def evaluate_probe(
             force_mpp=force_mpp,
         )
     asked = {"protocol": protocol.value, "random_init": random_init, "fov_px": fov_px, "seed": seed}
-    figures = report.to_json() | asked | {"model": card.name, "mpp": at_mpp or card.mpp}
+    figures = report.to_json() | asked | {"model": card.name, "mpp": model_mpp}
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,7 +80,7 @@ def rois(
     from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.cli.images import chosen_images, say_notes
     from muse_core.jobs.progress import ProgressReporter
-    from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
+    from muse_core.pretrain.roi_manifest import RoiSettings, look_into_roi_folder
     from muse_core.pretrain.rois import cut_slide
     from muse_core.slides import open_slide
 
@@ -88,7 +89,7 @@ def rois(
     wanted = [(p, c) for p in slides for c in chosen_images(p, image, plane, channels)]
     name, finder = _finder(points, model, device.value, len(wanted), other_slide)
     settings = RoiSettings(roi_px=roi_px, mpp=mpp, min_tissue=min_tissue, nuclei=name)
-    manifest = open_roi_folder(out, settings)
+    manifest = look_into_roi_folder(out, settings)
     with cancel_on_signals() as cancel, progress_bar() as show:
         for path, choice in wanted:
             with open_slide(path, slide_mpp, choice, force_mpp) as slide:
@@ -119,7 +120,7 @@ def _check_stems(slides: list[Path]) -> None:
     known: dict[str, Path] = {}
     for slide in slides:
         other = known.setdefault(slide.stem, slide)
-        if other.resolve() != slide.resolve():
+        if os.path.realpath(other) != os.path.realpath(slide):
             raise UserError(
                 f"{other} and {slide} would both get the nuclei of {slide.stem}.csv; give them in"
                 " several calls, each with its own --points."

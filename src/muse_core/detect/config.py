@@ -85,4 +85,4 @@ class DetectConfig:
     @property
     def core_px(self) -> int:
         """Largest side of a core, the part of a tile it answers for."""
-        return (self.tile_px or TILE_PX) - 2 * self.halo_px
+        return (TILE_PX if self.tile_px is None else self.tile_px) - 2 * self.halo_px

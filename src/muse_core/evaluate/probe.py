@@ -23,6 +23,7 @@ from muse_core.evaluate.probe_heads import extract, finetune_probe, fit_linear, 
 from muse_core.evaluate.probe_tiles import ProbeSet, probe_set
 from muse_core.models.backbone import MuseBackbone
 from muse_core.progress import OnProgress
+from muse_core.slides.mpp import check_mpp
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def probe_folders(
     Raises:
         UserError: A folder cannot be read, holds no nuclei, or their classes do not fit.
     """
+    check_mpp(model_mpp)
     where = choose_device(device)
     backbone.to(where)
     chosen = (train, test, *([val] if val else []))

@@ -47,5 +47,8 @@ class ProbeConfig:
         whole = (self.linear_epochs, self.linear_batch, self.finetune_epochs, self.finetune_batch)
         if min(*whole, *self.neighbours) < 1:
             raise UserError("Epochs, batches and numbers of neighbours are at least 1.")
-        if min(self.temperature, self.linear_rate, self.finetune_rate) <= 0:
-            raise UserError("The temperature and the learning rates must be positive.")
+        rates = (self.linear_rate, self.finetune_rate)
+        if not all(0 < value <= 1 for value in (self.temperature, *rates)):
+            raise UserError("The temperature and the learning rates lie above 0 and up to 1.")
+        if self.seed < 0:
+            raise UserError("The seed is at least 0.")

@@ -7,6 +7,7 @@ from muse_core.files.locking import is_being_written, locked, only_one
 from muse_core.files.room import no_room_sentence
 from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
+from muse_core.files.system_errors import system_sentence
 from muse_core.files.targets import check_writable, destination, is_special, names_stdout
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "replacing",
     "sha256_of",
     "steady_file",
+    "system_sentence",
     "tree",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from muse_core.errors import UserError
-from muse_core.files import no_room_sentence
+from muse_core.files import system_sentence
 from muse_core.jobs.events import Cancelled, Done, Emit, Ended, Failed
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.specs import JobSpec
@@ -42,9 +42,9 @@ def finish(work: Callable[[], Outcome], title: str, emit: Emit) -> Ended:
     except UserError as error:
         last = Failed(str(error))
     except (Exception, SystemExit) as error:
-        full = no_room_sentence(error)
+        sentence = system_sentence(error)
         said = f"{title} failed: {_reason(error)}. The log has the details."
-        last = Failed(full) if full else Failed(said, traceback.format_exc())
+        last = Failed(sentence) if sentence else Failed(said, traceback.format_exc())
     else:
         end = Cancelled if outcome.cancelled else Done
         last = end(outcome.message, outcome.result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -114,12 +115,12 @@ def _of_list(path: Path) -> Iterator[ListedSlide]:
         "mpp": Column(("mpp", "mpp_um", "um_per_px"), number=True, needed=False),
     }
     table = read_csv_table(path, columns)
-    scales = table.numbers("mpp", empty=0.0) if "mpp" in table else None
+    scales = table.numbers("mpp", empty=math.nan) if "mpp" in table else None
     for row, cell in enumerate(table.texts("slide")):
         name = str(cell).strip()
         if not name:
             continue
-        mpp = float(scales[row]) if scales is not None and scales[row] else None
+        mpp = float(scales[row]) if scales is not None and not math.isnan(scales[row]) else None
         yield ListedSlide(_beside(name, path.parent), mpp)
 
 

@@ -64,7 +64,7 @@ class ModelCard:
             raise UserError(
                 f"This model has a card of version {self.format_version}; update napari-muse."
             )
-        if not isinstance(self.name, str) or not isinstance(self.fov_px, int):
+        if not isinstance(self.name, str) or type(self.fov_px) is not int or self.fov_px < 1:
             raise UserError("A model card needs a name and a field of view in whole pixels.")
         if not isinstance(self.architecture, Mapping):
             raise UserError("A model card needs an architecture.")

@@ -114,6 +114,11 @@ def _write(state: Mapping[str, Tensor], card: ModelCard, target: Path, half: boo
         stored = value.detach().cpu()
         if half and stored.is_floating_point():
             stored = stored.half()
+        if stored.is_floating_point() and not stored.isfinite().all():
+            raise UserError(
+                f"Cannot write {target}: the weight {name!r} is too large or no number; a lower"
+                " learning rate may help."
+            )
         tensors[name] = stored.contiguous()
     make_folder(target.parent)
     with replacing(target) as partial:

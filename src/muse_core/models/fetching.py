@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +86,17 @@ def _download(
     # The authors' evaluation code has the same names with a prefix.
     for file_name in (f"{released.stem}.pth", f"muse-{released.stem}.pth"):
         try:
-            return Path(
-                huggingface_hub.hf_hub_download(
-                    REPOSITORY,
-                    file_name,
-                    cache_dir=cache,
-                    endpoint=server,
-                    force_download=again,
-                    tqdm_class=bar,
+            with _without_warnings():
+                return Path(
+                    huggingface_hub.hf_hub_download(
+                        REPOSITORY,
+                        file_name,
+                        cache_dir=cache,
+                        endpoint=server,
+                        force_download=again,
+                        tqdm_class=bar,
+                    )
                 )
-            )
         except errors.RemoteEntryNotFoundError:
             continue
         except errors.RepositoryNotFoundError as error:
@@ -109,6 +112,18 @@ def _download(
                 or f"{file_name} could not be fetched from {server}: {reason[0].rstrip('.')}."
             ) from error
     raise UserError(f"{server} has no file {released.stem}.pth in {REPOSITORY}.")
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Let the library not tell of each of its attempts; how they end is ours to say."""
+    log = logging.getLogger("huggingface_hub")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _server() -> str:

@@ -72,9 +72,12 @@ def import_released(
 
     Raises:
         UserError: The file is missing, damaged, no such checkpoint, of another architecture, holds
-            unexpected keys or objects that are no data; or the target cannot be written.
+            unexpected keys or objects that are no data; the field of view cannot be; or the target
+            cannot be written.
     """
     source = Path(path)
+    if fov_px is not None and not (64 <= fov_px <= 2048 and fov_px % 32 == 0):
+        raise UserError("The field of view is a multiple of 32 pixels between 64 and 2048.")
     weights = backbone_entries(read_teacher(source), source.name)
     released, input_px = recognise(weights, source.name, fov_px)
     if expected is not None and released.name != expected:
@@ -84,7 +87,7 @@ def import_released(
         name=name or released.name,
         architecture={"backbone": released.backbone(input_px).to_json()},
         mpp=mpp,
-        fov_px=fov_px or released.fov_px,
+        fov_px=released.fov_px if fov_px is None else fov_px,
         classes=[],
         score_threshold=0.5,
         description="Backbone of MUSE (Yang et al., AAAI 2026), as released by its authors.",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from muse_core.errors import UserError
-from muse_core.files import locked, make_folder, replacing
+from muse_core.files import check_writable, destination, locked, make_folder, replacing
+from muse_core.slides.mpp import check_mpp
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT_VERSION = 1
@@ -37,8 +37,7 @@ class RoiSettings:
     def __post_init__(self) -> None:
         if not 64 <= self.roi_px <= 16384:
             raise UserError("roi_px lies between 64 and 16384.")
-        if not math.isfinite(self.mpp) or self.mpp <= 0:
-            raise UserError("The mpp of ROIs must be a positive number.")
+        check_mpp(self.mpp)
         if not 0 <= self.min_tissue <= 1:
             raise UserError("min_tissue lies between 0 and 1.")
         if not 1 <= self.jpeg_quality <= 100:
@@ -125,6 +124,27 @@ class RoiManifest:
             partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
+def look_into_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
+    """The manifest that :func:`open_roi_folder` would give; a new folder is not made yet.
+
+    So nothing is left where the first slide turns out to be none.
+
+    Raises:
+        UserError: The folder holds ROIs of other settings, or could not be written.
+    """
+    if (folder / MANIFEST_NAME).is_file():
+        return _of_settings(read_manifest(folder), settings, folder)
+    try:
+        steps = (destination(folder), *destination(folder).parents)
+        there = next(step for step in steps if step.exists())
+    except OSError as error:
+        raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    if not there.is_dir():
+        raise UserError(f"Cannot write {folder}: {there} is no folder.")
+    check_writable(there / MANIFEST_NAME)
+    return RoiManifest(settings, ())
+
+
 def open_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
     """The manifest of a folder to cut into, new or of an earlier call with the same settings.
 
@@ -136,6 +156,10 @@ def open_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
         if not (folder / MANIFEST_NAME).is_file():
             RoiManifest(settings, ()).write(folder)
         manifest = read_manifest(folder)
+    return _of_settings(manifest, settings, folder)
+
+
+def _of_settings(manifest: RoiManifest, settings: RoiSettings, folder: Path) -> RoiManifest:
     if manifest.settings != settings:
         raise UserError(f"{folder} holds ROIs of other settings; choose another folder.")
     return manifest

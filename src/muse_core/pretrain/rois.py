@@ -27,7 +27,8 @@ from muse_core.pretrain.roi_manifest import (
     RoiSettings,
     RoiSource,
     add_source,
-    read_manifest,
+    look_into_roi_folder,
+    open_roi_folder,
 )
 from muse_core.progress import OnProgress
 from muse_core.slides import Region, Slide, TissueMask, tissue_mask
@@ -67,12 +68,11 @@ def cut_slide(
     settings = manifest.settings
     key = _key(slide, settings)
     # Another program may have cut it meanwhile.
-    manifest = read_manifest(folder)
+    manifest = look_into_roi_folder(folder, settings)
     if any(source.key == key for source in manifest.sources):
         return manifest
     tissue = tissue_mask(slide)
     mpp = max(settings.mpp, slide.require_mpp())
-    make_folder(folder / key)
     regions = list(roi_regions(slide, tissue, settings))
     rois = []
     for number, region in enumerate(regions):
@@ -82,6 +82,7 @@ def cut_slide(
         rois.append(_cut_one(slide, region, tissue, mpp, folder, file, settings, find_nuclei))
         if on_progress:
             on_progress(number + 1, len(regions), slide.title)
+    open_roi_folder(folder, settings)
     source = RoiSource(slide.title, key, slide.require_mpp(), tuple(rois))
     return add_source(folder, source)
 
@@ -138,6 +139,9 @@ def _cut_one(
         rgb = slide.read(region, mpp)
         height, width = rgb.shape[:2]
         xy = np.asarray(find_nuclei(rgb, mpp, region), dtype=np.float32).reshape(-1, 2)
+        if not image.parent.is_dir():
+            open_roi_folder(folder, settings)
+            make_folder(image.parent)
         _write_image(rgb, image, mpp, settings.jpeg_quality)
         with replacing(points) as partial:
             partial.write_bytes(_npy(xy))

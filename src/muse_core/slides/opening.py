@@ -7,7 +7,7 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.files.remote import is_address
-from muse_core.ordinary import require_file
+from muse_core.ordinary import require_file, with_name
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.image import open_image, open_jpegxl
@@ -91,7 +91,7 @@ def open_slide(
         from muse_core.slides.remote_slides import open_remote
 
         return _scaled(open_remote(str(path), choice), mpp, force_mpp)
-    source = Path(path)
+    source = with_name(path)
     try:
         if not source.is_dir():
             require_file(source)
@@ -104,7 +104,9 @@ def open_slide(
         raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
     reader = _reader_of(source)
     if reader is None and source.is_dir():
-        raise UserError(f"{source.name} is a folder without an OME-Zarr in it, not a slide file.")
+        raise UserError(
+            f"{source.name or source} is a folder without an OME-Zarr in it, not a slide file."
+        )
     if reader is None:
         known = ", ".join(SLIDE_SUFFIXES)
         raise UserError(f"{source.name} has no known slide format; known endings are {known}.")

@@ -85,7 +85,7 @@ class CsvTable:
             values = np.where(blank, empty, values)
         if len(wrong):
             raise self._error(key, int(wrong[0]), "which is not a number")
-        large = np.flatnonzero(~np.isfinite(values))
+        large = np.flatnonzero(~(np.isfinite(values) | blank))
         if len(large):
             raise self._error(key, int(large[0]), "which is too large")
         return values

@@ -17,6 +17,7 @@ from muse_core.data.datasets.source import Dataset
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
 from muse_core.files import entries, only_one, replacing
+from muse_core.slides.mpp import check_mpp
 
 _SAME_SCALE = 0.005
 """Images whose scale differs from the wanted one by less than this share stay as they are."""
@@ -56,9 +57,7 @@ def convert_dataset(
         raise UserError(f"There is no folder {source}.")
     if target.exists() and (not target.is_dir() or entries(target)):
         raise UserError(f"{target} is in the way; choose a folder that is new or empty.")
-    scale = mpp or dataset.mpp
-    if not scale > 0:
-        raise UserError("Microns per pixel must be above 0.")
+    scale = dataset.mpp if mpp is None else check_mpp(mpp)
     counts: Counter[str] = Counter()
     done = 0
     with only_one(target), replacing(target, over_full_folder=False) as partial:

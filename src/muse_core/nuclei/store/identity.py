@@ -10,6 +10,7 @@ from muse_core.errors import UserError
 from muse_core.files import tree
 from muse_core.files.remote import RemoteFile, UnreachableError, is_address, name_of
 from muse_core.nuclei.recorded_slide import RecordedSlide, without_plane
+from muse_core.ordinary import with_name
 
 _SAMPLE_BYTES = 1 << 20
 _METADATA = ("zarr.json", ".zattrs", ".zgroup")
@@ -76,7 +77,7 @@ def identify_slide(path: str | Path, part: str = "") -> SlideIdentity:
     """
     if is_address(path):
         return _identify_remote(str(path), part)
-    source = Path(path)
+    source = with_name(path)
     digest = hashlib.sha256()
     try:
         if source.is_dir():

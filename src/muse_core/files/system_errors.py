@@ -1,0 +1,44 @@
+"""Errors of the system that a person can put right, as sentences."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from muse_core.files.room import no_room_sentence
+
+_TO_PUT_RIGHT = frozenset(
+    (
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EIO,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.ENFILE,
+        errno.EMFILE,
+        errno.ETIMEDOUT,
+        getattr(errno, "ESTALE", errno.EIO),
+        getattr(errno, "EHOSTDOWN", errno.EIO),
+    )
+)
+_LONGEST_NAME = 200
+
+
+def system_sentence(error: BaseException) -> str:
+    """A sentence for the user where the system refused a file, or has no room; else nothing."""
+    full = no_room_sentence(error)
+    if full or not isinstance(error, OSError):
+        return full
+    if error.errno is None or error.errno not in _TO_PUT_RIGHT:
+        return ""
+    if not isinstance(error.filename, str | bytes | os.PathLike):
+        return ""
+    named = os.fsdecode(error.filename)
+    shown = named if len(named) <= _LONGEST_NAME else f"{named[:_LONGEST_NAME]}..."
+    return f"Cannot use {shown}: {os.strerror(error.errno)}."
