@@ -2,11 +2,13 @@
 
     python benchmarks/detect.py SLIDE [--models muse-small,muse-base] [--repeats 5] [--json]
 
-*Bare* is the network with thresholding and classes on tiles that are in memory; *whole* is all that
-``muse detect`` does once the model is loaded. All combinations of model and backend take turns, so
-that another program on the machine slows all of them alike; the best of the repeats counts for
-speed. Seconds of the processor, which others disturb less, are the median. *First nuclei* is the
-time from the start of a process to its first ones, and that of a process that waits for a job.
+*Bare* is the network with thresholding and classes on tiles that are in memory, as many at a time
+as the network has streams; *whole* is all that ``muse detect`` does once the model is loaded, from
+opening the slide on. ``--copies N`` measures on N x N copies of the slide side by side. All
+combinations of model and backend take turns, so that another program on the machine slows all of
+them alike; the best of the repeats counts for speed. Seconds of the processor, which others disturb
+less, are the median. *First nuclei* is the time from the start of a process to its first ones, and
+that of a process that waits for a job.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,10 +35,12 @@ import typer
 
 if TYPE_CHECKING:
     from muse_core.array_types import RgbArray
+    from muse_core.detect import Detector
     from muse_core.detect.plan import TilePlan
     from muse_core.slides import Slide
 
 _LOADED_AFTER_S = 20
+_COPY_TILE_PX = 256
 _AREAS = (0.25, 0.5, 1.0)
 
 
@@ -48,6 +54,10 @@ def main(
         int | None, typer.Option(help="Largest side of a tile with its halo, if not by memory.")
     ] = None,
     repeats: Annotated[int, typer.Option(help="Of each measurement.")] = 5,
+    copies: Annotated[
+        int, typer.Option(help="Of the slide side by side, and as many below each other.")
+    ] = 1,
+    processes: Annotated[bool, typer.Option(help="Measure start and memory too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no tables.")] = False,
 ) -> None:
     """Measure and print tables."""
@@ -56,10 +66,14 @@ def main(
     names = [(m, b) for m in models.split(",") for b in backends.split(",")]
     runs = [Run(*name) for name in names]
     # Before this process grows: Linux counts the memory of a process's parent at its start as its.
-    for run in runs:
-        run.figures.update(_processes(slide, run, device, mpp, repeats))
-    _measure(slide, runs, device, mpp, tile, repeats)
-    found = {"slide": slide.name, "tile_px": tile, **_machine(), "runs": [r.row() for r in runs]}
+    if processes:
+        for run in runs:
+            run.figures.update(_processes(slide, run, device, mpp, repeats))
+    with tempfile.TemporaryDirectory() as folder:
+        measured = slide if copies == 1 else _copies(slide, mpp, copies, Path(folder))
+        _measure(measured, runs, device, mpp, tile, repeats)
+    facts = {"slide": slide.name, "copies": copies**2, "tile_px": tile, **_machine()}
+    found = {**facts, "runs": [r.row() for r in runs]}
     print(json.dumps(found) if as_json else _tables(found))
 
 
@@ -124,12 +138,16 @@ def _measure(
             for (run, detector), images in zip(runs, tiles, strict=True):
                 counted = run if repeat else Run(run.model, run.backend)
                 with _timed(counted, "bare"):
-                    for image in images:
-                        detector.backend.run([image], detector.min_score)
+                    _bare(detector, images)
                 for share, part in zip(_AREAS, parts, strict=True):
                     stages = counted.stages if share == 1 else defaultdict(float)
-                    with _staged(stages), _timed(counted, f"whole {share:g}"):
-                        result = detector.detect(slide, part)
+                    # Opened anew, so that no tile is decoded yet.
+                    with (
+                        _staged(stages),
+                        _timed(counted, f"whole {share:g}"),
+                        open_slide(path, mpp=mpp) as fresh,
+                    ):
+                        result = detector.detect(fresh, part)
                     if share == _AREAS[0]:
                         run.figures["smallest_mm2"] = round(result.tissue_mm2, 4)
                 run.tissue_mm2 = result.tissue_mm2
@@ -138,6 +156,42 @@ def _measure(
                     "tissue_mm2": round(result.tissue_mm2, 4),
                     "precision": result.precision,
                 }
+
+
+def _bare(detector: Detector, images: list[RgbArray]) -> None:
+    """The network, on all its streams."""
+    with ThreadPoolExecutor(detector.backend.streams) as pool:
+        for _ in pool.map(lambda image: detector.backend.run([image], detector.min_score), images):
+            pass
+
+
+def _copies(path: Path, mpp: float | None, copies: int, folder: Path) -> Path:
+    """A pyramidal TIFF of copies of a slide, cut to whole tiles."""
+    import numpy as np
+    import tifffile
+
+    from muse_core.slides import open_slide
+
+    with open_slide(path, mpp=mpp) as slide:
+        height, width = (
+            side // _COPY_TILE_PX * _COPY_TILE_PX for side in (slide.height, slide.width)
+        )
+        pixels = np.tile(slide.read(slide.bounds)[:height, :width], (copies, copies, 1))
+        per_cm = 1e4 / slide.require_mpp()
+    made = folder / "copies.tiff"
+    with tifffile.TiffWriter(made, bigtiff=True) as tif:
+        for step in (1, 4, 16):
+            tif.write(
+                pixels[::step, ::step],
+                resolution=(per_cm / step, per_cm / step),
+                resolutionunit="CENTIMETER",
+                subfiletype=int(step > 1),
+                photometric="rgb",
+                tile=(_COPY_TILE_PX, _COPY_TILE_PX),
+                compression="jpeg",
+                compressionargs={"level": 80},
+            )
+    return made
 
 
 def _pixels_of(slide: Slide, plan: TilePlan) -> list[RgbArray]:
@@ -162,8 +216,7 @@ def _timed(run: Run, what: str) -> Iterator[None]:
 def _staged(spent: dict[str, float]) -> Iterator[None]:
     """Count seconds of the processor by stage; what no thread of ours did was the network's."""
     from muse_core.detect import detector as module
-    from muse_core.detect.backends.openvino_session import Session
-    from muse_core.detect.backends.torch_backend import TorchBackend
+    from muse_core.detect.backends.numpy_heads import NumpyHeads
 
     own: dict[str, float] = defaultdict(float)
     changed: list[tuple[Any, str, Any]] = []
@@ -181,11 +234,9 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
         changed.append((owner, name, original))
         setattr(owner, name, watched)
 
-    watch(module.Detector, "_read", "read")
+    watch(module.Detector, "_read", "read and resize")
     watch(module, "tissue_mask", "tissue mask")
-    watch(Session, "infer", "network's own thread")
-    watch(TorchBackend, "try_run", "network's own thread")
-    watch(module.Detector, "_computed", "network and nuclei")
+    watch(NumpyHeads, "detections", "nuclei")
     watch(module.Detector, "detect", "this thread")
     begin = time.process_time()
     try:
@@ -194,12 +245,10 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
         for owner, name, original in changed:
             setattr(owner, name, original)
     whole = time.process_time() - begin
-    nuclei = own["network and nuclei"] - own["network's own thread"]
-    here = own["this thread"] - own["tissue mask"] + nuclei
-    spent["read and resize"] += own["read"]
-    spent["tissue mask"] += own["tissue mask"]
-    spent["nuclei and merging"] += here
-    spent["network"] += whole - own["read"] - own["tissue mask"] - here
+    own["plan and merging"] = own.pop("this thread") - own["tissue mask"]
+    for stage, seconds in own.items():
+        spent[stage] += seconds
+    spent["network"] += whole - sum(own.values())
 
 
 def _processes(

@@ -248,16 +248,16 @@ class Detector:
         should_cancel: Callable[[], bool],
     ) -> Iterator[list[TileReport]]:
         """Yield the reports of tiles, batch by batch in the order given; ends early on cancel."""
-        with ThreadPoolExecutor(1, thread_name_prefix="network") as network:
-            computing: Future[list[TileReport]] | None = None
+        streams = self.backend.streams
+        with ThreadPoolExecutor(streams, thread_name_prefix="network") as network:
+            computing: deque[Future[list[TileReport]]] = deque()
             for batch, images in self._batches(slide, search.plan, tiles, should_cancel):
-                # While the network has this batch, the caller merges the one before.
-                next_one = network.submit(self._computed, search, batch, images)
-                if computing is not None:
-                    yield computing.result()
-                computing = next_one
-            if computing is not None:
-                yield computing.result()
+                # While the network has these batches, the caller merges those before.
+                computing.append(network.submit(self._computed, search, batch, images))
+                if len(computing) > streams:
+                    yield computing.popleft().result()
+            while computing:
+                yield computing.popleft().result()
 
     def _computed(
         self, search: Search, batch: Sequence[Tile], images: Sequence[RgbArray | Unreadable]

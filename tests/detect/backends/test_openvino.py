@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.spatial import cKDTree
 from muse_core.detect import DetectConfig, Detector, open_backend
 from muse_core.detect.backends import conversion, converted, openvino_library, torch_backend
 from muse_core.detect.backends.backend import NotConvertibleError
-from muse_core.detect.backends.openvino_session import Session
+from muse_core.detect.backends.openvino_session import Outputs, Session
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
 from muse_core.models.checkpoint import load_model, save_model
@@ -237,9 +238,10 @@ def test_what_openvino_computes_wrongly_is_refused_and_torch_goes_on(
     small: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, no_conversion: Callable[[], None]
 ) -> None:
     class Off(Session):
-        def infer(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            f_map, out = super().infer(image)
-            return f_map, np.roll(out, 1, axis=2)
+        @contextmanager
+        def computed(self, image: np.ndarray) -> Iterator[Outputs]:
+            with super().computed(image) as (f_map, out):
+                yield f_map, np.roll(out, 1, axis=2)
 
     monkeypatch.setattr(conversion, "Session", Off)
     with pytest.raises(NotConvertibleError, match=r"OpenVINO computes m in \w+ [\d.]+% off"):
@@ -295,9 +297,11 @@ def test_in_float32_it_computes_what_torch_computes(
         image = conversion.drawn_tissue(*side, seed=side[0])
         with torch.inference_mode():
             expected, _ = model.backbone(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
-        f_map, _ = session.infer(image)
         scale = float(expected.abs().max())
-        np.testing.assert_allclose(f_map, expected[0].permute(1, 2, 0).numpy(), atol=2e-3 * scale)
+        with session.computed(image) as (f_map, _):
+            np.testing.assert_allclose(
+                f_map, expected[0].permute(1, 2, 0).numpy(), atol=2e-3 * scale
+            )
 
 
 def test_the_conversions_used_last_are_kept(

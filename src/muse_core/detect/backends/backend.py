@@ -28,6 +28,7 @@ class InferenceBackend(ABC):
         precision: What it computes in: float32, bfloat16 or float16.
         batch: Tiles in one pass through the network.
         tile_px: Largest side of a tile that it computes in bounded memory.
+        streams: Calls of :meth:`run` that are worth making at a time, from as many threads.
         notes: What the user should know: why it is not the backend that would be faster, that
             memory ran out.
     """
@@ -42,6 +43,7 @@ class InferenceBackend(ABC):
         self.precision = precision
         self.batch = batch
         self.tile_px = tile_px
+        self.streams = 1
         self.notes: list[str] = []
 
     def run(

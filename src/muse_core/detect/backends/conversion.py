@@ -112,14 +112,15 @@ def _deviation(network: nn.Module, session: Session) -> dict[str, float]:
     image = drawn_tissue(*_CHECKED_PX)
     with torch.inference_mode():
         expected = [t[0].numpy() for t in network(torch.from_numpy(image[None]))]
-    f_map, out = session.infer(image)
-    got = {FEATURES: _as_floats(f_map), PROPOSALS: out}
-    return {
-        name: float(
-            np.linalg.norm(got[i] - expected[i]) / max(float(np.linalg.norm(expected[i])), 1e-12)
-        )
-        for i, name in ((FEATURES, "features"), (PROPOSALS, "proposals"))
-    }
+    with session.computed(image) as (f_map, out):
+        got = {FEATURES: _as_floats(f_map), PROPOSALS: out}
+        return {
+            name: float(
+                np.linalg.norm(got[i] - expected[i])
+                / max(float(np.linalg.norm(expected[i])), 1e-12)
+            )
+            for i, name in ((FEATURES, "features"), (PROPOSALS, "proposals"))
+        }
 
 
 def _as_floats(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -17,7 +17,10 @@ from muse_core.models.duplicates import first_of_duplicates
 from muse_core.models.tile_detections import TileDetections
 
 Float32 = npt.NDArray[np.float32]
+_Values = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 ANCHOR_STRIDE_PX = 4
+_AT_ONCE = 256
+"""Nuclei whose features are read at a time: what is held stays in the processor's cache."""
 # Wide enough that rounding in the sigmoid cannot lose a nucleus that lies on the threshold.
 _LOGIT_MARGIN = 1e-3
 
@@ -77,7 +80,7 @@ class NumpyHeads:
 
     def detections(
         self,
-        f_map: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
+        f_map: _Values,
         out: Float32,
         size_px: tuple[int, int],
         min_score: float,
@@ -112,28 +115,25 @@ def proposals(out: Float32, min_score: float) -> tuple[Float32, Float32]:
     Returns:
         (n, 2) float32 pixels and (n,) float32.
     """
-    side = round((len(out) // 3) ** 0.5)
-    logit, dx, dy = (_shuffled(part, side) for part in np.split(out, 3))
+    per_cell = len(out) // 3
+    side = round(per_cell**0.5)
     with np.errstate(divide="ignore"):
         low = np.log(np.float64(min_score)) - np.log1p(-np.float64(min_score)) - _LOGIT_MARGIN
-    rows, columns = np.nonzero(logit >= low)
-    score = expit(logit[rows, columns].astype(np.float32))
-    kept = score >= np.float32(min_score)
-    rows, columns, score = rows[kept], columns[kept], score[kept]
-    x = (columns + np.float32(0.5) + dx[rows, columns]) * ANCHOR_STRIDE_PX
-    y = (rows + np.float32(0.5) + dy[rows, columns]) * ANCHOR_STRIDE_PX
-    return np.stack([x, y], axis=1).astype(np.float32), score
-
-
-def _shuffled(part: Float32, side: int) -> Float32:
-    """(r r, h, w) to (h r, w r), as torch's pixel_shuffle."""
-    _, rows, columns = part.shape
-    cells = part.reshape(side, side, rows, columns).transpose(2, 0, 3, 1)
-    return cells.reshape(rows * side, columns * side)
+    part, row, column = np.nonzero(out[:per_cell] >= low)
+    score = expit(out[part, row, column].astype(np.float32))
+    # Of a cell of r x r anchors, as torch's pixel_shuffle lays them out.
+    rows, columns = row * side + part // side, column * side + part % side
+    order = np.lexsort((columns, rows))
+    order = order[score[order] >= np.float32(min_score)]
+    part, row, column = part[order], row[order], column[order]
+    dx, dy = out[per_cell + part, row, column], out[2 * per_cell + part, row, column]
+    x = (columns[order] + np.float32(0.5) + dx) * ANCHOR_STRIDE_PX
+    y = (rows[order] + np.float32(0.5) + dy) * ANCHOR_STRIDE_PX
+    return np.stack([x, y], axis=1).astype(np.float32), score[order]
 
 
 def sample_numpy_at_points(
-    f_map: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
+    f_map: _Values,
     xy: Float32,
     size_px: tuple[int, int],
     align_corners: bool,
@@ -159,14 +159,23 @@ def sample_numpy_at_points(
             at = values * np.float32((length - 1) / side)
         at = at.clip(0, length - 1)
         low = np.floor(at).astype(np.int64)
-        corners.append((low, np.minimum(low + 1, length - 1), (at - low)[:, None]))
-    (x0, x1, wx), (y0, y1, wy) = corners
-    upper = _floats(f_map[y0, x0]) * (1 - wx) + _floats(f_map[y0, x1]) * wx
-    lower = _floats(f_map[y1, x0]) * (1 - wx) + _floats(f_map[y1, x1]) * wx
-    return np.asarray(upper * (1 - wy) + lower * wy, dtype=np.float32)
+        weight = (at - low).astype(np.float32)[:, None]
+        corners.append((low, np.minimum(low + 1, length - 1), weight))
+    found = np.empty((len(xy), f_map.shape[2]), np.float32)
+    for start in range(0, len(xy), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        (x0, x1, wx), (y0, y1, wy) = ((low[part], high[part], w[part]) for low, high, w in corners)
+        upper = _between(f_map[y0, x0], f_map[y0, x1], wx)
+        found[part] = _between(upper, _between(f_map[y1, x0], f_map[y1, x1], wx), wy)
+    return found
 
 
-def _floats(values: npt.NDArray[np.float32] | npt.NDArray[np.uint16]) -> Float32:
+def _between(one: _Values, other: _Values, weight: Float32) -> Float32:
+    a, b = _floats(one), _floats(other)
+    return np.asarray(a * (1 - weight) + b * weight, dtype=np.float32)
+
+
+def _floats(values: _Values) -> Float32:
     if values.dtype == np.uint16:
         # bfloat16 is the upper half of a float32.
         return (values.astype(np.uint32) << 16).view(np.float32)

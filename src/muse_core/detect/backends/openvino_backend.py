@@ -7,6 +7,7 @@ from pathlib import Path
 
 from muse_core.array_types import RgbArray
 from muse_core.detect.backends.backend import InferenceBackend
+from muse_core.detect.backends.blas_threads import one_blas_thread
 from muse_core.detect.backends.converted import converted_session
 from muse_core.detect.backends.names import AUTO, OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
@@ -43,8 +44,8 @@ class OpenVinoBackend(InferenceBackend):
         self._session = converted_session(path, precision)
         backbone = ModelConfig.from_json(card.architecture).backbone
         tile_px = tile_px_within_memory(backbone, 2 if precision == "bfloat16" else 4)
-        # One tile fills all cores of a processor.
         super().__init__(card, "cpu", precision, 1, tile_px)
+        self.streams = self._session.streams
         self._heads = NumpyHeads(
             ClassWeights.from_file(path),
             backbone.sampling_align_corners,
@@ -56,7 +57,8 @@ class OpenVinoBackend(InferenceBackend):
     ) -> Sequence[TileDetections] | None:
         """See :meth:`InferenceBackend.try_run`."""
         try:
-            return [self._found(image, min_score, features) for image in images]
+            with one_blas_thread():
+                return [self._found(image, min_score, features) for image in images]
         except (RuntimeError, MemoryError) as error:
             full = isinstance(error, MemoryError) or any(w in str(error).lower() for w in _FULL)
             if not full:
@@ -64,6 +66,6 @@ class OpenVinoBackend(InferenceBackend):
             return None
 
     def _found(self, image: RgbArray, min_score: float, features: bool) -> TileDetections:
-        f_map, out = self._session.infer(image)
         height, width = image.shape[:2]
-        return self._heads.detections(f_map, out, (height, width), min_score, features)
+        with self._session.computed(image) as (f_map, out):
+            return self._heads.detections(f_map, out, (height, width), min_score, features)
