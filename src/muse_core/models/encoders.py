@@ -10,14 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from muse_core.errors import UserError
+from muse_core.models.compiler_shim import compiler_left_out
 from muse_core.models.torchvision_shim import declare_missing_operators
 
 declare_missing_operators()
 
 # Only importable once the operators are declared.
-import timm  # noqa: E402
-from timm.layers import PatchEmbed  # noqa: E402
-from timm.models.vision_transformer import VisionTransformer  # noqa: E402
+with compiler_left_out():
+    import timm
+    from timm.layers import PatchEmbed
+    from timm.models.vision_transformer import VisionTransformer
 
 STRIDES = (4, 8, 16, 32)
 
