@@ -30,7 +30,11 @@ def test_adapts_to_a_store_and_says_before_and_after(
     how = ("--mode", "adapt", "--model", base, "--steps", 4, "--device", "cpu")
     same = ("--same-class", "tumor=large")
     assert run("finetune", *what, *how, *same, "--out", out, "--json") == 0
-    result = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    # There is no loss before the first step.
+    assert "step 0  f_det" in said.err
+    assert "None" not in said.err
+    result = json.loads(said.out)
     assert result["steps_done"] == 4
     for when in ("before", "after"):
         assert {"f_det", "f_avg", "f_class", "interval_95"} <= result[when].keys()
@@ -89,6 +93,25 @@ def test_refuses_what_it_cannot_use(
     assert run("finetune", "--annotations", store, "--out", out, *options) == 2
     assert sentence in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_model_replaces_nothing_but_a_model(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, slide = write_model(tmp_path / "base.safetensors"), store.parent / "slide0.png"
+    before = {p: p.read_bytes() for p in (store, slide)}
+    how = ("--slide-mpp", 0.5, "--mode", "adapt", "--model", base, "--steps", 1)
+    for out in before:
+        assert run("finetune", "--annotations", store, *how, "--out", out) == 2
+        assert "is there already and no model" in error_line(capsys)
+    assert before == {p: p.read_bytes() for p in before}
+    assert sorted(p.name for p in store.parent.iterdir()) == [
+        "slide0.png",
+        "slide0.png.muse",
+        "slide0.png.muse.lock",
+    ]
+    assert run("models", "import", base, "--out", slide) == 2
+    assert "is there already and no model" in error_line(capsys)
 
 
 def test_adapts_to_a_points_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,3 +35,13 @@ def test_a_wrong_file_is_refused_in_one_line(
     assert run("models", "import", tmp_path / "c.pth", "--out", tmp_path / "m.safetensors") == 2
     error = capsys.readouterr().err
     assert error == "error: c.pth is not a MUSE checkpoint: it has no entry 'teacher'.\n"
+
+
+def test_a_pickle_of_another_form_is_refused_in_one_line_too(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.pth").write_bytes(pickle.dumps({"teacher": Path}, protocol=4))
+    assert run("models", "import", tmp_path / "c.pth", "--out", tmp_path / "m.safetensors") == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: c.pth holds objects other than weights")
+    assert error.count("\n") == 1

@@ -44,6 +44,9 @@ def test_a_card_comes_back_as_it_was() -> None:
         json.dumps(CARD | {"mpp": 1e-9}),
         json.dumps(CARD | {"score_threshold": "high"}),
         json.dumps(CARD | {"name": 5}),
+        json.dumps(CARD | {"name": " "}),
+        json.dumps(CARD | {"fov_px": 0}),
+        json.dumps(CARD | {"fov_px": True}),
         json.dumps(CARD | {"fov_px": "a"}),
         json.dumps(CARD | {"classes": "a"}),
         json.dumps(CARD | {"classes": [1]}),
@@ -51,7 +54,7 @@ def test_a_card_comes_back_as_it_was() -> None:
         json.dumps(CARD | {"architecture": []}),
         json.dumps(CARD | {"kind": "oracle"}),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_what_is_no_card_gets_a_sentence(tmp_path: Path, card: str) -> None:
     with pytest.raises(UserError, match=r"\.$"):

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from muse_core.errors import UserError
 from muse_core.models.card import METADATA_KEY, ModelCard, read_card
-from muse_core.models.checkpoint import as_saved, load_model, save_model
+from muse_core.models.checkpoint import as_saved, load_backbone, load_model, save_model
 from muse_core.models.muse_model import MuseModel
 
 
@@ -116,3 +117,25 @@ def test_what_is_measured_before_saving_is_what_is_read_again(
     for name, value in written.state_dict().items():
         assert torch.equal(value, loaded[name]), name
         assert torch.equal(tiny_model.state_dict()[name], before[name]), "the original stays"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_neither_written_nor_read(
+    value: float, tiny_model: MuseModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(tiny_model, path)
+    state = load_file(path)
+    key = next(k for k, v in state.items() if v.is_floating_point())
+    state[key].flatten()[0] = value
+    save_file(state, path, metadata={METADATA_KEY: tiny_model.card.to_text()})
+    for read in (load_model, load_backbone):
+        with pytest.raises(UserError, match="holds values that are no numbers"):
+            read(path)
+
+    broken = copy.deepcopy(tiny_model)
+    with torch.no_grad():
+        broken.state_dict()[key].flatten()[0] = value
+    with pytest.raises(UserError, match="is too large or no number"):
+        save_model(broken, tmp_path / "new.safetensors")
+    assert not (tmp_path / "new.safetensors").exists()

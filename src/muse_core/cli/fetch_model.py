@@ -29,15 +29,14 @@ def models_fetch(
     The licence of the weights is Apache-2.0. An interrupted download goes on where it stopped.
     """
     from muse_core.cli.console import progress_bar
-    from muse_core.files import check_writable
     from muse_core.jobs.progress import ProgressReporter
-    from muse_core.models.card import read_card
+    from muse_core.models.card import check_model_target, read_card
     from muse_core.models.fetching import fetch_released
     from muse_core.slides.mpp import check_mpp
 
     check_mpp(mpp)
     if out is not None:
-        check_writable(out, read_again=True)
+        check_model_target(out)
     with progress_bar() as show:
         path = fetch_released(name, out, mpp=mpp, on_progress=ProgressReporter(show))
     card = read_card(path)

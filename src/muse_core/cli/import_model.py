@@ -36,14 +36,13 @@ def models_import(
 
     Nothing in the checkpoint is run; projection heads are left out.
     """
-    from muse_core.files import check_writable
-    from muse_core.models.card import read_card
+    from muse_core.models.card import check_model_target, read_card
     from muse_core.models.released_import import import_released
     from muse_core.slides.mpp import check_mpp
 
     check_mpp(mpp)
     if out is not None:
-        check_writable(out, unlike=file, read_again=True)
+        check_model_target(out, unlike=file)
     target = import_released(file, out, mpp=mpp, fov_px=fov_px, name=name)
     card = read_card(target)
     if as_json:

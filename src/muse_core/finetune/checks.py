@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from muse_core.errors import UserError
-from muse_core.files import check_writable
 from muse_core.finetune.config import FinetuneConfig
-from muse_core.models.card import read_card
+from muse_core.models.card import check_model_target, read_card
 from muse_core.models.registry import resolve_model
 
 
@@ -17,7 +16,7 @@ def with_found_base(config: FinetuneConfig) -> FinetuneConfig:
     Raises:
         UserError: The model cannot be written, or a folder, store or the base is not there.
     """
-    out = check_writable(config.out, read_again=True)
+    out = check_model_target(config.out)
     for folder in (*config.train, *((config.val,) if config.val else ())):
         if not folder.folder.is_dir():
             raise UserError(f"There is no folder {folder.folder}.")

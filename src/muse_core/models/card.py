@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from muse_core.errors import UserError
+from muse_core.files import check_writable
 
 METADATA_KEY = "muse_model_card"
 DETECTOR = "detector"
@@ -64,8 +65,10 @@ class ModelCard:
             raise UserError(
                 f"This model has a card of version {self.format_version}; update napari-muse."
             )
-        if not isinstance(self.name, str) or type(self.fov_px) is not int or self.fov_px < 1:
-            raise UserError("A model card needs a name and a field of view in whole pixels.")
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise UserError("A model card needs a name.")
+        if type(self.fov_px) is not int or self.fov_px < 1:
+            raise UserError("A model card needs a field of view in whole pixels.")
         if not isinstance(self.architecture, Mapping):
             raise UserError("A model card needs an architecture.")
         if not isinstance(self.classes, list) or not all(_is_class(c) for c in self.classes):
@@ -84,6 +87,8 @@ class ModelCard:
                 f"{self.name} is a backbone: it computes features of nuclei but does not find them."
                 " Choose a detection model, or train one from it with muse finetune."
             )
+        if not self.classes:
+            raise UserError(f"The model {self.name} has no classes.")
 
     def to_text(self) -> str:
         """The card as JSON text."""
@@ -125,6 +130,32 @@ def read_card(path: str | Path) -> ModelCard:
             f"{source.name} is a safetensors file but not a MUSE model: it has no card."
         )
     return ModelCard.from_text(str(metadata[METADATA_KEY]))
+
+
+def check_model_target(path: str | Path, unlike: str | Path | None = None) -> Path:
+    """Make sure a model can be written to a file, before the work; leaves no trace.
+
+    A model replaces no other kind of file: a slip of the hand would cost annotations or a slide.
+
+    Args:
+        path: The file to be.
+        unlike: An input file that must not be overwritten.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: It cannot be written, is the input, or is there already and no model.
+    """
+    target = check_writable(path, unlike=unlike, read_again=True)
+    if target.exists() and target.stat().st_size:
+        try:
+            read_card(target)
+        except UserError as error:
+            raise UserError(
+                f"Cannot write {target}: it is there already and no model; choose another name."
+            ) from error
+    return target
 
 
 def _read_header(path: Path) -> dict[str, Any]:

@@ -138,4 +138,8 @@ def _fill(network: nn.Module, state: Mapping[str, Tensor], source: Path) -> None
     wanted = network.state_dict()
     if set(state) != set(wanted) or any(state[k].shape != wanted[k].shape for k in wanted):
         raise UserError(f"The weights in {source.name} do not fit the architecture in its card.")
+    for name, value in state.items():
+        # Such a network finds nothing, and says so without an error.
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"{source.name} is damaged: {name!r} holds values that are no numbers.")
     network.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})

@@ -11,6 +11,7 @@ import math
 import pickle
 import pickletools
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,7 +112,9 @@ def read_teacher(path: Path) -> Mapping[str, Tensor]:
     damaged = f"{path.name} is no torch checkpoint, or it is truncated."
     try:
         # Training scripts in DINO's manner store their arguments beside the weights.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            # Of older forms of pickles, beside our own sentence.
+            warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "global" in str(error).lower() or _names_code(path):

@@ -15,7 +15,8 @@ from muse_core.classify.relearn.carry_over import save_relearned
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.slide_learner import SlideLearner, SlideNuclei, moves
 from muse_core.errors import UserError
-from muse_core.files import check_writable, sha256_of
+from muse_core.files import sha256_of
+from muse_core.models.card import check_model_target
 from muse_core.models.registry import list_models, resolve_model
 from muse_core.nuclei import Status
 from muse_core.nuclei.outlines import inside_any
@@ -136,7 +137,7 @@ def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
     root = features_beside(store.path) if wanted.features is None else Path(wanted.features)
     folder = find_features(root, store.slide, digest)
     path = model_file(folder, model)
-    out = None if wanted.save_model is None else check_writable(wanted.save_model, unlike=path)
+    out = None if wanted.save_model is None else check_model_target(wanted.save_model, path)
     head = read_class_head(path)
     names = store.classes.names
     nuclei = nuclei_of(store)
