@@ -63,6 +63,9 @@ def test_an_image_may_hold_no_nucleus(tmp_path: Path) -> None:
         ("x,y\n1,2\n", "lacks the column"),
         ("x,y,class\n1,up,a\n", "not a number"),
         ("x,y,class\n1,,a\n", "not a number"),
+        ("x,y,class\n1,2,a\n1,1000,a\n", "1 of 2 points in .* lie outside the image, .* 10 x 8"),
+        ("x,y,class\n-50,2,a\n", "1 of 1 points"),
+        ("x,y,class\n1,1e300,a\n", "1 of 1 points"),
     ],
 )
 def test_malformed_points_get_a_sentence(tmp_path: Path, points: str | None, sentence: str) -> None:

@@ -25,6 +25,8 @@ POINTS_CSV = {
     "class": Column(("class", "class_name", "classification")),
 }
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+_SLACK_PX = 8.0
+"""Annotations may lie a little over the border, where a nucleus is cut."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,27 @@ def image_paths(folder: str | Path) -> list[Path]:
     return paths
 
 
+def require_inside(xy: npt.NDArray[np.float64], image: npt.NDArray[np.uint8], named: str) -> None:
+    """Refuse nuclei that lie clearly outside their image.
+
+    Args:
+        xy: (N, 2) in pixels of the image.
+        image: (H, W, 3).
+        named: What holds them, for the message.
+
+    Raises:
+        UserError: One lies outside.
+    """
+    height, width = image.shape[:2]
+    within = (xy >= -_SLACK_PX) & (xy <= (width + _SLACK_PX, height + _SLACK_PX))
+    outside = int((~within.all(axis=1)).sum())
+    if outside:
+        raise UserError(
+            f"{outside:,} of {len(xy):,} points in {named} lie outside the image, which is"
+            f" {width} x {height} px."
+        )
+
+
 def class_names_in(images: Iterable[AnnotatedImage]) -> tuple[str, ...]:
     """All classes that occur, sorted."""
     return tuple(sorted({name for image in images for name in image.class_names}))
@@ -136,11 +159,14 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
         raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
     try:
         raw = read_csv_table(points_path, POINTS_CSV)
-        xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1).astype(np.float32)
+        xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1)
     except UserError as error:
         # Files of several folders have the same names.
         raise UserError(f"{points_path.parent}: {error}") from error
     with open_slide(image_path, mpp=mpp, force_mpp=force_mpp) as slide:
         slide.require_only_image()
         image, scale = slide.read(Region(0, 0, slide.width, slide.height)), slide.require_mpp()
-    return AnnotatedImage(image_path.stem, image, xy, tuple(raw.texts("class")), scale)
+    # They would be nuclei that no model finds, and lessons in places that are not there.
+    require_inside(xy, image, str(points_path))
+    points = xy.astype(np.float32)
+    return AnnotatedImage(image_path.stem, image, points, tuple(raw.texts("class")), scale)

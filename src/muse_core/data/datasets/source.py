@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muse_core.data.points_folder import AnnotatedImage
+from muse_core.data.points_folder import AnnotatedImage, require_inside
 from muse_core.errors import UserError
 from muse_core.slides import open_slide
 
 Reader = Callable[[Path, str, bool], Iterator[AnnotatedImage]]
-_SLACK_PX = 8.0
-"""Annotations may lie a little over the border, where a nucleus is cut."""
 _NOT_IN_NAMES = "/\\:"
 
 
@@ -52,14 +50,9 @@ def annotated(
     # Datasets list names in files of their own, and files are written under them.
     if name in ("", ".", "..") or set(name) & set(_NOT_IN_NAMES):
         raise UserError(f"The dataset names an image {name!r}, which is not a plain file name.")
-    points = np.asarray(xy, dtype=np.float32).reshape(-1, 2)
-    height, width = pixels.shape[:2]
-    inside = (points >= -_SLACK_PX) & (points <= (width + _SLACK_PX, height + _SLACK_PX))
-    if not inside.all():
-        raise UserError(
-            f"The annotation of {name} holds a point outside the {width} x {height} px."
-        )
-    return AnnotatedImage(name, pixels, points, tuple(names), mpp)
+    points = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+    require_inside(points, pixels, f"the annotation of {name}")
+    return AnnotatedImage(name, pixels, points.astype(np.float32), tuple(names), mpp)
 
 
 def read_image(path: Path, mpp: float) -> npt.NDArray[np.uint8]:
