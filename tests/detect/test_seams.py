@@ -14,6 +14,8 @@ from muse_core.detect.seams import SeamMerger
 from muse_core.models.tile_detections import TileDetections
 from muse_core.slides import Region
 
+from .cells import each
+
 RADIUS = 4.0
 JITTER = 0.99  # below a quarter of the radius
 SPACING = 4.1  # nuclei are just farther apart than the radius
@@ -36,7 +38,7 @@ def plan_for(
     def worth(core: Region) -> bool:
         return not any(box.x == core.x and box.y == core.y for box in boxes)
 
-    plan = plan_tiles(SearchArea.within(width, height, None), 1.0, config, worth)
+    plan = plan_tiles(SearchArea.within(width, height, None), 1.0, config, each(worth))
     return plan if focus is None else plan.outwards(focus)
 
 

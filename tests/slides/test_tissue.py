@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
@@ -186,3 +186,24 @@ def test_the_last_pixel_of_the_mask_reaches_to_the_edge_of_the_slide(tmp_path: P
     x = np.array([edge_x, edge_x, 5.0, 5.0, width + 16.0, -0.1])
     y = np.array([5.0, edge_y, edge_y, height + 16.0, 5.0, edge_y])
     assert found.contains(x, y).tolist() == [True, True, True, False, False, False]
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    scale=st.floats(0.01, 1.0),
+    start=st.floats(0, 200),
+    step=st.floats(3, 90),
+)
+@settings(max_examples=60, deadline=None)
+def test_fractions_of_a_grid_are_those_of_its_cells(
+    seed: int, scale: float, start: float, step: float
+) -> None:
+    mask = TissueMask(np.random.default_rng(seed).random((17, 23)) < 0.4, scale)
+    x, y = start + step * np.arange(8), start / 2 + step * np.arange(6)
+    found = mask.fractions(x, y)
+    assert found.shape == (5, 7)
+    for row in range(5):
+        for column in range(7):
+            expected = mask.fraction(Region(x[column], y[row], step, step))
+            assert found[row, column] == pytest.approx(expected, abs=1e-9)
+            assert (found[row, column] > 0) == (expected > 1e-9)

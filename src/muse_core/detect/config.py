@@ -25,8 +25,10 @@ class DetectConfig:
             model, so that the network stays within some hundred megabytes.
         cell_px: About the smallest side of a tile without its halo: tiles are made of whole cells,
             halves, thirds ... of the largest that are no smaller than this. Smaller ones follow
-            the tissue more closely and spend more on halos.
+            the tissue more closely.
         halo_px: Context on each side that a tile sees but does not answer for, a multiple of 32.
+            With 64 one nucleus in 70 within 25 um of a seam is found on one side of the threshold
+            and not on the other, with 96 one in 400.
         batch: Tiles in one pass through the network; None chooses by device.
         min_score: Nucleus probability from which a nucleus is reported; None takes the card's.
         min_tissue: Tiles with no more than this share of tissue in their core are skipped.
@@ -47,8 +49,8 @@ class DetectConfig:
 
     device: str = "auto"
     tile_px: int | None = None
-    cell_px: int = 384
-    halo_px: int = 64
+    cell_px: int = 160
+    halo_px: int = 96
     batch: int | None = None
     min_score: float | None = None
     min_tissue: float = 0.0

@@ -236,7 +236,7 @@ class Detector:
             area,
             self.scale_on(slide),
             replace(self.config, tile_px=self.config.tile_px or self._tile_px()),
-            lambda core: tissue.fraction(core) > self.config.min_tissue,
+            lambda x, y: tissue.fractions(x, y) > self.config.min_tissue,
         )
         return Search(plan, area, tissue)
 

@@ -2,7 +2,7 @@
 
 A grid of small cells lies over the wanted area. A tile is a rectangle of whole cells with a halo
 around it: as many cells as memory allows, for halos are computed in vain, but no more than hold
-tissue. The first tile is one cell, so that the first nuclei are soon there.
+tissue. The first tile is a small one, so that the first nuclei are soon there.
 
 All positions are in model pixels: level-0 pixels times ``slide mpp / model mpp``, with the origin
 at the slide's own corner. Tiles begin at multiples of 32 there, whatever region is asked for, so
@@ -22,10 +22,14 @@ import numpy.typing as npt
 
 from muse_core.detect.area import SearchArea
 from muse_core.detect.config import ALIGN_PX, DetectConfig
+from muse_core.detect.cover import Cells, Cover
 from muse_core.slides import Region
 
-_FIRST_CELLS = 4
-"""A tile of more cells than this is not the first: one of its cells is there sooner."""
+WorthReading = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
+_FIRST_PX = 768
+"""A tile of more pixels than this squared is not the first: a part of it is there sooner."""
+_FIRST_PART_PX = 384
+"""About the side of that part."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,8 @@ class TilePlan:
     def outwards(self, focus: tuple[float, float] | None) -> TilePlan:
         """The plan with its tiles nearest first to a place x, y in level-0 pixels, if there is.
 
-        Row by row or outwards, it begins with a small tile, which is cut from a large first one.
+        Row by row or outwards, it begins with a small tile: where there is none, with a part of a
+        large one.
         """
         if not self.tiles:
             return self
@@ -169,19 +174,37 @@ class TilePlan:
             x, y = focus[0] / self.scale - self.x_px, focus[1] / self.scale - self.y_px
             at = x, y
             tiles.sort(key=lambda tile: self._distance(tile, x, y))
+        elif not self._is_small(tiles[0]):
+            least = min(tiles, key=lambda tile: math.prod(self.core_size(tile)))
+            if self._is_small(least):
+                tiles.remove(least)
+                tiles.insert(0, least)
         first = tiles[0]
-        row = min(max(int(at[1] // self.cell_h_px), first.row), first.row + first.rows - 1)
-        column = min(
-            max(int(at[0] // self.cell_w_px), first.column), first.column + first.columns - 1
-        )
         parts = [first]
-        if first.rows * first.columns > _FIRST_CELLS:
-            parts = [self.tile_of(*cells) for cells in _around_cell(first, row, column)]
+        if not self._is_small(first):
+            parts = [self.tile_of(*cells) for cells in _around(first, *self._part_at(first, at))]
         if focus is not None:
             parts[1:] = sorted(parts[1:], key=lambda tile: self._distance(tile, *at))
         return replace(
             self, tiles=tuple(replace(t, index=i) for i, t in enumerate((*parts, *tiles[1:])))
         )
+
+    def _is_small(self, tile: Tile) -> bool:
+        return math.prod(self.core_size(tile)) <= _FIRST_PX**2
+
+    def _part_at(self, tile: Tile, at: tuple[float, float]) -> Cells:
+        """Cells of a tile, about a square, around the place in it that is nearest to a point."""
+        sides = (
+            (at[1], self.cell_h_px, tile.row, tile.rows),
+            (at[0], self.cell_w_px, tile.column, tile.columns),
+        )
+        found = []
+        for place, cell_px, start, count in sides:
+            wanted = min(count, max(1, round(_FIRST_PART_PX / cell_px)))
+            first = math.floor(place / cell_px - (wanted - 1) / 2)
+            found.append((min(max(first, start), start + count - wanted), wanted))
+        (row, rows), (column, columns) = found
+        return row, column, rows, columns
 
     def _distance(self, tile: Tile, x: float, y: float) -> float:
         """From a place, in model pixels from the grid's corner, to the nearest of a tile."""
@@ -203,15 +226,11 @@ class TilePlan:
         )
 
 
-_Cells = tuple[int, int, int, int]
-"""First row, first column, number of rows and of columns."""
-
-
 def plan_tiles(
     area: SearchArea,
     scale: float,
     config: DetectConfig,
-    worth_reading: Callable[[Region], bool] = lambda _: True,
+    worth_reading: WorthReading | None = None,
 ) -> TilePlan:
     """Lay a grid over an area and choose tiles that cover the cells that touch it.
 
@@ -219,8 +238,8 @@ def plan_tiles(
         area: Where nuclei are wanted.
         scale: Level-0 pixels per model pixel (model mpp / slide mpp).
         config: Largest tile and halo.
-        worth_reading: Given a cell cut to the area's bounds (level-0 pixels), whether it may hold
-            nuclei.
+        worth_reading: Given the edges of columns and of rows (level-0 pixels, cut to the area's
+            bounds), which cells (rows, columns) may hold nuclei; None takes all.
 
     Returns:
         The plan; small areas get one small tile, larger ones evenly sized cells.
@@ -228,74 +247,51 @@ def plan_tiles(
     bounds = area.bounds
     x_px, width, cell_w = _split(bounds.x / scale, bounds.x1 / scale, config)
     y_px, height, cell_h = _split(bounds.y / scale, bounds.y1 / scale, config)
-    rows, columns = math.ceil(height / cell_h), math.ceil(width / cell_w)
     plan = TilePlan(x_px, y_px, width, height, cell_w, cell_h, config.halo_px, scale, ())
-    worth = np.zeros((rows, columns), dtype=bool)
-    for row in range(rows):
-        for column in range(columns):
-            cell = plan.tile_region(plan.tile_of(row, column, 1, 1)).intersect(bounds)
-            worth[row, column] = cell is not None and area.touches(cell) and worth_reading(cell)
+    rows, columns = plan.rows, plan.columns
+    row_px = np.minimum(np.arange(rows + 1) * cell_h, height)
+    column_px = np.minimum(np.arange(columns + 1) * cell_w, width)
+    y = ((y_px + row_px) * scale).clip(bounds.y, bounds.y1)
+    x = ((x_px + column_px) * scale).clip(bounds.x, bounds.x1)
+    worth = np.ones((rows, columns), dtype=bool) if worth_reading is None else worth_reading(x, y)
+    worth &= _touched(area, x, y, worth)
+    cover = Cover(worth, row_px, column_px, config.halo_px)
     chosen = [
         cells
         for row, n_rows in _evenly(rows, config.core_px // cell_h)
         for column, n_columns in _evenly(columns, config.core_px // cell_w)
-        for cells in _Cover(plan, worth).of((row, column, n_rows, n_columns))
+        for cells in cover.of((row, column, n_rows, n_columns))
     ]
     tiles = [plan.tile_of(*cells) for cells in sorted(chosen)]
     return replace(plan, tiles=tuple(replace(t, index=i) for i, t in enumerate(tiles)))
 
 
-class _Cover:
-    """The cheapest tiles over the cells that are worth it, by cutting blocks of cells in two."""
-
-    def __init__(self, plan: TilePlan, worth: npt.NDArray[np.bool_]) -> None:
-        self._plan, self._worth = plan, worth
-        self._best: dict[_Cells, tuple[int, tuple[_Cells, ...]]] = {}
-
-    def of(self, block: _Cells) -> tuple[_Cells, ...]:
-        """The tiles of a block of cells; none where no cell is worth it."""
-        return self._cheapest(block)[1]
-
-    def _cheapest(self, block: _Cells) -> tuple[int, tuple[_Cells, ...]]:
-        """Pixels to read, and the tiles."""
-        row, column, rows, columns = block
-        inside = self._worth[row : row + rows, column : column + columns]
-        if not inside.any():
-            return 0, ()
-        at_rows, at_columns = np.nonzero(inside.any(axis=1))[0], np.nonzero(inside.any(axis=0))[0]
-        row, column = row + int(at_rows[0]), column + int(at_columns[0])
-        rows, columns = int(np.ptp(at_rows)) + 1, int(np.ptp(at_columns)) + 1
-        tight = (row, column, rows, columns)
-        if tight in self._best:
-            return self._best[tight]
-        best: tuple[int, tuple[_Cells, ...]]
-        best = math.prod(self._plan.read_size(self._plan.tile_of(*tight))), (tight,)
-        if not inside.all():
-            cuts = [
-                ((row, column, n, columns), (row + n, column, rows - n, columns))
-                for n in range(1, rows)
-            ] + [
-                ((row, column, rows, n), (row, column + n, rows, columns - n))
-                for n in range(1, columns)
-            ]
-            for one, other in cuts:
-                (px_one, of_one), (px_other, of_other) = self._cheapest(one), self._cheapest(other)
-                if px_one + px_other < best[0]:
-                    best = px_one + px_other, (*of_one, *of_other)
-        self._best[tight] = best
-        return best
+def _touched(
+    area: SearchArea,
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    asked: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """Return (rows, columns) which of the cells that are asked for touch the area."""
+    if len(area.shapes) == 1 and isinstance(area.shapes[0], Region):
+        return asked
+    touched = np.zeros_like(asked)
+    for row, column in np.argwhere(asked):
+        cell = Region(x[column], y[row], x[column + 1] - x[column], y[row + 1] - y[row])
+        touched[row, column] = area.touches(cell)
+    return touched
 
 
-def _around_cell(tile: Tile, row: int, column: int) -> list[_Cells]:
-    """A cell of a tile first, then the rest of the tile in up to four rectangles."""
+def _around(tile: Tile, row: int, column: int, rows: int, columns: int) -> list[Cells]:
+    """A part of a tile first, then the rest of it in up to four rectangles."""
     above, left = row - tile.row, column - tile.column
-    below, right = tile.rows - above - 1, tile.columns - left - 1
+    below, right = tile.rows - above - rows, tile.columns - left - columns
     parts = [
-        (row, column, 1, 1),
-        (row, tile.column, 1, left),
-        (row, column + 1, 1, right),
+        (row, column, rows, columns),
+        (row, tile.column, rows, left),
+        (row, column + columns, rows, right),
         (tile.row, tile.column, above, tile.columns),
-        (row + 1, tile.column, below, tile.columns),
+        (row + rows, tile.column, below, tile.columns),
     ]
     return [part for part in parts if part[2] and part[3]]
 

@@ -15,6 +15,9 @@ _EXACT_PX = 1e-3
 """Output pixels nearer than this to a level's own are those: what remains is rounding."""
 _SUPPORT_PX = 2
 """Half width of Pillow's bicubic filter in output pixels (when reducing)."""
+_FOLDED_STEP = 4
+"""Source pixels are averaged by squares as long as this many squares are left for an output pixel:
+next to no difference from filtering all of them, and much faster."""
 _BLOCK_SOURCE_PX = 1 << 24
 """Source pixels held at a time (50 MB of RGB, and as much in Pillow); larger reads go by blocks."""
 
@@ -71,17 +74,22 @@ def _resample_block(
     if max(abs(step - 1) * max(out_w, out_h), abs(x - round(x)), abs(y - round(y))) < _EXACT_PX:
         left, top = round(x), round(y)
         return _read_padded(level, left, top, left + out_w, top + out_h, slide_wh)
-    margin = math.ceil(_SUPPORT_PX * max(step, 1.0)) + 1
-    x0, y0 = math.floor(x) - margin, math.floor(y) - margin
-    x1 = math.ceil(x + out_w * step) + margin
-    y1 = math.ceil(y + out_h * step) + margin
-    pixels = _read_padded(level, x0, y0, x1, y1, slide_wh)
-    image = Image.fromarray(pixels)
+    fold = max(1, int(step / _FOLDED_STEP))
+    margin = math.ceil(_SUPPORT_PX * max(step, 1.0)) + fold
+    # Squares are counted from the level's corner, whatever is read.
+    x0, y0 = ((math.floor(v) - margin) // fold * fold for v in (x, y))
+    x1, y1 = (
+        -(-(math.ceil(v + n * step) + margin) // fold) * fold for v, n in ((x, out_w), (y, out_h))
+    )
+    image = Image.fromarray(_read_padded(level, x0, y0, x1, y1, slide_wh))
+    if fold > 1:
+        image = image.reduce(fold)
+    x, y, step = (x - x0) / fold, (y - y0) / fold, step / fold
     # In one call Pillow begins with rows or with columns as the shape of the result suggests, and
     # rounds to 8 bits between: a narrow tile would come out other than that place in a wide one.
-    columns = (x - x0, 0, x - x0 + out_w * step, image.height)
+    columns = (x, 0, x + out_w * step, image.height)
     image = image.resize((out_w, image.height), Image.Resampling.BICUBIC, box=columns)
-    rows = (0, y - y0, out_w, y - y0 + out_h * step)
+    rows = (0, y, out_w, y + out_h * step)
     return np.asarray(image.resize((out_w, out_h), Image.Resampling.BICUBIC, box=rows))
 
 
