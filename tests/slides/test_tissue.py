@@ -199,7 +199,8 @@ def test_fractions_of_a_grid_are_those_of_its_cells(
     seed: int, scale: float, start: float, step: float
 ) -> None:
     mask = TissueMask(np.random.default_rng(seed).random((17, 23)) < 0.4, scale)
-    x, y = start + step * np.arange(8), start / 2 + step * np.arange(6)
+    x = start + step * np.arange(8, dtype=np.float64)
+    y = start / 2 + step * np.arange(6, dtype=np.float64)
     found = mask.fractions(x, y)
     assert found.shape == (5, 7)
     for row in range(5):

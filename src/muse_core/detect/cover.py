@@ -40,7 +40,9 @@ class Cover:
         inside = self._worth[row : row + rows, column : column + columns]
         if not inside.any():
             return []
-        (top, bottom), (left, right) = (_ends(inside.any(axis=1 - axis)) for axis in (0, 1))
+        (top, bottom), (left, right) = (
+            _ends(np.asarray(inside.any(axis=1 - axis))) for axis in (0, 1)
+        )
         return self._cut((row + top, column + left, bottom - top, right - left))[1]
 
     def _cut(self, box: Cells) -> tuple[int, list[Cells]]:

@@ -106,24 +106,18 @@ def test_in_float32_backends_find_the_very_same_nuclei(name: str, cmu_slide: Pat
     assert (one["class_name"].to_numpy() == other["class_name"].to_numpy()[nearest]).all()
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_openvino_finds_the_nuclei_that_torch_finds(
-    name: str, cmu_slide: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Of two that round differently neither is right: float32 is what both should give.
-    in_float32 = torch.autocast("cpu", torch.bfloat16, enabled=False)
-    monkeypatch.setattr(torch_backend, "autocast_for", lambda _: in_float32)
-    tables: dict[str, pd.DataFrame] = {}
-    with open_slide(cmu_slide) as slide:
-        for backend in ("torch", "openvino"):
-            # The same tiles, for near a seam a network answers a little otherwise.
-            config = DetectConfig(device="cpu", backend=backend, tile_px=1024)
-            result = Detector(open_backend(resolve_model(name), config), config).detect(
-                slide, Region(0, 600, 2220, 1400)
-            )
-            assert (result.backend, result.device) == (backend, "cpu")
-            tables[backend] = result.table
-    one, other = tables["torch"], tables["openvino"]
+def found_by(backend: str, name: str, slide_path: Path) -> pd.DataFrame:
+    # The same tiles, for near a seam a network answers a little otherwise.
+    config = DetectConfig(device="cpu", backend=backend, tile_px=1024)
+    with open_slide(slide_path) as slide:
+        result = Detector(open_backend(resolve_model(name), config), config).detect(
+            slide, Region(0, 600, 2220, 1400)
+        )
+    assert (result.backend, result.device) == (backend, "cpu")
+    return result.table
+
+
+def assert_agree(one: pd.DataFrame, other: pd.DataFrame) -> None:
     assert len(one) > 700
     for a, b in ((one, other), (other, one)):
         distance, nearest = cKDTree(b[["x", "y"]]).query(a[["x", "y"]])
@@ -131,6 +125,19 @@ def test_openvino_finds_the_nuclei_that_torch_finds(
         assert near.mean() >= 0.995
         same = a["class_name"].to_numpy()[near] == b["class_name"].to_numpy()[nearest[near]]
         assert same.mean() >= 0.99
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_backends_agree_with_each_other_and_with_float32(
+    name: str, cmu_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torchs, openvinos = (found_by(backend, name, cmu_slide) for backend in ("torch", "openvino"))
+    assert_agree(torchs, openvinos)
+    in_float32 = torch.autocast("cpu", torch.bfloat16, enabled=False)
+    monkeypatch.setattr(torch_backend, "autocast_for", lambda _: in_float32)
+    exact = found_by("torch", name, cmu_slide)
+    assert_agree(exact, openvinos)
+    assert_agree(exact, torchs)
 
 
 def test_with_a_converted_model_detection_loads_no_torch(

@@ -14,6 +14,8 @@ from muse_core.detect.backends.names import AUTO, TORCH
 from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.detect.model import PointModel
 from muse_core.models.device import autocast_for, computes_in_bfloat16
+from muse_core.models.folding import with_folded_norms
+from muse_core.models.muse_model import MuseModel
 from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 from muse_core.models.tile_detections import TileDetections
 
@@ -37,6 +39,8 @@ class TorchBackend(InferenceBackend):
     ) -> None:
         model.to(device=device, memory_format=torch.channels_last)
         model.eval()
+        if device.type == "cpu" and isinstance(model, MuseModel):
+            model = with_folded_norms(model)
         super().__init__(
             model.card,
             device.type,

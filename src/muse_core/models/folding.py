@@ -1,0 +1,70 @@
+"""Batch norms folded into the convolutions before them, for inference."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_EXAMPLE_PX = 64
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def with_folded_norms(model: Model) -> Model:
+    """Return a copy for inference that computes the same with fewer steps.
+
+    In bfloat16 that is closer to float32, for what lies between a convolution and its batch norm is
+    not rounded any more; other libraries fold them too, so that results agree.
+
+    Args:
+        model: In evaluation mode, on the processor; takes (B, 3, H, W) float.
+    """
+    folded = copy.deepcopy(model)
+    for conv, norm in _pairs(folded):
+        before, after = folded.get_submodule(conv), folded.get_submodule(norm)
+        assert isinstance(before, nn.Conv2d)
+        assert isinstance(after, nn.BatchNorm2d)
+        _put(folded, conv, fuse_conv_bn_eval(before, after))
+        _put(folded, norm, nn.Identity())
+    return folded
+
+
+def _pairs(model: nn.Module) -> list[tuple[str, str]]:
+    """Names of convolutions and of the batch norms that take what they give, as it runs."""
+    given: dict[int, tuple[str, Tensor]] = {}
+    runs: Counter[str] = Counter()
+    found: list[tuple[str, str]] = []
+
+    def note(name: str, output: Tensor) -> None:
+        runs[name] += 1
+        given[id(output)] = name, output
+
+    def match(name: str, taken: tuple[Tensor]) -> None:
+        runs[name] += 1
+        if id(taken[0]) in given:
+            found.append((given[id(taken[0])][0], name))
+
+    hooks: list[Any] = []
+    for name, module in model.named_modules():
+        if type(module) is nn.Conv2d:
+            hooks.append(module.register_forward_hook(lambda _, __, out, n=name: note(n, out)))
+        elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+            hooks.append(module.register_forward_pre_hook(lambda _, args, n=name: match(n, args)))
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, 3, _EXAMPLE_PX, _EXAMPLE_PX))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    # What runs twice, or goes to two norms, cannot be folded.
+    taken = Counter(conv for conv, _ in found)
+    return [(c, n) for c, n in found if runs[c] == runs[n] == taken[c] == 1]
+
+
+def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, module)
