@@ -131,7 +131,8 @@ class Detection:
         )
         self._bounds, self._distance_px = slide.bounds, _SAME_NUCLEUS_UM / mpp
         self._mapping, self._spares_reviewed = dict(mapping or {}), False
-        self._waiting, self._pace_ms, self._refusal = [], _PACE_MS, ""
+        # What comes first is shown at once.
+        self._waiting, self._pace_ms, self._refusal = [], 0, ""
         self.runner.start(job.to_json())
         self._last[self._annotations] = self._shapes
 
