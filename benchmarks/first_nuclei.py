@@ -37,11 +37,13 @@ def main(
         os.environ["XDG_DATA_HOME"] = folder
         import napari
 
+        from muse_core.models.registry import resolve_model
+
         viewer = napari.Viewer()
         viewer.window.resize(1500, 950)
         _, panel = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
         viewer.open(slide, plugin="napari-muse")
-        panel.detect.model.setCurrentIndex(panel.detect.model.findData(model))
+        panel.detect.model.setCurrentIndex(panel.detect.model.findData(str(resolve_model(model))))
         times = [_click(viewer, panel) for _ in range(repeats)]
         if picture is not None:
             viewer.window._qt_viewer.canvas.native.grabFramebuffer()

@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -260,12 +261,12 @@ def test_a_stopped_run_goes_on_with_the_slide_it_stopped_in(
     command = (*given, "--config", tmp_path / "c.toml", "--json")
     read, reads = Slide.read, 0
 
-    def asked(self: Slide, *given: object, half: bool = False):  # type: ignore[no-untyped-def]
+    def asked(self: Slide, *given: object, **options: Any):  # type: ignore[no-untyped-def]
         nonlocal reads
         reads += self.name == "two.png"
         if reads == 3:
             signal.raise_signal(signal.SIGINT)
-        return read(self, *given, half=half)  # type: ignore[arg-type]
+        return read(self, *given, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(Slide, "read", asked)

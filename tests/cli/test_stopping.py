@@ -50,11 +50,11 @@ def asked_while_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Sig
     def prepare(number: signal.Signals) -> None:
         reads, read = itertools.count(), Slide.read
 
-        def asked(self: Slide, *given: object, half: bool = False) -> Any:
+        def asked(self: Slide, *given: object, **options: Any) -> Any:
             if next(reads) == 3:
                 signal.raise_signal(number)
                 signal.raise_signal(number)
-            return read(self, *given, half=half)  # type: ignore[arg-type]
+            return read(self, *given, **options)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Slide, "read", asked)
 

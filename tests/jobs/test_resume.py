@@ -140,10 +140,10 @@ def test_places_that_cannot_be_read_are_told_and_noted_in_the_file(
 
     read = Slide.read
 
-    def spoilt(self: Slide, region: Region, *given: Any, half: bool = False):  # type: ignore[no-untyped-def]
+    def spoilt(self: Slide, region: Region, *given: Any, **options: Any):  # type: ignore[no-untyped-def]
         if region.w < 300 and 300 < region.x < 700:
             raise OSError(5, "Input/output error")
-        return read(self, region, *given, half=half)
+        return read(self, region, *given, **options)
 
     monkeypatch.setattr(Slide, "read", spoilt)
     for name in ("n.parquet", "n.geojson"):
@@ -171,14 +171,14 @@ def test_a_slide_that_is_taken_away_stops_the_run_and_it_goes_on(
     read = Slide.read
     reads = 0
 
-    def gone(self: Slide, *given: object, half: bool = False):  # type: ignore[no-untyped-def]
+    def gone(self: Slide, *given: object, **options: Any):  # type: ignore[no-untyped-def]
         nonlocal reads
         reads += 1
         if reads == 9:
             slide.rename(away)
         if reads >= 9:
             raise UserError("Cannot read.")
-        return read(self, *given, half=half)  # type: ignore[arg-type]
+        return read(self, *given, **options)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Slide, "read", gone)
