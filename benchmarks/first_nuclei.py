@@ -85,7 +85,8 @@ def _click(viewer: Any, panel: Any) -> tuple[float, float, float]:
     draw = viewer.window._qt_viewer.canvas._scene_canvas.events.draw
     draw.connect(painted, position="last")
     begin = time.perf_counter()
-    QTest.mouseClick(panel.detect.start, Qt.MouseButton.LeftButton)
+    press: Any = QTest.mouseClick
+    press(panel.detect.start, Qt.MouseButton.LeftButton)
     _wait(lambda: "painted" in seen)
     draw.disconnect(painted)
     panel.detection.runner.said.disconnect(heard)
@@ -105,8 +106,12 @@ def _wait_for_a_ready_process(runner: Any) -> None:
         if times.user + times.system == spent:
             return
         spent = times.user + times.system
-        end = time.monotonic() + _IDLE_S
-        _wait(lambda end=end: time.monotonic() > end)
+        _rest(_IDLE_S)
+
+
+def _rest(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    _wait(lambda: time.monotonic() > end)
 
 
 def _wait(over: Callable[[], bool]) -> None:
