@@ -110,6 +110,7 @@ def test_classes_may_be_renamed_meanwhile(
     annotations = opened.session.annotations
 
     def rename(detection: Detection) -> None:
+        qtbot.waitUntil(lambda: detection._begun, timeout=20_000)
         with pytest.raises(UserError, match="detection is running"):
             annotations.edit_classes(lambda store: store.merge_classes("lymphocyte", "tumor"))
         cell = NucleusClass("immune", "#123456", "5")
