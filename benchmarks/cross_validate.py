@@ -89,7 +89,7 @@ def main(
         path = work / f"{recipe}-{steps}-{seed}-without-{left_out}.safetensors"
         muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
         if recipe == "base":
-            path = _halfway(plan, path, left_out)
+            path = _between(plan, path, left_out)
         line |= score(path, tiles_of(data, left_out)).to_json()
         print(json.dumps(line), flush=True)
         lines.append(line)
@@ -177,8 +177,8 @@ def _start_of_base(plan: Plan, site: str) -> Path:
     return plan.work / f"earlier-{plan.first_steps}-{plan.seed}-without-{site}.safetensors"
 
 
-def _halfway(plan: Plan, end: Path, site: str) -> Path:
-    """Write the mean of weights before and after all sets; its threshold is chosen on val tiles."""
+def _between(plan: Plan, end: Path, site: str) -> Path:
+    """Write the mean of weights before and after all sets, its threshold chosen on val tiles."""
     model = muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
     of_others = plan.prepared.validation((site,))
     images = read_points_folder(of_others.folder, MPP, of_others.names)
@@ -189,7 +189,7 @@ def _halfway(plan: Plan, end: Path, site: str) -> Path:
     ]
     best = careful_choice([(r.f_det + (r.f_avg or 0.0)) / 2 for r in reports])
     model.card = dataclasses.replace(model.card, score_threshold=CANDIDATES[best])
-    out = end.with_stem(f"{end.stem}-halfway")
+    out = end.with_stem(f"{end.stem}-between")
     save_model(model, out)
     return out
 

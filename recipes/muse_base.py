@@ -6,8 +6,9 @@
 It goes on from ``muse-small-breast``, which has learnt from one set, with the seven sets of
 label_sets.py, whose partial labels are joined, and with the stronger augmentation of muse_small.py
 and sharpening, which scanners do to different degrees.
-The model is the mean of both, weight by weight (Wortsman et al., CVPR 2022, "Robust fine-tuning of
-zero-shot models"): in hospitals left out it is better than the end alone.
+The model is a mean of both, weight by weight, three parts of the end and one of the start (Wortsman
+et al., CVPR 2022, "Robust fine-tuning of zero-shot models"): what all sets teach wins two of three
+hospitals left out and loses the third, and the mean loses less there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from muse_core.finetune import FinetuneConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
+
+SHARE_OF_END = 0.75
+"""Of each weight."""
 
 
 def config(
@@ -83,7 +87,7 @@ def main(
 
 
 def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
-    """Return a model halfway, with the card of the one that training ended with.
+    """Return a model between two, with the card of the one that training ended with.
 
     Args:
         start: What training began with.
@@ -92,8 +96,12 @@ def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
     first = start.state_dict()
     with torch.no_grad():
         for name, value in end.state_dict().items():
-            value.copy_((first[name] + value) / 2)
-    training = end.card.training | {"mean_of_weights_with": end.card.parent}
+            before = (1 - SHARE_OF_END) * first[name].double()
+            value.copy_(before + SHARE_OF_END * value.double())
+    training = end.card.training | {
+        "mean_of_weights_with": end.card.parent,
+        "share_of_the_other": 1 - SHARE_OF_END,
+    }
     # Figures of the end are not those of the mean.
     end.card = dataclasses.replace(end.card, metrics={}, training=training)
     return end
