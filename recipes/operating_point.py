@@ -23,7 +23,7 @@ from muse_core.models.muse_model import MuseModel
 
 CANDIDATES = tuple(float(t) for t in np.arange(LOWEST_SCORE, 0.701, 0.025).round(4))
 
-ABOUT_AS_GOOD = 0.005
+ABOUT_AS_GOOD = 0.002
 
 
 def careful_choice(figures: Sequence[float]) -> int:
