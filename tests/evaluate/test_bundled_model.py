@@ -18,7 +18,7 @@ GLASS = (Region(100, 1500, 400, 400), Region(1750, 100, 400, 450), Region(0, 600
 
 
 @pytest.mark.parametrize(
-    ("name", "f_det", "f_avg"), [("muse-base", 0.874, 0.707), ("muse-small-breast", 0.878, 0.714)]
+    ("name", "f_det", "f_avg"), [("muse-base", 0.875, 0.703), ("muse-small-breast", 0.878, 0.714)]
 )
 def test_figures_on_val_are_those_of_the_documentation(
     muse_data: Path, name: str, f_det: float, f_avg: float
@@ -28,7 +28,7 @@ def test_figures_on_val_are_those_of_the_documentation(
     assert report.f_avg == pytest.approx(f_avg, abs=0.02)
 
 
-@pytest.mark.parametrize(("name", "f_det"), [("muse-base", 0.783), ("muse-small-breast", 0.786)])
+@pytest.mark.parametrize(("name", "f_det"), [("muse-base", 0.771), ("muse-small-breast", 0.786)])
 def test_other_classes_give_detection_only(muse_data: Path, name: str, f_det: float) -> None:
     folder = muse_data / "consep20x" / "train"
     report = evaluate_folder(folder, 0.55, resolve_model(name), device="cpu")
