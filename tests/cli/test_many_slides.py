@@ -16,7 +16,7 @@ from muse_core.nuclei import read_csv, read_nuclei
 from muse_core.slides import Slide
 
 from ..job_inputs import CLASSES, write_model, write_slide
-from .running import run
+from .running import error_line, run
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,23 @@ def test_two_slides_of_one_name_keep_their_files_in_any_order(
     assert by_slide[str(first)] != "one.parquet"
     assert read_nuclei(out / "one.parquet").table.equals(alone)
     assert not read_nuclei(out / by_slide[str(first)]).table.equals(alone)
+
+
+def test_a_summary_of_something_else_is_never_overwritten(
+    slides: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = slides / "summary.csv"
+    mine.write_text("case,grade\none,2\n")
+    before = sorted(slides.rglob("*"))
+    command = ("detect", slides, "--out", slides, "--mpp", 0.5, "--model", model)
+    assert run(*command) == 2
+    assert "is not of an earlier run" in error_line(capsys)
+    assert mine.read_text() == "case,grade\none,2\n"
+    assert sorted(slides.rglob("*")) == before
+
+    mine.write_text("slide,result,nuclei\n")
+    assert run(*command) == 1
+    assert len(rows(slides)) == 4
 
 
 def test_a_file_of_somebody_else_is_never_overwritten(

@@ -19,6 +19,7 @@ from muse_core.files.remote import is_address
 
 _RECORDS = ".muse"
 SUMMARY = "summary.csv"
+_SUMMARY_BEGIN = b"slide,result,nuclei"
 _DIGITS = 8
 _CHARACTERS = 120
 
@@ -64,10 +65,11 @@ class ResultsFolder:
             suffix: End of their names, with the dot.
 
         Raises:
-            UserError: It cannot be made.
+            UserError: It cannot be made, or has a summary in it that is of something else.
         """
         if folder.exists() and not folder.is_dir():
             raise UserError(f"Cannot write into {folder}: it is a file; give a folder.")
+        _refuse_foreign(folder / SUMMARY)
         self.folder, self._suffix = folder, suffix
         self._taken: dict[str, str] = {}
         make_folder(folder / _RECORDS)
@@ -154,6 +156,18 @@ class ResultsFolder:
         with replacing(target) as partial:
             partial.write_text(text.getvalue(), encoding="utf-8", newline="")
         return target
+
+
+def _refuse_foreign(summary: Path) -> None:
+    """Raise a UserError where a file has the name of the summary, and is none of ours."""
+    # In a folder of ours a person may have saved it again, with other separators.
+    if not summary.exists() or (summary.parent / _RECORDS).is_dir():
+        return
+    if summary.is_file():
+        with summary.open("rb") as file:
+            if file.read(len(_SUMMARY_BEGIN)) == _SUMMARY_BEGIN:
+                return
+    raise UserError(f"{summary} is not of an earlier run; choose another folder for --out.")
 
 
 def owner_of(slide: str, image: int | None) -> str:
