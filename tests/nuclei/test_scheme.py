@@ -130,3 +130,22 @@ def test_further_classes_do_not_look_through_all_others_again() -> None:
     scheme = ClassScheme((NucleusClass("a", Color("#0072b2")),))
     assert len(scheme.extended(str(i) for i in range(100)).classes) == 101
     assert len(looks) == 1
+
+
+def test_a_key_that_another_class_has_is_exchanged() -> None:
+    scheme = ClassScheme.from_names(["a", "b", "c"])
+    changed = scheme.changes_for_key("a", "3")
+    assert {name: c.key for name, c in changed.items()} == {"a": "3", "c": "1"}
+    assert scheme.changes_for_key("a", "7") == {"a": NucleusClass("a", scheme.color("a"), "7")}
+    assert scheme.changes_for_key("a", "1").keys() == {"a"}, "it has it already"
+    keyless = ClassScheme((NucleusClass("x", "#000001"), NucleusClass("y", "#000002", "5")))
+    assert keyless.changes_for_key("y", "").keys() == {"y"}, "any number may be without a key"
+    with pytest.raises(UserError, match="Unknown class"):
+        scheme.changes_for_key("z", "1")
+
+
+def test_a_new_class_gets_the_first_number_that_is_free() -> None:
+    scheme = ClassScheme.from_names(["class 1", "class 3"])
+    names = scheme.with_new_class().with_new_class().names
+    assert names == ("class 1", "class 3", "class 2", "class 4")
+    assert ClassScheme(()).with_new_class().names == ("class 1",)

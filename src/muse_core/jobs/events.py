@@ -54,6 +54,14 @@ class Progress(Event):
     message: str
     eta_s: float | None = None
 
+    @property
+    def time_left(self) -> str:
+        """Return the end of a sentence: how long it will take, "" while that cannot be told."""
+        if self.eta_s is None:
+            return ""
+        minutes, rest = divmod(round(self.eta_s), 60)
+        return f", {minutes} min {rest:02d} s left" if minutes else f", {rest} s left"
+
 
 @dataclass(frozen=True)
 class DetectionStarted(Event):

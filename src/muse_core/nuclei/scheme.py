@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from muse_core.errors import UserError
 
@@ -101,6 +101,21 @@ class ClassScheme:
             key = fallback.key if new.key in keys | {""} else new.key
             scheme = ClassScheme((*scheme.classes, NucleusClass(new.name, color, key)))
         return scheme
+
+    def with_new_class(self) -> ClassScheme:
+        """With a further class at the end, named "class 1" or by the next number that is free."""
+        numbered = (f"class {i}" for i in range(1, len(self.classes) + 2))
+        return self.extended([next(name for name in numbered if name not in self.names)])
+
+    def changes_for_key(self, name: str, key: str) -> dict[str, NucleusClass]:
+        """Return what classes become, by name, so that a class has a key.
+
+        Two classes cannot share one: who had it gets the key that is now free.
+        """
+        entry = self.classes[self.index(name)]
+        holders = (c for c in self.classes if key and c.key == key and c.name != name)
+        freed = {holder.name: replace(holder, key=entry.key) for holder in holders}
+        return {name: replace(entry, key=key), **freed}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from muse_core.slides import Slide
@@ -15,17 +16,17 @@ class ClassMaps:
     """
 
     def __init__(self) -> None:
-        self._maps: dict[tuple[SlideKey | None, str], dict[str, str]] = {}
+        self._maps: dict[tuple[SlideKey | None, str], Mapping[str, str]] = {}
 
-    def keep(self, slide: Slide | None, model: str, mapping: dict[str, str]) -> None:
+    def keep(self, slide: Slide | None, model: str, mapping: Mapping[str, str]) -> None:
         """Remember what the classes of a model, by its file, are called on a slide."""
-        self._maps[_key(slide), model] = mapping
+        self._maps[_key(slide), model] = dict(mapping)
 
-    def of_file(self, slide: Slide | None, model: str) -> dict[str, str]:
+    def of_file(self, slide: Slide | None, model: str) -> Mapping[str, str]:
         """Return names by a model's classes, for a model's file; empty where none are kept."""
         return self._maps.get((_key(slide), model), {})
 
-    def of_name(self, slide: Slide | None, model_name: str) -> dict[str, str]:
+    def of_name(self, slide: Slide | None, model_name: str) -> Mapping[str, str]:
         """As :meth:`of_file`, by the name of the model, which is that of its file."""
         here, maps = _key(slide), self._maps.items()
         return next((m for (s, p), m in maps if s == here and Path(p).stem == model_name), {})

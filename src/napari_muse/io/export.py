@@ -8,6 +8,9 @@ from pathlib import Path
 from muse_core.nuclei import NamedRegion, NucleusFile, write_nuclei
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, Origin
 from muse_core.nuclei.store import AnnotationStore
+from muse_core.nuclei.store.locate import STORE_SUFFIX
+from muse_core.slides import Slide
+from muse_core.slides.window.key import safe_name
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,22 @@ class Exported:
     def sentence(self) -> str:
         """For the user."""
         return " ".join((f"{self.n_nuclei:,} nuclei saved to {self.path.name}.", *self.notes))
+
+
+def suggested_export(slide: Slide | None) -> str:
+    """A name beside the slide where that is a file, of several images and planes one of its own."""
+    if slide is None:
+        return "nuclei.csv"
+    part = slide.part.replace("=", "").replace("&", "-")
+    if not part and slide.n_images > 1:
+        part = f"image{slide.image.number}"
+    name = f"{slide.path.stem}-{part}" if part else slide.path.stem
+    return str(slide.path.with_name(f"{name}.csv")) if slide.is_file else f"{name}.csv"
+
+
+def suggested_project(slide: Slide | None) -> str:
+    """A name for the project of an image that is no file."""
+    return f"{safe_name(slide.title) if slide else 'image'}{STORE_SUFFIX}"
 
 
 def export_store(

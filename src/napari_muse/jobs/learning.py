@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 from qtpy.QtCore import QObject
@@ -16,57 +15,12 @@ from muse_core.finetune.presets import resolved
 from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob
 from muse_core.models.registry import MODEL_SUFFIX, ModelEntry, list_models, user_model_folder
+from napari_muse.jobs.finetune_outcome import FinetuneOutcome
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
-
-_JUDGED_BY = (("f_det", "all nuclei"), ("f_avg", "the mean of classes"))
-
-
-@dataclass(frozen=True)
-class FinetuneOutcome:
-    """Outcome of a fine-tuning run as the panel shows it.
-
-    Attributes:
-        model: The new model's file, or None if it was cancelled too early to have one.
-        before: Figures of the old model on the holdout fields, None where there are none.
-        after: Figures of the new one.
-        notes: Sentences for the user.
-    """
-
-    model: Path | None
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    notes: tuple[str, ...]
-
-    @property
-    def fell(self) -> tuple[tuple[str, float, float], ...]:
-        """Return the holdout figures that fell: name, before and after, as they are shown."""
-        if self.before is None or self.after is None:
-            return ()
-        found = []
-        for key, name in _JUDGED_BY:
-            before, after = self.before.get(key), self.after.get(key)
-            if before is not None and after is not None and round(after, 2) < round(before, 2):
-                found.append((name, float(before), float(after)))
-        return tuple(found)
-
-    @property
-    def verdict(self) -> str:
-        """A sentence about whether the new model is better."""
-        if self.before is None or self.after is None:
-            return (
-                "There was no holdout field, so that nothing says whether the new model is better."
-            )
-        if not self.fell:
-            return ""
-        figures = " and ".join(f"F1 of {name} from {b:.2f} to {a:.2f}" for name, b, a in self.fell)
-        return (
-            f"On the holdout fields the new model is worse: {figures}. Keep the old one, unless"
-            " you know why."
-        )
 
 
 class Learning:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 _ASKED = 200
 _CANDIDATES = 20_000
+_MOST_MOVES = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,32 @@ class Learnt:
     seconds: float
     seconds_view: float = 0.0
 
+    @property
+    def sentence(self) -> str:
+        """How well the learning goes."""
+        lesson = self.lesson
+        if not lesson.n_examples:
+            return "Nothing is corrected yet: all have the model's own class."
+        text = f"{lesson.n_examples:,} nuclei teach; {len(self.changed_ids):,} changed."
+        if lesson.agreement is None or lesson.agreement_before is None:
+            return text
+        return (
+            f"{text} Agreement on corrections left out: {lesson.agreement:.0%}, the model alone"
+            f" {lesson.agreement_before:.0%}."
+        )
+
+    @property
+    def moves_text(self) -> str:
+        """Which classes became which, most first, a line each."""
+        moved = self.moved.copy()
+        np.fill_diagonal(moved, 0)
+        names, lines = self.class_names, []
+        for place in np.argsort(-moved, axis=None, kind="stable")[:_MOST_MOVES]:
+            before, after = divmod(int(place), len(names))
+            if moved[before, after]:
+                lines.append(f"{moved[before, after]:,} {names[before]} → {names[after]}")
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True)
 class RelearnTask:
@@ -71,7 +98,7 @@ class RelearnTask:
     root: Path
     slide: SlideIdentity
     config: RelearnConfig
-    class_map: dict[str, str]
+    class_map: Mapping[str, str]
     begun: float
 
 

@@ -42,6 +42,12 @@ def area_layer(viewer: ViewerModel, slide: Slide | None) -> Any:
     )
 
 
+def draw_area(viewer: ViewerModel, slide: Slide | None, mode: str) -> None:
+    """Let a person draw in the layer of areas, in a mode of napari's shapes."""
+    viewer.layers.selection.active = layer = area_layer(viewer, slide)
+    layer.mode = mode
+
+
 def claim_areas(layer: Any, slide: Slide | None) -> None:
     """Note that what is drawn in a new layer lies on this slide, whoever has added the layer."""
     if slide is not None and _is_shapes(layer):

@@ -39,3 +39,24 @@ def replace_slide(session: MuseSession, slide: Slide) -> None:
     old.close()
     if not same_image:
         viewer.reset_view()
+
+
+def labelled_images(slide: Slide) -> list[tuple[str, int]]:
+    """Label and number of each image of a slide's file that shows tissue."""
+    labels = []
+    for image in slide.images:
+        if image.number is not None:
+            named = f"{image.name}: " if image.name else ""
+            size = f"{image.width} x {image.height} px"
+            labels.append((f"{image.number}  {named}{size}", image.number))
+    return labels
+
+
+def hint_of(slide: Slide) -> str:
+    """What a person should know of a file with several images or planes."""
+    said = []
+    if slide.n_images > 1:
+        said.append(f"This file holds {slide.n_images} tissue images; one is looked at.")
+    if slide.image.planes > 1:
+        said.append(f"This is a stack of {slide.image.planes} planes; one is looked at.")
+    return " ".join((*said, "Each has nuclei of its own."))

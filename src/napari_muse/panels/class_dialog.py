@@ -23,10 +23,11 @@ from muse_core.nuclei.store import AnnotationStore, Edit
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.forms import (
-    Links,
+    Following,
     chosen_row,
     column,
     combo,
+    fill_choice,
     push_button,
     row,
     row_table,
@@ -39,7 +40,7 @@ _SIZE_PX = (560, 340)
 _UNDOABLE = "Every change can be undone, here and with Ctrl-Z."
 
 
-class ClassDialog(QDialog):
+class ClassDialog(Following, QDialog):
     """A table of the classes of the current slide."""
 
     def __init__(self, session: MuseSession, parent: QWidget | None = None) -> None:
@@ -53,31 +54,29 @@ class ClassDialog(QDialog):
         self.table.setColumnCount(4)
         self.table.setHorizontalHeaderLabels(["Class", "Colour", "Key", "Nuclei"])
         self.table.setToolTip("Double-click a name to change it")
-        self.add = push_button("Add class", "Add a class; rename it in the table")
+        self.add = push_button("Add class", "Add a class; rename it in the table", self._on_add)
         self.into = combo("The class that takes over the nuclei of the chosen one")
         self.merge = push_button(
-            "Merge chosen into", "Give all nuclei of the chosen class another, and drop the first"
+            "Merge chosen into",
+            "Give all nuclei of the chosen class another, and drop the first",
+            self._on_merge,
         )
-        self.undo = push_button("Undo", "Take back the last change (Ctrl-Z)")
-        self.redo = push_button("Redo", "Do again what was taken back (Ctrl-Shift-Z)")
+        undo, redo = (
+            partial(session.attempt, partial(act, session)) for act in (undo_edit, redo_edit)
+        )
+        self.undo = push_button("Undo", "Take back the last change (Ctrl-Z)", undo)
+        self.redo = push_button("Redo", "Do again what was taken back (Ctrl-Shift-Z)", redo)
+        for key, step in (("Ctrl+Z", undo), ("Ctrl+Shift+Z", redo), ("Ctrl+Y", redo)):
+            QShortcut(QKeySequence(key), self).activated.connect(step)
         self.message = wrapped(_UNDOABLE)
         self._lay_out()
-        self.add.clicked.connect(self._on_add)
-        self.merge.clicked.connect(self._on_merge)
-        for button, act, keys in (
-            (self.undo, undo_edit, ("Ctrl+Z",)), (self.redo, redo_edit, ("Ctrl+Shift+Z", "Ctrl+Y")),
-        ):  # fmt: skip
-            step = partial(self._session.attempt, partial(act, session))
-            button.clicked.connect(step)
-            for key in keys:
-                QShortcut(QKeySequence(key), self).activated.connect(step)
         self.table.itemChanged.connect(self._on_item)
-        self._links = Links(
+        self.follow(
             (session.annotations_changed, self._fill),
             (session.refused, self.say),
             (session.told, self.say),
         )
-        self.finished.connect(self._links.cut)
+        self.finished.connect(self.disconnect_all)
         self._fill()
 
     def say(self, sentence: str) -> None:
@@ -99,10 +98,8 @@ class ClassDialog(QDialog):
             number = QTableWidgetItem(f"{count:,}")
             number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
             self.table.setItem(at, 3, number)
-        self.into.clear()
-        self.into.addItems([c.name for c in classes])
-        self.into.setCurrentIndex(max(self.into.findText(into), 0))
         self._names = [c.name for c in classes]
+        fill_choice(self.into, [(name, name) for name in self._names], into)
         if renamed and chosen not in self._names:
             chosen = self._names[row_before or 0]
         self._choose(chosen)
@@ -142,18 +139,12 @@ class ClassDialog(QDialog):
 
     def set_color(self, name: str, color: str) -> None:
         """Give a class another colour."""
-        entry = next(c for c in self._session.annotations.scheme.classes if c.name == name)
-        self._edit(lambda store: store.change_class(name, replace(entry, color=color)))
+        scheme = self._session.annotations.scheme
+        new = replace(scheme.classes[scheme.index(name)], color=color)
+        self._edit(lambda store: store.change_class(name, new))
 
     def _set_key(self, entry: NucleusClass, key: str) -> None:
-        holder = next(
-            (c for c in self._session.annotations.scheme.classes if c.key == key and key), None
-        )
-
-        new = {entry.name: replace(entry, key=key)}
-        if holder is not None and holder.name != entry.name:
-            # Two classes cannot share a key: the holder gets what is now free.
-            new[holder.name] = replace(holder, key=entry.key)
+        new = self._session.annotations.scheme.changes_for_key(entry.name, key)
         self._edit(lambda store: store.change_classes(new))
 
     def _on_item(self, item: QTableWidgetItem) -> None:
@@ -165,10 +156,7 @@ class ClassDialog(QDialog):
             self._edit(lambda store: store.change_class(entry.name, replace(entry, name=name)))
 
     def _on_add(self) -> None:
-        scheme = self._session.annotations.scheme
-        taken = scheme.names
-        name = next(n for i in range(1, len(taken) + 2) if (n := f"class {i}") not in taken)
-        new = scheme.extended([name]).classes[-1]
+        new = self._session.annotations.scheme.with_new_class().classes[-1]
         self._edit(lambda store: store.add_class(new))
         self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
 

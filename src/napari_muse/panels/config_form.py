@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import docstring_parser
-from annotated_types import Interval
 from magicgui.backends._qtpy.widgets import QBaseValueWidget
 from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtWidgets import QComboBox, QWidget
 
+from napari_muse.described_fields import descriptions, range_of
+from napari_muse.interaction.typed_number import NumberRule
 from napari_muse.panels.forms import form_layout, never_widening
 from napari_muse.panels.number_field import NumberField
 
@@ -103,47 +102,22 @@ def choice_field(choices: Sequence[Choice], tooltip: str) -> ValueWidget[Any]:
     return field
 
 
-def descriptions(configuration: type) -> dict[str, str]:
-    """Return the description of each field in a dataclass' docstring, on one line."""
-    parsed = docstring_parser.parse(configuration.__doc__ or "")
-    return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
-
-
-def range_of(hint: Any) -> tuple[float, float]:
-    """The range in the type of a number, ``Annotated[float, Interval(ge=..., le=...)]``."""
-    (interval,) = [m for m in _parts(hint) if isinstance(m, Interval)]
-    assert interval.ge is not None
-    assert interval.le is not None
-    return float(interval.ge), float(interval.le)  # type: ignore[arg-type]
-
-
 def _field(name: str, hint: Any, described: str, how: Shown) -> ValueWidget[Any]:
     if get_origin(hint) is Literal:
         words = how.words or {value: (value, "") for value in get_args(hint)}
         assert set(words) == set(get_args(hint)), f"{name} has other choices than words"
         return choice_field([(value, *said) for value, said in words.items()], described)
     least, most = range_of(hint)
-    most = min(most, how.most or most)
-    number = {"name": how.name, "least": least, "most": most, "step": how.step}
-    number |= {"decimals": how.decimals, "unset": how.unset}
-    return _Number(name=name, tooltip=described, backend_kwargs=number)
-
-
-def _parts(hint: Any) -> list[Any]:
-    """Metadata of a type and of those it is one of."""
-    if get_origin(hint) is Annotated:
-        return [*hint.__metadata__, *_parts(get_args(hint)[0])]
-    if get_origin(hint) in (Union, types.UnionType):
-        return [part for one in get_args(hint) for part in _parts(one)]
-    return []
+    rule = NumberRule(how.name, least, min(most, how.most or most), how.decimals, how.unset)
+    return _Number(name=name, tooltip=described, backend_kwargs={"rule": rule, "step": how.step})
 
 
 class _NumberBackend(QBaseValueWidget):
     """A NumberField as magicgui wants it: no value is None."""
 
-    def __init__(self, parent: QWidget | None = None, **number: Any) -> None:
+    def __init__(self, rule: NumberRule, step: float, parent: QWidget | None = None) -> None:
         def number_field(parent: QWidget | None) -> NumberField:
-            field = NumberField(**number)
+            field = NumberField(rule, step)
             field.setParent(parent)
             return field
 

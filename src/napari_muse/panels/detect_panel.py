@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import (
-    QGroupBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QGroupBox, QWidget
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, Ended
@@ -16,18 +14,24 @@ from muse_core.models.card import DETECTOR
 from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region, Slide
-from muse_core.slides.scale import same_scale
+from napari_muse.jobs.detect_choices import (
+    PLACES,
+    known_mapping,
+    scale_hint,
+    set_typed_scale,
+    shapes_of,
+    unknown_classes,
+)
 from napari_muse.jobs.detection import Detection
-from napari_muse.layers.drawn_areas import area_layer
+from napari_muse.layers.drawn_areas import draw_area
 from napari_muse.panels.config_form import ConfigForm, Shown
-from napari_muse.panels.forms import Links, add_choice, column, combo, push_button, row, wrapped
+from napari_muse.panels.forms import Following, add_choice, column, combo, push_button, row, wrapped
 from napari_muse.panels.image_panel import ImagePanel
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
 from napari_muse.panels.scale_question import ScaleQuestion
 from napari_muse.session import MuseSession
 
-_PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
 _UNFINISHED = "A detection of this slide was not finished; Finish goes on with it."
 _SHOWN = {
     "device": Shown(
@@ -44,13 +48,9 @@ _SHOWN = {
     ),
     "mpp": Shown("µm/pixel", name="The size of a pixel", step=0.05, unset="unknown", most=20.0),
 }
-_NO_SCALE = (
-    "This image does not say how large a pixel is{why}. Enter its microns per pixel: often 0.25"
-    " for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
-)
 
 
-class DetectPanel(QGroupBox):
+class DetectPanel(Following, QGroupBox):
     """Starts and follows a detection."""
 
     def __init__(self, session: MuseSession, detection: Detection) -> None:
@@ -67,16 +67,22 @@ class DetectPanel(QGroupBox):
         self.min_score, self.mpp = self._form.number("min_score"), self._form.number("mpp")
         self.images = ImagePanel(session)
         self.place = combo("Which part of the slide is looked at")
-        for value, label in _PLACES:
+        for value, label in PLACES:
             self.place.addItem(label, value)
         self.scale_question = ScaleQuestion(self._force_scale, self._keep_scale)
         self.mpp_hint = wrapped("")
-        self.draw = push_button("Draw area", "Add a layer to draw rectangles or outlines in")
+        self.draw = push_button(
+            "Draw area", "Add a layer to draw rectangles or outlines in", self._on_draw
+        )
         self.start = push_button(
-            "Detect nuclei", "Find and classify every nucleus there; corrected nuclei are kept"
+            "Detect nuclei",
+            "Find and classify every nucleus there; corrected nuclei are kept",
+            lambda: self.run(),
         )
         self.finish = push_button(
-            "Finish", "Go on with the detection of this slide that was not finished"
+            "Finish",
+            "Go on with the detection of this slide that was not finished",
+            self._on_finish,
         )
         self.status = JobStatus(
             self.start,
@@ -91,21 +97,13 @@ class DetectPanel(QGroupBox):
         self.mpp.entered.connect(self._on_mpp)
         for field in (self.mpp, self.min_score):
             field.refused.connect(self.say)
-        self.draw.clicked.connect(self._on_draw)
-        self.start.clicked.connect(lambda: self.run())
-        self.finish.clicked.connect(self._on_finish)
         detection.progress.connect(self.status.follow)
         detection.ended.connect(self._on_end)
-        self._links = Links(
+        self.follow(
             (session.slide_changed, self._on_slide), (session.pictures.changed, self._on_pictures)
         )
         self._on_model()
         self._on_slide()
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        self._links.cut()
-        self.images.disconnect_all()
 
     @property
     def chosen_entry(self) -> ModelEntry | None:
@@ -176,37 +174,29 @@ class DetectPanel(QGroupBox):
         except UserError as error:
             self.say(str(error))
             return
-        unknown = self._unknown_classes()
-        if unknown is None:
-            self._start({})
-            return
-        theirs, ours = unknown
-        known = self._session.class_maps.of_file(self._session.slide, self.model.currentData())
-        if set(theirs) <= set(known) and set(known.values()) <= set(ours):
-            self._start(known)
-            return
+        mapping = known_mapping(self._session, self.chosen_entry)
+        if mapping is None:
+            self._ask_mapping()
+        else:
+            self._start(mapping)
+
+    def _ask_mapping(self) -> None:
+        theirs, ours = unknown_classes(self._session, self.chosen_entry) or ((), ())
         dialog = MappingDialog(self.model.currentText(), theirs, ours, self)
         dialog.accepted.connect(lambda: self._start(dialog.mapping))
         dialog.open()
         self.mapping_dialog = dialog
 
-    def _unknown_classes(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-        """The model's classes and the slide's, where the slide lacks one of the model's."""
-        entry = self.chosen_entry
-        annotations = self._session.annotations
-        if entry is None or annotations.pristine:
-            return None
-        theirs = tuple(str(c["name"]) for c in entry.card.classes)
-        ours = annotations.scheme.names
-        return (theirs, ours) if set(theirs) - set(ours) else None
-
-    def _start(self, mapping: dict[str, str]) -> None:
+    def _start(self, mapping: Mapping[str, str]) -> None:
         if mapping:
             self._session.class_maps.keep(self._session.slide, self.model.currentData(), mapping)
+        job = DetectJob(slide="", model=self.model.currentData(), **self._form.values())
+        self._begin(lambda: self._detection.start(job, self._shapes(), mapping))
+
+    def _begin(self, start: Callable[[], None]) -> None:
+        """Start a job and show that it runs; a refusal is shown as a sentence."""
         try:
-            shapes = self._shapes()
-            job = DetectJob(slide="", model=self.model.currentData(), **self._form.values())
-            self._detection.start(job, shapes, mapping)
+            start()
             self._session.activate_nuclei()
         except UserError as error:
             self.say(str(error))
@@ -222,13 +212,7 @@ class DetectPanel(QGroupBox):
         again = self._detection.shapes_again() if self._again else None
         if again is not None:
             return again
-        place = self.place.currentData()
-        if place == "field":
-            return [self._session.visible_region()]
-        if place == "shapes":
-            return list(self._session.drawn_polygons())
-        self._session.require_slide()
-        return []
+        return shapes_of(self._session, self.place.currentData())
 
     def _make_ready(self, *_: object) -> None:
         if self.chosen_entry is not None:
@@ -250,11 +234,9 @@ class DetectPanel(QGroupBox):
 
     def _on_slide(self) -> None:
         slide = self._session.slide
-        unknown = slide is not None and slide.mpp is None
-        self.mpp_hint.setVisible(unknown)
-        if slide is not None:
-            why = f" ({slide.mpp_note})" if slide.mpp_note else ""
-            self.mpp_hint.setText(_NO_SCALE.format(why=why))
+        hint = scale_hint(slide)
+        self.mpp_hint.setVisible(bool(hint))
+        self.mpp_hint.setText(hint)
         self.scale_question.hide()
         self.mpp.setEnabled(slide is not None)
         self.mpp.show_value((slide.mpp if slide else None) or 0.0)
@@ -277,16 +259,10 @@ class DetectPanel(QGroupBox):
 
     def _on_finish(self) -> None:
         unfinished = self._detection.unfinished()
-        try:
-            if unfinished is None:
-                raise UserError("There is no detection to go on with any more.")
-            self._detection.finish(unfinished)
-            self._session.activate_nuclei()
-        except UserError as error:
-            self.say(str(error))
-            return
-        self.finish.hide()
-        self.status.begin()
+        if unfinished is None:
+            self.say("There is no detection to go on with any more.")
+        else:
+            self._begin(lambda: self._detection.finish(unfinished))
 
     def _on_pictures(self) -> None:
         if self._session.slide is None:
@@ -294,14 +270,8 @@ class DetectPanel(QGroupBox):
 
     def _on_mpp(self, value: float) -> None:
         try:
-            if not value:
-                raise UserError("A slide whose scale is known cannot be without one again.")
-            slide = self._session.require_slide()
-            stated = slide.scale.stated_mpp
-            if stated is not None and not same_scale(stated, value):
-                self.scale_question.ask(slide, value)
-                return
-            self._session.set_mpp(value if stated is None else stated)
+            if not set_typed_scale(self._session, value):
+                self.scale_question.ask(self._session.require_slide(), value)
         except UserError as error:
             self._keep_scale()
             self.say(str(error))
@@ -320,9 +290,7 @@ class DetectPanel(QGroupBox):
         self.mpp.show_value(self._session.mpp or 0.0)
 
     def _on_draw(self) -> None:
-        layer = area_layer(self._session.viewer, self._session.slide)
-        self._session.viewer.layers.selection.active = layer
-        layer.mode = "add_rectangle"
+        draw_area(self._session.viewer, self._session.slide, "add_rectangle")
         self.place.setCurrentIndex(self.place.findData("shapes"))
         self.say("Drag on the slide to draw a rectangle; the tools for other shapes are at left.")
 

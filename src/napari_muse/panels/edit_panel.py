@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QFormLayout, QGridLayout, QGroupBox, QLabel
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel
 
 from napari_muse.interaction.keys import HELP, Keys
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
-from napari_muse.panels.forms import Links, column, push_button, wrapped
+from napari_muse.panels.forms import Following, column, grid, push_button, wrapped
 from napari_muse.session import MuseSession
 
 
-class EditPanel(QGroupBox):
+class EditPanel(Following, QGroupBox):
     """Buttons for what the keys do, and the keys themselves."""
 
     def __init__(self, session: MuseSession, keys: Keys) -> None:
@@ -27,37 +27,40 @@ class EditPanel(QGroupBox):
             "While this is on, a click gives a nucleus the class ticked as new; digits choose it",
             checkable=True,
         )
-        self.lasso = push_button("Lasso", "Draw around nuclei to select them all", checkable=True)
-        self.undo = push_button("Undo", "Take back the last correction (Ctrl-Z)")
-        self.redo = push_button("Redo", "Do again what was taken back (Ctrl-Shift-Z)")
-        buttons = QGridLayout()
-        for number, button in enumerate((self.add, self.paint, self.lasso, self.undo, self.redo)):
-            buttons.addWidget(button, number // 3, number % 3)
+        self.lasso = push_button(
+            "Lasso",
+            "Draw around nuclei to select them all",
+            lambda: session.attempt(keys.lasso.toggle),
+            checkable=True,
+        )
+        self.undo = push_button(
+            "Undo",
+            "Take back the last correction (Ctrl-Z)",
+            lambda: session.attempt(lambda: undo_edit(session)),
+        )
+        self.redo = push_button(
+            "Redo",
+            "Do again what was taken back (Ctrl-Shift-Z)",
+            lambda: session.attempt(lambda: redo_edit(session)),
+        )
         self.selected = QLabel()
-        buttons.addWidget(self.selected, 1, 2)
+        buttons = grid(3, self.add, self.paint, self.lasso, self.undo, self.redo, self.selected)
         keys_form = QFormLayout()
         keys_form.setVerticalSpacing(2)
         for key, meaning in HELP:
             keys_form.addRow(QLabel(f"<b>{key}</b>"), wrapped(meaning))
         column(self, buttons, keys_form)
         self.add.toggled.connect(keys.set_add_mode)
-        self.undo.clicked.connect(lambda: session.attempt(lambda: undo_edit(session)))
-        self.redo.clicked.connect(lambda: session.attempt(lambda: redo_edit(session)))
         self.paint.toggled.connect(keys.set_paint_mode)
-        self.lasso.clicked.connect(lambda: session.attempt(keys.lasso.toggle))
         keys.mode_changed.connect(self._on_mode)
         keys.lasso.changed.connect(self._on_mode)
-        self._links = Links(
+        self.follow(
             (session.nuclei.layer.events.mode, self._on_mode),
             (session.nuclei.selection_changed, self._on_selection),
             (session.slide_changed, self._on_slide),
         )
         self._on_slide()
         self._on_mode()
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        self._links.cut()
 
     def _on_slide(self) -> None:
         for button in (self.add, self.paint, self.lasso, self.undo, self.redo):

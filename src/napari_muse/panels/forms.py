@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from qtpy.QtCore import Qt
@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QBoxLayout,
     QComboBox,
     QFormLayout,
+    QGridLayout,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -23,26 +24,33 @@ from qtpy.QtWidgets import (
 )
 
 
-class Links:
-    """Connections of a panel to signals that outlive it, such as the session's."""
+class Following:
+    """A widget that follows signals of what outlives it, such as the session's."""
 
-    def __init__(self, *pairs: tuple[Any, Callable[..., object]]) -> None:
+    _followed: tuple[tuple[Any, Callable[..., object]], ...] = ()
+
+    def follow(self, *pairs: tuple[Any, Callable[..., object]]) -> None:
         """Connect each signal, of Qt, psygnal or napari, to its function."""
-        self._pairs = pairs
-        for signal, follow in pairs:
-            signal.connect(follow)
+        self._followed += pairs
+        for signal, act in pairs:
+            signal.connect(act)
 
-    def cut(self) -> None:
-        """Disconnect all of them."""
-        for signal, follow in self._pairs:
-            signal.disconnect(follow)
+    def disconnect_all(self) -> None:
+        """Stop following."""
+        pairs, self._followed = self._followed, ()
+        for signal, act in pairs:
+            signal.disconnect(act)
 
 
-def push_button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
-    """Return a button that says with a tool tip what it does."""
+def push_button(
+    text: str, tooltip: str, do: Callable[..., object] | None = None, *, checkable: bool = False
+) -> QPushButton:
+    """Return a button that does something, and says with a tool tip what."""
     button = QPushButton(text)
     button.setToolTip(tooltip)
     button.setCheckable(checkable)
+    if do is not None:
+        button.clicked.connect(do)
     return button
 
 
@@ -70,6 +78,14 @@ def column(parent: QWidget, *items: QWidget | QLayout | None) -> QVBoxLayout:
     """Lay widgets and layouts out one below the other in a widget; None is room that grows."""
     layout = QVBoxLayout(parent)
     _fill(layout, items)
+    return layout
+
+
+def grid(columns: int, *items: QWidget) -> QGridLayout:
+    """Return widgets from left to right and from top to bottom."""
+    layout = QGridLayout()
+    for at, item in enumerate(items):
+        layout.addWidget(item, *divmod(at, columns))
     return layout
 
 
@@ -104,6 +120,18 @@ def add_choice(box: QComboBox, label: str, value: object, tooltip: str = "") -> 
     """Add an entry with a tool tip of its own to a choice."""
     box.addItem(label, value)
     box.setItemData(box.count() - 1, tooltip or None, Qt.ItemDataRole.ToolTipRole)
+
+
+def fill_choice(box: QComboBox, entries: Sequence[tuple[str, object]], chosen: object) -> None:
+    """List entries, words and values, unless they are listed, and choose one by its value.
+
+    The first is chosen where there is no such value.
+    """
+    if [(box.itemText(i), box.itemData(i)) for i in range(box.count())] != list(entries):
+        box.clear()
+        for label, value in entries:
+            box.addItem(label, value)
+    box.setCurrentIndex(max(box.findData(chosen), 0) if chosen is not None else 0)
 
 
 def never_widening(box: QComboBox) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QWidget
 
-from muse_core.slides import ImageChoice, Slide, SlideImage
+from muse_core.slides import ImageChoice, Slide
 from napari_muse.io.reader import open_for_window
 from napari_muse.jobs.background import Background
-from napari_muse.layers.other_image import replace_slide
-from napari_muse.panels.forms import combo, form_layout, wrapped
+from napari_muse.layers.other_image import hint_of, labelled_images, replace_slide
+from napari_muse.panels.forms import Following, combo, fill_choice, form_layout, wrapped
 from napari_muse.session import MuseSession
 
 _MOST_LISTED = 10_000
 
 
-class ImagePanel(QWidget):
+class ImagePanel(Following, QWidget):
     """Two choices, hidden for files with one image in one plane.
 
     A file is opened beside the interface. The nuclei of each image and plane are kept apart.
@@ -33,7 +33,7 @@ class ImagePanel(QWidget):
         self._form.addRow("Plane", self.plane)
         self.image.activated.connect(self._on_image)
         self.plane.activated.connect(self._on_plane)
-        session.slide_changed.connect(self._on_slide)
+        self.follow((session.slide_changed, self._on_slide))
         self._on_slide()
 
     @property
@@ -43,7 +43,7 @@ class ImagePanel(QWidget):
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._session.slide_changed.disconnect(self._on_slide)
+        super().disconnect_all()
         self._background.close()
 
     def _on_slide(self) -> None:
@@ -55,11 +55,10 @@ class ImagePanel(QWidget):
         self._form.setRowVisible(self.plane, planes > 1)
         if slide is None:
             return
-        self.hint.setText(_hint(slide))
-        tissue = [i for i in slide.images if i.number is not None]
-        _fill(self.image, [(_label(i), i.number or 1) for i in tissue], slide.image.number or 1)
+        self.hint.setText(hint_of(slide))
+        fill_choice(self.image, labelled_images(slide), slide.image.number or 1)
         numbers = range(1, min(planes, _MOST_LISTED) + 1)
-        _fill(self.plane, [(f"{n} of {planes}", n) for n in numbers], slide.plane)
+        fill_choice(self.plane, [(f"{n} of {planes}", n) for n in numbers], slide.plane)
         self._enable(True)
 
     def _on_image(self) -> None:
@@ -97,26 +96,3 @@ class ImagePanel(QWidget):
     def _enable(self, on: bool) -> None:
         for box in (self.image, self.plane):
             box.setEnabled(on)
-
-
-def _fill(box: QComboBox, entries: list[tuple[str, int]], chosen: int) -> None:
-    """Put entries with their numbers into a choice, where they are not there yet."""
-    if [box.itemText(i) for i in range(box.count())] != [text for text, _ in entries]:
-        box.clear()
-        for text, number in entries:
-            box.addItem(text, number)
-    box.setCurrentIndex(box.findData(chosen))
-
-
-def _label(image: SlideImage) -> str:
-    named = f"{image.name}: " if image.name else ""
-    return f"{image.number}  {named}{image.width} x {image.height} px"
-
-
-def _hint(slide: Slide) -> str:
-    said = []
-    if slide.n_images > 1:
-        said.append(f"This file holds {slide.n_images} tissue images; one is looked at.")
-    if slide.image.planes > 1:
-        said.append(f"This is a stack of {slide.image.planes} planes; one is looked at.")
-    return " ".join((*said, "Each has nuclei of its own."))

@@ -79,7 +79,7 @@ class JobStatus:
         if event is not None:
             self._fill(event.done, event.total)
             if self.cancel.isEnabled():
-                self.say(f"{event.message}{time_left(event)}")
+                self.say(f"{event.message}{event.time_left}")
         self.ticked.emit()
 
     def _fill(self, done: int, total: int) -> None:
@@ -92,12 +92,3 @@ class JobStatus:
         self.cancel.setVisible(running)
         self.cancel.setEnabled(running)
         self._start.setEnabled(not running)
-
-
-def time_left(event: Progress) -> str:
-    """The end of a sentence on progress: how long it will take, where the job knows."""
-    seconds = event.eta_s
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    return f", {minutes} min {rest:02d} s left" if minutes else f", {rest} s left"

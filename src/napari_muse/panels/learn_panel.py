@@ -5,23 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import (
-    QGroupBox,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-)
+from qtpy.QtWidgets import QGroupBox, QTableWidget, QTableWidgetItem
 
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import Ended, Event
 from napari_muse.jobs.background import Background
-from napari_muse.jobs.learning import FinetuneOutcome, Learning, parent_of
+from napari_muse.jobs.finetune_outcome import FinetuneOutcome, uses_text
+from napari_muse.jobs.learning import Learning, parent_of
 from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.tissue_area import TissueArea
 from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import Links, column, push_button, row, row_table, wrapped
+from napari_muse.panels.forms import Following, column, push_button, row, row_table, wrapped
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.session import MuseSession
 
@@ -42,7 +38,7 @@ _TABLE_HEIGHT_PX = 150
 _SOON_MS = 300
 
 
-class LearnPanel(QGroupBox):
+class LearnPanel(Following, QGroupBox):
     """The button "Fine-tune on my corrections" and all that belongs to it."""
 
     def __init__(self, session: MuseSession, learning: Learning, detect: DetectPanel) -> None:
@@ -57,6 +53,7 @@ class LearnPanel(QGroupBox):
         self.start = push_button(
             "Fine-tune on my corrections",
             "Make a model of your own from the chosen one and the fields you have reviewed",
+            self.begin,
         )
         self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
         self.cancel, self.message = self.status.cancel, self.status.message
@@ -71,39 +68,42 @@ class LearnPanel(QGroupBox):
         self.use = push_button(
             "Use it",
             "Choose the new model and detect again with it, wherever there are predictions",
+            self._on_use,
         )
         self.keep = push_button(
-            "Keep the old one", "Leave the old model chosen; the new one stays in the list"
+            "Keep the old one",
+            "Leave the old model chosen; the new one stays in the list",
+            self._on_keep,
         )
-        self.back = QPushButton("Go back")
+        self.back = push_button(
+            "Go back",
+            "Choose the model that this one was made from, and bring its nuclei back where this"
+            " one has looked",
+            self._on_back,
+        )
         self._chosen = ""
         self._background = Background()
         self._soon = once(self.update_uses, _SOON_MS, self)
         self._lay_out()
-        self.start.clicked.connect(self.begin)
-        self.use.clicked.connect(self._on_use)
-        self.keep.clicked.connect(self._on_keep)
-        self.back.clicked.connect(self._on_back)
         learning.said.connect(self._on_event)
         self.status.ticked.connect(self.curves.draw)
         learning.ended.connect(self._on_end)
         detect.ended.connect(self._on_detected)
         detect.model.currentIndexChanged.connect(self._on_model)
         self.mode.currentIndexChanged.connect(self.update_uses)
-        followed = (
-            session.annotations_changed,
-            session.regions_changed,
-            session.slide_changed,
-            self.tissue.changed,
+        self.follow(
+            (session.annotations_changed, self.update_uses),
+            (session.regions_changed, self.update_uses),
+            (session.slide_changed, self.update_uses),
+            (self.tissue.changed, self.update_uses),
         )
-        self._links = Links(*((signal, self.update_uses) for signal in followed))
         self._show_proof(False)
         self._on_model()
         self.update_uses()
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._links.cut()
+        super().disconnect_all()
         self._soon.stop()
         self._background.close()
         self.tissue.close()
@@ -130,26 +130,9 @@ class LearnPanel(QGroupBox):
         self._background.do(look, self._say_uses, self.uses.setText)
 
     def _say_uses(self, summary: AnnotationSummary) -> None:
-        parts = [
-            f"{name}: {n:,} ({summary.n_corrected_by_class[name]:,} corrected)"
-            for name, n in summary.n_by_class.items()
-        ]
-        other = self._unlabelled(summary)
-        fields = "field" if summary.n_fields == 1 else "fields"
-        self.uses.setText(
-            f"{summary.n_fields} {fields} reviewed, {summary.n_holdout} in the holdout to judge by;"
-            f" {summary.reviewed_mm2:.2g} mm² reviewed{other}.\n{', '.join(parts)};"
-            f" {summary.n_removed:,} removed."
-        )
-
-    def _unlabelled(self, summary: AnnotationSummary) -> str:
-        """What takes part without being reviewed: nothing in the quick mode."""
-        tissue = self.tissue.mm2
-        if tissue is None or self.mode.currentData() != _THOROUGH:
-            return ""
-        # At most: near holdout fields, and where there is little of it, none takes part.
-        other = max(tissue - summary.reviewed_mm2, 0)
-        return f"; with them, up to {other:.2g} mm² of the slide's other tissue"
+        # In the quick mode nothing takes part that is not reviewed.
+        thorough = self.mode.currentData() == _THOROUGH
+        self.uses.setText(uses_text(summary, self.tissue.mm2 if thorough else None))
 
     def begin(self) -> None:
         """Start a run once what is reviewed is counted; a refusal is shown as a sentence."""
@@ -211,7 +194,7 @@ class LearnPanel(QGroupBox):
             button.setFont(font)
 
     def _fill_proof(self, outcome: FinetuneOutcome) -> None:
-        rows = _proof_rows(outcome)
+        rows = outcome.proof
         self.proof.setRowCount(len(rows))
         for i, texts in enumerate(rows):
             for j, text in enumerate(texts):
@@ -243,10 +226,6 @@ class LearnPanel(QGroupBox):
         self.back.setVisible(parent is not None)
         if parent is not None:
             self.back.setText(f"Go back to {parent.card.name}")
-            self.back.setToolTip(
-                "Choose the model that this one was made from, and bring its nuclei back where this"
-                " one has looked"
-            )
 
     def _on_back(self) -> None:
         entry = self._detect.chosen_entry
@@ -281,32 +260,3 @@ class LearnPanel(QGroupBox):
         proof = (self.curves, self.proof, row(self.use, self.keep), self.back)
         status = (self.status.bar, self.message)
         column(self, self.uses, self._form.layout, start, *status, *proof)
-
-
-def _proof_rows(outcome: FinetuneOutcome) -> list[tuple[str, str, str]]:
-    """Name, before and after, each with its interval."""
-    if outcome.before is None or outcome.after is None:
-        return []
-    rows = [
-        ("all nuclei", _figure(outcome.before, "f_det"), _figure(outcome.after, "f_det")),
-        ("mean of classes", _figure(outcome.before, "f_avg"), _figure(outcome.after, "f_avg")),
-    ]
-    for name in outcome.after.get("f_class") or {}:
-        rows.append((name, _of_class(outcome.before, name), _of_class(outcome.after, name)))
-    return rows
-
-
-def _figure(figures: dict[str, Any], key: str) -> str:
-    return _text(figures.get(key), (figures.get("interval_95") or {}).get(key))
-
-
-def _of_class(figures: dict[str, Any], name: str) -> str:
-    value = (figures.get("f_class") or {}).get(name)
-    interval = ((figures.get("interval_95") or {}).get("f_class") or {}).get(name)
-    return _text(value, interval)
-
-
-def _text(value: float | None, interval: list[float] | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")

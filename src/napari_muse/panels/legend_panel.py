@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QGridLayout,
-    QGroupBox,
-    QLabel,
-    QRadioButton,
-)
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QLabel, QRadioButton
 
 from muse_core.nuclei import NucleusClass
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.class_dialog import ClassDialog
-from napari_muse.panels.forms import Links, column, push_button, row, wrapped
+from napari_muse.panels.forms import Following, column, push_button, row, wrapped
 from napari_muse.session import MuseSession
 
 _SWATCH_PX = 14
@@ -23,7 +17,7 @@ _LONGEST_NAME_PX = 110
 _ROOM_FOR_COUNT = "100,000"
 
 
-class LegendPanel(QGroupBox):
+class LegendPanel(Following, QGroupBox):
     """Legend, filter, and choice of the class that new nuclei get."""
 
     def __init__(self, session: MuseSession) -> None:
@@ -36,20 +30,17 @@ class LegendPanel(QGroupBox):
         self.for_new: list[QRadioButton] = []
         self.total = wrapped("")
         self.edit = push_button(
-            "Edit …", "Add, rename, recolour or merge classes, and choose their keys"
+            "Edit …",
+            "Add, rename, recolour or merge classes, and choose their keys",
+            self.edit_classes,
         )
         column(self, self._grid, row(self.total, self.edit, stretch=0), _symbol_key())
-        self.edit.clicked.connect(self.edit_classes)
         self._classes: tuple[NucleusClass, ...] = ()
-        self._links = Links(
+        self.follow(
             (session.annotations_changed, self.update_counts),
             (session.nuclei.shown_changed, self._update_total),
         )
         self.update_counts()
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        self._links.cut()
 
     def edit_classes(self) -> ClassDialog | None:
         """Open the dialog of the classes; without a slide there is a sentence instead."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QTabWidget, QWidget
@@ -22,7 +22,7 @@ from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
-from napari_muse.panels.forms import Links, column
+from napari_muse.panels.forms import Following, column
 from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.picture_panel import PicturePanel
@@ -40,7 +40,7 @@ _WIDTH_PX = 350
 _MARGIN_PX = 5
 
 
-class MusePanel(QWidget):
+class MusePanel(Following, QWidget):
     """Detect, look, correct, export."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -74,7 +74,7 @@ class MusePanel(QWidget):
         self.tabs = self._make_tabs()
         self.status = StatusLine(self._undo, self.session.trouble)
         self.session.ask = lambda *question: ask(self, *question)
-        self._links = Links(
+        self.follow(
             (self.session.refused, self.say),
             (self.session.told, self.say),
             (self.session.done, self._say_done),
@@ -131,25 +131,13 @@ class MusePanel(QWidget):
         self.learning.runner.close()
         self.relearning.close()
         self.keys.close()
-        self._links.cut()
+        self.disconnect_all()
         self.session.ask = decline
-        for section in self._sections():
-            section.disconnect_all()
+        for section in self.findChildren(QWidget):
+            if isinstance(section, Following):
+                section.disconnect_all()
         self.queue.close()
         self.session.rest()
-
-    def _sections(self) -> tuple[Any, ...]:
-        return (
-            self.picture,
-            self.detect,
-            self.legend,
-            self.edit,
-            self.relearn,
-            self.review,
-            self.regions,
-            self.learn,
-            self.export,
-        )
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Let go when napari takes the widget out of a closed dock."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import cast
 
 from qtpy.QtCore import QEvent, QLocale, Qt, Signal
@@ -10,35 +9,9 @@ from qtpy.QtGui import QKeyEvent, QValidator, QWheelEvent
 from qtpy.QtWidgets import QDoubleSpinBox, QLineEdit
 
 from muse_core.errors import UserError
+from napari_muse.interaction.typed_number import NumberRule
 
-# A point in Arabic, Persian and other scripts; a minus as typesetters and spreadsheets write it.
-_SAME = str.maketrans({"\N{ARABIC DECIMAL SEPARATOR}": ".", ",": ".", "\N{MINUS SIGN}": "-"})
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_MOST_DECIMALS = 9
-_SHOWN_DIGITS = 6
 _WRONG = "border: 1px solid #d73a49;"
-
-
-def read_number(text: str, unit: str = "") -> float:
-    """A typed number, with a point or a comma before its decimals, in the digits of any script.
-
-    Nothing marks thousands, for one country's mark is the other's decimal sign.
-
-    Args:
-        text: As typed, with or without the unit.
-        unit: What may stand behind the number, such as "%".
-
-    Raises:
-        UserError: It is no number.
-    """
-    bare, sign = text.strip(), unit.strip()
-    # The field's own unit stays when the number before it is typed anew with one.
-    while sign and bare.endswith(sign):
-        bare = bare.removesuffix(sign).strip()
-    bare = bare.translate(_SAME)
-    if not _NUMBER.fullmatch(bare):
-        raise UserError(f"“{text.strip()}” is no number; type it like 0.25 or 0,25.")
-    return float(bare)
 
 
 class NumberField(QDoubleSpinBox):
@@ -56,37 +29,23 @@ class NumberField(QDoubleSpinBox):
     entered = Signal(float)
     refused = Signal(str)
 
-    def __init__(
-        self,
-        name: str,
-        least: float,
-        most: float,
-        step: float,
-        decimals: int = _MOST_DECIMALS,
-        unset: str = "",
-        unit: str = "",
-    ) -> None:
+    def __init__(self, rule: NumberRule, step: float = 1.0) -> None:
         """Make a field.
 
         Args:
-            name: What the number is, for sentences.
-            least: Smallest value a person may give.
-            most: Largest.
+            rule: What it takes.
             step: Of the arrows.
-            decimals: Of the value kept; 0 is a whole number. Six digits at most are shown.
-            unset: Shown for "no value", which is 0; without it there always is one.
-            unit: Shown behind the number.
         """
         super().__init__()
-        self._name, self._least, self._unset = name, least, unset
+        self._rule = rule
         self._typed: str | None = None
         self._given = 0.0
         self.setLocale(QLocale.c())
-        self.setDecimals(decimals)
-        self.setRange(min(0.0, least) if unset else least, most)
+        self.setDecimals(rule.decimals)
+        self.setRange(rule.lowest, rule.most)
         self.setSingleStep(step)
-        self.setSuffix(unit)
-        self.setSpecialValueText(unset)
+        self.setSuffix(rule.unit)
+        self.setSpecialValueText(rule.unset)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._line = cast(QLineEdit, self.lineEdit())
@@ -101,7 +60,7 @@ class NumberField(QDoubleSpinBox):
         self._given = value
         self.setValue(value)
         # Qt leaves a text alone that means the same value.
-        unset = self._unset if value == self.minimum() else ""
+        unset = self._rule.unset if value == self.minimum() else ""
         self._line.setText(unset or f"{self.textFromValue(value)}{self.suffix()}")
 
     def commit(self) -> bool:
@@ -112,7 +71,7 @@ class NumberField(QDoubleSpinBox):
                 self._take(self.value())
             return True
         try:
-            value = self._checked(text)
+            value = self._rule.value_of(text)
         except UserError as error:
             self.show_value(self._given)
             self._mark(True)
@@ -131,19 +90,19 @@ class NumberField(QDoubleSpinBox):
     def valueFromText(self, text: str | None) -> float:  # noqa: N802 (Qt's name)
         """Return the number that a text means, or the present value where it means none."""
         try:
-            return self._checked(text or "")
+            return self._rule.value_of(text or "")
         except UserError:
             return self._given
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
         """Return as few digits as there are, with a point."""
-        return f"{value:.0f}" if not self.decimals() else f"{value:.{_SHOWN_DIGITS}g}"
+        return self._rule.text_of(value)
 
     def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
         """Step from what is typed."""
         if self.commit():
             super().stepBy(steps)
-            self.setValue(max(self.value(), self._least))
+            self.setValue(max(self.value(), self._rule.least))
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Esc takes back what is being typed."""
@@ -165,22 +124,6 @@ class NumberField(QDoubleSpinBox):
         if event is not None and event.type() == QEvent.Type.LocaleChange:
             return
         super().changeEvent(event)
-
-    def _checked(self, text: str) -> float:
-        """The value of a text; raises UserError."""
-        # Who clicks behind the word and types leaves it there.
-        text = text.replace(self._unset, "") if self._unset else text
-        if self._unset and not text.strip():
-            return self.minimum()
-        value = read_number(text, self.suffix())
-        if not self.decimals() and not value.is_integer():
-            raise UserError(f"{self._name} is a whole number, not {text.strip()}.")
-        if not self._least <= value <= self.maximum():
-            raise UserError(
-                f"{self._name} must lie between {self._least:g} and {self.maximum():g},"
-                f" not {text.strip()}."
-            )
-        return round(value, self.decimals())
 
     def _take(self, value: float) -> None:
         self.show_value(value)

@@ -6,11 +6,11 @@ from typing import Any
 
 from qtpy.QtWidgets import QWidget
 
-from napari_muse.panels.forms import Links, combo, form_layout, push_button
+from napari_muse.panels.forms import Following, combo, form_layout, push_button
 from napari_muse.session import MuseSession
 
 
-class PicturePanel(QWidget):
+class PicturePanel(Following, QWidget):
     """A choice of layers, hidden while the only image of the window is the slide.
 
     What cannot be chosen is listed too: choosing it says why.
@@ -25,21 +25,16 @@ class PicturePanel(QWidget):
         self.layer = combo("Which image of the window MUSE works on")
         self.layer.setPlaceholderText("choose an image")
         self.as_colours = push_button(
-            "Use as RGB", "Add a layer that shows the planes as red, green and blue"
+            "Use as RGB",
+            "Add a layer that shows the planes as red, green and blue",
+            self._on_colours,
         )
         form = form_layout(self)
         form.addRow("Slide", self.layer)
         form.addRow(self.as_colours)
         self.layer.activated.connect(self._on_chosen)
-        self.as_colours.clicked.connect(self._on_colours)
-        self._links = Links(
-            (session.slide_changed, self._on_slide), (self._pictures.changed, self.refresh)
-        )
+        self.follow((session.slide_changed, self._on_slide), (self._pictures.changed, self.refresh))
         self.refresh()
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        self._links.cut()
 
     def refresh(self) -> None:
         """List what there is, with what is looked at or was asked for."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QGroupBox,
-    QProgressBar,
-)
+from qtpy.QtWidgets import QCheckBox, QGroupBox, QProgressBar
 
 from muse_core.classify.queue import DOUBT_KINDS, TEACHES
 from muse_core.jobs import Done, Ended, Event, Progress
@@ -16,16 +11,16 @@ from napari_muse.jobs.disagreement import Comparison
 from napari_muse.layers.region_layer import region_polygon
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import (
-    Links,
+    Following,
     add_choice,
     column,
     combo,
+    fill_choice,
     form_layout,
     push_button,
     row,
     wrapped,
 )
-from napari_muse.panels.job_status import time_left
 from napari_muse.session import MuseSession
 
 _COMPARE = "Compare neighbours"
@@ -37,7 +32,7 @@ _NAMES = {
 _TEACHES_MEANS = "With “Learn now” on: doubtful by now, and each unlike those before it"
 
 
-class QueuePanel(QGroupBox):
+class QueuePanel(Following, QGroupBox):
     """Starts the queue and walks along it."""
 
     def __init__(
@@ -68,14 +63,23 @@ class QueuePanel(QGroupBox):
             "After Space, a digit or Delete the view moves to the next doubtful nucleus by itself"
         )
         self.start = push_button(
-            "Start", "Order the nuclei nobody has looked at, and go to the most doubtful"
+            "Start",
+            "Order the nuclei nobody has looked at, and go to the most doubtful",
+            self.begin,
         )
-        self.back = push_button("Back", "Go to the nucleus before (Shift-N)")
-        self.skip = push_button("Next", "Leave this nucleus as it is and go to the next (N)")
+        self.back = push_button(
+            "Back", "Go to the nucleus before (Shift-N)", lambda: session.attempt(queue.previous)
+        )
+        self.skip = push_button(
+            "Next",
+            "Leave this nucleus as it is and go to the next (N)",
+            lambda: session.attempt(queue.next),
+        )
         self.compare = push_button(
             _COMPARE,
             "Find for each nucleus those that look most like it, to see where their classes differ."
             " Takes about as long as detecting",
+            self._on_compare,
         )
         self.compared = wrapped("")
         self.bar = QProgressBar()
@@ -83,15 +87,11 @@ class QueuePanel(QGroupBox):
         self.bar.setMaximumHeight(8)
         self.message = wrapped("")
         self._lay_out()
-        self.start.clicked.connect(self.begin)
-        self.skip.clicked.connect(lambda: session.attempt(queue.next))
-        self.back.clicked.connect(lambda: session.attempt(queue.previous))
         self.go_on.toggled.connect(self._on_go_on)
-        self.compare.clicked.connect(self._on_compare)
         comparison.progress.connect(self._on_progress)
         comparison.ended.connect(self._on_end)
         queue.choose = self._choice
-        self._links = Links(
+        self.follow(
             (queue.changed, self._show_position),
             (session.annotations_changed, self._list_classes),
             (session.regions_changed, self._list_regions),
@@ -100,10 +100,6 @@ class QueuePanel(QGroupBox):
         self._list_classes()
         self._list_regions()
         self._show_position()
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        self._links.cut()
 
     def begin(self) -> None:
         """Start the queue with what the form says; a refusal is shown as a sentence."""
@@ -130,7 +126,7 @@ class QueuePanel(QGroupBox):
     def _on_progress(self, event: Event) -> None:
         if isinstance(event, Progress):
             done = f"{event.message}: {event.done} of {event.total}"
-            self.compared.setText(f"{done}{time_left(event)}")
+            self.compared.setText(f"{done}{event.time_left}")
 
     def _on_end(self, event: Ended) -> None:
         self.compare.setEnabled(True)
@@ -149,18 +145,15 @@ class QueuePanel(QGroupBox):
 
     def _list_classes(self) -> None:
         annotations = self._session.annotations
-        classes = list(zip(annotations.scheme.names, annotations.class_ids, strict=True))
-        there = [
-            (self.of_class.itemText(i), self.of_class.itemData(i))
-            for i in range(1, self.of_class.count())
-        ]
-        if there != classes:
-            _fill(self.of_class, "All classes", classes)
+        classes = zip(annotations.scheme.names, annotations.class_ids, strict=True)
+        entries = [("All classes", None), *classes]
+        fill_choice(self.of_class, entries, self.of_class.currentData())
 
     def _list_regions(self) -> None:
         regions = self._session.annotations.regions()
         named = zip(regions["name"], regions["id"], strict=True)
-        _fill(self.within, "Whole slide", [(n or f"region {i}", int(i)) for n, i in named])
+        entries = [("Whole slide", None), *((n or f"region {i}", int(i)) for n, i in named)]
+        fill_choice(self.within, entries, self.within.currentData())
 
     def _show_position(self) -> None:
         queue = self._queue
@@ -176,20 +169,9 @@ class QueuePanel(QGroupBox):
 
     def _lay_out(self) -> None:
         form = form_layout()
-        for label, field in (
-            ("Doubt", self.kind), ("Class", self.of_class), ("Region", self.within)
-        ):  # fmt: skip
-            form.addRow(label, field)
+        form.addRow("Doubt", self.kind)
+        form.addRow("Class", self.of_class)
+        form.addRow("Region", self.within)
         walk = row(self.start, self.back, self.skip)
         comparing = (self.compare, self.compared)
         column(self, form, self.go_on, walk, self.bar, self.message, *comparing)
-
-
-def _fill(box: QComboBox, everything: str, items: list[tuple[str, int]]) -> None:
-    """List items after one that stands for all, keeping what was chosen."""
-    chosen = box.currentData()
-    box.clear()
-    box.addItem(everything, None)
-    for name, value in items:
-        box.addItem(name, value)
-    box.setCurrentIndex(max(box.findData(chosen), 0) if chosen is not None else 0)

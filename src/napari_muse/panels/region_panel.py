@@ -7,18 +7,13 @@ from functools import partial
 import pyqtgraph
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QShowEvent
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QGridLayout,
-    QGroupBox,
-    QTableWidgetItem,
-)
+from qtpy.QtWidgets import QAbstractItemView, QGroupBox, QTableWidgetItem
 
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.jobs.single_shot import once
-from napari_muse.layers.drawn_areas import area_layer
+from napari_muse.layers.drawn_areas import draw_area
 from napari_muse.layers.region_layer import RegionFigures, RegionLayer, region_figures
-from napari_muse.panels.forms import Links, chosen_row, column, push_button, row_table
+from napari_muse.panels.forms import Following, chosen_row, column, grid, push_button, row_table
 from napari_muse.session import MuseSession
 
 _CHART_HEIGHT_PX = 130
@@ -27,7 +22,7 @@ _REVIEWED_COLUMN = 1
 _SOON_MS = 300
 
 
-class RegionPanel(QGroupBox):
+class RegionPanel(Following, QGroupBox):
     """Lists the regions of the store; the chart is of the chosen region or of the whole slide."""
 
     def __init__(self, session: MuseSession, edits: CarefulEdits) -> None:
@@ -37,15 +32,23 @@ class RegionPanel(QGroupBox):
         self._figures: list[RegionFigures] = []
         self._filling = False
         self.outlines = RegionLayer(session)
-        self.draw = push_button("Draw", "Draw rectangles or outlines on the slide, then press Keep")
+        self.draw = push_button(
+            "Draw", "Draw rectangles or outlines on the slide, then press Keep", self._on_draw
+        )
         self.keep = push_button(
-            "Keep", "Make regions of what is drawn; they are saved with the nuclei"
+            "Keep",
+            "Make regions of what is drawn; they are saved with the nuclei",
+            lambda: session.attempt(session.keep_areas),
         )
         self.field = push_button(
-            "Field reviewed", "Say that every nucleus in the visible field has been looked at (R)"
+            "Field reviewed",
+            "Say that every nucleus in the visible field has been looked at (R)",
+            lambda: session.attempt(edits.mark_field_reviewed),
         )
         self.remove = push_button(
-            "Remove", "Remove the chosen region; its nuclei stay. Undo brings it back"
+            "Remove",
+            "Remove the chosen region; its nuclei stay. Undo brings it back",
+            self._on_remove,
         )
         self.table = row_table(stretch_first=False)
         self.table.setToolTip(
@@ -61,15 +64,11 @@ class RegionPanel(QGroupBox):
         self.chart.hideButtons()
         self.chart.setMenuEnabled(False)
         self._lay_out()
-        self.draw.clicked.connect(self._on_draw)
-        self.keep.clicked.connect(lambda: session.attempt(session.keep_areas))
-        self.field.clicked.connect(lambda: session.attempt(edits.mark_field_reviewed))
-        self.remove.clicked.connect(self._on_remove)
         self.table.itemChanged.connect(self._on_item)
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
         self._soon = once(self.update_table, _SOON_MS, self)
-        self._links = Links(
+        self.follow(
             # Nuclei change by the second while one corrects or detects.
             (session.annotations_changed, self._update_soon),
             (session.regions_changed, self.update_table),
@@ -79,7 +78,7 @@ class RegionPanel(QGroupBox):
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
-        self._links.cut()
+        super().disconnect_all()
         self.outlines.close()
 
     def update_table(self) -> None:
@@ -149,9 +148,7 @@ class RegionPanel(QGroupBox):
         self._session.show_area(self._figures[item.row()].polygon.bounds)
 
     def _on_draw(self) -> None:
-        layer = area_layer(self._session.viewer, self._session.slide)
-        self._session.viewer.layers.selection.active = layer
-        layer.mode = "add_polygon"
+        draw_area(self._session.viewer, self._session.slide, "add_polygon")
 
     def _on_remove(self) -> None:
         chosen = self._chosen()
@@ -183,7 +180,5 @@ class RegionPanel(QGroupBox):
             axis.setPen(text)
 
     def _lay_out(self) -> None:
-        buttons = QGridLayout()
-        for number, button in enumerate((self.draw, self.keep, self.field, self.remove)):
-            buttons.addWidget(button, number // 2, number % 2)
+        buttons = grid(2, self.draw, self.keep, self.field, self.remove)
         column(self, buttons, self.table, self.chart)

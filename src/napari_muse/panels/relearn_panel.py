@@ -5,29 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QGroupBox,
-)
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox
 
 from muse_core.jobs import Event, Progress
-from napari_muse.jobs.relearn_work import Learnt
 from napari_muse.jobs.relearning import Relearning
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import Links, add_choice, column, combo, push_button, row, wrapped
-from napari_muse.panels.job_status import time_left
+from napari_muse.panels.forms import Following, add_choice, column, combo, push_button, row, wrapped
 from napari_muse.session import MuseSession
 
 _OFF = "Correct or confirm a few nuclei of each class; the others follow at once."
-_MOST_MOVES = 4
 _METHODS = (
     ("logistic", "Linear", "Shift the model's own class borders; best with few corrections"),
     ("knn", "Nearest", "Let the corrected nuclei that look most alike vote"),
 )
 
 
-class RelearnPanel(QGroupBox):
+class RelearnPanel(Following, QGroupBox):
     """Turns learning on and off and says what came of it."""
 
     def __init__(self, session: MuseSession, relearning: Relearning, detect: DetectPanel) -> None:
@@ -48,33 +41,29 @@ class RelearnPanel(QGroupBox):
         self.show_changed = push_button(
             "Show what changed",
             "Outline for some seconds the nuclei in view whose class the last step has changed",
+            self._on_show,
         )
         self.compute = push_button(
             "Compute features",
             "Compute the features of the nuclei that have none, by the model chosen in the tab"
             " Detect; takes about as long as detecting. Press again to stop",
+            self._on_compute,
         )
         self.save = push_button(
             "Save as a model",
             "Keep what was learnt here as a model of your own, to detect with on other slides or to"
             " fine-tune",
+            lambda: session.attempt(relearning.save_model),
         )
         self._lay_out()
         self.on.clicked.connect(self._on_click)
         self.method.currentIndexChanged.connect(self._on_method)
-        self.show_changed.clicked.connect(self._on_show)
-        self.compute.clicked.connect(self._on_compute)
-        self.save.clicked.connect(lambda: session.attempt(relearning.save_model))
-        self._links = Links(
+        self.follow(
             (relearning.missing.progress, self._on_progress),
             (relearning.saved, self._on_saved),
             (relearning.changed, self.update_state),
         )
         self.update_state()
-
-    def disconnect_all(self) -> None:
-        """Stop following."""
-        self._links.cut()
 
     def update_state(self) -> None:
         """Say how things stand."""
@@ -88,7 +77,7 @@ class RelearnPanel(QGroupBox):
         self.compute.setText("Stop computing" if state.missing.running else "Compute features")
         taught = learnt is not None and learnt.lesson.n_examples > 0
         self.save.setEnabled(state.on and taught)
-        self.moves.setText(moves_text(learnt) if state.on and learnt is not None else "")
+        self.moves.setText(learnt.moves_text if state.on and learnt is not None else "")
         self.moves.setVisible(bool(self.moves.text()))
         if not state.on:
             self.says.setText(_OFF)
@@ -97,7 +86,7 @@ class RelearnPanel(QGroupBox):
         elif learnt is None:
             self.says.setText("Learning …")
         else:
-            self.says.setText("\n".join([learnt_text(learnt), *learnt.notes]))
+            self.says.setText("\n".join([learnt.sentence, *learnt.notes]))
 
     def _on_click(self, on: bool) -> None:
         # It is ticked once it is agreed to.
@@ -128,7 +117,7 @@ class RelearnPanel(QGroupBox):
     def _on_progress(self, event: Event) -> None:
         if isinstance(event, Progress) and event.total:
             done = f"{event.message}: {event.done} of {event.total} tiles"
-            self.says.setText(f"{done}{time_left(event)}")
+            self.says.setText(f"{done}{event.time_left}")
 
     def _on_saved(self, path: str, refusal: str) -> None:
         if refusal:
@@ -139,33 +128,6 @@ class RelearnPanel(QGroupBox):
         self._session.told.emit(f"Saved as {name}; it can be chosen in the tab Detect.")
 
     def _lay_out(self) -> None:
-        methods = row(self.method, self.show_changed)
-        methods.setStretch(0, 1)
+        methods = row(self.method, self.show_changed, stretch=0)
         methods.setStretch(1, 1)
         column(self, self.on, self.says, self.moves, methods, self.compute, self.save)
-
-
-def learnt_text(learnt: Learnt) -> str:
-    """Return a sentence on how well the learning goes."""
-    lesson = learnt.lesson
-    if not lesson.n_examples:
-        return "Nothing is corrected yet: all have the model's own class."
-    text = f"{lesson.n_examples:,} nuclei teach; {len(learnt.changed_ids):,} changed."
-    if lesson.agreement is None or lesson.agreement_before is None:
-        return text
-    return (
-        f"{text} Agreement on corrections left out: {lesson.agreement:.0%}, the model alone"
-        f" {lesson.agreement_before:.0%}."
-    )
-
-
-def moves_text(learnt: Learnt) -> str:
-    """Return which classes became which, most first, a line each."""
-    moved = learnt.moved.copy()
-    np.fill_diagonal(moved, 0)
-    names, lines = learnt.class_names, []
-    for place in np.argsort(-moved, axis=None, kind="stable")[:_MOST_MOVES]:
-        before, after = divmod(int(place), len(names))
-        if moved[before, after]:
-            lines.append(f"{moved[before, after]:,} {names[before]} → {names[after]}")
-    return "\n".join(lines)

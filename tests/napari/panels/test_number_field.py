@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from qtpy.QtCore import QLocale, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QAbstractSpinBox, QApplication
 
-from muse_core.errors import UserError
+from napari_muse.interaction.typed_number import NumberRule
 from napari_muse.panels.muse_panel import MusePanel
-from napari_muse.panels.number_field import NumberField, read_number
+from napari_muse.panels.number_field import NumberField
 
 from ..actions import QTest, use_window
 
@@ -42,46 +40,6 @@ def use_typed_scale(panel: MusePanel) -> None:
     assert question.isVisible()
     QTest.mouseClick(question.use, Qt.MouseButton.LeftButton)
     assert not question.isVisible()
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("0.25", 0.25), ("0,25", 0.25), (".5", 0.5), (",5", 0.5), ("1.", 1.0), (" 2 ", 2.0),
-        ("+0,499", 0.499), ("2.5e-1", 0.25), ("\u0660\u066b\u0662\u0665", 0.25), ("\u22121", -1.0),
-    ],
-)  # fmt: skip
-def test_what_is_a_number(text: str, value: float) -> None:
-    assert read_number(text) == value
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ".",
-        ",",
-        "-",
-        "1.000,5",
-        "1,000.5",
-        "1.2.3",
-        "0.25 x",
-        "nan",
-        "inf",
-        "1_0",
-        "1 000",
-        "1'0",
-    ],
-)
-def test_what_is_none(text: str) -> None:
-    with pytest.raises(UserError, match="is no number"):
-        read_number(text)
-
-
-@given(st.decimals(-1000, 1000, places=6))
-def test_point_and_comma_are_one(number: Any) -> None:
-    text = str(number)
-    assert read_number(text) == read_number(text.replace(".", ",")) == float(number)
 
 
 def test_a_typed_scale_is_read_in_every_language(
@@ -173,8 +131,8 @@ def test_the_wheel_turns_only_a_field_in_use(opened: MusePanel, qtbot: Any) -> N
 
 
 def test_whole_numbers_and_units(qtbot: Any) -> None:
-    whole = NumberField("The number of fields", 1, 100, 1, decimals=0)
-    percent = NumberField("The share", 0, 100, 5, decimals=1, unit=" %")
+    whole = NumberField(NumberRule("The number of fields", 1, 100, decimals=0))
+    percent = NumberField(NumberRule("The share", 0, 100, decimals=1, unit=" %"), step=5)
     said: list[str] = []
     for field in (whole, percent):
         qtbot.addWidget(field)

@@ -1,0 +1,76 @@
+"""What a person chooses before a detection: where to look, which class is which, the scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from muse_core.errors import UserError
+from muse_core.models.registry import ModelEntry
+from muse_core.slides import PolygonRegion, Region, Slide
+from muse_core.slides.scale import same_scale
+from napari_muse.session import MuseSession
+
+PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
+"""Where to look: a word of ours and a person's."""
+
+
+def shapes_of(session: MuseSession, place: str) -> list[Region | PolygonRegion]:
+    """Return the shapes to look in at one of :data:`PLACES`; none is the whole slide.
+
+    Raises:
+        UserError: No slide is open, or none of it is in view, or nothing is drawn on it.
+    """
+    if place == "field":
+        return [session.visible_region()]
+    if place == "shapes":
+        return list(session.drawn_polygons())
+    session.require_slide()
+    return []
+
+
+def unknown_classes(
+    session: MuseSession, entry: ModelEntry | None
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return a model's classes and the slide's, where the slide lacks one of the model's."""
+    annotations = session.annotations
+    if entry is None or annotations.pristine:
+        return None
+    theirs = tuple(str(c["name"]) for c in entry.card.classes)
+    ours = annotations.scheme.names
+    return (theirs, ours) if set(theirs) - set(ours) else None
+
+
+def known_mapping(session: MuseSession, entry: ModelEntry | None) -> Mapping[str, str] | None:
+    """Return what a model's classes become on the slide, where it is known; else None."""
+    unknown = unknown_classes(session, entry)
+    if entry is None or unknown is None:
+        return {}
+    theirs, ours = unknown
+    said = session.class_maps.of_file(session.slide, str(entry.path))
+    return said if set(theirs) <= set(said) and set(said.values()) <= set(ours) else None
+
+
+def set_typed_scale(session: MuseSession, mpp: float) -> bool:
+    """Give the slide a typed scale; return False where its file states another, to be asked about.
+
+    Raises:
+        UserError: It is none, no slide is open, or it cannot be used.
+    """
+    if not mpp:
+        raise UserError("A slide whose scale is known cannot be without one again.")
+    stated = session.require_slide().scale.stated_mpp
+    if stated is not None and not same_scale(stated, mpp):
+        return False
+    session.set_mpp(mpp if stated is None else stated)
+    return True
+
+
+def scale_hint(slide: Slide | None) -> str:
+    """Return what to say of a slide whose scale is unknown; "" where it is known."""
+    if slide is None or slide.mpp is not None:
+        return ""
+    why = f" ({slide.mpp_note})" if slide.mpp_note else ""
+    return (
+        f"This image does not say how large a pixel is{why}. Enter its microns per pixel: often"
+        " 0.25 for a 40x scan and 0.5 for 20x, but look it up, for sizes and counts depend on it."
+    )
