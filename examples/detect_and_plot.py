@@ -25,9 +25,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("nuclei.png"))
     options = parser.parse_args()
 
-    model = muse.load_model(options.model) if options.model else None
     with muse.open_slide(options.slide) as slide:
-        nuclei = muse.detect(slide, model, mpp=options.mpp, region=options.region)
+        nuclei = muse.detect(slide, options.model, mpp=options.mpp, region=options.region)
         region = options.region or slide.bounds
         picture = Image.fromarray(slide.read(region))
 

@@ -72,6 +72,17 @@ def test_a_truncated_file_is_refused(tiny_model: MuseModel, tmp_path: Path, shar
         load_model(path)
 
 
+def test_a_model_is_loaded_by_its_name_too(
+    tiny_model: MuseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse_core.models.registry.user_model_folder", lambda: tmp_path)
+    save_model(tiny_model, tmp_path / "mine.safetensors")
+    assert load_model("mine").card == tiny_model.card
+    assert load_model(str(tmp_path / "mine.safetensors")).card == tiny_model.card
+    with pytest.raises(UserError, match="There is no model 'yours'; the models at hand are"):
+        load_model("yours")
+
+
 def test_missing_file_and_missing_card_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no model file"):
         load_model(tmp_path / "none.safetensors")

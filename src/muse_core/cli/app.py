@@ -43,7 +43,7 @@ app = typer.Typer(
     help="Detect and classify the nuclei of H&E slides.",
 )
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a model on annotated images.")
-dataset_app = typer.Typer(no_args_is_help=True, help="Published datasets.")
+dataset_app = typer.Typer(no_args_is_help=True, help="Turn published datasets into points-folders.")
 models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.")
 
 app.command()(detect)

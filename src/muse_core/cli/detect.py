@@ -46,7 +46,7 @@ class ResultFormat(StrEnum):
 SlidesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="SLIDES...",
+        metavar="SLIDE",
         help="SVS, TIFF, NDPI, OME-Zarr, PNG ... Also folders, patterns, and CSV files with a"
         " column slide and perhaps mpp.",
     ),

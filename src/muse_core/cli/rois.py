@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from muse_core.slides import Region, Slide
 
 SlidesArgument = Annotated[
-    list[Path], typer.Argument(metavar="SLIDE...", help="Slides or images, any readable file.")
+    list[Path], typer.Argument(metavar="SLIDE", help="Slides or images, any readable file.")
 ]
 PointsOption = Annotated[
     Path | None,

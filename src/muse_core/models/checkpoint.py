@@ -17,6 +17,7 @@ from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import BACKBONE, METADATA_KEY, ModelCard, read_card
 from muse_core.models.config import BackboneConfig
 from muse_core.models.muse_model import MuseModel
+from muse_core.models.registry import resolve_model
 
 _BACKBONE_PREFIX = "backbone."
 
@@ -67,14 +68,20 @@ def save_backbone(
     _write(state, card, Path(path), half)
 
 
-def load_model(path: str | Path, device: torch.device | str = "cpu") -> MuseModel:
+def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> MuseModel:
     """Load a detection model in evaluation mode.
 
+    Args:
+        name_or_path: A file, or as a string also a name that ``muse models list`` gives.
+        device: Where its weights are to be.
+
     Raises:
-        UserError: The file is missing, is not a MUSE model or only a backbone, or its weights do
-            not fit its card.
+        UserError: There is no such model, it is not a MUSE model or only a backbone, or its weights
+            do not fit its card.
     """
-    source = Path(path)
+    source = Path(name_or_path)
+    if isinstance(name_or_path, str) and not source.is_file():
+        source = resolve_model(name_or_path)
     card = read_card(source)
     card.require_detector()
     model = MuseModel(card)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +42,6 @@ class Learnt:
         n_without: How many nuclei have no features.
         to_ask: Ids in the order in which corrections would teach most.
         notes: Sentences for the user.
-        seconds: From the request to the classes of all.
-        seconds_view: To those of the nuclei in view.
     """
 
     lesson: Lesson
@@ -55,8 +52,6 @@ class Learnt:
     n_without: int
     to_ask: IntArray
     notes: tuple[str, ...]
-    seconds: float
-    seconds_view: float = 0.0
 
     @property
     def sentence(self) -> str:
@@ -140,7 +135,6 @@ class RelearnWorker:
         view = np.flatnonzero(np.isin(nuclei.ids, task.in_view))
         seen = learner.relabel(lesson, nuclei, view)
         assert seen is not None  # nobody asks it to stop
-        at = time.perf_counter() - task.begun
         seen_by(nuclei.ids[seen.at], seen.classes)
         found = learner.relabel(lesson, nuclei)
         assert found is not None
@@ -154,8 +148,6 @@ class RelearnWorker:
             len(learner.without_features(nuclei)),
             _to_ask(lesson, nuclei, found, learner),
             (*learner.notes, *lesson.notes, *_missing(learner, nuclei)),
-            0.0,
-            at,
         )
         return RelearnAnswer(task, nuclei, found, learnt, learner.folder.facts.model)
 

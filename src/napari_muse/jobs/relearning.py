@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -284,8 +283,7 @@ class Relearning:
                 found.probabilities,
                 relearned_name(answer.model),
             )
-        seconds = time.perf_counter() - answer.task.begun
-        self.learnt = replace(answer.learnt, seconds=seconds)
+        self.learnt = answer.learnt
         self.taught.emit()
         self._fetch_missing(answer.learnt.unlearnt_ids)
 

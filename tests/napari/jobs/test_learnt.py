@@ -18,7 +18,7 @@ def learnt() -> Learnt:
     lesson = Lesson(lambda *_: pytest.fail("nothing is to be predicted"), 12, None, None, ())  # type: ignore[arg-type]
     moved = np.array([[90, 1_200, 0], [3, 70, 7], [2, 1, 5]])
     changed = np.arange(1_213)
-    return Learnt(lesson, ("a", "b", "c"), moved, changed, NO_IDS, 0, NO_IDS, (), 0.1)
+    return Learnt(lesson, ("a", "b", "c"), moved, changed, NO_IDS, 0, NO_IDS, ())
 
 
 def test_moves_are_listed_most_first_and_no_class_moves_to_itself(learnt: Learnt) -> None:
