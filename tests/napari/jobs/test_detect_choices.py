@@ -1,0 +1,20 @@
+"""What is said of a slide's scale before a detection; no window is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from muse_core.slides import open_slide
+from napari_muse.jobs.detect_choices import scale_hint
+
+
+def test_a_slide_without_a_scale_gets_a_hint_and_one_with_it_none(tmp_path: Path) -> None:
+    path = tmp_path / "plain.png"
+    Image.fromarray(np.full((64, 64, 3), 200, np.uint8)).save(path)
+    with open_slide(path) as slide:
+        assert "does not say how large a pixel is" in scale_hint(slide)
+        assert scale_hint(slide.with_mpp(0.5)) == ""
+    assert scale_hint(None) == ""
