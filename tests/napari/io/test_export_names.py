@@ -17,8 +17,8 @@ RNG = np.random.default_rng(0)
 def test_nuclei_lie_beside_the_slide_those_of_each_image_under_a_name_of_their_own(
     tmp_path: Path,
 ) -> None:
-    pages = [(RNG.integers(0, 255, (256, 256, 3), np.uint8), {}) for _ in range(2)]
-    path = write_pages(tmp_path / "s.tif", *pages)
+    first, second = (RNG.integers(0, 255, (256, 256, 3), np.uint8) for _ in range(2))
+    path = write_pages(tmp_path / "s.tif", (first, {}), (second, {}))
     names = []
     for choice in (ImageChoice(), ImageChoice(image=2)):
         with open_slide(path, 0.5, choice) as slide:
