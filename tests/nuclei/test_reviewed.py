@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -160,3 +161,18 @@ def test_an_outline_that_crosses_itself_has_an_area(store: AnnotationStore) -> N
 def test_the_panel_gets_it_without_torch() -> None:
     code = "import sys, muse_core.nuclei.reviewed; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_store_that_lost_its_holdout_is_damaged(store: AnnotationStore, tmp_path: Path) -> None:
+    store.add_region(square(0, 0, 100), reviewed=True)
+    assert len(reviewed_fields(store)) == 1
+    store.close()
+    path = tmp_path / "slide.muse"
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM hold_out")
+    connection.close()
+    with (
+        AnnotationStore.open(path, read_only=True) as damaged,
+        pytest.raises(UserError, match="slide.muse is damaged: of a reviewed region"),
+    ):
+        reviewed_fields(damaged)

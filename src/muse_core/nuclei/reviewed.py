@@ -114,6 +114,9 @@ def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
 
     Reviewed regions that overlap or touch are one field. It goes by its oldest region, so that it
     stays the same field when a region is added to it, and trains as soon as one of them does.
+
+    Raises:
+        UserError: The store is damaged.
     """
     regions = store.regions()
     regions = regions[regions["reviewed"].astype(bool)].sort_values("id")
@@ -123,6 +126,10 @@ def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
         if (area := outline_area(vertices)) is not None
     ]
     in_holdout, fingerprint = store.holdout_by_region(), store.slide.fingerprint
+    if any(number not in in_holdout for number, _, _ in outlines):
+        raise UserError(
+            f"{store.path.name} is damaged: of a reviewed region it does not say whether it trains."
+        )
     return tuple(
         ReviewedField(
             field_key(fingerprint, outlines[members[0]][1]),
