@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 _LIMIT_S = 120.0
@@ -64,7 +65,8 @@ def _click(viewer: Any, panel: Any) -> tuple[float, float, float]:
     from muse_core.slides import Region
 
     session, shown = panel.session, panel.session.nuclei
-    session.annotations.delete(session.annotations.rows["id"])
+    # Those of the click before make way for new ones.
+    last_id = max(session.annotations.rows["id"], default=-1)
     middle = session.slide.width / 2, session.slide.height / 2
     half = _FIELD_PX / 2
     session.show_area(Region(middle[0] - half, middle[1] - half, _FIELD_PX, _FIELD_PX))
@@ -78,7 +80,7 @@ def _click(viewer: Any, panel: Any) -> tuple[float, float, float]:
                 seen.setdefault(name, time.perf_counter() - begin)
 
     def painted(_: object) -> None:
-        if len(shown.shown_ids):
+        if (np.asarray(shown.shown_ids) > last_id).any():
             seen.setdefault("painted", time.perf_counter() - begin)
 
     panel.detection.runner.said.connect(heard)
