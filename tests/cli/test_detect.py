@@ -221,9 +221,9 @@ def test_ctrl_c_keeps_what_was_found_and_exits_with_130(folder: Path, tmp_path: 
         "from muse_core.cli import main\n"
         "from muse_core.slides import Slide\n"
         "reads, read = itertools.count(), Slide.read\n"
-        "def press(self, *given):\n"
+        "def press(self, *given, **options):\n"
         "    if next(reads) == 4: signal.raise_signal(signal.SIGINT)\n"
-        "    return read(self, *given)\n"
+        "    return read(self, *given, **options)\n"
         "Slide.read = press\n"
         "main(sys.argv[1:])\n"
     )
