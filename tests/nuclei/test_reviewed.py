@@ -173,6 +173,6 @@ def test_a_store_that_lost_its_holdout_is_damaged(store: AnnotationStore, tmp_pa
     connection.close()
     with (
         AnnotationStore.open(path, read_only=True) as damaged,
-        pytest.raises(UserError, match="slide.muse is damaged: of a reviewed region"),
+        pytest.raises(UserError, match=r"slide\.muse is damaged: of a reviewed region"),
     ):
         reviewed_fields(damaged)
