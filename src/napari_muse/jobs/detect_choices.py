@@ -14,7 +14,7 @@ PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whol
 """Where to look: a word of ours and a person's."""
 
 
-def shapes_of(session: MuseSession, place: str) -> list[Region | PolygonRegion]:
+def chosen_shapes(session: MuseSession, place: str) -> list[Region | PolygonRegion]:
     """Return the shapes to look in at one of :data:`PLACES`; none is the whole slide.
 
     Raises:

@@ -16,10 +16,10 @@ from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.jobs.detect_choices import (
     PLACES,
+    chosen_shapes,
     known_mapping,
     scale_hint,
     set_typed_scale,
-    shapes_of,
     unknown_classes,
 )
 from napari_muse.jobs.detection import Detection
@@ -212,7 +212,7 @@ class DetectPanel(Following, QGroupBox):
         again = self._detection.shapes_again() if self._again else None
         if again is not None:
             return again
-        return shapes_of(self._session, self.place.currentData())
+        return chosen_shapes(self._session, self.place.currentData())
 
     def _make_ready(self, *_: object) -> None:
         if self.chosen_entry is not None:

@@ -62,25 +62,7 @@ class QueuePanel(Following, QGroupBox):
         self.go_on.setToolTip(
             "After Space, a digit or Delete the view moves to the next doubtful nucleus by itself"
         )
-        self.start = push_button(
-            "Start",
-            "Order the nuclei nobody has looked at, and go to the most doubtful",
-            self.begin,
-        )
-        self.back = push_button(
-            "Back", "Go to the nucleus before (Shift-N)", lambda: session.attempt(queue.previous)
-        )
-        self.skip = push_button(
-            "Next",
-            "Leave this nucleus as it is and go to the next (N)",
-            lambda: session.attempt(queue.next),
-        )
-        self.compare = push_button(
-            _COMPARE,
-            "Find for each nucleus those that look most like it, to see where their classes differ."
-            " Takes about as long as detecting",
-            self._on_compare,
-        )
+        self._make_buttons()
         self.compared = wrapped("")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -100,6 +82,29 @@ class QueuePanel(Following, QGroupBox):
         self._list_classes()
         self._list_regions()
         self._show_position()
+
+    def _make_buttons(self) -> None:
+        self.start = push_button(
+            "Start",
+            "Order the nuclei nobody has looked at, and go to the most doubtful",
+            self.begin,
+        )
+        self.back = push_button(
+            "Back",
+            "Go to the nucleus before (Shift-N)",
+            lambda: self._session.attempt(self._queue.previous),
+        )
+        self.skip = push_button(
+            "Next",
+            "Leave this nucleus as it is and go to the next (N)",
+            lambda: self._session.attempt(self._queue.next),
+        )
+        self.compare = push_button(
+            _COMPARE,
+            "Find for each nucleus those that look most like it, to see where their classes differ."
+            " Takes about as long as detecting",
+            self._on_compare,
+        )
 
     def begin(self) -> None:
         """Start the queue with what the form says; a refusal is shown as a sentence."""
