@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import qtpy.QtTest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_muse.napari_compat import canvas_widget
 from napari_muse.panels.muse_panel import MusePanel
 
 QTest: Any = qtpy.QtTest.QTest
 """PyQt6's stubs take its static functions for methods."""
+
+
+def when_asked(answer: Callable[[QWidget], object]) -> None:
+    """Answer the next modal dialog, however long it takes to come."""
+    dialog = QApplication.activeModalWidget()
+    if dialog is None or not dialog.isVisible():
+        QTimer.singleShot(100, lambda: when_asked(answer))
+    else:
+        answer(dialog)
 
 
 def canvas_of(panel: MusePanel) -> Any:

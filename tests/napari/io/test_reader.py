@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from npe2 import PluginManifest
 from PIL import Image
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox, QWidget
 
 from muse_core.errors import UserError
 from muse_core.nuclei import NUCLEUS_SUFFIXES as NUCLEUS_SUFFIXES
@@ -18,6 +18,7 @@ from muse_core.slides import SLIDE_SUFFIXES
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, get_reader, read_slide
 
 from ...slides.slide_files import write_ome_zarr
+from ..actions import when_asked
 
 
 def test_an_svs_is_scaled_in_microns(cmu_slide: Path) -> None:
@@ -136,14 +137,13 @@ def test_channels_named_like_dyes_are_asked_about(
     viewer = make_napari_viewer(show=True)
     asked = []
 
-    def press() -> None:
-        box = QApplication.activeModalWidget()
+    def press(box: QWidget) -> None:
         assert isinstance(box, QMessageBox)
         asked.append(box.text())
         button = box.button(getattr(QMessageBox.StandardButton, answer))
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
-    QTimer.singleShot(500, press)
+    when_asked(press)
     if answer == "Yes":
         (layer,) = viewer.open(path, plugin="napari-muse")
         assert np.array_equal(np.asarray(layer.data), pixels)

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import zarr
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QLineEdit
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialogButtonBox, QFileDialog, QLineEdit, QWidget
 
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.store import AnnotationStore
 from napari_muse.panels.muse_panel import MusePanel
 from napari_muse.session import MuseSession
 
-from ..actions import click, press
+from ..actions import click, press, when_asked
 from .console import LEFT, RGB, tissue
 
 
@@ -49,14 +49,13 @@ def test_without_a_folder_for_all_annotations_they_lie_with_the_users_data(
 def _save_project_as(panel: MusePanel, path: Path, qtbot: Any) -> None:
     """Press the button and type a name into the dialog."""
 
-    def name_it() -> None:
-        dialog = QApplication.activeModalWidget()
+    def name_it(dialog: QWidget) -> None:
         assert isinstance(dialog, QFileDialog)
         dialog.findChild(QLineEdit, "fileNameEdit").setText(str(path))
         buttons = dialog.findChild(QDialogButtonBox)
         qtbot.mouseClick(buttons.button(QDialogButtonBox.StandardButton.Save), LEFT)
 
-    QTimer.singleShot(300, name_it)
+    when_asked(name_it)
     qtbot.mouseClick(panel.export.project, LEFT)
 
 
