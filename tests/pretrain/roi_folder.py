@@ -42,7 +42,8 @@ def tiny_config(rois: Path, out: Path) -> PretrainConfig:
     return PretrainConfig(
         rois=rois,
         out=out,
-        model=BackboneConfig("resnet10t", (8, 8, 8, 8), 8),
+        # With timm's own channels, up to 512, a step is busy with weights.
+        model=BackboneConfig("resnet10t", (8, 8, 8, 8), 8, encoder_channels=(8, 16, 32, 64)),
         views=ViewsConfig(
             mpp=(0.25, 0.6), global_px=64, local_px=32, n_global=2, n_local=2, field_um=40
         ),
