@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from muse_core.nuclei import ClassScheme
 from napari_muse.panels.muse_panel import MusePanel
+
+from .kept_viewer import KeptViewer, undrawn
 
 # Mesa draws with threads of its own, which only cost where every core has a process of pytest; it
 # is told before the first window opens.
@@ -43,15 +46,44 @@ def no_ready_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSE_READY_PROCESS", "0")
 
 
+@pytest.fixture(scope="session")
+def kept_viewer() -> Iterator[KeptViewer]:
+    """The window that tests share, one after the other."""
+    kept = KeptViewer()
+    yield kept
+    kept.close()
+
+
+@pytest.fixture(autouse=True)
+def no_other_viewer(request: pytest.FixtureRequest, kept_viewer: KeptViewer) -> None:
+    """A test that makes viewers of its own is alone with them."""
+    if "make_napari_viewer" in request.fixturenames:
+        kept_viewer.close()
+
+
 @pytest.fixture
-def panel(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Iterator[MusePanel]:
-    """A shown viewer with the MUSE dock, opened as the menu does."""
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1400, 900)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+def panel(
+    request: pytest.FixtureRequest, kept_viewer: KeptViewer, qtbot: Any
+) -> Iterator[MusePanel]:
+    """A shown viewer with the MUSE dock, opened as the menu does.
+
+    The viewer is the kept one but where the test asks for make_napari_viewer too, as those do that
+    look at the camera from its first move.
+    """
+    own = "make_napari_viewer" in request.fixturenames
+    if own:
+        viewer = request.getfixturevalue("make_napari_viewer")(show=True)
+        viewer.window.resize(1400, 900)
+    else:
+        viewer = kept_viewer.take(qtbot)
+    with nullcontext() if own else undrawn(viewer):
+        _, widget = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
     qtbot.waitExposed(widget)
     yield widget
     widget.close()
+    if not own:
+        left = kept_viewer.put_back()
+        assert not left, f"left behind: {', '.join(left)}"
 
 
 @pytest.fixture
@@ -70,15 +102,19 @@ def small_slide(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
+def opened(
+    request: pytest.FixtureRequest, panel: MusePanel, small_slide: Path, qtbot: Any
+) -> MusePanel:
     """The panel with the small slide open and three predicted nuclei, ids 1 to 3."""
     viewer = panel.session.viewer
-    viewer.open(small_slide, plugin="napari-muse")
-    viewer.reset_view()
-    annotations = panel.session.annotations
-    annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
-    annotations.append([100, 200, 300], [100, 150, 200], [1, 1, 1], [0.9, 0.8, 0.7], "m", 6.0)
-    panel.session.nuclei.refresh()
+    own = "make_napari_viewer" in request.fixturenames
+    with nullcontext() if own else undrawn(viewer):
+        viewer.open(small_slide, plugin="napari-muse")
+        viewer.reset_view()
+        annotations = panel.session.annotations
+        annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
+        annotations.append([100, 200, 300], [100, 150, 200], [1, 1, 1], [0.9, 0.8, 0.7], "m", 6.0)
+        panel.session.nuclei.refresh()
     qtbot.wait(100)
     return panel
 

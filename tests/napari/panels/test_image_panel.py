@@ -125,6 +125,7 @@ def test_undo_stays_with_the_image(panel: MusePanel, two: Path, qtbot: Any) -> N
     assert places(panel) == [[100, 100]]
 
 
+@pytest.mark.usefixtures("make_napari_viewer")
 def test_planes(panel: MusePanel, stack: Path, qtbot: Any) -> None:
     session, images = panel.session, panel.detect.images
     session.viewer.open(stack, plugin="napari-muse")

@@ -248,6 +248,7 @@ def test_nothing_open_and_nothing_drawn_get_sentences(panel: MusePanel, small_sl
     assert panel.detect.message.text().startswith("Nothing is drawn yet")
 
 
+@pytest.mark.usefixtures("make_napari_viewer")
 def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtbot: Any) -> None:
     rng = np.random.default_rng(0)
     n = 3 * MAX_IN_VIEW
@@ -273,6 +274,7 @@ def test_very_many_nuclei_are_an_image_until_one_zooms_in(opened: MusePanel, qtb
     assert not density.visible
 
 
+@pytest.mark.usefixtures("make_napari_viewer")
 def test_panning_a_little_loads_nothing_and_far_does(opened: MusePanel, qtbot: Any) -> None:
     rng = np.random.default_rng(0)
     n = 2 * MAX_IN_VIEW
