@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def no_handler_of_ended_children() -> Iterator[None]:
+    """torch's loaders leave their handler of SIGCHLD behind.
+
+    The end of a child in a later test then took a process of tests along: the kernel could not set
+    up the frame of the handler, nor that of SIGSEGV (si_code SI_KERNEL, in three cores).
+    """
+    yield
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
