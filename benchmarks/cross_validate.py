@@ -34,14 +34,13 @@ import muse_small
 import muse_small_breast
 from label_sets import BREAST, MPP, Prepared, prepare, site_of
 from muse_small import BREAST_SITES
-from operating_point import CANDIDATES, careful_choice
+from operating_point import CANDIDATES, careful_choice, reports_of
 from small_encoder import ARCHITECTURE
 
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
 from muse_core.finetune import FinetuneConfig
-from muse_core.finetune.holdout.threshold import LOWEST_SCORE
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
 from muse_core.nuclei import ClassScheme
@@ -182,11 +181,7 @@ def _between(plan: Plan, end: Path, site: str) -> Path:
     model = muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
     of_others = plan.prepared.validation((site,))
     images = read_points_folder(of_others.folder, MPP, of_others.names)
-    tables = detect_images(model, images, DetectConfig(min_score=LOWEST_SCORE))
-    names = ClassScheme.from_json(model.card.classes).names
-    reports = [
-        score_tables(images, [d[d["score"] >= t] for d in tables], names) for t in CANDIDATES
-    ]
+    reports = reports_of(model, images, ClassScheme.from_json(model.card.classes).names)
     best = careful_choice([(r.f_det + (r.f_avg or 0.0)) / 2 for r in reports])
     model.card = dataclasses.replace(model.card, score_threshold=CANDIDATES[best])
     out = end.with_stem(f"{end.stem}-between")

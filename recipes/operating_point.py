@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from label_sets import BREAST, MPP, SETS, Prepared
 
-from muse_core.data.points_folder import read_points_folder
+from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.detect import DetectConfig
-from muse_core.evaluate.detection import detect_images, score_tables
+from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
@@ -24,6 +24,15 @@ from muse_core.models.muse_model import MuseModel
 CANDIDATES = tuple(float(t) for t in np.arange(LOWEST_SCORE, 0.701, 0.025).round(4))
 
 ABOUT_AS_GOOD = 0.002
+
+
+def reports_of(
+    model: MuseModel, images: Sequence[AnnotatedImage], classes: Sequence[str]
+) -> list[DetectionReport]:
+    """What a model's detections come to at each of CANDIDATES."""
+    tables = detect_images(model, images, DetectConfig(min_score=LOWEST_SCORE))
+    kept = ([d[d["score"] >= t] for d in tables] for t in CANDIDATES)
+    return [score_tables(images, found, classes) for found in kept]
 
 
 def careful_choice(figures: Sequence[float]) -> int:
@@ -55,9 +64,7 @@ def best_threshold_over(
         else:
             names_of_tiles = prepared.split(name).threshold
             images = read_points_folder(prepared.folder(name), MPP, names_of_tiles)
-        tables = detect_images(model, images, DetectConfig(min_score=LOWEST_SCORE))
-        kept = [[d[d["score"] >= t] for d in tables] for t in CANDIDATES]
-        figures.append([score_tables(images, k, ()).f_det for k in kept])
+        figures.append([report.f_det for report in reports_of(model, images, ())])
     best = careful_choice(np.mean(figures, axis=0).tolist())
     of_sets = {n: round(f[best], 4) for n, f in zip(chosen_on, figures, strict=True)}
     return CANDIDATES[best], of_sets

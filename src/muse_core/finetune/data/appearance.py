@@ -102,10 +102,7 @@ def alter_storage(image: Tensor, config: ViewConfig, rng: np.random.Generator) -
 
 
 def _blur_some(images: Tensor, config: ViewConfig, generator: torch.Generator) -> Tensor:
-    n = len(images)
-    chosen = torch.rand(n, generator=generator) < config.blur_share
-    sigma = _uniform(generator, n, *config.blur_px)
-    return blur(images, sigma * chosen)
+    return blur(images, _sigma_of_some(generator, len(images), config.blur_share, config.blur_px))
 
 
 def sharpen_some(images: Tensor, config: ViewConfig, generator: torch.Generator) -> Tensor:
@@ -117,11 +114,18 @@ def sharpen_some(images: Tensor, config: ViewConfig, generator: torch.Generator)
         generator: Source of randomness, on the CPU.
     """
     n = len(images)
-    chosen = torch.rand(n, generator=generator) < config.sharpen_share
-    sigma = _uniform(generator, n, *config.sharpen_px)
+    sigma = _sigma_of_some(generator, n, config.sharpen_share, config.sharpen_px)
     amount = _uniform(generator, n, *config.sharpen).to(images)
-    detail = images - blur(images, sigma * chosen)
+    detail = images - blur(images, sigma)
     return (images + amount.view(-1, 1, 1, 1) * detail).clamp(0, 1)
+
+
+def _sigma_of_some(
+    generator: torch.Generator, n: int, share: float, range_px: tuple[float, float]
+) -> Tensor:
+    """Deviations for n images, 0 for those beyond a share of them."""
+    chosen = torch.rand(n, generator=generator) < share
+    return _uniform(generator, n, *range_px) * chosen
 
 
 def _uniform(generator: torch.Generator, n: int, low: float, high: float) -> Tensor:
