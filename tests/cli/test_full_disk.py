@@ -70,7 +70,7 @@ def test_convert(full: Path, slide: Path, capsys: pytest.CaptureFixture[str], na
 
 
 def test_rois(full: Path, slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--points", slide.with_name("n.csv"), "--slide-mpp", 0.5, "--mpp", 0.5)
+    options = ("--points", slide.with_name("n.csv"), "--mpp", 0.5, "--roi-mpp", 0.5)
     _refused(capsys, full, "rois", slide, "--out", full / "rois", *options)
     assert not list(full.rglob("*.partial"))
 

@@ -44,7 +44,7 @@ def test_convert(slide: Path, name: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_rois(slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--points", slide.with_name("n.csv"), "--slide-mpp", 0.5, "--mpp", 0.5)
+    options = ("--points", slide.with_name("n.csv"), "--mpp", 0.5, "--roi-mpp", 0.5)
     out = slide.with_name("rois")
     _nuclei(slide.with_name("n.csv"), OTHER)
     assert run("rois", slide, "--out", out, *options) == 2

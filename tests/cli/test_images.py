@@ -190,7 +190,7 @@ def test_rois_of_each_image(
     for number, text in enumerate(alone, start=1):
         (tmp_path / f"two-image{number}.csv").write_text(text)
     out = tmp_path / "rois"
-    options = ("--out", out, "--mpp", 0.5, "--slide-mpp", 0.5, "--points", tmp_path)
+    options = ("--out", out, "--mpp", 0.5, "--roi-mpp", 0.5, "--points", tmp_path)
     assert run("rois", folder / "two.tif", *options) == 0
     assert "holds 2 tissue images" in capsys.readouterr().err
     assert len(read_manifest(out).sources) == 1

@@ -18,7 +18,7 @@ def test_a_released_checkpoint_becomes_a_model_that_detect_refuses(
 ) -> None:
     file = write_checkpoint(tmp_path / "c.pth", teacher_of(random_backbone("vit_s_16-224")))
     out = tmp_path / "m.safetensors"
-    assert run("models", "import", file, "--out", out, "--mpp", 0.25, "--json") == 0
+    assert run("models", "import", file, "--out", out, "--model-mpp", 0.25, "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["kind"] == "backbone"
     assert (facts["name"], facts["mpp"], facts["path"]) == ("muse-vit-s16", 0.25, str(out))

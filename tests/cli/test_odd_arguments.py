@@ -68,8 +68,8 @@ def test_what_an_unset_variable_leaves_is_refused(
         ["convert", f"{LONG}.csv", "n.csv"],
         ["convert", "n.geojson", f"{LONG}.csv"],
         ["features", "s.png", "--points", "p.csv", "--mpp", "0.5", "--out", f"{LONG}.zarr"],
-        ["rois", "s.png", "--points", LONG, "--slide-mpp", "0.5", "--out", "r"],
-        ["rois", "s.png", "--points", "p.csv", "--slide-mpp", "0.5", "--out", LONG],
+        ["rois", "s.png", "--points", LONG, "--mpp", "0.5", "--out", "r"],
+        ["rois", "s.png", "--points", "p.csv", "--mpp", "0.5", "--out", LONG],
         ["relearn", f"{LONG}.muse"],
         ["evaluate", "detect", LONG, "--mpp", "0.5"],
         ["models", "import", f"{LONG}.pth"],
@@ -148,10 +148,10 @@ def test_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("--at-mpp", "0"),
-        ("--at-mpp", "nan"),
-        ("--at-mpp", "inf"),
-        ("--at-mpp", "-1"),
+        ("--model-mpp", "0"),
+        ("--model-mpp", "nan"),
+        ("--model-mpp", "inf"),
+        ("--model-mpp", "-1"),
         ("--seed", "-1"),
         ("--learning-rate", "nan"),
         ("--learning-rate", "1e400"),
@@ -180,9 +180,9 @@ def test_zero_is_not_the_same_as_nothing(
     assert "A tile needs" in _sentence(capsys, *detect, "--set", "tile_px=0")
     assert run("detect", tmp_path / "list.csv", *asked, tmp_path / "results") == 1
     assert "must lie between 0.01 and 100, got 0" in capsys.readouterr().err
-    made = ("--out", tmp_path / "d", "--mpp", 0)
+    made = ("--out", tmp_path / "d", "--out-mpp", 0)
     assert "got 0" in _sentence(capsys, "dataset", "convert", "ocelot", tmp_path, *made)
-    assert "got 0" in _sentence(capsys, "models", "fetch", "muse-r50", "--mpp", 0)
+    assert "got 0" in _sentence(capsys, "models", "fetch", "muse-r50", "--model-mpp", 0)
     folder = write_points_folder(tmp_path / "t")
     evaluated = ("evaluate", "detect", folder, "--mpp", 0.5, "--model", resolve_model())
     assert "seed" in _sentence(capsys, *evaluated, "--seed", -1)

@@ -16,11 +16,11 @@ from .running import run
 def test_rois_with_nuclei_of_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     slides = [write_slide(tmp_path / f"{i}.png", 200, 160, seed=i) for i in range(2)]
     model, out = write_model(tmp_path / "m.safetensors"), tmp_path / "rois"
-    options = ("--out", out, "--model", model, "--mpp", 0.5, "--roi-px", 128, "--json")
+    options = ("--out", out, "--model", model, "--roi-mpp", 0.5, "--roi-px", 128, "--json")
     assert run("rois", *slides, *options) == 2
-    assert "--slide-mpp" in capsys.readouterr().err
+    assert "with --mpp on the command line" in capsys.readouterr().err
     for _ in range(2):
-        assert run("rois", *slides, *options, "--slide-mpp", 0.5) == 0
+        assert run("rois", *slides, *options, "--mpp", 0.5) == 0
         figures = json.loads(capsys.readouterr().out)
         assert (figures["slides"], figures["rois"]) == (2, 8)
         assert figures["nuclei"] > 0
@@ -31,7 +31,7 @@ def test_rois_with_given_points(tmp_path: Path, capsys: pytest.CaptureFixture[st
     slide, out = write_slide(tmp_path / "s.png", 200, 160), tmp_path / "rois"
     table = nucleus_table(np.array([10.0, 150.0]), np.array([20.0, 30.0]), ["a", "a"])
     write_csv(table, tmp_path / "s.csv", 0.5)
-    options = ("--out", out, "--mpp", 1.0, "--roi-px", 64, "--slide-mpp", 0.5)
+    options = ("--out", out, "--roi-mpp", 1.0, "--roi-px", 64, "--mpp", 0.5)
     assert run("rois", slide, *options, "--points", tmp_path / "s.csv", "--min-tissue", 0) == 0
     first, second = read_manifest(out).rois[:2]
     np.testing.assert_allclose(np.load((out / first.file).with_suffix(".npy")), [[5, 10]])
@@ -47,7 +47,7 @@ def test_slides_that_would_share_one_file_of_points_are_refused(
     first, second = (write_slide(tmp_path / n, 200, 160) for n in ("s.png", "b/s.png"))
     third = write_slide(tmp_path / "s.tif", 200, 160)
     write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "s.csv", 0.5)
-    options = ("--points", tmp_path, "--mpp", 0.5, "--slide-mpp", 0.5, "--out", tmp_path / "rois")
+    options = ("--points", tmp_path, "--mpp", 0.5, "--roi-mpp", 0.5, "--out", tmp_path / "rois")
     for other in (second, third):
         assert run("rois", first, other, *options) == 2
         assert "would both get the nuclei of s.csv" in capsys.readouterr().err
@@ -65,11 +65,11 @@ def test_nothing_is_left_where_the_first_slide_is_none(
     (tmp_path / "loop.png").symlink_to("loop.png")
     write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "good.csv", 0.5)
     out = tmp_path / "deep" / "rois"
-    options = ("--points", tmp_path, "--mpp", 0.5, "--slide-mpp", 0.5, "--out", out)
+    options = ("--points", tmp_path, "--mpp", 0.5, "--roi-mpp", 0.5, "--out", out)
     for first in (bad, tmp_path / "loop.png", tmp_path / "none.png"):
         assert run("rois", first, good, *options) == 2
         assert capsys.readouterr().err.count("\n") == 1
-    assert run("rois", good, *options, "--slide-mpp", 0) == 2
+    assert run("rois", good, *options, "--mpp", 0) == 2
     (tmp_path / "good.csv").rename(tmp_path / "other.csv")
     assert run("rois", good, *options) == 2
     assert not out.parent.exists()

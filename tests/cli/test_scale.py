@@ -90,7 +90,7 @@ def test_rois(
 ) -> None:
     points = tmp_path / "p.csv"
     points.write_text("x_px,y_px,class\n800,1300,a\n")
-    given = ("--points", points, "--slide-mpp", 0.25, *force, "--mpp", 0.1)
+    given = ("--points", points, "--mpp", 0.25, *force, "--roi-mpp", 0.1)
     assert run("rois", cmu_slide, "--out", tmp_path / "rois", *given) == 0
     assert note in capsys.readouterr().err
     # A slide that is coarser than asked keeps its own scale.

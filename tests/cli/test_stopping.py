@@ -112,7 +112,7 @@ def test_rois(
     write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "n.csv", 0.5)
     asked_while_reading(number)
     out = tmp_path / "rois"
-    options = ("--points", tmp_path / "n.csv", "--mpp", 0.5, "--slide-mpp", 0.5, "--roi-px", 256)
+    options = ("--points", tmp_path / "n.csv", "--mpp", 0.5, "--roi-mpp", 0.5, "--roi-px", 256)
     assert run("rois", slide, "--out", out, *options) == 130
     kept = {p: p.stat().st_mtime_ns for p in out.rglob("*.tif")}
     assert kept

@@ -64,7 +64,7 @@ def test_links_stay_and_what_they_lead_to_is_written(
 
     rois = _link(tmp_path, "rois")
     (real / "rois").mkdir()
-    scale = ("--mpp", 0.5, "--slide-mpp", 0.5)
+    scale = ("--mpp", 0.5, "--roi-mpp", 0.5)
     assert run("rois", slide, "--points", tmp_path / "n.csv", "--out", rois, *scale) == 0
     assert (real / "rois" / "manifest.json").is_file()
 
@@ -129,7 +129,7 @@ def test_what_is_no_single_file_or_read_again_needs_a_place_of_its_own(
         "finetune": ("finetune", "--train", write_points_folder(tmp_path / "t"), "--model", model),
         "import": ("models", "import", model),
         "dataset": ("dataset", "convert", "ocelot", ocelot(tmp_path / "in")),
-        "rois": ("rois", slide, "--points", tmp_path / "n.csv", "--slide-mpp", 0.5),
+        "rois": ("rois", slide, "--points", tmp_path / "n.csv"),
     }
     scale = () if command in ("import", "dataset") else ("--mpp", 0.5)
     assert run(*arguments[command], *scale, "--out", os.devnull) == 2

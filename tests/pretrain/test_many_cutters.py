@@ -41,7 +41,7 @@ def test_two_commands_at_once_keep_the_slides_of_both(tmp_path: Path) -> None:
     for name in "bcd":
         (tmp_path / f"{name}.csv").write_bytes((tmp_path / "a.csv").read_bytes())
     out = tmp_path / "rois"
-    options = ["--points", str(tmp_path), "--mpp", "0.5", "--slide-mpp", "0.5", "--roi-px", "64"]
+    options = ["--points", str(tmp_path), "--mpp", "0.5", "--roi-mpp", "0.5", "--roi-px", "64"]
     # One slide is given to both.
     running = [
         subprocess.Popen(

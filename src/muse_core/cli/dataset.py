@@ -21,9 +21,9 @@ def dataset_convert(
     split: Annotated[
         str, typer.Option("--split", help="train, val, test; of PanNuke fold1 to fold3.")
     ] = "train",
-    mpp: Annotated[
+    out_mpp: Annotated[
         float | None,
-        typer.Option("--mpp", help="Microns per pixel to write at; else the dataset's own."),
+        typer.Option("--out-mpp", help="Microns per pixel to write at; else the dataset's own."),
     ] = None,
     fine: Annotated[
         bool, typer.Option("--fine", help="The finest classes instead of those of the papers.")
@@ -37,7 +37,7 @@ def dataset_convert(
         if sys.stderr.isatty():
             sys.stderr.write(f"\r{done} images")
 
-    facts = convert_dataset(name, folder, out, split, mpp, fine, show)
+    facts = convert_dataset(name, folder, out, split, out_mpp, fine, show)
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     if as_json:

@@ -19,8 +19,8 @@ def models_fetch(
     out: Annotated[
         Path | None, typer.Option("--out", help="Model file to write; else into your models.")
     ] = None,
-    mpp: Annotated[
-        float, typer.Option("--mpp", help="Microns per pixel to use it at.")
+    model_mpp: Annotated[
+        float, typer.Option("--model-mpp", help="Microns per pixel to use it at.")
     ] = DEFAULT_MPP,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,11 +34,11 @@ def models_fetch(
     from muse_core.models.fetching import fetch_released
     from muse_core.slides.mpp import check_mpp
 
-    check_mpp(mpp)
+    check_mpp(model_mpp)
     if out is not None:
         check_model_target(out)
     with progress_bar() as show:
-        path = fetch_released(name, out, mpp=mpp, on_progress=ProgressReporter(show))
+        path = fetch_released(name, out, mpp=model_mpp, on_progress=ProgressReporter(show))
     card = read_card(path)
     if as_json:
         facts = {"path": str(path), "name": card.name, "kind": card.kind, "mpp": card.mpp}

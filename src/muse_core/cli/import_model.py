@@ -23,8 +23,8 @@ def models_import(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the model; else by its architecture.")
     ] = None,
-    mpp: Annotated[
-        float, typer.Option("--mpp", help="Microns per pixel to use it at.")
+    model_mpp: Annotated[
+        float, typer.Option("--model-mpp", help="Microns per pixel to use it at.")
     ] = DEFAULT_MPP,
     fov_px: Annotated[
         int | None,
@@ -40,10 +40,10 @@ def models_import(
     from muse_core.models.released_import import import_released
     from muse_core.slides.mpp import check_mpp
 
-    check_mpp(mpp)
+    check_mpp(model_mpp)
     if out is not None:
         check_model_target(out, unlike=file)
-    target = import_released(file, out, mpp=mpp, fov_px=fov_px, name=name)
+    target = import_released(file, out, mpp=model_mpp, fov_px=fov_px, name=name)
     card = read_card(target)
     if as_json:
         facts = {"path": str(target), "name": card.name, "kind": card.kind, "mpp": card.mpp}

@@ -29,9 +29,9 @@ ValOption = Annotated[
     Path | None,
     typer.Option("--val", help="Points-folder to choose the best epoch on; else the last."),
 ]
-AtMppOption = Annotated[
+ModelMppOption = Annotated[
     float | None,
-    typer.Option("--at-mpp", help="Microns per pixel to use the model at; else its own."),
+    typer.Option("--model-mpp", help="Microns per pixel to use the model at; else its own."),
 ]
 RandomInitOption = Annotated[
     bool,
@@ -51,7 +51,7 @@ def evaluate_probe(
     protocol: ProtocolOption = Protocol.LINEAR,
     fov_px: Annotated[int, typer.Option("--fov-px", help="Side of the tiles: 224 or 512.")] = 224,
     val: ValOption = None,
-    at_mpp: AtMppOption = None,
+    model_mpp: ModelMppOption = None,
     random_init: RandomInitOption = False,
     epochs: Annotated[int, typer.Option("--epochs", help="Of fine-tuning.")] = 10,
     learning_rate: RateOption = 1e-5,
@@ -79,7 +79,7 @@ def evaluate_probe(
     )
     path = resolve_model(model)
     card = read_card(path)
-    model_mpp = card.mpp if at_mpp is None else at_mpp
+    used_mpp = card.mpp if model_mpp is None else model_mpp
 
     from muse_core.evaluate.probe import probe_folders
 
@@ -87,7 +87,7 @@ def evaluate_probe(
     with progress_bar() as show:
         report = probe_folders(
             _backbone(path, seed if random_init else None),
-            model_mpp,
+            used_mpp,
             train,
             test,
             mpp,
@@ -98,7 +98,7 @@ def evaluate_probe(
             force_mpp=force_mpp,
         )
     asked = {"protocol": protocol.value, "random_init": random_init, "fov_px": fov_px, "seed": seed}
-    figures = report.to_json() | asked | {"model": card.name, "mpp": model_mpp}
+    figures = report.to_json() | asked | {"model": card.name, "mpp": used_mpp}
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
 
 

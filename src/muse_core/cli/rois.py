@@ -18,6 +18,7 @@ from muse_core.cli.options import (
     ImageOption,
     JsonOption,
     ModelOption,
+    MppOption,
     OtherSlideOption,
     PlaneOption,
 )
@@ -44,11 +45,7 @@ PointsOption = Annotated[
 ]
 RoiMppOption = Annotated[
     float,
-    typer.Option("--mpp", help="Microns per pixel of the ROIs; a coarser slide keeps its own."),
-]
-SlideMppOption = Annotated[
-    float | None,
-    typer.Option("--slide-mpp", help="Of slides whose file does not say it."),
+    typer.Option("--roi-mpp", help="Microns per pixel of the ROIs; a coarser slide keeps its own."),
 ]
 MinTissueOption = Annotated[
     float, typer.Option("--min-tissue", help="Share of a ROI that must be tissue.")
@@ -60,8 +57,8 @@ def rois(
     out: Annotated[Path, typer.Option("--out", help="Folder for the ROIs.")],
     points: PointsOption = None,
     roi_px: Annotated[int, typer.Option("--roi-px", help="Largest side of a ROI.")] = 2048,
-    mpp: RoiMppOption = 0.25,
-    slide_mpp: SlideMppOption = None,
+    roi_mpp: RoiMppOption = 0.25,
+    mpp: MppOption = None,
     force_mpp: ForceMppOption = False,
     min_tissue: MinTissueOption = 0.2,
     image: ImageOption = None,
@@ -88,11 +85,11 @@ def rois(
         _check_stems(slides)
     wanted = [(p, c) for p in slides for c in chosen_images(p, image, plane, channels)]
     name, finder = _finder(points, model, device.value, len(wanted), other_slide)
-    settings = RoiSettings(roi_px=roi_px, mpp=mpp, min_tissue=min_tissue, nuclei=name)
+    settings = RoiSettings(roi_px=roi_px, mpp=roi_mpp, min_tissue=min_tissue, nuclei=name)
     manifest = look_into_roi_folder(out, settings)
     with cancel_on_signals() as cancel, progress_bar() as show:
         for path, choice in wanted:
-            with open_slide(path, slide_mpp, choice, force_mpp) as slide:
+            with open_slide(path, mpp, choice, force_mpp) as slide:
                 say_notes(slide)
                 longer = cut_slide(
                     slide, out, manifest, finder(slide), ProgressReporter(show), cancel.is_set

@@ -185,7 +185,7 @@ def _key(slide: Slide, settings: RoiSettings) -> str:
     content = identify_slide(path, slide.part).fingerprint
     if slide.choice.channels:
         content += f"|{slide.choice.channels}"
-    mpp = slide.require_mpp("with --slide-mpp on the command line")
+    mpp = slide.require_mpp()
     facts = [path.name, content, slide.width, slide.height, mpp, asdict(settings)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in path.stem)[:60].strip(".")
