@@ -1,6 +1,6 @@
 r"""Class heads on the features of a finished model, judged on hospitals it has not seen.
 
-    python benchmarks/class_heads.py --data DATA --work WORK --steps 300
+    python benchmarks/class_heads.py --data DATA --work WORK --models "sets-300-0-without-{site}"
 
 WORK holds the models that cross_validate.py left there. The network of each stays as it is; what it
 detects on tiles learnt from, and the classes annotated there, teach a head of one hidden layer
@@ -124,23 +124,24 @@ class Context(nn.Module):
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder with sets and models.")],
-    steps: Annotated[int, typer.Option(help="Of the models' second stage.")] = 300,
-    seed: Annotated[int, typer.Option(help="Of the models and the heads.")] = 0,
+    models: Annotated[str, typer.Option(help="Name of each in WORK; {site} stands for the site.")],
+    site: Annotated[list[str] | None, typer.Option(help="Judge this one only.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the heads.")] = 0,
     head_steps: Annotated[int, typer.Option(help="Of the heads.")] = 1000,
 ) -> None:
     """Print a JSON line for each head."""
     prepared = prepare(data, work / "sets")
     f_avg: dict[str, dict[str, float]] = {"as trained": {}, "anew": {}, "with neighbours": {}}
-    for site in BREAST_SITES:
-        model = load_model(work / f"sets-{steps}-{seed}-without-{site}.safetensors")
-        unseen = tiles_of(data, site)
+    for left_out in site or BREAST_SITES:
+        model = load_model(work / f"{models.format(site=left_out)}.safetensors")
+        unseen = tiles_of(data, left_out)
         found = [detect(model, image) for image in unseen]
         of_class = [tile.class_probs for tile in found]
-        f_avg["as trained"][site] = score(unseen, found, np.concatenate(of_class))
-        nuclei = standardised([*taught_by(model, prepared, site), *map(_only_shown, found)])
+        f_avg["as trained"][left_out] = score(unseen, found, np.concatenate(of_class))
+        nuclei = standardised([*taught_by(model, prepared, left_out), *map(_only_shown, found)])
         for name, context in (("anew", False), ("with neighbours", True)):
             probs = classify(learn(nuclei, context, head_steps, seed), nuclei)
-            f_avg[name][site] = score(unseen, found, probs[-sum(map(len, of_class)) :])
+            f_avg[name][left_out] = score(unseen, found, probs[-sum(map(len, of_class)) :])
     for name, sites in f_avg.items():
         print(
             json.dumps({"head": name, "sites": sites, "f_avg": float(np.mean([*sites.values()]))})
