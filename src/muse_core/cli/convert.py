@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muse_core.cli.numbers import number
 from muse_core.cli.options import ForceMppOption, ImageOption, JsonOption, OtherSlideOption
 from muse_core.errors import UserError
 
@@ -53,7 +54,7 @@ def convert(
     ],
     mpp: Annotated[
         float | None,
-        typer.Option("--mpp", help="Microns per pixel, if the file does not say."),
+        typer.Option("--mpp", parser=number, help="Microns per pixel, if the file does not say."),
     ] = None,
     force_mpp: ForceMppOption = False,
     outlines_are_nuclei: OutlinesOption = False,

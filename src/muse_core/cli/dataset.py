@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from muse_core.cli.numbers import number
 from muse_core.cli.options import JsonOption
 
 
@@ -23,7 +24,11 @@ def dataset_convert(
     ] = "train",
     out_mpp: Annotated[
         float | None,
-        typer.Option("--out-mpp", help="Microns per pixel to write at; else the dataset's own."),
+        typer.Option(
+            "--out-mpp",
+            parser=number,
+            help="Microns per pixel to write at; else the dataset's own.",
+        ),
     ] = None,
     fine: Annotated[
         bool, typer.Option("--fine", help="The finest classes instead of those of the papers.")

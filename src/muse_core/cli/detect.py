@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from muse_core.cli.numbers import number
 from muse_core.cli.options import (
     SLIDE_PANEL,
     Backend,
@@ -74,7 +75,9 @@ RegionOption = Annotated[
 ]
 MinScoreOption = Annotated[
     float | None,
-    typer.Option("--min-score", help="Nucleus probability to report from; else the model's."),
+    typer.Option(
+        "--min-score", parser=number, help="Nucleus probability to report from; else the model's."
+    ),
 ]
 FeaturesOption = Annotated[
     bool | None,

@@ -9,17 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
+from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 from muse_core.errors import UserError
 
 
 def evaluate_detect(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with images/ and points/.")],
-    mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the images.")],
+    mpp: Annotated[
+        float, typer.Option("--mpp", parser=number, help="Microns per pixel of the images.")
+    ],
     force_mpp: ForceMppOption = False,
     model: ModelOption = None,
     device: DeviceOption = Device.AUTO,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", parser=integer, help="Of the bootstrap.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """F1 of detection and classification within 3 um, pooled over the images of a folder.

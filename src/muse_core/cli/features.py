@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from muse_core.cli.numbers import integer
 from muse_core.cli.options import (
     ChannelsOption,
     Device,
@@ -38,7 +39,8 @@ PointsOption = Annotated[
     Path, typer.Option("--points", help="Nuclei: CSV, GeoJSON, Parquet, AnnData.")
 ]
 FovOption = Annotated[
-    int | None, typer.Option("--fov-px", help="Side of the tiles; else the model's.")
+    int | None,
+    typer.Option("--fov-px", parser=integer, help="Side of the tiles; else the model's."),
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from muse_core.cli.numbers import number
 from muse_core.cli.options import JsonOption
 from muse_core.models.released import DEFAULT_MPP
 
@@ -20,7 +21,7 @@ def models_fetch(
         Path | None, typer.Option("--out", help="Model file to write; else into your models.")
     ] = None,
     model_mpp: Annotated[
-        float, typer.Option("--model-mpp", help="Microns per pixel to use it at.")
+        float, typer.Option("--model-mpp", parser=number, help="Microns per pixel to use it at.")
     ] = DEFAULT_MPP,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from muse_core.cli import finetune_data as data
 from muse_core.cli.finetune_flags import older_settings
+from muse_core.cli.numbers import integer
 from muse_core.cli.options import (
     ChannelsOption,
     ConfigOption,
@@ -65,8 +66,12 @@ def finetune(
     model: BaseOption = None,
     same_class: data.SameClassOption = None,
     mode: ModeOption = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", parser=integer, help="Optimiser steps.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", parser=integer, help="Of everything random.")
+    ] = None,
     device: AnyDeviceOption = None,
     resume: ResumeOption = None,
     as_json: JsonOption = False,

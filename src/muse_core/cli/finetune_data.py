@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from muse_core.cli.numbers import number
 from muse_core.errors import UserError
+from muse_core.typed_number import read_number
 
 if TYPE_CHECKING:
     from muse_core.finetune.inputs import LabelSet
@@ -36,6 +38,7 @@ SlideMppOption = Annotated[
     float | None,
     typer.Option(
         "--slide-mpp",
+        parser=number,
         rich_help_panel=_PANEL,
         help="Microns per pixel of slides whose files do not say.",
     ),
@@ -71,6 +74,7 @@ TrainMppOption = Annotated[
     float | None,
     typer.Option(
         "--mpp",
+        parser=number,
         rich_help_panel=_PANEL,
         help="Microns per pixel of --val, and of --train without =MPP.",
     ),
@@ -184,8 +188,8 @@ def _train(text: str, mpp: float | None) -> _Values:
     if not found or Path(text).exists():
         return _folder(Path(text), mpp)
     try:
-        return _folder(Path(folder), float(own))
-    except ValueError:
+        return _folder(Path(folder), read_number(own))
+    except UserError:
         raise UserError(f"--train takes DIR or DIR=MPP, got {text!r}.") from None
 
 
@@ -208,8 +212,8 @@ def _with_maps(own: list[_Values], paths: Sequence[Path]) -> list[_Values]:
 def _detection_only(text: str) -> _Values:
     folder, _, mpp = text.rpartition("=")
     try:
-        return {"folder": folder, "mpp": float(mpp), "classes_count": False}
-    except ValueError:
+        return {"folder": folder, "mpp": read_number(mpp), "classes_count": False}
+    except UserError:
         raise UserError(f"--detection-only takes DIR=MPP, got {text!r}.") from None
 
 
@@ -218,8 +222,8 @@ def _unlabeled(text: str, force_mpp: bool) -> _Values:
     if not found or Path(text).exists():
         return {"path": text}
     try:
-        return {"path": path, "mpp": float(mpp), "force_mpp": force_mpp}
-    except ValueError:
+        return {"path": path, "mpp": read_number(mpp), "force_mpp": force_mpp}
+    except UserError:
         return {"path": text}
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import JsonOption
 from muse_core.models.released import DEFAULT_MPP
 
@@ -24,11 +25,13 @@ def models_import(
         str | None, typer.Option("--name", help="Name of the model; else by its architecture.")
     ] = None,
     model_mpp: Annotated[
-        float, typer.Option("--model-mpp", help="Microns per pixel to use it at.")
+        float, typer.Option("--model-mpp", parser=number, help="Microns per pixel to use it at.")
     ] = DEFAULT_MPP,
     fov_px: Annotated[
         int | None,
-        typer.Option("--fov-px", help="Field of view in pixels, if file and name do not say."),
+        typer.Option(
+            "--fov-px", parser=integer, help="Field of view in pixels, if file and name do not say."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

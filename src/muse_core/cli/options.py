@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from muse_core.cli.numbers import integer, number
+
 SLIDE_PANEL = "The slide"
 """Under this word help shows options on how a slide is read."""
 
@@ -50,6 +52,7 @@ PlaneOption = Annotated[
     int | None,
     typer.Option(
         "--plane",
+        parser=integer,
         rich_help_panel=SLIDE_PANEL,
         help="Plane of a stack, from 1; the middle one if left out.",
     ),
@@ -68,6 +71,7 @@ MppOption = Annotated[
     float | None,
     typer.Option(
         "--mpp",
+        parser=number,
         rich_help_panel=SLIDE_PANEL,
         help="Microns per pixel of the slide, if the file does not say; see --force-mpp.",
     ),

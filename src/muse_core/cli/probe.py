@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 
 if TYPE_CHECKING:
@@ -31,31 +32,37 @@ ValOption = Annotated[
 ]
 ModelMppOption = Annotated[
     float | None,
-    typer.Option("--model-mpp", help="Microns per pixel to use the model at; else its own."),
+    typer.Option(
+        "--model-mpp", parser=number, help="Microns per pixel to use the model at; else its own."
+    ),
 ]
 RandomInitOption = Annotated[
     bool,
     typer.Option("--random-init", help="Random weights in the model's place, to compare."),
 ]
 RateOption = Annotated[
-    float, typer.Option("--learning-rate", help="Of fine-tuning; 4e-5 for ResNets.")
+    float, typer.Option("--learning-rate", parser=number, help="Of fine-tuning; 4e-5 for ResNets.")
 ]
 
 
 def evaluate_probe(
     train: Annotated[Path, typer.Option("--train", help="Points-folder to learn from.")],
     test: Annotated[Path, typer.Option("--test", help="Points-folder to measure on.")],
-    mpp: Annotated[float, typer.Option("--mpp", help="Microns per pixel of the images.")],
+    mpp: Annotated[
+        float, typer.Option("--mpp", parser=number, help="Microns per pixel of the images.")
+    ],
     force_mpp: ForceMppOption = False,
     model: ModelOption = None,
     protocol: ProtocolOption = Protocol.LINEAR,
-    fov_px: Annotated[int, typer.Option("--fov-px", help="Side of the tiles: 224 or 512.")] = 224,
+    fov_px: Annotated[
+        int, typer.Option("--fov-px", parser=integer, help="Side of the tiles: 224 or 512.")
+    ] = 224,
     val: ValOption = None,
     model_mpp: ModelMppOption = None,
     random_init: RandomInitOption = False,
-    epochs: Annotated[int, typer.Option("--epochs", help="Of fine-tuning.")] = 10,
+    epochs: Annotated[int, typer.Option("--epochs", parser=integer, help="Of fine-tuning.")] = 10,
     learning_rate: RateOption = 1e-5,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", parser=integer, help="Of everything random.")] = 0,
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,
 ) -> None:

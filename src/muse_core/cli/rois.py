@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import (
     ChannelsOption,
     Device,
@@ -45,10 +46,14 @@ PointsOption = Annotated[
 ]
 RoiMppOption = Annotated[
     float,
-    typer.Option("--roi-mpp", help="Microns per pixel of the ROIs; a coarser slide keeps its own."),
+    typer.Option(
+        "--roi-mpp",
+        parser=number,
+        help="Microns per pixel of the ROIs; a coarser slide keeps its own.",
+    ),
 ]
 MinTissueOption = Annotated[
-    float, typer.Option("--min-tissue", help="Share of a ROI that must be tissue.")
+    float, typer.Option("--min-tissue", parser=number, help="Share of a ROI that must be tissue.")
 ]
 
 
@@ -56,7 +61,9 @@ def rois(
     slides: SlidesArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder for the ROIs.")],
     points: PointsOption = None,
-    roi_px: Annotated[int, typer.Option("--roi-px", help="Largest side of a ROI.")] = 2048,
+    roi_px: Annotated[
+        int, typer.Option("--roi-px", parser=integer, help="Largest side of a ROI.")
+    ] = 2048,
     roi_mpp: RoiMppOption = 0.25,
     mpp: MppOption = None,
     force_mpp: ForceMppOption = False,

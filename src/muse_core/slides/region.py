@@ -15,6 +15,7 @@ import numpy.typing as npt
 import shapely
 
 from muse_core.errors import UserError
+from muse_core.typed_number import read_number
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Region:
     def parse(cls, text: str) -> Region:
         """Read ``"X,Y,W,H"`` in level-0 pixels; raises UserError when it is not that."""
         try:
-            x, y, w, h = (float(part) for part in text.split(","))
-        except ValueError:
+            x, y, w, h = (read_number(part) for part in text.split(","))
+        except (ValueError, UserError):
             raise UserError(f"A region is four numbers X,Y,W,H in pixels, got {text!r}.") from None
         return cls(x, y, w, h)
 

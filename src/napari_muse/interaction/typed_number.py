@@ -1,38 +1,13 @@
-"""Numbers as people of any country type them, and what a field takes."""
+"""What a field for a number takes of what is typed, and how it shows it."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from muse_core.errors import UserError
+from muse_core.typed_number import may_be_thousands, read_number, read_whole
 
-# A point in Arabic, Persian and other scripts; a minus as typesetters and spreadsheets write it.
-_SAME = str.maketrans({"\N{ARABIC DECIMAL SEPARATOR}": ".", ",": ".", "\N{MINUS SIGN}": "-"})
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _SHOWN_DIGITS = 6
-
-
-def read_number(text: str, unit: str = "") -> float:
-    """A typed number, with a point or a comma before its decimals, in the digits of any script.
-
-    Nothing marks thousands, for one country's mark is the other's decimal sign.
-
-    Args:
-        text: As typed, with or without the unit.
-        unit: What may stand behind the number, such as "%".
-
-    Raises:
-        UserError: It is no number.
-    """
-    bare, sign = text.strip(), unit.strip()
-    # The field's own unit stays when the number before it is typed anew with one.
-    while sign and bare.endswith(sign):
-        bare = bare.removesuffix(sign).strip()
-    bare = bare.translate(_SAME)
-    if not _NUMBER.fullmatch(bare):
-        raise UserError(f"“{text.strip()}” is no number; type it like 0.25 or 0,25.")
-    return float(bare)
 
 
 @dataclass(frozen=True)
@@ -70,15 +45,26 @@ class NumberRule:
         text = text.replace(self.unset, "") if self.unset else text
         if self.unset and not text.strip():
             return self.lowest
-        value = read_number(text, self.unit)
-        if not self.decimals and not value.is_integer():
-            raise UserError(f"{self.name} is a whole number, not {text.strip()}.")
+        if not self.decimals:
+            value: float = read_whole(text, self.unit)
+        else:
+            value = read_number(text, self.unit)
+            self._refuse_two_ways(text, value)
         if not self.least <= value <= self.most:
             raise UserError(
                 f"{self.name} must lie between {self.least:g} and {self.most:g},"
                 f" not {text.strip()}."
             )
         return round(value, self.decimals)
+
+    def _refuse_two_ways(self, text: str, value: float) -> None:
+        """Refuse 1,234 where a thousand would do as well; a point is always a decimal point."""
+        if "." in text or not self.least <= 1000 * value <= self.most:
+            return
+        if may_be_thousands(text, self.unit):
+            raise UserError(
+                f"“{text.strip()}” can be read in two ways; type {1000 * value:.0f} or {value:g}."
+            )
 
     def text_of(self, value: float) -> str:
         """Return as few digits as there are, with a point."""

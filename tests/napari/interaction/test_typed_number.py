@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from muse_core.errors import UserError
-from napari_muse.interaction.typed_number import NumberRule, read_number
+from napari_muse.interaction.typed_number import NumberRule
 
 SCORE = NumberRule("The score", 0.1, 0.9, decimals=2, unset="as the model says")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("0.25", 0.25), ("0,25", 0.25), (".5", 0.5), (",5", 0.5), ("1.", 1.0), (" 2 ", 2.0),
-        ("+0,499", 0.499), ("2.5e-1", 0.25), ("\u0660\u066b\u0662\u0665", 0.25), ("\u22121", -1.0),
-    ],
-)  # fmt: skip
-def test_what_is_a_number(text: str, value: float) -> None:
-    assert read_number(text) == value
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ".",
-        ",",
-        "-",
-        "1.000,5",
-        "1,000.5",
-        "1.2.3",
-        "0.25 x",
-        "nan",
-        "inf",
-        "1_0",
-        "1 000",
-        "1'0",
-    ],
-)
-def test_what_is_none(text: str) -> None:
-    with pytest.raises(UserError, match="is no number"):
-        read_number(text)
-
-
-@given(st.decimals(-1000, 1000, places=6))
-def test_point_and_comma_are_one(number: Any) -> None:
-    text = str(number)
-    assert read_number(text) == read_number(text.replace(".", ",")) == float(number)
 
 
 def test_no_value_is_below_what_may_be_given_and_has_words_of_its_own() -> None:
@@ -67,7 +23,15 @@ def test_no_value_is_below_what_may_be_given_and_has_words_of_its_own() -> None:
     [
         (SCORE, "0.05", "The score must lie between 0.1 and 0.9, not 0.05."),
         (SCORE, " 25 ", "The score must lie between 0.1 and 0.9, not 25."),
-        (NumberRule("Steps", 1, 10, decimals=0), "2,5", "Steps is a whole number, not 2,5."),
+        (NumberRule("Steps", 1, 10, decimals=0), "2,5", "“2,5” is no whole number."),
+        (NumberRule("Steps", 1, 5000, decimals=0), "1,000", "in two ways; type a whole number"),
+        (NumberRule("Steps", 1, 5000, decimals=0), "1.000", "without marks, like 1000."),
+        (
+            NumberRule("The width", 1, 5000),
+            "1,234",
+            "“1,234” can be read in two ways; type 1234 or",
+        ),
+        (NumberRule("The width", 1, 5000, unit=" px"), "1,234 px", "type 1234 or 1.234."),
         (NumberRule("Steps", 1, 10), "", "“” is no number"),
     ],
 )
@@ -82,3 +46,10 @@ def test_values_are_kept_with_the_decimals_of_the_rule_and_shown_with_few_digits
     assert NumberRule("The share", 0, 100, decimals=1, unit=" %").value_of("12,34 %") == 12.3
     assert (SCORE.text_of(0.5), SCORE.text_of(0.1234567)) == ("0.5", "0.123457")
     assert NumberRule("Steps", 1, 10**7, decimals=0).text_of(1_234_567) == "1234567"
+
+
+def test_three_decimals_are_decimals_where_a_thousand_times_as_much_cannot_be() -> None:
+    scale = NumberRule("The size of a pixel", 0.01, 20.0, unset="unknown")
+    assert scale.value_of("1,234") == scale.value_of("1.234") == 1.234
+    assert scale.value_of("0,499") == 0.499
+    assert NumberRule("The width", 1, 5000).value_of("1.234") == 1.234, "a point, as it is shown"
