@@ -146,7 +146,7 @@ def test_a_slide_without_scale_needs_one(
         (("--region", "1,2,3"), "four numbers X,Y,W,H"),
         (("--region", "0,0,0,10"), "positive size"),
         (("--mpp", "-1"), "Microns per pixel must"),
-        (("--mpp", "nan"), "Microns per pixel must"),
+        (("--mpp", "nan"), "--mpp: “nan” is no number"),
         (("--model", "no-such-model"), "no model 'no-such-model'"),
         (("--min-score", "7"), "between 0 and 1"),
     ],

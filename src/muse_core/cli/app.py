@@ -24,6 +24,7 @@ from muse_core.cli.finetune import finetune
 from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
 from muse_core.cli.models import models_list
+from muse_core.cli.numbers import BadNumberError
 from muse_core.cli.pretrain import pretrain
 from muse_core.cli.probe import evaluate_probe
 from muse_core.cli.relearn import relearn
@@ -115,6 +116,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         app(args=given, prog_name="muse")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BadNumberError as error:
+        _say(error.of(given))
+        code = 2
     except UserError as error:
         _say(str(error))
         code = 2

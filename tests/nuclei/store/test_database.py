@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sqlite3
 import subprocess
@@ -134,6 +135,55 @@ def test_edits_left_in_the_log_of_a_read_only_folder_are_not_passed_over(shared:
     shared.chmod(0o555)
     (sentence,) = _look(path)
     assert "not closed properly" in sentence
+
+
+def _names(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("use", ["read", "leave", "damaged"])
+def test_looking_leaves_nothing_beside_a_store(tmp_path: Path, use: str) -> None:
+    path = tmp_path / "s.muse"
+    new_store(path, n=2).close()
+    if use == "damaged":
+        path.write_bytes(path.read_bytes().replace(b"nuclei", b"nuclex"))
+    before, names = path.read_bytes(), _names(tmp_path)
+    with contextlib.suppress(UserError), AnnotationStore.open(path, read_only=True) as store:
+        if use == "read":
+            assert len(store.nuclei()) == 2
+            assert _names(tmp_path) > names, "SQLite makes files to look"
+    assert _names(tmp_path) == names
+    assert path.read_bytes() == before
+
+
+def test_whoever_looks_takes_nothing_from_one_who_writes_or_looks(tmp_path: Path) -> None:
+    path = tmp_path / "s.muse"
+    new_store(path, n=2).close()
+    with AnnotationStore.open(path, read_only=True) as first:
+        with AnnotationStore.open(path, read_only=True) as second:
+            assert len(second.nuclei()) == 2
+        with AnnotationStore.open(path) as writer:
+            with AnnotationStore.open(path, read_only=True) as third:
+                assert len(third.nuclei()) == 2
+            writer.delete([1])
+            assert len(first.nuclei()) == 1
+        assert len(first.nuclei()) == 1
+    with AnnotationStore.open(path) as store:
+        assert len(store.nuclei()) == 1
+    assert not [name for name in _names(tmp_path) if "-" in name]
+
+
+def test_a_log_that_an_unclean_end_has_left_is_read_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "s.muse"
+    with new_store(path, n=2) as store:
+        store.delete([1])
+        kept = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    for file, data in kept.items():
+        file.write_bytes(data)
+    with AnnotationStore.open(path, read_only=True) as store:
+        assert len(store.nuclei()) == 1
+    assert (tmp_path / "s.muse-wal").read_bytes() == kept[tmp_path / "s.muse-wal"]
+    assert path.read_bytes() == kept[path]
 
 
 def test_a_read_only_medium_is_no_obstacle_to_looking(

@@ -78,6 +78,7 @@ class Database:
             raise UserError(f"There is no annotation store {path}.")
         self._lock: FileLock | None = None
         self._refusal = f"was opened for reading; {_LOOK_ONLY}"
+        self._was_alone = not any(file.exists() for file in _beside(path))
         if not read_only:
             self._lock, self._refusal = _try_lock(path, create)
         self.read_only = self._lock is None
@@ -153,6 +154,8 @@ class Database:
         connection = getattr(self, "connection", None)
         if connection is not None:
             connection.close()
+            if self._was_alone and self._lock is None:
+                _take_away_beside(self.path)
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -231,9 +234,9 @@ class Database:
         connection = getattr(self, "connection", None)
         if connection is not None:
             connection.close()
-        for suffix in ("", "-wal", "-shm") if made else ():
+        for file in (self.path, *_beside(self.path)) if made else ():
             with contextlib.suppress(OSError):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
         if made and self._lock is not None:
             with contextlib.suppress(OSError):  # Windows removes no file that is open
                 Path(self._lock.lock_file).unlink()
@@ -277,7 +280,25 @@ def _is_of_the_disk(error: Exception) -> bool:
     )
 
 
+def _beside(path: Path) -> tuple[Path, Path]:
+    """The write-ahead log of a file and the index of it, which SQLite makes even to look."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def _take_away_beside(path: Path) -> None:
+    """Let SQLite remove what it made to look at a file, where nobody else has it open.
+
+    It does so when the last connection is closed that may write; ours might not.
+    """
+    if _has_log(path) or not any(file.exists() for file in _beside(path)):
+        return
+    with contextlib.suppress(sqlite3.Error):
+        last = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, timeout=0)
+        with contextlib.closing(last):
+            last.execute("PRAGMA schema_version")
+
+
 def _has_log(path: Path) -> bool:
     """Whether edits wait in the write-ahead log beside the file."""
-    wal = path.with_name(path.name + "-wal")
-    return wal.is_file() and wal.stat().st_size > 0
+    log, _ = _beside(path)
+    return log.is_file() and log.stat().st_size > 0
