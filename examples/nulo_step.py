@@ -51,7 +51,7 @@ def main() -> None:
     optimizer.step()
     for slow, fast in zip(teacher.parameters(), student.parameters(), strict=True):
         slow.lerp_(fast.detach(), 1 - TEACHER_MOMENTUM)
-    print(f"NuLo {float(loss):.3f}")
+    print(f"NuLo {loss.item():.3f}")
 
 
 if __name__ == "__main__":

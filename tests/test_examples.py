@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from .job_inputs import write_model, write_points_folder, write_slide
+from .scripts import run_script
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def _run(name: str, *arguments: object) -> str:
-    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_script(EXAMPLES / name, *arguments)
 
 
 @pytest.fixture(scope="module")

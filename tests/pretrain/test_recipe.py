@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from muse_core.errors import UserError
 from muse_core.models.checkpoint import load_backbone
+
+from ..scripts import run_script
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
-def _run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(RECIPES / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(script: str, *arguments: object) -> str:
+    return run_script(RECIPES / script, *arguments)
 
 
 def test_parts_join_to_the_same_file_and_damage_is_seen(tmp_path: Path) -> None:
     source = tmp_path / "w.bin"
     source.write_bytes(bytes(range(256)) * 100)
-    assert (
-        _run("weight_parts.py", "split", source, tmp_path / "p", "--part-mb", 0.01).returncode == 0
-    )
+    _run("weight_parts.py", "split", source, tmp_path / "p", "--part-mb", 0.01)
     parts = sorted((tmp_path / "p").glob("w.bin.*"))
     assert [p.stat().st_size for p in parts] == [10_000, 10_000, 5_600]
-    assert _run("weight_parts.py", "join", tmp_path / "p", tmp_path / "j.bin").returncode == 0
+    _run("weight_parts.py", "join", tmp_path / "p", tmp_path / "j.bin")
     assert (tmp_path / "j.bin").read_bytes() == source.read_bytes()
     parts[1].write_bytes(b"x" * 10_000)
-    assert _run("weight_parts.py", "join", tmp_path / "p", tmp_path / "k.bin").returncode != 0
+    with pytest.raises(UserError, match=r"w\.bin\.001 is damaged"):
+        _run("weight_parts.py", "join", tmp_path / "p", tmp_path / "k.bin")
     assert not (tmp_path / "k.bin").exists()
 
 
@@ -48,14 +47,13 @@ def test_pretrains_for_a_moment_and_leaves_parts(muse_data: Path, tmp_path: Path
         "--device": "cpu",
         "--limit": 1,
     }
-    done = _run("pretrain_gpu.py", *(part for pair in options.items() for part in pair))
-    assert done.returncode == 0, done.stderr
-    facts = json.loads(done.stdout.splitlines()[-1])
+    said = _run("pretrain_gpu.py", *(part for pair in options.items() for part in pair))
+    facts = json.loads(said.splitlines()[-1])
     assert facts["steps_done"] >= 8
     joined = tmp_path / "joined.safetensors"
     parts = tmp_path / "small" / "parts"
     assert all(p.stat().st_size <= 16e6 for p in parts.iterdir())
-    assert _run("weight_parts.py", "join", parts, joined).returncode == 0
+    _run("weight_parts.py", "join", parts, joined)
     _, card = load_backbone(joined)
     assert card.training["schedule"]["batch"] == 2
 
@@ -64,6 +62,5 @@ def test_pretrains_for_a_moment_and_leaves_parts(muse_data: Path, tmp_path: Path
 def test_pretrains_a_vit_for_a_minute(muse_data: Path, tmp_path: Path) -> None:
     options = ("--data", muse_data, "--out", tmp_path, "--minutes", 1, "--networks", "vit-s")
     small = ("--batch", 2, "--workers", 0, "--device", "cpu", "--limit", 1)
-    done = _run("pretrain_gpu.py", *options, *small)
-    assert done.returncode == 0, done.stderr
+    _run("pretrain_gpu.py", *options, *small)
     assert len(list((tmp_path / "vit-s" / "parts").glob("*.safetensors.*"))) == 4
