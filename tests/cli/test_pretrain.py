@@ -22,6 +22,7 @@ workers = 0
 
 [model]
 encoder = "resnet10t"
+encoder_channels = [8, 16, 32, 64]
 decoder_channels = [8, 8, 8, 8]
 hyper_channels = 8
 

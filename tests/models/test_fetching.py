@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 from muse_core.errors import UserError
@@ -16,6 +18,14 @@ from .hub import Hub, serve
 from .released_checkpoint import random_backbone, teacher_of, write_checkpoint
 
 NAME, FILE = "muse-vit-s16", "vit_s_16-224.pth"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def four_blocks() -> Iterator[None]:
+    """ViTs have four blocks of their twelve: these tests are busy with bytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timm, "create_model", partial(timm.create_model, depth=4))
+        yield
 
 
 @pytest.fixture(scope="module")

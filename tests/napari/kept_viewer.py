@@ -48,8 +48,8 @@ class KeptViewer:
 
     def take(self, qtbot: Any) -> Any:
         """The viewer, shown and empty."""
-        get_settings().reset()
         if self._viewer is None:
+            get_settings().reset()
             self._make(qtbot)
         self._windows = set(_visible_windows())
         self._processes = _processes()

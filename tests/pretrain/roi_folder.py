@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from muse_core.models.config import BackboneConfig
 from muse_core.pretrain.config import LossesConfig, PretrainConfig, ScheduleConfig, ViewsConfig
 from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
 from muse_core.pretrain.rois import cut_slide
 from muse_core.slides import Region, open_slide
 
-from ..job_inputs import write_slide
+from ..job_inputs import NARROW, write_slide
 
 
 def dark_spots(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
@@ -42,8 +41,7 @@ def tiny_config(rois: Path, out: Path) -> PretrainConfig:
     return PretrainConfig(
         rois=rois,
         out=out,
-        # With timm's own channels, up to 512, a step is busy with weights.
-        model=BackboneConfig("resnet10t", (8, 8, 8, 8), 8, encoder_channels=(8, 16, 32, 64)),
+        model=NARROW,
         views=ViewsConfig(
             mpp=(0.25, 0.6), global_px=64, local_px=32, n_global=2, n_local=2, field_um=40
         ),

@@ -14,12 +14,12 @@ from muse_core.finetune.data.sources import load_training_data
 from muse_core.finetune.full.shards import Shards
 from muse_core.finetune.full.step import FullLearner
 from muse_core.models.checkpoint import load_model
-from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
+from muse_core.models.config import HeadConfig, ModelConfig
 from muse_core.models.muse_model import MuseModel
 
-from ...job_inputs import write_model, write_points_folder
+from ...job_inputs import NARROW, write_model, write_points_folder
 
-TINY = ModelConfig(BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(8, dropout=0.0))
+TINY = ModelConfig(NARROW, HeadConfig(8, dropout=0.0))
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from muse_core.models.card import ModelCard, read_card
 from muse_core.models.checkpoint import load_model, save_backbone
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
 
+from ...job_inputs import NARROW
 from ...training.interrupting import interrupt_children
 
-TINY = ModelConfig(BackboneConfig("resnet10t", (8, 8, 8, 8), 8), HeadConfig(hidden_channels=8))
+TINY = ModelConfig(NARROW, HeadConfig(hidden_channels=8))
 
 
 def points_folder(root: Path, classes: tuple[str, ...], n_images: int = 2) -> Path:
