@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -121,18 +122,24 @@ def test_rois(
     assert {p: p.stat().st_mtime_ns for p in kept} == kept, "what was there is not cut again"
 
 
-def _ask_once_there(path: Path, number: signal.Signals) -> threading.Thread:
-    """Ask this process to stop as soon as a file is there."""
-    done = threading.Event()
+@contextmanager
+def _asked_once_there(path: Path, number: signal.Signals) -> Iterator[None]:
+    """This process is asked to stop as soon as a file is there, unless the command ends before."""
+    ended = threading.Event()
 
     def watch() -> None:
-        while not path.exists() and not done.wait(0.01):
-            pass
+        while not path.exists():
+            if ended.wait(0.01):
+                return
         os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(("mode", "number"), [("full", SIGNALS[0]), ("adapt", SIGNALS[1])])
@@ -145,9 +152,8 @@ def test_finetune(
     options += ["--steps", 100_000, "--validate-every", 2, "--json", "--batch", 1]
     if mode == "full":
         options += ["--sample-px", 64]
-    thread = _ask_once_there(tmp_path / "m.checkpoint", number)
-    assert run("finetune", *options, "--out", out) == 130
-    thread.join()
+    with _asked_once_there(tmp_path / "m.checkpoint", number):
+        assert run("finetune", *options, "--out", out) == 130
     figures = json.loads(capsys.readouterr().out)
     assert figures["cancelled"]
     assert 0 < figures["steps_done"] < 100_000
@@ -162,9 +168,8 @@ def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values["schedule"]["epochs"] = 10_000
     values["checkpoint_steps"] = 1
     (tmp_path / "c.json").write_text(json.dumps(values))
-    thread = _ask_once_there(tmp_path / "run" / "last.checkpoint", SIGNALS[0])
-    assert run("pretrain", "--config", tmp_path / "c.json", "--json") == 130
-    thread.join()
+    with _asked_once_there(tmp_path / "run" / "last.checkpoint", SIGNALS[0]):
+        assert run("pretrain", "--config", tmp_path / "c.json", "--json") == 130
     figures = json.loads(capsys.readouterr().out)
     assert figures["cancelled"]
     assert figures["steps"] >= 1
