@@ -29,6 +29,35 @@ def test_versions_and_axes(
             assert np.array_equal(level.compute(), stored)
 
 
+@pytest.mark.parametrize(("version", "axes"), [("0.1", "tczyx"), ("0.2", "tczyx"), ("0.3", "cyx")])
+def test_earlier_versions_have_pixels_and_no_scale(
+    tmp_path: Path, halves: list[np.ndarray], version: str, axes: str
+) -> None:
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, "0.4", axes)
+    group = zarr.open_group(str(path), mode="r+")
+    named = {"axes": list(axes)} if version == "0.3" else {}
+    datasets = [{"path": str(i)} for i in range(len(halves))]
+    group.attrs["multiscales"] = [{"version": version, "datasets": datasets, **named}]
+    with open_slide(path) as slide:
+        assert slide.format == f"OME-Zarr {version}"
+        assert slide.mpp is None
+        assert slide.downsamples == (1.0, 2.0, 4.0)
+        for level, stored in zip(slide.levels, halves, strict=True):
+            assert np.array_equal(level.compute(), stored)
+
+
+@pytest.mark.parametrize("axes", ["yx", "zcyx", None])
+def test_axes_that_do_not_fit_are_said(
+    tmp_path: Path, halves: list[np.ndarray], axes: str | None
+) -> None:
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, "0.4", "cyx")
+    group = zarr.open_group(str(path), mode="r+")
+    named = {} if axes is None else {"axes": list(axes)}
+    group.attrs["multiscales"] = [{"version": "0.3", "datasets": [{"path": "0"}], **named}]
+    with pytest.raises(UserError, match=r"is damaged: its axes .* do not fit its array"):
+        open_slide(path)
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_written_by_ome_zarr(tmp_path: Path, picture: np.ndarray, zarr_format: int) -> None:
     path = tmp_path / "w.zarr"

@@ -90,10 +90,6 @@ def _open(
     group: Any, path: Path, choice: ImageChoice, has_pixels: Callable[[str], bool]
 ) -> SlideSource:
     images = zarr_images(group, path.name)
-    for image in images:
-        if "axes" not in image.metadata["multiscales"][0]:
-            version = _version(image)
-            raise UserError(f"{path.name} is OME-Zarr {version}; only 0.4 and 0.5 can be read.")
     facts = describe_images(images)
     default = next(i.number or 1 for i in facts if i.number)
     wanted = pick_image(facts, default, choice, path.name)

@@ -17,6 +17,7 @@ METADATA_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
 """Files one of which every Zarr group has in its folder."""
 _MOST_IMAGES = 100_000
 _LONGEST_XML = 64 << 20
+_EARLIER_AXES = "tczyx"
 _NUMBER = re.compile(r"\d+")
 
 
@@ -41,9 +42,22 @@ def is_zarr_folder(path: Path) -> bool:
 
 
 def ome_metadata(group: Any) -> dict[str, Any]:
-    """The OME metadata: below "ome" since 0.5, at the top before."""
+    """The OME metadata: below "ome" since 0.5, at the top before; axes as they are since 0.4."""
     attributes = dict(group.attrs)
-    return dict(attributes.get("ome", attributes))
+    metadata = dict(attributes.get("ome", attributes))
+    multiscales = metadata.get("multiscales")
+    if isinstance(multiscales, list):
+        metadata["multiscales"] = [_with_described_axes(entry) for entry in multiscales]
+    return metadata
+
+
+def _with_described_axes(multiscale: Any) -> Any:
+    """Axes were names in OME-Zarr 0.3, and five that nobody named in 0.1 and 0.2."""
+    if not isinstance(multiscale, dict):
+        return multiscale
+    axes = multiscale.get("axes", list(_EARLIER_AXES))
+    described = [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
+    return {**multiscale, "axes": described}
 
 
 def zarr_images(group: Any, name: str) -> list[ZarrImage]:
@@ -139,7 +153,16 @@ def describe_images(images: Sequence[ZarrImage]) -> tuple[SlideImage, ...]:
 
 
 def finest_shape(image: ZarrImage) -> tuple[tuple[int, ...], list[str]]:
-    """Shape and names of the axes of the finest level."""
+    """Shape and names of the axes of the finest level.
+
+    Raises:
+        UserError: There are more or fewer names than axes.
+    """
     multiscale = image.metadata["multiscales"][0]
     array = image.group[multiscale["datasets"][0]["path"]]
-    return tuple(array.shape), [axis["name"].lower() for axis in multiscale["axes"]]
+    names = [axis["name"].lower() for axis in multiscale["axes"]]
+    if len(names) != array.ndim:
+        raise UserError(
+            f"An OME-Zarr is damaged: its axes {', '.join(names)} do not fit its array."
+        )
+    return tuple(array.shape), names
