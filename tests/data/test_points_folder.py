@@ -42,6 +42,7 @@ def test_reads_pixels_and_points(tmp_path: Path) -> None:
         "x;y;class\n1,5;2,5;NA\n3;4;b\n",
         "sep=;\nX;Y;Class\n1,5;2,5;NA\n3;4;b\n;;\n",
         "x_px\ty_px\tclass\n1.5\t2.5\tNA\n3\t4\tb\n",
+        "x,y,class\n1.5,2.5,NA \n3,4, b\n",
     ],
 )
 def test_points_may_be_saved_by_a_spreadsheet(tmp_path: Path, points: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -247,3 +248,22 @@ def test_a_refusal_of_another_process_is_the_readers(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "n.parquet")
     with pytest.raises(UserError, match=r"^n\.parquet holds no nuclei: it needs the columns x_px"):
         read_nuclei(tmp_path / "n.parquet")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".geojson", ".parquet"])
+def test_spaces_around_a_class_make_no_class_of_their_own(tmp_path: Path, ending: str) -> None:
+    path, names = tmp_path / f"n{ending}", ["tumor", "tumor ", "\u00a0tumor", " a b "]
+    if ending == ".csv":
+        frame = pd.DataFrame({"x_px": 1.0, "y_px": 2.0, "class": names})
+        frame.to_csv(path, index=False)
+    elif ending == ".parquet":
+        pd.DataFrame({"x_px": 1.0, "y_px": 2.0, "class": names}).to_parquet(path)
+    else:
+        point = {"type": "Point", "coordinates": [1, 2]}
+        features = [
+            {"type": "Feature", "geometry": point, "properties": {"classification": {"name": n}}}
+            for n in names
+        ]
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    read = read_nuclei(path)
+    assert list(read.table["class_name"]) == ["tumor", "tumor", "tumor", "a b"]

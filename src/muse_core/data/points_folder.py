@@ -169,4 +169,5 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
     # They would be nuclei that no model finds, and lessons in places that are not there.
     require_inside(xy, image, str(points_path))
     points = xy.astype(np.float32)
-    return AnnotatedImage(image_path.stem, image, points, tuple(raw.texts("class")), scale)
+    names = tuple(name.strip() for name in raw.texts("class"))
+    return AnnotatedImage(image_path.stem, image, points, names, scale)

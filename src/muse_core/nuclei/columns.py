@@ -97,12 +97,15 @@ def whole_ids(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def class_name(value: Any) -> str:
-    """A class as text; whole numbers that missing values have made floats as they were."""
+    """A class as text, without spaces around it, which nobody sees and tables pad cells with.
+
+    Whole numbers that missing values have made floats are as they were.
+    """
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return UNCLASSIFIED
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value) if str(value).strip() else UNCLASSIFIED
+    return str(value).strip() or UNCLASSIFIED
 
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:

@@ -184,7 +184,7 @@ class _Collector:
         index: int,
     ) -> None:
         name, key = qupath.class_of_feature(properties)
-        name = name if name.strip() else UNCLASSIFIED
+        name = name.strip() or UNCLASSIFIED
         check_name(name)
         record = feature_record(feature.get("id"), properties, name)
         check_count(self._count + len(rows) + len(shapes.points), "It")
