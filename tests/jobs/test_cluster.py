@@ -82,6 +82,25 @@ def test_a_worker_is_killed_midway(
     assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]
 
 
+@pytest.mark.parametrize(("tile_px", "focus"), [(1472, None), (192, (700.0, 500.0))])
+def test_workers_take_tiles_in_the_order_of_the_plan(
+    cluster: Any,
+    job: DetectJob,
+    tmp_path: Path,
+    tile_px: int,
+    focus: tuple[float, float] | None,
+) -> None:
+    """A large first tile is parted; tiles around a focus come first."""
+    settings = {"tile_px": tile_px, "halo_px": 32}
+    mine = replace(job, settings=settings, focus=focus, out_csv=str(tmp_path / "mine.csv"))
+    theirs = replace(
+        mine, out_csv=str(tmp_path / "theirs.csv"), scheduler=cluster.scheduler_address
+    )
+    for wanted in (mine, theirs):
+        assert isinstance(run_job(wanted, lambda _: None), Done)
+    assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "theirs.csv").read_bytes()
+
+
 def test_a_run_that_one_process_began_a_cluster_goes_on_with(
     cluster: Any, job: DetectJob, alone: bytes, tmp_path: Path
 ) -> None:

@@ -87,14 +87,16 @@ class Search:
     """Area of a slide in which nuclei are looked for.
 
     Attributes:
-        plan: The tiles.
+        plan: The tiles, in their order.
         area: Where nuclei are wanted.
         tissue: Where there is tissue.
+        focus: Place from which the tiles are taken outwards, if there is one.
     """
 
     plan: TilePlan
     area: SearchArea
     tissue: TissueMask
+    focus: tuple[float, float] | None
 
 
 class Detector:
@@ -146,8 +148,7 @@ class Detector:
             OSError: The run cannot be kept, as on a full disk.
         """
         begin = time.perf_counter()
-        search = self.search(slide, region)
-        search = replace(search, plan=search.plan.outwards(focus))
+        search = self.search(slide, region, focus)
         plan = search.plan
         state = run.begin(self._facts(plan)) if run else RunState()
         names = [c["name"] for c in self.card.classes]
@@ -228,7 +229,12 @@ class Detector:
         nearest = min(exact, key=lambda down: abs(math.log(down / scale)))
         return nearest if abs(nearest / scale - 1) <= AS_STORED else scale
 
-    def search(self, slide: Slide, region: Shape | Sequence[Shape] | None) -> Search:
+    def search(
+        self,
+        slide: Slide,
+        region: Shape | Sequence[Shape] | None,
+        focus: tuple[float, float] | None = None,
+    ) -> Search:
         """Return the tiles of a slide that go through the network; see :meth:`detect`."""
         area = SearchArea.within(slide.width, slide.height, region)
         tissue = tissue_mask(slide)
@@ -238,7 +244,7 @@ class Detector:
             replace(self.config, tile_px=self.config.tile_px or self._tile_px()),
             lambda x, y: tissue.fractions(x, y) > self.config.min_tissue,
         )
-        return Search(plan, area, tissue)
+        return Search(plan.outwards(focus), area, tissue, focus)
 
     def reports(
         self,

@@ -69,6 +69,7 @@ class Band:
         config: Settings, by name.
         slide: File of the slide, and what of it is looked at: mpp, image, plane, channels.
         shapes: Where nuclei are wanted.
+        focus: From where the tiles are taken, if not row by row.
         plan: Digest of the plan, which the worker makes for itself.
         tiles: Their numbers in the plan.
         network: What is to compute it.
@@ -78,6 +79,7 @@ class Band:
     config: dict[str, Any]
     slide: tuple[str, float | None, tuple[Any, ...]]
     shapes: tuple[Shape, ...]
+    focus: tuple[float, float] | None
     plan: str
     tiles: tuple[int, ...]
     network: Network
@@ -111,11 +113,11 @@ class WorkerState:
 
     def search(self, band: Band, detector: Detector) -> tuple[Slide, Search]:
         """The slide, open, and its plan, made once."""
-        key = (band.slide, band.shapes, band.plan)
+        key = (band.slide, band.shapes, band.focus, band.plan)
         if key not in self._open:
             path, mpp, choice = band.slide
             slide = open_slide(path, mpp, ImageChoice(*choice), force_mpp=mpp is not None)
-            self._open[key] = slide, detector.search(slide, band.shapes)
+            self._open[key] = slide, detector.search(slide, band.shapes, band.focus)
             while len(self._open) > _SLIDES_OPEN:
                 self._open.popitem(last=False)[1][0].close()
         self._open.move_to_end(key)
@@ -216,6 +218,7 @@ class ClusterDetector(Detector):
                 asdict(self.config),
                 what,
                 shapes,
+                search.focus,
                 plan,
                 tuple(numbers[i : i + BAND_TILES]),
                 self._network,
