@@ -65,7 +65,6 @@ def main(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     names = [(m, b) for m in models.split(",") for b in backends.split(",")]
     runs = [Run(*name) for name in names]
-    # Before this process grows: Linux counts the memory of a process's parent at its start as its.
     if processes:
         for run in runs:
             run.figures.update(_processes(slide, run, device, mpp, repeats))
@@ -128,7 +127,7 @@ def _measure(
         runs.append((run, Detector(open_backend(resolve_model(run.model), config), config)))
     with open_slide(path, mpp=mpp) as slide:
         parts = [Region(0, 0, slide.width, slide.height * share) for share in _AREAS]
-        plans = [detector.search(slide, None).plan.outwards(None) for _, detector in runs]
+        plans = [detector.search(slide, None).plan for _, detector in runs]
         tiles = [_pixels_of(slide, plan) for plan in plans]
         for (run, _), plan in zip(runs, plans, strict=True):
             run.figures["tiles"] = len(plan.tiles)

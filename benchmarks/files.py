@@ -10,7 +10,6 @@ as QuPath writes detections.
 from __future__ import annotations
 
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 import shapely
 import typer
 
+from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.nuclei import ClassScheme, nucleus_table, read_nuclei, write_nuclei
 
 CLASSES = ("lymphocyte", "stromal", "tumor")
@@ -36,8 +36,8 @@ def timed(what: str, **facts: Any) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds = round(time.perf_counter() - start, 1)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    typer.echo(json.dumps({"what": what, **facts, "seconds": seconds, "peak_rss_mb": peak_mb}))
+    found = {"what": what, **facts, "seconds": seconds, "peak_rss_mb": peak_rss_mb()}
+    typer.echo(json.dumps(found))
 
 
 def write_outlines(source: Path, target: Path) -> None:

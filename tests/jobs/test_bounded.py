@@ -14,9 +14,9 @@ import pytest
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "large_slide.py"
 
 
-def peaks(side: int, nuclei: int) -> dict[str, Any]:
+def peaks(side: int, nuclei: int, *more: str) -> dict[str, Any]:
     """What a quarter and the whole of a made slide take."""
-    command = [sys.executable, BENCHMARK, "--side", side, "--nuclei", nuclei, "--json"]
+    command = [sys.executable, BENCHMARK, "--side", side, "--nuclei", nuclei, "--json", *more]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -31,7 +31,8 @@ def check(found: dict[str, Any], nuclei: int) -> None:
 
 
 def test_a_small_slide() -> None:
-    check(peaks(12_000, 15_000), 10_000)
+    # Decoded wholly, tiles of a quarter fill the cache of them; both have tiles of the same size.
+    check(peaks(13_440, 20_000, "--no-half-jpeg"), 10_000)
 
 
 @pytest.mark.slow
@@ -51,7 +52,6 @@ def test_the_made_slide_is_one_that_other_programs_read(tmp_path: Path) -> None:
     with tifffile.TiffFile(tmp_path / "s.tiff") as tif:
         assert [page.shape for page in tif.pages] == [
             (3000, 3000, 3),
-            (1500, 1500, 3),
             (750, 750, 3),
         ]
-        assert tif.pages[1].asarray().shape == (1500, 1500, 3)
+        assert tif.pages[1].asarray().shape == (750, 750, 3)

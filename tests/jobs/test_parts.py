@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,41 @@ def test_peak_memory_counts_what_was_used_and_given_back() -> None:
     del block
     # An earlier test may have used more already, but never less than this array.
     assert peak_rss_mb() >= max(before, 240)
+
+
+def test_a_small_process_of_a_large_one_tells_its_own_peak() -> None:
+    code = "from muse_core.jobs.peak_rss import peak_rss_mb; print(peak_rss_mb())"
+    parent = (
+        "import subprocess, sys; block = bytearray(b'1') * 400_000_000;"
+        f"subprocess.run([sys.executable, '-c', {code!r}], check=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", parent], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert 5 < float(done.stdout) < 200
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+@pytest.mark.parametrize(
+    ("env", "kept"), [({}, False), ({"MALLOC_MMAP_THRESHOLD_": "9" * 8}, True)]
+)
+def test_large_blocks_go_back_to_the_system(env: dict[str, str], kept: bool) -> None:
+    # Beneath a block that stays, freed ones do not go back by themselves.
+    code = (
+        "import psutil; from muse_core.jobs.processor import give_large_blocks_back;"
+        "give_large_blocks_back(); (lambda big: None)(bytearray(b'1') * 20_000_000);"
+        "freed = [bytearray(b'1') * 2_000_000 for _ in range(100)]; last = freed.pop();"
+        "freed.clear(); print(psutil.Process().memory_info().rss / 1e6)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (float(done.stdout) > 150) == kept
 
 
 def test_thread_settings_are_made_but_never_over_the_users(

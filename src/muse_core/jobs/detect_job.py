@@ -16,6 +16,7 @@ from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.keep_features import FeatureTarget
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.peak_rss import peak_rss_mb
+from muse_core.jobs.processor import give_large_blocks_back
 from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import DetectJob
 
@@ -38,6 +39,7 @@ def load_detector(model: Path, config: DetectConfig) -> Detector:
     from muse_core.detect import Detector
     from muse_core.detect.backends.kept import kept_backend
 
+    give_large_blocks_back()
     return Detector(kept_backend(model, config), config)
 
 

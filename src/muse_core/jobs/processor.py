@@ -1,8 +1,14 @@
-"""Sharing the processor with the viewer and with other programs. Call before torch is imported."""
+"""Sharing the processor and memory with other programs. Call before torch is imported."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+
+_M_MMAP_THRESHOLD = -3
+"""Of <malloc.h>."""
+_LARGE_BYTES = 1 << 20
 
 
 def wait_politely() -> None:
@@ -23,3 +29,17 @@ def leave_a_core_for_the_viewer() -> None:
     usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
     cores = min(psutil.cpu_count(logical=False) or 1, usable or 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(cores - 1 if cores >= 4 else cores))
+
+
+def give_large_blocks_back() -> None:
+    """Have glibc return blocks of a megabyte and more to the system as soon as they are free.
+
+    By default the limit rises to 32 MB with the blocks that are freed. Pixels of tiles then lie
+    among the long-lived ones of the cache, and 70 to 170 MB stay with the process though nothing
+    uses them, more with each tile. A user's setting stands; other systems are left as they are.
+    """
+    if sys.platform != "linux" or "MALLOC_MMAP_THRESHOLD_" in os.environ:
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
