@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QApplication, QMessageBox
 
+from napari_muse.plain_text import as_it_is
+
 
 def ask_whether_rgb(what: str) -> bool:
     """Whether the user says that the first three channels are red, green and blue.
@@ -18,8 +20,10 @@ def ask_whether_rgb(what: str) -> bool:
     answer = QMessageBox.question(
         QApplication.activeWindow(),
         "MUSE",
-        f"{what}. If it is one of a colour camera, its first three channels can be taken as red,"
-        " green and blue. Take them so?",
+        as_it_is(
+            f"{what}. If it is one of a colour camera, its first three channels can be taken as"
+            " red, green and blue. Take them so?"
+        ),
         QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
         QMessageBox.StandardButton.No,
     )

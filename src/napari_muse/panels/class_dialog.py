@@ -33,6 +33,7 @@ from napari_muse.panels.forms import (
     row_table,
     wrapped,
 )
+from napari_muse.plain_text import as_it_is
 from napari_muse.session import MuseSession
 
 _KEYS = ("", *"123456789")
@@ -119,7 +120,7 @@ class ClassDialog(Following, QDialog):
     def _color_button(self, entry: NucleusClass) -> QPushButton:
         button = QPushButton()
         button.setStyleSheet(f"background-color: {entry.color};")
-        button.setToolTip(f"Colour of {entry.name}")
+        button.setToolTip(as_it_is(f"Colour of {entry.name}"))
         button.setAccessibleName(f"Colour of {entry.name}")
         button.clicked.connect(lambda: self._ask_color(entry))
         return button
@@ -128,7 +129,7 @@ class ClassDialog(Following, QDialog):
         box = QComboBox()
         box.addItems(list(_KEYS))
         box.setCurrentText(entry.key)
-        box.setToolTip(f"Key that gives a nucleus the class {entry.name}")
+        box.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
         box.textActivated.connect(lambda key: self._set_key(entry, key))
         return box
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 
@@ -25,6 +26,7 @@ def ask(
     """
     kinds = QMessageBox.StandardButton
     box = QMessageBox(QMessageBox.Icon.Question, "MUSE", question, kinds.Cancel, parent)
+    box.setTextFormat(Qt.TextFormat.PlainText)
     agree = box.addButton(button, QMessageBox.ButtonRole.AcceptRole)
     box.setDefaultButton(kinds.Cancel)
 

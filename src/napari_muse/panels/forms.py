@@ -142,8 +142,10 @@ def never_widening(box: QComboBox) -> None:
 
 
 def wrapped(text: str) -> QLabel:
-    """A label that breaks its lines."""
-    label = QLabel(text)
+    """A label that breaks its lines, and takes no name in them for HTML."""
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setText(text)
     label.setWordWrap(True)
     return label
 

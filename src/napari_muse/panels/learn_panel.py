@@ -19,6 +19,7 @@ from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import Following, column, push_button, row, row_table, wrapped
 from napari_muse.panels.job_status import JobStatus
+from napari_muse.plain_text import as_it_is, for_button
 from napari_muse.session import MuseSession
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class LearnPanel(Following, QGroupBox):
         """Say how it ended; of the new model the file's name, its folder in the tool tip."""
         ended = message.replace(str(model), model.name)
         self.message.setText(" ".join(filter(None, (outcome.verdict, ended, *outcome.notes))))
-        self.message.setToolTip(str(model))
+        self.message.setToolTip(as_it_is(str(model)))
 
     def _offer(self, worse: bool) -> None:
         """Offer the new model, or the old one first where the new one is worse."""
@@ -225,7 +226,7 @@ class LearnPanel(Following, QGroupBox):
         parent = parent_of(entry) if entry is not None else None
         self.back.setVisible(parent is not None)
         if parent is not None:
-            self.back.setText(f"Go back to {parent.card.name}")
+            self.back.setText(for_button(f"Go back to {parent.card.name}"))
 
     def _on_back(self) -> None:
         entry = self._detect.chosen_entry

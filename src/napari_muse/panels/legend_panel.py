@@ -10,6 +10,7 @@ from muse_core.nuclei import NucleusClass
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.panels.forms import Following, column, push_button, row, wrapped
+from napari_muse.plain_text import as_it_is, for_button
 from napari_muse.session import MuseSession
 
 _SWATCH_PX = 14
@@ -98,17 +99,18 @@ class LegendPanel(Following, QGroupBox):
         swatch.fill(QColor(color))
         box = QCheckBox()
         elide = Qt.TextElideMode.ElideRight
-        box.setText(box.fontMetrics().elidedText(name, elide, _LONGEST_NAME_PX))
+        shown = box.fontMetrics().elidedText(" ".join(name.split()), elide, _LONGEST_NAME_PX)
+        box.setText(for_button(shown))
         box.setIcon(QIcon(swatch))
         box.setChecked(True)
-        box.setToolTip(f"Show or hide the nuclei of class {name}")
+        box.setToolTip(as_it_is(f"Show or hide the nuclei of class {name}"))
         box.toggled.connect(lambda on: self._on_toggle(index, on))
         count = QLabel("0")
         # Room for what is to come, so that counting up does not shift the columns.
         count.setMinimumWidth(count.fontMetrics().horizontalAdvance(_ROOM_FOR_COUNT))
         count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         new = QRadioButton()
-        new.setToolTip(f"New nuclei are {name}; in add mode press {key}" if key else name)
+        new.setToolTip(as_it_is(f"New nuclei are {name}; in add mode press {key}" if key else name))
         new.toggled.connect(lambda on: self._on_new(index, on))
         right = Qt.AlignmentFlag.AlignRight
         self._grid.addWidget(box, index + 1, 0)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QWidget
 
 from napari_muse.panels.config_form import choice_field
 from napari_muse.panels.forms import column, form_layout, wrapped
+from napari_muse.plain_text import as_it_is
 
 
 class MappingDialog(QDialog):
@@ -39,9 +40,9 @@ class MappingDialog(QDialog):
         for name in theirs:
             new = [] if name in ours else [(name, f"new class “{name}”", "")]
             choices = [*((own, own, "") for own in ours), *new]
-            field = choice_field(choices, f"What {model} calls {name} becomes this class")
+            field = choice_field(choices, as_it_is(f"What {model} calls {name} becomes this class"))
             field.value = name
-            form.addRow(name, field.native)
+            form.addRow(wrapped(name), field.native)
             self._fields[name] = field
         kinds = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QMessageBox
 
-from muse_core.nuclei import ClassScheme
+from muse_core.nuclei import ClassScheme, read_nuclei
 from napari_muse.jobs import learning
 from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.panels.muse_panel import MusePanel
@@ -34,6 +35,47 @@ def test_renaming_is_stored_and_shown(opened: MusePanel, dialog: ClassDialog, qt
     assert _classes(opened) == [("plasma cell", "1"), ("tumor", "2")]
     assert opened.legend.shown[0].text() == "plasma cell"
     assert set(opened.session.annotations.to_table()["class_name"]) == {"plasma cell"}
+
+
+@pytest.mark.parametrize(
+    ("name", "on_the_box"),
+    [
+        ("T&B cells", "T&&B cells"),
+        ("<b>bold</b>", "<b>bold</b>"),
+        ("two\nlines", "two lines"),
+        ("\U0001f9ec tum\u00f6r \u4e0a\u76ae", "\U0001f9ec tum\u00f6r \u4e0a\u76ae"),
+        ("a,b", "a,b"),
+        ("=1+1", "=1+1"),
+    ],
+)
+def test_odd_names_are_shown_as_they_are(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any, name: str, on_the_box: str
+) -> None:
+    dialog.table.item(0, 0).setText(name)
+    box = opened.legend.shown[0]
+    assert _classes(opened)[0] == (name, "1")
+    assert box.text() == on_the_box
+    tip = QTextDocument()
+    (tip.setHtml if "<" in name else tip.setPlainText)(box.toolTip())
+    assert tip.toPlainText() == f"Show or hide the nuclei of class {name}"
+    opened.session.nuclei.select([1])
+    press(opened, qtbot, Qt.Key.Key_1)
+    press(opened, qtbot, Qt.Key.Key_Z, CTRL)
+    assert opened.status.text().startswith("Undone")
+    assert opened.legend.total.textFormat() == Qt.TextFormat.PlainText
+
+
+@pytest.mark.parametrize("ending", ["csv", "geojson", "parquet", "h5ad"])
+def test_odd_names_come_through_files(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any, tmp_path: Path, ending: str
+) -> None:
+    names = ['two\nlines, "q"; \U0001f9ec tum\u00f6r\t<b>', "=1+1", "x" * 500]
+    for name in names:
+        dialog.table.item(0, 0).setText(f"  {name} ")
+        path = tmp_path / f"out.{ending}"
+        opened.export.save(path)
+        qtbot.waitUntil(lambda: not opened.export.busy, timeout=60_000)
+        assert set(read_nuclei(path).table["class_name"]) == {name}
 
 
 def test_a_new_class_has_a_free_key_that_works(
