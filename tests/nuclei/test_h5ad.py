@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.nuclei import NamedRegion, nucleus_table, read_nuclei_here, write_nuclei
+from muse_core.nuclei import (
+    NamedRegion,
+    NucleusFile,
+    nucleus_table,
+    read_nuclei_here,
+    write_nuclei,
+    write_nuclei_parts,
+)
 
 from .h5ad_files import SCHEME, TABLE
 
@@ -236,3 +247,62 @@ def test_a_missing_folder_is_said_once(tmp_path: Path) -> None:
         UserError, match=r"^Cannot write \S*n\.h5ad: there is no folder \S*missing\.$"
     ):
         write_nuclei(tmp_path / "missing" / "n.h5ad", TABLE)
+
+
+def parts_of(n: int) -> Iterator[pd.DataFrame]:
+    rng = np.random.default_rng(n)
+    # Classes come late, and not in alphabetical order; parts end within chunks.
+    for i, names in enumerate((["tumor"], ["tumor", "stroma"], [], ["immune", "tumor"])):
+        count = n * bool(names)
+        table = nucleus_table(
+            rng.uniform(0, 9000, count),
+            rng.uniform(0, 9000, count),
+            [names[k % len(names)] for k in range(count)],
+            rng.random(count),
+            model=f"model {3 - i}",
+        )
+        yield table.assign(id=table["id"] + i * n)
+
+
+@pytest.mark.parametrize("n", [0, 5, 7_001])
+def test_parts_are_written_as_all_at_once(tmp_path: Path, n: int) -> None:
+    whole = pd.concat(list(parts_of(n)), ignore_index=True)
+    content = NucleusFile(
+        whole[:0], SCHEME, 0.5, (), (), origin_px=(3, 4), unreadable_px=((0, 0, 9, 9),)
+    )
+    assert write_nuclei_parts(tmp_path / "parts.h5ad", parts_of(n), content) == ()
+    found = read_nuclei_here(tmp_path / "parts.h5ad")
+    assert np.array_equal(found.table.to_numpy(), whole.to_numpy())
+    assert (found.scheme, found.mpp, found.origin_px) == (SCHEME, 0.5, (3, 4))
+    assert found.unreadable_px == content.unreadable_px
+    write_nuclei(tmp_path / "whole.h5ad", whole, SCHEME, 0.5)
+    assert found.table.equals(read_nuclei_here(tmp_path / "whole.h5ad").table)
+    with h5py.File(tmp_path / "parts.h5ad") as a, h5py.File(tmp_path / "whole.h5ad") as b:
+        names: list[str] = []
+        b.visit(names.append)
+        for name in names:
+            if isinstance(b[name], h5py.Dataset) and name != "uns/muse":
+                assert np.array_equal(a[name][()], b[name][()]), name
+            assert a[name].attrs["encoding-type"] == b[name].attrs["encoding-type"]
+        categories = a["obs/class_name/categories"].asstr()[:].tolist()
+    assert categories == sorted(set(whole["class_name"]))
+
+
+def test_parts_are_not_held_in_memory(tmp_path: Path) -> None:
+    alive: list[weakref.ref[pd.DataFrame]] = []
+    most = 0
+
+    def told() -> Iterator[pd.DataFrame]:
+        nonlocal most
+        for i in range(12):
+            table = nucleus_table(np.arange(50.0), np.arange(50.0), "tumor")
+            table = table.assign(id=table["id"] + 50 * i)
+            alive.append(weakref.ref(table))
+            yield table
+            del table
+            gc.collect()
+            most = max(most, sum(ref() is not None for ref in alive))
+
+    write_nuclei_parts(tmp_path / "n.h5ad", told(), NucleusFile(TABLE[:0], mpp=0.5))
+    assert most <= 2
+    assert len(read_nuclei_here(tmp_path / "n.h5ad").table) == 600

@@ -146,8 +146,7 @@ def write_nuclei_parts(
 ) -> tuple[str, ...]:
     """As :func:`write_nuclei`, for tables that come one after the other, such as of a large slide.
 
-    CSV, Parquet and GeoJSON are written table by table in little memory; the other formats need all
-    nuclei at once.
+    All but SpatialData are written table by table in little memory; that needs all nuclei at once.
 
     Args:
         path: Target.
@@ -307,6 +306,12 @@ def _write_h5ad(path: Path, content: NucleusFile, features: npt.NDArray[Any] | N
     write_h5ad(content.table, path, *facts, features, content.origin_px, content.slide)
 
 
+def _write_h5ad_parts(path: Path, parts: Iterable[pd.DataFrame], content: NucleusFile) -> None:
+    from muse_core.nuclei.h5ad import write_h5ad_parts
+
+    write_h5ad_parts(parts, path, facts_of(content))
+
+
 def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
     from muse_core.nuclei.spatialdata import read_spatialdata
 
@@ -345,7 +350,7 @@ FORMATS = (
         _write_parquet,
         write_parts=_write_parquet_parts,
     ),
-    NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad),
+    NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad, write_parts=_write_h5ad_parts),
     NucleusFormat("SpatialData", (".zarr",), _read_spatialdata, _write_spatialdata),
 )
 """Every format, CSV first."""

@@ -8,7 +8,7 @@ says; the other columns of the table are in ``obs``, features of nuclei in ``X``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from muse_core.nuclei.nucleus_file import NucleusFile, Origin
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.table import validate_table
+from muse_core.nuclei.table import valid_parts
 from muse_core.ordinary import require_file
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _DICT = ("dict", "0.1.0")
 _CHUNK_ROWS = 1 << 14
+_CATEGORICAL = ("class_name", "status", "model")
 _PIXELS = ("px", "pixel", "pixels", "")
 
 
@@ -63,11 +64,30 @@ def write_h5ad(
         UserError: h5py is not installed, the features do not fit the table, a text holds a null
             character, or the file cannot be written.
     """
-    h5py = _h5py()
-    table = validate_table(table)
     if features is not None and (features.ndim != 2 or len(features) != len(table)):
         raise UserError(f"{len(table)} nuclei need as many rows of features, got {features.shape}.")
-    facts = facts_to_json(Facts(scheme, mpp, tuple(regions), origin_px, slide))
+    facts = Facts(scheme, mpp, tuple(regions), origin_px, slide)
+    write_h5ad_parts([table], path, facts, features)
+
+
+def write_h5ad_parts(
+    parts: Iterable[pd.DataFrame],
+    path: str | Path,
+    facts: Facts,
+    features: npt.NDArray[Any] | None = None,
+) -> None:
+    """As :func:`write_h5ad`, for tables that come one after the other, in little memory.
+
+    Args:
+        parts: NucleusTables, whose ids differ.
+        path: Target file.
+        facts: What the file holds beside them.
+        features: (N, D) of all nuclei.
+
+    Raises:
+        UserError: As there.
+    """
+    h5py = _h5py()
     try:
         with (
             replacing(path) as partial,
@@ -75,16 +95,17 @@ def write_h5ad(
             h5py.File(raw, "w") as file,
         ):
             _mark(file, "anndata", "0.1.0")
-            _write_obs(file, table)
+            rows = _Rows(file)
+            for table in valid_parts(parts):
+                rows.add(table)
+            names = rows.finish()
             _write_var(file, 0 if features is None else features.shape[1])
             if features is not None:
                 # scanpy computes in 32 bits at least.
                 _array(file, "X", features.astype(np.float32))
             for name in ("layers", "varm", "obsp", "varp"):
                 _mark(file.create_group(name), *_DICT)
-            _mark(file.create_group("obsm"), *_DICT)
-            _array(file["obsm"], "spatial", table[["x", "y"]].to_numpy(np.float64))
-            _write_uns(file, facts, _colors(table, scheme))
+            _write_uns(file, facts_to_json(facts), _colors(names, facts.scheme))
     except UserError:
         raise
     except ValueError as error:
@@ -134,22 +155,80 @@ def _h5py() -> Any:
     return h5py
 
 
-def _write_obs(file: h5py.File, table: pd.DataFrame) -> None:
-    columns = ("id", "class_name", "score", "status", "model")
-    obs = _frame(file, "obs", table["id"].astype(str).to_numpy(dtype=object), columns)
-    _array(obs, "id", table["id"].to_numpy(np.int64))
-    _array(obs, "score", table["score"].to_numpy(np.float32))
-    for name in ("class_name", "status", "model"):
-        codes, categories = pd.factorize(table[name].to_numpy(dtype=object), sort=True)
-        group = obs.create_group(name)
-        _mark(group, "categorical", "0.2.0")
-        group.attrs["ordered"] = False
-        _array(group, "codes", codes.astype(np.int32))
-        _texts(group, "categories", categories)
+class _Rows:
+    """``obs`` and ``obsm["spatial"]`` of a new file, which grow."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._obs = _frame(file, "obs", ("id", "class_name", "score", "status", "model"))
+        text = _h5py().string_dtype()
+        self._index = _growing(self._obs, "_index", text, ("string-array", "0.2.0"))
+        self._id = _growing(self._obs, "id", np.int64)
+        self._score = _growing(self._obs, "score", np.float32)
+        self._codes = {}
+        for name in _CATEGORICAL:
+            group = self._obs.create_group(name)
+            _mark(group, "categorical", "0.2.0")
+            group.attrs["ordered"] = False
+            self._codes[name] = _growing(group, "codes", np.int32)
+        self._found: dict[str, dict[str, int]] = {name: {} for name in _CATEGORICAL}
+        obsm = file.create_group("obsm")
+        _mark(obsm, *_DICT)
+        self._xy = _growing(obsm, "spatial", np.float64, columns=(2,))
+
+    def add(self, table: pd.DataFrame) -> None:
+        """Append nuclei."""
+        _append(self._index, table["id"].astype(str).to_numpy(dtype=object))
+        _append(self._id, table["id"].to_numpy(np.int64))
+        _append(self._score, table["score"].to_numpy(np.float32))
+        _append(self._xy, table[["x", "y"]].to_numpy(np.float64))
+        for name, codes in self._codes.items():
+            found = self._found[name]
+            own, names = pd.factorize(table[name].to_numpy(dtype=object))
+            numbers = np.array([found.setdefault(n, len(found)) for n in names], dtype=np.int32)
+            _append(codes, numbers[own] if len(own) else own.astype(np.int32))
+
+    def finish(self) -> list[str]:
+        """Number the categories in their alphabetical order; return the names of classes."""
+        for name, codes in self._codes.items():
+            found = self._found[name]
+            place = {category: i for i, category in enumerate(sorted(found))}
+            number = np.array([place[category] for category in found], dtype=np.int32)
+            for i in range(0, len(codes) if found else 0, _CHUNK_ROWS):
+                codes[i : i + _CHUNK_ROWS] = number[codes[i : i + _CHUNK_ROWS]]
+            _texts(self._obs[name], "categories", list(place))
+        return sorted(self._found["class_name"])
+
+
+def _growing(
+    group: h5py.Group,
+    name: str,
+    dtype: Any,
+    kind: tuple[str, str] = ("array", "0.2.0"),
+    columns: tuple[int, ...] = (),
+) -> h5py.Dataset:
+    """A dataset of no rows to which some can be appended."""
+    item = group.create_dataset(
+        name,
+        shape=(0, *columns),
+        maxshape=(None, *columns),
+        dtype=dtype,
+        chunks=(_CHUNK_ROWS, *columns),
+        compression="gzip",
+    )
+    _mark(item, *kind)
+    return item
+
+
+def _append(item: h5py.Dataset, values: npt.NDArray[Any]) -> None:
+    if len(values):
+        before = len(item)
+        item.resize(before + len(values), axis=0)
+        item[before:] = values
 
 
 def _write_var(file: h5py.File, n: int) -> None:
-    _frame(file, "var", np.array([f"feature_{i}" for i in range(n)], dtype=object), ())
+    index = np.array([f"feature_{i}" for i in range(n)], dtype=object)
+    _texts(_frame(file, "var", ()), "_index", index)
 
 
 def _write_uns(file: h5py.File, facts: dict[str, Any], colors: list[str]) -> None:
@@ -164,24 +243,20 @@ def _write_uns(file: h5py.File, facts: dict[str, Any], colors: list[str]) -> Non
         _texts(uns, "class_name_colors", np.array(colors, dtype=object))
 
 
-def _colors(table: pd.DataFrame, scheme: ClassScheme | None) -> list[str]:
+def _colors(names: Sequence[str], scheme: ClassScheme | None) -> list[str]:
     """Colours in the order of the categories, which is where scanpy looks; else none."""
-    names = sorted(table["class_name"].unique())
     if scheme is None or not set(names) <= set(scheme.names):
         return []
     return [scheme.color(name) for name in names]
 
 
-def _frame(
-    file: h5py.File, name: str, index: npt.NDArray[np.object_], columns: tuple[str, ...]
-) -> h5py.Group:
+def _frame(file: h5py.File, name: str, columns: tuple[str, ...]) -> h5py.Group:
     group = file.create_group(name)
     _mark(group, "dataframe", "0.2.0")
     group.attrs["_index"] = "_index"
     group.attrs.create(
         "column-order", list(columns), dtype=_h5py().string_dtype(), shape=len(columns)
     )
-    _texts(group, "_index", index)
     return group
 
 
