@@ -33,6 +33,7 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
     emit(Progress(0, 0, "Reading the images"))
 
     from muse_core.finetune import Listener, finetune
+    from muse_core.models.compiler_shim import compiler_left_out
 
     begin = time.perf_counter()
     listener = Listener(
@@ -41,7 +42,8 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
         on_metrics=lambda figures: emit(MetricsMeasured(figures)),
         on_loss=_LossReporter(emit),
     )
-    result = finetune(job.config, listener)
+    with compiler_left_out():
+        result = finetune(job.config, listener)
     return _outcome(result, time.perf_counter() - begin)
 
 

@@ -1,7 +1,8 @@
-"""Makes timm importable without torch's compiler, a second and 65 MB that nothing here needs.
+"""Leaves out torch's compiler, a second and 65 MB that nothing here needs.
 
 timm and torchvision name ``torch._dynamo`` as they are imported: one of its decorators, and one of
-its functions for later. That loads it, and sympy with it, before the first nucleus is found.
+its functions for later. That loads it, and sympy with it, before the first nucleus is found. Every
+step of an optimiser names it too, to tell it what not to compile.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def compiler_left_out() -> Iterator[None]:
         return
     whole, utils = _StandIn(_COMPILER), _StandIn(f"{_COMPILER}.utils")
     whole.__path__ = []
-    whole.__dict__.update(utils=utils, disable=_disable)
+    whole.__dict__.update(utils=utils, disable=_disable, graph_break=_graph_break)
     utils.__dict__.update(is_compile_supported=_is_compile_supported)
     for module in (whole, utils):
         sys.modules[module.__name__] = module
@@ -60,6 +61,10 @@ def _withdraw() -> None:
 def _disable(function: Any = None, recursive: bool = True, **_: Any) -> Any:
     """Keeps a function from being compiled; none of these networks is."""
     return function if function is not None else lambda decorated: decorated
+
+
+def _graph_break(*_: Any, **__: Any) -> None:
+    """Ends what is compiled at once; nothing is."""
 
 
 def _is_compile_supported(*arguments: Any) -> Any:
