@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from muse_core.jobs import DetectJob, Done
@@ -82,6 +84,18 @@ def events_until_the_end(worker: subprocess.Popen[bytes]) -> list[dict[str, Any]
     return events
 
 
+def until_it_waits(worker: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has slept for a second after having loaded what it needs."""
+    process, quiet, used = psutil.Process(worker.pid), 0, 0.0
+    while quiet < 10:
+        time.sleep(0.1)
+        assert worker.poll() is None, "it ended without a job"
+        now = process.cpu_times().user
+        asleep = process.status() == psutil.STATUS_SLEEPING
+        quiet = quiet + 1 if asleep and now == used > 0.2 else 0
+        used = now
+
+
 def errors_of(worker: subprocess.Popen[bytes]) -> str:
     assert worker.stdin is not None
     assert worker.stderr is not None
@@ -115,9 +129,7 @@ def test_a_process_made_ready_for_a_model_does_any_job(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 def test_a_process_that_waits_for_a_job_can_be_stopped(start: Start, folder: Path) -> None:
     worker = start("-m", "muse_core.jobs", str(folder / "none.safetensors"), "cpu")
-    # By then it is at the latest waiting; before the handler is there it ends as well.
-    with pytest.raises(subprocess.TimeoutExpired):
-        worker.wait(10)
+    until_it_waits(worker)
     worker.terminate()
     assert worker.wait(TIMEOUT_S) == 130
     assert events_until_the_end(worker)[-1]["event"] == "cancelled"

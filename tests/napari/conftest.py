@@ -19,6 +19,7 @@ from muse_core.nuclei import ClassScheme
 from napari_muse.panels.muse_panel import MusePanel
 
 from .kept_viewer import KeptViewer, undrawn
+from .patient_bot import PatientBot
 
 # Mesa draws with threads of its own, which only cost where every core has a process of pytest; it
 # is told before the first window opens.
@@ -65,6 +66,12 @@ def annotations_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_ready_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test but those of it pays for a process that has loaded a model."""
     monkeypatch.setenv("MUSE_READY_PROCESS", "0")
+
+
+@pytest.fixture
+def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
+    """In place of pytest-qt's own."""
+    return PatientBot(request)
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,7 @@ class KeptViewer:
             patch("napari._qt.threads.status_checker.StatusChecker.start", lambda *_: None)
         )
         self._viewer = Viewer(show=True, show_welcome_screen=False)
-        qtbot.wait_exposed(self._viewer.window._qt_window, timeout=5000)
+        qtbot.wait_exposed(self._viewer.window._qt_window, timeout=60_000)
         self._viewer.window.resize(*_SIZE)
         QApplication.processEvents()
         self._start = _State(self._viewer)

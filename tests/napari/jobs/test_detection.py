@@ -165,7 +165,7 @@ def test_a_killed_job_fails_once_and_the_next_one_runs(
 
 def test_a_program_that_is_not_there_fails_with_a_sentence(opened: MusePanel, qtbot: Any) -> None:
     detection = Detection(opened.session, opened, ["/no/such/program"])
-    with qtbot.waitSignal(detection.runner.ended, timeout=5000) as ended:
+    with qtbot.waitSignal(detection.runner.ended, timeout=60_000) as ended:
         detection.start(DetectJob(slide=""), ())
     assert isinstance(ended.args[0], Failed)
 

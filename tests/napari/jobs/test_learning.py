@@ -62,9 +62,11 @@ def reviewed(
 ) -> MusePanel:
     """Two fields with the bundled model's nuclei, some corrected, both marked as reviewed.
 
-    A training takes 40 steps: what the window makes of it does not hang on its length.
+    A training takes 40 steps on a view or two of each field: what the window makes of it does not
+    hang on its length.
     """
-    monkeypatch.setattr(learning, "resolved", lambda values: resolved({**values, "steps": 40}))
+    short = {"steps": 40, "adapt": {"megapixels": 1.5}}
+    monkeypatch.setattr(learning, "resolved", lambda values: resolved({**values, **short}))
     panel = slide_open
     annotations = panel.session.annotations
     class_ids = dict(zip(annotations.scheme.names, annotations.class_ids, strict=True))
