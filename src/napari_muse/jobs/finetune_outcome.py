@@ -66,13 +66,18 @@ class FinetuneOutcome:
         )
 
 
-def uses_text(summary: AnnotationSummary, tissue_mm2: float | None) -> str:
+def uses_text(summary: AnnotationSummary | None, tissue_mm2: float | None) -> str:
     """Say what a run would use.
 
     Args:
-        summary: Counts of the reviewed fields.
+        summary: Counts of the reviewed fields; None while there are none.
         tissue_mm2: Tissue of the whole slide where what is not reviewed takes part, else None.
     """
+    if summary is None:
+        return (
+            "Correct the nuclei of a field until all in view are right, then press R. Two fields or"
+            " more let you see what training brings."
+        )
     parts = [
         f"{name}: {n:,} ({summary.n_corrected_by_class[name]:,} corrected)"
         for name, n in summary.n_by_class.items()

@@ -15,6 +15,7 @@ from muse_core.finetune.presets import resolved
 from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob
 from muse_core.models.registry import MODEL_SUFFIX, ModelEntry, list_models, user_model_folder
+from napari_muse.jobs.background import Background
 from napari_muse.jobs.finetune_outcome import FinetuneOutcome
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.session import IN_THE_WINDOW, MuseSession
@@ -35,19 +36,37 @@ class Learning:
         self.runner.said.connect(self.said.emit)
         self.runner.ended.connect(self._on_end)
         self.outcome: FinetuneOutcome | None = None
+        self._background = Background()
 
     @property
     def running(self) -> bool:
         """Whether a job is under way."""
         return self.runner.running
 
-    def look(self) -> Callable[[], AnnotationSummary] | None:
-        """What counts what a run would use, in any thread; None while there is nothing to count."""
+    @property
+    def counting(self) -> bool:
+        """Whether what a run would use is being counted."""
+        return self._background.busy
+
+    def count(
+        self, then: Callable[[AnnotationSummary | None], None], failed: Callable[[str], None]
+    ) -> None:
+        """Count what a run would use, beside the interface.
+
+        Args:
+            then: Gets the counts; None at once where there is nothing to count.
+            failed: Gets a sentence for the user.
+        """
         annotations, mpp = self._session.annotations, self._session.mpp
         if not annotations.has_file or mpp is None:
-            return None
+            then(None)
+            return
         path = annotations.store.path
-        return lambda: _summary_of(path, mpp)
+        self._background.do(lambda: _summary_of(path, mpp), then, failed)
+
+    def stop_counting(self) -> None:
+        """Call none of those any more that wait for counts."""
+        self._background.close()
 
     def start(self, model: str, mode: str, device: str, summary: AnnotationSummary | None) -> None:
         """Fine-tune a model on what is reviewed.
@@ -56,7 +75,7 @@ class Learning:
             model: Path of the model to start from.
             mode: "adapt" or "full".
             device: auto, cpu, cuda or mps.
-            summary: What :meth:`look` has counted.
+            summary: What :meth:`count` has counted.
 
         Raises:
             UserError: There is no slide, its MPP is unknown, or too little is reviewed.

@@ -50,6 +50,12 @@ class RegionFigures:
         """Nuclei per mm² of region."""
         return float(self.counts.sum()) / self.area_mm2 if self.area_mm2 else None
 
+    @property
+    def figures(self) -> list[str]:
+        """Nuclei, their density ("" while it is unknown) and counts by class, for a table."""
+        density = "" if self.per_mm2 is None else f"{self.per_mm2:,.0f}"
+        return [f"{self.counts.sum():,}", density, *(f"{n:,}" for n in self.counts)]
+
 
 def region_polygon(annotations: SlideAnnotations, number: int) -> PolygonRegion:
     """The outline of a region by its number in the store."""

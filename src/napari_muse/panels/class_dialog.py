@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from qtpy.QtCore import Qt
@@ -18,16 +17,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from muse_core.errors import UserError
 from muse_core.nuclei import NucleusClass
-from muse_core.nuclei.store import AnnotationStore, Edit
+from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.forms import (
     Following,
+    cell,
     chosen_row,
     column,
     combo,
     fill_choice,
+    fill_row,
     push_button,
     row,
     row_table,
@@ -49,12 +51,11 @@ class ClassDialog(Following, QDialog):
         self.setWindowTitle("Classes of this slide")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._session = session
+        self._edits = ClassEdits(lambda: session.annotations)
         self._filling = False
         self._names: list[str] = []
-        self.table = row_table(stretch_first=True)
-        self.table.setColumnCount(4)
-        self.table.setHorizontalHeaderLabels(["Class", "Colour", "Key", "Nuclei"])
-        self.table.setToolTip("Double-click a name to change it")
+        heads = ("Class", "Colour", "Key", "Nuclei")
+        self.table = row_table(*heads, tooltip="Double-click a name to change it")
         self.add = push_button("Add class", "Add a class; rename it in the table", self._on_add)
         self.into = combo("The class that takes over the nuclei of the chosen one")
         self.merge = push_button(
@@ -93,12 +94,8 @@ class ClassDialog(Following, QDialog):
         self._filling = True
         self.table.setRowCount(len(classes))
         for at, (entry, count) in enumerate(zip(classes, counts, strict=True)):
-            self.table.setItem(at, 0, QTableWidgetItem(entry.name))
-            self.table.setCellWidget(at, 1, self._color_button(entry))
-            self.table.setCellWidget(at, 2, self._key_box(entry))
-            number = QTableWidgetItem(f"{count:,}")
-            number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-            self.table.setItem(at, 3, number)
+            name, widgets = cell(entry.name, editable=True), _color_and_key(entry, self)
+            fill_row(self.table, at, (name, *widgets, cell(f"{count:,}")))
         self._names = [c.name for c in classes]
         fill_choice(self.into, [(name, name) for name in self._names], into)
         if renamed and chosen not in self._names:
@@ -117,78 +114,47 @@ class ClassDialog(Following, QDialog):
         if name in self._names:
             self.table.selectRow(self._names.index(name))
 
-    def _color_button(self, entry: NucleusClass) -> QPushButton:
-        button = QPushButton()
-        button.setStyleSheet(f"background-color: {entry.color};")
-        button.setToolTip(as_it_is(f"Colour of {entry.name}"))
-        button.setAccessibleName(f"Colour of {entry.name}")
-        button.clicked.connect(lambda: self._ask_color(entry))
-        return button
-
-    def _key_box(self, entry: NucleusClass) -> QComboBox:
-        box = QComboBox()
-        box.addItems(list(_KEYS))
-        box.setCurrentText(entry.key)
-        box.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
-        box.textActivated.connect(lambda key: self._set_key(entry, key))
-        return box
-
-    def _ask_color(self, entry: NucleusClass) -> None:
+    def ask_color(self, entry: NucleusClass) -> None:
+        """Ask for another colour of a class."""
         color = QColorDialog.getColor(QColor(entry.color), self, f"Colour of {entry.name}")
         if color.isValid():
             self.set_color(entry.name, color.name())
 
     def set_color(self, name: str, color: str) -> None:
         """Give a class another colour."""
-        scheme = self._session.annotations.scheme
-        new = replace(scheme.classes[scheme.index(name)], color=color)
-        self._edit(lambda store: store.change_class(name, new))
+        self._edit(partial(self._edits.set_color, name, color))
 
-    def _set_key(self, entry: NucleusClass, key: str) -> None:
-        new = self._session.annotations.scheme.changes_for_key(entry.name, key)
-        self._edit(lambda store: store.change_classes(new))
+    def set_key(self, name: str, key: str) -> None:
+        """Give a class another key."""
+        self._edit(partial(self._edits.set_key, name, key))
 
     def _on_item(self, item: QTableWidgetItem) -> None:
-        if self._filling or item.column() != 0:
-            return
-        entry = self._session.annotations.scheme.classes[item.row()]
-        name = item.text().strip()
-        if name != entry.name:
-            self._edit(lambda store: store.change_class(entry.name, replace(entry, name=name)))
+        if not self._filling and item.column() == 0:
+            self._edit(partial(self._edits.rename, self._names[item.row()], item.text().strip()))
 
     def _on_add(self) -> None:
-        new = self._session.annotations.scheme.with_new_class().classes[-1]
-        self._edit(lambda store: store.add_class(new))
+        self._edit(self._edits.add)
         self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
 
     def _on_merge(self) -> None:
         gone, into = self._chosen_name(), self.into.currentText()
-        if not gone:
-            self.message.setText("Choose the class that is to go in the table first.")
+        try:
+            question = self._edits.merging(gone, into)
+        except UserError as error:
+            self.say(str(error))
             return
-        if gone == into:
-            self.message.setText(f"Choose at right into which class {gone} is to be merged.")
-            return
-        count = int(self._session.annotations.counts()[self._names.index(gone)])
-        nuclei = "1 nucleus becomes" if count == 1 else f"{count:,} nuclei become"
-        ask(
-            self,
-            f"Merge the class {gone} into {into}? {nuclei} {into}, and {gone} is dropped.",
-            f"Merge into {into}",
-            lambda: self._merge(gone, into),
-            lambda: None,
-        )
+        ask(self, question, f"Merge into {into}", lambda: self._merge(gone, into), lambda: None)
 
     def _merge(self, gone: str, into: str) -> None:
-        self._edit(lambda store: store.merge_classes(gone, into))
+        self._edit(partial(self._edits.merge, gone, into))
         if gone not in self._names:
-            self.message.setText(f"{gone} was merged into {into}; Undo takes it back.")
+            self.say(f"{gone} was merged into {into}; Undo takes it back.")
             # Whoever presses again merges no other class.
             self._choose(into)
 
-    def _edit(self, change: Callable[[AnnotationStore], Edit]) -> None:
-        self.message.setText(_UNDOABLE)
-        if not self._session.attempt(lambda: self._session.annotations.edit_classes(change)):
+    def _edit(self, change: Callable[[], None]) -> None:
+        self.say(_UNDOABLE)
+        if not self._session.attempt(change):
             self._fill()
 
     def _lay_out(self) -> None:
@@ -197,3 +163,16 @@ class ClassDialog(Following, QDialog):
         changes = row(self.add, self.undo, self.redo, None, self.merge, self.into)
         column(self, self.table, changes, self.message, close)
         self.resize(*_SIZE_PX)
+
+
+def _color_and_key(entry: NucleusClass, dialog: ClassDialog) -> tuple[QPushButton, QComboBox]:
+    """Return the widgets that change the colour and the key of a class."""
+    color = push_button("", as_it_is(f"Colour of {entry.name}"), lambda: dialog.ask_color(entry))
+    color.setStyleSheet(f"background-color: {entry.color};")
+    color.setAccessibleName(f"Colour of {entry.name}")
+    key = QComboBox()
+    key.addItems(list(_KEYS))
+    key.setCurrentText(entry.key)
+    key.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
+    key.textActivated.connect(partial(dialog.set_key, entry.name))
+    return color, key

@@ -9,11 +9,14 @@ import pyqtgraph
 from qtpy.QtWidgets import QWidget
 
 from muse_core.jobs import Event, LossMeasured, MetricsMeasured
+from napari_muse.panels.charts import chart, set_heading
 from napari_muse.panels.forms import column
 
 _HEIGHT_PX = 105
 _LOSS_COLOR, _DET_COLOR, _AVG_COLOR = "#e69f00", "#56b4e9", "#009e73"
 _WIDTH_PX = 2
+_HEADING_PT = 8
+_F1 = "F1 on holdout fields"
 
 
 class CurvePlots(QWidget):
@@ -23,10 +26,11 @@ class CurvePlots(QWidget):
         super().__init__()
         self._loss: list[tuple[float, float]] = []
         self._f1: dict[str, list[tuple[float, float]]] = {"f_det": [], "f_avg": []}
-        self.loss_plot = _plot("Loss")
+        self.loss_plot = chart("Loss", _HEIGHT_PX)
         # Curves are named in the heading: in a plot this low a legend would lie on them.
         names = f"{_colored('found', _DET_COLOR)}, {_colored('classes', _AVG_COLOR)}"
-        self.f1_plot = _plot("F1 on holdout fields", f": {names}")
+        self.f1_plot = chart(_F1, _HEIGHT_PX)
+        self._headings = (self.loss_plot, "Loss"), (self.f1_plot, f"{_F1}: {names}")
         self._loss_curve = _curve(self.loss_plot, _LOSS_COLOR)
         self._f1_curves = {
             "f_det": _curve(self.f1_plot, _DET_COLOR, symbols=True),
@@ -39,13 +43,8 @@ class CurvePlots(QWidget):
         self._loss.clear()
         for points in self._f1.values():
             points.clear()
-        background, text = self.palette().window().color(), self.palette().windowText().color()
-        for plot in (self.loss_plot, self.f1_plot):
-            plot.setBackground(background)
-            plot.setTitle(plot.property("heading"), color=text, size="8pt")
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(text)
-                plot.getAxis(side).setTextPen(text)
+        for plot, heading in self._headings:
+            set_heading(plot, heading, _HEADING_PT)
         self.draw()
 
     def add(self, event: Event) -> None:
@@ -67,17 +66,6 @@ class CurvePlots(QWidget):
         self._loss_curve.setData(*_columns(self._loss))
         for name, curve in self._f1_curves.items():
             curve.setData(*_columns(self._f1[name]))
-
-
-def _plot(title: str, names: str = "") -> Any:
-    plot = pyqtgraph.PlotWidget()
-    plot.setProperty("heading", title + names)
-    plot.setToolTip(title)
-    plot.setFixedHeight(_HEIGHT_PX)
-    plot.setMouseEnabled(x=False, y=False)
-    plot.hideButtons()
-    plot.setMenuEnabled(False)
-    return plot
 
 
 def _colored(text: str, color: str) -> str:

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -150,24 +151,48 @@ def wrapped(text: str) -> QLabel:
     return label
 
 
-def row_table(stretch_first: bool) -> QTableWidget:
-    """A table one picks whole rows of.
+def row_table(*heads: str, tooltip: str, least_px: int = 0) -> QTableWidget:
+    """Return a table one picks whole rows of.
 
     Args:
-        stretch_first: Whether the first column takes the room that is left; else all columns are
-            as wide as what is in them.
+        *heads: Of the columns, of which the first takes the room that is left. Without any they
+            are set later, and each is as wide as what is in it.
+        tooltip: What it shows.
+        least_px: Height.
     """
     table = QTableWidget()
+    table.setToolTip(tooltip)
+    table.setMinimumHeight(least_px)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     # Qt's stubs allow for a table without headers; there is none.
     cast(QHeaderView, table.verticalHeader()).hide()
     header, mode = cast(QHeaderView, table.horizontalHeader()), QHeaderView.ResizeMode
-    header.setSectionResizeMode(mode.Interactive if stretch_first else mode.ResizeToContents)
-    if stretch_first:
-        table.setColumnCount(1)
+    header.setSectionResizeMode(mode.Interactive if heads else mode.ResizeToContents)
+    if heads:
+        table.setColumnCount(len(heads))
+        table.setHorizontalHeaderLabels(heads)
         header.setSectionResizeMode(0, mode.Stretch)
     return table
+
+
+def cell(text: str, editable: bool = False, right: bool = False) -> QTableWidgetItem:
+    """Return what a table shows in one place; numbers stand at the right."""
+    item = QTableWidgetItem(text)
+    if not editable:
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+    if right:
+        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return item
+
+
+def fill_row(table: QTableWidget, at: int, items: Iterable[QTableWidgetItem | QWidget]) -> None:
+    """Put cells, or widgets in their place, into a row of a table."""
+    for column, item in enumerate(items):
+        if isinstance(item, QWidget):
+            table.setCellWidget(at, column, item)
+        else:
+            table.setItem(at, column, item)
 
 
 def chosen_row(table: QTableWidget) -> int | None:

@@ -5,19 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QGroupBox, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QGroupBox
 
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import Ended, Event
-from napari_muse.jobs.background import Background
 from napari_muse.jobs.finetune_outcome import FinetuneOutcome, uses_text
-from napari_muse.jobs.learning import Learning, parent_of
+from napari_muse.jobs.learning import Learning
+from napari_muse.jobs.model_switch import ModelSwitch
 from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.tissue_area import TissueArea
 from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import Following, column, push_button, row, row_table, wrapped
+from napari_muse.panels.forms import (
+    Following,
+    cell,
+    column,
+    fill_row,
+    push_button,
+    row,
+    row_table,
+    wrapped,
+)
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.plain_text import as_it_is, for_button
 from napari_muse.session import MuseSession
@@ -59,13 +68,9 @@ class LearnPanel(Following, QGroupBox):
         self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
         self.cancel, self.message = self.status.cancel, self.status.message
         self.curves = CurvePlots()
-        self.proof: QTableWidget = row_table(stretch_first=True)
-        self.proof.setColumnCount(3)
-        self.proof.setHorizontalHeaderLabels(["F1, holdout fields", "before", "after"])
-        self.proof.setMinimumHeight(_TABLE_HEIGHT_PX)
-        self.proof.setToolTip(
-            "Figures on reviewed fields that were kept out of training, with 95% intervals"
-        )
+        tip = "Figures on reviewed fields that were kept out of training, with 95% intervals"
+        heads = ("F1, holdout fields", "before", "after")
+        self.proof = row_table(*heads, tooltip=tip, least_px=_TABLE_HEIGHT_PX)
         self.use = push_button(
             "Use it",
             "Choose the new model and detect again with it, wherever there are predictions",
@@ -82,14 +87,14 @@ class LearnPanel(Following, QGroupBox):
             " one has looked",
             self._on_back,
         )
-        self._chosen = ""
-        self._background = Background()
+        self._switch = ModelSwitch(session, detect)
         self._soon = once(self.update_uses, _SOON_MS, self)
         self._lay_out()
         learning.said.connect(self._on_event)
         self.status.ticked.connect(self.curves.draw)
         learning.ended.connect(self._on_end)
-        detect.ended.connect(self._on_detected)
+        self._switch.said.connect(self.status.say)
+        detect.ended.connect(self._switch.on_detected)
         detect.model.currentIndexChanged.connect(self._on_model)
         self.mode.currentIndexChanged.connect(self.update_uses)
         self.follow(
@@ -106,7 +111,7 @@ class LearnPanel(Following, QGroupBox):
         """Stop following the session."""
         super().disconnect_all()
         self._soon.stop()
-        self._background.close()
+        self._learning.stop_counting()
         self.tissue.close()
 
     def update_uses(self) -> None:
@@ -118,31 +123,20 @@ class LearnPanel(Following, QGroupBox):
         if self._soon.isActive():
             return
         # Many fields take a while to count; what comes while they are being counted waits.
-        if self._background.busy:
+        if self._learning.counting:
             self._soon.start()
-            return
-        look = self._learning.look()
-        if look is None:
-            self.uses.setText(
-                "Correct the nuclei of a field until all in view are right, then press R. Two"
-                " fields or more let you see what training brings."
-            )
-            return
-        self._background.do(look, self._say_uses, self.uses.setText)
+        else:
+            self._learning.count(self._say_uses, self.uses.setText)
 
-    def _say_uses(self, summary: AnnotationSummary) -> None:
+    def _say_uses(self, summary: AnnotationSummary | None) -> None:
         # In the quick mode nothing takes part that is not reviewed.
         thorough = self.mode.currentData() == _THOROUGH
         self.uses.setText(uses_text(summary, self.tissue.mm2 if thorough else None))
 
     def begin(self) -> None:
         """Start a run once what is reviewed is counted; a refusal is shown as a sentence."""
-        look = self._learning.look()
-        if look is None:
-            self._start_with(None)
-            return
         self.start.setEnabled(False)
-        self._background.do(look, self._start_with, self._refuse)
+        self._learning.count(self._start_with, self._refuse)
 
     def _refuse(self, sentence: str) -> None:
         self.start.setEnabled(True)
@@ -152,12 +146,11 @@ class LearnPanel(Following, QGroupBox):
         self.start.setEnabled(True)
         model, device = self._detect.model.currentData(), self._detect.device.currentData()
         mode = self.mode.currentData()
-        if not self._session.attempt(lambda: self._learning.start(model, mode, device, summary)):
-            return
-        self.curves.clear()
-        self.status.begin()
-        self._show_proof(False)
-        self.curves.show()
+        if self._session.attempt(lambda: self._learning.start(model, mode, device, summary)):
+            self.curves.clear()
+            self.status.begin()
+            self._show_proof(False)
+            self.curves.show()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
         """Catch up with what happened while nobody looked."""
@@ -197,60 +190,30 @@ class LearnPanel(Following, QGroupBox):
     def _fill_proof(self, outcome: FinetuneOutcome) -> None:
         rows = outcome.proof
         self.proof.setRowCount(len(rows))
-        for i, texts in enumerate(rows):
-            for j, text in enumerate(texts):
-                self.proof.setItem(i, j, QTableWidgetItem(text))
+        for at, texts in enumerate(rows):
+            fill_row(self.proof, at, map(cell, texts))
         self.proof.resizeColumnsToContents()
         self.proof.setVisible(bool(rows))
 
     def _on_use(self) -> None:
         outcome = self._learning.outcome
-        if outcome is None or outcome.model is None:
-            return
-        if self._detect.running:
-            self.status.say("A detection is running; use the new model when it has ended.")
-            return
-        self._detect.update_models(str(outcome.model))
-        self._show_proof(False)
-        self._chosen = "The new model is chosen"
-        self.status.say(f"{self._chosen}; detecting with it wherever there are predictions.")
-        self._detect.run(again=True)
+        if outcome is not None and outcome.model is not None and self._switch.use(outcome.model):
+            self._show_proof(False)
 
     def _on_keep(self) -> None:
         self._show_proof(False)
         self.status.say("The old model stays chosen; the new one is in the list.")
 
     def _on_model(self) -> None:
-        self._chosen = ""
-        entry = self._detect.chosen_entry
-        parent = parent_of(entry) if entry is not None else None
+        self._switch.forget()
+        parent = self._switch.parent
         self.back.setVisible(parent is not None)
         if parent is not None:
             self.back.setText(for_button(f"Go back to {parent.card.name}"))
 
     def _on_back(self) -> None:
-        entry = self._detect.chosen_entry
-        parent = parent_of(entry) if entry is not None else None
-        if parent is None:
-            return
-        if self._detect.running:
-            self.status.say("A detection is running; go back when it has ended.")
-            return
-        name = parent.card.name
-        self._show_proof(False)
-        self._detect.update_models(str(parent.path))
-        if self._session.slide is None or not self._session.annotations.has_file:
-            self.status.say(f"{name} is chosen again.")
-            return
-        self._chosen = f"{name} is chosen again"
-        self.status.say(f"{self._chosen}; detecting with it, to bring its nuclei back.")
-        self._detect.run(again=True)
-
-    def _on_detected(self, event: Ended) -> None:
-        """Say how the detection went that a choice of models has started."""
-        if self._chosen:
-            self.status.say(f"{self._chosen}. {event.message}")
-        self._chosen = ""
+        if self._switch.back():
+            self._show_proof(False)
 
     def _show_proof(self, proof: bool) -> None:
         for widget in (self.curves, self.proof, self.use, self.keep):

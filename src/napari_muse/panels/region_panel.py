@@ -13,10 +13,21 @@ from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.jobs.single_shot import once
 from napari_muse.layers.drawn_areas import draw_area
 from napari_muse.layers.region_layer import RegionFigures, RegionLayer, region_figures
-from napari_muse.panels.forms import Following, chosen_row, column, grid, push_button, row_table
+from napari_muse.panels.charts import chart, set_heading
+from napari_muse.panels.forms import (
+    Following,
+    cell,
+    chosen_row,
+    column,
+    fill_row,
+    grid,
+    push_button,
+    row_table,
+)
 from napari_muse.session import MuseSession
 
 _CHART_HEIGHT_PX = 130
+_HEADING_PT = 9
 _TABLE_HEIGHT_PX = 170
 _REVIEWED_COLUMN = 1
 _SOON_MS = 300
@@ -50,20 +61,15 @@ class RegionPanel(Following, QGroupBox):
             "Remove the chosen region; its nuclei stay. Undo brings it back",
             self._on_remove,
         )
-        self.table = row_table(stretch_first=False)
-        self.table.setToolTip(
-            "Nuclei of each region. A ticked region is reviewed: all nuclei in it have been looked"
-            " at. Double-click goes there, F2 renames"
+        self.table = row_table(
+            tooltip="Nuclei of each region. A ticked region is reviewed: all nuclei in it have been"
+            " looked at. Double-click goes there, F2 renames",
+            least_px=_TABLE_HEIGHT_PX,
         )
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
-        self.table.setMinimumHeight(_TABLE_HEIGHT_PX)
-        self.chart = pyqtgraph.PlotWidget()
-        self.chart.setFixedHeight(_CHART_HEIGHT_PX)
-        self.chart.setToolTip("Nuclei of each class")
-        self.chart.setMouseEnabled(x=False, y=False)
-        self.chart.hideButtons()
-        self.chart.setMenuEnabled(False)
-        self._lay_out()
+        self.chart = chart("Nuclei of each class", _CHART_HEIGHT_PX)
+        buttons = grid(2, self.draw, self.keep, self.field, self.remove)
+        column(self, buttons, self.table, self.chart)
         self.table.itemChanged.connect(self._on_item)
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
@@ -93,10 +99,12 @@ class RegionPanel(Following, QGroupBox):
         self.table.setColumnCount(4 + len(names))
         self.table.setHorizontalHeaderLabels(["Region", "Reviewed", "Nuclei", "per mm²", *names])
         self.table.setRowCount(len(self._figures))
-        for row, figures in enumerate(self._figures):
-            self._fill_row(row, figures)
+        for at, figures in enumerate(self._figures):
+            numbers = (cell(text, right=True) for text in figures.figures)
+            name, reviewed = cell(figures.name, editable=True), _tick(figures.reviewed)
+            fill_row(self.table, at, (name, reviewed, *numbers))
             if chosen is not None and figures.id == chosen.id:
-                self.table.selectRow(row)
+                self.table.selectRow(at)
         self._filling = False
         self._draw_chart()
 
@@ -108,22 +116,6 @@ class RegionPanel(Following, QGroupBox):
     def _update_soon(self) -> None:
         if not self._soon.isActive():
             self._soon.start()
-
-    def _fill_row(self, row: int, figures: RegionFigures) -> None:
-        density = "" if figures.per_mm2 is None else f"{figures.per_mm2:,.0f}"
-        texts = [f"{figures.counts.sum():,}", density, *(f"{n:,}" for n in figures.counts)]
-        name = QTableWidgetItem(figures.name)
-        reviewed = QTableWidgetItem()
-        reviewed.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-        on, off = Qt.CheckState.Checked, Qt.CheckState.Unchecked
-        reviewed.setCheckState(on if figures.reviewed else off)
-        self.table.setItem(row, 0, name)
-        self.table.setItem(row, _REVIEWED_COLUMN, reviewed)
-        for at, text in enumerate(texts, start=2):
-            item = QTableWidgetItem(text)
-            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.table.setItem(row, at, item)
 
     def _chosen(self) -> RegionFigures | None:
         row = chosen_row(self.table)
@@ -163,22 +155,18 @@ class RegionPanel(Following, QGroupBox):
         chosen = self._chosen()
         counts = chosen.counts if chosen else self._session.annotations.counts()
         classes = self._session.annotations.scheme.classes
-        palette = self.palette()
-        text = palette.windowText().color()
-        self.chart.setBackground(palette.window().color())
         self.chart.clear()
-        self.chart.setTitle(chosen.name if chosen else "Whole slide", color=text, size="9pt")
+        set_heading(self.chart, chosen.name if chosen else "Whole slide", _HEADING_PT)
         bars = pyqtgraph.BarGraphItem(
             x=list(range(len(classes))), height=counts, width=0.6,
             brushes=[QColor(c.color) for c in classes],
         )  # fmt: skip
         self.chart.addItem(bars)
-        bottom, left = self.chart.getAxis("bottom"), self.chart.getAxis("left")
-        bottom.setTicks([list(enumerate(c.name[:14] for c in classes))])
-        for axis in (bottom, left):
-            axis.setTextPen(text)
-            axis.setPen(text)
+        self.chart.getAxis("bottom").setTicks([list(enumerate(c.name[:14] for c in classes))])
 
-    def _lay_out(self) -> None:
-        buttons = grid(2, self.draw, self.keep, self.field, self.remove)
-        column(self, buttons, self.table, self.chart)
+
+def _tick(on: bool) -> QTableWidgetItem:
+    item = QTableWidgetItem()
+    item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+    item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+    return item

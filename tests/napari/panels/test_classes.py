@@ -202,7 +202,11 @@ def test_a_models_other_classes_are_mapped_first(
 
 
 def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
-    opened: MusePanel, cmu_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: MusePanel,
+    cmu_slide: Path,
+    tmp_path: Path,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(learning, "user_model_folder", lambda: tmp_path / "models")
     model = opened.detect.model.currentData()
@@ -216,9 +220,10 @@ def test_what_classes_became_on_a_slide_is_of_no_account_on_another(
     annotations.add_region([(50, 50), (400, 50), (400, 150), (50, 150)], reviewed=True)
     specs: list[dict[str, Any]] = []
     monkeypatch.setattr(opened.learning.runner, "start", specs.append)
-    look = opened.learning.look()
-    assert look is not None
-    opened.learning.start(model, "adapt", "cpu", look())
+    counted: list[Any] = []
+    opened.learning.count(counted.append, pytest.fail)
+    qtbot.waitUntil(lambda: bool(counted), timeout=60_000)
+    opened.learning.start(model, "adapt", "cpu", *counted)
     assert specs[0]["config"]["class_map"] == {}, "here stromal is stromal"
     opened.session.viewer.layers.selection.active = first
     assert opened.session.class_maps.of_file(opened.session.slide, model) == {

@@ -1,0 +1,76 @@
+"""What a person does to the classes of a slide; each change is one edit and can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.store import AnnotationStore, Edit
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+
+
+class ClassEdits:
+    """Changes the classes of a slide's annotations.
+
+    Methods raise UserError where a change cannot be made or kept.
+    """
+
+    def __init__(self, annotations: Callable[[], SlideAnnotations]) -> None:
+        """Start without having changed anything.
+
+        Args:
+            annotations: Gives those of the slide that is open when a change is made.
+        """
+        self._annotations = annotations
+
+    @property
+    def _scheme(self) -> ClassScheme:
+        return self._annotations().scheme
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a class another name."""
+        if new != name:
+            changed = replace(self._scheme.classes[self._scheme.index(name)], name=new)
+            self._edit(lambda store: store.change_class(name, changed))
+
+    def set_color(self, name: str, color: str) -> None:
+        """Give a class another colour, as #rrggbb."""
+        changed = replace(self._scheme.classes[self._scheme.index(name)], color=color)
+        self._edit(lambda store: store.change_class(name, changed))
+
+    def set_key(self, name: str, key: str) -> None:
+        """Give a class another key, or none; a class that has it gets the one given up."""
+        changes = self._scheme.changes_for_key(name, key)
+        self._edit(lambda store: store.change_classes(changes))
+
+    def add(self) -> None:
+        """Add a class at the end, with a name, colour and key that are free."""
+        new = self._scheme.with_new_class().classes[-1]
+        self._edit(lambda store: store.add_class(new))
+
+    def merge(self, gone: str, into: str) -> None:
+        """Give all nuclei of a class another, and drop the first."""
+        self._edit(lambda store: store.merge_classes(gone, into))
+
+    def merging(self, gone: str, into: str) -> str:
+        """Return the question to ask before two classes are merged.
+
+        Args:
+            gone: The class to drop, "" where none is chosen.
+            into: The class that takes over its nuclei.
+
+        Raises:
+            UserError: No class is chosen, or both are the same.
+        """
+        if not gone:
+            raise UserError("Choose the class that is to go in the table first.")
+        if gone == into:
+            raise UserError(f"Choose at right into which class {gone} is to be merged.")
+        count = int(self._annotations().counts()[self._scheme.index(gone)])
+        nuclei = "1 nucleus becomes" if count == 1 else f"{count:,} nuclei become"
+        return f"Merge the class {gone} into {into}? {nuclei} {into}, and {gone} is dropped."
+
+    def _edit(self, change: Callable[[AnnotationStore], Edit]) -> None:
+        self._annotations().edit_classes(change)

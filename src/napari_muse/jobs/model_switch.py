@@ -1,0 +1,92 @@
+"""Choosing a new model or going back to an old one, and detecting anew with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from psygnal import Signal
+
+from muse_core.jobs import Ended
+from muse_core.models.registry import ModelEntry
+from napari_muse.jobs.learning import parent_of
+from napari_muse.session import MuseSession
+
+
+class Detects(Protocol):
+    """Has a model chosen and detects with it, as the panel does."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a detection is under way."""
+
+    @property
+    def chosen_entry(self) -> ModelEntry | None:
+        """The chosen model."""
+
+    def update_models(self, chosen: str | None) -> None:
+        """List the models anew and choose one by its path."""
+
+    def run(self, again: bool = False) -> None:
+        """Detect; again: wherever there are predictions."""
+
+
+class ModelSwitch:
+    """Changes from one model to another, and says so until the detection with it has ended.
+
+    Signals:
+        said: A sentence for the user.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, session: MuseSession, detects: Detects) -> None:
+        self._session = session
+        self._detects = detects
+        self._chosen = ""
+
+    @property
+    def parent(self) -> ModelEntry | None:
+        """The model that the chosen one was made from, where it is still on this machine."""
+        entry = self._detects.chosen_entry
+        return parent_of(entry) if entry is not None else None
+
+    def use(self, model: Path) -> bool:
+        """Choose a model and detect with it; returns False where one cannot now."""
+        if self._detects.running:
+            self.said.emit("A detection is running; use the new model when it has ended.")
+            return False
+        self._detects.update_models(str(model))
+        self._detect("The new model is chosen", "detecting with it wherever there are predictions")
+        return True
+
+    def back(self) -> bool:
+        """Choose the parent and bring its nuclei back; returns False where one cannot now."""
+        parent = self.parent
+        if parent is None:
+            return False
+        if self._detects.running:
+            self.said.emit("A detection is running; go back when it has ended.")
+            return False
+        self._detects.update_models(str(parent.path))
+        chosen = f"{parent.card.name} is chosen again"
+        if self._session.slide is None or not self._session.annotations.has_file:
+            self.said.emit(f"{chosen}.")
+        else:
+            self._detect(chosen, "detecting with it, to bring its nuclei back")
+        return True
+
+    def forget(self) -> None:
+        """Say no more of a switch: a person has chosen another model."""
+        self._chosen = ""
+
+    def on_detected(self, event: Ended) -> None:
+        """Say how the detection went that a switch has started."""
+        if self._chosen:
+            self.said.emit(f"{self._chosen}. {event.message}")
+        self._chosen = ""
+
+    def _detect(self, chosen: str, doing: str) -> None:
+        self._chosen = chosen
+        self.said.emit(f"{chosen}; {doing}.")
+        self._detects.run(again=True)
