@@ -41,7 +41,7 @@ from small_encoder import ARCHITECTURE, small_pretraining
 from muse_core.data.points_folder import image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
-from muse_core.evaluate.probe import probe_folders
+from muse_core.evaluate.probe import ProbeFolders, probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.finetune import FinetuneConfig, LabelSet, UnlabeledSource, finetune
 from muse_core.finetune.config import ConsistencyConfig, ViewConfig
@@ -97,9 +97,7 @@ def probe(backbone: Path, data: Path, protocol: str, seed: int) -> dict[str, flo
     report = probe_folders(
         network,
         MPP,
-        data / "brcam2c" / "train",
-        data / "brcam2c" / "val",
-        MPP,
+        ProbeFolders(data / "brcam2c" / "train", data / "brcam2c" / "val", MPP),
         ProbeConfig(protocol=protocol, seed=seed),
     )
     figures = report.to_json()

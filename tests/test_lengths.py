@@ -1,4 +1,4 @@
-"""Files hold one concept and functions one step: both stay short enough to be read at once."""
+"""Files hold one concept and functions one step; both, and calls, can be read at once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
+
+from muse_core.cli.app import app
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("src", "tests", "benchmarks", "recipes", "examples", "tools", "docs")
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60
+MOST_BY_POSITION = 6
+MOST_PARAMETERS = 8
 
 
 def sources() -> dict[str, str]:
@@ -36,3 +42,34 @@ def test_no_function_is_long() -> None:
     lengths = list(functions())
     assert len(lengths) > 2000
     assert not [(name, n) for name, n in lengths if n > MOST_LINES_OF_A_FUNCTION]
+
+
+def commands(of: typer.Typer) -> Iterator[str]:
+    """Names of the functions whose parameters are the options of commands."""
+    for command in of.registered_commands:
+        assert command.callback is not None
+        yield command.callback.__name__
+    for group in of.registered_groups:
+        assert group.typer_instance is not None
+        yield from commands(group.typer_instance)
+
+
+def test_no_call_has_to_be_counted_out() -> None:
+    """What more a function takes is given by name, and a whole form is a configuration."""
+    options = set(commands(app))
+    assert {"detect", "evaluate_probe"} <= options
+    long, checked = [], 0
+    for path, text in sources().items():
+        for node in ast.walk(ast.parse(text)) if path.startswith("src/") else ():
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if path.startswith("src/muse_core/cli/") and node.name in options:
+                continue
+            checked += 1
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+            by_position = len(names) - (names[:1] in (["self"], ["cls"]))
+            both = by_position + len(node.args.kwonlyargs)
+            if by_position > MOST_BY_POSITION or both > MOST_PARAMETERS:
+                long.append((f"{path}:{node.name}", by_position, both))
+    assert checked > 2000
+    assert not long

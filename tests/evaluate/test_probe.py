@@ -9,7 +9,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from muse_core.errors import UserError
-from muse_core.evaluate.probe import probe_folders
+from muse_core.evaluate.probe import ProbeFolders, probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.evaluate.probe_heads import fit_linear, knn_predict
 from muse_core.models.backbone import MuseBackbone
@@ -73,10 +73,8 @@ def test_every_protocol_runs_on_images_and_repeats_itself(folder: Path, protocol
     config = ProbeConfig(
         protocol, neighbours=(1, 5), linear_epochs=3, finetune_epochs=1, finetune_batch=2, seed=1
     )
-    figures = [
-        probe_folders(_backbone(), 0.5, folder, folder, 0.5, config, val=folder, device="cpu")
-        for _ in range(2)
-    ]
+    folders = ProbeFolders(folder, folder, 0.5, folder)
+    figures = [probe_folders(_backbone(), 0.5, folders, config, "cpu") for _ in range(2)]
     first, second = (json.dumps(f.to_json()) for f in figures)
     assert first == second
     facts = figures[0].to_json()
@@ -94,11 +92,11 @@ def test_folders_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> No
     write_points_folder(other, classes=("lymphocyte", "plasma"))
     config = ProbeConfig("knn")
     with pytest.raises(UserError, match="'plasma'"):
-        probe_folders(_backbone(), 0.5, folder, other, 0.5, config, device="cpu")
+        probe_folders(_backbone(), 0.5, ProbeFolders(folder, other, 0.5), config, "cpu")
     one = tmp_path / "one"
     write_points_folder(one, classes=("lymphocyte",))
     with pytest.raises(UserError, match="only one class"):
-        probe_folders(_backbone(), 0.5, one, one, 0.5, config, device="cpu")
+        probe_folders(_backbone(), 0.5, ProbeFolders(one, one, 0.5), config, "cpu")
 
 
 @pytest.mark.parametrize(

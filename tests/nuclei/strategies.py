@@ -45,7 +45,7 @@ def tables(draw: st.DrawFn, max_size: int = 8) -> pd.DataFrame:
     ids, x, y, classes, score, status, model = (
         zip(*drawn, strict=True) if drawn else ([], [], [], [], [], [], [])
     )
-    return nucleus_table(x, y, classes, score, status, model, ids)
+    return nucleus_table(x, y, classes, score, status, model, ids=ids)
 
 
 @st.composite

@@ -42,7 +42,7 @@ rows = st.tuples(
 @given(st.lists(rows, max_size=8, unique_by=lambda row: row[0]), st.floats(0.1, 2))
 def test_round_trip(tmp_path: Path, nuclei: Any, mpp: float) -> None:
     ids, x, y, names, score, status, model = zip(*nuclei, strict=True) if nuclei else ([],) * 7
-    table = nucleus_table(x, y, names, score, status, model, ids)
+    table = nucleus_table(x, y, names, score, status, model, ids=ids)
     write_csv(table, tmp_path / "n.csv", mpp)
     back = read_csv(tmp_path / "n.csv")
     for column in ("id", "class_name", "status", "model"):
@@ -193,7 +193,7 @@ def test_our_file_comes_back_from_a_spreadsheet_as_it_was(tmp_path: Path, save: 
         rng.uniform(0, 1, 50).round(5),
         ["added", "predicted"] * 25,
         ["", "m"] * 25,
-        np.arange(50) * 7,
+        ids=np.arange(50) * 7,
     )
     write_csv(table, tmp_path / "n.csv", 0.4991)
     save(pd.read_csv(tmp_path / "n.csv", keep_default_na=False), tmp_path / "s.csv")

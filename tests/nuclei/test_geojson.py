@@ -49,7 +49,13 @@ def test_ids_survive_as_uuids_of_version_8(number: int) -> None:
 
 def test_what_stands_in_the_file(tmp_path: Path) -> None:
     table = nucleus_table(
-        [1.5, 3], [2.25, 4], ["tumor", "odd"], [0.1, 1], ["corrected", "added"], ["m", ""], [7, 9]
+        [1.5, 3],
+        [2.25, 4],
+        ["tumor", "odd"],
+        [0.1, 1],
+        ["corrected", "added"],
+        ["m", ""],
+        ids=[7, 9],
     )
     region = NamedRegion(((0, 0), (9, 0), (9, 9)), "left", True)
     scheme = ClassScheme.from_names(["tumor"])

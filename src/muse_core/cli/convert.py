@@ -86,7 +86,14 @@ def convert(
     settled = settle_scale(content.mpp, mpp, force_mpp)
     scale = settled.mpp
     left_out = write_nuclei(
-        out, table, content.scheme, scale, content.regions, rows, content.origin_px, content.slide
+        out,
+        table,
+        content.scheme,
+        scale,
+        content.regions,
+        rows,
+        origin_px=content.origin_px,
+        slide=content.slide,
     )
     for note in (*content.notes, *settled.notes, *notes, *left_out):
         typer.echo(note, err=True)

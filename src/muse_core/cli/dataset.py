@@ -42,7 +42,7 @@ def dataset_convert(
         if sys.stderr.isatty():
             sys.stderr.write(f"\r{done} images")
 
-    facts = convert_dataset(name, folder, out, split, out_mpp, fine, show)
+    facts = convert_dataset(name, folder, out, split, mpp=out_mpp, fine=fine, on_progress=show)
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     if as_json:

@@ -152,7 +152,9 @@ def detect(
     which = image if image is not None else None if job.image is None else str(job.image)
     keep_features = bool(values.get("features"))
     if _many(slides, out, form):
-        _detect_many(slides, out, form or ResultFormat.CSV, job, which, keep_features, as_json)
+        _detect_many(
+            slides, out, form or ResultFormat.CSV, job, which, keep_features, as_json=as_json
+        )
     else:
         _detect_one(out, job, which, keep_features, as_json)
 
@@ -198,6 +200,7 @@ def _detect_many(
     job: DetectJob,
     image: str | None,
     features: bool,
+    *,
     as_json: bool,
 ) -> None:
     from muse_core.cli.images import image_number

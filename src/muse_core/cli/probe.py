@@ -88,28 +88,25 @@ def evaluate_probe(
     card = read_card(path)
     used_mpp = card.mpp if model_mpp is None else model_mpp
 
-    from muse_core.evaluate.probe import probe_folders
+    from muse_core.evaluate.probe import ProbeFolders, probe_folders
 
-    _say_scales([train, test, *([val] if val else [])], mpp, force_mpp)
+    folders = ProbeFolders(train, test, mpp, val, force_mpp)
+    _say_scales(folders.all, mpp, force_mpp)
     with progress_bar() as show:
         report = probe_folders(
             _backbone(path, seed if random_init else None),
             used_mpp,
-            train,
-            test,
-            mpp,
+            folders,
             config,
-            val=val,
-            device=device.value,
-            on_progress=ProgressReporter(show),
-            force_mpp=force_mpp,
+            device.value,
+            ProgressReporter(show),
         )
     asked = {"protocol": protocol.value, "random_init": random_init, "fov_px": fov_px, "seed": seed}
     figures = report.to_json() | asked | {"model": card.name, "mpp": used_mpp}
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
 
 
-def _say_scales(folders: Sequence[Path], mpp: float, force_mpp: bool) -> None:
+def _say_scales(folders: Sequence[str | Path], mpp: float, force_mpp: bool) -> None:
     """Say which scales hold where images state others than the given one."""
     from muse_core.data.points_folder import scale_notes
 

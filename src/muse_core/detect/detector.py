@@ -121,6 +121,7 @@ class Detector:
         self,
         slide: Slide,
         region: Shape | Sequence[Shape] | None = None,
+        *,
         on_progress: OnProgress | None = None,
         on_nuclei: Callable[[pd.DataFrame], None] | None = None,
         should_cancel: Callable[[], bool] | None = None,

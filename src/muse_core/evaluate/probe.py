@@ -70,31 +70,47 @@ class ProbeReport:
         }
 
 
+@dataclass(frozen=True)
+class ProbeFolders:
+    """Points-folders that a backbone is judged on.
+
+    Attributes:
+        train: To learn from.
+        test: To measure on; it must hold no class that ``train`` lacks.
+        mpp: Microns per pixel of the images that do not state it themselves.
+        val: To choose the best epoch on; None keeps the last.
+        force_mpp: Whether mpp counts also where an image states another scale.
+    """
+
+    train: str | Path
+    test: str | Path
+    mpp: float
+    val: str | Path | None = None
+    force_mpp: bool = False
+
+    @property
+    def all(self) -> tuple[str | Path, ...]:
+        """Train, test and, if there is one, val."""
+        return (self.train, self.test) if self.val is None else (self.train, self.test, self.val)
+
+
 def probe_folders(
     backbone: MuseBackbone,
     model_mpp: float,
-    train: str | Path,
-    test: str | Path,
-    mpp: float,
+    folders: ProbeFolders,
     config: ProbeConfig,
-    val: str | Path | None = None,
     device: str = "auto",
     on_progress: OnProgress | None = None,
-    force_mpp: bool = False,
 ) -> ProbeReport:
     """Judge a backbone on points-folders.
 
     Args:
         backbone: The network; fine-tuning changes it.
         model_mpp: Microns per pixel at which it is used.
-        train: Points-folder to learn from.
-        test: Points-folder to measure on; it must hold no class that ``train`` lacks.
-        mpp: Microns per pixel of the folders' images that do not state it themselves.
+        folders: What to learn from and to measure on.
         config: Protocol and settings.
-        val: Points-folder to choose the best epoch on; None keeps the last.
         device: auto, cpu, cuda or mps.
         on_progress: Called with what is done, what is to do, and a message.
-        force_mpp: Whether mpp counts also where an image states another scale.
 
     Raises:
         UserError: A folder cannot be read, holds no nuclei, or their classes do not fit.
@@ -102,17 +118,18 @@ def probe_folders(
     check_mpp(model_mpp)
     where = choose_device(device)
     backbone.to(where)
-    chosen = (train, test, *([val] if val else []))
-    folders = [read_points_folder(f, mpp, force_mpp=force_mpp) for f in chosen]
-    names = class_names_in(folders[0])
-    sets = [probe_set(images, names, model_mpp, config.fov_px) for images in folders]
-    for folder, part in zip((train, test, val), sets, strict=False):
+    read = [read_points_folder(f, folders.mpp, force_mpp=folders.force_mpp) for f in folders.all]
+    names = class_names_in(read[0])
+    sets = [probe_set(images, names, model_mpp, config.fov_px) for images in read]
+    for folder, part in zip(folders.all, sets, strict=True):
         if not part.tiles:
             raise UserError(f"There is no nucleus in {folder}.")
     if len(names) < 2:
-        raise UserError(f"There is only one class in {train}; there is nothing to tell apart.")
+        raise UserError(
+            f"There is only one class in {folders.train}; there is nothing to tell apart."
+        )
     learner = _Probe(backbone, names, config, where, on_progress)
-    predicted, by_neighbours = learner.run(sets[0], sets[1], sets[2] if val else None)
+    predicted, by_neighbours = learner.run(sets[0], sets[1], sets[2] if folders.val else None)
     return _report(sets[1], predicted, names, len(sets[0].labels), by_neighbours, config.seed)
 
 
@@ -142,7 +159,13 @@ class _Probe:
         head = fit_linear(labelled, chosen_on, self._n_classes, self._config, self._on_progress)
         if self._config.protocol == "finetune":
             finetune_probe(
-                self._backbone, head, train, val, self._config, self._device, self._on_progress
+                self._backbone,
+                head,
+                train,
+                val,
+                self._config,
+                self._device,
+                on_progress=self._on_progress,
             )
         return predict(self._backbone, head, test, self._device), {}
 

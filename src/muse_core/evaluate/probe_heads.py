@@ -113,6 +113,7 @@ def finetune_probe(
     val: ProbeSet | None,
     config: ProbeConfig,
     device: torch.device,
+    *,
     on_progress: OnProgress | None = None,
 ) -> tuple[MuseBackbone, nn.Linear]:
     """Train network and head together: AdamW without weight decay, cosine schedule.

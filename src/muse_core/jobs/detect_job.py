@@ -102,7 +102,7 @@ def run_detect(
         emit(Progress(0, 0, "Loading the model"))
         with kept_job(job, out, slide, model_path) as run:
             detector = (make or detector_maker(job))(model_path, detect_config(job))
-            result = _detect(job, detector, slide, shapes, emit, should_cancel, run)
+            result = _detect(job, detector, slide, shapes, emit, should_cancel, run=run)
             if out is not None:
                 notes += _write(out, result, scheme, slide)
             if job.features_in is not None:
@@ -128,6 +128,7 @@ def _detect(
     shapes: Sequence[Region | PolygonRegion],
     emit: Emit,
     should_cancel: Callable[[], bool],
+    *,
     run: KeptRun | None,
 ) -> DetectResult:
     index = {entry["name"]: i for i, entry in enumerate(detector.card.classes)}

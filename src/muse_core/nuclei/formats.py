@@ -111,6 +111,7 @@ def write_nuclei(
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
     features: npt.NDArray[Any] | None = None,
+    *,
     origin_px: Origin | None = None,
     slide: RecordedSlide | None = None,
 ) -> tuple[str, ...]:
@@ -303,7 +304,14 @@ def _write_h5ad(path: Path, content: NucleusFile, features: npt.NDArray[Any] | N
     from muse_core.nuclei.h5ad import write_h5ad
 
     facts = content.scheme, content.mpp, content.regions
-    write_h5ad(content.table, path, *facts, features, content.origin_px, content.slide)
+    write_h5ad(
+        content.table,
+        path,
+        *facts,
+        features,
+        origin_px=content.origin_px,
+        slide=content.slide,
+    )
 
 
 def _write_h5ad_parts(path: Path, parts: Iterable[pd.DataFrame], content: NucleusFile) -> None:
@@ -321,8 +329,8 @@ def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
 def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
     from muse_core.nuclei.spatialdata import write_spatialdata
 
-    facts = content.scheme, content.mpp, content.regions, content.origin_px, content.slide
-    write_spatialdata(content.table, path, *facts)
+    facts = content.scheme, content.mpp, content.regions
+    write_spatialdata(content.table, path, *facts, origin_px=content.origin_px, slide=content.slide)
 
 
 FORMATS = (

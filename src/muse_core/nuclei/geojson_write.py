@@ -37,6 +37,7 @@ def write_geojson(
     scheme: ClassScheme | None = None,
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
+    *,
     origin_px: Origin | None = None,
     slide: RecordedSlide | None = None,
 ) -> None:

@@ -45,6 +45,7 @@ def write_h5ad(
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
     features: npt.NDArray[Any] | None = None,
+    *,
     origin_px: Origin | None = None,
     slide: RecordedSlide | None = None,
 ) -> None:

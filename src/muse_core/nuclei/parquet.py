@@ -56,6 +56,7 @@ def write_parquet(
     scheme: ClassScheme | None = None,
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
+    *,
     origin_px: Origin | None = None,
     slide: RecordedSlide | None = None,
 ) -> None:

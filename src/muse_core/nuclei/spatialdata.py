@@ -38,6 +38,7 @@ def write_spatialdata(
     scheme: ClassScheme | None = None,
     mpp: float | None = None,
     regions: Sequence[NamedRegion] = (),
+    *,
     origin_px: Origin | None = None,
     slide: RecordedSlide | None = None,
 ) -> None:

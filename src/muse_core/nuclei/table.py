@@ -50,6 +50,7 @@ def nucleus_table(
     score: npt.ArrayLike = 1.0,
     status: Sequence[str] | pd.Series | str = Status.PREDICTED.word,
     model: Sequence[str] | pd.Series | str = "",
+    *,
     ids: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Build a table of N nuclei; scalars are repeated for every row.

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +74,13 @@ def cut_slide(
     tissue = tissue_mask(slide)
     mpp = max(settings.mpp, slide.require_mpp())
     regions = list(roi_regions(slide, tissue, settings))
+    cutter = _Cutter(slide, tissue, mpp, settings, find_nuclei)
     rois = []
     for number, region in enumerate(regions):
         if should_cancel and should_cancel():
             return None
         file = f"{key}/{round(region.x)}_{round(region.y)}.tif"
-        rois.append(_cut_one(slide, region, tissue, mpp, folder, file, settings, find_nuclei))
+        rois.append(cutter.cut(region, folder, file))
         if on_progress:
             on_progress(number + 1, len(regions), slide.title)
     open_roi_folder(folder, settings)
@@ -121,41 +122,45 @@ def _kept(image: Path, points: Path) -> tuple[int, int, int] | None:
         return None
 
 
-def _cut_one(
-    slide: Slide,
-    region: Region,
-    tissue: TissueMask,
-    mpp: float,
-    folder: Path,
-    file: str,
-    settings: RoiSettings,
-    find_nuclei: FindNuclei,
-) -> Roi:
-    image, points = folder / file, (folder / file).with_suffix(".npy")
-    kept = _kept(image, points)
-    if kept is not None:
-        height, width, n_nuclei = kept
-    else:
-        rgb = slide.read(region, mpp)
-        height, width = rgb.shape[:2]
-        xy = np.asarray(find_nuclei(rgb, mpp, region), dtype=np.float32).reshape(-1, 2)
-        if not image.parent.is_dir():
-            open_roi_folder(folder, settings)
-            make_folder(image.parent)
-        _write_image(rgb, image, mpp, settings.jpeg_quality)
-        with replacing(points) as partial:
-            partial.write_bytes(_npy(xy))
-        n_nuclei = len(xy)
-    return Roi(
-        file=file,
-        width_px=width,
-        height_px=height,
-        mpp=mpp,
-        x_px=region.x,
-        y_px=region.y,
-        tissue=round(float(tissue.fraction(region)), 4),
-        n_nuclei=n_nuclei,
-    )
+@dataclass(frozen=True, eq=False)
+class _Cutter:
+    """Cuts ROIs out of a slide, at ``mpp`` microns per pixel."""
+
+    slide: Slide
+    tissue: TissueMask
+    mpp: float
+    settings: RoiSettings
+    find_nuclei: FindNuclei
+
+    def cut(self, region: Region, folder: Path, file: str) -> Roi:
+        """Write a ROI and its nuclei to a file in a folder, unless they are there already."""
+        image = folder / file
+        points = image.with_suffix(".npy")
+        kept = _kept(image, points)
+        if kept is not None:
+            height, width, n_nuclei = kept
+        else:
+            rgb = self.slide.read(region, self.mpp)
+            height, width = rgb.shape[:2]
+            found = self.find_nuclei(rgb, self.mpp, region)
+            xy = np.asarray(found, dtype=np.float32).reshape(-1, 2)
+            if not image.parent.is_dir():
+                open_roi_folder(folder, self.settings)
+                make_folder(image.parent)
+            _write_image(rgb, image, self.mpp, self.settings.jpeg_quality)
+            with replacing(points) as partial:
+                partial.write_bytes(_npy(xy))
+            n_nuclei = len(xy)
+        return Roi(
+            file=file,
+            width_px=width,
+            height_px=height,
+            mpp=self.mpp,
+            x_px=region.x,
+            y_px=region.y,
+            tissue=round(float(self.tissue.fraction(region)), 4),
+            n_nuclei=n_nuclei,
+        )
 
 
 def _npy(values: npt.NDArray[np.float32]) -> bytes:

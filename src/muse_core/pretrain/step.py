@@ -23,6 +23,21 @@ Balance = Centre | Sinkhorn
 
 
 @dataclass(frozen=True, eq=False)
+class Teacher:
+    """What the student is to learn from.
+
+    Attributes:
+        network: A DistillationNetwork.
+        balances: For images and for nuclei.
+        temperature: At this step.
+    """
+
+    network: nn.Module
+    balances: tuple[Balance, Balance]
+    temperature: float
+
+
+@dataclass(frozen=True, eq=False)
 class StepOutput:
     """Losses and diagnostics of one pass.
 
@@ -51,11 +66,9 @@ class StepOutput:
 
 def distil(
     student: nn.Module,
-    teacher: nn.Module,
-    balances: tuple[Balance, Balance],
+    teacher: Teacher,
     batch: PretrainBatch,
     config: PretrainConfig,
-    teacher_temperature: float,
     autocast: Callable[[], AbstractContextManager[Any]],
     mean: Mean,
 ) -> StepOutput:
@@ -63,11 +76,9 @@ def distil(
 
     Args:
         student: A DistillationNetwork, wrapped so that it sets its own precision; sees all views.
-        teacher: A DistillationNetwork; sees the global views.
-        balances: The teacher's, for images and for nuclei.
+        teacher: Sees the global views.
         batch: On the device.
         config: The run.
-        teacher_temperature: At this step.
         autocast: Sets the precision of the teacher. Appearance and losses are always float32.
         mean: Over all processes.
     """
@@ -76,11 +87,11 @@ def distil(
     xy = [crops.xy for crops in batch.groups]
     valid = [crops.valid for crops in batch.groups]
     with torch.no_grad(), autocast():
-        image_t, nucleus_t, _, _ = teacher(images[:1], xy[:1], valid[:1])
+        image_t, nucleus_t, _, _ = teacher.network(images[:1], xy[:1], valid[:1])
     image_s, nucleus_s, image_f, nucleus_f = student(images, xy, valid)
     image_s, nucleus_s = image_s.float(), nucleus_s.float()
-    image_targets = balances[0].sharpen(image_t, teacher_temperature)
-    nucleus_targets = balances[1].sharpen(nucleus_t, teacher_temperature)[batch.teacher_row]
+    image_targets = teacher.balances[0].sharpen(image_t, teacher.temperature)
+    nucleus_targets = teacher.balances[1].sharpen(nucleus_t, teacher.temperature)[batch.teacher_row]
     n_views = views.n_global + views.n_local
     image = dino_loss(
         image_targets.unflatten(0, (views.n_global, -1)),

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from muse_core.config_file import write_resolved
 from muse_core.detect import choose_device
 from muse_core.errors import UserError
-from muse_core.evaluate.probe import probe_folders
+from muse_core.evaluate.probe import ProbeFolders, probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder, only_one, sha256_of
 from muse_core.models.device import computes_in_bfloat16
@@ -44,7 +44,7 @@ from muse_core.pretrain.network import (
 )
 from muse_core.pretrain.rates import Rates, rates_at
 from muse_core.pretrain.roi_manifest import read_manifest
-from muse_core.pretrain.step import Balance, StepOutput, distil
+from muse_core.pretrain.step import Balance, StepOutput, Teacher, distil
 from muse_core.progress import OnProgress
 from muse_core.strict import plain_values
 from muse_core.training.interrupts import leave_interrupts_to_the_run
@@ -193,20 +193,14 @@ class Run:
         seed_step(config.seed, self.step)
         self.student.train()
         self.teacher.train()
+        teacher = Teacher(self.teacher, self.balances, rates.teacher_temperature)
         parts = config.schedule.accumulate
         outputs = []
         for part in range(parts):
             batch = next(batches).to(self.fabric.device)
             with self.fabric.no_backward_sync(self.student, enabled=part < parts - 1):
                 output = distil(
-                    self.student,
-                    self.teacher,
-                    self.balances,
-                    batch,
-                    config,
-                    rates.teacher_temperature,
-                    self.fabric.autocast,
-                    self._mean,
+                    self.student, teacher, batch, config, self.fabric.autocast, self._mean
                 )
                 self.fabric.backward(output.total / parts)
             outputs.append(output)
@@ -329,9 +323,7 @@ class Run:
         report = probe_folders(
             copy.deepcopy(self.teacher.backbone).eval(),
             probe.at_mpp,
-            probe.train,
-            probe.test,
-            probe.mpp,
+            ProbeFolders(probe.train, probe.test, probe.mpp),
             ProbeConfig(protocol="knn", seed=self.config.seed),
             device=self.fabric.device.type,
         )

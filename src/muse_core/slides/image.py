@@ -107,7 +107,7 @@ def _pick(image: Image.Image, choice: ImageChoice, name: str) -> TakenImage:
     count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     pictures = [SlideImage("", image.width, image.height) for _ in range(count)]
     plain(choice, name)
-    which = taken(numbered(pictures), 1, 1, choice, name, "the first")
+    which = taken(numbered(pictures), 1, 1, choice, name, why="the first")
     if which.image.number != 1:
         image.seek((which.image.number or 1) - 1)
     return which

@@ -227,6 +227,7 @@ def taken(
     plane: int,
     choice: ImageChoice,
     file_name: str,
+    *,
     why: str = "the largest",
     middle: int = 1,
 ) -> TakenImage:

@@ -121,7 +121,7 @@ def _open(
         note,
         tuple(i.name.lower() for i in facts if i.number is None and i.name),
         notes=(*((plan.note,) if plan.note else ()), *notes),
-        taken=taken(facts, default, number, choice, path.name, "the first", middle),
+        taken=taken(facts, default, number, choice, path.name, why="the first", middle=middle),
     )
 
 
@@ -183,12 +183,12 @@ class ZarrLevel(SampledLevel):
             sizes["x"],
             chunks["y"] * max(1, _PIECE_PX // chunks["y"]),
             chunks["x"] * max(1, _PIECE_PX // chunks["x"]),
-            Samples(
+            samples=Samples(
                 Colours.GRAY if len(plan.order) == 1 else Colours.RGB,
                 plan.alpha,
                 needs_scaling=array.dtype != np.uint8,
             ),
-            array.dtype,
+            stored_type=array.dtype,
         )
         self._array, self._axes, self._at = array, tuple(axes), dict(at)
         self._channels = list(plan.order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -22,55 +23,58 @@ _BLOCK_SOURCE_PX = 1 << 24
 """Source pixels held at a time (50 MB of RGB, and as much in Pillow); larger reads go by blocks."""
 
 
-def resample(
-    level: Level,
-    x: float,
-    y: float,
-    step: float,
-    out_w: int,
-    out_h: int,
-    slide_wh: tuple[float, float],
-) -> RgbArray:
-    """Sample a grid of square output pixels from a level.
+@dataclass(frozen=True)
+class Grid:
+    """Square output pixels over a level; (i, j) covers it from ``x + j * step``, ``y + i * step``.
 
-    Output pixel (i, j) covers the level's rectangle from ``x + j * step``, ``y + i * step``. Each
-    output pixel depends on its own position only, so that tiles read one by one join without seams.
-
-    Args:
-        level: Where to read.
+    Attributes:
         x: Left edge, pixels of the level.
         y: Top edge, pixels of the level.
         step: Side of an output pixel in pixels of the level; about 1 or more.
-        out_w: Columns of the result.
-        out_h: Rows of the result.
+        width: Columns.
+        height: Rows.
+    """
+
+    x: float
+    y: float
+    step: float
+    width: int
+    height: int
+
+    def part(self, left: int, top: int, width: int, height: int) -> Grid:
+        """Return some of the output pixels."""
+        x, y = self.x + left * self.step, self.y + top * self.step
+        return Grid(x, y, self.step, width, height)
+
+
+def resample(level: Level, grid: Grid, slide_wh: tuple[float, float]) -> RgbArray:
+    """Sample a grid of output pixels from a level.
+
+    Each depends on its own position only, so that tiles read one by one join without seams.
+
+    Args:
+        level: Where to read.
+        grid: What to sample.
         slide_wh: Width and height of the slide in pixels of the level; up to a pixel beyond the
             level itself when that was cut off on halving.
 
     Returns:
-        Pixels (out_h, out_w, 3), uint8; white outside the slide.
+        Pixels (height, width, 3), uint8; white outside the slide.
     """
-    side = max(1, int(math.sqrt(_BLOCK_SOURCE_PX) / max(step, 1.0)))
-    if out_h <= side and out_w <= side:
-        return _resample_block(level, x, y, step, out_w, out_h, slide_wh)
-    out = np.empty((out_h, out_w, 3), np.uint8)
-    for top in range(0, out_h, side):
-        for left in range(0, out_w, side):
-            h, w = min(side, out_h - top), min(side, out_w - left)
-            out[top : top + h, left : left + w] = _resample_block(
-                level, x + left * step, y + top * step, step, w, h, slide_wh
-            )
+    side = max(1, int(math.sqrt(_BLOCK_SOURCE_PX) / max(grid.step, 1.0)))
+    if grid.height <= side and grid.width <= side:
+        return _resample_block(level, grid, slide_wh)
+    out = np.empty((grid.height, grid.width, 3), np.uint8)
+    for top in range(0, grid.height, side):
+        for left in range(0, grid.width, side):
+            h, w = min(side, grid.height - top), min(side, grid.width - left)
+            block = _resample_block(level, grid.part(left, top, w, h), slide_wh)
+            out[top : top + h, left : left + w] = block
     return out
 
 
-def _resample_block(
-    level: Level,
-    x: float,
-    y: float,
-    step: float,
-    out_w: int,
-    out_h: int,
-    slide_wh: tuple[float, float],
-) -> RgbArray:
+def _resample_block(level: Level, grid: Grid, slide_wh: tuple[float, float]) -> RgbArray:
+    x, y, step, out_w, out_h = grid.x, grid.y, grid.step, grid.width, grid.height
     if max(abs(step - 1) * max(out_w, out_h), abs(x - round(x)), abs(y - round(y))) < _EXACT_PX:
         left, top = round(x), round(y)
         return _read_padded(level, left, top, left + out_w, top + out_h, slide_wh)

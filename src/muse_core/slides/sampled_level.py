@@ -43,6 +43,7 @@ class SampledLevel(Level):
         width: int,
         piece_h: int,
         piece_w: int,
+        *,
         samples: Samples,
         stored_type: np.dtype[Any],
     ) -> None:
@@ -79,7 +80,7 @@ class MappedLevel(SampledLevel):
 
     def __init__(self, name: str, stored: npt.NDArray[Any], samples: Samples) -> None:
         height, width = stored.shape[:2]
-        super().__init__(name, height, width, 1024, 1024, samples, stored.dtype)
+        super().__init__(name, height, width, 1024, 1024, samples=samples, stored_type=stored.dtype)
         self._mapped = stored
 
     def _stored(self, row: int, col: int) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from muse_core.slides.images import SlideImage, TakenImage, numbered, taken
 from muse_core.slides.level import Level, PieceCache
 from muse_core.slides.mpp import check_mpp
 from muse_core.slides.region import Region
-from muse_core.slides.resample import resample
+from muse_core.slides.resample import Grid, resample
 from muse_core.slides.scale import settle_scale
 
 if TYPE_CHECKING:
@@ -272,15 +272,8 @@ class Slide:
         halved = self._half_for(factor) if half else None
         if halved is not None:
             level, down = halved, 2 * down
-        return resample(
-            level,
-            region.x / down,
-            region.y / down,
-            factor / down,
-            out_w,
-            out_h,
-            (self.width / down, self.height / down),
-        )
+        grid = Grid(region.x / down, region.y / down, factor / down, out_w, out_h)
+        return resample(level, grid, (self.width / down, self.height / down))
 
     def level_for(self, downsample: float) -> int:
         """Index of the coarsest level that is still as fine as ``downsample``, or 0."""

@@ -165,9 +165,9 @@ class RelearnWorker:
                 read_class_head(self.model),
                 task.class_names,
                 nuclei,
-                task.class_map,
-                task.config,
-                self._before(folder),
+                class_map=task.class_map,
+                config=task.config,
+                before=self._before(folder),
             )
             self._of = key
         return self.learner

@@ -53,8 +53,8 @@ def _learn(
     settled = np.arange(N) % 7 == 0
     nuclei = SlideNuclei(np.arange(N), xy, classes, settled)
     learner = SlideLearner(
-        find_features(tmp_path / "f", SLIDE), head, names, nuclei, class_map,
-        RelearnConfig(method=method),
+        find_features(tmp_path / "f", SLIDE), head, names, nuclei, class_map=class_map,
+        config=RelearnConfig(method=method),
     )  # fmt: skip
     lesson = learner.learn(nuclei)
     found = lesson.predictor.predict()

@@ -9,7 +9,7 @@ import torch
 
 from muse_core.detect import DetectConfig, detect_image
 from muse_core.finetune import FinetuneConfig, StoreSource
-from muse_core.finetune.config import AdaptConfig, ViewConfig
+from muse_core.finetune.config import AdaptConfig
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.data.stores import fields_of_stores, read_stores
 from muse_core.finetune.heads_only.frozen import freeze, padded, propose, turned, views_for
@@ -22,7 +22,12 @@ from muse_core.models.muse_model import MuseModel
 from ...job_inputs import write_model
 from ..annotated import CLASSES, MPP, reviewed_store
 
-STILL = AdaptConfig(most_views=1, places=1)
+ADAPTING = FinetuneConfig(
+    train=(), out=Path("m"), stores=(StoreSource(Path("s")),), base=Path("b"), mode="adapt"
+)
+STILL = dataclasses.replace(
+    ADAPTING, adapt=AdaptConfig(most_views=1, places=1), correction_weight=1.0
+)
 
 
 @pytest.fixture
@@ -51,9 +56,7 @@ def test_points_turn_with_the_pixels(field: Field) -> None:
 
 
 def test_what_is_kept_gives_what_the_whole_network_gives(field: Field, model: MuseModel) -> None:
-    (view,) = freeze(
-        model, [field], CLASSES, STILL, ViewConfig(), 1.0, 0, lambda: False, lambda *_: None
-    )
+    (view,) = freeze(model, [field], CLASSES, STILL, lambda: False, lambda *_: None)
     image = torch.from_numpy(padded(field)[0]).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
         f_map, expected = model(image)
@@ -91,12 +94,7 @@ def test_nothing_is_detected_beside_the_field(field: Field, model: MuseModel) ->
 
 
 def test_tissue_that_is_not_known_gives_exactly_no_gradient(field: Field, model: MuseModel) -> None:
-    (view,) = freeze(
-        model, [field], CLASSES, STILL, ViewConfig(), 1.0, 0, lambda: False, lambda *_: None
-    )
-    config = FinetuneConfig(
-        train=(), out=Path("m"), stores=(StoreSource(Path("s")),), base=Path("b"), mode="adapt"
-    )
+    (view,) = freeze(model, [field], CLASSES, STILL, lambda: False, lambda *_: None)
     logits: list[torch.Tensor] = []
     original = model.point_head.proposals
 
@@ -107,7 +105,7 @@ def test_tissue_that_is_not_known_gives_exactly_no_gradient(field: Field, model:
         return found
 
     model.point_head.proposals = watched  # type: ignore[assignment, method-assign]
-    losses = head_losses(model, [view], torch.ones(2), config, torch.Generator().manual_seed(0))
+    losses = head_losses(model, [view], torch.ones(2), ADAPTING, torch.Generator().manual_seed(0))
     losses.total.backward()
     gradient = logits[0].grad
     assert gradient is not None

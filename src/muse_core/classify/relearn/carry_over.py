@@ -60,7 +60,8 @@ def save_relearned(
     values = (head.hidden_weight, head.hidden_bias, head.out_weight, head.out_bias)
     for name, value in zip(HEAD_TENSORS, values, strict=True):
         tensors[name] = value.astype(np.float16)
-    card = _card(read_card(model), learner, lesson, scheme, out.stem, slide, len(head.hidden_bias))
+    card = _card(read_card(model), learner, lesson, scheme, slide, len(head.hidden_bias))
+    card = replace(card, name=out.stem)
     make_folder(out.parent)
     with replacing(out) as partial:
         partial.write_bytes(save(tensors, metadata={METADATA_KEY: card.to_text()}))
@@ -111,7 +112,6 @@ def _card(
     learner: SlideLearner,
     lesson: Lesson,
     scheme: ClassScheme,
-    name: str,
     slide: str,
     hidden: int,
 ) -> ModelCard:
@@ -120,7 +120,6 @@ def _card(
     head = {**parent.architecture["head"], "class_hidden_channels": hidden}
     return replace(
         parent,
-        name=name,
         architecture={**parent.architecture, "head": head},
         classes=classes.to_json(),
         description=f"{parent.name} with classes learnt from corrections on {slide}.",

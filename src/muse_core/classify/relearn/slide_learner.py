@@ -68,6 +68,7 @@ class SlideLearner:
         head: NumpyClassHead,
         class_names: Sequence[str],
         nuclei: SlideNuclei,
+        *,
         class_map: Mapping[str, str] | None = None,
         config: RelearnConfig | None = None,
         before: SlideLearner | None = None,

@@ -53,6 +53,7 @@ def relearn(
     store: AnnotationStore | str | Path,
     method: str = "logistic",
     model: str | Path | None = None,
+    *,
     class_map: Mapping[str, str] | None = None,
     config: RelearnConfig | None = None,
     features: str | Path | None = None,
@@ -141,7 +142,9 @@ def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
     head = read_class_head(path)
     names = store.classes.names
     nuclei = nuclei_of(store)
-    learner = SlideLearner(folder, head, names, nuclei, wanted.class_map, wanted.config)
+    learner = SlideLearner(
+        folder, head, names, nuclei, class_map=wanted.class_map, config=wanted.config
+    )
     begin = time.perf_counter()
     lesson = learner.learn(nuclei)
     if out is not None:

@@ -28,6 +28,7 @@ def convert_dataset(
     folder: str | Path,
     out: str | Path,
     split: str,
+    *,
     mpp: float | None = None,
     fine: bool = False,
     on_progress: Callable[[int, str], None] | None = None,

@@ -86,7 +86,15 @@ def read_fields(
         margin = min(margin_px, CONTEXT_PX) if field.holdout else margin_px
         for box in _cells(field.area, slide, MAX_CELL_PX * mpp / slide.require_mpp()):
             fields.append(
-                _read_cell(slide, field, box, mpp, margin, correction_weight, holdout_area)
+                _read_cell(
+                    slide,
+                    field,
+                    box,
+                    mpp,
+                    margin,
+                    correction_weight=correction_weight,
+                    holdout_area=holdout_area,
+                )
             )
     return fields
 
@@ -150,6 +158,7 @@ def _read_cell(
     cell: Region,
     mpp: float,
     margin_px: int,
+    *,
     correction_weight: float,
     holdout_area: BaseGeometry,
 ) -> Field:

@@ -113,10 +113,7 @@ class _AdaptRun:
             self.model,
             self.data.train,
             self.names,
-            self.config.adapt,
-            self.config.views,
-            self.config.correction_weight,
-            self.config.seed,
+            self.config,
             listener.should_cancel,
             listener.on_progress,
         )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from muse_core.detect.config import ALIGN_PX
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
-from muse_core.finetune.config import AdaptConfig, ViewConfig
+from muse_core.finetune.config import AdaptConfig, FinetuneConfig
 from muse_core.finetune.data.appearance import alter_appearance
 from muse_core.finetune.data.fields import Field
 from muse_core.models.backbone import STRIDE_PX
@@ -65,10 +65,7 @@ def freeze(
     model: MuseModel,
     fields: Sequence[Field],
     class_names: Sequence[str],
-    config: AdaptConfig,
-    views: ViewConfig,
-    correction_weight: float,
-    seed: int,
+    config: FinetuneConfig,
     should_cancel: Callable[[], bool],
     on_progress: OnProgress,
 ) -> list[FrozenView]:
@@ -81,15 +78,14 @@ def freeze(
         model: On its device, in evaluation mode.
         fields: At the model's resolution.
         class_names: Of the new model.
-        config: Budget and places around a nucleus.
-        views: Strength of the stain jitter.
-        correction_weight: Weight of background where a person has removed a detection.
-        seed: Of views and places.
+        config: Of it count the budget and places around a nucleus (``adapt``), the strength of the
+            stain jitter (``views``), the weight of background where a person has removed a
+            detection (``correction_weight``) and the seed.
         should_cancel: Asked before each view; what is done until then is returned.
         on_progress: Called with views done, views in all, and a message.
     """
-    generator = torch.Generator().manual_seed(seed)
-    count = views_for(fields, config)
+    generator = torch.Generator().manual_seed(config.seed)
+    count = views_for(fields, config.adapt)
     frozen: list[FrozenView] = []
     # View by view, so that whoever stops early has something of every field.
     for number in range(count):
@@ -99,9 +95,10 @@ def freeze(
             view = turned(field, number % 4, number // 4 % 2 == 1)
             image = image_batch([padded(view)[0]], next(model.parameters()).device)
             if number:
-                image = alter_appearance(image, views, generator)
-            places = _places(view, config, generator)
-            frozen.append(_freeze_one(model, view, image, places, class_names, correction_weight))
+                image = alter_appearance(image, config.views, generator)
+            places = _places(view, config.adapt, generator)
+            weight = config.correction_weight
+            frozen.append(_freeze_one(model, view, image, places, class_names, weight))
             on_progress(len(frozen), count * len(fields), "Looking at the fields")
     return frozen
 
