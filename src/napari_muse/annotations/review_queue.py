@@ -86,6 +86,13 @@ class ReviewQueue:
         """Number of nuclei in the queue."""
         return len(self._order)
 
+    @property
+    def sentence(self) -> str:
+        """Where it is, or how to start it."""
+        if not self.running:
+            return "N goes to the most doubtful nucleus of what is chosen here."
+        return f"{self.position:,} of {self.length:,}; {self.left():,} left"
+
     def left(self) -> int:
         """Number of nuclei after the current one that nobody has looked at."""
         return int(self._open(self._order[self._at + 1 :]).sum())

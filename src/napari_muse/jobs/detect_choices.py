@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from muse_core.errors import UserError
-from muse_core.models.registry import ModelEntry
+from muse_core.models.card import DETECTOR
+from muse_core.models.registry import ModelEntry, list_models
 from muse_core.slides import PolygonRegion, Region, Slide
 from muse_core.slides.scale import same_scale
 from napari_muse.session import MuseSession
@@ -63,6 +64,20 @@ def set_typed_scale(session: MuseSession, mpp: float) -> bool:
         return False
     session.set_mpp(mpp if stated is None else stated)
     return True
+
+
+def scale_question(slide: Slide, mpp: float) -> str:
+    """Return what to ask where a typed scale differs from that which is stated."""
+    says = "file states" if slide.is_file else "layer's scale is"
+    return (
+        f"The {says} {slide.scale.stated_mpp:g} µm per pixel. What is found and counts per mm²"
+        f" depend on it. Use {mpp:g} all the same?"
+    )
+
+
+def detectors() -> dict[str, ModelEntry]:
+    """Return the models on this machine that find nuclei, by their path; backbones do not."""
+    return {str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR}
 
 
 def scale_hint(slide: Slide | None) -> str:

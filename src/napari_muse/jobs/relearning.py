@@ -114,6 +114,28 @@ class Relearning:
             self._soon.start()
 
     @property
+    def sentence(self) -> str:
+        """How it stands: what to do, what is under way, or what was learnt."""
+        if not self.on:
+            return "Correct or confirm a few nuclei of each class; the others follow at once."
+        if self.refusal:
+            return self.refusal
+        if self.learnt is None:
+            return "Learning …"
+        return "\n".join([self.learnt.sentence, *self.learnt.notes])
+
+    @property
+    def can_save(self) -> bool:
+        """Whether there is something learnt to keep as a model."""
+        return self.on and self.learnt is not None and self.learnt.lesson.n_examples > 0
+
+    @property
+    def can_compute(self) -> bool:
+        """Whether there are nuclei without features, or those are being computed."""
+        without = self.learnt is not None and self.learnt.n_without > 0
+        return self.missing.running or (self.on and (self.lacks_features or without))
+
+    @property
     def waiting(self) -> bool:
         """Whether something is about to be learnt."""
         return self._soon.isActive()

@@ -10,13 +10,13 @@ from qtpy.QtWidgets import QGroupBox, QWidget
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, Ended
-from muse_core.models.card import DETECTOR
-from muse_core.models.registry import ModelEntry, available_models, list_models
+from muse_core.models.registry import ModelEntry, available_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.jobs.detect_choices import (
     PLACES,
     chosen_shapes,
+    detectors,
     known_mapping,
     scale_hint,
     set_typed_scale,
@@ -130,10 +130,7 @@ class DetectPanel(Following, QGroupBox):
         self.model.currentIndexChanged.emit(self.model.currentIndex())
 
     def _list_models(self) -> None:
-        # Backbones compute features of nuclei but do not find them.
-        self._models = {
-            str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR
-        }
+        self._models = detectors()
         for entry in self._models.values():
             card = entry.card
             add_choice(self.model, card.name, str(entry.path), card.description or card.name)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QWidget
 
-from muse_core.slides import ImageChoice, Slide
-from napari_muse.io.reader import open_for_window
-from napari_muse.jobs.background import Background
-from napari_muse.layers.other_image import hint_of, labelled_images, replace_slide
+from napari_muse.io.image_opening import ImageOpening
+from napari_muse.layers.other_image import hint_of, labelled_images
 from napari_muse.panels.forms import Following, combo, fill_choice, form_layout, wrapped
 from napari_muse.session import MuseSession
 
@@ -23,7 +21,7 @@ class ImagePanel(Following, QWidget):
     def __init__(self, session: MuseSession) -> None:
         super().__init__()
         self._session = session
-        self._background = Background()
+        self._opening = ImageOpening(session)
         self.hint = wrapped("")
         self.image = combo("Which of the images in this file is looked at")
         self.plane = combo("Which plane of the stack is looked at")
@@ -31,20 +29,24 @@ class ImagePanel(Following, QWidget):
         self._form.addRow(self.hint)
         self._form.addRow("Image", self.image)
         self._form.addRow("Plane", self.plane)
-        self.image.activated.connect(self._on_image)
-        self.plane.activated.connect(self._on_plane)
-        self.follow((session.slide_changed, self._on_slide))
+        self.image.activated.connect(lambda: self._opening.show_image(self.image.currentData()))
+        self.plane.activated.connect(lambda: self._opening.show_plane(self.plane.currentData()))
+        self.follow(
+            (session.slide_changed, self._on_slide),
+            (self._opening.began, lambda: self._enable(False)),
+            (self._opening.ended, self._on_end),
+        )
         self._on_slide()
 
     @property
     def busy(self) -> bool:
         """Whether an image is being opened."""
-        return self._background.busy
+        return self._opening.busy
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
         super().disconnect_all()
-        self._background.close()
+        self._opening.close()
 
     def _on_slide(self) -> None:
         slide = self._session.slide
@@ -61,37 +63,11 @@ class ImagePanel(Following, QWidget):
         fill_choice(self.plane, [(f"{n} of {planes}", n) for n in numbers], slide.plane)
         self._enable(True)
 
-    def _on_image(self) -> None:
-        slide = self._session.slide
-        number = int(self.image.currentData())
-        if slide is not None and number != slide.image.number:
-            self._open(slide, ImageChoice(number, None, slide.choice.channels))
-
-    def _on_plane(self) -> None:
-        slide = self._session.slide
-        number = int(self.plane.currentData())
-        if slide is not None and number != slide.plane:
-            self._open(slide, ImageChoice(slide.choice.image, number, slide.choice.channels))
-
-    def _open(self, slide: Slide, choice: ImageChoice) -> None:
-        self._enable(False)
-        self._background.do(
-            lambda: open_for_window(slide.path, choice),
-            lambda found: self._show(slide, found),
-            self._refuse,
-        )
-
-    def _show(self, asked_on: Slide, found: Slide) -> None:
+    def _on_end(self, refusal: str) -> None:
         self._enable(True)
-        current = self._session.slide
-        if current is None or current.key != asked_on.key:
-            found.close()  # another slide has been opened meanwhile
-            return
-        replace_slide(self._session, found)
-
-    def _refuse(self, sentence: str) -> None:
-        self._on_slide()
-        self._session.refused.emit(sentence)
+        if refusal:
+            self._on_slide()
+            self._session.refused.emit(refusal)
 
     def _enable(self, on: bool) -> None:
         for box in (self.image, self.plane):

@@ -165,12 +165,10 @@ class QueuePanel(Following, QGroupBox):
         for button in (self.back, self.skip):
             button.setEnabled(queue.running)
         self.bar.setVisible(queue.running)
-        if not queue.running:
-            self.message.setText("N goes to the most doubtful nucleus of what is chosen here.")
-            return
-        self.bar.setRange(0, queue.length)
-        self.bar.setValue(queue.position)
-        self.message.setText(f"{queue.position:,} of {queue.length:,}; {queue.left():,} left")
+        self.message.setText(queue.sentence)
+        if queue.running:
+            self.bar.setRange(0, queue.length)
+            self.bar.setValue(queue.position)
 
     def _lay_out(self) -> None:
         form = form_layout()

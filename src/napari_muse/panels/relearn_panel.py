@@ -13,7 +13,6 @@ from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.forms import Following, add_choice, column, combo, push_button, row, wrapped
 from napari_muse.session import MuseSession
 
-_OFF = "Correct or confirm a few nuclei of each class; the others follow at once."
 _METHODS = (
     ("logistic", "Linear", "Shift the model's own class borders; best with few corrections"),
     ("knn", "Nearest", "Let the corrected nuclei that look most alike vote"),
@@ -36,7 +35,7 @@ class RelearnPanel(Following, QGroupBox):
         self.method: QComboBox = combo("How classes follow from corrections")
         for value, label, tip in _METHODS:
             add_choice(self.method, label, value, tip)
-        self.says = wrapped(_OFF)
+        self.says = wrapped("")
         self.moves = wrapped("")
         self.show_changed = push_button(
             "Show what changed",
@@ -72,21 +71,12 @@ class RelearnPanel(Following, QGroupBox):
         learnt = state.learnt
         changed = learnt is not None and len(learnt.changed_ids) > 0
         self.show_changed.setEnabled(changed)
-        lacking = state.lacks_features or (learnt is not None and learnt.n_without > 0)
-        self.compute.setVisible(state.missing.running or (state.on and lacking))
+        self.compute.setVisible(state.can_compute)
         self.compute.setText("Stop computing" if state.missing.running else "Compute features")
-        taught = learnt is not None and learnt.lesson.n_examples > 0
-        self.save.setEnabled(state.on and taught)
+        self.save.setEnabled(state.can_save)
         self.moves.setText(learnt.moves_text if state.on and learnt is not None else "")
         self.moves.setVisible(bool(self.moves.text()))
-        if not state.on:
-            self.says.setText(_OFF)
-        elif state.refusal:
-            self.says.setText(state.refusal)
-        elif learnt is None:
-            self.says.setText("Learning …")
-        else:
-            self.says.setText("\n".join([learnt.sentence, *learnt.notes]))
+        self.says.setText(state.sentence)
 
     def _on_click(self, on: bool) -> None:
         # It is ticked once it is agreed to.

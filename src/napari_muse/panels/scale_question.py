@@ -7,6 +7,7 @@ from collections.abc import Callable
 from qtpy.QtWidgets import QPushButton, QWidget
 
 from muse_core.slides import Slide
+from napari_muse.jobs.detect_choices import scale_question
 from napari_muse.panels.forms import column, row, wrapped
 
 
@@ -39,11 +40,7 @@ class ScaleQuestion(QWidget):
     def ask(self, slide: Slide, mpp: float) -> None:
         """Ask whether a scale is to be used in place of the one the slide's file states."""
         self._asked = slide, mpp
-        says = "file states" if slide.is_file else "layer's scale is"
-        self.sentence.setText(
-            f"The {says} {slide.scale.stated_mpp:g} µm per pixel. What is found and counts"
-            f" per mm² depend on it. Use {mpp:g} all the same?"
-        )
+        self.sentence.setText(scale_question(slide, mpp))
         self.use.setText(f"Use {mpp:g}")
         self.keep.setText(f"Keep {slide.require_mpp():g}")
         self.show()
