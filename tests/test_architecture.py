@@ -1,0 +1,49 @@
+"""The page on the architecture and the tree say the same, and each room says what it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src"
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def section(heading: str) -> str:
+    """The text below a heading of the second level."""
+    return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("package", ["muse_core", "napari_muse"])
+def test_every_room_is_on_the_page(package: str) -> None:
+    table = section("Rooms").partition(f"| `{package}/` |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([\w/.]+)`", table))
+    there = {
+        f"{path.name}/" if path.is_dir() else path.stem
+        for path in (SRC / package).iterdir()
+        if (path / "__init__.py").is_file()
+        or (path.suffix == ".py" and not path.name.startswith("__"))
+    }
+    missing = {r for r in there if not {r, r.rstrip("/"), f"{r}.py"} & named}
+    assert not missing, "give it a line in the table"
+
+
+def test_the_places_to_add_to_exist() -> None:
+    written = re.findall(r"`([\w/]+(?:/|\.py))`", section("Where to add"))
+    assert len(written) > 10
+    for place in written:
+        beside = [ROOT, SRC / "muse_core", SRC / "muse_core" / "data" / "datasets"]
+        assert any((folder / place).exists() for folder in beside), place
+
+
+def test_every_package_and_module_says_what_it_is() -> None:
+    paths = sorted(SRC.rglob("*.py"))
+    assert len(paths) > 300
+    folders = {path.parent for path in paths}
+    assert all((folder / "__init__.py").is_file() for folder in folders)
+    silent = [p for p in paths if not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))]
+    assert not silent
