@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import muse_core
+
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -38,6 +40,12 @@ def test_the_places_to_add_to_exist() -> None:
     for place in written:
         beside = [ROOT, SRC / "muse_core", SRC / "muse_core" / "data" / "datasets"]
         assert any((folder / place).exists() for folder in beside), place
+
+
+def test_the_reference_has_what_is_public() -> None:
+    reference = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    listed = {line.rpartition(".")[2] for line in reference.splitlines() if line[:3] == ":::"}
+    assert set(muse_core.__all__) - {"__version__"} <= listed
 
 
 def test_every_package_and_module_says_what_it_is() -> None:
