@@ -69,7 +69,7 @@ def main(
         for run in runs:
             run.figures.update(_processes(slide, run, device, mpp, repeats))
     with tempfile.TemporaryDirectory() as folder:
-        measured = slide if copies == 1 else _copies(slide, mpp, copies, Path(folder))
+        measured = slide if copies == 1 else side_by_side(slide, mpp, copies, Path(folder))
         _measure(measured, runs, device, mpp, tile, repeats)
     facts = {"slide": slide.name, "copies": copies**2, "tile_px": tile, **_machine()}
     found = {**facts, "runs": [r.row() for r in runs]}
@@ -164,7 +164,7 @@ def _bare(detector: Detector, images: list[RgbArray]) -> None:
             pass
 
 
-def _copies(path: Path, mpp: float | None, copies: int, folder: Path) -> Path:
+def side_by_side(path: Path, mpp: float | None, copies: int, folder: Path) -> Path:
     """A pyramidal TIFF of copies of a slide, cut to whole tiles."""
     import numpy as np
     import tifffile
