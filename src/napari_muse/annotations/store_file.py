@@ -10,7 +10,7 @@ from muse_core.classify.project import move_project
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.store import AnnotationStore, StorePlace
+from muse_core.nuclei.store import AnnotationStore, StorePlace, identify_slide
 
 
 class StoreFile:
@@ -69,6 +69,21 @@ class StoreFile:
     def require_place(self) -> None:
         """Raises UserError, which says why, where nothing can be kept."""
         self._require_place()
+
+    def require_same_slide(self) -> None:
+        """Make sure that a job which opens the slide's file finds the slide that is open.
+
+        Raises:
+            UserError: Another file has its place by now, whose nuclei are none of this slide's.
+        """
+        place = self._require_place()
+        if not place.slide.is_file():
+            return  # What is gone the job names; a folder's many files are not gone through here.
+        if not place.identity.same_content(identify_slide(place.slide, place.part)):
+            raise UserError(
+                f"{place.slide.name} has been changed or replaced since it was opened; remove it"
+                " from the list of layers and open it anew."
+            )
 
     def save_as(
         self, target: Path, wait: Callable[[Callable[[Callable[[], bool]], None], str], object]

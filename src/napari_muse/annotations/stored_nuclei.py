@@ -90,6 +90,10 @@ class StoredNuclei(NucleusArrays):
         if self.has_file:
             self.store.require_writable()
 
+    def require_same_slide(self) -> None:
+        """Raises UserError where another file has the place of the slide's by now."""
+        self._file.require_same_slide()
+
     def rest(self) -> None:
         """Let go of the file until it is needed again."""
         self._file.rest()

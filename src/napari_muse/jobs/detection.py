@@ -102,14 +102,15 @@ class Detection:
             mapping: What classes of the model become on this slide; the others keep their names.
 
         Raises:
-            UserError: There is no slide, its MPP is unknown, its store cannot be written, or a job
-                is running already.
+            UserError: There is no slide, its MPP is unknown, its store cannot be written, another
+                file has its place by now, or a job is running already.
         """
         if self.running:
             raise UserError("A detection is running; wait for its end or cancel it.")
         slide = self._session.require_slide()
         mpp = slide.require_mpp(IN_THE_WINDOW)
         self._session.annotations.require_writable()
+        self._session.annotations.require_same_slide()
         regions = [s for s in shapes if isinstance(s, Region)]
         polygons = [s for s in shapes if isinstance(s, PolygonRegion)]
         job = replace(

@@ -40,8 +40,8 @@ class Comparison:
         """Compare the nuclei of the current slide.
 
         Raises:
-            UserError: There is no slide, its MPP is unknown, it has no nuclei, or its store cannot
-                be written.
+            UserError: There is no slide, its MPP is unknown, it has no nuclei, its store cannot be
+                written, or another file has its place by now.
         """
         slide = self._session.require_slide()
         mpp = slide.require_mpp(IN_THE_WINDOW)
@@ -49,6 +49,7 @@ class Comparison:
         if not self._annotations.has_file:
             raise UserError("There are no nuclei to compare yet: detect some first.")
         self._annotations.require_writable()
+        self._annotations.require_same_slide()
         store = self._annotations.store.path
         job = DisagreeJob(
             str(slide.path),

@@ -38,7 +38,8 @@ class MissingFeatures:
             model: The model that is to see them, by its file.
 
         Raises:
-            UserError: There is no slide, its MPP is unknown, or it has no nuclei.
+            UserError: There is no slide, its MPP is unknown, it has no nuclei, or another file has
+                its place by now.
         """
         if self.running:
             return
@@ -47,6 +48,7 @@ class MissingFeatures:
         annotations = self._session.annotations
         if not annotations.has_file:
             raise UserError("There are no nuclei yet: detect some first.")
+        annotations.require_same_slide()
         job = FeaturesJob(
             str(slide.path),
             str(annotations.store.path),

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
+from qtpy.QtCore import Qt
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob
 from muse_core.jobs.events import Cancelled, Done, Failed
 from muse_core.models.registry import DEFAULT_MODEL, list_models
-from muse_core.nuclei import NucleusClass
+from muse_core.nuclei import ClassScheme, NucleusClass
 from muse_core.slides import Region
 from napari_muse.jobs.detection import Detection
+from napari_muse.jobs.disagreement import Comparison
+from napari_muse.jobs.missing_features import MissingFeatures
 from napari_muse.panels.muse_panel import MusePanel
 
 JOB = Path(__file__).with_name("talking_job.py")
@@ -54,6 +58,32 @@ def _x(panel: MusePanel) -> list[float]:
 def test_predictions_make_way_for_new_ones(opened: MusePanel, run: Callable[..., Any]) -> None:
     assert isinstance(run("done"), Done)
     assert _x(opened) == [50.5]
+
+
+@pytest.mark.parametrize("how", ["replaced", "changed"])
+def test_the_nuclei_of_a_file_in_the_slides_place_are_not_taken_for_its_own(
+    opened: MusePanel, small_slide: Path, qtbot: Any, how: str
+) -> None:
+    pixels = tifffile.imread(small_slide)[:, ::-1].copy()
+    target = small_slide.with_name("other.tif") if how == "replaced" else small_slide
+    tifffile.imwrite(
+        target, pixels, photometric="rgb", tile=(128, 128), resolution=(20000, 20000),
+        resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    target.replace(small_slide)
+    entry = opened.detect.chosen_entry
+    assert entry is not None
+    opened.session.annotations.adopt_scheme(ClassScheme.from_json(entry.card.classes))
+    before = opened.session.annotations.to_table()
+    qtbot.mouseClick(opened.detect.start, Qt.MouseButton.LeftButton)
+    assert not opened.detect.running
+    said = opened.detect.message.text()
+    assert "small.tif has been changed or replaced since it was opened" in said
+    with pytest.raises(UserError, match="open it anew"):
+        Comparison(opened.session).start(None, "cpu")
+    with pytest.raises(UserError, match="open it anew"):
+        MissingFeatures(opened.session).start(None)
+    assert opened.session.annotations.to_table().equals(before)
 
 
 def test_every_chunk_arrives(opened: MusePanel, run: Callable[..., Any]) -> None:
