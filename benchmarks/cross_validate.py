@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 import muse_base
 import muse_small
 import muse_small_breast
+from class_surroundings import with_surroundings
 from label_sets import BREAST, MPP, Prepared, prepare, site_of
 from muse_small import BREAST_SITES
 from operating_point import CANDIDATES, careful_choice, reports_of
@@ -177,8 +178,9 @@ def _start_of_base(plan: Plan, site: str) -> Path:
 
 
 def _between(plan: Plan, end: Path, site: str) -> Path:
-    """Write the mean of weights before and after all sets, its threshold chosen on val tiles."""
-    model = muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
+    """Write what the recipe makes of the end of training, its threshold chosen on val tiles."""
+    mean = muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
+    model = with_surroundings(mean, plan.prepared, plan.seed, (site,))
     of_others = plan.prepared.validation((site,))
     images = read_points_folder(of_others.folder, MPP, of_others.names)
     reports = reports_of(model, images, ClassScheme.from_json(model.card.classes).names)

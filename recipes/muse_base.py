@@ -8,7 +8,8 @@ label_sets.py, whose partial labels are joined, and with the stronger augmentati
 and sharpening, which scanners do to different degrees.
 The model is a mean of both, weight by weight, three parts of the end and one of the start (Wortsman
 et al., CVPR 2022, "Robust fine-tuning of zero-shot models"): what all sets teach wins two of three
-hospitals left out and loses the third, and the mean loses less there.
+hospitals left out and loses the third, and the mean loses less there. Its classes then learn to
+hang on what lies around a nucleus too, see class_surroundings.py.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from class_surroundings import with_surroundings
 from label_sets import CLASSES, MPP, SETS, Prepared, prepare
 from muse_small import LOSSES, VIEWS, finish, run
 from small_encoder import ARCHITECTURE
@@ -85,7 +87,8 @@ def main(
     prepared = prepare(data, work / "sets")
     start, end = resolve_model(base), work / f"base-{steps}-{seed}.safetensors"
     run(config(prepared, start, end, steps, seed, workers))
-    save_model(mean_of_weights(load_model(start), load_model(end)), out)
+    mean = mean_of_weights(load_model(start), load_model(end))
+    save_model(with_surroundings(mean, prepared, seed), out)
     finish(out, prepared, "muse-base", "General model")
 
 

@@ -9,6 +9,7 @@ from muse_core.models.config import BackboneConfig
 from muse_core.models.decoder import Decoder
 from muse_core.models.encoders import build_encoder, normalise
 from muse_core.models.sampling import sample_at_points
+from muse_core.models.surroundings import Surroundings
 
 STRIDE_PX = 4
 """Distance of neighbouring anchors, whatever the stride of ``f_map``."""
@@ -20,6 +21,8 @@ class MuseBackbone(nn.Module):
 
     Attributes:
         out_channels: Channels of ``f_map``.
+        own_channels: The first of them, which tell of the place itself; the others tell of what
+            lies around.
         cls_channels: Length of ``f_cls``.
         map_stride_px: Stride s of ``f_map``, see BackboneConfig.
         sampling_align_corners: How features are to be read at points, see BackboneConfig.
@@ -41,7 +44,9 @@ class MuseBackbone(nn.Module):
             )
         )
         self.decoder = Decoder(wanted or channels, config.hyper_channels, config.align_corners)
-        self.out_channels = self.decoder.out_channels
+        self.own_channels = self.decoder.out_channels
+        self.out_channels = self.own_channels + (config.surroundings_channels or 0)
+        self.surroundings = _surroundings(config, self.own_channels)
         self.cls_channels = self.encoder.cls_channels
         self.map_stride_px = config.map_stride_px
         self.sampling_align_corners = config.sampling_align_corners
@@ -66,6 +71,11 @@ class MuseBackbone(nn.Module):
         Args:
             normalised: (B, 3, H, W) float, of ImageNet's mean and deviation.
         """
+        own, f_cls = self.own_features(normalised)
+        return self.surroundings(own), f_cls
+
+    def own_features(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the first ``own_channels`` of ``f_map`` alone."""
         if any(side % SIDE_MULTIPLE_PX for side in normalised.shape[-2:]):
             raise UserError(f"Image sides must be multiples of {SIDE_MULTIPLE_PX} pixels.")
         maps, f_cls = self.encoder(normalised)
@@ -85,3 +95,10 @@ class MuseBackbone(nn.Module):
             (B, N, out_channels) float32.
         """
         return sample_at_points(f_map, xy, size_px, self.sampling_align_corners)
+
+
+def _surroundings(config: BackboneConfig, channels: int) -> nn.Module:
+    added = config.surroundings_channels
+    if added is None:
+        return nn.Identity()
+    return Surroundings(channels, added, config.surroundings_reach_px, config.map_stride_px)

@@ -52,6 +52,9 @@ class BackboneConfig:
             model's own. Other sizes are possible, the embeddings are then resized.
         sampling_align_corners: How features are read at points. False is geometrically exact; the
             released MUSE weights need True, see :func:`muse_core.models.sampling.sample_at_points`.
+        surroundings_channels: Channels that tell of what lies around and that ``f_map`` ends with;
+            None for none. See :mod:`muse_core.models.surroundings`.
+        surroundings_reach_px: How far around, a multiple of 16.
     """
 
     encoder: str = "resnet10t"
@@ -62,6 +65,8 @@ class BackboneConfig:
     sampling_align_corners: bool = False
     encoder_channels: tuple[int, ...] | None = None
     map_stride_px: int = 4
+    surroundings_channels: int | None = None
+    surroundings_reach_px: int = 96
 
     def __post_init__(self) -> None:
         if not isinstance(self.encoder, str):
@@ -72,6 +77,13 @@ class BackboneConfig:
         _check_channels("decoder_channels", self.decoder_channels, self.n_maps)
         if not _is_count(self.hyper_channels, _MOST_CHANNELS):
             raise UserError(f"hyper_channels is a whole number from 1 to {_MOST_CHANNELS}.")
+        if self.surroundings_channels is not None and not _is_count(
+            self.surroundings_channels, _MOST_CHANNELS
+        ):
+            raise UserError(f"surroundings_channels is a whole number from 1 to {_MOST_CHANNELS}.")
+        reach = self.surroundings_reach_px
+        if not _is_count(reach, _LARGEST_INPUT_PX) or reach % 16:
+            raise UserError("surroundings_reach_px is a multiple of 16.")
         if self.input_px is not None and not _is_count(self.input_px, _LARGEST_INPUT_PX):
             raise UserError(f"input_px is a whole number from 1 to {_LARGEST_INPUT_PX}.")
 
@@ -84,6 +96,9 @@ class BackboneConfig:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
         # Through text, so that tuples become lists here and not only once they come from a file.
         data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.surroundings_channels is None:
+            # Without what is not there, older programs can read it.
+            del data["surroundings_channels"], data["surroundings_reach_px"]
         return data
 
     @classmethod

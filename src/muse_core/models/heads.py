@@ -40,12 +40,14 @@ class Proposals:
 class PointHead(nn.Module):
     """Offsets and nucleus logits for a grid of anchors at stride 4.
 
-    A map of stride 8 has four anchors in each cell, side by side two by two.
+    A map of stride 8 has four anchors in each cell, side by side two by two. Of the map it sees the
+    first channels, which tell of the place itself: a nucleus is one whatever lies around.
     """
 
     def __init__(self, channels: int, config: HeadConfig, map_stride_px: int = STRIDE_PX) -> None:
         super().__init__()
         hidden = config.hidden_channels
+        self._channels = channels
         self.trunk = nn.Sequential(
             nn.Conv2d(channels, hidden, config.kernel, padding=config.kernel // 2, bias=False),
             nn.BatchNorm2d(hidden),
@@ -60,7 +62,11 @@ class PointHead(nn.Module):
 
     def forward(self, f_map: Tensor) -> Proposals:
         """Propose points from ``f_map`` (B, C, h, w)."""
-        return self.proposals(self.trunk(f_map))
+        return self.proposals(self.trunk(self.seen(f_map)))
+
+    def seen(self, f_map: Tensor) -> Tensor:
+        """The part of ``f_map`` that the head reads, (B, channels, h, w)."""
+        return f_map[:, : self._channels]
 
     def proposals(self, hidden: Tensor) -> Proposals:
         """Propose points from the trunk's output (B, hidden_channels, h, w)."""

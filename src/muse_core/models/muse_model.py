@@ -21,9 +21,10 @@ class MuseModel(nn.Module):
         config = ModelConfig.from_json(card.architecture)
         self.card = card
         self.backbone = MuseBackbone(config.backbone)
-        channels = self.backbone.out_channels
-        self.point_head = PointHead(channels, config.head, self.backbone.map_stride_px)
-        self.class_head = ClassHead(channels, len(card.classes), config.head)
+        self.point_head = PointHead(
+            self.backbone.own_channels, config.head, self.backbone.map_stride_px
+        )
+        self.class_head = ClassHead(self.backbone.out_channels, len(card.classes), config.head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Proposals]:
         """Features and proposals.

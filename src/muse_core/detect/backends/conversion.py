@@ -16,7 +16,7 @@ from muse_core.detect.backends.backend import NotConvertibleError
 from muse_core.detect.backends.openvino_library import openvino
 from muse_core.detect.backends.openvino_session import FEATURES, PROPOSALS, Session, compile_options
 from muse_core.models.checkpoint import load_model
-from muse_core.models.encoders import VitEncoder
+from muse_core.models.encoders import VitEncoder, normalise
 from muse_core.models.muse_model import MuseModel
 
 # Not square, and of another size than the one that is traced: a shape must not be baked in.
@@ -52,8 +52,10 @@ class _Network(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, 3) uint8 to (B, h, w, C) and (B, 3 r r, h, w)."""
-        f_map, _ = self.backbone(image.permute(0, 3, 1, 2).float() / 255)
-        return f_map.permute(0, 2, 3, 1), self.point_head.out(self.point_head.trunk(f_map)).float()
+        own, _ = self.backbone.own_features(normalise(image.permute(0, 3, 1, 2).float() / 255))
+        # A part cut from the whole map would be laid out anew: that takes as long as the network.
+        f_map = self.backbone.surroundings(own)
+        return f_map.permute(0, 2, 3, 1), self.point_head.out(self.point_head.trunk(own)).float()
 
 
 def convert_model(path: Path, precision: str) -> Converted:

@@ -164,7 +164,7 @@ def _freeze_one(
 ) -> FrozenView:
     with autocast_for(image.device):
         f_map, _ = model.backbone(image.to(memory_format=torch.channels_last))
-        trunk = model.point_head.trunk[0](f_map)
+        trunk = model.point_head.trunk[0](model.point_head.seen(f_map))
     size = (image.shape[-2], image.shape[-1])
     features = model.backbone.sample(f_map, places.reshape(1, -1, 2).to(image.device), size)[0]
     known = padded(field)[1]

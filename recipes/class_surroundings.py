@@ -1,0 +1,224 @@
+"""Gives a finished model classes that also hang on what lies around a nucleus.
+
+What the model detects on the tiles it learnt from, and the classes annotated there, teach a second
+class head that reads, beside a nucleus's own features, the mean of the map around it
+(muse_core.models.surroundings). The logits of both heads are averaged: alone, the second is better
+at one hospital left out and worse at another. Nothing of detection changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+import torch
+from label_sets import CLASSES, MPP, SETS, Prepared
+from torch import Tensor, nn
+from torch.nn import functional
+
+from muse_core.data.class_map import ANY
+from muse_core.data.points_folder import AnnotatedImage, read_points_folder
+from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
+from muse_core.models.config import ModelConfig
+from muse_core.models.heads import ClassHead
+from muse_core.models.muse_model import MuseModel
+from muse_core.models.point_features import image_batch
+from muse_core.models.surroundings import Surroundings, mean_around
+
+TAUGHT_BY = ("brcam2c", "ocelot", "consep", "crchisto", "monusac")
+ADDED_CHANNELS, REACH_PX, HIDDEN = 64, 96, 128
+STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 600, 512, 1e-3, 1e-2
+LABEL_SMOOTHING, DROPOUT, SURROUNDINGS_DROPPED = 0.05, 0.3, 0.3
+SHARE = 0.5
+"""Of the second head's logits."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """Nuclei that a model detects and that annotations say something of.
+
+    Attributes:
+        own: (n, C) float32, their features.
+        around: (n, C) float32, mean of the map around them.
+        allowed: (n, K) float32, 1 for the classes that annotations leave open.
+        weight: (n,) float64, how often each is to be drawn.
+    """
+
+    own: Tensor
+    around: Tensor
+    allowed: Tensor
+    weight: Tensor
+
+
+class SecondHead(nn.Module):
+    """Classes from the features of a nucleus and the mean around it, both standardised."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(channels, ADDED_CHANNELS)
+        self.own = nn.Linear(channels, HIDDEN)
+        self.around = nn.Linear(ADDED_CHANNELS, HIDDEN, bias=False)
+        self.out = nn.Linear(HIDDEN, len(CLASSES))
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def forward(self, own: Tensor, around: Tensor) -> Tensor:
+        """Logits (n, K)."""
+        seen = self.around(functional.gelu(self.project(self.dropout(around))))
+        if self.training:
+            seen = seen * (torch.rand(len(seen), 1) > SURROUNDINGS_DROPPED)
+        hidden = functional.gelu(self.own(self.dropout(own)) + seen)
+        logits: Tensor = self.out(self.dropout(hidden))
+        return logits
+
+
+def with_surroundings(
+    model: MuseModel, prepared: Prepared, seed: int, without_sites: Collection[str] = ()
+) -> MuseModel:
+    """Return the model with a class head that knows what lies around.
+
+    Args:
+        model: A model of CLASSES that has learnt from the sets, without surroundings.
+        prepared: The sets.
+        seed: Of everything random.
+        without_sites: Hospitals that nothing is learnt from.
+    """
+    parts = [
+        dataclasses.replace(part, weight=part.weight * SETS[name].weight / total)
+        for name in TAUGHT_BY
+        for total, tiles in [_of_set(model, prepared, name, without_sites)]
+        for part in tiles
+    ]
+    told = Told(*(torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(Told)))
+    return joined(model, *_learn(told, seed))
+
+
+def _of_set(
+    model: MuseModel, prepared: Prepared, name: str, without_sites: Collection[str]
+) -> tuple[float, list[Told]]:
+    """Number of told nuclei of a set, and those of each of its tiles."""
+    names = prepared.split(name, without_sites).learn
+    images = read_points_folder(prepared.folder(name), MPP, names)
+    tiles = list(told_of(model, images, SETS[name].class_map))
+    return float(sum(tile.weight.sum() for tile in tiles)), tiles
+
+
+def told_of(
+    model: MuseModel,
+    images: Collection[AnnotatedImage],
+    class_map: Mapping[str, tuple[str, ...]] | None,
+) -> Iterator[Told]:
+    """The told nuclei of each image, with a weight of 1."""
+    for image in images:
+        own, around, xy = _detected(model, image)
+        allowed = np.ones((len(xy), len(CLASSES)), np.float32)
+        for i, j in match_points(xy, image.xy, MATCH_RADIUS_UM / MPP):
+            name = image.class_names[j]
+            of_name = (name,) if class_map is None else class_map[name]
+            allowed[i] = 1.0 if ANY in of_name else [c in of_name for c in CLASSES]
+        told = torch.from_numpy(allowed.min(1) == 0)
+        n = int(told.sum())
+        yield Told(own[told], around[told], torch.from_numpy(allowed)[told], torch.ones(n).double())
+
+
+@torch.inference_mode()
+def _detected(model: MuseModel, image: AnnotatedImage) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Features at the nuclei, the mean of the map around them, and where they are."""
+    batch = image_batch([image.image], torch.device("cpu"))
+    size = (batch.shape[-2], batch.shape[-1])
+    backbone = model.backbone
+    with torch.autocast("cpu", torch.bfloat16):
+        f_map, proposals = model(batch.contiguous(memory_format=torch.channels_last))
+    xy = model.detections(f_map.float(), proposals, size)[0].xy
+    around = mean_around(f_map.float(), REACH_PX, backbone.map_stride_px)
+    places = torch.from_numpy(np.float32(xy))[None]
+    own, means = (backbone.sample(m, places, size)[0] for m in (f_map.float(), around))
+    return own.clone(), means.clone(), xy
+
+
+Moments = tuple[Tensor, Tensor]
+"""Mean and deviation of each channel."""
+
+
+def _learn(told: Told, seed: int) -> tuple[SecondHead, Moments, Moments]:
+    """A head, and mean and deviation of what it was shown."""
+    torch.manual_seed(seed)
+    of_own, of_around = _moments(told.own), _moments(told.around)
+    own, around = (told.own - of_own[0]) / of_own[1], (told.around - of_around[0]) / of_around[1]
+    head = SecondHead(own.shape[1])
+    optimiser = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
+        which = torch.multinomial(told.weight, BATCH, replacement=True)
+        log_probs = head(own[which], around[which]).log_softmax(1)
+        of_allowed = torch.logsumexp(log_probs + torch.log(told.allowed[which] + 1e-9), 1)
+        loss = -of_allowed.mean() - LABEL_SMOOTHING * log_probs.mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return head.eval(), of_own, of_around
+
+
+def _moments(values: Tensor) -> Moments:
+    return values.mean(0), values.std(0) + 1e-3
+
+
+def _folded(layer: nn.Linear, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer that takes what is not standardised."""
+    weight = layer.weight / deviation
+    return weight, layer.bias - weight @ mean
+
+
+@torch.no_grad()
+def joined(
+    model: MuseModel,
+    second: SecondHead,
+    of_own: Moments,
+    of_around: Moments,
+) -> MuseModel:
+    """Return one model of both heads: side by side they are one with a wider hidden layer.
+
+    Args:
+        model: What has the first head, without surroundings.
+        second: The second head.
+        of_own: What its first input was standardised with.
+        of_around: The same of its second.
+    """
+    old = ModelConfig.from_json(model.card.architecture)
+    n_old = model.class_head.hidden.out_features
+    architecture = ModelConfig(
+        dataclasses.replace(
+            old.backbone, surroundings_channels=ADDED_CHANNELS, surroundings_reach_px=REACH_PX
+        ),
+        dataclasses.replace(old.head, class_hidden_channels=n_old + HIDDEN),
+    )
+    training = model.card.training | {"surroundings": {"share": SHARE, "steps": STEPS}}
+    card = dataclasses.replace(
+        model.card, architecture=architecture.to_json(), metrics={}, training=training
+    )
+    wide = MuseModel(card).eval()
+    wide.load_state_dict(
+        {k: v for k, v in model.state_dict().items() if not k.startswith("class_head.")},
+        strict=False,
+    )
+    surroundings = wide.backbone.surroundings
+    assert isinstance(surroundings, Surroundings)
+    weight, bias = _folded(second.project, *of_around)
+    surroundings.project.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
+    _fill(wide.class_head, model.class_head, second, of_own)
+    return wide
+
+
+def _fill(wide: ClassHead, first: ClassHead, second: SecondHead, of_own: Moments) -> None:
+    n, channels = first.hidden.out_features, first.hidden.in_features
+    weight, bias = _folded(second.own, *of_own)
+    wide.hidden.weight.zero_()
+    wide.hidden.weight[:n, :channels] = first.hidden.weight
+    wide.hidden.weight[n:, :channels] = weight
+    wide.hidden.weight[n:, channels:] = second.around.weight
+    wide.hidden.bias.copy_(torch.cat([first.hidden.bias, bias]))
+    wide.out.weight.copy_(
+        torch.cat([(1 - SHARE) * first.out.weight, SHARE * second.out.weight], dim=1)
+    )
+    wide.out.bias.copy_((1 - SHARE) * first.out.bias + SHARE * second.out.bias)

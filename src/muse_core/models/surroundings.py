@@ -1,0 +1,59 @@
+"""What lies around each place of a feature map, for classes that a nucleus alone does not show.
+
+A lymphocyte and a small round tumour cell differ less by themselves than by their neighbours
+(compare PathContext, AAAI 2026, whose nuclei attend to those around them). Here each place reads a
+mean of the map around it, so that one pass computes it for all nuclei, added ones too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from muse_core.models.encoders import resize
+
+GRID_PX = 16
+"""Distance of the places that means are taken at, in image pixels."""
+
+
+class Surroundings(nn.Module):
+    """Adds channels to a feature map that tell of what lies around."""
+
+    def __init__(self, channels: int, added: int, reach_px: int, map_stride_px: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, added, 1)
+        self._reach_px = reach_px
+        self._map_stride_px = map_stride_px
+
+    def forward(self, f_map: Tensor) -> Tensor:
+        """(B, channels, h, w) to (B, channels + added, h, w); what is given comes first."""
+        # A mean of projections is the projection of a mean, and has fewer channels.
+        projected = self.project(_coarse(f_map, self._map_stride_px))
+        around = functional.gelu(_mean_around(projected, self._reach_px))
+        # Whether grids meet at corners does not matter to so smooth a map.
+        return torch.cat([f_map, resize(around, list(f_map.shape[-2:]), False)], dim=1)
+
+
+def mean_around(f_map: Tensor, reach_px: int, map_stride_px: int) -> Tensor:
+    """Mean of a map over the square around each place of a grid of 16 px.
+
+    Args:
+        f_map: (B, C, h, w).
+        reach_px: From the middle of the square to its sides, in image pixels.
+        map_stride_px: Of ``f_map``.
+
+    Returns:
+        (B, C, h / r, w / r) for r cells of the map in one of the grid. At a border the mean is of
+        what there is.
+    """
+    return _mean_around(_coarse(f_map, map_stride_px), reach_px)
+
+
+def _coarse(f_map: Tensor, map_stride_px: int) -> Tensor:
+    return functional.avg_pool2d(f_map, GRID_PX // map_stride_px)
+
+
+def _mean_around(coarse: Tensor, reach_px: int) -> Tensor:
+    reach = reach_px // GRID_PX
+    return functional.avg_pool2d(coarse, 2 * reach + 1, 1, reach, count_include_pad=False)
