@@ -43,18 +43,18 @@ def test_features_are_sampled_as_torch_samples_them(
     rows: int, columns: int, stride: int, align_corners: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    f_map = rng.normal(size=(rows, columns, 5)).astype(np.float32)
+    f_map = rng.normal(size=(5, rows, columns)).astype(np.float32)
     size = rows * stride, columns * stride
     # Also outside, where the border counts.
     xy = rng.uniform(-2 * stride, 2 * stride + max(size), (40, 2)).astype(np.float32)
-    channels_first = torch.from_numpy(f_map).permute(2, 0, 1)[None]
-    expected = sample_at_points(channels_first, torch.from_numpy(xy)[None], size, align_corners)
+    whole = torch.from_numpy(f_map)[None]
+    expected = sample_at_points(whole, torch.from_numpy(xy)[None], size, align_corners)
     found = numpy_heads.sample_numpy_at_points(f_map, xy, size, align_corners)
     np.testing.assert_allclose(found, expected[0].numpy(), atol=2e-5)
 
 
 def test_bits_of_bfloat16_are_read_as_such() -> None:
-    values = torch.randn(4, 4, 3).bfloat16()
+    values = torch.randn(3, 4, 4).bfloat16()
     bits = values.view(torch.uint16).numpy()
     xy = np.random.default_rng(0).uniform(0, 16, (20, 2)).astype(np.float32)
     np.testing.assert_array_equal(
@@ -73,7 +73,7 @@ def test_nuclei_are_those_of_the_torch_model(config: ModelConfig, min_score: flo
         out = model.point_head.out(model.point_head.trunk(f_map))
         (expected,) = model.predict(image, min_score, features=True)
     found = heads_of(model).detections(
-        f_map[0].permute(1, 2, 0).numpy(), out[0].numpy(), (96, 160), min_score, features=True
+        f_map[0].numpy(), out[0].numpy(), (96, 160), min_score, features=True
     )
     assert len(found) == len(expected) > 5
     np.testing.assert_allclose(found.xy, expected.xy, atol=1e-4)
@@ -87,7 +87,7 @@ def test_nuclei_are_those_of_the_torch_model(config: ModelConfig, min_score: flo
 def test_of_no_proposal_there_is_no_nucleus() -> None:
     model = model_of(THIN)
     out = np.full((12, 4, 4), -9, np.float32)
-    found = heads_of(model).detections(np.zeros((4, 4, 288), np.float32), out, (32, 32), 0.5)
+    found = heads_of(model).detections(np.zeros((288, 4, 4), np.float32), out, (32, 32), 0.5)
     assert len(found) == 0
     assert found.class_probs.shape == (0, 3)
 

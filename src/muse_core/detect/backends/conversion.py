@@ -51,11 +51,12 @@ class _Network(nn.Module):
         self.point_head = model.point_head
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, H, W, 3) uint8 to (B, h, w, C) and (B, 3 r r, h, w)."""
+        """(B, H, W, 3) uint8 to (B, C, h, w) and (B, 3 r r, h, w)."""
         own, _ = self.backbone.own_features(normalise(image.permute(0, 3, 1, 2).float() / 255))
         # A part cut from the whole map would be laid out anew: that takes as long as the network.
         f_map = self.backbone.surroundings(own)
-        return f_map.permute(0, 2, 3, 1), self.point_head.out(self.point_head.trunk(own)).float()
+        # Channels last would be handier, but OpenVINO copies the map twice to lay it out so.
+        return f_map, self.point_head.out(self.point_head.trunk(own)).float()
 
 
 def convert_model(path: Path, precision: str) -> Converted:

@@ -89,7 +89,7 @@ class NumpyHeads:
         """Nuclei of one image, best first; see MuseModel.detections.
 
         Args:
-            f_map: (h, w, C) features, float32, or the bits of bfloat16 as uint16.
+            f_map: (C, h, w) features, float32, or the bits of bfloat16 as uint16.
             out: (3 r r, h, w) output of the point head, for r * r anchors in each cell.
             size_px: H and W of the image.
             min_score: Nucleus probability from which a nucleus counts.
@@ -143,7 +143,7 @@ def sample_numpy_at_points(
     The twin of :func:`muse_core.models.sampling.sample_at_points`, of one image.
 
     Args:
-        f_map: (h, w, C) float32, or the bits of bfloat16 as uint16.
+        f_map: (C, h, w) float32, or the bits of bfloat16 as uint16.
         xy: (n, 2) float32, image pixels.
         size_px: Height and width of the image.
         align_corners: As there.
@@ -151,7 +151,8 @@ def sample_numpy_at_points(
     Returns:
         (n, C) float32.
     """
-    rows, columns = f_map.shape[:2]
+    channels, rows, columns = f_map.shape
+    flat = f_map.reshape(channels, rows * columns)
     corners = []
     for values, length, side in ((xy[:, 0], columns, size_px[1]), (xy[:, 1], rows, size_px[0])):
         at = values * np.float32(length / side) - np.float32(0.5)
@@ -159,20 +160,23 @@ def sample_numpy_at_points(
             at = values * np.float32((length - 1) / side)
         at = at.clip(0, length - 1)
         low = np.floor(at).astype(np.int64)
-        weight = (at - low).astype(np.float32)[:, None]
+        weight = (at - low).astype(np.float32)
         corners.append((low, np.minimum(low + 1, length - 1), weight))
-    found = np.empty((len(xy), f_map.shape[2]), np.float32)
+    found = np.empty((len(xy), channels), np.float32)
     for start in range(0, len(xy), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         (x0, x1, wx), (y0, y1, wy) = ((low[part], high[part], w[part]) for low, high, w in corners)
-        upper = _between(f_map[y0, x0], f_map[y0, x1], wx)
-        found[part] = _between(upper, _between(f_map[y1, x0], f_map[y1, x1], wx), wy)
+        places = np.stack(
+            [y0 * columns + x0, y0 * columns + x1, y1 * columns + x0, y1 * columns + x1]
+        )
+        # All corners in one pass through the channels.
+        upper_left, upper_right, lower_left, lower_right = _floats(
+            flat.take(places, axis=1)
+        ).transpose(1, 0, 2)
+        upper = upper_left * (1 - wx) + upper_right * wx
+        lower = lower_left * (1 - wx) + lower_right * wx
+        found[part] = (upper * (1 - wy) + lower * wy).T
     return found
-
-
-def _between(one: _Values, other: _Values, weight: Float32) -> Float32:
-    a, b = _floats(one), _floats(other)
-    return np.asarray(a * (1 - weight) + b * weight, dtype=np.float32)
 
 
 def _floats(values: _Values) -> Float32:

@@ -15,7 +15,7 @@ from muse_core.detect.backends.openvino_library import openvino
 from muse_core.detect.backends.tile_size import STREAMS
 
 FEATURES, PROPOSALS = 0, 1
-"""Outputs of a converted network: (1, h, w, C) and (1, 3 r r, h, w)."""
+"""Outputs of a converted network: (1, C, h, w) and (1, 3 r r, h, w)."""
 _CODE_KEPT = 1024
 """Layers of some 30 sizes of tiles whose code stays, 6 MB a size. By default 5,000 do: memory grew
 with each new size, also of a process that waits for the next slide."""
@@ -65,7 +65,7 @@ class Session:
             image: (H, W, 3) uint8, sides multiples of 32.
 
         Returns:
-            A context with (h, w, C) features, float32, or bfloat16's bits as uint16, and
+            A context with (C, h, w) features, float32, or bfloat16's bits as uint16, and
             (3 r r, h, w) float32 output of the point head. After it both are overwritten.
         """
         request = self._idle.get()
