@@ -29,24 +29,21 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
-from label_sets import BREAST, CLASSES, MPP, SETS, Prepared, prepare
+from class_surroundings import BATCH, TAUGHT_BY, allowed_at, fit
+from label_sets import CLASSES, MPP, SETS, Prepared, prepare
 from muse_small import BREAST_SITES
 
 from cross_validate import tiles_of
-from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.evaluate.detection import score_tables
-from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
 from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import image_batch
 from muse_core.nuclei import nucleus_table
 
-TAUGHT_BY = (BREAST, "ocelot", "consep", "crchisto", "monusac")
 N_NEIGHBOURS, REACH_PX = 32, 60 / MPP
 DISTANCE_BIN_PX, N_DISTANCE_BINS = 10, 13
 HIDDEN, CONTEXT, ATTENTION_HEADS = 128, 64, 4
-BATCH, LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING = 512, 1e-3, 1e-2, 0.05
 CONTEXT_DROPPED = 0.3
 
 
@@ -188,11 +185,7 @@ def detect(
         found = model.detections(f_map, proposals, size)[0]
         xy = torch.from_numpy(np.float32(found.xy))
         features = model.backbone.sample(f_map, xy[None], size)[0]
-    allowed = np.ones((len(found), len(CLASSES)), np.float32)
-    for i, j in match_points(found.xy, image.xy, MATCH_RADIUS_UM / MPP):
-        name = image.class_names[j]
-        of_name = (name,) if class_map is None else class_map[name]
-        allowed[i] = 1.0 if ANY in of_name else [c in of_name for c in CLASSES]
+    allowed = allowed_at(found.xy, image, class_map)
     told = (allowed.min(1) == 0).astype(np.float64)
     return Tile(xy.numpy(), found.class_probs, features.float().numpy(), allowed, told)
 
@@ -222,20 +215,15 @@ def learn(nuclei: Nuclei, context: bool, steps: int, seed: int) -> Head:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     head = Head(nuclei.features.shape[1], context)
-    optimiser = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     told = np.flatnonzero(nuclei.weight)
     share = nuclei.weight[told] / nuclei.weight[told].sum()
-    for _ in range(steps):
+
+    def logits_of_some() -> tuple[Tensor, Tensor]:
         which = torch.from_numpy(rng.choice(told, BATCH, p=share))
-        log_probs = head(nuclei, which).log_softmax(1)
-        of_allowed = torch.logsumexp(log_probs + torch.log(nuclei.allowed[which] + 1e-9), 1)
-        loss = -of_allowed.mean() - LABEL_SMOOTHING * log_probs.mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return head.eval()
+        return head(nuclei, which), nuclei.allowed[which]
+
+    fit(head, logits_of_some, steps)
+    return head
 
 
 @torch.inference_mode()

@@ -8,10 +8,11 @@ at one hospital left out and worse at another. Nothing of detection changes.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from label_sets import CLASSES, MPP, SETS, Prepared
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ SHARE = 0.5
 """Of the second head's logits."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Told:
     """Nuclei that a model detects and that annotations say something of.
 
@@ -83,24 +84,20 @@ def with_surroundings(
         seed: Of everything random.
         without_sites: Hospitals that nothing is learnt from.
     """
-    parts = [
-        dataclasses.replace(part, weight=part.weight * SETS[name].weight / total)
-        for name in TAUGHT_BY
-        for total, tiles in [_of_set(model, prepared, name, without_sites)]
-        for part in tiles
-    ]
-    told = Told(*(torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(Told)))
+    parts = [t for name in TAUGHT_BY for t in _of_set(model, prepared, name, without_sites)]
+    told = Told(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Told)))
     return joined(model, *_learn(told, seed))
 
 
 def _of_set(
     model: MuseModel, prepared: Prepared, name: str, without_sites: Collection[str]
-) -> tuple[float, list[Told]]:
-    """Number of told nuclei of a set, and those of each of its tiles."""
+) -> list[Told]:
+    """The told nuclei of a set's tiles; together they weigh what the recipe gives the set."""
     names = prepared.split(name, without_sites).learn
     images = read_points_folder(prepared.folder(name), MPP, names)
     tiles = list(told_of(model, images, SETS[name].class_map))
-    return float(sum(tile.weight.sum() for tile in tiles)), tiles
+    total = float(sum(tile.weight.sum() for tile in tiles))
+    return [replace(tile, weight=tile.weight * SETS[name].weight / total) for tile in tiles]
 
 
 def told_of(
@@ -111,14 +108,31 @@ def told_of(
     """The told nuclei of each image, with a weight of 1."""
     for image in images:
         own, around, xy = _detected(model, image)
-        allowed = np.ones((len(xy), len(CLASSES)), np.float32)
-        for i, j in match_points(xy, image.xy, MATCH_RADIUS_UM / MPP):
-            name = image.class_names[j]
-            of_name = (name,) if class_map is None else class_map[name]
-            allowed[i] = 1.0 if ANY in of_name else [c in of_name for c in CLASSES]
+        allowed = allowed_at(xy, image, class_map)
         told = torch.from_numpy(allowed.min(1) == 0)
         n = int(told.sum())
         yield Told(own[told], around[told], torch.from_numpy(allowed)[told], torch.ones(n).double())
+
+
+def allowed_at(
+    xy: np.ndarray, image: AnnotatedImage, class_map: Mapping[str, tuple[str, ...]] | None
+) -> npt.NDArray[np.float32]:
+    """Return what an image's annotations say of the classes of detected nuclei.
+
+    Args:
+        xy: (n, 2) pixels of the nuclei.
+        image: The image.
+        class_map: What its classes may be; None where they are the model's.
+
+    Returns:
+        (n, K) float32, 1 for classes that are left open: all, where no annotation is near.
+    """
+    allowed = np.ones((len(xy), len(CLASSES)), np.float32)
+    for i, j in match_points(xy, image.xy, MATCH_RADIUS_UM / MPP):
+        name = image.class_names[j]
+        of_name = (name,) if class_map is None else class_map[name]
+        allowed[i] = 1.0 if ANY in of_name else [c in of_name for c in CLASSES]
+    return allowed
 
 
 @torch.inference_mode()
@@ -146,18 +160,35 @@ def _learn(told: Told, seed: int) -> tuple[SecondHead, Moments, Moments]:
     of_own, of_around = _moments(told.own), _moments(told.around)
     own, around = (told.own - of_own[0]) / of_own[1], (told.around - of_around[0]) / of_around[1]
     head = SecondHead(own.shape[1])
-    optimiser = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
-    for _ in range(STEPS):
+
+    def logits_of_some() -> tuple[Tensor, Tensor]:
         which = torch.multinomial(told.weight, BATCH, replacement=True)
-        log_probs = head(own[which], around[which]).log_softmax(1)
-        of_allowed = torch.logsumexp(log_probs + torch.log(told.allowed[which] + 1e-9), 1)
+        return head(own[which], around[which]), told.allowed[which]
+
+    fit(head, logits_of_some, STEPS)
+    return head, of_own, of_around
+
+
+def fit(head: nn.Module, logits_of_some: Callable[[], tuple[Tensor, Tensor]], steps: int) -> None:
+    """Train a head with the loss of partial labels; it ends in evaluation mode.
+
+    Args:
+        head: In training mode.
+        logits_of_some: Draws nuclei, and returns their logits (n, K) and allowed classes (n, K).
+        steps: Of the optimiser.
+    """
+    optimiser = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        logits, allowed = logits_of_some()
+        log_probs = logits.log_softmax(1)
+        of_allowed = torch.logsumexp(log_probs + torch.log(allowed + 1e-9), 1)
         loss = -of_allowed.mean() - LABEL_SMOOTHING * log_probs.mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-    return head.eval(), of_own, of_around
+    head.eval()
 
 
 def _moments(values: Tensor) -> Moments:
@@ -188,15 +219,11 @@ def joined(
     old = ModelConfig.from_json(model.card.architecture)
     n_old = model.class_head.hidden.out_features
     architecture = ModelConfig(
-        dataclasses.replace(
-            old.backbone, surroundings_channels=ADDED_CHANNELS, surroundings_reach_px=REACH_PX
-        ),
-        dataclasses.replace(old.head, class_hidden_channels=n_old + HIDDEN),
+        replace(old.backbone, surroundings_channels=ADDED_CHANNELS, surroundings_reach_px=REACH_PX),
+        replace(old.head, class_hidden_channels=n_old + HIDDEN),
     )
     training = model.card.training | {"surroundings": {"share": SHARE, "steps": STEPS}}
-    card = dataclasses.replace(
-        model.card, architecture=architecture.to_json(), metrics={}, training=training
-    )
+    card = replace(model.card, architecture=architecture.to_json(), metrics={}, training=training)
     wide = MuseModel(card).eval()
     wide.load_state_dict(
         {k: v for k, v in model.state_dict().items() if not k.startswith("class_head.")},

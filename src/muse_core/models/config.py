@@ -15,6 +15,8 @@ _LARGEST_INPUT_PX = 4096
 
 
 MAP_STRIDES_PX = (4, 8)
+SURROUNDINGS_GRID_PX = 16
+"""Distance of the places that means of surroundings are taken at."""
 
 
 def _is_count(value: object, most: int) -> bool:
@@ -82,8 +84,8 @@ class BackboneConfig:
         ):
             raise UserError(f"surroundings_channels is a whole number from 1 to {_MOST_CHANNELS}.")
         reach = self.surroundings_reach_px
-        if not _is_count(reach, _LARGEST_INPUT_PX) or reach % 16:
-            raise UserError("surroundings_reach_px is a multiple of 16.")
+        if not _is_count(reach, _LARGEST_INPUT_PX) or reach % SURROUNDINGS_GRID_PX:
+            raise UserError(f"surroundings_reach_px is a multiple of {SURROUNDINGS_GRID_PX}.")
         if self.input_px is not None and not _is_count(self.input_px, _LARGEST_INPUT_PX):
             raise UserError(f"input_px is a whole number from 1 to {_LARGEST_INPUT_PX}.")
 

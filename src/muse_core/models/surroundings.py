@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from muse_core.models.config import SURROUNDINGS_GRID_PX
 from muse_core.models.encoders import resize
-
-GRID_PX = 16
-"""Distance of the places that means are taken at, in image pixels."""
 
 
 class Surroundings(nn.Module):
@@ -51,9 +49,9 @@ def mean_around(f_map: Tensor, reach_px: int, map_stride_px: int) -> Tensor:
 
 
 def _coarse(f_map: Tensor, map_stride_px: int) -> Tensor:
-    return functional.avg_pool2d(f_map, GRID_PX // map_stride_px)
+    return functional.avg_pool2d(f_map, SURROUNDINGS_GRID_PX // map_stride_px)
 
 
 def _mean_around(coarse: Tensor, reach_px: int) -> Tensor:
-    reach = reach_px // GRID_PX
+    reach = reach_px // SURROUNDINGS_GRID_PX
     return functional.avg_pool2d(coarse, 2 * reach + 1, 1, reach, count_include_pad=False)

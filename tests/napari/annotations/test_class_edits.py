@@ -7,19 +7,15 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme
-from muse_core.nuclei.store import StorePlace
 from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.annotations.slide_annotations import SlideAnnotations
+
+from .three_nuclei import three_nuclei
 
 
 @pytest.fixture(name="annotations")
 def _annotations(tmp_path: Path) -> SlideAnnotations:
-    slide = tmp_path / "slide.png"
-    slide.write_bytes(b"pixels")
-    made = SlideAnnotations(ClassScheme.from_names(["a", "b"]), StorePlace(slide))
-    made.append([10, 20, 30], [1, 2, 3], [1, 1, 2], [0.9, 0.8, 0.7], "m", 6.0)
-    return made
+    return three_nuclei(tmp_path)
 
 
 def test_each_change_is_one_edit_that_undo_takes_back(annotations: SlideAnnotations) -> None:

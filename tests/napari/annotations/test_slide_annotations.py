@@ -14,18 +14,12 @@ from muse_core.nuclei import ClassScheme, NamedRegion, NucleusClass, NucleusFile
 from muse_core.nuclei.store import StorePlace
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
+from .three_nuclei import three_nuclei
+
 
 @pytest.fixture(name="annotations")
-def _annotations_fixture(tmp_path: Path) -> SlideAnnotations:
-    return _annotations(tmp_path)
-
-
-def _annotations(folder: Path) -> SlideAnnotations:
-    slide = folder / "slide.png"
-    slide.write_bytes(b"pixels")
-    annotations = SlideAnnotations(ClassScheme.from_names(["a", "b"]), StorePlace(slide))
-    annotations.append([10, 20, 30], [1, 2, 3], [1, 1, 2], [0.9, 0.8, 0.7], "m", 6.0)
-    return annotations
+def _annotations(tmp_path: Path) -> SlideAnnotations:
+    return three_nuclei(tmp_path)
 
 
 def test_a_store_that_lost_its_classes_gets_those_that_are_known(tmp_path: Path) -> None:
@@ -61,7 +55,7 @@ def test_edits_set_status_and_counts(annotations: SlideAnnotations) -> None:
 def test_undoing_all_goes_back_and_redoing_all_comes_forth(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[int, int]]
 ) -> None:
-    annotations = _annotations(tmp_path_factory.mktemp("annotations"))
+    annotations = three_nuclei(tmp_path_factory.mktemp("annotations"))
     start = annotations.to_table()
     for action, k in actions:
         ids = annotations.rows["id"][annotations.present]
@@ -139,7 +133,7 @@ def test_a_file_keeps_class_and_status(annotations: SlideAnnotations) -> None:
 
 
 def test_all_is_there_after_a_restart_and_can_be_undone(tmp_path: Path) -> None:
-    first = _annotations(tmp_path)
+    first = three_nuclei(tmp_path)
     first.set_class([1], 2)
     first.add(5, 6, 2)
     before = first.to_table()
@@ -153,7 +147,7 @@ def test_all_is_there_after_a_restart_and_can_be_undone(tmp_path: Path) -> None:
 
 
 def test_annotations_at_rest_goes_on_and_sees_what_others_did(tmp_path: Path) -> None:
-    first = _annotations(tmp_path)
+    first = three_nuclei(tmp_path)
     first.rest()
     second = SlideAnnotations(first.scheme, StorePlace(tmp_path / "slide.png"))
     second.delete([1])
@@ -163,7 +157,7 @@ def test_annotations_at_rest_goes_on_and_sees_what_others_did(tmp_path: Path) ->
 
 
 def test_the_second_to_open_can_look_and_not_edit(tmp_path: Path) -> None:
-    first = _annotations(tmp_path)
+    first = three_nuclei(tmp_path)
     second = SlideAnnotations(first.scheme, StorePlace(tmp_path / "slide.png"))
     assert second.read_only
     assert len(second.to_table()) == 3

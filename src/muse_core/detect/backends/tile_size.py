@@ -20,7 +20,7 @@ _ACTIVATIONS_BYTES = 320_000_000
 _MAPS_HELD = 9.5
 """Values that OpenVINO holds for a pixel, over those of its features; measured on two networks."""
 _ADDED_HELD = 3
-"""The same over channels of surroundings: what is added, joined, and laid out for the heads."""
+"""The same over channels of surroundings: what is added, joined, and given out."""
 _STAGE_HELD = 1.18
 """The same over the channels of the encoder's first stage; what is more counts."""
 _FIRST_STAGE = {"resnet10t": 64, "resnet14t": 64, "resnet18": 64, "resnet34": 64}
