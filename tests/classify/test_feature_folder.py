@@ -157,3 +157,12 @@ def test_open_without_rows_is_a_sentence(tmp_path: Path) -> None:
     append_features(root, FACTS, np.zeros((0, 2)), np.zeros((0, 4), np.float16))
     with pytest.raises(UserError, match="holds no features yet"):
         open_features(folder_of_model(root, FACTS.model_sha256))
+
+
+def test_who_has_mapped_features_reads_on_while_they_are_begun_anew(tmp_path: Path) -> None:
+    root = tmp_path / "a.features"
+    one = _put(root, 5)
+    before = find_features(root, SLIDE)
+    append_features(root, FACTS, [[1, 2]], np.ones((1, 4)), np.array([0]), anew=True)
+    np.testing.assert_array_equal(before.features, one)
+    assert len(find_features(root, SLIDE)) == 1

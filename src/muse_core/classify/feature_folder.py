@@ -1,15 +1,17 @@
 """Features of a slide's nuclei as plain arrays on disk, which are mapped and never read whole.
 
 A folder for each model: ``features.f16`` (N, C) float16, ``places.f64`` (N, 2) float64 level-0
-pixels, ``classes.u8`` (N,) uint8, the class the model gave (255: unknown), and ``about.json``. A
-nucleus is found by its place, for that is what a feature is of: ids are a store's own, and one that
-is moved has no feature until it is computed anew. Rows are only ever appended, the last of a place
-counts, and rows that were cut off by a crash are passed over. Imports no torch.
+pixels, ``classes.u8`` (N,) uint8, the class the model gave (255: unknown), and ``about.json``;
+beside them what :mod:`muse_core.classify.kept_logits` has computed of the first rows. A nucleus is
+found by its place, for that is what a feature is of: ids are a store's own, and one that is moved
+has no feature until it is computed anew. Rows are only ever appended, the last of a place counts,
+and rows that were cut off by a crash are passed over. Imports no torch.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +28,10 @@ from muse_core.nuclei.store import SlideIdentity
 UNKNOWN = 255
 """In place of a class that the model did not name."""
 FEATURES_SUFFIX = ".features"
+LOGITS = "logits.f32"
+"""(n, K) float32 of the first n rows; see :mod:`muse_core.classify.kept_logits`."""
 _FEATURES, _PLACES, _CLASSES, _ABOUT = "features.f16", "places.f64", "classes.u8", "about.json"
+LOGIT_BYTES = 4
 _MOST_CHANNELS = 1 << 16
 _FORMAT = 1
 _HASH_CHARACTERS = 16
@@ -124,8 +129,10 @@ def append_features(
     folder = folder_of_model(root, facts.model_sha256)
     make_folder(folder)
     with locked(folder):
-        _begin(folder, facts)
-        end = 0 if anew else _whole_rows(folder, facts.channels)
+        _begin(folder, facts, anew)
+        end = _whole_rows(folder, facts.channels)
+        # Rows that were cut short are written over; what was computed of them goes first.
+        _cut(folder / LOGITS, end * LOGIT_BYTES * len(facts.class_names))
         # Features before places: what is cut short has no place, and so is not there.
         for name, values, width in (
             (_FEATURES, np.ascontiguousarray(features, np.float16), 2 * facts.channels),
@@ -219,16 +226,20 @@ def find_features(root: Path, slide: SlideIdentity, model_sha256: str = "") -> F
     return max(found, key=len)
 
 
-def _begin(folder: Path, facts: FeatureFacts) -> None:
-    """Make sure that a folder is of these facts, dropping rows of others."""
+def _begin(folder: Path, facts: FeatureFacts, anew: bool) -> None:
+    """Make sure that a folder is of these facts, dropping rows of others, or all."""
     try:
         same = _read_facts(folder) == facts
     except UserError:
         same = False
-    if same:
+    if same and not anew:
         return
-    for name, _ in _widths(facts.channels):
-        (folder / name).unlink(missing_ok=True)
+    # Not cut to nothing: who has mapped them goes on reading what they held.
+    for name in (LOGITS, *(name for name, _ in _widths(facts.channels))):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
     text = json.dumps({"format": _FORMAT, **asdict(facts)}, indent=1)
     with replacing(folder / _ABOUT) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -253,6 +264,15 @@ def _append(path: Path, data: bytes, at: int) -> None:
             file.truncate(at)
             file.seek(at)
             file.write(data)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def _cut(path: Path, most_bytes: int) -> None:
+    """Let a file, if it is there, be no longer than so much."""
+    try:
+        if path.exists() and path.stat().st_size > most_bytes:
+            os.truncate(path, most_bytes)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
 

@@ -30,8 +30,11 @@ def rows_at(places: npt.NDArray[np.float64], xy: npt.NDArray[np.float64]) -> npt
     order = np.argsort(keys, kind="stable")
     in_order = keys[order]
     wanted = _keys(xy)
+    # One after the other they are found where the last was, many times faster than at random.
+    turn = np.argsort(wanted)
     # The last of equal keys; the stable order keeps them as they were written.
-    at = np.searchsorted(in_order, wanted, side="right") - 1
+    at = np.empty(len(wanted), np.int64)
+    at[turn] = np.searchsorted(in_order, wanted[turn], side="right") - 1
     exact = (at >= 0) & (in_order[at] == wanted)
     found[exact] = order[at[exact]]
     others = np.flatnonzero(~exact)

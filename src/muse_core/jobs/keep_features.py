@@ -60,7 +60,13 @@ class FeatureTarget:
         Raises:
             UserError: They cannot be written.
         """
-        from muse_core.classify.feature_folder import append_features
+        from muse_core.classify.class_head import read_class_head
+        from muse_core.classify.feature_folder import (
+            append_features,
+            folder_of_model,
+            open_features,
+        )
+        from muse_core.classify.kept_logits import kept_logits
 
         index = {str(c["name"]): i for i, c in enumerate(self.card.classes)}
         facts = None
@@ -74,4 +80,8 @@ class FeatureTarget:
             xy = table[["x", "y"]].to_numpy()
             append_features(self.root, facts, xy, features, classes, anew and not kept)
             kept += len(table)
+        if facts is not None:
+            # So that the first correction does not wait for them.
+            folder = open_features(folder_of_model(self.root, facts.model_sha256))
+            kept_logits(folder, read_class_head(self.model))
         return kept

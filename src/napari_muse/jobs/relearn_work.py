@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from muse_core.array_types import IntArray
 from muse_core.classify.class_head import read_class_head
-from muse_core.classify.feature_folder import FeatureFolder, find_features
+from muse_core.classify.feature_folder import find_features
 from muse_core.classify.relearn.asking import ask_next
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.learner import Lesson
@@ -167,15 +167,9 @@ class RelearnWorker:
                 nuclei,
                 class_map=task.class_map,
                 config=task.config,
-                before=self._before(folder),
             )
             self._of = key
         return self.learner
-
-    def _before(self, folder: FeatureFolder) -> SlideLearner | None:
-        """The last learner, where features have only been added to it since."""
-        last = self.learner
-        return last if last is not None and last.folder.path == folder.path else None
 
 
 def _nuclei(task: RelearnTask) -> SlideNuclei:

@@ -20,7 +20,8 @@ from muse_core.classify.relearn.regions import region_folds, region_weights
 
 _MOST_FITTED = 20_000
 _MOST_TESTED = 3_000
-_SAMPLE = 50_000
+_RUNS = 256
+_RUN = 128
 _LEAST_SCALE = 1e-3
 
 
@@ -144,8 +145,15 @@ class _HeldOut:
 
 
 def standard_of(features: npt.NDArray[np.float16]) -> Standard:
-    """Centre and scale of features, from at most 50,000 rows spread evenly."""
-    rows = np.asarray(features[_spread(len(features), _SAMPLE)], np.float64)
+    """Centre and scale of features, from all rows or from 256 runs of 128, spread evenly.
+
+    In runs, since single rows that far apart would have nearly all of the file read.
+    """
+    if len(features) <= _RUNS * _RUN:
+        rows = np.asarray(features, np.float64)
+    else:
+        starts = np.linspace(0, len(features) - _RUN, _RUNS).astype(np.int64)
+        rows = np.concatenate([features[s : s + _RUN] for s in starts]).astype(np.float64)
     rows = rows[np.isfinite(rows).all(axis=1)]
     if not len(rows):
         return Standard(np.zeros(features.shape[1]), np.ones(features.shape[1]))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from muse_core.classify.class_head import NumpyClassHead
 from muse_core.classify.feature_folder import FeatureFolder
+from muse_core.classify.kept_logits import kept_logits
 from muse_core.classify.places import rows_at
 from muse_core.classify.relearn.base import base_logits, class_targets
 from muse_core.classify.relearn.config import RelearnConfig
@@ -71,7 +72,6 @@ class SlideLearner:
         *,
         class_map: Mapping[str, str] | None = None,
         config: RelearnConfig | None = None,
-        before: SlideLearner | None = None,
     ) -> None:
         """Find the nuclei's features, and what the model says of them.
 
@@ -82,13 +82,12 @@ class SlideLearner:
             nuclei: The slide's nuclei.
             class_map: What classes of the model are called on the slide, where otherwise.
             config: How to learn.
-            before: One of the same features by the same model when there were fewer; what it has
-                computed is not computed again.
 
         Raises:
             UserError: The head reads other features, or none of the nuclei has any.
         """
-        if head.n_features != folder.facts.channels:
+        facts = folder.facts
+        if (head.n_features, head.class_names) != (facts.channels, facts.class_names):
             raise UserError(f"The features are not those that {head.card.name} reads.")
         self.folder = folder
         self.class_names = tuple(class_names)
@@ -109,9 +108,8 @@ class SlideLearner:
             nuclei.classes[found],
         )
         self.notes += tuple(notes)
-        self._logits = _all_logits(folder, head, before)
         base = base_logits(
-            self._logits,
+            kept_logits(folder, head),
             np.asarray(folder.classes),
             self.targets,
             len(self.class_names),
@@ -182,16 +180,6 @@ class SlideLearner:
         if not np.array_equal(nuclei.xy, self._xy):
             self._rows = rows_at(self.folder.places, nuclei.xy)
             self._xy = nuclei.xy.copy()
-
-
-def _all_logits(
-    folder: FeatureFolder, head: NumpyClassHead, before: SlideLearner | None
-) -> npt.NDArray[np.float32]:
-    """(R, M) what the model says, as far as it is known from before."""
-    if before is None or before.folder.facts != folder.facts or len(before.folder) > len(folder):
-        return head.logits(folder.features)
-    known = before._logits
-    return np.concatenate([known, head.logits(folder.features[len(known) :])])
 
 
 def moves(

@@ -1,0 +1,71 @@
+"""Class logits of a folder of features, kept beside them. Imports no torch.
+
+The class head takes seconds for a million nuclei, and what it says of one never changes: it is
+computed once, after a detection, and mapped from then on. The file holds the first n rows; it is
+cut where these are written over, and whatever is missing is computed when it is asked for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_core.classify.class_head import NumpyClassHead
+from muse_core.classify.feature_folder import LOGIT_BYTES, LOGITS, FeatureFolder, open_features
+from muse_core.errors import UserError
+from muse_core.files import locked
+
+
+def kept_logits(folder: FeatureFolder, head: NumpyClassHead) -> npt.NDArray[np.float32]:
+    """(N, K) float32 logits of all rows, mapped where they are kept; what is missing is put there.
+
+    Where the folder cannot be written they are computed every time.
+
+    Args:
+        folder: Features.
+        head: Class head of the model that they are of.
+    """
+    there = _mapped(folder)
+    if len(there) == len(folder):
+        return there
+    rest = head.logits(folder.features[len(there) :])
+    if _append(folder, len(there), rest):
+        found = _mapped(folder)
+        if len(found) == len(folder):
+            return found
+    return np.concatenate([there, rest])
+
+
+def _mapped(folder: FeatureFolder) -> npt.NDArray[np.float32]:
+    """(n, K) those of the first rows that are there."""
+    n_classes = len(folder.facts.class_names)
+    path = folder.path / LOGITS
+    try:
+        rows = min(path.stat().st_size // (n_classes * LOGIT_BYTES), len(folder))
+        if rows:
+            return np.memmap(path, np.float32, "r", shape=(rows, n_classes))
+    except (OSError, ValueError, ZeroDivisionError):
+        pass
+    return np.zeros((0, n_classes), np.float32)
+
+
+def _append(folder: FeatureFolder, known: int, logits: npt.NDArray[np.float32]) -> bool:
+    """Put logits behind the known ones, unless the folder has become another meanwhile."""
+    try:
+        with locked(folder.path):
+            now = open_features(folder.path)
+            if (
+                now.facts != folder.facts
+                or not np.array_equal(now.places[known : len(folder)], folder.places[known:])
+                or len(_mapped(now)) != known
+            ):
+                return False
+            path, end = folder.path / LOGITS, known * logits.shape[1] * LOGIT_BYTES
+            with path.open("ab") as file:
+                if file.tell() > end:
+                    file.truncate(end)
+                file.write(logits.tobytes())
+    except (UserError, OSError):
+        # Full, read-only or in use; rows that came to be written are right.
+        return False
+    return True
