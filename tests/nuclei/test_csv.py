@@ -106,9 +106,13 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path: Path) -> None:
         ("id,x_px,y_px,class\n1,1,2,a\n1,3,4,a\n", "id 1 twice"),
         ("id,x_px,y_px,class\n1.5,1,2,a\n", "whole number"),
         ("id,x_px,y_px,class\n,1,2,a\n", "id|number"),
-        ("id,x_px,y_px,class\n99999999999999999999,1,2,a\n", "wrong type"),
+        (
+            "id,x_px,y_px,class\n99999999999999999999,1,2,a\n",
+            "99999' in the column id, line 2, .*too large",
+        ),
         (f"x_px,y_px,class\n1,1{'0' * 400},a\n", "too large"),
-        ('x_px,y_px,class\n1,2,"open\n', "not a readable CSV"),
+        ("id,x_px,y_px,class\n1,1,2,a\n-9223372036854775809,1,2,a\n", "line 3, .*too large"),
+        ('x_px,y_px,class\n1,2,a\n1,2,"open\n3,4,b\n', "quotation mark in line 3 .*never closed"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
@@ -247,3 +251,27 @@ def test_files_of_nuclei_are_known_by_their_columns(tmp_path: Path) -> None:
     ):
         path.write_text(text, encoding="utf-16")
         assert is_nucleus_csv(path) == known, text
+
+
+QUPATH = "Image\tObject type\tName\tClassification\tROI\tCentroid X px\tCentroid Y px\n"
+
+
+def test_tables_of_qupath_hold_other_objects_too(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.tsv"
+    others = "a.svs\tAnnotation\tArea 1\t\tPolygon\t300\t200\na.svs\tTMA core\tA-1\t\tEllipse\t\t\n"
+    cells = "a.svs\tCell\t\tTumor\tPolygon\t15.25\t10.5\na.svs\tDetection\t\tStroma\tPoint\t1\t2\n"
+    path.write_text(QUPATH + others + cells)
+    found = read_nuclei(path)
+    assert found.table[["x", "y", "class_name"]].to_numpy().tolist() == [
+        [15.25, 10.5, "Tumor"],
+        [1.0, 2.0, "Stroma"],
+    ]
+    assert found.notes == ("2 rows of other objects (annotation, tma core) were left out.",)
+    path.write_text(QUPATH + others)
+    with pytest.raises(
+        UserError, match=r"all its rows are of other objects \(annotation, tma core"
+    ):
+        read_nuclei(path)
+    path.write_text(QUPATH + cells + cells.replace("a.svs", "b.svs"))
+    with pytest.raises(UserError, match=r"slides by the column 'image' \(a\.svs, b\.svs\); keep"):
+        read_nuclei(path)

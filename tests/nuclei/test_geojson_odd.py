@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muse_core.errors import UserError
+from muse_core.nuclei.geojson_read import read_geojson
 
 from .geojson_files import SQUARE, feature, read, rows
 
@@ -207,3 +209,14 @@ def test_blank_names_and_other_peoples_metadata_cost_no_nucleus(tmp_path: Path) 
     )
     assert found.table["class_name"].tolist() == ["unclassified", "a", "a"]
     assert found.classes().names == ("a", "unclassified")
+
+
+@pytest.mark.parametrize("second", ['[{"type": "Feature"}]', "null", '"x"', "{}"])
+def test_a_second_list_of_features_is_never_lost_unsaid(tmp_path: Path, second: str) -> None:
+    path = tmp_path / "twice.geojson"
+    text = f'{{"type": "FeatureCollection", "features": [{json.dumps(GOOD)}], "features": '
+    path.write_text(f"{text}{second}}}")
+    with pytest.raises(UserError, match=r"twice\.geojson has more than one list of features"):
+        read_geojson(path)
+    path.write_text(f"{text}[]}}")
+    assert len(read_geojson(path).table) == 1

@@ -239,6 +239,25 @@ def test_tables_of_anndata_before_0_7_are_named(tmp_path: Path) -> None:
         file["obs"] = np.zeros(5, dtype=[("index", "S1"), ("cell_type", "i1")])
     with pytest.raises(UserError, match=r"obs is not as AnnData writes it since version 0\.7"):
         read_nuclei_here(tmp_path / "f.h5ad")
+    with h5py.File(tmp_path / "f.h5ad", "a") as file:
+        del file["obsm"]
+        file["obsm"] = np.zeros(5, dtype=[("spatial", "f8", (2,))])
+    with pytest.raises(UserError, match=r"positions are not as AnnData writes them since .* 0\.7"):
+        read_nuclei_here(tmp_path / "f.h5ad")
+
+
+def test_cells_of_several_slides_are_not_laid_over_each_other(tmp_path: Path) -> None:
+    def column(obs: Any) -> None:
+        strings(obs, "cell_type", list("abcde"))
+        strings(obs, "library_id", ["one", "two", "one", "", "one"])
+        obs.attrs["column-order"] = ["cell_type", "library_id"]
+
+    foreign(tmp_path / "f.h5ad", column)
+    with pytest.raises(UserError, match=r"several slides by .* 'library_id' \(one, two\); keep"):
+        read_nuclei_here(tmp_path / "f.h5ad")
+    with h5py.File(tmp_path / "f.h5ad", "a") as file:
+        file["obs/library_id"][1] = "one"
+    assert len(read_nuclei_here(tmp_path / "f.h5ad").table) == 5
 
 
 @pytest.mark.parametrize("kind", ["string", "str", "object", "category", "Int64", "boolean"])

@@ -19,6 +19,9 @@ from muse_core.nuclei.nucleus_file import (
 from muse_core.nuclei.qupath import CLASS_KEYS
 from muse_core.nuclei.table import Status, nucleus_table
 
+_SLIDE_KEYS = ("library_id", "slide_id", "slide")
+"""Where programs put which slide a row is of, in tables of several."""
+_SLIDES_SHOWN = 3
 _OURS = ("id", "class_name", "score", "status", "model")
 
 
@@ -75,6 +78,24 @@ def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, 
     return names, (note,) if unnamed else ()
 
 
+def require_one_slide(values: Sequence[Any], by: str) -> None:
+    """Refuse nuclei of several slides, whose places would lie over each other.
+
+    Args:
+        values: Slides of the nuclei, by name; empty where it is not said.
+        by: What says so, for the error.
+
+    Raises:
+        UserError: There are several.
+    """
+    slides = sorted(
+        {str(v).strip() for v in set(values) if v is not None and not pd.isna(v)} - {""}
+    )
+    if len(slides) > 1:
+        shown = ", ".join(slides[:_SLIDES_SHOWN])
+        raise UserError(f"It holds nuclei of several slides {by} ({shown}); keep those of one.")
+
+
 def scores(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """(N,) scores, 1 where one is missing; raises UserError for what is no number."""
     numbers = pd.to_numeric(pd.Series(values), errors="coerce")
@@ -111,6 +132,8 @@ def class_name(value: Any) -> str:
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
     pixels = "Positions were taken as pixels of the full resolution."
     by_name = {name.lower(): name for name in reversed(list(columns))}
+    for slide in (by_name[name] for name in _SLIDE_KEYS if name in by_name):
+        require_one_slide(columns[slide].tolist(), f"by the column {slide!r}")
     key = next((key for key in CLASS_KEYS if key in by_name), None)
     if key is None:
         none = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."

@@ -15,7 +15,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.columns import class_names
+from muse_core.nuclei.columns import class_names, require_one_slide
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
@@ -37,11 +37,15 @@ NUCLEUS_CSV = {
     "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
     "slide": Column(("slide",), needed=False),
     "slide_content": Column(("slide_content",), needed=False),
+    # Of QuPath's tables of measurements, which hold a whole project's images.
+    "image": Column(("image",), needed=False),
+    "object_type": Column(("object type",), needed=False),
 }
 """Columns of a file of nuclei, and what others call those that are needed."""
 _ORIGIN = ("origin_x_px", "origin_y_px")
 _SLIDE = ("slide", "slide_content")
 _OWN = ("x_px", "y_px", "x_um", "y_um")
+_NOT_NUCLEI = ("annotation", "tile", "tma core", "root", "root object (image)", "image")
 _COMPARED = 1000
 _SLIDES_SHOWN = 3
 
@@ -136,10 +140,12 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
     """
-    raw = read_csv_table(path, NUCLEUS_CSV)
+    raw = _nuclei_alone(read_csv_table(path, NUCLEUS_CSV))
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
+        if "image" in raw:
+            require_one_slide(raw.texts("image").tolist(), "by the column 'image'")
         names, unnamed = class_names(raw.texts("class").tolist(), "class")
         table = nucleus_table(
             x,
@@ -157,6 +163,27 @@ def read_csv_file(path: str | Path) -> NucleusFile:
         raise (error if named else UserError(f"{raw.name}: {error}")) from error
     mpp, origin_px, slide = _mpp(raw, x, y), _origin(raw), _slide(raw)
     return NucleusFile(table, None, mpp, (), (*raw.notes, *unnamed), origin_px, slide)
+
+
+def _nuclei_alone(raw: CsvTable) -> CsvTable:
+    """The rows that QuPath does not say are of something else than a nucleus or a cell.
+
+    Raises:
+        UserError: All of them are.
+    """
+    if "object_type" not in raw:
+        return raw
+    kinds = np.array([str(kind).strip().lower() for kind in raw.texts("object_type")], dtype=object)
+    nuclei = ~np.isin(kinds, _NOT_NUCLEI)
+    if nuclei.all():
+        return raw
+    others = ", ".join(sorted(set(kinds[~nuclei])))
+    if not nuclei.any():
+        raise UserError(
+            f"{raw.name} holds no nuclei: all its rows are of other objects ({others})."
+        )
+    count = int((~nuclei).sum())
+    return raw.where(nuclei, f"{count:,} rows of other objects ({others}) were left out.")
 
 
 def _origin(raw: CsvTable) -> Origin | None:

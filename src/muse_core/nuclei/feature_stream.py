@@ -137,6 +137,12 @@ class FeatureStream:
         root = self._parse(bytes(self._around))
         if isinstance(root, dict):
             self.members = {key: value for key, value in root.items() if key != "features"}
+            # The list was cut out between its brackets; of several of one key the last is here.
+            if self._closed and root.get("features", []) != []:
+                raise UserError(
+                    f"{self._name} has more than one list of features; which of them counts cannot"
+                    " be told: put them into one."
+                )
         if not self._closed:
             if not isinstance(root, dict) or root.get("type") != "Feature":
                 raise UserError(f"{self._name} is not a GeoJSON file with features.")

@@ -126,6 +126,7 @@ def read_h5ad(path: str | Path) -> NucleusFile:
     source = require_file(path)
     try:
         with h5py.File(source, "r") as file:
+            _require_groups(file)
             xy = read_positions(file["obsm"]["spatial"])
             _require_pixels(file.get("uns", {}))
             columns = Columns(file["obs"], len(xy), "obs")
@@ -285,6 +286,15 @@ def _texts(group: h5py.Group, name: str, values: Any) -> None:
 def _text(group: h5py.Group, name: str, value: str) -> None:
     group.create_dataset(name, data=value, dtype=_h5py().string_dtype())
     _mark(group[name], "string", "0.2.0")
+
+
+def _require_groups(file: h5py.File) -> None:
+    """Raises UserError for a file of anndata before 0.7, which kept positions as one array."""
+    if hasattr(file.get("obsm"), "dtype"):
+        raise UserError(
+            "Its positions are not as AnnData writes them since version 0.7; open it with anndata"
+            " and save it again."
+        )
 
 
 def _require_pixels(uns: Any) -> None:

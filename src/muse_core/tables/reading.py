@@ -6,7 +6,7 @@ import csv
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from muse_core.array_types import Mask
 from muse_core.errors import UserError
 from muse_core.ordinary import require_file
 from muse_core.tables.header import Column, CsvHeader, find_header, skip_header
@@ -27,6 +28,8 @@ _SAMPLE_LINES = 200
 _CELL_SHOWN = 40
 _CHUNK_ROWS = 1 << 18
 _TOO_MANY_CELLS = re.compile(r"fields in line (\d+), saw")
+_OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
+_LARGEST = np.iinfo(np.int64).max
 _UNREADABLE = (
     pd.errors.ParserError,
     pd.errors.EmptyDataError,
@@ -61,6 +64,11 @@ class CsvTable:
 
     def __contains__(self, key: str) -> bool:
         return key in self.cells
+
+    def where(self, wanted: Mask, note: str) -> CsvTable:
+        """The rows of a mask (N,) alone, and a note on the others."""
+        cells = {key: column[wanted] for key, column in self.cells.items()}
+        return replace(self, cells=cells, lines=self.lines[wanted], notes=(*self.notes, note))
 
     def texts(self, key: str, empty: str = "") -> npt.NDArray[np.object_]:
         """(N,) texts of a column, with another in the place of empty ones."""
@@ -98,6 +106,8 @@ class CsvTable:
         """
         exact = self.form.whole(self.cells[key])
         if exact is not None:
+            for row in np.flatnonzero(np.abs(exact) > _LARGEST) if exact.dtype == object else ():
+                raise self._error(key, int(row), "which is too large")
             return exact
         values = self.numbers(key)
         odd = np.flatnonzero(values != np.floor(values))
@@ -210,11 +220,21 @@ def _body(
         except pd.errors.EmptyDataError:
             pass
         except pd.errors.ParserError as error:
-            place = _TOO_MANY_CELLS.search(str(error))
-            if place is None:
+            sentence = _sentence_of(error, header)
+            if sentence is None:
                 raise
-            raise _too_many_cells(header.line + int(place[1])) from error
+            raise sentence from error
     return pd.concat(parts) if parts else pd.DataFrame(columns=list(wanted), dtype=str)
+
+
+def _sentence_of(error: pd.errors.ParserError, header: CsvHeader) -> UserError | None:
+    """What is wrong with which line, where pandas says it of its own count of rows."""
+    if (place := _TOO_MANY_CELLS.search(str(error))) is not None:
+        return _too_many_cells(header.line + int(place[1]))
+    if (place := _OPEN_QUOTE.search(str(error))) is not None:
+        line = header.line + 1 + int(place[1])
+        return UserError(f"has a quotation mark in line {line:,} that is never closed.")
+    return None
 
 
 def _part(

@@ -154,6 +154,11 @@ class ReviewQueue:
         if self.goes_on and self.current is not None and self.current in ids:
             self.next()
 
+    @property
+    def arriving(self) -> bool:
+        """Whether the view is still on its way to the current nucleus."""
+        return self._flight.under_way
+
     def land(self) -> None:
         """Be at the current nucleus at once."""
         self._flight.land()
@@ -185,8 +190,9 @@ class ReviewQueue:
         row = self._session.annotations.rows[self._session.annotations.index_of([number])[0]]
         session = self._session
         self._flight.to(float(row["x"]), float(row["y"]), session.placement, session.mpp)
-        self._session.activate_nuclei()
-        self._session.nuclei.select([number])
+        session.activate_nuclei()
+        session.nuclei.uncover([number])
+        session.nuclei.select([number])
         self.changed.emit()
 
     def _open(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -45,9 +45,14 @@ class Flight:
         self._clock.start()
         self._timer.start()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether the camera is not there yet."""
+        return bool(self._timer.isActive())
+
     def land(self) -> None:
         """Be there at once."""
-        if self._timer.isActive():
+        if self.under_way:
             self._place(1.0)
 
     def _step(self) -> None:

@@ -24,13 +24,25 @@ _UNDO = "Ctrl-Z takes it back."
 class CarefulEdits:
     """Edits of nuclei and fields by keys and buttons; large ones are asked for first.
 
+    Nothing is changed while all nuclei are hidden, and what is changed beside the view is said.
+
     Methods raise UserError where what they were asked to do cannot be kept; after a question the
     session says it.
     """
 
-    def __init__(self, session: MuseSession, ask: Ask) -> None:
+    def __init__(
+        self, session: MuseSession, ask: Ask, arriving: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Keep what is needed.
+
+        Args:
+            session: Whose nuclei are changed.
+            ask: Asks the user.
+            arriving: Whether the view is on its way to the nuclei that are selected.
+        """
         self._session = session
         self._ask = ask
+        self._arriving = arriving
 
     def set_class(self, ids: IntArray, class_id: int, then: Callable[[], None]) -> None:
         """Give nuclei a class by its id, and do what follows."""
@@ -41,7 +53,7 @@ class CarefulEdits:
             f"Give {len(ids):,} nuclei the class {name}?",
             "Give them the class",
             lambda: annotations.set_class(ids, class_id),
-            f"{len(ids):,} nuclei are {name}.",
+            f"{_nuclei(len(ids))} {'is' if len(ids) == 1 else 'are'} {name}.",
             then,
         )
 
@@ -53,7 +65,7 @@ class CarefulEdits:
             f"Confirm {len(ids):,} nuclei?",
             "Confirm them",
             lambda: annotations.confirm(ids),
-            f"{len(ids):,} nuclei confirmed.",
+            f"{_nuclei(len(ids))} confirmed.",
             then,
         )
 
@@ -65,7 +77,7 @@ class CarefulEdits:
             f"Remove {len(ids):,} nuclei?",
             "Remove them",
             lambda: annotations.delete(ids),
-            f"{len(ids):,} nuclei removed.",
+            f"{_nuclei(len(ids))} removed.",
             then,
         )
 
@@ -74,7 +86,10 @@ class CarefulEdits:
         session = self._session
         seen, annotations = session.visible_region(), session.annotations
         session.annotations.require_writable()
-        count = int((annotations.inside(seen) & annotations.present).sum())
+        session.nuclei.require_shown()
+        inside = annotations.inside(seen)
+        count = int((inside & annotations.present).sum())
+        hidden = count - int((inside & session.nuclei.wanted()).sum())
         as_density = session.nuclei.in_view > MAX_IN_VIEW
 
         def mark() -> None:
@@ -82,8 +97,9 @@ class CarefulEdits:
             session.done.emit(f"Field with {_nuclei(count)} marked as reviewed.")
 
         drawn = " too many to draw one by one," if as_density else ""
+        drawn += f" {hidden:,} of them of classes that are hidden," if hidden else ""
         self._when_sure(
-            count > MOST_UNASKED or as_density,
+            count > MOST_UNASKED or as_density or hidden > 0,
             f"The visible field has {_nuclei(count)},{drawn} and “reviewed” says that you have"
             f" looked at each of them. {_TRAINS}",
             "Mark as reviewed",
@@ -123,16 +139,26 @@ class CarefulEdits:
         then: Callable[[], None],
     ) -> None:
         self._session.annotations.require_writable()
+        self._session.nuclei.require_shown()
+        unseen = self._out_of_view(ids)
+        beside = f" {_that_are(unseen, len(ids))} out of view." if unseen else ""
 
         def change() -> None:
             act()
             then()
-            if len(ids) > 1:
-                self._session.done.emit(sentence)
+            if len(ids) > 1 or unseen:
+                self._session.done.emit(f"{sentence}{beside}")
 
-        shown = np.isin(ids, self._session.nuclei.shown_ids).sum()
-        hidden = f" {len(ids) - shown:,} of them are out of view." if shown < len(ids) else ""
-        self._when_sure(len(ids) > MOST_UNASKED, f"{question}{hidden} {_UNDO}", button, change)
+        self._when_sure(len(ids) > MOST_UNASKED, f"{question}{beside} {_UNDO}", button, change)
+
+    def _out_of_view(self, ids: IntArray) -> int:
+        """Return the number of nuclei that lie where nobody sees them."""
+        if self._arriving():
+            return 0
+        rows = self._session.annotations.rows
+        chosen = rows[np.isin(rows["id"], ids)]
+        view = self._session.nuclei.field_of_view()
+        return len(chosen) - int(view.contains(chosen["x"], chosen["y"]).sum())
 
     def _when_sure(
         self,
@@ -151,6 +177,13 @@ class CarefulEdits:
                 otherwise()
 
         self._ask(question, button, agreed, otherwise)
+
+
+def _that_are(count: int, of: int) -> str:
+    """Say how many of some nuclei something is true of."""
+    if count == of:
+        return "It is" if of == 1 else "All of them are"
+    return f"{count:,} of them {'is' if count == 1 else 'are'}"
 
 
 def _nuclei(count: int) -> str:

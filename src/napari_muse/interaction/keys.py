@@ -125,6 +125,7 @@ class Keys:
         """Enter or leave paint mode, in which a click gives a nucleus the class of new ones."""
         if on:
             self.set_add_mode(False)
+            self._session.nuclei.show()
             self._session.nuclei.select([])
         if on != self.paint_mode:
             self.paint_mode = on

@@ -44,6 +44,7 @@ class Lasso:
             self._put_down()
             return
         self._session.require_slide()
+        self._session.nuclei.show()
         layer = self._lasso_layer()
         layer.data = []
         layer.visible = True

@@ -66,6 +66,7 @@ class NucleusClipboard:
         known = {name: ids[scheme.index(name)] for name in dict.fromkeys(copied.class_names)}
         chosen = np.array([known[name] for name in copied.class_names])[on_slide]
         added = session.annotations.add_many(xy[on_slide, 0], xy[on_slide, 1], chosen)
+        session.nuclei.uncover(added)
         session.nuclei.refresh()
         session.nuclei.select(added)
         left_out = len(xy) - len(added)

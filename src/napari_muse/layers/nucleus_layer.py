@@ -158,6 +158,15 @@ class NucleusLayer:
             self._mark()
         self.selection_changed.emit()
 
+    def uncover(self, ids: Iterable[int]) -> None:
+        """Show nuclei again that were hidden, by themselves or with all others."""
+        rows = self._annotations.rows
+        classes = set(rows["class_id"][np.isin(rows["id"], list(ids))].tolist())
+        self.show()
+        if not self.hidden_classes.isdisjoint(classes):
+            self.hidden_classes -= classes
+            self.refresh()
+
     def _select_points(self) -> None:
         """Have napari select those of the selected nuclei that are shown."""
         chosen = np.isin(self.shown_ids, np.fromiter(self._selected, dtype=np.int64))
@@ -173,6 +182,17 @@ class NucleusLayer:
         distance = np.hypot(shown_x - x, shown_y - y)
         best = int(distance.argmin())
         return int(self.shown_ids[best]) if distance[best] <= radius_px else None
+
+    def show(self) -> None:
+        """Show the nuclei again where all are hidden."""
+        # napari draws anew even where nothing changes.
+        if not self.layer.visible:
+            self.layer.visible = True
+
+    def require_shown(self) -> None:
+        """Raises UserError where all nuclei are hidden: nobody changes what cannot be seen."""
+        if not self.layer.visible:
+            raise UserError("The nuclei are hidden; press V to show them.")
 
     def field_of_view(self) -> Region:
         """Return the region that the canvas shows, level-0 pixels."""
@@ -230,12 +250,12 @@ class NucleusLayer:
         self._mark()
 
     def _forget_absent(self) -> None:
-        """Drop from the selection what is not there any more."""
+        """Drop from the selection what is not there any more, or of a class that is hidden."""
         if self._selected:
             ids = self.selected_ids
             rows = self._annotations.rows
             at = np.minimum(self._annotations.index_of(ids), max(len(rows) - 1, 0))
-            there = (rows["id"][at] == ids) & self._annotations.present[at] if len(rows) else []
+            there = (rows["id"][at] == ids) & self.wanted()[at] if len(rows) else []
             self._selected = set(ids[there].tolist()) if len(rows) else set()
 
     def wanted(self) -> Mask:
@@ -350,6 +370,7 @@ class NucleusLayer:
             # napari selects the point it has just added; that must not outlive the swap.
             QTimer.singleShot(0, lambda: self._show_added(added))
         elif action == "removed":
+            self.require_shown()
             self._annotations.delete(self.shown_ids[indices])
         elif action == "changed" and len(self.layer.data) == len(self.shown_ids):
             moved = sorted(i % len(self.shown_ids) for i in indices)
@@ -367,5 +388,6 @@ class NucleusLayer:
         return x, y
 
     def _show_added(self, ids: list[int]) -> None:
+        self.uncover(ids)
         self.refresh()
         self.select(ids)

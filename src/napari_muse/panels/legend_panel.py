@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QLabel, QRadioButton
 
@@ -39,7 +39,7 @@ class LegendPanel(Following, QGroupBox):
         self._classes: tuple[NucleusClass, ...] = ()
         self.follow(
             (session.annotations_changed, self.update_counts),
-            (session.nuclei.shown_changed, self._update_total),
+            (session.nuclei.shown_changed, self._update_shown),
         )
         self.update_counts()
 
@@ -133,6 +133,15 @@ class LegendPanel(Following, QGroupBox):
     def _on_new(self, index: int, on: bool) -> None:
         if on:
             self._session.nuclei.new_class = self._session.annotations.class_ids[index]
+
+    def _update_shown(self) -> None:
+        """Tick the classes that are shown, and say how many nuclei are."""
+        hidden = self._session.nuclei.hidden_classes
+        for box, number in zip(self.shown, self._session.annotations.class_ids, strict=False):
+            if box.isChecked() == (number in hidden):
+                with QSignalBlocker(box):
+                    box.setChecked(number not in hidden)
+        self._update_total()
 
     def _update_total(self) -> None:
         total = int(self._session.annotations.counts().sum())

@@ -52,7 +52,9 @@ class MusePanel(Following, QWidget):
         self.legend = LegendPanel(self.session)
         self.queue = ReviewQueue(self.session)
         self.comparison = Comparison(self.session, parent=self)
-        edits = CarefulEdits(self.session, lambda *question: ask(self, *question))
+        edits = CarefulEdits(
+            self.session, lambda *question: ask(self, *question), lambda: self.queue.arriving
+        )
         self.relearning = Relearning(self.session, parent=self)
         self.relearn = RelearnPanel(self.session, self.relearning, self.detect)
         self.keys = Keys(
