@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,17 @@ _NUMERIC_ROOMS = frozenset(
 )
 
 
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """One process more than there are cores: tests of the window wait a third of their time."""
+    return (yield) + 1
+
+
+def pytest_collection() -> None:
+    """What comes with the modules that are imported now is no garbage."""
+    gc.disable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the rooms whose results hang on the processor's arithmetic."""
     for item in items:
@@ -40,9 +51,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leave the modules that were imported out of every later garbage collection.
 
-    They are some 250,000 objects of torch, pandas and napari; napari's fixture collects all
-    garbage after each viewer.
+    They are some 250,000 objects of torch, pandas and napari; napari collects all garbage whenever
+    a layer goes.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
 
