@@ -178,7 +178,7 @@ def test_a_store_that_cannot_be_read_is_named_and_left_alone(
     viewer = panel.session.viewer
     viewer.open(small_slide, plugin="napari-muse")
     assert store.name in panel.status.text()
-    panel.say("")
+    panel.status.say("")
     press(panel, qtbot, Qt.Key.Key_R)
     assert store.name in panel.status.text(), "the reason, not another one"
     panel.detect.start.click()

@@ -11,8 +11,8 @@ from muse_core.slides import PolygonRegion, Region, Slide
 from muse_core.slides.scale import same_scale
 from napari_muse.session import MuseSession
 
-PLACES = (("field", "Visible field"), ("shapes", "Drawn areas"), ("slide", "Whole slide"))
-"""Where to look: a word of ours and a person's."""
+PLACES = (("Visible field", "field"), ("Drawn areas", "shapes"), ("Whole slide", "slide"))
+"""Where to look: a person's word and one of ours."""
 
 
 def chosen_shapes(session: MuseSession, place: str) -> list[Region | PolygonRegion]:

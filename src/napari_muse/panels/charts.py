@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyqtgraph
+from qtpy.QtGui import QColor
+
+from muse_core.array_types import IntArray
+from muse_core.nuclei import NucleusClass
+
+_BAR_WIDTH = 0.6
+_LONGEST_NAME = 14
 
 
 def chart(tooltip: str, height_px: int) -> Any:
@@ -18,7 +26,7 @@ def chart(tooltip: str, height_px: int) -> Any:
     return plot
 
 
-def set_heading(plot: Any, heading: str, size_pt: int) -> None:
+def set_heading(plot: Any, heading: str, size_pt: int = 9) -> None:
     """Give a plot a heading, and it and its axes the colours of the theme as it is now."""
     palette = plot.parentWidget().palette()
     text = palette.windowText().color()
@@ -27,3 +35,16 @@ def set_heading(plot: Any, heading: str, size_pt: int) -> None:
     for side in ("left", "bottom"):
         plot.getAxis(side).setPen(text)
         plot.getAxis(side).setTextPen(text)
+
+
+def show_counts(plot: Any, heading: str, classes: Sequence[NucleusClass], counts: IntArray) -> None:
+    """Show the number of nuclei of each class as bars."""
+    plot.clear()
+    set_heading(plot, heading)
+    brushes = [QColor(entry.color) for entry in classes]
+    places = range(len(classes))
+    plot.addItem(
+        pyqtgraph.BarGraphItem(x=[*places], height=counts, width=_BAR_WIDTH, brushes=brushes)
+    )
+    names = [entry.name[:_LONGEST_NAME] for entry in classes]
+    plot.getAxis("bottom").setTicks([[*zip(places, names, strict=True)]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from qtpy.QtCore import Qt
@@ -12,29 +12,15 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QPushButton,
     QTableWidgetItem,
     QWidget,
 )
 
-from muse_core.errors import UserError
 from muse_core.nuclei import NucleusClass
 from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
+from napari_muse.panels import forms
 from napari_muse.panels.confirm import ask
-from napari_muse.panels.forms import (
-    Following,
-    cell,
-    chosen_row,
-    column,
-    combo,
-    fill_choice,
-    fill_row,
-    push_button,
-    row,
-    row_table,
-    wrapped,
-)
 from napari_muse.plain_text import as_it_is
 from napari_muse.session import MuseSession
 
@@ -43,7 +29,7 @@ _SIZE_PX = (560, 340)
 _UNDOABLE = "Every change can be undone, here and with Ctrl-Z."
 
 
-class ClassDialog(Following, QDialog):
+class ClassDialog(forms.Following, QDialog):
     """A table of the classes of the current slide."""
 
     def __init__(self, session: MuseSession, parent: QWidget | None = None) -> None:
@@ -55,31 +41,46 @@ class ClassDialog(Following, QDialog):
         self._filling = False
         self._names: list[str] = []
         heads = ("Class", "Colour", "Key", "Nuclei")
-        self.table = row_table(*heads, tooltip="Double-click a name to change it")
-        self.add = push_button("Add class", "Add a class; rename it in the table", self._on_add)
-        self.into = combo("The class that takes over the nuclei of the chosen one")
-        self.merge = push_button(
-            "Merge chosen into",
-            "Give all nuclei of the chosen class another, and drop the first",
-            self._on_merge,
-        )
-        undo, redo = (
-            partial(session.attempt, partial(act, session)) for act in (undo_edit, redo_edit)
-        )
-        self.undo = push_button("Undo", "Take back the last change (Ctrl-Z)", undo)
-        self.redo = push_button("Redo", "Do again what was taken back (Ctrl-Shift-Z)", redo)
-        for key, step in (("Ctrl+Z", undo), ("Ctrl+Shift+Z", redo), ("Ctrl+Y", redo)):
-            QShortcut(QKeySequence(key), self).activated.connect(step)
-        self.message = wrapped(_UNDOABLE)
-        self._lay_out()
+        self.table = forms.row_table(*heads, tooltip="Double-click a name to change it")
+        self.into = forms.Choice("The class that takes over the nuclei of the chosen one")
+        for key, step in (
+            ("Ctrl+Z", self.undo), ("Ctrl+Shift+Z", self.redo), ("Ctrl+Y", self.redo)
+        ):  # fmt: skip
+            QShortcut(QKeySequence(key), self).activated.connect(step.click)
+        self.message = forms.wrapped(_UNDOABLE)
+        close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        close.rejected.connect(self.reject)
+        changes = forms.row(self.add, self.undo, self.redo, None, self.merge, self.into)
+        forms.column(self, self.table, changes, self.message, close)
+        self.resize(*_SIZE_PX)
         self.table.itemChanged.connect(self._on_item)
-        self.follow(
-            (session.annotations_changed, self._fill),
-            (session.refused, self.say),
-            (session.told, self.say),
-        )
+        self.follow(self._fill, session.annotations_changed)
+        self.follow(self.say, session.refused, session.told)
         self.finished.connect(self.disconnect_all)
         self._fill()
+
+    @forms.button("Add class")
+    def add(self) -> None:
+        """Add a class; rename it in the table."""
+        self._edit(self._edits.add)
+        self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
+
+    @forms.button("Merge chosen into")
+    def merge(self) -> None:
+        """Give all nuclei of the chosen class another, and drop the first."""
+        gone, into = self._chosen_name(), self.into.currentText()
+        question = self._edits.merging(gone, into)
+        ask(self, question, f"Merge into {into}", lambda: self._merge(gone, into), lambda: None)
+
+    @forms.button("Undo")
+    def undo(self) -> None:
+        """Take back the last change (Ctrl-Z)."""
+        undo_edit(self._session)
+
+    @forms.button("Redo")
+    def redo(self) -> None:
+        """Do again what was taken back (Ctrl-Shift-Z)."""
+        redo_edit(self._session)
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""
@@ -87,25 +88,40 @@ class ClassDialog(Following, QDialog):
 
     def _fill(self) -> None:
         annotations = self._session.annotations
-        classes, counts = annotations.scheme.classes, annotations.counts()
         chosen, into = self._chosen_name(), self.into.currentText()
-        row_before = chosen_row(self.table)
-        renamed = len(classes) == len(self._names) and row_before is not None
+        row_before = forms.chosen_row(self.table)
+        names = [entry.name for entry in annotations.scheme.classes]
+        renamed = len(names) == len(self._names) and row_before is not None
         self._filling = True
-        self.table.setRowCount(len(classes))
-        for at, (entry, count) in enumerate(zip(classes, counts, strict=True)):
-            name, widgets = cell(entry.name, editable=True), _color_and_key(entry, self)
-            fill_row(self.table, at, (name, *widgets, cell(f"{count:,}")))
-        self._names = [c.name for c in classes]
-        fill_choice(self.into, [(name, name) for name in self._names], into)
-        if renamed and chosen not in self._names:
-            chosen = self._names[row_before or 0]
+        counted = zip(annotations.scheme.classes, annotations.counts(), strict=True)
+        forms.fill_table(self.table, (self._cells(entry, int(count)) for entry, count in counted))
+        self._names = names
+        self.into.offer([(name, name) for name in names], into)
+        if renamed and chosen not in names:
+            chosen = names[row_before or 0]
         self._choose(chosen)
         self._filling = False
 
+    def _cells(self, entry: NucleusClass, count: int) -> Iterator[QTableWidgetItem | QWidget]:
+        """Name, colour, key and count of a class, as they can be changed in the table."""
+        yield forms.cell(entry.name, editable=True)
+        color = forms.push_button(
+            "", as_it_is(f"Colour of {entry.name}"), lambda: self.ask_color(entry)
+        )
+        color.setStyleSheet(f"background-color: {entry.color};")
+        color.setAccessibleName(f"Colour of {entry.name}")
+        yield color
+        key = QComboBox()
+        key.addItems(list(_KEYS))
+        key.setCurrentText(entry.key)
+        key.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
+        key.textActivated.connect(partial(self.set_key, entry.name))
+        yield key
+        yield forms.cell(f"{count:,}")
+
     def _chosen_name(self) -> str:
         """The class chosen in the table, "" for none."""
-        at = chosen_row(self.table)
+        at = forms.chosen_row(self.table)
         return self._names[at] if at is not None and at < len(self._names) else ""
 
     def _choose(self, name: str) -> None:
@@ -132,19 +148,6 @@ class ClassDialog(Following, QDialog):
         if not self._filling and item.column() == 0:
             self._edit(partial(self._edits.rename, self._names[item.row()], item.text().strip()))
 
-    def _on_add(self) -> None:
-        self._edit(self._edits.add)
-        self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
-
-    def _on_merge(self) -> None:
-        gone, into = self._chosen_name(), self.into.currentText()
-        try:
-            question = self._edits.merging(gone, into)
-        except UserError as error:
-            self.say(str(error))
-            return
-        ask(self, question, f"Merge into {into}", lambda: self._merge(gone, into), lambda: None)
-
     def _merge(self, gone: str, into: str) -> None:
         self._edit(partial(self._edits.merge, gone, into))
         if gone not in self._names:
@@ -156,23 +159,3 @@ class ClassDialog(Following, QDialog):
         self.say(_UNDOABLE)
         if not self._session.attempt(change):
             self._fill()
-
-    def _lay_out(self) -> None:
-        close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        close.rejected.connect(self.reject)
-        changes = row(self.add, self.undo, self.redo, None, self.merge, self.into)
-        column(self, self.table, changes, self.message, close)
-        self.resize(*_SIZE_PX)
-
-
-def _color_and_key(entry: NucleusClass, dialog: ClassDialog) -> tuple[QPushButton, QComboBox]:
-    """Return the widgets that change the colour and the key of a class."""
-    color = push_button("", as_it_is(f"Colour of {entry.name}"), lambda: dialog.ask_color(entry))
-    color.setStyleSheet(f"background-color: {entry.color};")
-    color.setAccessibleName(f"Colour of {entry.name}")
-    key = QComboBox()
-    key.addItems(list(_KEYS))
-    key.setCurrentText(entry.key)
-    key.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
-    key.textActivated.connect(partial(dialog.set_key, entry.name))
-    return color, key

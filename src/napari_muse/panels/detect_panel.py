@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
-from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QGroupBox, QWidget
+from qtpy.QtGui import QStandardItem, QStandardItemModel
+from qtpy.QtWidgets import QWidget
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, Ended
 from muse_core.models.registry import ModelEntry, available_models
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region, Slide
-from napari_muse.jobs.detect_choices import (
-    PLACES,
-    chosen_shapes,
-    detectors,
-    known_mapping,
-    scale_hint,
-    set_typed_scale,
-    unknown_classes,
-)
+from napari_muse.jobs import detect_choices
 from napari_muse.jobs.detection import Detection
 from napari_muse.layers.drawn_areas import draw_area
+from napari_muse.panels import forms
 from napari_muse.panels.config_form import ConfigForm, Shown
-from napari_muse.panels.forms import Following, add_choice, column, combo, push_button, row, wrapped
 from napari_muse.panels.image_panel import ImagePanel
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
@@ -33,16 +25,14 @@ from napari_muse.panels.scale_question import ScaleQuestion
 from napari_muse.session import MuseSession
 
 _UNFINISHED = "A detection of this slide was not finished; Finish goes on with it."
+_DEVICES = {
+    "auto": ("Automatic", ""),
+    "cpu": ("CPU", ""),
+    "cuda": ("NVIDIA GPU (CUDA)", ""),
+    "mps": ("Apple GPU (MPS)", ""),
+}
 _SHOWN = {
-    "device": Shown(
-        "Device",
-        {
-            "auto": ("Automatic", ""),
-            "cpu": ("CPU", ""),
-            "cuda": ("NVIDIA GPU (CUDA)", ""),
-            "mps": ("Apple GPU (MPS)", ""),
-        },
-    ),
+    "device": Shown("Device", _DEVICES),
     "min_score": Shown(
         "Min. score", name="The score", step=0.05, decimals=4, unset="as the model says"
     ),
@@ -50,46 +40,26 @@ _SHOWN = {
 }
 
 
-class DetectPanel(Following, QGroupBox):
+class DetectPanel(forms.Section):
     """Starts and follows a detection."""
 
     def __init__(self, session: MuseSession, detection: Detection) -> None:
-        super().__init__("Detect")
-        self._session = session
+        super().__init__("Detect", session)
         self._detection = detection
-        self.model = combo("The network that finds and classifies nuclei")
         self._again = False
-        self.mapping_dialog: MappingDialog | None = None
         self._models: dict[str, ModelEntry] = {}
-        self._list_models()
+        self.mapping_dialog: MappingDialog | None = None
+        self.images = ImagePanel(session)
+        self.model = forms.Choice("The network that finds and classifies nuclei")
+        self._list_models(None)
+        self.place = forms.Choice("Which part of the slide is looked at", *detect_choices.PLACES)
         self._form = ConfigForm(DetectJob, _SHOWN)
         self.device = self._form.choice("device")
         self.min_score, self.mpp = self._form.number("min_score"), self._form.number("mpp")
-        self.images = ImagePanel(session)
-        self.place = combo("Which part of the slide is looked at")
-        for value, label in PLACES:
-            self.place.addItem(label, value)
+        self.mpp_hint = forms.wrapped("")
         self.scale_question = ScaleQuestion(self._force_scale, self._keep_scale)
-        self.mpp_hint = wrapped("")
-        self.draw = push_button(
-            "Draw area", "Add a layer to draw rectangles or outlines in", self._on_draw
-        )
-        self.start = push_button(
-            "Detect nuclei",
-            "Find and classify every nucleus there; corrected nuclei are kept",
-            lambda: self.run(),
-        )
-        self.finish = push_button(
-            "Finish",
-            "Go on with the detection of this slide that was not finished",
-            self._on_finish,
-        )
-        self.status = JobStatus(
-            self.start,
-            detection.cancel,
-            "Stop; what has been found is kept",
-            session.pictures.sentence(),
-        )
+        kept, sentence = "Stop; what has been found is kept", session.pictures.sentence()
+        self.status = JobStatus(self.start, detection.cancel, kept, sentence)
         self.cancel, self.message = self.status.cancel, self.status.message
         self._lay_out()
         self.model.currentIndexChanged.connect(self._on_model)
@@ -99,16 +69,40 @@ class DetectPanel(Following, QGroupBox):
             field.refused.connect(self.say)
         detection.progress.connect(self.status.follow)
         detection.ended.connect(self._on_end)
-        self.follow(
-            (session.slide_changed, self._on_slide), (session.pictures.changed, self._on_pictures)
-        )
+        self.follow(self._on_slide, session.slide_changed)
+        self.follow(self._on_pictures, session.pictures.changed)
         self._on_model()
         self._on_slide()
+
+    @forms.button("Draw area")
+    def draw(self) -> None:
+        """Add a layer to draw rectangles or outlines in."""
+        draw_area(self._session.viewer, self._session.slide, "add_rectangle")
+        self.place.choose("shapes")
+        self.say("Drag on the slide to draw a rectangle; the tools for other shapes are at left.")
+
+    @forms.button("Detect nuclei")
+    def start(self) -> None:
+        """Find and classify every nucleus there; corrected nuclei are kept."""
+        self.run()
+
+    @forms.button("Finish")
+    def finish(self) -> None:
+        """Go on with the detection of this slide that was not finished."""
+        unfinished = self._detection.unfinished()
+        if unfinished is None:
+            raise UserError("There is no detection to go on with any more.")
+        self._begin(lambda: self._detection.finish(unfinished))
 
     @property
     def chosen_entry(self) -> ModelEntry | None:
         """The chosen model."""
         return self._models.get(self.model.currentData())
+
+    @property
+    def model_and_device(self) -> tuple[Any, Any]:
+        """Path of the chosen model, or None, and name of the chosen device."""
+        return self.model.currentData(), self.device.currentData()
 
     @property
     def ended(self) -> Any:
@@ -120,32 +114,37 @@ class DetectPanel(Following, QGroupBox):
         """Whether a detection is under way."""
         return self._detection.running
 
+    def attempt(self, act: Callable[[], object]) -> bool:
+        """Do something; a refusal becomes a sentence in the panel, and False."""
+        try:
+            act()
+        except UserError as error:
+            self.say(str(error))
+            return False
+        return True
+
+    def say(self, sentence: str) -> None:
+        """Show one sentence to the user."""
+        self.status.say(sentence)
+
     def update_models(self, chosen: str | None) -> None:
         """List the models that are on this machine now, and choose one by its path."""
-        self.model.blockSignals(True)
-        self.model.clear()
-        self._list_models()
-        self.model.setCurrentIndex(max(self.model.findData(chosen), 0))
-        self.model.blockSignals(False)
+        self._list_models(chosen)
         self.model.currentIndexChanged.emit(self.model.currentIndex())
 
-    def _list_models(self) -> None:
-        self._models = detectors()
-        for entry in self._models.values():
-            card = entry.card
-            add_choice(self.model, card.name, str(entry.path), card.description or card.name)
-        self._list_available()
-
-    def _list_available(self) -> None:
-        """Name the released backbones that can be fetched; they cannot be chosen to detect with."""
-        items = self.model.model()
-        for released in available_models():
-            hint = f"A backbone to fine-tune from; get it with: muse models fetch {released.name}"
-            add_choice(self.model, f"{released.name} (available)", None, hint)
-            last = self.model.count() - 1
-            item = items.item(last) if isinstance(items, QStandardItemModel) else None
-            if item is not None:
-                item.setEnabled(False)
+    def _list_models(self, chosen: str | None) -> None:
+        """List detectors, and the released backbones that can be fetched but not chosen here."""
+        self._models = detect_choices.detectors()
+        cards = ((path, entry.card) for path, entry in self._models.items())
+        models = [(card.name, path, card.description or card.name) for path, card in cards]
+        hint = "A backbone to fine-tune from; get it with: muse models fetch"
+        backbones = [
+            (f"{each.name} (available)", None, f"{hint} {each.name}") for each in available_models()
+        ]
+        self.model.offer([*models, *backbones], chosen)
+        items = cast(QStandardItemModel, self.model.model())
+        for at in range(len(models), self.model.count()):
+            cast(QStandardItem, items.item(at)).setEnabled(False)
 
     def run(self, again: bool = False) -> None:
         """Start a detection with what the form says; a refusal is shown as a sentence.
@@ -160,60 +159,48 @@ class DetectPanel(Following, QGroupBox):
         if self.scale_question.open:
             self.say("Answer first which scale holds.")
             self.scale_question.setFocus()
-            return
-        if self._session.slide is not None and self._session.mpp is None:
+        elif self._session.slide is not None and self._session.mpp is None:
             self.say("Enter the microns per pixel first.")
             self.mpp.setFocus()
             self.mpp.selectAll()
-            return
-        try:
-            self._shapes()
-        except UserError as error:
-            self.say(str(error))
-            return
-        mapping = known_mapping(self._session, self.chosen_entry)
-        if mapping is None:
-            self._ask_mapping()
-        else:
-            self._start(mapping)
+        elif self.attempt(self._shapes):
+            mapping = detect_choices.known_mapping(self._session, self.chosen_entry)
+            if mapping is None:
+                self._ask_mapping()
+            else:
+                self._start(mapping)
 
     def _ask_mapping(self) -> None:
-        theirs, ours = unknown_classes(self._session, self.chosen_entry) or ((), ())
-        dialog = MappingDialog(self.model.currentText(), theirs, ours, self)
+        unknown = detect_choices.unknown_classes(self._session, self.chosen_entry)
+        dialog = MappingDialog(self.model.currentText(), *(unknown or ((), ())), self)
         dialog.accepted.connect(lambda: self._start(dialog.mapping))
         dialog.open()
         self.mapping_dialog = dialog
 
     def _start(self, mapping: Mapping[str, str]) -> None:
+        model = self.model.currentData()
         if mapping:
-            self._session.class_maps.keep(self._session.slide, self.model.currentData(), mapping)
-        job = DetectJob(slide="", model=self.model.currentData(), **self._form.values())
-        self._begin(lambda: self._detection.start(job, self._shapes(), mapping))
+            self._session.class_maps.keep(self._session.slide, model, mapping)
+        job = DetectJob(slide="", model=model, **self._form.values())
+        start = self._detection.start
+        self.attempt(lambda: self._begin(lambda: start(job, self._shapes(), mapping)))
 
     def _begin(self, start: Callable[[], None]) -> None:
-        """Start a job and show that it runs; a refusal is shown as a sentence."""
-        try:
-            start()
-            self._session.activate_nuclei()
-        except UserError as error:
-            self.say(str(error))
-            return
+        """Start a job and show that it runs; raises UserError where it cannot be started."""
+        start()
+        self._session.activate_nuclei()
         self.finish.hide()
         self.status.begin()
-
-    def say(self, sentence: str) -> None:
-        """Show one sentence to the user."""
-        self.status.say(sentence)
 
     def _shapes(self) -> list[Region | PolygonRegion]:
         again = self._detection.shapes_again() if self._again else None
         if again is not None:
             return again
-        return chosen_shapes(self._session, self.place.currentData())
+        return detect_choices.chosen_shapes(self._session, self.place.currentData())
 
     def _make_ready(self, *_: object) -> None:
         if self.chosen_entry is not None:
-            self._detection.make_ready(self.model.currentData(), self.device.currentData())
+            self._detection.make_ready(*self.model_and_device)
 
     def _on_model(self) -> None:
         self._make_ready()
@@ -231,17 +218,20 @@ class DetectPanel(Following, QGroupBox):
 
     def _on_slide(self) -> None:
         slide = self._session.slide
-        hint = scale_hint(slide)
+        hint = detect_choices.scale_hint(slide)
         self.mpp_hint.setVisible(bool(hint))
         self.mpp_hint.setText(hint)
         self.scale_question.hide()
         self.mpp.setEnabled(slide is not None)
-        self.mpp.show_value((slide.mpp if slide else None) or 0.0)
-        if slide is None:
-            self.say(self._session.pictures.sentence())
-        elif not self._detection.running:
+        self._keep_scale()
+        self._on_pictures()
+        if slide is not None and not self._detection.running:
             self.say(f"{slide.title}: {slide.width} x {slide.height} px.")
         self._offer_to_finish(_UNFINISHED)
+
+    def _on_pictures(self) -> None:
+        if self._session.slide is None:
+            self.say(self._session.pictures.sentence())
 
     def _offer_to_finish(self, sentence: str) -> None:
         """Show the button where there is something to go on with, and say what it is for."""
@@ -254,20 +244,9 @@ class DetectPanel(Following, QGroupBox):
         self.status.end(event)
         self._offer_to_finish("Finish goes on from there.")
 
-    def _on_finish(self) -> None:
-        unfinished = self._detection.unfinished()
-        if unfinished is None:
-            self.say("There is no detection to go on with any more.")
-        else:
-            self._begin(lambda: self._detection.finish(unfinished))
-
-    def _on_pictures(self) -> None:
-        if self._session.slide is None:
-            self.say(self._session.pictures.sentence())
-
     def _on_mpp(self, value: float) -> None:
         try:
-            if not set_typed_scale(self._session, value):
+            if not detect_choices.set_typed_scale(self._session, value):
                 self.scale_question.ask(self._session.require_slide(), value)
         except UserError as error:
             self._keep_scale()
@@ -286,17 +265,11 @@ class DetectPanel(Following, QGroupBox):
     def _keep_scale(self) -> None:
         self.mpp.show_value(self._session.mpp or 0.0)
 
-    def _on_draw(self) -> None:
-        draw_area(self._session.viewer, self._session.slide, "add_rectangle")
-        self.place.setCurrentIndex(self.place.findData("shapes"))
-        self.say("Drag on the slide to draw a rectangle; the tools for other shapes are at left.")
-
     def _lay_out(self) -> None:
-        form = self._form.layout
+        form, place = self._form.layout, QWidget()
+        forms.row(self.place, self.draw, stretch=0, parent=place)
         form.insertRow(0, "Model", self.model)
-        place = QWidget()
-        row(self.place, self.draw, stretch=0, parent=place)
         form.insertRow(2, "Where", place)
-        buttons = row(self.start, self.finish, self.cancel, stretch=0)
-        about_scale = (self.mpp_hint, self.scale_question)
-        column(self, self.images, form, *about_scale, buttons, self.status.bar, self.message)
+        buttons = forms.row(self.start, self.finish, self.cancel, stretch=0)
+        scale = (self.mpp_hint, self.scale_question)
+        forms.column(self, self.images, form, *scale, buttons, self.status.bar, self.message)

@@ -4,59 +4,77 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox
+from qtpy.QtWidgets import QFileDialog
 
 from muse_core.nuclei import dialog_filter
 from muse_core.nuclei.store.locate import STORE_SUFFIX
 from napari_muse.io.export import suggested_export, suggested_project
 from napari_muse.io.file_jobs import FileJobs
-from napari_muse.panels.forms import Following, column, push_button, row, wrapped
+from napari_muse.panels import forms
 from napari_muse.session import MuseSession
 
 
-class ExportPanel(Following, QGroupBox):
-    """Two buttons and what came of them."""
+class ExportPanel(forms.Section):
+    """Buttons for files and what came of them."""
 
     def __init__(self, session: MuseSession) -> None:
-        super().__init__("Files")
-        self._session = session
+        super().__init__("Files", session)
         self._files = FileJobs(session)
-        self.button = push_button(
-            "Save nuclei …",
-            "All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData",
-            self._ask_target,
+        self.outlines = forms.check_box(
+            "Outlines of annotations are nuclei",
+            "Some programs write each nucleus as an annotation; otherwise annotations are regions",
         )
-        self.open = push_button(
-            "Import nuclei …",
-            "Take over the nuclei of another program: GeoJSON, Parquet, AnnData, CSV. Dropping the"
-            " file on the window does the same, with annotations as regions",
-            self._ask_source,
-        )
-        self.project = push_button(
-            "Save project as …",
-            "Keep the nuclei, regions and features of this image in a file of your choice, and go"
-            " on there: while it has none they are in your own data folder",
-            self._ask_project,
-        )
-        self.cancel = push_button(
-            "Cancel", "Stop reading; nothing is taken over", self._cancel_reading
-        )
-        self.cancel.hide()
-        self.outlines = QCheckBox("Outlines of annotations are nuclei")
-        self.outlines.setToolTip(
-            "Some programs write each nucleus as an annotation; otherwise annotations are regions"
-        )
-        self.message = wrapped("")
+        self.message = forms.wrapped("")
         self.message.hide()
-        buttons = row(self.button, self.open, self.cancel)
-        column(self, buttons, self.project, self.outlines, self.message)
-        self.follow(
-            (session.slide_changed, self._on_slide),
-            (self._files.reading, self._on_reading),
-            (self._files.writing, self._on_writing),
-            (self._files.ended, self._on_end),
-        )
+        self.cancel.hide()
+        buttons = forms.row(self.button, self.open, self.cancel)
+        forms.column(self, buttons, self.project, self.outlines, self.message)
+        self.follow(self._on_slide, session.slide_changed)
+        self.follow(self._on_reading, self._files.reading)
+        self.follow(self._on_writing, self._files.writing)
+        self.follow(self._on_end, self._files.ended)
         self._on_slide()
+
+    @forms.button("Save nuclei …")
+    def button(self) -> None:
+        """All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData."""
+        suggested = suggested_export(self._session.slide)
+        path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, dialog_filter())
+        if path:
+            self.save(path)
+
+    @forms.button("Import nuclei …")
+    def open(self) -> None:
+        """Take over the nuclei of another program: GeoJSON, Parquet, AnnData, CSV.
+
+        Dropping the file on the window does the same, with annotations as regions.
+        """
+        slide = self._session.slide
+        folder = str(slide.path.parent) if slide and slide.is_file else ""
+        path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", folder, dialog_filter())
+        if path:
+            self.load(path)
+
+    @forms.button("Save project as …")
+    def project(self) -> None:
+        """Keep the nuclei, regions and features of this image in a file of your choice.
+
+        MUSE goes on there; while the image has none they are in your own data folder.
+        """
+        suggested, kinds = suggested_project(self._session.slide), f"MUSE project (*{STORE_SUFFIX})"
+        # What is there is not replaced.
+        options = QFileDialog.Option.DontConfirmOverwrite
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save project", suggested, kinds, options=options
+        )
+        if path:
+            self._files.save_project(path)
+
+    @forms.button("Cancel")
+    def cancel(self) -> None:
+        """Stop reading; nothing is taken over."""
+        self.cancel.setEnabled(False)
+        self._files.cancel()
 
     @property
     def busy(self) -> bool:
@@ -80,10 +98,6 @@ class ExportPanel(Following, QGroupBox):
         self.message.setText(sentence)
         self.message.show()
 
-    def _cancel_reading(self) -> None:
-        self.cancel.setEnabled(False)
-        self._files.cancel()
-
     def _on_reading(self, sentence: str) -> None:
         self.cancel.setEnabled(True)
         self.cancel.show()
@@ -101,35 +115,10 @@ class ExportPanel(Following, QGroupBox):
         self._say(sentence)
 
     def _enable(self, on: bool) -> None:
-        for button in (self.button, self.open):
-            button.setEnabled(on)
-
-    def _ask_target(self) -> None:
-        suggested = suggested_export(self._session.slide)
-        path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, dialog_filter())
-        if path:
-            self.save(path)
+        self.button.setEnabled(on)
+        self.open.setEnabled(on)
 
     def _on_slide(self) -> None:
         # Beside a file its nuclei are at hand already.
         slide = self._session.slide
         self.project.setVisible(slide is not None and not slide.is_file)
-
-    def _ask_project(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self,
-            "Save project",
-            suggested_project(self._session.slide),
-            f"MUSE project (*{STORE_SUFFIX})",
-            # What is there is not replaced.
-            options=QFileDialog.Option.DontConfirmOverwrite,
-        )
-        if path:
-            self._files.save_project(path)
-
-    def _ask_source(self) -> None:
-        slide = self._session.slide
-        folder = str(slide.path.parent) if slide and slide.is_file else ""
-        path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", folder, dialog_filter())
-        if path:
-            self.load(path)

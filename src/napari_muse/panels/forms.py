@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QBoxLayout,
+    QCheckBox,
     QComboBox,
     QFormLayout,
     QGridLayout,
+    QGroupBox,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -24,16 +28,20 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+if TYPE_CHECKING:
+    from napari_muse.session import MuseSession
+
 
 class Following:
-    """A widget that follows signals of what outlives it, such as the session's."""
+    """A widget that follows signals of what outlives it, such as its session's."""
 
+    _session: MuseSession
     _followed: tuple[tuple[Any, Callable[..., object]], ...] = ()
 
-    def follow(self, *pairs: tuple[Any, Callable[..., object]]) -> None:
-        """Connect each signal, of Qt, psygnal or napari, to its function."""
-        self._followed += pairs
-        for signal, act in pairs:
+    def follow(self, act: Callable[..., object], *signals: Any) -> None:
+        """Call a function at each of some signals of Qt, psygnal or napari."""
+        for signal in signals:
+            self._followed += ((signal, act),)
             signal.connect(act)
 
     def disconnect_all(self) -> None:
@@ -41,6 +49,50 @@ class Following:
         pairs, self._followed = self._followed, ()
         for signal, act in pairs:
             signal.disconnect(act)
+
+    def attempt(self, act: Callable[[], object]) -> bool:
+        """Do something; a refusal becomes a sentence for the user, and False."""
+        return self._session.attempt(act)
+
+
+class Section(Following, QGroupBox):
+    """A titled part of the dock, of one session.
+
+    What it shows is brought up to date by :meth:`refresh`, at the latest when it comes into view.
+    """
+
+    def __init__(self, title: str, session: MuseSession) -> None:
+        super().__init__(title)
+        self._session = session
+
+    def refresh(self) -> None:
+        """Show how things stand."""
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Catch up with what happened while nobody looked."""
+        super().showEvent(event)
+        self.refresh()
+
+
+def button(text: str, *, checkable: bool = False) -> Callable[..., cached_property[QPushButton]]:
+    """Make a button of a method: pressing calls it, its docstring is the tool tip.
+
+    The name is the button then, of each :class:`Following` its own. One that can be checked tells
+    the method whether it is.
+    """
+
+    def of_method(act: Callable[..., object]) -> cached_property[QPushButton]:
+        said = " ".join((act.__doc__ or "").split()).removesuffix(".")
+
+        def made(owner: Any) -> QPushButton:
+            def press(on: bool) -> None:
+                owner.attempt(partial(act, owner, *([on] if checkable else [])))
+
+            return push_button(text, said, press, checkable=checkable)
+
+        return cached_property(made)
+
+    return of_method
 
 
 def push_button(
@@ -53,6 +105,14 @@ def push_button(
     if do is not None:
         button.clicked.connect(do)
     return button
+
+
+def check_box(text: str, tooltip: str, on: bool = False) -> QCheckBox:
+    """Return a box to tick."""
+    box = QCheckBox(text)
+    box.setToolTip(tooltip)
+    box.setChecked(on)
+    return box
 
 
 def row(
@@ -90,12 +150,19 @@ def grid(columns: int, *items: QWidget) -> QGridLayout:
     return layout
 
 
-def form_layout(parent: QWidget | None = None) -> QFormLayout:
-    """Return a form whose fields take the room there is; within a widget it has no margins."""
+def form_layout(*rows: tuple[str, QWidget] | QWidget, parent: QWidget | None = None) -> QFormLayout:
+    """Return a form whose fields take the room there is; within a widget it has no margins.
+
+    Args:
+        *rows: Label and field, or a widget that takes the whole width.
+        parent: The widget that it lies in, if any.
+    """
     layout = QFormLayout(parent)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
     if parent is not None:
         layout.setContentsMargins(0, 0, 0, 0)
+    for item in rows:
+        layout.addRow(*item) if isinstance(item, tuple) else layout.addRow(item)
     return layout
 
 
@@ -109,30 +176,42 @@ def _fill(layout: QBoxLayout, items: Iterable[QWidget | QLayout | None]) -> None
             layout.addWidget(item)
 
 
-def combo(tooltip: str) -> QComboBox:
-    """A choice that never widens the dock, however long its entries are."""
-    box = QComboBox()
-    box.setToolTip(tooltip)
-    never_widening(box)
-    return box
+Entry = tuple[str, object, *tuple[str, ...]]
+"""Word, value, and tool tip if there is one, of an entry of a choice."""
 
 
-def add_choice(box: QComboBox, label: str, value: object, tooltip: str = "") -> None:
-    """Add an entry with a tool tip of its own to a choice."""
-    box.addItem(label, value)
-    box.setItemData(box.count() - 1, tooltip or None, Qt.ItemDataRole.ToolTipRole)
+class Choice(QComboBox):
+    """A choice that never widens the dock, however long its entries are.
 
-
-def fill_choice(box: QComboBox, entries: Sequence[tuple[str, object]], chosen: object) -> None:
-    """List entries, words and values, unless they are listed, and choose one by its value.
-
-    The first is chosen where there is no such value.
+    Args:
+        tooltip: What is chosen.
+        *entries: Those that are there from the start.
     """
-    if [(box.itemText(i), box.itemData(i)) for i in range(box.count())] != list(entries):
-        box.clear()
-        for label, value in entries:
-            box.addItem(label, value)
-    box.setCurrentIndex(max(box.findData(chosen), 0) if chosen is not None else 0)
+
+    def __init__(self, tooltip: str, *entries: Entry) -> None:
+        super().__init__()
+        self.setToolTip(tooltip)
+        never_widening(self)
+        self._entries: list[Entry] = []
+        self.offer(entries)
+
+    def offer(self, entries: Iterable[Entry], chosen: object = None) -> None:
+        """List entries and choose one by its value, the first where there is none such; silently.
+
+        A list that is open stays so where the entries are the same.
+        """
+        with QSignalBlocker(self):
+            if (entries := list(entries)) != self._entries:
+                self._entries = entries
+                self.clear()
+                for at, (word, value, *tooltip) in enumerate(entries):
+                    self.addItem(word, value)
+                    self.setItemData(at, "".join(tooltip) or None, Qt.ItemDataRole.ToolTipRole)
+            self.choose(chosen)
+
+    def choose(self, value: object) -> None:
+        """Choose an entry by its value; the first where there is none such."""
+        self.setCurrentIndex(max(self.findData(value), 0) if value is not None else 0)
 
 
 def never_widening(box: QComboBox) -> None:
@@ -186,13 +265,15 @@ def cell(text: str, editable: bool = False, right: bool = False) -> QTableWidget
     return item
 
 
-def fill_row(table: QTableWidget, at: int, items: Iterable[QTableWidgetItem | QWidget]) -> None:
-    """Put cells, or widgets in their place, into a row of a table."""
-    for column, item in enumerate(items):
-        if isinstance(item, QWidget):
-            table.setCellWidget(at, column, item)
-        else:
-            table.setItem(at, column, item)
+def fill_table(table: QTableWidget, rows: Iterable[Iterable[QTableWidgetItem | QWidget]]) -> None:
+    """Show rows of cells, or of widgets in their place, instead of those there are."""
+    table.setRowCount(len(rows := list(rows)))
+    for at, items in enumerate(rows):
+        for column, item in enumerate(items):
+            if isinstance(item, QWidget):
+                table.setCellWidget(at, column, item)
+            else:
+                table.setItem(at, column, item)
 
 
 def chosen_row(table: QTableWidget) -> int | None:

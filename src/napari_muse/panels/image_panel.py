@@ -6,13 +6,13 @@ from qtpy.QtWidgets import QWidget
 
 from napari_muse.io.image_opening import ImageOpening
 from napari_muse.layers.other_image import hint_of, labelled_images
-from napari_muse.panels.forms import Following, combo, fill_choice, form_layout, wrapped
+from napari_muse.panels import forms
 from napari_muse.session import MuseSession
 
 _MOST_LISTED = 10_000
 
 
-class ImagePanel(Following, QWidget):
+class ImagePanel(forms.Following, QWidget):
     """Two choices, hidden for files with one image in one plane.
 
     A file is opened beside the interface. The nuclei of each image and plane are kept apart.
@@ -22,20 +22,16 @@ class ImagePanel(Following, QWidget):
         super().__init__()
         self._session = session
         self._opening = ImageOpening(session)
-        self.hint = wrapped("")
-        self.image = combo("Which of the images in this file is looked at")
-        self.plane = combo("Which plane of the stack is looked at")
-        self._form = form_layout(self)
-        self._form.addRow(self.hint)
-        self._form.addRow("Image", self.image)
-        self._form.addRow("Plane", self.plane)
+        self.hint = forms.wrapped("")
+        self.image = forms.Choice("Which of the images in this file is looked at")
+        self.plane = forms.Choice("Which plane of the stack is looked at")
+        choices = (("Image", self.image), ("Plane", self.plane))
+        self._form = forms.form_layout(self.hint, *choices, parent=self)
         self.image.activated.connect(lambda: self._opening.show_image(self.image.currentData()))
         self.plane.activated.connect(lambda: self._opening.show_plane(self.plane.currentData()))
-        self.follow(
-            (session.slide_changed, self._on_slide),
-            (self._opening.began, lambda: self._enable(False)),
-            (self._opening.ended, self._on_end),
-        )
+        self.follow(self._on_slide, session.slide_changed)
+        self.follow(self._on_begin, self._opening.began)
+        self.follow(self._on_end, self._opening.ended)
         self._on_slide()
 
     @property
@@ -55,13 +51,15 @@ class ImagePanel(Following, QWidget):
         self.setVisible(images > 1 or planes > 1)
         self._form.setRowVisible(self.image, images > 1)
         self._form.setRowVisible(self.plane, planes > 1)
-        if slide is None:
-            return
-        self.hint.setText(hint_of(slide))
-        fill_choice(self.image, labelled_images(slide), slide.image.number or 1)
-        numbers = range(1, min(planes, _MOST_LISTED) + 1)
-        fill_choice(self.plane, [(f"{n} of {planes}", n) for n in numbers], slide.plane)
-        self._enable(True)
+        if slide is not None:
+            self.hint.setText(hint_of(slide))
+            self.image.offer(labelled_images(slide), slide.image.number or 1)
+            numbers = range(1, min(planes, _MOST_LISTED) + 1)
+            self.plane.offer(((f"{n} of {planes}", n) for n in numbers), slide.plane)
+            self._enable(True)
+
+    def _on_begin(self) -> None:
+        self._enable(False)
 
     def _on_end(self, refusal: str) -> None:
         self._enable(True)
@@ -70,5 +68,5 @@ class ImagePanel(Following, QWidget):
             self._session.refused.emit(refusal)
 
     def _enable(self, on: bool) -> None:
-        for box in (self.image, self.plane):
-            box.setEnabled(on)
+        self.image.setEnabled(on)
+        self.plane.setEnabled(on)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from qtpy.QtWidgets import QGroupBox
+from typing import TYPE_CHECKING
 
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import Ended, Event
@@ -14,19 +12,10 @@ from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.model_switch import ModelSwitch
 from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.tissue_area import TissueArea
+from napari_muse.panels import forms
 from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import (
-    Following,
-    cell,
-    column,
-    fill_row,
-    push_button,
-    row,
-    row_table,
-    wrapped,
-)
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.plain_text import as_it_is, for_button
 from napari_muse.session import MuseSession
@@ -35,77 +24,76 @@ if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
 
 _THOROUGH = "full"
-_SHOWN = {
-    "mode": Shown(
-        "Training",
-        {
-            "adapt": ("Quick", "Train the last layers only: seconds to a minute"),
-            _THOROUGH: ("Thorough", "Train all layers: minutes, with the slide's other tissue"),
-        },
-    )
+_MODES = {
+    "adapt": ("Quick", "Train the last layers only: seconds to a minute"),
+    _THOROUGH: ("Thorough", "Train all layers: minutes, with the slide's other tissue"),
 }
 _TABLE_HEIGHT_PX = 150
 _SOON_MS = 300
 
 
-class LearnPanel(Following, QGroupBox):
+class LearnPanel(forms.Section):
     """The button "Fine-tune on my corrections" and all that belongs to it."""
 
     def __init__(self, session: MuseSession, learning: Learning, detect: DetectPanel) -> None:
-        super().__init__("Learn from corrections")
-        self._session = session
+        super().__init__("Learn from corrections", session)
         self._learning = learning
         self._detect = detect
         self.tissue = TissueArea(session)
-        self.uses = wrapped("")
-        self._form = ConfigForm(FinetuneConfig, _SHOWN)
+        self.uses = forms.wrapped("")
+        self._form = ConfigForm(FinetuneConfig, {"mode": Shown("Training", _MODES)})
         self.mode = self._form.choice("mode")
-        self.start = push_button(
-            "Fine-tune on my corrections",
-            "Make a model of your own from the chosen one and the fields you have reviewed",
-            self.begin,
-        )
         self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
         self.cancel, self.message = self.status.cancel, self.status.message
         self.curves = CurvePlots()
         tip = "Figures on reviewed fields that were kept out of training, with 95% intervals"
         heads = ("F1, holdout fields", "before", "after")
-        self.proof = row_table(*heads, tooltip=tip, least_px=_TABLE_HEIGHT_PX)
-        self.use = push_button(
-            "Use it",
-            "Choose the new model and detect again with it, wherever there are predictions",
-            self._on_use,
-        )
-        self.keep = push_button(
-            "Keep the old one",
-            "Leave the old model chosen; the new one stays in the list",
-            self._on_keep,
-        )
-        self.back = push_button(
-            "Go back",
-            "Choose the model that this one was made from, and bring its nuclei back where this"
-            " one has looked",
-            self._on_back,
-        )
+        self.proof = forms.row_table(*heads, tooltip=tip, least_px=_TABLE_HEIGHT_PX)
         self._switch = ModelSwitch(session, detect)
-        self._soon = once(self.update_uses, _SOON_MS, self)
-        self._lay_out()
+        self._soon = once(self.refresh, _SOON_MS, self)
+        start = forms.row(self.start, self.cancel, stretch=0)
+        status = (self.status.bar, self.message)
+        proof = (self.curves, self.proof, forms.row(self.use, self.keep), self.back)
+        forms.column(self, self.uses, self._form.layout, start, *status, *proof)
         learning.said.connect(self._on_event)
-        self.status.ticked.connect(self.curves.draw)
         learning.ended.connect(self._on_end)
+        self.status.ticked.connect(self.curves.draw)
         self._switch.said.connect(self.status.say)
         detect.ended.connect(self._switch.on_detected)
         detect.model.currentIndexChanged.connect(self._on_model)
-        self.mode.currentIndexChanged.connect(self.update_uses)
-        self.follow(
-            (session.annotations_changed, self.update_uses),
-            (session.regions_changed, self.update_uses),
-            (session.slide_changed, self.update_uses),
-            (self.tissue.changed, self.update_uses),
-        )
+        self.mode.currentIndexChanged.connect(self.refresh)
+        changes = (session.annotations_changed, session.regions_changed, session.slide_changed)
+        self.follow(self.refresh, *changes, self.tissue.changed)
         self._show_proof(False)
         self._on_model()
-        self.update_uses()
+
+    @forms.button("Fine-tune on my corrections")
+    def start(self) -> None:
+        """Make a model of your own from the chosen one and the fields you have reviewed."""
+        self.start.setEnabled(False)
+        self._learning.count(self._start_with, self._refuse)
+
+    @forms.button("Use it")
+    def use(self) -> None:
+        """Choose the new model and detect again with it, wherever there are predictions."""
+        outcome = self._learning.outcome
+        if outcome is not None and outcome.model is not None and self._switch.use(outcome.model):
+            self._show_proof(False)
+
+    @forms.button("Keep the old one")
+    def keep(self) -> None:
+        """Leave the old model chosen; the new one stays in the list."""
+        self._show_proof(False)
+        self.status.say("The old model stays chosen; the new one is in the list.")
+
+    @forms.button("Go back")
+    def back(self) -> None:
+        """Choose the model that this one was made from.
+
+        Its nuclei come back where this one has looked.
+        """
+        if self._switch.back():
+            self._show_proof(False)
 
     def disconnect_all(self) -> None:
         """Stop following the session."""
@@ -114,7 +102,7 @@ class LearnPanel(Following, QGroupBox):
         self._learning.stop_counting()
         self.tissue.close()
 
-    def update_uses(self) -> None:
+    def refresh(self) -> None:
         """Have it worked out what a run would use, if anyone is looking, and say so."""
         if not self.isVisible():
             return
@@ -133,29 +121,19 @@ class LearnPanel(Following, QGroupBox):
         thorough = self.mode.currentData() == _THOROUGH
         self.uses.setText(uses_text(summary, self.tissue.mm2 if thorough else None))
 
-    def begin(self) -> None:
-        """Start a run once what is reviewed is counted; a refusal is shown as a sentence."""
-        self.start.setEnabled(False)
-        self._learning.count(self._start_with, self._refuse)
-
     def _refuse(self, sentence: str) -> None:
         self.start.setEnabled(True)
         self._session.refused.emit(sentence)
 
     def _start_with(self, summary: AnnotationSummary | None) -> None:
         self.start.setEnabled(True)
-        model, device = self._detect.model.currentData(), self._detect.device.currentData()
+        model, device = self._detect.model_and_device
         mode = self.mode.currentData()
-        if self._session.attempt(lambda: self._learning.start(model, mode, device, summary)):
+        if self.attempt(lambda: self._learning.start(model, mode, device, summary)):
             self.curves.clear()
             self.status.begin()
             self._show_proof(False)
             self.curves.show()
-
-    def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
-        """Catch up with what happened while nobody looked."""
-        super().showEvent(event)
-        self.update_uses()
 
     def _on_event(self, event: Event) -> None:
         self.curves.add(event)
@@ -168,7 +146,9 @@ class LearnPanel(Following, QGroupBox):
         self._show_proof(model is not None)
         if outcome is not None and model is not None:
             self._say_end(event.message, outcome, model)
-            self._fill_proof(outcome)
+            forms.fill_table(self.proof, [map(forms.cell, texts) for texts in outcome.proof])
+            self.proof.resizeColumnsToContents()
+            self.proof.setVisible(bool(outcome.proof))
             self._offer(worse=bool(outcome.fell))
             self._detect.update_models(self._detect.model.currentData())
 
@@ -181,28 +161,11 @@ class LearnPanel(Following, QGroupBox):
     def _offer(self, worse: bool) -> None:
         """Offer the new model, or the old one first where the new one is worse."""
         self.use.setText("Use it anyway" if worse else "Use it")
-        for button, first in ((self.use, not worse), (self.keep, worse)):
-            button.setDefault(first)
-            font = button.font()
+        for each, first in ((self.use, not worse), (self.keep, worse)):
+            each.setDefault(first)
+            font = each.font()
             font.setBold(first)
-            button.setFont(font)
-
-    def _fill_proof(self, outcome: FinetuneOutcome) -> None:
-        rows = outcome.proof
-        self.proof.setRowCount(len(rows))
-        for at, texts in enumerate(rows):
-            fill_row(self.proof, at, map(cell, texts))
-        self.proof.resizeColumnsToContents()
-        self.proof.setVisible(bool(rows))
-
-    def _on_use(self) -> None:
-        outcome = self._learning.outcome
-        if outcome is not None and outcome.model is not None and self._switch.use(outcome.model):
-            self._show_proof(False)
-
-    def _on_keep(self) -> None:
-        self._show_proof(False)
-        self.status.say("The old model stays chosen; the new one is in the list.")
+            each.setFont(font)
 
     def _on_model(self) -> None:
         self._switch.forget()
@@ -211,16 +174,6 @@ class LearnPanel(Following, QGroupBox):
         if parent is not None:
             self.back.setText(for_button(f"Go back to {parent.card.name}"))
 
-    def _on_back(self) -> None:
-        if self._switch.back():
-            self._show_proof(False)
-
     def _show_proof(self, proof: bool) -> None:
         for widget in (self.curves, self.proof, self.use, self.keep):
             widget.setVisible(proof)
-
-    def _lay_out(self) -> None:
-        start = row(self.start, self.cancel, stretch=0)
-        proof = (self.curves, self.proof, row(self.use, self.keep), self.back)
-        status = (self.status.bar, self.message)
-        column(self, self.uses, self._form.layout, start, *status, *proof)

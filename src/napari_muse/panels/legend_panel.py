@@ -4,49 +4,47 @@ from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QLabel, QRadioButton
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QRadioButton
 
 from muse_core.nuclei import NucleusClass
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
+from napari_muse.panels import forms
 from napari_muse.panels.class_dialog import ClassDialog
-from napari_muse.panels.forms import Following, column, push_button, row, wrapped
 from napari_muse.plain_text import as_it_is, for_button
 from napari_muse.session import MuseSession
 
+_RIGHT = Qt.AlignmentFlag.AlignRight
 _SWATCH_PX = 14
 _LONGEST_NAME_PX = 110
 _ROOM_FOR_COUNT = "100,000"
 
 
-class LegendPanel(Following, QGroupBox):
+class LegendPanel(forms.Section):
     """Legend, filter, and choice of the class that new nuclei get."""
 
     def __init__(self, session: MuseSession) -> None:
-        super().__init__("Classes")
-        self._session = session
+        super().__init__("Classes", session)
         self._grid = QGridLayout()
         self._grid.setColumnStretch(0, 1)
         self.shown: list[QCheckBox] = []
         self.counts: list[QLabel] = []
         self.for_new: list[QRadioButton] = []
-        self.total = wrapped("")
-        self.edit = push_button(
-            "Edit …",
-            "Add, rename, recolour or merge classes, and choose their keys",
-            self.edit_classes,
-        )
-        column(self, self._grid, row(self.total, self.edit, stretch=0), _symbol_key())
+        self.total = forms.wrapped("")
+        below = forms.row(self.total, self.edit, stretch=0)
+        forms.column(self, self._grid, below, _symbol_key())
         self._classes: tuple[NucleusClass, ...] = ()
-        self.follow(
-            (session.annotations_changed, self.update_counts),
-            (session.nuclei.shown_changed, self._update_shown),
-        )
-        self.update_counts()
+        self.follow(self.refresh, session.annotations_changed)
+        self.follow(self._update_shown, session.nuclei.shown_changed)
+        self.refresh()
 
-    def edit_classes(self) -> ClassDialog | None:
-        """Open the dialog of the classes; without a slide there is a sentence instead."""
-        if not self._session.attempt(self._session.require_slide):
-            return None
+    @forms.button("Edit …")
+    def edit(self) -> None:
+        """Add, rename, recolour or merge classes, and choose their keys."""
+        self.edit_classes()
+
+    def edit_classes(self) -> ClassDialog:
+        """Open the dialog of the classes; raises UserError where no slide is open."""
+        self._session.require_slide()
         dialog = ClassDialog(self._session, self)
         dialog.open()
         return dialog
@@ -63,7 +61,7 @@ class LegendPanel(Following, QGroupBox):
         for index, box in enumerate(self.shown):
             box.setChecked(wanted >= len(self.shown) or index == wanted)
 
-    def update_counts(self) -> None:
+    def refresh(self) -> None:
         """Show the classes and counts."""
         classes = self._session.annotations.scheme.classes
         if classes != self._classes:
@@ -86,37 +84,24 @@ class LegendPanel(Following, QGroupBox):
         for at, title in enumerate(("Show", "Key", "Count", "New")):
             head = QLabel(title)
             head.setEnabled(False)
-            if at:
-                head.setAlignment(Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(head, 0, at)
+            self._grid.addWidget(head, 0, at, _RIGHT if at else Qt.AlignmentFlag.AlignLeft)
         for index, entry in enumerate(self._classes):
-            self._add_row(index, entry.name, entry.color, entry.key)
+            self._add_row(index, entry)
         ids = self._session.annotations.class_ids
         self.choose_new(ids.index(self._session.nuclei.new_class))
 
-    def _add_row(self, index: int, name: str, color: str, key: str) -> None:
-        swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
-        swatch.fill(QColor(color))
-        box = QCheckBox()
-        elide = Qt.TextElideMode.ElideRight
-        shown = box.fontMetrics().elidedText(" ".join(name.split()), elide, _LONGEST_NAME_PX)
-        box.setText(for_button(shown))
-        box.setIcon(QIcon(swatch))
-        box.setChecked(True)
-        box.setToolTip(as_it_is(f"Show or hide the nuclei of class {name}"))
+    def _add_row(self, index: int, entry: NucleusClass) -> None:
+        name, key = entry.name, entry.key
+        box, count, new = _class_box(entry), QLabel("0"), QRadioButton()
         box.toggled.connect(lambda on: self._on_toggle(index, on))
-        count = QLabel("0")
         # Room for what is to come, so that counting up does not shift the columns.
         count.setMinimumWidth(count.fontMetrics().horizontalAdvance(_ROOM_FOR_COUNT))
-        count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        new = QRadioButton()
+        count.setAlignment(_RIGHT | Qt.AlignmentFlag.AlignVCenter)
         new.setToolTip(as_it_is(f"New nuclei are {name}; in add mode press {key}" if key else name))
         new.toggled.connect(lambda on: self._on_new(index, on))
-        right = Qt.AlignmentFlag.AlignRight
         self._grid.addWidget(box, index + 1, 0)
-        self._grid.addWidget(QLabel(key), index + 1, 1, right)
-        self._grid.addWidget(count, index + 1, 2, right)
-        self._grid.addWidget(new, index + 1, 3, right)
+        for at, widget in enumerate((QLabel(key), count, new), start=1):
+            self._grid.addWidget(widget, index + 1, at, _RIGHT)
         self.shown.append(box)
         self.counts.append(count)
         self.for_new.append(new)
@@ -150,6 +135,18 @@ class LegendPanel(Following, QGroupBox):
         if in_view > MAX_IN_VIEW:
             text += f"; the images show how dense {in_view:,} are, zoom in to see each"
         self.total.setText(text)
+
+
+def _class_box(entry: NucleusClass) -> QCheckBox:
+    """Return the tick of a class with its colour and, as far as there is room, its name."""
+    swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
+    swatch.fill(QColor(entry.color))
+    box = forms.check_box("", as_it_is(f"Show or hide the nuclei of class {entry.name}"), on=True)
+    metrics, words = box.fontMetrics(), " ".join(entry.name.split())
+    elided = metrics.elidedText(words, Qt.TextElideMode.ElideRight, _LONGEST_NAME_PX)
+    box.setText(for_button(elided))
+    box.setIcon(QIcon(swatch))
+    return box
 
 
 def _symbol_key() -> QLabel:

@@ -9,8 +9,8 @@ from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QWidget
 
+from napari_muse.panels import forms
 from napari_muse.panels.config_form import choice_field
-from napari_muse.panels.forms import column, form_layout, wrapped
 from napari_muse.plain_text import as_it_is
 
 
@@ -35,21 +35,21 @@ class MappingDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Classes")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        form = form_layout()
+        form = forms.form_layout()
         self._fields: dict[str, ValueWidget[Any]] = {}
         for name in theirs:
             new = [] if name in ours else [(name, f"new class “{name}”", "")]
             choices = [*((own, own, "") for own in ours), *new]
             field = choice_field(choices, as_it_is(f"What {model} calls {name} becomes this class"))
             field.value = name
-            form.addRow(wrapped(name), field.native)
+            form.addRow(forms.wrapped(name), field.native)
             self._fields[name] = field
         kinds = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         question = f"{model} has other classes than this slide. What does each of them become?"
-        column(self, wrapped(question), form, self.buttons)
+        forms.column(self, forms.wrapped(question), form, self.buttons)
 
     @property
     def mapping(self) -> dict[str, str]:

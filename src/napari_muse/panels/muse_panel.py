@@ -12,17 +12,16 @@ from napari_muse.interaction.asking import decline
 from napari_muse.interaction.canvas_focus import CanvasFocus
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.keys import Keys
-from napari_muse.interaction.undo_steps import undo_edit
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.relearning import Relearning
 from napari_muse.napari_compat import unwrapped
+from napari_muse.panels import forms
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
-from napari_muse.panels.forms import Following, column
 from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.picture_panel import PicturePanel
@@ -40,7 +39,7 @@ _WIDTH_PX = 350
 _MARGIN_PX = 5
 
 
-class MusePanel(Following, QWidget):
+class MusePanel(QWidget):
     """Detect, look, correct, export."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -74,16 +73,9 @@ class MusePanel(Following, QWidget):
         self.learn = LearnPanel(self.session, self.learning, self.detect)
         self.export = ExportPanel(self.session)
         self.tabs = self._make_tabs()
-        self.status = StatusLine(self._undo, self.session.trouble)
+        self.status = StatusLine(self.session)
         self.session.ask = lambda *question: ask(self, *question)
-        self.follow(
-            (self.session.refused, self.say),
-            (self.session.told, self.say),
-            (self.session.done, self._say_done),
-            (self.session.annotations_changed, self._hush),
-            (self.session.regions_changed, self._hush),
-        )
-        whole = column(self, self.picture, self.legend, self.tabs, self.status)
+        whole = forms.column(self, self.picture, self.legend, self.tabs, self.status)
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         whole.setStretchFactor(self.tabs, 1)
         CanvasFocus(self.session.viewer, self)
@@ -110,19 +102,6 @@ class MusePanel(Following, QWidget):
             tabs.setTabToolTip(tabs.count() - 1, tip)
         return tabs
 
-    def say(self, sentence: str) -> None:
-        """Show a sentence below everything, until something is done."""
-        self.status.say(sentence)
-
-    def _say_done(self, sentence: str) -> None:
-        self.status.say(sentence, can_undo=True)
-
-    def _undo(self) -> None:
-        self.session.attempt(lambda: undo_edit(self.session))
-
-    def _hush(self) -> None:
-        self.status.clear()
-
     def release(self) -> None:
         """Stop a running job and let go of the session, which stays with its nuclei."""
         if self._released:
@@ -133,10 +112,9 @@ class MusePanel(Following, QWidget):
         self.learning.runner.close()
         self.relearning.close()
         self.keys.close()
-        self.disconnect_all()
         self.session.ask = decline
         for section in self.findChildren(QWidget):
-            if isinstance(section, Following):
+            if isinstance(section, forms.Following):
                 section.disconnect_all()
         self.queue.close()
         self.session.rest()
@@ -156,7 +134,7 @@ class MusePanel(Following, QWidget):
 def _page(*sections: QWidget) -> QScrollArea:
     """Sections one below the other, which scroll where the window is low."""
     content = QWidget()
-    column(content, *sections, None).setContentsMargins(0, _MARGIN_PX, 0, 0)
+    forms.column(content, *sections, None).setContentsMargins(0, _MARGIN_PX, 0, 0)
     scroll = QScrollArea()
     scroll.setWidgetResizable(True)
     scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -6,11 +6,11 @@ from typing import Any
 
 from qtpy.QtWidgets import QWidget
 
-from napari_muse.panels.forms import Following, combo, form_layout, push_button
+from napari_muse.panels import forms
 from napari_muse.session import MuseSession
 
 
-class PicturePanel(Following, QWidget):
+class PicturePanel(forms.Following, QWidget):
     """A choice of layers, hidden while the only image of the window is the slide.
 
     What cannot be chosen is listed too: choosing it says why.
@@ -22,29 +22,27 @@ class PicturePanel(Following, QWidget):
         self._pictures = session.pictures
         self._layers: list[Any] = []
         self._asked: Any = None
-        self.layer = combo("Which image of the window MUSE works on")
+        self.layer = forms.Choice("Which image of the window MUSE works on")
         self.layer.setPlaceholderText("choose an image")
-        self.as_colours = push_button(
-            "Use as RGB",
-            "Add a layer that shows the planes as red, green and blue",
-            self._on_colours,
-        )
-        form = form_layout(self)
-        form.addRow("Slide", self.layer)
-        form.addRow(self.as_colours)
+        forms.form_layout(("Slide", self.layer), self.as_colours, parent=self)
         self.layer.activated.connect(self._on_chosen)
-        self.follow((session.slide_changed, self._on_slide), (self._pictures.changed, self.refresh))
+        self.follow(self._on_slide, session.slide_changed)
+        self.follow(self.refresh, self._pictures.changed)
         self.refresh()
+
+    @forms.button("Use as RGB")
+    def as_colours(self) -> None:
+        """Add a layer that shows the planes as red, green and blue."""
+        layer, self._asked = self._subject(), None
+        if layer is not None:
+            self._pictures.use_as_colours(layer)
 
     def refresh(self) -> None:
         """List what there is, with what is looked at or was asked for."""
         listed, current = self._pictures.listed, self._session.image_layer
         if not any(self._asked is layer for layer in listed):
             self._asked = None
-        names = [layer.name for layer in listed]
-        if [self.layer.itemText(i) for i in range(self.layer.count())] != names:
-            self.layer.clear()
-            self.layer.addItems(names)
+        self.layer.offer((layer.name, at) for at, layer in enumerate(listed))
         self._layers = listed
         shown = self._asked or self._pictures.opening or current
         self.layer.setCurrentIndex(next((i for i, x in enumerate(listed) if x is shown), -1))
@@ -64,11 +62,6 @@ class PicturePanel(Following, QWidget):
         self._asked = layer if self._pictures.obstacle(layer) else None
         self._pictures.choose(layer)
         self.refresh()
-
-    def _on_colours(self) -> None:
-        layer, self._asked = self._subject(), None
-        if layer is not None:
-            self._pictures.use_as_colours(layer)
 
     def _on_slide(self) -> None:
         self._asked = None

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QCheckBox, QGroupBox, QProgressBar
+from qtpy.QtWidgets import QProgressBar
 
 from muse_core.classify.queue import DOUBT_KINDS, TEACHES
 from muse_core.jobs import Done, Ended, Event, Progress
 from napari_muse.annotations.review_queue import QueueChoice, ReviewQueue
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.layers.region_layer import region_polygon
+from napari_muse.panels import forms
 from napari_muse.panels.detect_panel import DetectPanel
-from napari_muse.panels.forms import (
-    Following,
-    add_choice,
-    column,
-    combo,
-    fill_choice,
-    form_layout,
-    push_button,
-    row,
-    wrapped,
-)
 from napari_muse.session import MuseSession
 
 _COMPARE = "Compare neighbours"
@@ -32,7 +22,7 @@ _NAMES = {
 _TEACHES_MEANS = "With “Learn now” on: doubtful by now, and each unlike those before it"
 
 
-class QueuePanel(Following, QGroupBox):
+class QueuePanel(forms.Section):
     """Starts the queue and walks along it."""
 
     def __init__(
@@ -46,69 +36,68 @@ class QueuePanel(Following, QGroupBox):
             comparison: Compares nuclei with those that look like them.
             where: Says with which model and on which device.
         """
-        super().__init__("Doubtful nuclei")
-        self._session = session
-        self._queue = queue
-        self._comparison = comparison
-        self._where = where
-        self.kind = combo("What makes a nucleus doubtful")
-        for kind, meaning in DOUBT_KINDS.items():
-            add_choice(self.kind, _NAMES[kind], kind, meaning[0].upper() + meaning[1:])
-        add_choice(self.kind, "Teaches most", TEACHES, _TEACHES_MEANS)
-        self.of_class = combo("Look at nuclei of this class only")
-        self.within = combo("Look inside this region only")
-        self.go_on = QCheckBox("Go on after each decision")
-        self.go_on.setChecked(queue.goes_on)
-        self.go_on.setToolTip(
-            "After Space, a digit or Delete the view moves to the next doubtful nucleus by itself"
+        super().__init__("Doubtful nuclei", session)
+        self._queue, self._comparison, self._where = queue, comparison, where
+        kinds = ((_NAMES[k], k, says[0].upper() + says[1:]) for k, says in DOUBT_KINDS.items())
+        teaches = ("Teaches most", TEACHES, _TEACHES_MEANS)
+        self.kind = forms.Choice("What makes a nucleus doubtful", *kinds, teaches)
+        self.of_class = forms.Choice("Look at nuclei of this class only")
+        self.within = forms.Choice("Look inside this region only")
+        self.go_on = forms.check_box(
+            "Go on after each decision",
+            "After Space, a digit or Delete the view moves to the next doubtful nucleus by itself",
+            queue.goes_on,
         )
-        self._make_buttons()
-        self.compared = wrapped("")
+        self.compared, self.message = forms.wrapped(""), forms.wrapped("")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        self.message = wrapped("")
-        self._lay_out()
+        form = forms.form_layout(
+            ("Doubt", self.kind), ("Class", self.of_class), ("Region", self.within)
+        )
+        walk = forms.row(self.start, self.back, self.skip)
+        comparing = (self.compare, self.compared)
+        forms.column(self, form, self.go_on, walk, self.bar, self.message, *comparing)
         self.go_on.toggled.connect(self._on_go_on)
         comparison.progress.connect(self._on_progress)
         comparison.ended.connect(self._on_end)
         queue.choose = self._choice
-        self.follow(
-            (queue.changed, self._show_position),
-            (session.annotations_changed, self._list_classes),
-            (session.regions_changed, self._list_regions),
-            (session.slide_changed, self._on_slide),
-        )
+        self.follow(self._show_position, queue.changed)
+        self.follow(self._list_classes, session.annotations_changed)
+        self.follow(self._list_regions, session.regions_changed)
+        self.follow(self._on_slide, session.slide_changed)
         self._list_classes()
         self._list_regions()
         self._show_position()
 
-    def _make_buttons(self) -> None:
-        self.start = push_button(
-            "Start",
-            "Order the nuclei nobody has looked at, and go to the most doubtful",
-            self.begin,
-        )
-        self.back = push_button(
-            "Back",
-            "Go to the nucleus before (Shift-N)",
-            lambda: self._session.attempt(self._queue.previous),
-        )
-        self.skip = push_button(
-            "Next",
-            "Leave this nucleus as it is and go to the next (N)",
-            lambda: self._session.attempt(self._queue.next),
-        )
-        self.compare = push_button(
-            _COMPARE,
-            "Find for each nucleus those that look most like it, to see where their classes differ."
-            " Takes about as long as detecting",
-            self._on_compare,
-        )
+    @forms.button("Start")
+    def start(self) -> None:
+        """Order the nuclei nobody has looked at, and go to the most doubtful."""
+        self._queue.start(self._choice())
 
-    def begin(self) -> None:
-        """Start the queue with what the form says; a refusal is shown as a sentence."""
-        self._session.attempt(lambda: self._queue.start(self._choice()))
+    @forms.button("Back")
+    def back(self) -> None:
+        """Go to the nucleus before (Shift-N)."""
+        self._queue.previous()
+
+    @forms.button("Next")
+    def skip(self) -> None:
+        """Leave this nucleus as it is and go to the next (N)."""
+        self._queue.next()
+
+    @forms.button(_COMPARE)
+    def compare(self) -> None:
+        """Find for each nucleus those that look most like it, to see where their classes differ.
+
+        Takes about as long as detecting.
+        """
+        if self._comparison.running:
+            self.compare.setEnabled(False)
+            self._comparison.cancel()
+            return
+        self._comparison.start(*self._where.model_and_device)
+        self.compare.setText("Cancel comparing")
+        self.compared.setText("Starting …")
 
     def _choice(self) -> QueueChoice:
         region = self.within.currentData()
@@ -117,16 +106,6 @@ class QueuePanel(Following, QGroupBox):
             self.of_class.currentData(),
             None if region is None else region_polygon(self._session.annotations, region),
         )
-
-    def _on_compare(self) -> None:
-        if self._comparison.running:
-            self.compare.setEnabled(False)
-            self._comparison.cancel()
-            return
-        model, device = self._where.model.currentData(), self._where.device.currentData()
-        if self._session.attempt(lambda: self._comparison.start(model, device)):
-            self.compare.setText("Cancel comparing")
-            self.compared.setText("Starting …")
 
     def _on_progress(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -138,7 +117,7 @@ class QueuePanel(Following, QGroupBox):
         self.compare.setText(_COMPARE)
         self.compared.setText(event.message)
         if isinstance(event, Done):
-            self.kind.setCurrentIndex(self.kind.findData("disagreement"))
+            self.kind.choose("disagreement")
 
     def _on_go_on(self, on: bool) -> None:
         self._queue.goes_on = on
@@ -151,30 +130,20 @@ class QueuePanel(Following, QGroupBox):
     def _list_classes(self) -> None:
         annotations = self._session.annotations
         classes = zip(annotations.scheme.names, annotations.class_ids, strict=True)
-        entries = [("All classes", None), *classes]
-        fill_choice(self.of_class, entries, self.of_class.currentData())
+        self.of_class.offer([("All classes", None), *classes], self.of_class.currentData())
 
     def _list_regions(self) -> None:
         regions = self._session.annotations.regions()
         named = zip(regions["name"], regions["id"], strict=True)
         entries = [("Whole slide", None), *((n or f"region {i}", int(i)) for n, i in named)]
-        fill_choice(self.within, entries, self.within.currentData())
+        self.within.offer(entries, self.within.currentData())
 
     def _show_position(self) -> None:
         queue = self._queue
-        for button in (self.back, self.skip):
-            button.setEnabled(queue.running)
+        for each in (self.back, self.skip):
+            each.setEnabled(queue.running)
         self.bar.setVisible(queue.running)
         self.message.setText(queue.sentence)
         if queue.running:
             self.bar.setRange(0, queue.length)
             self.bar.setValue(queue.position)
-
-    def _lay_out(self) -> None:
-        form = form_layout()
-        form.addRow("Doubt", self.kind)
-        form.addRow("Class", self.of_class)
-        form.addRow("Region", self.within)
-        walk = row(self.start, self.back, self.skip)
-        comparing = (self.compare, self.compared)
-        column(self, form, self.go_on, walk, self.bar, self.message, *comparing)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QWidget
 
 from muse_core.slides import Slide
 from napari_muse.jobs.detect_choices import scale_question
-from napari_muse.panels.forms import column, row, wrapped
+from napari_muse.panels import forms
 
 
 class ScaleQuestion(QWidget):
@@ -23,11 +23,10 @@ class ScaleQuestion(QWidget):
         super().__init__()
         self._use, self._keep = use, keep
         self._asked: tuple[Slide, float] | None = None
-        self.sentence = wrapped("")
-        self.use, self.keep = QPushButton(), QPushButton()
-        self.use.clicked.connect(self._on_use)
-        self.keep.clicked.connect(self._on_keep)
-        whole = column(self, self.sentence, row(self.use, self.keep))
+        self.sentence = forms.wrapped("")
+        self.use = forms.push_button("", "Take the scale that was typed", self._on_use)
+        self.keep = forms.push_button("", "Take the scale that the image states", self._on_keep)
+        whole = forms.column(self, self.sentence, forms.row(self.use, self.keep))
         whole.setContentsMargins(0, 0, 0, 0)
         self.setFocusProxy(self.keep)
         self.hide()

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from qtpy.QtWidgets import QWidget
 
-from napari_muse.panels.forms import push_button, row, wrapped
+from napari_muse.interaction.undo_steps import undo_edit
+from napari_muse.panels import forms
+from napari_muse.session import MuseSession
 
 
-class StatusLine(QWidget):
-    """One sentence below the panel, and Undo where it names what can be undone."""
+class StatusLine(forms.Following, QWidget):
+    """What the session says, until something is done; and Undo where it can be undone."""
 
-    def __init__(self, undo: Callable[[], object], sentence: str = "") -> None:
+    def __init__(self, session: MuseSession) -> None:
         super().__init__()
-        self._message = wrapped(sentence)
-        self.undo = push_button("Undo", "Take back what was just done (Ctrl-Z)")
+        self._session = session
+        self._message = forms.wrapped(session.trouble)
         self.undo.hide()
-        self.undo.clicked.connect(undo)
-        row(self._message, self.undo, stretch=0, parent=self)
+        forms.row(self._message, self.undo, stretch=0, parent=self)
+        self.follow(self.say, session.refused, session.told)
+        self.follow(self._say_done, session.done)
+        self.follow(self._clear, session.annotations_changed, session.regions_changed)
+
+    @forms.button("Undo")
+    def undo(self) -> None:
+        """Take back what was just done (Ctrl-Z)."""
+        undo_edit(self._session)
 
     def text(self) -> str:
         """Text of the line."""
         return self._message.text()
 
-    def say(self, sentence: str, can_undo: bool = False) -> None:
+    def say(self, sentence: str) -> None:
         """Show a sentence, until something is done."""
         self._message.setText(sentence)
-        self.undo.setVisible(can_undo)
+        self.undo.hide()
 
-    def clear(self) -> None:
-        """Say nothing."""
+    def _say_done(self, sentence: str) -> None:
+        self._message.setText(sentence)
+        self.undo.show()
+
+    def _clear(self) -> None:
         self.say("")

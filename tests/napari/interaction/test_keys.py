@@ -41,7 +41,7 @@ def test_a_digit_with_nothing_selected_changes_nothing_and_says_why(
     layer = session.image_layer if active == "slide" else session.nuclei.layer
     session.viewer.layers.selection.active = layer
     for key in (*"123456789", " ", Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-        opened.say("")
+        opened.status.say("")
         qtbot.keyClick(canvas_of(opened), key)
         wanted = "Select a nucleus first" if key not in tuple("3456789") else "No class has the key"
         assert wanted in opened.status.text()
@@ -117,7 +117,7 @@ def test_keys_that_would_part_nuclei_and_slide_do_nothing(opened: MusePanel, qtb
         (Qt.Key.Key_T, CTRL), (Qt.Key.Key_T, CTRL | ALT), (Qt.Key.Key_E, CTRL),
         (Qt.Key.Key_G, CTRL),
     ):  # fmt: skip
-        opened.say("")
+        opened.status.say("")
         press(opened, qtbot, key, modifier)
         assert "part the nuclei" in opened.status.text()
     assert viewer.dims.order == (0, 1)

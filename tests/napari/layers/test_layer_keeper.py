@@ -36,7 +36,7 @@ def test_keys_in_the_list_remove_no_layer_of_muse(
     assert [layer.name for layer in there] == ["small.tif", "Regions", "Nuclei"]
     for layer in there:
         layers.selection.active = layer
-        opened.say("")
+        opened.status.say("")
         qtbot.keyClick(listed, key)
         assert f"{layer.name} is MUSE's and stays" in opened.status.text()
     qtbot.keyClick(listed, Qt.Key.Key_A, CTRL)

@@ -30,7 +30,7 @@ def test_what_is_moved_is_put_back_and_said(opened: MusePanel, qtbot: Any, which
         "affine": np.array([[0, -1, 3], [1, 0, 4], [0, 0, 1]]),
     }  # fmt: skip
     for name, value in moves.items():
-        opened.say("")
+        opened.status.say("")
         setattr(layer, name, value)
         assert "stays where it is" in opened.status.text(), name
         for place, was in zip(_places(opened), before, strict=True):
@@ -51,7 +51,7 @@ def test_buttons_that_turn_or_spread_layers_are_undone(opened: MusePanel, qtbot:
     viewer = opened.session.viewer
     buttons = viewer.window._qt_viewer.viewerButtons
     for button in (buttons.transposeDimsButton, buttons.gridViewButton, buttons.ndisplayButton):
-        opened.say("")
+        opened.status.say("")
         button.click()
         qtbot.waitUntil(lambda: "from above" in opened.status.text(), timeout=2000)
         assert viewer.dims.order == (0, 1)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractButton, QScrollArea
+from qtpy.QtWidgets import QAbstractButton, QLabel, QScrollArea
 
 from muse_core.models.registry import DEFAULT_MODEL
 from muse_core.nuclei import ClassScheme, read_csv, write_csv
+from napari_muse.interaction.keys import HELP
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -345,6 +346,16 @@ def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: st
             tip = getattr(child, "toolTip", None)
             if tip is not None and isinstance(child, QAbstractButton):
                 assert tip(), f"{child.text()} has no tooltip"
+
+
+def test_what_the_keys_mean_is_shown_whole(opened: MusePanel, qtbot: Any) -> None:
+    opened.tabs.setCurrentIndex(1)
+    qtbot.wait(50)
+    labels = {label.text(): label for label in opened.edit.findChildren(QLabel)}
+    for key, meaning in HELP:
+        label = labels[meaning]
+        assert label.height() >= label.heightForWidth(label.width()), key
+        assert f"<b>{key}</b>" in labels
 
 
 def test_released_backbones_are_named_but_cannot_be_chosen(panel: MusePanel) -> None:
