@@ -133,6 +133,7 @@ def fine_tuned(
     tables = detect_images(model, images, DetectConfig())
     report = score_tables(images, tables, ClassScheme.from_json(model.card.classes).names)
     figures = report.to_json()
+    assert figures["f_avg"] is not None, "the folder has the model's classes"
     return {"f_avg": figures["f_avg"], "f_det": figures["f_det"]}
 
 

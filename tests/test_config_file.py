@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from muse_core.config_file import configuration, merged, read_values, with_settings, write_resolved
 from muse_core.errors import UserError
-from muse_core.strict import STRICT, plain_values
+from muse_core.strict import STRICT, StrictOptions, plain_values
 
 
 @dataclass(frozen=True)
 class Part:
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     size_px: int = 3
     share: float = 0.5
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Whole:
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     out: Path
     part: Part = Part()

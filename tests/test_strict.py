@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.strict import STRICT, Wording, parse_strictly
+from muse_core.strict import STRICT, StrictOptions, Wording, parse_strictly
 
 # Braces are only letters: a file may be called that.
 WORDING = Wording("{a} has no field", "{a}: the field", "{a} is no JSON")
@@ -16,14 +16,14 @@ WORDING = Wording("{a} has no field", "{a}: the field", "{a} is no JSON")
 
 @dataclass(frozen=True)
 class Part:
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     size: float
 
 
 @dataclass(frozen=True)
 class Whole:
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     name: str
     pair: tuple[int, int] = (0, 0)

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 from muse_core.errors import UserError
 
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-STRICT: dict[str, Any] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
+
+class StrictOptions(TypedDict):
+    """pydantic's options for a dataclass."""
+
+    strict: bool
+    allow_inf_nan: bool
+    extra: Literal["forbid"]
+
+
+STRICT: StrictOptions = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
 """The ``__pydantic_config__`` of a dataclass that :func:`parse_strictly` makes."""
 
 

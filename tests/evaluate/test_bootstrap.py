@@ -24,6 +24,7 @@ def test_hand_worked_classes_and_confusion() -> None:
     # Image 1: both found, both called a. Image 2: both 10 px beside, beyond the radius of 6.
     figures = detailed_figures(_report([0, 10]))
     assert figures["f_det"] == 0.5
+    assert figures["per_class"] is not None
     a, b = figures["per_class"]["a"], figures["per_class"]["b"]
     assert (a["true_positive"], a["false_positive"], a["false_negative"]) == (1, 3, 1)
     assert (a["precision"], a["recall"]) == (0.25, 0.5)
@@ -41,7 +42,9 @@ def test_intervals_hold_the_figure_and_shrink_with_images() -> None:
     widths = []
     for n in (8, 128):
         figures = detailed_figures(_report([0, 0, 0, 10] * (n // 4)))
-        low, high = figures["interval_95"]["f_det"]
+        interval = figures["interval_95"]["f_det"]
+        assert interval is not None
+        low, high = interval
         assert low <= figures["f_det"] <= high
         widths.append(high - low)
     # The standard error goes with one over the root of n.
@@ -49,10 +52,8 @@ def test_intervals_hold_the_figure_and_shrink_with_images() -> None:
 
 
 def test_images_alike_leave_no_doubt() -> None:
-    assert detailed_figures(_report([0, 0, 0]))["interval_95"]["f_avg"] == [
-        pytest.approx(1 / 3),
-        pytest.approx(1 / 3),
-    ]
+    interval = detailed_figures(_report([0, 0, 0]))["interval_95"]["f_avg"]
+    assert interval == pytest.approx([1 / 3, 1 / 3])
 
 
 def test_the_seed_decides() -> None:
@@ -73,10 +74,13 @@ def test_a_class_of_which_there_is_nothing_counts_neither_for_nor_against() -> N
     figures = detailed_figures(_report([0, 0], classes=("a", "b", "nowhere")))
     # Of a two in four are right, and no b is found: a has F 2/3, b has 0.
     assert figures["f_avg"] == pytest.approx(1 / 3)
-    assert figures["f_class"]["nowhere"] is None
-    assert figures["per_class"]["nowhere"]["f1"] is None
-    assert figures["interval_95"]["f_class"]["nowhere"] is None
-    assert figures["interval_95"]["f_avg"] == [pytest.approx(1 / 3)] * 2
+    f_class, per_class = figures["f_class"], figures["per_class"]
+    intervals = figures["interval_95"]["f_class"]
+    assert f_class is not None
+    assert per_class is not None
+    assert intervals is not None
+    assert (f_class["nowhere"], per_class["nowhere"]["f1"], intervals["nowhere"]) == (None,) * 3
+    assert figures["interval_95"]["f_avg"] == pytest.approx([1 / 3] * 2)
 
 
 def test_draws_without_a_class_do_not_widen_its_interval() -> None:
@@ -87,7 +91,7 @@ def test_draws_without_a_class_do_not_widen_its_interval() -> None:
     tables = [nucleus_table([10], [10], name) for name in names]
     figures = detailed_figures(score_tables(images, tables, ("a", "b")))
     # A third of all draws has no b.
-    assert figures["interval_95"]["f_class"]["b"] == [1.0, 1.0]
+    assert figures["interval_95"]["f_class"] == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
     assert figures["interval_95"]["f_avg"] == [1.0, 1.0]
 
 

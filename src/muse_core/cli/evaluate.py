@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 from muse_core.errors import UserError
+
+if TYPE_CHECKING:
+    from muse_core.evaluate.figures import FiguresWithIntervals
 
 
 def evaluate_detect(
@@ -51,7 +54,7 @@ def evaluate_detect(
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
 
 
-def _lines(figures: dict[str, Any]) -> Iterator[str]:
+def _lines(figures: FiguresWithIntervals) -> Iterator[str]:
     intervals = figures["interval_95"]
     few = figures["interval_over"] == "nuclei"
     yield f"images  {figures['n_images']}" + (
@@ -59,18 +62,20 @@ def _lines(figures: dict[str, Any]) -> Iterator[str]:
     )
     yield f"F det   {_with_interval(figures['f_det'], intervals['f_det'])}"
     yield f"  precision {figures['precision_det']:.4f}  recall {figures['recall_det']:.4f}"
-    if figures["f_class"] is None:
+    per_class, confusion = figures["per_class"], figures["confusion"]
+    if per_class is None or confusion is None:
         yield "F avg   not measured: the folder's classes are not the model's"
         return
     yield f"F avg   {_with_interval(figures['f_avg'], intervals['f_avg'])}"
-    width = max(len(name) for name in figures["f_class"])
-    for name, per_class in figures["per_class"].items():
+    width = max(map(len, per_class))
+    for name, facts in per_class.items():
+        interval = (intervals["f_class"] or {}).get(name)
         yield (
-            f"  {name:<{width}}  {_with_interval(per_class['f1'], intervals['f_class'][name])}"
-            f"  precision {per_class['precision']:.4f}  recall {per_class['recall']:.4f}"
+            f"  {name:<{width}}  {_with_interval(facts['f1'], interval)}"
+            f"  precision {facts['precision']:.4f}  recall {facts['recall']:.4f}"
         )
     yield "matched nuclei, true class by found class"
-    names, rows = figures["confusion"]["classes"], figures["confusion"]["counts"]
+    names, rows = confusion["classes"], confusion["counts"]
     yield " ".join([" " * (width + 2), *(f"{name:>{width}}" for name in names)])
     for name, row in zip(names, rows, strict=True):
         yield " ".join([f"  {name:<{width}}", *(f"{n:>{width}}" for n in row)])

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -86,7 +86,7 @@ def features(
     ]
     for plan in plans:
         _check_target(plan.out, slide)
-    results: list[dict[str, Any]] = []
+    results: list[_Result] = []
     with cancel_on_signals() as cancel:
         for plan in plans:
             result = _compute(plan, model, cancel)
@@ -118,7 +118,30 @@ class _Plan:
     other_slide: bool
 
 
-def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[str, Any]:
+class _Facts(TypedDict):
+    """What the features of an image were computed by and of, as written to their file."""
+
+    model: str
+    mpp: float
+    fov_px: int
+    slide: str
+    image: int | None
+    plane: int
+    slide_mpp: float
+    slide_mpp_from: str
+
+
+class _Result(_Facts):
+    """Report on one image, as written to JSON."""
+
+    nuclei: int
+    done: int
+    channels: int
+    out: str
+    cancelled: bool
+
+
+def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result:
     """Compute and write the features of one image; returns what was done."""
     from muse_core.cli.console import progress_bar
     from muse_core.cli.given_nuclei import given_nuclei_of
@@ -157,7 +180,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[st
                     report(chunk.tiles_done, chunk.tiles_total, "Computing features")
                     yield chunk.rows, chunk.features
 
-            facts = {
+            facts: _Facts = {
                 "model": card.name,
                 "mpp": card.mpp,
                 "fov_px": spec.fov_px,
@@ -167,12 +190,18 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> dict[st
                 "slide_mpp": slide_mpp,
                 "slide_mpp_from": opened.scale.source.value,
             }
-            done = write_features(plan.out, table, backbone.out_channels, chunks(), facts)
-    result = {"nuclei": len(table), "done": done, "channels": backbone.out_channels}
-    return {**facts, **result, "out": str(plan.out), "cancelled": done < len(table)}
+            done = write_features(plan.out, table, backbone.out_channels, chunks(), dict(facts))
+    return {
+        **facts,
+        "nuclei": len(table),
+        "done": done,
+        "channels": backbone.out_channels,
+        "out": str(plan.out),
+        "cancelled": done < len(table),
+    }
 
 
-def _sentence(result: dict[str, Any]) -> str:
+def _sentence(result: _Result) -> str:
     kept = "Cancelled; " if result["cancelled"] else ""
     return (
         f"{kept}{result['done']:,} of {result['nuclei']:,} nuclei with {result['channels']}"

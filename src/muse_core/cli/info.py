@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from muse_core.cli.options import (
     MppOption,
     PlaneOption,
 )
+
+if TYPE_CHECKING:
+    from muse_core.slides.info import ImageInfo, SlideInfo
 
 
 def info(
@@ -48,7 +51,7 @@ def info(
         typer.echo("\n\n".join("\n".join(_lines(facts)) for facts in found))
 
 
-def _lines(facts: dict[str, Any]) -> list[str]:
+def _lines(facts: SlideInfo) -> list[str]:
     size_mm, tissue = facts["size_mm"], facts["tissue_mm2"]
     levels = ", ".join(
         f"{level['width']} x {level['height']} (1:{level['downsample']:g})"
@@ -75,7 +78,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _images(facts: dict[str, Any]) -> dict[str, str]:
+def _images(facts: SlideInfo) -> dict[str, str]:
     """A row for each tissue image, where there are several."""
     tissue = [i for i in facts["images"] if i["number"]]
     rows = {}
@@ -89,14 +92,14 @@ def _images(facts: dict[str, Any]) -> dict[str, str]:
     return rows
 
 
-def _other(image: dict[str, Any]) -> str:
+def _other(image: ImageInfo) -> str:
     """Such as "label (387 x 463 px)"; what its name does not say of it is added."""
     name, role = image["name"].lower() or "unnamed", image["role"]
     what = name if role in name or role == "other" else f"{name}, {role}"
     return f"{what} ({image['width_px']} x {image['height_px']} px)"
 
 
-def _scale(facts: dict[str, Any]) -> str:
+def _scale(facts: SlideInfo) -> str:
     if facts["mpp_um"] is None:
         why = f" ({facts['mpp_note']})" if facts["mpp_note"] else ""
         return f"unknown{why}; give --mpp"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 
 if TYPE_CHECKING:
+    from muse_core.evaluate.figures import ProbeFigures
     from muse_core.models.backbone import MuseBackbone
 
 
@@ -102,8 +103,9 @@ def evaluate_probe(
             ProgressReporter(show),
         )
     asked = {"protocol": protocol.value, "random_init": random_init, "fov_px": fov_px, "seed": seed}
-    figures = report.to_json() | asked | {"model": card.name, "mpp": used_mpp}
-    typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
+    figures = report.to_json()
+    said = {**figures, **asked, "model": card.name, "mpp": used_mpp}
+    typer.echo(json.dumps(said) if as_json else "\n".join(_lines(figures)))
 
 
 def _say_scales(folders: Sequence[str | Path], mpp: float, force_mpp: bool) -> None:
@@ -130,7 +132,7 @@ def _backbone(path: Path, random_seed: int | None) -> MuseBackbone:
     return MuseBackbone(BackboneConfig.from_json(card.architecture["backbone"])).eval()
 
 
-def _lines(figures: dict[str, Any]) -> list[str]:
+def _lines(figures: ProbeFigures) -> list[str]:
     low, high = figures["interval_95"]
     lines = [
         f"accuracy  {figures['accuracy']:.4f}  [{low:.4f}, {high:.4f}]",

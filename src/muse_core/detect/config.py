@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from muse_core.detect.backends.names import BACKENDS, PRECISIONS
 from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.errors import UserError
 from muse_core.models.device_names import DEVICES
-from muse_core.strict import STRICT
+from muse_core.strict import STRICT, StrictOptions
 
 ALIGN_PX = 32
 """Tiles begin at multiples of this many model pixels, the coarsest stride of the encoders."""
@@ -45,7 +45,7 @@ class DetectConfig:
         features: Whether the features of nuclei are kept.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     device: str = "auto"
     tile_px: int | None = None

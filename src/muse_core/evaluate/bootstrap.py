@@ -6,19 +6,19 @@ Images, not nuclei, are drawn with replacement, because nuclei of one image rese
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from muse_core.evaluate.detection import DetectionReport
+from muse_core.evaluate.figures import ClassFigures, DetailedFigures, Interval, IntervalFigures
 from muse_core.evaluate.matching import Counts
 
 DRAWS = 2000
 _PERCENTILES = (2.5, 97.5)
 
 
-def detailed_figures(report: DetectionReport, seed: int = 0) -> dict[str, Any]:
+def detailed_figures(report: DetectionReport, seed: int = 0) -> DetailedFigures:
     """A report's figures with precision and recall of each class, confusion and intervals.
 
     Args:
@@ -26,24 +26,21 @@ def detailed_figures(report: DetectionReport, seed: int = 0) -> dict[str, Any]:
         seed: Of the bootstrap.
 
     Returns:
-        The keys of :meth:`DetectionReport.to_json`, and "per_class" (f1, precision, recall and
-        counts), "confusion" (classes; counts, true by found) and "interval_95" (f_det, f_avg,
-        f_class, each [low, high]). Without comparable classes, what concerns them is None; so is
-        the figure of a class that is neither annotated nor found, and an interval of no figure.
+        The figures. Without comparable classes, what concerns them is None; so is the figure of a
+        class that is neither annotated nor found, and an interval of no figure.
     """
     classes, confusion = report.classes, report.confusion
-    figures = report.to_json()
-    figures["per_class"] = None if classes is None else {k: _facts(c) for k, c in classes.items()}
-    figures["confusion"] = (
-        None
+    return {
+        **report.to_json(),
+        "per_class": None if classes is None else {k: _facts(c) for k, c in classes.items()},
+        "confusion": None
         if confusion is None
-        else {"classes": list(report.class_names or ()), "counts": confusion.tolist()}
-    )
-    figures["interval_95"] = _intervals(report, seed)
-    return figures
+        else {"classes": list(report.class_names or ()), "counts": confusion.tolist()},
+        "interval_95": _intervals(report, seed),
+    }
 
 
-def interval_95(values: npt.NDArray[np.float64]) -> list[float] | None:
+def interval_95(values: npt.NDArray[np.float64]) -> Interval | None:
     """Low and high end of the middle 95% of bootstrapped values; NaN is no value, None no end."""
     values = values[np.isfinite(values)]
     if not len(values):
@@ -58,7 +55,7 @@ def image_weights(n_images: int, seed: int, draws: int = DRAWS) -> npt.NDArray[n
     return rng.multinomial(n_images, np.full(n_images, 1 / n_images), size=draws)
 
 
-def _intervals(report: DetectionReport, seed: int) -> dict[str, Any]:
+def _intervals(report: DetectionReport, seed: int) -> IntervalFigures:
     weights = image_weights(report.n_images, seed)
     f_det = f1_of_rows(weights @ _table([image.detection for image in report.images]))
     if report.class_names is None:
@@ -100,7 +97,7 @@ def mean_over_classes(values: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[
     return result
 
 
-def _facts(counts: Counts) -> dict[str, float | int | None]:
+def _facts(counts: Counts) -> ClassFigures:
     return {
         "f1": None if counts.is_empty else counts.f1,
         "precision": counts.precision,

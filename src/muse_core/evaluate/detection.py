@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ import pandas as pd
 
 from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.detect import DetectConfig, detect_image
+from muse_core.evaluate.figures import DetectionFigures
 from muse_core.evaluate.matching import (
     MATCH_RADIUS_UM,
     Counts,
@@ -122,8 +122,8 @@ class DetectionReport:
         )
         return DetectionReport(images, kept)
 
-    def to_json(self) -> dict[str, Any]:
-        """Keys f_det, f_avg, f_class, n_images, precision and recall of detection, radius_um."""
+    def to_json(self) -> DetectionFigures:
+        """Return the pooled figures."""
         return {
             "f_det": self.f_det,
             "f_avg": self.f_avg,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,13 +13,14 @@ from muse_core.evaluate.bootstrap import (
     mean_over_classes,
 )
 from muse_core.evaluate.detection import DetectionReport
+from muse_core.evaluate.figures import FiguresWithIntervals, IntervalFigures
 from muse_core.evaluate.matching import Counts
 
 _ENOUGH_IMAGES = 5
 """From this many on, images are resampled. Fewer say nothing about how images differ."""
 
 
-def figures_with_intervals(report: DetectionReport, seed: int = 0) -> dict[str, Any]:
+def figures_with_intervals(report: DetectionReport, seed: int = 0) -> FiguresWithIntervals:
     """A report's figures with 95% intervals by bootstrap.
 
     Images, or the fields of a slide, are resampled where there are enough. Where there are fewer,
@@ -29,20 +28,20 @@ def figures_with_intervals(report: DetectionReport, seed: int = 0) -> dict[str, 
     that makes intervals too narrow, but says what the mere number of nuclei is good for.
 
     Returns:
-        As :func:`muse_core.evaluate.bootstrap.detailed_figures`, and "interval_over", which is
-        "images" or "nuclei".
+        As :func:`muse_core.evaluate.bootstrap.detailed_figures`, and what was resampled.
     """
     figures = detailed_figures(report, seed)
     if report.n_images >= _ENOUGH_IMAGES:
-        return figures | {"interval_over": "images"}
+        return {**figures, "interval_over": "images"}
     rng = np.random.default_rng(seed)
     classes = {name: _draws(counts, rng) for name, counts in (report.classes or {}).items()}
-    over_nuclei = {
+    over_nuclei: IntervalFigures = {
         "f_det": interval_95(_draws(report.detection, rng)),
         "f_avg": interval_95(mean_over_classes(list(classes.values()))) if classes else None,
         "f_class": {name: interval_95(draws) for name, draws in classes.items()} or None,
     }
-    return figures | {"interval_95": over_nuclei, "interval_over": "nuclei"}
+    figures["interval_95"] = over_nuclei
+    return {**figures, "interval_over": "nuclei"}
 
 
 def _draws(counts: Counts, rng: np.random.Generator) -> npt.NDArray[np.float64]:

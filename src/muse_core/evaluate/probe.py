@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from muse_core.data.points_folder import class_names_in, read_points_folder
 from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.bootstrap import image_weights, interval_95
+from muse_core.evaluate.figures import ProbeFigures
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.evaluate.probe_heads import extract, finetune_probe, fit_linear, knn_predict, predict
 from muse_core.evaluate.probe_tiles import ProbeSet, probe_set
@@ -49,7 +49,7 @@ class ProbeReport:
         """Share of test nuclei that got their class, 0 to 1."""
         return float(self.confusion.trace() / self.confusion.sum())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ProbeFigures:
         """JSON-able figures; "f1" of a class is that at the given centres."""
         true, found = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         right = self.confusion.diagonal()

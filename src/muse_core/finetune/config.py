@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from muse_core.errors import UserError
 from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource
 from muse_core.models.config import ModelConfig
 from muse_core.models.device_names import DeviceName
-from muse_core.strict import STRICT
+from muse_core.strict import STRICT, StrictOptions
 
 ADAPT: Literal["adapt"] = "adapt"
 FULL: Literal["full"] = "full"
@@ -45,7 +45,7 @@ class ViewConfig:
         coarse: Range of the factor by which they are shrunk.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     crop_px: int = 256
     zoom: tuple[float, float] = (0.75, 1.3)
@@ -97,7 +97,7 @@ class LossConfig:
         match_px: How far an anchor may be from a nucleus to be matched with it.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     regression: float = 0.3
     nucleus: float = 1.0
@@ -132,7 +132,7 @@ class AdaptConfig:
         nuclei_per_step: Nuclei whose classes a step sees.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     megapixels: float = 12.0
     most_views: int = 8
@@ -170,7 +170,7 @@ class ConsistencyConfig:
         own_slides: Whether the stores' own slides take part away from the fields too.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     weight: float = 0.0
     nucleus_confidence: float = 0.7
@@ -252,7 +252,7 @@ class FinetuneConfig:
             threads that wait for each other in every layer. 1 leaves it to torch.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     out: Path
     train: tuple[LabelSet, ...] = ()

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from muse_core.errors import UserError
-from muse_core.strict import STRICT
+from muse_core.strict import STRICT, StrictOptions
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LabelSet:
         force_mpp: Whether mpp counts also where an image states another scale.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     folder: Path
     mpp: float
@@ -70,7 +70,7 @@ class StoreSource:
             :class:`muse_core.slides.ImageChoice`.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     store: Path
     slide: Path | None = None
@@ -89,7 +89,7 @@ class UnlabeledSource:
         force_mpp: Whether mpp counts also where a file states another scale.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     path: Path
     mpp: float | None = None

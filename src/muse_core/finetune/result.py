@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muse_core.progress import OnProgress
+
+if TYPE_CHECKING:
+    from muse_core.finetune.holdout.evaluator import HoldoutFigures
 
 Metrics = Callable[[dict[str, Any]], None]
 
@@ -33,8 +36,8 @@ class FinetuneResult:
     steps_done: int
     cancelled: bool
     steps: int = 0
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
+    before: HoldoutFigures | None = None
+    after: HoldoutFigures | None = None
     data: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

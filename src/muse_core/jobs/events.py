@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 from muse_core.errors import UserError
-from muse_core.strict import STRICT, Wording, parse_strictly
+from muse_core.strict import STRICT, StrictOptions, Wording, parse_strictly
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Event:
     """Base class of job events; ``name`` is its "event" in JSON."""
 
     name: ClassVar[str]
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary with "event", the inverse of :func:`event_from_json`."""

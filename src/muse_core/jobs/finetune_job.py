@@ -87,9 +87,14 @@ def _outcome(result: FinetuneResult, seconds: float) -> Outcome:
 def _gain(result: FinetuneResult) -> str:
     if result.before is None or result.after is None:
         return ""
+    before, after = result.before, result.after
+    figures = (
+        ("F det", before["f_det"], after["f_det"]),
+        ("F avg", before["f_avg"], after["f_avg"]),
+    )
     parts = [
-        f"{name} {result.before[key]:.3f} before, {result.after[key]:.3f} after"
-        for name, key in (("F det", "f_det"), ("F avg", "f_avg"))
-        if result.before[key] is not None and result.after[key] is not None
+        f"{name} {old:.3f} before, {new:.3f} after"
+        for name, old, new in figures
+        if old is not None and new is not None
     ]
     return f" On the holdout fields: {'; '.join(parts)}."

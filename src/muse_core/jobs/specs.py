@@ -11,7 +11,7 @@ from annotated_types import Interval
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.models.device_names import DeviceName
-from muse_core.strict import STRICT, Wording, parse_strictly, plain_values
+from muse_core.strict import STRICT, StrictOptions, Wording, parse_strictly, plain_values
 
 if TYPE_CHECKING:
     from muse_core.slides.choice import ImageChoice
@@ -34,7 +34,7 @@ class JobSpec:
     kind: ClassVar[str]
     title: ClassVar[str]
     runner: ClassVar[str]
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""

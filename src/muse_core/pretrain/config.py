@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from muse_core.errors import UserError
 from muse_core.models.config import BackboneConfig
 from muse_core.models.device_names import DeviceName
-from muse_core.strict import STRICT
+from muse_core.strict import STRICT, StrictOptions
 
 _SIDE_MULTIPLE_PX = 16
 
@@ -32,7 +32,7 @@ class ViewsConfig:
         field_um: Side of the field, unless the largest view is larger.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     mpp: tuple[float, float] = (0.2, 0.6)
     global_px: int = 224
@@ -69,7 +69,7 @@ class AppearanceConfig:
         blur_share: Share of views that get blurred, 0 to 1.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     stain_gain: tuple[float, float] = (0.6, 1.6)
     stain_shift: float = 0.05
@@ -110,7 +110,7 @@ class LossesConfig:
         centre_momentum: Of the moving mean of the teacher's outputs, where that is the balance.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     image_weight: float = 1.0
     nucleus_weight: float = 1.0
@@ -161,7 +161,7 @@ class ScheduleConfig:
         freeze_prototypes_epochs: How long the heads' last layers stay as they are.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     epochs: int = 100
     epoch_samples: int = 2048
@@ -214,7 +214,7 @@ class ProbeSetsConfig:
         every_epochs: How often.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     train: Path
     test: Path
@@ -253,7 +253,7 @@ class PretrainConfig:
         log_steps: Steps between rows of the log.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
     rois: Path
     out: Path

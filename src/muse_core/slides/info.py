@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from muse_core.slides.slide import Slide
 from muse_core.slides.tissue import tissue_mask
 
 
-def slide_info(slide: Slide) -> dict[str, Any]:
-    """Describe a slide in values that JSON knows.
+class LevelInfo(TypedDict):
+    """Size of a level in its own pixels, and by what factor it is smaller than level 0."""
 
-    Returns:
-        path, name, format, width_px, height_px, mpp_um (or null), mpp_from (file, given, forced or
-        unknown), mpp_stated_um (by the file, or null), mpp_note (why the file's metadata gave no
-        scale, or ""), size_mm ([width, height] or
-        null), levels (width, height, downsample of each), associated, scanned_px (x, y,
-        width and height of the part that was scanned), tissue_mm2 (or null); image
-        (its number among the tissue images), plane, planes; images (number or null, name, role,
-        width_px, height_px, mpp_um or null, planes of each image in the file); notes.
+    width: int
+    height: int
+    downsample: float
+
+
+class ImageInfo(TypedDict):
+    """One of the images in a file; its number among those of tissue, None of another."""
+
+    number: int | None
+    name: str
+    role: str
+    width_px: int
+    height_px: int
+    mpp_um: float | None
+    planes: int
+
+
+class SlideInfo(TypedDict):
+    """Report on a slide.
+
+    Attributes:
+        mpp_from: file, given, forced or unknown.
+        mpp_stated_um: By the file.
+        mpp_note: Why the file's metadata gave no scale, or "".
+        size_mm: Width and height.
+        associated: Names of label, macro image and the like.
+        scanned_px: x, y, width and height of the part that was scanned.
+        image: Its number among the tissue images.
+        images: All images in the file.
+        notes: Sentences for the user.
+        tissue_mm2: None while the scale is unknown.
+    """
+
+    path: str
+    name: str
+    format: str
+    width_px: int
+    height_px: int
+    mpp_um: float | None
+    mpp_from: str
+    mpp_stated_um: float | None
+    mpp_note: str
+    size_mm: list[float] | None
+    levels: list[LevelInfo]
+    associated: list[str]
+    scanned_px: list[float]
+    image: int | None
+    plane: int
+    planes: int
+    images: list[ImageInfo]
+    notes: list[str]
+    tissue_mm2: float | None
+
+
+def slide_info(slide: Slide) -> SlideInfo:
+    """Describe a slide in values that JSON knows.
 
     Raises:
         UserError: The file is damaged.

@@ -90,7 +90,8 @@ def test_figures_are_of_the_others_at_the_threshold_that_was_chosen() -> None:
 def test_with_few_fields_the_figures_are_those_of_the_choice() -> None:
     scored = Holdout([field("0"), field("1"), field("2")]).score(CARD, detections, {"x": "a"})
     curve = for_curves(scored.chosen)
-    assert {k: scored.figures[k] for k in curve} == curve
+    figures: dict[str, Any] = {**scored.figures}
+    assert {k: figures[k] for k in curve} == curve
     assert scored.figures["n_images"] == 3
 
 

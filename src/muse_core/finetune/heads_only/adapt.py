@@ -16,7 +16,12 @@ from muse_core.finetune.describe import describe_run
 from muse_core.finetune.heads_only.frozen import FrozenView, freeze
 from muse_core.finetune.heads_only.frozen_detection import FrozenDetector
 from muse_core.finetune.heads_only.frozen_step import HeadLosses, head_losses
-from muse_core.finetune.holdout.evaluator import Holdout, HoldoutScore, for_curves
+from muse_core.finetune.holdout.evaluator import (
+    Holdout,
+    HoldoutFigures,
+    HoldoutScore,
+    for_curves,
+)
 from muse_core.finetune.holdout.fields import HoldoutFields
 from muse_core.finetune.holdout.threshold import AS_GOOD
 from muse_core.finetune.losses.elementary import class_weights
@@ -100,7 +105,7 @@ class _AdaptRun:
         self.checkpoint = checkpoint_of(config, data.digest(), parts)
         self.state = self.checkpoint.load() if config.resume else TrainState()
 
-    def prepare(self, listener: Listener) -> dict[str, Any] | None:
+    def prepare(self, listener: Listener) -> HoldoutFigures | None:
         """Run the frozen network; returns the base's figures on the holdout fields."""
         before = None
         if self.holdout:
@@ -133,7 +138,7 @@ class _AdaptRun:
                 self.checkpoint.save(state)
         return False
 
-    def finish(self, before: dict[str, Any] | None, cancelled: bool) -> dict[str, Any] | None:
+    def finish(self, before: HoldoutFigures | None, cancelled: bool) -> HoldoutFigures | None:
         """Write the best heads with their figures; returns these where there is a holdout."""
         if not cancelled:
             self.checkpoint.remove()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, TypedDict
 
 import pandas as pd
 
+from muse_core.evaluate.figures import FiguresWithIntervals
 from muse_core.evaluate.intervals import figures_with_intervals
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.holdout.fields import HoldoutFields, renamed
@@ -31,6 +32,22 @@ Detect = Callable[[HoldoutFields], Sequence[pd.DataFrame]]
 """Gives the NucleusTable of each field at ``LOWEST_SCORE``, pixels of the field."""
 
 
+class HoldoutFigures(FiguresWithIntervals):
+    """Figures of a model at a threshold, and which fields that was chosen on."""
+
+    threshold: float
+    chosen_on: Literal["other fields", "the same fields"]
+
+
+class CurveFigures(TypedDict):
+    """Figures that a curve shows."""
+
+    f_det: float
+    f_avg: float | None
+    f_class: dict[str, float | None] | None
+    threshold: float
+
+
 @dataclass(frozen=True)
 class HoldoutScore:
     """Score threshold and figures of a model on the holdout.
@@ -42,7 +59,7 @@ class HoldoutScore:
     """
 
     chosen: OperatingPoint
-    figures: dict[str, Any]
+    figures: HoldoutFigures
 
 
 class Holdout:
@@ -83,14 +100,20 @@ class Holdout:
         if self.apart:
             others = renamed(detect(self.reporting), names)
             report = self.reporting.at(chosen.threshold, others, known)
-        figures = figures_with_intervals(report) | {
+        figures: HoldoutFigures = {
+            **figures_with_intervals(report),
             "threshold": chosen.threshold,
             "chosen_on": "other fields" if self.apart else "the same fields",
         }
         return HoldoutScore(chosen, figures)
 
 
-def for_curves(chosen: OperatingPoint) -> dict[str, Any]:
+def for_curves(chosen: OperatingPoint) -> CurveFigures:
     """Return the figures that a curve shows."""
-    figures = chosen.report.to_json()
-    return {k: figures[k] for k in ("f_det", "f_avg", "f_class")} | {"threshold": chosen.threshold}
+    report = chosen.report
+    return {
+        "f_det": report.f_det,
+        "f_avg": report.f_avg,
+        "f_class": report.f_class,
+        "threshold": chosen.threshold,
+    }
