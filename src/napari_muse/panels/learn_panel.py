@@ -28,6 +28,7 @@ _MODES = {
     "adapt": ("Quick", "Train the last layers only: seconds to a minute"),
     _THOROUGH: ("Thorough", "Train all layers: minutes, with the slide's other tissue"),
 }
+_SHOWN = {"mode": Shown("Training", _MODES)}
 _TABLE_HEIGHT_PX = 150
 _SOON_MS = 300
 
@@ -41,7 +42,7 @@ class LearnPanel(forms.Section):
         self._detect = detect
         self.tissue = TissueArea(session)
         self.uses = forms.wrapped("")
-        self._form = ConfigForm(FinetuneConfig, {"mode": Shown("Training", _MODES)})
+        self._form = ConfigForm(FinetuneConfig, _SHOWN)
         self.mode = self._form.choice("mode")
         self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
         self.cancel, self.message = self.status.cancel, self.status.message
