@@ -17,7 +17,6 @@ from napari_muse.panels.forms import form_layout, never_widening
 from napari_muse.panels.number_field import NumberField
 
 _TOOLTIP_ROLE = 3
-Choice = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class ConfigForm:
         return native
 
 
-def choice_field(choices: Sequence[Choice], tooltip: str) -> ValueWidget[Any]:
+def choice_field(choices: Sequence[tuple[str, str, str]], tooltip: str) -> ValueWidget[Any]:
     """A list of choices that never widens the dock, however long its entries are.
 
     Args:
