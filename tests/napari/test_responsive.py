@@ -60,7 +60,7 @@ def test_what_a_job_says_is_drawn_a_few_times_only(
     qtbot.waitUntil(lambda: len(draws) > 0, timeout=5000)
     assert draws == ["step 299"]
     assert learn.curves.n_points[0] == 300
-    assert len(learn.curves._loss_curve.getData()[0]) == 300
+    assert len(learn.curves._curves["loss"].getData()[0]) == 300
     learn._on_event(Progress(0, 0, "of nobody knows"))
     qtbot.waitUntil(lambda: "nobody" in learn.message.text(), timeout=5000)
     assert learn.status.bar.maximum() > 0

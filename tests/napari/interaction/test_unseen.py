@@ -105,7 +105,7 @@ def test_the_queue_shows_where_it_leads(opened: MusePanel, qtbot: Any) -> None:
     assert opened.legend.shown[0].isChecked()
     assert session.nuclei.selected_ids.tolist() == [opened.queue.current]
     # While the view is still under way nobody is told that the nucleus is beside it.
-    opened.say("")
+    opened.status.say("")
     qtbot.keyClick(canvas_of(opened), Qt.Key.Key_Space)
     assert opened.status.text() == ""
     assert sum(status == "confirmed" for _, status in _content(opened)) == 1
