@@ -27,6 +27,23 @@ _REPOSITORY = _TESTS.parent
 _NUMERIC_ROOMS = frozenset(
     ("augment", "classify", "detect", "evaluate", "finetune", "models", "pretrain", "training")
 )
+_LONGEST = tuple(
+    _TESTS / name
+    for name in (
+        "napari/jobs/test_learning.py",
+        "jobs/test_bounded.py",
+        "pretrain/test_train.py",
+        "napari/annotations/test_undo_machine.py",
+        "napari/test_recording.py",
+        "pretrain/test_recipe.py",
+        "napari/jobs/test_unfinished.py",
+        "napari/jobs/test_relearning.py",
+        "cli/test_fetch_model.py",
+        "detect/backends/test_openvino.py",
+    )
+)
+"""Files with the tests of the longest duration."""
+assert all(path.is_file() for path in _LONGEST)
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)
@@ -41,7 +58,11 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the rooms whose results hang on the processor's arithmetic."""
+    """Mark the rooms whose results hang on the processor's arithmetic; begin with what takes long.
+
+    Else one process is still at it when there is nothing left for the others.
+    """
+    items.sort(key=lambda item: item.path not in _LONGEST)
     for item in items:
         parts = item.path.relative_to(_TESTS).parts if item.path.is_relative_to(_TESTS) else ()
         if parts and parts[0] in _NUMERIC_ROOMS:

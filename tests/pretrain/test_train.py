@@ -142,6 +142,17 @@ def test_a_cancelled_run_resumes_as_if_unbroken(
     assert [r["loss"] for r in _rows(config)] == [r["loss"] for r in _rows(unbroken)]
 
 
+_PRETRAIN_AND_SAY = """
+import sys
+from muse_core.cli import main
+
+try:
+    main(sys.argv[1:])
+finally:
+    print("compiler loaded:", "torch._dynamo" in sys.modules)
+"""
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
 def test_a_killed_run_resumes_bit_by_bit(unbroken: PretrainConfig, config: PretrainConfig) -> None:
     slow = dataclasses.replace(config, checkpoint_steps=1)
@@ -158,8 +169,10 @@ def test_a_killed_run_resumes_bit_by_bit(unbroken: PretrainConfig, config: Pretr
         process.stderr.close()
     step = int(torch.load(checkpoint, weights_only=True)["step"])
     assert 1 <= step < 6
+    command[1:3] = ["-c", _PRETRAIN_AND_SAY]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "6 steps" in done.stdout
+    assert done.stdout.endswith("compiler loaded: False\n")
     assert _same_weights(unbroken, config)
     assert [r["loss"] for r in _rows(config)] == [r["loss"] for r in _rows(unbroken)]
 

@@ -2,7 +2,7 @@
 
 timm and torchvision name ``torch._dynamo`` as they are imported: one of its decorators, and one of
 its functions for later. That loads it, and sympy with it, before the first nucleus is found. Every
-step of an optimiser names it too, to tell it what not to compile.
+step of an optimiser names it too, to tell it what not to compile, and Lightning, to see what is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def compiler_left_out() -> Iterator[None]:
         return
     whole, utils = _StandIn(_COMPILER), _StandIn(f"{_COMPILER}.utils")
     whole.__path__ = []
-    whole.__dict__.update(utils=utils, disable=_disable, graph_break=_graph_break)
+    whole.__dict__.update(
+        utils=utils, disable=_disable, graph_break=_graph_break, OptimizedModule=_OptimizedModule
+    )
     utils.__dict__.update(is_compile_supported=_is_compile_supported)
     for module in (whole, utils):
         sys.modules[module.__name__] = module
@@ -65,6 +67,10 @@ def _disable(function: Any = None, recursive: bool = True, **_: Any) -> Any:
 
 def _graph_break(*_: Any, **__: Any) -> None:
     """Ends what is compiled at once; nothing is."""
+
+
+class _OptimizedModule(torch.nn.Module):
+    """What a compiled network is one of; none is."""
 
 
 def _is_compile_supported(*arguments: Any) -> Any:

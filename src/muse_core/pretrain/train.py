@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -26,6 +24,7 @@ from muse_core.errors import UserError
 from muse_core.evaluate.probe import ProbeFolders, probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder, only_one, sha256_of
+from muse_core.models.compiler_shim import compiler_left_out
 from muse_core.models.device import computes_in_bfloat16
 from muse_core.models.registry import resolve_model
 from muse_core.pretrain.batches import BatchDataset, PretrainBatch
@@ -50,6 +49,10 @@ from muse_core.strict import plain_values
 from muse_core.training.interrupts import leave_interrupts_to_the_run
 from muse_core.training.run_state import identity_of, load_own_run, restoring, save_run
 from muse_core.training.seeding import seed_step
+
+with compiler_left_out():
+    from lightning_fabric import Fabric
+    from lightning_fabric.wrappers import _FabricModule
 
 CHECKPOINT_NAME = "last.checkpoint"
 _LOG, _PROBE = "log", "probe"
@@ -93,6 +96,7 @@ def pretrain(
             the last good checkpoint and its backbone are then kept.
     """
     with contextlib.ExitStack() as held:
+        held.enter_context(compiler_left_out())
         if int(os.environ.get("RANK", "0")) == 0:
             make_folder(config.out)
             held.enter_context(only_one(config.out / CHECKPOINT_NAME))

@@ -46,17 +46,6 @@ VIT = ModelConfig(
 BUNDLED = [entry.name for entry in list_models() if entry.bundled]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Conversions of the bundled models are shared by the tests of this file."""
-    return tmp_path_factory.mktemp("converted")
-
-
-@pytest.fixture(autouse=True)
-def in_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(cache))
-
-
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MUSE_CONVERTED_DIR", str(tmp_path / "own"))
@@ -67,6 +56,17 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small(tmp_path: Path) -> Path:
     save_model(model_of(SMALL), tmp_path / "small.safetensors")
     return tmp_path / "small.safetensors"
+
+
+@pytest.fixture(scope="module")
+def small_converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is kept of the small model's conversion."""
+    folder = tmp_path_factory.mktemp("converted")
+    save_model(model_of(SMALL), folder / "small.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUSE_CONVERTED_DIR", str(folder))
+        backend_of(folder / "small.safetensors")
+    return entry_of(folder / "small.safetensors", folder)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_backends_agree_with_each_other_and_with_float32(
 
 
 def test_with_a_converted_model_detection_loads_no_torch(
-    small: Path, cache: Path, tmp_path: Path, cmu_slide: Path
+    small: Path, own_cache: Path, tmp_path: Path, cmu_slide: Path
 ) -> None:
     code = (
         "import sys\n"
@@ -157,13 +157,7 @@ def test_with_a_converted_model_detection_loads_no_torch(
     command += ["--region", "900,900,300,300", "--out", str(tmp_path / "n.csv"), "--device", "cpu"]
     said = []
     for _ in range(2):
-        done = subprocess.run(
-            [*command, "--json"],
-            check=True,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "MUSE_CONVERTED_DIR": str(cache)},
-        )
+        done = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
         said.append(done.stdout.splitlines())
     result = json.loads(said[1][0])
     assert (result["backend"], result["device"]) == ("openvino", "cpu")
@@ -192,13 +186,9 @@ def test_a_model_is_converted_once_for_its_weights(
 @pytest.mark.parametrize("file", ["network.blob", "facts.json"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone", "empty"])
 def test_what_is_damaged_is_not_loaded(
-    small: Path, cache: Path, own_cache: Path, file: str, damage: str
+    small_converted: Path, tmp_path: Path, file: str, damage: str
 ) -> None:
-    with pytest.MonkeyPatch.context() as shared:
-        shared.setenv("MUSE_CONVERTED_DIR", str(cache))
-        backend_of(small)
-    shutil.copytree(cache, own_cache, ignore=shutil.ignore_patterns(".*"))
-    (path,) = entry_of(small, own_cache).glob(file)
+    path = shutil.copytree(small_converted, tmp_path / "entry") / file
     facts = json.loads((path.parent / "facts.json").read_text())
     wanted = {key: value for key, value in facts.items() if key not in ("blob", "deviation")}
     assert converted._load(path.parent, wanted) is not None
