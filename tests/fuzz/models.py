@@ -94,7 +94,7 @@ def _parts() -> dict[str, Any]:
 
 def _checkpoint(folder: Path) -> Path:
     path = folder / "m.checkpoint"
-    Checkpoint(path, "abc", _parts()).save(TrainState(3, 0.5, {"f1": 0.5}, 0.5))
+    Checkpoint(path, "abc", _parts()).save(TrainState(3, 0.5, {"f_det": 0.5}, 0.5))
     return path
 
 

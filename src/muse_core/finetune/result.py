@@ -5,14 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from muse_core.progress import OnProgress
 
 if TYPE_CHECKING:
     from muse_core.finetune.holdout.evaluator import HoldoutFigures
 
-Metrics = Callable[[dict[str, Any]], None]
+
+class ValidationFigures(TypedDict, total=False):
+    """Figures of a validation; those of detection where there is something to score on.
+
+    Attributes:
+        step: Steps made.
+        loss: Moving average; None before the first step.
+        quality: What the best weights are chosen by.
+        threshold: Score from which a proposal counts, 0 to 1.
+    """
+
+    step: int
+    loss: float | None
+    f_det: float
+    f_avg: float | None
+    f_class: dict[str, float | None] | None
+    n_images: int
+    precision_det: float
+    recall_det: float
+    radius_um: float
+    quality: float
+    threshold: float
+
+
+Metrics = Callable[[ValidationFigures], None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +56,7 @@ class FinetuneResult:
     """
 
     path: Path | None
-    metrics: dict[str, Any]
+    metrics: ValidationFigures
     steps_done: int
     cancelled: bool
     steps: int = 0

@@ -14,6 +14,7 @@ import torch
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.describe import identity
+from muse_core.finetune.result import ValidationFigures
 from muse_core.training.run_state import load_own_run, restoring, save_run
 
 
@@ -40,7 +41,7 @@ class TrainState:
 
     step: int = 0
     recent_loss: float = 0.0
-    best: dict[str, Any] = field(default_factory=dict)
+    best: ValidationFigures = field(default_factory=ValidationFigures)
     top: float = 0.0
 
     def count(self, loss: float, share: float) -> None:
@@ -51,11 +52,11 @@ class TrainState:
         else:
             self.recent_loss = (1 - share) * self.recent_loss + share * loss
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> ValidationFigures:
         """Figures of every validation."""
         return {"step": self.step, "loss": round(self.recent_loss, 4)}
 
-    def keep(self, figures: dict[str, Any], tolerance: float = 0.0) -> bool:
+    def keep(self, figures: ValidationFigures, tolerance: float = 0.0) -> bool:
         """Whether weights of these figures are to be kept in place of the best so far.
 
         Args:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from muse_core.finetune.config import ConsistencyConfig, LossConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, SourceImage, collate
 from muse_core.finetune.data.full_data import load_full_data
 from muse_core.finetune.full.step import FullLearner
+from muse_core.finetune.result import ValidationFigures
 from muse_core.finetune.state import checkpoint_of
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
@@ -110,7 +110,7 @@ def test_a_proposal_in_unlabelled_tissue_gets_exactly_no_supervised_gradient(
 
 
 def test_learns_from_fields_and_the_tissue_around(config: FinetuneConfig) -> None:
-    metrics: list[dict[str, Any]] = []
+    metrics: list[ValidationFigures] = []
     result = finetune(config, Listener(on_metrics=metrics.append))
     assert [m["step"] for m in metrics] == [0, 2, 4, 6]
     card = read_card(config.out)

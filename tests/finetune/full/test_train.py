@@ -14,6 +14,7 @@ from muse_core.errors import UserError
 from muse_core.evaluate.detection import evaluate_folder
 from muse_core.finetune import FinetuneConfig, FinetuneResult, LabelSet, Listener, finetune
 from muse_core.finetune.config import ViewConfig
+from muse_core.finetune.result import ValidationFigures
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import ModelCard, read_card
 from muse_core.models.checkpoint import load_model, save_backbone
@@ -94,7 +95,7 @@ def test_ctrl_c_leaves_the_processes_that_cut_crops_to_the_run(config: FinetuneC
 
 def test_writes_a_model_that_says_where_it_came_from(config: FinetuneConfig) -> None:
     seen: list[tuple[int, int]] = []
-    metrics: list[dict[str, object]] = []
+    metrics: list[ValidationFigures] = []
     result = finetune(
         config,
         Listener(on_progress=lambda d, n, _: seen.append((d, n)), on_metrics=metrics.append),

@@ -13,6 +13,7 @@ from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, LabelSet, Listener, StoreSource, finetune
 from muse_core.finetune.config import AdaptConfig
 from muse_core.finetune.data.field_data import load_fields
+from muse_core.finetune.result import ValidationFigures
 from muse_core.finetune.state import checkpoint_of
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
@@ -54,7 +55,7 @@ def cancel_after(steps: int, config: FinetuneConfig) -> Any:
 
 def test_the_heads_learn_and_the_backbone_stays(config: FinetuneConfig) -> None:
     assert config.base is not None
-    metrics: list[dict[str, Any]] = []
+    metrics: list[ValidationFigures] = []
     losses: list[float] = []
     faster = dataclasses.replace(config, learning_rate=1e-2)
     listener = Listener(on_metrics=metrics.append, on_loss=lambda _, loss: losses.append(loss))

@@ -16,6 +16,7 @@ from muse_core.finetune.config import AdaptConfig
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.holdout.evaluator import Holdout, for_curves
 from muse_core.finetune.holdout.fields import HoldoutFields
+from muse_core.finetune.result import ValidationFigures
 from muse_core.models.card import ModelCard, read_card
 from muse_core.nuclei import ClassScheme, nucleus_table
 
@@ -95,7 +96,7 @@ def test_with_few_fields_the_figures_are_those_of_the_choice() -> None:
     assert scored.figures["n_images"] == 3
 
 
-def run(folder: Path, n_val: int) -> tuple[FinetuneConfig, Any, list[dict[str, Any]]]:
+def run(folder: Path, n_val: int) -> tuple[FinetuneConfig, Any, list[ValidationFigures]]:
     config = FinetuneConfig(
         train=(LabelSet(write_points_folder(folder / "train"), 0.5),),
         val=LabelSet(write_points_folder(folder / "val", n_images=n_val), 0.5),
@@ -107,7 +108,7 @@ def run(folder: Path, n_val: int) -> tuple[FinetuneConfig, Any, list[dict[str, A
         device="cpu",
         adapt=AdaptConfig(most_views=1, margin_px=0),
     )
-    seen: list[dict[str, Any]] = []
+    seen: list[ValidationFigures] = []
     return config, finetune(config, Listener(on_metrics=seen.append)), seen
 
 

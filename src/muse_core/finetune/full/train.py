@@ -29,7 +29,7 @@ from muse_core.finetune.holdout.evaluator import HoldoutScore, for_curves
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, best_threshold
 from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
 from muse_core.finetune.record import write_record
-from muse_core.finetune.result import FinetuneResult, Listener
+from muse_core.finetune.result import FinetuneResult, Listener, ValidationFigures
 from muse_core.finetune.start import class_notes, new_card, parent_name, starting_model
 from muse_core.finetune.state import (
     Stateful,
@@ -221,15 +221,11 @@ class _Run:
     def _score(self, model: MuseModel, names: Mapping[str, str]) -> HoldoutScore:
         return self.sources.holdout.score(model.card, lambda fields: fields.detect(model), names)
 
-    def validate(self) -> dict[str, Any]:
+    def validate(self) -> ValidationFigures:
         """Score the averaged weights; keep them if they are the best so far."""
-        figures = self.state.figures()
-        threshold = _DEFAULT_THRESHOLD
         chosen = self._operating()
-        if chosen:
-            threshold = chosen.threshold
-            figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
-        figures["threshold"] = threshold
+        at: ValidationFigures = chosen.figures if chosen else {"threshold": _DEFAULT_THRESHOLD}
+        figures: ValidationFigures = {**self.state.figures(), **at}
         if self.state.keep(figures):
             self._write_model(figures)
         return figures
@@ -277,7 +273,7 @@ class _Run:
             notes=(*self.sources.notes, *class_notes(self.config, self.sources.scheme)),
         )
 
-    def _write_model(self, figures: dict[str, Any]) -> None:
+    def _write_model(self, figures: ValidationFigures) -> None:
         network = self.averaged_model
         network.card = dataclasses.replace(
             new_card(self.config, self.sources.scheme),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +25,7 @@ from muse_core.finetune.holdout.fields import HoldoutFields
 from muse_core.finetune.holdout.threshold import AS_GOOD
 from muse_core.finetune.losses.elementary import class_weights
 from muse_core.finetune.record import write_record
-from muse_core.finetune.result import FinetuneResult, Listener
+from muse_core.finetune.result import FinetuneResult, Listener, ValidationFigures
 from muse_core.finetune.start import class_notes, new_card, with_classes
 from muse_core.finetune.state import (
     Stateful,
@@ -166,15 +165,13 @@ class _AdaptRun:
         self.state.count(value, _SHARE_OF_A_STEP)
         return value
 
-    def _validate(self) -> dict[str, Any]:
-        figures = self.state.figures()
+    def _validate(self) -> ValidationFigures:
         threshold = self.base.card.score_threshold
+        at: ValidationFigures = {"threshold": threshold}
         if self.holdout:
             tables = self.detectors[self.holdout.choosing].detect(as_saved(self.model))
-            chosen = self.holdout.choosing.best(tables, self.names, threshold)
-            threshold = chosen.threshold
-            figures |= chosen.report.to_json() | {"quality": round(chosen.quality, 5)}
-        figures["threshold"] = threshold
+            at = self.holdout.choosing.best(tables, self.names, threshold).figures
+        figures: ValidationFigures = {**self.state.figures(), **at}
         # Later heads have settled, and the few holdout fields tell no small differences apart.
         if self.state.keep(figures, tolerance=AS_GOOD):
             self._write_model(figures)
@@ -185,7 +182,7 @@ class _AdaptRun:
             model.card, lambda fields: self.detectors[fields].detect(model), names
         )
 
-    def _write_model(self, figures: dict[str, Any]) -> None:
+    def _write_model(self, figures: ValidationFigures) -> None:
         base = self.base.card
         self.model.card = dataclasses.replace(
             new_card(self.config, self.data.scheme),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from muse_core.evaluate.intervals import figures_with_intervals
 from muse_core.finetune.data.fields import Field
 from muse_core.finetune.holdout.fields import HoldoutFields, renamed
 from muse_core.finetune.holdout.threshold import OperatingPoint
+from muse_core.finetune.result import ValidationFigures
 from muse_core.models.card import ModelCard
 from muse_core.nuclei import ClassScheme
 
@@ -37,15 +38,6 @@ class HoldoutFigures(FiguresWithIntervals):
 
     threshold: float
     chosen_on: Literal["other fields", "the same fields"]
-
-
-class CurveFigures(TypedDict):
-    """Figures that a curve shows."""
-
-    f_det: float
-    f_avg: float | None
-    f_class: dict[str, float | None] | None
-    threshold: float
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ class Holdout:
         return HoldoutScore(chosen, figures)
 
 
-def for_curves(chosen: OperatingPoint) -> CurveFigures:
+def for_curves(chosen: OperatingPoint) -> ValidationFigures:
     """Return the figures that a curve shows."""
     report = chosen.report
     return {

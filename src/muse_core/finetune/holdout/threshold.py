@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import pandas as pd
 
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.evaluate.detection import DetectionReport, score_tables
+from muse_core.finetune.result import ValidationFigures
 
 LOWEST_SCORE = 0.2
 AS_GOOD = 0.02
@@ -22,6 +24,13 @@ class OperatingPoint:
 
     threshold: float
     report: DetectionReport
+
+    @property
+    def figures(self) -> ValidationFigures:
+        """Figures at the threshold."""
+        quality = round(self.quality, 5)
+        own = {"quality": quality, "threshold": self.threshold}
+        return cast(ValidationFigures, {**self.report.to_json(), **own})
 
     @property
     def quality(self) -> float:
