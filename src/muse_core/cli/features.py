@@ -119,7 +119,7 @@ class _Plan:
 
 
 class _Facts(TypedDict):
-    """What the features of an image were computed by and of, as written to their file."""
+    """Metadata of an image's features, as written to their file: model, scale and slide."""
 
     model: str
     mpp: float

@@ -1,4 +1,4 @@
-"""How every option of the command line reads its number: as the fields of the window do."""
+"""Numbers in options of the command line, read as the fields of the window read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _N = TypeVar("_N", int, float)
 
 
 class BadNumberError(Exception):
-    """What an option was given is not the number it takes.
+    """Error of an option whose text is not the number it takes.
 
     No UserError, for that is a ValueError, to which the library adds words of its own.
 

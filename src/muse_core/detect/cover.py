@@ -65,7 +65,7 @@ class Cover:
         return int(edges[stop] - edges[start]) + 2 * self._halo
 
     def _least(self, inside: _Bools, row: int, column: int) -> float:
-        """What no cover of these cells can undercut: a single square as large as all of them."""
+        """Return a lower bound on the pixels that cover these cells: one square of their area."""
         heights, widths = (
             np.diff(edges[start : start + n + 1])
             for edges, start, n in zip(self._edges, (row, column), inside.shape, strict=True)

@@ -1,4 +1,4 @@
-"""What tells a run from an earlier one of the same output, in words."""
+"""Differences between a run and an earlier one of the same output, in words."""
 
 from __future__ import annotations
 

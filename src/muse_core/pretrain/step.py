@@ -24,7 +24,7 @@ Balance = Centre | Sinkhorn
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """What the student is to learn from.
+    """The teacher of a step: its network gives the targets of the student.
 
     Attributes:
         network: A DistillationNetwork.

@@ -29,7 +29,7 @@ _JFIF, _ADOBE = 0xE0, 0xEE
 
 @dataclass(frozen=True)
 class JpegTiles:
-    """How a page stores colour tiles of 8 bits.
+    """Layout of the JPEG tiles of a page, in colours of 8 bits.
 
     Attributes:
         height: Rows of a tile.
@@ -102,7 +102,7 @@ def joined_jpeg(data: bytes, tables: bytes, is_rgb: bool) -> bytes:
 
 
 def _segments(data: bytes, colourless: bool) -> bytes:
-    """What follows the start of a JPEG; from the first scan on all is kept.
+    """Return the segments behind the start marker of a JPEG; from the first scan on all are kept.
 
     Args:
         data: The JPEG, or one that has tables only.

@@ -45,7 +45,7 @@ class _File:
         self.mpp = self._slide.mpp
 
     def source(self) -> SlideSource:
-        """What a reader would have found, with levels that open the file when they are read."""
+        """Return what the reader found, with levels that open the file when they are read."""
         assert self._slide is not None
         found = self._slide.source
         levels = tuple(_RestingLevel(self, i, level) for i, level in enumerate(found.levels))

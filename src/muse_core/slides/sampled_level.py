@@ -116,7 +116,7 @@ def settle_samples(levels: Sequence[Level]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Probe:
-    """What is kept of a piece that was looked at.
+    """Extremes of a piece that was looked at.
 
     Attributes:
         colour: Its highest colour, 0 where none is a number.

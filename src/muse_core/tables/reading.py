@@ -228,7 +228,7 @@ def _body(
 
 
 def _sentence_of(error: pd.errors.ParserError, header: CsvHeader) -> UserError | None:
-    """What is wrong with which line, where pandas says it of its own count of rows."""
+    """Return an error that names the line of the file, where pandas names it by its own count."""
     if (place := _TOO_MANY_CELLS.search(str(error))) is not None:
         return _too_many_cells(header.line + int(place[1]))
     if (place := _OPEN_QUOTE.search(str(error))) is not None:

@@ -1,4 +1,4 @@
-"""What a field for a number takes of what is typed, and how it shows it."""
+"""Rules of a field for a number: which typed texts it takes, and how it shows values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN_DIGITS = 6
 
 @dataclass(frozen=True)
 class NumberRule:
-    """What a field for a number takes, and how it is shown.
+    """Range, decimals and unit of a field for a number.
 
     Attributes:
         name: What the number is, for sentences.

@@ -55,7 +55,7 @@ class Learnt:
 
     @property
     def sentence(self) -> str:
-        """How well the learning goes."""
+        """Return in one sentence how well the learning goes."""
         lesson = self.lesson
         if not lesson.n_examples:
             return "Nothing is corrected yet: all have the model's own class."

@@ -115,7 +115,7 @@ class Relearning:
 
     @property
     def sentence(self) -> str:
-        """How it stands: what to do, what is under way, or what was learnt."""
+        """Return the state in one sentence: what to do, what is under way, or what was learnt."""
         if not self.on:
             return "Correct or confirm a few nuclei of each class; the others follow at once."
         if self.refusal:

@@ -36,7 +36,7 @@ class Densities:
     bin_px: float
 
     def full(self, classes: Sequence[int]) -> float:
-        """How many nuclei of these classes together make a bin opaque, at least 1."""
+        """Return how many nuclei of these classes together make a bin opaque, at least 1."""
         total = self.counts[list(classes)].sum(axis=0)
         filled = total[total > 0]
         return float(np.quantile(filled, _FULL_SHARE)) if len(filled) else 1.0

@@ -53,7 +53,7 @@ def labelled_images(slide: Slide) -> list[tuple[str, int]]:
 
 
 def hint_of(slide: Slide) -> str:
-    """What a person should know of a file with several images or planes."""
+    """Return a hint for the user about a file with several images or planes."""
     said = []
     if slide.n_images > 1:
         said.append(f"This file holds {slide.n_images} tissue images; one is looked at.")

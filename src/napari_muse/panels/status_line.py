@@ -10,7 +10,7 @@ from napari_muse.session import MuseSession
 
 
 class StatusLine(forms.Following, QWidget):
-    """What the session says, until something is done; and Undo where it can be undone."""
+    """Label with the last sentence of the session, and Undo where that can be undone."""
 
     def __init__(self, session: MuseSession) -> None:
         super().__init__()

@@ -45,7 +45,10 @@ class SlideIdentity:
 
     @property
     def recorded(self) -> RecordedSlide:
-        """What files of nuclei say of it: enough of the fingerprint, never taken for a number."""
+        """Return name and shortened fingerprint, for files of nuclei.
+
+        With "sha256:" before it no reader takes it for a number.
+        """
         content, mark, part = self.fingerprint.partition("#")
         return RecordedSlide(self.name, f"sha256:{content[:_RECORDED_DIGITS]}{mark}{part}")
 
