@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from muse_core.finetune.checks import with_found_base
 from muse_core.jobs.events import Emit, LossMeasured, MetricsMeasured, Progress
@@ -15,6 +15,8 @@ from muse_core.jobs.specs import FinetuneJob
 
 if TYPE_CHECKING:
     from muse_core.finetune import FinetuneResult
+    from muse_core.finetune.holdout.evaluator import HoldoutFigures
+    from muse_core.finetune.result import ValidationFigures
 
 _LOSS_INTERVAL_S = 0.2
 
@@ -47,6 +49,30 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
     return _outcome(result, time.perf_counter() - begin)
 
 
+class FinetuneFigures(TypedDict):
+    """Figures of a run, as the job's last event and ``muse finetune --json`` give them.
+
+    Attributes:
+        model: File of the new model; None where it was cancelled before there was one.
+        metrics: Of the kept weights, on what they were chosen by.
+        before: Of the base model on the holdout; None without one.
+        after: Of the kept weights on the holdout.
+        data: What was learnt from, as in the model card.
+        notes: Sentences for the user.
+    """
+
+    model: str | None
+    metrics: ValidationFigures
+    before: HoldoutFigures | None
+    after: HoldoutFigures | None
+    data: dict[str, Any]
+    steps_done: int
+    steps: int
+    seconds: float
+    peak_rss_mb: float
+    notes: list[str]
+
+
 class _LossReporter:
     """Turns losses into events, at most five a second."""
 
@@ -69,7 +95,7 @@ def _outcome(result: FinetuneResult, seconds: float) -> Outcome:
     else:
         message = f"Trained for {result.steps_done:,} steps, written to {result.path}."
         message += _gain(result)
-    figures: dict[str, Any] = {
+    figures: FinetuneFigures = {
         "model": str(result.path) if result.path else None,
         "metrics": result.metrics,
         "before": result.before,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,4 +19,4 @@ class Outcome:
 
     cancelled: bool
     message: str
-    result: dict[str, Any]
+    result: Mapping[str, Any]

@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from muse_core.errors import UserError
+
+
+class RegionJson(TypedDict):
+    """A region as JSON; corners are [x, y] in level-0 pixels."""
+
+    name: str
+    reviewed: bool
+    vertices: list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class NamedRegion:
         if not all(math.isfinite(c) for v in self.vertices for c in v):
             raise UserError("A region has a corner that is not a number.")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> RegionJson:
         """A JSON-able object, the inverse of :meth:`from_json`."""
         return {
             "name": self.name,

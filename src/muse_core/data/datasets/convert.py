@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,17 @@ _SAME_SCALE = 0.005
 """Images whose scale differs from the wanted one by less than this share stay as they are."""
 
 
+class ConversionReport(TypedDict):
+    """Report on a written points-folder, as ``dataset.json`` holds it; nuclei of each class."""
+
+    dataset: str
+    split: str
+    mpp: float
+    images: int
+    nuclei: dict[str, int]
+    reference: str
+
+
 def convert_dataset(
     dataset: str | Dataset,
     folder: str | Path,
@@ -32,7 +43,7 @@ def convert_dataset(
     mpp: float | None = None,
     fine: bool = False,
     on_progress: Callable[[int, str], None] | None = None,
-) -> dict[str, Any]:
+) -> ConversionReport:
     """Write a split as a points-folder: ``images/``, ``points/`` and ``dataset.json``.
 
     Args:
@@ -45,7 +56,7 @@ def convert_dataset(
         on_progress: Called with images done and the name of the last.
 
     Returns:
-        What "dataset.json" holds: dataset, split, mpp, images, nuclei of each class, reference.
+        What ``dataset.json`` holds.
 
     Raises:
         UserError: Name or split are unknown, the folder is not the dataset, a file is malformed, or
@@ -72,7 +83,7 @@ def convert_dataset(
                 on_progress(done, image.name)
         if not done:
             raise UserError(f"There is no image of the split {split!r} in {source}.")
-        facts = {
+        facts: ConversionReport = {
             "dataset": dataset.name,
             "split": split,
             "mpp": scale,
