@@ -70,6 +70,49 @@ def test_what_is_saved_counts_from_the_scanned_area(
     assert panel.session.annotations.to_table()[["x", "y"]].to_numpy().tolist() == [FIRST.tolist()]
 
 
+def _back_from_qupath(saved: Path, path: Path, more: list[list[float]]) -> Path:
+    """As QuPath writes regions again: two decimals, another first corner, nothing of ours."""
+    (region,) = [f for f in json.loads(saved.read_text())["features"] if _is_region(f)]
+    (ring,) = region["geometry"]["coordinates"]
+    turned = [*ring[1:-1], ring[0], ring[1]]
+    region["geometry"]["coordinates"] = [[[round(c, 2) for c in corner] for corner in turned]]
+    new = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [more]},
+        "properties": {"objectType": "annotation", "name": "new"},
+    }
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [region, new]}))
+    return path
+
+
+def _is_region(feature: dict[str, Any]) -> bool:
+    return bool(feature["geometry"]["type"] == "Polygon")
+
+
+@pytest.mark.parametrize("through_qupath", [False, True])
+def test_a_drawn_region_is_not_taken_twice(
+    panel: MusePanel, mrxs: Path, tmp_path: Path, qtbot: Any, through_qupath: bool
+) -> None:
+    annotations = panel.session.annotations
+    annotations.delete_region(int(annotations.regions()["id"][0]))
+    # As a hand draws them, with all digits.
+    corners = AT + np.random.default_rng(0).uniform(100, 400, (5, 2))
+    annotations.add_region([tuple(c) for c in corners], reviewed=True, name="drawn")
+    out = tmp_path / "o.geojson"
+    panel.export.save(out)
+    settle(panel, qtbot)
+    square = [[20.0, 30.0], [80.0, 30.0], [80.0, 90.0], [20.0, 90.0], [20.0, 30.0]]
+    panel.export.load(
+        _back_from_qupath(out, tmp_path / "q.geojson", square) if through_qupath else out
+    )
+    settle(panel, qtbot)
+    found = annotations.regions()
+    assert found["name"].tolist() == ["drawn", "new"][: 1 + through_qupath]
+    np.testing.assert_array_equal(found["vertices"][0], corners)
+    if through_qupath:
+        np.testing.assert_array_equal(np.array(found["vertices"][1]) - AT, square[:4])
+
+
 def test_a_file_of_qupath_lands_on_the_tissue(
     panel: MusePanel, mrxs: Path, tmp_path: Path, qtbot: Any
 ) -> None:

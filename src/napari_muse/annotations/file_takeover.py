@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from shapely import LinearRing
 
 from muse_core.array_types import Mask
 from muse_core.errors import UserError
@@ -64,10 +65,28 @@ def taken_of(content: NucleusFile, slide: NucleusArrays, regions: pd.DataFrame) 
     new = table[~near(xy, rows[persons], _SAME_PLACE_PX)]
     here = np.stack([rows["x"], rows["y"]], axis=1)
     doubles = (rows["status"] == Status.PREDICTED) & near(here, new, _SAME_PLACE_PX)
-    there = {str(vertices) for vertices in regions["vertices"]}
     outlines = {str([list(v) for v in region.vertices]): region for region in content.regions}
-    fresh = tuple(region for text, region in outlines.items() if text not in there)
+    fresh = _not_there(list(outlines.values()), regions["vertices"].tolist())
     return Taken(new, rows["id"][doubles].copy(), fresh)
+
+
+def _not_there(
+    regions: list[NamedRegion], there: list[list[list[float]]]
+) -> tuple[NamedRegion, ...]:
+    """The regions that are none of those that are there.
+
+    Programs round corners, begin at another of them, and leave out those on a straight line; so
+    outlines are the same that run nowhere more than a pixel beside each other.
+    """
+    known = [LinearRing(vertices) for vertices in there]
+    bounds = np.array([ring.bounds for ring in known]).reshape(-1, 4)
+    fresh = []
+    for region in regions:
+        ring = LinearRing(region.vertices)
+        near = np.flatnonzero((np.abs(bounds - ring.bounds) <= _SAME_PLACE_PX).all(axis=1))
+        if not any(known[i].hausdorff_distance(ring) <= _SAME_PLACE_PX for i in near):
+            fresh.append(region)
+    return tuple(fresh)
 
 
 def near(xy: npt.NDArray[np.float64], others: Any, distance_px: float) -> Mask:

@@ -105,7 +105,7 @@ class StoreFile:
         if store.detecting:
             raise UserError("A detection is running on this slide; save when it has ended.")
         place, path = self._require_place(), store.path
-        if target == path:
+        if target.resolve() == path.resolve():
             raise UserError(f"It is saved as {target.name} already.")
 
         def move(should_cancel: Callable[[], bool]) -> None:

@@ -130,10 +130,15 @@ def test_the_slide_is_found_by_its_content(tmp_path: Path) -> None:
     assert find_slide(path, identity, slide) == slide
     with pytest.raises(UserError, match=r"belongs to the slide slide0\.png, not to slide0\.png"):
         find_slide(path, identity, tmp_path / "slide0.png")
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "of.muse"
+    link.symlink_to(path)
+    assert find_slide(link, identity, None) == slide
     slide.unlink()
     (tmp_path / "._renamed.png").unlink()
-    with pytest.raises(UserError, match="not in the folder of the store"):
-        find_slide(path, identity, None)
+    for store in (path, link):
+        with pytest.raises(UserError, match="not in the folder of the store"):
+            find_slide(store, identity, None)
 
 
 def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_path: Path) -> None:

@@ -203,3 +203,18 @@ def test_a_read_only_medium_is_no_obstacle_to_looking(
             store.delete([1])
     with pytest.raises(UserError, match="Cannot write beside"):
         new_store(tmp_path / "new.muse")
+
+
+def test_a_store_by_a_link_is_the_same_store(tmp_path: Path) -> None:
+    path, link = tmp_path / "kept" / "s.muse", tmp_path / "s.muse"
+    path.parent.mkdir()
+    new_store(path, n=2).close()
+    link.symlink_to(path)
+    with AnnotationStore.open(path) as first, AnnotationStore.open(link) as second:
+        assert first.path == second.path
+        assert second.read_only
+        with pytest.raises(UserError, match=r"s\.muse is open in another window"):
+            second.confirm([1])
+    with AnnotationStore.open(link) as alone:
+        alone.confirm([1])
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["s.muse"], "nothing beside it"

@@ -113,9 +113,10 @@ def find_slide(store_path: Path, identity: SlideIdentity, given: Path | None) ->
             )
         return given
     # The name is the store's word, and the store may be from elsewhere.
-    named = store_path.parent / (Path(identity.name).name or store_path.name)
-    others = [p for p in entries(store_path.parent) if can_open(p) and p != named]
-    for path in [named, *others]:
+    name = Path(identity.name).name or store_path.name
+    folders = list(dict.fromkeys(p.parent for p in (store_path, store_path.resolve())))
+    others = [p for f in folders for p in entries(f) if p.name != name and can_open(p)]
+    for path in [*(folder / name for folder in folders), *others]:
         # A fingerprint takes a while; the size rules most files out at once.
         if not path.exists() or (path.is_file() and path.stat().st_size != identity.size_bytes):
             continue

@@ -59,7 +59,7 @@ class Database:
         """Open or create; what cannot be created to its end leaves no file.
 
         Args:
-            path: The file.
+            path: The file, or a link to it.
             create: Make a new file.
             read_only: Do not even try to write.
             fill: Puts in what a new file begins with, together with its tables or not at all.
@@ -69,7 +69,8 @@ class Database:
             UserError: The file is missing, exists already (create), is no store, is damaged, is of
                 a newer version, or cannot be written.
         """
-        self.path = path
+        # The lock and the log lie beside the file itself: by a link there would be another lock.
+        self.path = path = Path(os.path.realpath(path))
         self.lock = threading.RLock()
         """Whoever reads or writes holds it: there is one connection, and several threads."""
         if create and path.exists():
