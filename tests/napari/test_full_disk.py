@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +67,22 @@ def test_corrections_on_a_full_disk(
         assert _is_full(panel)
         before = _content(panel)
         assert _kept(panel, path) == before
-        for act in (
-            lambda: press(panel, qtbot, Qt.Key.Key_2),
-            lambda: press(panel, qtbot, Qt.Key.Key_Delete),
-            lambda: press(panel, qtbot, Qt.Key.Key_Z, CTRL),
-            lambda: press(panel, qtbot, Qt.Key.Key_V, CTRL),
-            lambda: press(panel, qtbot, Qt.Key.Key_R),
-            lambda: session.attempt(lambda: session.annotations.load(_file())),
-            lambda: (press(panel, qtbot, Qt.Key.Key_A), click(panel, qtbot, 2, 2)),
-        ):
+        acts: dict[str, Callable[[], object]] = {
+            "class": lambda: press(panel, qtbot, Qt.Key.Key_2),
+            "removal": lambda: press(panel, qtbot, Qt.Key.Key_Delete),
+            "undo": lambda: press(panel, qtbot, Qt.Key.Key_Z, CTRL),
+            "paste": lambda: press(panel, qtbot, Qt.Key.Key_V, CTRL),
+            "review": lambda: press(panel, qtbot, Qt.Key.Key_R),
+            "import": lambda: session.attempt(lambda: session.annotations.load(_file())),
+            "click": lambda: click(panel, qtbot, 2, 2),
+        }
+        for name, act in acts.items():
+            panel.keys.set_add_mode(name == "click")
             session.nuclei.select(ids)
             panel.say("")
             act()
-            assert _is_full(panel), panel.status.text()
-            assert _content(panel) == before
+            assert _is_full(panel), (name, panel.status.text())
+            assert _content(panel) == before, name
         assert _kept(panel, path) == before
         qtbot.waitUntil(lambda: len(session.nuclei.layer.data) == len(before[0]))
         press(panel, qtbot, Qt.Key.Key_Escape)

@@ -136,9 +136,9 @@ def test_the_slide_is_found_by_its_content(tmp_path: Path) -> None:
     assert find_slide(link, identity, None) == slide
     slide.unlink()
     (tmp_path / "._renamed.png").unlink()
-    for store in (path, link):
+    for named in (path, link):
         with pytest.raises(UserError, match="not in the folder of the store"):
-            find_slide(store, identity, None)
+            find_slide(named, identity, None)
 
 
 def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_path: Path) -> None:
