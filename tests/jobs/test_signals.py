@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -44,6 +45,22 @@ def test_each_is_heard_and_forgotten_afterwards(number: signal.Signals) -> None:
         signal.raise_signal(number)
     assert heard == [number, number]
     assert signal.getsignal(number) == before
+
+
+def test_a_request_that_was_lost_before_counts() -> None:
+    heard: list[int] = []
+
+    def interrupt(number: int) -> None:
+        raise KeyboardInterrupt
+
+    with on_stop_signals(interrupt):
+        # As libraries do that call back from C, or catch whatever an import raises.
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        with on_stop_signals(heard.append):
+            assert heard == [signal.SIGTERM]
+    with on_stop_signals(heard.append):
+        assert heard == [signal.SIGTERM], "another run has nothing to do with it"
 
 
 def test_what_is_ignored_stays_ignored_but_for_ctrl_c() -> None:

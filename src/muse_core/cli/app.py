@@ -34,6 +34,7 @@ from muse_core.files import system_sentence
 from muse_core.jobs.processor import wait_politely
 from muse_core.jobs.signals import on_stop_signals
 
+_CANCELLED = 130
 _NO_VALUE = re.compile(r"--[a-z][a-z-]*=")
 
 app = typer.Typer(
@@ -95,8 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: Without the program's name; None takes those of the process.
     """
     wait_politely()
-    with on_stop_signals(_interrupt):
-        code = _run(arguments)
+    try:
+        with on_stop_signals(_interrupt):
+            code = _run(arguments)
+    except KeyboardInterrupt:
+        code = _CANCELLED
     sys.exit(code)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 STOP_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -21,26 +22,42 @@ def on_stop_signals(call: Callable[[int], None]) -> Iterator[None]:
     What is ignored stays ignored, so that ``nohup`` works; Ctrl-C never is. When the terminal is
     gone, what is still written to it goes nowhere, instead of failing.
 
+    Within another such block a request that came before this one counts too: had it been heeded,
+    this block would not have begun. What is raised where a library calls back, or an object is
+    taken away, is lost there.
+
     Args:
         call: Gets the number of the signal.
     """
-    terminals = [number for number in (1, 2) if os.isatty(number)]
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if number == _HANG_UP:
-            _write_to_nowhere(terminals)
-        call(number)
-
-    before = {}
+    handler = _Handler(call)
+    before: dict[int, Any] = {}
     for number in STOP_SIGNALS:
         if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, handle)
+            before[number] = signal.signal(number, handler)
     try:
+        for number, old in before.items():
+            if isinstance(old, _Handler) and number in old.heard:
+                handler(number, None)
         yield
     finally:
         for number, old in before.items():
             # None is a handler that was not set by Python, which cannot be set again.
             signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+class _Handler:
+    """Calls a function for a signal, and remembers which have come."""
+
+    def __init__(self, call: Callable[[int], None]) -> None:
+        self.heard: set[int] = set()
+        self._call = call
+        self._terminals = [number for number in (1, 2) if os.isatty(number)]
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.heard.add(number)
+        if number == _HANG_UP:
+            _write_to_nowhere(self._terminals)
+        self._call(number)
 
 
 def _write_to_nowhere(descriptors: list[int]) -> None:
