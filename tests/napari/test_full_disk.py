@@ -79,7 +79,7 @@ def test_corrections_on_a_full_disk(
         for name, act in acts.items():
             panel.keys.set_add_mode(name == "click")
             session.nuclei.select(ids)
-            panel.say("")
+            panel.status.say("")
             act()
             assert _is_full(panel), (name, panel.status.text())
             assert _content(panel) == before, name
