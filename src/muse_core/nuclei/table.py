@@ -144,13 +144,14 @@ def valid_parts(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def _check_values(table: pd.DataFrame) -> None:
-    if not np.isfinite(table[["x", "y"]].to_numpy()).all():
+    xy, score = np.stack([table["x"], table["y"]]), table["score"].to_numpy()
+    if not np.isfinite(xy).all():
         raise UserError("The nucleus table holds a coordinate that is not a number.")
-    if (np.abs(table[["x", "y"]].to_numpy()) > FARTHEST_PX).any():
+    if (np.abs(xy) > FARTHEST_PX).any():
         raise UserError("The nucleus table holds a coordinate farther out than any slide reaches.")
-    if not np.isfinite(table["score"].to_numpy()).all():
+    if not np.isfinite(score).all():
         raise UserError("The nucleus table holds a score that is not a number.")
-    if not table["score"].between(0.0, 1.0).all():
+    if ((score < 0.0) | (score > 1.0)).any():
         raise UserError("The nucleus table holds a score that is not between 0 and 1.")
     unknown = sorted(set(table["status"].unique()) - set(STATUSES))
     if unknown:
