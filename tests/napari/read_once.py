@@ -38,20 +38,27 @@ def _signatures() -> Any:
     read, known = EventEmitter._check_signature, dict[tuple[Any, ...], bool]()
 
     def check(callback: Any) -> bool:
-        function = getattr(callback, "__func__", callback)
-        if isfunction(function) and not hasattr(function, "__wrapped__"):
-            key: tuple[Any, ...] = (
-                function.__code__, function.__defaults__ is None, ismethod(callback),
-            )  # fmt: skip
-        elif isinstance(callback, EventEmitter):
-            key = (type(callback),)
-        else:
+        key = _signature_key(callback)
+        if key is None:
             return bool(read(callback))
         if key not in known:
             known[key] = bool(read(callback))
         return known[key]
 
     return check
+
+
+def _signature_key(callback: Any) -> tuple[Any, ...] | None:
+    """What the signature hangs on, or None where that is not known."""
+    if isinstance(callback, partial):
+        inner = _signature_key(callback.func)
+        return inner and (inner, len(callback.args), *sorted(callback.keywords))
+    if isinstance(callback, EventEmitter):
+        return (type(callback),)
+    function = getattr(callback, "__func__", callback)
+    if not isfunction(function) or hasattr(function, "__wrapped__"):
+        return None
+    return function.__code__, function.__defaults__ is None, ismethod(callback)
 
 
 def _cleaned_code() -> Any:
