@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QAbstractSpinBox, QLineEdit, QWidget
 
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -196,3 +197,26 @@ def test_a_click_that_leads_to_a_field_leaves_the_focus_there(
     QTest.keyClicks(panel.detect.mpp, "0,5")
     QTest.keyClick(panel.detect.mpp, Qt.Key.Key_Return)
     assert panel.session.mpp == 0.5
+
+
+def test_typing_in_a_field_changes_no_nuclei(opened: MusePanel, qtbot: Any) -> None:
+    session = opened.session
+    use_window(opened, qtbot)
+    before = session.annotations.to_table()
+    typed_in = set()
+    for tab in range(opened.tabs.count()):
+        opened.tabs.setCurrentIndex(tab)
+        for field in opened.window().findChildren(QWidget):
+            if not isinstance(field, QLineEdit | QAbstractSpinBox) or field in typed_in:
+                continue
+            field.setFocus()
+            if not field.hasFocus() or not field.isVisible():
+                continue
+            typed_in.add(field)
+            for key in (Qt.Key.Key_2, Qt.Key.Key_R, Qt.Key.Key_V, Qt.Key.Key_Delete):
+                session.nuclei.select([2])
+                QTest.keyClick(field, key)
+    assert len(typed_in) > 5
+    assert session.annotations.to_table().equals(before)
+    assert session.annotations.regions().empty
+    assert session.nuclei.layer.visible
