@@ -59,28 +59,28 @@ def slide_server(folder: Path) -> Iterator[SlideServer]:
             if not path.is_file():
                 self.send_error(404)
                 return
-            data = path.read_bytes()
-            size = len(data)
+            start, count = 0, (size := path.stat().st_size)
             asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             if asked and state.parts:
-                start, end = int(asked[1]), int(asked[2] or size - 1)
-                data = data[start : end + 1]
+                start = int(asked[1])
+                count = max(0, min(int(asked[2] or size - 1), size - 1) - start + 1)
                 self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{start + len(data) - 1}/{size}")
+                self.send_header("Content-Range", f"bytes {start}-{start + count - 1}/{size}")
             else:
                 self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(count))
             self.send_header("ETag", f'"{size}"')
             self.send_header("Last-Modified", "Sat, 28 Nov 2026 08:00:00 GMT")
             self.end_headers()
-            state.requests.append((self.path, len(data) if with_body else 0))
+            state.requests.append((self.path, count if with_body else 0))
             if not with_body:
                 return
             if state.drop_every and len(state.requests) % state.drop_every == 0:
-                data = data[: len(data) // 2]
+                count //= 2
                 self.close_connection = True
-            with contextlib.suppress(OSError):
-                self.wfile.write(data)
+            if count:
+                with contextlib.suppress(OSError), path.open("rb") as file:
+                    self.connection.sendfile(file, start, count)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

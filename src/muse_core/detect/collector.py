@@ -13,7 +13,7 @@ from muse_core.detect.uncertainty import ENTROPY, MARGIN, uncertainty
 from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import empty_table, nucleus_table
 
-PART_ROWS = 1 << 16
+PART_ROWS = 1 << 14
 
 
 class Collector:
