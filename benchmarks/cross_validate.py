@@ -8,7 +8,8 @@ BRCA-M2C comes from three hospitals: the two letters after TCGA-. Each in turn i
 training and of what chooses weights and threshold, its tiles in "val" and in any other set too; the
 model is then scored once on its tiles of "train" and "val". Weights and threshold are chosen on val
 tiles of the other hospitals, whose patients are not learnt from. --recipe: "sets" is muse_small.py,
-whose first stage has no tile of the three hospitals and serves all runs of a seed; "earlier" is
+whose first stage has no tile of the three hospitals and serves all runs of a seed, and whose
+teachers are the models that "base" has left in --work; "earlier" is
 muse_small_breast.py from random weights; "base" is muse_base.py, which goes on from that model,
 trained for --first-steps. The earlier recipe's network or its views in the later recipe's place,
 "thin" and "plain-views", tell what each change is worth. Models are kept in --work, so that a run
@@ -37,6 +38,7 @@ from label_sets import BREAST, MPP, Prepared, prepare, site_of
 from muse_small import BREAST_SITES
 from operating_point import CANDIDATES, careful_choice, reports_of
 from small_encoder import ARCHITECTURE
+from taught_classes import taught_sets
 
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
@@ -44,6 +46,7 @@ from muse_core.evaluate.detection import DetectionReport, detect_images, score_t
 from muse_core.finetune import FinetuneConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
+from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
 
 
@@ -59,6 +62,7 @@ class Plan:
         steps: Of each run.
         seed: Of everything random.
         workers: Processes that cut crops.
+        teacher_steps: Of the runs of "base" whose models tell open classes; 0 leaves them open.
     """
 
     data: Path
@@ -68,6 +72,7 @@ class Plan:
     steps: int
     seed: int
     workers: int
+    teacher_steps: int = 0
 
 
 def main(
@@ -79,17 +84,18 @@ def main(
     steps: Annotated[int, typer.Option(help="Of each run.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
+    teacher_steps: Annotated[int, typer.Option(help="Of base, which teaches sets; 0: none.")] = 0,
 ) -> None:
     """Print a JSON line for each hospital that is left out."""
     prepared = prepare(data, work / "sets")
-    plan = Plan(data, work, prepared, first_steps, steps, seed, workers)
+    plan = Plan(data, work, prepared, first_steps, steps, seed, workers, teacher_steps)
     lines = []
     for left_out in site or BREAST_SITES:
         line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
-        path = work / f"{recipe}-{steps}-{seed}-without-{left_out}.safetensors"
+        path = model_path(plan, recipe, left_out)
         muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
-        if recipe == "base":
-            path = _between(plan, path, left_out)
+        if recipe in FINISHES:
+            path = finished(plan, FINISHES[recipe](plan, path, left_out), path, left_out)
         line |= score(path, tiles_of(data, left_out)).to_json()
         print(json.dumps(line), flush=True)
         lines.append(line)
@@ -134,9 +140,15 @@ def _sets(plan: Plan, site: str) -> FinetuneConfig:
         muse_small.first_stage(plan.prepared, start, plan.first_steps, plan.seed, plan.workers)
     )
     out = plan.work / "unnamed.safetensors"
-    return muse_small.second_stage(
+    config = muse_small.second_stage(
         plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,)
     )
+    if not plan.teacher_steps:
+        return config
+    of_base = dataclasses.replace(plan, steps=plan.teacher_steps)
+    teacher = finished_path(model_path(of_base, "base", site))
+    sets = taught_sets(config.train, teacher, plan.work / "taught")
+    return dataclasses.replace(config, train=sets)
 
 
 def _plain_views(plan: Plan, site: str) -> FinetuneConfig:
@@ -173,20 +185,46 @@ def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
     return muse_base.config(plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,))
 
 
+def model_path(plan: Plan, recipe: str, site: str) -> Path:
+    """Where the training of a recipe without a hospital writes."""
+    return plan.work / f"{recipe}-{plan.steps}-{plan.seed}-without-{site}.safetensors"
+
+
+def finished_path(end: Path) -> Path:
+    """Where the model lies that a recipe makes of the end of training."""
+    return end.with_stem(f"{end.stem}-finished")
+
+
 def _start_of_base(plan: Plan, site: str) -> Path:
-    return plan.work / f"earlier-{plan.first_steps}-{plan.seed}-without-{site}.safetensors"
+    return model_path(dataclasses.replace(plan, steps=plan.first_steps), "earlier", site)
 
 
-def _between(plan: Plan, end: Path, site: str) -> Path:
-    """Write what the recipe makes of the end of training, its threshold chosen on val tiles."""
-    mean = muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
-    model = with_surroundings(mean, plan.prepared, plan.seed, (site,))
+def _between(plan: Plan, end: Path, site: str) -> MuseModel:
+    """What the recipe of muse-base makes of the start and end of training."""
+    return muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
+
+
+def _end(plan: Plan, end: Path, site: str) -> MuseModel:
+    """What the recipe of muse-small goes on from: the end of training as it is."""
+    return load_model(end)
+
+
+def finished(plan: Plan, trained: MuseModel, end: Path, site: str) -> Path:
+    """Write a model with classes from what lies around, its threshold chosen on val tiles.
+
+    Args:
+        plan: Of the run.
+        trained: What its training gave.
+        end: Where training wrote.
+        site: The hospital left out.
+    """
+    model = with_surroundings(trained, plan.prepared, plan.seed, (site,))
     of_others = plan.prepared.validation((site,))
     images = read_points_folder(of_others.folder, MPP, of_others.names)
     reports = reports_of(model, images, ClassScheme.from_json(model.card.classes).names)
     best = careful_choice([(r.f_det + (r.f_avg or 0.0)) / 2 for r in reports])
     model.card = dataclasses.replace(model.card, score_threshold=CANDIDATES[best])
-    out = end.with_stem(f"{end.stem}-between")
+    out = finished_path(end)
     save_model(model, out)
     return out
 
@@ -203,6 +241,7 @@ RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "earlier": _earlier,
     "base": _later_sets,
 }
+FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {"sets": _end, "base": _between}
 
 
 if __name__ == "__main__":

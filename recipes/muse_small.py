@@ -5,7 +5,8 @@
 DATA holds the sets that label_sets.py names. The first stage learns from all sets but the breast
 set, whose tiles come from the three hospitals that benchmarks/cross_validate.py leaves out one by
 one: so that one first stage, without a tile of any of them, serves these runs too. The second stage
-goes on from there on all sets.
+goes on from there on all sets, whose open classes the larger model has told, see taught_classes.py.
+Its classes then learn to hang on what lies around a nucleus too, see class_surroundings.py.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from class_surroundings import with_surroundings
 from label_sets import BREAST, CLASSES, MPP, SETS, Prepared, prepare
 from operating_point import set_threshold
+from taught_classes import taught_sets
 
 from muse_core.finetune import FinetuneConfig, Listener, finetune
 from muse_core.finetune.config import LossConfig, ViewConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
+from muse_core.models.registry import resolve_model
 
 DESCRIPTION = (
     "{kind} for H&E at 0.5 um/px. Classes lymphocyte, stromal and tumor (epithelial"
@@ -85,13 +89,18 @@ def second_stage(
     workers: int,
     without_sites: Collection[str] = (),
 ) -> FinetuneConfig:
-    """All sets, from the first stage on; some hospitals are left out of all of them."""
+    """All sets, from the first stage on; some hospitals are left out of all of them.
+
+    As in muse_base.py scanners' sharpening is imitated, and no tiles choose among the weights.
+    """
     return dataclasses.replace(
         first_stage(prepared, out, steps, seed, workers),
         train=prepared.training(tuple(SETS), without_sites),
-        val=prepared.validation(without_sites),
         base=base,
         learning_rate=1.5e-3,
+        ema_decay=0.9999,
+        ema_reach=0.5,
+        views=dataclasses.replace(VIEWS, sharpen_share=0.4),
     )
 
 
@@ -110,6 +119,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Of the second stage.")] = 3000,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
+    teacher: Annotated[str, typer.Option(help="Model that tells open classes.")] = "muse-base",
 ) -> None:
     """Train the bundled model."""
     prepared = prepare(data, work / "sets")
@@ -117,7 +127,11 @@ def main(
     run(first_stage(prepared, start, first_steps, seed, workers))
     if out is None:
         return
-    run(second_stage(prepared, start, out, steps, seed, workers))
+    end = work / f"second-{first_steps}-{steps}-{seed}.safetensors"
+    config = second_stage(prepared, start, end, steps, seed, workers)
+    sets = taught_sets(config.train, resolve_model(teacher), work / "taught")
+    run(dataclasses.replace(config, train=sets))
+    save_model(with_surroundings(load_model(end), prepared, seed), out)
     # The first stage is a step of the same recipe, and no parent.
     finish(out, prepared, "muse-small", "Small general model", parent=None)
 
