@@ -91,7 +91,8 @@ def second_stage(
 ) -> FinetuneConfig:
     """All sets, from the first stage on; some hospitals are left out of all of them.
 
-    As in muse_base.py scanners' sharpening is imitated, and no tiles choose among the weights.
+    Scanners' sharpening is imitated, of coarse texture too, which else passes for nuclei; as in
+    muse_base.py no tiles choose among the weights.
     """
     return dataclasses.replace(
         first_stage(prepared, out, steps, seed, workers),
@@ -100,7 +101,9 @@ def second_stage(
         learning_rate=1.5e-3,
         ema_decay=0.9999,
         ema_reach=0.5,
-        views=dataclasses.replace(VIEWS, sharpen_share=0.4),
+        views=dataclasses.replace(
+            VIEWS, sharpen=(0.3, 2.5), sharpen_px=(0.6, 4.0), sharpen_share=0.5
+        ),
     )
 
 

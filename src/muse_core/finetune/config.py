@@ -33,7 +33,8 @@ class ViewConfig:
         sharpen: Range of the amount of unsharp masking, which scanners apply to different
             degrees; 1 doubles what a Gaussian of ``sharpen_px`` takes away. Applied to
             ``sharpen_share`` of crops, after the blur.
-        sharpen_px: Range of that deviation.
+        sharpen_px: Range of that deviation. The filter is 9 px wide: of more than 2 px it comes
+            close to a mean of 9 px.
         sharpen_share: Share of crops that get sharpened, 0 to 1.
         noise: Largest deviation of pixel noise, on a scale of 0 to 1.
         brightness: Largest relative change of each of red, green and blue, and of all together.
