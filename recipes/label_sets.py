@@ -201,12 +201,15 @@ class Prepared:
         )
 
     def training(
-        self, names: Collection[str], without_sites: Collection[str] = ()
+        self,
+        names: Collection[str],
+        without_sites: Collection[str] = (),
+        negatives_weight: float = NEGATIVES_WEIGHT,
     ) -> tuple[LabelSet, ...]:
         """What is learnt from, with the negatives."""
         sets = [self.label_set(n, self.split(n, without_sites).learn) for n in names]
         negatives = LabelSet(
-            self.folder("negatives"), MPP, NEGATIVES_WEIGHT, class_map={}, exhaustive=True
+            self.folder("negatives"), MPP, negatives_weight, class_map={}, exhaustive=True
         )
         return (*sets, negatives)
 

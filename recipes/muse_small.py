@@ -22,7 +22,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 
 from class_surroundings import with_surroundings
-from label_sets import BREAST, CLASSES, MPP, SETS, Prepared, prepare
+from label_sets import BREAST, CLASSES, MPP, NEGATIVES_WEIGHT, SETS, Prepared, prepare
 from operating_point import set_threshold
 from taught_classes import taught_sets
 
@@ -91,12 +91,12 @@ def second_stage(
 ) -> FinetuneConfig:
     """All sets, from the first stage on; some hospitals are left out of all of them.
 
-    Scanners' sharpening is imitated, of coarse texture too, which else passes for nuclei; as in
-    muse_base.py no tiles choose among the weights.
+    Scanners' sharpening is imitated, of coarse texture too, which else passes for nuclei, so that
+    there is more to learn from what is none. As in muse_base.py no tiles choose among the weights.
     """
     return dataclasses.replace(
         first_stage(prepared, out, steps, seed, workers),
-        train=prepared.training(tuple(SETS), without_sites),
+        train=prepared.training(tuple(SETS), without_sites, 2 * NEGATIVES_WEIGHT),
         base=base,
         learning_rate=1.5e-3,
         ema_decay=0.9999,
