@@ -10,7 +10,7 @@ from muse_core.models.registry import resolve_model
 
 @pytest.mark.parametrize(
     ("name", "bfloat16", "float32"),
-    [("muse-small", 1920, 1344), ("muse-base", 1344, 928), ("muse-small-breast", 1440, 1024)],
+    [("muse-small", 1856, 1312), ("muse-base", 1344, 928), ("muse-small-breast", 1440, 1024)],
 )
 def test_bundled_networks_get_large_tiles(name: str, bfloat16: int, float32: int) -> None:
     backbone = ModelConfig.from_json(read_card(resolve_model(name)).architecture).backbone
