@@ -62,7 +62,8 @@ class ReviewQueue:
         session.annotations_changed.connect(self.changed.emit)
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Let go of the session and the camera."""
+        self._flight.stop()
         self._session.slide_changed.disconnect(self.stop)
         self._session.annotations_changed.disconnect(self.changed.emit)
 
@@ -124,7 +125,8 @@ class ReviewQueue:
             self.changed.emit()
 
     def stop(self) -> None:
-        """Forget the order."""
+        """Forget the order, and stay where the camera is."""
+        self._flight.stop()
         self._order, self._at = self._order[:0], -1
         self.changed.emit()
 

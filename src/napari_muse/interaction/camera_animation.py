@@ -55,6 +55,10 @@ class Flight:
         if self.under_way:
             self._place(1.0)
 
+    def stop(self) -> None:
+        """Stay where the camera is: the slide or the panel that it flew for has gone."""
+        self._timer.stop()
+
     def _step(self) -> None:
         self._place(min(self._clock.elapsed() / _DURATION_MS, 1.0))
 

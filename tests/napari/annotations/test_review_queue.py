@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_the_view_flies_there_and_comes_near(doubtful: MusePanel, qtbot: Any) ->
         lambda: np.hypot(view().x + view().w / 2 - 150, view().y + view().h / 2 - 250) < 1,
         timeout=3000,
     )
+
+
+@pytest.mark.parametrize("end", [MusePanel.close, lambda panel: panel.queue.stop()])
+def test_what_has_ended_leaves_the_view_alone(
+    doubtful: MusePanel, end: Callable[[MusePanel], object], qtbot: Any
+) -> None:
+    camera = doubtful.session.viewer.scene.camera
+    doubtful.queue.next()
+    end(doubtful)
+    camera.center = (0.0, 10.0, 20.0)
+    qtbot.wait(300)
+    assert camera.center == (0.0, 10.0, 20.0)
 
 
 def test_a_decision_leads_to_the_next(doubtful: MusePanel, qtbot: Any) -> None:
