@@ -92,7 +92,7 @@ def main(
     lines = []
     for left_out in site or BREAST_SITES:
         line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
-        path = model_path(plan, recipe, left_out)
+        path = model_path(plan, recipe, steps, left_out)
         muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
         if recipe in FINISHES:
             path = finished(plan, FINISHES[recipe](plan, path, left_out), path, left_out)
@@ -145,8 +145,7 @@ def _sets(plan: Plan, site: str) -> FinetuneConfig:
     )
     if not plan.teacher_steps:
         return config
-    of_base = dataclasses.replace(plan, steps=plan.teacher_steps)
-    teacher = finished_path(model_path(of_base, "base", site))
+    teacher = finished_path(model_path(plan, "base", plan.teacher_steps, site))
     sets = taught_sets(config.train, teacher, plan.work / "taught")
     return dataclasses.replace(config, train=sets)
 
@@ -185,9 +184,9 @@ def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
     return muse_base.config(plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,))
 
 
-def model_path(plan: Plan, recipe: str, site: str) -> Path:
-    """Where the training of a recipe without a hospital writes."""
-    return plan.work / f"{recipe}-{plan.steps}-{plan.seed}-without-{site}.safetensors"
+def model_path(plan: Plan, recipe: str, steps: int, site: str) -> Path:
+    """Where so many steps of a recipe without a hospital write."""
+    return plan.work / f"{recipe}-{steps}-{plan.seed}-without-{site}.safetensors"
 
 
 def finished_path(end: Path) -> Path:
@@ -196,7 +195,7 @@ def finished_path(end: Path) -> Path:
 
 
 def _start_of_base(plan: Plan, site: str) -> Path:
-    return model_path(dataclasses.replace(plan, steps=plan.first_steps), "earlier", site)
+    return model_path(plan, "earlier", plan.first_steps, site)
 
 
 def _between(plan: Plan, end: Path, site: str) -> MuseModel:

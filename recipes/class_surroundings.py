@@ -18,7 +18,7 @@ from label_sets import CLASSES, MPP, SETS, Prepared
 from torch import Tensor, nn
 from torch.nn import functional
 
-from muse_core.data.class_map import ANY
+from muse_core.data.class_map import allows
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
 from muse_core.models.config import ModelConfig
@@ -130,8 +130,7 @@ def allowed_at(
     allowed = np.ones((len(xy), len(CLASSES)), np.float32)
     for i, j in match_points(xy, image.xy, MATCH_RADIUS_UM / MPP):
         name = image.class_names[j]
-        of_name = (name,) if class_map is None else class_map[name]
-        allowed[i] = 1.0 if ANY in of_name else [c in of_name for c in CLASSES]
+        allowed[i] = allows((name,) if class_map is None else class_map[name], CLASSES)
     return allowed
 
 

@@ -21,7 +21,7 @@ from label_sets import CLASSES, MPP
 from scipy.spatial import KDTree
 
 from muse_core.array_types import FloatArray
-from muse_core.data.class_map import ANY
+from muse_core.data.class_map import ANY, allows
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.finetune import LabelSet
 from muse_core.models.checkpoint import load_model
@@ -69,12 +69,7 @@ def taught_sets(sets: Sequence[LabelSet], teacher: Path, work: Path) -> tuple[La
 
 def _is_open(labels: LabelSet) -> bool:
     classes = (labels.class_map or {}).values()
-    return not labels.exhaustive or any(_allowed(of).sum() > 1 for of in classes)
-
-
-def _allowed(classes: Sequence[str]) -> FloatArray:
-    """(K,) 1 for the classes that a label leaves open."""
-    return np.array([float(ANY in classes or name in classes) for name in CLASSES])
+    return not labels.exhaustive or any(sum(allows(of, CLASSES)) > 1 for of in classes)
 
 
 def _taught(labels: LabelSet, model: MuseModel, work: Path) -> LabelSet:
@@ -100,7 +95,7 @@ def _told(
 ) -> pd.DataFrame:
     """The points of an image: the annotated ones, and those that a teacher adds."""
     names = [
-        _name(probs * _allowed(class_map[name]), name)
+        _name(probs * allows(class_map[name], CLASSES), name)
         for probs, name in zip(teaching.told, image.class_names, strict=True)
     ]
     xy = np.asarray(image.xy, dtype=np.float64).reshape(-1, 2)

@@ -9,7 +9,7 @@ is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,17 @@ from muse_core.files import read_small
 
 ANY = "*"
 """The nucleus may be of any class."""
+
+
+def allows(label: Iterable[str], classes: Sequence[str]) -> list[bool]:
+    """Return for each of the model's classes whether a label may be of it.
+
+    Args:
+        label: Classes that it may be, or ``ANY`` among them.
+        classes: The model's classes.
+    """
+    names = set(label)
+    return [ANY in names or name in names for name in classes]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,12 +88,21 @@ def require_one_slide(values: Sequence[Any], by: str) -> None:
     Raises:
         UserError: There are several.
     """
-    slides = sorted(
-        {str(v).strip() for v in set(values) if v is not None and not pd.isna(v)} - {""}
-    )
+    slides = {str(v).strip() for v in set(values) if v is not None and not pd.isna(v)} - {""}
     if len(slides) > 1:
-        shown = ", ".join(slides[:_SLIDES_SHOWN])
-        raise UserError(f"It holds nuclei of several slides {by} ({shown}); keep those of one.")
+        raise of_several_slides("It", slides, f" {by}")
+
+
+def of_several_slides(holder: str, slides: Iterable[str], by: str = "") -> UserError:
+    """Return the error of nuclei of several slides.
+
+    Args:
+        holder: What holds them.
+        slides: Their names.
+        by: What says so, after a space.
+    """
+    shown = ", ".join(sorted(set(slides))[:_SLIDES_SHOWN])
+    return UserError(f"{holder} holds nuclei of several slides{by} ({shown}); keep those of one.")
 
 
 def scores(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

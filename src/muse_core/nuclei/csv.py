@@ -15,7 +15,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.columns import class_names, require_one_slide
+from muse_core.nuclei.columns import class_names, of_several_slides, require_one_slide
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
@@ -47,7 +47,6 @@ _SLIDE = ("slide", "slide_content")
 _OWN = ("x_px", "y_px", "x_um", "y_um")
 _NOT_NUCLEI = ("annotation", "tile", "tma core", "root", "root object (image)", "image")
 _COMPARED = 1000
-_SLIDES_SHOWN = 3
 
 
 def write_csv(
@@ -211,8 +210,7 @@ def _slide(raw: CsvTable) -> RecordedSlide | None:
     cells = (raw.texts(name) for name in _SLIDE)
     found = [pair for pair in dict.fromkeys(zip(*cells, strict=True)) if pair[1].strip()]
     if len({content for _, content in found}) > 1:
-        names = ", ".join(sorted({name for name, _ in found})[:_SLIDES_SHOWN])
-        raise UserError(f"{raw.name} holds nuclei of several slides ({names}); keep those of one.")
+        raise of_several_slides(raw.name, (name for name, _ in found))
     try:
         return RecordedSlide(*map(str.strip, found[0])) if found else None
     except UserError:

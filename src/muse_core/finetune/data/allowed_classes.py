@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from muse_core.data.class_map import ANY
+from muse_core.data.class_map import ANY, allows
 from muse_core.errors import UserError
 
 
@@ -46,6 +46,5 @@ def allowed_classes(
             f" may be: one or more of {known}, or {ANY!r} for any."
         )
     return torch.tensor(
-        [[ANY in class_map[label] or c in class_map[label] for c in classes] for label in labels],
-        dtype=torch.bool,
+        [allows(class_map[label], classes) for label in labels], dtype=torch.bool
     ).reshape(len(labels), len(classes))
