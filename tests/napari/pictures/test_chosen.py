@@ -69,6 +69,8 @@ def test_an_image_of_the_console_becomes_the_slide(
         (RGB, {"scale": (0.5, 0.25)}, "not square, 0.5 high and 0.25 wide"),
     ],
 )
+# In a window of its own: Mesa crashes drawing nuclei where it has shown a turned or mirrored image.
+@pytest.mark.usefixtures("make_napari_viewer")
 def test_what_cannot_be_is_told_why(
     panel: MusePanel, add: Callable[..., Any], data: Any, settings: dict[str, Any], reason: str
 ) -> None:
