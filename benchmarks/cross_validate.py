@@ -12,8 +12,10 @@ whose first stage has no tile of the three hospitals and serves all runs of a se
 teachers are the models that "base" has left in --work; "earlier" is
 muse_small_breast.py from random weights; "base" is muse_base.py, which goes on from that model,
 trained for --first-steps. The earlier recipe's network or its views in the later recipe's place,
-"thin" and "plain-views", tell what each change is worth. Models are kept in --work, so that a run
-that was cut off goes on. One JSON line for each hospital, then one for their mean.
+"thin" and "plain-views", tell what each change is worth; "random" and "pretrained" are the second
+stage of muse_small.py from random weights and from thin_pretraining.py, which sees none of the
+three hospitals. Models are kept in --work, so that a run that was cut off goes on. One JSON line
+for each hospital, then one for their mean.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ from class_surroundings import with_surroundings
 from label_sets import BREAST, MPP, Prepared, prepare, site_of
 from muse_small import BREAST_SITES
 from operating_point import CANDIDATES, careful_choice, reports_of
-from small_encoder import ARCHITECTURE
+from small_encoder import ARCHITECTURE, EPOCHS
 from taught_classes import taught_sets
+from thin_pretraining import pretrained
 
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
@@ -63,6 +66,7 @@ class Plan:
         seed: Of everything random.
         workers: Processes that cut crops.
         teacher_steps: Of the runs of "base" whose models tell open classes; 0 leaves them open.
+        epochs: Of the pretraining of "pretrained".
     """
 
     data: Path
@@ -73,22 +77,24 @@ class Plan:
     seed: int
     workers: int
     teacher_steps: int = 0
+    epochs: int = EPOCHS
 
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for sets and models.")],
-    recipe: Annotated[str, typer.Option(help="sets, plain-views, thin, earlier or base.")] = "sets",
+    recipe: Annotated[str, typer.Option(help="One of those above.")] = "sets",
     site: Annotated[list[str] | None, typer.Option(help="Leave out this one only.")] = None,
     first_steps: Annotated[int, typer.Option(help="Of the first stage of sets.")] = 2000,
     steps: Annotated[int, typer.Option(help="Of each run.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
     teacher_steps: Annotated[int, typer.Option(help="Of base, which teaches sets; 0: none.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Of the pretraining of pretrained.")] = EPOCHS,
 ) -> None:
     """Print a JSON line for each hospital that is left out."""
     prepared = prepare(data, work / "sets")
-    plan = Plan(data, work, prepared, first_steps, steps, seed, workers, teacher_steps)
+    plan = Plan(data, work, prepared, first_steps, steps, seed, workers, teacher_steps, epochs)
     lines = []
     for left_out in site or BREAST_SITES:
         line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
@@ -139,15 +145,30 @@ def _sets(plan: Plan, site: str) -> FinetuneConfig:
     muse_small.run(
         muse_small.first_stage(plan.prepared, start, plan.first_steps, plan.seed, plan.workers)
     )
-    out = plan.work / "unnamed.safetensors"
-    config = muse_small.second_stage(
-        plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,)
-    )
+    config = _second_stage(plan, site, start)
     if not plan.teacher_steps:
         return config
     teacher = finished_path(model_path(plan, "base", plan.teacher_steps, site))
     sets = taught_sets(config.train, teacher, plan.work / "taught")
     return dataclasses.replace(config, train=sets)
+
+
+def _random(plan: Plan, site: str) -> FinetuneConfig:
+    """The second stage alone, from random weights."""
+    return _second_stage(plan, site, None)
+
+
+def _pretrained(plan: Plan, site: str) -> FinetuneConfig:
+    """The second stage alone, from a backbone that has learnt without labels."""
+    start = pretrained(plan.prepared, plan.work, plan.epochs, plan.seed, plan.workers)
+    return _second_stage(plan, site, start)
+
+
+def _second_stage(plan: Plan, site: str, start: Path | None) -> FinetuneConfig:
+    out = plan.work / "unnamed.safetensors"
+    return muse_small.second_stage(
+        plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,)
+    )
 
 
 def _plain_views(plan: Plan, site: str) -> FinetuneConfig:
@@ -237,10 +258,17 @@ RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "sets": _sets,
     "plain-views": _plain_views,
     "thin": _thin,
+    "random": _random,
+    "pretrained": _pretrained,
     "earlier": _earlier,
     "base": _later_sets,
 }
-FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {"sets": _end, "base": _between}
+FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
+    "sets": _end,
+    "random": _end,
+    "pretrained": _end,
+    "base": _between,
+}
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def main(
         for _ in range(turns):
             in_memory += _times(run, cached, steps)
             loading += _times(run, loader, _PREFETCHED * max(workers, 1) + steps)[-steps:]
+        loader.close()
         run.close()
     loaded, kept = statistics.mean(loading), statistics.mean(in_memory)
     print(

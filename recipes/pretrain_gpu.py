@@ -95,6 +95,7 @@ def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
     for _ in range(_TIMED_STEPS):
         run.train_on(batches)
     step_s = (time.perf_counter() - begin) / _TIMED_STEPS
+    batches.close()
     run.close()
     epochs = max(1, int(seconds / step_s / base.schedule.epoch_steps))
     schedule = dataclasses.replace(base.schedule, epochs=epochs)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,18 @@ def test_the_configuration_in_the_documentation_is_understood() -> None:
     config = configuration(PretrainConfig, tomllib.loads(text), "pretrain.md")
     assert config.probe is not None
     assert config.losses.prototypes == 4096
+
+
+def test_a_damaged_roi_ends_the_run_with_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rois = write_rois(tmp_path / "rois", 1)
+    for image in rois.rglob("*.tif"):
+        image.write_bytes(image.read_bytes()[:500])
+    config = tmp_path / "run.toml"
+    text = CONFIG.format(rois=json.dumps(str(rois)), out=json.dumps(str(tmp_path / "out")))
+    config.write_text(text.replace("workers = 0", "workers = 2"))
+    assert run("pretrain", "--config", config) == 2
+    *_, said = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"error: \S+ is truncated: .*", said)
+    assert not active_children()

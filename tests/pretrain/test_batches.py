@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from muse_core.errors import UserError
@@ -127,6 +128,25 @@ def test_a_folder_without_rois_is_refused(config: PretrainConfig, tmp_path: Path
     open_roi_folder(tmp_path, RoiSettings())
     with pytest.raises(UserError, match="no ROIs"):
         BatchDataset(dataclasses.replace(config, rois=tmp_path))
+
+
+@pytest.mark.parametrize("where", [np.nan, np.inf])
+def test_nuclei_that_lie_nowhere_are_refused(tmp_path: Path, where: float) -> None:
+    config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
+    for points in config.rois.rglob("*.npy"):
+        np.save(points, np.array([[20.0, 30.0], [where, 40.0]], dtype=np.float32))
+    with pytest.raises(UserError, match="lie nowhere"):
+        BatchDataset(config)[0]
+
+
+@pytest.mark.parametrize("side_px", [100, 400])
+def test_an_image_that_is_not_the_one_that_was_cut_is_refused(tmp_path: Path, side_px: int) -> None:
+    config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
+    for image in config.rois.rglob("*.tif"):
+        other = np.full((side_px, side_px, 3), 200, dtype=np.uint8)
+        tifffile.imwrite(image, other, photometric="rgb")
+    with pytest.raises(UserError, match=f"has {side_px} x {side_px} pixels, not the 256 x 256"):
+        BatchDataset(config)[0]
 
 
 def test_looks_of_strength_zero_change_nothing() -> None:

@@ -144,7 +144,7 @@ def read_field(folder: Path, roi: Roi, side_px: int, rng: np.random.Generator) -
         rng: Source of randomness.
 
     Raises:
-        UserError: The ROI's files are missing or damaged.
+        UserError: The ROI's files are missing, damaged, or not those that the manifest tells of.
     """
     xy = _read_points((folder / roi.file).with_suffix(".npy"))
     size = np.array([roi.width_px, roi.height_px])
@@ -153,6 +153,12 @@ def read_field(folder: Path, roi: Roi, side_px: int, rng: np.random.Generator) -
     corner = np.clip(np.round(centre - sides / 2), 0, size - sides).astype(np.int64)
     region = Region(float(corner[0]), float(corner[1]), float(sides[0]), float(sides[1]))
     with open_slide(folder / roi.file, mpp=roi.mpp, force_mpp=True) as image:
+        if (image.width, image.height) != (roi.width_px, roi.height_px):
+            # What lies outside an image is read as white glass.
+            raise UserError(
+                f"{folder / roi.file} has {image.width} x {image.height} pixels, not the"
+                f" {roi.width_px} x {roi.height_px} it was cut with; run muse rois again."
+            )
         pixels = image.read(region)
     local = xy - corner
     inside = ((local >= 0) & (local < sides)).all(axis=1)
@@ -168,6 +174,8 @@ def _read_points(path: Path) -> npt.NDArray[np.float64]:
     if points.dtype.kind not in "iuf" or points.ndim != 2 or points.shape[1] != 2:
         raise UserError(f"{path} is damaged; run muse rois again.")
     result: npt.NDArray[np.float64] = points.astype(np.float64)
+    if not np.isfinite(result).all():
+        raise UserError(f"{path} has nuclei that lie nowhere; run muse rois again.")
     return result
 
 

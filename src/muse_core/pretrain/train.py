@@ -10,13 +10,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from muse_core.config_file import write_resolved
 from muse_core.detect import choose_device
@@ -46,7 +45,7 @@ from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.step import Balance, StepOutput, Teacher, distil
 from muse_core.progress import OnProgress
 from muse_core.strict import plain_values
-from muse_core.training.interrupts import leave_interrupts_to_the_run
+from muse_core.training.loading import prepared_batches
 from muse_core.training.run_state import identity_of, load_own_run, restoring, save_run
 from muse_core.training.seeding import seed_step
 
@@ -113,17 +112,17 @@ def _train(
     begin, first = time.perf_counter(), run.step
     loss, rate = math.nan, math.nan
     cancelled = False
-    batches = run.batches()
-    while run.step < config.schedule.steps:
-        cancelled = run.any_process(should_cancel())
-        if cancelled:
-            break
-        loss = run.train_on(batches)
-        rate = (run.step - first) * config.schedule.batch / (time.perf_counter() - begin)
-        run.after_step(rate)
-        if on_progress:
-            message = f"loss {loss:.3f}, {rate:.1f} samples/s"
-            on_progress(run.step, config.schedule.steps, message)
+    with contextlib.closing(run.batches()) as batches:
+        while run.step < config.schedule.steps:
+            cancelled = run.any_process(should_cancel())
+            if cancelled:
+                break
+            loss = run.train_on(batches)
+            rate = (run.step - first) * config.schedule.batch / (time.perf_counter() - begin)
+            run.after_step(rate)
+            if on_progress:
+                message = f"loss {loss:.3f}, {rate:.1f} samples/s"
+                on_progress(run.step, config.schedule.steps, message)
     if run.step != run.saved_step:
         run.save()
     path = config.out / BACKBONE_NAME
@@ -169,22 +168,13 @@ class Run:
         assert isinstance(network, DistillationNetwork)
         return network
 
-    def batches(self) -> Iterator[PretrainBatch]:
-        """The batches this process still has to see."""
+    def batches(self) -> Generator[PretrainBatch, None, None]:
+        """The batches this process still has to see; to be closed."""
         dataset = BatchDataset(
             self.config, self.step, self.fabric.global_rank, self.fabric.world_size
         )
-        workers = self.config.workers
-        return iter(
-            DataLoader(
-                dataset,
-                batch_size=None,
-                num_workers=workers,
-                pin_memory=self.fabric.device.type == "cuda",
-                prefetch_factor=4 if workers else None,
-                worker_init_fn=leave_interrupts_to_the_run,
-            )
-        )
+        pin_memory = self.fabric.device.type == "cuda"
+        return prepared_batches(dataset, self.config.workers, pin_memory=pin_memory)
 
     def train_on(self, batches: Iterator[PretrainBatch]) -> float:
         """Make one optimiser step; returns the loss over all processes.

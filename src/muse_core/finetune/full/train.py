@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
 from muse_core.data.points_folder import class_names_in
 from muse_core.detect import DetectConfig, choose_device
@@ -43,7 +43,7 @@ from muse_core.models.config import ModelConfig
 from muse_core.models.device import training_autocast_for
 from muse_core.models.heads import at_anchors
 from muse_core.models.muse_model import MuseModel
-from muse_core.training.interrupts import leave_interrupts_to_the_run
+from muse_core.training.loading import prepared_batches
 from muse_core.training.schedules import one_cycle
 from muse_core.training.seeding import seed_step
 
@@ -76,18 +76,19 @@ def _finetune(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
     if run.before:
         listener.on_metrics({"step": 0, "loss": None, **for_curves(run.before.chosen)})
     cancelled = False
-    for batch in run.batches():
-        if listener.should_cancel():
-            cancelled = True
-            break
-        loss = run.train_on(batch)
-        step = run.state.step
-        listener.on_progress(step, config.steps, f"loss {loss:.3f}")
-        listener.on_loss(step, loss)
-        if step % config.validate_every == 0 or step == config.steps:
-            figures = run.validate()
-            run.checkpoint.save(run.state)
-            listener.on_metrics(figures)
+    with contextlib.closing(run.batches()) as batches:
+        for batch in batches:
+            if listener.should_cancel():
+                cancelled = True
+                break
+            loss = run.train_on(batch)
+            step = run.state.step
+            listener.on_progress(step, config.steps, f"loss {loss:.3f}")
+            listener.on_loss(step, loss)
+            if step % config.validate_every == 0 or step == config.steps:
+                figures = run.validate()
+                run.checkpoint.save(run.state)
+                listener.on_metrics(figures)
     return run.finish(cancelled)
 
 
@@ -138,8 +139,8 @@ class _Run:
         """The model with averaged weights."""
         return cast(MuseModel, self.averaged.module)
 
-    def batches(self) -> Iterator[CropBatch]:
-        """The batches still to come."""
+    def batches(self) -> Generator[CropBatch, None, None]:
+        """The batches still to come; to be closed."""
         config = self.config
         dataset = CropDataset(
             self.data.sources,
@@ -149,14 +150,7 @@ class _Run:
             seed=config.seed,
             start=self.state.step * config.batch,
         )
-        yield from DataLoader(
-            dataset,
-            batch_size=config.batch,
-            collate_fn=collate,
-            num_workers=config.workers,
-            prefetch_factor=4 if config.workers else None,
-            worker_init_fn=leave_interrupts_to_the_run,
-        )
+        return prepared_batches(dataset, config.workers, config.batch, collate)
 
     def train_on(self, batch: CropBatch) -> float:
         """Make one optimiser step; returns the loss."""

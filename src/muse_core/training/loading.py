@@ -1,0 +1,86 @@
+"""Batches that other processes prepare, and what becomes of these processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from muse_core.errors import UserError
+from muse_core.training.interrupts import leave_interrupts_to_the_run
+
+_PREFETCHED = 4
+"""Batches that each process prepares ahead."""
+
+
+def prepared_batches(
+    dataset: Dataset[Any],
+    workers: int,
+    batch: int | None = None,
+    collate: Callable[[list[Any]], Any] | None = None,
+    pin_memory: bool = False,
+) -> Generator[Any, None, None]:
+    """Yield the batches of a dataset in order; when this ends or is closed, its processes end.
+
+    Args:
+        dataset: Samples, or whole batches.
+        workers: Processes that prepare batches; 0 prepares them here.
+        batch: Samples of a batch; None where the dataset gives whole batches.
+        collate: Joins the samples of a batch.
+        pin_memory: Whether a GPU is to fetch them.
+
+    Raises:
+        UserError: What the dataset raised, as it said it; torch puts its traceback in front.
+    """
+    batches = iter(
+        DataLoader(
+            _Told(dataset),
+            batch_size=batch,
+            collate_fn=_Collate(collate) if collate else None,
+            num_workers=workers,
+            pin_memory=pin_memory,
+            prefetch_factor=_PREFETCHED if workers else None,
+            worker_init_fn=leave_interrupts_to_the_run,
+        )
+    )
+    try:
+        for prepared in batches:
+            if isinstance(prepared, UserError):
+                raise prepared
+            yield prepared
+    finally:
+        # Left to the end of the program they would be asked once to end, as Ctrl-C asks, and waited
+        # for without end; an error on its way keeps the loader from being collected before.
+        shut_down = getattr(batches, "_shutdown_workers", None)
+        if shut_down is not None:
+            shut_down()
+
+
+@dataclass(frozen=True)
+class _Told(Dataset[Any]):
+    """A dataset whose sentences for the user arrive as they are."""
+
+    dataset: Any
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, item: int) -> Any:
+        try:
+            return self.dataset[item]
+        except UserError as error:
+            # Without the frames it came through, whose arrays would be kept.
+            return error.with_traceback(None)
+
+
+@dataclass(frozen=True)
+class _Collate:
+    """Joins samples; of a batch with a sample that could not be made remains why."""
+
+    join: Callable[[list[Any]], Any]
+
+    def __call__(self, samples: list[Any]) -> Any:
+        errors = [sample for sample in samples if isinstance(sample, UserError)]
+        return errors[0] if errors else self.join(samples)

@@ -1,0 +1,77 @@
+"""Errors and processes of what prepares batches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import active_children
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from muse_core.errors import UserError
+from muse_core.training.loading import prepared_batches
+
+SENTENCE = "roi.tif is truncated."
+
+
+@dataclass(frozen=True)
+class _Numbers(Dataset[torch.Tensor]):
+    """The numbers below 6, but one that cannot be read and one that raises what nobody expects."""
+
+    unreadable: int = -1
+    unexpected: int = -1
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, item: int) -> torch.Tensor:
+        if item == self.unreadable:
+            raise UserError(SENTENCE)
+        if item == self.unexpected:
+            raise RuntimeError("a fault")
+        if item >= len(self):
+            raise IndexError(item)
+        return torch.tensor(item)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch", [None, 2])
+def test_all_come_in_order(workers: int, batch: int | None) -> None:
+    join = torch.stack if batch else None
+    batches = [b.reshape(-1).tolist() for b in prepared_batches(_Numbers(), workers, batch, join)]
+    assert batches == ([[0, 1], [2, 3], [4, 5]] if batch else [[i] for i in range(6)])
+    assert not active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("batch", [None, 2])
+def test_a_sentence_arrives_as_it_was_said(workers: int, batch: int | None) -> None:
+    join = torch.stack if batch else None
+    seen: list[Any] = []
+    with pytest.raises(UserError) as raised:  # noqa: PT012
+        for prepared in prepared_batches(_Numbers(unreadable=3), workers, batch, join):
+            seen += prepared.reshape(-1).tolist()
+    assert str(raised.value) == SENTENCE
+    assert seen == ([0, 1] if batch else [0, 1, 2])
+    # While the error is on its way too: it holds the frames it came through.
+    assert not active_children()
+
+
+def test_processes_end_whatever_ends_the_run() -> None:
+    with pytest.raises(RuntimeError, match="a fault"):
+        list(prepared_batches(_Numbers(unexpected=2), 1))
+    assert not active_children()
+    batches = prepared_batches(_Numbers(), 2)
+    with pytest.raises(ZeroDivisionError), contextlib.closing(batches):
+        _fail_after(batches)
+    assert not active_children()
+
+
+def _fail_after(batches: Iterator[Any]) -> None:
+    next(batches)
+    assert len(active_children()) == 2
+    raise ZeroDivisionError
