@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def config(tmp_path: Path) -> FinetuneConfig:
     )
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums are added up in the order in which each part adds them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_gradients_are_the_mean_of_those_of_the_parts(config: FinetuneConfig) -> None:
     data = load_training_data(config.train)
     model = load_model(write_model(config.out.parent / "m.safetensors"))
