@@ -218,3 +218,18 @@ def test_a_store_by_a_link_is_the_same_store(tmp_path: Path) -> None:
     with AnnotationStore.open(link) as alone:
         alone.confirm([1])
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["s.muse"], "nothing beside it"
+
+
+def test_a_store_with_a_hard_link_is_only_looked_at(tmp_path: Path) -> None:
+    path, backup = tmp_path / "s.muse", tmp_path / "backup.muse"
+    new_store(path, n=2).close()
+    backup.hardlink_to(path)
+    for name in (path, backup):
+        with AnnotationStore.open(name) as store:
+            assert store.read_only
+            assert len(store.nuclei()) == 2
+            with pytest.raises(UserError, match="has another name on this disk"):
+                store.confirm([1])
+    backup.unlink()
+    with AnnotationStore.open(path) as alone:
+        alone.confirm([1])

@@ -32,6 +32,10 @@ _CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's module raises on bytes it did not write, the second where a name is no text."""
 _LOOK_ONLY = "here it can only be looked at"
+_HARD_LINKED = (
+    "has another name on this disk, a hard link such as backup programs make, and what lies there"
+    " would change with it; copy it to change the copy"
+)
 
 
 class UnfinishedStoreError(UserError):
@@ -261,6 +265,9 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
     # A lock may be left in a folder that is read-only by now, and could still be taken.
     if not create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return None, not_writable
+    # By its other name there would be another lock, and another log.
+    if not create and path.stat().st_nlink > 1:
+        return None, _HARD_LINKED
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire(timeout=0)
