@@ -57,7 +57,7 @@ def commands(of: typer.Typer) -> Iterator[str]:
 def test_no_call_has_to_be_counted_out() -> None:
     """What more a function takes is given by name, and a whole form is a configuration."""
     options = set(commands(app))
-    assert {"detect", "evaluate_probe"} <= options
+    assert {"detect_command", "evaluate_probe"} <= options
     long, checked = [], 0
     for path, text in sources().items():
         for node in ast.walk(ast.parse(text)) if path.startswith("src/") else ():

@@ -10,8 +10,6 @@ import muse_core
 import napari_muse
 
 PACKAGES = [Path(package.__file__ or "").parent for package in (muse_core, napari_muse)]
-COMMANDS = PACKAGES[0] / "cli"
-"""Commands have the names of the functions that they run."""
 
 
 def defined(path: Path) -> set[str]:
@@ -30,9 +28,8 @@ def defined(path: Path) -> set[str]:
 def test_no_public_name_is_defined_twice() -> None:
     places = defaultdict(list)
     for path in (path for package in PACKAGES for path in package.rglob("*.py")):
-        if path.parent != COMMANDS:
-            for name in defined(path):
-                places[name].append(path.relative_to(path.parents[2]).as_posix())
+        for name in defined(path):
+            places[name].append(path.relative_to(path.parents[2]).as_posix())
     # It sees functions, classes and constants.
     assert {"open_slide", "MuseModel", "MODEL_SUFFIX"} <= set(places)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}

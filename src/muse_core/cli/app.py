@@ -16,18 +16,18 @@ import typer
 from muse_core import __version__
 from muse_core.cli.convert import convert
 from muse_core.cli.dataset import dataset_convert
-from muse_core.cli.detect import detect
+from muse_core.cli.detect import detect_command
 from muse_core.cli.evaluate import evaluate_detect
 from muse_core.cli.features import features
 from muse_core.cli.fetch_model import models_fetch
-from muse_core.cli.finetune import finetune
+from muse_core.cli.finetune import finetune_command
 from muse_core.cli.import_model import models_import
 from muse_core.cli.info import info
 from muse_core.cli.models import models_list
 from muse_core.cli.numbers import BadNumberError
-from muse_core.cli.pretrain import pretrain
+from muse_core.cli.pretrain import pretrain_command
 from muse_core.cli.probe import evaluate_probe
-from muse_core.cli.relearn import relearn
+from muse_core.cli.relearn import relearn_command
 from muse_core.cli.rois import rois
 from muse_core.errors import UserError
 from muse_core.files import system_sentence
@@ -48,14 +48,16 @@ evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a model on annota
 dataset_app = typer.Typer(no_args_is_help=True, help="Turn published datasets into points-folders.")
 models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.")
 
-app.command()(detect)
+app.command("detect")(detect_command)
 app.command()(info)
 # What single settings were once options of is left to the command itself.
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(finetune)
+app.command(
+    "finetune", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)(finetune_command)
 app.command()(features)
-app.command()(relearn)
+app.command("relearn")(relearn_command)
 app.command()(rois)
-app.command()(pretrain)
+app.command("pretrain")(pretrain_command)
 app.command()(convert)
 evaluate_app.command("detect")(evaluate_detect)
 evaluate_app.command("probe")(evaluate_probe)

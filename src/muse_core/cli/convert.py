@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 # Files of nuclei round to a thousandth of a pixel.
 _SAME_PLACE_PX = 0.01
 
-SourceArgument = Annotated[
+_SourceArgument = Annotated[
     Path,
     typer.Argument(metavar="IN", help="CSV, GeoJSON, Parquet, AnnData or SpatialData."),
 ]
-OutlinesOption = Annotated[
+_OutlinesOption = Annotated[
     bool,
     typer.Option(
         "--outlines-are-nuclei",
         help="In GeoJSON, take each polygon of an annotation for a nucleus, not a region.",
     ),
 ]
-FeaturesOption = Annotated[
+_FeaturesOption = Annotated[
     Path | None,
     typer.Option("--features", help="Folder of muse features, to go into an AnnData file."),
 ]
-SlideOption = Annotated[
+_SlideOption = Annotated[
     Path | None,
     typer.Option(
         "--slide",
@@ -48,7 +48,7 @@ SlideOption = Annotated[
 
 
 def convert(
-    source: SourceArgument,
+    source: _SourceArgument,
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="The end of the name says the format.")
     ],
@@ -57,12 +57,12 @@ def convert(
         typer.Option("--mpp", parser=number, help="Microns per pixel, if the file does not say."),
     ] = None,
     force_mpp: ForceMppOption = False,
-    outlines_are_nuclei: OutlinesOption = False,
+    outlines_are_nuclei: _OutlinesOption = False,
     without_deleted: Annotated[
         bool, typer.Option("--without-deleted", help="Leave out nuclei a person has deleted.")
     ] = False,
-    features: FeaturesOption = None,
-    slide: SlideOption = None,
+    features: _FeaturesOption = None,
+    slide: _SlideOption = None,
     image: ImageOption = None,
     other_slide: OtherSlideOption = False,
     as_json: JsonOption = False,

@@ -12,10 +12,10 @@ import typer
 from muse_core.cli.numbers import number
 from muse_core.cli.options import (
     SLIDE_PANEL,
+    AnyDeviceOption,
     Backend,
     ChannelsOption,
     ConfigOption,
-    Device,
     ForceMppOption,
     ImageOption,
     JsonOption,
@@ -44,7 +44,7 @@ class ResultFormat(StrEnum):
     H5AD = "h5ad"
 
 
-SlidesArgument = Annotated[
+_SlidesArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="SLIDE",
@@ -52,7 +52,7 @@ SlidesArgument = Annotated[
         " column slide and perhaps mpp.",
     ),
 ]
-OutOption = Annotated[
+_OutOption = Annotated[
     Path,
     typer.Option(
         "--out",
@@ -60,11 +60,11 @@ OutOption = Annotated[
         " slides the folder for their files.",
     ),
 ]
-FormatOption = Annotated[
+_FormatOption = Annotated[
     ResultFormat | None,
     typer.Option("--format", help="Of the files of many slides; csv if left out."),
 ]
-RegionOption = Annotated[
+_RegionOption = Annotated[
     str | None,
     typer.Option(
         "--region",
@@ -73,13 +73,13 @@ RegionOption = Annotated[
         help="Only in here; pixels of the slide.",
     ),
 ]
-MinScoreOption = Annotated[
+_MinScoreOption = Annotated[
     float | None,
     typer.Option(
         "--min-score", parser=number, help="Nucleus probability to report from; else the model's."
     ),
 ]
-FeaturesOption = Annotated[
+_FeaturesOption = Annotated[
     bool | None,
     typer.Option(
         "--features",
@@ -87,8 +87,7 @@ FeaturesOption = Annotated[
         show_default=False,
     ),
 ]
-AnyDeviceOption = Annotated[Device | None, typer.Option("--device", help="Where the network runs.")]
-ResumeOption = Annotated[
+_ResumeOption = Annotated[
     bool | None,
     typer.Option(
         "--resume/--no-resume",
@@ -97,29 +96,29 @@ ResumeOption = Annotated[
     ),
 ]
 # Settings now; as options they still work.
-BackendOption = Annotated[Backend | None, typer.Option("--backend", hidden=True)]
-SchedulerOption = Annotated[str | None, typer.Option("--scheduler", hidden=True)]
+_BackendOption = Annotated[Backend | None, typer.Option("--backend", hidden=True)]
+_SchedulerOption = Annotated[str | None, typer.Option("--scheduler", hidden=True)]
 
 
-def detect(
-    slides: SlidesArgument,
-    out: OutOption,
-    form: FormatOption = None,
+def detect_command(
+    slides: _SlidesArgument,
+    out: _OutOption,
+    form: _FormatOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     model: ModelOption = None,
     mpp: MppOption = None,
     force_mpp: ForceMppOption = False,
-    region: RegionOption = None,
+    region: _RegionOption = None,
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
     device: AnyDeviceOption = None,
-    min_score: MinScoreOption = None,
-    features: FeaturesOption = None,
-    resume: ResumeOption = None,
-    backend: BackendOption = None,
-    scheduler: SchedulerOption = None,
+    min_score: _MinScoreOption = None,
+    features: _FeaturesOption = None,
+    resume: _ResumeOption = None,
+    backend: _BackendOption = None,
+    scheduler: _SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Detect and classify every nucleus of a slide, or of many.
@@ -141,7 +140,7 @@ def detect(
     for slide in slides:
         require_text(slide)
     box = Region.parse(region) if region is not None else None
-    flags: dict[str, Any] = {
+    flags: dict[str, object] = {
         "model": model, "mpp": mpp, "force_mpp": force_mpp or None, "plane": plane,
         "channels": channels, "device": device, "min_score": min_score, "features": features,
         "region": [box.x, box.y, box.w, box.h] if box else None, "resume": resume,

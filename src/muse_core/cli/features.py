@@ -32,26 +32,26 @@ if TYPE_CHECKING:
 
     from muse_core.slides import ImageChoice
 
-SlideArgument = Annotated[
+_SlideArgument = Annotated[
     Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
 ]
-PointsOption = Annotated[
+_PointsOption = Annotated[
     Path, typer.Option("--points", help="Nuclei: CSV, GeoJSON, Parquet, AnnData.")
 ]
-FovOption = Annotated[
+_FovOption = Annotated[
     int | None,
     typer.Option("--fov-px", parser=integer, help="Side of the tiles; else the model's."),
 ]
 
 
 def features(
-    slide: SlideArgument,
-    points: PointsOption,
+    slide: _SlideArgument,
+    points: _PointsOption,
     out: Annotated[Path, typer.Option("--out", help="Zarr folder to write.")],
     model: ModelOption = None,
     mpp: MppOption = None,
     force_mpp: ForceMppOption = False,
-    fov_px: FovOption = None,
+    fov_px: _FovOption = None,
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,

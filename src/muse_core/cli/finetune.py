@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,9 @@ from muse_core.cli import finetune_data as data
 from muse_core.cli.finetune_flags import older_settings
 from muse_core.cli.numbers import integer
 from muse_core.cli.options import (
+    AnyDeviceOption,
     ChannelsOption,
     ConfigOption,
-    Device,
     ForceMppOption,
     JsonOption,
     SetOption,
@@ -29,29 +29,28 @@ class Mode(StrEnum):
     FULL = "full"
 
 
-OutOption = Annotated[
+_OutOption = Annotated[
     Path | None, typer.Option("--out", help="Model file to write (.safetensors).")
 ]
-BaseOption = Annotated[
+_BaseOption = Annotated[
     str | None,
     typer.Option("--model", help="Name or file of the model to start from; else from scratch."),
 ]
-ModeOption = Annotated[
+_ModeOption = Annotated[
     Mode | None,
     typer.Option("--mode", help="adapt: the heads, in seconds. full: all weights, in minutes."),
 ]
-AnyDeviceOption = Annotated[Device | None, typer.Option("--device", help="Where the network runs.")]
-ResumeOption = Annotated[
+_ResumeOption = Annotated[
     bool | None,
     typer.Option("--resume/--restart", help="Go on from a checkpoint of the same run."),
 ]
 
 
-def finetune(
+def finetune_command(
     ctx: typer.Context,
     config: ConfigOption = None,
     settings: SetOption = None,
-    out: OutOption = None,
+    out: _OutOption = None,
     annotations: data.AnnotationsOption = None,
     slide: data.SlideOption = None,
     slide_mpp: data.SlideMppOption = None,
@@ -63,9 +62,9 @@ def finetune(
     mpp: data.TrainMppOption = None,
     val: data.ValOption = None,
     unlabeled: data.UnlabeledOption = None,
-    model: BaseOption = None,
+    model: _BaseOption = None,
     same_class: data.SameClassOption = None,
-    mode: ModeOption = None,
+    mode: _ModeOption = None,
     steps: Annotated[
         int | None, typer.Option("--steps", parser=integer, help="Optimiser steps.")
     ] = None,
@@ -73,7 +72,7 @@ def finetune(
         int | None, typer.Option("--seed", parser=integer, help="Of everything random.")
     ] = None,
     device: AnyDeviceOption = None,
-    resume: ResumeOption = None,
+    resume: _ResumeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on reviewed fields or annotated images, from a model or from scratch.
@@ -90,7 +89,7 @@ def finetune(
     values = with_settings(
         read_values(config) if config else {}, [*(settings or ()), *older_settings(ctx.args)]
     )
-    flags: dict[str, Any] = {
+    flags: dict[str, object] = {
         "out": out, "base": model, "mode": mode, "steps": steps, "seed": seed, "device": device,
         "resume": resume,
         "stores": data.stores(annotations, slide, slide_mpp, force_mpp, channels),

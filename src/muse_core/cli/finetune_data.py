@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -100,7 +100,7 @@ SameClassOption = Annotated[
         help="A class of the model that means the same as a class to learn; repeatable.",
     ),
 ]
-_Values = dict[str, Any]
+_Values = dict[str, object]
 
 
 def stores(

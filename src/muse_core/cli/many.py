@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -77,7 +77,7 @@ def _line(end: SlideEnd) -> str:
     return f"{record.slide}: {where}, {how}"
 
 
-def _values(run: ManySlides) -> dict[str, Any]:
+def _values(run: ManySlides) -> dict[str, object]:
     """Return the values of the run that its results depend on."""
     values = detect_values(run.template, detect_config(run.template))
     return {**values, "features": run.features}

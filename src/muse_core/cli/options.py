@@ -36,6 +36,7 @@ ModelOption = Annotated[
     typer.Option("--model", help="Name or file of a model; the default one if left out."),
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
+AnyDeviceOption = Annotated[Device | None, typer.Option("--device", help="Where the network runs.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="End with one line of JSON on standard output.")
 ]

@@ -14,7 +14,7 @@ from muse_core.cli.options import JsonOption, SetOption
 from muse_core.errors import UserError
 
 
-def pretrain(
+def pretrain_command(
     config: Annotated[
         Path, typer.Option("--config", help="TOML file; or config.json of an earlier run.")
     ],
@@ -37,10 +37,10 @@ def pretrain(
 
     run = read_pretrain_config(config, settings or ())
 
-    from muse_core.pretrain.train import pretrain as run_pretraining
+    from muse_core.pretrain.train import pretrain
 
     with cancel_on_signals() as cancel, progress_bar() as show:
-        result = run_pretraining(run, ProgressReporter(show), cancel.is_set, resume)
+        result = pretrain(run, ProgressReporter(show), cancel.is_set, resume)
     if os.environ.get("RANK", "0") == "0":
         figures = {
             "out": str(result.path),

@@ -26,22 +26,22 @@ class Protocol(StrEnum):
     FINETUNE = "finetune"
 
 
-ProtocolOption = Annotated[Protocol, typer.Option("--protocol", help="How features are judged.")]
-ValOption = Annotated[
+_ProtocolOption = Annotated[Protocol, typer.Option("--protocol", help="How features are judged.")]
+_ValOption = Annotated[
     Path | None,
     typer.Option("--val", help="Points-folder to choose the best epoch on; else the last."),
 ]
-ModelMppOption = Annotated[
+_ModelMppOption = Annotated[
     float | None,
     typer.Option(
         "--model-mpp", parser=number, help="Microns per pixel to use the model at; else its own."
     ),
 ]
-RandomInitOption = Annotated[
+_RandomInitOption = Annotated[
     bool,
     typer.Option("--random-init", help="Random weights in the model's place, to compare."),
 ]
-RateOption = Annotated[
+_RateOption = Annotated[
     float, typer.Option("--learning-rate", parser=number, help="Of fine-tuning; 4e-5 for ResNets.")
 ]
 
@@ -54,15 +54,15 @@ def evaluate_probe(
     ],
     force_mpp: ForceMppOption = False,
     model: ModelOption = None,
-    protocol: ProtocolOption = Protocol.LINEAR,
+    protocol: _ProtocolOption = Protocol.LINEAR,
     fov_px: Annotated[
         int, typer.Option("--fov-px", parser=integer, help="Side of the tiles: 224 or 512.")
     ] = 224,
-    val: ValOption = None,
-    model_mpp: ModelMppOption = None,
-    random_init: RandomInitOption = False,
+    val: _ValOption = None,
+    model_mpp: _ModelMppOption = None,
+    random_init: _RandomInitOption = False,
     epochs: Annotated[int, typer.Option("--epochs", parser=integer, help="Of fine-tuning.")] = 10,
-    learning_rate: RateOption = 1e-5,
+    learning_rate: _RateOption = 1e-5,
     seed: Annotated[int, typer.Option("--seed", parser=integer, help="Of everything random.")] = 0,
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,

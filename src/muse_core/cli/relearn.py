@@ -24,7 +24,7 @@ class Method(enum.StrEnum):
     KNN = "knn"
 
 
-def relearn(
+def relearn_command(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="Annotations, ending in .muse.")],
     method: Annotated[
         Method,
@@ -50,9 +50,9 @@ def relearn(
     What a person has said stays; all others get the class that follows, as one edit that undo takes
     back. It needs the features that detection keeps beside the annotations, and takes a second.
     """
-    from muse_core.classify.relearn import whole
+    from muse_core.classify.relearn.whole import relearn
 
-    done = whole.relearn(store, method.value, model, features=features, save_model=save_model)
+    done = relearn(store, method.value, model, features=features, save_model=save_model)
     for note in done.notes:
         typer.echo(note, err=True)
     typer.echo(json.dumps(_facts(done)) if as_json else _sentences(done))

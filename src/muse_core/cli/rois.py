@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from muse_core.pretrain.rois import FindNuclei
     from muse_core.slides import Region, Slide
 
-SlidesArgument = Annotated[
+_SlidesArgument = Annotated[
     list[Path], typer.Argument(metavar="SLIDE", help="Slides or images, any readable file.")
 ]
-PointsOption = Annotated[
+_PointsOption = Annotated[
     Path | None,
     typer.Option(
         "--points",
@@ -44,7 +44,7 @@ PointsOption = Annotated[
         " (SLIDE_STEM-imageN.csv for each image of several); else the model finds them.",
     ),
 ]
-RoiMppOption = Annotated[
+_RoiMppOption = Annotated[
     float,
     typer.Option(
         "--roi-mpp",
@@ -52,22 +52,22 @@ RoiMppOption = Annotated[
         help="Microns per pixel of the ROIs; a coarser slide keeps its own.",
     ),
 ]
-MinTissueOption = Annotated[
+_MinTissueOption = Annotated[
     float, typer.Option("--min-tissue", parser=number, help="Share of a ROI that must be tissue.")
 ]
 
 
 def rois(
-    slides: SlidesArgument,
+    slides: _SlidesArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder for the ROIs.")],
-    points: PointsOption = None,
+    points: _PointsOption = None,
     roi_px: Annotated[
         int, typer.Option("--roi-px", parser=integer, help="Largest side of a ROI.")
     ] = 2048,
-    roi_mpp: RoiMppOption = 0.25,
+    roi_mpp: _RoiMppOption = 0.25,
     mpp: MppOption = None,
     force_mpp: ForceMppOption = False,
-    min_tissue: MinTissueOption = 0.2,
+    min_tissue: _MinTissueOption = 0.2,
     image: ImageOption = None,
     plane: PlaneOption = None,
     channels: ChannelsOption = None,
