@@ -101,10 +101,10 @@ def main(
         for number in chosen[corrections:].tolist():
             settled[number] = True
             marks = [(time.perf_counter(), time.process_time())]
-            lesson = learner.learn(shown)
-            learner.relabel(lesson, shown, view)
+            result = learner.learn(shown)
+            learner.relabel(result, shown, view)
             marks.append((time.perf_counter(), time.process_time()))
-            found = learner.relabel(lesson, shown)
+            found = learner.relabel(result, shown)
             assert found is not None
             marks.append((time.perf_counter(), time.process_time()))
             ids, given = shown.ids[found.at], numbers[found.classes]

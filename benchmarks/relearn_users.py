@@ -32,7 +32,7 @@ from muse_core.classify.relearn.asking import ask_next
 from muse_core.classify.relearn.base import base_logits
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.examples import Examples
-from muse_core.classify.relearn.learner import Learner, Lesson
+from muse_core.classify.relearn.learner import Learner, LearningResult
 from muse_core.data.points_folder import read_points_folder
 from muse_core.detect.resize import to_model_scale
 from muse_core.errors import UserError
@@ -131,22 +131,22 @@ class User:
         self.learner = Learner(tissue.features, base, self.names, 1.0, config)
         self.nothing = self.learner.learn(self._examples(np.zeros(0, np.int64)))
 
-    def learn(self, asked: Rows) -> Lesson:
+    def learn(self, asked: Rows) -> LearningResult:
         """What is on the screen after these corrections."""
         begin = time.perf_counter()
         try:
-            lesson = self.learner.learn(self._examples(asked))
-            lesson.predictor.predict()
+            result = self.learner.learn(self._examples(asked))
+            result.predictor.predict()
         except UserError:  # one class only so far
-            lesson = self.nothing
+            result = self.nothing
         self.seconds.append(time.perf_counter() - begin)
-        return lesson
+        return result
 
-    def accuracy(self, lesson: Lesson, asked: Rows) -> float:
+    def accuracy(self, result: LearningResult, asked: Rows) -> float:
         """Of the nuclei nobody has looked at."""
         rest = np.ones(len(self.true), dtype=bool)
         rest[asked] = False
-        found = lesson.predictor.predict()
+        found = result.predictor.predict()
         assert found is not None
         return float((found.classes == self.true)[rest].mean())
 
@@ -169,20 +169,20 @@ class User:
     def queue(self, count: int, rng: np.random.Generator) -> Rows:
         """What the queue asks, with what was learnt up to then."""
         asked = np.zeros(0, np.int64)
-        lesson = self.nothing
+        result = self.nothing
         # Some of the slide at a time, which makes one seed differ from another.
         while len(asked) < count:
             some = np.setdiff1d(rng.choice(len(self.true), len(self.true) // 3, False), asked)
-            found = lesson.predictor.predict(some)
+            found = result.predictor.predict(some)
             assert found is not None
-            standard = lesson.predictor.standard
+            standard = result.predictor.standard
             order = ask_next(
                 standard.apply(self.tissue.features[some]),
                 1 - found.margin,
                 AT_A_TIME,
             )
             asked = np.append(asked, some[order[: min(AT_A_TIME, count - len(asked))]])
-            lesson = self.learn(asked)
+            result = self.learn(asked)
         return asked
 
 
@@ -194,8 +194,8 @@ def full_labels(user: User) -> float:
     right = []
     for number in range(3):
         known = np.flatnonzero(part != number)
-        lesson = user.learner.learn(Examples(known, user.true[known], user.tissue.xy[known]))
-        found = lesson.predictor.predict(np.flatnonzero(part == number))
+        result = user.learner.learn(Examples(known, user.true[known], user.tissue.xy[known]))
+        found = result.predictor.predict(np.flatnonzero(part == number))
         assert found is not None
         right.append((found.classes == user.true[part == number]).mean())
     return float(np.mean(right))

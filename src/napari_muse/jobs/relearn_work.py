@@ -16,7 +16,7 @@ from muse_core.classify.class_head import read_class_head
 from muse_core.classify.feature_folder import find_features
 from muse_core.classify.relearn.asking import ask_next
 from muse_core.classify.relearn.config import RelearnConfig
-from muse_core.classify.relearn.learner import Lesson
+from muse_core.classify.relearn.learner import LearningResult
 from muse_core.classify.relearn.slide_learner import Relabelled, SlideLearner, SlideNuclei, moves
 from muse_core.classify.relearn.whole import model_file
 from muse_core.nuclei import Status
@@ -34,7 +34,7 @@ class Learnt:
     """Result of learning from the corrections of a slide.
 
     Attributes:
-        lesson: What was learnt.
+        result: What was learnt.
         class_names: The slide's classes.
         moved: (K, K) how many nuclei of each class became which.
         changed_ids: Nuclei that have another class than before.
@@ -44,7 +44,7 @@ class Learnt:
         notes: Sentences for the user.
     """
 
-    lesson: Lesson
+    result: LearningResult
     class_names: tuple[str, ...]
     moved: npt.NDArray[np.int64]
     changed_ids: IntArray
@@ -56,15 +56,15 @@ class Learnt:
     @property
     def sentence(self) -> str:
         """Return in one sentence how well the learning goes."""
-        lesson = self.lesson
-        if not lesson.n_examples:
+        result = self.result
+        if not result.n_examples:
             return "Nothing is corrected yet: all have the model's own class."
-        text = f"{lesson.n_examples:,} nuclei teach; {len(self.changed_ids):,} changed."
-        if lesson.agreement is None or lesson.agreement_before is None:
+        text = f"{result.n_examples:,} nuclei teach; {len(self.changed_ids):,} changed."
+        if result.agreement is None or result.agreement_before is None:
             return text
         return (
-            f"{text} Agreement on corrections left out: {lesson.agreement:.0%}, the model alone"
-            f" {lesson.agreement_before:.0%}."
+            f"{text} Agreement on corrections left out: {result.agreement:.0%}, the model alone"
+            f" {result.agreement_before:.0%}."
         )
 
     @property
@@ -131,23 +131,23 @@ class RelearnWorker:
         """
         nuclei = _nuclei(task)
         learner = self._ready(task, nuclei)
-        lesson = learner.learn(nuclei)
+        result = learner.learn(nuclei)
         view = np.flatnonzero(np.isin(nuclei.ids, task.in_view))
-        seen = learner.relabel(lesson, nuclei, view)
+        seen = learner.relabel(result, nuclei, view)
         assert seen is not None  # nobody asks it to stop
         seen_by(nuclei.ids[seen.at], seen.classes)
-        found = learner.relabel(lesson, nuclei)
+        found = learner.relabel(result, nuclei)
         assert found is not None
         before = nuclei.classes[found.at]
         learnt = Learnt(
-            lesson,
+            result,
             task.class_names,
             moves(before, found.classes, len(task.class_names)),
             nuclei.ids[found.at[before != found.classes]],
             _unlearnt(learner, nuclei),
             len(learner.without_features(nuclei)),
-            _to_ask(lesson, nuclei, found, learner),
-            (*learner.notes, *lesson.notes, *_missing(learner, nuclei)),
+            _to_ask(result, nuclei, found, learner),
+            (*learner.notes, *result.notes, *_missing(learner, nuclei)),
         )
         return RelearnAnswer(task, nuclei, found, learnt, learner.folder.facts.model)
 
@@ -182,7 +182,7 @@ def _nuclei(task: RelearnTask) -> SlideNuclei:
 
 
 def _to_ask(
-    lesson: Lesson, nuclei: SlideNuclei, found: Relabelled, learner: SlideLearner
+    result: LearningResult, nuclei: SlideNuclei, found: Relabelled, learner: SlideLearner
 ) -> IntArray:
     """Ids of the most doubtful nuclei, those at the front unlike each other."""
     open_ = np.flatnonzero(~nuclei.settled[found.at])
@@ -191,7 +191,7 @@ def _to_ask(
     scores = found.scores[:, open_]
     doubt = 1 - _margin(scores)
     most = np.argpartition(-doubt, min(_CANDIDATES, len(doubt)) - 1)[:_CANDIDATES]
-    features = learner.features_of(lesson, found.at[open_[most]])
+    features = learner.features_of(result, found.at[open_[most]])
     order = ask_next(features, doubt[most], _ASKED)
     ids: IntArray = nuclei.ids[found.at[open_[most[order]]]]
     return ids

@@ -127,7 +127,7 @@ class Relearning:
     @property
     def can_save(self) -> bool:
         """Whether there is something learnt to keep as a model."""
-        return self.on and self.learnt is not None and self.learnt.lesson.n_examples > 0
+        return self.on and self.learnt is not None and self.learnt.result.n_examples > 0
 
     @property
     def can_compute(self) -> bool:
@@ -153,15 +153,15 @@ class Relearning:
             UserError: Nothing is learnt yet.
         """
         learnt, learner = self.learnt, self._worker.learner
-        if learnt is None or learner is None or not learnt.lesson.n_examples:
+        if learnt is None or learner is None or not learnt.result.n_examples:
             raise UserError("Nothing is learnt yet: correct or confirm a few nuclei first.")
         slide = self._session.require_slide()
         out, scheme = new_model_path(Path(slide.name).stem), self._session.annotations.scheme
-        lesson, model = learnt.lesson, self._worker.model
+        result, model = learnt.result, self._worker.model
 
         def save() -> None:
             try:
-                save_relearned(learner, lesson, model, scheme, out, slide.name)
+                save_relearned(learner, result, model, scheme, out, slide.name)
             except UserError as error:
                 self._mail.saved.emit("", str(error))
             else:

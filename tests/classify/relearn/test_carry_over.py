@@ -12,7 +12,7 @@ from muse_core.classify.class_head import read_class_head
 from muse_core.classify.feature_folder import FeatureFacts, append_features, find_features
 from muse_core.classify.relearn.carry_over import relearned_head, save_relearned
 from muse_core.classify.relearn.config import RelearnConfig
-from muse_core.classify.relearn.learner import Lesson
+from muse_core.classify.relearn.learner import LearningResult
 from muse_core.classify.relearn.slide_learner import SlideLearner, SlideNuclei
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
@@ -29,7 +29,7 @@ SLIDE = SlideIdentity("a.svs", 9, "f" * 64)
 @dataclass
 class Learnt:
     learner: SlideLearner
-    lesson: Lesson
+    result: LearningResult
     features: npt.NDArray[np.float16]
     classes: npt.NDArray[np.int64]
     scheme: ClassScheme
@@ -56,18 +56,18 @@ def _learn(
         find_features(tmp_path / "f", SLIDE), head, names, nuclei, class_map=class_map,
         config=RelearnConfig(method=method),
     )  # fmt: skip
-    lesson = learner.learn(nuclei)
-    found = lesson.predictor.predict()
+    result = learner.learn(nuclei)
+    found = result.predictor.predict()
     assert found is not None
     scheme = ClassScheme.from_names(names)
-    return Learnt(learner, lesson, features, found.classes.astype(np.int64), scheme)
+    return Learnt(learner, result, features, found.classes.astype(np.int64), scheme)
 
 
 def test_the_network_says_of_every_nucleus_what_was_learnt(tmp_path: Path) -> None:
     names = ("lymphocyte", "stromal", "tumor", "mitosis")
     learnt = _learn(tmp_path, names, {})
     out = save_relearned(
-        learnt.learner, learnt.lesson, resolve_model(None), learnt.scheme,
+        learnt.learner, learnt.result, resolve_model(None), learnt.scheme,
         tmp_path / "mine.safetensors", "a.svs",
     )  # fmt: skip
     model = load_model(out)
@@ -75,7 +75,7 @@ def test_the_network_says_of_every_nucleus_what_was_learnt(tmp_path: Path) -> No
         logits = model.class_head(torch.from_numpy(learnt.features).float()).numpy()
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    found = learnt.lesson.predictor.predict()
+    found = learnt.result.predictor.predict()
     assert found is not None
     np.testing.assert_allclose(probabilities.T, found.probabilities, atol=0.02)
     assert (logits.argmax(axis=1) == learnt.classes).mean() > 0.99
@@ -83,16 +83,16 @@ def test_the_network_says_of_every_nucleus_what_was_learnt(tmp_path: Path) -> No
     assert card.name == "mine"
     assert card.parent == load_model(resolve_model(None)).card.name
     assert [c["name"] for c in card.classes] == list(names)
-    assert card.training["relearned"]["examples"] == learnt.lesson.n_examples
+    assert card.training["relearned"]["examples"] == learnt.result.n_examples
     assert "data" in card.training
-    assert card.metrics["agreement_on_corrections"] == learnt.lesson.agreement
+    assert card.metrics["agreement_on_corrections"] == learnt.result.agreement
 
 
 def test_before_it_is_rounded_the_head_is_exact(tmp_path: Path) -> None:
     learnt = _learn(tmp_path, ("lymphocyte", "stromal", "tumor"), {})
-    head = relearned_head(learnt.learner, learnt.lesson)
+    head = relearned_head(learnt.learner, learnt.result)
     logits = head.logits(learnt.features).astype(np.float64)
-    found = learnt.lesson.predictor.predict()
+    found = learnt.result.predictor.predict()
     assert found is not None
     log_p = np.log(found.probabilities.T.clip(1e-6))
     shown = found.probabilities.T > 1e-4
@@ -103,7 +103,7 @@ def test_before_it_is_rounded_the_head_is_exact(tmp_path: Path) -> None:
 def test_fine_tuning_starts_from_it(tmp_path: Path) -> None:
     learnt = _learn(tmp_path, ("lymphocyte", "stromal", "tumor"), {})
     out = save_relearned(
-        learnt.learner, learnt.lesson, resolve_model(None), learnt.scheme,
+        learnt.learner, learnt.result, resolve_model(None), learnt.scheme,
         tmp_path / "mine.safetensors", "a.svs",
     )  # fmt: skip
     other = with_classes(load_model(out), ClassScheme.from_names(("lymphocyte", "new")), {})
@@ -115,7 +115,7 @@ def test_what_a_head_cannot_say_is_a_sentence(tmp_path: Path) -> None:
         ("lymphocyte", "stromal"), "background"
     ))  # fmt: skip
     with pytest.raises(UserError, match="Several classes of the model are one on this slide"):
-        relearned_head(merged.learner, merged.lesson)
+        relearned_head(merged.learner, merged.result)
     votes = _learn(tmp_path / "b", ("lymphocyte", "stromal", "tumor"), {}, "knn")
     with pytest.raises(UserError, match="Only what is learnt by the linear method"):
-        relearned_head(votes.learner, votes.lesson)
+        relearned_head(votes.learner, votes.result)

@@ -56,17 +56,17 @@ def test_without_corrections_it_is_the_model_s_prediction(method: str) -> None:
 def test_corrections_teach_the_rest(method: str, least: float) -> None:
     tissue = Tissue()
     rows = np.arange(80)
-    lesson = tissue.learner(method).learn(tissue.examples(rows))
-    found = lesson.predictor.predict()
+    result = tissue.learner(method).learn(tissue.examples(rows))
+    found = result.predictor.predict()
     assert found is not None
     rest = slice(80, None)
     before = (tissue.base.values[:3].argmax(axis=0)[rest] == tissue.kind[rest]).mean()
     after = (found.classes[rest] == tissue.kind[rest]).mean()
     assert before < 0.5
     assert after > least
-    assert lesson.agreement is not None
-    assert lesson.agreement == pytest.approx(after, abs=0.15)
-    assert lesson.agreement_before == pytest.approx(before, abs=0.15)
+    assert result.agreement is not None
+    assert result.agreement == pytest.approx(after, abs=0.15)
+    assert result.agreement_before == pytest.approx(before, abs=0.15)
 
 
 def test_a_new_class_needs_five_examples() -> None:
@@ -96,19 +96,19 @@ def test_contradictions_are_left_out_with_a_sentence() -> None:
     twice = Examples(
         np.append(sound.rows, 0), np.append(sound.classes, 2), np.vstack([sound.xy, sound.xy[:1]])
     )
-    lesson = tissue.learner().learn(twice)
-    assert lesson.n_examples == 39
-    assert lesson.notes[0].startswith("2 corrected nuclei lie at the same place as another")
+    result = tissue.learner().learn(twice)
+    assert result.n_examples == 39
+    assert result.notes[0].startswith("2 corrected nuclei lie at the same place as another")
 
 
 def test_broken_features_keep_the_model_s_class() -> None:
     tissue = Tissue()
     tissue.features[100] = np.nan
     tissue.features[5, 3] = np.inf
-    lesson = tissue.learner().learn(tissue.examples(np.arange(60)))
-    found = lesson.predictor.predict()
+    result = tissue.learner().learn(tissue.examples(np.arange(60)))
+    found = result.predictor.predict()
     assert found is not None
-    assert lesson.n_examples == 59
+    assert result.n_examples == 59
     assert found.classes[100] == tissue.base.values[:, 100].argmax()
     assert np.isfinite(found.probabilities).all()
 

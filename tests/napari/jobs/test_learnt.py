@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
-from muse_core.classify.relearn.learner import Lesson
+from muse_core.classify.relearn.learner import LearningResult
 from napari_muse.jobs.relearn_work import Learnt
 
 NO_IDS = np.zeros(0, dtype=np.int64)
@@ -15,10 +16,13 @@ NO_IDS = np.zeros(0, dtype=np.int64)
 
 @pytest.fixture
 def learnt() -> Learnt:
-    lesson = Lesson(lambda *_: pytest.fail("nothing is to be predicted"), 12, None, None, ())  # type: ignore[arg-type]
+    def never(*_: object) -> NoReturn:
+        pytest.fail("nothing is to be predicted")
+
+    result = LearningResult(never, 12, None, None, ())  # type: ignore[arg-type]
     moved = np.array([[90, 1_200, 0], [3, 70, 7], [2, 1, 5]])
     changed = np.arange(1_213)
-    return Learnt(lesson, ("a", "b", "c"), moved, changed, NO_IDS, 0, NO_IDS, ())
+    return Learnt(result, ("a", "b", "c"), moved, changed, NO_IDS, 0, NO_IDS, ())
 
 
 def test_moves_are_listed_most_first_and_no_class_moves_to_itself(learnt: Learnt) -> None:
@@ -29,9 +33,9 @@ def test_moves_are_listed_most_first_and_no_class_moves_to_itself(learnt: Learnt
 
 def test_agreement_is_said_where_it_could_be_measured(learnt: Learnt) -> None:
     assert learnt.sentence == "12 nuclei teach; 1,213 changed."
-    measured = replace(learnt.lesson, agreement=0.914, agreement_before=0.5)
-    assert replace(learnt, lesson=measured).sentence.endswith(
+    measured = replace(learnt.result, agreement=0.914, agreement_before=0.5)
+    assert replace(learnt, result=measured).sentence.endswith(
         "Agreement on corrections left out: 91%, the model alone 50%."
     )
-    nothing = replace(learnt.lesson, n_examples=0)
-    assert replace(learnt, lesson=nothing).sentence.startswith("Nothing is corrected yet")
+    nothing = replace(learnt.result, n_examples=0)
+    assert replace(learnt, result=nothing).sentence.startswith("Nothing is corrected yet")

@@ -179,7 +179,7 @@ def test_many_corrections_in_a_row_become_few_steps(featured: MusePanel, qtbot: 
     assert 1 <= len(steps) <= 3
     learnt = featured.relearning.learnt
     assert learnt is not None
-    assert learnt.lesson.n_examples == 60
+    assert learnt.result.n_examples == 60
 
 
 def test_what_changed_is_outlined_for_a_while(featured: MusePanel, qtbot: Any) -> None:
@@ -212,7 +212,7 @@ def test_the_queue_asks_what_teaches_most(featured: MusePanel, qtbot: Any) -> No
     _settled(featured, qtbot)
     again = featured.relearning.learnt
     assert again is not None
-    assert again.lesson.n_examples == 2 or "All corrections" in featured.relearn.says.text()
+    assert again.result.n_examples == 2 or "All corrections" in featured.relearn.says.text()
     assert featured.queue.running
     assert featured.queue.current is not None
 
@@ -272,7 +272,7 @@ def test_an_added_nucleus_gets_its_features_and_teaches(featured: MusePanel, qtb
     _settled(featured, qtbot)
     learnt = featured.relearning.learnt
     assert learnt is not None
-    assert learnt.lesson.n_examples == 31
+    assert learnt.result.n_examples == 31
     assert not len(learnt.unlearnt_ids)
 
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from muse_core.classify.class_head import HEAD_TENSORS, NumpyClassHead
-from muse_core.classify.relearn.learner import Lesson
+from muse_core.classify.relearn.learner import LearningResult
 from muse_core.classify.relearn.logistic import LinearChange
 from muse_core.classify.relearn.slide_learner import SlideLearner
 from muse_core.errors import UserError
@@ -27,7 +27,7 @@ from muse_core.nuclei import ClassScheme
 
 def save_relearned(
     learner: SlideLearner,
-    lesson: Lesson,
+    result: LearningResult,
     model: Path,
     scheme: ClassScheme,
     out: Path,
@@ -37,7 +37,7 @@ def save_relearned(
 
     Args:
         learner: Of the slide.
-        lesson: What was learnt.
+        result: What was learnt.
         model: File of the model that the features are of.
         scheme: The slide's classes.
         out: File to write; its stem becomes the model's name.
@@ -50,9 +50,9 @@ def save_relearned(
         UserError: Nothing was learnt yet, it was not by the linear method, classes of the model
             became one on the slide, or the file cannot be written.
     """
-    if not lesson.n_examples:
+    if not result.n_examples:
         raise UserError("Nothing is learnt yet: correct or confirm a few nuclei first.")
-    head = relearned_head(learner, lesson)
+    head = relearned_head(learner, result)
     try:
         tensors = load_file(model)
     except (SafetensorError, OSError) as error:
@@ -60,7 +60,7 @@ def save_relearned(
     values = (head.hidden_weight, head.hidden_bias, head.out_weight, head.out_bias)
     for name, value in zip(HEAD_TENSORS, values, strict=True):
         tensors[name] = value.astype(np.float16)
-    card = _card(read_card(model), learner, lesson, scheme, slide, len(head.hidden_bias))
+    card = _card(read_card(model), learner, result, scheme, slide, len(head.hidden_bias))
     card = replace(card, name=out.stem)
     make_folder(out.parent)
     with replacing(out) as partial:
@@ -68,13 +68,13 @@ def save_relearned(
     return out
 
 
-def relearned_head(learner: SlideLearner, lesson: Lesson) -> NumpyClassHead:
-    """The class head that gives the taught classes as the lesson does.
+def relearned_head(learner: SlideLearner, result: LearningResult) -> NumpyClassHead:
+    """The class head that gives the taught classes as the learner would.
 
     Raises:
         UserError: It is not of the linear method, or classes of the model became one.
     """
-    change = lesson.predictor.change
+    change = result.predictor.change
     if not isinstance(change, LinearChange):
         raise UserError("Only what is learnt by the linear method can be saved as a model.")
     old = learner.head
@@ -84,38 +84,38 @@ def relearned_head(learner: SlideLearner, lesson: Lesson) -> NumpyClassHead:
             "Several classes of the model are one on this slide, which a class head cannot say;"
             " make a model by fine-tuning instead."
         )
-    standard = lesson.predictor.standard
+    standard = result.predictor.standard
     raw = change.unscaled(standard.centre, standard.scale)
     rows = [m for m, _ in kept]
     start = old.out_weight[rows].mean(axis=0), old.out_bias[rows].mean()
     source = {t: m for m, t in kept}
     weights, biases = [], []
-    for number in np.flatnonzero(lesson.predictor.taught).tolist():
+    for number in np.flatnonzero(result.predictor.taught).tolist():
         known = source.get(number)
         weights.append(start[0] if known is None else old.out_weight[known])
         offset = learner.config.new_class_offset
         biases.append(start[1] - offset if known is None else old.out_bias[known])
     n = len(weights)
     through = np.concatenate([np.eye(n), -np.eye(n)], axis=1)
-    out = np.concatenate([np.stack(weights), through], axis=1) / lesson.predictor.temperature
+    out = np.concatenate([np.stack(weights), through], axis=1) / result.predictor.temperature
     return NumpyClassHead(
         old.card,
         _float32(np.concatenate([old.hidden_weight, raw.weight.T, -raw.weight.T])),
         _float32(np.concatenate([old.hidden_bias, raw.bias, -raw.bias])),
         _float32(out),
-        _float32(np.array(biases) / lesson.predictor.temperature),
+        _float32(np.array(biases) / result.predictor.temperature),
     )
 
 
 def _card(
     parent: ModelCard,
     learner: SlideLearner,
-    lesson: Lesson,
+    result: LearningResult,
     scheme: ClassScheme,
     slide: str,
     hidden: int,
 ) -> ModelCard:
-    taught = np.flatnonzero(lesson.predictor.taught).tolist()
+    taught = np.flatnonzero(result.predictor.taught).tolist()
     classes = ClassScheme(tuple(scheme.classes[i] for i in taught))
     head = {**parent.architecture["head"], "class_hidden_channels": hidden}
     return replace(
@@ -127,14 +127,14 @@ def _card(
             **parent.training,
             "relearned": {
                 "slide": slide,
-                "examples": lesson.n_examples,
+                "examples": result.n_examples,
                 "ridge": learner.config.ridge,
-                "temperature": lesson.predictor.temperature,
+                "temperature": result.predictor.temperature,
             },
         },
         metrics={
-            "agreement_on_corrections": lesson.agreement,
-            "agreement_of_the_parent": lesson.agreement_before,
+            "agreement_on_corrections": result.agreement,
+            "agreement_of_the_parent": result.agreement_before,
         },
         parent=parent.name,
         created=datetime.now(UTC).date().isoformat(),

@@ -26,7 +26,7 @@ _LEAST_SCALE = 1e-3
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LearningResult:
     """Result of learning from examples: the change of the class head, with notes.
 
     Attributes:
@@ -64,7 +64,7 @@ class Learner:
         self._mpp = mpp
         self._standard = standard_of(features)
 
-    def learn(self, examples: Examples) -> Lesson:
+    def learn(self, examples: Examples) -> LearningResult:
         """Learn anew from all examples there are; without any, the model's own prediction stands.
 
         Raises:
@@ -81,18 +81,18 @@ class Learner:
         logits = self._base.values[chosen.taught][:, used.rows].T.astype(np.float64)
         classes = of_taught[used.classes]
         weights = region_weights(used.xy, config.region_um / self._mpp, config.region_power)
-        held_out = self._held_out(x, logits, classes, weights, used.xy)
-        return Lesson(
+        cross_validated = self._cross_validated(x, logits, classes, weights, used.xy)
+        return LearningResult(
             Predictor(
                 self._features,
                 self._base.values,
                 self._standard,
                 self._fit(x, logits, classes, weights),
                 chosen.taught,
-                held_out.temperature,
+                cross_validated.temperature,
             ),
             len(used),
-            held_out.agreement,
+            cross_validated.agreement,
             self._agreement_before(used),
             chosen.notes,
         )
@@ -108,27 +108,27 @@ class Learner:
         ridge = config.ridge * x.shape[1]
         return fit_change(x, logits, classes, weights, ridge, config.bias_ridge)
 
-    def _held_out(
+    def _cross_validated(
         self,
         x: FloatArray,
         logits: FloatArray,
         classes: npt.NDArray[np.int64],
         weights: FloatArray,
         xy: npt.NDArray[np.float64],
-    ) -> _HeldOut:
+    ) -> _CrossValidated:
         """Predict each example from those of other regions."""
         some = _spread(len(x), _MOST_TESTED)
         x, logits, classes = x[some], logits[some], classes[some]
         weights, fold = weights[some], region_folds(xy[some], self.config.folds)
         if len(x) < 2:
-            return _HeldOut(None, 1.0)
+            return _CrossValidated(None, 1.0)
         changed = logits.copy()
         for number in range(fold.max() + 1):
             out = fold == number
             learnt = self._fit(x[~out], logits[~out], classes[~out], weights[~out])
             changed[out] = learnt.apply(x[out], logits[out])
         right = changed.argmax(axis=1) == classes
-        return _HeldOut(float(right.mean()), temperature(changed, classes, weights))
+        return _CrossValidated(float(right.mean()), temperature(changed, classes, weights))
 
     def _agreement_before(self, examples: Examples) -> float | None:
         if len(examples) < 2:
@@ -139,7 +139,7 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class _HeldOut:
+class _CrossValidated:
     agreement: float | None
     temperature: float
 

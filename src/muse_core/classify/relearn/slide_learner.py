@@ -18,7 +18,7 @@ from muse_core.classify.places import rows_at
 from muse_core.classify.relearn.base import base_logits, class_targets
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.examples import Examples
-from muse_core.classify.relearn.learner import Learner, Lesson
+from muse_core.classify.relearn.learner import Learner, LearningResult
 from muse_core.errors import UserError
 
 
@@ -119,7 +119,7 @@ class SlideLearner:
             folder.features, base, self.class_names, folder.facts.mpp, self.config
         )
 
-    def learn(self, nuclei: SlideNuclei) -> Lesson:
+    def learn(self, nuclei: SlideNuclei) -> LearningResult:
         """Learn from all that is settled.
 
         Raises:
@@ -140,15 +140,15 @@ class SlideLearner:
 
     def relabel(
         self,
-        lesson: Lesson,
+        result: LearningResult,
         nuclei: SlideNuclei,
         which: npt.NDArray[np.int64] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Relabelled | None:
-        """Apply a lesson to all nuclei that have features, or to some; None where it was stopped.
+        """Predict nuclei that have features, all or some; None where it was stopped.
 
         Args:
-            lesson: Of :meth:`learn`.
+            result: Of :meth:`learn`.
             nuclei: The nuclei it was learnt from.
             which: (m,) some of them.
             should_stop: Asked now and then.
@@ -159,7 +159,7 @@ class SlideLearner:
         rows = self._rows[at]
         # Nothing is faster than to read the file through, unless few are wanted.
         whole = which is None and 2 * len(at) > len(self.folder)
-        found = lesson.predictor.predict(None if whole else rows, should_stop)
+        found = result.predictor.predict(None if whole else rows, should_stop)
         if found is None:
             return None
         scores = found.probabilities[:, rows] if whole else found.probabilities
@@ -170,10 +170,12 @@ class SlideLearner:
         probabilities[settled] = 1.0
         return Relabelled(at, classes, probabilities, scores)
 
-    def features_of(self, lesson: Lesson, which: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def features_of(
+        self, result: LearningResult, which: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
         """(m, D) standardised features of some of the nuclei last looked at, which have some."""
         rows = self.folder.features[self._rows[which]]
-        return lesson.predictor.standard.apply(rows)
+        return result.predictor.standard.apply(rows)
 
     def _follow(self, nuclei: SlideNuclei) -> None:
         """Find the features anew where nuclei have come, gone or moved."""

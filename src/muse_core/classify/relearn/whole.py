@@ -146,10 +146,10 @@ def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
         folder, head, names, nuclei, class_map=wanted.class_map, config=wanted.config
     )
     begin = time.perf_counter()
-    lesson = learner.learn(nuclei)
+    result = learner.learn(nuclei)
     if out is not None:
-        save_relearned(learner, lesson, path, store.classes, out, store.slide.name)
-    found = learner.relabel(lesson, nuclei)
+        save_relearned(learner, result, path, store.classes, out, store.slide.name)
+    found = learner.relabel(result, nuclei)
     assert found is not None  # nobody asks it to stop
     numbers = np.asarray(list(store.class_ids.values()))
     store.apply_predictions(
@@ -162,13 +162,13 @@ def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
     without = len(nuclei) - len(found.at)
     return Relearned(
         nuclei=len(found.at),
-        examples=lesson.n_examples,
+        examples=result.n_examples,
         changed=int(moved.sum() - np.trace(moved)),
         moved=_named_moves(moved, names),
-        agreement=lesson.agreement,
-        agreement_before=lesson.agreement_before,
+        agreement=result.agreement,
+        agreement_before=result.agreement_before,
         seconds=time.perf_counter() - begin,
-        notes=(*learner.notes, *lesson.notes, *_missing(without)),
+        notes=(*learner.notes, *result.notes, *_missing(without)),
     )
 
 
