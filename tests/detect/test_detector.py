@@ -168,6 +168,8 @@ def test_what_streams_is_what_is_returned_in_the_same_order_every_time(slide: Sl
         assert len(chunks) > 2
         streamed = pd.concat(chunks, ignore_index=True)
         pd.testing.assert_frame_equal(streamed[list(NUCLEUS_COLUMNS)], result.table)
+        names = np.array([entry["name"] for entry in BlobModel().card.classes])
+        assert (names[streamed["class_index"]] == streamed["class_name"]).all()
         assert streamed[["entropy", "margin"]].stack().between(0, 1).all()
         assert steps[0] == (0, result.tiles_total)
         assert steps[-1] == (result.tiles_total, result.tiles_total)

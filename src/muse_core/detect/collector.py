@@ -48,7 +48,9 @@ class Collector:
             unsure = uncertainty(level0.score, level0.class_probs)
             self._on_nuclei(
                 self._table(level0, self.count).assign(
-                    entropy=unsure[:, ENTROPY], margin=unsure[:, MARGIN]
+                    class_index=level0.class_index,
+                    entropy=unsure[:, ENTROPY],
+                    margin=unsure[:, MARGIN],
                 )
             )
         self.count += len(level0)

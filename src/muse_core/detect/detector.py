@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,7 +135,8 @@ class Detector:
                 are ignored; overlapping shapes count once.
             on_progress: Called with tiles done, tiles in all, and a message.
             on_nuclei: Called with NucleusTables as they are settled; together they are the result.
-                They also have the columns entropy and margin, how unsure the model is.
+                They also have the columns class_index, the class by its place in the model, and
+                entropy and margin, how unsure the model is.
             should_cancel: Asked between batches of tiles.
             run: Where to keep what tiles reported, and the result; what it holds of the very same
                 run is not looked at again. None keeps the result in memory.
@@ -199,7 +199,7 @@ class Detector:
             x[inside], y[inside], names[kept.class_index].tolist(), kept.score, model=self.card.name
         )
 
-    def _facts(self, plan: TilePlan) -> dict[str, Any]:
+    def _facts(self, plan: TilePlan) -> dict[str, object]:
         """Return what reports of tiles depend on besides model and slide, as JSON-able values."""
         return {
             "device": self.backend.device,

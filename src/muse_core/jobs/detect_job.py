@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from muse_core.errors import UserError
 from muse_core.files import check_writable, destination, is_special, sha256_of
@@ -102,7 +102,7 @@ def run_detect(
         emit(Progress(0, 0, "Loading the model"))
         with kept_job(job, out, slide, model_path) as run:
             detector = (make or detector_maker(job))(model_path, detect_config(job))
-            result = _detect(job, detector, slide, shapes, emit, should_cancel, run=run)
+            result = _detect(job, detector, slide, emit, should_cancel, run)
             if out is not None:
                 notes += _write(out, result, scheme, slide)
             if job.features_in is not None:
@@ -125,20 +125,16 @@ def _detect(
     job: DetectJob,
     detector: Detector,
     slide: Slide,
-    shapes: Sequence[Region | PolygonRegion],
     emit: Emit,
     should_cancel: Callable[[], bool],
-    *,
     run: KeptRun | None,
 ) -> DetectResult:
-    index = {entry["name"]: i for i, entry in enumerate(detector.card.classes)}
-
     def on_nuclei(chunk: pd.DataFrame) -> None:
         emit(
             NucleiFound(
                 x=chunk["x"].round(3).tolist(),
                 y=chunk["y"].round(3).tolist(),
-                class_index=[index[name] for name in chunk["class_name"]],
+                class_index=chunk["class_index"].tolist(),
                 score=chunk["score"].astype(float).round(4).tolist(),
                 entropy=chunk["entropy"].astype(float).round(4).tolist(),
                 margin=chunk["margin"].astype(float).round(4).tolist(),
@@ -147,7 +143,7 @@ def _detect(
 
     return detector.detect(
         slide,
-        list(shapes) or None,
+        job_shapes(job) or None,
         on_progress=ProgressReporter(emit),
         on_nuclei=on_nuclei,
         should_cancel=should_cancel,
@@ -198,7 +194,7 @@ def kept_job(
             raise
 
 
-def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, Any]:
+def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, object]:
     """Return the key of a job: all known before loading the model that its nuclei depend on."""
     from muse_core import __version__
     from muse_core.nuclei.store.identity import identify_slide
@@ -319,7 +315,7 @@ def _outcome(
     model: str,
     class_names: Sequence[str],
     notes: list[str],
-    which: dict[str, Any],
+    which: Mapping[str, object],
 ) -> Outcome:
     from muse_core.detect.unreadable import place_of, unreadable_note
 
