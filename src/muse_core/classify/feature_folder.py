@@ -97,7 +97,7 @@ def features_beside(store: Path) -> Path:
 
 
 def folder_of_model(root: Path, model_sha256: str) -> Path:
-    """Of :func:`features_beside` the folder of one model."""
+    """Folder of one model's features in that of :func:`features_beside`."""
     return root / model_sha256[:_HASH_CHARACTERS]
 
 

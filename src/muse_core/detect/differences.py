@@ -21,7 +21,7 @@ _FOLLOWS = "plan"
 
 def facts_of_key(key: Mapping[str, Any]) -> dict[str, str]:
     """Digests of the values in the key of a run, those of settings each by its own name."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for name, value in key.items():
         if isinstance(value, Mapping) and name == "settings":
             flat |= {f"settings.{setting}": v for setting, v in value.items()}
@@ -31,7 +31,7 @@ def facts_of_key(key: Mapping[str, Any]) -> dict[str, str]:
 
 
 def differences(earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Which facts differ, such as "model, device"; "" where none does."""
+    """Names of the facts that differ, such as "model, device"; "" where none does."""
     names = [n for n in {**now, **earlier} if earlier.get(n) != now.get(n)]
     if names != [_FOLLOWS]:
         names = [name for name in names if name != _FOLLOWS]

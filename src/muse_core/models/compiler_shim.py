@@ -70,7 +70,7 @@ def _graph_break(*_: Any, **__: Any) -> None:
 
 
 class _OptimizedModule(torch.nn.Module):
-    """What a compiled network is one of; none is."""
+    """The class of compiled networks, of which there are none here."""
 
 
 def _is_compile_supported(*arguments: Any) -> Any:

@@ -159,7 +159,7 @@ def _write_all(file: RawIOBase, rows: RgbArray) -> None:
 
 
 def _band_height(base: Level) -> int:
-    """Whole pieces where they are high, for a piece that is decoded twice costs most."""
+    """Rows to reduce at a time: whole pieces where they are high, as decoding twice costs most."""
     band = max(_BAND_PX, base.piece_h)
     return -(-band // FACTOR) * FACTOR
 

@@ -198,7 +198,7 @@ def _level(
 
 
 def _of_planes(page: Any, plan: ChannelPlan, name: str) -> Samples:
-    """Of pages that hold one channel each, the same as this one."""
+    """How samples become colours, for a page of its own or for one page a channel."""
     own = tiff_samples(page, name)
     if len(plan.order) == 1:
         return own

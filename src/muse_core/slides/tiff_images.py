@@ -185,7 +185,7 @@ def _role(series: Any, name: str, share: float, largest_is_tiled: bool) -> Role:
 
 
 def _name(series: Any) -> str:
-    """As the format has it, else the page's own short description."""
+    """Name of an image: the format's, else the page's description where that is short."""
     if series.name:
         return str(series.name)
     said = str(series.keyframe.description or "").strip()

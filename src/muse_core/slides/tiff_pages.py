@@ -93,7 +93,7 @@ def outer_axes(series: Any, name: str) -> list[tuple[str, int]]:
 
 
 def _indices(outer: list[tuple[str, int]], pick: Pick) -> list[int]:
-    """Of the pages, one for each channel."""
+    """Indices of the pages to read, one for each channel."""
     found = []
     for channel in pick.channels.order:
         index = 0

@@ -92,7 +92,7 @@ class DensityLayers:
                 layer.visible = False
 
     def _fit(self, n_classes: int, placement: Placement) -> None:
-        """As many layers as classes; those that a person has deleted are made anew."""
+        """Bring the layers to one for each class; those that a person has deleted are made anew."""
         layers = self._viewer.layers
         self._layers = [layer for layer in self._layers if layer in layers]
         for surplus in self._layers[n_classes:]:
