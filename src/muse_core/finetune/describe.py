@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import torch
 
@@ -20,7 +19,7 @@ _NO_IDENTITY = (
 """What does not change the course of a run, and what is told by the digest of its data."""
 
 
-def describe_run(config: FinetuneConfig, step: int, device: torch.device) -> dict[str, Any]:
+def describe_run(config: FinetuneConfig, step: int, device: torch.device) -> dict[str, object]:
     """Settings of a run, the step that was kept and where it ran; folders by their last names."""
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_SETTINGS}
     # As cards have always had it.

@@ -70,7 +70,7 @@ class TrainState:
         self.best = figures
         return True
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Numbers and text; the inverse of :meth:`from_json`."""
         return vars(self) | {"best": json.dumps(self.best)}
 

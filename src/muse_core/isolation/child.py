@@ -39,7 +39,7 @@ def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
     payload: bytes | memoryview = b""
     try:
         payload = work(request["task"])
-        outcome: dict[str, Any] = {"kind": "done"}
+        outcome: dict[str, object] = {"kind": "done"}
     except UserError as error:
         outcome = {"kind": "refused", "message": str(error)}
     except MemoryError:

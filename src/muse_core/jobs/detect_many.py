@@ -230,7 +230,7 @@ def _end_of(job: DetectJob, record: SlideRecord, last: Ended, note: str) -> Slid
     return SlideEnd(job, replace(record, figures=figures))
 
 
-def _key(job: DetectJob) -> dict[str, Any]:
+def _key(job: DetectJob) -> dict[str, object]:
     """Return the key of a job's result; opens the slide."""
     from muse_core.models.registry import resolve_model
     from muse_core.slides import open_slide

@@ -56,7 +56,7 @@ def detect_job(values: Mapping[str, Any], slide: str, name: str) -> DetectJob:
     )
 
 
-def detect_values(job: DetectJob, config: DetectConfig) -> dict[str, Any]:
+def detect_values(job: DetectJob, config: DetectConfig) -> dict[str, object]:
     """Return all values that the result of a job depends on, for :func:`detect_job`.
 
     Args:

@@ -20,7 +20,7 @@ class Event:
     name: ClassVar[str]
     __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return a JSON-able dictionary with "event", the inverse of :func:`event_from_json`."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
         return {"event": self.name, **own}
@@ -168,7 +168,7 @@ class _WithResult(Ended):
         """Figures by name."""
         return self.figures
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """See :meth:`Event.to_json`; the figures are called "result"."""
         return {"event": self.name, "message": self.message, "result": dict(self.figures)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from muse_core.finetune.checks import with_found_base
 from muse_core.jobs.events import Emit, LossMeasured, MetricsMeasured, Progress
@@ -65,7 +65,7 @@ class FinetuneFigures(TypedDict):
     metrics: ValidationFigures
     before: HoldoutFigures | None
     after: HoldoutFigures | None
-    data: dict[str, Any]
+    data: dict[str, object]
     steps_done: int
     steps: int
     seconds: float

@@ -36,7 +36,7 @@ class JobSpec:
     runner: ClassVar[str]
     __pydantic_config__: ClassVar[StrictOptions] = STRICT
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A JSON-able dictionary with "kind", the inverse of :meth:`from_json`."""
         return {"kind": self.kind, **plain_values(self)}
 

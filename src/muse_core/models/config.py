@@ -94,10 +94,10 @@ class BackboneConfig:
         """Number of the encoder's four maps that the decoder sees."""
         return 4 - MAP_STRIDES_PX.index(self.map_stride_px)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
         # Through text, so that tuples become lists here and not only once they come from a file.
-        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        data: dict[str, object] = json.loads(json.dumps(asdict(self)))
         if self.surroundings_channels is None:
             # Without what is not there, older programs can read it.
             del data["surroundings_channels"], data["surroundings_reach_px"]
@@ -162,7 +162,7 @@ class ModelConfig:
     backbone: BackboneConfig = BackboneConfig()
     head: HeadConfig = HeadConfig()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
         # Without what is not given, older programs can read it.
         head = {k: v for k, v in asdict(self.head).items() if v is not None}

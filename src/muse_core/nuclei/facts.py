@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import pandas as pd
@@ -52,14 +52,14 @@ def facts_of(content: NucleusFile) -> Facts:
     )
 
 
-def facts_to_json(facts: Facts) -> dict[str, Any]:
+def facts_to_json(facts: Facts) -> dict[str, object]:
     """Facts as a JSON object, the inverse of :func:`facts_from_json`.
 
     Raises:
         UserError: mpp is not above 0.
     """
     check_positive_mpp(facts.mpp)
-    found: dict[str, Any] = {"version": _VERSION}
+    found: dict[str, object] = {"version": _VERSION}
     if facts.slide is not None:
         found["slide"] = facts.slide.to_json()
     if facts.origin_px is not None:
@@ -112,7 +112,7 @@ def facts_from_json(value: object) -> Facts:
     )
 
 
-def _origin(facts: dict[str, Any]) -> Origin | None:
+def _origin(facts: dict[str, object]) -> Origin | None:
     if facts and facts.get("version", 1) == 1:
         return WHOLE_SLIDE
     found = facts.get("origin_px")

@@ -48,7 +48,7 @@ class FeatureStream:
             name: How to call the file in errors.
             block_bytes: How much to read at a time.
         """
-        self.members: dict[str, Any] = {}
+        self.members: dict[str, object] = {}
         self.recoded = False
         self._file = file
         self._name = name

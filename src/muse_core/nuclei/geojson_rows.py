@@ -68,7 +68,7 @@ class FeatureRows:
         return table.loc[np.flatnonzero(placed & ~far)]
 
 
-def feature_record(uuid: object, properties: dict[str, Any], name: str) -> Record:
+def feature_record(uuid: object, properties: dict[str, object], name: str) -> Record:
     """Id or None, class, score, status and model of a feature."""
     metadata = properties.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}

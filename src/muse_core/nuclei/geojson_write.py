@@ -113,7 +113,7 @@ def nucleus_id(uuid: object) -> int | None:
 
 def _batches(
     parts: Iterable[pd.DataFrame], scheme: ClassScheme | None, regions: Iterable[NamedRegion]
-) -> Iterator[list[dict[str, Any]]]:
+) -> Iterator[list[dict[str, object]]]:
     outlines = [_annotation(r) for r in regions]
     if outlines:
         yield outlines
@@ -126,9 +126,9 @@ def _batches(
         yield [_detection(row, colors) for row in zip(*columns, scores, strict=True)]
 
 
-def _detection(row: tuple[Any, ...], colors: dict[str, list[int]]) -> dict[str, Any]:
+def _detection(row: tuple[Any, ...], colors: dict[str, list[int]]) -> dict[str, object]:
     number, x, y, name, status, model, score = row
-    classification: dict[str, Any] = {"name": name}
+    classification: dict[str, object] = {"name": name}
     if name in colors:
         classification["color"] = colors[name]
     return {
@@ -144,9 +144,9 @@ def _detection(row: tuple[Any, ...], colors: dict[str, list[int]]) -> dict[str, 
     }
 
 
-def _annotation(region: NamedRegion) -> dict[str, Any]:
+def _annotation(region: NamedRegion) -> dict[str, object]:
     ring = [list(v) for v in (*region.vertices, region.vertices[0])]
-    properties: dict[str, Any] = {"objectType": "annotation"}
+    properties: dict[str, object] = {"objectType": "annotation"}
     if region.name:
         properties["name"] = region.name
     properties["metadata"] = {"reviewed": "true" if region.reviewed else "false"}

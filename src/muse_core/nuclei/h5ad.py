@@ -233,7 +233,7 @@ def _write_var(file: h5py.File, n: int) -> None:
     _texts(_frame(file, "var", ()), "_index", index)
 
 
-def _write_uns(file: h5py.File, facts: dict[str, Any], colors: list[str]) -> None:
+def _write_uns(file: h5py.File, facts: dict[str, object], colors: list[str]) -> None:
     uns = file.create_group("uns")
     _mark(uns, *_DICT)
     _text(uns, "muse", orjson.dumps(facts).decode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
-from typing import Any
 
 import torch
 
@@ -57,7 +56,7 @@ def export_backbone(
     save_backbone(backbone, card, config.out / BACKBONE_NAME, half=False)
 
 
-def _describe(config: PretrainConfig, step: int) -> dict[str, Any]:
+def _describe(config: PretrainConfig, step: int) -> dict[str, object]:
     """Settings and data, without paths or names of slides."""
     manifest = read_manifest(config.rois)
     rois = manifest.rois

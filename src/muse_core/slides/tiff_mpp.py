@@ -149,7 +149,7 @@ def _physical_size(pixels: ElementTree.Element) -> Pair | None:
     return None if x is None or y is None else (x, y)
 
 
-def imagej_mpp(metadata: dict[str, Any], per_unit: Pair | None) -> Pair | None:
+def imagej_mpp(metadata: dict[str, object], per_unit: Pair | None) -> Pair | None:
     """From ImageJ's own unit and the resolution tags, which count pixels per that unit."""
     unit = um_per_unit(str(metadata.get("unit", "")))
     if unit is None or per_unit is None:

@@ -27,7 +27,7 @@ def identity_of(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def save_run(identity: str, state: dict[str, Any], path: Path) -> None:
+def save_run(identity: str, state: Mapping[str, object], path: Path) -> None:
     """Write the state of a run, with what tells it from others; see :func:`identity_of`."""
     save_state({_RUN: identity, **state}, path)
 
@@ -60,14 +60,14 @@ def _differing(theirs: object, ours: str) -> str:
     return f": it differs in {named}" + (f" and {more} more" if more > 0 else "")
 
 
-def _flat(values: object, name: str = "") -> dict[str, Any]:
+def _flat(values: object, name: str = "") -> dict[str, object]:
     if not isinstance(values, Mapping):
         return {name: values}
     inner = [_flat(v, f"{name}.{key}" if name else str(key)) for key, v in values.items()]
     return {key: value for part in inner for key, value in part.items()}
 
 
-def save_state(state: dict[str, Any], path: Path) -> None:
+def save_state(state: Mapping[str, object], path: Path) -> None:
     """Write a state; an older one is replaced only once the new one is complete."""
     with replacing(path) as partial, steady_file(partial, reads_back=False) as file:
         torch.save(state, cast(IO[bytes], file))

@@ -56,7 +56,7 @@ class Placement:
         return cls((height, width), (top, left), unit)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return the settings of a new layer of two axes that counts level-0 pixels."""
         return {
             "scale": self.scale,

@@ -117,7 +117,7 @@ def _read(path: str, should_cancel: Callable[[], bool]) -> NucleusFile:
     return read_nuclei(path, should_cancel=should_cancel)
 
 
-def _window_settings(mpp: float | None) -> dict[str, Any]:
+def _window_settings(mpp: float | None) -> dict[str, object]:
     """Scale, in the units that the layers of the window have so far.
 
     napari warns at once where a new layer differs in units; the panel puts all of them right.
@@ -146,7 +146,7 @@ def _holds_nuclei(path: Path) -> bool:
 def slide_layer(slide: Slide) -> LayerTuple:
     """The image layer of a slide, as napari makes layers of it."""
     levels: list[Any] = list(slide.levels)
-    metadata: dict[str, Any] = {SLIDE_KEY: slide}
+    metadata: dict[str, object] = {SLIDE_KEY: slide}
     is_large = max(levels[-1].shape[:2]) > _LARGEST_SIDE_PX
     overview = Overview.of(slide) if is_large else None
     if overview is not None:

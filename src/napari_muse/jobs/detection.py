@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
@@ -15,7 +14,7 @@ from qtpy.QtCore import QElapsedTimer, QObject
 from shapely import box
 from shapely.geometry.base import BaseGeometry
 
-from muse_core.array_types import Mask
+from muse_core.array_types import FloatArray, IntArray, Mask
 from muse_core.classify.feature_folder import features_beside, move_features
 from muse_core.errors import UserError
 from muse_core.files import make_folder
@@ -173,7 +172,7 @@ class Detection:
         return [seen.x + seen.w / 2, seen.y + seen.h / 2]
 
     def shapes_again(self) -> list[Region | PolygonRegion] | None:
-        """Where to look so that all predictions of the current slide are made anew.
+        """Return the areas in which the current slide has predictions, to make them anew.
 
         Returns:
             Shapes, none for the whole slide; None where it has no predictions.
@@ -255,7 +254,14 @@ class Detection:
         # Painting many points takes long; the user's own clicks and keys come in between.
         self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
 
-    def _keep(self, x: Any, y: Any, index: Any, score: Any, uncertainty: dict[str, Any]) -> None:
+    def _keep(
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        index: IntArray,
+        score: FloatArray,
+        uncertainty: Mapping[str, FloatArray],
+    ) -> None:
         classes = self._class_ids[index.astype(np.intp)]
         self._annotations.append(
             x, y, classes, score, self._model, self._distance_px, **uncertainty

@@ -138,7 +138,7 @@ def can_be_colours(layer: Any) -> bool:
     return all(len(level.shape) == 3 and level.shape[0] in _COLOURS for level in levels)
 
 
-def colour_layer(layer: Any) -> tuple[Any, dict[str, Any]]:
+def colour_layer(layer: Any) -> tuple[Any, dict[str, object]]:
     """The data and settings of an RGB layer that shows grey planes as colours; nothing is read."""
     levels = [_colours_last(level) for level in _levels(layer)]
     settings = {

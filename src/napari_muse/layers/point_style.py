@@ -30,7 +30,7 @@ _SYMBOLS = symbols_of(
 )
 
 
-def base_style(nuclei: NucleusArrays, rows: Any) -> dict[str, Any]:
+def base_style(nuclei: NucleusArrays, rows: Any) -> dict[str, object]:
     """Return what of (n,) points follows from class and status, by napari's names.
 
     Returns:
@@ -44,7 +44,7 @@ def base_style(nuclei: NucleusArrays, rows: Any) -> dict[str, Any]:
 
 def mark_style(
     nuclei: NucleusArrays, rows: Any, selected: Mask, outlined: Mask, mpp: float | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what of (n,) points follows from their being selected or outlined, by napari's names.
 
     The selected are tinted and larger, for napari's own mark is a hairline.

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from muse_core.detect.backends.backend import NotConvertibleError
 from muse_core.detect.backends.openvino_library import openvino
@@ -67,7 +67,9 @@ def converted_session(model: Path, precision: str) -> Session:
         return _convert(model, precision, None, facts)
 
 
-def _convert(model: Path, precision: str, entry: Path | None, facts: dict[str, Any]) -> Session:
+def _convert(
+    model: Path, precision: str, entry: Path | None, facts: Mapping[str, object]
+) -> Session:
     from muse_core.detect.backends.conversion import convert_model
 
     try:
@@ -82,7 +84,7 @@ def _convert(model: Path, precision: str, entry: Path | None, facts: dict[str, A
     return Session(made.blob, precision)
 
 
-def _write(entry: Path, facts: dict[str, Any], blob: bytes) -> None:
+def _write(entry: Path, facts: Mapping[str, object], blob: bytes) -> None:
     facts = {**facts, "blob": hashlib.sha256(blob).hexdigest()}
     with replacing(entry) as partial:
         partial.mkdir()
@@ -90,7 +92,7 @@ def _write(entry: Path, facts: dict[str, Any], blob: bytes) -> None:
         (partial / "facts.json").write_text(json.dumps(facts, indent=1))
 
 
-def _load(entry: Path, facts: dict[str, Any]) -> Session | None:
+def _load(entry: Path, facts: Mapping[str, object]) -> Session | None:
     """The network in an entry, or None where there is none that is whole.
 
     Raises:
@@ -109,7 +111,7 @@ def _load(entry: Path, facts: dict[str, Any]) -> Session | None:
     if isinstance(refused, str):
         raise NotConvertibleError(refused)
     try:
-        session = Session(blob, facts["precision"])
+        session = Session(blob, str(facts["precision"]))
         os.utime(entry / "facts.json")
     except (RuntimeError, OSError):
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from muse_core.data.points_folder import class_names_in, read_points_folder
 from muse_core.errors import UserError
@@ -51,7 +50,7 @@ class FieldData:
         fields = (digest_of_attributes(field) for field in (*self.train, *self.holdout))
         return digest_of_values(self.scheme.names, *fields)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """For a model card: counts and hashes, no private paths."""
         return {
             "nuclei": dict(zip(self.scheme.names, self.counts, strict=True)),

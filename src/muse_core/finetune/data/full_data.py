@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -72,7 +71,7 @@ class FullData:
             [digest_of_attributes(image) for image in self.val],
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """For a model card: counts, areas and hashes, no private paths."""
         unlabelled = [
             {"slide_fingerprint": s.fingerprint, "mm2": round(s.mm2, 4), "places": len(s.corners)}

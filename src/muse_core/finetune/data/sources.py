@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ class TrainingData:
     counts: tuple[Tensor, ...]
     allowed: tuple[Tensor | None, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """For a model card."""
         numbers = zip(self.label_sets[0], self.counts[0].tolist(), strict=True)
         return {"nuclei": dict(numbers), "n_images": sum(s.labelled for s in self.sources)}

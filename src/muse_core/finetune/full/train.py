@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Generator, Mapping
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -283,7 +283,7 @@ class _Run:
         write_record(self.config)
 
 
-def _parameter_groups(learner: FullLearner, config: FinetuneConfig) -> list[dict[str, Any]]:
+def _parameter_groups(learner: FullLearner, config: FinetuneConfig) -> list[dict[str, object]]:
     """Norms and biases are not decayed; the backbone has a rate of its own."""
     of_backbone = {id(p) for p in learner.model.backbone.parameters()}
     groups = []

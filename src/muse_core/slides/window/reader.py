@@ -6,10 +6,11 @@ import contextlib
 import json
 import os
 import threading
+from collections.abc import Mapping
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from muse_core.slides.level import Level
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.window.graph import MAX_PACKED_BYTES, unpacked_arrays
 from muse_core.slides.window.key import fingerprint_in, given_key, read_address, window_key
+from muse_core.slides.window.messages import WindowImage
 
 _PIECE_PX = 1024
 _PATIENCE_S = 600.0
@@ -38,23 +40,22 @@ def open_window_image(path: Path, choice: ImageChoice) -> SlideSource:
         UserError: The window has gone, or this process was not started by it.
     """
     link = _Link(path)
-    about = link.ask({"what": "describe"})
-    name = str(about["name"])
+    about = link.describe()
+    name = about["name"]
     served = [
-        _WindowLevel(name, int(h), int(w), link, number)
-        for number, (h, w) in enumerate(about["levels"])
+        _WindowLevel(name, h, w, link, number) for number, (h, w) in enumerate(about["levels"])
     ]
     levels, downsamples = pyramid(served)
     own = _own_levels(link, name, levels)
     return SlideSource(
         path,
-        str(about["format"]),
+        about["format"],
         own or levels,
         downsamples,
         mpp=about["mpp"],
-        mpp_note=str(about["mpp_note"]),
+        mpp_note=about["mpp_note"],
         close=link.close,
-        notes=tuple(map(str, about["notes"])),
+        notes=tuple(about["notes"]),
         rest=link.rest,
         name=name,
     )
@@ -95,11 +96,11 @@ class _Link:
         self._lock = threading.Lock()
         self._closed = False
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer of the window; raises UserError where it is a refusal, or none."""
-        return self._exchange(request, None)[0]
+    def describe(self) -> WindowImage:
+        """Ask what the image is; raises UserError where the answer is a refusal, or none."""
+        return cast(WindowImage, self._exchange({"what": "describe"}, None)[0])
 
-    def ask_for_bytes(self, request: dict[str, Any], longest: int) -> bytes:
+    def ask_for_bytes(self, request: Mapping[str, object], longest: int) -> bytes:
         """Return the bytes that follow an answer; raises UserError."""
         return self._exchange(request, longest)[1]
 
@@ -116,9 +117,7 @@ class _Link:
         self._closed = True
         self.rest()
 
-    def _exchange(
-        self, request: dict[str, Any], longest: int | None
-    ) -> tuple[dict[str, Any], bytes]:
+    def _exchange(self, request: Mapping[str, object], longest: int | None) -> tuple[object, bytes]:
         connection = self._take()
         try:
             connection.send_bytes(json.dumps({"image": self._image, **request}).encode())

@@ -30,6 +30,7 @@ from muse_core.slides.window.key import (
     window_key,
     write_address,
 )
+from muse_core.slides.window.messages import WindowImage
 
 _LOG = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 4096
@@ -112,7 +113,7 @@ class _Offer:
             raise UserError(f"The job cannot go on: {_GONE}.")
         return source
 
-    def describe(self, source: SlideSource) -> dict[str, Any]:
+    def describe(self, source: SlideSource) -> WindowImage:
         """Return the description of the image that a job needs."""
         return {
             "name": source.name or source.path.name,
@@ -234,7 +235,7 @@ class _Serving:
 
     def _answer(
         self, request: Mapping[str, Any], offer: _Offer, source: SlideSource
-    ) -> tuple[dict[str, Any], Any]:
+    ) -> tuple[Mapping[str, object], Any]:
         if request["what"] == "describe":
             return offer.describe(source), None
         if request["what"] == "arrays":
@@ -250,7 +251,7 @@ class _Serving:
 
 
 def _listener(key: bytes) -> Listener:
-    """Of the system's own kind; where the folder for temporary files has too long a name, TCP."""
+    """Listen on a local socket; by TCP where the temporary folder's name is too long for one."""
     try:
         return Listener(backlog=_BACKLOG, authkey=key)
     except OSError:
