@@ -2,7 +2,7 @@
 
     python benchmarks/relearn.py
 
-A million nuclei with the features of the bundled model in float16, mapped from files, its classes
+A million nuclei with the features of a bundled model in float16, mapped from files, its classes
 and a new one, 50 corrections. They are opened as a folder of which no logits are kept, as one that
 a detection has left, and as that with nothing of it in the system's cache. In each of 20 runs there
 is one correction more; timed from there: learning with cross-validation and the 5,000 nuclei in
@@ -35,10 +35,10 @@ _BLOCK = 50_000
 _STEPS = ("view", "all", "store")
 
 
-def write_features(root: Path, xy: np.ndarray, head: NumpyClassHead) -> None:
+def write_features(root: Path, xy: np.ndarray, head: NumpyClassHead, model: Path) -> None:
     """Features around three centres, block after block, so that none of it is held in memory."""
     facts = FeatureFacts(
-        head.card.name, sha256_of(resolve_model(None)), head.class_names, head.n_features,
+        head.card.name, sha256_of(model), head.class_names, head.n_features,
         _SLIDE.size_bytes, _SLIDE.fingerprint, 0.5,
     )  # fmt: skip
     rng = np.random.default_rng(0)
@@ -70,14 +70,16 @@ def main(
     corrections: Annotated[int, typer.Option(help="At the start.")] = 50,
     runs: Annotated[int, typer.Option(help="How often.")] = 20,
     method: Annotated[str, typer.Option(help="logistic or knn.")] = "logistic",
+    model: Annotated[str | None, typer.Option(help="Name or file; else the default.")] = None,
 ) -> None:
     """Print medians and the slowest, in milliseconds."""
     rng = np.random.default_rng(1)
-    head = read_class_head(resolve_model(None))
+    file = resolve_model(model)
+    head = read_class_head(file)
     xy = rng.uniform(0, 50_000, (nuclei, 2)).round(3)
     with TemporaryDirectory() as scratch:
         root = Path(scratch) / "slide.muse.features"
-        write_features(root, xy, head)
+        write_features(root, xy, head, file)
         store = make_store(Path(scratch) / "slide.muse", xy, head.class_names)
         names, numbers = store.classes.names, np.array(list(store.class_ids.values()))
         classes = rng.integers(4, size=nuclei)
@@ -115,6 +117,7 @@ def main(
             busy.append(since[:, 1])
         store.close()
         del learner
+    typer.echo(f"{head.card.name}, {head.n_features} features")
     for i, name in enumerate(_STEPS):
         times = np.array(clock)[:, i]
         typer.echo(

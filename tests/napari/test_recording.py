@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
@@ -66,7 +65,6 @@ def _in_epithelium(panel: MusePanel, rows: Any) -> npt.NDArray[np.bool_]:
     return np.asarray(red < 165)
 
 
-@pytest.mark.slow
 def _turn_learning_on(panel: MusePanel, qtbot: Any) -> None:
     """Press Learn now, and agree to have features computed first."""
     QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton)
