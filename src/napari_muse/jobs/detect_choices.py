@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from muse_core.errors import UserError
 from muse_core.models.card import DETECTOR
-from muse_core.models.registry import ModelEntry, list_models
+from muse_core.models.registry import ModelEntry, available_models, list_models
 from muse_core.slides import PolygonRegion, Region, Slide
 from muse_core.slides.scale import same_scale
 from napari_muse.session import MuseSession
@@ -78,6 +78,28 @@ def scale_question(slide: Slide, mpp: float) -> str:
 def detectors() -> dict[str, ModelEntry]:
     """Return the models on this machine that find nuclei, by their path; backbones do not."""
     return {str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR}
+
+
+def model_entries(models: Mapping[str, ModelEntry]) -> list[tuple[str, str | None, str]]:
+    """Return name, path and description of each detector, then of backbones that can be fetched.
+
+    Args:
+        models: The detectors by their path, see :func:`detectors`; backbones have none.
+    """
+    cards = ((path, entry.card) for path, entry in models.items())
+    hint = "A backbone to fine-tune from; get it with: muse models fetch"
+    return [
+        *((card.name, path, card.description or card.name) for path, card in cards),
+        *((f"{m.name} (available)", None, f"{hint} {m.name}") for m in available_models()),
+    ]
+
+
+def score_tip(entry: ModelEntry) -> str:
+    """Return what the least score means, with the one that a model itself takes."""
+    return (
+        "Nuclei the model is less sure of than this are left out; "
+        f"{entry.card.name} itself takes {entry.card.score_threshold:.2f}"
+    )
 
 
 def scale_hint(slide: Slide | None) -> str:

@@ -18,9 +18,9 @@ from qtpy.QtWidgets import (
 
 from muse_core.nuclei import NucleusClass
 from napari_muse.annotations.class_edits import ClassEdits
-from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels import forms
 from napari_muse.panels.confirm import ask
+from napari_muse.panels.undo_buttons import UndoButtons
 from napari_muse.plain_text import as_it_is
 from napari_muse.session import MuseSession
 
@@ -29,7 +29,7 @@ _SIZE_PX = (560, 340)
 _UNDOABLE = "Every change can be undone, here and with Ctrl-Z."
 
 
-class ClassDialog(forms.Following, QDialog):
+class ClassDialog(UndoButtons, QDialog):
     """A table of the classes of the current slide."""
 
     def __init__(self, session: MuseSession, parent: QWidget | None = None) -> None:
@@ -71,16 +71,6 @@ class ClassDialog(forms.Following, QDialog):
         gone, into = self._chosen_name(), self.into.currentText()
         question = self._edits.merging(gone, into)
         ask(self, question, f"Merge into {into}", lambda: self._merge(gone, into), lambda: None)
-
-    @forms.button("Undo")
-    def undo(self) -> None:
-        """Take back the last change (Ctrl-Z)."""
-        undo_edit(self._session)
-
-    @forms.button("Redo")
-    def redo(self) -> None:
-        """Do again what was taken back (Ctrl-Shift-Z)."""
-        redo_edit(self._session)
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""

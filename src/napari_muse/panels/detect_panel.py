@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, Ended
-from muse_core.models.registry import ModelEntry, available_models
+from muse_core.models.registry import ModelEntry
 from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.jobs import detect_choices
@@ -135,15 +135,9 @@ class DetectPanel(forms.Section):
     def _list_models(self, chosen: str | None) -> None:
         """List detectors, and the released backbones that can be fetched but not chosen here."""
         self._models = detect_choices.detectors()
-        cards = ((path, entry.card) for path, entry in self._models.items())
-        models = [(card.name, path, card.description or card.name) for path, card in cards]
-        hint = "A backbone to fine-tune from; get it with: muse models fetch"
-        backbones = [
-            (f"{each.name} (available)", None, f"{hint} {each.name}") for each in available_models()
-        ]
-        self.model.offer([*models, *backbones], chosen)
+        self.model.offer(detect_choices.model_entries(self._models), chosen)
         items = cast(QStandardItemModel, self.model.model())
-        for at in range(len(models), self.model.count()):
+        for at in range(len(self._models), self.model.count()):
             cast(QStandardItem, items.item(at)).setEnabled(False)
 
     def run(self, again: bool = False) -> None:
@@ -211,10 +205,7 @@ class DetectPanel(forms.Section):
             self._session.offer_scheme(ClassScheme.from_json(entry.card.classes))
         except UserError as error:
             self.say(f"{entry.card.name}: {error}")
-        self.min_score.setToolTip(
-            "Nuclei the model is less sure of than this are left out; "
-            f"{entry.card.name} itself takes {entry.card.score_threshold:.2f}"
-        )
+        self.min_score.setToolTip(detect_choices.score_tip(entry))
 
     def _on_slide(self) -> None:
         slide = self._session.slide

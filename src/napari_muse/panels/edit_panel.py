@@ -5,12 +5,12 @@ from __future__ import annotations
 from qtpy.QtWidgets import QFormLayout, QLabel
 
 from napari_muse.interaction.keys import HELP, Keys
-from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels import forms
+from napari_muse.panels.undo_buttons import UndoButtons
 from napari_muse.session import MuseSession
 
 
-class EditPanel(forms.Section):
+class EditPanel(UndoButtons, forms.Section):
     """Buttons for what the keys do, and the keys themselves."""
 
     def __init__(self, session: MuseSession, keys: Keys) -> None:
@@ -46,16 +46,6 @@ class EditPanel(forms.Section):
     def lasso(self, on: bool) -> None:
         """Draw around nuclei to select them all."""
         self._keys.lasso.toggle()
-
-    @forms.button("Undo")
-    def undo(self) -> None:
-        """Take back the last correction (Ctrl-Z)."""
-        undo_edit(self._session)
-
-    @forms.button("Redo")
-    def redo(self) -> None:
-        """Do again what was taken back (Ctrl-Shift-Z)."""
-        redo_edit(self._session)
 
     def _on_slide(self) -> None:
         for each in self._buttons:

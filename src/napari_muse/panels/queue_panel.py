@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QProgressBar
 
-from muse_core.classify.queue import DOUBT_KINDS, TEACHES
 from muse_core.jobs import Done, Ended, Event, Progress
+from napari_muse.annotations.queue_entries import DOUBT_ENTRIES, class_entries, region_entries
 from napari_muse.annotations.review_queue import QueueChoice, ReviewQueue
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.layers.region_layer import region_polygon
@@ -14,12 +14,6 @@ from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.session import MuseSession
 
 _COMPARE = "Compare neighbours"
-_NAMES = {
-    "entropy": "Unsure among all classes",
-    "margin": "Unsure between two",
-    "disagreement": "Unlike its neighbours",
-}
-_TEACHES_MEANS = "With “Learn now” on: doubtful by now, and each unlike those before it"
 
 
 class QueuePanel(forms.Section):
@@ -38,9 +32,7 @@ class QueuePanel(forms.Section):
         """
         super().__init__("Doubtful nuclei", session)
         self._queue, self._comparison, self._where = queue, comparison, where
-        kinds = ((_NAMES[k], k, says[0].upper() + says[1:]) for k, says in DOUBT_KINDS.items())
-        teaches = ("Teaches most", TEACHES, _TEACHES_MEANS)
-        self.kind = forms.Choice("What makes a nucleus doubtful", *kinds, teaches)
+        self.kind = forms.Choice("What makes a nucleus doubtful", *DOUBT_ENTRIES)
         self.of_class = forms.Choice("Look at nuclei of this class only")
         self.within = forms.Choice("Look inside this region only")
         self.go_on = forms.check_box(
@@ -128,15 +120,12 @@ class QueuePanel(forms.Section):
         self._list_regions()
 
     def _list_classes(self) -> None:
-        annotations = self._session.annotations
-        classes = zip(annotations.scheme.names, annotations.class_ids, strict=True)
-        self.of_class.offer([("All classes", None), *classes], self.of_class.currentData())
+        classes = class_entries(self._session.annotations)
+        self.of_class.offer(classes, self.of_class.currentData())
 
     def _list_regions(self) -> None:
-        regions = self._session.annotations.regions()
-        named = zip(regions["name"], regions["id"], strict=True)
-        entries = [("Whole slide", None), *((n or f"region {i}", int(i)) for n, i in named)]
-        self.within.offer(entries, self.within.currentData())
+        regions = region_entries(self._session.annotations)
+        self.within.offer(regions, self.within.currentData())
 
     def _show_position(self) -> None:
         queue = self._queue

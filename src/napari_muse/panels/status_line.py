@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QWidget
 
-from napari_muse.interaction.undo_steps import undo_edit
 from napari_muse.panels import forms
+from napari_muse.panels.undo_buttons import UndoButtons
 from napari_muse.session import MuseSession
 
 
-class StatusLine(forms.Following, QWidget):
+class StatusLine(UndoButtons, QWidget):
     """Label with the last sentence of the session, and Undo where that can be undone."""
 
     def __init__(self, session: MuseSession) -> None:
@@ -21,11 +21,6 @@ class StatusLine(forms.Following, QWidget):
         self.follow(self.say, session.refused, session.told)
         self.follow(self._say_done, session.done)
         self.follow(self._clear, session.annotations_changed, session.regions_changed)
-
-    @forms.button("Undo")
-    def undo(self) -> None:
-        """Take back what was just done (Ctrl-Z)."""
-        undo_edit(self._session)
 
     def text(self) -> str:
         """Text of the line."""

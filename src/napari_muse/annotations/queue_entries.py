@@ -1,0 +1,33 @@
+"""What a person can choose the review queue by: kinds of doubt, classes and regions."""
+
+from __future__ import annotations
+
+from muse_core.classify.queue import DOUBT_KINDS, TEACHES
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+
+_NAMES = {
+    "entropy": "Unsure among all classes",
+    "margin": "Unsure between two",
+    "disagreement": "Unlike its neighbours",
+}
+_TEACHES_MEANS = "With “Learn now” on: doubtful by now, and each unlike those before it"
+DOUBT_ENTRIES = (
+    *((_NAMES[kind], kind, says[0].upper() + says[1:]) for kind, says in DOUBT_KINDS.items()),
+    ("Teaches most", TEACHES, _TEACHES_MEANS),
+)
+"""Word, value and explanation of each kind of doubt."""
+
+
+def class_entries(annotations: SlideAnnotations) -> list[tuple[str, int | None]]:
+    """Return name and id of each class, after None for all of them."""
+    return [
+        ("All classes", None),
+        *zip(annotations.scheme.names, annotations.class_ids, strict=True),
+    ]
+
+
+def region_entries(annotations: SlideAnnotations) -> list[tuple[str, int | None]]:
+    """Return name and id of each region, after None for the whole slide."""
+    regions = annotations.regions()
+    named = zip(regions["name"], regions["id"], strict=True)
+    return [("Whole slide", None), *((name or f"region {i}", int(i)) for name, i in named)]

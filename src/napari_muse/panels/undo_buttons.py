@@ -1,0 +1,20 @@
+"""Undo and Redo, as buttons of whatever shows what they take back."""
+
+from __future__ import annotations
+
+from napari_muse.interaction.undo_steps import redo_edit, undo_edit
+from napari_muse.panels import forms
+
+
+class UndoButtons(forms.Following):
+    """Two buttons for a widget to lay out; one that it does not ask for is not made."""
+
+    @forms.button("Undo")
+    def undo(self) -> None:
+        """Take back the last change (Ctrl-Z)."""
+        undo_edit(self._session)
+
+    @forms.button("Redo")
+    def redo(self) -> None:
+        """Do again what was taken back (Ctrl-Shift-Z)."""
+        redo_edit(self._session)
