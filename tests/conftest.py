@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,42 @@ _REPOSITORY = _TESTS.parent
 _NUMERIC_ROOMS = frozenset(
     ("augment", "classify", "detect", "evaluate", "finetune", "models", "pretrain", "training")
 )
+_LONGEST = tuple(
+    _TESTS / name
+    for name in (
+        "napari/jobs/test_learning.py",
+        "jobs/test_bounded.py",
+        "pretrain/test_train.py",
+        "napari/annotations/test_undo_machine.py",
+        "napari/test_recording.py",
+        "pretrain/test_recipe.py",
+        "napari/jobs/test_unfinished.py",
+        "napari/jobs/test_relearning.py",
+        "cli/test_fetch_model.py",
+        "detect/backends/test_openvino.py",
+    )
+)
+"""Files with the tests of the longest duration."""
+assert all(path.is_file() for path in _LONGEST)
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """One process more than there are cores: tests of the window wait a third of their time."""
+    return (yield) + 1
+
+
+def pytest_collection() -> None:
+    """What comes with the modules that are imported now is no garbage."""
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the rooms whose results hang on the processor's arithmetic."""
+    """Mark the rooms whose results hang on the processor's arithmetic; begin with what takes long.
+
+    Else one process is still at it when there is nothing left for the others.
+    """
+    items.sort(key=lambda item: item.path not in _LONGEST)
     for item in items:
         parts = item.path.relative_to(_TESTS).parts if item.path.is_relative_to(_TESTS) else ()
         if parts and parts[0] in _NUMERIC_ROOMS:
@@ -40,9 +72,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leave the modules that were imported out of every later garbage collection.
 
-    They are some 250,000 objects of torch, pandas and napari; napari's fixture collects all
-    garbage after each viewer.
+    They are some 250,000 objects of torch, pandas and napari; napari collects all garbage whenever
+    a layer goes.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
 

@@ -3,15 +3,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from inspect import isfunction, ismethod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from napari.utils.events import EventEmitter
-from npe2 import PluginManifest
 from PIL import Image
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -20,37 +17,21 @@ from napari_muse.panels.muse_panel import MusePanel
 
 from .kept_viewer import KeptViewer, undrawn
 from .patient_bot import PatientBot
+from .read_once import read_once
 
 # Mesa draws with threads of its own, which only cost where every core has a process of pytest; it
 # is told before the first window opens.
 os.environ.setdefault("LP_NUM_THREADS", "0")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def manifests_read_once() -> Iterator[None]:
-    """Each viewer looks for plugins anew, and reads the same manifests."""
-    found = list(PluginManifest.discover())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PluginManifest, "discover", lambda **_: iter(found))
-        yield
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with viewers of their own come last: each group of them costs the kept one."""
+    items.sort(key=lambda item: "make_napari_viewer" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def signatures_read_once() -> Iterator[None]:
-    """napari reads a callback's signature at each connecting and disconnecting, 1,200 in a test."""
-    read, known = EventEmitter._check_signature, dict[tuple[Any, ...], bool]()
-
-    def check(callback: Any) -> bool:
-        function = getattr(callback, "__func__", callback)
-        if not isfunction(function) or hasattr(function, "__wrapped__"):
-            return bool(read(callback))
-        key = (function.__code__, function.__defaults__ is None, ismethod(callback))
-        if key not in known:
-            known[key] = bool(read(callback))
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EventEmitter, "_check_signature", staticmethod(check))
+def napari_reads_once() -> Iterator[None]:
+    with read_once():
         yield
 
 

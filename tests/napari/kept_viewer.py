@@ -45,6 +45,7 @@ class KeptViewer:
         self._start: _State | None = None
         self._windows: set[QWidget] = set()
         self._processes: set[int] = set()
+        self._settings: dict[str, Any] = {}
 
     def take(self, qtbot: Any) -> Any:
         """The viewer, shown and empty."""
@@ -76,7 +77,9 @@ class KeptViewer:
                 viewer.close()
         del viewer
         self._made.close()
+        gc.unfreeze()
         gc.collect()
+        gc.freeze()
         QtViewer._instances.clear()
 
     def _make(self, qtbot: Any) -> None:
@@ -99,8 +102,14 @@ class KeptViewer:
         self._viewer = Viewer(show=True, show_welcome_screen=False)
         qtbot.wait_exposed(self._viewer.window._qt_window, timeout=60_000)
         self._viewer.window.resize(*_SIZE)
+        # It looks at each event of each widget, for a menu bar that hides itself.
+        QApplication.instance().removeEventFilter(self._viewer.window._qt_window)
         QApplication.processEvents()
         self._start = _State(self._viewer)
+        self._settings = get_settings().model_dump()
+        # napari collects all garbage whenever a layer goes; the window is none.
+        gc.collect()
+        gc.freeze()
 
     def _put_back(self) -> list[str]:
         viewer, start = self._viewer, self._start
@@ -114,13 +123,21 @@ class KeptViewer:
             start.put_back()
             _process_all_events()
         left += [f"layer {layer.name}" for layer in viewer.layers]
+        # They set the viewer's camera at each draw, and hear of it no more.
+        left += ["cameras of a grid"] * bool(viewer.window._qt_viewer.canvas.grid_cameras)
         left += [
             f"window {type(window).__name__} {window.windowTitle()}"
             for window in set(_visible_windows()) - self._windows
         ]
         left += [f"process {psutil.Process(p).cmdline()}" for p in _processes() - self._processes]
-        get_settings().reset()
+        self._reset_settings()
         return left
+
+    def _reset_settings(self) -> None:
+        """Set napari's settings back, where there are others."""
+        settings = get_settings()
+        if settings.model_dump() != self._settings:
+            settings.reset()
 
 
 @contextmanager
