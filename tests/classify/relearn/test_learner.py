@@ -14,6 +14,8 @@ from muse_core.classify.relearn.learner import Learner
 from muse_core.classify.relearn.logistic import LinearChange
 from muse_core.errors import UserError
 
+from ...blas import blas_threads
+
 NAMES = ("lymphocyte", "stromal", "tumor", "mitosis")
 KNOWN = np.array([True, True, True, False])
 Rows = npt.NDArray[np.int64]
@@ -123,6 +125,20 @@ def test_some_rows_are_predicted_as_among_all() -> None:
     np.testing.assert_allclose(
         some.probabilities, every.probabilities[:, [8999, 3, 3, 4097]], atol=1e-5
     )
+
+
+def test_the_threads_of_numpy_do_not_wait_among_those_of_the_prediction() -> None:
+    tissue = Tissue()
+    predictor = tissue.learner().learn(tissue.examples(np.arange(40))).predictor
+    meanwhile: list[int] = []
+
+    def look() -> bool:
+        meanwhile.extend(blas_threads())
+        return False
+
+    assert predictor.predict(should_stop=look) is not None
+    assert set(meanwhile) <= {1}
+    assert bool(meanwhile) == bool(blas_threads())
 
 
 def test_it_stops_when_asked() -> None:

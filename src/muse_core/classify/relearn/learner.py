@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.array_types import FloatArray
+from muse_core.blas_threads import one_blas_thread
 from muse_core.classify.relearn.base import BaseLogits
 from muse_core.classify.relearn.calibration import temperature
 from muse_core.classify.relearn.config import RelearnConfig
@@ -81,13 +82,16 @@ class Learner:
         logits = self._base.values[chosen.taught][:, used.rows].T.astype(np.float64)
         classes = of_taught[used.classes]
         weights = region_weights(used.xy, config.region_um / self._mpp, config.region_power)
-        cross_validated = self._cross_validated(x, logits, classes, weights, used.xy)
+        # Products are small, and numpy's other threads would spin in wait of the next.
+        with one_blas_thread():
+            cross_validated = self._cross_validated(x, logits, classes, weights, used.xy)
+            change = self._fit(x, logits, classes, weights)
         return LearningResult(
             Predictor(
                 self._features,
                 self._base.values,
                 self._standard,
-                self._fit(x, logits, classes, weights),
+                change,
                 chosen.taught,
                 cross_validated.temperature,
             ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.blas_threads import one_blas_thread
 from muse_core.classify.relearn.logistic import LinearChange
 from muse_core.classify.relearn.nearest import NeighbourVotes
 
@@ -104,15 +105,10 @@ class Predictor:
             found.classes[here] = np.flatnonzero(self.taught)[classes]
             found.probabilities[self.taught, here] = probabilities
 
-        starts = range(0, n, _BLOCK_ROWS)
-        threads = min(_MOST_THREADS, os.cpu_count() or 1, len(starts))
-        if threads < 2:
-            for start in starts:
-                block(start)
-        else:
-            with ThreadPoolExecutor(threads, thread_name_prefix="relearn") as pool:
-                list(pool.map(block, starts))
-        return None if stop() else found
+        # Threads of numpy in each of ours would spin while there is nothing left for them.
+        with one_blas_thread():
+            _for_each(block, range(0, n, _BLOCK_ROWS))
+            return None if stop() else found
 
     def _base(self, here: slice) -> npt.NDArray[np.float32]:
         part = self.base[:, here]
@@ -137,6 +133,17 @@ class Predictor:
         rows -= self.standard.centre.astype(np.float32)
         rows /= self.standard.scale.astype(np.float32)
         return np.asarray(self.change.apply(rows, base.T).T, np.float32)
+
+
+def _for_each(work: Callable[[int], None], starts: range) -> None:
+    """Call for each start, in several threads where there are several."""
+    threads = min(_MOST_THREADS, os.cpu_count() or 1, len(starts))
+    if threads < 2:
+        for start in starts:
+            work(start)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="relearn") as pool:
+        list(pool.map(work, starts))
 
 
 def _settle(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from muse_core.array_types import RgbArray
+from muse_core.blas_threads import one_blas_thread
 from muse_core.detect.backends.backend import InferenceBackend
-from muse_core.detect.backends.blas_threads import one_blas_thread
 from muse_core.detect.backends.converted import converted_session
 from muse_core.detect.backends.names import AUTO, OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads

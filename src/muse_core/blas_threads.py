@@ -1,4 +1,4 @@
-"""Keep numpy's matrix products in one thread while the network has the cores."""
+"""Keep numpy's matrix products in one thread while other threads have the cores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class _Limit:
     """The number of threads belongs to the process: the last of those who want one gives it back.
 
     OpenBLAS lets its threads spin for tens of milliseconds after each product, in case of another
-    one. For the few small products of a tile's nuclei that took a third of the processor.
+    one. For the few small products of a tile's nuclei that took a third of the processor; beside
+    threads of our own, as in relearning, all took more than twice as long.
     """
 
     def __init__(self) -> None:
