@@ -14,8 +14,9 @@ muse_small_breast.py from random weights; "base" is muse_base.py, which goes on 
 trained for --first-steps. The earlier recipe's network or its views in the later recipe's place,
 "thin" and "plain-views", tell what each change is worth; "random" and "pretrained" are the second
 stage of muse_small.py from random weights and from thin_pretraining.py, which sees none of the
-three hospitals. Models are kept in --work, so that a run that was cut off goes on. One JSON line
-for each hospital, then one for their mean.
+three hospitals; "doubtful" is "pretrained" without background where the models of "random" and
+"pretrained", in --work, agree on a nucleus that nobody annotated. Models are kept in --work, so
+that a run that was cut off goes on. One JSON line for each hospital, then one for their mean.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from operating_point import CANDIDATES, careful_choice, reports_of
 from small_encoder import ARCHITECTURE, EPOCHS
 from taught_classes import taught_sets
 from thin_pretraining import pretrained
+from unannotated_nuclei import without_doubtful_background
 
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
@@ -164,6 +166,16 @@ def _pretrained(plan: Plan, site: str) -> FinetuneConfig:
     return _second_stage(plan, site, start)
 
 
+def _doubtful(plan: Plan, site: str) -> FinetuneConfig:
+    """From the same backbone, without background where an ensemble sees unannotated nuclei."""
+    config = _pretrained(plan, site)
+    ensemble = [model_path(plan, recipe, plan.steps, site) for recipe in ("random", "pretrained")]
+    sets = without_doubtful_background(
+        config.train, [finished_path(path) for path in ensemble], plan.work / "doubtful"
+    )
+    return dataclasses.replace(config, train=sets)
+
+
 def _second_stage(plan: Plan, site: str, start: Path | None) -> FinetuneConfig:
     out = plan.work / "unnamed.safetensors"
     return muse_small.second_stage(
@@ -260,6 +272,7 @@ RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "thin": _thin,
     "random": _random,
     "pretrained": _pretrained,
+    "doubtful": _doubtful,
     "earlier": _earlier,
     "base": _later_sets,
 }
@@ -267,6 +280,7 @@ FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
     "sets": _end,
     "random": _end,
     "pretrained": _end,
+    "doubtful": _end,
     "base": _between,
 }
 

@@ -73,18 +73,24 @@ def _is_open(labels: LabelSet) -> bool:
 
 
 def _taught(labels: LabelSet, model: MuseModel, work: Path) -> LabelSet:
-    folder = work / labels.folder.name
     class_map = dict(labels.class_map or {})
-    (folder / "points").mkdir(parents=True, exist_ok=True)
-    if not (folder / "images").exists():
-        (folder / "images").symlink_to((labels.folder / "images").resolve())
+    folder = with_own_points(labels, work)
     for image in read_points_folder(labels.folder, MPP, labels.names):
         points = folder / "points" / f"{image.name}.csv"
         if not points.is_file():
-            _told(image, teach(model, image), class_map, not labels.exhaustive).to_csv(
+            _told(image, teach(model, image, FOUND_SCORE), class_map, not labels.exhaustive).to_csv(
                 points, index=False, float_format="%.2f"
             )
     return replace(labels, folder=folder, class_map=class_map | _TAUGHT)
+
+
+def with_own_points(labels: LabelSet, work: Path) -> Path:
+    """Return a points-folder in work that shows a set's images, for points of its own."""
+    folder = work / labels.folder.name
+    (folder / "points").mkdir(parents=True, exist_ok=True)
+    if not (folder / "images").exists():
+        (folder / "images").symlink_to((labels.folder / "images").resolve())
+    return folder
 
 
 def _told(
@@ -100,7 +106,7 @@ def _told(
     ]
     xy = np.asarray(image.xy, dtype=np.float64).reshape(-1, 2)
     if adds:
-        alone = _distance(teaching.xy, xy) >= ALONE_PX
+        alone = distance_to_nearest(teaching.xy, xy) >= ALONE_PX
         names += [_name(probs, "taught nucleus") for probs in teaching.class_probs[alone]]
         xy = np.concatenate([xy, teaching.xy[alone]])
     return pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "class": names})
@@ -120,8 +126,14 @@ def _name(probs: FloatArray, otherwise: str) -> str:
 
 
 @torch.inference_mode()
-def teach(model: MuseModel, image: AnnotatedImage) -> Teaching:
-    """Return what a model says of an image and its flips."""
+def teach(model: MuseModel, image: AnnotatedImage, found_score: float) -> Teaching:
+    """Return what a model says of an image and its flips.
+
+    Args:
+        model: The teacher.
+        image: The image, with the nuclei of which classes are told.
+        found_score: Least score of a nucleus that it shows, in every flip.
+    """
     one = image_batch([image.image], torch.device("cpu"))
     size = (one.shape[-2], one.shape[-1])
     batch = torch.cat([one.flip(axes) for axes in _FLIPS])
@@ -131,14 +143,14 @@ def teach(model: MuseModel, image: AnnotatedImage) -> Teaching:
     places = np.stack([_flipped(image.xy, axes, size) for axes in _FLIPS])
     sampled = model.backbone.sample(f_map, torch.from_numpy(np.float32(places)), size)
     probs = torch.stack([model.class_head(each).float().softmax(1) for each in sampled])
-    found = model.detections(f_map, proposals, size, FOUND_SCORE)
+    found = model.detections(f_map, proposals, size, found_score)
     first, *others = (
         _flipped(each.xy, axes, size) for each, axes in zip(found, _FLIPS, strict=True)
     )
     height, width = image.image.shape[:2]
     agreed = ((first >= 0) & (first < [width, height])).all(1)
     for other in others:
-        agreed &= _distance(first, other) < AGREED_PX
+        agreed &= distance_to_nearest(first, other) < AGREED_PX
     return Teaching(
         probs.mean(0).double().numpy(), first[agreed], found[0].class_probs[agreed].astype(float)
     )
@@ -159,7 +171,7 @@ def _flipped(xy: npt.ArrayLike, axes: tuple[int, ...], size_px: tuple[int, int])
     return flipped
 
 
-def _distance(xy: FloatArray, others: FloatArray) -> FloatArray:
+def distance_to_nearest(xy: FloatArray, others: FloatArray) -> FloatArray:
     """(n,) pixels from each point to the nearest of others; infinite where there are none."""
     if not len(others):
         return np.full(len(xy), np.inf)

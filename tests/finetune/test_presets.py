@@ -87,7 +87,6 @@ def test_a_network_can_be_named() -> None:
         (ON_FOLDERS | {"train": FOLDER}, "the field 'train'"),
         (ON_FOLDERS | {"train": [{"folder": "points"}]}, "'train.0.mpp'"),
         (ON_FOLDERS | {"train": [FOLDER | {"class_map": {"a": "tumor"}}]}, "'train.0.class_map.a'"),
-        (ON_FOLDERS | {"train": [FOLDER | {"class_map": {"a": []}}]}, "no class that 'a' may be"),
         (ON_FOLDERS | {"preset": "quick"}, "preset is one of folders, stores, adapt"),
         (ON_FOLDERS | {"preset": ["adapt"]}, "preset is one of"),
         (ON_STORES | {"preset": "stores", "mode": "adapt"}, "'stores' is of the mode 'full'"),

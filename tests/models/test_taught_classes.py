@@ -120,7 +120,7 @@ def test_nuclei_that_nobody_annotated_are_added_only_to_sets_that_are_not_exhaus
     added = image.xy[3:]
     assert len(added)
     assert set(image.class_names[3:]) == {"taught stromal"}
-    assert recipe._distance(added.astype(float), image.xy[:3].astype(float)).min() >= 7.99
+    assert recipe.distance_to_nearest(added.astype(float), image.xy[:3].astype(float)).min() >= 7.99
     height, width = image.image.shape[:2]
     assert (added >= 0).all()
     assert (added <= [width, height]).all()

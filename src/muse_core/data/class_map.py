@@ -2,8 +2,8 @@
 
 ``{"classes": {"tumor": "tumor", "background_cell": ["lymphocyte", "stromal"], "nucleus": "*"},
 "exhaustive": true}``: each class of the set with the model's class that it is, the classes that it
-may be, or "*" for any. ``exhaustive`` says whether every nucleus is annotated; it is true where it
-is left out.
+may be, or "*" for any. An empty list is for marks of which nobody knows whether they are a nucleus.
+``exhaustive`` says whether every nucleus is annotated; it is true where it is left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class ClassMap:
     """Mapping from the classes of a dataset to those that are learnt.
 
     Attributes:
-        classes: Class of the set to the model's classes that it may be, or to ``(ANY,)``.
+        classes: Class of the set to the model's classes that it may be, or to ``(ANY,)``; to
+            nothing where its marks may be no nuclei.
         exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
             never counts as background.
     """
@@ -70,9 +71,9 @@ def read_class_map(path: Path) -> ClassMap:
 
 def _classes(name: str, value: object, path: Path) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not names or not all(n and isinstance(n, str) for n in names):
+    if not isinstance(names, list) or not all(n and isinstance(n, str) for n in names):
         raise UserError(
             f"The class map {path} must say of {name!r} which class it is, a list of classes that"
-            f" it may be, or {ANY!r} for any."
+            f" it may be, {ANY!r} for any, or [] where it may be no nucleus."
         )
     return tuple(names)

@@ -24,8 +24,9 @@ class LabelSet:
             detection, and their classes a head of their own that is not kept: no class is invented.
         names: File names without suffix of the images to take; None takes all.
         class_map: Class of the folder to classes of the model that it may be, or to ``("*",)`` for
-            any, where its classes say something of the model's. None where they are the model's
-            own, or nothing is known (``classes_count``).
+            any, where its classes say something of the model's; to ``()`` for marks that may be no
+            nuclei, around which nothing is learnt. None where they are the model's own, or nothing
+            is known (``classes_count``).
         exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
             never counts as background.
         force_mpp: Whether mpp counts also where an image states another scale.
@@ -47,14 +48,16 @@ class LabelSet:
         """Whether the model's class head learns from it."""
         return self.classes_count or self.class_map is not None
 
+    @property
+    def doubtful_classes(self) -> frozenset[str]:
+        """Classes of the folder whose marks may be no nuclei."""
+        return frozenset(name for name, may_be in (self.class_map or {}).items() if not may_be)
+
     def __post_init__(self) -> None:
         if not math.isfinite(self.mpp) or self.mpp <= 0:
             raise UserError("The mpp of a points-folder must be a positive number.")
         if not math.isfinite(self.weight) or self.weight <= 0:
             raise UserError("The weight of a points-folder must be positive.")
-        for name, classes in (self.class_map or {}).items():
-            if not classes:
-                raise UserError(f"The class map says no class that {name!r} may be.")
 
 
 @dataclass(frozen=True)

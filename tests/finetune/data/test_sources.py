@@ -69,6 +69,42 @@ def test_away_from_annotations_a_set_that_is_not_exhaustive_is_unknown(tmp_path:
     assert source.known is None
 
 
+@pytest.mark.parametrize("exhaustive", [True, False])
+def test_marks_that_may_be_no_nuclei_teach_nothing(tmp_path: Path, exhaustive: bool) -> None:
+    folder = _folder(tmp_path / "a", ["30,20,tumor", "80,50,ambiguous", "35,20,ambiguous"])
+    labels = LabelSet(
+        folder, 0.5, class_map={"tumor": ("tumor",), "ambiguous": ()}, exhaustive=exhaustive
+    )
+    data = load_training_data((labels,))
+    assert data.label_sets == (("tumor",), ("tumor",))
+    assert data.counts[1].tolist() == [1]
+    (source,) = data.sources
+    assert isinstance(source, SourceImage)
+    assert source.xy.tolist() == [[30.0, 20.0]]
+    assert source.classes.tolist() == [0]
+    known = source.known
+    assert known is not None
+    rows, columns = np.mgrid[:64, :96] + 0.5
+    # 3 um around a mark are 6 px.
+    for x, y in ((80, 50), (35, 20)):
+        assert not known[np.hypot(columns - x, rows - y) <= 6].any()
+    assert known[20, 26]
+    assert known[50, 60] == exhaustive
+
+
+def test_a_set_of_nothing_but_doubtful_marks_has_no_nuclei(tmp_path: Path) -> None:
+    own = _folder(tmp_path / "own", ["5,5,tumor"])
+    doubtful = _folder(tmp_path / "doubtful", ["30,20,ambiguous"])
+    data = load_training_data(
+        (LabelSet(own, 0.5), LabelSet(doubtful, 0.5, class_map={"ambiguous": ()}))
+    )
+    source = data.sources[1]
+    assert isinstance(source, SourceImage)
+    assert not len(source.xy)
+    assert source.known is not None
+    assert source.known.any()
+
+
 def test_finer_images_are_shrunk_antialiased_and_points_follow(tmp_path: Path) -> None:
     # Stripes of one pixel alias to stripes, or to one value, unless they are averaged.
     stripes = np.zeros((63, 96, 3), np.uint8)

@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.detect.resize import to_model_scale
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
+from muse_core.finetune.data.known import pixel_range, pixels_near
 from muse_core.nuclei.holdout import holdout_in_set
 from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.nuclei.table import CORRECTIONS, Status
@@ -177,7 +178,7 @@ def _read_cell(
     xy = (np.stack([x, y], axis=1) - [window.x, window.y]) / scale
     ignored = xy[~inside & ~gone & window.contains(x, y)]
     known = pixels_in(core, window, scale, image.shape[:2])
-    known &= ~_near(ignored, MATCH_RADIUS_UM / mpp, image.shape[:2])
+    known &= ~pixels_near(ignored, MATCH_RADIUS_UM / mpp, image.shape[:2])
     corrected = table["status"].isin(CORRECTIONS).to_numpy()[counts]
     return Field(
         key=field.key,
@@ -216,29 +217,10 @@ def pixels_in(
     if area.is_empty:
         return known
     x0, y0, x1, y1 = area.bounds
-    columns = _range((x0 - window.x) / scale, (x1 - window.x) / scale, shape[1])
-    rows = _range((y0 - window.y) / scale, (y1 - window.y) / scale, shape[0])
+    columns = pixel_range((x0 - window.x) / scale, (x1 - window.x) / scale, shape[1])
+    rows = pixel_range((y0 - window.y) / scale, (y1 - window.y) / scale, shape[0])
     grid_x, grid_y = np.meshgrid(columns + 0.5, rows + 0.5)
     shapely.prepare(area)
     inside = shapely.contains_xy(area, window.x + grid_x * scale, window.y + grid_y * scale)
     known[rows[:, None], columns[None, :]] = inside
     return known
-
-
-def _range(start: float, stop: float, size: int) -> npt.NDArray[np.int64]:
-    low, high = max(0, int(np.floor(start))), min(size, int(np.ceil(stop)))
-    return np.arange(low, max(low, high))
-
-
-def _near(
-    xy: npt.NDArray[np.float64], radius_px: float, shape: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
-    """Return which pixels have their centres within a radius of a point."""
-    near = np.zeros(shape, dtype=bool)
-    reach = int(np.ceil(radius_px))
-    for x, y in xy:
-        columns = _range(x - reach - 1, x + reach + 1, shape[1])
-        rows = _range(y - reach - 1, y + reach + 1, shape[0])
-        distance = np.hypot(columns[None, :] + 0.5 - x, rows[:, None] + 0.5 - y)
-        near[rows[:, None], columns[None, :]] |= distance <= radius_px
-    return near

@@ -1,4 +1,4 @@
-"""Mask of known background in images where not every nucleus is annotated."""
+"""Masks of tissue whose nuclei are all annotated, in images where that is not all of it."""
 
 from __future__ import annotations
 
@@ -32,3 +32,32 @@ def known_around(
     if away.all():
         return ~away
     return np.asarray(distance_transform_edt(away) * mpp <= ANNOTATION_REACH_UM)
+
+
+def pixels_near(
+    xy: npt.NDArray[np.floating], radius_px: float, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """The pixels whose centres lie within a radius of a point.
+
+    Args:
+        xy: (N, 2) pixels, origin at the corner of the first pixel; points may lie outside.
+        radius_px: The radius.
+        shape: Height and width.
+
+    Returns:
+        (H, W) bool.
+    """
+    near = np.zeros(shape, dtype=bool)
+    reach = int(np.ceil(radius_px))
+    for x, y in xy:
+        columns = pixel_range(x - reach - 1, x + reach + 1, shape[1])
+        rows = pixel_range(y - reach - 1, y + reach + 1, shape[0])
+        distance = np.hypot(columns[None, :] + 0.5 - x, rows[:, None] + 0.5 - y)
+        near[rows[:, None], columns[None, :]] |= distance <= radius_px
+    return near
+
+
+def pixel_range(start: float, stop: float, size: int) -> npt.NDArray[np.int64]:
+    """Numbers of the pixels of a side that lie between two places, at least in part."""
+    low, high = max(0, int(np.floor(start))), min(size, int(np.ceil(stop)))
+    return np.arange(low, max(low, high))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -14,10 +15,14 @@ from torch import Tensor
 from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
 from muse_core.errors import UserError
+from muse_core.evaluate.matching import MATCH_RADIUS_UM
 from muse_core.finetune.data.allowed_classes import allowed_classes
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
-from muse_core.finetune.data.known import known_around
+from muse_core.finetune.data.known import known_around, pixels_near
 from muse_core.finetune.inputs import LabelSet
+
+Points = npt.NDArray[np.float32]
+"""(N, 2) pixels, origin at the corner of the first pixel."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def training_data(
     allowed: list[Tensor | None] = [None]
     for folder, group in zip(folders, images, strict=True):
         number = 0
-        occurring = class_names_in(group)
+        occurring = tuple(n for n in class_names_in(group) if n not in folder.doubtful_classes)
         if not _is_own(folder):
             number = len(label_sets)
             label_sets.append(occurring)
@@ -148,16 +153,35 @@ def _shrunk(image: AnnotatedImage, model_mpp: float) -> AnnotatedImage:
 def _source(
     image: AnnotatedImage, folder: LabelSet, names: Sequence[str], number: int, n_images: int
 ) -> SourceImage:
-    height, width = image.image.shape[:2]
+    doubtful = np.array([n in folder.doubtful_classes for n in image.class_names], dtype=bool)
+    xy = image.xy[~doubtful]
     return SourceImage(
         image.image,
-        image.xy,
-        np.array([names.index(n) for n in image.class_names], dtype=np.int64),
+        xy,
+        np.array(
+            [names.index(n) for n in image.class_names if n not in folder.doubtful_classes],
+            dtype=np.int64,
+        ),
         number,
         image.mpp,
         folder.weight / n_images,
-        known=None if folder.exhaustive else known_around(image.xy, (height, width), image.mpp),
+        known=_known(image, xy, image.xy[doubtful], folder.exhaustive),
     )
+
+
+def _known(
+    image: AnnotatedImage, xy: Points, doubtful_xy: Points, exhaustive: bool
+) -> npt.NDArray[np.bool_] | None:
+    """(H, W) bool, where every nucleus is annotated; None where that is the whole image."""
+    height, width = image.image.shape[:2]
+    if exhaustive and not len(doubtful_xy):
+        return None
+    known = (
+        np.ones((height, width), dtype=bool)
+        if exhaustive
+        else known_around(xy, (height, width), image.mpp)
+    )
+    return known & ~pixels_near(doubtful_xy, MATCH_RADIUS_UM / image.mpp, (height, width))
 
 
 def _counts(sources: Sequence[Source], label_set: int, n_classes: int) -> Tensor:
