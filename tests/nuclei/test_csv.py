@@ -22,6 +22,7 @@ from muse_core.nuclei import (
     write_csv,
     write_nuclei,
 )
+from muse_core.nuclei.csv import read_csv_file
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 rows = st.tuples(
@@ -82,6 +83,25 @@ def test_three_columns_by_hand_are_enough(tmp_path: Path) -> None:
     assert (table["status"] == "predicted").all()
 
 
+def test_positions_without_a_unit_are_pixels_and_a_note_says_so(tmp_path: Path) -> None:
+    # As the tables of a points-folder have them.
+    path = tmp_path / "points.csv"
+    path.write_text("X,Y,Class\n1,2,tumor\n3,4.5,stroma\n")
+    file = read_csv_file(path)
+    assert file.table[["x", "y", "class_name"]].to_numpy().tolist() == [
+        [1.0, 2.0, "tumor"],
+        [3.0, 4.5, "stroma"],
+    ]
+    assert file.notes == ("Positions were taken as pixels of the full resolution.",)
+    assert not is_nucleus_csv(path), "any table of measurements may have such columns"
+    # Where the unit stands there too, that column counts.
+    path.write_text("x,y,x_px,y_px,class\n0.5,1,1,2,tumor\n")
+    file = read_csv_file(path)
+    assert file.table[["x", "y"]].to_numpy().tolist() == [[1.0, 2.0]]
+    assert file.notes == ()
+    assert is_nucleus_csv(path)
+
+
 def test_empty_cells_get_defaults_where_there_are_some(tmp_path: Path) -> None:
     path = tmp_path / "gaps.csv"
     path.write_text("x_px,y_px,class,score,status,model\n1,2,tumor,,,\n")
@@ -93,7 +113,8 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "not a readable CSV"),
-        ("x,y\n1,2\n", r"lacks the column\(s\) x_px, y_px, class"),
+        ("a,b\n1,2\n", r"lacks the column\(s\) x_px, y_px, class"),
+        ("x_um,y_um,class\n1,2,a\n", r"lacks the column\(s\) x_px, y_px;.*microns are not read"),
         ("Centroid X µm\tCentroid Y µm\tClass\n1\t2\ta\n", r"in microns are not read; export"),
         ("x_um,y_um,class\n1,2,a\n", r"in microns are not read; export"),
         ("x_px,y_px,x_um\n1,2,3\n", r"class; it has x_px, y_px, x_um\.$"),

@@ -149,7 +149,7 @@ def test_other_encodings_and_damaged_geometries_are_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"x": [1], "y": [2], "class": ["a"]}, "x_px, y_px and class"),
+        ({"a": [1], "b": [2], "class": ["a"]}, "x_px, y_px and class"),
         ({"x_px": [None], "y_px": [1.0], "class": ["a"]}, "empty cell"),
         ({"x_px": ["left"], "y_px": [1.0], "class": ["a"]}, "left"),
         ({"x_px": [np.inf], "y_px": [1.0], "class": ["a"]}, "coordinate"),
@@ -170,6 +170,24 @@ def test_bad_values_are_refused_by_name(tmp_path: Path, columns: Any, message: s
     with pytest.raises(UserError, match=message) as caught:
         read_parquet(tmp_path / "bad.parquet")
     assert "bad.parquet" in str(caught.value)
+
+
+def test_positions_without_a_unit_are_pixels_and_a_note_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "points.parquet"
+    pq.write_table(pa.table({"X": [1.5], "y": [2.0], "class": ["a"]}), path)
+    file = read_parquet(path)
+    assert file.table[["x", "y"]].to_numpy().tolist() == [[1.5, 2.0]]
+    assert file.notes == ("Positions were taken as pixels of the full resolution.",)
+
+
+def test_outlines_count_more_than_positions_without_a_unit(tmp_path: Path) -> None:
+    path = tmp_path / "n.parquet"
+    n = len(OUTLINES)
+    write_outlines(path)
+    outlined = read_parquet(path).table
+    write_outlines(path, x=pa.array(np.full(n, 0.5)), y=pa.array(np.full(n, 0.5)))
+    both = read_parquet(path).table
+    np.testing.assert_array_equal(both[["x", "y"]], outlined[["x", "y"]])
 
 
 def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from muse_core.nuclei.nucleus_file import (
 from muse_core.nuclei.qupath import CLASS_KEYS
 from muse_core.nuclei.table import Status, nucleus_table
 
+POSITIONS_AS_PIXELS = "Positions were taken as pixels of the full resolution."
+"""Note on a file that does not say in which unit its positions are."""
 _SLIDE_KEYS = ("library_id", "slide_id", "slide")
 """Where programs put which slide a row is of, in tables of several."""
 _SLIDES_SHOWN = 3
@@ -139,13 +141,16 @@ def class_name(value: Any) -> str:
 
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
-    pixels = "Positions were taken as pixels of the full resolution."
     by_name = {name.lower(): name for name in reversed(list(columns))}
     for slide in (by_name[name] for name in _SLIDE_KEYS if name in by_name):
         require_one_slide(columns[slide].tolist(), f"by the column {slide!r}")
     key = next((key for key in CLASS_KEYS if key in by_name), None)
     if key is None:
         none = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."
-        return NucleusFile(nucleus_table(xy[:, 0], xy[:, 1], UNCLASSIFIED), notes=(pixels, none))
+        return NucleusFile(
+            nucleus_table(xy[:, 0], xy[:, 1], UNCLASSIFIED), notes=(POSITIONS_AS_PIXELS, none)
+        )
     names, notes = class_names(columns[by_name[key]].tolist(), key)
-    return NucleusFile(nucleus_table(xy[:, 0], xy[:, 1], names), notes=(pixels, *notes))
+    return NucleusFile(
+        nucleus_table(xy[:, 0], xy[:, 1], names), notes=(POSITIONS_AS_PIXELS, *notes)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -15,7 +15,12 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.columns import class_names, of_several_slides, require_one_slide
+from muse_core.nuclei.columns import (
+    POSITIONS_AS_PIXELS,
+    class_names,
+    of_several_slides,
+    require_one_slide,
+)
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
@@ -24,8 +29,8 @@ from muse_core.tables import Column, CsvTable, csv_names, read_csv_table
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 NUCLEUS_CSV = {
-    "x_px": Column(("x_px", "x px", "x [px]", "x (px)", "centroid x px"), number=True),
-    "y_px": Column(("y_px", "y px", "y [px]", "y (px)", "centroid y px"), number=True),
+    "x_px": Column(("x_px", "x px", "x [px]", "x (px)", "centroid x px", "x"), number=True),
+    "y_px": Column(("y_px", "y px", "y [px]", "y (px)", "centroid y px", "y"), number=True),
     "class": Column(("class", "class_name", "classification")),
     "id": Column(("id",), number=True, needed=False),
     "score": Column(("score",), number=True, needed=False),
@@ -45,6 +50,7 @@ NUCLEUS_CSV = {
 _ORIGIN = ("origin_x_px", "origin_y_px")
 _SLIDE = ("slide", "slide_content")
 _OWN = ("x_px", "y_px", "x_um", "y_um")
+_WITHOUT_UNIT = ("x", "y")
 _NOT_NUCLEI = ("annotation", "tile", "tma core", "root", "root object (image)", "image")
 _COMPARED = 1000
 
@@ -132,9 +138,9 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 def read_csv_file(path: str | Path) -> NucleusFile:
     """Read nuclei from a CSV file of :func:`write_csv`, a spreadsheet, another program or by hand.
 
-    Only x_px, y_px and class are needed; what else is missing gets the defaults of a new table. A
-    nucleus whose class is empty is "unclassified", which a note says. The scale is what lies
-    between pixels and microns where both are there.
+    Only x_px, y_px and class are needed; x and y are taken as pixels, which a note says. What else
+    is missing gets the defaults of a new table. A nucleus whose class is empty is "unclassified",
+    which a note says. The scale is what lies between pixels and microns where both are there.
 
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
@@ -161,7 +167,18 @@ def read_csv_file(path: str | Path) -> NucleusFile:
         named = str(error).startswith(raw.name)
         raise (error if named else UserError(f"{raw.name}: {error}")) from error
     mpp, origin_px, slide = _mpp(raw, x, y), _origin(raw), _slide(raw)
-    return NucleusFile(table, None, mpp, (), (*raw.notes, *unnamed), origin_px, slide)
+    assumed = taken_as_pixels(raw.headings)
+    return NucleusFile(table, None, mpp, (), (*raw.notes, *assumed, *unnamed), origin_px, slide)
+
+
+def taken_as_pixels(headings: Mapping[str, str]) -> tuple[str, ...]:
+    """A note where headings do not say in which unit positions are.
+
+    Args:
+        headings: What a file calls x_px and y_px.
+    """
+    found = {headings[key].strip().lower() for key in ("x_px", "y_px")}
+    return (POSITIONS_AS_PIXELS,) if found & set(_WITHOUT_UNIT) else ()
 
 
 def _nuclei_alone(raw: CsvTable) -> CsvTable:
@@ -220,7 +237,7 @@ def _slide(raw: CsvTable) -> RecordedSlide | None:
 
 def is_nucleus_csv(path: str | Path) -> bool:
     """Whether a column of a CSV file says that it is of nuclei on a slide."""
-    names = {name for key in _OWN for name in NUCLEUS_CSV[key].names}
+    names = {name for key in _OWN for name in NUCLEUS_CSV[key].names} - set(_WITHOUT_UNIT)
     return not names.isdisjoint(csv_names(path, NUCLEUS_CSV))
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.nuclei.columns import class_names, filled
-from muse_core.nuclei.csv import NUCLEUS_CSV
+from muse_core.nuclei.csv import NUCLEUS_CSV, taken_as_pixels
 from muse_core.nuclei.facts import Facts, facts_from_json, facts_to_json
 from muse_core.nuclei.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.nucleus_file import (
@@ -125,7 +125,8 @@ def read_parquet(path: str | Path) -> NucleusFile:
     """Read nuclei from Parquet: ours, or outlines or points of others.
 
     A file with x_px, y_px and class needs no more; with a geometry column (GeoParquet) the
-    centres of the geometries count, as pixels of level 0.
+    centres of the geometries count, as pixels of level 0. Without both, x and y are taken as
+    pixels, which a note says.
 
     Raises:
         UserError: The file is missing, not Parquet, lacks a column, or holds a bad value.
@@ -138,11 +139,14 @@ def read_parquet(path: str | Path) -> NucleusFile:
         repeated = _maybe_repeated(facts, schema)
         with pq.ParquetFile(source, metadata=facts, read_dictionary=repeated) as file:
             named = _our_columns(schema.names)
-            if {"x_px", "y_px", "class"} <= set(named):
+            has_points = {"x_px", "y_px", "class"} <= set(named)
+            if has_points and not taken_as_pixels(named):
                 return _read_points(file, named)
             geometry = geometry_column(schema)
             if geometry is not None:
                 return read_outlines(file, *geometry)
+            if has_points:
+                return _read_points(file, named)
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
@@ -215,4 +219,4 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         model=filled(words["model"].tolist(), "") if "model" in words else "",
         ids=whole_numbers(columns["id"], "id") if "id" in columns else None,
     )
-    return facts.with_table(table, notes)
+    return facts.with_table(table, (*taken_as_pixels(named), *notes))

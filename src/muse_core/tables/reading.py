@@ -48,6 +48,7 @@ class CsvTable:
     Attributes:
         name: The file's name, for errors.
         cells: (N,) texts of each column that was found, by the keys asked for.
+        headings: What the file calls these columns, lower case, by the same keys.
         lines: (N,) line of each row in the file, counted from 1.
         form: How its numbers are written.
         notes: Sentences for the user about what was assumed.
@@ -55,6 +56,7 @@ class CsvTable:
 
     name: str
     cells: Mapping[str, pd.Series]
+    headings: Mapping[str, str]
     lines: npt.NDArray[np.int64]
     form: NumberFormat
     notes: tuple[str, ...] = ()
@@ -301,5 +303,6 @@ def _checked(
         notes.append(f"{name} is not Unicode; its letters were read as Windows-1252.")
     if header.skipped:
         notes.append(f"{header.skipped:,} lines before the names of the columns were left out.")
+    headings = {key: header.names[place] for key, place in header.places(columns).items()}
     lines = frame.index.to_numpy(dtype=np.int64)
-    return CsvTable(name, cells, lines, form, tuple(notes))
+    return CsvTable(name, cells, headings, lines, form, tuple(notes))

@@ -20,9 +20,7 @@ from muse_core.finetune.data.allowed_classes import allowed_classes
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
 from muse_core.finetune.data.known import known_around, pixels_near
 from muse_core.finetune.inputs import LabelSet
-
-Points = npt.NDArray[np.float32]
-"""(N, 2) pixels, origin at the corner of the first pixel."""
+from muse_core.neighbours import Points
 
 
 @dataclass(frozen=True)
