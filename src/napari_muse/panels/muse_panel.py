@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt
@@ -81,10 +82,10 @@ class MusePanel(QWidget):
         CanvasFocus(self.session.viewer, self)
         self.setMinimumWidth(_WIDTH_PX)
         self._released = False
-        # The window may go without a word to the panel; its job must not outlive it.
-        for job in (self.detection, self.comparison, self.learning):
-            self.destroyed.connect(job.runner.close)
-        self.destroyed.connect(self.session.rest)
+        self._ends = ends = self._ends_of_work()
+        # The window may go without a word to the panel; its work must not outlive it, nor tell
+        # widgets that are gone of its end.
+        self.destroyed.connect(lambda: _call_each(ends))
         pictures = self.session.pictures
         self.destroyed.connect(lambda: pictures.changed.disconnect())
 
@@ -102,22 +103,27 @@ class MusePanel(QWidget):
             tabs.setTabToolTip(tabs.count() - 1, tip)
         return tabs
 
+    def _ends_of_work(self) -> list[Callable[[], object]]:
+        """What ends the work of all parts and what they hear of the session."""
+        parts = (w for w in self.findChildren(QWidget) if isinstance(w, forms.Following))
+        return [
+            *(part.disconnect_all for part in parts),
+            self.detection.close,
+            self.comparison.runner.close,
+            self.learning.runner.close,
+            self.relearning.close,
+            self.queue.close,
+            self.session.rest,
+        ]
+
     def release(self) -> None:
         """Stop a running job and let go of the session, which stays with its nuclei."""
         if self._released:
             return
         self._released = True
-        self.detection.close()
-        self.comparison.runner.close()
-        self.learning.runner.close()
-        self.relearning.close()
         self.keys.close()
         self.session.ask = decline
-        for section in self.findChildren(QWidget):
-            if isinstance(section, forms.Following):
-                section.disconnect_all()
-        self.queue.close()
-        self.session.rest()
+        _call_each(self._ends)
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Let go when napari takes the widget out of a closed dock."""
@@ -129,6 +135,12 @@ class MusePanel(QWidget):
         """Let go when the widget itself is closed."""
         self.release()
         super().closeEvent(event)
+
+
+def _call_each(acts: list[Callable[[], object]]) -> None:
+    """Call each of some functions, and never again."""
+    while acts:
+        acts.pop(0)()
 
 
 def _page(*sections: QWidget) -> QScrollArea:

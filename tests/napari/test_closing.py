@@ -1,0 +1,69 @@
+"""The whole window closed while work is under way: it ends, and nobody is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.viewer import Viewer
+from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtTest import QSignalSpy
+
+from muse_core.jobs import DetectJob
+from muse_core.nuclei.store import AnnotationStore
+from napari_muse.panels.muse_panel import MusePanel
+
+from ..slides.slide_files import write_ome_zarr
+
+JOB = Path(__file__).parent / "jobs" / "talking_job.py"
+
+
+@pytest.fixture
+def window(make_napari_viewer: Callable[..., Viewer], tmp_path: Path) -> MusePanel:
+    """A panel with a slide of two nuclei in a window of its own."""
+    viewer = make_napari_viewer()
+    _, panel = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    levels = [np.full((600 // f, 800 // f, 3), 200, np.uint8) for f in (1, 2)]
+    path = tmp_path / "slide.zarr"
+    write_ome_zarr(path, levels)
+    viewer.open(path, plugin="napari-muse")
+    assert isinstance(panel, MusePanel)
+    panel.session.annotations.append([100, 200], [50, 60], [1, 2], [0.9, 0.8], "m", 0.5)
+    return panel
+
+
+def _close(panel: MusePanel) -> None:
+    """As the cross of the window does; Qt then takes the widgets down."""
+    panel.session.viewer.close()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def test_a_file_that_is_being_written_is_completed(
+    window: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    window.export.save(tmp_path / "n.csv")
+    _close(window)
+    qtbot.waitUntil((tmp_path / "n.csv").is_file, timeout=60_000)
+    # A widget that were told of the end would raise here: it is gone.
+    qtbot.wait(300)
+
+
+def test_a_job_ends_and_what_was_found_is_kept(
+    window: MusePanel, annotations_folder: Path, qtbot: Any
+) -> None:
+    detection, annotations = window.detection, window.session.annotations
+    detection.runner._command = [sys.executable, str(JOB), "hang"]
+    detection.start(DetectJob(slide=""), ())
+    qtbot.waitUntil(lambda: 50.5 in annotations.to_table()["x"].tolist(), timeout=60_000)
+    process = detection.runner._process
+    assert process is not None
+    ended = QSignalSpy(process.destroyed)
+    _close(window)
+    assert not detection.running
+    assert len(ended) or ended.wait(60_000), "the process is gone"
+    with AnnotationStore.open(next(annotations_folder.glob("*.muse")), read_only=True) as store:
+        assert sorted(store.nuclei()["x"]) == [50.5, 100, 200]
