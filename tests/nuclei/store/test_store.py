@@ -221,6 +221,7 @@ def test_files_that_are_no_stores_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.muse").write_text("x,y\n" * 1000)
     with pytest.raises(UserError, match="not a readable annotation store"):
         AnnotationStore.open(tmp_path / "text.muse")
+    assert [file.name for file in tmp_path.iterdir()] == ["text.muse"], "nothing beside it"
     sqlite3.connect(tmp_path / "other.muse").execute("CREATE TABLE t(x)").connection.close()
     with pytest.raises(UserError, match="not an annotation store"):
         AnnotationStore.open(tmp_path / "other.muse")

@@ -84,6 +84,7 @@ class Database:
         self._lock: FileLock | None = None
         self._refusal = f"was opened for reading; {_LOOK_ONLY}"
         self._was_alone = not any(file.exists() for file in _beside(path))
+        self._lock_is_new = not _lock_file(path).exists()
         if not read_only:
             self._lock, self._refusal = _try_lock(path, create)
         self.read_only = self._lock is None
@@ -235,14 +236,14 @@ class Database:
         self.connection.execute("PRAGMA synchronous = FULL")
 
     def _abandon(self, made: bool) -> None:
-        """Close what could not be opened; a file made here goes before the lock on it does."""
+        """Close what could not be opened; what was made here goes, the lock last."""
         connection = getattr(self, "connection", None)
         if connection is not None:
             connection.close()
         for file in (self.path, *_beside(self.path)) if made else ():
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
-        if made and self._lock is not None:
+        if self._lock_is_new and self._lock is not None:
             with contextlib.suppress(OSError):  # Windows removes no file that is open
                 Path(self._lock.lock_file).unlink()
         self.close()
@@ -268,7 +269,7 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
     # By its other name there would be another lock, and another log.
     if not create and path.stat().st_nlink > 1:
         return None, _HARD_LINKED
-    lock = FileLock(path.with_name(path.name + ".lock"))
+    lock = FileLock(_lock_file(path))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -278,6 +279,10 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
             return None, not_writable
         raise UserError(f"Cannot write beside {path}: {error.strerror or error}.") from error
     return lock, ""
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def _is_of_the_disk(error: Exception) -> bool:
