@@ -69,6 +69,7 @@ class Plan:
         workers: Processes that cut crops.
         teacher_steps: Of the runs of "base" whose models tell open classes; 0 leaves them open.
         epochs: Of the pretraining of "pretrained".
+        pretraining_seed: Of everything random in it.
     """
 
     data: Path
@@ -80,6 +81,7 @@ class Plan:
     workers: int
     teacher_steps: int = 0
     epochs: int = EPOCHS
+    pretraining_seed: int = 0
 
 
 def main(
@@ -93,10 +95,22 @@ def main(
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
     teacher_steps: Annotated[int, typer.Option(help="Of base, which teaches sets; 0: none.")] = 0,
     epochs: Annotated[int, typer.Option(help="Of the pretraining of pretrained.")] = EPOCHS,
+    pretraining_seed: Annotated[int, typer.Option(help="Of that.")] = 0,
 ) -> None:
     """Print a JSON line for each hospital that is left out."""
     prepared = prepare(data, work / "sets")
-    plan = Plan(data, work, prepared, first_steps, steps, seed, workers, teacher_steps, epochs)
+    plan = Plan(
+        data=data,
+        work=work,
+        prepared=prepared,
+        first_steps=first_steps,
+        steps=steps,
+        seed=seed,
+        workers=workers,
+        teacher_steps=teacher_steps,
+        epochs=epochs,
+        pretraining_seed=pretraining_seed,
+    )
     lines = []
     for left_out in site or BREAST_SITES:
         line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
@@ -162,7 +176,7 @@ def _random(plan: Plan, site: str) -> FinetuneConfig:
 
 def _pretrained(plan: Plan, site: str) -> FinetuneConfig:
     """The second stage alone, from a backbone that has learnt without labels."""
-    start = pretrained(plan.prepared, plan.work, plan.epochs, plan.seed, plan.workers)
+    start = pretrained(plan.prepared, plan.work, plan.epochs, plan.pretraining_seed, plan.workers)
     return _second_stage(plan, site, start)
 
 
