@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from muse_core.data.class_map import allows
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
+from muse_core.errors import UserError
 from muse_core.evaluate.matching import MATCH_RADIUS_UM, match_points
 from muse_core.finetune.losses.partial_labels import partial_label_loss
 from muse_core.models.config import ModelConfig
@@ -86,9 +87,14 @@ def with_surroundings(
         prepared: The sets.
         seed: Of everything random.
         without_sites: Hospitals that nothing is learnt from.
+
+    Raises:
+        UserError: The model detects no annotated nucleus.
     """
     parts = [t for name in TAUGHT_BY for t in _of_set(model, prepared, name, without_sites)]
     told = Told(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Told)))
+    if not len(told.own):
+        raise UserError("The model finds none of the annotated nuclei; it needs more steps.")
     return joined(model, *_learn(told, seed))
 
 

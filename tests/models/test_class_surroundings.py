@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from muse_core.errors import UserError
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.surroundings import Surroundings, mean_around
 from muse_core.nuclei import ClassScheme
@@ -17,6 +18,7 @@ from .conftest import tiny_card
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
 
 import class_surroundings as recipe
+from label_sets import Prepared
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,14 @@ def test_detection_is_as_before(
     (_, old), (_, new) = first(image), joined(image)
     assert torch.equal(new.logit, old.logit)
     assert torch.equal(new.xy, old.xy)
+
+
+def test_a_model_that_finds_nothing_gets_a_sentence(
+    first: MuseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = recipe.Told(
+        torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0).double()
+    )
+    monkeypatch.setattr(recipe, "_of_set", lambda *_: [nothing])
+    with pytest.raises(UserError, match="more steps"):
+        recipe.with_surroundings(first, Prepared(Path(), {}, Path()), 0)
