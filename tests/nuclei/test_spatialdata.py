@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from muse_core.errors import UserError
 from muse_core.nuclei import (
     ClassScheme,
+    NucleusFile,
+    empty_table,
     is_nucleus_file,
     nucleus_table,
     read_nuclei_here,
     write_nuclei,
+    write_nuclei_parts,
 )
 
 from .strategies import assert_same, regions, scales, schemes, tables
@@ -55,6 +60,33 @@ def test_spatialdata_reads_what_is_written(tmp_path: Path) -> None:
     assert raw["class_name"].tolist() == ["tumor", "stromal"]
     scale = get_transformation(points, "um").to_affine_matrix(("x", "y"), ("x", "y"))
     assert scale.tolist() == [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]]
+
+
+@installed
+def test_tables_are_written_one_by_one(tmp_path: Path) -> None:
+    import spatialdata
+
+    waiting: list[weakref.ref[pd.DataFrame]] = []
+
+    def tables() -> Iterator[pd.DataFrame]:
+        for i, name in enumerate(("tumor", "stromal", "tumor")):
+            # Nobody holds what came before the last one.
+            assert all(known() is None for known in waiting[:-1])
+            ids = [2 * i, 2 * i + 1]
+            table = nucleus_table([1, 2], [i, i], [name, name], 1.0, model=f"m{i}", ids=ids)
+            waiting.append(weakref.ref(table))
+            yield table
+
+    content = NucleusFile(empty_table(), mpp=0.5, unreadable_px=((0, 0, 5, 5),))
+    assert write_nuclei_parts(tmp_path / "n.zarr", tables(), content) == ()
+    back = read_nuclei_here(tmp_path / "n.zarr")
+    assert back.table["id"].tolist() == list(range(6))
+    assert back.table["class_name"].tolist() == ["tumor"] * 2 + ["stromal"] * 2 + ["tumor"] * 2
+    assert back.unreadable_px == content.unreadable_px
+    raw = spatialdata.read_zarr(tmp_path / "n.zarr").points["nuclei"].compute()
+    assert raw.index.tolist() == list(range(6))
+    assert raw["model"].dtype == "category"
+    assert not (tmp_path / "n.zarr" / "parts").exists()
 
 
 @installed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from muse_core.nuclei.nucleus_file import NucleusFile, Origin
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.table import empty_table
 
 _Read = Callable[[Path, bool], NucleusFile]
 _Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
@@ -38,21 +37,21 @@ class NucleusFormat:
         suffixes: Ends of file names, lower case, the usual one first.
         read: (path, whether outlines of annotations are nuclei) to content.
         write: (path, content, features) to a file.
+        write_parts: (path, tables one after the other, what else the file holds) to a file, a table
+            at a time in memory.
         holds_facts: Whether the file keeps class colours and keys, and regions.
         isolated_from_bytes: Size from which a file is read in a process of its own. Libraries in C
             read the binary formats, which a changed byte may crash or send round in circles; of a
             text only the length is to be feared. None is never.
-        write_parts: (path, tables one after the other, what else the file holds) to a file, for
-            formats that need not have all nuclei at once.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: _Read
     write: _Write
+    write_parts: _WriteParts
     holds_facts: bool = True
     isolated_from_bytes: int | None = 0
-    write_parts: _WriteParts | None = None
 
 
 def read_nuclei(
@@ -147,7 +146,7 @@ def write_nuclei_parts(
 ) -> tuple[str, ...]:
     """As :func:`write_nuclei`, for tables that come one after the other, such as of a large slide.
 
-    All but SpatialData are written table by table in little memory; that needs all nuclei at once.
+    They are written table by table, in little memory.
 
     Args:
         path: Target.
@@ -161,12 +160,7 @@ def write_nuclei_parts(
         UserError: As there.
     """
     chosen = _format_of(path)
-    if chosen.write_parts is not None:
-        chosen.write_parts(Path(path), parts, content)
-    else:
-        tables = list(parts)
-        table = pd.concat(tables, ignore_index=True) if tables else empty_table()
-        chosen.write(Path(path), replace(content, table=table), None)
+    chosen.write_parts(Path(path), parts, content)
     return _left_out(chosen, content, False)
 
 
@@ -327,10 +321,15 @@ def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
 
 
 def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
-    from muse_core.nuclei.spatialdata import write_spatialdata
+    _write_spatialdata_parts(path, [content.table], content)
 
-    facts = content.scheme, content.mpp, content.regions
-    write_spatialdata(content.table, path, *facts, origin_px=content.origin_px, slide=content.slide)
+
+def _write_spatialdata_parts(
+    path: Path, parts: Iterable[pd.DataFrame], content: NucleusFile
+) -> None:
+    from muse_core.nuclei.spatialdata import write_spatialdata_parts
+
+    write_spatialdata_parts(parts, path, facts_of(content))
 
 
 FORMATS = (
@@ -339,27 +338,33 @@ FORMATS = (
         CSV_SUFFIXES,
         _read_csv,
         _write_csv,
+        _write_csv_parts,
         holds_facts=False,
         isolated_from_bytes=None,
-        write_parts=_write_csv_parts,
     ),
     NucleusFormat(
         "GeoJSON for QuPath",
         (".geojson", ".json", ".geojson.gz", ".json.gz", ".zip"),
         _read_geojson,
         _write_geojson,
+        _write_geojson_parts,
         isolated_from_bytes=_LONG_TEXT_BYTES,
-        write_parts=_write_geojson_parts,
     ),
     NucleusFormat(
         "Parquet",
         (".parquet", ".geoparquet"),
         _read_parquet,
         _write_parquet,
-        write_parts=_write_parquet_parts,
+        _write_parquet_parts,
     ),
-    NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad, write_parts=_write_h5ad_parts),
-    NucleusFormat("SpatialData", (".zarr",), _read_spatialdata, _write_spatialdata),
+    NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad, _write_h5ad_parts),
+    NucleusFormat(
+        "SpatialData",
+        (".zarr",),
+        _read_spatialdata,
+        _write_spatialdata,
+        _write_spatialdata_parts,
+    ),
 )
 """Every format, CSV first."""
 NUCLEUS_SUFFIXES = tuple(s for f in FORMATS for s in f.suffixes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from muse_core.nuclei.nucleus_file import NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.nuclei.table import validate_table
+from muse_core.nuclei.table import valid_parts
 
 ELEMENT = "nuclei"
 _TEXTS = ("class_name", "status", "model")
+_INDEX = "__null_dask_index__"
+"""What dask calls an index without a name in files, and takes for one."""
 
 
 def is_spatialdata(path: str | Path) -> bool:
@@ -57,25 +61,63 @@ def write_spatialdata(
         UserError: spatialdata cannot be imported, something else has the name, another
             program's store too, or the folder cannot be written.
     """
-    table, target = validate_table(table), Path(path)
-    facts = facts_to_json(Facts(scheme, mpp, tuple(regions), origin_px, slide))
+    facts = Facts(scheme, mpp, tuple(regions), origin_px, slide)
+    write_spatialdata_parts([table], path, facts)
+
+
+def write_spatialdata_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:
+    """As :func:`write_spatialdata`, for tables that come one after the other, in little memory.
+
+    Args:
+        parts: NucleusTables, whose ids differ.
+        path: Target folder, ending in ``.zarr``.
+        facts: What the store holds beside them.
+
+    Raises:
+        UserError: As there.
+    """
+    target, tables = Path(path), valid_parts(parts)
+    # A wrong table is told before a library that is missing.
+    tables = itertools.chain([next(tables)], tables)
+    attributes = facts_to_json(facts)
     if target.exists() and not _is_nuclei_alone(target):
         raise UserError(f"{target} is something else; choose another name.")
     library = _library()
-    frame = table.assign(**{c: table[c].astype("category") for c in _TEXTS})
-    transformations = {"global": library.transformations.Identity()}
-    if mpp is not None:
-        transformations["um"] = library.transformations.Scale([mpp, mpp], axes=("x", "y"))
-    points = library.models.PointsModel.parse(
-        frame, coordinates={"x": "x", "y": "y"}, transformations=transformations
-    )
-    data = library.SpatialData(points={ELEMENT: points}, attrs={"muse": facts})
     with replacing(target) as partial:
         # The library reads the suffix.
-        inner = partial / "store.zarr"
-        partial.mkdir()
+        waiting, inner = partial / "parts", partial / "store.zarr"
+        waiting.mkdir(parents=True)
+        points = library.models.PointsModel.parse(
+            _lazy_frame(tables, waiting),
+            coordinates={"x": "x", "y": "y"},
+            transformations=_transformations(library, facts.mpp),
+            sort=True,
+        )
+        data = library.SpatialData(points={ELEMENT: points}, attrs={"muse": attributes})
         data.write(inner)
+        shutil.rmtree(waiting)
         _move_up(inner, partial)
+
+
+def _lazy_frame(tables: Iterable[pd.DataFrame], folder: Path) -> Any:
+    """A dask data frame of tables that wait in a folder, of which it holds some at a time."""
+    import dask.dataframe as dd
+
+    first = 0
+    for number, table in enumerate(tables):
+        frame = table.assign(**{c: table[c].astype("category") for c in _TEXTS})
+        frame.index = pd.RangeIndex(first, first + len(frame), name=_INDEX)
+        frame.to_parquet(folder / f"part.{number}.parquet", index=True)
+        first += len(frame)
+    return dd.read_parquet(folder, index=_INDEX)
+
+
+def _transformations(library: Any, mpp: float | None) -> dict[str, Any]:
+    """From level-0 pixels to the store's coordinate systems."""
+    known = {"global": library.transformations.Identity()}
+    if mpp is not None:
+        known["um"] = library.transformations.Scale([mpp, mpp], axes=("x", "y"))
+    return known
 
 
 def read_spatialdata(path: str | Path) -> NucleusFile:
