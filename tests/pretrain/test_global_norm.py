@@ -15,8 +15,9 @@ from pathlib import Path
 from torch import distributed, nn
 from muse_core.pretrain.global_norm import GlobalBatchNorm, normalise_globally
 
-distributed.init_process_group("gloo")
-rank = distributed.get_rank()
+rank = int(sys.argv[2])
+meeting = Path(sys.argv[1]).with_name("meeting").as_uri()
+distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
 data = torch.load(sys.argv[1], weights_only=True)
 network = nn.Sequential(nn.Identity(), nn.BatchNorm2d(3)).double()
 network[1].load_state_dict(data["norm"])
@@ -41,15 +42,9 @@ def test_outputs_gradients_and_statistics_are_those_of_the_whole_batch(tmp_path:
     torch.save({"norm": norm.state_dict(), "x": x.detach(), "weights": weights}, tmp_path / "in.pt")
     y = norm(x)
     (y * weights).sum().backward()
-    (tmp_path / "program.py").write_text(PROGRAM)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", str(tmp_path / "program.py"), str(tmp_path / "in.pt")),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "in.pt")]
+    ranks = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
+    assert [process.wait() for process in ranks] == [0, 0]
     halves = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     assert x.grad is not None
     torch.testing.assert_close(torch.cat([h["y"] for h in halves]), y.detach())

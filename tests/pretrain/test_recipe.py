@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import tifffile
 
 from muse_core.errors import UserError
 from muse_core.models.checkpoint import load_backbone
+from muse_core.pretrain.roi_manifest import read_manifest
+from muse_core.slides import Region, open_slide
 
 from ..scripts import run_script
 
@@ -33,9 +37,31 @@ def test_parts_join_to_the_same_file_and_damage_is_seen(tmp_path: Path) -> None:
     assert not (tmp_path / "k.bin").exists()
 
 
-def test_pretrains_for_a_moment_and_leaves_parts(muse_data: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def little_data(muse_data: Path, cmu_slide: Path, tmp_path: Path) -> Path:
+    """A small file of each kind of source, of the slide a corner; one source is missing."""
+    root = tmp_path / "data"
+    for folder, pattern in (
+        ("brcam2c/train/images", "*.png"),
+        ("consep20x/train/images", "*.png"),
+        ("unlabeled", "hgsc_*.jpg"),
+    ):
+        (root / folder).mkdir(parents=True)
+        shutil.copy(min((muse_data / folder).glob(pattern)), root / folder)
+    (root / "slides").mkdir()
+    with open_slide(cmu_slide) as slide:
+        corner = slide.read(Region(900, 900, 400, 400))
+        per_cm = 1e4 / slide.require_mpp()
+    tifffile.imwrite(
+        root / "slides" / cmu_slide.name, corner, photometric="rgb", tile=(128, 128),
+        resolution=(per_cm, per_cm), resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    return root
+
+
+def test_pretrains_for_a_moment_and_leaves_parts(little_data: Path, tmp_path: Path) -> None:
     options = {
-        "--data": muse_data,
+        "--data": little_data,
         "--out": tmp_path,
         "--minutes": 0.01,
         "--networks": "small",
@@ -50,6 +76,7 @@ def test_pretrains_for_a_moment_and_leaves_parts(muse_data: Path, tmp_path: Path
     said = _run("pretrain_gpu.py", *(part for pair in options.items() for part in pair))
     facts = json.loads(said.splitlines()[-1])
     assert facts["steps_done"] >= 8
+    assert len(read_manifest(tmp_path / "rois").sources) == 4
     joined = tmp_path / "joined.safetensors"
     parts = tmp_path / "small" / "parts"
     assert all(p.stat().st_size <= 16e6 for p in parts.iterdir())
