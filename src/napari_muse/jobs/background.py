@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from qtpy.QtCore import QTimer
+from superqt.utils import ensure_main_thread
 
 from muse_core.errors import UserError
 
-_POLL_MS = 100
 _T = TypeVar("_T")
 
 
 class Background:
-    """Run one function after the other in a thread; results arrive in the main thread."""
+    """Run one function after the other in a thread; results arrive in the main thread.
+
+    The thread is its own: a worker of superqt would wait in the application's pool, which has as
+    many threads as there are cores, behind what other plugins do.
+    """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="muse")
-        self._waiting: list[tuple[Future[object], Callable[[], None]]] = []
-        self._timer = QTimer()
-        self._timer.setInterval(_POLL_MS)
-        self._timer.timeout.connect(self._poll)
+        self._under_way = 0
+        self._closed = False
 
     @property
     def busy(self) -> bool:
         """Whether anything is under way."""
-        return bool(self._waiting)
+        return self._under_way > 0
 
     def do(
         self, work: Callable[[], _T], then: Callable[[_T], None], failed: Callable[[str], None]
@@ -39,30 +40,28 @@ class Background:
             then: Gets what the work returned.
             failed: Gets a sentence for the user.
         """
-        future = self._pool.submit(work)
-
-        def finish() -> None:
-            try:
-                result = future.result()
-            except UserError as error:
-                failed(str(error))
-            except Exception as error:  # What is wrong here must not end napari.
-                failed(f"That failed: {type(error).__name__}: {error}.")
-            else:
-                then(result)
-
-        self._waiting.append((future, finish))  # type: ignore[arg-type]
-        self._timer.start()
+        self._under_way += 1
+        self._pool.submit(self._work, work, then, failed)
 
     def close(self) -> None:
         """Let what is under way end by itself; nothing is called any more."""
-        self._timer.stop()
-        self._waiting.clear()
+        self._closed, self._under_way = True, 0
         self._pool.shutdown(wait=False)
 
-    def _poll(self) -> None:
-        while self._waiting and self._waiting[0][0].done():
-            _, finish = self._waiting.pop(0)
-            finish()
-        if not self._waiting:
-            self._timer.stop()
+    def _work(
+        self, work: Callable[[], _T], then: Callable[[_T], None], failed: Callable[[str], None]
+    ) -> None:
+        try:
+            result = work()
+        except UserError as error:
+            self._tell(failed, str(error))
+        except Exception as error:  # What is wrong here must not end napari.
+            self._tell(failed, f"That failed: {type(error).__name__}: {error}.")
+        else:
+            self._tell(then, result)
+
+    @ensure_main_thread
+    def _tell(self, act: Callable[[_T], None], what: _T) -> None:
+        if not self._closed:
+            self._under_way -= 1
+            act(what)

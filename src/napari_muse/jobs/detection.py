@@ -13,6 +13,7 @@ from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QObject
 from shapely import box
 from shapely.geometry.base import BaseGeometry
+from superqt.utils import qthrottled
 
 from muse_core.array_types import FloatArray, IntArray, Mask
 from muse_core.classify.feature_folder import features_beside, move_features
@@ -35,7 +36,6 @@ from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.jobs.look_again import areas_again
-from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.unfinished import Unfinished, keeping_folder, unfinished_detection
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
@@ -78,9 +78,8 @@ class Detection:
         self._class_ids = np.zeros(0, dtype=np.int32)
         self._model = ""
         self._distance_px = 0.0
-        self._pace_ms = _PACE_MS
         self._waiting: list[NucleiFound] = []
-        self._timer = once(self._take_waiting, parent=self.runner)
+        self._take_soon = qthrottled(self._take_waiting, leading=False, parent=self.runner)
 
     @property
     def running(self) -> bool:
@@ -132,7 +131,8 @@ class Detection:
         self._bounds, self._distance_px = slide.bounds, _SAME_NUCLEUS_UM / mpp
         self._mapping, self._spares_reviewed = dict(mapping or {}), False
         # What comes first is shown at once.
-        self._waiting, self._pace_ms, self._refusal = [], 0, ""
+        self._take_soon.setTimeout(0)
+        self._waiting, self._refusal = [], ""
         self.runner.start(job.to_json())
         self._last[self._annotations] = self._shapes
 
@@ -201,8 +201,7 @@ class Detection:
             self._guarded(lambda: self._begin(started))
         elif isinstance(event, NucleiFound):
             self._waiting.append(event)
-            if not self._timer.isActive():
-                self._timer.start(self._pace_ms)
+            self._take_soon()
         else:
             self.progress.emit(event)
 
@@ -234,7 +233,7 @@ class Detection:
 
     def _take_waiting(self) -> None:
         """Put the nuclei that came in since the last time into the annotations, and show them."""
-        self._timer.stop()
+        self._take_soon.cancel()
         events, self._waiting = self._waiting, []
         if not events or not self._begun or self._refusal:
             return
@@ -252,7 +251,7 @@ class Detection:
         if self._annotations is self._session.annotations:
             self._session.nuclei.refresh()
         # Painting many points takes long; the user's own clicks and keys come in between.
-        self._pace_ms = max(_PACE_MS, _REST * clock.elapsed())
+        self._take_soon.setTimeout(max(_PACE_MS, _REST * clock.elapsed()))
 
     def _keep(
         self,

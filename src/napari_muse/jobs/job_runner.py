@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+from superqt.utils import qdebounced
 
 from muse_core.errors import UserError
 from muse_core.jobs import Cancelled, Ended, Failed, event_from_json
 from muse_core.slides.window import job_variables
-from napari_muse.jobs.single_shot import once
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 10_000
@@ -50,11 +50,11 @@ class JobRunner(QObject):
         self._process: QProcess | None = None
         self._rest = b""
         self._last: Ended | None = None
-        self._deadline = once(self._kill, parent=self)
+        self._kill_late = qdebounced(self._kill, _PATIENCE_MS, parent=self)
         self._cancelling = False
         self._ready: QProcess | None = None
         self._ready_for: tuple[str, ...] = ()
-        self._renewal = once(self._renew, parent=self)
+        self._renew_soon = qdebounced(self._renew, _READY_AFTER_MS, parent=self)
         self._spec = b""
         self._may_repeat = False
 
@@ -86,7 +86,7 @@ class JobRunner(QObject):
             ready_for: Further arguments of the command; none lets go of the process.
         """
         self._ready_for = ready_for if os.environ.get(_VARIABLE) != "0" else ()
-        self._renewal.start(_READY_AFTER_MS)
+        self._renew_soon()
 
     def _renew(self) -> None:
         """Replace the waiting process by one for what is wanted now."""
@@ -136,12 +136,12 @@ class JobRunner(QObject):
             return
         self._cancelling = True
         self._process.write(b'{"command": "cancel"}\n')
-        self._deadline.start(_PATIENCE_MS)
+        self._kill_late()
 
     def close(self) -> None:
         """Stop all processes for good, without a last event; for when the window closes."""
-        self._deadline.stop()
-        self._renewal.stop()
+        self._kill_late.cancel()
+        self._renew_soon.cancel()
         processes = (self._process, self._ready)
         self._process = self._ready = None
         for process in processes:
@@ -194,7 +194,7 @@ class JobRunner(QObject):
         if self._process is None:
             return
         self._read()
-        self._deadline.stop()
+        self._kill_late.cancel()
         self._process.deleteLater()
         self._process = None
         if self._may_repeat and self._last is None and not self._cancelling:
@@ -203,7 +203,7 @@ class JobRunner(QObject):
             self._give(self._prepared())
             return
         if self._ready_for:
-            self._renewal.start(_READY_AFTER_MS)
+            self._renew_soon()
         last = self._last
         if last is None and self._cancelling:
             last = Cancelled("Stopped.")

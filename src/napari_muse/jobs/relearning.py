@@ -12,6 +12,7 @@ import numpy.typing as npt
 from psygnal import Signal
 from qtpy.QtCore import QObject
 from qtpy.QtCore import Signal as QtSignal
+from superqt.utils import qthrottled
 
 from muse_core.array_types import IntArray
 from muse_core.classify.feature_folder import features_beside, find_features
@@ -23,7 +24,6 @@ from muse_core.jobs import Ended, Failed
 from napari_muse.jobs.learning import new_model_path
 from napari_muse.jobs.missing_features import MissingFeatures
 from napari_muse.jobs.relearn_work import Learnt, RelearnAnswer, RelearnTask, RelearnWorker
-from napari_muse.jobs.single_shot import once
 from napari_muse.session import MuseSession
 
 _SOON_MS = 40
@@ -64,7 +64,7 @@ class Relearning:
         self._mail.refused.connect(self._on_refusal)
         self._mail.saved.connect(self.saved.emit)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="muse-relearn")
-        self._soon = once(self._start, _SOON_MS, parent)
+        self._start_soon = qthrottled(self._start, _SOON_MS, leading=False, parent=parent)
         self._worker = RelearnWorker()
         self._asked_at = 0.0
         self._tried: set[int] = set()
@@ -85,7 +85,7 @@ class Relearning:
         """Let go of the session; what is under way comes to nothing."""
         self._session.settled.disconnect(self._on_settled)
         self._session.slide_changed.disconnect(self._on_slide)
-        self._soon.stop()
+        self._start_soon.cancel()
         self.missing.runner.close()
         self.on = False
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -110,8 +110,7 @@ class Relearning:
     def request(self) -> None:
         """Learn soon, from all that is settled by then."""
         self._asked_at = self._asked_at or time.perf_counter()
-        if not self._soon.isActive():
-            self._soon.start()
+        self._start_soon()
 
     @property
     def sentence(self) -> str:
@@ -138,7 +137,7 @@ class Relearning:
     @property
     def waiting(self) -> bool:
         """Whether something is about to be learnt."""
-        return self._soon.isActive()
+        return self._asked_at > 0
 
     def choose(self, method: str) -> None:
         """Learn by another method from now on."""
@@ -217,7 +216,7 @@ class Relearning:
             self.request()
 
     def _on_slide(self) -> None:
-        self._soon.stop()
+        self._start_soon.cancel()
         self.learnt, self.refusal, self._asked_at = None, "", 0.0
         self._tried, self.lacks_features = set(), False
         self.changed.emit()

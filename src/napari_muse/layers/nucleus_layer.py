@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QTimer
+from superqt.utils import qdebounced, qthrottled
 
 from muse_core.array_types import Mask
 from muse_core.errors import UserError
@@ -19,7 +20,6 @@ from muse_core.slides import Region
 from napari_muse.annotations.coordinates import Placement, from_layer, to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.reader import SOURCE_KEY
-from napari_muse.jobs.single_shot import once
 from napari_muse.layers.density_layers import Densities, DensityLayers, densities
 from napari_muse.layers.field_of_view import field_of_view
 from napari_muse.layers.point_style import (
@@ -89,12 +89,12 @@ class NucleusLayer:
         self.layer.events.data.connect(self._on_tool)
         self.layer.selected_data.events.items_changed.connect(self._on_selection)
         self.layer.events.visible.connect(self._show_density)
-        self._timer = once(self.refresh, _REFRESH_MS)
+        self._refresh_soon = qthrottled(self.refresh, _REFRESH_MS, leading=False)
         self._since_refresh = QElapsedTimer()
         self._since_refresh.start()
-        self._mark_timer = once(self._mark)
+        self._mark_soon = qdebounced(self._mark, 0)
         self._outlined = np.zeros(0, dtype=np.int64)
-        self._outline_timer = once(self._end_outline, _OUTLINED_MS)
+        self._end_outline_late = qdebounced(self._end_outline, _OUTLINED_MS)
         viewer.scene.camera.events.connect(self._on_camera)
         annotations.changed.connect(self.request_refresh)
 
@@ -200,12 +200,11 @@ class NucleusLayer:
 
     def request_refresh(self) -> None:
         """Refresh soon; many requests in a row become one."""
-        if not self._timer.isActive():
-            self._timer.start()
+        self._refresh_soon()
 
     def refresh(self) -> None:
         """Show what is in view now, keeping the selection."""
-        self._timer.stop()
+        self._refresh_soon.cancel()
         found = rows_in_view(self._annotations, self.wanted(), self.field_of_view())
         rows, self.in_view, self._loaded = found.rows, found.in_view, found.loaded
         same = len(rows) == len(self._shown) and all(
@@ -242,7 +241,7 @@ class NucleusLayer:
     def outline(self, ids: npt.NDArray[np.int64]) -> None:
         """Draw some nuclei larger and bolder for a while."""
         self._outlined = np.sort(ids)
-        self._outline_timer.start()
+        self._end_outline_late()
         self._mark()
 
     def _end_outline(self) -> None:
@@ -343,7 +342,7 @@ class NucleusLayer:
         # What is out of view stays selected while one only adds to the selection.
         added = bool(in_view) and in_view <= chosen
         self._selected = self._selected | chosen if added else chosen
-        self._mark_timer.start()
+        self._mark_soon()
         self.selection_changed.emit()
 
     def _on_tool(self, event: Any) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from psygnal import Signal
 from qtpy.QtWidgets import QProgressBar, QPushButton
+from superqt.utils import qthrottled
 
 from muse_core.jobs import Ended, Event, Progress
-from napari_muse.jobs.single_shot import once
 from napari_muse.panels.forms import push_button, wrapped
 
 _TICK_MS = 250
@@ -41,7 +41,7 @@ class JobStatus:
         self.cancel.clicked.connect(self._on_cancel)
         self.message = wrapped(sentence)
         self._latest: Progress | None = None
-        self._timer = once(self._tick, _TICK_MS, self.bar)
+        self._tick_soon = qthrottled(self._tick, _TICK_MS, leading=False, parent=self.bar)
         self._show_running(False)
 
     def say(self, sentence: str) -> None:
@@ -59,12 +59,11 @@ class JobStatus:
         """Take an event of the job that is not its last."""
         if isinstance(event, Progress):
             self._latest = event
-        if not self._timer.isActive():
-            self._timer.start()
+        self._tick_soon()
 
     def end(self, event: Ended) -> None:
         """Take the last event of the job."""
-        self._timer.stop()
+        self._tick_soon.cancel()
         self._tick()
         self._show_running(False)
         self.say(event.message)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from superqt.utils import qthrottled
+
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import Ended, Event
 from napari_muse.jobs.finetune_outcome import FinetuneOutcome, uses_text
 from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.model_switch import ModelSwitch
-from napari_muse.jobs.single_shot import once
 from napari_muse.jobs.tissue_area import TissueArea
 from napari_muse.panels import forms
 from napari_muse.panels.config_form import ConfigForm, Shown
@@ -51,7 +52,7 @@ class LearnPanel(forms.Section):
         heads = ("F1, holdout fields", "before", "after")
         self.proof = forms.row_table(*heads, tooltip=tip, least_px=_TABLE_HEIGHT_PX)
         self._switch = ModelSwitch(session, detect)
-        self._soon = once(self.refresh, _SOON_MS, self)
+        self._refresh_soon = qthrottled(self.refresh, _SOON_MS, leading=False, parent=self)
         start = forms.row(self.start, self.cancel, stretch=0)
         status = (self.status.bar, self.message)
         proof = (self.curves, self.proof, forms.row(self.use, self.keep), self.back)
@@ -99,7 +100,7 @@ class LearnPanel(forms.Section):
     def disconnect_all(self) -> None:
         """Stop following the session."""
         super().disconnect_all()
-        self._soon.stop()
+        self._refresh_soon.cancel()
         self._learning.stop_counting()
         self.tissue.close()
 
@@ -109,11 +110,9 @@ class LearnPanel(forms.Section):
             return
         # For a slide or a scale that has come while this was in view.
         self.tissue.request()
-        if self._soon.isActive():
-            return
         # Many fields take a while to count; what comes while they are being counted waits.
         if self._learning.counting:
-            self._soon.start()
+            self._refresh_soon()
         else:
             self._learning.count(self._say_uses, self.uses.setText)
 

@@ -7,10 +7,10 @@ from functools import partial
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QTableWidgetItem
+from superqt.utils import qthrottled
 
 from muse_core.errors import UserError
 from napari_muse.interaction.careful_edits import CarefulEdits
-from napari_muse.jobs.single_shot import once
 from napari_muse.layers.drawn_areas import draw_area
 from napari_muse.layers.region_layer import RegionFigures, RegionLayer, region_figures
 from napari_muse.panels import forms
@@ -44,7 +44,7 @@ class RegionPanel(forms.Section):
         self.table.itemChanged.connect(self._on_item)
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
-        self._soon = once(self.refresh, _SOON_MS, self)
+        self._refresh_soon = qthrottled(self.refresh, _SOON_MS, leading=False, parent=self)
         # Nuclei change by the second while one corrects or detects.
         self.follow(self._refresh_soon, session.annotations_changed)
         self.follow(self.refresh, session.regions_changed, session.slide_changed)
@@ -79,7 +79,7 @@ class RegionPanel(forms.Section):
 
     def refresh(self) -> None:
         """Count anew, if anyone is looking."""
-        self._soon.stop()
+        self._refresh_soon.cancel()
         if not self.isVisible():
             return
         chosen = self._chosen()
@@ -94,10 +94,6 @@ class RegionPanel(forms.Section):
             self.table.selectRow(numbers.index(chosen.id))
         self._filling = False
         self._draw_chart()
-
-    def _refresh_soon(self) -> None:
-        if not self._soon.isActive():
-            self._soon.start()
 
     def _chosen(self) -> RegionFigures | None:
         row = forms.chosen_row(self.table)
