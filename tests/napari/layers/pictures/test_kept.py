@@ -16,7 +16,7 @@ from muse_core.nuclei.store import AnnotationStore
 from napari_muse.panels.muse_panel import MusePanel
 from napari_muse.session import MuseSession
 
-from ..actions import click, press, when_asked
+from ...actions import click, press, when_asked
 from .console import LEFT, RGB, tissue
 
 

@@ -22,8 +22,8 @@ from muse_core.slides import Region
 from napari_muse.jobs.detection import Detection
 from napari_muse.panels.muse_panel import MusePanel
 
-from ...job_inputs import write_model
-from ..actions import click, press
+from ....job_inputs import write_model
+from ...actions import click, press
 from .console import LEFT, RGB, choose, listed, tissue
 
 

@@ -15,7 +15,7 @@ from muse_core.nuclei import ClassScheme
 from muse_core.slides import Region
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import click, press
+from ...actions import click, press
 from .console import RGB, listed
 
 
