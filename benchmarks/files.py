@@ -24,7 +24,7 @@ import shapely
 import typer
 
 from muse_core.jobs.peak_rss import peak_rss_mb
-from muse_core.nuclei import ClassScheme, nucleus_table, read_nuclei, write_nuclei
+from muse_core.nuclei import ClassScheme, NucleusFile, nucleus_table, read_nuclei, write_nuclei
 
 CLASSES = ("lymphocyte", "stromal", "tumor")
 SIDE_PX = 100_000
@@ -87,7 +87,7 @@ def main(
         for suffix in (".csv", ".geojson", ".geojson.gz", ".parquet", ".h5ad"):
             path = Path(folder) / f"nuclei{suffix}"
             with timed("write", format=suffix):
-                write_nuclei(path, table, scheme, 0.25)
+                write_nuclei(path, NucleusFile(table, scheme, 0.25))
             with timed("read", format=suffix, mb=path.stat().st_size >> 20):
                 read_nuclei(path)
 

@@ -10,6 +10,7 @@ from muse_core.classify.feature_file import write_features
 from muse_core.nuclei import (
     ClassScheme,
     NamedRegion,
+    NucleusFile,
     empty_table,
     nucleus_table,
     read_nuclei,
@@ -27,7 +28,7 @@ SQUARE = NamedRegion(((0, 0), (9, 0), (9, 9), (0, 9)))
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "n.geojson"
-    write_nuclei(path, TABLE, ClassScheme.from_names("ab"), 0.5, (SQUARE,))
+    write_nuclei(path, NucleusFile(TABLE, ClassScheme.from_names("ab"), 0.5, (SQUARE,)))
     return path
 
 
@@ -59,9 +60,17 @@ def test_what_is_left_out_is_said(source: Path, capsys: pytest.CaptureFixture[st
     assert found.table["id"].tolist() == [5, 9]
 
 
+def test_places_that_could_not_be_read_stay_noted(tmp_path: Path) -> None:
+    source, out = tmp_path / "n.geojson", tmp_path / "n.parquet"
+    content = NucleusFile(TABLE, unreadable_px=((0.0, 0.0, 9.0, 9.0),))
+    write_nuclei(source, content)
+    assert run("convert", source, out) == 0
+    assert read_nuclei(out).unreadable_px == content.unreadable_px
+
+
 def test_outlines_as_nuclei(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = tmp_path / "r.geojson", tmp_path / "o.parquet"
-    write_nuclei(source, empty_table(), regions=(SQUARE,))
+    write_nuclei(source, NucleusFile(empty_table(), regions=(SQUARE,)))
     assert run("convert", source, out) == 0
     assert "read as regions" in capsys.readouterr().err
     assert run("convert", source, out, "--outlines-are-nuclei") == 0

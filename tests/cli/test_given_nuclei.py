@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from muse_core.classify.feature_file import read_features
-from muse_core.nuclei import nucleus_table, read_nuclei, write_nuclei
+from muse_core.nuclei import NucleusFile, nucleus_table, read_nuclei, write_nuclei
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import identify_slide
 from muse_core.pretrain.roi_manifest import read_manifest
@@ -27,7 +27,7 @@ def slide(tmp_path: Path) -> Path:
 
 def _nuclei(path: Path, slide: RecordedSlide | None, far_px: float = 0.0) -> Path:
     table = nucleus_table([10.0 + far_px, 150.0], [20.0, 30.0], ["a", "b"])
-    write_nuclei(path, table, mpp=0.5, slide=slide)
+    write_nuclei(path, NucleusFile(table, mpp=0.5, slide=slide))
     return path
 
 
@@ -75,7 +75,7 @@ def test_what_lies_beside_the_slide_is_counted_or_refused(
     said = "Of 2 objects in the file 1 nucleus lies beside this slide, which is 200 x 160 px."
     assert said in capsys.readouterr().err
     assert len(read_nuclei(out).table) == 2
-    write_nuclei(source, nucleus_table([1000.0], [20.0], "a"), mpp=0.5)
+    write_nuclei(source, NucleusFile(nucleus_table([1000.0], [20.0], "a"), mpp=0.5))
     assert run("convert", source, out, "--slide", slide) == 2
     assert "1 nucleus, lies beside this slide" in capsys.readouterr().err
     assert run("convert", source, out, "--slide", slide, "--other-slide") == 0

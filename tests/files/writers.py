@@ -13,7 +13,7 @@ from muse_core.classify.feature_file import read_features, write_features
 from muse_core.data.datasets import convert_dataset
 from muse_core.files import replacing
 from muse_core.models.checkpoint import load_model, save_model
-from muse_core.nuclei import ClassScheme, nucleus_table, read_nuclei, write_nuclei
+from muse_core.nuclei import ClassScheme, NucleusFile, nucleus_table, read_nuclei, write_nuclei
 from muse_core.nuclei.store import AnnotationStore, SlideIdentity
 from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder, read_manifest
 from muse_core.training.run_state import load_state, save_state
@@ -28,12 +28,12 @@ def _table() -> Any:
 
 
 def _nuclei(path: Path) -> None:
-    write_nuclei(path, _table(), SCHEME, 0.25)
+    write_nuclei(path, NucleusFile(_table(), SCHEME, 0.25))
 
 
 def _with_features(path: Path) -> None:
     features = np.random.default_rng(0).normal(size=(N, 8)).astype(np.float16)
-    write_nuclei(path, _table(), SCHEME, 0.25, features=features)
+    write_nuclei(path, NucleusFile(_table(), SCHEME, 0.25), features)
 
 
 def _features(path: Path) -> None:

@@ -20,6 +20,7 @@ from muse_core.data.points_folder import read_points_folder
 from muse_core.nuclei import (
     ClassScheme,
     NamedRegion,
+    NucleusFile,
     is_nucleus_csv,
     nucleus_table,
     read_nuclei_here,
@@ -54,7 +55,7 @@ def table(n: int = 30) -> pd.DataFrame:
 
 def _ours(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        write_nuclei(folder / name, table(), _SCHEME, 0.5, (_REGION,))
+        write_nuclei(folder / name, NucleusFile(table(), _SCHEME, 0.5, (_REGION,)))
         return folder / name
 
     return make

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 from muse_core.nuclei import (
     ClassScheme,
     NamedRegion,
+    NucleusFile,
     nucleus_table,
     read_nuclei,
     write_csv,
@@ -72,7 +73,8 @@ def test_regions_alone_are_taken_over_on_a_slide_without_annotations(
     session.viewer.open(small_slide, plugin="napari-muse")
     known = session.annotations.scheme
     path = tmp_path / f"r{suffix}"
-    write_nuclei(path, nucleus_table([], [], []), None, 0.5, [NamedRegion(SQUARE, "left")])
+    region = NamedRegion(SQUARE, "left")
+    write_nuclei(path, NucleusFile(nucleus_table([], [], []), None, 0.5, (region,)))
     assert "Nothing" not in _load(panel, path, qtbot)
     assert session.annotations.regions()["name"].tolist() == ["left"]
     assert session.annotations.scheme == known
@@ -88,7 +90,7 @@ def test_a_file_of_nothing_leaves_nothing_behind(
     panel: MusePanel, small_slide: Path, tmp_path: Path, qtbot: Any
 ) -> None:
     panel.session.viewer.open(small_slide, plugin="napari-muse")
-    write_nuclei(tmp_path / "n.geojson", nucleus_table([], [], []))
+    write_nuclei(tmp_path / "n.geojson", NucleusFile(nucleus_table([], [], [])))
     assert "0 nuclei taken over" in _load(panel, tmp_path / "n.geojson", qtbot)
     assert not panel.session.annotations.has_file
 
@@ -116,7 +118,7 @@ def test_a_file_dropped_on_the_window_is_taken_over(
     path = tmp_path / "others.geojson"
     scheme = ClassScheme.from_json([{"name": "plasma", "color": "#123456", "key": "9"}])
     table = nucleus_table([50, 350], [50, 250], "plasma", score=[0.5, 0.25])
-    write_nuclei(path, table, scheme, regions=(NamedRegion(SQUARE, "margin"),))
+    write_nuclei(path, NucleusFile(table, scheme, regions=(NamedRegion(SQUARE, "margin"),)))
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
     event = QDropEvent(
@@ -222,7 +224,7 @@ def test_annotations_that_can_only_be_nuclei_are_not_made_regions(
     x = np.arange(1001) % 300
     cells = [NamedRegion(((i, 0), (i + 1, 0), (i, 1))) for i in x.tolist()]
     path = tmp_path / "cells.geojson"
-    write_nuclei(path, nucleus_table([], [], []), regions=cells)
+    write_nuclei(path, NucleusFile(nucleus_table([], [], []), regions=tuple(cells)))
     assert _load(opened, path, qtbot) == "Nothing was taken over."
     assert "tick “Outlines of annotations are nuclei”" in opened.status.text()
     assert opened.session.annotations.regions().empty

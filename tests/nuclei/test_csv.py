@@ -14,6 +14,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei import (
     CSV_COLUMNS,
     STATUSES,
+    NucleusFile,
     empty_table,
     is_nucleus_csv,
     nucleus_table,
@@ -251,7 +252,7 @@ def test_a_column_of_coordinates_that_turns_to_text_is_said(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["n.tsv", "n.csv.gz", "N.TSV.GZ"])
 def test_tabs_and_packed_files(tmp_path: Path, name: str) -> None:
     table = nucleus_table([1.5], [2], "tumor", model="m")
-    write_nuclei(tmp_path / name, table, mpp=0.5)
+    write_nuclei(tmp_path / name, NucleusFile(table, mpp=0.5))
     raw = (tmp_path / name).read_bytes()
     text = (gzip.decompress(raw) if name.lower().endswith("gz") else raw).decode()
     separator = "\t" if "tsv" in name.lower() else ","

@@ -53,7 +53,7 @@ def test_round_trip_loses_nothing(
     mpp: float | None,
     drawn: Any,
 ) -> None:
-    assert write_nuclei(tmp_path / name, table, scheme, mpp, drawn) == ()
+    assert write_nuclei(tmp_path / name, NucleusFile(table, scheme, mpp, drawn)) == ()
     back = read_nuclei_here(tmp_path / name)
     assert_same(back.table, table)
     assert (back.scheme, back.mpp, back.regions) == (scheme, mpp, drawn)
@@ -63,12 +63,12 @@ def test_round_trip_loses_nothing(
 def test_files_say_which_slide_they_are_of(tmp_path: Path, name: str) -> None:
     slide = RecordedSlide("Schnitt, 5.svs", "sha256:0123456789abcdef#image=2")
     table = nucleus_table([1, 70000], [2, 30.5], ["a", "b"])
-    write_nuclei(tmp_path / name, table, FULL, 0.25, slide=slide)
+    write_nuclei(tmp_path / name, NucleusFile(table, FULL, 0.25, slide=slide))
     back = read_nuclei_here(tmp_path / name)
     assert back.slide == slide
     assert from_bytes(to_bytes(back)).slide == slide
     assert_same(back.table, table)
-    write_nuclei(tmp_path / name, table, FULL, 0.25)
+    write_nuclei(tmp_path / name, NucleusFile(table, FULL, 0.25))
     assert read_nuclei_here(tmp_path / name).slide is None
 
 
@@ -77,7 +77,8 @@ def test_files_say_which_slide_they_are_of(tmp_path: Path, name: str) -> None:
 def test_a_nucleus_without_a_class_is_unclassified(tmp_path: Path, name: str, empty: str) -> None:
     """As spreadsheets, pandas and QuPath leave it; the same in every format."""
     path = tmp_path / name
-    write_nuclei(path, nucleus_table([1, 2, 3], [4, 5, 6], ["a", "gone", "gone"]), mpp=0.5)
+    table = nucleus_table([1, 2, 3], [4, 5, 6], ["a", "gone", "gone"])
+    write_nuclei(path, NucleusFile(table, mpp=0.5))
     _empty_the_class(path, empty)
     back = read_nuclei_here(path)
     assert back.table["class_name"].tolist() == ["a", "unclassified", "unclassified"]
@@ -104,7 +105,7 @@ def test_tables_of_several_slides_are_refused(tmp_path: Path) -> None:
     table = nucleus_table([1], [2], "a")
     for i in range(2):
         slide = RecordedSlide(f"{i}.svs", f"sha256:{i}")
-        write_nuclei(tmp_path / f"{i}.csv", table, mpp=0.5, slide=slide)
+        write_nuclei(tmp_path / f"{i}.csv", NucleusFile(table, mpp=0.5, slide=slide))
     parts = [pd.read_csv(tmp_path / f"{i}.csv") for i in range(2)]
     pd.concat(parts).assign(id=[0, 1]).to_csv(tmp_path / "n.csv", index=False)
     with pytest.raises(UserError, match=r"nuclei of several slides \(0\.svs, 1\.svs\)"):
@@ -118,23 +119,24 @@ def test_tables_of_several_slides_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_without_classes_and_scale(tmp_path: Path, name: Any) -> None:
-    write_nuclei(tmp_path / name, nucleus_table([1], [2], "tumor"))
+    write_nuclei(tmp_path / name, NucleusFile(nucleus_table([1], [2], "tumor")))
     back = read_nuclei(tmp_path / name)
     assert (back.scheme, back.mpp, back.regions) == (None, None, ())
-    write_nuclei(tmp_path / name, empty_table())
+    write_nuclei(tmp_path / name, NucleusFile(empty_table()))
     assert len(read_nuclei(tmp_path / name).table) == 0
 
 
 def test_csv_says_what_it_cannot_hold(tmp_path: Path) -> None:
     table = nucleus_table([1, 70000], [2, 30.5], ["a", "b"])
-    notes = write_nuclei(tmp_path / "n.CSV", table, FULL, 0.2526, (SQUARE,), np.ones((2, 3)))
+    content = NucleusFile(table, FULL, 0.2526, (SQUARE,))
+    notes = write_nuclei(tmp_path / "n.CSV", content, np.ones((2, 3)))
     assert len(notes) == 3
     assert all(word in " ".join(notes) for word in ("features", "regions", "colours"))
     back = read_nuclei(tmp_path / "n.CSV")
     assert_same(back.table, table)
     assert back.mpp == 0.2526
     with pytest.raises(UserError, match="microns per pixel"):
-        write_nuclei(tmp_path / "n.csv", table)
+        write_nuclei(tmp_path / "n.csv", NucleusFile(table))
 
 
 @pytest.mark.parametrize("name", [*LOSSLESS, "n.csv", "n.zarr"])
@@ -146,7 +148,8 @@ def test_a_missing_file_is_named(tmp_path: Path, name: Any) -> None:
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_noise_and_cut_files_are_refused_in_a_sentence(tmp_path: Path, name: Any) -> None:
     path = tmp_path / name
-    write_nuclei(path, nucleus_table(np.arange(500.0), np.arange(500.0), "tumor"), FULL, 0.5)
+    table = nucleus_table(np.arange(500.0), np.arange(500.0), "tumor")
+    write_nuclei(path, NucleusFile(table, FULL, 0.5))
     whole = path.read_bytes()
     rng = np.random.default_rng(1)
     for content in (b"", whole[: len(whole) // 2], whole[:-20], rng.bytes(3000), b"[" * 100_000):
@@ -161,16 +164,16 @@ def test_noise_and_cut_files_are_refused_in_a_sentence(tmp_path: Path, name: Any
 def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, name: Any) -> None:
     path = tmp_path / name
     table = nucleus_table([1], [2], "tumor")
-    write_nuclei(path, table, mpp=0.5)
+    write_nuclei(path, NucleusFile(table, mpp=0.5))
     before = path.read_bytes()
     for wrong in (
         {"mpp": -1.0},
         {"table": table.drop(columns="x")},
     ):
         with pytest.raises(UserError):
-            write_nuclei(path, **{"table": table, "mpp": 0.5, **wrong})
+            write_nuclei(path, NucleusFile(**{"table": table, "mpp": 0.5, **wrong}))
     with pytest.raises(UserError, match="Cannot write"):
-        write_nuclei(tmp_path / "no" / name, table, mpp=0.5)
+        write_nuclei(tmp_path / "no" / name, NucleusFile(table, mpp=0.5))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
@@ -180,7 +183,7 @@ def test_unknown_ends_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no format known"):
             read_nuclei(path)
         with pytest.raises(UserError, match="no format known"):
-            write_nuclei(path, empty_table())
+            write_nuclei(path, NucleusFile(empty_table()))
 
 
 def test_names_of_nucleus_files(tmp_path: Path) -> None:
@@ -219,7 +222,7 @@ def test_what_another_process_reads_is_the_same(tmp_path: Path, name: str) -> No
         ids=rng.permutation(n) + 2**53,
     )
     path = tmp_path / name
-    write_nuclei(path, table, FULL, 0.25, (SQUARE,))
+    write_nuclei(path, NucleusFile(table, FULL, 0.25, (SQUARE,)))
     here, there = read_nuclei_here(path), read_nuclei(path)
     pd.testing.assert_frame_equal(there.table, here.table)
     assert_same(there.table, table)
@@ -239,7 +242,7 @@ def test_any_content_crosses_between_processes() -> None:
 
 
 def test_reading_can_be_cancelled(tmp_path: Path) -> None:
-    write_nuclei(tmp_path / "n.parquet", nucleus_table([1], [2], "a"))
+    write_nuclei(tmp_path / "n.parquet", NucleusFile(nucleus_table([1], [2], "a")))
     with pytest.raises(CancelledError, match=r"Reading n\.parquet was cancelled"):
         read_nuclei(tmp_path / "n.parquet", should_cancel=lambda: True)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, NamedRegion, nucleus_table
+from muse_core.nuclei import ClassScheme, NamedRegion, NucleusFile, nucleus_table
 from muse_core.nuclei.geojson_read import read_geojson
 from muse_core.nuclei.geojson_write import feature_uuid, nucleus_id, write_geojson
 
@@ -59,7 +59,7 @@ def test_what_stands_in_the_file(tmp_path: Path) -> None:
     )
     region = NamedRegion(((0, 0), (9, 0), (9, 9)), "left", True)
     scheme = ClassScheme.from_names(["tumor"])
-    write_geojson(table, tmp_path / "n.geojson", scheme, 0.25, [region])
+    write_geojson(NucleusFile(table, scheme, 0.25, (region,)), tmp_path / "n.geojson")
     whole = json.loads((tmp_path / "n.geojson").read_text(encoding="utf-8"))
     assert whole["type"] == "FeatureCollection"
     outline, first, second = whole["features"]
@@ -247,7 +247,7 @@ def test_more_nuclei_than_a_slide_has_are_refused(
     monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_NUCLEI", 100)
     table = nucleus_table(np.arange(101.0), np.arange(101.0), "tumor")
     for name in ("n.geojson", "n.geojson.gz"):
-        write_geojson(table, tmp_path / name)
+        write_geojson(NucleusFile(table), tmp_path / name)
         with pytest.raises(UserError, match="more than 100 nuclei"):
             read_geojson(tmp_path / name)
 
@@ -265,9 +265,9 @@ def test_more_regions_than_a_person_draws_are_refused(
 
 
 def test_gzip_is_gzip(tmp_path: Path) -> None:
-    table = nucleus_table([1.0], [2.0], "tumor")
-    write_geojson(table, tmp_path / "n.geojson")
-    write_geojson(table, tmp_path / "n.geojson.gz")
+    nuclei = NucleusFile(nucleus_table([1.0], [2.0], "tumor"))
+    write_geojson(nuclei, tmp_path / "n.geojson")
+    write_geojson(nuclei, tmp_path / "n.geojson.gz")
     unpacked = gzip.decompress((tmp_path / "n.geojson.gz").read_bytes())
     assert unpacked == (tmp_path / "n.geojson").read_bytes()
     (tmp_path / "n.geojson.gz").write_bytes(unpacked)

@@ -48,7 +48,7 @@ def write_foreign(path: Path, n: int = 2, version: str = "0.1.0") -> None:
 
 def test_the_layout_by_its_specification(tmp_path: Path) -> None:
     path = tmp_path / "n.h5ad"
-    write_nuclei(path, TABLE, SCHEME, 0.5, (), FEATURES)
+    write_nuclei(path, NucleusFile(TABLE, SCHEME, 0.5, ()), FEATURES)
     with h5py.File(path) as file:
         assert file.attrs["encoding-type"] == "anndata"
         assert file["X"].shape == (3, 2)
@@ -64,7 +64,7 @@ def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path: Path) -
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
     path = tmp_path / "n.h5ad"
     region = NamedRegion(((0, 0), (1, 0), (1, 1)))
-    write_nuclei(path, TABLE, SCHEME, 0.5, (region,), FEATURES)
+    write_nuclei(path, NucleusFile(TABLE, SCHEME, 0.5, (region,)), FEATURES)
     data = anndata.read_h5ad(path)
     assert data.shape == (3, 2)
     assert data.X.tolist() == FEATURES.tolist()
@@ -85,7 +85,7 @@ def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path: Path) -
 @pytest.mark.parametrize("n", [0, 3])
 def test_anndata_reads_a_file_without_features(tmp_path: Path, n: int) -> None:
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
-    write_nuclei(tmp_path / "n.h5ad", TABLE[:n])
+    write_nuclei(tmp_path / "n.h5ad", NucleusFile(TABLE[:n]))
     data = anndata.read_h5ad(tmp_path / "n.h5ad")
     assert data.shape == (n, 0)
     assert data.X is None
@@ -94,7 +94,7 @@ def test_anndata_reads_a_file_without_features(tmp_path: Path, n: int) -> None:
 def test_many_nuclei_are_chunked(tmp_path: Path) -> None:
     n = 20_000
     table = nucleus_table(np.arange(n), np.arange(n), "tumor")
-    write_nuclei(tmp_path / "n.h5ad", table, features=np.ones((n, 4)))
+    write_nuclei(tmp_path / "n.h5ad", NucleusFile(table), np.ones((n, 4)))
     assert read_nuclei_here(tmp_path / "n.h5ad").table.equals(table)
     assert (tmp_path / "n.h5ad").stat().st_size < 1 << 20
 
@@ -150,7 +150,7 @@ def test_columns_and_notes_that_would_fill_the_memory_are_refused(tmp_path: Path
         file.create_dataset("obs/cell_type/categories", **huge)
     with pytest.raises(UserError, match="more than 20,000,000"):
         read_nuclei_here(tmp_path / "f.h5ad")
-    write_nuclei(tmp_path / "n.h5ad", TABLE)
+    write_nuclei(tmp_path / "n.h5ad", NucleusFile(TABLE))
     with h5py.File(tmp_path / "n.h5ad", "a") as file:
         del file["uns/muse"]
         file.create_dataset("uns/muse", **huge)
@@ -218,7 +218,7 @@ def test_columns_of_another_length_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
-    write_nuclei(tmp_path / "n.h5ad", TABLE)
+    write_nuclei(tmp_path / "n.h5ad", NucleusFile(TABLE))
     with h5py.File(tmp_path / "n.h5ad", "a") as file:
         del file["obs/status"]
     with pytest.raises(UserError, match=r"n\.h5ad: It lacks the column\(s\) status"):
@@ -228,9 +228,9 @@ def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
 def test_features_must_fit(tmp_path: Path) -> None:
     for features in (FEATURES[:2], FEATURES[0]):
         with pytest.raises(UserError, match="3 nuclei need as many rows"):
-            write_nuclei(tmp_path / "n.h5ad", TABLE, features=features)
+            write_nuclei(tmp_path / "n.h5ad", NucleusFile(TABLE), features)
     with pytest.raises(UserError, match="cannot be written as AnnData"):
-        write_nuclei(tmp_path / "n.h5ad", nucleus_table([1], [2], "a\0b"))
+        write_nuclei(tmp_path / "n.h5ad", NucleusFile(nucleus_table([1], [2], "a\0b")))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -239,14 +239,14 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
         read_nuclei_here(tmp_path / "n.h5ad")
     with pytest.raises(UserError, match=r"napari-muse\[anndata\]"):
-        write_nuclei(tmp_path / "n.h5ad", TABLE)
+        write_nuclei(tmp_path / "n.h5ad", NucleusFile(TABLE))
 
 
 def test_a_missing_folder_is_said_once(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"^Cannot write \S*n\.h5ad: there is no folder \S*missing\.$"
     ):
-        write_nuclei(tmp_path / "missing" / "n.h5ad", TABLE)
+        write_nuclei(tmp_path / "missing" / "n.h5ad", NucleusFile(TABLE))
 
 
 def parts_of(n: int) -> Iterator[pd.DataFrame]:
@@ -275,7 +275,7 @@ def test_parts_are_written_as_all_at_once(tmp_path: Path, n: int) -> None:
     assert np.array_equal(found.table.to_numpy(), whole.to_numpy())
     assert (found.scheme, found.mpp, found.origin_px) == (SCHEME, 0.5, (3, 4))
     assert found.unreadable_px == content.unreadable_px
-    write_nuclei(tmp_path / "whole.h5ad", whole, SCHEME, 0.5)
+    write_nuclei(tmp_path / "whole.h5ad", NucleusFile(whole, SCHEME, 0.5))
     assert found.table.equals(read_nuclei_here(tmp_path / "whole.h5ad").table)
     with h5py.File(tmp_path / "parts.h5ad") as a, h5py.File(tmp_path / "whole.h5ad") as b:
         names: list[str] = []

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 
 from muse_core.errors import UserError
-from muse_core.nuclei import read_nuclei_here, write_nuclei
+from muse_core.nuclei import NucleusFile, read_nuclei_here, write_nuclei
 
 from .h5ad_files import SCHEME, TABLE, TEXT, array, categorical, foreign, mark, nullable, strings
 
@@ -207,7 +207,7 @@ def test_positions_that_cannot_be_told_are_refused(
 
 def test_our_file_saved_again_with_nullable_columns(tmp_path: Path) -> None:
     path = tmp_path / "n.h5ad"
-    write_nuclei(path, TABLE, SCHEME, 0.5)
+    write_nuclei(path, NucleusFile(TABLE, SCHEME, 0.5))
     with h5py.File(path, "a") as file:
         obs = file["obs"]
         for name, kind in (("class_name", 0), ("status", 0), ("model", 0), ("id", 1)):

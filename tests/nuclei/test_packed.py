@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, nucleus_table, read_nuclei, write_nuclei
+from muse_core.nuclei import ClassScheme, NucleusFile, nucleus_table, read_nuclei, write_nuclei
 from muse_core.nuclei.packed import holds_geojson
 
 TABLE = nucleus_table([1, 2], [3, 4], ["a", "b"])
@@ -28,7 +28,7 @@ def archive(path: Path, *names: str, text: str = TEXT) -> Path:
 
 @pytest.mark.parametrize("name", ["n.zip", "n.geojson.zip", "N.ZIP"])
 def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
-    write_nuclei(tmp_path / name, TABLE, ClassScheme.from_names("ab"), 0.5)
+    write_nuclei(tmp_path / name, NucleusFile(TABLE, ClassScheme.from_names("ab"), 0.5))
     found = read_nuclei(tmp_path / name)
     pd.testing.assert_frame_equal(found.table, TABLE)
     assert found.mpp == 0.5

@@ -16,7 +16,7 @@ import pytest
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme, geoparquet, nucleus_table
+from muse_core.nuclei import ClassScheme, NucleusFile, geoparquet, nucleus_table
 from muse_core.nuclei.parquet import read_parquet, write_parquet
 from muse_core.nuclei.polygons import centres
 
@@ -62,7 +62,8 @@ def counted_memory() -> Iterator[pa.MemoryPool]:
 def test_pandas_and_arrow_read_what_is_written(tmp_path: Path) -> None:
     path = tmp_path / "n.parquet"
     scheme = ClassScheme.from_names(["tumor"])
-    write_parquet(nucleus_table([1.5], [2], "tumor", 0.25, model="m", ids=[9]), path, scheme, 0.5)
+    table = nucleus_table([1.5], [2], "tumor", 0.25, model="m", ids=[9])
+    write_parquet(NucleusFile(table, scheme, 0.5), path)
     assert pd.read_parquet(path).to_dict("records") == [
         {
             "id": 9,

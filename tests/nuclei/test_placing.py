@@ -52,9 +52,7 @@ def test_nothing_is_moved_from_an_unknown_place() -> None:
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".geojson", ".json.gz", ".parquet", ".h5ad"])
 def test_files_note_where_they_count_from(tmp_path: Path, suffix: str) -> None:
     content, path = on_slide().counted_from(ORIGIN), tmp_path / f"n{suffix}"
-    write_nuclei(
-        path, content.table, content.scheme, 0.499, content.regions, origin_px=content.origin_px
-    )
+    write_nuclei(path, content)
     read = read_nuclei(path)
     assert read.origin_px == ORIGIN
     assert read.table[["x", "y"]].to_numpy()[0] == pytest.approx(FIRST)

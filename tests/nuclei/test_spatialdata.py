@@ -41,7 +41,7 @@ TABLE = nucleus_table([1.5, 2], [3, 4], ["tumor", "stromal"], [0.25, 1], model="
 def test_round_trip_loses_nothing(
     tmp_path: Path, table: pd.DataFrame, scheme: ClassScheme, mpp: float | None, drawn: Any
 ) -> None:
-    assert write_nuclei(tmp_path / "n.zarr", table, scheme, mpp, drawn) == ()
+    assert write_nuclei(tmp_path / "n.zarr", NucleusFile(table, scheme, mpp, drawn)) == ()
     back = read_nuclei_here(tmp_path / "n.zarr")
     assert_same(back.table, table)
     assert (back.scheme, back.mpp, back.regions) == (scheme, mpp, drawn)
@@ -52,7 +52,7 @@ def test_spatialdata_reads_what_is_written(tmp_path: Path) -> None:
     import spatialdata
     from spatialdata.transformations import get_transformation
 
-    write_nuclei(tmp_path / "n.zarr", TABLE, ClassScheme.from_names(["tumor"]), 0.5)
+    write_nuclei(tmp_path / "n.zarr", NucleusFile(TABLE, ClassScheme.from_names(["tumor"]), 0.5))
     assert is_nucleus_file(tmp_path / "n.zarr")
     points = spatialdata.read_zarr(tmp_path / "n.zarr").points["nuclei"]
     raw = points.compute()
@@ -114,7 +114,7 @@ def test_other_folders_are_neither_read_nor_replaced(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a SpatialData store"):
         read_nuclei_here(tmp_path / "n.zarr")
     with pytest.raises(UserError, match="something else"):
-        write_nuclei(tmp_path / "n.zarr", TABLE)
+        write_nuclei(tmp_path / "n.zarr", NucleusFile(TABLE))
     assert (tmp_path / "n.zarr" / "precious.txt").exists()
 
 
@@ -125,13 +125,13 @@ def test_an_older_store_of_nuclei_is_replaced_unless_something_was_added(tmp_pat
 
     path = tmp_path / "n.zarr"
     for _ in range(2):
-        write_nuclei(path, TABLE)
+        write_nuclei(path, NucleusFile(TABLE))
     data = spatialdata.read_zarr(path)
     frame = pd.DataFrame({"x": [1.0], "y": [3.0]})
     data["more"] = PointsModel.parse(frame, coordinates={"x": "x", "y": "y"})
     data.write_element("more")
     with pytest.raises(UserError, match="something else"):
-        write_nuclei(path, TABLE)
+        write_nuclei(path, NucleusFile(TABLE))
     assert set(spatialdata.read_zarr(path).points) == {"nuclei", "more"}
 
 
@@ -154,7 +154,7 @@ def test_stores_with_anything_but_nuclei_are_not_replaced(
         store.require_group(name)
     before = sorted(path.rglob("*"))
     with pytest.raises(UserError, match="something else"):
-        write_nuclei(path, TABLE)
+        write_nuclei(path, NucleusFile(TABLE))
     assert sorted(path.rglob("*")) == before
 
 
@@ -163,5 +163,5 @@ def test_without_spatialdata_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "spatialdata", None)
     with pytest.raises(UserError, match=r"napari-muse\[spatialdata\]"):
-        write_nuclei(tmp_path / "n.zarr", TABLE)
+        write_nuclei(tmp_path / "n.zarr", NucleusFile(TABLE))
     assert list(tmp_path.iterdir()) == []

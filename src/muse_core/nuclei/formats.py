@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,7 @@ from muse_core.files import names_stdout
 from muse_core.isolation import Limits, run_isolated
 from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv, write_csv_parts
 from muse_core.nuclei.facts import facts_of
-from muse_core.nuclei.nucleus_file import NucleusFile, Origin
-from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.regions import NamedRegion
-from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.nucleus_file import NucleusFile
 
 _Read = Callable[[Path, bool], NucleusFile]
 _Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
@@ -104,28 +101,14 @@ def read_nuclei_here(path: str | Path, outlines_are_nuclei: bool = False) -> Nuc
 
 
 def write_nuclei(
-    path: str | Path,
-    table: pd.DataFrame,
-    scheme: ClassScheme | None = None,
-    mpp: float | None = None,
-    regions: Sequence[NamedRegion] = (),
-    features: npt.NDArray[Any] | None = None,
-    *,
-    origin_px: Origin | None = None,
-    slide: RecordedSlide | None = None,
+    path: str | Path, content: NucleusFile, features: npt.NDArray[Any] | None = None
 ) -> tuple[str, ...]:
     """Write nuclei in the format of the file's name; an older file stays until the new is complete.
 
     Args:
         path: Target.
-        table: NucleusTable of N nuclei, level-0 pixels.
-        scheme: Classes with colours and keys.
-        mpp: Microns per level-0 pixel; CSV needs it.
-        regions: Outlines beside the nuclei.
+        content: N nuclei and what is known of them; CSV needs their microns per pixel.
         features: (N, D) in the order of the table; only AnnData holds them.
-        origin_px: Where on the slide the positions count from, to be noted in the file; None where
-            that is not known. :meth:`NucleusFile.counted_from` moves them.
-        slide: Which slide the nuclei are of, to be noted in the file.
 
     Returns:
         Sentences about what the format cannot hold and was left out.
@@ -135,7 +118,6 @@ def write_nuclei(
             installed, or the file cannot be written.
     """
     chosen = _format_to_write(path)
-    content = NucleusFile(table, scheme, mpp, tuple(regions), (), origin_px, slide)
     left_out = _left_out(chosen, content, features is not None)
     chosen.write(Path(path), content, features)
     return left_out
@@ -275,7 +257,9 @@ def _read_geojson(path: Path, outlines_are_nuclei: bool) -> NucleusFile:
 
 
 def _write_geojson(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
-    _write_geojson_parts(path, [content.table], content)
+    from muse_core.nuclei.geojson_write import write_geojson
+
+    write_geojson(content, path)
 
 
 def _read_parquet(path: Path, _: bool) -> NucleusFile:
@@ -285,7 +269,9 @@ def _read_parquet(path: Path, _: bool) -> NucleusFile:
 
 
 def _write_parquet(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
-    _write_parquet_parts(path, [content.table], content)
+    from muse_core.nuclei.parquet import write_parquet
+
+    write_parquet(content, path)
 
 
 def _read_h5ad(path: Path, _: bool) -> NucleusFile:
@@ -297,15 +283,7 @@ def _read_h5ad(path: Path, _: bool) -> NucleusFile:
 def _write_h5ad(path: Path, content: NucleusFile, features: npt.NDArray[Any] | None) -> None:
     from muse_core.nuclei.h5ad import write_h5ad
 
-    facts = content.scheme, content.mpp, content.regions
-    write_h5ad(
-        content.table,
-        path,
-        *facts,
-        features,
-        origin_px=content.origin_px,
-        slide=content.slide,
-    )
+    write_h5ad(content, path, features)
 
 
 def _write_h5ad_parts(path: Path, parts: Iterable[pd.DataFrame], content: NucleusFile) -> None:
@@ -321,7 +299,9 @@ def _read_spatialdata(path: Path, _: bool) -> NucleusFile:
 
 
 def _write_spatialdata(path: Path, content: NucleusFile, _: npt.NDArray[Any] | None) -> None:
-    _write_spatialdata_parts(path, [content.table], content)
+    from muse_core.nuclei.spatialdata import write_spatialdata
+
+    write_spatialdata(content, path)
 
 
 def _write_spatialdata_parts(

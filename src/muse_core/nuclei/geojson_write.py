@@ -6,7 +6,7 @@ shows there. What it has no place for stands in a member "muse" beside the featu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,10 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.facts import Facts, facts_to_json
+from muse_core.nuclei.facts import Facts, facts_of, facts_to_json
 from muse_core.nuclei.gc_pause import without_collector
-from muse_core.nuclei.nucleus_file import Origin
+from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.packed import packed
-from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import valid_parts
@@ -31,32 +30,21 @@ _UUID_START = "4d555345-0000-8"
 _NO_ID = (1 << 63) - 1
 
 
-def write_geojson(
-    table: pd.DataFrame,
-    path: str | Path,
-    scheme: ClassScheme | None = None,
-    mpp: float | None = None,
-    regions: Sequence[NamedRegion] = (),
-    *,
-    origin_px: Origin | None = None,
-    slide: RecordedSlide | None = None,
-) -> None:
+def write_geojson(content: NucleusFile, path: str | Path) -> None:
     """Write nuclei and regions to GeoJSON; ``.gz`` or ``.zip`` at the end of the name compresses.
 
+    Coordinates are level-0 pixels, whatever the microns per pixel. Deleted nuclei are written too,
+    with their status, and regions as annotations.
+
     Args:
-        table: NucleusTable, level-0 pixels; deleted nuclei are written too, with their status.
+        content: Nuclei, regions and what is known of them.
         path: Target file.
-        scheme: Colours of the classes.
-        mpp: Microns per level-0 pixel, for the record: the coordinates stay in pixels.
-        regions: Outlines, written as annotations.
-        origin_px: Where on the slide the positions count from, for the record.
-        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: The table is not a NucleusTable, a text is not Unicode, or the file cannot be
             written.
     """
-    write_geojson_parts([table], path, Facts(scheme, mpp, tuple(regions), origin_px, slide))
+    write_geojson_parts([content.table], path, facts_of(content))
 
 
 def write_geojson_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:

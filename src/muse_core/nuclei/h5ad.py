@@ -20,11 +20,9 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.files import replacing, steady_file
 from muse_core.nuclei.columns import nuclei_from_columns
-from muse_core.nuclei.facts import Facts, facts_to_json
+from muse_core.nuclei.facts import Facts, facts_of, facts_to_json
 from muse_core.nuclei.h5ad_read import Columns, check_bytes, read_positions
-from muse_core.nuclei.nucleus_file import NucleusFile, Origin
-from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import valid_parts
 from muse_core.ordinary import require_file
@@ -39,36 +37,23 @@ _PIXELS = ("px", "pixel", "pixels", "")
 
 
 def write_h5ad(
-    table: pd.DataFrame,
-    path: str | Path,
-    scheme: ClassScheme | None = None,
-    mpp: float | None = None,
-    regions: Sequence[NamedRegion] = (),
-    features: npt.NDArray[Any] | None = None,
-    *,
-    origin_px: Origin | None = None,
-    slide: RecordedSlide | None = None,
+    content: NucleusFile, path: str | Path, features: npt.NDArray[Any] | None = None
 ) -> None:
-    """Write nuclei to an AnnData file.
+    """Write nuclei to an AnnData file; colours of classes also as scanpy looks for them.
 
     Args:
-        table: NucleusTable of N nuclei, level-0 pixels.
+        content: N nuclei and what is known of them.
         path: Target file.
-        scheme: Classes with colours and keys; the colours also as scanpy looks for them.
-        mpp: Microns per level-0 pixel.
-        regions: Outlines beside the nuclei.
         features: (N, D) one row for each nucleus, in the order of the table; becomes ``X``.
-        origin_px: Where on the slide the positions count from, for the record.
-        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: h5py is not installed, the features do not fit the table, a text holds a null
             character, or the file cannot be written.
     """
-    if features is not None and (features.ndim != 2 or len(features) != len(table)):
-        raise UserError(f"{len(table)} nuclei need as many rows of features, got {features.shape}.")
-    facts = Facts(scheme, mpp, tuple(regions), origin_px, slide)
-    write_h5ad_parts([table], path, facts, features)
+    n = len(content.table)
+    if features is not None and (features.ndim != 2 or len(features) != n):
+        raise UserError(f"{n} nuclei need as many rows of features, got {features.shape}.")
+    write_h5ad_parts([content.table], path, facts_of(content), features)
 
 
 def write_h5ad_parts(

@@ -16,18 +16,14 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.nuclei.columns import class_names, filled
 from muse_core.nuclei.csv import NUCLEUS_CSV, taken_as_pixels
-from muse_core.nuclei.facts import Facts, facts_from_json, facts_to_json
+from muse_core.nuclei.facts import Facts, facts_from_json, facts_of, facts_to_json
 from muse_core.nuclei.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.nucleus_file import (
     NucleusFile,
-    Origin,
     check_characters,
     check_count,
 )
 from muse_core.nuclei.parquet_columns import is_bytes, is_text, numbers, texts, whole_numbers
-from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.regions import NamedRegion
-from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
 from muse_core.ordinary import require_file
 
@@ -50,32 +46,17 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_parquet(
-    table: pd.DataFrame,
-    path: str | Path,
-    scheme: ClassScheme | None = None,
-    mpp: float | None = None,
-    regions: Sequence[NamedRegion] = (),
-    *,
-    origin_px: Origin | None = None,
-    slide: RecordedSlide | None = None,
-) -> None:
+def write_parquet(content: NucleusFile, path: str | Path) -> None:
     """Write nuclei to Parquet; classes, scale and regions are JSON in the metadata under "muse".
 
     Args:
-        table: NucleusTable, level-0 pixels.
+        content: Nuclei and what is known of them.
         path: Target file.
-        scheme: Classes with colours and keys.
-        mpp: Microns per level-0 pixel.
-        regions: Outlines beside the nuclei.
-        origin_px: Where on the slide the positions count from, for the record.
-        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: The table is not a NucleusTable, or the file cannot be written.
     """
-    facts = Facts(scheme, mpp, tuple(regions), origin_px, slide)
-    write_parquet_parts([table], path, facts)
+    write_parquet_parts([content.table], path, facts_of(content))
 
 
 def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:

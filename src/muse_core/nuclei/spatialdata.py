@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,8 @@ import zarr
 from muse_core.errors import UserError
 from muse_core.files import entries, replacing
 from muse_core.nuclei.columns import nuclei_from_columns
-from muse_core.nuclei.facts import Facts, facts_to_json
-from muse_core.nuclei.nucleus_file import NucleusFile, Origin, check_count
-from muse_core.nuclei.recorded_slide import RecordedSlide
-from muse_core.nuclei.regions import NamedRegion
-from muse_core.nuclei.scheme import ClassScheme
+from muse_core.nuclei.facts import Facts, facts_of, facts_to_json
+from muse_core.nuclei.nucleus_file import NucleusFile, check_count
 from muse_core.nuclei.table import valid_parts
 
 ELEMENT = "nuclei"
@@ -36,33 +33,22 @@ def is_spatialdata(path: str | Path) -> bool:
         return False
 
 
-def write_spatialdata(
-    table: pd.DataFrame,
-    path: str | Path,
-    scheme: ClassScheme | None = None,
-    mpp: float | None = None,
-    regions: Sequence[NamedRegion] = (),
-    *,
-    origin_px: Origin | None = None,
-    slide: RecordedSlide | None = None,
-) -> None:
+def write_spatialdata(content: NucleusFile, path: str | Path) -> None:
     """Write nuclei to a new SpatialData store; only one of nuclei alone is ever replaced.
 
+    Level-0 pixels are the coordinate system "global"; where the microns per pixel are known, the
+    points also lie in a system "um". What else is known stands among the store's attributes under
+    "muse".
+
     Args:
-        table: NucleusTable, level-0 pixels: the coordinate system "global".
+        content: Nuclei and what is known of them.
         path: Target folder, ending in ``.zarr``.
-        scheme: Classes with colours and keys, among the store's attributes under "muse".
-        mpp: Microns per level-0 pixel; if given, the points also lie in a system "um".
-        regions: Outlines beside the nuclei, among the attributes too.
-        origin_px: Where on the slide the positions count from, for the record.
-        slide: Which slide the nuclei are of, for the record.
 
     Raises:
         UserError: spatialdata cannot be imported, something else has the name, another
             program's store too, or the folder cannot be written.
     """
-    facts = Facts(scheme, mpp, tuple(regions), origin_px, slide)
-    write_spatialdata_parts([table], path, facts)
+    write_spatialdata_parts([content.table], path, facts_of(content))
 
 
 def write_spatialdata_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:

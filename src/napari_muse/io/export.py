@@ -70,9 +70,6 @@ def export_store(
         NamedRegion(tuple((float(x), float(y)) for x, y in vertices), name, bool(reviewed))
         for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
     )
-    content = NucleusFile(table, scheme, mpp, outlines, origin_px=WHOLE_SLIDE)
-    moved = content.counted_from(origin_px)
-    notes = write_nuclei(
-        target, moved.table, scheme, mpp, moved.regions, origin_px=moved.origin_px, slide=slide
-    )
+    content = NucleusFile(table, scheme, mpp, outlines, origin_px=WHOLE_SLIDE, slide=slide)
+    notes = write_nuclei(target, content.counted_from(origin_px))
     return Exported(target, len(table), notes)

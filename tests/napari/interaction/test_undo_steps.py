@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from qtpy.QtCore import Qt
 
-from muse_core.nuclei import ClassScheme, NamedRegion, nucleus_table, write_csv, write_nuclei
+from muse_core.nuclei import (
+    ClassScheme,
+    NamedRegion,
+    NucleusFile,
+    nucleus_table,
+    write_csv,
+    write_nuclei,
+)
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..actions import click, press
@@ -71,7 +78,7 @@ def test_an_import_is_one_step_and_nothing_else_goes_with_it(
     # A field of which all is reviewed, two of whose nuclei the file has too, and others beside.
     table = nucleus_table([100, 200, 50], [100, 150, 250], "plasma", model="theirs")
     path = tmp_path / "n.geojson"
-    write_nuclei(path, table, regions=[NamedRegion(SQUARE, "theirs")])
+    write_nuclei(path, NucleusFile(table, regions=(NamedRegion(SQUARE, "theirs"),)))
     _import(opened, path, qtbot)
     assert session.annotations.counts().tolist() == [1, 0, 3]
     assert session.annotations.regions()["name"].tolist() == ["field 1", "theirs"]

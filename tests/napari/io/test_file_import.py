@@ -10,7 +10,14 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
-from muse_core.nuclei import NamedRegion, nucleus_table, read_nuclei, write_csv, write_nuclei
+from muse_core.nuclei import (
+    NamedRegion,
+    NucleusFile,
+    nucleus_table,
+    read_nuclei,
+    write_csv,
+    write_nuclei,
+)
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import identify_slide
 from napari_muse.panels.muse_panel import MusePanel
@@ -34,7 +41,8 @@ def _others(path: Path) -> Path:
     """Five nuclei and two regions, of which three and one lie on a slide of 400 x 300 px."""
     x, y = np.array([[20, 20], [399.5, 300.5], [50, 250], [401.5, 20], [9000, 9000]]).T
     table = nucleus_table(x, y, "tumor")
-    write_nuclei(path, table, regions=[NamedRegion(SQUARE, "on it"), NamedRegion(FAR, "beside")])
+    regions = (NamedRegion(SQUARE, "on it"), NamedRegion(FAR, "beside"))
+    write_nuclei(path, NucleusFile(table, regions=regions))
     return path
 
 
@@ -88,7 +96,7 @@ def test_a_file_that_names_another_slide_is_asked_for(
     """Also where all of it lies on this slide."""
     other = RecordedSlide("other.svs", "sha256:0123456789abcdef")
     table = nucleus_table([50, 60], [10, 20], "tumor")
-    write_nuclei(tmp_path / name, table, mpp=0.5, slide=other)
+    write_nuclei(tmp_path / name, NucleusFile(table, mpp=0.5, slide=other))
     opened.export.load(tmp_path / name)
     asked = _answer(opened, qtbot, agree=False)
     assert asked.startswith("The file says that it is of the slide other.svs, and not of ")

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 
 from muse_core.errors import UserError
 from muse_core.nuclei import NUCLEUS_SUFFIXES as NUCLEUS_SUFFIXES
-from muse_core.nuclei import nucleus_table, write_csv, write_nuclei
+from muse_core.nuclei import NucleusFile, nucleus_table, write_csv, write_nuclei
 from muse_core.slides import SLIDE_SUFFIXES
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, get_reader, read_slide
 
@@ -73,7 +73,7 @@ def test_what_is_not_ours_is_left_to_others(tmp_path: Path) -> None:
 def test_of_very_many_nuclei_a_sample_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "n.parquet"
     x = np.arange(30_000.0)
-    write_nuclei(path, nucleus_table(x, x, "a"), mpp=0.5)
+    write_nuclei(path, NucleusFile(nucleus_table(x, x, "a"), mpp=0.5))
     reader = get_reader(str(path))
     assert reader is not None
     ((data, settings, _),) = reader(str(path))
