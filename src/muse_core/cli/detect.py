@@ -29,6 +29,7 @@ from muse_core.ordinary import require_text
 
 if TYPE_CHECKING:
     from muse_core.jobs import DetectJob
+    from muse_core.jobs.results_folder import ResultsFolder
 
 
 _SLIDES_AT_ONCE = 4
@@ -134,6 +135,7 @@ def detect_command(
     """
     from muse_core.config_file import read_values, with_settings
     from muse_core.jobs.detect_values import detect_job
+    from muse_core.jobs.results_folder import ResultsFolder
     from muse_core.slides import Region
 
     values = with_settings(read_values(config) if config else {}, settings or ())
@@ -151,9 +153,8 @@ def detect_command(
     which = image if image is not None else None if job.image is None else str(job.image)
     keep_features = bool(values.get("features"))
     if _many(slides, out, form):
-        _detect_many(
-            slides, out, form or ResultFormat.CSV, job, which, keep_features, as_json=as_json
-        )
+        results = ResultsFolder(out, f".{(form or ResultFormat.CSV).value}")
+        _detect_many(slides, results, job, which, keep_features, as_json)
     else:
         _detect_one(out, job, which, keep_features, as_json)
 
@@ -194,25 +195,21 @@ def _files(out: Path, features: bool) -> dict[str, Any]:
 
 def _detect_many(
     slides: list[str],
-    out: Path,
-    form: ResultFormat,
+    results: ResultsFolder,
     job: DetectJob,
     image: str | None,
     features: bool,
-    *,
     as_json: bool,
 ) -> None:
     from muse_core.cli.images import image_number
     from muse_core.cli.many import run_many_at_terminal
     from muse_core.jobs.detect_job import detector_maker
     from muse_core.jobs.detect_many import ManySlides
-    from muse_core.jobs.results_folder import ResultsFolder
     from muse_core.jobs.slide_list import listed_slides
 
     listed = listed_slides(slides)
     number = image_number(image)
     template = replace(job, image=number)
-    results = ResultsFolder(out, f".{form.value}")
     every_image = image is not None and number is None
     make = detector_maker(template)
     at_once = _SLIDES_AT_ONCE if job.scheduler else 1

@@ -14,7 +14,7 @@ from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import jpegxl_px
-from muse_core.slides.images import SlideImage, TakenImage, numbered, plain, taken
+from muse_core.slides.images import DefaultChoice, SlideImage, TakenImage, numbered, plain, taken
 from muse_core.slides.level import ArrayLevel, Level
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import MappedLevel, settle_samples
@@ -97,7 +97,7 @@ def open_jpegxl(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     notes = settle_samples(levels)
     plain(choice, path.name)
     height, width = stored.shape[:2]
-    which = taken(numbered([SlideImage("", width, height)]), 1, 1, choice, path.name)
+    which = taken(numbered([SlideImage("", width, height)]), 1, choice, path.name)
     return SlideSource(path, _JPEGXL, levels, downsamples, notes=notes, taken=which)
 
 
@@ -107,7 +107,7 @@ def _pick(image: Image.Image, choice: ImageChoice, name: str) -> TakenImage:
     count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     pictures = [SlideImage("", image.width, image.height) for _ in range(count)]
     plain(choice, name)
-    which = taken(numbered(pictures), 1, 1, choice, name, why="the first")
+    which = taken(numbered(pictures), 1, choice, name, DefaultChoice(why="the first"))
     if which.image.number != 1:
         image.seek((which.image.number or 1) - 1)
     return which

@@ -221,31 +221,44 @@ class TakenImage:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class DefaultChoice:
+    """What is taken of a file where nothing is chosen.
+
+    Attributes:
+        image: Number of the image.
+        why: This image is taken.
+        plane: Number of the plane, the middle one of a stack.
+    """
+
+    image: int = 1
+    why: str = "the largest"
+    plane: int = 1
+
+
+_LARGEST = DefaultChoice()
+
+
 def taken(
     images: Sequence[SlideImage],
-    default: int,
     plane: int,
     choice: ImageChoice,
     file_name: str,
-    *,
-    why: str = "the largest",
-    middle: int = 1,
+    default: DefaultChoice = _LARGEST,
 ) -> TakenImage:
     """Put together what is looked at.
 
     Args:
         images: Of :func:`numbered`.
-        default: Number of the image that is taken where none is chosen.
         plane: Number of the plane.
         choice: What the user wants.
         file_name: For sentences.
-        why: The default image is taken.
-        middle: Number of the plane that is taken where none is chosen.
+        default: What is taken where nothing is chosen.
     """
-    image = pick_image(images, default, choice, file_name)
+    image, why = pick_image(images, default.image, choice, file_name), default.why
     several = sum(i.number is not None for i in images) > 1
-    parts = [f"image={image.number}"] if image.number != default else []
-    parts += [f"plane={plane}"] if plane != middle else []
+    parts = [f"image={image.number}"] if image.number != default.image else []
+    parts += [f"plane={plane}"] if plane != default.plane else []
     said = []
     if several and choice.image is None:
         others = [i for i in images if i.number is not None and i is not image]

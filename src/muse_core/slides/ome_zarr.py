@@ -18,7 +18,7 @@ from muse_core.files import is_litter
 from muse_core.files.remote import name_of
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
-from muse_core.slides.images import pick_image, pick_plane, plane_number, taken
+from muse_core.slides.images import DefaultChoice, pick_image, pick_plane, plane_number, taken
 from muse_core.slides.pixels import Colours, Samples
 from muse_core.slides.remote_store import remote_store
 from muse_core.slides.sampled_level import SampledLevel, settle_samples
@@ -121,7 +121,7 @@ def _open(
         note,
         tuple(i.name.lower() for i in facts if i.number is None and i.name),
         notes=(*((plan.note,) if plan.note else ()), *notes),
-        taken=taken(facts, default, number, choice, path.name, why="the first", middle=middle),
+        taken=taken(facts, number, choice, path.name, DefaultChoice(default, "the first", middle)),
     )
 
 

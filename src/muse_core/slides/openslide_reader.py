@@ -61,7 +61,7 @@ def open_openslide(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
             [OpenSlideLevel(slide, i, path.name) for i in range(slide.level_count)]
         )
         plain(choice, path.name)
-        which = taken(_images(slide), 1, 1, choice, path.name)
+        which = taken(_images(slide), 1, choice, path.name)
     except UserError:
         slide.close()
         raise

@@ -92,7 +92,7 @@ class Slide:
         self.height, self.width = source.levels[0].shape[:2]
         self.associated = source.associated
         one = numbered([SlideImage("", self.width, self.height, mpp=source.mpp)])
-        self._taken = source.taken or taken(one, 1, 1, ImageChoice(), self.name)
+        self._taken = source.taken or taken(one, 1, ImageChoice(), self.name)
         self.notes = (*self._taken.notes, *source.notes, *self.scale.notes)
 
     @property

@@ -19,6 +19,7 @@ from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import CLAIMED_PX
 from muse_core.slides.half_jpeg import HalfLevel, JpegTiles
 from muse_core.slides.images import (
+    DefaultChoice,
     largest_tissue,
     numbered,
     pick_image,
@@ -118,6 +119,7 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
     mpp, note = tiff_mpp(tif, finest, image.which)
     kind = next((name for flag, name in _FORMATS if getattr(tif, flag)), None)
     middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))
+    usual = DefaultChoice(default, plane=middle)
     return SlideSource(
         path,
         kind or ("TIFF pyramid" if len(kept) > 1 else "TIFF"),
@@ -128,7 +130,7 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
         tuple(i.name.lower() for i in facts if i.number is None and i.name),
         tif.close,
         (*((pick.channels.note,) if pick.channels.note else ()), *notes),
-        taken(facts, default, plane_number(stack, plane), choice, path.name, middle=middle),
+        taken(facts, plane_number(stack, plane), choice, path.name, usual),
     )
 
 

@@ -82,22 +82,13 @@ def read_fields(
     Returns:
         The fields; fields that lie outside the slide are left out.
     """
-    fields = []
-    for field in reviewed:
-        margin = min(margin_px, CONTEXT_PX) if field.holdout else margin_px
-        for box in _cells(field.area, slide, MAX_CELL_PX * mpp / slide.require_mpp()):
-            fields.append(
-                _read_cell(
-                    slide,
-                    field,
-                    box,
-                    mpp,
-                    margin,
-                    correction_weight=correction_weight,
-                    holdout_area=holdout_area,
-                )
-            )
-    return fields
+    reader = _CellReader(slide, mpp, correction_weight, holdout_area)
+    largest = MAX_CELL_PX * mpp / slide.require_mpp()
+    return [
+        reader.read(field, cell, min(margin_px, CONTEXT_PX) if field.holdout else margin_px)
+        for field in reviewed
+        for cell in _cells(field.area, slide, largest)
+    ]
 
 
 def fields_of_images(
@@ -153,46 +144,48 @@ def _cells(area: BaseGeometry, slide: Slide, largest: float) -> list[Region]:
     return [c for c in cells if area.intersection(shapely.box(c.x, c.y, c.x1, c.y1)).area > 0]
 
 
-def _read_cell(
-    slide: Slide,
-    field: ReviewedField,
-    cell: Region,
-    mpp: float,
-    margin_px: int,
-    *,
-    correction_weight: float,
-    holdout_area: BaseGeometry,
-) -> Field:
-    scale = mpp / slide.require_mpp()
-    window = _window(cell, slide.bounds, margin_px * scale)
-    image = slide.read(window, mpp)
-    # A nucleus may lie this much off its annotation; nearer to the border it cannot be told
-    # whether it belongs to the field.
-    radius = MATCH_RADIUS_UM / slide.require_mpp()
-    core = field.area.buffer(-radius).intersection(shapely.box(cell.x, cell.y, cell.x1, cell.y1))
-    table = field.nuclei
-    x, y = table["x"].to_numpy(), table["y"].to_numpy()
-    gone = (table["status"] == Status.DELETED.word).to_numpy()
-    inside = shapely.contains_xy(core, x, y)
-    counts = inside & ~gone
-    xy = (np.stack([x, y], axis=1) - [window.x, window.y]) / scale
-    ignored = xy[~inside & ~gone & window.contains(x, y)]
-    known = pixels_in(core, window, scale, image.shape[:2])
-    known &= ~pixels_near(ignored, MATCH_RADIUS_UM / mpp, image.shape[:2])
-    corrected = table["status"].isin(CORRECTIONS).to_numpy()[counts]
-    return Field(
-        key=field.key,
-        image=image,
-        mpp=mpp,
-        known=known,
-        xy=xy[counts].astype(np.float32),
-        class_names=tuple(table["class_name"].to_numpy()[counts]),
-        weights=np.where(corrected, correction_weight, 1.0).astype(np.float32),
-        ignored_xy=ignored.astype(np.float32),
-        rejected_xy=xy[inside & gone].astype(np.float32),
-        holdout_mask=pixels_in(holdout_area, window, scale, image.shape[:2]),
-        holdout=field.holdout,
-    )
+@dataclass(frozen=True)
+class _CellReader:
+    """Reads cells of the fields of a slide; see :func:`read_fields`."""
+
+    slide: Slide
+    mpp: float
+    correction_weight: float
+    holdout_area: BaseGeometry
+
+    def read(self, field: ReviewedField, cell: Region, margin_px: int) -> Field:
+        """Read a cell of a field and, around it, as many pixels as the margin says."""
+        scale = self.mpp / self.slide.require_mpp()
+        window = _window(cell, self.slide.bounds, margin_px * scale)
+        image = self.slide.read(window, self.mpp)
+        # A nucleus may lie this much off its annotation; nearer to the border it cannot be told
+        # whether it belongs to the field.
+        radius = MATCH_RADIUS_UM / self.slide.require_mpp()
+        box = shapely.box(cell.x, cell.y, cell.x1, cell.y1)
+        core = field.area.buffer(-radius).intersection(box)
+        table = field.nuclei
+        x, y = table["x"].to_numpy(), table["y"].to_numpy()
+        gone = (table["status"] == Status.DELETED.word).to_numpy()
+        inside = shapely.contains_xy(core, x, y)
+        counts = inside & ~gone
+        xy = (np.stack([x, y], axis=1) - [window.x, window.y]) / scale
+        ignored = xy[~inside & ~gone & window.contains(x, y)]
+        known = pixels_in(core, window, scale, image.shape[:2])
+        known &= ~pixels_near(ignored, MATCH_RADIUS_UM / self.mpp, image.shape[:2])
+        corrected = table["status"].isin(CORRECTIONS).to_numpy()[counts]
+        return Field(
+            key=field.key,
+            image=image,
+            mpp=self.mpp,
+            known=known,
+            xy=xy[counts].astype(np.float32),
+            class_names=tuple(table["class_name"].to_numpy()[counts]),
+            weights=np.where(corrected, self.correction_weight, 1.0).astype(np.float32),
+            ignored_xy=ignored.astype(np.float32),
+            rejected_xy=xy[inside & gone].astype(np.float32),
+            holdout_mask=pixels_in(self.holdout_area, window, scale, image.shape[:2]),
+            holdout=field.holdout,
+        )
 
 
 def _window(cell: Region, bounds: Region, margin: float) -> Region:
