@@ -9,7 +9,6 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from psygnal import Signal
 from qtpy.QtCore import QElapsedTimer, QObject
 from shapely import box
 from shapely.geometry.base import BaseGeometry
@@ -34,8 +33,8 @@ from muse_core.nuclei import ClassScheme, Status
 from muse_core.nuclei.outlines import outline_area
 from muse_core.slides import PolygonRegion, Region, Slide
 from napari_muse.annotations.slide_annotations import SlideAnnotations
-from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.jobs.look_again import areas_again
+from napari_muse.jobs.session_job import SessionJob
 from napari_muse.jobs.unfinished import Unfinished, keeping_folder, unfinished_detection
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
@@ -45,7 +44,7 @@ _REST = 3
 """Between two repaints pass this many times what one takes."""
 
 
-class Detection:
+class Detection(SessionJob):
     """Runs detection jobs for a session, one at a time.
 
     Predictions in the searched area make way for the new ones; reviewed regions and nuclei a person
@@ -54,16 +53,10 @@ class Detection:
     the program dies, they come back wherever the job had not been.
     """
 
-    progress = Signal(Event)
-    ended = Signal(Ended)
-
     def __init__(
         self, session: MuseSession, parent: QObject | None = None, command: Sequence[str] = ()
     ) -> None:
-        self._session = session
-        self.runner = JobRunner(parent, command)
-        self.runner.said.connect(self._on_event)
-        self.runner.ended.connect(self._on_end)
+        super().__init__(session, parent, command)
         self._annotations: SlideAnnotations = session.annotations
         self._shapes: Sequence[Region | PolygonRegion] = ()
         self._bounds = Region(0, 0, 1, 1)
@@ -80,11 +73,6 @@ class Detection:
         self._distance_px = 0.0
         self._waiting: list[NucleiFound] = []
         self._take_soon = qthrottled(self._take_waiting, leading=False, parent=self.runner)
-
-    @property
-    def running(self) -> bool:
-        """Whether a job is under way."""
-        return self.runner.running
 
     def start(
         self,
@@ -184,10 +172,6 @@ class Detection:
         xy = np.stack([rows["x"], rows["y"]], axis=1)
         return areas_again(xy, last, self._session.require_slide().bounds)
 
-    def cancel(self) -> None:
-        """Ask the job to stop."""
-        self.runner.cancel()
-
     def close(self) -> None:
         """Stop for good; what is found so far stays, as after a cancel."""
         running = self.running
@@ -203,7 +187,7 @@ class Detection:
             self._waiting.append(event)
             self._take_soon()
         else:
-            self.progress.emit(event)
+            super()._on_event(event)
 
     def _begin(self, event: DetectionStarted) -> None:
         theirs = ClassScheme.from_json(list(map(dict, event.classes))).classes
@@ -271,7 +255,7 @@ class Detection:
             self._settle(event.name)
         finally:
             # Whatever happens, those who wait hear of the end.
-            self.ended.emit(self._last_word(event))
+            super()._on_end(self._last_word(event))
 
     def _last_word(self, event: Ended) -> Ended:
         if self._refusal:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import numpy as np
-from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from muse_core.errors import UserError
@@ -13,28 +12,17 @@ from muse_core.jobs import DisagreementFound, Ended, Event, Failed
 from muse_core.jobs.specs import DisagreeJob
 from muse_core.models.device_names import DeviceName
 from napari_muse.annotations.slide_annotations import SlideAnnotations
-from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.jobs.session_job import SessionJob
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 
-class Comparison:
+class Comparison(SessionJob):
     """Runs the disagree job for a session and keeps what it finds in the slide's store."""
 
-    progress = Signal(Event)
-    ended = Signal(Ended)
-
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
-        self._session = session
+        super().__init__(session, parent)
         self._annotations: SlideAnnotations = session.annotations
         self._refusal = ""
-        self.runner = JobRunner(parent)
-        self.runner.said.connect(self._on_event)
-        self.runner.ended.connect(self._on_end)
-
-    @property
-    def running(self) -> bool:
-        """Whether a job is under way."""
-        return self.runner.running
 
     def start(self, model: str | None, device: DeviceName) -> None:
         """Compare the nuclei of the current slide.
@@ -62,13 +50,9 @@ class Comparison:
         )
         self.runner.start(job.to_json())
 
-    def cancel(self) -> None:
-        """Ask the job to stop."""
-        self.runner.cancel()
-
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, DisagreementFound):
-            self.progress.emit(event)
+            super()._on_event(event)
             return
         ids = np.asarray(event.ids, dtype=np.int64)
         try:
@@ -77,4 +61,4 @@ class Comparison:
             self._refusal = str(error)
 
     def _on_end(self, event: Ended) -> None:
-        self.ended.emit(Failed(self._refusal) if self._refusal else event)
+        super()._on_end(Failed(self._refusal) if self._refusal else event)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from muse_core.errors import UserError
@@ -17,31 +16,20 @@ from muse_core.jobs.specs import FinetuneJob
 from muse_core.models.registry import MODEL_SUFFIX, ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.background import Background
 from napari_muse.jobs.finetune_outcome import FinetuneOutcome
-from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.jobs.session_job import SessionJob
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
 
 
-class Learning:
+class Learning(SessionJob):
     """Runs the finetune job for a session, one at a time."""
 
-    said = Signal(dict)
-    ended = Signal(Ended)
-
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
-        self._session = session
-        self.runner = JobRunner(parent)
-        self.runner.said.connect(self.said.emit)
-        self.runner.ended.connect(self._on_end)
+        super().__init__(session, parent)
         self.outcome: FinetuneOutcome | None = None
         self._background = Background()
-
-    @property
-    def running(self) -> bool:
-        """Whether a job is under way."""
-        return self.runner.running
 
     @property
     def counting(self) -> bool:
@@ -114,10 +102,6 @@ class Learning:
         said = self._session.class_maps.of_file(self._session.slide, model)
         return {old: new for old, new in said.items() if new in there}
 
-    def cancel(self) -> None:
-        """Ask the job to stop; the best so far is kept."""
-        self.runner.cancel()
-
     def _on_end(self, event: Ended) -> None:
         result = event.result
         path = result.get("model")
@@ -128,7 +112,7 @@ class Learning:
                 result.get("after"),
                 tuple(result.get("notes", ())),
             )
-        self.ended.emit(event)
+        super()._on_end(event)
 
 
 def _summary_of(path: Path, mpp: float) -> AnnotationSummary:

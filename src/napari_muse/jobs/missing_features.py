@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from psygnal import Signal
-from qtpy.QtCore import QObject
-
 from muse_core.errors import UserError
-from muse_core.jobs import Ended, Event
 from muse_core.jobs.specs import FeaturesJob
-from napari_muse.jobs.job_runner import JobRunner
-from napari_muse.session import IN_THE_WINDOW, MuseSession
+from napari_muse.jobs.session_job import SessionJob
+from napari_muse.session import IN_THE_WINDOW
 
 
-class MissingFeatures:
+class MissingFeatures(SessionJob):
     """Runs the features job for a session, one at a time."""
-
-    progress = Signal(Event)
-    ended = Signal(Ended)
-
-    def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
-        self._session = session
-        self.runner = JobRunner(parent)
-        self.runner.said.connect(self.progress.emit)
-        self.runner.ended.connect(self.ended.emit)
-
-    @property
-    def running(self) -> bool:
-        """Whether a job is under way."""
-        return self.runner.running
 
     def start(self, model: str | None) -> None:
         """Compute what the nuclei of the current slide lack.
@@ -58,7 +40,3 @@ class MissingFeatures:
             force_mpp=True,
         )
         self.runner.start(job.to_json())
-
-    def cancel(self) -> None:
-        """Ask the job to stop; what is computed by then is kept."""
-        self.runner.cancel()

@@ -33,6 +33,7 @@ class ExportPanel(forms.Section):
         self.follow(self._on_reading, self._files.reading)
         self.follow(self._on_writing, self._files.writing)
         self.follow(self._on_end, self._files.ended)
+        self.in_the_end(self._files.close)
         self._on_slide()
 
     @forms.button("Save nuclei …")
@@ -80,11 +81,6 @@ class ExportPanel(forms.Section):
     def busy(self) -> bool:
         """Whether a file is being read or written."""
         return self._files.busy
-
-    def disconnect_all(self) -> None:
-        """Stop, see :meth:`FileJobs.close`."""
-        super().disconnect_all()
-        self._files.close()
 
     def save(self, path: str | Path) -> None:
         """Save to a file, beside the interface, and say so; a refusal is shown as a sentence."""

@@ -37,6 +37,7 @@ class Following:
 
     _session: MuseSession
     _followed: tuple[tuple[Any, Callable[..., object]], ...] = ()
+    _last_acts: tuple[Callable[[], object], ...] = ()
 
     def follow(self, act: Callable[..., object], *signals: Any) -> None:
         """Call a function at each of some signals of Qt, psygnal or napari."""
@@ -44,11 +45,18 @@ class Following:
             self._followed += ((signal, act),)
             signal.connect(act)
 
+    def in_the_end(self, *acts: Callable[[], object]) -> None:
+        """Call functions once the widget has stopped following: what it has begun ends with it."""
+        self._last_acts += acts
+
     def disconnect_all(self) -> None:
         """Stop following."""
         pairs, self._followed = self._followed, ()
+        acts, self._last_acts = self._last_acts, ()
         for signal, act in pairs:
             signal.disconnect(act)
+        for act in acts:
+            act()
 
     def attempt(self, act: Callable[[], object]) -> bool:
         """Do something; a refusal becomes a sentence for the user, and False."""

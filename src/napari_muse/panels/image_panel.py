@@ -32,17 +32,13 @@ class ImagePanel(forms.Following, QWidget):
         self.follow(self._on_slide, session.slide_changed)
         self.follow(self._on_begin, self._opening.began)
         self.follow(self._on_end, self._opening.ended)
+        self.in_the_end(self._opening.close)
         self._on_slide()
 
     @property
     def busy(self) -> bool:
         """Whether an image is being opened."""
         return self._opening.busy
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        super().disconnect_all()
-        self._opening.close()
 
     def _on_slide(self) -> None:
         slide = self._session.slide

@@ -57,7 +57,7 @@ class LearnPanel(forms.Section):
         status = (self.status.bar, self.message)
         proof = (self.curves, self.proof, forms.row(self.use, self.keep), self.back)
         forms.column(self, self.uses, self._form.layout, start, *status, *proof)
-        learning.said.connect(self._on_event)
+        learning.progress.connect(self._on_event)
         learning.ended.connect(self._on_end)
         self.status.ticked.connect(self.curves.draw)
         self._switch.said.connect(self.status.say)
@@ -66,6 +66,7 @@ class LearnPanel(forms.Section):
         self.mode.currentIndexChanged.connect(self.refresh)
         changes = (session.annotations_changed, session.regions_changed, session.slide_changed)
         self.follow(self.refresh, *changes, self.tissue.changed)
+        self.in_the_end(self._refresh_soon.cancel, learning.stop_counting, self.tissue.close)
         self._show_proof(False)
         self._on_model()
 
@@ -96,13 +97,6 @@ class LearnPanel(forms.Section):
         """
         if self._switch.back():
             self._show_proof(False)
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        super().disconnect_all()
-        self._refresh_soon.cancel()
-        self._learning.stop_counting()
-        self.tissue.close()
 
     def refresh(self) -> None:
         """Have it worked out what a run would use, if anyone is looking, and say so."""

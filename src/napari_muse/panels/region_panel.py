@@ -48,6 +48,7 @@ class RegionPanel(forms.Section):
         # Nuclei change by the second while one corrects or detects.
         self.follow(self._refresh_soon, session.annotations_changed)
         self.follow(self.refresh, session.regions_changed, session.slide_changed)
+        self.in_the_end(self._refresh_soon.cancel, self.outlines.close)
 
     @forms.button("Draw")
     def draw(self) -> None:
@@ -71,11 +72,6 @@ class RegionPanel(forms.Section):
         if chosen is None:
             raise UserError("Choose a region in the table first.")
         self._session.annotations.delete_region(chosen.id)
-
-    def disconnect_all(self) -> None:
-        """Stop following the session."""
-        super().disconnect_all()
-        self.outlines.close()
 
     def refresh(self) -> None:
         """Count anew, if anyone is looking."""

@@ -124,6 +124,8 @@ def test_what_is_followed_is_let_go(pane: Pane) -> None:
     pane.follow(lambda: seen.append(1), first.changed, second.changed)
     first.changed.emit()
     second.changed.emit()
+    pane.in_the_end(lambda: seen.append(2))
     pane.disconnect_all()
     first.changed.emit()
-    assert seen == [1, 1]
+    pane.disconnect_all()
+    assert seen == [1, 1, 2]

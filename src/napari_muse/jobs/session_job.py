@@ -1,0 +1,48 @@
+"""What the jobs of a session share: one process at a time, its events, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psygnal import Signal
+from qtpy.QtCore import QObject
+
+from muse_core.jobs import Ended, Event
+from napari_muse.jobs.job_runner import JobRunner
+from napari_muse.session import MuseSession
+
+
+class SessionJob:
+    """One kind of job of a session; what comes of it is for who makes it a class of its own.
+
+    Signals:
+        progress: An event of the job that is for people and not its last.
+        ended: The last one, exactly once for each job.
+    """
+
+    progress = Signal(Event)
+    ended = Signal(Ended)
+
+    def __init__(
+        self, session: MuseSession, parent: QObject | None = None, command: Sequence[str] = ()
+    ) -> None:
+        """Prepare; the arguments are those of :class:`JobRunner`, and whose slide it is about."""
+        self._session = session
+        self.runner = JobRunner(parent, command)
+        self.runner.said.connect(self._on_event)
+        self.runner.ended.connect(self._on_end)
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self.runner.running
+
+    def cancel(self) -> None:
+        """Ask the job to stop; what it has found or made by then is kept."""
+        self.runner.cancel()
+
+    def _on_event(self, event: Event) -> None:
+        self.progress.emit(event)
+
+    def _on_end(self, event: Ended) -> None:
+        self.ended.emit(event)
