@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted, counted_nuclei
 from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
@@ -60,9 +61,9 @@ class Fit:
     def question(self) -> str:
         """Question to ask before the part is taken over."""
         n, regions = len(self.content.table), len(self.content.regions)
-        rest = _counted(n, "nucleus", "nuclei")
+        rest = counted_nuclei(n)
         if regions:
-            rest += f" and {_counted(regions, 'region', 'regions')}"
+            rest += f" and {counted(regions, 'region', 'regions')}"
         doubts = " ".join(self.doubts)
         if not self.named:
             doubts += " The file may be of another slide."
@@ -85,7 +86,7 @@ def fit(content: NucleusFile, frame: SlideFrame) -> Fit:
     inside &= (x <= width + _EDGE_PX) & (y <= height + _EDGE_PX)
     regions = tuple(r for r in content.regions if _meets(r, width, height))
     beside = [
-        _counted(gone, one, many)
+        counted(gone, one, many)
         for gone, one, many in (
             (int((~inside).sum()), "nucleus", "nuclei"),
             (len(content.regions) - len(regions), "region", "regions"),
@@ -103,7 +104,7 @@ def fit(content: NucleusFile, frame: SlideFrame) -> Fit:
                 f" it is of another slide. {named}".rstrip()
             )
         lies = "lies" if beside in (["1 nucleus"], ["1 region"]) else "lie"
-        total = _counted(everything, "object", "objects")
+        total = counted(everything, "object", "objects")
         lies_beside = (
             f"Of {total} in the file {' and '.join(beside)} {lies} beside this slide, {size}."
         )
@@ -127,7 +128,3 @@ def other_slide_named(content: NucleusFile, slide: RecordedSlide | None) -> str:
 def _meets(region: NamedRegion, width: int, height: int) -> bool:
     x, y = np.array(region.vertices, dtype=np.float64).T
     return bool(x.max() > 0 and y.max() > 0 and x.min() < width and y.min() < height)
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {many}"

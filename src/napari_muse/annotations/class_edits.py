@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.store import AnnotationStore, Edit
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
@@ -69,7 +70,7 @@ class ClassEdits:
         if gone == into:
             raise UserError(f"Choose at right into which class {gone} is to be merged.")
         count = int(self._annotations().counts()[self._scheme.index(gone)])
-        nuclei = "1 nucleus becomes" if count == 1 else f"{count:,} nuclei become"
+        nuclei = counted(count, "nucleus becomes", "nuclei become")
         return f"Merge the class {gone} into {into}? {nuclei} {into}, and {gone} is dropped."
 
     def _edit(self, change: Callable[[AnnotationStore], Edit]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from muse_core.array_types import IntArray
+from muse_core.nuclei.counted import counted, counted_nuclei
 from napari_muse.annotations.new_regions import mark_reviewed
 from napari_muse.interaction.asking import Ask
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
@@ -53,7 +54,7 @@ class CarefulEdits:
             f"Give {len(ids):,} nuclei the class {name}?",
             "Give them the class",
             lambda: annotations.set_class(ids, class_id),
-            f"{_nuclei(len(ids))} {'is' if len(ids) == 1 else 'are'} {name}.",
+            f"{counted(len(ids), 'nucleus is', 'nuclei are')} {name}.",
             then,
         )
 
@@ -65,7 +66,7 @@ class CarefulEdits:
             f"Confirm {len(ids):,} nuclei?",
             "Confirm them",
             lambda: annotations.confirm(ids),
-            f"{_nuclei(len(ids))} confirmed.",
+            f"{counted_nuclei(len(ids))} confirmed.",
             then,
         )
 
@@ -77,7 +78,7 @@ class CarefulEdits:
             f"Remove {len(ids):,} nuclei?",
             "Remove them",
             lambda: annotations.delete(ids),
-            f"{_nuclei(len(ids))} removed.",
+            f"{counted_nuclei(len(ids))} removed.",
             then,
         )
 
@@ -94,14 +95,14 @@ class CarefulEdits:
 
         def mark() -> None:
             mark_reviewed(session.annotations, seen)
-            session.done.emit(f"Field with {_nuclei(count)} marked as reviewed.")
+            session.done.emit(f"Field with {counted_nuclei(count)} marked as reviewed.")
 
         drawn = " too many to draw one by one," if as_density else ""
         drawn += f" {hidden:,} of them of classes that are hidden," if hidden else ""
         self._when_sure(
             count > MOST_UNASKED or as_density or hidden > 0,
-            f"The visible field has {_nuclei(count)},{drawn} and “reviewed” says that you have"
-            f" looked at each of them. {_TRAINS}",
+            f"The visible field has {counted_nuclei(count)},{drawn} and “reviewed” says that you"
+            f" have looked at each of them. {_TRAINS}",
             "Mark as reviewed",
             mark,
         )
@@ -118,12 +119,12 @@ class CarefulEdits:
 
         def mark() -> None:
             annotations.change_region(number, reviewed=True)
-            self._session.done.emit(f"Region with {_nuclei(count)} marked as reviewed.")
+            self._session.done.emit(f"Region with {counted_nuclei(count)} marked as reviewed.")
 
         self._when_sure(
             count > MOST_UNASKED,
-            f"The region has {_nuclei(count)}, and “reviewed” says that you have looked at each"
-            f" of them. {_TRAINS}",
+            f"The region has {counted_nuclei(count)}, and “reviewed” says that you have looked at"
+            f" each of them. {_TRAINS}",
             "Mark as reviewed",
             mark,
             otherwise,
@@ -184,7 +185,3 @@ def _that_are(count: int, of: int) -> str:
     if count == of:
         return "It is" if of == 1 else "All of them are"
     return f"{count:,} of them {'is' if count == 1 else 'are'}"
-
-
-def _nuclei(count: int) -> str:
-    return "1 nucleus" if count == 1 else f"{count:,} nuclei"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     from napari_muse.session import MuseSession
@@ -43,7 +44,7 @@ class NucleusClipboard:
             tuple(names[session.annotations.class_index(rows)].tolist()),
             session.mpp,
         )
-        session.told.emit(f"{_nuclei(len(ids))} copied.")
+        session.told.emit(f"{counted_nuclei(len(ids))} copied.")
         return True
 
     def paste(self) -> None:
@@ -70,11 +71,7 @@ class NucleusClipboard:
         session.nuclei.refresh()
         session.nuclei.select(added)
         left_out = len(xy) - len(added)
-        sentence = f"{_nuclei(len(added))} pasted."
+        sentence = f"{counted_nuclei(len(added))} pasted."
         if left_out:
             sentence += f" {left_out:,} were left out, which are there already or beside the slide."
         session.told.emit(sentence)
-
-
-def _nuclei(count: int) -> str:
-    return "1 nucleus" if count == 1 else f"{count:,} nuclei"

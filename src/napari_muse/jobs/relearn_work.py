@@ -20,6 +20,7 @@ from muse_core.classify.relearn.learner import LearningResult
 from muse_core.classify.relearn.slide_learner import Relabelled, SlideLearner, SlideNuclei, moves
 from muse_core.classify.relearn.whole import model_file
 from muse_core.nuclei import Status
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.store import SlideIdentity
 from napari_muse.annotations.slide_annotations import SlideAnnotations
@@ -213,4 +214,4 @@ def _missing(learner: SlideLearner, nuclei: SlideNuclei) -> tuple[str, ...]:
     count = len(learner.without_features(nuclei))
     if not count:
         return ()
-    return (f"{count:,} {'nucleus has' if count == 1 else 'nuclei have'} no features.",)
+    return (f"{counted(count, 'nucleus has', 'nuclei have')} no features.",)

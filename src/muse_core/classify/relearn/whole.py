@@ -19,6 +19,7 @@ from muse_core.files import sha256_of
 from muse_core.models.card import check_model_target
 from muse_core.models.registry import list_models, resolve_model
 from muse_core.nuclei import Status
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.store import AnnotationStore, NucleusRows
 
@@ -199,5 +200,5 @@ def _named_moves(moved: np.ndarray, names: Sequence[str]) -> dict[tuple[str, str
 def _missing(count: int) -> tuple[str, ...]:
     if not count:
         return ()
-    what = "1 nucleus has" if count == 1 else f"{count:,} nuclei have"
+    what = counted(count, "nucleus has", "nuclei have")
     return (f"{what} no features and kept what was there.",)

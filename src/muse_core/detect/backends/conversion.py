@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.numpy_heads import as_floats
 from muse_core.detect.backends.openvino_library import openvino
 from muse_core.detect.backends.openvino_session import FEATURES, PROPOSALS, Session, compile_options
 from muse_core.models.checkpoint import load_model
@@ -116,7 +117,7 @@ def _deviation(network: nn.Module, session: Session) -> dict[str, float]:
     with torch.inference_mode():
         expected = [t[0].numpy() for t in network(torch.from_numpy(image[None]))]
     with session.computed(image) as (f_map, out):
-        got = {FEATURES: _as_floats(f_map), PROPOSALS: out}
+        got = {FEATURES: as_floats(f_map), PROPOSALS: out}
         return {
             name: float(
                 np.linalg.norm(got[i] - expected[i])
@@ -124,12 +125,6 @@ def _deviation(network: nn.Module, session: Session) -> dict[str, float]:
             )
             for i, name in ((FEATURES, "features"), (PROPOSALS, "proposals"))
         }
-
-
-def _as_floats(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    if values.dtype == np.uint16:
-        return (values.astype(np.uint32) << 16).view(np.float32)
-    return np.asarray(values, dtype=np.float32)
 
 
 def drawn_tissue(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:

@@ -170,7 +170,7 @@ def sample_numpy_at_points(
             [y0 * columns + x0, y0 * columns + x1, y1 * columns + x0, y1 * columns + x1]
         )
         # All corners in one pass through the channels.
-        upper_left, upper_right, lower_left, lower_right = _floats(
+        upper_left, upper_right, lower_left, lower_right = as_floats(
             flat.take(places, axis=1)
         ).transpose(1, 0, 2)
         upper = upper_left * (1 - wx) + upper_right * wx
@@ -179,7 +179,8 @@ def sample_numpy_at_points(
     return found
 
 
-def _floats(values: _Values) -> Float32:
+def as_floats(values: _Values) -> Float32:
+    """Return values as 32 bits; those of 16 unsigned ones are bfloat16."""
     if values.dtype == np.uint16:
         # bfloat16 is the upper half of a float32.
         return (values.astype(np.uint32) << 16).view(np.float32)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-
-def counted(number: int, one: str, many: str) -> str:
-    """A number with its noun."""
-    return f"1 {one}" if number == 1 else f"{number:,} {many}"
+from muse_core.nuclei.counted import counted, counted_nuclei
 
 
 def of_nuclei(what: str, number: int, class_name: str = "") -> str:
     """Such as "class of 3 nuclei (tumor)"."""
-    label = f"{what} of {counted(number, 'nucleus', 'nuclei')}"
+    label = f"{what} of {counted_nuclei(number)}"
     return f"{label} ({class_name})" if class_name else label
 
 
@@ -44,7 +41,7 @@ def changed_classes(names: list[str]) -> str:
 
 def merged_classes(gone: str, into: str, number: int) -> str:
     """Such as "merge of class a into b (3 nuclei)"."""
-    return f"merge of class {gone} into {into} ({counted(number, 'nucleus', 'nuclei')})"
+    return f"merge of class {gone} into {into} ({counted_nuclei(number)})"
 
 
 def relearning(number: int) -> str:
