@@ -1,4 +1,4 @@
-"""Protocol of models that detection can run; `muse_core.models.MuseModel` is one."""
+"""Protocol of models that detection can run; `muse_core.models.muse_model.MuseModel` is one."""
 
 from __future__ import annotations
 

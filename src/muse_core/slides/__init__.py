@@ -1,4 +1,4 @@
-"""A file -> Slide: a pyramid with microns per pixel, read by region at any scale."""
+"""Slides from files and arrays: pyramids with microns per pixel, read by region at any scale."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Parts that pretraining and fine-tuning share: seeding, run state, schedules, interrupts."""
+"""Parts that pretraining and fine-tuning share: seeding, batches, run state, schedules, stopping."""
 
 from __future__ import annotations

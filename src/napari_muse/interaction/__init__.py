@@ -1,3 +1,3 @@
-"""Keys, lasso and camera."""
+"""Keys, mouse, lasso and camera; edits that ask first, and numbers as people type them."""
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Reader, writer, sample data and export, as napari calls them."""
+"""Reader, writer and sample data, as napari calls them; files that the panels read and write."""
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""The layers of napari that show a slide's nuclei, regions and drawn areas."""
+"""Layers with the slide, its nuclei, regions and areas; layers of others that can be slides."""
 
 from __future__ import annotations
