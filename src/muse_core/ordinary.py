@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 
 
 def require_file(path: str | Path) -> Path:
@@ -23,7 +23,7 @@ def require_file(path: str | Path) -> Path:
         if source.exists():
             raise UserError(f"{source} is a pipe or a device; give an ordinary file.")
     except OSError as error:
-        raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
+        raise cannot("open", source, error) from error
     raise UserError(f"There is no file {source}.")
 
 

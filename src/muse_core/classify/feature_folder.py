@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import entries, locked, make_folder, replacing
 from muse_core.nuclei.store import SlideIdentity
 
@@ -157,7 +157,7 @@ def move_features(source: Path, root: Path) -> None:
                 continue
             kept = open_features(folder)
         except OSError as error:
-            raise UserError(f"Cannot write {root}: {error.strerror or error}.") from error
+            raise cannot("write", root, error) from error
         append_features(root, kept.facts, kept.places, kept.features, kept.classes)
     shutil.rmtree(source, ignore_errors=True)
 
@@ -239,7 +239,7 @@ def _begin(folder: Path, facts: FeatureFacts, anew: bool) -> None:
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
+            raise cannot("write", folder, error) from error
     text = json.dumps({"format": _FORMAT, **asdict(facts)}, indent=1)
     with replacing(folder / _ABOUT) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -265,7 +265,7 @@ def _append(path: Path, data: bytes, at: int) -> None:
             file.seek(at)
             file.write(data)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
+        raise cannot("write", path, error) from error
 
 
 def _cut(path: Path, most_bytes: int) -> None:
@@ -274,7 +274,7 @@ def _cut(path: Path, most_bytes: int) -> None:
         if path.exists() and path.stat().st_size > most_bytes:
             os.truncate(path, most_bytes)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
+        raise cannot("write", path, error) from error
 
 
 def _read_facts(folder: Path) -> FeatureFacts:

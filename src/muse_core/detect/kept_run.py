@@ -20,7 +20,7 @@ import orjson
 from muse_core.detect.differences import differences, facts_of_key
 from muse_core.detect.spool import FileSpool, MemorySpool, Spool
 from muse_core.detect.tile_log import TileLog
-from muse_core.errors import UserError
+from muse_core.errors import cannot
 from muse_core.files import canonical_json, digest_of, is_being_written, make_folder, only_one
 
 _DIGITS = 16
@@ -147,9 +147,7 @@ def kept_run(place: RunPlace) -> Iterator[KeptRun]:
     except OSError as error:
         if run.folder is None or not str(error.filename or "").startswith(str(run.folder)):
             raise
-        raise UserError(
-            f"Cannot write {place.target or run.folder}: {error.strerror or error}."
-        ) from error
+        raise cannot("write", place.target or run.folder, error) from error
 
 
 def unfinished_runs(stem: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files.litter import is_litter
 from muse_core.files.targets import (
     descriptor_of,
@@ -78,7 +78,7 @@ def make_folder(folder: Path) -> None:
     try:
         destination(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
+        raise cannot("write", folder, error) from error
 
 
 def _neighbour(final: Path, suffix: str) -> Path:

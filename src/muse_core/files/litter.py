@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import cannot
 
 _NAMES = frozenset(
     {
@@ -87,7 +87,7 @@ def entries(folder: str | Path, pattern: str = "*") -> list[Path]:
     try:
         found = [p for p in Path(folder).iterdir() if not is_litter(p.name)]
     except OSError as error:
-        raise UserError(f"Cannot read {folder}: {error.strerror or error}.") from error
+        raise cannot("read", folder, error) from error
     return sorted(p for p in found if fnmatchcase(p.name, pattern))
 
 
@@ -99,7 +99,7 @@ def tree(folder: str | Path) -> Iterator[Path]:
     """
 
     def refuse(error: OSError) -> None:
-        raise UserError(f"Cannot read {error.filename}: {error.strerror or error}.") from error
+        raise cannot("read", error.filename, error) from error
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not is_litter(name))

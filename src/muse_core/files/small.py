@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.ordinary import require_file
 
 _MOST_BYTES = 1_000_000
@@ -28,7 +28,7 @@ def read_small(path: Path, noun: str, named: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise UserError(f"Cannot read {named}: {error.strerror or error}.") from error
+        raise cannot("read", named, error) from error
     if len(content) > _MOST_BYTES:
         raise UserError(f"{path} is no {noun}: it is larger than a megabyte.")
     return content

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 
 _DESCRIPTORS = re.compile(
     r"/dev/(?:(stdout)|(stderr)|fd/(\d+))|/proc/(?:self|thread-self)/fd/(\d+)"
@@ -112,7 +112,7 @@ def check_writable(
                 with target.open("ab"):
                     pass
     except OSError as error:
-        raise UserError(f"Cannot write {named}: {error.strerror or error}.") from error
+        raise cannot("write", named, error) from error
     return named
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import is_litter
 from muse_core.files.remote import is_address
 
@@ -97,7 +97,7 @@ def _of_folder(folder: Path) -> Iterator[str]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise UserError(f"Cannot read {folder}: {error.strerror or error}.") from error
+        raise cannot("read", folder, error) from error
     for entry in entries:
         if is_litter(entry.name) or entry.name.startswith("."):
             continue

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import check_writable
 
 METADATA_KEY = "muse_model_card"
@@ -170,7 +170,7 @@ def _read_header(path: Path) -> dict[str, Any]:
                 raise UserError(refusal)
             header = json.loads(file.read(size))
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise cannot("read", path, error) from error
     except UserError:
         raise
     except (ValueError, RecursionError) as error:

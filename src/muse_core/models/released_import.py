@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import BACKBONE, ModelCard
 from muse_core.models.checkpoint import save_backbone
@@ -124,7 +124,7 @@ def read_teacher(path: Path) -> Mapping[str, Tensor]:
             ) from error
         raise UserError(damaged) from error
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise cannot("read", path, error) from error
     except Exception as error:
         # The unpickler does what the bytes say, and raises whatever comes of it.
         raise UserError(damaged) from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import names_stdout
 from muse_core.isolation import Limits, run_isolated
 from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv, write_csv_parts
@@ -218,7 +218,7 @@ def _size(source: Path) -> int:
             return sum(p.stat().st_size for p in source.rglob("*") if p.is_file())
         size = source.stat().st_size if source.is_file() else 0
     except OSError as error:
-        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
+        raise cannot("read", source, error) from error
     return size * (_PACKED_RATIO if source.suffix.lower() in _PACKED else 1)
 
 

@@ -13,7 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from muse_core.errors import UserError
+from muse_core.errors import cannot
 from muse_core.files import replacing
 
 
@@ -104,7 +104,7 @@ def _in_a_sentence(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
+        raise cannot("write", path, error) from error
 
 
 def _drop_after(path: Path, step: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import check_writable, destination, locked, make_folder, replacing
 from muse_core.slides.mpp import check_mpp
 
@@ -138,7 +138,7 @@ def look_into_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
         steps = (destination(folder), *destination(folder).parents)
         there = next(step for step in steps if step.exists())
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror or error}.") from error
+        raise cannot("write", folder, error) from error
     if not there.is_dir():
         raise UserError(f"Cannot write {folder}: {there} is no folder.")
     check_writable(there / MANIFEST_NAME)

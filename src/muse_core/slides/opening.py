@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files.remote import is_address
 from muse_core.ordinary import require_file, with_name
 from muse_core.slides.choice import ImageChoice
@@ -101,7 +101,7 @@ def open_slide(
     except PermissionError as error:
         raise _not_allowed(source, error) from error
     except OSError as error:
-        raise UserError(f"Cannot open {source}: {error.strerror or error}.") from error
+        raise cannot("open", source, error) from error
     reader = _reader_of(source)
     if reader is None and source.is_dir():
         raise UserError(

@@ -1,3 +1,3 @@
-"""Parts that pretraining and fine-tuning share: seeding, batches, run state, schedules, stopping."""
+"""What pretraining and fine-tuning share: seeding, batches, run state, schedules, interrupts."""
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 from muse_core.detect.backends.backend import NotConvertibleError
 from muse_core.detect.backends.openvino_library import openvino
 from muse_core.detect.backends.openvino_session import Session
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import locked, make_folder, replacing, sha256_of
 from muse_core.files.user_folders import user_cache_folder
 
@@ -122,7 +122,7 @@ def _hash_of(model: Path) -> str:
     try:
         return sha256_of(model)
     except OSError as error:
-        raise UserError(f"Cannot read {model}: {error.strerror or error}.") from error
+        raise cannot("read", model, error) from error
 
 
 def _prune(folder: Path) -> None:

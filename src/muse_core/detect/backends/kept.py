@@ -8,7 +8,7 @@ from pathlib import Path
 from muse_core.detect.backends.backend import InferenceBackend
 from muse_core.detect.backends.choosing import open_backend
 from muse_core.detect.config import DetectConfig
-from muse_core.errors import UserError
+from muse_core.errors import cannot
 
 
 def kept_backend(path: Path, config: DetectConfig) -> InferenceBackend:
@@ -20,7 +20,7 @@ def kept_backend(path: Path, config: DetectConfig) -> InferenceBackend:
     try:
         facts = path.stat()
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise cannot("read", path, error) from error
     asked = DetectConfig(
         device=config.device,
         batch=config.batch,

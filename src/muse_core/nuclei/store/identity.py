@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import tree
 from muse_core.files.remote import RemoteFile, UnreachableError, is_address, name_of
 from muse_core.nuclei.recorded_slide import RecordedSlide, without_plane
@@ -89,7 +89,7 @@ def identify_slide(path: str | Path, part: str = "") -> SlideIdentity:
             size = source.stat().st_size
             _digest_file(source, size, digest)
     except OSError as error:
-        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
+        raise cannot("read", source, error) from error
     digest.update(str(size).encode())
     content = digest.hexdigest()
     # Linux allows names that are no text, which neither a store nor a file of nuclei can hold.
