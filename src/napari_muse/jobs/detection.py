@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -36,7 +36,7 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.look_again import areas_again
 from napari_muse.jobs.session_job import SessionJob
 from napari_muse.jobs.unfinished import Unfinished, keeping_folder, unfinished_detection
-from napari_muse.session import IN_THE_WINDOW, MuseSession
+from napari_muse.session import MuseSession
 
 _SAME_NUCLEUS_UM = 3.0
 _PACE_MS = 250
@@ -93,30 +93,23 @@ class Detection(SessionJob):
         """
         if self.running:
             raise UserError("A detection is running; wait for its end or cancel it.")
-        slide = self._session.require_slide()
-        mpp = slide.require_mpp(IN_THE_WINDOW)
+        slide, of_slide = self._session.require_slide(), self._of_slide()
         self._session.annotations.require_writable()
         self._session.annotations.require_same_slide()
         regions = [s for s in shapes if isinstance(s, Region)]
         polygons = [s for s in shapes if isinstance(s, PolygonRegion)]
         job = replace(
             job,
-            slide=str(slide.path),
-            **asdict(slide.choice),
-            mpp=mpp,
-            force_mpp=True,  # what the window shows is settled
+            **of_slide,
             region=[regions[0].x, regions[0].y, regions[0].w, regions[0].h] if regions else None,
             polygons=[[list(v) for v in p.vertices] for p in polygons] or None,
             features_in=str(self._feature_folder()),
             focus=job.focus or self._focus(),
             keep_in=self._keeping_folder(slide),
         )
-        self._annotations, self._shapes, self._begun = (
-            self._session.annotations,
-            tuple(shapes),
-            False,
-        )
-        self._bounds, self._distance_px = slide.bounds, _SAME_NUCLEUS_UM / mpp
+        self._annotations, self._shapes = self._session.annotations, tuple(shapes)
+        self._begun = False
+        self._bounds, self._distance_px = slide.bounds, _SAME_NUCLEUS_UM / of_slide["mpp"]
         self._mapping, self._spares_reviewed = dict(mapping or {}), False
         # What comes first is shown at once.
         self._take_soon.setTimeout(0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 from qtpy.QtCore import QObject
 
@@ -13,7 +11,7 @@ from muse_core.jobs.specs import DisagreeJob
 from muse_core.models.device_names import DeviceName
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.session_job import SessionJob
-from napari_muse.session import IN_THE_WINDOW, MuseSession
+from napari_muse.session import MuseSession
 
 
 class Comparison(SessionJob):
@@ -31,23 +29,14 @@ class Comparison(SessionJob):
             UserError: There is no slide, its MPP is unknown, it has no nuclei, its store cannot be
                 written, or another file has its place by now.
         """
-        slide = self._session.require_slide()
-        mpp = slide.require_mpp(IN_THE_WINDOW)
+        of_slide = self._of_slide()
         self._annotations, self._refusal = self._session.annotations, ""
         if not self._annotations.has_file:
             raise UserError("There are no nuclei to compare yet: detect some first.")
         self._annotations.require_writable()
         self._annotations.require_same_slide()
-        store = self._annotations.store.path
-        job = DisagreeJob(
-            str(slide.path),
-            str(store),
-            model,
-            mpp,
-            device,
-            **asdict(slide.choice),
-            force_mpp=True,
-        )
+        store = str(self._annotations.store.path)
+        job = DisagreeJob(store=store, model=model, device=device, **of_slide)
         self.runner.start(job.to_json())
 
     def _on_event(self, event: Event) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from muse_core.errors import UserError
 from muse_core.jobs.specs import FeaturesJob
 from napari_muse.jobs.session_job import SessionJob
-from napari_muse.session import IN_THE_WINDOW
 
 
 class MissingFeatures(SessionJob):
@@ -25,18 +22,10 @@ class MissingFeatures(SessionJob):
         """
         if self.running:
             return
-        slide = self._session.require_slide()
-        mpp = slide.require_mpp(IN_THE_WINDOW)
+        of_slide = self._of_slide()
         annotations = self._session.annotations
         if not annotations.has_file:
             raise UserError("There are no nuclei yet: detect some first.")
         annotations.require_same_slide()
-        job = FeaturesJob(
-            str(slide.path),
-            str(annotations.store.path),
-            model,
-            mpp,
-            **asdict(slide.choice),
-            force_mpp=True,
-        )
+        job = FeaturesJob(store=str(annotations.store.path), model=model, **of_slide)
         self.runner.start(job.to_json())

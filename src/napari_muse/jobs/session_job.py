@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from muse_core.jobs import Ended, Event
 from napari_muse.jobs.job_runner import JobRunner
-from napari_muse.session import MuseSession
+from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 
 class SessionJob:
@@ -40,6 +42,17 @@ class SessionJob:
     def cancel(self) -> None:
         """Ask the job to stop; what it has found or made by then is kept."""
         self.runner.cancel()
+
+    def _of_slide(self) -> dict[str, Any]:
+        """Return the fields of a job that say which image it is of, and at which scale.
+
+        Raises:
+            UserError: No slide is open, or its MPP is unknown.
+        """
+        slide = self._session.require_slide()
+        mpp = slide.require_mpp(IN_THE_WINDOW)
+        # What the window shows is settled, whatever the file states.
+        return {"slide": str(slide.path), "mpp": mpp, "force_mpp": True, **asdict(slide.choice)}
 
     def _on_event(self, event: Event) -> None:
         self.progress.emit(event)
