@@ -180,7 +180,7 @@ class Detection(SessionJob):
             self._waiting.append(event)
             self._take_soon()
         else:
-            super()._on_event(event)
+            self.progress.emit(event)
 
     def _begin(self, event: DetectionStarted) -> None:
         theirs = ClassScheme.from_json(list(map(dict, event.classes))).classes
@@ -248,7 +248,7 @@ class Detection(SessionJob):
             self._settle(event.name)
         finally:
             # Whatever happens, those who wait hear of the end.
-            super()._on_end(self._last_word(event))
+            self.ended.emit(self._last_word(event))
 
     def _last_word(self, event: Ended) -> Ended:
         if self._refusal:

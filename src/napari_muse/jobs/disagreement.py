@@ -41,7 +41,7 @@ class Comparison(SessionJob):
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, DisagreementFound):
-            super()._on_event(event)
+            self.progress.emit(event)
             return
         ids = np.asarray(event.ids, dtype=np.int64)
         try:
@@ -50,4 +50,4 @@ class Comparison(SessionJob):
             self._refusal = str(error)
 
     def _on_end(self, event: Ended) -> None:
-        super()._on_end(Failed(self._refusal) if self._refusal else event)
+        self.ended.emit(Failed(self._refusal) if self._refusal else event)

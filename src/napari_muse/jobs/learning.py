@@ -112,7 +112,7 @@ class Learning(SessionJob):
                 result.get("after"),
                 tuple(result.get("notes", ())),
             )
-        super()._on_end(event)
+        self.ended.emit(event)
 
 
 def _summary_of(path: Path, mpp: float) -> AnnotationSummary:
