@@ -19,8 +19,9 @@ _SUPPORT_PX = 2
 _FOLDED_STEP = 4
 """Source pixels are averaged by squares as long as this many squares are left for an output pixel:
 next to no difference from filtering all of them, and much faster."""
-_BLOCK_SOURCE_PX = 1 << 24
-"""Source pixels held at a time (50 MB of RGB, and as much in Pillow); larger reads go by blocks."""
+_BLOCK_SOURCE_PX = 1 << 22
+"""Source pixels held at a time by each thread that reads (13 MB of RGB, and more in Pillow); larger
+reads go by blocks."""
 
 
 @dataclass(frozen=True)
