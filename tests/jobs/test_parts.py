@@ -130,6 +130,29 @@ def test_large_blocks_go_back_to_the_system(env: dict[str, str], kept: bool) -> 
     assert (float(done.stdout) > 150) == kept
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+@pytest.mark.parametrize(
+    ("env", "anew"), [({}, False), ({"MALLOC_TRIM_THRESHOLD_": "131072"}, True)]
+)
+def test_small_blocks_are_not_asked_for_again_and_again(env: dict[str, str], anew: bool) -> None:
+    # A page that comes back from the system is a fault; 500 kB have 122 or so.
+    code = (
+        "import resource; from muse_core.jobs.processor import give_large_blocks_back;"
+        "give_large_blocks_back(); faults = lambda: resource.getrusage(0).ru_minflt;"
+        "used = lambda: bytes(b'1') * 500_000 and None; used(); before = faults();"
+        "[used() for _ in range(100)]; print(faults() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (int(done.stdout) > 2000) == anew
+
+
 def test_thread_settings_are_made_but_never_over_the_users(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -37,6 +37,10 @@ AS_STORED = 0.02
 0.51 um/px, F1 is the same over that range, and resampling costs more than decoding."""
 
 
+_ROUNDING_PX = 1.0
+"""More than positions are rounded by, once they are those of the slide."""
+
+
 @dataclass(frozen=True)
 class DetectResult:
     """Result of a detection.
@@ -155,8 +159,7 @@ class Detector:
         names = [c["name"] for c in self.card.classes]
         collector = Collector(self.card.name, names, on_nuclei, state.spool)
         seconds = _clock(begin, state.log)
-        seam_radius_px = self.config.seam_radius_um / self.card.mpp
-        merge = TileMerge(plan, seam_radius_px, collector, state.log, seconds)
+        merge = TileMerge(plan, self._seam_radius_px, collector, state.log, seconds)
         cancel = should_cancel or (lambda: False)
         missing = [tile for tile in plan.tiles if tile.index not in merge]
         fresh = self.reports(slide, search, missing, cancel)
@@ -210,6 +213,15 @@ class Detector:
             "seam_radius_um": self.config.seam_radius_um,
             "plan": plan.digest(),
         }
+
+    @property
+    def _margin_px(self) -> float:
+        """Pixels at the border of a tile in which it answers for no nucleus, not even at a seam."""
+        return self.config.halo_px - self._seam_radius_px - _ROUNDING_PX
+
+    @property
+    def _seam_radius_px(self) -> float:
+        return self.config.seam_radius_um / self.card.mpp
 
     def _tile_px(self) -> int:
         """Largest side of a tile that the backend computes with bounded memory."""
@@ -272,7 +284,9 @@ class Detector:
         """Put a batch of tiles through the network."""
         whole = [image for image in images if not isinstance(image, Unreadable)]
         answers = iter(
-            self.backend.run(whole, self.min_score, self.config.features) if whole else ()
+            self.backend.run(whole, self.min_score, self.config.features, self._margin_px)
+            if whole
+            else ()
         )
         reports: list[TileReport] = []
         for tile, image in zip(batch, images, strict=True):

@@ -177,7 +177,9 @@ class _ElsewhereBackend(InferenceBackend):
         super().__init__(card, network.device, network.precision, 1, network.tile_px)
         self.name = network.backend
 
-    def try_run(self, images: Sequence[Any], min_score: float, features: bool) -> None:
+    def try_run(
+        self, images: Sequence[Any], min_score: float, features: bool, margin_px: float
+    ) -> None:
         """Nothing is run here."""
         raise RuntimeError("the network runs on the workers")
 

@@ -93,3 +93,20 @@ class TileDetections:
             np.concatenate([part.class_probs for part in filled]),
             np.concatenate(features) if len(features) == len(filled) else None,
         )
+
+
+def within_margin(xy: Floats, size_px: tuple[int, ...], margin_px: float) -> npt.NDArray[np.bool_]:
+    """Return (n,) which points of an image lie no nearer to its borders than a margin.
+
+    Args:
+        xy: (n, 2).
+        size_px: Height and width of the image.
+        margin_px: The margin; with 0 also points beyond the borders count.
+    """
+    if margin_px <= 0:
+        return np.ones(len(xy), dtype=bool)
+    height, width = size_px
+    x, y = xy[:, 0], xy[:, 1]
+    across = (x >= margin_px) & (x <= width - margin_px)
+    result: npt.NDArray[np.bool_] = across & (y >= margin_px) & (y <= height - margin_px)
+    return result

@@ -84,6 +84,25 @@ def test_nuclei_are_those_of_the_torch_model(config: ModelConfig, min_score: flo
     np.testing.assert_allclose(found.features, expected.features, atol=1e-3, rtol=1e-3)
 
 
+def test_nuclei_in_the_margin_are_left_out_and_nothing_else_changes() -> None:
+    model = model_of(THIN)
+    rng = np.random.default_rng(0)
+    out = rng.normal(-1, 1, (12, 8, 16)).astype(np.float32)
+    f_map = rng.normal(size=(model.backbone.out_channels, 8, 16)).astype(np.float32)
+    every, inner = (
+        heads_of(model).detections(f_map, out, (64, 128), 0.5, True, margin_px)
+        for margin_px in (0.0, 20.0)
+    )
+    middle = (np.abs(every.xy - (64, 32)) <= (44, 12)).all(axis=1)
+    assert 5 < len(inner) < len(every)
+    np.testing.assert_array_equal(inner.xy, every.xy[middle])
+    np.testing.assert_array_equal(inner.score, every.score[middle])
+    np.testing.assert_allclose(inner.class_probs, every.class_probs[middle], atol=1e-6)
+    assert inner.features is not None
+    assert every.features is not None
+    np.testing.assert_array_equal(inner.features, every.features[middle])
+
+
 def test_of_no_proposal_there_is_no_nucleus() -> None:
     model = model_of(THIN)
     out = np.full((12, 4, 4), -9, np.float32)

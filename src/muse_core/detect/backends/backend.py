@@ -47,7 +47,11 @@ class InferenceBackend(ABC):
         self.notes: list[str] = []
 
     def run(
-        self, images: Sequence[RgbArray], min_score: float, features: bool = False
+        self,
+        images: Sequence[RgbArray],
+        min_score: float,
+        features: bool = False,
+        margin_px: float = 0.0,
     ) -> list[TileDetections]:
         """Nuclei of each image.
 
@@ -55,6 +59,8 @@ class InferenceBackend(ABC):
             images: (H, W, 3) uint8 each, all of one size, sides multiples of 32.
             min_score: Nucleus probability from which a nucleus counts.
             features: Whether their features are wanted too.
+            margin_px: Nuclei nearer than this to a border of the image are left out; 0 leaves out
+                none.
 
         Raises:
             UserError: Not even one image fits into memory.
@@ -62,7 +68,7 @@ class InferenceBackend(ABC):
         found: list[TileDetections] = []
         while len(found) < len(images):
             part = images[len(found) : len(found) + self.batch]
-            answer = self.try_run(part, min_score, features)
+            answer = self.try_run(part, min_score, features, margin_px)
             if answer is not None:
                 found.extend(answer)
                 continue
@@ -81,7 +87,7 @@ class InferenceBackend(ABC):
 
     @abstractmethod
     def try_run(
-        self, images: Sequence[RgbArray], min_score: float, features: bool
+        self, images: Sequence[RgbArray], min_score: float, features: bool, margin_px: float
     ) -> Sequence[TileDetections] | None:
         """Nuclei of each image of one batch, or None when memory ran out."""
 

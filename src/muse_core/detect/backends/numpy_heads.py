@@ -14,13 +14,14 @@ from scipy.special import erf, expit
 
 from muse_core.errors import UserError
 from muse_core.models.duplicates import first_of_duplicates
-from muse_core.models.tile_detections import TileDetections
+from muse_core.models.tile_detections import TileDetections, within_margin
 
 Float32 = npt.NDArray[np.float32]
 _Values = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 ANCHOR_STRIDE_PX = 4
-_AT_ONCE = 256
-"""Nuclei whose features are read at a time: what is held stays in the processor's cache."""
+_AT_ONCE = 64
+"""Nuclei whose features are read at a time: what is held stays in the processor's cache, and each
+block of it is smaller than those that are asked for anew."""
 # Wide enough that rounding in the sigmoid cannot lose a nucleus that lies on the threshold.
 _LOGIT_MARGIN = 1e-3
 
@@ -85,6 +86,7 @@ class NumpyHeads:
         size_px: tuple[int, int],
         min_score: float,
         features: bool = False,
+        margin_px: float = 0.0,
     ) -> TileDetections:
         """Nuclei of one image, best first; see MuseModel.detections.
 
@@ -94,12 +96,16 @@ class NumpyHeads:
             size_px: H and W of the image.
             min_score: Nucleus probability from which a nucleus counts.
             features: Whether their features are wanted too.
+            margin_px: Nuclei nearer than this to a border are left out, before their features are
+                read: those of a halo another tile answers for.
         """
         xy, score = proposals(out, min_score)
         order = np.argsort(-score, kind="stable")
         xy, score = xy[order], score[order]
         first = first_of_duplicates(xy, self.duplicate_radius_px)
         xy, score = xy[first], score[first]
+        wanted = within_margin(xy, size_px, margin_px)
+        xy, score = xy[wanted], score[wanted]
         sampled = sample_numpy_at_points(f_map, xy, size_px, self.align_corners)
         probs = self.class_weights.probabilities(sampled)
         return TileDetections(xy, score, probs, sampled.astype(np.float16) if features else None)
@@ -183,5 +189,7 @@ def as_floats(values: _Values) -> Float32:
     """Return values as 32 bits; those of 16 unsigned ones are bfloat16."""
     if values.dtype == np.uint16:
         # bfloat16 is the upper half of a float32.
-        return (values.astype(np.uint32) << 16).view(np.float32)
+        raised = values.astype(np.uint32)
+        raised <<= 16
+        return raised.view(np.float32)
     return np.asarray(values, dtype=np.float32)

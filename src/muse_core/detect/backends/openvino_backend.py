@@ -53,19 +53,23 @@ class OpenVinoBackend(InferenceBackend):
         )
 
     def try_run(
-        self, images: Sequence[RgbArray], min_score: float, features: bool
+        self, images: Sequence[RgbArray], min_score: float, features: bool, margin_px: float
     ) -> Sequence[TileDetections] | None:
         """See :meth:`InferenceBackend.try_run`."""
         try:
             with one_blas_thread():
-                return [self._found(image, min_score, features) for image in images]
+                return [self._found(image, min_score, features, margin_px) for image in images]
         except (RuntimeError, MemoryError) as error:
             full = isinstance(error, MemoryError) or any(w in str(error).lower() for w in _FULL)
             if not full:
                 raise
             return None
 
-    def _found(self, image: RgbArray, min_score: float, features: bool) -> TileDetections:
+    def _found(
+        self, image: RgbArray, min_score: float, features: bool, margin_px: float
+    ) -> TileDetections:
         height, width = image.shape[:2]
         with self._session.computed(image) as (f_map, out):
-            return self._heads.detections(f_map, out, (height, width), min_score, features)
+            return self._heads.detections(
+                f_map, out, (height, width), min_score, features, margin_px
+            )

@@ -17,7 +17,7 @@ from muse_core.models.device import autocast_for, computes_in_bfloat16
 from muse_core.models.folding import with_folded_norms
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
-from muse_core.models.tile_detections import TileDetections
+from muse_core.models.tile_detections import TileDetections, within_margin
 
 # A batch only pays where one tile does not fill the device. On processors torch takes about twice
 # the memory of OpenVINO, so that tiles stay small.
@@ -52,13 +52,15 @@ class TorchBackend(InferenceBackend):
         self._model = model
 
     def try_run(
-        self, images: Sequence[RgbArray], min_score: float, features: bool
+        self, images: Sequence[RgbArray], min_score: float, features: bool, margin_px: float
     ) -> Sequence[TileDetections] | None:
         """See :meth:`InferenceBackend.try_run`; the error is let go of here."""
         wanted = {"features": True} if features else {}
         try:
             with torch.inference_mode(), self._autocast():
-                return self._model.predict(self._upload(images), min_score, **wanted)
+                found = self._model.predict(self._upload(images), min_score, **wanted)
+            size_px = images[0].shape[:2]
+            return [one.take(within_margin(one.xy, size_px, margin_px)) for one in found]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
