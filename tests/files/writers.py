@@ -33,7 +33,7 @@ def _nuclei(path: Path) -> None:
 
 def _with_features(path: Path) -> None:
     features = np.random.default_rng(0).normal(size=(N, 8)).astype(np.float16)
-    write_nuclei(path, NucleusFile(_table(), SCHEME, 0.25), features)
+    write_nuclei(path, NucleusFile(_table(), SCHEME, 0.25), features=features)
 
 
 def _features(path: Path) -> None:

@@ -59,6 +59,22 @@ def test_round_trip_loses_nothing(
     assert (back.scheme, back.mpp, back.regions) == (scheme, mpp, drawn)
 
 
+@pytest.mark.parametrize("name", ["n.csv", "n.geojson", "n.parquet"])
+def test_a_table_and_what_is_known_of_it_are_written_as_its_file_is(
+    tmp_path: Path, name: str
+) -> None:
+    scheme = ClassScheme.from_names(["tumor"])
+    table = nucleus_table([1.0, 2.5], [3.0, 4.0], "tumor")
+    drawn = (SQUARE,)
+    notes = write_nuclei(tmp_path / name, table, scheme, 0.5, drawn)
+    written = (tmp_path / name).read_bytes()
+    assert write_nuclei(tmp_path / name, NucleusFile(table, scheme, 0.5, drawn)) == notes
+    assert (tmp_path / name).read_bytes() == written
+    assert read_nuclei(tmp_path / name).mpp == 0.5
+    with pytest.raises(UserError, match="itself"):
+        write_nuclei(tmp_path / name, NucleusFile(table, scheme, 0.5), mpp=0.25)
+
+
 @pytest.mark.parametrize("name", [*LOSSLESS, "n.csv", "n.tsv.gz"])
 def test_files_say_which_slide_they_are_of(tmp_path: Path, name: str) -> None:
     slide = RecordedSlide("Schnitt, 5.svs", "sha256:0123456789abcdef#image=2")
@@ -129,7 +145,7 @@ def test_without_classes_and_scale(tmp_path: Path, name: Any) -> None:
 def test_csv_says_what_it_cannot_hold(tmp_path: Path) -> None:
     table = nucleus_table([1, 70000], [2, 30.5], ["a", "b"])
     content = NucleusFile(table, FULL, 0.2526, (SQUARE,))
-    notes = write_nuclei(tmp_path / "n.CSV", content, np.ones((2, 3)))
+    notes = write_nuclei(tmp_path / "n.CSV", content, features=np.ones((2, 3)))
     assert len(notes) == 3
     assert all(word in " ".join(notes) for word in ("features", "regions", "colours"))
     back = read_nuclei(tmp_path / "n.CSV")

@@ -48,7 +48,7 @@ def write_foreign(path: Path, n: int = 2, version: str = "0.1.0") -> None:
 
 def test_the_layout_by_its_specification(tmp_path: Path) -> None:
     path = tmp_path / "n.h5ad"
-    write_nuclei(path, NucleusFile(TABLE, SCHEME, 0.5, ()), FEATURES)
+    write_nuclei(path, NucleusFile(TABLE, SCHEME, 0.5, ()), features=FEATURES)
     with h5py.File(path) as file:
         assert file.attrs["encoding-type"] == "anndata"
         assert file["X"].shape == (3, 2)
@@ -64,7 +64,7 @@ def test_anndata_reads_what_is_written_and_writes_what_is_read(tmp_path: Path) -
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: tox -e interop")
     path = tmp_path / "n.h5ad"
     region = NamedRegion(((0, 0), (1, 0), (1, 1)))
-    write_nuclei(path, NucleusFile(TABLE, SCHEME, 0.5, (region,)), FEATURES)
+    write_nuclei(path, NucleusFile(TABLE, SCHEME, 0.5, (region,)), features=FEATURES)
     data = anndata.read_h5ad(path)
     assert data.shape == (3, 2)
     assert data.X.tolist() == FEATURES.tolist()
@@ -94,7 +94,7 @@ def test_anndata_reads_a_file_without_features(tmp_path: Path, n: int) -> None:
 def test_many_nuclei_are_chunked(tmp_path: Path) -> None:
     n = 20_000
     table = nucleus_table(np.arange(n), np.arange(n), "tumor")
-    write_nuclei(tmp_path / "n.h5ad", NucleusFile(table), np.ones((n, 4)))
+    write_nuclei(tmp_path / "n.h5ad", NucleusFile(table), features=np.ones((n, 4)))
     assert read_nuclei_here(tmp_path / "n.h5ad").table.equals(table)
     assert (tmp_path / "n.h5ad").stat().st_size < 1 << 20
 
@@ -228,7 +228,7 @@ def test_a_file_of_ours_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
 def test_features_must_fit(tmp_path: Path) -> None:
     for features in (FEATURES[:2], FEATURES[0]):
         with pytest.raises(UserError, match="3 nuclei need as many rows"):
-            write_nuclei(tmp_path / "n.h5ad", NucleusFile(TABLE), features)
+            write_nuclei(tmp_path / "n.h5ad", NucleusFile(TABLE), features=features)
     with pytest.raises(UserError, match="cannot be written as AnnData"):
         write_nuclei(tmp_path / "n.h5ad", NucleusFile(nucleus_table([1], [2], "a\0b")))
     assert list(tmp_path.iterdir()) == []

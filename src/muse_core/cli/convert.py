@@ -85,7 +85,7 @@ def convert(
     check_positive_mpp(mpp)
     settled = settle_scale(content.mpp, mpp, force_mpp)
     scale = settled.mpp
-    left_out = write_nuclei(out, replace(content, table=table, mpp=scale), rows)
+    left_out = write_nuclei(out, replace(content, table=table, mpp=scale), features=rows)
     for note in (*content.notes, *settled.notes, *notes, *left_out):
         typer.echo(note, err=True)
     facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale, "out": str(out)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from muse_core.isolation import Limits, run_isolated
 from muse_core.nuclei.csv import CSV_SUFFIXES, read_csv_file, write_csv, write_csv_parts
 from muse_core.nuclei.facts import facts_of
 from muse_core.nuclei.nucleus_file import NucleusFile
+from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.scheme import ClassScheme
 
 _Read = Callable[[Path, bool], NucleusFile]
 _Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
@@ -101,22 +103,35 @@ def read_nuclei_here(path: str | Path, outlines_are_nuclei: bool = False) -> Nuc
 
 
 def write_nuclei(
-    path: str | Path, content: NucleusFile, features: npt.NDArray[Any] | None = None
+    path: str | Path,
+    content: NucleusFile | pd.DataFrame,
+    scheme: ClassScheme | None = None,
+    mpp: float | None = None,
+    regions: Sequence[NamedRegion] = (),
+    features: npt.NDArray[Any] | None = None,
 ) -> tuple[str, ...]:
     """Write nuclei in the format of the file's name; an older file stays until the new is complete.
 
     Args:
         path: Target.
-        content: N nuclei and what is known of them; CSV needs their microns per pixel.
+        content: N nuclei and what is known of them, as :func:`read_nuclei` gives it; or a
+            NucleusTable, of which the next three say what is known.
+        scheme: Classes of a table with colours and keys.
+        mpp: Microns per level-0 pixel of a table; CSV needs it.
+        regions: Outlines beside the nuclei of a table.
         features: (N, D) in the order of the table; only AnnData holds them.
 
     Returns:
         Sentences about what the format cannot hold and was left out.
 
     Raises:
-        UserError: The name has no known end, a value does not fit, a package is needed that is not
-            installed, or the file cannot be written.
+        UserError: The name has no known end, a value does not fit or is said twice, a package is
+            needed that is not installed, or the file cannot be written.
     """
+    if not isinstance(content, NucleusFile):
+        content = NucleusFile(content, scheme, mpp, tuple(regions))
+    elif scheme is not None or mpp is not None or len(regions):
+        raise UserError("A NucleusFile says its classes, scale and regions itself.")
     chosen = _format_to_write(path)
     left_out = _left_out(chosen, content, features is not None)
     chosen.write(Path(path), content, features)
