@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 from muse_core.array_types import FloatArray
 
 _MOST_STEPS = 500
-_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,9 @@ def fit_change(
     weights: FloatArray,
     ridge: float,
     bias_ridge: float,
+    *,
+    start: LinearChange | None = None,
+    tolerance: float = 1e-6,
 ) -> LinearChange:
     """Learn a change from examples; the loss is convex, so that their order plays no part.
 
@@ -59,6 +60,8 @@ def fit_change(
         weights: (n,) what each example counts.
         ridge: Half of it times the sum of the squared weights is added to the loss.
         bias_ridge: The same of the biases.
+        start: Where to look first, such as what fewer examples taught; it saves steps only.
+        tolerance: The slope at which to stop.
     """
     n, n_features = features.shape
     n_classes = logits.shape[1]
@@ -66,28 +69,39 @@ def fit_change(
         return LinearChange(np.zeros((n_features, n_classes)), np.zeros(n_classes))
     basis = _basis(features)
     known = features if basis is None else features @ basis
-    right = np.eye(n_classes)[classes]
+    # Class by class, for numpy is slow along axes of a few entries.
+    known_t, base = np.ascontiguousarray(known.T), np.ascontiguousarray(logits.T)
+    own = classes, np.arange(n)
+    right = np.zeros((n_classes, n))
+    right[own] = 1
     end = known.shape[1] * n_classes
 
     def loss(values: FloatArray) -> tuple[float, FloatArray]:
-        weight, bias = values[:end].reshape(-1, n_classes), values[end:]
-        log_p = log_softmax(logits + known @ weight + bias, axis=1)
-        error = (np.exp(log_p) - right) * weights[:, None]
-        value = -(weights * (right * log_p).sum(axis=1)).sum()
-        value += (ridge * (weight**2).sum() + bias_ridge * (bias**2).sum()) / 2
-        gradient = [(known.T @ error + ridge * weight).ravel(), error.sum(axis=0)]
-        gradient[1] += bias_ridge * bias
-        return float(value), np.concatenate(gradient)
+        weight, bias = values[:end], values[end:]
+        z = weight.reshape(n_classes, -1) @ known_t + base + bias[:, None]
+        z -= z.max(axis=0)
+        p = np.exp(z)
+        total = p.sum(axis=0)
+        value = weights @ (np.log(total) - z[own])
+        value += (ridge * (weight @ weight) + bias_ridge * (bias @ bias)) / 2
+        error = (p / total - right) * weights
+        gradient = (error @ known).ravel() + ridge * weight
+        return float(value), np.concatenate([gradient, error.sum(axis=1) + bias_ridge * bias])
 
     found = minimize(
         loss,
-        np.zeros(end + n_classes),
+        np.zeros(end + n_classes) if start is None else _begin(start, basis),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": _MOST_STEPS, "gtol": _TOLERANCE, "ftol": 1e-12},
+        options={"maxiter": _MOST_STEPS, "gtol": tolerance, "ftol": tolerance**2},
     ).x
-    weight = found[:end].reshape(-1, n_classes)
+    weight = found[:end].reshape(n_classes, -1).T
     return LinearChange(weight if basis is None else basis @ weight, found[end:])
+
+
+def _begin(start: LinearChange, basis: FloatArray | None) -> FloatArray:
+    weight = start.weight if basis is None else basis.T @ start.weight
+    return np.concatenate([weight.T.ravel(), start.bias])
 
 
 def _basis(features: FloatArray) -> FloatArray | None:

@@ -1,0 +1,97 @@
+"""What features for relearning cost: while detecting, and of one nucleus that is added later.
+
+    python benchmarks/features.py SLIDE
+
+Jobs as the command line and the window run them, from opening the slide on, in this process, where
+libraries are loaded by a first run of each that does not count. A detection with features and one
+without take turns, so that another program on the machine slows both alike; told are seconds of the
+processor, and the ratio within each pair. Then nuclei are added to the annotations one at a time,
+and the features of each computed; told are milliseconds of the clock and of the processor.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from muse_core.jobs import Done, run_job
+from muse_core.jobs.specs import DetectJob, FeaturesJob, JobSpec
+from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.store import StorePlace
+
+
+def worked(job: JobSpec) -> tuple[float, float]:
+    """Run a job to its end; seconds of the clock and of the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
+    end = run_job(job, lambda event: None)
+    if not isinstance(end, Done):
+        raise SystemExit(str(end))
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def detections(slide: Path, model: str, runs: int) -> None:
+    """Print what detection takes without and with features, in turns."""
+    pairs = []
+    for _ in range(runs + 1):
+        pair = []
+        for with_features in (False, True):
+            with TemporaryDirectory() as scratch:
+                job = DetectJob(
+                    str(slide),
+                    model,
+                    str(Path(scratch) / "nuclei.csv"),
+                    device="cpu",
+                    features_in=str(Path(scratch) / "features") if with_features else None,
+                )
+                pair.append(worked(job)[1])
+        pairs.append(pair)
+    without, kept = np.array(pairs[1:]).T
+    ratio = kept / without
+    typer.echo(
+        f"{model}: processor {np.median(without):.2f} s without features,"
+        f" {np.median(kept):.2f} s with; ratio {np.median(ratio):.3f}"
+        f" ({ratio.min():.3f} to {ratio.max():.3f}, {runs} pairs)"
+    )
+
+
+def added(slide: Path, model: str, runs: int) -> None:
+    """Print what the features of one more nucleus take."""
+    rng = np.random.default_rng(0)
+    taken = []
+    with (
+        TemporaryDirectory() as scratch,
+        StorePlace(slide, Path(scratch)).create(ClassScheme.from_names(["a"])) as store,
+    ):
+        for x, y in rng.uniform(300, 1500, (runs + 1, 2)).tolist():
+            store.add(x, y, "a")
+            taken.append(worked(FeaturesJob(str(slide), str(store.path), model, device="cpu")))
+    clock, processor = (1000 * np.array(part) for part in zip(*taken[1:], strict=True))
+    typer.echo(
+        f"{model}: features of an added nucleus in {statistics.median(clock):.0f} ms"
+        f" (slowest {clock.max():.0f}); processor {statistics.median(processor):.0f} ms"
+        f" (most {processor.max():.0f}), {runs} runs"
+    )
+
+
+def main(
+    slide: Annotated[Path, typer.Argument(help="The slide to measure on; its file says its MPP.")],
+    models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-base",
+    runs: Annotated[int, typer.Option(help="Pairs of detections, and nuclei that are added.")] = 5,
+) -> None:
+    """Print a line for each model and measurement."""
+    # As in the command line.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for model in models.split(","):
+        detections(slide, model, runs)
+        added(slide, model, runs)
+
+
+if __name__ == "__main__":
+    typer.run(main)
