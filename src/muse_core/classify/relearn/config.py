@@ -37,9 +37,9 @@ class RelearnConfig:
     method: str = "logistic"
     ridge: float = 0.25
     bias_ridge: float = 1.0
-    sure_weight: float = 4.0
-    sure_most: float = 100.0
-    sure_from: float = 0.7
+    sure_weight: float = 2.0
+    sure_most: float = 50.0
+    sure_from: float = 0.9
     neighbours: int = 15
     prior_votes: float = 2.0
     new_class_examples: int = 5

@@ -83,7 +83,7 @@ def fit_change(
         p = np.exp(z)
         total = p.sum(axis=0)
         value = weights @ (np.log(total) - z[own])
-        value += (ridge * (weight @ weight) + bias_ridge * (bias @ bias)) / 2
+        value += (ridge * (weight @ weight) + (bias_ridge * bias) @ bias) / 2
         error = (p / total - right) * weights
         gradient = (error @ known).ravel() + ridge * weight
         return float(value), np.concatenate([gradient, error.sum(axis=1) + bias_ridge * bias])
