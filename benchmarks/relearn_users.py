@@ -5,8 +5,8 @@
 The bundled model detects; nuclei that it finds within 3 microns of an annotated one get the
 annotated class when the user comes to them. Of CoNSeP the model knows the places, not the classes;
 of CRCHistoPhenotypes and OCELOT it has seen nothing. A slide is all tiles of a set, of OCELOT those
-of an organ. Settings were chosen on CoNSeP, how
-sure nuclei teach on OCELOT too, with other users than those of the default seeds.
+of an organ. Settings were chosen on CoNSeP; how sure nuclei teach on OCELOT too, with other users
+than those of the default seeds.
 
 Users: "random" takes any nucleus, "queue" what the queue asks, five at a time, "region" ten
 neighbours at a time at places drawn at random.
