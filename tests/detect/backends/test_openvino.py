@@ -107,11 +107,11 @@ def test_in_float32_backends_find_the_very_same_nuclei(name: str, cmu_slide: Pat
 
 
 def found_by(backend: str, name: str, slide_path: Path) -> pd.DataFrame:
-    # The same tiles, for near a seam a network answers a little otherwise.
+    # The same tiles, for near a seam a network answers a little otherwise. Where most nuclei are.
     config = DetectConfig(device="cpu", backend=backend, tile_px=1024)
     with open_slide(slide_path) as slide:
         result = Detector(open_backend(resolve_model(name), config), config).detect(
-            slide, Region(0, 600, 2220, 1400)
+            slide, Region(640, 600, 780, 1400)
         )
     assert (result.backend, result.device) == (backend, "cpu")
     return result.table
