@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from muse_core.nuclei import ClassScheme
 from napari_muse.panels.muse_panel import MusePanel
 
-from .kept_viewer import KeptViewer, undrawn
+from .kept_viewer import KeptViewer
 from .patient_bot import PatientBot
 from .read_once import read_once
 
@@ -82,11 +81,14 @@ def panel(
     own = "make_napari_viewer" in request.fixturenames
     if own:
         viewer = request.getfixturevalue("make_napari_viewer")(show=True)
-        viewer.window.resize(1400, 900)
     else:
         viewer = kept_viewer.take(qtbot)
-    with nullcontext() if own else undrawn(viewer):
-        _, widget = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    if own or "shoot" in request.fixturenames:
+        viewer.window.resize(1400, 900)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    # Where a slide is opened next the window is drawn with it.
+    if "opened" not in request.fixturenames:
+        viewer.window._qt_window.setUpdatesEnabled(True)
     qtbot.waitExposed(widget)
     yield widget
     widget.close()
@@ -111,19 +113,16 @@ def small_slide(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(
-    request: pytest.FixtureRequest, panel: MusePanel, small_slide: Path, qtbot: Any
-) -> MusePanel:
+def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
     """The panel with the small slide open and three predicted nuclei, ids 1 to 3."""
     viewer = panel.session.viewer
-    own = "make_napari_viewer" in request.fixturenames
-    with nullcontext() if own else undrawn(viewer):
-        viewer.open(small_slide, plugin="napari-muse")
-        viewer.reset_view()
-        annotations = panel.session.annotations
-        annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
-        annotations.append([100, 200, 300], [100, 150, 200], [1, 1, 1], [0.9, 0.8, 0.7], "m", 6.0)
-        panel.session.nuclei.refresh()
+    viewer.open(small_slide, plugin="napari-muse")
+    viewer.reset_view()
+    annotations = panel.session.annotations
+    annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor"]))
+    annotations.append([100, 200, 300], [100, 150, 200], [1, 1, 1], [0.9, 0.8, 0.7], "m", 6.0)
+    panel.session.nuclei.refresh()
+    viewer.window._qt_window.setUpdatesEnabled(True)
     qtbot.wait(100)
     return panel
 

@@ -29,7 +29,8 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 _APP = "kept"
-_SIZE = (1400, 900)
+_SIZE = (1400, 660)
+"""No larger than needed: without a graphics card each drawing costs by the pixel."""
 _FOLLOWS = (("Canvas", "size"), ("Cursor", "position"))
 """What a viewer sets itself, as its window and the mouse are."""
 _OF_PANELS = ("napari_muse.interaction", "napari_muse.jobs", "napari_muse.panels")
@@ -48,10 +49,14 @@ class KeptViewer:
         self._settings: dict[str, Any] = {}
 
     def take(self, qtbot: Any) -> Any:
-        """The viewer, shown and empty."""
+        """The viewer, shown and empty; it is drawn again when its updates are enabled."""
         if self._viewer is None:
             get_settings().reset()
             self._make(qtbot)
+        # napari collects all garbage whenever a layer goes; what is there now is none.
+        gc.collect()
+        gc.freeze()
+        self._viewer.window._qt_window.setUpdatesEnabled(False)
         self._windows = set(_visible_windows())
         self._processes = _processes()
         return self._viewer
@@ -106,10 +111,8 @@ class KeptViewer:
         QApplication.instance().removeEventFilter(self._viewer.window._qt_window)
         QApplication.processEvents()
         self._start = _State(self._viewer)
+        get_settings().reset()
         self._settings = get_settings().model_dump()
-        # napari collects all garbage whenever a layer goes; the window is none.
-        gc.collect()
-        gc.freeze()
 
     def _put_back(self) -> list[str]:
         viewer, start = self._viewer, self._start
@@ -118,10 +121,11 @@ class KeptViewer:
             self.close()
             return []
         left = [f"{name} of a closed panel still hears of the viewer" for name in start.panels()]
-        with undrawn(viewer):
-            viewer.layers.clear()
-            start.put_back()
-            _process_all_events()
+        # Nor is it drawn until the next test has its panel.
+        viewer.window._qt_window.setUpdatesEnabled(False)
+        viewer.layers.clear()
+        start.put_back()
+        _process_all_events()
         left += [f"layer {layer.name}" for layer in viewer.layers]
         # They set the viewer's camera at each draw, and hear of it no more.
         left += ["cameras of a grid"] * bool(viewer.window._qt_viewer.canvas.grid_cameras)

@@ -12,6 +12,7 @@ from inspect import isfunction, ismethod
 from typing import Any
 
 import pytest
+from app_model import Application
 from napari.utils.events import EventEmitter
 from npe2 import PluginManifest
 from vispy.gloo import glir
@@ -30,7 +31,19 @@ def read_once() -> Iterator[None]:
         patch.setattr(Function, "_clean_code", _cleaned_code())
         patch.setattr(Program, "_parse_variables_from_code", _variables())
         patch.setattr(glir, "_convert_desktop_shader", cache(glir._convert_desktop_shader))
+        patch.setattr(Application, "dispose", _disposing())
         yield
+
+
+def _disposing() -> Any:
+    """The end of an application: its menus are not built again for each entry that goes."""
+    dispose = Application.dispose
+
+    def quietly(application: Application) -> None:
+        with application.menus.menus_changed.blocked():
+            dispose(application)
+
+    return quietly
 
 
 def _signatures() -> Any:

@@ -42,6 +42,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def slide_open(panel: MusePanel, models: Path, cmu_slide: Path, qtbot: Any) -> MusePanel:
+    panel.session.viewer.window.resize(1400, 900)
     panel.session.viewer.open(cmu_slide, plugin="napari-muse")
     panel.tabs.setCurrentIndex(_LEARN)
     qtbot.wait(100)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,8 +55,8 @@ def test_full_is_the_crowd_of_the_classes_that_are_shown() -> None:
     assert counted.full([]) == 1
 
 
-def test_an_image_for_each_class_in_its_colour(make_napari_viewer: Callable[[], Any]) -> None:
-    viewer = make_napari_viewer()
+def test_an_image_for_each_class_in_its_colour() -> None:
+    viewer = ViewerModel()
     nuclei = viewer.add_points(np.zeros((0, 2)), name="Nuclei", units=("um", "um"))
     shown = DensityLayers(viewer)
     counted = _some()
@@ -75,10 +74,8 @@ def test_an_image_for_each_class_in_its_colour(make_napari_viewer: Callable[[], 
     assert viewer.layers.selection.active is nuclei
 
 
-def test_hidden_classes_and_classes_without_nuclei_are_out_of_sight(
-    make_napari_viewer: Callable[[], Any],
-) -> None:
-    viewer = make_napari_viewer()
+def test_hidden_classes_and_classes_without_nuclei_are_out_of_sight() -> None:
+    viewer = ViewerModel()
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
     shown = DensityLayers(viewer)
     empty = np.concatenate([_some().counts, np.zeros((1, 10, 20), np.float32)])
@@ -88,8 +85,8 @@ def test_hidden_classes_and_classes_without_nuclei_are_out_of_sight(
     assert not any(layer.visible for layer in _images(viewer))
 
 
-def test_images_follow_the_classes(make_napari_viewer: Callable[[], Any]) -> None:
-    viewer = make_napari_viewer()
+def test_images_follow_the_classes() -> None:
+    viewer = ViewerModel()
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
     shown = DensityLayers(viewer)
     shown.show(_some(), [RED, BLUE], (), PLACE)
@@ -102,8 +99,8 @@ def test_images_follow_the_classes(make_napari_viewer: Callable[[], Any]) -> Non
     assert [layer.name for layer in _images(viewer)] == ["Density: immune"]
 
 
-def test_what_a_person_does_with_an_image_stays(make_napari_viewer: Callable[[], Any]) -> None:
-    viewer = make_napari_viewer()
+def test_what_a_person_does_with_an_image_stays() -> None:
+    viewer = ViewerModel()
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
     shown, counted = DensityLayers(viewer), _some()
     shown.show(counted, [RED, BLUE], (), PLACE)

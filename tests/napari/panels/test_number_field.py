@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,9 @@ def use_typed_scale(panel: MusePanel) -> None:
 
 
 def test_a_typed_scale_is_read_in_every_language(
-    language: str, make_napari_viewer: Callable[..., Any], muse_data: Path, qtbot: Any
+    language: str, panel: MusePanel, muse_data: Path
 ) -> None:
-    viewer = make_napari_viewer(show=True)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
-    viewer.open(muse_data / "slides" / "pyramid-no-mpp.tiff", plugin="napari-muse")
+    panel.session.viewer.open(muse_data / "slides" / "pyramid-no-mpp.tiff", plugin="napari-muse")
     assert panel.detect.mpp.text() == "unknown"
     for text, value in (
         ("0.25", 0.25), ("0,25", 0.25), ("0.499", 0.499), ("0,499", 0.499), ("1.0", 1.0),
@@ -60,7 +58,6 @@ def test_a_typed_scale_is_read_in_every_language(
         panel.detect.min_score.show_value(0.1)
         type_into(panel.detect.min_score, text)
         assert panel.detect.min_score.value() == 0.35
-    panel.close()
 
 
 def test_what_cannot_be_a_scale_is_refused_and_said(opened: MusePanel, qtbot: Any) -> None:
