@@ -5,8 +5,7 @@
 The bundled model detects; nuclei that it finds within 3 microns of an annotated one get the
 annotated class when the user comes to them. Of CoNSeP the model knows the places, not the classes;
 of CRCHistoPhenotypes and OCELOT it has seen nothing. A slide is all tiles of a set, of OCELOT those
-of an organ. Settings were chosen on CoNSeP; how sure nuclei teach on OCELOT too, with other users
-than those of the default seeds.
+of an organ. Settings were chosen on CoNSeP alone.
 
 Users: "random" takes any nucleus, "queue" what the queue asks, five at a time, "region" ten
 neighbours at a time at places drawn at random.
@@ -219,6 +218,7 @@ def main(
     model: Annotated[str, typer.Option(help="Name or file.")] = "muse-small-breast",
     method: Annotated[str, typer.Option(help="logistic or knn.")] = "logistic",
     seeds: Annotated[int, typer.Option(help="How many users of each kind.")] = 5,
+    first_seed: Annotated[int, typer.Option(help="Of the first of them.")] = 0,
 ) -> None:
     """Print a line of JSON for each user, then tables of means."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -238,7 +238,7 @@ def main(
                 "random": user.random, "queue": user.queue, "region": user.region
             }  # fmt: skip
             for way, ask in ways.items():
-                for seed in range(seeds):
+                for seed in range(first_seed, first_seed + seeds):
                     user.seconds = [0.0]
                     # The first of many are those one would have come to with fewer.
                     asked = ask(max(STEPS), np.random.default_rng(seed))

@@ -71,34 +71,6 @@ def test_corrections_teach_the_rest(method: str, least: float) -> None:
     assert result.agreement_before == pytest.approx(before, abs=0.15)
 
 
-def test_nuclei_nobody_has_looked_at_teach_where_few_are_corrected() -> None:
-    with_others: list[float] = []
-    alone: list[float] = []
-    for seed in range(8):
-        tissue = Tissue(seed=seed)
-        rows = np.flatnonzero(tissue.kind < 3)[:9]
-        for found, weight in ((with_others, RelearnConfig().sure_weight), (alone, 0.0)):
-            config = RelearnConfig(sure_weight=weight)
-            learner = Learner(tissue.features, tissue.base, NAMES, 0.5, config)
-            predicted = learner.learn(tissue.examples(rows)).predictor.predict()
-            assert predicted is not None
-            rest = np.setdiff1d(np.flatnonzero(tissue.kind < 3), rows)
-            found.append(float((predicted.classes[rest] == tissue.kind[rest]).mean()))
-    assert np.mean(with_others) > np.mean(alone)
-
-
-def test_a_corrected_nucleus_teaches_by_what_was_said_of_it_alone() -> None:
-    tissue = Tissue(n=60)
-    learner = tissue.learner()
-    everything = learner.learn(tissue.examples(np.arange(60)))
-    plain = Learner(tissue.features, tissue.base, NAMES, 0.5, RelearnConfig(sure_weight=0))
-    alone = plain.learn(tissue.examples(np.arange(60)))
-    ours, theirs = everything.predictor.change, alone.predictor.change
-    assert isinstance(ours, LinearChange)
-    assert isinstance(theirs, LinearChange)
-    np.testing.assert_array_equal(ours.weight, theirs.weight)
-
-
 def test_a_new_class_needs_five_examples() -> None:
     tissue = Tissue()
     mitoses = np.flatnonzero(tissue.kind == 3)
@@ -184,32 +156,13 @@ def test_many_at_one_spot_are_heard_less_than_apart(seed: int, n: int) -> None:
     apart = tissue.examples(pair)
     spread = np.arange(n + 1)[:, None] * [1000.0, 0.0]
     crowded = np.where(np.arange(n + 1)[:, None] < n, np.arange(n + 1)[:, None] * 1.0, 9000.0)
-    # Of the corrections alone: what others are sure of has its own tests.
-    learner = Learner(tissue.features, tissue.base, NAMES, 0.5, RelearnConfig(sure_weight=0))
     p = []
     for xy in (spread, np.hstack([crowded, crowded])):
-        found = learner.learn(Examples(apart.rows, apart.classes, xy)).predictor
+        found = tissue.learner().learn(Examples(apart.rows, apart.classes, xy)).predictor
         change = found.change
         assert isinstance(change, LinearChange)
         p.append(np.abs(change.weight).sum())
     assert p[1] <= p[0] + 1e-6
-
-
-def test_many_at_one_spot_draw_fewer_others_to_their_class() -> None:
-    drawn = np.zeros(2)
-    for seed in range(8):
-        tissue = Tissue(seed=seed)
-        rows = np.append(np.arange(30) * 4 + 1, np.flatnonzero(tissue.kind == 2)[:3])
-        given = tissue.examples(rows)
-        spread = np.arange(33)[:, None] * [1000.0, 0.0]
-        crowded = spread.copy()
-        crowded[:30] = np.arange(30)[:, None] * [0.5, 0.5]
-        for i, xy in enumerate((spread, crowded)):
-            result = tissue.learner().learn(Examples(given.rows, given.classes, xy))
-            found = result.predictor.predict()
-            assert found is not None
-            drawn[i] += (found.classes == 1).sum()
-    assert drawn[1] < drawn[0]
 
 
 def test_the_model_s_own_class_stands_first_whatever_rounding_says() -> None:

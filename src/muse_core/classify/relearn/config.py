@@ -11,18 +11,13 @@ METHODS = ("logistic", "knn")
 
 @dataclass(frozen=True)
 class RelearnConfig:
-    """Settings of a relearn, their defaults chosen on CoNSeP and OCELOT (docs/benchmarks.md).
+    """Settings of a relearn; the defaults were chosen on CoNSeP alone (docs/benchmarks.md).
 
     Attributes:
         method: One of :data:`METHODS`.
         ridge: How strongly weights of standardised features are held to the model's own, for each
             feature that there is; a correction weighs 1.
         bias_ridge: The same of the offset of each class.
-        sure_weight: What nuclei that nobody has looked at, but of which what is learnt is sure,
-            weigh together for each weight of a correction; 0 leaves them out. Of the method
-            logistic.
-        sure_most: What they weigh together at the most.
-        sure_from: The probability from which on it is.
         neighbours: How many corrected nuclei vote on each, of the method knn.
         prior_votes: What the model's own probabilities weigh against these votes.
         new_class_examples: From how many examples on a class that the model does not know is
@@ -37,9 +32,6 @@ class RelearnConfig:
     method: str = "logistic"
     ridge: float = 0.25
     bias_ridge: float = 1.0
-    sure_weight: float = 2.0
-    sure_most: float = 50.0
-    sure_from: float = 0.9
     neighbours: int = 15
     prior_votes: float = 2.0
     new_class_examples: int = 5
@@ -55,7 +47,5 @@ class RelearnConfig:
             raise UserError("Ridges, votes and the size of regions must be positive.")
         if self.neighbours < 1 or self.new_class_examples < 1 or self.folds < 2:
             raise UserError("It takes a neighbour, an example and two folds at the least.")
-        if min(self.sure_weight, self.sure_most) < 0 or not 0 <= self.sure_from <= 1:
-            raise UserError("What sure nuclei weigh is not negative; sure lies between 0 and 1.")
         if not 0 <= self.region_power <= 1:
             raise UserError("The power of regions lies between 0 and 1.")

@@ -14,15 +14,13 @@ from muse_core.classify.relearn.base import BaseLogits
 from muse_core.classify.relearn.calibration import temperature
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.examples import Examples, choose_examples
-from muse_core.classify.relearn.logistic import LinearChange
+from muse_core.classify.relearn.logistic import LinearChange, fit_change
 from muse_core.classify.relearn.nearest import NeighbourVotes, fit_votes
 from muse_core.classify.relearn.prediction import Predictor, Standard
 from muse_core.classify.relearn.regions import region_folds, region_weights
-from muse_core.classify.relearn.self_training import Holds, Unlabelled, fit_self_trained
 
 _MOST_FITTED = 20_000
 _MOST_TESTED = 3_000
-_MOST_UNLABELLED = 512
 _RUNS = 256
 _RUN = 128
 _LEAST_SCALE = 1e-3
@@ -65,14 +63,7 @@ class Learner:
         self._base = base
         self._names = tuple(class_names)
         self._mpp = mpp
-        sample = sample_rows(len(features))
-        rows = np.asarray(features[sample], np.float64)
-        self._standard = standard_of(rows)
-        # What teaches unlabelled is read once: rows apart would have the file read each time.
-        some = _spread(len(sample), _MOST_UNLABELLED)
-        some = some[np.isfinite(rows[some]).all(axis=1)]
-        self._unlabelled_rows = sample[some]
-        self._unlabelled = self._standard.apply(rows[some])
+        self._standard = standard_of(features)
 
     def learn(self, examples: Examples) -> LearningResult:
         """Learn anew from all examples there are; without any, the model's own prediction stands.
@@ -93,9 +84,8 @@ class Learner:
         weights = region_weights(used.xy, config.region_um / self._mpp, config.region_power)
         # Products are small, and numpy's other threads would spin in wait of the next.
         with one_blas_thread():
-            others = self._others(used.rows, chosen.taught)
-            cross_validated = self._cross_validated(x, logits, classes, weights, used.xy, others)
-            change = self._fit(x, logits, classes, weights, others)
+            cross_validated = self._cross_validated(x, logits, classes, weights, used.xy)
+            change = self._fit(x, logits, classes, weights)
         return LearningResult(
             Predictor(
                 self._features,
@@ -111,35 +101,16 @@ class Learner:
             chosen.notes,
         )
 
-    def _others(
-        self, corrected: npt.NDArray[np.int64], taught: npt.NDArray[np.bool_]
-    ) -> Unlabelled:
-        """Nuclei nobody has corrected, with logits of the taught classes."""
-        open_ = ~np.isin(self._unlabelled_rows, corrected)
-        logits = self._base.values[taught][:, self._unlabelled_rows[open_]].T
-        return Unlabelled(self._unlabelled[open_], logits.astype(np.float64))
-
     def _fit(
-        self,
-        x: FloatArray,
-        logits: FloatArray,
-        classes: npt.NDArray[np.int64],
-        weights: FloatArray,
-        others: Unlabelled,
+        self, x: FloatArray, logits: FloatArray, classes: npt.NDArray[np.int64], weights: FloatArray
     ) -> LinearChange | NeighbourVotes:
         config = self.config
         if config.method == "knn":
             return fit_votes(
                 x, classes, logits.shape[1], weights, config.neighbours, config.prior_votes
             )
-        holds = Holds(
-            config.ridge * x.shape[1],
-            config.bias_ridge,
-            config.sure_weight,
-            config.sure_most,
-            config.sure_from,
-        )
-        return fit_self_trained(x, logits, classes, weights, others, holds)
+        ridge = config.ridge * x.shape[1]
+        return fit_change(x, logits, classes, weights, ridge, config.bias_ridge)
 
     def _cross_validated(
         self,
@@ -148,7 +119,6 @@ class Learner:
         classes: npt.NDArray[np.int64],
         weights: FloatArray,
         xy: npt.NDArray[np.float64],
-        others: Unlabelled,
     ) -> _CrossValidated:
         """Predict each example from those of other regions."""
         some = _spread(len(x), _MOST_TESTED)
@@ -159,7 +129,7 @@ class Learner:
         changed = logits.copy()
         for number in range(fold.max() + 1):
             out = fold == number
-            learnt = self._fit(x[~out], logits[~out], classes[~out], weights[~out], others)
+            learnt = self._fit(x[~out], logits[~out], classes[~out], weights[~out])
             changed[out] = learnt.apply(x[out], logits[out])
         right = changed.argmax(axis=1) == classes
         return _CrossValidated(float(right.mean()), temperature(changed, classes, weights))
@@ -178,23 +148,20 @@ class _CrossValidated:
     temperature: float
 
 
-def sample_rows(n: int) -> npt.NDArray[np.int64]:
-    """All of n rows, or 256 runs of 128, spread evenly.
+def standard_of(features: npt.NDArray[np.float16]) -> Standard:
+    """Centre and scale of features, from all rows or from 256 runs of 128, spread evenly.
 
     In runs, since single rows that far apart would have nearly all of the file read.
     """
-    if n <= _RUNS * _RUN:
-        return np.arange(n)
-    starts = np.linspace(0, n - _RUN, _RUNS).astype(np.int64)
-    return np.asarray((starts[:, None] + np.arange(_RUN)).ravel())
-
-
-def standard_of(rows: FloatArray) -> Standard:
-    """Centre and scale of (n, D) features; rows that are not finite do not count."""
-    finite = rows[np.isfinite(rows).all(axis=1)]
-    if not len(finite):
-        return Standard(np.zeros(rows.shape[1]), np.ones(rows.shape[1]))
-    return Standard(finite.mean(axis=0), np.maximum(finite.std(axis=0), _LEAST_SCALE))
+    if len(features) <= _RUNS * _RUN:
+        rows = np.asarray(features, np.float64)
+    else:
+        starts = np.linspace(0, len(features) - _RUN, _RUNS).astype(np.int64)
+        rows = np.concatenate([features[s : s + _RUN] for s in starts]).astype(np.float64)
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if not len(rows):
+        return Standard(np.zeros(features.shape[1]), np.ones(features.shape[1]))
+    return Standard(rows.mean(axis=0), np.maximum(rows.std(axis=0), _LEAST_SCALE))
 
 
 def _some(examples: Examples, most: int) -> Examples:

@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from muse_core.array_types import FloatArray
 
 _MOST_STEPS = 500
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,6 @@ def fit_change(
     weights: FloatArray,
     ridge: float,
     bias_ridge: float,
-    *,
-    start: LinearChange | None = None,
-    tolerance: float = 1e-6,
 ) -> LinearChange:
     """Learn a change from examples; the loss is convex, so that their order plays no part.
 
@@ -60,8 +58,6 @@ def fit_change(
         weights: (n,) what each example counts.
         ridge: Half of it times the sum of the squared weights is added to the loss.
         bias_ridge: The same of the biases.
-        start: Where to look first, such as what fewer examples taught; it saves steps only.
-        tolerance: The slope at which to stop.
     """
     n, n_features = features.shape
     n_classes = logits.shape[1]
@@ -90,18 +86,13 @@ def fit_change(
 
     found = minimize(
         loss,
-        np.zeros(end + n_classes) if start is None else _begin(start, basis),
+        np.zeros(end + n_classes),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": _MOST_STEPS, "gtol": tolerance, "ftol": tolerance**2},
+        options={"maxiter": _MOST_STEPS, "gtol": _TOLERANCE, "ftol": 1e-12},
     ).x
     weight = found[:end].reshape(n_classes, -1).T
     return LinearChange(weight if basis is None else basis @ weight, found[end:])
-
-
-def _begin(start: LinearChange, basis: FloatArray | None) -> FloatArray:
-    weight = start.weight if basis is None else basis.T @ start.weight
-    return np.concatenate([weight.T.ravel(), start.bias])
 
 
 def _basis(features: FloatArray) -> FloatArray | None:
