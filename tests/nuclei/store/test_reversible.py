@@ -54,6 +54,20 @@ def test_a_moved_nucleus_does_not_go_back_to_where_one_was_found(store: Annotati
     assert _x(store) == [0.25, 90]
 
 
+def test_a_found_nucleus_does_not_go_back_to_where_a_cancelled_detection_gave_one_back(
+    store: AnnotationStore,
+) -> None:
+    store.begin_detection([1, 2, 3], 0.7)
+    (number,) = store.insert(nucleus_table([0.0], [0.0], "a", model="m"))
+    store.move([number], [90], [90])
+    store.end_detection("cancelled")
+    assert _x(store) == [0, 1, 2, 90], "where nothing new is, the old ones are back"
+    undone = store.undo()
+    assert undone is not None
+    assert undone.left_out == 1
+    assert _x(store) == [0, 1, 2, 90]
+
+
 def test_a_file_taken_back_returns_what_it_replaced_where_no_detection_was(
     store: AnnotationStore,
 ) -> None:

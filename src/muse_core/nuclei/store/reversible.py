@@ -16,7 +16,7 @@ from muse_core.array_types import Mask
 from muse_core.neighbours import near_any
 from muse_core.nuclei.store.edits import NucleusChanges
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows, rows_by_id
-from muse_core.nuclei.table import Status
+from muse_core.nuclei.table import ONE_PLACE_PX, Status
 
 SAME_PLACE_PX = 1.0
 """Up to this distance a nucleus of a file takes the place of a prediction."""
@@ -92,7 +92,7 @@ def _places_left(changes: NucleusChanges, is_here: Mask, is_waiting: Mask) -> tu
 def _barred(
     connection: sqlite3.Connection, changes: NucleusChanges, present: NucleusRows, since: int
 ) -> Mask:
-    """(n,) which nuclei would come to where one was found since."""
+    """(n,) which nuclei would come to where one was found since, or one came back to."""
     barred = np.zeros(len(changes), dtype=bool)
     first, distance_px = connection.execute(
         "SELECT min(first_id), max(distance_px) FROM ingests WHERE after_seq >= ?", (since,)
@@ -105,13 +105,15 @@ def _barred(
         stays &= now.before[name] == now.after[name]
     arriving = changes.exists & (changes.after["status"] != Status.DELETED) & ~stays
     if arriving.any():
-        found = connection.execute(
-            "SELECT id, x, y FROM nuclei WHERE id >= ? AND status != ?",
-            (first, int(Status.DELETED)),
+        seen = connection.execute(
+            "SELECT id, x, y FROM nuclei WHERE status != ?", (int(Status.DELETED),)
         )
-        others = np.fromiter(found, dtype=[("id", np.int64), ("x", float), ("y", float)])
+        others = np.fromiter(seen, dtype=[("id", np.int64), ("x", float), ("y", float)])
         others = others[~np.isin(others["id"], changes.ids)]
-        barred[arriving] = near_any(_places(changes.after[arriving]), _places(others), distance_px)
+        found, xy = others[others["id"] >= first], _places(changes.after[arriving])
+        barred[arriving] = near_any(xy, _places(found), distance_px)
+        # Where a detection was cancelled, what it had replaced came back.
+        barred[arriving] |= near_any(xy, _places(others), ONE_PLACE_PX)
     return barred
 
 
