@@ -142,15 +142,21 @@ def test_small_blocks_are_not_asked_for_again_and_again(env: dict[str, str], ane
         "used = lambda: bytes(b'1') * 500_000 and None; used(); before = faults();"
         "[used() for _ in range(100)]; print(faults() - before)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert (int(done.stdout) > 2000) == anew
+    # The least of three: one run of hundreds had its heap where every block went back.
+    faults = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code],
+                env={**os.environ, **env},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            ).stdout
+        )
+        for _ in range(3)
+    ]
+    assert (min(faults) > 2000) == anew, faults
 
 
 def test_thread_settings_are_made_but_never_over_the_users(
