@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from muse_core.models.card import ModelCard
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
@@ -23,6 +28,16 @@ def tiny_card(name: str = "tiny", **changes: object) -> ModelCard:
         "score_threshold": 0.5,
     }
     return ModelCard(**(settings | changes))  # type: ignore[arg-type]
+
+
+def write_noise_set(folder: Path, points: pd.DataFrame) -> Path:
+    """A points-folder with one image of 90 x 72 px that is no tissue, called "a"."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "points").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (72, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "images" / "a.png")
+    points.to_csv(folder / "points" / "a.csv", index=False)
+    return folder
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from muse_core.data.points_folder import read_points_folder
 from muse_core.finetune import LabelSet
@@ -17,7 +16,7 @@ from muse_core.models.checkpoint import save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
 
-from .conftest import tiny_card
+from .conftest import tiny_card, write_noise_set
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
 
@@ -40,14 +39,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def labels(tmp_path: Path) -> LabelSet:
-    folder = tmp_path / "set"
-    (folder / "images").mkdir(parents=True)
-    (folder / "points").mkdir()
-    pixels = np.random.default_rng(0).integers(0, 255, (72, 90, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(folder / "images" / "a.png")
-    table = pd.DataFrame({"x": XY[:, 0], "y": XY[:, 1], "class": ["tumor", "stromal"]})
-    table.to_csv(folder / "points" / "a.csv", index=False)
-    return LabelSet(folder, 0.5)
+    points = pd.DataFrame({"x": XY[:, 0], "y": XY[:, 1], "class": ["tumor", "stromal"]})
+    return LabelSet(write_noise_set(tmp_path / "set", points), 0.5)
 
 
 def test_what_all_models_see_and_nobody_annotated_is_marked(

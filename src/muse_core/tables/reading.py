@@ -182,7 +182,8 @@ def _read_any(raw: IO[bytes], name: str, columns: Mapping[str, Column]) -> CsvTa
             frame = _body(raw, encoding, header, places, numeric)
         except UnicodeError:
             continue
-        return _checked(frame, name, columns, header, encoding)
+        headings = {key: header.names[place] for key, place in places.items()}
+        return _checked(frame, name, columns, headings, header, encoding)
     raise ValueError("its text is neither Unicode nor Windows-1252")
 
 
@@ -287,7 +288,12 @@ def _has_row_names(sample: list[list[str]], header: CsvHeader) -> bool:
 
 
 def _checked(
-    frame: pd.DataFrame, name: str, columns: Mapping[str, Column], header: CsvHeader, encoding: str
+    frame: pd.DataFrame,
+    name: str,
+    columns: Mapping[str, Column],
+    headings: Mapping[str, str],
+    header: CsvHeader,
+    encoding: str,
 ) -> CsvTable:
     cells = {str(key): frame[key] for key in frame.columns}
     numeric = {key: cells[key] for key in cells if columns[key].number}
@@ -303,6 +309,5 @@ def _checked(
         notes.append(f"{name} is not Unicode; its letters were read as Windows-1252.")
     if header.skipped:
         notes.append(f"{header.skipped:,} lines before the names of the columns were left out.")
-    headings = {key: header.names[place] for key, place in header.places(columns).items()}
     lines = frame.index.to_numpy(dtype=np.int64)
     return CsvTable(name, cells, headings, lines, form, tuple(notes))

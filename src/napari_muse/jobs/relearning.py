@@ -86,7 +86,7 @@ class Relearning:
         self._session.settled.disconnect(self._on_settled)
         self._session.slide_changed.disconnect(self._on_slide)
         self._start_soon.cancel()
-        self.missing.runner.close()
+        self.missing.close()
         self.on = False
         self._pool.shutdown(wait=False, cancel_futures=True)
 

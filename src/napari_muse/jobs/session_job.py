@@ -43,6 +43,10 @@ class SessionJob:
         """Ask the job to stop; what it has found or made by then is kept."""
         self.runner.cancel()
 
+    def close(self) -> None:
+        """Stop for good, without a last event; for when the window closes."""
+        self.runner.close()
+
     def _of_slide(self) -> dict[str, Any]:
         """Return the fields of a job that say which image it is of, and at which scale.
 

@@ -100,6 +100,7 @@ class LearnPanel(forms.Section):
 
     def refresh(self) -> None:
         """Have it worked out what a run would use, if anyone is looking, and say so."""
+        self._refresh_soon.cancel()
         if not self.isVisible():
             return
         # For a slide or a scale that has come while this was in view.

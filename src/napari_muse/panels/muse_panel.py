@@ -81,7 +81,6 @@ class MusePanel(QWidget):
         whole.setStretchFactor(self.tabs, 1)
         CanvasFocus(self.session.viewer, self)
         self.setMinimumWidth(_WIDTH_PX)
-        self._released = False
         self._ends = ends = self._ends_of_work()
         # The window may go without a word to the panel; its work must not outlive it, nor tell
         # widgets that are gone of its end.
@@ -109,8 +108,8 @@ class MusePanel(QWidget):
         return [
             *(part.disconnect_all for part in parts),
             self.detection.close,
-            self.comparison.runner.close,
-            self.learning.runner.close,
+            self.comparison.close,
+            self.learning.close,
             self.relearning.close,
             self.queue.close,
             self.session.rest,
@@ -118,9 +117,8 @@ class MusePanel(QWidget):
 
     def release(self) -> None:
         """Stop a running job and let go of the session, which stays with its nuclei."""
-        if self._released:
+        if not self._ends:
             return
-        self._released = True
         self.keys.close()
         self.session.ask = decline
         _call_each(self._ends)
