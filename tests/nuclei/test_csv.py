@@ -95,6 +95,9 @@ def test_positions_without_a_unit_are_pixels_and_a_note_says_so(tmp_path: Path) 
     ]
     assert file.notes == ("Positions were taken as pixels of the full resolution.",)
     assert not is_nucleus_csv(path), "any table of measurements may have such columns"
+    path.write_text("X,y,class\nNA,2,tumor\n")
+    with pytest.raises(UserError, match="in the column x, line 2"):
+        read_csv_file(path)
     # Where the unit stands there too, that column counts.
     path.write_text("x,y,x_px,y_px,class\n0.5,1,1,2,tumor\n")
     file = read_csv_file(path)

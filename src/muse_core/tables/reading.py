@@ -120,7 +120,8 @@ class CsvTable:
     def _error(self, key: str, row: int, why: str) -> UserError:
         cell = str(self.cells[key].iloc[row])[:_CELL_SHOWN]
         return UserError(
-            f"{self.name} holds {cell!r} in the column {key}, line {self.lines[row]:,}, {why}."
+            f"{self.name} holds {cell!r} in the column {self.headings[key]},"
+            f" line {self.lines[row]:,}, {why}."
         )
 
 
