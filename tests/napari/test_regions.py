@@ -79,6 +79,16 @@ def test_ticking_naming_removing(regions: MusePanel, qtbot: Any) -> None:
     assert len(annotations.to_table()) == 3, "its nuclei stay"
 
 
+def test_removing_twice_removes_one(regions: MusePanel, qtbot: Any) -> None:
+    annotations = regions.session.annotations
+    for name in ("left", "again"):
+        annotations.add_region(LEFT_HALF, reviewed=False, name=name)
+    regions.regions.table.selectRow(0)
+    for _ in range(2):
+        qtbot.mouseClick(regions.regions.remove, Qt.MouseButton.LeftButton)
+    assert annotations.regions()["name"].tolist() == ["again"]
+
+
 def test_a_double_click_goes_there(regions: MusePanel) -> None:
     regions.session.annotations.add_region([(100, 100), (200, 100), (200, 150)], False, "small")
     regions.regions.table.itemDoubleClicked.emit(regions.regions.table.item(0, 0))

@@ -20,6 +20,7 @@ from muse_core.nuclei import NucleusClass
 from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.panels import forms
 from napari_muse.panels.confirm import ask
+from napari_muse.panels.row_table import RowTable, cell
 from napari_muse.panels.undo_buttons import UndoButtons
 from napari_muse.plain_text import as_it_is
 from napari_muse.session import MuseSession
@@ -38,10 +39,9 @@ class ClassDialog(UndoButtons, QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._session = session
         self._edits = ClassEdits(lambda: session.annotations)
-        self._filling = False
-        self._names: list[str] = []
+        self._names: dict[int, str] = {}
         heads = ("Class", "Colour", "Key", "Nuclei")
-        self.table = forms.row_table(*heads, tooltip="Double-click a name to change it")
+        self.table = RowTable(*heads, tooltip="Double-click a name to change it")
         self.into = forms.Choice("The class that takes over the nuclei of the chosen one")
         for key, step in (
             ("Ctrl+Z", self.undo), ("Ctrl+Shift+Z", self.redo), ("Ctrl+Y", self.redo)
@@ -53,7 +53,7 @@ class ClassDialog(UndoButtons, QDialog):
         changes = forms.row(self.add, self.undo, self.redo, None, self.merge, self.into)
         forms.column(self, self.table, changes, self.message, close)
         self.resize(*_SIZE_PX)
-        self.table.itemChanged.connect(self._on_item)
+        self.table.edited.connect(self._on_edit)
         self.follow(self._fill, session.annotations_changed)
         self.follow(self.say, session.refused, session.told)
         self.finished.connect(self.disconnect_all)
@@ -68,7 +68,7 @@ class ClassDialog(UndoButtons, QDialog):
     @forms.button("Merge chosen into")
     def merge(self) -> None:
         """Give all nuclei of the chosen class another, and drop the first."""
-        gone, into = self._chosen_name(), self.into.currentText()
+        gone, into = self._names.get(self.table.chosen or 0, ""), self.into.currentText()
         question = self._edits.merging(gone, into)
         ask(self, question, f"Merge into {into}", lambda: self._merge(gone, into), lambda: None)
 
@@ -78,23 +78,16 @@ class ClassDialog(UndoButtons, QDialog):
 
     def _fill(self) -> None:
         annotations = self._session.annotations
-        chosen, into = self._chosen_name(), self.into.currentText()
-        row_before = forms.chosen_row(self.table)
-        names = [entry.name for entry in annotations.scheme.classes]
-        renamed = len(names) == len(self._names) and row_before is not None
-        self._filling = True
-        counted = zip(annotations.scheme.classes, annotations.counts(), strict=True)
-        forms.fill_table(self.table, (self._cells(entry, int(count)) for entry, count in counted))
-        self._names = names
-        self.into.offer([(name, name) for name in names], into)
-        if renamed and chosen not in names:
-            chosen = names[row_before or 0]
-        self._choose(chosen)
-        self._filling = False
+        ids, classes = annotations.class_ids, annotations.scheme.classes
+        counted = zip(ids, classes, annotations.counts(), strict=True)
+        self._names = dict(zip(ids, annotations.scheme.names, strict=True))
+        self.table.fill({number: self._cells(entry, int(n)) for number, entry, n in counted})
+        choices = ((name, number) for number, name in self._names.items())
+        self.into.offer(choices, self.into.currentData())
 
     def _cells(self, entry: NucleusClass, count: int) -> Iterator[QTableWidgetItem | QWidget]:
         """Name, colour, key and count of a class, as they can be changed in the table."""
-        yield forms.cell(entry.name, editable=True)
+        yield cell(entry.name, editable=True)
         color = forms.push_button(
             "", as_it_is(f"Colour of {entry.name}"), lambda: self.ask_color(entry)
         )
@@ -107,18 +100,7 @@ class ClassDialog(UndoButtons, QDialog):
         key.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
         key.textActivated.connect(partial(self.set_key, entry.name))
         yield key
-        yield forms.cell(f"{count:,}")
-
-    def _chosen_name(self) -> str:
-        """The class chosen in the table, "" for none."""
-        at = forms.chosen_row(self.table)
-        return self._names[at] if at is not None and at < len(self._names) else ""
-
-    def _choose(self, name: str) -> None:
-        """Choose a class in the table, none where it is not there: never another in its row."""
-        self.table.clearSelection()
-        if name in self._names:
-            self.table.selectRow(self._names.index(name))
+        yield cell(f"{count:,}")
 
     def ask_color(self, entry: NucleusClass) -> None:
         """Ask for another colour of a class."""
@@ -134,16 +116,15 @@ class ClassDialog(UndoButtons, QDialog):
         """Give a class another key."""
         self._edit(partial(self._edits.set_key, name, key))
 
-    def _on_item(self, item: QTableWidgetItem) -> None:
-        if not self._filling and item.column() == 0:
-            self._edit(partial(self._edits.rename, self._names[item.row()], item.text().strip()))
+    def _on_edit(self, number: int, item: QTableWidgetItem) -> None:
+        self._edit(partial(self._edits.rename, self._names[number], item.text().strip()))
 
     def _merge(self, gone: str, into: str) -> None:
         self._edit(partial(self._edits.merge, gone, into))
-        if gone not in self._names:
+        if gone not in self._names.values():
             self.say(f"{gone} was merged into {into}; Undo takes it back.")
             # Whoever presses again merges no other class.
-            self._choose(into)
+            self.table.choose(self.into.currentData())
 
     def _edit(self, change: Callable[[], None]) -> None:
         self.say(_UNDOABLE)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QBoxLayout,
     QCheckBox,
     QComboBox,
@@ -17,50 +16,18 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QGroupBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLayout,
     QPushButton,
     QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_muse.interaction.following import Following
+
 if TYPE_CHECKING:
     from napari_muse.session import MuseSession
-
-
-class Following:
-    """A widget that follows signals of what outlives it, such as its session's."""
-
-    _session: MuseSession
-    _followed: tuple[tuple[Any, Callable[..., object]], ...] = ()
-    _last_acts: tuple[Callable[[], object], ...] = ()
-
-    def follow(self, act: Callable[..., object], *signals: Any) -> None:
-        """Call a function at each of some signals of Qt, psygnal or napari."""
-        for signal in signals:
-            self._followed += ((signal, act),)
-            signal.connect(act)
-
-    def in_the_end(self, *acts: Callable[[], object]) -> None:
-        """Call functions once the widget has stopped following: what it has begun ends with it."""
-        self._last_acts += acts
-
-    def disconnect_all(self) -> None:
-        """Stop following."""
-        pairs, self._followed = self._followed, ()
-        acts, self._last_acts = self._last_acts, ()
-        for signal, act in pairs:
-            signal.disconnect(act)
-        for act in acts:
-            act()
-
-    def attempt(self, act: Callable[[], object]) -> bool:
-        """Do something; a refusal becomes a sentence for the user, and False."""
-        return self._session.attempt(act)
 
 
 class Section(Following, QGroupBox):
@@ -236,54 +203,3 @@ def wrapped(text: str) -> QLabel:
     label.setText(text)
     label.setWordWrap(True)
     return label
-
-
-def row_table(*heads: str, tooltip: str, least_px: int = 0) -> QTableWidget:
-    """Return a table one picks whole rows of.
-
-    Args:
-        *heads: Of the columns, of which the first takes the room that is left. Without any they
-            are set later, and each is as wide as what is in it.
-        tooltip: What it shows.
-        least_px: Height.
-    """
-    table = QTableWidget()
-    table.setToolTip(tooltip)
-    table.setMinimumHeight(least_px)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    # Qt's stubs allow for a table without headers; there is none.
-    cast(QHeaderView, table.verticalHeader()).hide()
-    header, mode = cast(QHeaderView, table.horizontalHeader()), QHeaderView.ResizeMode
-    header.setSectionResizeMode(mode.Interactive if heads else mode.ResizeToContents)
-    if heads:
-        table.setColumnCount(len(heads))
-        table.setHorizontalHeaderLabels(heads)
-        header.setSectionResizeMode(0, mode.Stretch)
-    return table
-
-
-def cell(text: str, editable: bool = False, right: bool = False) -> QTableWidgetItem:
-    """Return what a table shows in one place; numbers stand at the right."""
-    item = QTableWidgetItem(text)
-    if not editable:
-        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-    if right:
-        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    return item
-
-
-def fill_table(table: QTableWidget, rows: Iterable[Iterable[QTableWidgetItem | QWidget]]) -> None:
-    """Show rows of cells, or of widgets in their place, instead of those there are."""
-    table.setRowCount(len(rows := list(rows)))
-    for at, items in enumerate(rows):
-        for column, item in enumerate(items):
-            if isinstance(item, QWidget):
-                table.setCellWidget(at, column, item)
-            else:
-                table.setItem(at, column, item)
-
-
-def chosen_row(table: QTableWidget) -> int | None:
-    """The row that is picked, or None."""
-    return next((index.row() for index in table.selectedIndexes()), None)

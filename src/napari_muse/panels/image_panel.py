@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QWidget
 
+from napari_muse.interaction.following import Following
 from napari_muse.io.image_opening import ImageOpening
 from napari_muse.layers.other_image import hint_of, labelled_images
 from napari_muse.panels import forms
@@ -12,7 +13,7 @@ from napari_muse.session import MuseSession
 _MOST_LISTED = 10_000
 
 
-class ImagePanel(forms.Following, QWidget):
+class ImagePanel(Following, QWidget):
     """Two choices, hidden for files with one image in one plane.
 
     A file is opened beside the interface. The nuclei of each image and plane are kept apart.

@@ -18,6 +18,7 @@ from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.curves import CurvePlots
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.job_status import JobStatus
+from napari_muse.panels.row_table import RowTable, cell
 from napari_muse.plain_text import as_it_is, for_button
 from napari_muse.session import MuseSession
 
@@ -50,7 +51,7 @@ class LearnPanel(forms.Section):
         self.curves = CurvePlots()
         tip = "Figures on reviewed fields that were kept out of training, with 95% intervals"
         heads = ("F1, holdout fields", "before", "after")
-        self.proof = forms.row_table(*heads, tooltip=tip, least_px=_TABLE_HEIGHT_PX)
+        self.proof = RowTable(*heads, tooltip=tip, least_px=_TABLE_HEIGHT_PX)
         self._switch = ModelSwitch(session, detect)
         self._refresh_soon = qthrottled(self.refresh, _SOON_MS, leading=False, parent=self)
         start = forms.row(self.start, self.cancel, stretch=0)
@@ -141,7 +142,7 @@ class LearnPanel(forms.Section):
         self._show_proof(model is not None)
         if outcome is not None and model is not None:
             self._say_end(event.message, outcome, model)
-            forms.fill_table(self.proof, [map(forms.cell, texts) for texts in outcome.proof])
+            self.proof.fill({at: map(cell, texts) for at, texts in enumerate(outcome.proof)})
             self.proof.resizeColumnsToContents()
             self.proof.setVisible(bool(outcome.proof))
             self._offer(worse=bool(outcome.fell))

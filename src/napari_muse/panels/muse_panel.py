@@ -12,6 +12,7 @@ from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.asking import decline
 from napari_muse.interaction.canvas_focus import CanvasFocus
 from napari_muse.interaction.careful_edits import CarefulEdits
+from napari_muse.interaction.following import Following
 from napari_muse.interaction.keys import Keys
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
@@ -104,7 +105,7 @@ class MusePanel(QWidget):
 
     def _ends_of_work(self) -> list[Callable[[], object]]:
         """What ends the work of all parts and what they hear of the session."""
-        parts = (w for w in self.findChildren(QWidget) if isinstance(w, forms.Following))
+        parts = (w for w in self.findChildren(QWidget) if isinstance(w, Following))
         return [
             *(part.disconnect_all for part in parts),
             self.detection.close,

@@ -6,11 +6,12 @@ from typing import Any
 
 from qtpy.QtWidgets import QWidget
 
+from napari_muse.interaction.following import Following
 from napari_muse.panels import forms
 from napari_muse.session import MuseSession
 
 
-class PicturePanel(forms.Following, QWidget):
+class PicturePanel(Following, QWidget):
     """A choice of layers, hidden while the only image of the window is the slide.
 
     What cannot be chosen is listed too: choosing it says why.

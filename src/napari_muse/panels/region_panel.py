@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QTableWidgetItem
+from qtpy.QtWidgets import QTableWidget, QTableWidgetItem
 from superqt.utils import qthrottled
 
 from muse_core.errors import UserError
@@ -15,6 +15,7 @@ from napari_muse.layers.drawn_areas import draw_area
 from napari_muse.layers.region_layer import RegionFigures, RegionLayer, region_figures
 from napari_muse.panels import forms
 from napari_muse.panels.charts import chart, show_counts
+from napari_muse.panels.row_table import RowTable, cell
 from napari_muse.session import MuseSession
 
 _CHART_HEIGHT_PX = 130
@@ -29,19 +30,18 @@ class RegionPanel(forms.Section):
     def __init__(self, session: MuseSession, edits: CarefulEdits) -> None:
         super().__init__("Regions", session)
         self._edits = edits
-        self._figures: list[RegionFigures] = []
-        self._filling = False
+        self._figures: dict[int, RegionFigures] = {}
         self.outlines = RegionLayer(session)
-        self.table = forms.row_table(
+        self.table = RowTable(
             tooltip="Nuclei of each region. A ticked region is reviewed: all nuclei in it have been"
             " looked at. Double-click goes there, F2 renames",
             least_px=_TABLE_HEIGHT_PX,
         )
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.table.setEditTriggers(QTableWidget.EditTrigger.EditKeyPressed)
         self.chart = chart("Nuclei of each class", _CHART_HEIGHT_PX)
         buttons = forms.grid(2, self.draw, self.keep, self.field, self.remove)
         forms.column(self, buttons, self.table, self.chart)
-        self.table.itemChanged.connect(self._on_item)
+        self.table.edited.connect(self._on_edit)
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
         self._refresh_soon = qthrottled(self.refresh, _SOON_MS, leading=False, parent=self)
@@ -68,42 +68,28 @@ class RegionPanel(forms.Section):
     @forms.button("Remove")
     def remove(self) -> None:
         """Remove the chosen region; its nuclei stay. Undo brings it back."""
-        chosen = self._chosen()
+        chosen = self.table.chosen
         if chosen is None:
             raise UserError("Choose a region in the table first.")
-        self._session.annotations.delete_region(chosen.id)
+        self._session.annotations.delete_region(chosen)
 
     def refresh(self) -> None:
         """Count anew, if anyone is looking."""
         self._refresh_soon.cancel()
         if not self.isVisible():
             return
-        chosen = self._chosen()
-        self._figures = region_figures(self._session)
+        self._figures = {figures.id: figures for figures in region_figures(self._session)}
         names = self._session.annotations.scheme.names
-        self._filling = True
-        self.table.setColumnCount(4 + len(names))
-        self.table.setHorizontalHeaderLabels(["Region", "Reviewed", "Nuclei", "per mm²", *names])
-        forms.fill_table(self.table, map(_cells, self._figures))
-        numbers = [figures.id for figures in self._figures]
-        if chosen is not None and chosen.id in numbers:
-            self.table.selectRow(numbers.index(chosen.id))
-        self._filling = False
+        self.table.set_heads(("Region", "Reviewed", "Nuclei", "per mm²", *names))
+        self.table.fill({number: _cells(figures) for number, figures in self._figures.items()})
         self._draw_chart()
 
-    def _chosen(self) -> RegionFigures | None:
-        row = forms.chosen_row(self.table)
-        return self._figures[row] if row is not None and row < len(self._figures) else None
-
-    def _on_item(self, item: QTableWidgetItem) -> None:
-        if self._filling:
-            return
-        figures = self._figures[item.row()]
-        number, annotations = figures.id, self._session.annotations
+    def _on_edit(self, number: int, item: QTableWidgetItem) -> None:
+        annotations = self._session.annotations
         if item.column() != _REVIEWED_COLUMN:
             change = partial(annotations.change_region, number, name=item.text())
         elif item.checkState() == Qt.CheckState.Checked:
-            count = int(figures.counts.sum())
+            count = int(self._figures[number].counts.sum())
             change = partial(self._edits.mark_region_reviewed, number, count, self.refresh)
         else:
             change = partial(annotations.change_region, number, reviewed=False)
@@ -111,22 +97,22 @@ class RegionPanel(forms.Section):
             self.refresh()
 
     def _on_double_click(self, item: QTableWidgetItem) -> None:
-        self._session.show_area(self._figures[item.row()].polygon.bounds)
+        self._session.show_area(self._figures[self.table.number_of(item)].polygon.bounds)
 
     def _draw_chart(self) -> None:
-        if not self._filling:
-            chosen, annotations = self._chosen(), self._session.annotations
-            heading = chosen.name if chosen else "Whole slide"
-            counts = chosen.counts if chosen else annotations.counts()
-            show_counts(self.chart, heading, annotations.scheme.classes, counts)
+        annotations, number = self._session.annotations, self.table.chosen
+        chosen = None if number is None else self._figures.get(number)
+        heading = chosen.name if chosen else "Whole slide"
+        counts = chosen.counts if chosen else annotations.counts()
+        show_counts(self.chart, heading, annotations.scheme.classes, counts)
 
 
 def _cells(figures: RegionFigures) -> Iterator[QTableWidgetItem]:
     """Name, tick where the region is reviewed, and numbers of a region."""
-    yield forms.cell(figures.name, editable=True)
+    yield cell(figures.name, editable=True)
     reviewed = QTableWidgetItem()
     reviewed.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
     states = Qt.CheckState
     reviewed.setCheckState(states.Checked if figures.reviewed else states.Unchecked)
     yield reviewed
-    yield from (forms.cell(text, right=True) for text in figures.figures)
+    yield from (cell(text, right=True) for text in figures.figures)

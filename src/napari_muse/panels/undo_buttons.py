@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from napari_muse.interaction.following import Following
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.panels import forms
 
 
-class UndoButtons(forms.Following):
+class UndoButtons(Following):
     """Two buttons for a widget to lay out; one that it does not ask for is not made."""
 
     @forms.button("Undo")

@@ -1,4 +1,4 @@
-"""Buttons of methods, choices, and following what outlives a widget."""
+"""Buttons of methods, and choices."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from muse_core.errors import UserError
+from napari_muse.interaction.following import Following
 from napari_muse.panels import forms
 
 
-class Source:
-    changed = Signal()
-
-
-class Pane(forms.Following, QWidget):
+class Pane(Following, QWidget):
     """Two buttons; a refusal is kept."""
 
     def __init__(self) -> None:
@@ -117,15 +113,3 @@ def test_a_list_is_left_alone_where_its_entries_are_the_same(qtbot: Any) -> None
     assert (choice.currentData(), removed) == (2, [])
     choice.offer([("b", 2)], 2)
     assert removed
-
-
-def test_what_is_followed_is_let_go(pane: Pane) -> None:
-    first, second, seen = Source(), Source(), []
-    pane.follow(lambda: seen.append(1), first.changed, second.changed)
-    first.changed.emit()
-    second.changed.emit()
-    pane.in_the_end(lambda: seen.append(2))
-    pane.disconnect_all()
-    first.changed.emit()
-    pane.disconnect_all()
-    assert seen == [1, 1, 2]

@@ -1,0 +1,97 @@
+"""A table whose rows are things: one is chosen, and what a person changes is told with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+
+class RowTable(QTableWidget):
+    """A table one picks whole rows of.
+
+    Signals:
+        edited: A person has changed a cell: the number of the thing in its row, and the cell.
+    """
+
+    edited = Signal(int, QTableWidgetItem)
+
+    def __init__(self, *heads: str, tooltip: str, least_px: int = 0) -> None:
+        """Make an empty table.
+
+        Args:
+            *heads: Of the columns, of which the first takes the room that is left. Without any they
+                are set later, and each is as wide as what is in it.
+            tooltip: What it shows.
+            least_px: Height.
+        """
+        super().__init__()
+        self._numbers: list[int] = []
+        self.setToolTip(tooltip)
+        self.setMinimumHeight(least_px)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        # Qt's stubs allow for a table without headers; there is none.
+        cast(QHeaderView, self.verticalHeader()).hide()
+        header, mode = cast(QHeaderView, self.horizontalHeader()), QHeaderView.ResizeMode
+        header.setSectionResizeMode(mode.Interactive if heads else mode.ResizeToContents)
+        if heads:
+            self.set_heads(heads)
+            header.setSectionResizeMode(0, mode.Stretch)
+        self.itemChanged.connect(lambda item: self.edited.emit(self.number_of(item), item))
+
+    def set_heads(self, heads: Iterable[str]) -> None:
+        """Have columns with these heads."""
+        self.setColumnCount(len(heads := list(heads)))
+        self.setHorizontalHeaderLabels(heads)
+
+    def fill(self, rows: Mapping[int, Iterable[QTableWidgetItem | QWidget]]) -> None:
+        """Show things instead of those there are, silently; the chosen one stays chosen.
+
+        Args:
+            rows: Cells, or widgets in their place, by the number of a thing.
+        """
+        chosen = self.chosen
+        with QSignalBlocker(self):
+            self._numbers = list(rows)
+            self.setRowCount(len(rows))
+            for at, items in enumerate(rows.values()):
+                for column, item in enumerate(items):
+                    if isinstance(item, QWidget):
+                        self.setCellWidget(at, column, item)
+                    else:
+                        self.setItem(at, column, item)
+            self.choose(chosen)
+
+    def number_of(self, item: QTableWidgetItem) -> int:
+        """Number of the thing that a cell is of."""
+        return self._numbers[item.row()]
+
+    @property
+    def chosen(self) -> int | None:
+        """Number of the thing that is chosen, or None."""
+        return next((self._numbers[index.row()] for index in self.selectedIndexes()), None)
+
+    def choose(self, number: int | None) -> None:
+        """Choose a thing; none where it is not there, and never another in its row."""
+        self.clearSelection()
+        if number in self._numbers:
+            self.selectRow(self._numbers.index(number))
+
+
+def cell(text: str, editable: bool = False, right: bool = False) -> QTableWidgetItem:
+    """Return what a table shows in one place; numbers stand at the right."""
+    item = QTableWidgetItem(text)
+    if not editable:
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+    if right:
+        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return item

@@ -1,0 +1,44 @@
+"""A table of things tells what a person changes, and keeps what is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from napari_muse.panels.row_table import RowTable, cell
+
+
+@pytest.fixture
+def table(qtbot: Any) -> RowTable:
+    made = RowTable("Name", "Count", tooltip="things")
+    qtbot.addWidget(made)
+    _fill(made, {7: "seven", 9: "nine"})
+    return made
+
+
+def _fill(table: RowTable, names: dict[int, str]) -> None:
+    table.fill({n: (cell(name, editable=True), cell(str(n))) for n, name in names.items()})
+
+
+def test_the_chosen_thing_stays_chosen_wherever_it_is_by_then(table: RowTable) -> None:
+    seen: list[int | None] = []
+    table.choose(9)
+    table.itemSelectionChanged.connect(lambda: seen.append(table.chosen))
+    _fill(table, {9: "neun", 7: "seven"})
+    assert (table.chosen, table.currentRow()) == (9, 0)
+    _fill(table, {7: "seven", 8: "eight"})
+    assert table.chosen is None, "not another one in its row"
+    assert not seen
+
+
+def test_only_what_a_person_changes_is_told(table: RowTable) -> None:
+    seen: list[tuple[int, str]] = []
+    table.edited.connect(lambda number, item: seen.append((number, item.text())))
+    _fill(table, {3: "three", 7: "seven"})
+    assert not seen
+    table.item(1, 0).setText("VII")
+    assert seen == [(7, "VII")]
+    count = table.item(0, 1)
+    assert count is not None
+    assert table.number_of(count) == 3
