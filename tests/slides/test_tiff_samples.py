@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from muse_core.errors import UserError
 from muse_core.slides import ImageChoice, open_slide
@@ -226,3 +227,38 @@ def test_a_qptiff_opens(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_pyramid_tiff(tmp_path / "q.qptiff", halves, software="PerkinElmer-QPI")
     with open_slide(path) as slide:
         assert np.array_equal(slide.levels[0].compute(), halves[0])
+
+
+def ycbcr(rgb: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(rgb).convert("YCbCr"))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_luma_and_chroma_that_no_decoder_converts(
+    tmp_path: Path, picture: np.ndarray, layout: Any
+) -> None:
+    options: dict[str, Any] = {"photometric": "ycbcr", "subsampling": (1, 1)}
+    found = read(write(tmp_path / "y.tif", ycbcr(picture), layout, **options))
+    assert np.abs(found.astype(int) - picture).max() <= 3
+
+
+def test_luma_and_chroma_of_16_bits_or_in_planes(tmp_path: Path, picture: np.ndarray) -> None:
+    options: dict[str, Any] = {"photometric": "ycbcr", "subsampling": (1, 1)}
+    deep = write(tmp_path / "d.tif", ycbcr(picture).astype(np.uint16) * 257, **options)
+    assert np.abs(read(deep).astype(int) - picture).max() <= 3
+    planes = np.ascontiguousarray(ycbcr(picture).transpose(2, 0, 1))
+    apart = write(tmp_path / "p.tif", planes, planarconfig="separate", **options)
+    assert np.abs(read(apart).astype(int) - picture).max() <= 3
+
+
+@pytest.mark.parametrize("layout", ["raw", "strips"])
+def test_chroma_of_fewer_pixels_is_refused(
+    tmp_path: Path, picture: np.ndarray, layout: str
+) -> None:
+    path = write(
+        tmp_path / "y.tif", ycbcr(picture), layout, photometric="ycbcr", subsampling=(1, 1)
+    )
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages[0].tags["YCbCrSubSampling"].overwrite((2, 2))
+    with pytest.raises(UserError, match=r"y\.tif"):
+        read(path)

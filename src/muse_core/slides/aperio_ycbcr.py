@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import struct
 
-import numpy as np
-from PIL import Image
-
-from muse_core.array_types import RgbArray
-
 APERIO_YCBCR = 33003
 """TIFF compression; 33005 has its colour transform in the codestream and decodes to RGB."""
 _START_AND_SIZE = b"\xff\x4f\xff\x51"
@@ -33,13 +28,6 @@ def decodes_to_ycbcr(codestream: bytes) -> bool:
     components = codestream[_COMPONENTS_AT : _COMPONENTS_AT + 3 * count]
     full_chroma = set(components[1::3]) | set(components[2::3]) == {1}
     return count == 3 and full_chroma and not _has_transform(codestream)
-
-
-def rgb_from_ycbcr(pixels: RgbArray) -> RgbArray:
-    """Convert (y, x, 3) uint8 by the formulas of JPEG (full range, ITU-R BT.601)."""
-    height, width = pixels.shape[:2]
-    image = Image.frombytes("YCbCr", (width, height), pixels.tobytes())
-    return np.asarray(image.convert("RGB"))
 
 
 def _has_transform(codestream: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from muse_core.array_types import RgbArray
 
@@ -22,6 +23,7 @@ class Colours(Enum):
     GRAY = auto()
     INVERTED_GRAY = auto()
     RGB = auto()
+    YCBCR = auto()
     CMYK = auto()
     PALETTE = auto()
 
@@ -84,6 +86,8 @@ class Samples:
         values = to_8_bit(colours, self.highest)
         if self.colours is Colours.RGB:
             return values
+        if self.colours is Colours.YCBCR:
+            return rgb_from_ycbcr(values)
         if self.colours is Colours.CMYK:
             ink = _FULL - values.astype(np.uint16)
             return ((ink[:, :, :3] * ink[:, :, 3:] + _FULL // 2) // _FULL).astype(np.uint8)
@@ -96,6 +100,7 @@ _COUNTS = {
     Colours.GRAY: 1,
     Colours.INVERTED_GRAY: 1,
     Colours.RGB: 3,
+    Colours.YCBCR: 3,
     Colours.CMYK: 4,
     Colours.PALETTE: 1,
 }
@@ -109,6 +114,13 @@ def to_8_bit(values: npt.NDArray[Any], highest: float) -> RgbArray:
     scaled = np.nan_to_num(scaled, nan=_FULL, posinf=_FULL, neginf=0)
     result: RgbArray = np.clip(np.rint(scaled), 0, _FULL).astype(np.uint8)
     return result
+
+
+def rgb_from_ycbcr(pixels: RgbArray) -> RgbArray:
+    """Convert (y, x, 3) uint8 by the formulas of JPEG (full range, ITU-R BT.601)."""
+    height, width = pixels.shape[:2]
+    image = Image.frombytes("YCbCr", (width, height), pixels.tobytes())
+    return np.asarray(image.convert("RGB"))
 
 
 def on_white(rgb: RgbArray, alpha: RgbArray, associated: bool = False) -> RgbArray:

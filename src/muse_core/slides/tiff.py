@@ -13,7 +13,7 @@ import tifffile
 
 from muse_core.errors import UserError
 from muse_core.files.remote import RemoteFile, UnreachableError
-from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr, rgb_from_ycbcr
+from muse_core.slides.aperio_ycbcr import APERIO_YCBCR, decodes_to_ycbcr
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import CLAIMED_PX
@@ -29,7 +29,7 @@ from muse_core.slides.images import (
 )
 from muse_core.slides.level import ArrayLevel, Level, check_size
 from muse_core.slides.ome_files import spans_files
-from muse_core.slides.pixels import Colours, Samples
+from muse_core.slides.pixels import Colours, Samples, rgb_from_ycbcr
 from muse_core.slides.sampled_level import MappedLevel, SampledLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.tiff_channels import tiff_channel_names

@@ -20,8 +20,21 @@ _COLOURS = {
     _PHOTOMETRIC.PALETTE: Colours.PALETTE,
     _PHOTOMETRIC.SEPARATED: Colours.CMYK,
 }
-_N_COLOURS = {Colours.RGB: 3, Colours.CMYK: 4}
+_N_COLOURS = {Colours.RGB: 3, Colours.YCBCR: 3, Colours.CMYK: 4}
 _ALPHA = {0: Alpha.UNSPECIFIED, 1: Alpha.ASSOCIATED, 2: Alpha.UNASSOCIATED}
+_COMPRESSION = tifffile.COMPRESSION
+_OF_BYTES = frozenset(
+    {
+        _COMPRESSION.NONE,
+        _COMPRESSION.LZW,
+        _COMPRESSION.ADOBE_DEFLATE,
+        _COMPRESSION.DEFLATE,
+        _COMPRESSION.PACKBITS,
+        _COMPRESSION.LZMA,
+        _COMPRESSION.ZSTD,
+    }
+)
+"""Compressions that know no colours, unlike JPEG and its like."""
 _TYPES = ("u1", "u2", "f2", "f4", "f8")
 _BITS = (4, 8, 10, 12, 14, 16, 32, 64)
 _WORD = 257
@@ -48,6 +61,8 @@ def tiff_samples(page: Any, name: str) -> Samples:
             "read."
         )
     colours = _COLOURS.get(page.photometric)
+    if page.photometric == _PHOTOMETRIC.YCBCR and page.compression in _OF_BYTES:
+        colours = Colours.YCBCR
     if colours is None or (colours is Colours.CMYK and page.dtype != np.uint8):
         kind = getattr(page.photometric, "name", page.photometric)
         raise UserError(f"{name} has {kind} colours; only RGB, gray and CMYK can be read.")
