@@ -60,6 +60,29 @@ def test_what_an_unset_variable_leaves_is_refused(
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["detect", "s.png", "--mpp", "0.5", "--out", "-"],
+        ["detect", "s.png", "--mpp", "0.5", "--out=-"],
+        ["detect", "-", "--out", "n.csv"],
+        ["convert", "-", "n.csv"],
+        ["finetune", "--train", "t", "--mpp", "0.5", "--out", "-"],
+        ["rois", "s.png", "--mpp", "0.5", "--out", "-"],
+    ],
+)
+def test_a_dash_makes_no_file_of_that_name(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_slide(tmp_path / "s.png", 64, 64)
+    assert "- is no file here" in _sentence(capsys, *arguments)
+    assert [p.name for p in tmp_path.iterdir()] == ["s.png"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ["detect", LONG, "--out", "n.csv"],
         ["detect", "s.png", "--mpp", "0.5", "--out", f"{LONG}.csv"],
         ["detect", "s.png", "--mpp", "0.5", "--out", "n.csv", "--model", LONG],

@@ -29,6 +29,7 @@ from muse_core.cli.pretrain import pretrain_command
 from muse_core.cli.probe import evaluate_probe
 from muse_core.cli.relearn import relearn_command
 from muse_core.cli.rois import rois
+from muse_core.cli.streams import open_closed_streams
 from muse_core.errors import UserError
 from muse_core.files import system_sentence
 from muse_core.jobs.processor import wait_politely
@@ -36,6 +37,7 @@ from muse_core.jobs.signals import on_stop_signals
 
 _CANCELLED = 130
 _NO_VALUE = re.compile(r"--[a-z][a-z-]*=")
+_DASH = re.compile(r"(--[a-z][a-z-]*=)?-")
 
 app = typer.Typer(
     name="muse",
@@ -97,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Without the program's name; None takes those of the process.
     """
+    open_closed_streams()
     wait_politely()
     try:
         with on_stop_signals(_interrupt):
@@ -118,7 +121,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _refuse_empty(given)
+        _refuse_unmeant(given)
         app(args=given, prog_name="muse")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -137,17 +140,22 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code
 
 
-def _refuse_empty(given: Sequence[str]) -> None:
-    """Refuse what an unset variable of a shell leaves: an empty path would be this folder.
+def _refuse_unmeant(given: Sequence[str]) -> None:
+    """Refuse arguments that would be names of files, and are not meant so.
+
+    An unset variable of a shell leaves an empty path, which would be this folder; a dash is
+    standard input or output to other programs.
 
     Raises:
-        UserError: An argument, or the value of an option, is empty.
+        UserError: An argument, or the value of an option, is empty or a dash.
     """
     for before, argument in zip(("muse", *given), given, strict=False):
         if not argument:
             raise UserError(f"The argument after {before} is empty.")
         if _NO_VALUE.fullmatch(argument):
             raise UserError(f"{argument} is followed by nothing.")
+        if _DASH.fullmatch(argument):
+            raise UserError("- is no file here; nuclei go to standard output as /dev/stdout.")
 
 
 def _say(sentence: str) -> None:

@@ -1,0 +1,35 @@
+"""Standard streams that whoever started the program has closed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closed with a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_trouble(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "n.csv").write_text("x_px,y_px,class\n10,10,tumor\n20,30,tumor\n")
+    out = tmp_path / "n.geojson"
+    muse = f"{sys.executable} -m muse_core.cli"
+    command = f"{muse} convert n.csv n.geojson --mpp 0.5 {closed}"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert out.read_text().startswith("{")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closed with a POSIX shell")
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    code = (
+        "import os; from muse_core.cli.streams import open_closed_streams; open_closed_streams();"
+        f"number = os.open({str(said)!r}, os.O_WRONLY | os.O_CREAT); print('lost');"
+        "os.write(number, str(number).encode())"
+    )
+    command = f'{sys.executable} -c "{code}" <&- >&- 2>&-'
+    assert subprocess.run(command, shell=True).returncode == 0
+    assert int(said.read_text()) > 2
