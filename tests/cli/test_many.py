@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def slides(drawn: Path, tmp_path: Path) -> Path:
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no name holds a line break")
+def test_a_name_of_several_lines_is_one_row(slides: Path, model: Path, tmp_path: Path) -> None:
+    odd = (slides / "b/one.png").rename(slides / "b/one\rslide.png")
+    out = tmp_path / "out"
+    (slides / "b/broken.tiff").unlink()
+    assert run("detect", odd.parent, "--out", out, "--mpp", 0.5, "--model", model) == 0
+    assert [row["slide"] for row in rows(out)] == [str(odd)]
 
 
 def test_a_folder_gives_a_file_and_a_row_for_each_slide(

@@ -24,6 +24,7 @@ from muse_core.nuclei import (
     write_nuclei,
 )
 from muse_core.nuclei.csv import read_csv_file
+from muse_core.nuclei.recorded_slide import RecordedSlide
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 rows = st.tuples(
@@ -63,6 +64,17 @@ def test_columns_and_microns(tmp_path: Path) -> None:
         "0,10.0,20.25,5.0,10.125,tumor,0.75,predicted,m",
     ]
     assert tuple(pd.read_csv(tmp_path / "n.csv").columns) == CSV_COLUMNS
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".csv.gz"])
+def test_names_of_several_lines_come_back(tmp_path: Path, ending: str) -> None:
+    names = ["line\nfeed", "return\rin it", "both\r\n", "tab\tand, comma", 'a "quote"']
+    table = nucleus_table(range(5), range(5), names, model="m\rn")
+    write_csv(table, tmp_path / f"n{ending}", 0.5, slide=RecordedSlide("s\r.tif", "sha256:0"))
+    back = read_csv(tmp_path / f"n{ending}")
+    assert back["class_name"].tolist() == [n.strip() for n in names]
+    assert set(back["model"]) == {"m\rn"}
+    assert back["x"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_no_nuclei(tmp_path: Path) -> None:

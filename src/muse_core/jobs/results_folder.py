@@ -16,6 +16,7 @@ from muse_core.detect.differences import differences
 from muse_core.errors import UserError
 from muse_core.files import make_folder, replacing, sha256_of
 from muse_core.files.remote import is_address
+from muse_core.tables import quoting_of
 
 _RECORDS = ".muse"
 SUMMARY = "summary.csv"
@@ -141,7 +142,10 @@ class ResultsFolder:
     def write_summary(self, records: Iterable[SlideRecord], class_names: Sequence[str]) -> Path:
         """Write a row for each slide; returns the file."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator=os.linesep)
+        records = list(records)
+        said = (part for r in records for part in (r.slide, r.result, r.error))
+        quoting = quoting_of([*class_names, *said])
+        writer = csv.writer(text, lineterminator=os.linesep, quoting=quoting)
         counted = [f"nuclei {name}" for name in class_names]
         head = ["slide", "result", "nuclei", *counted, "tissue_mm2", "seconds", "mpp", "device"]
         writer.writerow([*head, "unreadable_tiles", "error"])

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Literal, TextIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from muse_core.nuclei.columns import (
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
-from muse_core.tables import Column, CsvTable, csv_names, read_csv_table
+from muse_core.tables import Column, CsvTable, csv_names, quoting_of, read_csv_table
 
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -96,8 +96,20 @@ def write_csv_parts(
         head = True
         for table in valid_parts(parts):
             rows = _csv_rows(table, mpp, origin_px, slide)
-            rows.to_csv(file, index=False, header=head, sep=separator, lineterminator=os.linesep)
+            rows.to_csv(
+                file,
+                index=False,
+                header=head,
+                sep=separator,
+                lineterminator=os.linesep,
+                quoting=_quoting(rows),
+            )
             head = False
+
+
+def _quoting(rows: pd.DataFrame) -> Literal[0, 2]:
+    texts = ("class", "model", _SLIDE[0])
+    return quoting_of(text for name in texts if name in rows for text in rows[name].unique())
 
 
 def _opened(path: Path, packed: bool) -> TextIO:

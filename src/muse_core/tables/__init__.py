@@ -1,6 +1,7 @@
 """Tables of other programs as CSV: every such file is read here, whatever its dialect."""
 
 from muse_core.tables.header import Column
+from muse_core.tables.quoting import quoting_of
 from muse_core.tables.reading import CsvTable, csv_names, read_csv_table
 
-__all__ = ["Column", "CsvTable", "csv_names", "read_csv_table"]
+__all__ = ["Column", "CsvTable", "csv_names", "quoting_of", "read_csv_table"]
