@@ -269,6 +269,25 @@ def test_a_refusal_of_another_process_is_the_readers(tmp_path: Path) -> None:
         read_nuclei(tmp_path / "n.parquet")
 
 
+@pytest.mark.parametrize("ending", [".geojson", ".parquet"])
+def test_null_characters_in_a_class_are_left_out_and_every_format_takes_it(
+    tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"n{ending}"
+    if ending == ".parquet":
+        pd.DataFrame({"x_px": [1.0], "y_px": [2.0], "class": ["tumor\0\0"]}).to_parquet(path)
+    else:
+        point = {"type": "Point", "coordinates": [1, 2]}
+        properties = {"classification": {"name": "tumor\0\0"}}
+        feature = {"type": "Feature", "geometry": point, "properties": properties}
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    content = replace(read_nuclei(path), mpp=0.5)
+    assert list(content.table["class_name"]) == ["tumor"]
+    for other in (".csv", ".h5ad", ".geojson", ".parquet"):
+        write_nuclei(tmp_path / f"again{other}", content)
+        assert list(read_nuclei(tmp_path / f"again{other}").table["class_name"]) == ["tumor"]
+
+
 @pytest.mark.parametrize("ending", [".csv", ".geojson", ".parquet"])
 def test_spaces_around_a_class_make_no_class_of_their_own(tmp_path: Path, ending: str) -> None:
     path, names = tmp_path / f"n{ending}", ["tumor", "tumor ", "\u00a0tumor", " a b "]

@@ -129,15 +129,16 @@ def whole_ids(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def class_name(value: Any) -> str:
-    """A class as text, without spaces around it, which nobody sees and tables pad cells with.
+    """A class as text, without what nobody sees: spaces around it, with which tables pad cells.
 
+    Nor are there null characters, which pad texts of one width and which not every format holds.
     Whole numbers that missing values have made floats are as they were.
     """
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return UNCLASSIFIED
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip() or UNCLASSIFIED
+    return str(value).replace("\0", "").strip() or UNCLASSIFIED
 
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei import qupath
+from muse_core.nuclei.columns import class_name
 from muse_core.nuclei.facts import facts_from_json
 from muse_core.nuclei.feature_stream import FeatureStream
 from muse_core.nuclei.gc_pause import without_collector
@@ -184,7 +185,7 @@ class _Collector:
         index: int,
     ) -> None:
         name, key = qupath.class_of_feature(properties)
-        name = name.strip() or UNCLASSIFIED
+        name = class_name(name)
         check_name(name)
         record = feature_record(feature.get("id"), properties, name)
         check_count(self._count + len(rows) + len(shapes.points), "It")
