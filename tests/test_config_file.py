@@ -95,11 +95,22 @@ def test_what_does_not_fit_gets_a_sentence(values: dict[str, Any], words: str) -
         configuration(Whole, values, "c.toml")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize(
+    ("name", "text"), [("c.toml", 'out = "müsli"\r\n'), ("c.json", '{"out": "müsli"}')]
+)
+def test_files_as_editors_and_shells_of_windows_write_them(
+    name: str, text: str, encoding: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    assert read_values(tmp_path / name) == {"out": "müsli"}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         ("c.toml", b"a = ", "cannot be understood"),
-        ("c.toml", b"\xff\xfe", "cannot be understood"),
+        ("c.toml", b"\xff\xfea", "cannot be understood"),
         ("c.toml", b"a = " + b"[" * 100_000, "cannot be understood"),
         ("c.json", b"{" * 3, "cannot be understood"),
         ("c.json", b"[1]", "no names with values"),

@@ -37,6 +37,8 @@ class Whole:
 def test_values_as_json_has_them_make_the_dataclass() -> None:
     data = {"name": "n", "pair": [1, 2], "part": {"size": 1}}
     assert parse_strictly(Whole, data, WORDING) == Whole("n", (1, 2), Part(1.0))
+    widest = {"name": "9" * 30, "pair": [-(2**63), 2**63 - 1]}
+    assert parse_strictly(Whole, widest, WORDING).pair == (-(2**63), 2**63 - 1)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,8 @@ def test_values_as_json_has_them_make_the_dataclass() -> None:
         ({"name": "n", "part": {"size": 1, "x": 1}}, "{a} has no field 'part.x'."),
         ({}, "{a}: the field 'name' is wrong: Field required."),
         ({"name": 3}, "{a}: the field 'name' is wrong: Input should be a valid string."),
+        ({"name": "n", "pair": [2**63, 0]}, f"{{a}} is no JSON: {2**63} is too large for a whole"),
+        ({"name": "n", "pair": [-(2**70), 0]}, f"{{a}} is no JSON: {-(2**70)} is too large for"),
         ({"name": "n", "pair": ["1", 2]}, "{a}: the field 'pair.0' is wrong: "),
         ({"name": "n", "part": {"size": float("nan")}}, "{a}: the field 'part.size' is wrong: "),
         ({"name": "nobody"}, "Nobody is no name."),

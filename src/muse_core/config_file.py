@@ -33,7 +33,8 @@ def read_values(path: str | Path) -> dict[str, Any]:
     content = read_small(source, "configuration", str(source))
     is_json = source.suffix == ".json"
     try:
-        text = content.decode()
+        # Editors of Windows begin it with a mark, and its shell writes UTF-16.
+        text = content.decode(json.detect_encoding(content))
         data = json.loads(text) if is_json else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{source.name} cannot be understood: {error}.") from error

@@ -6,6 +6,7 @@ Importing this loads no pydantic.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _T = TypeVar("_T")
+_BEYOND = 2**63
+"""Python knows larger whole numbers; what computes with them does not."""
+_LONG = re.compile(r"\d{19}")
+_SHOWN = 40
 
 
 class StrictOptions(TypedDict):
@@ -64,6 +69,8 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
     try:
         # By way of text, where strictness still lets a JSON array be a sequence or a pair.
         text = json.dumps(data, default=_path_as_text)
+        if _LONG.search(text):
+            json.loads(text, parse_int=_of_64_bits)
         return cast(_T, _adapter(cast(Hashable, cls)).validate_json(text))
     except ValidationError as error:
         first = error.errors()[0]
@@ -94,6 +101,13 @@ def _path_as_text(value: object) -> str:
         return str(value)
     # os.fspath would hand bytes back as they are, which json takes for a circle.
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _of_64_bits(digits: str) -> int:
+    value = int(digits)
+    if not -_BEYOND <= value < _BEYOND:
+        raise ValueError(f"{digits[:_SHOWN]} is too large for a whole number")
+    return value
 
 
 @cache
