@@ -15,6 +15,7 @@ from napari_muse.interaction.list_keys import ListKeys
 from napari_muse.interaction.nucleus_clipboard import NucleusClipboard
 from napari_muse.interaction.tab_key import TabKey
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
+from napari_muse.layers.shown_classes import show_next_class
 from napari_muse.napari_compat import is_drawing, own_action
 from napari_muse.session import MuseSession
 
@@ -59,7 +60,6 @@ class Keys:
         queue: ReviewQueue,
         edits: CarefulEdits,
         choose_class: Callable[[int], None],
-        next_class_shown: Callable[[], None],
         learn_now: Callable[[], None],
     ) -> None:
         """Bind.
@@ -69,7 +69,6 @@ class Keys:
             queue: What N and Shift-N walk along.
             edits: Through which nuclei are changed and fields marked.
             choose_class: Called with the index of the class that new nuclei get.
-            next_class_shown: Called to show another class alone, or all again.
             learn_now: Called to begin or cease to learn from each correction.
         """
         self._session = session
@@ -77,7 +76,6 @@ class Keys:
         self._edits = edits
         self._learn_now = learn_now
         self._choose_class = choose_class
-        self._next_class_shown = next_class_shown
         self._bound: list[Any] = []
         self.paint_mode = False
         self.lasso = Lasso(session)
@@ -88,7 +86,7 @@ class Keys:
         viewer.layers.selection.events.active.connect(self._on_active)
         viewer.mouse_drag_callbacks.append(self._on_click)
         session.slide_changed.connect(self._on_slide_changed)
-        self._tab = TabKey(viewer, lambda: self._on_slide(self._next_class_shown))
+        self._tab = TabKey(viewer, lambda: self._on_slide(self._show_next_class))
         self._list = ListKeys(viewer, self._is_open, self._keep_layers)
         for provider in (viewer, *viewer.layers):
             self._bind(provider)
@@ -258,6 +256,9 @@ class Keys:
             return False
         self._session.attempt(act)
         return True
+
+    def _show_next_class(self) -> None:
+        show_next_class(self._session.nuclei, self._session.annotations.class_ids)
 
     def _deal_with(self, act: Callable[[Any, Callable[[], None]], None]) -> bool:
         """Do something with the selected nuclei, and go on in the queue."""

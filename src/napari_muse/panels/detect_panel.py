@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from qtpy.QtGui import QStandardItem, QStandardItemModel
-from qtpy.QtWidgets import QWidget
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, Ended
@@ -257,10 +256,9 @@ class DetectPanel(forms.Section):
         self.mpp.show_value(self._session.mpp or 0.0)
 
     def _lay_out(self) -> None:
-        form, place = self._form.layout, QWidget()
-        forms.row(self.place, self.draw, stretch=0, parent=place)
+        form = self._form.layout
         form.insertRow(0, "Model", self.model)
-        form.insertRow(2, "Where", place)
+        form.insertRow(2, "Where", forms.within(forms.row(self.place, self.draw, stretch=0)))
         buttons = forms.row(self.start, self.finish, self.cancel, stretch=0)
         scale = (self.mpp_hint, self.scale_question)
         forms.column(self, self.images, form, *scale, buttons, self.status.bar, self.message)

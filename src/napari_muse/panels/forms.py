@@ -90,23 +90,17 @@ def check_box(text: str, tooltip: str, on: bool = False) -> QCheckBox:
     return box
 
 
-def row(
-    *items: QWidget | QLayout | None, stretch: int = -1, parent: QWidget | None = None
-) -> QHBoxLayout:
+def row(*items: QWidget | QLayout | None, stretch: int = -1) -> QHBoxLayout:
     """Return widgets and layouts side by side.
 
     Args:
         *items: From left to right; None is room that grows.
         stretch: Index of the one that takes the room that is left.
-        parent: The widget that it lies in without margins, if any.
     """
     layout = QHBoxLayout()
     _fill(layout, items)
     if stretch >= 0:
         layout.setStretch(stretch, 1)
-    if parent is not None:
-        layout.setContentsMargins(0, 0, 0, 0)
-        parent.setLayout(layout)
     return layout
 
 
@@ -125,20 +119,25 @@ def grid(columns: int, *items: QWidget) -> QGridLayout:
     return layout
 
 
-def form_layout(*rows: tuple[str, QWidget] | QWidget, parent: QWidget | None = None) -> QFormLayout:
-    """Return a form whose fields take the room there is; within a widget it has no margins.
+def form_layout(*rows: tuple[str, QWidget] | QWidget) -> QFormLayout:
+    """Return a form whose fields take the room there is.
 
     Args:
         *rows: Label and field, or a widget that takes the whole width.
-        parent: The widget that it lies in, if any.
     """
-    layout = QFormLayout(parent)
+    layout = QFormLayout()
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-    if parent is not None:
-        layout.setContentsMargins(0, 0, 0, 0)
     for item in rows:
         layout.addRow(*item) if isinstance(item, tuple) else layout.addRow(item)
     return layout
+
+
+def within(layout: QLayout, widget: QWidget | None = None) -> QWidget:
+    """Return a widget, by default a new one, that is nothing but a layout, without margins."""
+    widget = QWidget() if widget is None else widget
+    layout.setContentsMargins(0, 0, 0, 0)
+    widget.setLayout(layout)
+    return widget
 
 
 def _fill(layout: QBoxLayout, items: Iterable[QWidget | QLayout | None]) -> None:

@@ -63,7 +63,6 @@ class MusePanel(QWidget):
             self.queue,
             edits,
             self.legend.choose_new,
-            self.legend.show_next_class,
             lambda: self.relearning.turn(not self.relearning.on),
         )
         self.queue.teaches = self.relearning.order_to_ask

@@ -25,7 +25,7 @@ class PicturePanel(Following, QWidget):
         self._asked: Any = None
         self.layer = forms.Choice("Which image of the window MUSE works on")
         self.layer.setPlaceholderText("choose an image")
-        forms.form_layout(("Slide", self.layer), self.as_colours, parent=self)
+        forms.within(forms.form_layout(("Slide", self.layer), self.as_colours), self)
         self.layer.activated.connect(self._on_chosen)
         self.follow(self._on_slide, session.slide_changed)
         self.follow(self.refresh, self._pictures.changed)

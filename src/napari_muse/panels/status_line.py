@@ -17,7 +17,7 @@ class StatusLine(UndoButtons, QWidget):
         self._session = session
         self._message = forms.wrapped(session.trouble)
         self.undo.hide()
-        forms.row(self._message, self.undo, stretch=0, parent=self)
+        forms.within(forms.row(self._message, self.undo, stretch=0), self)
         self.follow(self.say, session.refused, session.told)
         self.follow(self._say_done, session.done)
         self.follow(self._clear, session.annotations_changed, session.regions_changed)

@@ -58,7 +58,7 @@ def test_hiding_a_class_ends_the_selection_of_its_nuclei(opened: MusePanel, qtbo
     session = opened.session
     session.annotations.set_class([2], session.annotations.class_ids[1])
     session.nuclei.select([1, 2])
-    opened.legend.shown[1].setChecked(False)
+    opened.legend.shown[1].click()
     assert session.nuclei.selected_ids.tolist() == [1]
     press(opened, qtbot, Qt.Key.Key_Delete)
     assert len(_content(opened)) == 2
@@ -98,7 +98,7 @@ def test_how_many_of_several_are_beside_the_view_is_said(opened: MusePanel, qtbo
 def test_the_queue_shows_where_it_leads(opened: MusePanel, qtbot: Any) -> None:
     session = opened.session
     press(opened, qtbot, Qt.Key.Key_V)
-    opened.legend.shown[0].setChecked(False)
+    opened.legend.shown[0].click()
     assert not session.nuclei.layer.visible
     opened.queue.start(QueueChoice())
     assert session.nuclei.layer.visible
@@ -116,7 +116,7 @@ def test_a_class_is_shown_again_when_a_nucleus_of_it_is_added(
 ) -> None:
     session = opened.session
     opened.legend.choose_new(1)
-    opened.legend.shown[1].setChecked(False)
+    opened.legend.shown[1].click()
     press(opened, qtbot, Qt.Key.Key_A)
     click(opened, qtbot, 250, 60)
     assert opened.legend.shown[1].isChecked()
@@ -127,7 +127,7 @@ def test_a_class_is_shown_again_when_a_nucleus_of_it_is_added(
     press(opened, qtbot, Qt.Key.Key_C, CTRL)
     press(opened, qtbot, Qt.Key.Key_Delete)
     press(opened, qtbot, Qt.Key.Key_V)
-    opened.legend.shown[1].setChecked(False)
+    opened.legend.shown[1].click()
     press(opened, qtbot, Qt.Key.Key_V, CTRL)
     assert session.nuclei.layer.visible
     assert opened.legend.shown[1].isChecked()
@@ -144,7 +144,7 @@ def test_tools_for_nuclei_show_them(opened: MusePanel, qtbot: Any, key: Any) -> 
 def test_a_field_with_hidden_classes_is_asked_about(opened: MusePanel, qtbot: Any) -> None:
     session = opened.session
     session.annotations.set_class([2], session.annotations.class_ids[1])
-    opened.legend.shown[1].setChecked(False)
+    opened.legend.shown[1].click()
     press(opened, qtbot, Qt.Key.Key_R)
     (box,) = [b for b in opened.findChildren(QMessageBox) if b.isVisible()]
     assert "3 nuclei, 1 of them of classes that are hidden," in box.text()

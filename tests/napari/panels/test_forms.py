@@ -22,7 +22,7 @@ class Pane(Following, QWidget):
         self.done: list[object] = []
         self.refused: list[str] = []
         self._session: Any = SimpleNamespace(attempt=self._attempt)
-        forms.row(self.go, self.mode, parent=self)
+        forms.within(forms.row(self.go, self.mode), self)
 
     def _attempt(self, act: Any) -> bool:
         try:
