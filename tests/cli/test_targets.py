@@ -89,6 +89,13 @@ def test_links_stay_and_what_they_lead_to_is_written(
     assert not [p for p in tmp_path.rglob(".*") if p.suffix in (".partial", ".old")]
 
 
+def test_the_longest_name_is_written(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    slide, model = inputs
+    out = tmp_path / f"{'ü' * 125}.csv"
+    assert run("detect", slide, "--out", out, "--mpp", 0.5, "--model", model) == 0
+    assert [p.name for p in tmp_path.iterdir() if p not in (slide, model)] == [out.name]
+
+
 def test_nuclei_alone_come_out_of_standard_output(inputs: tuple[Path, Path]) -> None:
     slide, model = inputs
     command = ["detect", slide, "--out", "/dev/stdout", "--mpp", "0.5", "--model", model]

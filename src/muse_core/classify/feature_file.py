@@ -18,7 +18,7 @@ import pandas as pd
 import zarr
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import replacing, shortened
 
 _CHUNK_ROWS = 4096
 _MAX_BYTES = 1 << 34
@@ -71,7 +71,7 @@ def write_features(
     with (
         replacing(target) as partial,
         tempfile.TemporaryDirectory(
-            dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
+            dir=target.parent, prefix=f".{shortened(target.name)}.", ignore_cleanup_errors=True
         ) as scratch,
     ):
         done = np.zeros(len(table), dtype=bool)

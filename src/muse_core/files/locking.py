@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from muse_core.errors import UserError
+from muse_core.files.names import shortened
 from muse_core.files.targets import destination, require_parent
 
 _PATIENCE_S = 60.0
@@ -87,7 +88,7 @@ def _lock_of(path: str | Path) -> FileLock:
         require_parent(Path(path), target)
     except OSError as error:
         raise _refusal(path, error) from error
-    return FileLock(target.with_name(f".{target.name}.lock"))
+    return FileLock(target.with_name(f".{shortened(target.name)}.lock"))
 
 
 def _refusal(path: str | Path, error: Exception) -> UserError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muse_core.errors import UserError
-from muse_core.files import check_writable, destination, is_special, sha256_of
+from muse_core.files import check_writable, destination, is_special, sha256_of, shortened
 from muse_core.jobs.detect_values import detect_values
 from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.keep_features import FeatureTarget
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from muse_core.nuclei import ClassScheme
     from muse_core.slides import PolygonRegion, Region, Slide
 
-_NAME_CHARACTERS = 150
+_NAME_BYTES = 150
 _GOES_ON = "The same command goes on from there."
 _COARSE = 1.5
 """From this many times the model's microns per pixel on, the user is warned."""
@@ -223,7 +223,7 @@ def _stem(job: DetectJob, out: Path | None) -> Path | None:
     if out is None or is_special(out):
         return None
     target = destination(out)
-    return target.with_name(f".{target.name[:_NAME_CHARACTERS]}.muse")
+    return target.with_name(f".{shortened(target.name, _NAME_BYTES)}.muse")
 
 
 def detect_target(job: DetectJob) -> Path | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from muse_core.detect.differences import differences
 from muse_core.errors import UserError
-from muse_core.files import make_folder, replacing, sha256_of
+from muse_core.files import make_folder, replacing, sha256_of, shortened
 from muse_core.files.remote import is_address
 from muse_core.tables import quoting_of
 
@@ -85,7 +85,7 @@ class ResultsFolder:
             image: Number of one of several images of it.
         """
         owner = owner_of(slide, image)
-        bare = _stem(slide)[:_CHARACTERS]
+        bare = shortened(_stem(slide)[:_CHARACTERS])
         mark = hashlib.sha256(owner.encode()).hexdigest()[:_DIGITS]
         end = _end(image)
         for stem in (f"{bare}{end}", f"{bare}-{mark}{end}"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_core.errors import UserError, cannot
-from muse_core.files import tree
+from muse_core.files import shortened, tree
 from muse_core.files.remote import RemoteFile, UnreachableError, is_address, name_of
 from muse_core.nuclei.recorded_slide import RecordedSlide, without_plane
 from muse_core.ordinary import with_name
@@ -54,9 +54,10 @@ class SlideIdentity:
 
     @property
     def file_stem(self) -> str:
-        """The file name, and which image and plane, for names of further files."""
+        """The file name, shortened if it is long, and which image and plane, for names of further files."""
         part = self.part.replace("=", "").replace("&", "-")
-        return f"{self.name}-{part}" if part else self.name
+        name = shortened(self.name)
+        return f"{name}-{part}" if part else name
 
     def same_content(self, other: SlideIdentity) -> bool:
         """Whether both are the same slide, renamed or not."""
