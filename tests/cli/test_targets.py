@@ -93,7 +93,8 @@ def test_the_longest_name_is_written(inputs: tuple[Path, Path], tmp_path: Path) 
     slide, model = inputs
     out = tmp_path / f"{'ü' * 125}.csv"
     assert run("detect", slide, "--out", out, "--mpp", 0.5, "--model", model) == 0
-    assert [p.name for p in tmp_path.iterdir() if p not in (slide, model)] == [out.name]
+    assert len(read_csv(out))
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
 def test_nuclei_alone_come_out_of_standard_output(inputs: tuple[Path, Path]) -> None:

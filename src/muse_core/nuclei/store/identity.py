@@ -54,7 +54,7 @@ class SlideIdentity:
 
     @property
     def file_stem(self) -> str:
-        """The file name, shortened if it is long, and which image and plane, for names of further files."""
+        """The file name, cut if it is long, and which image and plane, for further files."""
         part = self.part.replace("=", "").replace("&", "-")
         name = shortened(self.name)
         return f"{name}-{part}" if part else name
