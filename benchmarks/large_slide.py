@@ -1,6 +1,7 @@
 """Peak memory of ``muse detect`` over a slide of 100,000 x 100,000 px with a million nuclei.
 
-    python benchmarks/large_slide.py [--side 100000] [--nuclei 1800000] [--no-half-jpeg] [--json]
+    python benchmarks/large_slide.py [--side 100000] [--nuclei 1800000] [--no-half-jpeg]
+        [--tile-px N] [--json]
 
 The slide is made on the spot: a pyramidal BigTIFF whose tiles all lead to the same compressed
 pixels, so that the file is small though every tile is read, decoded and searched. The network is a
@@ -10,7 +11,7 @@ writing. The whole slide and a quarter of it run in processes of their own.
 
 Two things grow with the area until they are full: up to 134 MB of decoded tiles are kept, which a
 quarter of 27,000 px fills, or one of 13,440 px without ``half_jpeg``; and a small area may not have
-tiles of the largest size. The sides of 13,440 px and of its quarter are multiples of them.
+tiles of the largest size, so that --tile-px gives both the same.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +43,7 @@ def main(
     half_jpeg: Annotated[
         bool, typer.Option(help="As detection does; else tiles are decoded wholly.")
     ] = True,
+    tile_px: Annotated[int | None, typer.Option(help="Else as detection chooses.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no table.")] = False,
 ) -> None:
     """Measure and print a table."""
@@ -50,8 +53,10 @@ def main(
         write_large_slide(slide, side)
         write_small_model(model)
         score = _score_for(slide, model, folder, nuclei * (_PROBE_PX / side) ** 2, side)
+        settings = [f"half_jpeg={str(half_jpeg).lower()}"]
+        settings += [] if tile_px is None else [f"tile_px={tile_px}"]
         figures = {
-            name: _detect(slide, model, folder / f"{name}{suffix}", score, part, half_jpeg)
+            name: _detect(slide, model, folder / f"{name}{suffix}", score, part, settings)
             for name, part in (("quarter", side // 2), ("whole", side))
         }
         if as_json:
@@ -132,7 +137,7 @@ def write_small_model(path: Path) -> None:
     from muse_core.nuclei import ClassScheme
 
     torch.manual_seed(0)
-    backbone = BackboneConfig("resnet10t", (8, 8, 8, 8), 8)
+    backbone = BackboneConfig("resnet10t", (8, 8, 8, 8), 8, encoder_channels=(8, 16, 32, 64))
     config = ModelConfig(backbone, HeadConfig(hidden_channels=8))
     classes = ClassScheme.from_names(("lymphocyte", "tumor")).to_json()
     model = MuseModel(ModelCard("small", config.to_json(), 0.5, 256, classes, 0.01))
@@ -151,11 +156,17 @@ def _score_for(slide: Path, model: Path, folder: Path, wanted: float, side: int)
 
 
 def _detect(
-    slide: Path, model: Path, out: Path, score: float, side: int, half_jpeg: bool = True
+    slide: Path,
+    model: Path,
+    out: Path,
+    score: float,
+    side: int,
+    settings: Sequence[str] = (),
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "muse_core.cli", "detect", slide, "--out", out]
     command += ["--model", model, "--min-score", score, "--region", f"0,0,{side},{side}", "--json"]
-    command += ["--set", f"half_jpeg={str(half_jpeg).lower()}"]
+    for setting in settings:
+        command += ["--set", setting]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
 

@@ -34,7 +34,6 @@ _LONGEST = tuple(
         "jobs/test_bounded.py",
         "pretrain/test_train.py",
         "napari/annotations/test_undo_machine.py",
-        "napari/test_recording.py",
         "pretrain/test_recipe.py",
         "napari/jobs/test_unfinished.py",
         "napari/jobs/test_relearning.py",

@@ -18,7 +18,7 @@ from muse_core.nuclei import read_nuclei
 from .campaign import planned, run_campaign
 from .case import ROOMS, Samples, targets_in
 
-_SHORT = {"slides": 700, "tables": 800, "models": 500}
+_SHORT = {"slides": 300, "tables": 300, "models": 200}
 _LONG = {"slides": 7000, "tables": 8000, "models": 5000}
 _SEED_STEP = 100_000
 

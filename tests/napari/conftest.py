@@ -128,7 +128,13 @@ def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
 
 
 @pytest.fixture
-def shoot(tmp_path: Path, qtbot: Any) -> Callable[[QWidget, str], None]:
+def styled(panel: MusePanel, kept_viewer: KeptViewer) -> None:
+    """The window looks as a user's does."""
+    kept_viewer.style()
+
+
+@pytest.fixture
+def shoot(styled: None, tmp_path: Path, qtbot: Any) -> Callable[[QWidget, str], None]:
     """Takes a picture of a widget and sees that something is on it.
 
     With MUSE_SCREENSHOTS set to a folder the pictures are kept there; so docs/images is made.

@@ -47,9 +47,13 @@ class KeptViewer:
         self._windows: set[QWidget] = set()
         self._processes: set[int] = set()
         self._settings: dict[str, Any] = {}
+        self._style = ""
 
     def take(self, qtbot: Any) -> Any:
-        """The viewer, shown and empty; it is drawn again when its updates are enabled."""
+        """The viewer, shown and empty; it is drawn again when its updates are enabled.
+
+        It has no style sheet, which Qt works out anew for each widget: a tenth of these tests.
+        """
         if self._viewer is None:
             get_settings().reset()
             self._make(qtbot)
@@ -57,9 +61,15 @@ class KeptViewer:
         gc.collect()
         gc.freeze()
         self._viewer.window._qt_window.setUpdatesEnabled(False)
+        self._viewer.window._qt_window.setStyleSheet("")
         self._windows = set(_visible_windows())
         self._processes = _processes()
         return self._viewer
+
+    def style(self) -> None:
+        """Let the window look as a user's does, until it is put back."""
+        if self._viewer is not None:
+            self._viewer.window._qt_window.setStyleSheet(self._style)
 
     def put_back(self) -> list[str]:
         """Make it what it was; returns what a test has left that it cannot put back.
@@ -111,6 +121,7 @@ class KeptViewer:
         QApplication.instance().removeEventFilter(self._viewer.window._qt_window)
         QApplication.processEvents()
         self._start = _State(self._viewer)
+        self._style = self._viewer.window._qt_window.styleSheet()
         get_settings().reset()
         self._settings = get_settings().model_dump()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
@@ -75,6 +76,8 @@ def _turn_learning_on(panel: MusePanel, qtbot: Any) -> None:
     QTest.mouseClick(agree, Qt.MouseButton.LeftButton)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("styled")
 def test_correct_twenty_and_watch(
     panel: MusePanel, cmu_slide: Path, tmp_path: Path, qtbot: Any,
     shoot: Callable[[Any, str], None],

@@ -348,6 +348,7 @@ def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: st
                 assert tip(), f"{child.text()} has no tooltip"
 
 
+@pytest.mark.usefixtures("styled")
 def test_what_the_keys_mean_is_shown_whole(opened: MusePanel, qtbot: Any) -> None:
     opened.tabs.setCurrentIndex(1)
     qtbot.wait(50)
