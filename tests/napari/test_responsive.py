@@ -52,16 +52,15 @@ def test_what_a_job_says_is_drawn_a_few_times_only(
     work = []
     for step in range(300):
         begin = time.thread_time()
-        learn._on_event(LossMeasured(step, 1.0))
-        learn._on_event(Progress(step, 300, f"step {step}"))
+        opened.learning._on_event(LossMeasured(step, 1.0))
+        opened.learning._on_event(Progress(step, 300, f"step {step}"))
         work.append(time.thread_time() - begin)
     assert not draws, "nothing is painted event by event"
     assert max(work) < 0.05, "seconds the thread was at work for one event"
     qtbot.waitUntil(lambda: len(draws) > 0, timeout=5000)
     assert draws == ["step 299"]
-    assert learn.curves.n_points[0] == 300
-    assert len(learn.curves._curves["loss"].getData()[0]) == 300
-    learn._on_event(Progress(0, 0, "of nobody knows"))
+    assert len(learn.curves.lines["loss"].getData()[0]) == 300
+    opened.learning._on_event(Progress(0, 0, "of nobody knows"))
     qtbot.waitUntil(lambda: "nobody" in learn.message.text(), timeout=5000)
     assert learn.status.bar.maximum() > 0
     learn.status.end(Done("Over."))

@@ -11,12 +11,13 @@ from qtpy.QtCore import QObject
 from muse_core.errors import UserError
 from muse_core.files import is_being_written, make_folder
 from muse_core.finetune.presets import resolved
-from muse_core.jobs import Ended, Failed
+from muse_core.jobs import Ended, Event, Failed
 from muse_core.jobs.specs import FinetuneJob
 from muse_core.models.registry import MODEL_SUFFIX, ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.background import Background
 from napari_muse.jobs.finetune_outcome import FinetuneOutcome
 from napari_muse.jobs.session_job import SessionJob
+from napari_muse.jobs.training_curves import TrainingCurves
 from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Learning(SessionJob):
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.outcome: FinetuneOutcome | None = None
+        self.curves = TrainingCurves()
         self._background = Background()
 
     @property
@@ -75,6 +77,7 @@ class Learning(SessionJob):
         if summary.problems:
             raise UserError(summary.problems[0])
         self.outcome = None
+        self.curves.clear()
         store = {
             "store": self._session.annotations.store.path,
             "slide": slide.path,
@@ -101,6 +104,10 @@ class Learning(SessionJob):
         there = self._session.annotations.scheme.names
         said = self._session.class_maps.of_file(self._session.slide, model)
         return {old: new for old, new in said.items() if new in there}
+
+    def _on_event(self, event: Event) -> None:
+        self.curves.add(event)
+        super()._on_event(event)
 
     def _on_end(self, event: Ended) -> None:
         result = event.result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from superqt.utils import qthrottled
 
 from muse_core.finetune.config import FinetuneConfig
-from muse_core.jobs import Ended, Event
+from muse_core.jobs import Ended
 from napari_muse.jobs.finetune_outcome import FinetuneOutcome, uses_text
 from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.model_switch import ModelSwitch
@@ -48,7 +48,7 @@ class LearnPanel(forms.Section):
         self.mode = self._form.choice("mode")
         self.status = JobStatus(self.start, learning.cancel, "Stop; the best so far is kept")
         self.cancel, self.message = self.status.cancel, self.status.message
-        self.curves = CurvePlots()
+        self.curves = CurvePlots(learning.curves)
         tip = "Figures on reviewed fields that were kept out of training, with 95% intervals"
         heads = ("F1, holdout fields", "before", "after")
         self.proof = RowTable(*heads, tooltip=tip, least_px=_TABLE_HEIGHT_PX)
@@ -58,7 +58,7 @@ class LearnPanel(forms.Section):
         status = (self.status.bar, self.message)
         proof = (self.curves, self.proof, forms.row(self.use, self.keep), self.back)
         forms.column(self, self.uses, self._form.layout, start, *status, *proof)
-        learning.progress.connect(self._on_event)
+        learning.progress.connect(self.status.follow)
         learning.ended.connect(self._on_end)
         self.status.ticked.connect(self.curves.draw)
         self._switch.said.connect(self.status.say)
@@ -126,14 +126,10 @@ class LearnPanel(forms.Section):
         model, device = self._detect.model_and_device
         mode = self.mode.currentData()
         if self.attempt(lambda: self._learning.start(model, mode, device, summary)):
-            self.curves.clear()
+            self.curves.begin()
             self.status.begin()
             self._show_proof(False)
             self.curves.show()
-
-    def _on_event(self, event: Event) -> None:
-        self.curves.add(event)
-        self.status.follow(event)
 
     def _on_end(self, event: Ended) -> None:
         outcome = self._learning.outcome
