@@ -66,6 +66,18 @@ def set_typed_scale(session: MuseSession, mpp: float) -> bool:
     return True
 
 
+def force_scale(session: MuseSession, slide: Slide, mpp: float) -> None:
+    """Give a slide a scale that is not the file's, as the user has said; not another slide by then.
+
+    A new scale makes another object of the slide, so its file is compared.
+
+    Raises:
+        UserError: The scale cannot be used.
+    """
+    if session.slide is not None and session.slide.path == slide.path:
+        session.set_mpp(mpp)
+
+
 def scale_question(slide: Slide, mpp: float) -> str:
     """Return what to ask where a typed scale differs from that which is stated."""
     says = "file states" if slide.is_file else "layer's scale is"

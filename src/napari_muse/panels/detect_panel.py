@@ -11,7 +11,7 @@ from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, Ended
 from muse_core.models.registry import ModelEntry
 from muse_core.nuclei import ClassScheme
-from muse_core.slides import PolygonRegion, Region, Slide
+from muse_core.slides import PolygonRegion, Region
 from napari_muse.jobs import detect_choices
 from napari_muse.jobs.detection import Detection
 from napari_muse.layers.drawn_areas import draw_area
@@ -20,7 +20,7 @@ from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.image_panel import ImagePanel
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
-from napari_muse.panels.scale_question import ScaleQuestion
+from napari_muse.panels.scale_field import ScaleField
 from napari_muse.session import MuseSession
 
 _UNFINISHED = "A detection of this slide was not finished; Finish goes on with it."
@@ -55,15 +55,13 @@ class DetectPanel(forms.Section):
         self._form = ConfigForm(DetectJob, _SHOWN)
         self.device = self._form.choice("device")
         self.min_score, self.mpp = self._form.number("min_score"), self._form.number("mpp")
-        self.mpp_hint = forms.wrapped("")
-        self.scale_question = ScaleQuestion(self._force_scale, self._keep_scale)
+        self.scale = ScaleField(session, self.mpp, self.say)
         kept, sentence = "Stop; what has been found is kept", session.pictures.sentence()
         self.status = JobStatus(self.start, detection.cancel, kept, sentence)
         self.cancel, self.message = self.status.cancel, self.status.message
         self._lay_out()
         self.model.currentIndexChanged.connect(self._on_model)
         self.device.currentIndexChanged.connect(self._make_ready)
-        self.mpp.entered.connect(self._on_mpp)
         for field in (self.mpp, self.min_score):
             field.refused.connect(self.say)
         detection.progress.connect(self.status.follow)
@@ -149,14 +147,7 @@ class DetectPanel(forms.Section):
         self._again = again
         if not (self.mpp.commit() and self.min_score.commit()):
             return
-        if self.scale_question.open:
-            self.say("Answer first which scale holds.")
-            self.scale_question.setFocus()
-        elif self._session.slide is not None and self._session.mpp is None:
-            self.say("Enter the microns per pixel first.")
-            self.mpp.setFocus()
-            self.mpp.selectAll()
-        elif self.attempt(self._shapes):
+        if self.scale.settled() and self.attempt(self._shapes):
             mapping = detect_choices.known_mapping(self._session, self.chosen_entry)
             if mapping is None:
                 self._ask_mapping()
@@ -208,12 +199,7 @@ class DetectPanel(forms.Section):
 
     def _on_slide(self) -> None:
         slide = self._session.slide
-        hint = detect_choices.scale_hint(slide)
-        self.mpp_hint.setVisible(bool(hint))
-        self.mpp_hint.setText(hint)
-        self.scale_question.hide()
-        self.mpp.setEnabled(slide is not None)
-        self._keep_scale()
+        self.scale.show_slide()
         self._on_pictures()
         if slide is not None and not self._detection.running:
             self.say(f"{slide.title}: {slide.width} x {slide.height} px.")
@@ -234,31 +220,10 @@ class DetectPanel(forms.Section):
         self.status.end(event)
         self._offer_to_finish("Finish goes on from there.")
 
-    def _on_mpp(self, value: float) -> None:
-        try:
-            if not detect_choices.set_typed_scale(self._session, value):
-                self.scale_question.ask(self._session.require_slide(), value)
-        except UserError as error:
-            self._keep_scale()
-            self.say(str(error))
-
-    def _force_scale(self, slide: Slide, value: float) -> None:
-        """Use a scale that is not the file's, as the user has said; unless another slide is open.
-
-        A new scale makes another object of the slide, so its file is compared.
-        """
-        current = self._session.slide
-        if current is not None and current.path == slide.path:
-            self._session.attempt(lambda: self._session.set_mpp(value))
-        self._keep_scale()
-
-    def _keep_scale(self) -> None:
-        self.mpp.show_value(self._session.mpp or 0.0)
-
     def _lay_out(self) -> None:
         form = self._form.layout
         form.insertRow(0, "Model", self.model)
         form.insertRow(2, "Where", forms.within(forms.row(self.place, self.draw, stretch=0)))
         buttons = forms.row(self.start, self.finish, self.cancel, stretch=0)
-        scale = (self.mpp_hint, self.scale_question)
+        scale = (self.scale.hint, self.scale.question)
         forms.column(self, self.images, form, *scale, buttons, self.status.bar, self.message)

@@ -131,7 +131,7 @@ def test_a_csv_dropped_on_the_window_joins_the_nuclei(
 
 def test_an_unknown_mpp_is_asked_for(panel: MusePanel, unscaled_slide: Path, qtbot: Any) -> None:
     panel.session.viewer.open(unscaled_slide, plugin="napari-muse")
-    assert panel.detect.mpp_hint.isVisible()
+    assert panel.detect.scale.hint.isVisible()
     panel.detect.start.click()
     assert panel.detect.message.text() == "Enter the microns per pixel first."
     assert not panel.detection.running
@@ -142,7 +142,7 @@ def test_an_unknown_mpp_is_asked_for(panel: MusePanel, unscaled_slide: Path, qtb
     qtbot.keyClicks(panel.detect.mpp, "0.5")
     qtbot.keyClick(panel.detect.mpp, Qt.Key.Key_Return)
     assert panel.session.mpp == 0.5
-    assert not panel.detect.mpp_hint.isVisible()
+    assert not panel.detect.scale.hint.isVisible()
     assert tuple(panel.session.image_layer.scale) == (0.5, 0.5)
     assert tuple(panel.session.nuclei.layer.scale) == (0.5, 0.5)
     bounds = panel.session.drawn_polygons()[0].bounds

@@ -36,7 +36,7 @@ def type_into(field: NumberField, text: str, enter: bool = True) -> None:
 
 def use_typed_scale(panel: MusePanel) -> None:
     """Answer that the typed scale holds, though the file states another."""
-    question = panel.detect.scale_question
+    question = panel.detect.scale.question
     assert question.isVisible()
     QTest.mouseClick(question.use, Qt.MouseButton.LeftButton)
     assert not question.isVisible()

@@ -29,7 +29,7 @@ def click(button: QWidget) -> None:
 def test_the_scale_of_the_file_is_kept_until_the_user_insists(
     opened: MusePanel, qtbot: Any, shoot: Callable[[QWidget, str], None]
 ) -> None:
-    question = opened.detect.scale_question
+    question = opened.detect.scale.question
     assert not question.isVisible()
     type_scale(opened, "0.25")
     assert question.isVisible()
@@ -63,8 +63,8 @@ def test_another_slide_takes_the_question_away(
 ) -> None:
     type_scale(opened, "0.25")
     opened.session.viewer.open(unscaled_slide, plugin="napari-muse")
-    assert not opened.detect.scale_question.isVisible()
+    assert not opened.detect.scale.question.isVisible()
     # A slide that states none is taken at the user's word.
     type_scale(opened, "0.3")
-    assert not opened.detect.scale_question.isVisible()
+    assert not opened.detect.scale.question.isVisible()
     assert opened.session.mpp == 0.3

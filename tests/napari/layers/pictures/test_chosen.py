@@ -53,7 +53,7 @@ def test_an_image_of_the_console_becomes_the_slide(
     assert panel.session.image_layer is layer
     assert panel.picture.isHidden(), "there is nothing to choose"
     assert panel.detect.message.text() == "console: 400 x 300 px."
-    assert panel.detect.mpp_hint.isVisible()
+    assert panel.detect.scale.hint.isVisible()
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_scale_without_a_unit_of_length_is_said_not_to_be_taken(
     panel: MusePanel, add: Callable[..., Any]
 ) -> None:
     add(RGB, name="console", scale=(0.25, 0.25))
-    hint = panel.detect.mpp_hint.text()
+    hint = panel.detect.scale.hint.text()
     assert "(its layer has the scale 0.25, but in the unit “pixel”)" in hint
 
 
