@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,14 +221,43 @@ def test_without_resume_it_starts_anew(slide: Slide, tmp_path: Path) -> None:
         assert Detector(BlobModel(), CONFIG).detect(slide, run=run).tiles_resumed == 0
 
 
-def test_two_programs_do_not_keep_the_same_run(slide: Slide, tmp_path: Path) -> None:
-    with kept_run(place(tmp_path)) as run:
-        Detector(BlobModel(), CONFIG).detect(slide, run=run)
-        with (
-            pytest.raises(UserError, match="another program"),
-            kept_run(place(tmp_path)) as second,
-        ):
-            Detector(BlobModel(), CONFIG).detect(slide, run=second)
+class Meanwhile(BlobModel):
+    """Does something else before its first tiles."""
+
+    def __init__(self, what: Callable[[], None]) -> None:
+        super().__init__()
+        self.what: Callable[[], None] | None = what
+
+    def predict(
+        self, image: torch.Tensor, min_score: float | None = None, features: bool = False
+    ) -> list[TileDetections]:
+        if self.what is not None:
+            what, self.what = self.what, None
+            what()
+        return super().predict(image, min_score)
+
+
+def test_two_programs_do_not_keep_the_same_run(
+    slide: Slide, whole: DetectResult, tmp_path: Path
+) -> None:
+    where = replace(place(tmp_path), target=Path("n.csv"))
+
+    def second() -> None:
+        refused = pytest.raises(
+            UserError, match=r"^Cannot write n\.csv: another program is writing"
+        )
+        with refused, kept_run(where) as run:
+            Detector(BlobModel(), CONFIG).detect(slide, run=run)
+
+    with kept_run(where) as run:
+        result = Detector(Meanwhile(second), CONFIG).detect(slide, run=run)
+        # What is refused takes nothing from the one that is at work.
+        (folder,) = unfinished_runs(where.stem)
+        assert (folder / "tiles.log").stat().st_size
+        pd.testing.assert_frame_equal(result.table, whole.table)
+        second()
+        run.state.finished = True
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unreadable_tiles_are_tried_again_by_the_run_that_goes_on(

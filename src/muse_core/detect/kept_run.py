@@ -20,8 +20,8 @@ import orjson
 from muse_core.detect.differences import differences, facts_of_key
 from muse_core.detect.spool import FileSpool, MemorySpool, Spool
 from muse_core.detect.tile_log import TileLog
-from muse_core.errors import cannot
-from muse_core.files import canonical_json, digest_of, is_being_written, make_folder, only_one
+from muse_core.errors import UserError, cannot
+from muse_core.files import canonical_json, digest_of, make_folder, only_one
 
 _DIGITS = 16
 _FORMAT = 1
@@ -73,7 +73,7 @@ class KeptRun:
 
     def __init__(self, place: RunPlace) -> None:
         self._place = place
-        self._stack = contextlib.ExitStack()
+        self._lock, self._stack = contextlib.ExitStack(), contextlib.ExitStack()
         self.folder: Path | None = None
         self.state = RunState()
 
@@ -90,9 +90,13 @@ class KeptRun:
         key = json.loads(canonical_json({"format": _FORMAT, **self._place.key, **facts}))
         digest = digest_of(key)[:_DIGITS]
         stem = self._place.stem
-        self.folder = stem.with_name(f"{stem.name}-{digest}")
-        make_folder(self.folder)
-        self._stack.enter_context(only_one(self.folder / "run"))
+        folder = stem.with_name(f"{stem.name}-{digest}")
+        make_folder(folder.parent)
+        # From here on the folder is this program's, to write and to remove; its lock lies beside
+        # it, so that it is held until the folder has gone.
+        self._lock.enter_context(only_one(folder, self._place.target))
+        self.folder = folder
+        make_folder(folder)
         if not self._place.resume or _noted(self.folder) != key:
             for name in (_LOG, _SPOOL, _FACTS):
                 (self.folder / name).unlink(missing_ok=True)
@@ -121,13 +125,14 @@ class KeptRun:
 
     def close(self) -> None:
         """Let go of the files; what is finished, or has not begun, is removed."""
-        done = self.state.finished or not self.holds_tiles
-        self._stack.close()
-        if done and self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with self._lock:
+            done = self.state.finished or not self.holds_tiles
+            self._stack.close()
+            if done and self.folder is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
         if self.state.finished:
             for other in unfinished_runs(self._place.stem):
-                if not is_being_written(other / "run"):
+                with contextlib.suppress(UserError), only_one(other):
                     shutil.rmtree(other, ignore_errors=True)
 
 

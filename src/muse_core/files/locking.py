@@ -45,13 +45,14 @@ def locked(path: str | Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_one(path: str | Path) -> Iterator[None]:
+def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None]:
     """Be the only program that makes a file or folder, for as long as that takes.
 
     The lock's own file is removed in the end.
 
     Args:
         path: What is made, in a folder that exists.
+        named: What the user calls it, for errors; path if left out.
 
     Raises:
         UserError: Another program is making it, or it cannot be locked where it lies.
@@ -60,9 +61,10 @@ def only_one(path: str | Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"Cannot write {path}: another program is writing it.") from error
+        sentence = f"Cannot write {named or path}: another program is writing it."
+        raise UserError(sentence) from error
     except (OSError, NotImplementedError) as error:
-        raise _refusal(path, error) from error
+        raise _refusal(named or path, error) from error
     try:
         yield
     finally:
