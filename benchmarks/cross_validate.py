@@ -158,9 +158,8 @@ def mean_over_sites(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _sets(plan: Plan, site: str) -> FinetuneConfig:
     """The present recipe."""
     start = plan.work / f"first-{plan.first_steps}-{plan.seed}.safetensors"
-    muse_small.run(
-        muse_small.first_stage(plan.prepared, start, plan.first_steps, plan.seed, plan.workers)
-    )
+    first = muse_small.Stage(start, plan.first_steps, plan.seed, plan.workers)
+    muse_small.run(muse_small.first_stage(plan.prepared, first))
     config = _second_stage(plan, site, start)
     if not plan.teacher_steps:
         return config
@@ -191,10 +190,13 @@ def _doubtful(plan: Plan, site: str) -> FinetuneConfig:
 
 
 def _second_stage(plan: Plan, site: str, start: Path | None) -> FinetuneConfig:
+    return muse_small.second_stage(plan.prepared, _last_stage(plan), start, (site,))
+
+
+def _last_stage(plan: Plan) -> muse_small.Stage:
+    """The training that is compared, before it is known where it writes."""
     out = plan.work / "unnamed.safetensors"
-    return muse_small.second_stage(
-        plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,)
-    )
+    return muse_small.Stage(out, plan.steps, plan.seed, plan.workers)
 
 
 def _plain_views(plan: Plan, site: str) -> FinetuneConfig:
@@ -227,8 +229,7 @@ def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
     start = _start_of_base(plan, site)
     earlier = dataclasses.replace(plan, steps=plan.first_steps)
     muse_small.run(dataclasses.replace(_earlier(earlier, site), out=start))
-    out = plan.work / "unnamed.safetensors"
-    return muse_base.config(plan.prepared, start, out, plan.steps, plan.seed, plan.workers, (site,))
+    return muse_base.config(plan.prepared, _last_stage(plan), start, (site,))
 
 
 def model_path(plan: Plan, recipe: str, steps: int, site: str) -> Path:

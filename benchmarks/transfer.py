@@ -74,7 +74,7 @@ def _trained(
     """The first stage without some sets; none but the breast set is the recipe's own."""
     suffix = "".join(f"-without-{name}" for name in left_out if name != BREAST)
     path = work / f"first-{steps}-{seed}{suffix}.safetensors"
-    config = muse_small.first_stage(prepared, path, steps, seed, workers)
+    config = muse_small.first_stage(prepared, muse_small.Stage(path, steps, seed, workers))
     folders = {prepared.folder(name) for name in left_out}
     train = tuple(s for s in config.train if s.folder not in folders)
     muse_small.run(dataclasses.replace(config, train=train))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from muse_core.data.datasets import Dataset, convert_dataset
+from muse_core.data.datasets import Dataset, Detail, convert_dataset
 from muse_core.data.points_folder import AnnotatedImage
 
 MPP = 0.25
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("points"))
     options = parser.parse_args()
-    facts = convert_dataset(MINE, options.folder, options.out, split="all", mpp=0.5)
+    facts = convert_dataset(MINE, options.folder, options.out, split="all", detail=Detail(mpp=0.5))
     print(facts["nuclei"], "in", options.out)
 
 

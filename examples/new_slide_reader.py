@@ -21,7 +21,7 @@ class TileLevel(Level):
     """A level whose pieces are files; Level does caching, bounds and lazy arrays."""
 
     def __init__(self, folder: Path, rows: int, columns: int, tile_px: int) -> None:
-        super().__init__(folder.name, rows * tile_px, columns * tile_px, tile_px, tile_px)
+        super().__init__(folder.name, (rows * tile_px, columns * tile_px), (tile_px, tile_px))
         self._folder = folder
 
     def _decode(self, row: int, col: int) -> npt.NDArray[np.uint8]:

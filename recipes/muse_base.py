@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from class_surroundings import with_surroundings
 from label_sets import CLASSES, MPP, SETS, Prepared, prepare
-from muse_small import LOSSES, VIEWS, finish, run
+from muse_small import LOSSES, VIEWS, Stage, finish, run
 from small_encoder import ARCHITECTURE
 
 from muse_core.finetune import FinetuneConfig
@@ -40,13 +40,7 @@ SHARE_OF_END = 0.75
 
 
 def config(
-    prepared: Prepared,
-    base: Path,
-    out: Path,
-    steps: int,
-    seed: int,
-    workers: int,
-    without_sites: Collection[str] = (),
+    prepared: Prepared, stage: Stage, base: Path, without_sites: Collection[str] = ()
 ) -> FinetuneConfig:
     """All sets; some hospitals are left out of all of them.
 
@@ -56,12 +50,12 @@ def config(
     return FinetuneConfig(
         train=prepared.training(tuple(SETS), without_sites),
         base=base,
-        out=out,
+        out=stage.out,
         model=ARCHITECTURE,
         classes=CLASSES,
         mpp=MPP,
-        steps=steps,
-        seed=seed,
+        steps=stage.steps,
+        seed=stage.seed,
         batch=12,
         learning_rate=1e-3,
         ema_decay=0.9999,
@@ -70,7 +64,7 @@ def config(
         views=dataclasses.replace(VIEWS, sharpen_share=0.4),
         losses=LOSSES,
         shards=2,
-        workers=workers,
+        workers=stage.workers,
     )
 
 
@@ -86,7 +80,7 @@ def main(
     """Train the bundled model."""
     prepared = prepare(data, work / "sets")
     start, end = resolve_model(base), work / f"base-{steps}-{seed}.safetensors"
-    run(config(prepared, start, end, steps, seed, workers))
+    run(config(prepared, Stage(end, steps, seed, workers), start))
     mean = mean_of_weights(load_model(start), load_model(end))
     save_model(with_surroundings(mean, prepared, seed), out)
     finish(out, prepared, "muse-base", "General model")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,36 +58,48 @@ VIEWS = ViewConfig(
 LOSSES = LossConfig(classes=1.0, label_smoothing=0.05)
 
 
-def first_stage(
-    prepared: Prepared, out: Path, steps: int, seed: int, workers: int
-) -> FinetuneConfig:
+@dataclass(frozen=True)
+class Stage:
+    """One training of a recipe.
+
+    Attributes:
+        out: Model to write.
+        steps: Optimiser steps.
+        seed: Of everything random.
+        workers: Processes that cut crops.
+    """
+
+    out: Path
+    steps: int
+    seed: int
+    workers: int
+
+
+def first_stage(prepared: Prepared, stage: Stage) -> FinetuneConfig:
     """All sets but the breast set, without a tile of its hospitals."""
     names = [name for name in SETS if name != BREAST]
     return FinetuneConfig(
         train=prepared.training(names, BREAST_SITES),
-        out=out,
+        out=stage.out,
         model=THIN,
         classes=CLASSES,
         mpp=MPP,
-        steps=steps,
-        seed=seed,
+        steps=stage.steps,
+        seed=stage.seed,
         batch=16,
         learning_rate=2e-3,
         validate_every=200,
         views=VIEWS,
         losses=LOSSES,
         shards=2,
-        workers=workers,
+        workers=stage.workers,
     )
 
 
 def second_stage(
     prepared: Prepared,
+    stage: Stage,
     base: Path | None,
-    out: Path,
-    steps: int,
-    seed: int,
-    workers: int,
     without_sites: Collection[str] = (),
 ) -> FinetuneConfig:
     """All sets, from the first stage on; some hospitals are left out of all of them.
@@ -95,7 +108,7 @@ def second_stage(
     there is more to learn from what is none. As in muse_base.py no tiles choose among the weights.
     """
     return dataclasses.replace(
-        first_stage(prepared, out, steps, seed, workers),
+        first_stage(prepared, stage),
         train=prepared.training(tuple(SETS), without_sites, 2 * NEGATIVES_WEIGHT),
         base=base,
         learning_rate=1.5e-3,
@@ -127,11 +140,11 @@ def main(
     """Train the bundled model."""
     prepared = prepare(data, work / "sets")
     start = work / f"first-{first_steps}-{seed}.safetensors"
-    run(first_stage(prepared, start, first_steps, seed, workers))
+    run(first_stage(prepared, Stage(start, first_steps, seed, workers)))
     if out is None:
         return
     end = work / f"second-{first_steps}-{steps}-{seed}.safetensors"
-    config = second_stage(prepared, start, end, steps, seed, workers)
+    config = second_stage(prepared, Stage(end, steps, seed, workers), start)
     sets = taught_sets(config.train, resolve_model(teacher), work / "taught")
     run(dataclasses.replace(config, train=sets))
     save_model(with_surroundings(load_model(end), prepared, seed), out)

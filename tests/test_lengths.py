@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("src", "tests", "benchmarks", "recipes", "examples", "tools", "docs")
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60
-MOST_BY_POSITION = 6
-MOST_PARAMETERS = 8
+MOST_PARAMETERS = 6
+MORE_BY_NAME = {"src/muse_core/nuclei/table.py:nucleus_table": 1}
+"""It takes the columns of a table one by one."""
 
 
 def sources() -> dict[str, str]:
@@ -55,7 +56,7 @@ def commands(of: typer.Typer) -> Iterator[str]:
 
 
 def test_no_call_has_to_be_counted_out() -> None:
-    """What more a function takes is given by name, and a whole form is a configuration."""
+    """What belongs together is given together, and a whole form is a configuration."""
     options = set(commands(app))
     assert {"detect_command", "evaluate_probe"} <= options
     long, checked = [], 0
@@ -66,10 +67,11 @@ def test_no_call_has_to_be_counted_out() -> None:
             if path.startswith("src/muse_core/cli/") and node.name in options:
                 continue
             checked += 1
+            name = f"{path}:{node.name}"
             names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
             by_position = len(names) - (names[:1] in (["self"], ["cls"]))
-            both = by_position + len(node.args.kwonlyargs)
-            if by_position > MOST_BY_POSITION or both > MOST_PARAMETERS:
-                long.append((f"{path}:{node.name}", by_position, both))
+            by_name = len(node.args.kwonlyargs) - MORE_BY_NAME.get(name, 0)
+            if by_position + max(by_name, 0) > MOST_PARAMETERS:
+                long.append((name, by_position, by_name))
     assert checked > 2000
     assert not long

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from muse_core.detect import DetectConfig, Detector, detect_image
+from muse_core.detect.detector import DetectListener
 from muse_core.errors import UserError
 from muse_core.nuclei import NUCLEUS_COLUMNS
 from muse_core.slides import PolygonRegion, Region, Slide, open_slide
@@ -163,7 +164,7 @@ def test_what_streams_is_what_is_returned_in_the_same_order_every_time(slide: Sl
         chunks: list[pd.DataFrame] = []
         steps: list[tuple[int, int]] = []
         result = Detector(BlobModel(), config).detect(
-            slide, on_nuclei=chunks.append, on_progress=partial(note, steps)
+            slide, listener=DetectListener(partial(note, steps), on_nuclei=chunks.append)
         )
         assert len(chunks) > 2
         streamed = pd.concat(chunks, ignore_index=True)
@@ -182,7 +183,8 @@ def test_what_lies_at_the_focus_is_found_first_and_all_is_found(slide: Slide) ->
     chunks: list[pd.DataFrame] = []
     detector = Detector(BlobModel(), SMALL_TILES)
     row_by_row = detector.detect(slide).table
-    outwards = detector.detect(slide, on_nuclei=chunks.append, focus=(600, 400)).table
+    listener = DetectListener(on_nuclei=chunks.append)
+    outwards = detector.detect(slide, listener=listener, focus=(600, 400)).table
     assert places(outwards) == places(row_by_row)
     far = [np.hypot(chunk["x"] - 600, chunk["y"] - 400).mean() for chunk in chunks]
     assert far[0] == min(far)
@@ -198,7 +200,7 @@ def test_cancel_keeps_what_was_found(slide: Slide) -> None:
 
     full = Detector(BlobModel(), SMALL_TILES).detect(slide)
     result = Detector(BlobModel(), SMALL_TILES).detect(
-        slide, on_progress=watch, should_cancel=lambda: done >= 6
+        slide, listener=DetectListener(watch, lambda: done >= 6)
     )
     assert result.cancelled
     assert 6 <= result.tiles_done < result.tiles_total
@@ -208,7 +210,8 @@ def test_cancel_keeps_what_was_found(slide: Slide) -> None:
 
 
 def test_cancel_before_the_start_gives_an_empty_table(slide: Slide) -> None:
-    result = Detector(BlobModel(), SMALL_TILES).detect(slide, should_cancel=lambda: True)
+    listener = DetectListener(should_cancel=lambda: True)
+    result = Detector(BlobModel(), SMALL_TILES).detect(slide, listener=listener)
     assert result.cancelled
     assert len(result.table) == 0
     assert result.tissue_mm2 == 0

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from muse_core.detect import DetectConfig, Detector
+from muse_core.detect.detector import DetectListener
 from muse_core.errors import UserError
 from muse_core.slides import Region, Slide
 
@@ -63,7 +64,7 @@ def test_a_callbacks_error_reaches_the_caller_and_ends_the_threads(slide: Slide)
         raise BrokenPipeError("the reader is gone")
 
     with pytest.raises(BrokenPipeError):
-        Detector(BlobModel(), SMALL_TILES).detect(slide, on_nuclei=refuse)
+        Detector(BlobModel(), SMALL_TILES).detect(slide, listener=DetectListener(on_nuclei=refuse))
     assert not [t for t in threading.enumerate() if t.name.startswith("tile-reader")]
 
 

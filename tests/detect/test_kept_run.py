@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_core.detect import DetectConfig, Detector, DetectResult
+from muse_core.detect.detector import DetectListener
 from muse_core.detect.kept_run import RunPlace, kept_run, unfinished_runs
 from muse_core.detect.tile_log import TileLog
 from muse_core.errors import UserError
@@ -129,7 +130,9 @@ def test_a_run_that_died_goes_on_and_gives_the_very_same_table(
     model = Counting()
     told: list[pd.DataFrame] = []
     with kept_run(place(tmp_path)) as run:
-        result = Detector(model, CONFIG).detect(slide, on_nuclei=told.append, run=run)
+        result = Detector(model, CONFIG).detect(
+            slide, listener=DetectListener(on_nuclei=told.append), run=run
+        )
         table, counts = result.table, result.nuclei.class_counts
         run.state.finished = True
     assert (model.seen, result.tiles_resumed) == (whole.tiles_total - kept, kept)
@@ -156,7 +159,7 @@ def test_what_is_cancelled_is_given_out_and_goes_on_too(
 
         with kept_run(place(tmp_path)) as run:
             part = Detector(BlobModel(), CONFIG).detect(
-                slide, on_progress=watch, should_cancel=enough, run=run
+                slide, listener=DetectListener(watch, enough), run=run
             )
             assert part.cancelled
             assert 0 < len(part.table) < len(whole.table)

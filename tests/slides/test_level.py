@@ -20,16 +20,16 @@ class ClaimedLevel(Level):
 
 
 def chunk_shape(height: int, width: int, piece_h: int, piece_w: int) -> tuple[int, int]:
-    chunks: Any = ClaimedLevel("a", height, width, piece_h, piece_w).to_dask().chunksize
+    chunks: Any = ClaimedLevel("a", (height, width), (piece_h, piece_w)).to_dask().chunksize
     return chunks[0], chunks[1]
 
 
 def test_claims_beyond_any_slide_are_refused() -> None:
     side = math.isqrt(MAX_LEVEL_PX)
-    ClaimedLevel("a", side, side, 512, 512)
+    ClaimedLevel("a", (side, side), (512, 512))
     for height, width in ((side + 1, side + 1), (MAX_LEVEL_SIDE_PX, MAX_LEVEL_SIDE_PX)):
         with pytest.raises(UserError, match="a claims an impossible size"):
-            ClaimedLevel("a", height, width, 512, 512)
+            ClaimedLevel("a", (height, width), (512, 512))
 
 
 def test_common_tiles_are_joined_to_about_a_megapixel() -> None:

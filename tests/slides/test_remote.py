@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ome_zarr.writer import write_image
 
 from muse_core.detect import DetectConfig, Detector
+from muse_core.detect.detector import DetectListener
 from muse_core.detect.kept_run import RunPlace, kept_run
 from muse_core.errors import UserError
 from muse_core.files import remote
@@ -133,7 +134,7 @@ def test_a_server_that_dies_stops_the_run_which_goes_on_when_it_is_back(
     with open_slide(f"{server.address}/s.tiff") as far:
         keep_little(far)
         with pytest.raises(UnreachableError, match="cannot be read"), kept_run(place) as run:
-            Detector(BlobModel(), config).detect(far, on_progress=die, run=run)
+            Detector(BlobModel(), config).detect(far, listener=DetectListener(die), run=run)
     server.down = False
     server.delay_s = 0.05
     server.drop_every = 5

@@ -36,13 +36,15 @@ def dataset_convert(
     as_json: JsonOption = False,
 ) -> None:
     """Turn a published dataset into a points-folder, for training and evaluation."""
-    from muse_core.data.datasets import convert_dataset
+    from muse_core.data.datasets import Detail, convert_dataset
 
     def show(done: int, image: str) -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r{done} images")
 
-    facts = convert_dataset(name, folder, out, split, mpp=out_mpp, fine=fine, on_progress=show)
+    facts = convert_dataset(
+        name, folder, out, split, detail=Detail(out_mpp, fine), on_progress=show
+    )
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     if as_json:

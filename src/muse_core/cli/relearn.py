@@ -50,9 +50,11 @@ def relearn_command(
     What a person has said stays; all others get the class that follows, as one edit that undo takes
     back. It needs the features that detection keeps beside the annotations, and takes a second.
     """
+    from muse_core.classify.relearn.config import RelearnConfig
     from muse_core.classify.relearn.whole import relearn
 
-    done = relearn(store, method.value, model, features=features, save_model=save_model)
+    config = RelearnConfig(method=method.value)
+    done = relearn(store, model, config=config, features=features, save_model=save_model)
     for note in done.notes:
         typer.echo(note, err=True)
     typer.echo(json.dumps(_facts(done)) if as_json else _sentences(done))

@@ -102,6 +102,23 @@ class Search:
     focus: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class DetectListener:
+    """Callbacks of a detection.
+
+    Attributes:
+        on_progress: Called with tiles done, tiles in all, and a message.
+        should_cancel: Asked between batches of tiles.
+        on_nuclei: Called with NucleusTables as they are settled; together they are the result.
+            They also have the columns class_index, the class by its place in the model, and
+            entropy and margin, how unsure the model is.
+    """
+
+    on_progress: OnProgress = lambda done, total, message: None
+    should_cancel: Callable[[], bool] = lambda: False
+    on_nuclei: Callable[[pd.DataFrame], None] | None = None
+
+
 class Detector:
     """A model made ready on a device."""
 
@@ -125,9 +142,7 @@ class Detector:
         slide: Slide,
         region: Shape | Sequence[Shape] | None = None,
         *,
-        on_progress: OnProgress | None = None,
-        on_nuclei: Callable[[pd.DataFrame], None] | None = None,
-        should_cancel: Callable[[], bool] | None = None,
+        listener: DetectListener | None = None,
         run: KeptRun | None = None,
         focus: tuple[float, float] | None = None,
     ) -> DetectResult:
@@ -137,11 +152,7 @@ class Detector:
             slide: An open slide with a known MPP.
             region: Where to look, level-0 pixels; None is the whole slide. Parts outside the slide
                 are ignored; overlapping shapes count once.
-            on_progress: Called with tiles done, tiles in all, and a message.
-            on_nuclei: Called with NucleusTables as they are settled; together they are the result.
-                They also have the columns class_index, the class by its place in the model, and
-                entropy and margin, how unsure the model is.
-            should_cancel: Asked between batches of tiles.
+            listener: Hears of what is done and found, and can stop it.
             run: Where to keep what tiles reported, and the result; what it holds of the very same
                 run is not looked at again. None keeps the result in memory.
             focus: Place x, y in level-0 pixels from which tiles are taken outwards; None takes them
@@ -153,17 +164,17 @@ class Detector:
             OSError: The run cannot be kept, as on a full disk.
         """
         begin = time.perf_counter()
+        listener = listener or DetectListener()
         search = self.search(slide, region, focus)
         plan = search.plan
         state = run.begin(self._facts(plan)) if run else RunState()
         names = [c["name"] for c in self.card.classes]
-        collector = Collector(self.card.name, names, on_nuclei, state.spool)
+        collector = Collector(self.card.name, names, listener.on_nuclei, state.spool)
         seconds = _clock(begin, state.log)
         merge = TileMerge(plan, self._seam_radius_px, collector, state.log, seconds)
-        cancel = should_cancel or (lambda: False)
         missing = [tile for tile in plan.tiles if tile.index not in merge]
-        fresh = self.reports(slide, search, missing, cancel)
-        merge.take_all(fresh, on_progress or (lambda *_: None), cancel)
+        fresh = self.reports(slide, search, missing, listener.should_cancel)
+        merge.take_all(fresh, listener.on_progress, listener.should_cancel)
         return DetectResult(
             nuclei=collector,
             tissue_mm2=_tissue_mm2(search, slide.require_mpp(), merge.done),

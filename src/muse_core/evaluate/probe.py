@@ -19,7 +19,14 @@ from muse_core.errors import UserError
 from muse_core.evaluate.bootstrap import image_weights, interval_95
 from muse_core.evaluate.figures import ProbeFigures
 from muse_core.evaluate.probe_config import ProbeConfig
-from muse_core.evaluate.probe_heads import extract, finetune_probe, fit_linear, knn_predict, predict
+from muse_core.evaluate.probe_heads import (
+    ProbedNetwork,
+    extract,
+    finetune_probe,
+    fit_linear,
+    knn_predict,
+    predict,
+)
 from muse_core.evaluate.probe_tiles import ProbeSet, probe_set
 from muse_core.models.backbone import MuseBackbone
 from muse_core.progress import OnProgress
@@ -157,17 +164,12 @@ class _Probe:
             return self._knn(labelled, *self._labelled(test))
         chosen_on = self._labelled(val) if val is not None else None
         head = fit_linear(labelled, chosen_on, self._n_classes, self._config, self._on_progress)
+        probed = ProbedNetwork(self._backbone, head)
         if self._config.protocol == "finetune":
             finetune_probe(
-                self._backbone,
-                head,
-                train,
-                val,
-                self._config,
-                self._device,
-                on_progress=self._on_progress,
+                probed, train, val, self._config, self._device, on_progress=self._on_progress
             )
-        return predict(self._backbone, head, test, self._device), {}
+        return predict(probed, test, self._device), {}
 
     def _labelled(self, tiles: ProbeSet) -> tuple[Tensor, Tensor]:
         features = extract(self._backbone, tiles, self._device, self._on_progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,14 @@ from muse_core.models.point_features import features_at_points, image_batch
 from muse_core.progress import OnProgress
 
 _QUERY_ROWS = 512
+
+
+@dataclass(frozen=True)
+class ProbedNetwork:
+    """A network, and a linear layer that tells classes apart by its features."""
+
+    backbone: MuseBackbone
+    head: nn.Linear
 
 
 def extract(
@@ -107,20 +116,18 @@ def fit_linear(
 
 
 def finetune_probe(
-    backbone: MuseBackbone,
-    head: nn.Linear,
+    probed: ProbedNetwork,
     train: ProbeSet,
     val: ProbeSet | None,
     config: ProbeConfig,
     device: torch.device,
     *,
     on_progress: OnProgress | None = None,
-) -> tuple[MuseBackbone, nn.Linear]:
-    """Train network and head together: AdamW without weight decay, cosine schedule.
+) -> None:
+    """Train network and head together, in place: AdamW without weight decay, cosine schedule.
 
     Args:
-        backbone: The network, changed in place.
-        head: From :func:`fit_linear`, changed in place.
+        probed: The network, and the head that :func:`fit_linear` gave.
         train: Training tiles.
         val: Validation tiles, the best epoch on them is kept; None keeps the last.
         config: Epochs, batch, learning rate, seed.
@@ -129,7 +136,7 @@ def finetune_probe(
     """
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    network = nn.ModuleList([backbone, head]).to(device)
+    network = nn.ModuleList([probed.backbone, probed.head]).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.finetune_rate, weight_decay=0.0)
     schedule = CosineAnnealingLR(optimiser, config.finetune_epochs)
     best, best_accuracy = None, -1.0
@@ -138,14 +145,14 @@ def finetune_probe(
         order = torch.randperm(len(train.tiles), generator=generator)
         for rows in _full_batches(order, config.finetune_batch):
             labels = torch.cat([torch.from_numpy(train.tiles[i].labels) for i in rows.tolist()])
-            logits = head(_features(backbone, train, rows.tolist(), device))
+            logits = probed.head(_features(probed.backbone, train, rows.tolist(), device))
             loss = functional.cross_entropy(logits, labels.to(device))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         schedule.step()
         if val is not None:
-            predicted = predict(backbone, head, val, device)
+            predicted = predict(probed, val, device)
             accuracy = float((predicted == torch.from_numpy(val.labels)).float().mean())
             if accuracy >= best_accuracy:
                 best, best_accuracy = copy.deepcopy(network.state_dict()), accuracy
@@ -153,16 +160,13 @@ def finetune_probe(
             on_progress(epoch + 1, config.finetune_epochs, "Fine-tuning the network")
     if best is not None:
         network.load_state_dict(best)
-    return backbone, head
 
 
-def predict(
-    backbone: MuseBackbone, head: nn.Linear, tiles: ProbeSet, device: torch.device
-) -> Tensor:
+def predict(probed: ProbedNetwork, tiles: ProbeSet, device: torch.device) -> Tensor:
     """Classes of all nuclei, tile by tile: (N,) int64 on the CPU."""
-    features = extract(backbone, tiles, device)
+    features = extract(probed.backbone, tiles, device)
     with torch.inference_mode():
-        result: Tensor = head.to(device)(features.to(device)).argmax(dim=1).cpu()
+        result: Tensor = probed.head.to(device)(features.to(device)).argmax(dim=1).cpu()
         return result
 
 

@@ -129,6 +129,8 @@ def _detect(
     should_cancel: Callable[[], bool],
     run: KeptRun | None,
 ) -> DetectResult:
+    from muse_core.detect.detector import DetectListener
+
     def on_nuclei(chunk: pd.DataFrame) -> None:
         emit(
             NucleiFound(
@@ -144,9 +146,7 @@ def _detect(
     return detector.detect(
         slide,
         job_shapes(job) or None,
-        on_progress=ProgressReporter(emit),
-        on_nuclei=on_nuclei,
-        should_cancel=should_cancel,
+        listener=DetectListener(ProgressReporter(emit), should_cancel, on_nuclei),
         run=run,
         focus=None if job.focus is None else (job.focus[0], job.focus[1]),
     )

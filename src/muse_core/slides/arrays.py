@@ -87,7 +87,7 @@ class ArraysLevel(SampledLevel):
     def __init__(self, name: str, array: Any, axes: ArrayAxes, samples: Samples) -> None:
         height, width = axes.shape[axes.y : axes.y + 2]
         piece = _piece_size(array, axes)
-        super().__init__(name, height, width, *piece, samples=samples, stored_type=array.dtype)
+        super().__init__(name, (height, width), piece, samples=samples, stored_type=array.dtype)
         self._array, self._axes = array, axes
 
     @property

@@ -57,7 +57,7 @@ class HalfLevel(Level):
 
     def __init__(self, whole: TiffLevel, tiles: JpegTiles) -> None:
         height, width = (whole.height + 1) // 2, (whole.width + 1) // 2
-        super().__init__(whole.name, height, width, tiles.height // 2, tiles.width // 2)
+        super().__init__(whole.name, (height, width), (tiles.height // 2, tiles.width // 2))
         self._whole, self._tiles = whole, tiles
 
     def _fetch(self, pieces: Iterable[tuple[int, int]]) -> None:

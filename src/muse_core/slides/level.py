@@ -75,10 +75,8 @@ class Level(ABC):
 
     Args:
         name: File name, for messages.
-        height: Rows of the level.
-        width: Columns of the level.
-        piece_h: Rows of a piece.
-        piece_w: Columns of a piece.
+        size: Rows and columns of the level.
+        piece: Rows and columns of a piece.
 
     Raises:
         UserError: The sizes are impossible or too large to decode.
@@ -87,7 +85,8 @@ class Level(ABC):
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, name: str, height: int, width: int, piece_h: int, piece_w: int) -> None:
+    def __init__(self, name: str, size: tuple[int, int], piece: tuple[int, int]) -> None:
+        (height, width), (piece_h, piece_w) = size, piece
         check_size(name, height, width)
         if min(piece_h, piece_w) < 1:
             raise UserError(f"{name} claims to be an image without pixels.")
@@ -226,7 +225,7 @@ class ArrayLevel(Level):
 
     def __init__(self, name: str, pixels: RgbArray) -> None:
         height, width = pixels.shape[:2]
-        super().__init__(name, height, width, 1024, 1024)
+        super().__init__(name, (height, width), (1024, 1024))
         self._pixels = pixels
 
     def read(self, x0: int, y0: int, x1: int, y1: int) -> RgbArray:

@@ -149,6 +149,11 @@ def _has_chunks(root: Path, array: str) -> bool:
         )
 
 
+def _piece_px(chunk_px: int) -> int:
+    """Return the side of a piece: as many whole chunks as there is room for, at least one."""
+    return chunk_px * max(1, _PIECE_PX // chunk_px)
+
+
 class ZarrLevel(SampledLevel):
     """A Zarr array with named axes as RGB pieces."""
 
@@ -179,10 +184,8 @@ class ZarrLevel(SampledLevel):
             )
         super().__init__(
             name,
-            sizes["y"],
-            sizes["x"],
-            chunks["y"] * max(1, _PIECE_PX // chunks["y"]),
-            chunks["x"] * max(1, _PIECE_PX // chunks["x"]),
+            (sizes["y"], sizes["x"]),
+            (_piece_px(chunks["y"]), _piece_px(chunks["x"])),
             samples=Samples(
                 Colours.GRAY if len(plan.order) == 1 else Colours.RGB,
                 plan.alpha,

@@ -132,7 +132,7 @@ class OpenSlideLevel(Level):
 
     def __init__(self, slide: Any, index: int, name: str) -> None:
         width, height = slide.level_dimensions[index]
-        super().__init__(name, height, width, _PIECE_PX, _PIECE_PX)
+        super().__init__(name, (height, width), (_PIECE_PX, _PIECE_PX))
         self._slide, self._index = slide, index
         self._downsample = float(slide.level_downsamples[index])
 

@@ -49,7 +49,7 @@ class OverviewLevel(Level):
             width: Columns.
             factor: Pixels of the base per pixel.
         """
-        super().__init__(base.name, height, width, _PIECE_PX, _PIECE_PX)
+        super().__init__(base.name, (height, width), (_PIECE_PX, _PIECE_PX))
         self.path = path
         self._base, self._factor = base, factor
         self._pieces = PieceCache(_CACHE_BYTES)

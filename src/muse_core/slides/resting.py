@@ -107,7 +107,7 @@ class _RestingLevel(Level):
     """A level that is read through its file."""
 
     def __init__(self, file: _File, index: int, level: Level) -> None:
-        super().__init__(level.name, level.height, level.width, level.piece_h, level.piece_w)
+        super().__init__(level.name, level.shape[:2], (level.piece_h, level.piece_w))
         self._file, self._index = file, index
 
     def _decode(self, row: int, col: int) -> RgbArray:

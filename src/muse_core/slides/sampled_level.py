@@ -28,10 +28,8 @@ class SampledLevel(Level):
 
     Args:
         name: File name, for messages.
-        height: Rows of the level.
-        width: Columns of the level.
-        piece_h: Rows of a piece.
-        piece_w: Columns of a piece.
+        size: Rows and columns of the level.
+        piece: Rows and columns of a piece.
         samples: How to convert.
         stored_type: Of the samples.
     """
@@ -39,15 +37,13 @@ class SampledLevel(Level):
     def __init__(
         self,
         name: str,
-        height: int,
-        width: int,
-        piece_h: int,
-        piece_w: int,
+        size: tuple[int, int],
+        piece: tuple[int, int],
         *,
         samples: Samples,
         stored_type: np.dtype[Any],
     ) -> None:
-        super().__init__(name, height, width, piece_h, piece_w)
+        super().__init__(name, size, piece)
         self.samples, self.stored_type = samples, np.dtype(stored_type)
 
     @abstractmethod
@@ -80,7 +76,9 @@ class MappedLevel(SampledLevel):
 
     def __init__(self, name: str, stored: npt.NDArray[Any], samples: Samples) -> None:
         height, width = stored.shape[:2]
-        super().__init__(name, height, width, 1024, 1024, samples=samples, stored_type=stored.dtype)
+        super().__init__(
+            name, (height, width), (1024, 1024), samples=samples, stored_type=stored.dtype
+        )
         self._mapped = stored
 
     def _stored(self, row: int, col: int) -> npt.NDArray[Any]:

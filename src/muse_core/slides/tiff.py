@@ -266,7 +266,7 @@ class TiffLevel(SampledLevel):
         if not page.is_tiled:
             tile_h, tile_w = min(int(page.rowsperstrip), height), width
         piece = int(tile_h), int(tile_w)
-        super().__init__(name, height, width, *piece, samples=samples, stored_type=page.dtype)
+        super().__init__(name, (height, width), piece, samples=samples, stored_type=page.dtype)
         self._rows, self._cols = -(-height // int(tile_h)), -(-width // int(tile_w))
         self._segment_px = int(tile_h) * int(tile_w)
         self._claimed_px = CLAIMED_PX[page.compression]

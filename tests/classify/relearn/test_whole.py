@@ -18,6 +18,7 @@ from muse_core.classify.feature_folder import (
     features_beside,
     folder_of_model,
 )
+from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.whole import relearn, summary
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
@@ -91,7 +92,7 @@ def test_corrections_reach_the_others_and_stay_themselves(slide: Slide, method: 
     before = slide.names()
     slide.correct(range(60))
     slide.store.delete([slide.ids[700]])
-    done = relearn(slide.store, method=method)
+    done = relearn(slide.store, config=RelearnConfig(method=method))
     after = slide.store.nuclei(with_deleted=True)
     assert after["class_name"].tolist()[:60] == slide.true[:60]
     assert set(after["status"][:60]) <= {"corrected", "confirmed"}

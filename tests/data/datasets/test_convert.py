@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muse_core.data.datasets import convert_dataset
+from muse_core.data.datasets import Detail, convert_dataset
 from muse_core.data.points_folder import read_points_folder
 from muse_core.errors import UserError
 
@@ -34,7 +34,7 @@ def test_a_split_becomes_a_points_folder(tmp_path: Path) -> None:
 
 def test_another_resolution_moves_the_points_along(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    convert_dataset("ocelot", layouts.ocelot(tmp_path / "in"), out, "train", mpp=0.4)
+    convert_dataset("ocelot", layouts.ocelot(tmp_path / "in"), out, "train", detail=Detail(mpp=0.4))
     first, second = read_points_folder(out, 0.4)
     assert first.image.shape == second.image.shape == (32, 32, 3)
     np.testing.assert_allclose(first.xy, [[1.75, 20.25], [5.25, 10.25]])

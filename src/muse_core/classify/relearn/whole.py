@@ -52,11 +52,10 @@ class Relearned:
 
 def relearn(
     store: AnnotationStore | str | Path,
-    method: str = "logistic",
     model: str | Path | None = None,
     *,
-    class_map: Mapping[str, str] | None = None,
     config: RelearnConfig | None = None,
+    class_map: Mapping[str, str] | None = None,
     features: str | Path | None = None,
     save_model: str | Path | None = None,
 ) -> Relearned:
@@ -67,11 +66,10 @@ def relearn(
 
     Args:
         store: An open store, or its file.
-        method: logistic or knn.
         model: The model that the features are of, by name or file; None finds it among those on
             this machine.
+        config: How it is learnt, such as ``RelearnConfig(method="knn")``; by default logistic.
         class_map: Names on the slide, by the model's, of classes that are called otherwise.
-        config: All settings; ``method`` does not count then.
         features: Folder of the features, as ``muse detect --features`` writes it; None is beside
             the store.
         save_model: File to write what was learnt to, as a model for other slides.
@@ -80,7 +78,7 @@ def relearn(
         UserError: There are no features, or they are of another slide or model; all corrections are
             of one class; the store cannot be written.
     """
-    settings = config or RelearnConfig(method=method)
+    settings = config or RelearnConfig()
     if isinstance(store, AnnotationStore):
         return _relearn(store, _Wanted(model, class_map or {}, settings, features, save_model))
     with AnnotationStore.open(store) as opened:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from muse_core.data.datasets.brcam2c import BRCAM2C
 from muse_core.data.datasets.consep import CONSEP
-from muse_core.data.datasets.convert import convert_dataset
+from muse_core.data.datasets.convert import Detail, convert_dataset
 from muse_core.data.datasets.ocelot import OCELOT
 from muse_core.data.datasets.pannuke import PANNUKE
 from muse_core.data.datasets.puma import PUMA
@@ -19,6 +19,7 @@ __all__ = [
     "PANNUKE",
     "PUMA",
     "Dataset",
+    "Detail",
     "convert_dataset",
     "find_dataset",
 ]

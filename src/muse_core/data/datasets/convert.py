@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
@@ -34,14 +35,26 @@ class ConversionReport(TypedDict):
     reference: str
 
 
+@dataclass(frozen=True)
+class Detail:
+    """How finely a dataset is written.
+
+    Attributes:
+        mpp: Microns per pixel of the images; None takes the dataset's own.
+        fine: Whether to keep the finest classes instead of those of the papers.
+    """
+
+    mpp: float | None = None
+    fine: bool = False
+
+
 def convert_dataset(
     dataset: str | Dataset,
     folder: str | Path,
     out: str | Path,
     split: str,
     *,
-    mpp: float | None = None,
-    fine: bool = False,
+    detail: Detail | None = None,
     on_progress: Callable[[int, str], None] | None = None,
 ) -> ConversionReport:
     """Write a split as a points-folder: ``images/``, ``points/`` and ``dataset.json``.
@@ -51,8 +64,7 @@ def convert_dataset(
         folder: The dataset as published.
         out: Folder to write; must be new or empty.
         split: Which part.
-        mpp: Microns per pixel of the images to write; None takes the dataset's own.
-        fine: Whether to keep the finest classes instead of those of the papers.
+        detail: How finely it is written; by default as the dataset is, with the papers' classes.
         on_progress: Called with images done and the name of the last.
 
     Returns:
@@ -62,6 +74,7 @@ def convert_dataset(
         UserError: Name or split are unknown, the folder is not the dataset, a file is malformed, or
             the output cannot be written.
     """
+    detail = detail or Detail()
     if isinstance(dataset, str):
         dataset = find_dataset(dataset, split)
     source, target = Path(folder), Path(out)
@@ -69,13 +82,13 @@ def convert_dataset(
         raise UserError(f"There is no folder {source}.")
     if target.exists() and (not target.is_dir() or entries(target)):
         raise UserError(f"{target} is in the way; choose a folder that is new or empty.")
-    scale = dataset.mpp if mpp is None else check_mpp(mpp)
+    scale = dataset.mpp if detail.mpp is None else check_mpp(detail.mpp)
     counts: Counter[str] = Counter()
     done = 0
     with only_one(target), replacing(target, over_full_folder=False) as partial:
         for part in ("images", "points"):
             (partial / part).mkdir(parents=True)
-        for image in dataset.read(source, split, fine):
+        for image in dataset.read(source, split, detail.fine):
             _write(image, scale, partial)
             counts.update(image.class_names)
             done += 1

@@ -171,7 +171,7 @@ class _WindowLevel(Level):
     """A level that the window reads."""
 
     def __init__(self, name: str, height: int, width: int, link: _Link, index: int) -> None:
-        super().__init__(name, height, width, _PIECE_PX, _PIECE_PX)
+        super().__init__(name, (height, width), (_PIECE_PX, _PIECE_PX))
         self._link, self._index = link, index
 
     def _decode(self, row: int, col: int) -> RgbArray:
