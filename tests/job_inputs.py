@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,12 @@ def write_slide(
     return path
 
 
-def write_model(path: Path) -> Path:
+def write_model(path: Path, classes: Sequence[str] = CLASSES) -> Path:
     """A network of random weights that finds something everywhere there is something to see."""
     torch.manual_seed(0)
     config = ModelConfig(NARROW, HeadConfig(hidden_channels=8))
     card = ModelCard(
-        "tiny", config.to_json(), 0.5, 256, ClassScheme.from_names(CLASSES).to_json(), 0.012
+        "tiny", config.to_json(), 0.5, 256, ClassScheme.from_names(classes).to_json(), 0.012
     )
     model = MuseModel(card)
     # These make the scores of fresh features spread around the threshold, most of them below.

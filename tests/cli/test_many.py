@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,48 @@ def test_two_slides_of_one_name_keep_their_files_in_any_order(
     assert by_slide[str(first)] != "one.parquet"
     assert read_nuclei(out / "one.parquet").table.equals(alone)
     assert not read_nuclei(out / by_slide[str(first)]).table.equals(alone)
+
+
+def test_several_programs_fill_one_folder(slides: Path, model: Path, tmp_path: Path) -> None:
+    named = [slides / "a/one.png", slides / "a/two.png", slides / "b/one.png"]
+    out = tmp_path / "out"
+    fixed = ["--out", out, "--format", "csv", "--mpp", "0.5", "--model", model]
+    muse = [sys.executable, "-m", "muse_core.cli", "detect"]
+    running = [subprocess.Popen([*muse, *map(str, (slide, *fixed))]) for slide in named]
+    assert [p.wait() for p in running] == [0, 0, 0]
+    found = rows(out)
+    assert {row["slide"] for row in found} == set(map(str, named))
+    assert len({row["result"] for row in found}) == 3
+    for row in found:
+        assert len(read_nuclei(out / row["result"]).table) == int(row["nuclei"])
+        assert not row["error"]
+
+
+def test_the_summary_keeps_what_another_run_has_left_in_the_folder(
+    slides: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    models = [tmp_path / "m1.safetensors", tmp_path / "m2.safetensors"]
+    write_model(models[0])
+    write_model(models[1], classes=("cat", "dog"))
+    fixed = ("--out", out, "--format", "csv", "--mpp", 0.5, "--model")
+    assert run("detect", slides / "a/one.png", *fixed, models[0]) == 0
+    assert run("detect", slides / "b/broken.tiff", *fixed, models[0]) == 1
+    assert run("detect", slides / "a/two.png", *fixed, models[1]) == 0
+    two, *others = rows(out)
+    assert two["result"] == "two.csv"
+    assert {row["result"]: bool(row["error"]) for row in others} == {
+        "broken.csv": True,
+        "one.csv": False,
+    }
+    assert {f"nuclei {name}" for name in (*CLASSES, "cat", "dog")} <= two.keys()
+    for row in (two, others[1]):
+        counts = [int(n) for key, n in row.items() if key.startswith("nuclei ") and n]
+        assert sum(counts) == int(row["nuclei"])
+    (out / "one.csv").unlink()
+    (slides / "b/broken.tiff").unlink()
+    assert run("detect", slides / "a/two.png", *fixed, models[1]) == 0
+    assert [row["result"] for row in rows(out)] == ["two.csv"]
 
 
 def test_a_summary_of_something_else_is_never_overwritten(

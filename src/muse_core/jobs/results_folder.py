@@ -7,14 +7,15 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from muse_core.detect.differences import differences
 from muse_core.errors import UserError
-from muse_core.files import make_folder, replacing, sha256_of, shortened
+from muse_core.files import locked, make_folder, replacing, sha256_of, shortened
 from muse_core.files.remote import is_address
 from muse_core.tables import quoting_of
 
@@ -23,6 +24,7 @@ SUMMARY = "summary.csv"
 _SUMMARY_BEGIN = b"slide,result,nuclei"
 _DIGITS = 8
 _CHARACTERS = 120
+_BEGUN = "It has not come to its end."
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class ResultsFolder:
     def name_for(self, slide: str, image: int | None = None) -> str:
         """The name of a slide's file: its own, or with digits where another slide has that name.
 
-        A slide has the same name every time; no file is named that this class did not record.
+        A slide has the same name every time; no file is named that this class did not record. Other
+        programs that fill the folder take none that was given away.
 
         Args:
             slide: File or address.
@@ -88,12 +91,16 @@ class ResultsFolder:
         bare = shortened(_stem(slide)[:_CHARACTERS])
         mark = hashlib.sha256(owner.encode()).hexdigest()[:_DIGITS]
         end = _end(image)
-        for stem in (f"{bare}{end}", f"{bare}-{mark}{end}"):
-            name = f"{stem}{self._suffix}"
-            # File systems that do not tell case apart would have one file for both.
-            if self._owner(name) in (owner, None):
-                self._taken[name.lower()] = owner
-                return name
+        with self._locked():
+            for stem in (f"{bare}{end}", f"{bare}-{mark}{end}"):
+                name = f"{stem}{self._suffix}"
+                found = self._owner(name)
+                # File systems that do not tell case apart would have one file for both.
+                if found in (owner, None):
+                    self._taken[name.lower()] = owner
+                    if found is None:
+                        self.keep(SlideRecord(slide, name, error=_BEGUN, image=image))
+                    return name
         raise UserError(f"{self.folder / name} is the result of another slide.")
 
     def _owner(self, name: str) -> str | None:
@@ -136,13 +143,44 @@ class ResultsFolder:
         with replacing(self._record_file(record.result)) as partial:
             partial.write_text(json.dumps(asdict(record)), encoding="utf-8")
 
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self.folder / _RECORDS / "records")
+
     def _record_file(self, name: str) -> Path:
         return self.folder / _RECORDS / f"{name}.json"
 
     def write_summary(self, records: Iterable[SlideRecord], class_names: Sequence[str]) -> Path:
-        """Write a row for each slide; returns the file."""
+        """Write a row for each slide, and for those of other runs into the folder.
+
+        Args:
+            records: Of this run.
+            class_names: Of its model.
+
+        Returns:
+            The file.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        with self._locked():
+            own = list(records)
+            others = self._others({record.result for record in own})
+            known = [str(name) for r in others for name in r.figures.get("counts", {})]
+            return self._write([*own, *others], list(dict.fromkeys([*class_names, *known])))
+
+    def _others(self, own: Collection[str]) -> list[SlideRecord]:
+        """Records of other runs whose result, or failed slide, is still there."""
+        files = sorted((self.folder / _RECORDS).glob("*.json"))
+        found = (self.record(file.stem) for file in files if file.stem not in own)
+        return [r for r in found if r is not None and self._is_there(r)]
+
+    def _is_there(self, record: SlideRecord) -> bool:
+        if not record.error:
+            return (self.folder / record.result).exists()
+        return is_address(record.slide) or Path(record.slide).exists()
+
+    def _write(self, records: Sequence[SlideRecord], class_names: Sequence[str]) -> Path:
         text = io.StringIO()
-        records = list(records)
         said = (part for r in records for part in (r.slide, r.result, r.error))
         quoting = quoting_of([*class_names, *said])
         writer = csv.writer(text, lineterminator=os.linesep, quoting=quoting)
