@@ -42,6 +42,16 @@ def test_the_places_to_add_to_exist() -> None:
         assert any((folder / place).exists() for folder in beside), place
 
 
+def test_the_front_page_leads_to_every_page() -> None:
+    docs = ROOT / "docs"
+    linked = set(
+        re.findall(r"\]\(([\w/-]+\.md)\)", (docs / "index.md").read_text(encoding="utf-8"))
+    )
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    assert len(pages) > 15
+    assert linked == pages - {"index.md"}
+
+
 def test_the_reference_has_what_is_public() -> None:
     reference = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     listed = {line.rpartition(".")[2] for line in reference.splitlines() if line[:3] == ":::"}

@@ -119,7 +119,7 @@ def test_an_ome_zarr_folder_opens_as_a_slide(panel: MusePanel, tmp_path: Path, q
 def test_the_models_classes_are_there_before_the_first_detection(
     panel: MusePanel, small_slide: Path
 ) -> None:
-    entry = panel.detect._models[panel.detect.model.currentData()]
+    entry = panel.detect.chosen_entry
     panel.session.viewer.open(small_slide, plugin="napari-muse")
     names = ClassScheme.from_json(entry.card.classes).names
     assert panel.session.annotations.scheme.names == names

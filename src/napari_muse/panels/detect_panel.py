@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
-
-from qtpy.QtGui import QStandardItem, QStandardItemModel
+from typing import Any
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, Ended
@@ -20,6 +18,7 @@ from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.image_panel import ImagePanel
 from napari_muse.panels.job_status import JobStatus
 from napari_muse.panels.mapping_dialog import MappingDialog
+from napari_muse.panels.model_choice import ModelChoice
 from napari_muse.panels.scale_field import ScaleField
 from napari_muse.session import MuseSession
 
@@ -46,11 +45,9 @@ class DetectPanel(forms.Section):
         super().__init__("Detect", session)
         self._detection = detection
         self._again = False
-        self._models: dict[str, ModelEntry] = {}
         self.mapping_dialog: MappingDialog | None = None
         self.images = ImagePanel(session)
-        self.model = forms.Choice("The network that finds and classifies nuclei")
-        self._list_models(None)
+        self.model = ModelChoice()
         self.place = forms.Choice("Which part of the slide is looked at", *detect_choices.PLACES)
         self._form = ConfigForm(DetectJob, _SHOWN)
         self.device = self._form.choice("device")
@@ -94,7 +91,7 @@ class DetectPanel(forms.Section):
     @property
     def chosen_entry(self) -> ModelEntry | None:
         """The chosen model."""
-        return self._models.get(self.model.currentData())
+        return self.model.entry
 
     @property
     def model_and_device(self) -> tuple[Any, Any]:
@@ -126,16 +123,7 @@ class DetectPanel(forms.Section):
 
     def update_models(self, chosen: str | None) -> None:
         """List the models that are on this machine now, and choose one by its path."""
-        self._list_models(chosen)
-        self.model.currentIndexChanged.emit(self.model.currentIndex())
-
-    def _list_models(self, chosen: str | None) -> None:
-        """List detectors, and the released backbones that can be fetched but not chosen here."""
-        self._models = detect_choices.detectors()
-        self.model.offer(detect_choices.model_entries(self._models), chosen)
-        items = cast(QStandardItemModel, self.model.model())
-        for at in range(len(self._models), self.model.count()):
-            cast(QStandardItem, items.item(at)).setEnabled(False)
+        self.model.list_anew(chosen)
 
     def run(self, again: bool = False) -> None:
         """Start a detection with what the form says; a refusal is shown as a sentence.
