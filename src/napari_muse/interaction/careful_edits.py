@@ -10,7 +10,6 @@ import numpy as np
 from muse_core.array_types import IntArray
 from muse_core.nuclei.counted import counted, counted_nuclei
 from napari_muse.annotations.new_regions import mark_reviewed
-from napari_muse.interaction.asking import Ask
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 
 if TYPE_CHECKING:
@@ -31,18 +30,14 @@ class CarefulEdits:
     session says it.
     """
 
-    def __init__(
-        self, session: MuseSession, ask: Ask, arriving: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, session: MuseSession, arriving: Callable[[], bool] = lambda: False) -> None:
         """Keep what is needed.
 
         Args:
-            session: Whose nuclei are changed.
-            ask: Asks the user.
+            session: Whose nuclei are changed; it asks the user.
             arriving: Whether the view is on its way to the nuclei that are selected.
         """
         self._session = session
-        self._ask = ask
         self._arriving = arriving
 
     def set_class(self, ids: IntArray, class_id: int, then: Callable[[], None]) -> None:
@@ -177,7 +172,7 @@ class CarefulEdits:
             if not self._session.attempt(act):
                 otherwise()
 
-        self._ask(question, button, agreed, otherwise)
+        self._session.ask(question, button, agreed, otherwise)
 
 
 def _that_are(count: int, of: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QTabWidget, QWidget
 
 from napari_muse.annotations.review_queue import ReviewQueue
-from napari_muse.interaction.asking import decline
+from napari_muse.interaction.asking import Ask, decline
 from napari_muse.interaction.canvas_focus import CanvasFocus
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.following import Following
@@ -53,9 +54,7 @@ class MusePanel(QWidget):
         self.legend = LegendPanel(self.session)
         self.queue = ReviewQueue(self.session)
         self.comparison = Comparison(self.session, parent=self)
-        edits = CarefulEdits(
-            self.session, lambda *question: ask(self, *question), lambda: self.queue.arriving
-        )
+        edits = CarefulEdits(self.session, lambda: self.queue.arriving)
         self.relearning = Relearning(self.session, parent=self)
         self.relearn = RelearnPanel(self.session, self.relearning, self.detect)
         self.keys = Keys(
@@ -75,7 +74,8 @@ class MusePanel(QWidget):
         self.export = ExportPanel(self.session)
         self.tabs = self._make_tabs()
         self.status = StatusLine(self.session)
-        self.session.ask = lambda *question: ask(self, *question)
+        self._ask: Ask = partial(ask, self)
+        self.session.ask = self._ask
         whole = forms.column(self, self.picture, self.legend, self.tabs, self.status)
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         whole.setStretchFactor(self.tabs, 1)
@@ -120,7 +120,8 @@ class MusePanel(QWidget):
         if not self._ends:
             return
         self.keys.close()
-        self.session.ask = decline
+        if self.session.ask is self._ask:
+            self.session.ask = decline
         _call_each(self._ends)
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
