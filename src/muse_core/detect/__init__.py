@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from muse_core.detect.backends import InferenceBackend
     from muse_core.detect.backends.choosing import open_backend
     from muse_core.detect.config import DetectConfig
-    from muse_core.detect.detector import Detector, DetectResult, detect_image
+    from muse_core.detect.detector import DetectListener, Detector, DetectResult, detect_image
     from muse_core.detect.model import PointModel
     from muse_core.models.device import choose_device
 
 __all__ = [
     "DetectConfig",
+    "DetectListener",
     "DetectResult",
     "Detector",
     "InferenceBackend",
@@ -31,6 +32,7 @@ __all__ = [
 
 _MODULES = {
     "DetectConfig": "muse_core.detect.config",
+    "DetectListener": "muse_core.detect.detector",
     "DetectResult": "muse_core.detect.detector",
     "Detector": "muse_core.detect.detector",
     "InferenceBackend": "muse_core.detect.backends",

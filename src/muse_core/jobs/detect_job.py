@@ -129,7 +129,7 @@ def _detect(
     should_cancel: Callable[[], bool],
     run: KeptRun | None,
 ) -> DetectResult:
-    from muse_core.detect.detector import DetectListener
+    from muse_core.detect import DetectListener
 
     def on_nuclei(chunk: pd.DataFrame) -> None:
         emit(

@@ -50,6 +50,16 @@ class FinetuneOutcome:
         names |= {name: ("f_class", name) for name in after.get("f_class") or {}}
         return [(name, _figure(before, *key), _figure(after, *key)) for name, key in names.items()]
 
+    def sentences(self, message: str) -> str:
+        """Return how a run ended, with the name of the model's file alone.
+
+        Args:
+            message: What the run itself said.
+        """
+        if self.model is not None:
+            message = message.replace(str(self.model), self.model.name)
+        return " ".join(filter(None, (self.verdict, message, *self.notes)))
+
     @property
     def verdict(self) -> str:
         """A sentence about whether the new model is better."""

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject
 from muse_core.errors import UserError
 from muse_core.files import is_being_written, make_folder
 from muse_core.finetune.presets import resolved
-from muse_core.jobs import Ended, Event, Failed
+from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob
 from muse_core.models.registry import MODEL_SUFFIX, ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.background import Background
@@ -31,6 +31,7 @@ class Learning(SessionJob):
         super().__init__(session, parent)
         self.outcome: FinetuneOutcome | None = None
         self.curves = TrainingCurves()
+        self.progress.connect(self.curves.add)
         self._background = Background()
 
     @property
@@ -104,10 +105,6 @@ class Learning(SessionJob):
         there = self._session.annotations.scheme.names
         said = self._session.class_maps.of_file(self._session.slide, model)
         return {old: new for old, new in said.items() if new in there}
-
-    def _on_event(self, event: Event) -> None:
-        self.curves.add(event)
-        super()._on_event(event)
 
     def _on_end(self, event: Ended) -> None:
         result = event.result

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superqt.utils import qthrottled
 
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import Ended
-from napari_muse.jobs.finetune_outcome import FinetuneOutcome, uses_text
+from napari_muse.jobs.finetune_outcome import uses_text
 from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.model_switch import ModelSwitch
 from napari_muse.jobs.tissue_area import TissueArea
@@ -137,18 +136,13 @@ class LearnPanel(forms.Section):
         self.status.end(event)
         self._show_proof(model is not None)
         if outcome is not None and model is not None:
-            self._say_end(event.message, outcome, model)
+            self.message.setText(outcome.sentences(event.message))
+            self.message.setToolTip(as_it_is(str(model)))
             self.proof.fill({at: map(cell, texts) for at, texts in enumerate(outcome.proof)})
             self.proof.resizeColumnsToContents()
             self.proof.setVisible(bool(outcome.proof))
             self._offer(worse=bool(outcome.fell))
             self._detect.update_models(self._detect.model.currentData())
-
-    def _say_end(self, message: str, outcome: FinetuneOutcome, model: Path) -> None:
-        """Say how it ended; of the new model the file's name, its folder in the tool tip."""
-        ended = message.replace(str(model), model.name)
-        self.message.setText(" ".join(filter(None, (outcome.verdict, ended, *outcome.notes))))
-        self.message.setToolTip(as_it_is(str(model)))
 
     def _offer(self, worse: bool) -> None:
         """Offer the new model, or the old one first where the new one is worse."""

@@ -48,3 +48,12 @@ def test_what_a_run_would_use() -> None:
     )
     assert "with them, up to 2 mm² of the slide's other tissue" in uses_text(SUMMARY, 2.25)
     assert "up to 0 mm²" in uses_text(SUMMARY, 0.1), "fields may reach beyond the tissue"
+
+
+def test_the_end_is_told_with_the_file_and_not_its_folder() -> None:
+    model = Path("models") / "mine.safetensors"
+    after = {"f_det": 0.8, "f_avg": 0.6}
+    outcome = FinetuneOutcome(model, BEFORE, after, ("Few fields.",))
+    assert outcome.sentences(f"Written to {model}.") == "Written to mine.safetensors. Few fields."
+    none = FinetuneOutcome(None, None, None, ())
+    assert none.sentences("Cancelled.").endswith("better. Cancelled.")
