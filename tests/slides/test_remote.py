@@ -246,6 +246,14 @@ def test_the_command_line_takes_an_address(
     assert run("detect", address, "--out", many, "--format", "csv", "--model", model) == 0
     assert (many / "s.csv").read_bytes() == near.read_bytes()
     capsys.readouterr()
+    assert run("info", address) == 0
+    told = capsys.readouterr().out
+    assert run("info", folder / "s.tiff") == 0
+    assert capsys.readouterr().out == told
+    for command in (("features", "--out", tmp_path / "f"), ("rois", "--out", tmp_path / "r")):
+        assert run(*command, address, "--points", near) == 2
+        assert f"error: {address} is an address" in capsys.readouterr().err
+    capsys.readouterr()
     missing = f"{server.address}/none.tiff"
     assert run("detect", missing, "--out", tmp_path / "n.csv", "--model", model) == 2
     assert "There is no file" in capsys.readouterr().err

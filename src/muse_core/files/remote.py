@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 from cachetools import LRUCache
@@ -40,6 +41,15 @@ class UnreachableError(UserError):
 def is_address(path: object) -> bool:
     """Whether a path is that of something on the network, such as https://..."""
     return isinstance(path, str) and ADDRESS.match(path) is not None
+
+
+def address_of_path(path: Path) -> str | None:
+    """The address that was made a path, which has one slash where it had two; None if it is none.
+
+    So is every argument of a command that takes files alone.
+    """
+    kind, colon, rest = path.as_posix().partition(":/")
+    return f"{kind}://{rest}" if colon and kind.lower() in KINDS else None
 
 
 def file_system(address: str) -> tuple[Any, str]:
