@@ -200,6 +200,19 @@ def test_transparent_is_white_at_every_level(
             assert np.array_equal(read[:, half:], stored[:, half:])
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_levels_in_any_order(tmp_path: Path, halves: list[np.ndarray], version: str) -> None:
+    folder = write_ome_zarr(tmp_path / "s.zarr", halves, version)
+    group = zarr.open_group(str(folder), mode="r+")
+    attributes: dict[str, Any] = dict(group.attrs)
+    (attributes if version == "0.4" else attributes["ome"])["multiscales"][0]["datasets"].reverse()
+    group.attrs.put(attributes)
+    with open_slide(folder) as slide:
+        assert slide.mpp == 0.5
+        assert [level.shape for level in slide.levels] == [half.shape for half in halves]
+        assert np.array_equal(slide.read(slide.bounds), halves[0])
+
+
 def test_a_scale_that_is_no_number_is_no_scale(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, scale_um="0,5")
     with open_slide(path) as slide:

@@ -11,7 +11,7 @@ from typing import Any
 from muse_core.errors import UserError
 from muse_core.slides.images import SlideImage, count_planes, numbered, role_of_name
 from muse_core.slides.ome_files import ome_image_names
-from muse_core.slides.zarr_scale import zarr_mpp
+from muse_core.slides.zarr_scale import finest_first, zarr_mpp
 
 METADATA_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
 """Files one of which every Zarr group has in its folder."""
@@ -47,17 +47,21 @@ def ome_metadata(group: Any) -> dict[str, Any]:
     metadata = dict(attributes.get("ome", attributes))
     multiscales = metadata.get("multiscales")
     if isinstance(multiscales, list):
-        metadata["multiscales"] = [_with_described_axes(entry) for entry in multiscales]
+        metadata["multiscales"] = [_in_order(entry) for entry in multiscales]
     return metadata
 
 
-def _with_described_axes(multiscale: Any) -> Any:
-    """Axes were names in OME-Zarr 0.3, and five that nobody named in 0.1 and 0.2."""
+def _in_order(multiscale: Any) -> Any:
+    """Axes were names in OME-Zarr 0.3, and five that nobody named in 0.1 and 0.2; levels by size.
+
+    The finest level comes first in files as they should be.
+    """
     if not isinstance(multiscale, dict):
         return multiscale
     axes = multiscale.get("axes", list(_EARLIER_AXES))
     described = [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
-    return {**multiscale, "axes": described}
+    levels = {"datasets": finest_first(multiscale["datasets"])} if "datasets" in multiscale else {}
+    return {**multiscale, "axes": described, **levels}
 
 
 def zarr_images(group: Any, name: str) -> list[ZarrImage]:

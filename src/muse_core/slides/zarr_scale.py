@@ -20,6 +20,30 @@ def zarr_mpp(multiscale: Mapping[str, Any]) -> tuple[float | None, str]:
     return combine_mpp(*_scale_um(multiscale))
 
 
+def finest_first(datasets: Any) -> Any:
+    """The levels of an image by the scale that each states, which not every writer does.
+
+    They stay as they are where one states none.
+
+    Args:
+        datasets: As an entry of "multiscales" has them, damaged ones included.
+    """
+    try:
+        return sorted(datasets, key=_stated_size)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return datasets
+
+
+def _stated_size(dataset: Mapping[str, Any]) -> float:
+    """The area of a pixel, up to a factor that all levels share; a LookupError without any."""
+    for transform in dataset["coordinateTransformations"]:
+        if transform.get("type") == "scale":
+            size = math.prod(float(factor) for factor in transform["scale"])
+            if size > 0:
+                return size
+    raise LookupError("coordinateTransformations")
+
+
 def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """Microns per pixel of the finest level along x and y, None without a unit."""
     axes = multiscale["axes"]
