@@ -55,7 +55,7 @@ class DetectResult:
         tiles_total: Tiles with tissue in the wanted area.
         device: Where the network ran: cuda, mps or cpu.
         backend: What computed it: torch or openvino.
-        precision: In what: float32, bfloat16 or float16.
+        precision: In what: float32, bfloat16, float16 or int8.
         notes: What the user should know of how it ran.
         unreadable: Tiles that could not be read, in the order of the plan.
         tiles_resumed: Tiles that were done by an earlier run.

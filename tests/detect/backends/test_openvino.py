@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from scipy.spatial import cKDTree
 from muse_core.detect import DetectConfig, Detector, open_backend
 from muse_core.detect.backends import conversion, converted, openvino_library, torch_backend
 from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.drawn_tissue import drawn_tissue
 from muse_core.detect.backends.openvino_session import Outputs, Session
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
@@ -138,6 +140,62 @@ def test_backends_agree_with_each_other_and_with_float32(
     exact = found_by("torch", name, cmu_slide)
     assert_agree(exact, openvinos)
     assert_agree(exact, torchs)
+
+
+needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not installed")
+
+
+@needs_nncf
+def test_in_int8_nearly_all_nuclei_are_the_same_and_the_network_takes_a_third_of_the_bytes(
+    cmu_slide: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = resolve_model("muse-small")
+    tables, sizes = [], []
+    for precision in ("auto", "int8"):
+        config = DetectConfig(device="cpu", tile_px=1024, precision=precision)
+        with open_slide(cmu_slide) as slide:
+            backend = open_backend(path, config)
+            result = Detector(backend, config).detect(slide, Region(640, 600, 780, 1400))
+        tables.append(result.table)
+        sizes.append((entry_of(path, own_cache) / "network.blob").stat().st_size)
+        shutil.rmtree(own_cache)
+    assert (result.backend, result.precision) == ("openvino", "int8")
+    assert sizes[1] < sizes[0] / 3 * (2 if openvino_library.floats_of("auto") == "float32" else 1)
+    for one, other in (tables, tables[::-1]):
+        distance, nearest = cKDTree(other[["x", "y"]]).query(one[["x", "y"]])
+        near = distance <= 1
+        assert near.mean() >= 0.93
+        same = one["class_name"].to_numpy()[near] == other["class_name"].to_numpy()[nearest[near]]
+        assert same.mean() >= 0.93
+    assert capsys.readouterr().out == "", "NNCF draws no bars"
+
+
+@needs_nncf
+def test_in_int8_only_a_conversion_needs_nncf(
+    small: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DetectConfig(device="cpu", precision="int8")
+    assert open_backend(small, config).precision == "int8"
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    assert open_backend(small, config).precision == "int8"
+    shutil.rmtree(own_cache)
+    with pytest.raises(UserError, match=r"pip install 'napari-muse\[int8\]'"):
+        open_backend(small, config)
+
+
+def test_int8_is_for_openvino_on_processors(small: Path) -> None:
+    with pytest.raises(UserError, match="In int8 only OpenVINO computes, not torch"):
+        DetectConfig(precision="int8", backend="torch")
+    with pytest.raises(UserError, match="In int8 only processors compute, not cuda"):
+        open_backend(small, DetectConfig(precision="int8", device="cuda"))
+
+
+def test_what_openvino_cannot_compute_is_not_computed_in_int8(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    save_model(model_of(VIT), tmp_path / "vit.safetensors")
+    with pytest.raises(UserError, match="is a ViT, which only torch computes"):
+        open_backend(tmp_path / "vit.safetensors", DetectConfig(device="cpu", precision="int8"))
 
 
 def test_with_a_converted_model_detection_loads_no_torch(
@@ -291,7 +349,7 @@ def test_in_float32_it_computes_what_torch_computes(
     model = load_model(tmp_path / "m.safetensors")
     # Shapes one after the other, none of them the one that was traced.
     for side in ((64, 96), (320, 128), (64, 96)):
-        image = conversion.drawn_tissue(*side, seed=side[0])
+        image = drawn_tissue(*side, seed=side[0])
         with torch.inference_mode():
             expected, _ = model.backbone(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
         scale = float(expected.abs().max())

@@ -25,7 +25,7 @@ class InferenceBackend(ABC):
         card: What the model is.
         name: torch or openvino.
         device: cuda, mps or cpu.
-        precision: What it computes in: float32, bfloat16 or float16.
+        precision: What it computes in: float32, bfloat16, float16 or int8.
         batch: Tiles in one pass through the network.
         tile_px: Largest side of a tile that it computes in bounded memory.
         streams: Calls of :meth:`run` that are worth making at a time, from as many threads.

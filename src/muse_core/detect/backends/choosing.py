@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from muse_core.detect.backends.backend import InferenceBackend, NotConvertibleError
-from muse_core.detect.backends.names import AUTO, OPENVINO
+from muse_core.detect.backends.names import AUTO, INT8, OPENVINO
 from muse_core.detect.backends.openvino_library import is_installed
 from muse_core.detect.config import DetectConfig
 from muse_core.errors import UserError
@@ -22,16 +22,23 @@ def open_backend(path: Path, config: DetectConfig) -> InferenceBackend:
         config: Device, backend and batch.
 
     Raises:
-        UserError: The model or the device cannot be used, or OpenVINO was asked for and cannot
-            compute the model.
+        UserError: The model or the device cannot be used, or OpenVINO was asked for, as int8 does,
+            and cannot compute the model.
     """
     notes: list[str] = []
-    if config.backend == OPENVINO and config.device not in (AUTO, "cpu"):
+    # What only OpenVINO computes asks for it.
+    asked_for = config.backend == OPENVINO or config.precision == INT8
+    if asked_for and config.device not in (AUTO, "cpu"):
+        if config.precision == INT8:
+            raise UserError(
+                f"In int8 only processors compute, not {config.device}; choose the device cpu or"
+                " another precision."
+            )
         raise UserError(
             f"OpenVINO computes on the processor, not on {config.device}; choose the device cpu or"
             " the backend torch."
         )
-    if config.backend == OPENVINO or (
+    if asked_for or (
         config.backend == AUTO and is_installed() and _is_processor_meant(config.device)
     ):
         from muse_core.detect.backends.openvino_backend import OpenVinoBackend
@@ -39,7 +46,7 @@ def open_backend(path: Path, config: DetectConfig) -> InferenceBackend:
         try:
             return OpenVinoBackend(path, config.precision)
         except NotConvertibleError as refusal:
-            if config.backend == OPENVINO:
+            if asked_for:
                 raise
             notes.append(str(refusal))
     backend = _torch_backend(path, config)

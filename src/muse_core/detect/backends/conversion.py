@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.drawn_tissue import drawn_tissue, many_drawn_tissues
+from muse_core.detect.backends.names import INT8
 from muse_core.detect.backends.numpy_heads import as_floats
-from muse_core.detect.backends.openvino_library import openvino
+from muse_core.detect.backends.openvino_library import floats_of, openvino
 from muse_core.detect.backends.openvino_session import FEATURES, PROPOSALS, Session, compile_options
+from muse_core.detect.backends.quantisation import quantised
 from muse_core.models.checkpoint import load_model
 from muse_core.models.encoders import VitEncoder, normalise
 from muse_core.models.muse_model import MuseModel
@@ -23,8 +25,9 @@ from muse_core.models.muse_model import MuseModel
 # Not square, and of another size than the one that is traced: a shape must not be baked in.
 _TRACED_PX, _CHECKED_PX = (256, 256), (288, 416)
 # Relative to the size of what torch gives in float32. Torch's own bfloat16 is off by half a percent
-# to one and a half; a convolution with wrong padding or weights by a third or more.
-_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.04}
+# to one and a half, int8 by one to seven; a convolution with wrong padding or weights by a third
+# or more.
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.04, "int8": 0.15}
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,11 @@ def convert_model(path: Path, precision: str) -> Converted:
 
     Args:
         path: The model.
-        precision: float32 or bfloat16.
+        precision: float32, bfloat16 or int8.
 
     Raises:
         NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
-        UserError: The model cannot be loaded.
+        UserError: The model cannot be loaded, or int8 has no NNCF.
     """
     model = load_model(path)
     if isinstance(model.backbone.encoder, VitEncoder):
@@ -104,8 +107,10 @@ def _compiled(network: nn.Module, precision: str) -> bytes:
         traced = torch.jit.trace(network, example, strict=False, check_trace=False)
         converted = library.convert_model(traced, example_input=example)
     converted.reshape({0: [1, -1, -1, 3]})
+    if precision == INT8:
+        converted = quantised(converted, many_drawn_tissues())
     steps = library.preprocess.PrePostProcessor(converted)
-    if precision == "bfloat16":
+    if floats_of(precision) == "bfloat16":
         steps.output(FEATURES).tensor().set_element_type(library.Type.bf16)
     model = library.Core().compile_model(steps.build(), "CPU", compile_options(precision))
     exported: Any = model.export_model()
@@ -125,18 +130,3 @@ def _deviation(network: nn.Module, session: Session) -> dict[str, float]:
             )
             for i, name in ((FEATURES, "features"), (PROPOSALS, "proposals"))
         }
-
-
-def drawn_tissue(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """Pink ground with dark, blurred, round nuclei; (height, width, 3) uint8."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    dark = np.zeros((height, width), np.float32)
-    for y, x, radius in rng.uniform((0, 0, 4), (height, width, 9), (height * width // 900, 3)):
-        distance = np.hypot(rows - y, columns - x) - radius
-        dark = np.maximum(dark, 1 / (1 + np.exp(distance.clip(-30, 30))))
-    ground = np.array((235, 190, 215), np.float32)
-    ink = np.array((90, 60, 140), np.float32)
-    noise = rng.normal(0, 6, (height, width, 3)).astype(np.float32)
-    drawn = ground + (ink - ground) * dark[:, :, None] + noise
-    return drawn.clip(0, 255).round().astype(np.uint8)

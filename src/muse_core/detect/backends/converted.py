@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from muse_core.detect.backends.backend import NotConvertibleError
-from muse_core.detect.backends.openvino_library import openvino
+from muse_core.detect.backends.names import INT8
+from muse_core.detect.backends.openvino_library import floats_of, openvino
 from muse_core.detect.backends.openvino_session import Session
+from muse_core.detect.backends.quantisation import require_nncf
 from muse_core.errors import UserError, cannot
 from muse_core.files import locked, make_folder, replacing, sha256_of
 from muse_core.files.user_folders import user_cache_folder
@@ -37,11 +39,11 @@ def converted_session(model: Path, precision: str) -> Session:
 
     Args:
         model: The model file.
-        precision: float32 or bfloat16.
+        precision: float32, bfloat16 or int8.
 
     Raises:
         NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
-        UserError: The model cannot be read.
+        UserError: The model cannot be read, or int8 has no NNCF.
     """
     facts = {
         "weights": _hash_of(model),
@@ -50,11 +52,15 @@ def converted_session(model: Path, precision: str) -> Session:
         "converter": CONVERTER_VERSION,
         "machine": platform.machine(),
     }
+    if precision == INT8:
+        facts["floats"] = floats_of(precision)
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     entry = cache_folder() / name
     session = _load(entry, facts)
     if session is not None:
         return session
+    if precision == INT8:
+        require_nncf()
     try:
         make_folder(entry.parent)
         with locked(entry, _CONVERSION_S):

@@ -11,7 +11,7 @@ from muse_core.detect.backends.backend import InferenceBackend
 from muse_core.detect.backends.converted import converted_session
 from muse_core.detect.backends.names import AUTO, OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
-from muse_core.detect.backends.openvino_library import openvino_has_bfloat16
+from muse_core.detect.backends.openvino_library import floats_of
 from muse_core.detect.backends.tile_size import tile_px_within_memory
 from muse_core.models.card import read_card
 from muse_core.models.config import ModelConfig
@@ -31,19 +31,20 @@ class OpenVinoBackend(InferenceBackend):
 
         Args:
             path: The model.
-            precision: auto or float32.
+            precision: auto, float32 or int8.
 
         Raises:
             NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
-            UserError: The model cannot be read, or OpenVINO is missing.
+            UserError: The model cannot be read, or OpenVINO is missing, or NNCF for int8.
         """
         card = read_card(path)
         card.require_detector()
+        floats = floats_of(precision)
         if precision == AUTO:
-            precision = "bfloat16" if openvino_has_bfloat16() else "float32"
+            precision = floats
         self._session = converted_session(path, precision)
         backbone = ModelConfig.from_json(card.architecture).backbone
-        tile_px = tile_px_within_memory(backbone, 2 if precision == "bfloat16" else 4)
+        tile_px = tile_px_within_memory(backbone, 2 if floats == "bfloat16" else 4)
         super().__init__(card, "cpu", precision, 1, tile_px)
         self.streams = self._session.streams
         self._heads = NumpyHeads(

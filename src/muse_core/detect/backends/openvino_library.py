@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from muse_core.detect.backends.names import AUTO, INT8
 from muse_core.errors import UserError
 
 
@@ -34,6 +35,13 @@ def openvino() -> Any:
     return library
 
 
-def openvino_has_bfloat16() -> bool:
-    """Whether this processor has bfloat16 arithmetic that OpenVINO uses."""
-    return "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def floats_of(precision: str) -> str:
+    """Return float32 or bfloat16: what OpenVINO computes in, or what is left of it to int8.
+
+    Args:
+        precision: auto, float32, bfloat16 or int8.
+    """
+    if precision not in (AUTO, INT8):
+        return precision
+    has_bfloat16 = "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bfloat16" if has_bfloat16 else "float32"

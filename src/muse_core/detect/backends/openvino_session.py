@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muse_core.detect.backends.openvino_library import openvino
+from muse_core.detect.backends.openvino_library import floats_of, openvino
 from muse_core.detect.backends.tile_size import STREAMS
 
 FEATURES, PROPOSALS = 0, 1
@@ -32,7 +32,7 @@ def compile_options(precision: str) -> dict[str, Any]:
     """
     threads = _threads()
     return {
-        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_PRECISION_HINT": _HINTS[floats_of(precision)],
         "NUM_STREAMS": str(min(STREAMS, threads)),
         "INFERENCE_NUM_THREADS": threads,
         # Bound to a core, a thread waits for whatever else runs there.

@@ -1,0 +1,161 @@
+r"""What networks lose and gain in int8: nuclei found, and time, beside bfloat16 or float32.
+
+    python benchmarks/precisions.py --data DATA [--models muse-small,muse-base]
+    python benchmarks/precisions.py --data DATA \
+        --models "WORK/random-500-0-without-{site}-finished.safetensors"
+
+A line for each model and precision: F1 on BRCA-M2C val and on CoNSeP, or, of models named with
+{site}, on the hospital that each was trained without; the share of nuclei on a part of the demo
+slide that another precision, that of detection without a choice, finds within half a micron too,
+and which class it gives them. Then the time of the bare networks for a tile of tissue, in turns.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from scipy.spatial import cKDTree
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+
+from muse_small import BREAST_SITES
+
+from cross_validate import tiles_of
+from muse_core.data.points_folder import AnnotatedImage, read_points_folder
+from muse_core.detect import DetectConfig, Detector, open_backend
+from muse_core.detect.backends.backend import InferenceBackend
+from muse_core.evaluate.detection import DetectionReport, score_tables
+from muse_core.models.registry import resolve_model
+from muse_core.slides import Region, open_slide
+
+_PRECISIONS = ("auto", "float32", "int8")
+_PART = Region(640, 600, 780, 1400)
+_TILE_PX = 1024
+_WITHIN_UM = 0.5
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model in one precision."""
+
+    model: str
+    backend: InferenceBackend
+
+    @property
+    def name(self) -> str:
+        """Which it is, in a table."""
+        return f"{self.model} | {self.backend.precision}"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with the sets.")],
+    models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-base",
+    repeats: Annotated[int, typer.Option(help="Turns of the networks.")] = 5,
+) -> None:
+    """Print two tables."""
+    networks = []
+    print("| model | precision | F det | F avg | F det, CoNSeP | found too | same class |")
+    print("|---|---|---|---|---|---|---|")
+    for model in models.split(","):
+        if "{site}" in model:
+            for precision in _PRECISIONS:
+                print(f"| {Path(model).stem} | {_by_site(data, model, precision)} | | |")
+            continue
+        usual: pd.DataFrame | None = None
+        for precision in _PRECISIONS:
+            network = Network(model, _backend(resolve_model(model), precision))
+            networks.append(network)
+            on_slide = _on_slide(network.backend, data)
+            usual = on_slide if usual is None else usual
+            print(f"| {network.name} | {_on_tiles(network.backend, data)} |", end=" ")
+            print(f"{_agreement(on_slide, usual)} |", flush=True)
+    _times(networks, data, repeats)
+
+
+def _backend(path: Path, precision: str) -> InferenceBackend:
+    config = DetectConfig(device="cpu", backend="openvino", precision=precision)
+    return open_backend(path, config)
+
+
+def _scored(backend: InferenceBackend, images: Sequence[AnnotatedImage]) -> DetectionReport:
+    detector = Detector(backend)
+    tables = [detector.detect_image(image.image, image.mpp) for image in images]
+    return score_tables(images, tables, [c["name"] for c in backend.card.classes])
+
+
+def _on_tiles(backend: InferenceBackend, data: Path) -> str:
+    val = _scored(backend, read_points_folder(data / "brcam2c" / "val", 0.5))
+    colon = _scored(backend, read_points_folder(data / "consep20x" / "train", 0.55))
+    return f"{val.f_det:.4f} | {val.f_avg:.4f} | {colon.f_det:.4f}"
+
+
+def _by_site(data: Path, pattern: str, precision: str) -> str:
+    """Figures of the models that have not seen a hospital, on its tiles."""
+    reports = []
+    for site in BREAST_SITES:
+        backend = _backend(Path(pattern.format(site=site)), precision)
+        reports.append(_scored(backend, tiles_of(data, site)))
+    f_det, f_avg = ([getattr(r, name) for r in reports] for name in ("f_det", "f_avg"))
+    sites = [" ".join(f"{value:.4f}" for value in values) for values in (f_det, f_avg)]
+    means = (f"{np.mean(f_det):.4f} ({sites[0]})", f"{np.mean(f_avg):.4f} ({sites[1]})")
+    return f"{backend.precision} | {' | '.join(means)}"
+
+
+def _slide(data: Path) -> Path:
+    return data / "slides" / "CMU-1-Small-Region.svs"
+
+
+def _on_slide(backend: InferenceBackend, data: Path) -> pd.DataFrame:
+    config = DetectConfig(device="cpu", tile_px=_TILE_PX)
+    with open_slide(_slide(data)) as slide:
+        return Detector(backend, config).detect(slide, _PART).table
+
+
+def _agreement(one: pd.DataFrame, other: pd.DataFrame) -> str:
+    """The smaller share of both directions, and the classes of those that both find."""
+    shares, classes = [], []
+    for a, b in ((one, other), (other, one)):
+        distance, nearest = cKDTree(b[["x", "y"]]).query(a[["x", "y"]])
+        near = distance <= 2 * _WITHIN_UM
+        shares.append(near.mean())
+        ours, theirs = a["class_name"].to_numpy(), b["class_name"].to_numpy()[nearest]
+        classes.append((ours == theirs)[near].mean())
+    return f"{min(shares):.3f} | {min(classes):.3f}"
+
+
+def _times(networks: Sequence[Network], data: Path, repeats: int) -> None:
+    with open_slide(_slide(data)) as slide:
+        tile = np.ascontiguousarray(slide.read(Region(640, 600, _TILE_PX, _TILE_PX)))
+    spent: dict[str, list[Any]] = {network.name: [] for network in networks}
+    for turn in range(repeats + 1):
+        for network in networks:
+            elapsed = _ns_a_pixel(network.backend, tile)
+            # The first makes code for this size of tile.
+            if turn:
+                spent[network.name].append(elapsed)
+    if networks:
+        print("\n| model | precision | ns a pixel, least | median |\n|---|---|---|---|")
+    for name, values in spent.items():
+        print(f"| {name} | {min(values):.1f} | {np.median(values):.1f} |")
+
+
+def _ns_a_pixel(backend: InferenceBackend, tile: np.ndarray[Any, np.dtype[np.uint8]]) -> float:
+    """Of the clock, with as many tiles at a time as the network computes."""
+    tiles = 3 * backend.streams
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(backend.streams) as pool:
+        list(pool.map(lambda _: backend.run([tile], 0.5), range(tiles)))
+    return (time.perf_counter() - begun) * 1e9 / (tiles * tile[..., 0].size)
+
+
+if __name__ == "__main__":
+    typer.run(main)
