@@ -119,7 +119,7 @@ def test_a_job_runs_in_its_own_process(start: Start, spec: dict[str, Any]) -> No
 def test_a_process_made_ready_for_a_model_does_any_job(
     start: Start, spec: dict[str, Any], folder: Path, model: str
 ) -> None:
-    worker = start("-m", "muse_core.jobs", str(folder / model), "cpu")
+    worker = start("-m", "muse_core.jobs", str(folder / model), "cpu", "auto")
     send(worker, spec)
     events = events_until_the_end(worker)
     assert events[-1]["event"] == "done", events[-1]
@@ -128,7 +128,7 @@ def test_a_process_made_ready_for_a_model_does_any_job(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 def test_a_process_that_waits_for_a_job_can_be_stopped(start: Start, folder: Path) -> None:
-    worker = start("-m", "muse_core.jobs", str(folder / "none.safetensors"), "cpu")
+    worker = start("-m", "muse_core.jobs", str(folder / "none.safetensors"), "cpu", "auto")
     until_it_waits(worker)
     worker.terminate()
     assert worker.wait(TIMEOUT_S) == 130

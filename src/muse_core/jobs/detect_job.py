@@ -164,6 +164,8 @@ def detect_config(job: DetectJob) -> DetectConfig:
     given: dict[str, object] = {"device": job.device, "min_score": job.min_score}
     if job.backend != "auto":
         given["backend"] = job.backend
+    if job.precision != "auto":
+        given["precision"] = job.precision
     if job.features_in is not None:
         given["features"] = True
     return configuration(DetectConfig, {**(job.settings or {}), **given}, "the job")

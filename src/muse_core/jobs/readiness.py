@@ -7,12 +7,13 @@ import contextlib
 _SIDE_PX = 256
 
 
-def make_ready(model: str, device: str) -> None:
+def make_ready(model: str, device: str, precision: str) -> None:
     """Load what a detection needs and compute a little; whatever fails, the job will say itself.
 
     Args:
         model: Name or path of the model that is likely to be asked for.
         device: auto, cpu, cuda or mps.
+        precision: auto, float32 or int8.
     """
     with contextlib.suppress(Exception):
         import numpy as np
@@ -23,5 +24,6 @@ def make_ready(model: str, device: str) -> None:
         from muse_core.detect.config import DetectConfig
         from muse_core.models.registry import resolve_model
 
-        backend = kept_backend(resolve_model(model), DetectConfig(device=device))
+        config = DetectConfig(device=device, precision=precision)
+        backend = kept_backend(resolve_model(model), config)
         backend.run([np.full((_SIDE_PX, _SIDE_PX, 3), 255, np.uint8)], 0.5)

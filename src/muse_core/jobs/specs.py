@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
 from annotated_types import Interval
 
+from muse_core.detect.backends.names import PrecisionName
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.models.device_names import DeviceName
@@ -114,6 +115,7 @@ class DetectJob(OfImage, JobSpec):
         resume: Whether to go on from what is kept.
         scheduler: Address of a dask.distributed scheduler whose workers do the work.
         backend: auto, torch or openvino, as in :class:`muse_core.detect.DetectConfig`.
+        precision: What the network computes in: auto, float32 or int8.
         features_in: Folder to keep the nuclei's features in, for learning from corrections; see
             :mod:`muse_core.classify.feature_folder`.
         focus: Place [x, y] in level-0 pixels around which is looked first; None goes row by row.
@@ -136,6 +138,7 @@ class DetectJob(OfImage, JobSpec):
     resume: bool = True
     scheduler: str | None = None
     backend: str = "auto"
+    precision: PrecisionName = "auto"
     features_in: str | None = None
     focus: Sequence[float] | None = None
 

@@ -57,7 +57,7 @@ def run_worker(ready_for: Sequence[str] = ()) -> int:
     """Run the job that stdin describes.
 
     Args:
-        ready_for: Model and device of a detection to make ready for meanwhile.
+        ready_for: Model, device and precision of a detection to make ready for meanwhile.
 
     Returns:
         0 done, 1 failed, 2 refused or 130 cancelled.
@@ -76,7 +76,7 @@ def run_worker(ready_for: Sequence[str] = ()) -> int:
 
     with on_stop_signals(stop):
         try:
-            if len(ready_for) == 2:
+            if len(ready_for) == 3:
                 from muse_core.jobs.readiness import make_ready
 
                 make_ready(*ready_for)

@@ -140,9 +140,9 @@ class Detection(SessionJob):
         make_folder(folder)
         return str(folder)
 
-    def make_ready(self, model: str | None, device: str) -> None:
+    def make_ready(self, model: str | None, device: str, precision: str) -> None:
         """Let a process load a model that is likely to be asked for; None lets it go."""
-        self.runner.make_ready(*(() if model is None else (model, device)))
+        self.runner.make_ready(*(() if model is None else (model, device, precision)))
 
     def _focus(self) -> list[float] | None:
         """The middle of what is on screen, level-0 pixels."""

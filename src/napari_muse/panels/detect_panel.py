@@ -29,8 +29,14 @@ _DEVICES = {
     "cuda": ("NVIDIA GPU (CUDA)", ""),
     "mps": ("Apple GPU (MPS)", ""),
 }
+_PRECISIONS = {
+    "auto": ("Automatic", "Halves of numbers where the device is faster with them"),
+    "float32": ("Exact (float32)", "The same nuclei on every device; slower"),
+    "int8": ("Fast (int8)", "Processors alone, half of the time; one nucleus in 40 is another"),
+}
 _SHOWN = {
     "device": Shown("Device", _DEVICES),
+    "precision": Shown("Precision", _PRECISIONS),
     "min_score": Shown(
         "Min. score", name="The score", step=0.05, decimals=4, unset="as the model says"
     ),
@@ -50,7 +56,7 @@ class DetectPanel(forms.Section):
         self.model = ModelChoice()
         self.place = forms.Choice("Which part of the slide is looked at", *detect_choices.PLACES)
         self._form = ConfigForm(DetectJob, _SHOWN)
-        self.device = self._form.choice("device")
+        self.device, self.precision = self._form.choice("device"), self._form.choice("precision")
         self.min_score, self.mpp = self._form.number("min_score"), self._form.number("mpp")
         self.scale = ScaleField(session, self.mpp, self.say)
         kept, sentence = "Stop; what has been found is kept", session.pictures.sentence()
@@ -58,7 +64,8 @@ class DetectPanel(forms.Section):
         self.cancel, self.message = self.status.cancel, self.status.message
         self._lay_out()
         self.model.currentIndexChanged.connect(self._on_model)
-        self.device.currentIndexChanged.connect(self._make_ready)
+        for choice in (self.device, self.precision):
+            choice.currentIndexChanged.connect(self._make_ready)
         for field in (self.mpp, self.min_score):
             field.refused.connect(self.say)
         detection.progress.connect(self.status.follow)
@@ -172,7 +179,7 @@ class DetectPanel(forms.Section):
 
     def _make_ready(self, *_: object) -> None:
         if self.chosen_entry is not None:
-            self._detection.make_ready(*self.model_and_device)
+            self._detection.make_ready(*self.model_and_device, self.precision.currentData())
 
     def _on_model(self) -> None:
         self._make_ready()

@@ -200,9 +200,12 @@ def test_a_program_that_is_not_there_fails_with_a_sentence(opened: MusePanel, qt
     assert isinstance(ended.args[0], Failed)
 
 
+@pytest.mark.parametrize("precision", ["auto", "float32"])
 def test_the_real_job_detects_in_the_visible_field(
-    panel: MusePanel, cmu_slide: Path, qtbot: Any
+    panel: MusePanel, cmu_slide: Path, qtbot: Any, precision: str
 ) -> None:
+    choice = panel.detect.precision
+    choice.setCurrentIndex(choice.findData(precision))
     assert DEFAULT_MODEL in [entry.name for entry in list_models()]
     viewer = panel.session.viewer
     viewer.open(cmu_slide, plugin="napari-muse")
@@ -217,6 +220,7 @@ def test_the_real_job_detects_in_the_visible_field(
         assert panel.detect.cancel.isVisible()
         assert not panel.detect.start.isEnabled()
     assert isinstance(ended.args[0], Done), ended.args[0]
+    assert ended.args[0].result["precision"] == precision or precision == "auto"
     assert panel.detect.start.isEnabled()
     table = panel.session.annotations.to_table()
     assert len(table) > 10

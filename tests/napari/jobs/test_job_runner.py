@@ -136,7 +136,7 @@ def test_the_panel_keeps_one_for_the_chosen_model_and_ends_it(
     pid = watched.waiting_pid()
     assert panel.detection.runner._ready is not None
     model = panel.detect.model.currentData()
-    assert panel.detection.runner._ready.arguments()[-2:] == [model, "auto"]
+    assert panel.detection.runner._ready.arguments()[-3:] == [model, "auto", "auto"]
     panel.session.viewer.open(small_slide, plugin="napari-muse")
     panel.detection.start(DetectJob(slide="", model=str(resolve_model("muse-small"))), ())
     assert isinstance(watched.end(), Done)

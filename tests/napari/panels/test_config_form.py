@@ -97,7 +97,7 @@ def test_a_choice_is_set_by_its_value(qapp: Any) -> None:
 
 def test_the_panels_show_what_their_configurations_have(panel: MusePanel) -> None:
     shown = panel.detect._form.values() | panel.learn._form.values()
-    assert shown.keys() == {"device", "min_score", "mpp", "mode"}
+    assert shown.keys() == {"device", "precision", "min_score", "mpp", "mode"}
     for configuration, names in ((DetectJob, ("device",)), (FinetuneConfig, ("mode", "device"))):
         hints = get_type_hints(configuration, include_extras=True)
         for name in names:

@@ -13,7 +13,7 @@ from muse_core.array_types import RgbArray
 _HAEMATOXYLIN, _EOSIN = np.array((0.75, 0.75, 0.35)), np.array((0.08, 0.45, 0.2))
 """Optical density of red, green and blue."""
 _STRENGTHS = (0.6, 3.0)
-"""Faint to heavy. Up to 1.4 alone, int8 finds a third more other nuclei."""
+"""Faint to heavy. With strengths up to 1.4 alone int8 finds more nuclei that bfloat16 does not."""
 _GLASS = 243
 _FADING_PX = 6
 _MANY, _SIDE_PX = 64, 320
