@@ -218,7 +218,7 @@ class DetectPanel(forms.Section):
     def _lay_out(self) -> None:
         form = self._form.layout
         form.insertRow(0, "Model", self.model)
-        form.insertRow(2, "Where", forms.within(forms.row(self.place, self.draw, stretch=0)))
+        form.insertRow(3, "Where", forms.within(forms.row(self.place, self.draw, stretch=0)))
         buttons = forms.row(self.start, self.finish, self.cancel, stretch=0)
         scale = (self.scale.hint, self.scale.question)
         forms.column(self, self.images, form, *scale, buttons, self.status.bar, self.message)
