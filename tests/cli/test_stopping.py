@@ -194,6 +194,6 @@ def test_commands_that_keep_nothing_leave_nothing(
 def test_a_request_as_the_program_starts_is_no_traceback(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("muse_core.cli.app._refuse_empty", lambda _: signal.raise_signal(number))
+    monkeypatch.setattr("muse_core.cli.app._refuse_unmeant", lambda _: signal.raise_signal(number))
     assert run("info", "slide.svs") == 130
     assert "Traceback" not in capsys.readouterr().err
