@@ -22,6 +22,8 @@ class SlideServer:
         drop_every: Of so many answers one breaks off in the middle; 0 is none.
         down: Whether it answers nothing.
         parts: Whether it gives parts of files.
+        endless: Whether each answer goes on for ever.
+        folded: What each answer is, compressed, if anything.
         requests: Paths and the number of bytes sent.
     """
 
@@ -30,6 +32,8 @@ class SlideServer:
     drop_every: int = 0
     down: bool = False
     parts: bool = True
+    endless: bool = False
+    folded: bytes = b""
     requests: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -50,10 +54,30 @@ def slide_server(folder: Path) -> Iterator[SlideServer]:
         def log_message(self, *_: object) -> None:
             pass
 
+        def _go_on(self, with_body: bool) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            state.requests.append((self.path, 0))
+            with contextlib.suppress(OSError):
+                while with_body:
+                    self.wfile.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+            self.close_connection = True
+
         def _answer(self, with_body: bool) -> None:
             time.sleep(state.delay_s)
             if state.down:
                 self.close_connection = True
+                return
+            if state.endless:
+                self._go_on(with_body)
+                return
+            if state.folded:
+                self.send_response(200)
+                self.send_header("Content-Encoding", "gzip")
+                self.send_header("Content-Length", str(len(state.folded)))
+                self.end_headers()
+                self.wfile.write(state.folded if with_body else b"")
                 return
             path = folder / self.path.partition("?")[0].lstrip("/")
             if not path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +175,25 @@ def test_the_same_slide_is_known_wherever_it_lies(server: SlideServer, folder: P
 def test_what_is_no_slide_is_one_sentence(server: SlideServer, name: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         open_slide(f"{server.address}/{name}")
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("name", ["s.zarr", "s.tiff", "s"])
+def test_an_answer_without_an_end_is_not_waited_for(
+    server: SlideServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(remote, "LARGEST_ANSWER", 4 << 20)
+    server.endless = True
+    with pytest.raises(UserError, match="more than 4 MB|does not say how large|whole files"):
+        open_slide(f"{server.address}/{name}")
+
+
+def test_what_unfolds_has_an_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "LARGEST_ANSWER", 4 << 20)
+    with slide_server(tmp_path) as state:
+        state.folded = gzip.compress(bytes(64 << 20))
+        with pytest.raises(UnreachableError, match="more than 4 MB"):
+            open_slide(f"{state.address}/s.zarr")
 
 
 @pytest.mark.usefixtures("hasty")

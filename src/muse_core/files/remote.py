@@ -28,6 +28,8 @@ _BLOCK = 1 << 18
 _CACHE_BYTES = 64 << 20
 _GAP = 1 << 16
 """Parts nearer to each other than this are asked for as one: at 10 MB/s it takes 6 ms."""
+LARGEST_ANSWER = 256 << 20
+"""Bytes; what sends more has no end, or unfolds."""
 _LONGEST = 8 << 20
 """Longer ones are not put together."""
 Range = tuple[int, int]
@@ -78,8 +80,11 @@ def _options(kind: str) -> dict[str, Any]:
     if kind in ("http", "https"):
         from aiohttp import ClientTimeout
 
+        from muse_core.files.bounded_answer import BoundedAnswer
+
         wait = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S)
-        return {"client_kwargs": {"timeout": wait}, "skip_instance_cache": True}
+        client = {"timeout": wait, "response_class": BoundedAnswer}
+        return {"client_kwargs": client, "skip_instance_cache": True}
     if kind == "s3":
         config = {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S}
         return {"config_kwargs": config, "anon": not _has_aws_keys()}
@@ -239,7 +244,11 @@ class RemoteFile(io.RawIOBase):
 
 def unreachable(address: str, problem: object) -> UnreachableError:
     """The sentence on a server that gives nothing any more."""
-    if isinstance(problem, BaseException):
+    if isinstance(problem, UnreachableError):
+        return problem
+    if isinstance(problem, str):
+        why = problem
+    elif isinstance(problem, BaseException):
         reason = str(problem).strip().splitlines()
         why = reason[0] if reason else type(problem).__name__
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zarr.storage import FsspecStore, WrapperStore
 
-from muse_core.files.remote import RETRY_AFTER_S, file_system, unreachable
+from muse_core.files.remote import RETRY_AFTER_S, UnreachableError, file_system, unreachable
 
 
 class PatientStore(WrapperStore[Any]):
@@ -24,6 +24,8 @@ class PatientStore(WrapperStore[Any]):
         for pause_s in (*RETRY_AFTER_S, None):
             try:
                 return await self._store.get(key, prototype, byte_range)
+            except UnreachableError:
+                raise
             except Exception as error:
                 # Each library has errors of its own for a connection that breaks.
                 if pause_s is None:
