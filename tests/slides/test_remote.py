@@ -184,7 +184,7 @@ def test_an_answer_without_an_end_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(remote, "LARGEST_ANSWER", 4 << 20)
     server.endless = True
-    with pytest.raises(UserError, match="more than 4 MB|does not say how large|whole files"):
+    with pytest.raises(UserError, match=r"more than 4 MB|does not say how large|whole files"):
         open_slide(f"{server.address}/{name}")
 
 
