@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -74,18 +75,28 @@ def pytest_collection_finish() -> None:
     They are some 250,000 objects of torch, pandas and napari; napari collects all garbage whenever
     a layer goes.
     """
+    _without_torchs_handler()
     gc.enable()
     gc.collect()
     gc.freeze()
 
 
+def _without_torchs_handler() -> None:
+    """Let torch's loaders set no handler of SIGCHLD, which only makes their errors come sooner.
+
+    The end of a child took a process of tests along, one of many threads of Qt, Mesa and OpenVINO:
+    the kernel could not set up the frame of the handler, nor that of SIGSEGV (si_code SI_KERNEL, in
+    three cores).
+    """
+    handling = sys.modules.get("torch.utils.data._utils.signal_handling")
+    if handling is not None:
+        assert hasattr(handling, "_SIGCHLD_handler_set"), "torch does it in another way now"
+        handling.__dict__["_SIGCHLD_handler_set"] = True
+
+
 @pytest.fixture(autouse=True)
 def no_handler_of_ended_children() -> Iterator[None]:
-    """torch's loaders leave their handler of SIGCHLD behind.
-
-    The end of a child in a later test then took a process of tests along: the kernel could not set
-    up the frame of the handler, nor that of SIGSEGV (si_code SI_KERNEL, in three cores).
-    """
+    """Where torch was loaded later, its handler goes with the test."""
     yield
     if hasattr(signal, "SIGCHLD"):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
