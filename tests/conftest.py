@@ -28,12 +28,15 @@ _REPOSITORY = _TESTS.parent
 _NUMERIC_ROOMS = frozenset(
     ("augment", "classify", "detect", "evaluate", "finetune", "models", "pretrain", "training")
 )
+_FORKING = tuple(
+    _TESTS / name for name in ("pretrain/test_train.py", "finetune/full/test_train.py")
+)
+"""Files whose tests fork this process and send its children signals."""
 _LONGEST = tuple(
     _TESTS / name
     for name in (
         "napari/jobs/test_learning.py",
         "jobs/test_bounded.py",
-        "pretrain/test_train.py",
         "napari/annotations/test_undo_machine.py",
         "pretrain/test_recipe.py",
         "napari/jobs/test_unfinished.py",
@@ -43,7 +46,7 @@ _LONGEST = tuple(
     )
 )
 """Files with the tests of the longest duration."""
-assert all(path.is_file() for path in _LONGEST)
+assert all(path.is_file() for path in _FORKING + _LONGEST)
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)
@@ -60,9 +63,10 @@ def pytest_collection() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the rooms whose results hang on the processor's arithmetic; begin with what takes long.
 
-    Else one process is still at it when there is nothing left for the others.
+    Else one process is still at it when there is nothing left for the others. Before all come the
+    tests that fork: children of a process with windows now and then ended in a fault.
     """
-    items.sort(key=lambda item: item.path not in _LONGEST)
+    items.sort(key=lambda item: (item.path not in _FORKING, item.path not in _LONGEST))
     for item in items:
         parts = item.path.relative_to(_TESTS).parts if item.path.is_relative_to(_TESTS) else ()
         if parts and parts[0] in _NUMERIC_ROOMS:
@@ -79,6 +83,9 @@ def pytest_collection_finish() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()
+    # Nor is what this process has made by then garbage of its children, windows least of all.
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=gc.freeze)
 
 
 def _without_torchs_handler() -> None:

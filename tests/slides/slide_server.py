@@ -37,76 +37,83 @@ class SlideServer:
     requests: list[tuple[str, int]] = field(default_factory=list)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: SlideServer
+    folder: Path
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, with_body: bool) -> None:
+        time.sleep(self.state.delay_s)
+        if self.state.down:
+            self.close_connection = True
+        elif self.state.endless:
+            self._go_on(with_body)
+        elif self.state.folded:
+            self._fold(with_body)
+        else:
+            self._give(with_body)
+
+    def _go_on(self, with_body: bool) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while with_body:
+                self.wfile.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+        self.close_connection = True
+
+    def _fold(self, with_body: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(self.state.folded)))
+        self.end_headers()
+        self.wfile.write(self.state.folded if with_body else b"")
+
+    def _give(self, with_body: bool) -> None:
+        state = self.state
+        path = self.folder / self.path.partition("?")[0].lstrip("/")
+        if not path.is_file():
+            self.send_error(404)
+            return
+        start, count = 0, (size := path.stat().st_size)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if asked and state.parts:
+            start = int(asked[1])
+            count = max(0, min(int(asked[2] or size - 1), size - 1) - start + 1)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{start + count - 1}/{size}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(count))
+        self.send_header("ETag", f'"{size}"')
+        self.send_header("Last-Modified", "Sat, 28 Nov 2026 08:00:00 GMT")
+        self.end_headers()
+        state.requests.append((self.path, count if with_body else 0))
+        if not with_body:
+            return
+        if state.drop_every and len(state.requests) % state.drop_every == 0:
+            count //= 2
+            self.close_connection = True
+        if count:
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                self.connection.sendfile(file, start, count)
+
+
 @contextlib.contextmanager
 def slide_server(folder: Path) -> Iterator[SlideServer]:
     """Serve a folder from this machine."""
     state = SlideServer()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
-        def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def _go_on(self, with_body: bool) -> None:
-            self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            state.requests.append((self.path, 0))
-            with contextlib.suppress(OSError):
-                while with_body:
-                    self.wfile.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
-            self.close_connection = True
-
-        def _answer(self, with_body: bool) -> None:
-            time.sleep(state.delay_s)
-            if state.down:
-                self.close_connection = True
-                return
-            if state.endless:
-                self._go_on(with_body)
-                return
-            if state.folded:
-                self.send_response(200)
-                self.send_header("Content-Encoding", "gzip")
-                self.send_header("Content-Length", str(len(state.folded)))
-                self.end_headers()
-                self.wfile.write(state.folded if with_body else b"")
-                return
-            path = folder / self.path.partition("?")[0].lstrip("/")
-            if not path.is_file():
-                self.send_error(404)
-                return
-            start, count = 0, (size := path.stat().st_size)
-            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            if asked and state.parts:
-                start = int(asked[1])
-                count = max(0, min(int(asked[2] or size - 1), size - 1) - start + 1)
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{start + count - 1}/{size}")
-            else:
-                self.send_response(200)
-            self.send_header("Content-Length", str(count))
-            self.send_header("ETag", f'"{size}"')
-            self.send_header("Last-Modified", "Sat, 28 Nov 2026 08:00:00 GMT")
-            self.end_headers()
-            state.requests.append((self.path, count if with_body else 0))
-            if not with_body:
-                return
-            if state.drop_every and len(state.requests) % state.drop_every == 0:
-                count //= 2
-                self.close_connection = True
-            if count:
-                with contextlib.suppress(OSError), path.open("rb") as file:
-                    self.connection.sendfile(file, start, count)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = type("Handler", (_Handler,), {"state": state, "folder": folder})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     state.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
