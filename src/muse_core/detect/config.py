@@ -39,8 +39,8 @@ class DetectConfig:
             processors where it is installed and can convert the model, torch elsewhere.
         precision: One of :data:`PRECISIONS`. In float32 and with the same ``tile_px`` all backends
             find the same nuclei; in bfloat16 about one in 200, with scores near the threshold, is
-            found by one and not by another. In int8, for processors alone, OpenVINO takes half to
-            two thirds of the time, and one nucleus in 40 is another.
+            found by one and not by another. In int8, for processors alone, OpenVINO takes two
+            thirds to four fifths of the time, and one nucleus in 40 is another.
         half_jpeg: Whether JPEG tiles are decoded at half size where the model needs no more, as in
             a 40x slide without a 20x level: faster, and a little different from decoding all of it.
         features: Whether the features of nuclei are kept.

@@ -32,7 +32,7 @@ _DEVICES = {
 _PRECISIONS = {
     "auto": ("Automatic", "Halves of numbers where the device is faster with them"),
     "float32": ("Exact (float32)", "The same nuclei on every device; slower"),
-    "int8": ("Fast (int8)", "Processors alone, half of the time; one nucleus in 40 is another"),
+    "int8": ("Fast (int8)", "Processors alone, faster; one nucleus in 40 is another"),
 }
 _SHOWN = {
     "device": Shown("Device", _DEVICES),
