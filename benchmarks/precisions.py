@@ -33,14 +33,15 @@ from cross_validate import tiles_of
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.detect import DetectConfig, Detector, open_backend
 from muse_core.detect.backends.backend import InferenceBackend
+from muse_core.detect.backends.names import PRECISIONS
 from muse_core.evaluate.detection import DetectionReport, score_tables
 from muse_core.models.registry import resolve_model
 from muse_core.slides import Region, open_slide
 
-_PRECISIONS = ("auto", "float32", "int8")
 _PART = Region(640, 600, 780, 1400)
 _TILE_PX = 1024
-_WITHIN_UM = 0.5
+_WITHIN_PX = 1.0
+"""Half a micron on the demo slide."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def main(
     print("|---|---|---|---|---|---|---|")
     for model in models.split(","):
         if "{site}" in model:
-            for precision in _PRECISIONS:
+            for precision in PRECISIONS:
                 print(f"| {Path(model).stem} | {_by_site(data, model, precision)} | | |")
             continue
         usual: pd.DataFrame | None = None
-        for precision in _PRECISIONS:
+        for precision in PRECISIONS:
             network = Network(model, _backend(resolve_model(model), precision))
             networks.append(network)
             on_slide = _on_slide(network.backend, data)
@@ -125,7 +126,7 @@ def _agreement(one: pd.DataFrame, other: pd.DataFrame) -> str:
     shares, classes = [], []
     for a, b in ((one, other), (other, one)):
         distance, nearest = cKDTree(b[["x", "y"]]).query(a[["x", "y"]])
-        near = distance <= 2 * _WITHIN_UM
+        near = distance <= _WITHIN_PX
         shares.append(near.mean())
         ours, theirs = a["class_name"].to_numpy(), b["class_name"].to_numpy()[nearest]
         classes.append((ours == theirs)[near].mean())

@@ -31,6 +31,14 @@ def _sentence(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return said
 
 
+@pytest.fixture
+def beside_a_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that commands run in, with the slide s.png and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    write_slide(tmp_path / "s.png", 64, 64)
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -45,16 +53,11 @@ def _sentence(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     ],
 )
 def test_what_an_unset_variable_leaves_is_refused(
-    arguments: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], beside_a_slide: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_slide(tmp_path / "s.png", 64, 64)
     said = _sentence(capsys, *arguments)
     assert "is empty" in said or "followed by nothing" in said
-    assert [p.name for p in tmp_path.iterdir()] == ["s.png"]
+    assert [p.name for p in beside_a_slide.iterdir()] == ["s.png"]
 
 
 @pytest.mark.parametrize(
@@ -69,15 +72,10 @@ def test_what_an_unset_variable_leaves_is_refused(
     ],
 )
 def test_a_dash_makes_no_file_of_that_name(
-    arguments: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], beside_a_slide: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_slide(tmp_path / "s.png", 64, 64)
     assert "- is no file here" in _sentence(capsys, *arguments)
-    assert [p.name for p in tmp_path.iterdir()] == ["s.png"]
+    assert [p.name for p in beside_a_slide.iterdir()] == ["s.png"]
 
 
 @pytest.mark.parametrize(
@@ -104,14 +102,9 @@ def test_a_dash_makes_no_file_of_that_name(
     ids=lambda arguments: " ".join(a[:12] for a in arguments[:6]),
 )
 def test_names_that_are_too_long(
-    arguments: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], beside_a_slide: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_slide(tmp_path / "s.png", 64, 64)
-    (tmp_path / "p.csv").write_text(NUCLEI)
+    (beside_a_slide / "p.csv").write_text(NUCLEI)
     before = sorted(Path().iterdir())
     _sentence(capsys, *arguments)
     assert sorted(Path().iterdir()) == before

@@ -162,10 +162,8 @@ def detect_config(job: DetectJob) -> DetectConfig:
     from muse_core.detect.config import DetectConfig
 
     given: dict[str, object] = {"device": job.device, "min_score": job.min_score}
-    if job.backend != "auto":
-        given["backend"] = job.backend
-    if job.precision != "auto":
-        given["precision"] = job.precision
+    chosen = {"backend": job.backend, "precision": job.precision}
+    given |= {name: value for name, value in chosen.items() if value != "auto"}
     if job.features_in is not None:
         given["features"] = True
     return configuration(DetectConfig, {**(job.settings or {}), **given}, "the job")

@@ -108,25 +108,34 @@ def test_in_float32_backends_find_the_very_same_nuclei(name: str, cmu_slide: Pat
     assert (one["class_name"].to_numpy() == other["class_name"].to_numpy()[nearest]).all()
 
 
-def found_by(backend: str, name: str, slide_path: Path) -> pd.DataFrame:
+def found_by(
+    backend: str, name: str, slide_path: Path, precision: str | None = None
+) -> pd.DataFrame:
     # The same tiles, for near a seam a network answers a little otherwise. Where most nuclei are.
-    config = DetectConfig(device="cpu", backend=backend, tile_px=1024)
+    config = DetectConfig("cpu", backend=backend, tile_px=1024, precision=precision or "auto")
     with open_slide(slide_path) as slide:
         result = Detector(open_backend(resolve_model(name), config), config).detect(
             slide, Region(640, 600, 780, 1400)
         )
     assert (result.backend, result.device) == (backend, "cpu")
+    assert precision in (None, result.precision)
     return result.table
 
 
-def assert_agree(one: pd.DataFrame, other: pd.DataFrame) -> None:
+def assert_agree(
+    one: pd.DataFrame,
+    other: pd.DataFrame,
+    within_px: float = 0.5,
+    found: float = 0.995,
+    alike: float = 0.99,
+) -> None:
     assert len(one) > 700
     for a, b in ((one, other), (other, one)):
         distance, nearest = cKDTree(b[["x", "y"]]).query(a[["x", "y"]])
-        near = distance <= 0.5
-        assert near.mean() >= 0.995
+        near = distance <= within_px
+        assert near.mean() >= found
         same = a["class_name"].to_numpy()[near] == b["class_name"].to_numpy()[nearest[near]]
-        assert same.mean() >= 0.99
+        assert same.mean() >= alike
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -149,24 +158,14 @@ needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not i
 def test_in_int8_nearly_all_nuclei_are_the_same_and_the_network_takes_a_third_of_the_bytes(
     cmu_slide: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = resolve_model("muse-small")
     tables, sizes = [], []
-    for precision in ("auto", "int8"):
-        config = DetectConfig(device="cpu", tile_px=1024, precision=precision)
-        with open_slide(cmu_slide) as slide:
-            backend = open_backend(path, config)
-            result = Detector(backend, config).detect(slide, Region(640, 600, 780, 1400))
-        tables.append(result.table)
-        sizes.append((entry_of(path, own_cache) / "network.blob").stat().st_size)
+    for precision in (None, "int8"):
+        tables.append(found_by("openvino", "muse-small", cmu_slide, precision))
+        entry = entry_of(resolve_model("muse-small"), own_cache)
+        sizes.append((entry / "network.blob").stat().st_size)
         shutil.rmtree(own_cache)
-    assert (result.backend, result.precision) == ("openvino", "int8")
     assert sizes[1] < sizes[0] / 3 * (2 if openvino_library.floats_of("auto") == "float32" else 1)
-    for one, other in (tables, tables[::-1]):
-        distance, nearest = cKDTree(other[["x", "y"]]).query(one[["x", "y"]])
-        near = distance <= 1
-        assert near.mean() >= 0.93
-        same = one["class_name"].to_numpy()[near] == other["class_name"].to_numpy()[nearest[near]]
-        assert same.mean() >= 0.93
+    assert_agree(tables[0], tables[1], within_px=1.0, found=0.93, alike=0.93)
     assert capsys.readouterr().out == "", "NNCF draws no bars"
 
 
