@@ -1,4 +1,4 @@
-"""Collector: settled nuclei get running ids, are counted, handed on and put by."""
+"""Collector: numbers and counts settled nuclei, passes them to a callback and stores them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PART_ROWS = 1 << 14
 
 
 class Collector:
-    """Nuclei as they settle; afterwards the result, as often as wanted and part by part.
+    """Collects nuclei as they are settled; then yields the result in parts, any number of times.
 
     Attributes:
         count: Nuclei so far.
@@ -39,7 +39,7 @@ class Collector:
         self._spool = spool
 
     def add(self, found: TileDetections, scale: float) -> None:
-        """Take settled nuclei in model pixels; ``scale`` leads to level-0 pixels."""
+        """Take settled nuclei in model pixels; ``scale`` is level-0 pixels per model pixel."""
         if not len(found):
             return
         level0 = found.scaled(scale)
@@ -62,14 +62,14 @@ class Collector:
         return dict(zip(self._names.tolist(), self.counts.tolist(), strict=True))
 
     def tables(self, rows: int = PART_ROWS) -> Iterator[pd.DataFrame]:
-        """NucleusTables of about so many rows, in order; together they are the result."""
+        """Yield the result, in order, as NucleusTables of about the given number of rows."""
         first = 0
         for part in self._spool.parts(rows):
             yield self._table(part, first)
             first += len(part)
 
     def features(self, rows: int = PART_ROWS) -> Iterator[npt.NDArray[np.float16] | None]:
-        """(n, C) features, row for row those of :meth:`tables`, or None where there are none."""
+        """Yield (n, C) features for the rows of each of :meth:`tables`, or None if not kept."""
         return (part.features for part in self._spool.parts(rows))
 
     def table(self) -> pd.DataFrame:

@@ -23,12 +23,12 @@ class DetectConfig:
         device: One of :data:`DEVICES`; auto takes CUDA, then MPS, then the CPU.
         tile_px: Largest side of a tile with its halo, a multiple of 32; None chooses by backend and
             model, so that the network stays within some hundred megabytes.
-        cell_px: About the smallest side of a tile without its halo: tiles are made of whole cells,
-            halves, thirds ... of the largest that are no smaller than this. Smaller ones follow
-            the tissue more closely.
-        halo_px: Context on each side that a tile sees but does not answer for, a multiple of 32.
-            With 64 one nucleus in 70 within 25 um of a seam is found on one side of the threshold
-            and not on the other, with 96 one in 400.
+        cell_px: Smallest side, about, of the grid cells that tiles consist of: the largest core
+            (``tile_px`` less both halos) is divided into as many equal cells as fit. Smaller cells
+            follow the tissue more closely.
+        halo_px: Context on each side of a tile that it sees but whose nuclei its neighbours
+            report, a multiple of 32. Of the nuclei within 25 um of a seam, one in 70 with 64 and
+            one in 400 with 96 passes the score threshold in one tile and not in the other.
         batch: Tiles in one pass through the network; None chooses by device.
         min_score: Nucleus probability from which a nucleus is reported; None takes the card's.
         min_tissue: Tiles with no more than this share of tissue in their core are skipped.
@@ -89,5 +89,5 @@ class DetectConfig:
 
     @property
     def core_px(self) -> int:
-        """Largest side of a core, the part of a tile it answers for."""
+        """Largest side of a core, the part of a tile whose nuclei it reports."""
         return (TILE_PX if self.tile_px is None else self.tile_px) - 2 * self.halo_px

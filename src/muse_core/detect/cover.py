@@ -1,4 +1,4 @@
-"""Cover the cells of a grid that are worth it with few rectangles, halos counted."""
+"""Cover the wanted cells of a grid with rectangles whose area, with halos, is small."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _Ints = npt.NDArray[np.int64]
 class Cover:
     """Rectangles of cells that cost few pixels, found by cutting blocks in two.
 
-    Each cut is the one after which the boxes around both parts cost least; whether it was worth it
-    is seen when both parts have been cut further. Of all ways to cut that is nearly the best one,
-    and a thousandth of the work of trying all.
+    A greedy recursion: each block is cut where the bounding boxes of both parts together have the
+    least area, and the cut is kept only if both parts, cut further, cost less than the whole. The
+    result is close to the optimum at about a thousandth of an exhaustive search's work.
     """
 
     def __init__(self, worth: _Bools, row_px: _Ints, column_px: _Ints, halo_px: int) -> None:

@@ -1,4 +1,4 @@
-"""Detector: every nucleus of a slide or of regions of it, streamed while tiles come in."""
+"""Detector: finds the nuclei of a slide or of regions of it and streams them tile by tile."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ AS_STORED = 0.02
 
 
 _ROUNDING_PX = 1.0
-"""More than positions are rounded by, once they are those of the slide."""
+"""Upper bound on the rounding of positions when they are converted to level-0 pixels."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class DetectResult:
     """Result of a detection.
 
     Attributes:
-        nuclei: All nuclei, level-0 pixels, ids from 0, the same for the same input every time; to
-            be had part by part, for they may be on the disk.
+        nuclei: All nuclei, in level-0 pixels, with ids from 0 that are the same for the same input.
+            They may be on the disk and are read part by part.
         tissue_mm2: Tissue looked at.
         seconds: Time it took, with that of the runs it goes on from.
         cancelled: Whether it stopped early; it then holds what was found until then.
@@ -55,8 +55,8 @@ class DetectResult:
         tiles_total: Tiles with tissue in the wanted area.
         device: Where the network ran: cuda, mps or cpu.
         backend: What computed it: torch or openvino.
-        precision: In what: float32, bfloat16, float16 or int8.
-        notes: What the user should know of how it ran.
+        precision: Arithmetic of the network: float32, bfloat16, float16 or int8.
+        notes: Sentences for the user about how the detection ran.
         unreadable: Tiles that could not be read, in the order of the plan.
         tiles_resumed: Tiles that were done by an earlier run.
         half_jpeg: Whether JPEG tiles were decoded at half size.
@@ -120,12 +120,12 @@ class DetectListener:
 
 
 class Detector:
-    """A model made ready on a device."""
+    """A model on a device, ready to find nuclei."""
 
     def __init__(
         self, model: PointModel | InferenceBackend, config: DetectConfig | None = None
     ) -> None:
-        """Move a torch model to its device, or take one that a backend has made ready.
+        """Move a torch model to its device, or use a backend that is loaded already.
 
         Raises:
             UserError: The device is not available.
@@ -152,9 +152,9 @@ class Detector:
             slide: An open slide with a known MPP.
             region: Where to look, level-0 pixels; None is the whole slide. Parts outside the slide
                 are ignored; overlapping shapes count once.
-            listener: Hears of what is done and found, and can stop it.
-            run: Where to keep what tiles reported, and the result; what it holds of the very same
-                run is not looked at again. None keeps the result in memory.
+            listener: Receives progress and nuclei, and can cancel.
+            run: Keeps the reports of tiles and the result on disk; tiles it already has from the
+                same run are not computed again. None keeps the result in memory.
             focus: Place x, y in level-0 pixels from which tiles are taken outwards; None takes them
                 row by row. The nuclei are the same, their ids are not.
 
@@ -227,7 +227,7 @@ class Detector:
 
     @property
     def _margin_px(self) -> float:
-        """Pixels at the border of a tile in which it answers for no nucleus, not even at a seam."""
+        """Width of the border of a tile whose nuclei are never used, not even to settle seams."""
         return self.config.halo_px - self._seam_radius_px - _ROUNDING_PX
 
     @property
@@ -380,7 +380,7 @@ def _backend_of(model: PointModel | InferenceBackend, config: DetectConfig) -> I
 
 
 def _tissue_mm2(search: Search, mpp: float, tiles_done: int) -> float:
-    """Tissue in the wanted area; of a cancelled run, the part in proportion to the tiles done."""
+    """Tissue in the wanted area; for a cancelled run, scaled by the share of tiles done."""
     plan, area, tissue = search.plan, search.area, search.tissue
     # Several shapes may overlap, and count once like the nuclei in them.
     wanted = tissue.area_mm2(mpp, area.shapes[0] if len(area.shapes) == 1 else area)

@@ -1,4 +1,4 @@
-"""Differences between a run and an earlier one of the same output, in words."""
+"""Name the settings in which a run differs from an earlier one with the same output."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _OWN_WORDS = {
     "format": "version of this program",
 }
 _FOLLOWS = "plan"
-"""Tiles hang on slide, region and settings; they are named where none of those differs."""
+"""The plan follows from slide, region and settings; it is named only if none of these differs."""
 
 
 def facts_of_key(key: Mapping[str, Any]) -> dict[str, str]:
-    """Digests of the values in the key of a run, those of settings each by its own name."""
+    """Digest of each value in the key of a run; settings are listed as ``settings.NAME``."""
     flat: dict[str, object] = {}
     for name, value in key.items():
         if isinstance(value, Mapping) and name == "settings":

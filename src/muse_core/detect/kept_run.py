@@ -1,7 +1,7 @@
-"""KeptRun: what a run has found so far, on the disk, so that the same run can go on after any end.
+"""KeptRun: keeps the results of a run on the disk, so that it can be resumed after a crash.
 
-Its folder's name carries a digest of all that the outcome hangs on: model, slide, place, settings,
-version. A run of anything else has another folder and never meets this one's reports.
+The name of its folder has a digest of all that the result depends on: model, slide, region,
+settings, version. A run with any of these different has another folder and shares no reports.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class RunPlace:
 
     Attributes:
         stem: Path of the folder, to which the digest is added.
-        key: All that the outcome hangs on, JSON-able.
-        about: What else is worth noting in the folder, JSON-able.
-        target: What a full disk is said of.
-        resume: Whether to go on with what is there.
+        key: All that the result depends on, JSON-able.
+        about: Further notes to write into the folder, JSON-able.
+        target: File that error messages name, for example when the disk is full.
+        resume: Whether to continue an unfinished run of the same key.
     """
 
     stem: Path
@@ -57,8 +57,8 @@ class RunState:
         spool: Takes settled nuclei.
         log: Takes reports of tiles, where the run is kept.
         resumed: Tiles whose reports were there at the start.
-        finished: Whether all is done, so that the folder can go.
-        note: Why it does not go on from an unfinished run of the same output, or "".
+        finished: Whether all is done, so that the folder can be removed.
+        note: Why an unfinished run of the same output is not continued, or "".
     """
 
     spool: Spool = field(default_factory=MemorySpool)
@@ -69,7 +69,7 @@ class RunState:
 
 
 class KeptRun:
-    """A run that is kept at a place; used by one program at a time."""
+    """A run kept in a folder; used by one program at a time."""
 
     def __init__(self, place: RunPlace) -> None:
         self._place = place
@@ -78,15 +78,15 @@ class KeptRun:
         self.state = RunState()
 
     def begin(self, facts: Mapping[str, Any]) -> RunState:
-        """Open what is there of this very run, or begin it.
+        """Open what an earlier, unfinished run has left, or begin a new one.
 
         Args:
-            facts: What else the outcome hangs on, known only once the model is ready.
+            facts: The rest of the key, known only once the model is loaded.
 
         Raises:
-            UserError: Another program is at it, or the folder cannot be written.
+            UserError: Another program is using the folder, or it cannot be written.
         """
-        # As it is read back from the file.
+        # Through JSON, to compare equal to the key that is read from the file.
         key = json.loads(canonical_json({"format": _FORMAT, **self._place.key, **facts}))
         digest = digest_of(key)[:_DIGITS]
         stem = self._place.stem
@@ -108,7 +108,7 @@ class KeptRun:
         return self.state
 
     def _why_anew(self, key: Mapping[str, Any]) -> str:
-        """A sentence about an unfinished run of the same output that is another one, or ""."""
+        """How an unfinished run of the same output differs from this one, a sentence, or ""."""
         others = [run for run in unfinished_runs(self._place.stem) if run != self.folder]
         others.sort(key=lambda run: run.stat().st_mtime)
         for other in reversed(others):
@@ -120,11 +120,11 @@ class KeptRun:
 
     @property
     def holds_tiles(self) -> bool:
-        """Whether there is something to go on from."""
+        """Whether any tile has reported, so that the run can be resumed."""
         return self.state.log is not None and len(self.state.log) > 0
 
     def close(self) -> None:
-        """Let go of the files; what is finished, or has not begun, is removed."""
+        """Close the files; remove the folder of a run that is finished or holds no tile."""
         with self._lock:
             done = self.state.finished or not self.holds_tiles
             self._stack.close()
@@ -138,7 +138,7 @@ class KeptRun:
 
 @contextlib.contextmanager
 def kept_run(place: RunPlace) -> Iterator[KeptRun]:
-    """A run to hand to a detector, kept whatever happens until it is said to be finished.
+    """Open a run for a detector; its folder stays until the run is marked as finished.
 
     Raises:
         UserError: The disk is full, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""TileMerge: reports of tiles, old and new, become nuclei in the order of the plan."""
+"""TileMerge: merges the reports of tiles, logged and new, into nuclei in the order of the plan."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LOGGED_AT_ONCE = 32
 
 
 class TileMerge:
-    """Takes what tiles report, keeps it, and settles the nuclei.
+    """Logs the reports of tiles and settles their nuclei.
 
-    Tiles are merged in the order of the plan, whoever reported them and when: that makes the
-    result, ids included, the same for a run in one go and for one in many pieces.
+    Tiles are merged in the order of the plan, not in the order in which they are reported, so that
+    an interrupted and resumed run gives the same result, ids included.
 
     Attributes:
         done: Tiles merged.

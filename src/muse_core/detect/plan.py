@@ -1,8 +1,8 @@
-"""The tile plan: which rectangles of a slide go through the network, and which answers for what.
+"""The tile plan: which rectangles of a slide go through the network, and which part each reports.
 
 A grid of small cells lies over the wanted area. A tile is a rectangle of whole cells with a halo
-around it: as many cells as memory allows, for halos are computed in vain, but no more than hold
-tissue. The first tile is a small one, so that the first nuclei are soon there.
+around it. It has as many cells as memory allows, because the work on halos is lost, but leaves out
+cells without tissue where that saves pixels. The first tile is small, so that nuclei appear soon.
 
 All positions are in model pixels: level-0 pixels times ``slide mpp / model mpp``, with the origin
 at the slide's own corner. Tiles begin at multiples of 32 there, whatever region is asked for, so
@@ -27,14 +27,14 @@ from muse_core.slides import Region
 
 WorthReading = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 _FIRST_PX = 768
-"""A tile of more pixels than this squared is not the first: a part of it is there sooner."""
+"""A tile with more pixels than this squared is not taken first; a part of it is split off."""
 _FIRST_PART_PX = 384
 """About the side of that part."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile: the cells of the grid it answers for, and where it is read.
+    """One tile: the cells of the grid whose nuclei it reports, and where it is read.
 
     Attributes:
         index: Place in the plan.
@@ -65,10 +65,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class TilePlan:
-    """A grid of equal cells over the wanted area, and the tiles that are worth looking at.
+    """A grid of equal cells over the wanted area, and the tiles to compute.
 
-    A point belongs to the cell with ``x0 <= x < x1`` and ``y0 <= y < y1``: the cells, cut at the
-    area's own border, part it without gap or overlap; no cell is in two tiles.
+    A point belongs to the cell with ``x0 <= x < x1`` and ``y0 <= y < y1``: the cells, clipped to
+    the area, partition it, and no cell is in two tiles.
 
     Attributes:
         x_px: Left side of the grid, a multiple of 32 model pixels.
@@ -161,10 +161,9 @@ class TilePlan:
         )
 
     def outwards(self, focus: tuple[float, float] | None) -> TilePlan:
-        """The plan with its tiles nearest first to a place x, y in level-0 pixels, if there is.
+        """Reorder the tiles by their distance from a place x, y in level-0 pixels, if given.
 
-        Row by row or outwards, it begins with a small tile: where there is none, with a part of a
-        large one.
+        In either order the first tile is small; where none is, a large one is split.
         """
         if not self.tiles:
             return self
@@ -283,7 +282,7 @@ def _touched(
 
 
 def _around(tile: Tile, row: int, column: int, rows: int, columns: int) -> list[Cells]:
-    """A part of a tile first, then the rest of it in up to four rectangles."""
+    """Split a tile into the given part, first, and up to four rectangles around it."""
     above, left = row - tile.row, column - tile.column
     below, right = tile.rows - above - rows, tile.columns - left - columns
     parts = [
@@ -297,7 +296,7 @@ def _around(tile: Tile, row: int, column: int, rows: int, columns: int) -> list[
 
 
 def _evenly(count: int, most: int) -> list[tuple[int, int]]:
-    """Part a number of cells into runs of at most so many, as equal as can be: start and length."""
+    """Divide cells into the fewest, nearly equal runs of at most ``most``: (start, length) each."""
     runs = max(1, math.ceil(count / most))
     edges = [count * i // runs for i in range(runs + 1)]
     return [(a, b - a) for a, b in itertools.pairwise(edges)]
@@ -306,7 +305,7 @@ def _evenly(count: int, most: int) -> list[tuple[int, int]]:
 def _split(start: float, end: float, config: DetectConfig) -> tuple[int, int, int]:
     """Aligned start, aligned length and cell size of a grid that covers ``start`` to ``end``.
 
-    Of the cell sizes that come into question, the largest with which the fewest tiles do counts.
+    Takes the cell size that needs the fewest tiles; among equals, the largest.
     """
     first = math.floor(start / ALIGN_PX) * ALIGN_PX
     length = max(1, math.ceil((end - first) / ALIGN_PX)) * ALIGN_PX

@@ -1,14 +1,14 @@
-"""Every nucleus exactly once where tiles meet.
+"""Merge the reports of neighbouring tiles so that each nucleus at a seam is kept exactly once.
 
-Each tile reports the nuclei of its cells and of a margin around it, so that a nucleus on a seam is
-reported by at least one tile though each tile puts it at a slightly different place. Nuclei
-that another tile may report too wait until all those tiles are in; of the reports that
-are the same nucleus the best is kept. All others pass at once.
+Each tile reports the nuclei of its cells and of a margin around them, so that a nucleus on a seam
+is reported by at least one tile, even though tiles place it slightly differently. A nucleus that
+another tile may report too is held until all those tiles are in; of the reports of one nucleus the
+one with the highest score is kept. All other nuclei are settled at once.
 
-Which two reports are the same is decided by looking at their surroundings only (each is the other's
-nearest within half the margin among the reports of the other's tile), never at the order in which
-tiles come in: the outcome is the same for every order. Where tiles put a nucleus off by less than a
-quarter of the margin, and nuclei are farther apart than the margin, none is lost and none doubled.
+Two reports of different tiles are the same nucleus if each is the other's nearest among the reports
+of that tile, within half the margin. The order in which tiles come in plays no part, so that the
+result is the same for every order. If positions err by less than a quarter of the margin, and
+nuclei are farther apart than the margin, none is lost and none is counted twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from muse_core.neighbours import pairs_within
 
 @dataclass
 class _Held:
-    """Reports of one tile near seams; the decided ones stay as evidence for the neighbours."""
+    """Reports of one tile near seams; settled ones are still compared with those of neighbours."""
 
     found: TileDetections
     undecided: npt.NDArray[np.bool_] = field(init=False)
@@ -67,7 +67,7 @@ class SeamMerger:
         return sum(int(h.undecided.sum()) for h in self._held.values())
 
     def add(self, tile: Tile, found: TileDetections) -> TileDetections:
-        """Take what a tile found anywhere in its read area; give out what is settled by it."""
+        """Take all that a tile found in its read area; return the nuclei that this settles."""
         if not self._pending[tile.cells].all():
             raise ValueError(f"Tile {tile.index} is not awaited.")
         reported = found.take(self._reports(tile, found))
@@ -80,7 +80,7 @@ class SeamMerger:
         return TileDetections.join(settled)
 
     def flush(self) -> TileDetections:
-        """Settle what is held as if the tiles that are not in were never planned."""
+        """Settle all held nuclei as if the missing tiles were not in the plan."""
         self._pending[:] = False
         settled = self._decide(sorted(self._held))
         self._held.clear()
@@ -146,7 +146,7 @@ class SeamMerger:
         return [(row, column) for row, column in owners if row >= 0]
 
     def _forget(self, tile: Tile) -> None:
-        """Drop evidence nobody will ask for: what waits for it waits for a tile beside it."""
+        """Drop the reports of tiles that no held nucleus can be compared with any more."""
         for near in self._around(tile):
             if near not in self._held:
                 continue
@@ -163,7 +163,7 @@ def _with_neighbours(tile: Tile) -> tuple[slice, slice]:
 def _beaten(
     found: TileDetections, origin: npt.NDArray[np.int64], radius_px: float
 ) -> npt.NDArray[np.bool_]:
-    """Return (n,) which reports have a better one of the same nucleus from another tile.
+    """Return (n,) which reports are of a nucleus that another tile reports with a better score.
 
     Args:
         found: Reports of several tiles.

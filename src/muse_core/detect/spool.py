@@ -1,4 +1,4 @@
-"""Settled nuclei, one after the other, in memory or in a file: what results are written from."""
+"""Spool: an append-only list of settled nuclei, in memory or in a file, that results come from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""TileLog: what each tile reported, on the disk as soon as it is known.
+"""TileLog: an append-only file of what each tile reported, from which a run is resumed.
 
-An append-only file of checked records. A program killed while it writes leaves a record that is not
-whole; it and whatever follows are cut off when the file is opened again. From the reports the
-outcome follows, for seams are settled by what tiles report and not by when.
+Each record has a checksum. If the program is killed while it writes, the incomplete record and all
+that follows are cut off when the file is opened again. The reports determine the result, because
+seams are settled without regard to the order of tiles.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TileLog:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or begin a file; what is not whole at its end is cut off.
+        """Open or create a file; an incomplete record at its end is cut off.
 
         Raises:
             OSError: It cannot be read or written.
@@ -98,7 +98,7 @@ class TileLog:
         return unpack(_exactly(self._file, length)[_TILE.size :])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ class TileLog:
                 return end
             length, checksum, seconds, count = _RECORD.unpack(head)
             body = self._file.read(length) if length <= _MOST_BYTES else b""
-            # A disk that lost power may hold zeros, which are no record.
+            # After a power failure the file may end in zeros, which are not an empty record.
             if len(body) < max(1, length) or _checksum(body, seconds, count) != checksum:
                 return end
             at = 0

@@ -1,4 +1,4 @@
-"""Tiles whose pixels cannot be read: tried again, then passed over and told."""
+"""Tiles whose pixels cannot be read are tried again, then skipped and reported to the user."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class MuseBackbone(nn.Module):
 
     Attributes:
         out_channels: Channels of ``f_map``.
-        own_channels: The first of them, which tell of the place itself; the others tell of what
-            lies around.
+        own_channels: Number of channels of the decoder, which come first; the others describe
+            the surroundings, see :mod:`muse_core.models.surroundings`.
         cls_channels: Length of ``f_cls``.
         map_stride_px: Stride s of ``f_map``, see BackboneConfig.
         sampling_align_corners: How features are to be read at points, see BackboneConfig.
@@ -66,7 +66,7 @@ class MuseBackbone(nn.Module):
         return self.features(normalise(image))
 
     def features(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
-        """The network's own function, without the normalisation; see :meth:`forward`.
+        """Compute features of normalised images; see :meth:`forward`.
 
         Args:
             normalised: (B, 3, H, W) float, of ImageNet's mean and deviation.

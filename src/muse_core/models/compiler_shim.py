@@ -1,8 +1,8 @@
-"""Leaves out torch's compiler, a second and 65 MB that nothing here needs.
+"""Keeps torch's compiler from being imported, which takes a second and 65 MB and is not used here.
 
-timm and torchvision name ``torch._dynamo`` as they are imported: one of its decorators, and one of
-its functions for later. That loads it, and sympy with it, before the first nucleus is found. Every
-step of an optimiser names it too, to tell it what not to compile, and Lightning, to see what is.
+timm and torchvision refer to ``torch._dynamo`` when they are imported, for a decorator and for a
+function that they call later, and so load it and sympy. Each step of an optimiser refers to it too,
+to exclude functions from compilation, and so does Lightning, to see what is compiled.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _COMPILER = "torch._dynamo"
 
 @contextmanager
 def compiler_left_out() -> Iterator[None]:
-    """While this is entered, ``torch._dynamo`` is a stand-in unless it has been loaded before.
+    """Context in which ``torch._dynamo`` is a stand-in, unless it has been loaded before.
 
-    Whatever is asked of the stand-in beyond what it has comes from the compiler, loaded then; so is
-    all that is asked once this has been left.
+    Attributes that the stand-in lacks, and all of them once the context has been left, are taken
+    from the compiler itself, which is then loaded.
     """
     if _COMPILER in sys.modules:
         yield

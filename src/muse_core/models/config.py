@@ -16,7 +16,7 @@ _LARGEST_INPUT_PX = 4096
 
 MAP_STRIDES_PX = (4, 8)
 SURROUNDINGS_GRID_PX = 16
-"""Distance of the places that means of surroundings are taken at."""
+"""Spacing of the grid on which means of the surroundings are computed."""
 
 
 def _is_count(value: object, most: int) -> bool:
@@ -54,9 +54,9 @@ class BackboneConfig:
             model's own. Other sizes are possible, the embeddings are then resized.
         sampling_align_corners: How features are read at points. False is geometrically exact; the
             released MUSE weights need True, see :func:`muse_core.models.sampling.sample_at_points`.
-        surroundings_channels: Channels that tell of what lies around and that ``f_map`` ends with;
-            None for none. See :mod:`muse_core.models.surroundings`.
-        surroundings_reach_px: How far around, a multiple of 16.
+        surroundings_channels: Number of channels of the surroundings, appended to ``f_map``; None
+            for none. See :mod:`muse_core.models.surroundings`.
+        surroundings_reach_px: Half the side of the square that counts, a multiple of 16.
     """
 
     encoder: str = "resnet10t"
@@ -129,7 +129,8 @@ class HeadConfig:
         hidden_channels: Width of the hidden layers.
         dropout: Dropout before the class logits, 0 to 1.
         kernel: Side of the first convolution over ``f_map``, 1 or 3 cells.
-        class_hidden_channels: Width of the class head's hidden layer, where it is another.
+        class_hidden_channels: Width of the class head's hidden layer; None takes
+            ``hidden_channels``.
     """
 
     hidden_channels: int = 128

@@ -12,7 +12,7 @@ DUPLICATE_RADIUS_UM = 2.0
 
 
 def first_of_duplicates(xy: npt.NDArray[np.float32], radius_px: float) -> npt.NDArray[np.int64]:
-    """Indices of the points that no better one lies within ``radius_px`` of, greedily.
+    """Greedy point non-maximum suppression: indices of points without a better one nearby.
 
     Args:
         xy: (n, 2), best first.

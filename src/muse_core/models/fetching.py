@@ -1,4 +1,4 @@
-"""Fetching the released backbones from the Hugging Face Hub, checked and made a model file."""
+"""Download the released backbones from the Hugging Face Hub, verify them and write model files."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _intact_download(
 ) -> Path:
     file = _download(released, on_progress, cache, again=False)
     if not _is_intact(file):
-        # What lies in the cache may have been damaged since; a second download settles it.
+        # The file in the cache may be damaged: download it a second time before giving up.
         with contextlib.suppress(OSError):  # the library overwrites it only where it is a link
             file.unlink()
         file = _download(released, on_progress, cache, again=True)
@@ -116,7 +116,7 @@ def _download(
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Let the library not tell of each of its attempts; how they end is ours to say."""
+    """Silence the library's warnings about each attempt; the final error is reported by us."""
     log = logging.getLogger("huggingface_hub")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -166,7 +166,7 @@ def _remembered_etag(file: Path) -> str:
 
 
 def _reporting(report: OnProgress, message: str) -> type[tqdm[Any]]:
-    """A progress bar that shows nothing and reports its bytes."""
+    """Return a tqdm class that draws nothing and passes the bytes done to a callback."""
 
     class Reporter(tqdm):  # type: ignore[misc]  # tqdm has no types
         def __init__(self, *args: Any, **options: Any) -> None:

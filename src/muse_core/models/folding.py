@@ -15,10 +15,10 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def with_folded_norms(model: Model) -> Model:
-    """Return a copy for inference that computes the same with fewer steps.
+    """Return a copy for inference in which batch norms are part of the convolutions.
 
-    In bfloat16 that is closer to float32, for what lies between a convolution and its batch norm is
-    not rounded any more; other libraries fold them too, so that results agree.
+    In bfloat16 that is closer to float32, because the values between a convolution and its batch
+    norm are no longer rounded. OpenVINO folds them too, so that results agree.
 
     Args:
         model: In evaluation mode, on the processor; takes (B, 3, H, W) float.
@@ -34,7 +34,7 @@ def with_folded_norms(model: Model) -> Model:
 
 
 def _pairs(model: nn.Module) -> list[tuple[str, str]]:
-    """Names of convolutions and of the batch norms that take what they give, as it runs."""
+    """Names of convolutions and the batch norms that take their output, seen in a forward pass."""
     given: dict[int, tuple[str, Tensor]] = {}
     runs: Counter[str] = Counter()
     found: list[tuple[str, str]] = []

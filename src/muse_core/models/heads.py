@@ -40,8 +40,8 @@ class Proposals:
 class PointHead(nn.Module):
     """Offsets and nucleus logits for a grid of anchors at stride 4.
 
-    A map of stride 8 has four anchors in each cell, side by side two by two. Of the map it sees the
-    first channels, which tell of the place itself: a nucleus is one whatever lies around.
+    A map of stride 8 has 2 x 2 anchors in each cell. The head reads only the decoder's channels,
+    which come first: whether something is a nucleus does not depend on its surroundings.
     """
 
     def __init__(self, channels: int, config: HeadConfig, map_stride_px: int = STRIDE_PX) -> None:
@@ -94,7 +94,7 @@ class ClassHead(nn.Module):
 
 
 def at_anchors(pixels: Tensor) -> Tensor:
-    """(B, H, W) pixels to (B, N) anchors, by the pixel at each anchor."""
+    """Sample a map of pixels (B, H, W) at the pixel of each anchor: (B, N)."""
     return pixels[:, STRIDE_PX // 2 :: STRIDE_PX, STRIDE_PX // 2 :: STRIDE_PX].flatten(1)
 
 

@@ -37,7 +37,7 @@ def features_at_points(
 def features_by_image(
     backbone: MuseBackbone, f_map: Tensor, image: Tensor, xy: Tensor, size_px: tuple[int, int]
 ) -> tuple[Tensor, ...]:
-    """Features of points that lie in the images of a batch, many in one and few in another.
+    """Features of points that are unevenly distributed over the images of a batch.
 
     Args:
         backbone: The network.
@@ -56,9 +56,9 @@ def features_by_image(
 
 
 def image_batch(images: Sequence[npt.NDArray[np.uint8]], device: torch.device) -> Tensor:
-    """(H, W, 3) uint8 images of one size as (B, 3, H, W) float32 in 0..1, sides as networks ask.
+    """Stack (H, W, 3) uint8 images of one size to (B, 3, H, W) float32 in 0..1.
 
-    What is missing to a multiple of 16 is white at right and bottom.
+    Images are padded with white at right and bottom to multiples of 16.
     """
     height, width = images[0].shape[:2]
     padding = ((0, 0), (0, -height % SIDE_MULTIPLE_PX), (0, -width % SIDE_MULTIPLE_PX), (0, 0))

@@ -1,4 +1,4 @@
-"""Released MUSE checkpoints (``.pth``) into model files.
+"""Convert released MUSE checkpoints (``.pth``) to model files.
 
 A checkpoint is a pickled dictionary. It is read with ``weights_only=True``, which builds tensors
 and containers and refuses everything that could run.
@@ -111,9 +111,9 @@ def read_teacher(path: Path) -> Mapping[str, Tensor]:
     require_file(path)
     damaged = f"{path.name} is no torch checkpoint, or it is truncated."
     try:
-        # Training scripts in DINO's manner store their arguments beside the weights.
+        # Training scripts derived from DINO store their arguments beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            # Of older forms of pickles, beside our own sentence.
+            # torch warns of older pickle formats; the error below says all that users need.
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

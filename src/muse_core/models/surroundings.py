@@ -1,8 +1,8 @@
-"""What lies around each place of a feature map, for classes that a nucleus alone does not show.
+"""Surroundings: features of the neighbourhood of each place of a feature map, for classification.
 
-A lymphocyte and a small round tumour cell differ less by themselves than by their neighbours
-(compare PathContext, AAAI 2026, whose nuclei attend to those around them). Here each place reads a
-mean of the map around it, so that one pass computes it for all nuclei, added ones too.
+A lymphocyte and a small round tumour cell differ less in themselves than in their neighbours
+(compare PathContext, AAAI 2026, whose nuclei attend to those around them). Here each place gets a
+mean of the map around it, which one pass computes for all nuclei, also those that a user adds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from muse_core.models.encoders import resize
 
 
 class Surroundings(nn.Module):
-    """Adds channels to a feature map that tell of what lies around."""
+    """Appends channels to a feature map that describe the surroundings of each place."""
 
     def __init__(self, channels: int, added: int, reach_px: int, map_stride_px: int) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class Surroundings(nn.Module):
         self._map_stride_px = map_stride_px
 
     def forward(self, f_map: Tensor) -> Tensor:
-        """(B, channels, h, w) to (B, channels + added, h, w); what is given comes first."""
+        """(B, channels, h, w) to (B, channels + added, h, w); the added channels come last."""
         # A mean of projections is the projection of a mean, and has fewer channels.
         projected = self.project(_coarse(f_map, self._map_stride_px))
         around = functional.gelu(_mean_around(projected, self._reach_px))
-        # Whether grids meet at corners does not matter to so smooth a map.
+        # The map is so smooth that align_corners makes no difference.
         return torch.cat([f_map, resize(around, list(f_map.shape[-2:]), False)], dim=1)
 
 
@@ -42,8 +42,8 @@ def mean_around(f_map: Tensor, reach_px: int, map_stride_px: int) -> Tensor:
         map_stride_px: Of ``f_map``.
 
     Returns:
-        (B, C, h / r, w / r) for r cells of the map in one of the grid. At a border the mean is of
-        what there is.
+        (B, C, h / r, w / r), where a cell of the grid is r cells of the map wide. At a border the
+        mean is taken over the part of the square inside the map.
     """
     return _mean_around(_coarse(f_map, map_stride_px), reach_px)
 

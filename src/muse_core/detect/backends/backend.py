@@ -1,4 +1,4 @@
-"""InferenceBackend: bytes of tiles in, nuclei out."""
+"""InferenceBackend: the interface behind which a network turns uint8 tiles into nuclei."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NotConvertibleError(UserError):
 
 
 class InferenceBackend(ABC):
-    """A model made ready on a device; halves its batch when memory runs out, and stays there.
+    """A model loaded on a device; halves its batch for good when memory runs out.
 
     Attributes:
         card: What the model is.
@@ -28,9 +28,9 @@ class InferenceBackend(ABC):
         precision: What it computes in: float32, bfloat16, float16 or int8.
         batch: Tiles in one pass through the network.
         tile_px: Largest side of a tile that it computes in bounded memory.
-        streams: Calls of :meth:`run` that are worth making at a time, from as many threads.
-        notes: What the user should know: why it is not the backend that would be faster, that
-            memory ran out.
+        streams: Number of threads that may usefully call :meth:`run` at the same time.
+        notes: Sentences for the user, such as why a slower backend was chosen or that memory ran
+            out.
     """
 
     name: str

@@ -15,7 +15,7 @@ from muse_core.errors import UserError
 
 
 def open_backend(path: Path, config: DetectConfig) -> InferenceBackend:
-    """Make a model file ready on the configured device.
+    """Load a model file on the configured device.
 
     Args:
         path: The model.

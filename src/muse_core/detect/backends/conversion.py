@@ -57,9 +57,9 @@ class _Network(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, 3) uint8 to (B, C, h, w) and (B, 3 r r, h, w)."""
         own, _ = self.backbone.own_features(normalise(image.permute(0, 3, 1, 2).float() / 255))
-        # A part cut from the whole map would be laid out anew: that takes as long as the network.
+        # Slicing ``own`` out of the whole map would copy it, which takes as long as the network.
         f_map = self.backbone.surroundings(own)
-        # Channels last would be handier, but OpenVINO copies the map twice to lay it out so.
+        # Channels last would suit sampling, but costs OpenVINO two copies of the map.
         return f_map, self.point_head.out(self.point_head.trunk(own)).float()
 
 

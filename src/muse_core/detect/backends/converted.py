@@ -1,4 +1,4 @@
-"""Converted networks in the user's cache: made once, checked, found again without torch."""
+"""Cache of converted networks in the user's folder, which is read without loading torch."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ def cache_folder() -> Path:
 
 
 def converted_session(model: Path, precision: str) -> Session:
-    """The network of a model file, converted now unless it has been.
+    """Load the converted network of a model file from the cache; convert it if it is not there.
 
-    The shape of tiles is left open, so that one conversion serves all of them. Only a conversion
-    loads torch.
+    The tile shape is dynamic, so that one conversion serves all tiles. Only converting loads torch.
 
     Args:
         model: The model file.

@@ -1,4 +1,4 @@
-"""Tissue that is drawn, for conversions: the same on every machine, and nobody's."""
+"""Synthetic tissue images, with which int8 networks are calibrated and conversions checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Plane = npt.NDArray[np.float32]
 def drawn_tissue(height: int, width: int, seed: int = 0) -> RgbArray:
     """Return dark, oval, grainy nuclei on mottled pink ground with holes; (height, width, 3) uint8.
 
-    How densely they lie and how strongly they are stained hangs on the seed.
+    Their density and the strength of the stain depend on the seed.
     """
     rng = np.random.default_rng(seed)
     shape = (height, width)
@@ -39,7 +39,7 @@ def drawn_tissue(height: int, width: int, seed: int = 0) -> RgbArray:
 
 
 def many_drawn_tissues() -> list[RgbArray]:
-    """Some (H, W, 3) uint8 of drawn tissue, which differ in density and stain."""
+    """Several (H, W, 3) uint8 images of synthetic tissue that differ in density and stain."""
     return [drawn_tissue(_SIDE_PX, _SIDE_PX, seed) for seed in range(_MANY)]
 
 

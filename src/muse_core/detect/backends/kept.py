@@ -1,4 +1,4 @@
-"""The backend of the job before, kept for the next one of the same process."""
+"""Keep the backend of the last job loaded for the next one in the same process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from muse_core.errors import cannot
 
 
 def kept_backend(path: Path, config: DetectConfig) -> InferenceBackend:
-    """Return :func:`open_backend`'s, that of the last call where file and settings are the same.
+    """Like :func:`open_backend`, but reuses the last call's backend for the same file and settings.
 
     Raises:
-        UserError: As there.
+        UserError: See :func:`open_backend`.
     """
     try:
         facts = path.stat()

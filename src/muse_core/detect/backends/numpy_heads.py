@@ -1,4 +1,4 @@
-"""Post-processing of the heads in numpy: the twin of MuseModel.detections for converted models.
+"""Post-processing of the heads in numpy: what MuseModel.detections does, for converted models.
 
 Nothing here loads torch. The functions are checked against those of muse_core.models.
 """
@@ -20,8 +20,8 @@ Float32 = npt.NDArray[np.float32]
 _Values = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 ANCHOR_STRIDE_PX = 4
 _AT_ONCE = 64
-"""Nuclei whose features are read at a time: what is held stays in the processor's cache, and each
-block of it is smaller than those that are asked for anew."""
+"""Nuclei whose features are read at a time. So few fit into the processor's cache, and their arrays
+are small enough for the allocator to reuse."""
 # Wide enough that rounding in the sigmoid cannot lose a nucleus that lies on the threshold.
 _LOGIT_MARGIN = 1e-3
 
@@ -97,7 +97,7 @@ class NumpyHeads:
             min_score: Nucleus probability from which a nucleus counts.
             features: Whether their features are wanted too.
             margin_px: Nuclei nearer than this to a border are left out, before their features are
-                read: those of a halo another tile answers for.
+                read: nuclei in a halo are reported by another tile.
         """
         xy, score = proposals(out, min_score)
         order = np.argsort(-score, kind="stable")

@@ -17,8 +17,8 @@ from muse_core.detect.backends.tile_size import STREAMS
 FEATURES, PROPOSALS = 0, 1
 """Outputs of a converted network: (1, C, h, w) and (1, 3 r r, h, w)."""
 _CODE_KEPT = 1024
-"""Layers of some 30 sizes of tiles whose code stays, 6 MB a size. By default 5,000 do: memory grew
-with each new size, also of a process that waits for the next slide."""
+"""Compiled layers that OpenVINO caches: those of about 30 tile sizes, at 6 MB a size. With its
+default of 5,000, memory grew with each new size and stayed taken between slides."""
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 Outputs = tuple[npt.NDArray[np.float32] | npt.NDArray[np.uint16], npt.NDArray[np.float32]]

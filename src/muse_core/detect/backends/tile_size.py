@@ -30,7 +30,7 @@ _WIDE_STAGE = 256
 def tile_px_within_memory(backbone: BackboneConfig, bytes_per_value: int) -> int:
     """Largest side of a tile that a converted network computes in some hundred megabytes.
 
-    It hangs on the network alone, not on what is free: a run that goes on has the same tiles.
+    It depends on the network and not on free memory, so that a resumed run has the same tiles.
 
     Args:
         backbone: Of the network.

@@ -54,7 +54,7 @@ class TorchBackend(InferenceBackend):
     def try_run(
         self, images: Sequence[RgbArray], min_score: float, features: bool, margin_px: float
     ) -> Sequence[TileDetections] | None:
-        """See :meth:`InferenceBackend.try_run`; the error is let go of here."""
+        """See :meth:`InferenceBackend.try_run`."""
         wanted = {"features": True} if features else {}
         try:
             with torch.inference_mode(), self._autocast():
@@ -64,6 +64,7 @@ class TorchBackend(InferenceBackend):
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+        # Not within the handler: the error's traceback still holds the tensors there.
         free_cached_memory(self._device)
         return None
 
@@ -73,7 +74,7 @@ class TorchBackend(InferenceBackend):
         return autocast_for(self._device)
 
     def _upload(self, images: Sequence[RgbArray]) -> Tensor:
-        """(B, 3, H, W) float32 in 0..1, channels last; bytes travel, floats are made there."""
+        """(B, 3, H, W) float32 in 0..1, channels last; sent as uint8, converted on the device."""
         # torch warns of arrays that must not be written to, such as those of files in memory.
         bytes_here = torch.from_numpy(np.require(as_batch(images), requirements="W"))
         if self.device == "cuda":
