@@ -1,3 +1,3 @@
-"""Features of nuclei, and what is learnt from them."""
+"""Features of nuclei on disk, relearning of classes from them, and the order of review."""
 
 from __future__ import annotations

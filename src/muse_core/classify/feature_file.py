@@ -23,7 +23,7 @@ from muse_core.files import replacing, shortened
 _CHUNK_ROWS = 4096
 _MAX_BYTES = 1 << 34
 _NOT_SO = (KeyError, ValueError, TypeError, OSError, RuntimeError)
-"""What opening something else comes to."""
+"""Errors that zarr raises when a folder holds something else."""
 
 
 @dataclass(frozen=True)

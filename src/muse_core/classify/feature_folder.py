@@ -2,10 +2,10 @@
 
 A folder for each model: ``features.f16`` (N, C) float16, ``places.f64`` (N, 2) float64 level-0
 pixels, ``classes.u8`` (N,) uint8, the class the model gave (255: unknown), and ``about.json``;
-beside them what :mod:`muse_core.classify.kept_logits` has computed of the first rows. A nucleus is
-found by its place, for that is what a feature is of: ids are a store's own, and one that is moved
-has no feature until it is computed anew. Rows are only ever appended, the last of a place counts,
-and rows that were cut off by a crash are passed over. Imports no torch.
+beside them the logits of :mod:`muse_core.classify.kept_logits`. Rows are matched with nuclei by
+position, because ids differ between stores; a nucleus that is moved has no feature until it is
+computed again. Rows are only ever appended. Of several rows at one position the last counts, and
+rows that a crash has cut off are ignored. Imports no torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from muse_core.files import entries, locked, make_folder, replacing
 from muse_core.nuclei.store import SlideIdentity
 
 UNKNOWN = 255
-"""In place of a class that the model did not name."""
+"""Class of a nucleus that the model has not classified."""
 FEATURES_SUFFIX = ".features"
 LOGITS = "logits.f32"
 """(n, K) float32 of the first n rows; see :mod:`muse_core.classify.kept_logits`."""
@@ -46,8 +46,8 @@ class FeatureFacts:
         model_sha256: Of its file.
         class_names: Its classes.
         channels: C.
-        slide_size_bytes: Of the slide, see :class:`SlideIdentity`.
-        slide_fingerprint: Of the slide.
+        slide_size_bytes: Size of the slide's file, see :class:`SlideIdentity`.
+        slide_fingerprint: Fingerprint of its content.
         mpp: Microns per level-0 pixel that the slide was read with.
     """
 
@@ -69,11 +69,11 @@ class FeatureFacts:
 
 @dataclass(frozen=True)
 class FeatureFolder:
-    """Features that are there, mapped.
+    """Features of a model on disk, memory-mapped.
 
     Attributes:
         path: The folder.
-        facts: What they are of.
+        facts: Slide, model and scale they were computed with.
         features: (N, C) float16.
         places: (N, 2) float64, level-0 pixels.
         classes: (N,) uint8 index into the model's classes, or :data:`UNKNOWN`.
@@ -109,15 +109,15 @@ def append_features(
     classes: npt.NDArray[np.integer] | None = None,
     anew: bool = False,
 ) -> None:
-    """Put features behind those that a model has there already.
+    """Append features to those of the same model.
 
     Args:
-        root: The folder of :func:`features_beside`; made where it is missing.
-        facts: What they are of; a folder that is of another slide or scale is begun anew.
+        root: The folder of :func:`features_beside`; created if it is missing.
+        facts: Slide, model and scale; features of another slide or scale are replaced.
         xy: (n, 2) level-0 pixels.
         features: (n, C).
         classes: (n,) classes that the model gave; None where it has not been asked.
-        anew: Whether what the model has there makes way.
+        anew: Whether to replace the features of this model.
 
     Raises:
         UserError: The folder cannot be written.
@@ -227,7 +227,7 @@ def find_features(root: Path, slide: SlideIdentity, model_sha256: str = "") -> F
 
 
 def _begin(folder: Path, facts: FeatureFacts, anew: bool) -> None:
-    """Make sure that a folder is of these facts, dropping rows of others, or all."""
+    """Create a folder for these facts; rows of other facts, or all if ``anew``, are dropped."""
     try:
         same = _read_facts(folder) == facts
     except UserError:
@@ -269,7 +269,7 @@ def _append(path: Path, data: bytes, at: int) -> None:
 
 
 def _cut(path: Path, most_bytes: int) -> None:
-    """Let a file, if it is there, be no longer than so much."""
+    """Truncate a file, if it exists, to at most the given number of bytes."""
     try:
         if path.exists() and path.stat().st_size > most_bytes:
             os.truncate(path, most_bytes)

@@ -97,7 +97,7 @@ def iter_features(
     device: torch.device | None = None,
     should_cancel: Callable[[], bool] | None = None,
 ) -> Iterator[FeatureChunk]:
-    """As :func:`nucleus_features`, chunk by chunk; every point comes once unless cancelled.
+    """Like :func:`nucleus_features`, in chunks; each point comes exactly once unless cancelled.
 
     Args:
         slide: An open slide with a known MPP.
@@ -156,7 +156,7 @@ def _compute(
     images: list[npt.NDArray[np.uint8]],
     device: torch.device,
 ) -> npt.NDArray[np.float16]:
-    """Features of the tiles' points, in halves where memory does not hold them at once."""
+    """Features of the tiles' points; a batch that does not fit into memory is halved."""
     try:
         with torch.inference_mode():
             xy = [torch.from_numpy(tile.xy) for tile in tiles]

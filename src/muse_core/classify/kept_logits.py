@@ -1,8 +1,8 @@
-"""Class logits of a folder of features, kept beside them. Imports no torch.
+"""Class logits of a folder of features, cached beside them. Imports no torch.
 
-The class head takes seconds for a million nuclei, and what it says of one never changes: it is
-computed once, after a detection, and mapped from then on. The file holds the first n rows; it is
-cut where these are written over, and whatever is missing is computed when it is asked for.
+The class head takes seconds for a million nuclei, and its logits never change. So they are computed
+once, after a detection, and then memory-mapped. The file holds the logits of the first n rows; it
+is truncated when these are overwritten, and missing rows are computed on demand.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from muse_core.files import locked
 
 
 def kept_logits(folder: FeatureFolder, head: NumpyClassHead) -> npt.NDArray[np.float32]:
-    """(N, K) float32 logits of all rows, mapped where they are kept; what is missing is put there.
+    """Return (N, K) float32 logits of all rows, memory-mapped; missing ones are computed and kept.
 
-    Where the folder cannot be written they are computed every time.
+    Where the folder cannot be written, they are computed every time.
 
     Args:
         folder: Features.
@@ -37,7 +37,7 @@ def kept_logits(folder: FeatureFolder, head: NumpyClassHead) -> npt.NDArray[np.f
 
 
 def _mapped(folder: FeatureFolder) -> npt.NDArray[np.float32]:
-    """(n, K) those of the first rows that are there."""
+    """(n, K) logits of the first n rows, as far as the file has them."""
     n_classes = len(folder.facts.class_names)
     path = folder.path / LOGITS
     try:
@@ -50,7 +50,7 @@ def _mapped(folder: FeatureFolder) -> npt.NDArray[np.float32]:
 
 
 def _append(folder: FeatureFolder, known: int, logits: npt.NDArray[np.float32]) -> bool:
-    """Put logits behind the known ones, unless the folder has become another meanwhile."""
+    """Append logits to the known ones, unless the folder has been replaced meanwhile."""
     try:
         with locked(folder.path):
             now = open_features(folder.path)

@@ -1,4 +1,4 @@
-"""Taking a slide's annotations and features to a file of one's choice."""
+"""Move a slide's annotations and features to a file that the user has chosen ("Save as")."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PART_BYTES = 1 << 24
 
 
 def project_path(path: str | Path) -> Path:
-    """Return the path of a project by the name that a person has given it."""
+    """Return the path of a project file, by the name that the user has typed."""
     named = Path(path).absolute()
     return named if named.suffix == STORE_SUFFIX else named.with_name(named.name + STORE_SUFFIX)
 
@@ -26,16 +26,16 @@ def project_path(path: str | Path) -> Path:
 def move_project(
     place: StorePlace, store: Path, target: Path, should_cancel: Callable[[], bool] = never
 ) -> None:
-    """Bring a store that nobody has open, and the features beside it, to another file.
+    """Move a store that is not open, and the features beside it, to another file.
 
-    The slide's place finds it there from then on. The old files go last, so that whenever the
-    program dies one whole store is found.
+    The slide's entry then points to the new file. The old files are deleted last, so that a
+    complete store is found whenever the program is killed.
 
     Args:
         place: Of the slide.
         store: Its store.
-        target: Where it is to be, see :func:`project_path`.
-        should_cancel: Whether to break off; asked every few megabytes.
+        target: New file, see :func:`project_path`.
+        should_cancel: Whether to stop; asked every few megabytes.
 
     Raises:
         UserError: There is a file already, it cannot be written, or it was cancelled; the old store

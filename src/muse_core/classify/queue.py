@@ -1,4 +1,4 @@
-"""Order nuclei for review, those a model is least sure of first. Imports no torch.
+"""Order nuclei for review, those that the model is least sure of first. Imports no torch.
 
 Source: uncertainty sampling, Settles, "Active Learning Literature Survey", 2009, section 3.1.
 """
@@ -13,11 +13,11 @@ DOUBT_KINDS = {
     "margin": "the model wavers between two classes",
     "disagreement": "nuclei that look alike have another class",
 }
-"""Ways of doubt, by the name the annotation store has for them, and what they mean."""
+"""Measures of uncertainty, by their names in the annotation store, and what they mean."""
 
 
 TEACHES = "teaches"
-"""The order in which corrections teach most; it comes from what was learnt, not from the store."""
+"""Order by :func:`muse_core.classify.relearn.asking.ask_next`, which is not kept in the store."""
 
 
 def review_order(

@@ -1,9 +1,9 @@
 """Assign each nucleus to the tile in which it lies most central. No torch.
 
-Tiles have the model's field of view and overlap by half. Each answers for its middle half; the
-middle halves part the slide, so that no nucleus is nearer than a quarter of the field of view to
-the border of its tile. The grid is fixed to the slide: a nucleus' feature does not depend on
-others.
+Tiles have the model's field of view and overlap by half. Each computes the nuclei in its middle
+half; the middle halves partition the slide, so that every nucleus is at least a quarter of the
+field of view away from the border of its tile. The grid is fixed to the slide, so that the feature
+of a nucleus does not depend on other nuclei.
 """
 
 from __future__ import annotations

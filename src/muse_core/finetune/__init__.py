@@ -1,6 +1,6 @@
 """Training of the point pipeline on annotated images and on reviewed fields.
 
-What is named here is imported when it is first used: a configuration is built without torch.
+Names are imported on first use, so that a configuration can be built without torch.
 """
 
 from __future__ import annotations

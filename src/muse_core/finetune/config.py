@@ -30,11 +30,11 @@ class ViewConfig:
         stain_vector_noise: Deviation of the stain vectors themselves.
         blur_px: Range of the deviation of the Gaussian blur; applied to ``blur_share`` of crops.
         blur_share: Share of crops that get blurred, 0 to 1.
-        sharpen: Range of the amount of unsharp masking, which scanners apply to different
-            degrees; 1 doubles what a Gaussian of ``sharpen_px`` takes away. Applied to
-            ``sharpen_share`` of crops, after the blur.
-        sharpen_px: Range of that deviation. The filter is 9 px wide: of more than 2 px it comes
-            close to a mean of 9 px.
+        sharpen: Range of the amount of unsharp masking, which imitates the sharpening of scanners:
+            the factor on the difference between a crop and its Gaussian blur, which is added.
+            Applied to ``sharpen_share`` of crops, after the blur.
+        sharpen_px: Range of the deviation of that Gaussian. Its kernel is 9 px wide, so that above
+            2 px it is close to a box filter of 9 px.
         sharpen_share: Share of crops that get sharpened, 0 to 1.
         noise: Largest deviation of pixel noise, on a scale of 0 to 1.
         brightness: Largest relative change of each of red, green and blue, and of all together.
@@ -123,9 +123,10 @@ class AdaptConfig:
     """Settings for training heads on a frozen backbone.
 
     Attributes:
-        megapixels: Pixels that go through the backbone at most, over all views; a field is always
-            seen once.
-        most_views: Views of a field at most: itself, then turned, flipped, differently stained.
+        megapixels: Most pixels that go through the backbone, over all views; each field has at
+            least one view.
+        most_views: Most views of a field: the field itself, then turned, flipped, differently
+            stained.
         places: Places at and around a nucleus where its features are read.
         place_jitter_px: Deviation of these places.
         margin_px: Context read around a field.
@@ -160,15 +161,15 @@ class ConsistencyConfig:
         background_confidence: Nucleus probability up to which it is background.
         class_confidence: Class probability from which the class counts, for the class that the
             teacher is surest of.
-        class_floor: The least that is asked for any class.
+        class_floor: Lower limit of that threshold for the other classes.
         class_alignment: Largest factor by which the teacher's probability of a class is raised or
             lowered to make classes as frequent as they are annotated; 1 leaves them as they are.
         momentum: Of the mean confidence and frequency of each class; less in the first steps.
-        burn_in_share: Share of the steps before the teacher is asked for the first time.
+        burn_in_share: Share of the steps, at the start, without the teacher.
         ramp_share: Share of the steps over which the weight then rises.
-        unlabeled_share: Share of samples drawn from tissue without any annotation, where there is.
+        unlabeled_share: Share of samples drawn from tissue without any annotation, if there is any.
         regions: Regions of tissue read from each slide without annotations.
-        own_slides: Whether the stores' own slides take part away from the fields too.
+        own_slides: Whether tissue outside the fields of the stores' own slides is used too.
     """
 
     __pydantic_config__: ClassVar[StrictOptions] = STRICT
@@ -221,14 +222,15 @@ class FinetuneConfig:
         description: A sentence or two for the card.
         model: Architecture, ignored when ``base`` is given.
         mpp: Microns per pixel the model works at; ignored when ``base`` is given.
-        classes: Classes of a model that does not bring its own; empty takes those of the folders
-            whose classes are the model's and those that class maps name.
+        classes: Classes of a model that starts without any; empty takes those of the folders whose
+            classes count and those that class maps name.
         steps: Number of optimiser steps.
         batch: Crops in a step.
         learning_rate: Peak of the one-cycle schedule.
         weight_decay: Of AdamW.
         ema_decay: Of the averaged weights, which are the ones kept.
-        ema_reach: Share of the steps so far that the averaged weights reach back over, at most.
+        ema_reach: Longest window of the average, as a share of the steps so far; it matters early
+            in a run.
         validate_every: Steps between validations ("epoch").
         seed: Of everything random.
         device: Where the network runs: auto, cpu, cuda or mps.
@@ -241,16 +243,17 @@ class FinetuneConfig:
             count.
         mode: How much of the network is trained: all weights ("full"), or the heads on a frozen
             backbone ("adapt").
-        class_map: Class of the base model to class to learn, where one means the same as the other.
-        correction_weight: Weight of what a person has changed against what was only seen.
-        adapt: Settings of that mode.
+        class_map: Class of the base model to the class to learn that means the same.
+        correction_weight: Weight of a nucleus that a person has changed, relative to one that was
+            only looked at.
+        adapt: Settings of the mode "adapt".
         unlabeled: Tissue without annotations, for the mode "full", beside the slides of the stores;
             those among it that are slides of stores are left out.
         backbone_rate: Learning rate of the backbone as a share of the heads'.
         consistency: How tissue without annotations takes part in the mode "full".
-        shards: Parts of each step's crops that are computed at once in the mode "full", each in a
-            thread of its own: on processors that other programs share, far faster than several
-            threads that wait for each other in every layer. 1 leaves it to torch.
+        shards: Parts of a batch that are computed in parallel in the mode "full", each in a thread
+            of its own. On processors shared with other programs this is far faster than torch's
+            threads, which wait for each other in every layer. 1 leaves it to torch.
     """
 
     __pydantic_config__: ClassVar[StrictOptions] = STRICT

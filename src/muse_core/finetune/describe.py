@@ -16,7 +16,7 @@ _NO_SETTINGS = ("train", "val", "out", "base", "model", "workers", "resume", "st
 _NO_IDENTITY = (
     "out", "val", "name", "description", "device", "workers", "resume", "stores", "unlabeled"
 )  # fmt: skip
-"""What does not change the course of a run, and what is told by the digest of its data."""
+"""Fields that do not influence training, and those that the digest of the data covers."""
 
 
 def describe_run(config: FinetuneConfig, step: int, device: torch.device) -> dict[str, object]:
@@ -47,9 +47,9 @@ def describe_run(config: FinetuneConfig, step: int, device: torch.device) -> dic
 
 
 def identity(config: FinetuneConfig, data_digest: str) -> str:
-    """Return what tells a run from others; a checkpoint of another one is refused.
+    """Return the identity of a run; a checkpoint with another identity is refused.
 
-    Data count by their content, wherever they lie.
+    Data count by their content and not by their path.
     """
     values = plain_values(config)
     for name in _NO_IDENTITY:

@@ -20,13 +20,12 @@ class LabelSet:
         folder: Folder with ``images/`` and ``points/``.
         mpp: Microns per pixel of its images that do not state it themselves.
         weight: Relative frequency with which crops are drawn from it.
-        classes_count: Whether its classes are the model's. Of any other set the nuclei train
-            detection, and their classes a head of their own that is not kept: no class is invented.
+        classes_count: Whether its classes are the model's. The nuclei of any other set train
+            detection, and their classes a separate head that is dropped after training.
         names: File names without suffix of the images to take; None takes all.
-        class_map: Class of the folder to classes of the model that it may be, or to ``("*",)`` for
-            any, where its classes say something of the model's; to ``()`` for marks that may be no
-            nuclei, around which nothing is learnt. None where they are the model's own, or nothing
-            is known (``classes_count``).
+        class_map: Maps each class of the folder to the classes of the model that it may be, or to
+            ``("*",)`` for any; to ``()`` for marks that may not be nuclei, around which nothing is
+            learnt. None where ``classes_count`` alone says how to use the classes.
         exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
             never counts as background.
         force_mpp: Whether mpp counts also where an image states another scale.

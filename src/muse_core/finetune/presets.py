@@ -1,4 +1,4 @@
-"""Settings that suit a kind of run, and configurations built from what a person says. No torch."""
+"""Presets for kinds of runs, and configurations built from files and plain values. No torch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
     "adapt": {"mode": ADAPT, "steps": 200, "learning_rate": 5e-4, "validate_every": 40},
 }
-"""What differs from the defaults of FinetuneConfig: all weights on points-folders, all weights on
-a few reviewed fields, the heads on a frozen backbone."""
+"""Differences from the defaults of FinetuneConfig for three kinds of runs: all weights on
+points-folders, all weights on a few reviewed fields, and heads on a frozen backbone."""
 _PRESET = "preset"
 _WITH_UNLABELED = {"consistency": {"weight": 1.0}}
 _THIN = "thin"
@@ -46,15 +46,15 @@ def read_finetune_config(path: str | Path, settings: Sequence[str] = ()) -> Fine
 
 
 def resolved(values: Mapping[str, Any], name: str = "The configuration") -> FinetuneConfig:
-    """Build a configuration from plain values, those left out as the preset says.
+    """Build a configuration from plain values; a preset supplies those that are left out.
 
-    Besides the fields of :class:`FinetuneConfig` there may be ``preset``, a name in
-    :data:`PRESETS`; without it, it is that of the mode "adapt", of stores, or of folders. ``model``
-    may be the name of a timm encoder, or "thin", instead of an architecture.
+    Besides the fields of :class:`FinetuneConfig`, ``preset`` may name one of :data:`PRESETS`;
+    otherwise it follows from the mode and from whether there are stores. ``model`` may be the name
+    of a timm encoder, or "thin", instead of an architecture.
 
     Args:
-        values: By name of the field, in the form JSON gives them.
-        name: Of where they come from, for sentences.
+        values: Values by the name of the field, as parsed from JSON or TOML.
+        name: Their origin, for error messages.
 
     Raises:
         UserError: A field is unknown, missing or wrong.

@@ -1,4 +1,4 @@
-"""The record of a run beside its model, from which it can be run again in any folder."""
+"""The record of a run, written beside its model, from which it can be repeated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def record_path(out: Path) -> Path:
 
 
 def write_record(config: FinetuneConfig) -> None:
-    """Write all values of a run, and the versions that it ran with; see ``--config``."""
+    """Write all settings of a run and the library versions, in a form that ``--config`` reads."""
     write_resolved(_anywhere(config), record_path(config.out), _PACKAGES)
 
 

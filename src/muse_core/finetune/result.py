@@ -19,7 +19,7 @@ class ValidationFigures(TypedDict, total=False):
     Attributes:
         step: Steps made.
         loss: Moving average; None before the first step.
-        quality: What the best weights are chosen by.
+        quality: Objective that the best weights are chosen by.
         threshold: Score from which a proposal counts, 0 to 1.
     """
 
@@ -48,8 +48,8 @@ class FinetuneResult:
         metrics: Figures of the kept weights on the validation images or holdout fields.
         steps_done: Optimiser steps made, over all resumptions.
         cancelled: Whether the run was cancelled; the best so far is kept.
-        steps: Steps there were to make.
-        before: Figures of the base model on the same fields, None where there is neither.
+        steps: Number of steps that were planned.
+        before: Figures of the base model on the holdout fields; None without a base or a holdout.
         after: Figures of the kept weights, in the form of ``before``.
         data: What the run learnt from, as in the model card.
         notes: Sentences for the user.

@@ -17,7 +17,7 @@ from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme
 
 _DEFAULT_THRESHOLD = 0.5
-# A class that is new starts with little to say against those that are known.
+# Scale of the initial output weights of a new class: small, so that known classes win at first.
 _FAINT = 0.1
 
 

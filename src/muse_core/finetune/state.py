@@ -45,7 +45,7 @@ class TrainState:
     top: float = 0.0
 
     def count(self, loss: float, share: float) -> None:
-        """A step is made; its loss enters the moving average with a share of 0 to 1."""
+        """Count a step; its loss enters the moving average with a share of 0 to 1."""
         self.step += 1
         if self.step == 1:
             self.recent_loss = loss
@@ -87,12 +87,12 @@ class TrainState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file that a run goes on from.
+    """The file that a run is resumed from.
 
     Attributes:
         path: The file.
-        identity: What tells the run from others.
-        parts: What is in training, by names other than those of the TrainState.
+        identity: Identity of the run; a file with another one is refused.
+        parts: Network, optimiser and the like, by names that the TrainState does not use.
     """
 
     path: Path
@@ -100,12 +100,12 @@ class Checkpoint:
     parts: Mapping[str, Stateful]
 
     def save(self, state: TrainState) -> None:
-        """Write all that the run needs to go on."""
+        """Write all that the run needs to be resumed."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
         save_run(self.identity, {**state.to_json(), **states}, self.path)
 
     def load(self) -> TrainState:
-        """Bring the parts to where the run stood; without a file nothing changes.
+        """Restore the parts and the progress; without a file nothing changes.
 
         Raises:
             UserError: The file is damaged, or of another run.

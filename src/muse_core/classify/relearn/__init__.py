@@ -1,6 +1,6 @@
 """Learning the classes of a slide from a few corrections, within a second.
 
-A linear change is learnt on top of what the model's own class head says, from the features that
+A linear correction of the logits of the model's own class head is learnt, from the features that
 detection has kept. Nothing here imports torch.
 """
 

@@ -1,9 +1,9 @@
 """Choose the nuclei to ask a person about next: uncertain ones that are unlike each other.
 
 Source: uncertainty sampling, Settles, "Active Learning Literature Survey", 2009, section 3.1. Of
-the next most doubtful the one least like those asked before is taken, so that a handful of
-corrections does not go to one and the same look. Distance to what is known already made it worse
-on CoNSeP: it finds the odd ones out.
+the most doubtful candidates the one least similar to those asked before is taken, so that a handful
+of corrections does not go to nuclei that look alike. Adding the distance to labelled nuclei made it
+worse on CoNSeP, because that selects outliers.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from muse_core.classify.feature_folder import UNKNOWN
 from muse_core.errors import UserError
 
 _AHEAD = 1e-3
-"""Logit by which the class a model has given stands before the others, where rounding hides it."""
+"""Least lead of the logit of the class that the model gave, which rounding may have lost."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class BaseLogits:
 
     Attributes:
         values: (K, R) float32.
-        known: (K,) which classes the model knows; of the others the values are a start only.
+        known: (K,) which classes the model knows; for the others the values are only a start.
     """
 
     values: npt.NDArray[np.float32]
@@ -39,8 +39,8 @@ def base_logits(
 
     Args:
         logits: (R, M) of the model's classes.
-        given: (R,) the class that the model has given, or :data:`UNKNOWN`. It stays the likeliest:
-            the logits come from rounded features.
+        given: (R,) the class that the model gave, or :data:`UNKNOWN`. It is kept the likeliest
+            class, although the features, and so the logits, are rounded.
         target: For each class of the model its index on the slide; several may become one, which
             then is as likely as the likeliest of them.
         n_classes: K.
@@ -87,8 +87,8 @@ def class_targets(
 ) -> tuple[list[int], list[str]]:
     """Return which class of the slide each class of a model becomes.
 
-    By what a person has said, else by its name, else by what most of its nuclei are called by now,
-    for a person may have renamed or merged classes.
+    Decided by ``class_map``, else by name, else by the class that most of its nuclei now have,
+    because a person may have renamed or merged classes.
 
     Args:
         model_classes: M names.

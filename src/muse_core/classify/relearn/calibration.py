@@ -1,4 +1,4 @@
-"""The temperature that makes probabilities mean what they say.
+"""Calibrate class probabilities by temperature scaling.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
@@ -11,9 +11,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 _LIMIT = 2.0
-"""Of the natural logarithm of the temperature, either way."""
+"""Largest absolute value of the natural logarithm of the temperature."""
 _PRIOR = 5.0
-"""How strongly it is held to 1, so that a handful of examples does not carry it away."""
+"""Strength of the prior towards 1, against overfitting a handful of examples."""
 
 
 def temperature(

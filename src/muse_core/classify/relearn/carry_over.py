@@ -1,7 +1,7 @@
-"""Save what was learnt on a slide as a model: the same network with another class head.
+"""Save the classes learnt on a slide as a model: the same network with a new class head.
 
-A linear change of the logits by the features becomes part of the head exactly: gelu(z) - gelu(-z)
-is z, so that two hidden units more for each class carry it.
+The linear correction of the logits becomes an exact part of the head: because gelu(z) - gelu(-z)
+= z, two more hidden units for each class represent it.
 """
 
 from __future__ import annotations

@@ -15,13 +15,12 @@ class RelearnConfig:
 
     Attributes:
         method: One of :data:`METHODS`.
-        ridge: How strongly weights of standardised features are held to the model's own, for each
-            feature that there is; a correction weighs 1.
-        bias_ridge: The same of the offset of each class.
-        neighbours: How many corrected nuclei vote on each, of the method knn.
-        prior_votes: What the model's own probabilities weigh against these votes.
-        new_class_examples: From how many examples on a class that the model does not know is
-            learnt.
+        ridge: L2 penalty on the learnt weights of standardised features, per feature; a
+            correction weighs 1.
+        bias_ridge: L2 penalty on the learnt offset of each class.
+        neighbours: Number of corrected nuclei that vote on each nucleus, for the method knn.
+        prior_votes: Weight of the model's own probabilities against these votes.
+        new_class_examples: Examples needed before a class that the model does not know is learnt.
         new_class_offset: Logit of such a class below the mean of the model's, before any example.
         region_um: Side of the squares within which corrections share their weight.
         region_power: 0: each correction weighs 1 however many lie in its square; 1: each square

@@ -1,4 +1,4 @@
-"""Learner: the nuclei of a slide with their features, ready to be learnt from again and again."""
+"""Learner: fits classes to the corrected nuclei of a slide, as often as they change."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LearningResult:
 
 
 class Learner:
-    """Learns from examples; what takes long and stays the same is done once."""
+    """Learns from examples; standardisation and the like is done once, at the start."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Learner:
         self._standard = standard_of(features)
 
     def learn(self, examples: Examples) -> LearningResult:
-        """Learn anew from all examples there are; without any, the model's own prediction stands.
+        """Fit all examples from scratch; without any, the model's own predictions are kept.
 
         Raises:
             UserError: They are all of one class.
@@ -82,7 +82,7 @@ class Learner:
         logits = self._base.values[chosen.taught][:, used.rows].T.astype(np.float64)
         classes = of_taught[used.classes]
         weights = region_weights(used.xy, config.region_um / self._mpp, config.region_power)
-        # Products are small, and numpy's other threads would spin in wait of the next.
+        # The matrix products are small, and BLAS threads would only busy-wait between them.
         with one_blas_thread():
             cross_validated = self._cross_validated(x, logits, classes, weights, used.xy)
             change = self._fit(x, logits, classes, weights)
@@ -151,7 +151,7 @@ class _CrossValidated:
 def standard_of(features: npt.NDArray[np.float16]) -> Standard:
     """Centre and scale of features, from all rows or from 256 runs of 128, spread evenly.
 
-    In runs, since single rows that far apart would have nearly all of the file read.
+    In runs, because reading single rows that far apart would read nearly the whole file.
     """
     if len(features) <= _RUNS * _RUN:
         rows = np.asarray(features, np.float64)

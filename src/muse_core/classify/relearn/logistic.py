@@ -1,8 +1,8 @@
 """Multinomial logistic regression on top of given logits.
 
-The parameters are a change of what is there already: with none of it the given logits stand, and
-the ridge draws towards that. Source: a Gaussian prior around a known model, e.g. Bishop, "Pattern
-Recognition and Machine Learning", 2006, section 4.5.
+The parameters are a correction of the given logits, and the ridge penalty draws it to zero. Source:
+a Gaussian prior around a known model, e.g. Bishop, "Pattern Recognition and Machine Learning",
+2006, section 4.5.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def fit_change(
 
 
 def _basis(features: FloatArray) -> FloatArray | None:
-    """(D, n) what few examples span: the best weights lie in there. None where it is no smaller."""
+    """Basis (D, n) of the span of few examples, which contains the optimum; None if n >= D."""
     n, n_features = features.shape
     if n >= n_features:
         return None

@@ -1,4 +1,4 @@
-"""Corrections by where they lie: what each counts, and parts for cross-validation."""
+"""Weights and cross-validation folds of corrections by their positions."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def region_weights(
 def region_folds(xy: npt.NDArray[np.floating], folds: int) -> npt.NDArray[np.int64]:
     """Part corrections into regions of nearly equal numbers, each in one piece.
 
-    The larger part is halved along its longer side until there are enough, so that what is tested
-    lies elsewhere than what is learnt from.
+    The largest part is halved along its longer side until there are enough, so that test and
+    training nuclei lie in different regions.
 
     Args:
         xy: (n, 2).

@@ -1,6 +1,6 @@
-"""SlideLearner: a slide's nuclei, what a person has settled of them, and what follows for the rest.
+"""SlideLearner: learns from the settled nuclei of a slide and predicts the classes of the others.
 
-It knows neither store nor window: both give it arrays.
+It works on arrays and knows neither the store nor the window.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class SlideNuclei:
         ids: (N,) int64.
         xy: (N, 2) float64, level-0 pixels.
         classes: (N,) int64, index into the slide's classes.
-        settled: (N,) bool, whether a person has seen to the nucleus: confirmed, corrected or added,
-            or in a field that is reviewed.
+        settled: (N,) bool, whether a person has decided on the nucleus: confirmed, corrected or
+            added it, or reviewed the field it lies in.
     """
 
     ids: npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ class Relabelled:
 
     Attributes:
         at: (n,) which of the nuclei.
-        classes: (n,) int64, index into the slide's classes; of settled nuclei what they have.
+        classes: (n,) int64, index into the slide's classes; settled nuclei keep theirs.
         probabilities: (n,) float32, of that class.
         scores: (K, n) float32, of every class.
     """
@@ -73,7 +73,7 @@ class SlideLearner:
         class_map: Mapping[str, str] | None = None,
         config: RelearnConfig | None = None,
     ) -> None:
-        """Find the nuclei's features, and what the model says of them.
+        """Find the nuclei's features and compute the model's logits.
 
         Args:
             folder: Features.

@@ -61,8 +61,8 @@ def relearn(
 ) -> Relearned:
     """Learn the classes of a slide's nuclei from those that a person has corrected or confirmed.
 
-    What a person has said stays; all others with features get the class that follows, as one edit
-    that undo takes back. The features are those that detection has kept beside the store.
+    Settled nuclei keep their classes; all others with features get the predicted class, in one edit
+    that can be undone. The features are those that detection has kept beside the store.
 
     Args:
         store: An open store, or its file.

@@ -1,10 +1,10 @@
 """Augmentations of a view that imitate scanners and stains.
 
-Stain, colour, blur and noise alter whole batches, on any device; coarse and compressed storage
-alters view by view, where views are cut.
+Stain, colour, blur and noise are applied to whole batches, on any device; lower resolution and JPEG
+compression to single views, on the CPU.
 
-The stain jitter is the field's own (Tellez et al., "Quantifying the
-effects of data augmentation and stain color normalization", Medical Image Analysis 2019).
+The stain jitter follows Tellez et al., "Quantifying the effects of data augmentation and stain
+color normalization", Medical Image Analysis 2019.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def alter_storage(image: Tensor, config: ViewConfig, rng: np.random.Generator) -
     Args:
         image: (3, H, W) float32, RGB in 0..1.
         config: ``coarse_share``, ``coarse``, ``jpeg_share`` and ``jpeg_quality``.
-        rng: Source of randomness; always as much is drawn from it.
+        rng: Source of randomness; each call draws the same number of values.
 
     Returns:
         (3, H, W) float32 in 0..1.
@@ -123,7 +123,7 @@ def sharpen_some(images: Tensor, config: ViewConfig, generator: torch.Generator)
 def _sigma_of_some(
     generator: torch.Generator, n: int, share: float, range_px: tuple[float, float]
 ) -> Tensor:
-    """Deviations for n images, 0 for those beyond a share of them."""
+    """Random deviations for n images; 0 for those that are not to be filtered."""
     chosen = torch.rand(n, generator=generator) < share
     return _uniform(generator, n, *range_px) * chosen
 

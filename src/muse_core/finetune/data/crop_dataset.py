@@ -1,4 +1,4 @@
-"""Training samples: crops with nuclei in them, the same for the same seed and index."""
+"""Training samples: random crops with their nuclei, reproducible by seed and index."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Source(Protocol):
         """An image to cut a sample from."""
 
     def digest(self) -> str:
-        """Changes with what samples are drawn from, hexadecimal."""
+        """Hash of everything that samples are drawn from, hexadecimal."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SourceImage:
 
     @classmethod
     def without_labels(cls, image: npt.NDArray[np.uint8], mpp: float) -> Self:
-        """An image of which nothing is known and all is free; its weight is 1."""
+        """An image without annotations: nothing is known and all is free; its weight is 1."""
         nothing = np.zeros(image.shape[:2], dtype=bool)
         return cls(
             image=image,
@@ -88,12 +88,12 @@ class SourceImage:
         return self
 
     def digest(self) -> str:
-        """Changes with any pixel and any nucleus, hexadecimal."""
+        """Hash of all pixels and nuclei, hexadecimal."""
         return digest_of_attributes(self)
 
     @cached_property
     def focus(self) -> tuple[float, float, float, float] | None:
-        """x0, y0, x1, y1 around what is known, pixels; None where views may lie anywhere."""
+        """Bounding box x0, y0, x1, y1 of ``known``, pixels; None where views may lie anywhere."""
         if self.known is None or not self.known.any():
             return None
         rows, columns = np.flatnonzero(self.known.any(1)), np.flatnonzero(self.known.any(0))
@@ -104,8 +104,8 @@ class SourceImage:
 class Sample:
     """One crop: image (3, S, S), xy (N, 2), classes and weights (N,), known and free (S, S) bool.
 
-    Where ``known`` is False nothing is annotated, and nothing counts as background. Where ``free``
-    is True, pseudo-labels may stand in.
+    Where ``known`` is False, nuclei are not annotated and nothing counts as background. Where
+    ``free`` is True, pseudo-labels may be used instead.
     """
 
     image: Tensor

@@ -1,4 +1,4 @@
-"""Hashes that change with any of the data of a run."""
+"""Hashes of the data of a run, by which a checkpoint recognises its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def digest_of_values(*parts: object) -> str:
-    """Changes with any part and with their order, hexadecimal; arrays count by their content."""
+    """Hash of some values in their order, hexadecimal; arrays count by their content."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -26,5 +26,5 @@ def digest_of_values(*parts: object) -> str:
 
 
 def digest_of_attributes(item: DataclassInstance) -> str:
-    """Changes with any attribute of a dataclass, hexadecimal."""
+    """Hash of all attributes of a dataclass, hexadecimal."""
     return digest_of_values(*(getattr(item, field.name) for field in fields(item)))

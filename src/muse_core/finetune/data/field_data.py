@@ -1,4 +1,4 @@
-"""The fields of a run: what trains, what is in the holdout, and which classes there are."""
+"""The fields of a run: those for training, those of the holdout, and their classes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FieldData:
         return tuple(names.count(n) for n in self.scheme.names)
 
     def digest(self) -> str:
-        """Changes with any class, nucleus or pixel; a checkpoint of other data is of no use."""
+        """Hash of all classes, nuclei and pixels, by which a checkpoint recognises its data."""
         fields = (digest_of_attributes(field) for field in (*self.train, *self.holdout))
         return digest_of_values(self.scheme.names, *fields)
 
@@ -77,15 +77,15 @@ def load_fields(
 ) -> FieldData:
     """Read the fields of a run.
 
-    Points-folders are fields image by image. Where no folder for validation is given, some of
-    their images are the holdout.
+    Each image of a points-folder is a field. Without a folder for validation, some of the images
+    are the holdout.
 
     Args:
         config: The run.
         known: Classes of the model to start from; None where it has none.
         mpp: Microns per pixel to read at.
-        margin_px: How far to read around a field that trains.
-        also_learnt: Classes of nuclei that are learnt besides those in the fields.
+        margin_px: Margin to read around a training field, pixels at ``mpp``.
+        also_learnt: Classes of further nuclei, not in the fields, that the run learns from.
 
     Raises:
         UserError: Something cannot be read, or there is too little to learn from.
@@ -117,9 +117,9 @@ def scheme_to_learn(
     """Return the classes that a run learns.
 
     Args:
-        stores: Classes of the annotation stores, which say which ones there are; None without any.
-        occurring: Classes in points-folders, which say only which ones occur.
-        known: Classes of the model to start from, kept where they cover all others.
+        stores: Full class list of the annotation stores; None without any.
+        occurring: Classes that occur in points-folders, which have no class list.
+        known: Classes of the model to start from, kept where they include all others.
     """
     own = stores or ClassScheme(())
     names = tuple(dict.fromkeys((*own.names, *occurring)))

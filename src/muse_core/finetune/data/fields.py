@@ -1,6 +1,6 @@
-"""Fields: reviewed tissue as pixels at the model's resolution, with its nuclei.
+"""Fields: images of reviewed regions at the model's resolution, with their nuclei.
 
-A field is larger than what was reviewed: the tissue around is context, and unlabelled.
+The image of a field is larger than the reviewed region: the tissue around it is unlabelled context.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from muse_core.nuclei.table import CORRECTIONS, Status
 from muse_core.slides import Region, Slide
 
 CONTEXT_PX = 64
-"""What a network sees around a field when the field is all that matters."""
+"""Context that is read around a holdout field."""
 MAX_CELL_PX = 1024
 """Larger fields are cut into cells of at most this side, in the model's pixels."""
 
@@ -35,16 +35,17 @@ class Field:
 
     Attributes:
         key: Of the whole field.
-        image: (H, W, 3) uint8, the reviewed part and what lies around it.
+        image: (H, W, 3) uint8, the reviewed region and the tissue around it.
         mpp: Microns per pixel of ``image``.
-        known: (H, W) bool, where every nucleus is annotated. Elsewhere nothing is background.
+        known: (H, W) bool, where every nucleus is annotated; elsewhere nothing counts as
+            background.
         xy: (N, 2) float32, pixels of ``image``, the nuclei in ``known``.
         class_names: N names.
         weights: (N,) float32, how much each nucleus counts.
-        ignored_xy: (M, 2) float32, nuclei that the border of the field cuts.
+        ignored_xy: (M, 2) float32, nuclei on the border of the field, which do not count.
         rejected_xy: (R, 2) float32, detections that a person has removed.
-        holdout_mask: (H, W) bool, where this image shows holdout fields.
-        holdout: Whether it is kept out of training.
+        holdout_mask: (H, W) bool, the part of the image that lies in any holdout field.
+        holdout: Whether this field itself is kept out of training.
     """
 
     key: str
@@ -74,9 +75,10 @@ def read_fields(
         slide: Open slide with known microns per pixel.
         reviewed: Its fields.
         mpp: Microns per pixel to read at, the model's.
-        margin_px: How far to read beyond what was reviewed, pixels at ``mpp``; around fields that
-            are in the holdout no further than ``CONTEXT_PX``.
-        correction_weight: Weight of what a person has changed against what they have only seen.
+        margin_px: Margin to read around a reviewed region, pixels at ``mpp``; around holdout
+            fields no more than ``CONTEXT_PX``.
+        correction_weight: Weight of a nucleus that a person has changed, relative to one that was
+            only looked at.
         holdout_area: All holdout fields of the slide, level-0 pixels.
 
     Returns:
@@ -99,7 +101,7 @@ def fields_of_images(
     Args:
         images: Annotated images.
         mpp: Microns per pixel to bring them to, the model's.
-        with_holdout: Whether some are a holdout, by their content.
+        with_holdout: Whether to keep some for the holdout, chosen by a hash of their content.
     """
     keys = [hashlib.sha256(image.image.tobytes()).hexdigest() for image in images]
     held = holdout_in_set(keys) if with_holdout else (False,) * len(keys)

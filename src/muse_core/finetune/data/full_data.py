@@ -40,7 +40,7 @@ class FullData:
         fields: The reviewed fields; None where there is no store.
         holdout: Fields to score on; none where images are.
         val: Images to score on, where there is no store.
-        slides: What of the stores' slides takes part without annotations.
+        slides: Unreviewed tissue of the stores' slides, used without annotations.
     """
 
     training: TrainingData
@@ -61,7 +61,7 @@ class FullData:
         return (*notes, f"{area:.2g} mm² that nobody has reviewed took part, {where} your slides.")
 
     def digest(self) -> str:
-        """Changes with any image or nucleus that is learnt from or scored on, hexadecimal."""
+        """Hash of all images and nuclei that are trained or scored on, hexadecimal."""
         return digest_of_values(
             self.training.label_sets,
             [source.digest() for source in self.training.sources],
@@ -128,7 +128,7 @@ def _val(folder: LabelSet, learnt: Sequence[str]) -> tuple[AnnotatedImage, ...]:
 
 
 def known_scheme(config: FinetuneConfig) -> ClassScheme | None:
-    """Classes that the model to start from brings along; None where it brings none."""
+    """Classes of the model to start from; None where there is no model or it is a backbone."""
     card = read_card(config.base) if config.base else None
     if card is None or card.kind == BACKBONE:
         return None

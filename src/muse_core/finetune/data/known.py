@@ -1,4 +1,4 @@
-"""Masks of tissue whose nuclei are all annotated, in images where that is not all of it."""
+"""Masks of the known area in images whose nuclei are not exhaustively annotated."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
 ANNOTATION_REACH_UM = 4.0
-"""Around an annotated nucleus all is known: about a nucleus' radius, so that the anchors beside the
-matched one learn not to report it again, and another nucleus hardly lies within."""
+"""Radius around an annotated nucleus within which all is known: that of a nucleus, so that the
+anchors around the matched one learn not to report it a second time."""
 
 
 def known_around(
@@ -58,6 +58,6 @@ def pixels_near(
 
 
 def pixel_range(start: float, stop: float, size: int) -> npt.NDArray[np.int64]:
-    """Numbers of the pixels of a side that lie between two places, at least in part."""
+    """Indices of the pixels along an axis that overlap the interval from start to stop."""
     low, high = max(0, int(np.floor(start))), min(size, int(np.ceil(stop)))
     return np.arange(low, max(low, high))

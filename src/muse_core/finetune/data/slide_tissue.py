@@ -1,8 +1,8 @@
-"""Tissue of the stores' own slides that nobody has reviewed, read as samples are drawn from it.
+"""Unreviewed tissue of the stores' own slides, read from the file whenever a sample is drawn.
 
-Around a field that trains, its own image shows such tissue already. Here it is the rest of the
-slide: squares that show nothing reviewed, and lie well away from the holdout, so that no
-figure is of tissue the model has seen.
+The image of a training field already shows the tissue around it. This module adds the rest of the
+slide: squares without any reviewed tissue and well away from the holdout, so that the model is
+never scored on tissue it has seen.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class SlideTissue:
         return SourceImage.without_labels(pixels, self.mpp)
 
     def digest(self) -> str:
-        """Changes with where samples are drawn, hexadecimal."""
+        """Hash of the slide and of the places samples are drawn from, hexadecimal."""
         return digest_of_values(self.fingerprint, self.size, self.mpp, self.corners)
 
 
@@ -82,7 +82,7 @@ def tissue_of_stores(
         contents: What the stores hold; several may be of the same slide.
         mpp: Microns per pixel to read at, the model's.
         crop_px: Side of a sample, pixels at ``mpp``; fields that train are read with this margin.
-        whole_slides: Whether the tissue away from the fields takes part.
+        whole_slides: Whether tissue outside the images of the fields is used.
 
     Raises:
         UserError: A slide cannot be read.
@@ -130,9 +130,9 @@ def corners_clear_of(
         bounds: The slide; squares lie in it, from edge to edge.
         size: Width and height of a square, no larger than the slide.
         stride: From one to the next, at most.
-        reviewed: What they may not touch.
-        holdout: What they keep away from by ``margin`` at least.
-        margin: Level-0 pixels, like all else.
+        reviewed: Area that no square may touch.
+        holdout: Area from which squares keep a distance of at least ``margin``.
+        margin: Level-0 pixels, like all other lengths.
 
     Returns:
         (P, 2) float64, top left corners.
@@ -145,7 +145,7 @@ def corners_clear_of(
     x, y = corners.T
     squares = shapely.box(x, y, x + size[0], y + size[1])
     shapely.prepare(reviewed)
-    # Of what is empty the distance is no number, which is not below the margin.
+    # The distance to an empty geometry is NaN, which is not below the margin.
     near = shapely.intersects(reviewed, squares) | (shapely.distance(holdout, squares) < margin)
     return np.asarray(corners[~near], dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""From points-folders to the images a run trains on, with their classes as numbers."""
+"""Load points-folders as the training images of a run, with classes as indices."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def training_data(
     classes: Sequence[str] | None,
     others: Sequence[SourceImage],
 ) -> TrainingData:
-    """Return what :func:`load_training_data` does, of images that are read already."""
+    """Like :func:`load_training_data`, for images that are already in memory."""
     found = {*own_class_names(folders, images), *mapped_class_names(folders)}
     own = tuple(classes or sorted(found))
     if not own:
@@ -136,7 +136,7 @@ def _allowed(folder: LabelSet, occurring: Sequence[str], own: Sequence[str]) -> 
 
 
 def _shrunk(image: AnnotatedImage, model_mpp: float) -> AnnotatedImage:
-    """Finer images are brought to the model's scale once, antialiased; others stay as they are."""
+    """Downsample an image finer than the model's scale, antialiased; others are returned as is."""
     if image.mpp >= model_mpp:
         return image
     height, width = image.image.shape[:2]

@@ -1,4 +1,4 @@
-"""From annotation stores to fields: which slide a store belongs to, and what is read from it."""
+"""Find the slides of annotation stores and read their reviewed fields."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class StoreContents:
 
 
 def read_stores(sources: Sequence[StoreSource]) -> tuple[StoreContents, ...]:
-    """Read what is reviewed in each store; stores of one slide hold back together.
+    """Read the reviewed fields of each store; stores of one slide share their holdout.
 
     Raises:
         UserError: A store or its slide cannot be found or read, or the slide's scale is unknown.
@@ -71,7 +71,7 @@ def summary_of(contents: Sequence[StoreContents]) -> AnnotationSummary:
 
 
 def scheme_of(contents: Sequence[StoreContents]) -> ClassScheme:
-    """All classes of the stores as the first to have each shows it; a key serves only one."""
+    """Union of the stores' classes; colour and key come from the first store that has a class."""
     classes: list[NucleusClass] = []
     for content in contents:
         for own in content.classes.classes:

@@ -39,7 +39,7 @@ def read_unlabeled(
         without: Fingerprints of slides to leave out, in which there are reviewed fields.
 
     Returns:
-        Images of which nothing is known and all is free; weights are 1.
+        Images without annotations; weights are 1.
 
     Raises:
         UserError: Something cannot be read, has no known scale, or holds no tissue.
@@ -85,7 +85,7 @@ def _slides(source: UnlabeledSource) -> list[Path]:
 def _regions(
     slide: Slide, mpp: float, side_px: int, count: int, rng: np.random.Generator
 ) -> list[npt.NDArray[np.uint8]]:
-    """Squares with tissue; all of an image that is not larger than one."""
+    """Random squares with tissue; an image that is no larger than one is taken whole."""
     side = side_px * mpp / slide.require_mpp()
     if slide.width <= side and slide.height <= side:
         return [slide.read(slide.bounds, mpp)]

@@ -1,4 +1,4 @@
-"""Views: a crop of given size at a given MPP, turned and flipped, with its nuclei.
+"""Views: crops of a given size at a given MPP, rotated and flipped, with their nuclei.
 
 Source: MPP-based cropping of Yang et al., "MUSE", AAAI 2026; rotation and flips are part of the
 same affine map here, so that pixels are interpolated once.
@@ -75,7 +75,7 @@ def random_geometry(
     rotate: bool,
     focus: tuple[float, float, float, float] | None = None,
 ) -> ViewGeometry:
-    """Draw a view whose centre lies so that as little as possible of it falls off the source.
+    """Draw a random view; its centre is placed so that little of it falls outside the source.
 
     With a focus, a random point of it lies at a random place of the view.
 
@@ -90,7 +90,7 @@ def random_geometry(
     angle = rng.uniform(0, 2 * np.pi) if rotate else np.pi / 2 * rng.integers(4)
     reach = size_px * scale / 2
     sides = np.array([source_size[1], source_size[0]], dtype=np.float64)
-    # Corners of a turned square may fall off; its inscribed circle does not where there is room.
+    # Corners of a rotated view may leave a source that is large enough for its inscribed circle.
     low = np.minimum(reach, sides / 2)
     high = np.maximum(sides - low, low + 1e-9)
     if focus is None:

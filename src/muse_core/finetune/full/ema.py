@@ -1,4 +1,4 @@
-"""The moving average of weights that is validated and kept."""
+"""The exponential moving average of the weights, which is validated and saved."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def warmed_up_average(
     """An exponential moving average whose decay rises with the number of updates.
 
     After n updates the current weights count 1 - decay, but at least k / (1 + k + n) with
-    k = 1 / reach: the average reaches back over about that share of the steps so far, so that a
-    short run is not held back by its random start. That is polynomial-decay averaging (Shamir and
-    Zhang, ICML 2013).
+    k = 1 / reach: the window of the average is at most about that share of the steps so far, so
+    that the random start does not dominate a short run. This is polynomial-decay averaging (Shamir
+    and Zhang, ICML 2013).
 
     Args:
         decay: Final decay, 0 to 1.

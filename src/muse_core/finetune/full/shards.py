@@ -1,8 +1,8 @@
-"""A step's crops in parts, each computed by a thread of its own.
+"""Data parallelism over threads: each computes the gradients of a part of the batch.
 
-Threads that share the work of one layer wait for each other at its end, hundreds of times a step;
-on a processor that other programs use too, each wait lasts until the scheduler comes round. Threads
-that take whole crops meet once a step.
+Threads that share the work of one layer wait for each other at its end, hundreds of times a step.
+On a processor that other programs use too, each wait lasts until the scheduler runs the slowest
+thread. Threads that compute whole crops wait once a step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from muse_core.finetune.full.step import FullLearner
 
 
 class Shards:
-    """Copies of a network that share its weights and compute gradients side by side."""
+    """Copies of a network that share its weights and compute gradients in parallel."""
 
     def __init__(self, network: FullLearner, n: int) -> None:
         """Make the copies.

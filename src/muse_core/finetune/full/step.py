@@ -1,4 +1,4 @@
-"""A training step: from a batch to the losses."""
+"""The losses of a training step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StepLosses:
 
 
 class FullLearner(nn.Module):
-    """The model with the class heads of the other label sets, which only training has."""
+    """The model with further class heads, one for each other label set, used only in training."""
 
     def __init__(self, model: MuseModel, data: TrainingData, head: HeadConfig) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class FullLearner(nn.Module):
             batch: Images already altered and on the device.
             config: Weights.
             generator: Source of randomness, on the CPU.
-            pseudo: What a teacher says of the tissue that is free; None leaves it out.
+            pseudo: Pseudo-labels of the teacher for free tissue; None leaves L_cons out.
             consistency: Weight of L_cons.
         """
         f_map, proposals = self.model(batch.image)

@@ -74,7 +74,7 @@ def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
 
 
 class _AdaptRun:
-    """Heads in training on what the frozen network made of the fields."""
+    """A run that trains the heads on the frozen network's outputs for the fields."""
 
     def __init__(self, config: FinetuneConfig, data: FieldData, base: MuseModel) -> None:
         self.config = config

@@ -1,7 +1,7 @@
 """Outputs of a frozen network on fields, computed once for several views of each.
 
-Kept are the point head's first convolution over the whole view and the features of its nuclei: all
-that the heads need to be trained, in a hundredth of the time a pass through the network takes.
+The output of the point head's first convolution and the features of the nuclei are kept. They are
+all that training the heads needs, at a hundredth of the cost of a pass through the network.
 """
 
 from __future__ import annotations
@@ -78,16 +78,16 @@ def freeze(
         model: On its device, in evaluation mode.
         fields: At the model's resolution.
         class_names: Of the new model.
-        config: Of it count the budget and places around a nucleus (``adapt``), the strength of the
-            stain jitter (``views``), the weight of background where a person has removed a
-            detection (``correction_weight``) and the seed.
-        should_cancel: Asked before each view; what is done until then is returned.
+        config: Used are ``adapt`` (budget of pixels, places around a nucleus), ``views`` (strength
+            of the stain jitter), ``correction_weight`` (of background where a person has removed a
+            detection) and ``seed``.
+        should_cancel: Asked before each view; the views done until then are returned.
         on_progress: Called with views done, views in all, and a message.
     """
     generator = torch.Generator().manual_seed(config.seed)
     count = views_for(fields, config.adapt)
     frozen: list[FrozenView] = []
-    # View by view, so that whoever stops early has something of every field.
+    # View by view, so that a run that is stopped early has something of every field.
     for number in range(count):
         for field in fields:
             if should_cancel():
@@ -132,7 +132,7 @@ def turned(field: Field, quarter_turns: int, flip: bool) -> Field:
 
 
 def padded(field: Field) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """Image and known part with sides the network takes; mirrored tissue is added, not known."""
+    """Image and ``known``, padded to multiples of the network's stride; padding is not known."""
     height, width = field.image.shape[:2]
     extra = ((0, -height % ALIGN_PX), (0, -width % ALIGN_PX))
     mode = "reflect" if min(height, width) > ALIGN_PX else "edge"
@@ -141,7 +141,7 @@ def padded(field: Field) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
 
 
 def propose(head: PointHead, trunk: Tensor) -> Proposals:
-    """The rest of the point head, on what its first convolution gave: (B, C, h, w) float32."""
+    """Apply the rest of the point head to its first convolution's output, (B, C, h, w) float32."""
     _, norm, activation = head.trunk
     return head.proposals(activation(norm(trunk)))
 

@@ -1,4 +1,4 @@
-"""Detecting in a few fields again and again with new heads, on features computed once."""
+"""Detection in fields with changing heads, on dense features that are computed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from muse_core.nuclei import ClassScheme, nucleus_table
 
 
 class FrozenDetector:
-    """The dense features of fields, on which heads detect."""
+    """Holds the dense features of fields and runs the heads of a model on them."""
 
     def __init__(self, model: MuseModel, fields: Sequence[Field]) -> None:
         """Compute the features.

@@ -38,7 +38,7 @@ def head_losses(
         views: All there are.
         weights: (K,) weight of each class.
         config: Sizes of a step, and weights of the losses.
-        generator: Chooses.
+        generator: Chooses views, nuclei and places, on the CPU.
     """
     chosen = torch.randperm(len(views), generator=generator)[: config.adapt.views_per_step]
     parts = [_point_loss(model, views[int(i)], config.losses) for i in chosen]

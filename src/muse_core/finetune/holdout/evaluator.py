@@ -1,7 +1,7 @@
-"""Choosing and measuring on holdout fields: on different ones, where there are enough.
+"""Selection and measurement on holdout fields, on separate ones if there are enough.
 
-What is chosen on fields looks better there than elsewhere, and the best step favours the new model
-alone: figures on the same fields promise too much.
+Figures on the fields that the threshold and the best step were chosen on are too optimistic, and
+the choice of a step favours the new model over the old one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from muse_core.models.card import ModelCard
 from muse_core.nuclei import ClassScheme
 
 ENOUGH_TO_PART = 4
-"""Holdout fields, from which on two and two tell more than all of them twice."""
+"""From this number of holdout fields on, they are divided into two groups."""
 SAME_FIELDS_NOTE = (
     "Best step and score threshold were chosen on the very fields that the figures are of, which"
     f" flatters these a little. With {ENOUGH_TO_PART} holdout fields, half of them choose and the"
@@ -46,8 +46,8 @@ class HoldoutScore:
 
     Attributes:
         chosen: A good threshold, with the figures on the fields that it was chosen on.
-        figures: Figures with intervals at that threshold, on fields that nothing was chosen on
-            where there are such; "chosen_on" says so.
+        figures: Figures with intervals at that threshold, if possible on fields that nothing was
+            chosen on; "chosen_on" tells.
     """
 
     chosen: OperatingPoint
@@ -55,10 +55,10 @@ class HoldoutScore:
 
 
 class Holdout:
-    """Holdout fields, parted into those that choose and those that judge."""
+    """Holdout fields, divided into those for selection and those for measurement."""
 
     def __init__(self, fields: Sequence[Field]) -> None:
-        """Part fields by turns, as they come; cells of one field stay together.
+        """Assign fields to the two groups alternately; cells of one field stay together.
 
         Args:
             fields: Of each slide the oldest first, so that a field that comes later changes nothing
@@ -77,7 +77,7 @@ class Holdout:
         return bool(self.choosing.fields)
 
     def score(self, card: ModelCard, detect: Detect, names: Mapping[str, str]) -> HoldoutScore:
-        """Measure a model at a threshold that is good for it: the same favour before and after.
+        """Measure a model at its own best threshold, so that old and new model are treated alike.
 
         Args:
             card: Of the model.

@@ -19,8 +19,7 @@ from muse_core.models.muse_model import MuseModel
 class HoldoutFields:
     """Fields to score detections on.
 
-    Detections outside the known part, and those of nuclei that the field's border cuts, count
-    neither for nor against a model.
+    Detections outside the known area, and those of nuclei on the field's border, are ignored.
     """
 
     def __init__(self, fields: Sequence[Field]) -> None:
@@ -31,7 +30,7 @@ class HoldoutFields:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Classes that occur; of others nothing can be said."""
+        """Classes that occur in the fields; there are no figures for the others."""
         return class_names_in(self.images)
 
     def best(

@@ -1,4 +1,4 @@
-"""Several stores of one slide: none trains on what is in the holdout of another."""
+"""Joint holdout of several stores of one slide: no store trains on the holdout of another."""
 
 from __future__ import annotations
 

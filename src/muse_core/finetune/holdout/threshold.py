@@ -1,4 +1,4 @@
-"""The score threshold of a model: where F avg and F det together are best on validation images."""
+"""Choose a model's score threshold: the one with the best mean of F det and F avg."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from muse_core.finetune.result import ValidationFigures
 
 LOWEST_SCORE = 0.2
 AS_GOOD = 0.02
-"""A field of 150 nuclei does not tell figures apart that differ by less."""
+"""Difference in quality below which thresholds count as equal: the noise on 150 nuclei."""
 _CANDIDATES = tuple(round(LOWEST_SCORE + 0.025 * k, 4) for k in range(21))
 
 
@@ -53,8 +53,8 @@ def best_threshold(
         tables: NucleusTable of each.
         classes: All class names in the tables.
         only: Classes that count for F avg; None is all.
-        near: Of thresholds that are about as good as the best, the one nearest to this is taken. On
-            few images the best one is a matter of chance.
+        near: Of the thresholds that are nearly as good as the best, the one nearest to this is
+            taken, because on few images the best one is a matter of chance.
     """
     tried = []
     for t in _CANDIDATES:

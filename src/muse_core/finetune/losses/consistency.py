@@ -1,4 +1,4 @@
-"""L_cons: where nothing is annotated, the student agrees with what the teacher is sure of.
+"""L_cons: consistency with the teacher's confident predictions in tissue without annotations.
 
 Source: Yang et al., "MUSE", AAAI 2026, section "Fine-tuning": the model's own confident predictions
 are pseudo-labels, and a strongly altered view is asked to agree. The teacher is a moving average of
@@ -25,9 +25,9 @@ from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import features_by_image
 
 _BACKGROUND_PER_NUCLEUS = 64.0
-"""About as many background proposals there are to each nucleus in annotated tissue. More of them
-weigh less: a teacher that is sure of background first, as any is that starts from random weights,
-would otherwise talk the student, and with it itself, out of all nuclei."""
+"""Background proposals per nucleus, about as many as in annotated tissue; if there are more, each
+weighs less. A teacher that starts from random weights becomes sure of background first, and would
+otherwise teach the student, and through it itself, that there are no nuclei."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class PseudoLabels:
 class ClassThresholds(nn.Module):
     """Confidence threshold for each class, adapted to the teacher's predictions so far.
 
-    A class that it calls more often than there is of it among the annotated nuclei gets less
-    probability, and the reverse (distribution alignment; Berthelot et al., "ReMixMatch", ICLR
-    2020): students of their own classes otherwise drop the ones they find hard. A class that it is
-    less sure of on average is asked less (FreeMatch, as above).
+    Probabilities of classes that the teacher predicts more often than they are annotated are
+    lowered, those of the others raised (distribution alignment; Berthelot et al., "ReMixMatch",
+    ICLR 2020); without it, self-training loses the classes it finds hard. Classes that the teacher
+    is less sure of on average have a lower threshold (FreeMatch, as above).
     """
 
     def __init__(self, counts: Tensor, config: ConsistencyConfig) -> None:
-        """Start out with classes as frequent as they are annotated, and sure.
+        """Initialise frequencies with those of the annotations, and mean confidences with 1.
 
         Args:
             counts: (K,) annotated nuclei of each class.
@@ -91,13 +91,13 @@ class ClassThresholds(nn.Module):
         """(P, K) class probabilities, with classes about as frequent as they are annotated."""
         most = self._config.class_alignment
         factor = (self.prior / self.frequency.clamp_min(1e-6)).clamp(1 / most, most)
-        # Of a class without any annotated nucleus nothing says how frequent it is.
+        # The frequency of a class without annotated nuclei is unknown.
         aligned = probs * torch.where(self.prior > 0, factor, 1.0)
         return aligned / aligned.sum(dim=1, keepdim=True)
 
     @torch.no_grad()
     def update(self, probs: Tensor) -> None:
-        """Take in the (P, K) class probabilities of the teacher's nuclei, before alignment."""
+        """Update the means with the teacher's (P, K) class probabilities, before alignment."""
         if not len(probs):
             return
         n = int(self.updates)
@@ -119,13 +119,13 @@ def pseudo_labels(
     thresholds: ClassThresholds,
     config: ConsistencyConfig,
 ) -> PseudoLabels:
-    """Ask the teacher.
+    """Return the teacher's confident predictions as pseudo-labels.
 
     Args:
         teacher: In evaluation mode.
         image: (B, 3, H, W) weakly altered views.
         free: (B, N) bool, anchors over tissue without annotations.
-        thresholds: Learns from what the teacher says, and says which classes count.
+        thresholds: Class thresholds; updated with the teacher's probabilities.
         config: Confidence of nucleus and background.
     """
     f_map, proposals = teacher(image)
@@ -158,11 +158,11 @@ def consistency_loss(
     class_weight: Tensor,
     background: float,
 ) -> Tensor:
-    """Return the loss of the student against the teacher's pseudo-labels; only it has a gradient.
+    """Return the loss of the student against the teacher's pseudo-labels.
 
     Args:
         proposals: The student's, of the strongly altered views.
-        class_logits: (P, K), the student's at the teacher's nuclei.
+        class_logits: (P, K), the student's class logits at the teacher's nuclei.
         pseudo: The teacher's.
         class_weight: (K,) weight of each class.
         background: Weight of a background proposal against that of a nucleus.
@@ -183,10 +183,10 @@ def consistency_loss(
 
 
 def ramp(step: int, config: ConsistencyConfig, steps: int) -> float:
-    """Weight of L_cons at a step: first 0, then rising as exp(-5 (1 - t)^2), at last constant.
+    """Weight of L_cons at a step: 0 at first, then rising as exp(-5 (1 - t)^2), then constant.
 
-    Source: Laine and Aila, "Temporal ensembling", ICLR 2017; at first the teacher learns from
-    labels alone (Liu et al., "Unbiased Teacher", ICLR 2021, "burn-in").
+    Source: Laine and Aila, "Temporal ensembling", ICLR 2017; burn-in on labels alone: Liu et al.,
+    "Unbiased Teacher", ICLR 2021.
     """
     since = step - config.burn_in_share * steps
     if since < 0:

@@ -1,4 +1,4 @@
-"""Losses of the point pipeline over tensors; they know neither network nor data.
+"""Losses of the point pipeline as functions of tensors, without network or data.
 
 Source: Yang et al., "MUSE", AAAI 2026, section "Fine-tuning": L_reg and L_type, the latter split
 into nucleus against background and class given a nucleus.
@@ -28,11 +28,11 @@ def nucleus_loss(
             they are matched.
         background: Weight of a background proposal against that of a matched one.
         weight: (B, N) float, how much each proposal counts besides; None is 1 for all.
-        least_nuclei: See below.
+        least_nuclei: Lower limit of the divisor.
 
     Returns:
-        Scalar, the weighted sum divided by the number of matched proposals, or by
-        ``least_nuclei`` where there are fewer.
+        Scalar, the weighted sum divided by the number of matched proposals, at least
+        ``least_nuclei``.
     """
     each = functional.binary_cross_entropy_with_logits(
         logit.float(), matched.float(), reduction="none"

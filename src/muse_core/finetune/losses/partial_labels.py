@@ -1,8 +1,8 @@
-"""Class loss of labels that each name a set of the model's classes.
+"""Class loss for partial labels, each of which stands for a set of the model's classes.
 
-"background cell" may be any class but tumor, "nucleus" may be all: the class is only known to lie
-in the set, and the loss is the negative logarithm of the set's summed probability (Jin and
-Ghahramani, "Learning with multiple labels", NIPS 2002).
+"Background cell" stands for any class but tumor, "nucleus" for all. The loss is the negative
+logarithm of the set's summed probability (Jin and Ghahramani, "Learning with multiple labels", NIPS
+2002).
 """
 
 from __future__ import annotations
