@@ -1,4 +1,4 @@
-"""The points: tables of nuclei, their classes, and their file formats."""
+"""Nuclei as points: tables, classes, annotation stores and file formats."""
 
 from __future__ import annotations
 

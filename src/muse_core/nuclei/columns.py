@@ -1,4 +1,4 @@
-"""Nuclei from named columns, of our own files and of others'."""
+"""Build nuclei from named columns, of files written here or by other programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from muse_core.nuclei.table import Status, nucleus_table
 POSITIONS_AS_PIXELS = "Positions were taken as pixels of the full resolution."
 """Note on a file that does not say in which unit its positions are."""
 _SLIDE_KEYS = ("library_id", "slide_id", "slide")
-"""Where programs put which slide a row is of, in tables of several."""
+"""Columns in which programs name the slide of a row, in tables of several slides."""
 _SLIDES_SHOWN = 3
 _OURS = ("id", "class_name", "score", "status", "model")
 
@@ -34,9 +34,9 @@ def nuclei_from_columns(
 
     Args:
         xy: (N, 2) positions.
-        columns: (N,) each, by name; only those that are needed are looked at. None and NaN are
-            missing values.
-        facts: What napari-muse has noted in the file. Without it the file is another program's: its
+        columns: (N,) each, by name; only those that are needed are read. None and NaN are missing
+            values.
+        facts: Metadata that napari-muse has written. Without it the file is another program's: its
             positions are taken as level-0 pixels, and only a column of classes is looked for.
 
     Raises:
@@ -81,11 +81,11 @@ def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, 
 
 
 def require_one_slide(values: Sequence[Any], by: str) -> None:
-    """Refuse nuclei of several slides, whose places would lie over each other.
+    """Refuse a table with nuclei of several slides, whose coordinates would be mixed up.
 
     Args:
-        values: Slides of the nuclei, by name; empty where it is not said.
-        by: What says so, for the error.
+        values: Name of each nucleus' slide; empty where it is unknown.
+        by: Where the names come from, for the error.
 
     Raises:
         UserError: There are several.
@@ -129,10 +129,10 @@ def whole_ids(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def class_name(value: Any) -> str:
-    """A class as text, without what nobody sees: spaces around it, with which tables pad cells.
+    """A class as text, without surrounding spaces, with which tables pad cells.
 
-    Nor are there null characters, which pad texts of one width and which not every format holds.
-    Whole numbers that missing values have made floats are as they were.
+    Null characters, which pad texts of fixed width, are removed too, since not every format holds
+    them. Whole numbers that missing values have turned into floats become whole again.
     """
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return UNCLASSIFIED

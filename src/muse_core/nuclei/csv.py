@@ -46,7 +46,7 @@ NUCLEUS_CSV = {
     "image": Column(("image",), needed=False),
     "object_type": Column(("object type",), needed=False),
 }
-"""Columns of a file of nuclei, and what others call those that are needed."""
+"""Columns of a file of nuclei, and other names under which the required ones are found."""
 _ORIGIN = ("origin_x_px", "origin_y_px")
 _SLIDE = ("slide", "slide_content")
 _OWN = ("x_px", "y_px", "x_um", "y_um")
@@ -87,7 +87,7 @@ def write_csv_parts(
     origin_px: Origin | None = None,
     slide: RecordedSlide | None = None,
 ) -> None:
-    """As :func:`write_csv`, for tables that come one after the other; ids differ between them."""
+    """Like :func:`write_csv`, for an iterable of tables, whose ids must differ."""
     if not math.isfinite(mpp) or mpp <= 0:
         raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")
     name = Path(path).name.lower()
@@ -148,11 +148,11 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 
 def read_csv_file(path: str | Path) -> NucleusFile:
-    """Read nuclei from a CSV file of :func:`write_csv`, a spreadsheet, another program or by hand.
+    """Read nuclei from a CSV file of :func:`write_csv`, of a spreadsheet or of another program.
 
-    Only x_px, y_px and class are needed; x and y are taken as pixels, which a note says. What else
-    is missing gets the defaults of a new table. A nucleus whose class is empty is "unclassified",
-    which a note says. The scale is what lies between pixels and microns where both are there.
+    Only x_px, y_px and class are required. Columns named x and y are taken as pixels and a nucleus
+    with an empty class as "unclassified", each with a note; other missing columns get the defaults
+    of a new table. The scale follows from positions in pixels and in microns, if both are there.
 
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
@@ -194,10 +194,10 @@ def taken_as_pixels(headings: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _nuclei_alone(raw: CsvTable) -> CsvTable:
-    """The rows that QuPath does not say are of something else than a nucleus or a cell.
+    """Drop the rows that QuPath marks as objects other than nuclei and cells.
 
     Raises:
-        UserError: All of them are.
+        UserError: No row is left.
     """
     if "object_type" not in raw:
         return raw
@@ -243,7 +243,7 @@ def _slide(raw: CsvTable) -> RecordedSlide | None:
     try:
         return RecordedSlide(*map(str.strip, found[0])) if found else None
     except UserError:
-        # A spreadsheet may have made something else of it; the nuclei are no worse for that.
+        # A spreadsheet may have changed the value; the nuclei can be read all the same.
         return None
 
 
@@ -254,9 +254,9 @@ def is_nucleus_csv(path: str | Path) -> bool:
 
 
 def _mpp(raw: CsvTable, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
-    """Microns per pixel behind a file of :func:`write_csv`, or None where it has not both.
+    """Microns per pixel, from positions in both units; None where one is missing.
 
-    Its first thousand rows are compared; six digits of the result count.
+    Computed from the first thousand rows and rounded to six digits.
     """
     if "x_um" not in raw or "y_um" not in raw:
         return None

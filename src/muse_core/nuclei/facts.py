@@ -1,4 +1,4 @@
-"""Metadata of a file of nuclei besides the table, as one JSON object."""
+"""Metadata of a file of nuclei, all but the table, as one JSON object."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The features of a GeoJSON file of any length, a few megabytes at a time.
+"""Stream the features of a GeoJSON file of any length, a few megabytes at a time.
 
-JSON parsers want the whole text, and a million outlines as Python objects take gigabytes. Here only
-brackets and quotes are looked at, to cut the text between two features; a parser reads the pieces.
+JSON parsers need the whole text, and a million outlines as Python objects take gigabytes. Here the
+text is cut between features by looking at brackets and quotes only; a parser reads the pieces.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from muse_core.errors import UserError
 _FEATURE_BYTES = 1 << 28
 """Longest single feature: some programs write all nuclei of a class as one."""
 _FEATURE_BRACKETS = 15_000_000
-"""Most lists and objects in it: as Python objects they take fifty times their room in the text."""
+"""Most lists and objects in a feature; as Python objects they take 50 times the text's size."""
 _KEY_BEFORE = re.compile(rb'"features"\s*:\s*$')
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _BACKSLASH = 34, 92

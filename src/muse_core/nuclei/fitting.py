@@ -1,4 +1,4 @@
-"""Whether a file's nuclei can be those of a slide: what it names, what lies beside, its scale."""
+"""Check whether a file of nuclei belongs to a slide, by its name, positions and scale."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 
 _EDGE_PX = 1.0
-"""A position may be rounded to beside the edge."""
+"""Tolerance at the edge of the slide, for rounded positions."""
 _SCALE = 0.05
-"""Scales that differ by more than this share are not those of one slide."""
+"""Relative difference from which two scales cannot be of the same slide."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SlideFrame:
         width: Level-0 pixels.
         height: Level-0 pixels.
         mpp: Microns per level-0 pixel, or None while it is unknown.
-        slide: What files say of it; None for pixels that are no file.
+        slide: The slide as files of nuclei name it; None for pixels that are no file.
     """
 
     width: int
@@ -38,13 +38,13 @@ class SlideFrame:
 
 @dataclass(frozen=True)
 class Fit:
-    """Part of a file's nuclei that lies on a slide.
+    """The part of a file's content that lies on a slide, with doubts about the rest.
 
     Attributes:
-        content: That part of it.
-        named: A sentence where the file names another slide, or "".
-        beside: A sentence where something lies beside the slide, or "".
-        scale: A sentence where the file has another scale, or "".
+        content: That part.
+        named: A sentence if the file names another slide, or "".
+        beside: A sentence if something lies outside the slide, or "".
+        scale: A sentence if the file has another scale, or "".
     """
 
     content: NucleusFile
@@ -78,7 +78,7 @@ def fit(content: NucleusFile, frame: SlideFrame) -> Fit:
         frame: Of the slide it is to be taken over on.
 
     Raises:
-        UserError: All that it has lies beside the slide.
+        UserError: All of it lies outside the slide.
     """
     x, y = (content.table[name].to_numpy(dtype=np.float64) for name in ("x", "y"))
     width, height = frame.width, frame.height

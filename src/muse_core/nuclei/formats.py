@@ -36,12 +36,12 @@ class NucleusFormat:
         suffixes: Ends of file names, lower case, the usual one first.
         read: (path, whether outlines of annotations are nuclei) to content.
         write: (path, content, features) to a file.
-        write_parts: (path, tables one after the other, what else the file holds) to a file, a table
-            at a time in memory.
+        write_parts: (path, iterable of tables, rest of the content) to a file, with one table at a
+            time in memory.
         holds_facts: Whether the file keeps class colours and keys, and regions.
-        isolated_from_bytes: Size from which a file is read in a process of its own. Libraries in C
-            read the binary formats, which a changed byte may crash or send round in circles; of a
-            text only the length is to be feared. None is never.
+        isolated_from_bytes: Size from which a file is read in a separate process; None is never.
+            Damage may crash or hang the C libraries that read binary formats, whatever the size; a
+            text can only be too long.
     """
 
     name: str
@@ -58,7 +58,7 @@ def read_nuclei(
     outlines_are_nuclei: bool = False,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> NucleusFile:
-    """Read a file of nuclei of any known format; what crashes or hangs its library is an error.
+    """Read a file of nuclei of any known format, in a separate process where that is safer.
 
     Args:
         path: File, or folder of a SpatialData store.
@@ -90,14 +90,16 @@ def read_nuclei(
 
 
 def read_nuclei_here(path: str | Path, outlines_are_nuclei: bool = False) -> NucleusFile:
-    """Read in this process, which a damaged file may take down: for files of one's own making.
+    """Like :func:`read_nuclei`, in this process; for files that were written by the caller.
+
+    A damaged file may crash the process.
 
     Args:
-        path: As :func:`read_nuclei`.
-        outlines_are_nuclei: As there.
+        path: See :func:`read_nuclei`.
+        outlines_are_nuclei: See :func:`read_nuclei`.
 
     Raises:
-        UserError: As there.
+        UserError: See :func:`read_nuclei`.
     """
     return _format_of(path).read(Path(path), outlines_are_nuclei)
 
@@ -114,8 +116,8 @@ def write_nuclei(
 
     Args:
         path: Target.
-        content: N nuclei and what is known of them, as :func:`read_nuclei` gives it; or a
-            NucleusTable, of which the next three say what is known.
+        content: N nuclei with their metadata, as :func:`read_nuclei` returns them; or a
+            NucleusTable, whose metadata are the next three arguments.
         scheme: Classes of a table with colours and keys.
         mpp: Microns per level-0 pixel of a table; CSV needs it.
         regions: Outlines beside the nuclei of a table.
@@ -141,20 +143,20 @@ def write_nuclei(
 def write_nuclei_parts(
     path: str | Path, parts: Iterable[pd.DataFrame], content: NucleusFile
 ) -> tuple[str, ...]:
-    """As :func:`write_nuclei`, for tables that come one after the other, such as of a large slide.
+    """Like :func:`write_nuclei`, for an iterable of tables, such as those of a large slide.
 
-    They are written table by table, in little memory.
+    Each table is written as it comes, so that memory stays small.
 
     Args:
         path: Target.
         parts: NucleusTables whose ids differ, positions counted from the content's origin.
-        content: Classes, scale, regions, origin and unreadable places; its table does not count.
+        content: Classes, scale, regions, origin and unreadable places; its table is ignored.
 
     Returns:
-        As :func:`write_nuclei`.
+        See :func:`write_nuclei`.
 
     Raises:
-        UserError: As there.
+        UserError: See :func:`write_nuclei`.
     """
     chosen = _format_of(path)
     chosen.write_parts(Path(path), parts, content)
@@ -223,7 +225,7 @@ def _format_to_write(path: str | Path) -> NucleusFormat:
 
 
 def _size(source: Path) -> int:
-    """Bytes to be read, of packed ones what they may unpack to; 0 where there is nothing.
+    """Bytes to be read, for compressed files the most they may expand to; 0 for a missing file.
 
     Raises:
         UserError: A folder may not be read.

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """No garbage collection in this process meanwhile.
+    """Context without garbage collection in this process.
 
-    Millions of small lists and dictionaries without a cycle make it search all of memory again and
-    again: it took two thirds of the time of reading outlines.
+    While millions of small lists and dictionaries are created, the collector scans all of them
+    again and again for cycles: two thirds of the time of reading outlines.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -17,7 +17,7 @@ _DEPTHS = {
     "multilinestring": (shapely.GeometryType.MULTILINESTRING, 2),
     "multipolygon": (shapely.GeometryType.MULTIPOLYGON, 3),
 }
-"""For each encoding the geometry and how many lists are around its corners."""
+"""For each encoding the type of geometry and the nesting depth of its coordinate lists."""
 
 
 def is_native(encoding: str, kind: pa.DataType) -> bool:

@@ -41,27 +41,27 @@ _MAX_DEPTH = 50
 _MAX_REGIONS = 100_000
 _MAX_CORNERS = 10_000_000
 _NO_FEATURE = (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError)
-"""What reading something that is no feature ends in."""
+"""Errors raised while reading something that is not a valid feature."""
 
 
 def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> NucleusFile:
     """Read nuclei and regions; outlines of nuclei become their area-weighted centres.
 
     Memory stays at a few megabytes beside the table, unless one feature is larger. Annotations with
-    an area are regions, and lose their holes. Every point of a point annotation is a nucleus. Of a
-    cell its nucleus counts where it has one, of a collection of geometries its areas, and where it
-    has none its points. Tiles and TMA cores are left out, and features that cannot be read: the
-    notes count them and name the first.
+    an area become regions, without their holes; every point of a point annotation is a nucleus. A
+    cell is represented by its nucleus, if it has one, and a collection of geometries by its areas
+    or, if it has none, its points. Tiles, TMA cores and features that cannot be read are left out;
+    the notes count them and name the first.
 
     Args:
         path: A FeatureCollection, a list of features or one feature; UTF-8 or UTF-16, ``.gz``
             and ``.zip`` are unpacked. Level-0 pixels, as QuPath writes them.
-        outlines_are_nuclei: Take each polygon of an annotation for a nucleus, as programs write it
-            that put all nuclei of a class into one annotation.
+        outlines_are_nuclei: Take each polygon of an annotation as a nucleus, for programs that
+            write all nuclei of a class as one annotation.
 
     Raises:
-        UserError: The file is missing, not GeoJSON, incomplete, holds too much, or nothing that can
-            be read.
+        UserError: The file is missing, not GeoJSON, incomplete, too large, or holds nothing that
+            can be read.
     """
     source = require_file(path)
     collector = _Collector(source.name, outlines_are_nuclei)
@@ -84,7 +84,7 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file as UTF-8, or in whatever it is if that is not Unicode."""
+    """Open the file as bytes in UTF-8, or unchanged if its encoding is not Unicode."""
     with opened_geojson(path) as raw:
         start = raw.read(4)
         raw.seek(0)
@@ -128,9 +128,9 @@ class _Collector:
         self._tables.append(table)
 
     def _take(self, feature: Any, rows: FeatureRows, index: int, depth: int) -> None:
-        """A feature, or the collection in its place, and what is under it.
+        """Read a feature, or a nested collection, and its children.
 
-        One that cannot be read takes no other with it.
+        An unreadable feature does not affect the others.
         """
         if depth > _MAX_DEPTH:
             self._left_out.add("deep", index)

@@ -23,7 +23,7 @@ class OddFeatureError(ValueError):
 
 
 class FeatureRows:
-    """Points as they are, outlines until their centres are computed together."""
+    """Rows of nuclei; outlines are kept until their centres are computed together."""
 
     def __init__(self) -> None:
         self._records: list[Record] = []
@@ -51,7 +51,7 @@ class FeatureRows:
         self._places.append((np.nan, np.nan))
 
     def table(self, left_out: LeftOut) -> pd.DataFrame:
-        """Rows with a place; the others are counted."""
+        """The rows that have a position; the others are counted in ``left_out``."""
         columns = ["id", "class_name", "score", "status", "model"]
         table = pd.DataFrame(self._records, columns=columns, dtype=object)
         xy = np.array(self._places, dtype=np.float64).reshape(-1, 2)
@@ -85,10 +85,10 @@ def feature_record(uuid: object, properties: dict[str, object], name: str) -> Re
 
 
 def check_name(text: str) -> None:
-    """Raise OddFeatureError for what no name is.
+    """Raise OddFeatureError for a name that is too long or not valid Unicode.
 
-    A small packed file could otherwise unpack to names that fill the memory; half a surrogate pair
-    can be written to no file.
+    A small compressed file could otherwise expand to names that fill the memory, and a lone
+    surrogate cannot be written to any file.
     """
     if len(text) > LONGEST_NAME or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise OddFeatureError("name")

@@ -37,7 +37,7 @@ def write_geojson(content: NucleusFile, path: str | Path) -> None:
     with their status, and regions as annotations.
 
     Args:
-        content: Nuclei, regions and what is known of them.
+        content: Nuclei, regions and metadata.
         path: Target file.
 
     Raises:
@@ -48,15 +48,15 @@ def write_geojson(content: NucleusFile, path: str | Path) -> None:
 
 
 def write_geojson_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:
-    """As :func:`write_geojson`, for tables that come one after the other.
+    """Like :func:`write_geojson`, for an iterable of tables.
 
     Args:
         parts: NucleusTables, whose ids differ.
         path: Target file.
-        facts: What the file holds beside them.
+        facts: Rest of the file's content.
 
     Raises:
-        UserError: As there.
+        UserError: See :func:`write_geojson`.
     """
     scheme, regions = facts.scheme, facts.regions
     noted = facts_to_json(facts._replace(regions=()))
@@ -109,7 +109,7 @@ def _batches(
     slices = (t.iloc[i : i + _BATCH_ROWS] for t in parts for i in range(0, len(t), _BATCH_ROWS))
     for part in slices:
         columns = [part[c].tolist() for c in ("id", "x", "y", "class_name", "status", "model")]
-        # As numpy's 32 bits, of which the shortest decimals are written that give them back.
+        # As float32, for which the shortest decimals that restore the value are written.
         scores = list(part["score"].to_numpy(np.float32))
         yield [_detection(row, colors) for row in zip(*columns, scores, strict=True)]
 

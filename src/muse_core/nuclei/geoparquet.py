@@ -1,4 +1,4 @@
-"""Nuclei that others have written as outlines to GeoParquet."""
+"""Read nuclei from GeoParquet files of other programs, which hold outlines."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
     """Centres of the geometries as predictions, with class and score where columns are named so.
 
     Coordinates are taken as level-0 pixels whatever reference system the file names: GeoParquet
-    knows none for slides, and its default is the globe.
+    has none for slides, and its default is longitude and latitude.
 
     Args:
         file: The file; a column read as a dictionary takes no more memory than its values.

@@ -1,9 +1,9 @@
 """Nuclei as AnnData (.h5ad), for scanpy and squidpy.
 
-Written and read with h5py by AnnData's on-disk format (anndata documentation, "On-disk format",
-versions of 0.8 and later), not with the anndata package: that package reads the whole matrix, and
-holds pandas back. Positions are in ``obsm["spatial"]``, level-0 pixels, as ``uns["spatial_unit"]``
-says; the other columns of the table are in ``obs``, features of nuclei in ``X``.
+Written and read with h5py according to AnnData's on-disk format (anndata documentation, "On-disk
+format", version 0.8 and later) and not with the anndata package, which reads the whole matrix and
+requires an older pandas. Positions are in ``obsm["spatial"]``, in level-0 pixels as stated in
+``uns["spatial_unit"]``; the other columns of the table are in ``obs``, features of nuclei in ``X``.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ def write_h5ad_parts(
     facts: Facts,
     features: npt.NDArray[Any] | None = None,
 ) -> None:
-    """As :func:`write_h5ad`, for tables that come one after the other, in little memory.
+    """Like :func:`write_h5ad`, for an iterable of tables, in little memory.
 
     Args:
         parts: NucleusTables, whose ids differ.
         path: Target file.
-        facts: What the file holds beside them.
+        facts: Rest of the file's content.
         features: (N, D) of all nuclei.
 
     Raises:
-        UserError: As there.
+        UserError: See :func:`write_h5ad`.
     """
     h5py = _h5py()
     try:
@@ -143,7 +143,7 @@ def _h5py() -> Any:
 
 
 class _Rows:
-    """``obs`` and ``obsm["spatial"]`` of a new file, which grow."""
+    """``obs`` and ``obsm["spatial"]`` of a new file, to which rows are appended."""
 
     def __init__(self, file: h5py.File) -> None:
         self._obs = _frame(file, "obs", ("id", "class_name", "score", "status", "model"))
@@ -193,7 +193,7 @@ def _growing(
     kind: tuple[str, str] = ("array", "0.2.0"),
     columns: tuple[int, ...] = (),
 ) -> h5py.Dataset:
-    """A dataset of no rows to which some can be appended."""
+    """Create an empty dataset to which rows can be appended."""
     item = group.create_dataset(
         name,
         shape=(0, *columns),
@@ -283,10 +283,10 @@ def _require_groups(file: h5py.File) -> None:
 
 
 def _require_pixels(uns: Any) -> None:
-    """Refuse positions that the file says are in another unit.
+    """Refuse positions in another unit than pixels.
 
     Raises:
-        UserError: It does.
+        UserError: The file states another unit.
     """
     if not hasattr(uns, "get") or "spatial_unit" not in uns or uns["spatial_unit"].shape != ():
         return

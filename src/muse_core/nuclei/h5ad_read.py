@@ -27,7 +27,7 @@ _XY_NAMES = (
     ("spatial_0", "spatial_1"),
     ("0", "1"),
 )
-"""What columns of positions are called, lower case; never by their order alone."""
+"""Known names of columns of positions, lower case; their order alone is not trusted."""
 _DAMAGED = (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError)
 
 
@@ -35,7 +35,7 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
     """Columns of a data frame in the file, each read when it is asked for."""
 
     def __init__(self, frame: Any, n: int, place: str) -> None:
-        """Look at the names.
+        """List the columns.
 
         Args:
             frame: The HDF5 group.

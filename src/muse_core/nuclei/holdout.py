@@ -12,7 +12,7 @@ HOLDOUT_SHARE = 0.25
 
 
 def field_key(slide_fingerprint: str, vertices: Sequence[Sequence[float]]) -> str:
-    """Identifies a field by its slide and its outline, hexadecimal.
+    """Return the key of a field, a hash of its slide and outline, hexadecimal.
 
     Args:
         slide_fingerprint: Of the slide's content.
@@ -23,10 +23,10 @@ def field_key(slide_fingerprint: str, vertices: Sequence[Sequence[float]]) -> st
 
 
 def is_holdout(key: str, others: Collection[bool]) -> bool:
-    """Return whether a new field joins the holdout; what is decided is kept with the field.
+    """Return whether a new field joins the holdout; the caller keeps the decision.
 
-    The first trains and the second is the holdout, so that two are enough for both. Each later one
-    joins the holdout by its key alone, unless one side has come to have none.
+    The first field is for training and the second is the holdout, so that two are enough. Each
+    later one is decided by its key alone, unless training or holdout have no field left.
 
     Args:
         key: Of the field.
@@ -40,8 +40,8 @@ def is_holdout(key: str, others: Collection[bool]) -> bool:
 def holdout_in_set(keys: Sequence[str]) -> tuple[bool, ...]:
     """Return which fields are the holdout where they have no order, such as a folder's images.
 
-    Each by its key; if that leaves none to one side, the lowest key is the holdout or the highest
-    trains. A single field trains.
+    Each is decided by its key. If that leaves no holdout, the field with the lowest key becomes it;
+    if it leaves none for training, the one with the highest key is. A single field is for training.
     """
     if len(keys) < 2:
         return (False,) * len(keys)

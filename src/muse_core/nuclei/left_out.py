@@ -1,4 +1,4 @@
-"""Sentences for the user on what was left out in reading a file."""
+"""Count the features that were left out in reading a file, with sentences for the user."""
 
 from __future__ import annotations
 

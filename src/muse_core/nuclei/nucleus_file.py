@@ -1,4 +1,4 @@
-"""NucleusFile: what a file of nuclei may hold, and the part of it that is no table."""
+"""NucleusFile: content of a file of nuclei, the table with its metadata."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from muse_core.nuclei.scheme import ClassScheme
 MAX_NUCLEI = 20_000_000
 """More than any slide has; a file that claims more is refused before it fills the memory."""
 MAX_CLASSES = 256
-"""A file with more has numbered its nuclei where others name their classes."""
+"""A file with more has a number for each nucleus in the place of a class."""
 MAX_CHARACTERS = 1 << 30
-"""Of all names in a table together, each counted as often as it stands there."""
+"""Most characters of all names in a table together, repetitions included."""
 Origin = tuple[float, float]
 Place = tuple[float, float, float, float]
 WHOLE_SLIDE: Origin = (0.0, 0.0)
@@ -37,12 +37,13 @@ class NucleusFile:
         mpp: Microns per level-0 pixel, or None where the file does not say.
         regions: Outlines beside the nuclei.
         notes: Sentences for the user about what was left out or assumed in reading.
-        origin_px: Where on the slide positions count from, as (x, y) in level-0 pixels, or None
-            where the file does not say. Files are exchanged from the corner of the scanned area,
-            which is the slide's own except in slides that are mostly empty (MRXS).
-        slide: Which slide the file says it is of, or None where it does not say.
-        unreadable_px: Places (x, y, w, h) of the slide that could not be read when its nuclei were
-            looked for; counted from the corner of the slide whatever the origin.
+        origin_px: Position on the slide, (x, y) in level-0 pixels, that coordinates are relative
+            to, or None where the file does not say. Files for other programs are relative to the
+            corner of the scanned area, which differs from the slide's corner only in slides that
+            are mostly empty (MRXS).
+        slide: The slide that the file names, or None.
+        unreadable_px: Areas (x, y, w, h) of the slide that could not be read during detection,
+            relative to the corner of the slide whatever the origin.
     """
 
     table: pd.DataFrame
@@ -58,17 +59,17 @@ class NucleusFile:
         check_positive_mpp(self.mpp)
 
     def counted_from(self, origin_px: Origin) -> NucleusFile:
-        """Return nuclei and regions with positions counted from another place on the slide.
+        """Return nuclei and regions with coordinates relative to another origin on the slide.
 
         Raises:
-            UserError: The file does not say where it counts from.
+            UserError: The file does not state its origin.
         """
         if self.origin_px is None:
             raise UserError("Where on the slide the positions of this file begin is not known.")
         dx, dy = (a - b for a, b in zip(self.origin_px, origin_px, strict=True))
         if not (dx or dy):
             return replace(self, origin_px=origin_px)
-        # Without the noise that adding and taking away leaves in the last digits.
+        # Rounded, to remove the floating-point noise of adding and subtracting.
         table = self.table.assign(
             x=(self.table["x"] + dx).round(_DIGITS), y=(self.table["y"] + dy).round(_DIGITS)
         )
@@ -108,7 +109,7 @@ def check_count(n_nuclei: int, name: str) -> None:
 
 
 def check_classes(n_classes: int, source: str) -> None:
-    """Raise UserError when there are so many classes that they number the nuclei.
+    """Raise UserError when there are so many classes that they must be numbers of nuclei.
 
     Args:
         n_classes: How many distinct ones there are.

@@ -1,4 +1,4 @@
-"""Outlines that people draw, as areas."""
+"""Areas of outlines that people draw."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def outline_area(vertices: Sequence[Sequence[float]]) -> BaseGeometry | None:
 def inside_any(
     areas: Iterable[BaseGeometry], x: npt.ArrayLike, y: npt.ArrayLike
 ) -> npt.NDArray[np.bool_]:
-    """(N,) which points lie in one of the areas; of each only those in its bounds are looked at."""
+    """(N,) which points lie in any of the areas; points outside an area's bounds are not tested."""
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     inside = np.zeros(len(xs), dtype=bool)
     for area in areas:
@@ -57,7 +57,7 @@ def inside_any(
 
 
 def merged_areas(areas: Sequence[BaseGeometry]) -> list[tuple[list[int], BaseGeometry]]:
-    """Unions of areas that meet, with their members' numbers, in the order of the first."""
+    """Unions of touching areas, each with the indices of its members, in the order of the first."""
     groups: list[tuple[list[int], BaseGeometry]] = []
     for number, area in enumerate(areas):
         members, parts, apart = [number], [area], []

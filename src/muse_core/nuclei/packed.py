@@ -1,4 +1,4 @@
-"""GeoJSON as it is, packed by gzip, or zipped as QuPath exports it."""
+"""Open GeoJSON files: plain, compressed with gzip, or zipped as QuPath exports them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from muse_core.errors import UserError
 GZIP, ZIP = ".gz", ".zip"
 _INSIDE = (".geojson", ".json")
 _NOT_FILES = ("__MACOSX", ".")
-"""How names begin that file managers put into archives."""
+"""Prefixes of names that file managers add to archives."""
 # Level 1 is a fifth larger than the default and five times as fast.
 _LEVEL = 1
 

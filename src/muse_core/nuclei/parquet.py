@@ -50,7 +50,7 @@ def write_parquet(content: NucleusFile, path: str | Path) -> None:
     """Write nuclei to Parquet; classes, scale and regions are JSON in the metadata under "muse".
 
     Args:
-        content: Nuclei and what is known of them.
+        content: Nuclei and their metadata.
         path: Target file.
 
     Raises:
@@ -60,15 +60,15 @@ def write_parquet(content: NucleusFile, path: str | Path) -> None:
 
 
 def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:
-    """As :func:`write_parquet`, for tables that come one after the other.
+    """Like :func:`write_parquet`, for an iterable of tables.
 
     Args:
         parts: NucleusTables, whose ids differ; each is a row group.
         path: Target file.
-        facts: What the file holds beside them.
+        facts: Rest of the file's content.
 
     Raises:
-        UserError: As there.
+        UserError: See :func:`write_parquet`.
     """
     schema = _SCHEMA.with_metadata({_KEY: orjson.dumps(facts_to_json(facts))})
     with replacing(path) as partial, _writer(partial, schema) as writer:
@@ -78,7 +78,7 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: 
 
 @contextlib.contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """A writer, closed also where the disk is full; then it cannot be closed well."""
+    """A writer that is closed in any case; after a failure, closing may fail too."""
     writer = pq.ParquetWriter(path, schema, compression="zstd")
     try:
         yield writer
@@ -103,11 +103,11 @@ def _arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def read_parquet(path: str | Path) -> NucleusFile:
-    """Read nuclei from Parquet: ours, or outlines or points of others.
+    """Read nuclei from Parquet files, our own or outlines or points of other programs.
 
-    A file with x_px, y_px and class needs no more; with a geometry column (GeoParquet) the
-    centres of the geometries count, as pixels of level 0. Without both, x and y are taken as
-    pixels, which a note says.
+    The columns x_px, y_px and class are enough. With a geometry column (GeoParquet) the positions
+    are the centres of the geometries, in level-0 pixels. Without either, columns x and y are taken
+    as pixels, with a note.
 
     Raises:
         UserError: The file is missing, not Parquet, lacks a column, or holds a bad value.
@@ -146,8 +146,9 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def _maybe_repeated(facts: pq.FileMetaData, schema: pa.Schema) -> list[str]:
     """Columns to read as dictionaries: texts, and bytes that take little room in the file.
 
-    A long value of many rows takes no room in the file, and without a dictionary gigabytes in
-    memory. Large columns of bytes are outlines that differ, for which a dictionary is a burden.
+    A long value that many rows share takes little room in the file, but gigabytes in memory unless
+    it is read as a dictionary. Large columns of bytes are outlines, which all differ and gain
+    nothing.
     """
     groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
     chunks = [g.column(i) for g in groups for i in range(g.num_columns)]

@@ -49,9 +49,9 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def distinct(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.intp]]:
-    """Values, and of each row which it has; their number where it has none.
+    """Distinct values of a column, and for each row the index of its value.
 
-    Of a dictionary those that occur, each once.
+    A row without a value has the index len(values). Unused entries of a dictionary are left out.
     """
     if not pa.types.is_dictionary(column.type):
         return column, np.arange(len(column))

@@ -1,8 +1,8 @@
-"""From positions in a file to positions on a slide, where the two do not begin at one place.
+"""Convert positions in a file to positions on a slide whose scanned area is a part of it.
 
-Slides that are mostly empty (MRXS, some SCN) keep tissue in a scanned area far from their corner.
-QuPath shows that area alone and counts from its corner; OpenSlide and most libraries count from the
-corner of the slide. Both write files that do not say so.
+In slides that are mostly empty (MRXS, some SCN) the scanned area is far from the slide's corner.
+Coordinates of QuPath are relative to the corner of that area, those of OpenSlide and most libraries
+to the corner of the slide, and files do not say which.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Size = tuple[float, float]
 
 
 class Rectangle(Protocol):
-    """A rectangle in level-0 pixels, such as a Region of slides, which this room does not know."""
+    """A rectangle in level-0 pixels, such as slides.Region, which must not be imported here."""
 
     @property
     def x(self) -> float:
@@ -39,10 +39,10 @@ class Rectangle(Protocol):
 
 
 def placed_on_slide(content: NucleusFile, scanned: Rectangle) -> NucleusFile:
-    """Return what a file holds, with positions counted from the corner of a slide.
+    """Return a file's content with positions relative to the corner of the slide.
 
-    A file that does not say where it counts from is taken by where its positions lie: those of the
-    slide's corner would hit the scanned area more often, or else those of the area's corner.
+    If the file does not state its origin, the one is assumed with which more positions lie in the
+    scanned area: the slide's corner or the area's.
 
     Args:
         content: As read.

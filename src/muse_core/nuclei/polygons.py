@@ -1,4 +1,4 @@
-"""Outlines to points: where the centre of a nucleus lies that others have drawn as a polygon."""
+"""Centres of nuclei that other programs have written as outlines."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _NO_OUTLINE = (TypeError, ValueError, IndexError, KeyError, OverflowError, Attri
 def centres(geometries: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     """Area-weighted centres of N geometries of any kind.
 
-    An outline that crosses itself can have its centre of area far off; it gets the middle of its
-    bounding box instead.
+    The centroid of an outline that crosses itself can lie far outside; then the centre of the
+    bounding box is returned instead.
 
     Args:
         geometries: Shapely geometries, shape (N,); None and empty ones are allowed.
@@ -102,7 +102,7 @@ def polygon_centres(parts: list[list[Any]], owners: list[int], n: int) -> npt.ND
 def readable_centres(
     parts: list[list[Any]], owners: list[int], n: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """As :func:`polygon_centres`, whatever is among the outlines.
+    """Like :func:`polygon_centres`, but tolerates entries that are not outlines.
 
     Returns:
         (N, 2) x and y, NaN for one without a place; and (N,) which are no outlines.

@@ -31,9 +31,9 @@ CLASS_KEYS = (
     "label",
     "category",
 )
-"""Where programs put the class of a nucleus, apart from QuPath's "classification"."""
+"""Properties in which programs write a nucleus' class, apart from QuPath's "classification"."""
 SCORE_KEYS = ("score", "probability", "prob", "type_prob", "detection probability", "confidence")
-"""Where programs put how sure they are; any case."""
+"""Properties in which programs write a probability; any case."""
 
 
 def object_type(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""RecordedSlide: which slide a file of nuclei says it is of."""
+"""RecordedSlide: the slide that a file of nuclei names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RecordedSlide:
 
     @property
     def tissue(self) -> str:
-        """Its content whatever plane is looked at."""
+        """``content`` without the plane: the same for all planes of an image."""
         return without_plane(self.content)
 
     def told_from(self, other: RecordedSlide) -> str:

@@ -1,4 +1,4 @@
-"""Summarise what is reviewed in a store: fields, their nuclei, and whether that is enough."""
+"""Reviewed fields of a store, and whether their nuclei are enough to train on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muse_core.nuclei.store import AnnotationStore
 from muse_core.nuclei.table import CORRECTIONS, Status
 
 MIN_NUCLEI = 10
-"""Of each class that occurs, below which training on it is refused."""
+"""Fewest nuclei of each class that occurs; with fewer, training is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class ReviewedField:
     Attributes:
         key: Identifies the field in every later run.
         area: Polygon or several, level-0 pixels.
-        nuclei: NucleusTable of those inside; those with status "deleted" are none.
+        nuclei: NucleusTable of those inside; rows with status "deleted" are rejected detections.
         holdout: Whether it is kept out of training.
     """
 
@@ -65,7 +65,7 @@ class AnnotationSummary:
 
 
 def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
-    """Say what a training on a store would use; loads no torch.
+    """Summarise what a training on a store would use; loads no torch.
 
     Args:
         store: Open store.
@@ -85,7 +85,7 @@ def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
 def summarise(
     groups: Sequence[tuple[Sequence[ReviewedField], float]], class_names: Sequence[str]
 ) -> AnnotationSummary:
-    """Say what a training on fields of several slides would use.
+    """Summarise what a training on fields of several slides would use.
 
     Args:
         groups: For each slide its fields and its microns per level-0 pixel.
@@ -112,8 +112,8 @@ def summarise(
 def reviewed_fields(store: AnnotationStore) -> tuple[ReviewedField, ...]:
     """The reviewed fields of a store, oldest first.
 
-    Reviewed regions that overlap or touch are one field. It goes by its oldest region, so that it
-    stays the same field when a region is added to it, and trains as soon as one of them does.
+    Reviewed regions that overlap or touch are one field. Its key is that of its oldest region, so
+    that it stays the same when a region is added, and it is for training if one of them is.
 
     Raises:
         UserError: The store is damaged.

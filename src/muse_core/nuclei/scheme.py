@@ -108,9 +108,9 @@ class ClassScheme:
         return self.extended([next(name for name in numbered if name not in self.names)])
 
     def changes_for_key(self, name: str, key: str) -> dict[str, NucleusClass]:
-        """Return what classes become, by name, so that a class has a key.
+        """Return the changed classes, by name, when a class is given a key.
 
-        Two classes cannot share one: who had it gets the key that is now free.
+        Keys are unique: the class that had the key gets the one that becomes free.
         """
         entry = self.classes[self.index(name)]
         holders = (c for c in self.classes if key and c.key == key and c.name != name)

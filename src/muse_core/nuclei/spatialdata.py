@@ -22,7 +22,7 @@ from muse_core.nuclei.table import valid_parts
 ELEMENT = "nuclei"
 _TEXTS = ("class_name", "status", "model")
 _INDEX = "__null_dask_index__"
-"""What dask calls an index without a name in files, and takes for one."""
+"""Name under which dask writes an unnamed index."""
 
 
 def is_spatialdata(path: str | Path) -> bool:
@@ -34,14 +34,13 @@ def is_spatialdata(path: str | Path) -> bool:
 
 
 def write_spatialdata(content: NucleusFile, path: str | Path) -> None:
-    """Write nuclei to a new SpatialData store; only one of nuclei alone is ever replaced.
+    """Write nuclei to a new SpatialData store; replaces only a store that holds nothing else.
 
     Level-0 pixels are the coordinate system "global"; where the microns per pixel are known, the
-    points also lie in a system "um". What else is known stands among the store's attributes under
-    "muse".
+    points also lie in a system "um". Other metadata is in the store's attributes under "muse".
 
     Args:
-        content: Nuclei and what is known of them.
+        content: Nuclei and their metadata.
         path: Target folder, ending in ``.zarr``.
 
     Raises:
@@ -52,18 +51,18 @@ def write_spatialdata(content: NucleusFile, path: str | Path) -> None:
 
 
 def write_spatialdata_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: Facts) -> None:
-    """As :func:`write_spatialdata`, for tables that come one after the other, in little memory.
+    """Like :func:`write_spatialdata`, for an iterable of tables, in little memory.
 
     Args:
         parts: NucleusTables, whose ids differ.
         path: Target folder, ending in ``.zarr``.
-        facts: What the store holds beside them.
+        facts: Rest of the store's content.
 
     Raises:
-        UserError: As there.
+        UserError: See :func:`write_spatialdata`.
     """
     target, tables = Path(path), valid_parts(parts)
-    # A wrong table is told before a library that is missing.
+    # Check the first table before the library, whose absence is the lesser error.
     tables = itertools.chain([next(tables)], tables)
     attributes = facts_to_json(facts)
     if target.exists() and not _is_nuclei_alone(target):
@@ -86,7 +85,7 @@ def write_spatialdata_parts(parts: Iterable[pd.DataFrame], path: str | Path, fac
 
 
 def _lazy_frame(tables: Iterable[pd.DataFrame], folder: Path) -> Any:
-    """A dask data frame of tables that wait in a folder, of which it holds some at a time."""
+    """Write tables to a folder and return a dask data frame that reads them lazily."""
     import dask.dataframe as dd
 
     first = 0

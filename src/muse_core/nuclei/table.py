@@ -17,9 +17,9 @@ from muse_core.errors import UserError
 
 NUCLEUS_COLUMNS = ("id", "x", "y", "class_name", "score", "status", "model")
 FARTHEST_PX = 2.0**31
-"""No slide reaches farther: formats keep width and height in 32 bits."""
+"""Limit of coordinates: slide formats store width and height in 32 bits."""
 ONE_PLACE_PX = 0.5
-"""No two nuclei lie as near to each other as this; nearer, they are one."""
+"""Positions closer than this are the same nucleus."""
 
 
 class Status(IntEnum):
@@ -40,7 +40,7 @@ class Status(IntEnum):
 STATUSES = tuple(status.word for status in Status)
 """The words, each at the place of its number."""
 CORRECTIONS = (Status.CORRECTED.word, Status.ADDED.word)
-"""Words of what a model got wrong."""
+"""Words for nuclei that the model got wrong."""
 
 
 def nucleus_table(

@@ -1,8 +1,9 @@
-"""Keeping classes in order: every nucleus has one, and each name and key is there once.
+"""Keep classes consistent under undo: every nucleus has a class, and names and keys are unique.
 
-Detections put nuclei and classes in without an edit, and undo reaches back past them. A step that
-would take a class from such nuclei, or bring back a name that is taken by now, is made as far as it
-can be, so that older edits stay within reach. Each function runs inside the caller's transaction.
+Detections add nuclei and classes without an edit, and undo reaches back past them. A step that
+would remove the class of such nuclei, or restore a name that is taken by now, is made as far as
+possible, so that older edits can still be undone. Each function runs inside the caller's
+transaction.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def read_scheme(connection: sqlite3.Connection) -> ClassScheme:
 
 
 def require_no_class_goes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    """Raises UserError if one would while a detection may still bring nuclei of it."""
+    """Raise UserError if changes remove a class while a running detection may add nuclei of it."""
     gone = [str(c.before[0]) for c in changes if c.before is not None and c.after is None]
     if gone and in_progress(connection):
         raise UserError(
@@ -38,14 +39,14 @@ def require_no_class_goes(connection: sqlite3.Connection, changes: Sequence[Chan
 
 
 def stand_ins(connection: sqlite3.Connection) -> dict[int, int]:
-    """Ids of the classes that stand for others by now, by the ids of those."""
+    """Map from ids of removed classes to ids of the classes that have replaced them."""
     return dict(connection.execute("SELECT id, stands_for FROM class_alias").fetchall())
 
 
 def standing_classes(
     connection: sqlite3.Connection, changes: Sequence[Change]
 ) -> tuple[Change, ...]:
-    """Changes of classes, of the classes that have come in place of those that they speak of."""
+    """Rewrite changes of classes to refer to the classes that have replaced removed ones."""
     known = stand_ins(connection)
     return tuple(replace(change, id=known.get(change.id, change.id)) for change in changes)
 
@@ -53,16 +54,15 @@ def standing_classes(
 def bring_classes(
     connection: sqlite3.Connection, changes: Sequence[Change], going: Sequence[Change]
 ) -> tuple[Change, ...]:
-    """Bring back classes, and their names, colours and keys.
+    """Restore classes with their names, colours and keys.
 
-    A class whose name another one has got since does not come back: that one stands for it from
-    then on. One that stays gets no name that is taken.
+    A class whose name has been taken by another one since is not restored: the other one replaces
+    it from then on. A class that stays does not get a name that is taken.
 
     Args:
         connection: In a transaction.
-        changes: Of classes, of an edit that is taken back or done again; of those that go nothing
-            is done here.
-        going: Those of them by which a class really goes.
+        changes: Changes of classes of an edit that is undone or redone; removals are ignored here.
+        going: Those of them that will remove a class.
 
     Returns:
         What was changed.

@@ -27,10 +27,10 @@ from muse_core.nuclei.store.schema import (
 _BUSY_SECONDS = 5.0
 _CACHE_KIB = 65_536
 _STEPS_BETWEEN_LOOKS = 1000
-"""Of SQLite's machine; about fifty rows are written in as many."""
+"""SQLite instructions between two checks for cancelling; about the writing of fifty rows."""
 _CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite's module raises on bytes it did not write, the second where a name is no text."""
+"""Errors that sqlite3 raises for a damaged file; the second for a name that is not UTF-8."""
 _LOOK_ONLY = "here it can only be looked at"
 _HARD_LINKED = (
     "has another name on this disk, a hard link such as backup programs make, and what lies there"
@@ -39,18 +39,17 @@ _HARD_LINKED = (
 
 
 class UnfinishedStoreError(UserError):
-    """A file whose making was broken off, which holds no annotations."""
+    """The file was left incomplete when it was created, and holds no annotations."""
 
 
 class StoreIsThereError(UserError):
-    """A file that was to be made and exists, or is just being made by another program."""
+    """The file to create exists already, or another program is creating it."""
 
 
 class Database:
     """An open SQLite file.
 
-    A second opener of the same file gets it read-only, as does one who may not write it or beside
-    it.
+    It is read-only if another program has it open, or if the file or its folder is not writable.
     """
 
     def __init__(
@@ -60,23 +59,23 @@ class Database:
         read_only: bool = False,
         fill: Callable[[sqlite3.Connection], None] | None = None,
     ) -> None:
-        """Open or create; what cannot be created to its end leaves no file.
+        """Open or create a file; nothing is left of a file that cannot be created completely.
 
         Args:
             path: The file, or a link to it.
-            create: Make a new file.
-            read_only: Do not even try to write.
-            fill: Puts in what a new file begins with, together with its tables or not at all.
+            create: Create a new file.
+            read_only: Open read-only even if the file is writable.
+            fill: Writes the initial content of a new file, in one transaction with its tables.
 
         Raises:
-            UnfinishedStoreError: The making of the file was broken off.
+            UnfinishedStoreError: The file was left incomplete when it was created.
             UserError: The file is missing, exists already (create), is no store, is damaged, is of
                 a newer version, or cannot be written.
         """
         # The lock and the log lie beside the file itself: by a link there would be another lock.
         self.path = path = Path(os.path.realpath(path))
         self.lock = threading.RLock()
-        """Whoever reads or writes holds it: there is one connection, and several threads."""
+        """Held while reading or writing, because several threads share the connection."""
         if create and path.exists():
             raise StoreIsThereError(f"{path} exists already.")
         if not create and not path.is_file():
@@ -115,7 +114,7 @@ class Database:
         """A transaction that is on disk when the block ends, or not at all.
 
         Raises:
-            CancelledError: It was broken off, see :meth:`cancellable`.
+            CancelledError: It was cancelled, see :meth:`cancellable`.
             UserError: The store is open read-only, or the disk is full or gone.
         """
         with self.lock:
@@ -138,7 +137,7 @@ class Database:
 
     @contextmanager
     def cancellable(self, should_cancel: Callable[[], bool]) -> Iterator[None]:
-        """Meanwhile a transaction is broken off and leaves nothing, once a function says so."""
+        """Context in which a transaction is rolled back once ``should_cancel`` returns True."""
         with self.lock:
             self.connection.set_progress_handler(should_cancel, _STEPS_BETWEEN_LOOKS)
             try:
@@ -147,12 +146,12 @@ class Database:
                 self.connection.set_progress_handler(None, 0)
 
     def require_writable(self) -> None:
-        """Raises UserError, which says why, where the file can only be looked at."""
+        """Raise UserError, with the reason, if the file is read-only."""
         if self.read_only:
             raise UserError(f"{self.path.name} {self._refusal}.")
 
     def close(self) -> None:
-        """Close the file and let go of the lock; may be called again."""
+        """Close the file and release the lock; may be called again."""
         with self.lock:
             self._close()
 
@@ -173,8 +172,8 @@ class Database:
         try:
             return self._open("mode=ro")
         except sqlite3.OperationalError as error:
-            # Even to look, SQLite makes files beside it. Without them it must be told that nobody
-            # writes the file, and would pass over what an unclean end has left in the log.
+            # SQLite creates files beside a database even to read it. Where it cannot, the file must
+            # be opened as immutable, which ignores edits that a crash has left in the log.
             if error.sqlite_errorcode & 0xFF not in _CANNOT_WRITE_BESIDE:
                 raise
             if _has_log(self.path):
@@ -254,7 +253,7 @@ class Database:
 
 
 def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
-    """The lock beside the file, which the system lets go of when its holder dies.
+    """Take the lock beside the file, which the system releases when its holder dies.
 
     Returns:
         The lock, or None and why the file cannot be written.
@@ -286,7 +285,7 @@ def _lock_file(path: Path) -> Path:
 
 
 def _is_of_the_disk(error: Exception) -> bool:
-    """Whether the disk is full or fails, and not the file damaged."""
+    """Whether an error is due to a full or failing disk, and not to a damaged file."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
@@ -294,14 +293,14 @@ def _is_of_the_disk(error: Exception) -> bool:
 
 
 def _beside(path: Path) -> tuple[Path, Path]:
-    """The write-ahead log of a file and the index of it, which SQLite makes even to look."""
+    """Paths of the write-ahead log and its index, which SQLite creates even to read a file."""
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 def _take_away_beside(path: Path) -> None:
-    """Let SQLite remove what it made to look at a file, where nobody else has it open.
+    """Let SQLite remove the files it created to read a database that nobody else has open.
 
-    It does so when the last connection is closed that may write; ours might not.
+    It does so when the last connection that may write is closed; a read-only one leaves them.
     """
     if _has_log(path) or not any(file.exists() for file in _beside(path)):
         return

@@ -1,4 +1,4 @@
-"""A detection in progress: what it replaces waits aside, so that a crash loses nothing.
+"""A detection in progress: the nuclei it replaces are kept in a second table until it ends.
 
 Each function runs inside the caller's transaction.
 """
@@ -38,8 +38,8 @@ def under_way(connection: sqlite3.Connection) -> tuple[int, float] | None:
     """The detection in progress; None without one.
 
     Returns:
-        Id from which on nuclei came since it began, and up to which distance in level-0 pixels
-        two nuclei are the same to it.
+        The lowest id of nuclei added since it began, and the distance in level-0 pixels up to which
+        it takes two nuclei as the same.
     """
     found = connection.execute("SELECT first_id, distance_px FROM detection").fetchone()
     return None if found is None else (int(found[0]), float(found[1]))
@@ -51,11 +51,12 @@ def in_progress(connection: sqlite3.Connection) -> bool:
 
 
 def end(connection: sqlite3.Connection, how: str) -> None:
-    """Settle a detection.
+    """End a detection.
 
-    Done, what waited aside is dropped. Cancelled, it comes back wherever nothing new was found.
-    Failed, what was found goes, but for what a person has corrected meanwhile, and all comes back.
-    Fields that a person has reviewed meanwhile stay as they are.
+    If it is done, the nuclei it replaced are dropped. If it was cancelled, they are restored where
+    nothing new was found. If it failed, the new ones are removed, except those that a person has
+    corrected meanwhile, and all old ones are restored. Fields that were reviewed meanwhile stay as
+    they are.
     """
     if how not in ENDINGS:
         raise ValueError(f"A detection ends in one of {ENDINGS}, not {how!r}.")

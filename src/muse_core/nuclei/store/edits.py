@@ -1,4 +1,4 @@
-"""An edit: what rows were before and are after, so that it can be undone, redone and shown."""
+"""Edit: rows before and after a change, from which it is undone, redone and shown."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class NucleusChanges:
     """Rows of n nuclei before and after an edit.
 
     Attributes:
-        before: (n,) of STORED_ROW; only the id counts of one that was not there.
-        after: (n,) of STORED_ROW, of the same ids; only the id counts of one that is not there. Of
-            one that stays the columns of EDITED count, the others are as they are.
-        existed: (n,) which were there.
-        exists: (n,) which are there.
+        before: (n,) of STORED_ROW; where ``existed`` is False, only the id is meaningful.
+        after: (n,) of STORED_ROW, with the same ids; where ``exists`` is False, only the id is
+            meaningful. Of nuclei that exist before and after, only the columns EDITED are.
+        existed: (n,) bool, which nuclei existed before.
+        exists: (n,) bool, which nuclei exist after.
     """
 
     before: NucleusRows
@@ -46,7 +46,7 @@ class NucleusChanges:
 
     @classmethod
     def to(cls, before: NucleusRows, after: NucleusRows) -> NucleusChanges:
-        """Return changes of nuclei that are there before and after."""
+        """Return changes of nuclei that exist before and after."""
         there = np.ones(len(before), dtype=bool)
         return cls(before, after, there, there)
 
@@ -92,11 +92,11 @@ class NucleusChanges:
         return self.take(moved)
 
     def reversed(self) -> NucleusChanges:
-        """The changes that take these back."""
+        """The inverse changes."""
         return NucleusChanges(self.after, self.before, self.exists, self.existed)
 
     def starting_from(self, rows: NucleusRows) -> NucleusChanges:
-        """Return changes to the same ends from current rows, given by ascending id."""
+        """Return changes with the same result that start from current rows, by ascending id."""
         found, at = rows_by_id(rows, self.ids)
         before, after = self.after.copy(), self.after.copy()
         before[found] = rows[at[found]]
@@ -107,7 +107,7 @@ class NucleusChanges:
         return replace(self, before=before, after=after, existed=found)
 
     def with_classes(self, stand_ins: dict[int, int]) -> NucleusChanges:
-        """With other classes in the place of some, by their ids."""
+        """Replace classes, by their ids."""
         before, after = self.before.copy(), self.after.copy()
         for rows in (before, after):
             was = rows["class_id"].copy()
@@ -124,13 +124,13 @@ class Edit:
         label: What it was, such as "class of 3 nuclei (tumor)"; completes "Undone: ".
         nuclei: The nuclei it touched.
         changes: Rows of other tables it touched: regions, classes, and which predictions are live.
-        left_out: Of one that was taken back or done again, how many nuclei it could not bring back
-            to what they were, for something else has taken their place since.
-        aside: Nuclei it touched that wait for the end of a detection and are not seen.
-        shown: (m,) of NUCLEUS_ROW, by ascending id: those of ``nuclei`` that are there after it, as
-            one sees them.
-        relabelled: Where other predictions are live after it: what nuclei that no person has
-            touched are shown as now.
+        left_out: For an undo or redo, the number of nuclei that could not be restored, because
+            something else has taken their place since.
+        aside: Nuclei it touched that a running detection has replaced and that are hidden.
+        shown: (m,) of NUCLEUS_ROW, by ascending id: those of ``nuclei`` that exist after it, with
+            live predictions applied.
+        relabelled: If it changed the live predictions, the classes that nuclei untouched by a
+            person are now shown with.
     """
 
     label: str
@@ -146,12 +146,12 @@ class Edit:
         return bool(len(self.nuclei) or len(self.aside) or self.changes)
 
     def of(self, table: str) -> tuple[Change, ...]:
-        """Its changes of a table."""
+        """The changes of rows in a table."""
         return tuple(change for change in self.changes if change.table == table)
 
     @property
     def new_ids(self) -> npt.NDArray[np.int64]:
-        """Ids of the nuclei that came, in the order in which they were given."""
+        """Ids of the added nuclei, in the order in which they were given."""
         return self.nuclei.ids[~self.nuclei.existed]
 
     @property
@@ -170,7 +170,7 @@ class Edit:
 
 
 def reversed_changes(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """The changes of rows that take some back."""
+    """The inverse of changes of rows, in reverse order."""
     return tuple(Change(c.table, c.id, c.after, c.before) for c in reversed(changes))
 
 

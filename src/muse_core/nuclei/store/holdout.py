@@ -1,9 +1,9 @@
 """Decide once and for all which reviewed regions are in the holdout.
 
-A nucleus that a model may have learnt from must not come to judge it, nor the other way round: what
-is decided stays, whatever becomes of this or another region, and holds for the tissue, also when
-the region is drawn anew. Only where a region joins fields of both sides does a holdout field
-come to train. Each function runs inside the caller's transaction.
+A nucleus that a model may have been trained on must never be used to score it, and the other way
+round. So a decision is permanent, whatever happens to this or other regions, and is bound to the
+tissue, also if the region is drawn again. Only if a region joins a training and a holdout field
+does the holdout field become one for training. Each function runs inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class _Region:
 
 
 def decide(connection: sqlite3.Connection) -> None:
-    """Decide for the reviewed regions that are new, oldest first.
+    """Decide for the new reviewed regions, oldest first.
 
-    One that meets tissue of which it is decided joins the holdout if all of that is in it.
+    A region that overlaps tissue decided earlier joins the holdout if all of that tissue is in it.
     """
     present = _regions(connection, "SELECT id, vertices FROM regions WHERE reviewed ORDER BY id")
     decided = _regions(connection, "SELECT region_id, vertices FROM hold_out")
@@ -75,7 +75,7 @@ def _regions(connection: sqlite3.Connection, query: str) -> list[_Region]:
 def _with_joined_fields_training(
     present: list[_Region], in_holdout: dict[int, bool]
 ) -> dict[int, bool]:
-    """Take regions out of the holdout that are in a field with one that trains."""
+    """Take regions out of the holdout that share a field with a training region."""
     regions = [region for region in present if region.number in in_holdout]
     adjusted = dict(in_holdout)
     for members, _ in merged_areas([region.area for region in regions]):

@@ -24,9 +24,8 @@ class SlideIdentity:
     Attributes:
         name: File name.
         size_bytes: Size; of a folder, of all its files.
-        fingerprint: SHA-256 over samples of the content, hexadecimal; then "#" and which image and
-            plane of the file, as :attr:`muse_core.slides.Slide.part`, unless it is the one that is
-            opened unasked.
+        fingerprint: SHA-256 over samples of the content, hexadecimal; then "#" and image and plane
+            of the file, as :attr:`muse_core.slides.Slide.part`, unless they are the default ones.
     """
 
     name: str
@@ -35,19 +34,19 @@ class SlideIdentity:
 
     @property
     def part(self) -> str:
-        """Image and plane of the file, "" for those that are opened unasked."""
+        """Image and plane of the file, "" for the default ones."""
         return self.fingerprint.partition("#")[2]
 
     @property
     def tissue(self) -> str:
-        """The fingerprint of the image whatever plane of it is looked at: the same tissue."""
+        """The fingerprint without the plane: the same for all planes of an image."""
         return without_plane(self.fingerprint)
 
     @property
     def recorded(self) -> RecordedSlide:
         """Return name and shortened fingerprint, for files of nuclei.
 
-        With "sha256:" before it no reader takes it for a number.
+        The prefix "sha256:" keeps readers from parsing it as a number.
         """
         content, mark, part = self.fingerprint.partition("#")
         return RecordedSlide(self.name, f"sha256:{content[:_RECORDED_DIGITS]}{mark}{part}")

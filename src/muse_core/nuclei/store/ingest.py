@@ -1,4 +1,4 @@
-"""Writing nuclei: those of detections and files, and what edits make of them.
+"""Write nuclei to the tables: those of detections and files, and the results of edits.
 
 Each function runs inside the caller's transaction.
 """
@@ -55,7 +55,7 @@ def rows_of_table(
 
 
 def new_rows(connection: sqlite3.Connection, count: int) -> NucleusRows:
-    """(count,) of STORED_ROW under new ids, not inserted yet, and nobody was unsure of them."""
+    """(count,) of STORED_ROW with new ids and without uncertainty, not inserted yet."""
     rows = np.zeros(count, dtype=STORED_ROW)
     first = take_ids(connection, "nuclei", count)
     rows["id"] = np.arange(first, first + count)
@@ -65,13 +65,13 @@ def new_rows(connection: sqlite3.Connection, count: int) -> NucleusRows:
 
 
 def note_ingest(connection: sqlite3.Connection, distance_px: float) -> None:
-    """Keep which nuclei come in from here on other than by an edit, and end what could be redone.
+    """Record that nuclei are about to be added without an edit, and clear the redo stack.
 
-    What could be redone may speak of nuclei that are replaced, or lie where some come.
+    Edits that could be redone may refer to nuclei that are replaced, or to places of new ones.
 
     Args:
         connection: In a transaction.
-        distance_px: Up to this distance one of them and one that is here are the same nucleus.
+        distance_px: Distance up to which a new and an existing nucleus are the same.
     """
     connection.execute("DELETE FROM undo_stack WHERE position > (SELECT depth FROM undo_depth)")
     connection.execute(

@@ -1,4 +1,4 @@
-"""IngestingStore: a store that is opened or made, and what comes in other than by an edit."""
+"""IngestingStore: opens and creates stores, and adds the nuclei of detections (not edits)."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class IngestingStore(StoreReader):
     def insert(
         self, table: pd.DataFrame, uncertainty: Uncertainty | None = None
     ) -> npt.NDArray[np.int64]:
-        """Put in a table of detections in one transaction; its own ids are not used.
+        """Insert a table of detections in one transaction; its own ids are not used.
 
         Args:
             table: NucleusTable; its classes must be the store's.
-            uncertainty: How unsure the model was, by the names of :data:`UNCERTAINTY`, (N,) each.
+            uncertainty: Uncertainty of the model, (N,) for each name of :data:`UNCERTAINTY`.
 
         Returns:
             (N,) the new ids, in the order of the table.
@@ -103,14 +103,14 @@ class IngestingStore(StoreReader):
         model: str,
         uncertainty: Uncertainty | None = None,
     ) -> NucleusRows:
-        """Put in detections in one transaction.
+        """Insert detections in one transaction.
 
         Args:
             xy: (N, 2) level-0 pixels.
             class_ids: (N,) ids of the store's classes.
             scores: (N,) nucleus probabilities, 0 to 1.
             model: Name of the model.
-            uncertainty: How unsure it was, by the names of :data:`UNCERTAINTY`, (N,) each.
+            uncertainty: Uncertainty of the model, (N,) for each name of :data:`UNCERTAINTY`.
 
         Returns:
             (N,) the new rows, of NUCLEUS_ROW.
@@ -147,10 +147,10 @@ class IngestingStore(StoreReader):
         return rows
 
     def begin_detection(self, replaced: Ids, distance_px: float) -> None:
-        """Take the predictions a detection replaces out of sight, until :meth:`end_detection`.
+        """Hide the predictions that a detection replaces, until :meth:`end_detection`.
 
-        What it finds is put in by :meth:`insert` meanwhile. If the program dies before the end, the
-        next to open the store ends it as cancelled.
+        Its nuclei are added by :meth:`insert` meanwhile. If the program dies before the end, the
+        detection is ended as cancelled when the store is opened the next time.
 
         Args:
             replaced: Ids of nuclei no person has touched, and that lie in no reviewed region.
@@ -160,22 +160,22 @@ class IngestingStore(StoreReader):
             detection.begin(connection, np.asarray(replaced, dtype=np.int64), distance_px)
 
     def end_detection(self, how: str) -> None:
-        """Settle a detection: "done", "cancelled" or "failed".
+        """End a detection as "done", "cancelled" or "failed".
 
-        Done, what it replaced is dropped. Cancelled, that comes back wherever nothing new was
-        found. Failed, what was found goes, but for what a person has corrected or reviewed
-        meanwhile.
+        If it is done, the nuclei it replaced are dropped; if it was cancelled, they are restored
+        where nothing new was found; if it failed, they are restored and the new ones removed,
+        except those that a person has corrected or reviewed meanwhile.
         """
         with self._db.transaction() as connection:
             detection.end(connection, how)
 
     def set_uncertainty(self, ids: Ids, uncertainty: Uncertainty) -> None:
-        """Keep how unsure a model is of nuclei, by the names of `UNCERTAINTY`; not an edit."""
+        """Store a model's uncertainty, (N,) for each name of :data:`UNCERTAINTY`; not an edit."""
         with self._db.transaction() as connection:
             set_uncertainty(connection, np.asarray(ids, dtype=np.int64), uncertainty)
 
     def extend_classes(self, new: Iterable[NucleusClass]) -> None:
-        """Add the classes that detections or a file bring; like these it is no edit."""
+        """Add the classes of a detection or file; not an edit."""
         added = list(new)
         ClassScheme((*self.classes.classes, *added))
         with self._db.transaction() as connection:

@@ -1,4 +1,4 @@
-"""The journal: every edit, undo and redo appended, and the stack that undo walks along."""
+"""The journal, to which every edit, undo and redo is appended, and the undo stack."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from muse_core.nuclei.store.rows import COLUMNS, Change, Row, write_rows
 def record(connection: sqlite3.Connection, annotator: str, edit: Edit) -> None:
     """Apply an edit, write it to the journal, and put it on the undo stack.
 
-    What was taken back before it can no longer be redone.
+    Edits that were undone before can no longer be redone.
 
     Raises:
-        UserError: A class would go while a detection is running.
+        UserError: The edit would remove a class while a detection is running.
     """
     require_no_class_goes(connection, class_changes(edit.changes))
     write_changes(connection, edit.nuclei)
@@ -43,20 +43,20 @@ def record(connection: sqlite3.Connection, annotator: str, edit: Edit) -> None:
 
 
 def undo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
-    """Take back the edit on top of the stack; returns what that changed, None if it is empty.
+    """Undo the edit on top of the stack; returns the changes, None if the stack is empty.
 
     Raises:
-        UserError: A class would go while a detection is running.
+        UserError: This would remove a class while a detection is running.
     """
     depth = _depth(connection)
     return _step(connection, annotator, "undo", depth, depth - 1)
 
 
 def redo(connection: sqlite3.Connection, annotator: str) -> Edit | None:
-    """Do again what was taken back last; None if there is nothing to do again.
+    """Redo the edit that was undone last; returns the changes, None if there is none.
 
     Raises:
-        UserError: A class would go while a detection is running.
+        UserError: This would remove a class while a detection is running.
     """
     depth = _depth(connection)
     return _step(connection, annotator, "redo", depth + 1, depth + 1)

@@ -1,4 +1,4 @@
-"""Labels of edits, to complete "Undone: "."""
+"""Labels of edits, as they follow "Undone: " in the window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of nuclei: the rules by which rows change, for many rows at once."""
+"""Edits of nuclei: rules that change many rows at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from muse_core.nuclei.store.rows import EDITED, STORED_ROW, NucleusRows, require
 from muse_core.nuclei.table import Status
 
 _A_PERSON = ""
-"""The model of a nucleus that none has found."""
+"""Model name of a nucleus that a person has added."""
 Ids = Sequence[int] | npt.NDArray[np.int64]
 
 
@@ -39,13 +39,13 @@ def new_nuclei_edit(
     class_ids: npt.NDArray[np.int32],
     class_name: str,
 ) -> Edit:
-    """Nuclei a person has seen.
+    """The edit that adds nuclei.
 
     Args:
         connection: In a transaction.
         xy: (N, 2) level-0 pixels.
         class_ids: (N,) ids of classes.
-        class_name: What the label says of the class, "" where they have several.
+        class_name: Class in the label of the edit, "" for several.
     """
     rows = new_rows(connection, len(xy))
     rows["x"], rows["y"] = xy.T
@@ -62,18 +62,18 @@ def changed_nuclei_edit(
     what: str,
     class_name: str = "",
 ) -> Edit:
-    """Nuclei with a rule applied to them; those by which it changes nothing are no part of it.
+    """The edit that applies a rule to nuclei; nuclei that it does not change are left out.
 
     Args:
         connection: In a transaction.
         ids: (n,) of the nuclei.
-        live: Predictions that are live: it is what a person sees that a person judges.
-        change: The rule; changes rows of NUCLEUS_ROW by ascending id in place.
-        what: What the edit is called.
-        class_name: For the label.
+        live: Live predictions, because a person judges the classes that are shown.
+        change: The rule; changes rows of NUCLEUS_ROW, by ascending id, in place.
+        what: Label of the edit.
+        class_name: Class in the label.
 
     Raises:
-        UserError: One of them is not there any more.
+        UserError: One of the nuclei does not exist any more.
     """
     stored = require_nuclei(connection, ids)
     seen = shown_rows(stored, live)
@@ -96,17 +96,17 @@ def give_class(rows: NucleusRows, class_id: int) -> None:
 
 
 def confirm(rows: NucleusRows) -> None:
-    """Say that predictions are right; what a person has set already stays as it is."""
+    """Confirm predictions; nuclei that a person has changed keep their status."""
     rows["status"][rows["status"] == Status.PREDICTED] = Status.CONFIRMED
 
 
 def delete(rows: NucleusRows) -> None:
-    """Say that there is no nucleus."""
+    """Mark nuclei as deleted."""
     rows["status"] = Status.DELETED
 
 
 def move(rows: NucleusRows, ids: Ids, xy: npt.NDArray[np.float64]) -> None:
-    """Put nuclei elsewhere; that is a correction.
+    """Move nuclei, which counts as a correction.
 
     Args:
         rows: Of all the ids, each once.

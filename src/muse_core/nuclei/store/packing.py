@@ -1,4 +1,4 @@
-"""The changes of an edit as bytes in the journal, and back."""
+"""Serialise the changes of an edit for the journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from muse_core.nuclei.table import Status
 # edit.
 _MAX_BYTES = 1 << 28
 _ARRAYS = b"\x02"
-"""Begins entries since version 5 of the file; those before are compressed JSON."""
+"""First byte of entries since version 5 of the file; earlier entries are compressed JSON."""
 _LENGTH = struct.Struct("<I")
 _ROW = tuple(name for name in STORED_ROW.names or () if name != "id")
 _DAMAGED = "The journal of this annotation store is damaged."
@@ -71,7 +71,7 @@ def unpack_changes(blob: bytes) -> tuple[NucleusChanges, tuple[Change, ...]]:
 def _columns(
     nuclei: NucleusChanges, altered: Sequence[str]
 ) -> Iterator[tuple[NucleusRows, npt.NDArray[np.bool_], Sequence[str]]]:
-    """The parts of the rows that are kept: of which array, which nuclei, and which columns."""
+    """The parts of the rows that are written: array, mask of nuclei, and columns."""
     stay = nuclei.existed & nuclei.exists
     yield nuclei.before, nuclei.existed & ~stay, _ROW
     yield nuclei.after, nuclei.exists & ~stay, _ROW

@@ -1,10 +1,10 @@
 """Classes that a classifier gives many nuclei at once, in arrays beside the nuclei's rows.
 
-A revision has the ids of nuclei, and a class and a probability for each. At most one is live: what
-it says of a nucleus is the nucleus' class as long as no person has touched that nucleus, and stands
-in no row. Going to another revision is one change of one row, however many nuclei it has, so that
-undo and redo take the time of one. Revisions share arrays that are alike: that of the ids, and all
-but the classes' numbers after a merge.
+A revision holds the ids of nuclei, with a class and a probability for each. At most one revision is
+live: its class is the class of every nucleus that no person has touched, without being written to
+the nucleus' row. Switching to another revision changes a single row, however many nuclei it has, so
+that undo and redo are fast. Revisions share equal arrays, such as the ids or, after a merge of
+classes, all but the class numbers.
 
 Each function runs inside the caller's transaction or, where it only reads, outside of one.
 """
@@ -29,7 +29,7 @@ from muse_core.nuclei.table import Status
 PredictionArrays = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float16]]
 """Ids of nuclei, ascending, ids of their classes, and probabilities; (N,) each."""
 _LIVE = 1
-"""The one row of the table of what is live."""
+"""Id of the only row in the table that names the live revision."""
 _MOST_NUCLEI = 1 << 27
 _MOST_CLASSES = 1 << 16
 
@@ -39,9 +39,9 @@ class Predictions:
     """Predictions of a classifier for N nuclei.
 
     Attributes:
-        revision: Number of the revision; none is given twice.
+        revision: Number of the revision, never used again.
         model: Name of the classifier.
-        ids: (N,) int64, ascending; some of them may be there no more.
+        ids: (N,) int64, ascending; some of the nuclei may not exist any more.
         class_ids: (N,) int32, ids of classes.
         probabilities: (N,) float16, of the class, 0 to 1.
     """
@@ -55,7 +55,7 @@ class Predictions:
     def find(
         self, ids: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-        """Look nuclei up: (n,) which of them it has, and (n,) where; anywhere for the others."""
+        """Look nuclei up: (n,) bool, which are known, and (n,) their indices, else arbitrary."""
         if len(ids) == len(self.ids) and (ids == self.ids).all():
             return np.ones(len(ids), dtype=bool), np.arange(len(ids))
         if not len(self.ids):
@@ -79,7 +79,7 @@ def add_revision(
     probabilities: npt.NDArray[np.float16],
     model: str,
 ) -> int:
-    """Keep a revision, which is not live by that; returns its number.
+    """Store a revision without making it live; returns its number.
 
     Args:
         connection: In a transaction.
@@ -145,10 +145,10 @@ def read_revision(connection: sqlite3.Connection, number: int) -> Predictions:
 
 
 def merge_class(connection: sqlite3.Connection, gone: int, into: int) -> int | None:
-    """Keep a revision as the live one but with another class in one's place; returns its number.
+    """Store a copy of the live revision in which one class is replaced; returns its number.
 
     Returns:
-        None where the live one has no such class, or none is live.
+        None if the live revision does not have the class, or none is live.
     """
     if gone not in live_classes(connection):
         return None
@@ -169,11 +169,11 @@ def merge_class(connection: sqlite3.Connection, gone: int, into: int) -> int | N
 def relabelling(
     connection: sqlite3.Connection, before: Predictions | None, after: Predictions | None
 ) -> Predictions | None:
-    """Return how nuclei are shown once other predictions become live.
+    """Return how nuclei are shown after a change of the live predictions.
 
     Returns:
-        Those that become live and, of what was live before them and is no more, the classes of the
-        rows, with NaN for a probability; None where nothing was live and nothing is.
+        The new live predictions, joined with the rows' own classes (probability NaN) of nuclei that
+        only the former ones had; None if there were and are none.
     """
     if before is None or (after is not None and np.array_equal(before.ids, after.ids)):
         return after
@@ -187,7 +187,7 @@ def relabelling(
 
 
 def carried_on(before: Predictions | None, after: PredictionArrays) -> PredictionArrays:
-    """Predictions with those of before that they say nothing of."""
+    """New predictions, completed with the former ones for nuclei they do not have."""
     if before is None or np.array_equal(before.ids, after[0]):
         return after
     left = ~np.isin(before.ids, after[0], assume_unique=True)
@@ -204,7 +204,7 @@ def carried_on(before: Predictions | None, after: PredictionArrays) -> Predictio
 
 
 def _joined(some: Predictions, others: Predictions) -> Predictions:
-    """Two that say nothing of the same nucleus, as the second."""
+    """Join predictions of different nuclei; revision and model are the second's."""
     ids = np.concatenate([some.ids, others.ids])
     order = np.argsort(ids, kind="stable")
     classes = np.concatenate([some.class_ids, others.class_ids])[order]
@@ -258,11 +258,11 @@ def checked_predictions(
 
 
 def forget_unreachable(connection: sqlite3.Connection, made: int | None, seq: int) -> None:
-    """Drop the revisions that neither undo nor redo leads to.
+    """Delete the revisions that neither undo nor redo can reach.
 
     Args:
         connection: In a transaction.
-        made: The revision that went live by the latest edit.
+        made: The revision that the latest edit made live.
         seq: That edit's entry in the journal.
     """
     connection.execute("UPDATE predictions SET seq = ? WHERE revision = ?", (seq, made))
@@ -288,7 +288,7 @@ def _indexed(
 
 
 def _standing(connection: sqlite3.Connection, classes: str) -> npt.NDArray[np.int32]:
-    """Ids of classes as the file lists them, with those that stand for others by now."""
+    """Parse a list of class ids; removed classes are replaced by those that stand for them."""
     stand_ins = dict(connection.execute("SELECT id, stands_for FROM class_alias").fetchall())
     try:
         numbers = [int(number) for number in json.loads(classes)]
@@ -300,7 +300,7 @@ def _standing(connection: sqlite3.Connection, classes: str) -> npt.NDArray[np.in
 def _keep_array(connection: sqlite3.Connection, array: npt.NDArray[Any]) -> int:
     """Keep an array of whole numbers, once; returns its id."""
     planes = array.astype(array.dtype.newbyteorder("<"), copy=False).view(np.uint8)
-    # All first bytes, then all second ones: what is alike lies side by side.
+    # Byte shuffling, which puts similar bytes side by side and compresses better.
     raw = np.ascontiguousarray(planes.reshape(-1, array.itemsize).T).tobytes()
     digest = hashlib.sha256(raw).hexdigest()
     connection.execute(

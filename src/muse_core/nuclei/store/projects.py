@@ -1,4 +1,4 @@
-"""Which file a person has saved the annotations of a slide as, wherever that lies."""
+"""Notes that say which file the annotations of a slide were saved as ("Save as")."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from muse_core.nuclei.store.identity import SlideIdentity
 from muse_core.nuclei.store.store import AnnotationStore
 
 PROJECT_SUFFIX = ".project"
-"""Of the note, in the folder of a slide's annotations, that says where they are."""
+"""Suffix of the note, which lies in the folder where the annotations would be."""
 _BESIDE_STORE = ("", "-wal", "-shm", ".lock")
 _MOST_BYTES = 1 << 16
 _PAGES_AT_ONCE = 4096

@@ -1,4 +1,4 @@
-"""StoreReader: one slide's annotations as they are in its file."""
+"""StoreReader: queries of an annotation store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from muse_core.nuclei.table import Status
 
 _T = TypeVar("_T")
 ODD_ROWS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What comes of rows of a damaged file that hold other kinds of values than their table has."""
+"""Errors raised by rows of a damaged file whose values are of the wrong type."""
 
 
 class StoreReader:
@@ -68,9 +68,9 @@ class StoreReader:
         self._db.require_writable()
 
     def cancellable(self, should_cancel: Callable[[], bool]) -> AbstractContextManager[None]:
-        """Meanwhile what is done breaks off and leaves nothing, once a function says so.
+        """Context in which an edit is rolled back once ``should_cancel`` returns True.
 
-        Other threads wait for its end. What is broken off raises CancelledError.
+        It then raises CancelledError. Other threads wait until the context ends.
         """
         return self._db.cancellable(should_cancel)
 
@@ -84,7 +84,7 @@ class StoreReader:
 
     @property
     def revision(self) -> tuple[int, ...]:
-        """Grows with every edit and every insertion."""
+        """Counters that grow with every edit and every insertion."""
         query = "SELECT (SELECT coalesce(max(seq), 0) FROM journal), sum(value) FROM next_id"
         return tuple(int(number) for number in self._rows(query)[0])
 
@@ -178,7 +178,7 @@ class StoreReader:
 
     @property
     def first_found(self) -> int | None:
-        """Id from which on nuclei came since the detection in progress began; None without one."""
+        """Lowest id of nuclei added since the running detection began; None without one."""
         begun = self._reading(detection.under_way)
         return None if begun is None else begun[0]
 

@@ -1,4 +1,4 @@
-"""Read rows of a store with the live predictions laid over them."""
+"""Read rows of a store and apply the live predictions to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INSIDE = (
 
 
 def shown_rows(stored: NucleusRows, live: Predictions | None) -> NucleusRows:
-    """Rows as one sees them.
+    """Rows as they are shown, with the live predictions applied.
 
     Args:
         stored: (N,) of STORED_ROW.

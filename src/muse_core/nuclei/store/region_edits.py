@@ -19,7 +19,7 @@ Vertices = Iterable[tuple[float, float]]
 
 
 def region_row(vertices: Vertices, reviewed: bool, name: str) -> Row:
-    """A region as its row has it.
+    """A region as a row of its table.
 
     Args:
         vertices: Corners (x, y), level-0 pixels.
@@ -45,7 +45,7 @@ def new_regions_edit(connection: sqlite3.Connection, rows: Sequence[Row]) -> Edi
 def changed_region_edit(
     connection: sqlite3.Connection, number: int, name: str | None, reviewed: bool | None
 ) -> Edit:
-    """A region with another name, or another word on whether it has been looked at."""
+    """Rename a region, or change whether it is reviewed."""
     before = read_row(connection, "regions", number)
     after = (
         before[0] if name is None else name,
@@ -58,7 +58,7 @@ def changed_region_edit(
 
 
 def removed_region_edit(connection: sqlite3.Connection, number: int) -> Edit:
-    """A region that goes."""
+    """Remove a region."""
     before = read_row(connection, "regions", number)
     change = Change("regions", number, before, None)
     return Edit(labels.removed_region(before[0]), changes=(change,))

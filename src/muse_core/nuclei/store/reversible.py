@@ -1,7 +1,8 @@
 """Decide which changes of an edit can still be undone or redone.
 
-Detections replace nuclei without an edit. A nucleus that one has replaced does not come back, and
-none comes to where one has found another since. Each function runs inside the caller's transaction.
+Detections replace nuclei without an edit. Undo and redo do not restore a nucleus that a detection
+has replaced, nor put one where a detection has found another since. Each function runs inside the
+caller's transaction.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows, rows_by_id
 from muse_core.nuclei.table import ONE_PLACE_PX, Status
 
 SAME_PLACE_PX = 1.0
-"""Up to this distance a nucleus of a file takes the place of a prediction."""
+"""Distance up to which a nucleus of a file replaces a prediction."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReversibleChanges:
-    """Changes of nuclei that can be made.
+    """The changes of nuclei that can be made.
 
     Attributes:
-        here: Of nuclei that are seen.
-        aside: Of those that wait for the end of a detection.
-        left_out: How many others there are.
+        here: Changes of visible nuclei.
+        aside: Changes of nuclei that a running detection has replaced.
+        left_out: Number of changes that cannot be made.
     """
 
     here: NucleusChanges
@@ -45,7 +46,7 @@ def reversible_changes(
     Args:
         connection: In a transaction.
         changes: In the direction in which they are to be made.
-        since: Journal entry at which all nuclei were as the changes find them.
+        since: Number of the journal entry after which the nuclei were as in ``changes.before``.
     """
     present = nucleus_rows(connection, changes.ids)
     waiting = nucleus_rows(connection, changes.ids, "aside")
@@ -92,7 +93,7 @@ def _places_left(changes: NucleusChanges, is_here: Mask, is_waiting: Mask) -> tu
 def _barred(
     connection: sqlite3.Connection, changes: NucleusChanges, present: NucleusRows, since: int
 ) -> Mask:
-    """(n,) which nuclei would come to where one was found since, or one came back to."""
+    """(n,) which nuclei would be put where another one was found or restored since."""
     barred = np.zeros(len(changes), dtype=bool)
     first, distance_px = connection.execute(
         "SELECT min(first_id), max(distance_px) FROM ingests WHERE after_seq >= ?", (since,)

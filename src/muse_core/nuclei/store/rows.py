@@ -18,7 +18,7 @@ NucleusRows = npt.NDArray[Any]
 EDITED = ("x", "y", "class_id", "score", "status", "model_id")
 """Columns of nuclei that edits change."""
 UNCERTAINTY = ("entropy", "margin", "disagreement")
-"""Columns of nuclei that say how unsure a model was; NaN where it did not say."""
+"""Columns of nuclei for the uncertainty of the model; NaN where it is unknown."""
 STORED_ROW = np.dtype(
     [
         ("id", np.int64),
@@ -31,10 +31,10 @@ STORED_ROW = np.dtype(
         *((name, np.float32) for name in UNCERTAINTY),
     ]
 )
-"""A nucleus as its row has it; classes and models by their ids in the store."""
+"""A nucleus as stored; classes and models by their ids in the store."""
 NUCLEUS_ROW = np.dtype([*STORED_ROW.descr, ("probability", np.float32)])
-"""A nucleus as one sees it: with the class that the live predictions give it, and the probability
-of that; NaN where they say nothing of it, or a person has."""
+"""A nucleus as shown: with the class of the live predictions and its probability, which is NaN if
+they do not have the nucleus or a person has decided on it."""
 COLUMNS = {
     "regions": ("name", "vertices", "reviewed"),
     "classes": ("name", "color", "key", "position"),
@@ -57,7 +57,7 @@ class Change:
 
 
 def take_ids(connection: sqlite3.Connection, table: str, count: int) -> int:
-    """First of ``count`` new ids. None is ever given out twice: the journal refers to them."""
+    """First of ``count`` new ids. Ids are never reused, because the journal refers to them."""
     first = connection.execute("SELECT value FROM next_id WHERE name = ?", (table,)).fetchone()[0]
     connection.execute("UPDATE next_id SET value = ? WHERE name = ?", (first + count, table))
     return int(first)
@@ -108,7 +108,7 @@ def rows_by_id(
 
 
 def write_rows(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    """Bring rows of small tables to what they are after the changes."""
+    """Apply changes to rows of small tables."""
     for table, columns in COLUMNS.items():
         here = [c for c in changes if c.table == table]
         connection.executemany(
@@ -122,7 +122,7 @@ def write_rows(connection: sqlite3.Connection, changes: Sequence[Change]) -> Non
 
 
 def _parts(numbers: Sequence[int]) -> Iterable[tuple[Sequence[int], str]]:
-    """Ids in parts a statement can take, each with its question marks."""
+    """Split ids into parts that fit one SQL statement, each with its placeholders."""
     for start in range(0, len(numbers), _AT_ONCE):
         part = numbers[start : start + _AT_ONCE]
         yield part, ", ".join("?" * len(part))

@@ -166,12 +166,12 @@ def check_schema(connection: sqlite3.Connection, name: str) -> int:
 
 
 def check_small_tables(connection: sqlite3.Connection, name: str) -> None:
-    """Look whether the tables that all else hangs on hold what they must.
+    """Check the content of the small tables, which everything else depends on.
 
-    Nuclei and journal, which are long, are checked as they are read.
+    Nuclei and journal, which are long, are checked when they are read.
 
     Raises:
-        UserError: They do not: the file is damaged.
+        UserError: The file is damaged.
     """
     damaged = f"{name} is damaged"
     for table in _SMALL_TABLES:

@@ -1,4 +1,4 @@
-"""Squares of the slide: the R-tree knows where they are, each nucleus which one it lies in."""
+"""Spatial index: an R-tree of grid squares; each nucleus has the number of its square."""
 
 from __future__ import annotations
 

@@ -39,10 +39,11 @@ ClassName = str | int
 class AnnotationStore(IngestingStore):
     """One slide's annotations in one SQLite file.
 
-    An edit is on disk when its method returns; what it returns says what has changed. Undo and redo
-    reach back to the file's beginning, over restarts. Detections put in by :meth:`insert` are not
-    edits and are not undone: they end what could be redone, undo brings back nothing that they have
-    replaced, and a class that they have come to use stays when the edit that made it is undone.
+    An edit is on disk when its method returns; the returned :class:`Edit` says what has changed.
+    Undo and redo reach back to the creation of the file, across restarts. Detections added by
+    :meth:`insert` are not edits and cannot be undone: they clear the redo stack, undo does not
+    restore nuclei they have replaced, and a class they use stays when the edit that added it is
+    undone.
     """
 
     # Edits of nuclei ------------------------------------------------------------------------
@@ -78,7 +79,7 @@ class AnnotationStore(IngestingStore):
         return self._change(ids, lambda r: nucleus_edits.give_class(r, number), "class", name)
 
     def confirm(self, ids: Ids) -> Edit:
-        """Say that predictions are right; what a person has set already stays as it is."""
+        """Confirm predictions; nuclei that a person has changed keep their status."""
         return self._change(ids, nucleus_edits.confirm, "confirmation")
 
     def delete(self, ids: Ids) -> Edit:
@@ -86,7 +87,7 @@ class AnnotationStore(IngestingStore):
         return self._change(ids, nucleus_edits.delete, "removal")
 
     def move(self, ids: Ids, x: npt.ArrayLike, y: npt.ArrayLike) -> Edit:
-        """Put nuclei elsewhere, (N,) level-0 pixels each; that is a correction."""
+        """Move nuclei to x and y, (N,) level-0 pixels each, which counts as a correction."""
         xy = nucleus_edits.finite_places(x, y)
         return self._change(ids, lambda rows: nucleus_edits.move(rows, ids, xy), "move")
 
@@ -98,14 +99,14 @@ class AnnotationStore(IngestingStore):
         replaced: Ids = (),
         instead: bool = False,
     ) -> Edit:
-        """Take over what a file holds, as one edit; the new nuclei are in the order of the table.
+        """Import the content of a file as one edit; new nuclei are in the order of the table.
 
         Args:
             table: NucleusTable; its own ids are not used.
             classes: Those that the store lacks.
             regions: Corners, whether reviewed, and name.
-            replaced: Ids of the nuclei whose places those of the table take.
-            instead: Whether classes without nuclei make way for the new ones.
+            replaced: Ids of the nuclei that those of the table replace.
+            instead: Whether to remove classes that have no nuclei.
         """
         brought = list(classes)
         ClassScheme(tuple(brought) if instead else (*self.classes.classes, *brought))
@@ -129,13 +130,12 @@ class AnnotationStore(IngestingStore):
     ) -> Edit:
         """Show nuclei with the classes that a classifier gives them, as one edit.
 
-        Other nuclei stay as they are shown. One that a person has confirmed, corrected, added or
-        removed, now or later, keeps what the person said; of reviewed regions, whose nuclei count
-        as confirmed, it is the caller who leaves them out. Takes the time of writing the arrays,
-        not of writing as many rows.
+        Other nuclei stay as they are shown. Nuclei that a person has confirmed, corrected, added or
+        removed, now or later, keep the person's class. Nuclei in reviewed regions count as
+        confirmed too; the caller must leave them out. Only arrays are written, no rows.
 
         Args:
-            ids: (N,) of nuclei, each once; those that are not there (any more) do not matter.
+            ids: (N,) of nuclei, each once; unknown ids are ignored.
             class_ids: (N,) ids of classes, see :attr:`class_ids`.
             probabilities: (N,) of the class, 0 to 1; kept as float16.
             model: Name of the classifier, kept with the predictions.
@@ -182,7 +182,7 @@ class AnnotationStore(IngestingStore):
     def change_region(
         self, region_id: int, name: str | None = None, reviewed: bool | None = None
     ) -> Edit:
-        """Rename a region, or say whether all nuclei in it have been looked at."""
+        """Rename a region, or set whether all nuclei in it have been reviewed."""
         return self._edit(lambda c: region_edits.changed_region_edit(c, region_id, name, reviewed))
 
     def delete_region(self, region_id: int) -> Edit:
@@ -212,11 +212,11 @@ class AnnotationStore(IngestingStore):
     # Undo -----------------------------------------------------------------------------------
 
     def undo(self) -> Edit | None:
-        """Take back the last edit; returns what that changed, None if there is none."""
+        """Undo the last edit; returns the changes, None if there is none."""
         return self._step(journal.undo)
 
     def redo(self) -> Edit | None:
-        """Do again what was taken back last; None if there is nothing or an edit came between."""
+        """Redo what was undone last; None if there is nothing or an edit has been made since."""
         return self._step(journal.redo)
 
     def step_bytes(self, again: bool) -> int:

@@ -1,6 +1,6 @@
-"""Taking over the nuclei, regions and classes of a file: one edit, inside the caller's transaction.
+"""Import the nuclei, regions and classes of a file as one edit, inside the caller's transaction.
 
-Unlike what a detection finds, it can be taken back as a whole.
+Unlike a detection, an import can be undone as a whole.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Takeover:
     """Content of a file that is taken over into a store.
 
     Attributes:
-        table: NucleusTable of nuclei that are to come; their classes are the store's or new ones.
-        classes: New classes, to come after the others.
+        table: NucleusTable of the new nuclei; their classes are the store's or new ones.
+        classes: New classes, to be appended.
         regions: Rows of regions.
-        replaced: Ids of the nuclei whose place those of the table take.
-        instead: Whether classes that are there and that no nucleus has make way for the new ones.
+        replaced: Ids of the nuclei that those of the table replace.
+        instead: Whether to remove existing classes that no nucleus has.
     """
 
     table: pd.DataFrame
@@ -40,7 +40,7 @@ class Takeover:
 
 
 def takeover_edit(connection: sqlite3.Connection, file: Takeover) -> Edit:
-    """The edit that taking over a file comes to, the new nuclei in the order of the table.
+    """The edit that imports a file; the new nuclei are in the order of the table.
 
     Raises:
         UserError: The store lacks a class of the table.
