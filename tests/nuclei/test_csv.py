@@ -26,7 +26,7 @@ from muse_core.nuclei import (
 from muse_core.nuclei.csv import read_csv_file
 from muse_core.nuclei.recorded_slide import RecordedSlide
 
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 rows = st.tuples(
     st.integers(0, 2**53),
     st.floats(-1e5, 1e6),

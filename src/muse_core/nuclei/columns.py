@@ -11,6 +11,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.facts import facts_from_json
+from muse_core.nuclei.naming import without_nulls
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
@@ -117,8 +118,10 @@ def scores(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def filled(values: Sequence[Any], empty: str) -> list[Any]:
-    """Texts, with another in place of those that are missing or empty."""
-    return [empty if value == "" or pd.isna(value) else value for value in values]
+    """Texts without null characters, with another in place of those that are missing or empty."""
+    known = {v: without_nulls(v) if isinstance(v, str) else v for v in set(values)}
+    known |= {v: empty for v, text in known.items() if text == "" or pd.isna(text)}
+    return [known[value] for value in values]
 
 
 def whole_ids(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -138,7 +141,7 @@ def class_name(value: Any) -> str:
         return UNCLASSIFIED
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).replace("\0", "").strip() or UNCLASSIFIED
+    return without_nulls(str(value)).strip() or UNCLASSIFIED
 
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:

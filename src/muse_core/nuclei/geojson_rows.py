@@ -11,10 +11,10 @@ import pandas as pd
 from muse_core.nuclei import qupath
 from muse_core.nuclei.geojson_write import nucleus_id
 from muse_core.nuclei.left_out import LeftOut
+from muse_core.nuclei.naming import fault_of_name, without_nulls
 from muse_core.nuclei.polygons import readable_centres
 from muse_core.nuclei.table import FARTHEST_PX, STATUSES, Status
 
-LONGEST_NAME = 1000
 Record = tuple[Any, ...]
 
 
@@ -72,7 +72,7 @@ def feature_record(uuid: object, properties: dict[str, object], name: str) -> Re
     """Id or None, class, score, status and model of a feature."""
     metadata = properties.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    status, model = metadata.get("status"), str(metadata.get("model", ""))
+    status, model = metadata.get("status"), without_nulls(str(metadata.get("model", "")))
     score = qupath.score(properties)
     check_name(model)
     return (
@@ -85,12 +85,8 @@ def feature_record(uuid: object, properties: dict[str, object], name: str) -> Re
 
 
 def check_name(text: str) -> None:
-    """Raise OddFeatureError for a name that is too long or not valid Unicode.
-
-    A small compressed file could otherwise expand to names that fill the memory, and a lone
-    surrogate cannot be written to any file.
-    """
-    if len(text) > LONGEST_NAME or any("\ud800" <= letter <= "\udfff" for letter in text):
+    """Raise OddFeatureError for a text that cannot be a name."""
+    if fault_of_name(text):
         raise OddFeatureError("name")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from muse_core.errors import UserError
+from muse_core.nuclei.naming import fault_of_name
 
 
 class RegionJson(TypedDict):
@@ -28,7 +29,7 @@ class NamedRegion:
         reviewed: Whether every nucleus in it has been looked at.
 
     Raises:
-        UserError: There are fewer than three corners, or one is not finite.
+        UserError: There are fewer than three corners, one is not finite, or the name is none.
     """
 
     vertices: tuple[tuple[float, float], ...]
@@ -40,6 +41,9 @@ class NamedRegion:
             raise UserError("A region needs at least three corners of two numbers each.")
         if not all(math.isfinite(c) for v in self.vertices for c in v):
             raise UserError("A region has a corner that is not a number.")
+        fault = fault_of_name(self.name)
+        if fault:
+            raise UserError(f"A region cannot have a name {fault}.")
 
     def to_json(self) -> RegionJson:
         """A JSON-able object, the inverse of :meth:`from_json`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from muse_core.errors import UserError
+from muse_core.nuclei.naming import fault_of_name
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; without black and yellow, which
 # vanish on haematoxylin and on glass.
@@ -39,6 +40,9 @@ class NucleusClass:
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise UserError("A nucleus class needs a name.")
+        fault = fault_of_name(self.name)
+        if fault:
+            raise UserError(f"A nucleus class cannot have a name {fault}.")
         if not _HEX_COLOR.fullmatch(self.color):
             raise UserError(f"The colour of class {self.name!r} must look like #rrggbb.")
         if self.key and (len(self.key) != 1 or self.key not in _KEYS):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.nuclei.naming import fault_of_name
 
 NUCLEUS_COLUMNS = ("id", "x", "y", "class_name", "score", "status", "model")
 FARTHEST_PX = 2.0**31
@@ -102,7 +103,7 @@ def validate_table(table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: A column is missing, an id is no whole number or occurs twice, a coordinate is
             not finite or farther out than any slide reaches, a score lies outside 0 to 1, a status
-            is unknown, or a class is blank.
+            is unknown, a class is blank, or its name or a model's is too long or no text.
     """
     missing = [c for c in NUCLEUS_COLUMNS if c not in table.columns]
     if missing:
@@ -158,6 +159,9 @@ def _check_values(table: pd.DataFrame) -> None:
         raise UserError(f"Unknown status {unknown[0]!r}; it must be one of {', '.join(STATUSES)}.")
     if not all(name.strip() for name in table["class_name"].unique()):
         raise UserError("The nucleus table holds a nucleus without a class.")
+    for column, noun in (("class_name", "class"), ("model", "model")):
+        for fault in filter(None, map(fault_of_name, table[column].unique())):
+            raise UserError(f"The nucleus table holds the name of a {noun} {fault}.")
     if table["id"].duplicated().any():
         first = table.loc[table["id"].duplicated(), "id"].iloc[0]
         raise UserError(f"The nucleus table holds the id {first} twice.")

@@ -1,0 +1,23 @@
+"""The rule for names of classes, models and regions, which every file format can store."""
+
+from __future__ import annotations
+
+LONGEST_NAME = 1000
+"""Letters; a small compressed file could otherwise expand to names that fill the memory."""
+
+
+def fault_of_name(name: str) -> str:
+    """Return why a text cannot be a name, as words to follow "a name"; "" if it can."""
+    if len(name) > LONGEST_NAME:
+        return f"of more than {LONGEST_NAME:,} letters"
+    if "\0" in name:
+        return "with a null character"
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        # A lone surrogate cannot be written to any file.
+        return "with letters that are no Unicode"
+    return ""
+
+
+def without_nulls(name: str) -> str:
+    """Remove null characters, which pad texts of fixed width and which not every format holds."""
+    return name.replace("\0", "")
