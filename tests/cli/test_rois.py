@@ -40,6 +40,26 @@ def test_rois_with_given_points(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "folder" in capsys.readouterr().err
 
 
+def test_nuclei_on_the_edge_are_cut_too_and_deleted_ones_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, out = write_slide(tmp_path / "s.png", 200, 160), tmp_path / "rois"
+    x, y = [0.0, 200.0, 201.0, -1.0, 100.0, 50.0], [0.0, 160.0, 80.0, 161.0, 160.5, 50.0]
+    status = ["predicted"] * 5 + ["deleted"]
+    write_csv(nucleus_table(x, y, "a", status=status), tmp_path / "s.csv", 0.5)
+    options = ("--mpp", 0.5, "--roi-mpp", 0.5, "--roi-px", 100, "--min-tissue", 0, "--json")
+    assert run("rois", slide, "--out", out, "--points", tmp_path / "s.csv", *options) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["nuclei"] == 5
+    assert said.err == ""
+    found = [
+        np.array([roi.x_px, roi.y_px]) + np.load((out / roi.file).with_suffix(".npy"))
+        for roi in read_manifest(out).rois
+    ]
+    got = sorted(np.concatenate(found).round(1).tolist())
+    assert got == [[0, 0], [0, 160], [100, 160], [200, 80], [200, 160]]
+
+
 def test_slides_that_would_share_one_file_of_points_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from muse_core.data.points_folder import (
     scale_notes,
 )
 from muse_core.errors import UserError
+from muse_core.nuclei import nucleus_table, write_csv
 
 
 def _folder(root: Path, points: str | None = "x,y,class\n1.5,2.5,a\n3,4,b\n") -> Path:
@@ -51,6 +52,17 @@ def test_points_may_be_saved_by_a_spreadsheet(tmp_path: Path, points: str) -> No
     assert image.class_names == ("NA", "b")
 
 
+def test_what_a_person_has_deleted_is_no_nucleus(tmp_path: Path) -> None:
+    table = nucleus_table(
+        [1, 2, 3], [4, 5, 6], ["a", "b", "c"], status=["added", "deleted", "predicted"]
+    )
+    folder = _folder(tmp_path)
+    write_csv(table, folder / "points" / "t.csv", 0.5)
+    (image,) = read_points_folder(folder, mpp=0.5)
+    assert image.xy.tolist() == [[1, 4], [3, 6]]
+    assert image.class_names == ("a", "c")
+
+
 def test_an_image_may_hold_no_nucleus(tmp_path: Path) -> None:
     (image,) = read_points_folder(_folder(tmp_path, "x,y,class\n"), mpp=0.5)
     assert image.xy.shape == (0, 2)
@@ -66,6 +78,7 @@ def test_an_image_may_hold_no_nucleus(tmp_path: Path) -> None:
         ("x,y,class\n1,,a\n", "not a number"),
         ("x,y,class\n1,2,a\n1,1000,a\n", "1 of 2 points in .* lie outside the image, .* 10 x 8"),
         ("x,y,class\n-50,2,a\n", "1 of 1 points"),
+        ("x,y,class\n1,2,a\n\n1,3, \n", r"t\.csv holds ' ' in the column class, line 4"),
         ("x,y,class\n1,1e300,a\n", "1 of 1 points"),
     ],
 )

@@ -175,12 +175,14 @@ def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
 
 def _given(path: Path, slide: Slide, other_slide: bool) -> FindNuclei:
     from muse_core.cli.given_nuclei import given_nuclei_of
-    from muse_core.nuclei import read_nuclei
+    from muse_core.nuclei import Status, read_nuclei
+    from muse_core.nuclei.fitting import moved_inside
 
     given = given_nuclei_of(read_nuclei(path), slide, path.name, other_slide)
     for note in given.notes:
         typer.echo(note, err=True)
-    xy = given.table[["x", "y"]].to_numpy(dtype="float64")
+    table = given.table[given.table["status"] != Status.DELETED.word]
+    xy = moved_inside(table[["x", "y"]].to_numpy(dtype="float64"), slide.width, slide.height)
 
     def find(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
         height, width = rgb.shape[:2]

@@ -15,14 +15,16 @@ import numpy.typing as npt
 
 from muse_core.errors import UserError
 from muse_core.files import entries
+from muse_core.nuclei import Status
 from muse_core.slides import Region, open_slide
-from muse_core.tables import Column, read_csv_table
+from muse_core.tables import Column, CsvTable, read_csv_table
 
 POINTS_CSV = {
     # Pixels of an image are those of its full resolution, as files of nuclei have them.
     "x": Column(("x", "x_px"), number=True),
     "y": Column(("y", "y_px"), number=True),
     "class": Column(("class", "class_name", "classification")),
+    "status": Column(("status",), needed=False),
 }
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _SLACK_PX = 8.0
@@ -158,8 +160,9 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
     if not points_path.is_file():
         raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
     try:
-        raw = read_csv_table(points_path, POINTS_CSV)
+        raw = _without_deleted(read_csv_table(points_path, POINTS_CSV))
         xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1)
+        names = tuple(raw.names("class"))
     except UserError as error:
         # Files of several folders have the same names.
         raise UserError(f"{points_path.parent}: {error}") from error
@@ -169,5 +172,12 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
     # They would be nuclei that no model finds, and lessons in places that are not there.
     require_inside(xy, image, str(points_path))
     points = xy.astype(np.float32)
-    names = tuple(name.strip() for name in raw.texts("class"))
     return AnnotatedImage(image_path.stem, image, points, names, scale)
+
+
+def _without_deleted(raw: CsvTable) -> CsvTable:
+    """Leave out nuclei that a person has deleted, which files of nuclei still hold."""
+    if "status" not in raw:
+        return raw
+    gone = raw.cells["status"].str.strip().str.lower() == Status.DELETED.word
+    return raw.where(~gone.to_numpy(dtype=bool), f"{int(gone.sum()):,} deleted nuclei left out.")

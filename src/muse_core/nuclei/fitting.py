@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from muse_core.errors import UserError
 from muse_core.nuclei.counted import counted, counted_nuclei
@@ -15,6 +16,8 @@ from muse_core.nuclei.regions import NamedRegion
 
 _EDGE_PX = 1.0
 """Tolerance at the edge of the slide, for rounded positions."""
+_STEP_PX = 0.001
+"""Files of nuclei are rounded to this."""
 _SCALE = 0.05
 """Relative difference from which two scales cannot be of the same slide."""
 
@@ -115,6 +118,24 @@ def fit(content: NucleusFile, frame: SlideFrame) -> Fit:
         )
     table = content.table[inside].reset_index(drop=True)
     return Fit(replace(content, table=table, regions=regions), named, lies_beside, scale)
+
+
+def moved_inside(xy: npt.NDArray[np.float64], width: int, height: int) -> npt.NDArray[np.float64]:
+    """Move positions on the far edges of the slide, or just beyond an edge, to the inside of it.
+
+    They are nuclei of the slide to :func:`fit`, but would be in no part of it.
+
+    Args:
+        xy: (N, 2) level-0 pixels.
+        width: Of the slide, level-0 pixels.
+        height: Of the slide, level-0 pixels.
+
+    Returns:
+        (N, 2); positions farther out are unchanged.
+    """
+    size = np.array([width, height], dtype=np.float64)
+    near = (xy >= -_EDGE_PX) & (xy <= size + _EDGE_PX)
+    return np.where(near, np.clip(xy, 0.0, size - _STEP_PX), xy)
 
 
 def other_slide_named(content: NucleusFile, slide: RecordedSlide | None) -> str:

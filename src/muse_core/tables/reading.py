@@ -77,6 +77,18 @@ class CsvTable:
         values = self.cells[key].to_numpy(dtype=object)
         return np.where(values == "", empty, values) if empty else values
 
+    def names(self, key: str) -> npt.NDArray[np.object_]:
+        """(N,) texts of a column without surrounding spaces.
+
+        Raises:
+            UserError: A cell is blank.
+        """
+        values = self.cells[key].str.strip().to_numpy(dtype=object)
+        blank = np.flatnonzero(values == "")
+        if len(blank):
+            raise self._error(key, int(blank[0]), "which is no name")
+        return values
+
     def numbers(self, key: str, empty: float | None = None) -> npt.NDArray[np.float64]:
         """(N,) numbers of a column.
 
