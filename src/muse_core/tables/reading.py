@@ -83,7 +83,7 @@ class CsvTable:
         Raises:
             UserError: A cell is blank.
         """
-        values = self.cells[key].str.strip().to_numpy(dtype=object)
+        values: npt.NDArray[np.object_] = self.cells[key].str.strip().to_numpy(dtype=object)
         blank = np.flatnonzero(values == "")
         if len(blank):
             raise self._error(key, int(blank[0]), "which is no name")
