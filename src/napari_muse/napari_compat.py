@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Points
 from napari.utils.key_bindings import coerce_keybinding
+from vispy.util.keys import Key
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -92,6 +93,39 @@ def hand_key_to_napari(main: QWidget, event: QKeyEvent) -> None:
             widget overrides it in Python, so that it can be called.
     """
     main.keyPressEvent(event)
+
+
+class KeysReplaced:
+    """Has napari hear of another key than was pressed, whichever widget has the focus.
+
+    Sets ``_key`` and ``_modifiers`` of vispy's event before napari hears of it: all of napari's
+    widgets hand their keys to the canvas, which knows none beyond ASCII.
+    """
+
+    def __init__(self, viewer: ViewerModel, other: Callable[[QKeyEvent], str | None]) -> None:
+        """Replace.
+
+        Args:
+            viewer: Whose keys.
+            other: Gives the capital letter, or the digit without a modifier, that is meant by a
+                key; None where the key means itself.
+        """
+        self._other = other
+        events = viewer.window._qt_viewer.canvas._scene_canvas.events
+        self._emitters = (events.key_press, events.key_release)
+        for emitter in self._emitters:
+            emitter.connect(self._on_key)
+
+    def close(self) -> None:
+        """Let keys mean themselves."""
+        for emitter in self._emitters:
+            emitter.disconnect(self._on_key)
+
+    def _on_key(self, event: Any) -> None:
+        other = self._other(event.native) if event.native is not None else None
+        if other is not None:
+            event._key = Key(other)
+            event._modifiers = () if other.isdigit() else event.modifiers
 
 
 def own_action(providers: Sequence[Any], key: str) -> Callable[[], Any] | None:

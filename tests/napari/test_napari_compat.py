@@ -7,9 +7,11 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Points, Shapes
 from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_muse.napari_compat import (
+    KeysReplaced,
     canvas_widget,
     is_drawing,
     layer_list_widget,
@@ -50,6 +52,23 @@ def test_what_napari_binds_to_a_key_is_done_though_the_layer_binds_it_anew(
     layer.bind_key("Control-A", lambda _: None, overwrite=True)
     assert own_action((layer, viewer), "Control-A") is None
     assert layer.selected_data == {0, 1}
+
+
+def test_napari_hears_of_another_key_until_keys_mean_themselves_again(
+    make_napari_viewer: Any, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer()
+    heard: list[str] = []
+    for key in ("N", "M", "Shift-M", "1"):
+        viewer.bind_key(key, lambda _, key=key: heard.append(key))
+    replaced = KeysReplaced(viewer, lambda event: {"n": "M", "&": "1"}.get(event.text().lower()))
+    shift = Qt.KeyboardModifier.ShiftModifier
+    for key, modifier in (("n", Qt.KeyboardModifier.NoModifier), ("N", shift), ("&", shift)):
+        qtbot.keyClick(canvas_widget(viewer), key, modifier)
+    assert heard == ["M", "Shift-M", "1"]
+    replaced.close()
+    qtbot.keyClick(canvas_widget(viewer), "n")
+    assert heard[3:] == ["N"]
 
 
 def test_a_key_that_is_held_ends_with_its_release(make_napari_viewer: Any) -> None:

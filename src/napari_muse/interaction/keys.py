@@ -11,12 +11,13 @@ from psygnal import Signal
 from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.lasso import Lasso
+from napari_muse.interaction.latin_keys import latin_key
 from napari_muse.interaction.list_keys import ListKeys
 from napari_muse.interaction.nucleus_clipboard import NucleusClipboard
 from napari_muse.interaction.tab_key import TabKey
 from napari_muse.interaction.undo_steps import redo_edit, undo_edit
 from napari_muse.layers.shown_classes import show_next_class
-from napari_muse.napari_compat import is_drawing, own_action
+from napari_muse.napari_compat import KeysReplaced, is_drawing, own_action
 from napari_muse.session import MuseSession
 
 HELP = (
@@ -88,6 +89,7 @@ class Keys:
         session.slide_changed.connect(self._on_slide_changed)
         self._tab = TabKey(viewer, lambda: self._on_slide(self._show_next_class))
         self._list = ListKeys(viewer, self._is_open, self._keep_layers)
+        self._latin = KeysReplaced(viewer, lambda key: latin_key(key) if self._is_open() else None)
         for provider in (viewer, *viewer.layers):
             self._bind(provider)
 
@@ -96,6 +98,7 @@ class Keys:
         viewer = self._session.viewer
         self._tab.close()
         self._list.close()
+        self._latin.close()
         self.lasso.close()
         viewer.layers.events.inserted.disconnect(self._on_inserted)
         viewer.layers.events.removed.disconnect(self._on_removed)

@@ -9,6 +9,7 @@ from weakref import ref
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeyEvent
 
+from napari_muse.interaction.latin_keys import latin_key
 from napari_muse.napari_compat import hand_key_to_napari, layer_list_widget, main_widget
 
 if TYPE_CHECKING:
@@ -56,9 +57,13 @@ class ListKeys(QObject):
         )
         if event.key() in _REMOVING:
             return self._wanted() and self._keep_layers()
-        if not plain or event.text().upper() not in _MEANT_FOR_THE_SLIDE or not self._wanted():
+        if not plain or _letter(event) not in _MEANT_FOR_THE_SLIDE or not self._wanted():
             return False
         main = self._main()
         if main is not None:
             hand_key_to_napari(main, event)
         return True
+
+
+def _letter(event: QKeyEvent) -> str:
+    return latin_key(event) or event.text().upper()
