@@ -1,4 +1,4 @@
-"""Arrays that are in memory or lazy already, as a Slide: numpy, dask, zarr, and what indexes so."""
+"""Slides from arrays, in memory or lazy: numpy, dask, zarr and others that index alike."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from muse_core.slides.slide import Slide, SlideSource, pyramid
 
 _PIECE_PX = 1024
 _LARGEST_PIECE_PX = 1 << 26
-"""A chunk of more pixels is computed again for each piece of it: it would not be kept anyway."""
+"""Larger chunks are read in pieces. Each computes the chunk again, which is too large to cache."""
 _LEAST_CACHE_BYTES, _MOST_CACHE_BYTES = 128 << 20, 512 << 20
 _CACHED_PIECES = 4
-"""Neighbouring tiles lie on up to four."""
+"""A tile may lie on up to four pieces."""
 _PATCHES, _PATCH_PX = 8, 64
 """A fingerprint looks at this many patches along each axis, this wide."""
 _MOST_LAYERS = 50
-"""Of a dask graph; more are made one, which takes memory for each task."""
+"""Most layers of a dask graph; graphs with more are flattened, which takes memory for each task."""
 _SAMPLES = {
     1: Samples(Colours.GRAY),
     3: Samples(Colours.RGB),
@@ -54,7 +54,7 @@ class ArrayAxes:
 
     @classmethod
     def of(cls, array: Any) -> ArrayAxes:
-        """Tell by the shape alone."""
+        """Derive the meaning of the axes from the shape alone."""
         shape = tuple(int(n) for n in getattr(array, "shape", ()))
         lead = next((i for i, n in enumerate(shape[:-3]) if n != 1), max(len(shape) - 3, 0))
         own = shape[lead:]
@@ -96,7 +96,7 @@ class ArraysLevel(SampledLevel):
         return self._array
 
     def read(self, x0: int, y0: int, x1: int, y1: int) -> RgbArray:
-        """See :meth:`Level.read`; what is in memory is not kept there twice."""
+        """See :meth:`Level.read`; pieces of arrays in memory are not cached."""
         if not isinstance(self._array, np.ndarray):
             return super().read(x0, y0, x1, y1)
         return np.array(self.samples.to_rgb(self._cut(slice(y0, y1), slice(x0, x1))))
@@ -191,10 +191,10 @@ def array_level(array: Any, name: str) -> ArraysLevel:
 
 
 def _flat(array: Any) -> Any:
-    """A dask array as one that a piece is cut out of at once; others as they are.
+    """Flatten the graph of a dask array with many layers; other arrays are returned as they are.
 
-    dask goes through all layers of a graph for each piece. Arrays put together of many, each with
-    its own file, have thousands, which took seconds.
+    dask traverses all layers of a graph for each slice. An array concatenated from many files has
+    thousands of layers, which took seconds.
     """
     if not hasattr(array, "__dask_graph__"):
         return array
@@ -226,8 +226,8 @@ def _computed(pieces: Sequence[Any]) -> list[npt.NDArray[Any]]:
 
     if not any(dask.is_dask_collection(piece) for piece in pieces):
         return [np.asarray(piece) for piece in pieces]
-    # In this thread, unless somebody works on a cluster: there are readers enough, and a pool of
-    # threads would take the processor from the viewer.
+    # In this thread, unless a dask cluster is in use: there are enough readers, and a thread pool
+    # would compete with the viewer.
     scheduler = dask.config.get("scheduler", None) or "synchronous"
     return [np.asarray(piece) for piece in dask.compute(*pieces, scheduler=scheduler)]
 

@@ -34,10 +34,10 @@ _LONGEST_NAME = 200
 
 
 class ChannelsError(UserError):
-    """The channels are named like dyes; the user may know better.
+    """The channels are named like fluorescent dyes; the user can override this.
 
     Attributes:
-        what: Half a sentence that says what is the matter.
+        what: The problem, to be completed to a sentence.
     """
 
     def __init__(self, what: str) -> None:
@@ -74,13 +74,13 @@ def plan_channels(
 ) -> ChannelPlan:
     """Find out which of separate channels are red, green and blue.
 
-    What the user says counts; else one channel is gray, three are RGB unless their names are those
-    of dyes and markers, and four are RGB with alpha where their names say so, or where they are
-    interleaved. Names of colours also tell the order.
+    The user's choice comes first. Otherwise one channel is gray, three are RGB unless their names
+    are those of dyes or markers, and four are RGB with alpha if their names say so or if they are
+    interleaved. Names of colours determine the order.
 
     Args:
         count: Number of separate channels.
-        names: What the metadata say of each, where they say anything.
+        names: Names from the metadata; empty if there are none.
         file_name: For the message.
         choice: What the user wants.
         eight_bit: Whether samples are of 8 bits, as of colour cameras.

@@ -1,7 +1,7 @@
 """Size in pixels that a compressed tile claims, read before memory is allocated for it.
 
-Decoders of images trust the size in the tile's own header, whatever the TIFF says. Decoders of
-plain bytes (Deflate, LZW and the like) are given their limit and need none.
+Image decoders trust the size in the tile's own header, whatever the TIFF says. Decoders of plain
+bytes (Deflate, LZW and the like) take a limit and need no such check.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class _Bits:
 
 
 def limited_px(data: bytes) -> int:
-    """0: such data claim nothing that the decoder goes by."""
+    """0: these decoders are given the size and do not read it from the data."""
     return 0
 
 

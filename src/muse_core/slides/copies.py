@@ -1,4 +1,4 @@
-"""Whether an image shows the same as a larger one, told by its pixels."""
+"""Decide from pixels whether an image is a smaller copy of another."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def may_be_copy(base: tuple[int, int], small: tuple[int, int]) -> bool:
 def is_copy(base: Level, small: Level) -> bool:
     """Whether a smaller image of the same proportions shows the same.
 
-    Some places all over both are compared, so that large images are not read whole. What cannot be
-    read or is all of one colour counts as a copy.
+    Blocks spread over both images are compared, so that large images are not read whole. Images
+    that cannot be read or have a single colour count as copies.
 
     Args:
         base: The larger one.

@@ -1,8 +1,8 @@
 """JPEG tiles decoded at half size: the inverse transform of a block makes 4 x 4 pixels of 8 x 8.
 
-That is faster than decoding all pixels and then averaging them. libjpeg-turbo does it; simplejpeg
-is its wrapper. That a tile holds RGB is written into it first, as Adobe's marker, for TIFF keeps
-that in tags which libjpeg does not see.
+That is faster than decoding all pixels and then averaging them. libjpeg-turbo does it, through
+simplejpeg. TIFF states in its tags whether a tile is RGB, where libjpeg does not look; so an Adobe
+marker that states it is inserted into the tile first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from muse_core.slides.tiff import TiffLevel
 
 _BLOCK_PX = 16
-"""Tiles of whole blocks with halved chroma end where their halves end."""
+"""With sides that are multiples of this, halved tiles with subsampled chroma have whole pixels."""
 _START, _SCAN = b"\xff\xd8", 0xDA
 _JFIF, _ADOBE = 0xE0, 0xEE
 
@@ -50,7 +50,7 @@ class JpegTiles:
 
 
 class HalfLevel(Level):
-    """A level of JPEG tiles at half its size, for those that want no more.
+    """A level of JPEG tiles decoded at half size.
 
     A tile that cannot be decoded so is decoded whole and averaged.
     """

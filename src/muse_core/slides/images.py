@@ -1,4 +1,4 @@
-"""The images in a file: which of them are tissue, and the one that is looked at."""
+"""The images in a file: which of them are tissue, and which one is opened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from muse_core.errors import UserError
 from muse_core.slides.choice import ImageChoice
 
 _COARSEST_TISSUE_UM = 5.0
-"""Coarser than that (2x) is the picture of a whole glass, where a file has a finer one too."""
+"""Images coarser than this (2x) are macro images, if the file has a finer one too."""
 _SMALL = 1 / 4
 """Up to this share of the largest, a name that merely contains such a word counts."""
 _WORDS = {
@@ -49,7 +49,7 @@ class SlideImage:
         name: As the file has it, "" where it has none.
         width: Columns of its finest level.
         height: Rows.
-        role: What it is.
+        role: Tissue, label, macro image or the like.
         mpp: Microns per pixel, or None.
         planes: How many planes it is a stack of.
         number: From 1 among the tissue images of the file, None for others.
@@ -205,12 +205,11 @@ class TakenImage:
 
     Attributes:
         images: All images of the file.
-        image: The one that is looked at.
+        image: The one that is opened.
         plane: Number of the plane, 1 where there is one only.
-        part: Tells this image and plane from others of the file, "" for those that are taken where
-            none is chosen.
-        choice: What leads here again.
-        notes: Sentences for the user about what was taken without having been asked.
+        part: Key of this image and plane within the file, "" for the default ones.
+        choice: The choice that opens this image and plane again.
+        notes: Sentences for the user about choices that were made for them.
     """
 
     images: tuple[SlideImage, ...]
@@ -223,11 +222,11 @@ class TakenImage:
 
 @dataclass(frozen=True)
 class DefaultChoice:
-    """What is taken of a file where nothing is chosen.
+    """The image and plane that are opened if nothing is chosen.
 
     Attributes:
         image: Number of the image.
-        why: This image is taken.
+        why: Why this image is the default.
         plane: Number of the plane, the middle one of a stack.
     """
 
@@ -246,7 +245,7 @@ def taken(
     file_name: str,
     default: DefaultChoice = _LARGEST,
 ) -> TakenImage:
-    """Put together what is looked at.
+    """Describe the image and plane that are opened.
 
     Args:
         images: Of :func:`numbered`.

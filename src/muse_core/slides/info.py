@@ -33,7 +33,7 @@ class SlideInfo(TypedDict):
 
     Attributes:
         mpp_from: file, given, forced or unknown.
-        mpp_stated_um: By the file.
+        mpp_stated_um: Microns per pixel that the file states.
         mpp_note: Why the file's metadata gave no scale, or "".
         size_mm: Width and height.
         associated: Names of label, macro image and the like.

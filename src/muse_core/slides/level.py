@@ -40,9 +40,9 @@ def check_size(name: str, height: int, width: int) -> None:
 
 
 class PieceCache:
-    """Last used decoded pieces of all levels of a slide, up to a number of bytes; thread-safe.
+    """Cache of recently decoded pieces of all levels of a slide, bounded in bytes; thread-safe.
 
-    Not dask's, which only what napari draws goes through, and not the reads of a detection.
+    dask's own cache would not do: napari draws through dask, but a detection reads directly.
     """
 
     def __init__(self, max_bytes: int = 128 << 20) -> None:
@@ -124,15 +124,15 @@ class Level(ABC):
         """Decode one piece; at the right and bottom it may be cut or padded. Thread-safe."""
 
     def _fetch(self, pieces: Iterable[tuple[int, int]]) -> None:
-        """Get ready to decode pieces, for readers that had better ask for several at once."""
+        """Prefetch pieces; for readers that fetch several at once faster than one by one."""
         del pieces
 
     def fetch(self, pieces: Iterable[tuple[int, int]]) -> None:
-        """Get ready to decode pieces, at once for all of them where that is better."""
+        """Prefetch pieces, so that decoding them does not fetch them one by one."""
         self._fetch(pieces)
 
     def decode(self, row: int, col: int) -> RgbArray:
-        """Decode one piece anew, past the cache; it may be cut or padded. Thread-safe."""
+        """Decode one piece without the cache; it may be cut or padded. Thread-safe."""
         return self._decode(row, col)
 
     def _piece(self, row: int, col: int) -> RgbArray:
@@ -147,7 +147,7 @@ class Level(ABC):
         except UserError:
             raise
         except Exception as error:
-            # Codecs raise all sorts of things on damaged data; none of them is a bug of ours.
+            # Codecs raise errors of many kinds on damaged data.
             x, y = col * self.piece_w, row * self.piece_h
             raise UserError(
                 f"{self.name} is damaged or truncated: the pixels at x {x}, y {y} "

@@ -58,11 +58,11 @@ def ome_image_names(xml: str) -> list[str]:
 
 
 def nth(found: Sequence[_T], which: tuple[int, int]) -> _T | None:
-    """Return the metadata of one of several images that they do not tell apart by size.
+    """Return the metadata of one image among several of the same size.
 
     Args:
-        found: What they say of images of that size, in their order.
-        which: The how-manieth image of that size it is, from 0, and how many there are.
+        found: Metadata of the images of that size, in their order.
+        which: Index, from 0, and count of the image among those of that size.
     """
     index, count = which
     if len(found) == count:

@@ -32,7 +32,8 @@ _PIECE_PX = 512
 """Small chunks are fetched together up to this size, since every request to zarr costs time."""
 _TYPES = ("u1", "u2", "f2", "f4", "f8")
 _SMALL_CHUNK_PX, _MAX_SMALL_CHUNKS = 16, 1 << 16
-"""Chunks that small make thousands of requests of one piece; coarse levels may have some."""
+"""Chunks smaller than this need thousands of requests for one piece; only small levels may have
+them."""
 
 
 def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
@@ -66,7 +67,7 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
 
 
 def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
-    """As :func:`open_ome_zarr`, of a folder on the network.
+    """Like :func:`open_ome_zarr`, for a folder on the network.
 
     Raises:
         UnreachableError: The server gives nothing.

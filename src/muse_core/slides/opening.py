@@ -1,4 +1,4 @@
-"""From a path to a Slide: which reader, and what is wrong with files that are none."""
+"""Open a slide: choose the reader for a path, or say why the file cannot be opened."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def open_slide(
 ) -> Slide:
     """Open a slide for reading.
 
-    What a file is goes by its content where that can be told, whatever its name ends in.
+    The format is recognised by content where possible, whatever the suffix of the name.
 
     Args:
         path: A file, the folder of an OME-Zarr, or the address of either: https://..., s3://...
         mpp: Microns per level-0 pixel, where the file does not say.
         choice: Which image, plane and channels of a file that holds several.
-        force_mpp: Whether mpp counts in place of what the file says, too.
+        force_mpp: Whether mpp replaces a scale that the file states.
 
     Raises:
         UserError: The file is missing, empty, damaged or no supported image, or mpp is impossible.

@@ -21,7 +21,7 @@ _BAND_PX = 512
 _BLOCK_PX = 1 << 22
 _CACHE_BYTES = 64 << 20
 _NOT_YET = 232
-"""Grey of what has not been made."""
+"""Grey value of pixels that are not computed yet."""
 
 
 def overview_sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -63,15 +63,15 @@ class OverviewLevel(Level):
         return self._rows
 
     def grow_to(self, rows: int) -> None:
-        """Say that the file has this many rows now."""
+        """Set the number of rows that the file has now."""
         self._rows = rows
 
     def give_up(self) -> None:
-        """Say that the file will not be completed."""
+        """Mark the file as one that will not be completed."""
         self._given_up = True
 
     def _piece(self, row: int, col: int) -> RgbArray:
-        # What is grey now will not be: only whole pieces are kept.
+        # Pieces that are still grey will change: only whole pieces are cached.
         bottom = min((row + 1) * self.piece_h, self.height)
         return super()._piece(row, col) if self._rows >= bottom else self._decode(row, col)
 
@@ -86,7 +86,7 @@ class OverviewLevel(Level):
         if ready:
             shape = (y + ready, self.width, 3)
             try:
-                # Of what is in the file alone: beyond its end, reading would end the process.
+                # Only as far as the file goes: reading a map beyond its end would kill the process.
                 stored = np.memmap(self.path, np.uint8, "r", shape=shape)
             except (OSError, ValueError):
                 # Another window has made room for its own.
@@ -152,7 +152,7 @@ class _Step:
 
 
 def _write_all(file: RawIOBase, rows: RgbArray) -> None:
-    """Write rows past any buffer: a file that is told to have them must have them."""
+    """Write all rows, unbuffered, so that the file has them when its level is told so."""
     left = memoryview(rows.tobytes())
     while left:
         left = left[file.write(left) or 0 :]
@@ -177,5 +177,5 @@ def _reduced_band(base: Level, top: int, bottom: int) -> RgbArray:
 
 
 def _reduced(pixels: RgbArray) -> RgbArray:
-    """Means of squares, of what there is of them at the right and at the bottom."""
+    """Means of squares of pixels; at the right and bottom edge, of the part inside the image."""
     return np.asarray(Image.fromarray(pixels).reduce(FACTOR))

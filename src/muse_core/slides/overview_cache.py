@@ -1,4 +1,4 @@
-"""Files of cached overviews, found again by the image's file, and bounded in total size."""
+"""Disk cache of overviews, found by the image's file and bounded in total size."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def begin_overview(slide: Slide, sizes: Sizes) -> list[OverviewLevel] | None:
 
 
 def finish_overview(levels: list[OverviewLevel]) -> None:
-    """Say that all levels are made, so that they are found the next time; raises OSError."""
+    """Mark all levels as complete, so that they are found the next time; raises OSError."""
     (levels[0].path.parent / _DONE).touch()
 
 
 def drop_overview(levels: list[OverviewLevel]) -> None:
-    """Take away what was begun."""
+    """Remove an overview that was begun."""
     shutil.rmtree(levels[0].path.parent, ignore_errors=True)
 
 
@@ -85,7 +85,7 @@ def _key(slide: Slide, sizes: Sizes) -> str:
 
 
 def _make_room(root: Path, needed: int) -> None:
-    """Remove what was used longest ago, and what nobody goes on with."""
+    """Remove the least recently used overviews, and unfinished ones that nobody is writing."""
     kept = []
     for folder in root.iterdir():
         try:

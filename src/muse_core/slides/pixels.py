@@ -1,4 +1,4 @@
-"""From samples as files store them to 8-bit RGB on white."""
+"""Convert samples as files store them to 8-bit RGB on white."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Colours(Enum):
 class Alpha(Enum):
     """Meaning of the sample after the colours.
 
-    TIFF calls colours multiplied by their alpha associated. Unspecified may be alpha, padding or
-    another channel, which is told by the pixels of all.
+    In TIFF, "associated" means that colours are multiplied by alpha. An unspecified sample may be
+    alpha, padding or another channel, which is decided from the pixels.
     """
 
     NONE = auto()
@@ -51,7 +51,7 @@ class Samples:
         highest: Value of full intensity.
         highest_alpha: Value of an opaque pixel.
         palette: (n, 3) uint8 for indexed colours.
-        needs_scaling: Whether the two values are yet to be found, from the pixels.
+        needs_scaling: Whether the two values must still be derived from the pixels.
     """
 
     colours: Colours

@@ -1,4 +1,4 @@
-"""Slides on the network: TIFF and OME-Zarr, read where they lie."""
+"""Slides on the network: TIFF and OME-Zarr, read in parts without downloading them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def open_remote(address: str, choice: ImageChoice) -> SlideSource:
-    """Open a slide behind an address; only what is looked at travels.
+    """Open a slide at an address; only the parts that are read are transferred.
 
     Raises:
         UserError: There is nothing, or something that cannot be read in parts.

@@ -1,4 +1,4 @@
-"""A zarr store on the network that asks again where an answer fails."""
+"""A zarr store on the network that retries failed requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from muse_core.files.remote import RETRY_AFTER_S, UnreachableError, file_system,
 
 
 class PatientStore(WrapperStore[Any]):
-    """Reads of another store, up to several times."""
+    """Wraps another store and retries its reads."""
 
     address = ""
 

@@ -13,12 +13,12 @@ from muse_core.slides.level import Level
 
 _WHITE = 255
 _EXACT_PX = 1e-3
-"""Output pixels nearer than this to a level's own are those: what remains is rounding."""
+"""Output pixels that differ by less than this from those of a level are read unchanged."""
 _SUPPORT_PX = 2
 """Half width of Pillow's bicubic filter in output pixels (when reducing)."""
 _FOLDED_STEP = 4
-"""Source pixels are averaged by squares as long as this many squares are left for an output pixel:
-next to no difference from filtering all of them, and much faster."""
+"""Source pixels are first averaged in squares, as long as an output pixel is at least this many
+squares wide: hardly different from filtering all of them, and much faster."""
 _BLOCK_SOURCE_PX = 1 << 22
 """Source pixels held at a time by each thread that reads (13 MB of RGB, and more in Pillow); larger
 reads go by blocks."""
@@ -90,8 +90,9 @@ def _resample_block(level: Level, grid: Grid, slide_wh: tuple[float, float]) -> 
     if fold > 1:
         image = image.reduce(fold)
     x, y, step = (x - x0) / fold, (y - y0) / fold, step / fold
-    # In one call Pillow begins with rows or with columns as the shape of the result suggests, and
-    # rounds to 8 bits between: a narrow tile would come out other than that place in a wide one.
+    # In a single call Pillow chooses by the shape of the result whether to filter rows or columns
+    # first, and rounds to 8 bits in between: a narrow tile would differ from the same place in a
+    # wide one.
     columns = (x, 0, x + out_w * step, image.height)
     image = image.resize((out_w, image.height), Image.Resampling.BICUBIC, box=columns)
     rows = (0, y, out_w, y + out_h * step)

@@ -1,4 +1,4 @@
-"""Slides that let go of their file while nobody looks, and open it again when somebody does."""
+"""Slides that close their file while they are not used, and open it again on the next read."""
 
 from __future__ import annotations
 

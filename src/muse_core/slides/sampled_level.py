@@ -20,7 +20,7 @@ _MAX_PROBED = 64
 _MOST_ALPHA = 1 << 16
 """Of a piece, pixels whose alpha is looked at."""
 _ALPHA_EDGE, _LEAST_OPAQUE = 1 / 32, 0.25
-"""What counts as dark and as full, for lossy tiles; the least share of full ones in an alpha."""
+"""Tolerance for dark and opaque values in lossy tiles; least share of opaque pixels in alpha."""
 
 
 class SampledLevel(Level):
@@ -65,7 +65,7 @@ class SampledLevel(Level):
             try:
                 stored = self._stored(index // cols, index % cols)
             except Exception:
-                # A damaged tile is told of when it is asked for.
+                # A damaged tile is reported when it is read.
                 continue
             if stored is not None:
                 yield stored
@@ -87,9 +87,9 @@ class MappedLevel(SampledLevel):
 
 
 def settle_samples(levels: Sequence[Level]) -> tuple[str, ...]:
-    """Find by the pixels what the file does not say of its samples, the same for all levels.
+    """Derive from the pixels what the file does not state of its samples, for all levels alike.
 
-    That is the value of full intensity where it is not that of 8 bits, and whether a sample after
+    That is the value of full intensity, for samples of more than 8 bits, and whether a sample after
     the colours is alpha.
 
     Args:

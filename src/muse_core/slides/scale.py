@@ -1,4 +1,4 @@
-"""The one rule by which a slide's scale is settled: what the file states wins, unless forced."""
+"""Choose a slide's scale: the one that the file states wins, unless the user forces another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Scale:
 
     Attributes:
         mpp: Microns per level-0 pixel, or None while it is unknown.
-        source: Who has said it.
+        source: Where it comes from.
         stated_mpp: What the file states, or None.
         notes: A sentence for the user where what was given and what the file states differ.
     """
@@ -43,7 +43,7 @@ def settle_scale(stated: float | None, given: float | None, force: bool = False)
     Args:
         stated: Microns per pixel of the file's metadata, or None.
         given: What a person or program gives, or None.
-        force: Whether that counts also where the file states another scale.
+        force: Whether it replaces a scale that the file states.
 
     Raises:
         UserError: The given scale is impossible.

@@ -43,13 +43,13 @@ class SlideSource:
         mpp: Microns per level-0 pixel, or None.
         mpp_note: Why the metadata gave no mpp although it says something, or "".
         associated: Names of images in the file that are no tissue.
-        close: Lets go of the file; may be called more than once.
-        rest: Lets go of the file until it is read again, where the levels can do so.
+        close: Closes the file; may be called more than once.
+        rest: Closes the file until it is read again, if the levels can do so.
         notes: Sentences for the user about how the pixels were read.
         taken: Which image of the file this is; None where there is but one.
-        scanned: The part of the slide that was scanned, level-0 pixels, where the file says it;
-            the rest is empty. QuPath shows that part alone and counts from its corner.
-        name: What people call it, where that is not the name of the file.
+        scanned: The part of the slide that was scanned, level-0 pixels, if the file states it; the
+            rest is empty. QuPath shows only that part, with coordinates relative to its corner.
+        name: Name for people, if it is not that of the file.
     """
 
     path: Path
@@ -76,7 +76,7 @@ class Slide:
     Args:
         source: What the reader found.
         mpp: Microns per level-0 pixel, where the file does not say.
-        force_mpp: Whether mpp counts in place of what the file says, too.
+        force_mpp: Whether mpp replaces a scale that the file states.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Slide:
 
     @property
     def part(self) -> str:
-        """Key of this image and plane within the file; "" for those opened unasked.
+        """Key of this image and plane within the file; "" for the default ones.
 
         Such as "image=2&plane=3".
         """
@@ -197,7 +197,7 @@ class Slide:
         """Microns per level-0 pixel.
 
         Args:
-            how: The end of the sentence where it is unknown: how the user can give it here.
+            how: How the user can give the scale, to end the error's sentence with.
 
         Raises:
             UserError: It is unknown.
@@ -220,7 +220,7 @@ class Slide:
         return halves
 
     def exact_downsamples(self, half: bool = False) -> tuple[float, ...]:
-        """Level-0 pixels per pixel of what can be read without resampling.
+        """Downsamples (level-0 pixels per pixel) that can be read without resampling.
 
         Args:
             half: Whether halved JPEG tiles count, see :meth:`read`.
@@ -229,11 +229,11 @@ class Slide:
         return (*self.downsamples, *(2 * down for down, level in pairs if level is not None))
 
     def can_halve(self, downsample: float) -> bool:
-        """Whether halved JPEG tiles are what is finest at a downsample of level 0."""
+        """Whether a downsample of level 0 can be read from JPEG tiles decoded at half size."""
         return self._half_for(downsample) is not None
 
     def _half_for(self, downsample: float) -> Level | None:
-        """Return the level that :meth:`level_for` gives at half its size, where that does."""
+        """The level of :meth:`level_for` at half size, or None if that is not fine enough."""
         index = self.level_for(downsample)
         fine = downsample >= 2 * self.downsamples[index] * (1 - _ROUNDING)
         return self._halves[index] if fine else None
@@ -280,11 +280,11 @@ class Slide:
         return max(fine, default=0)
 
     def rest(self) -> None:
-        """Let go of the file until it is read again; see :func:`resting_slide` for which slides."""
+        """Close the file until it is read again; only for slides of :func:`resting_slide`."""
         self._source.rest()
 
     def close(self) -> None:
-        """Let go of the file; reading afterwards raises UserError."""
+        """Close the file; reading afterwards raises UserError."""
         self._source.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Numbers and lengths as makers and locales write them in metadata; read whole or not at all."""
+"""Parse numbers and lengths in metadata, in the notations of makers and locales."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LONGEST = 100
 def stated_number(text: object) -> float | None:
     """A text as a number, or None unless all of it is one.
 
-    A lone point or comma is the decimal mark, for both stand there in some locale. Where both are
-    used the last is, and what repeats parts thousands: 1.234,5 and 1,234.5 and 1'234.5 are the
-    same. Digits may be those of any script. "nan" and "inf" are numbers, for callers to refuse.
+    A single point or comma is the decimal mark. If both occur, the last one is the decimal mark and
+    the other separates thousands: 1.234,5 and 1,234.5 and 1'234.5 are the same. Digits may be those
+    of any script. "nan" and "inf" are numbers, for callers to refuse.
 
     Args:
         text: Of metadata; numbers are given back as they are, anything else is None.

@@ -59,10 +59,10 @@ _FORMATS = (
 
 
 def open_tiff(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
-    """Open a TIFF; only its directories are read, and pixels where levels are not marked as such.
+    """Open a TIFF; reads its directories, and a few pixels if levels are not marked as such.
 
-    Where none is chosen the largest tissue image is the slide. Labels, thumbnails and the like are
-    named as associated images.
+    By default the largest tissue image is the slide. Labels, thumbnails and the like are listed as
+    associated images.
 
     Raises:
         UserError: The file is no TIFF, truncated, of pixels or colours that cannot be read, or
@@ -217,9 +217,9 @@ def _check_compression(page: Any, name: str) -> None:
 
 
 def _mapped(tif: tifffile.TiffFile, page: Any, offset: int, name: str) -> Level | None:
-    """Uncompressed pixels in one run from an offset on, of a page like this one.
+    """Memory-map uncompressed, contiguous pixels at an offset, of the size and type of a page.
 
-    Mapped, for strips as large as the image then cost nothing.
+    So strips as large as the image are not read whole.
     """
     shape = tuple(page.shape)
     if len(shape) == 2:
@@ -248,8 +248,8 @@ def _in_several_files(name: str) -> UserError:
 class TiffLevel(SampledLevel):
     """Tiles or strips of one page, or of pages that hold one channel each.
 
-    Reads segments directly and decodes them with tifffile's decoder, which lets go of the
-    interpreter lock; fields of 512 px come 2.5 times faster than through tifffile's zarr store.
+    Reads segments directly and decodes them with tifffile's decoder, which releases the GIL; fields
+    of 512 px are read 2.5 times faster than through tifffile's zarr store.
     """
 
     def __init__(

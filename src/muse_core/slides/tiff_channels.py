@@ -20,7 +20,7 @@ def tiff_channel_names(tif: tifffile.TiffFile, series: Any, which: tuple[int, in
     Args:
         tif: The file.
         series: Of it.
-        which: The how-manieth series of its size it is, from 0, and how many there are.
+        which: Index, from 0, and count of the series among those of its size.
     """
     page = series.keyframe
     width, height = int(page.imagewidth), int(page.imagelength)

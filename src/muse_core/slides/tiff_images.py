@@ -21,9 +21,9 @@ PLANE_AXES = "ZT"
 _IN_PAGE = "YXS"
 _REDUCED, _MASK = 1, 4
 _BY_FIRST_PAGE = ("svs", "ndpi", "qpi", "philips", "bif", "avs")
-"""Scanners' formats of one slide, in which what is not called otherwise is the slide."""
+"""Formats of scanners for a single slide, in which the image on the first page is the slide."""
 _UNMARKED = ("generic", "uniform", "shaped", "imagej")
-"""Formats in which levels may be told by their size alone."""
+"""Formats that do not mark the levels of a pyramid, which are recognised by their size."""
 _NAME = re.compile(r"[\w .,#()\[\]-]{1,80}")
 _NDPI_Z_OFFSET = 65424
 _MOST_COMPARED = 32
@@ -41,8 +41,8 @@ class TiffImage:
     Attributes:
         levels: Series of tifffile, finest first.
         index: Which of the images that the series holds.
-        which: The how-manieth series of its size it is, from 0, and how many there are.
-        facts: For people.
+        which: Index, from 0, and count of the series among those of its size.
+        facts: Name, size, role and scale, for people.
     """
 
     levels: Sequence[Any]
@@ -79,7 +79,7 @@ def order_of_planes(series: Any, axis: str) -> list[int]:
 
 
 def image_sizes(series: Any) -> list[tuple[str, int]]:
-    """Axes along which images lie that have nothing to do with each other, and their lengths."""
+    """Axes along which unrelated images are stacked, and their lengths."""
     return [(a, n) for a, n in stack_axes(series) if a not in f"C{PLANE_AXES}"]
 
 
@@ -115,7 +115,7 @@ def tiff_images(tif: tifffile.TiffFile, read_level: ReadLevel) -> list[TiffImage
 
 
 def _part(series: Any, read_level: ReadLevel) -> list[list[Any]]:
-    """Levels that belong together; those that show something else come after them."""
+    """Group the levels of a series by content; levels that show something else come last."""
     levels = list(series.levels)
     if series.kind not in _UNMARKED:
         return [levels]
@@ -153,7 +153,7 @@ def _without_copies(images: list[TiffImage], read_level: ReadLevel) -> list[Tiff
 
 
 def _next_finer(image: TiffImage, small: TiffImage) -> Any:
-    """The coarsest level that is still larger than another image: less of it is to be read."""
+    """The coarsest level that is still larger than another image, so that little is read."""
     width = small.facts.width
     finer = [level for level in image.levels if _size(level)[0] > width]
     return min(finer, key=lambda level: _size(level)[0])

@@ -31,12 +31,12 @@ def tiff_mpp(
 
     Args:
         tif: The file.
-        series: Of it.
-        which: The how-manieth series of its size it is, from 0, and how many there are.
+        series: One of its series.
+        which: Index, from 0, and count of the series among those of its size.
 
     Returns:
-        As :func:`muse_core.slides.mpp.combine_mpp`, of the first place that gives a scale, else of
-        the first that says something.
+        See :func:`muse_core.slides.mpp.combine_mpp`; from the first place that gives a scale, or
+        else the note of the first place that has metadata on it.
     """
     page = series.keyframe
     tags = resolution_mpp(_tag_resolution(page), int(page.resolutionunit or 1))
@@ -90,10 +90,10 @@ def scn_mpp(xml: str, width: int, height: int, which: tuple[int, int] = (0, 1)) 
     """From the view (nm) and pixels of the image of this size in Leica's XML.
 
     Args:
-        xml: Of the first page.
+        xml: Description of the first page.
         width: Of the image, pixels.
         height: Of the image, pixels.
-        which: The how-manieth image of its size it is, from 0, and how many there are.
+        which: Index, from 0, and count of the image among those of its size.
     """
     sizes_nm = []
     for image in scn_images(xml, width, height):
@@ -133,7 +133,7 @@ def ome_mpp(xml: str, width: int, height: int, which: tuple[int, int] = (0, 1)) 
         xml: OME-XML.
         width: Of the image, pixels.
         height: Of the image, pixels.
-        which: The how-manieth image of its size it is, from 0, and how many there are.
+        which: Index, from 0, and count of the image among those of its size.
     """
     return nth([_physical_size(pixels) for pixels in ome_pixels(xml, width, height)], which)
 

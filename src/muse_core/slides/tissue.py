@@ -16,13 +16,13 @@ from muse_core.slides.region import Region
 from muse_core.slides.slide import Slide
 
 _MIN_SIDE_PX = 64
-"""Small images are looked at more finely, so that their mask has at least this many rows."""
+"""Least rows of a mask; small images get a finer one."""
 _SMOOTH_UM = 8.0
 _MIN_CHROMA, _MAX_CHROMA = 8.0, 14.0
-"""The threshold stays between these grey levels: noise and JPEG blocks on glass stay below the
-first; most of any tissue is above the second, also where Otsu would part pink from purple."""
+"""Limits of the threshold in grey levels. Noise and JPEG blocks on glass stay below the first; most
+of any tissue is above the second, also where Otsu's threshold would separate pink from purple."""
 _NO_GLASS_CHROMA = 5.0
-"""The threshold in images without any glass, where even the palest stroma is tissue."""
+"""Threshold in images without any glass, where even the palest stroma is tissue."""
 _GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_STD = 200.0, 16.0, 1.5
 """Glass is bright, nearly grey and flat; pale tissue is never flat."""
 _GLASS_MIN_SHARE = 0.005
@@ -155,9 +155,9 @@ def tissue_mask(slide: Slide, mask_mpp: float = 8.0) -> TissueMask:
     """Find tissue by its colour on a thumbnail.
 
     H&E tissue is pink to purple, while glass, black scan borders, dust and pencil are grey: the
-    measure is the spread between the colour channels after the glass's own tint is taken off. The
-    threshold is Otsu's, held within bounds so that bare glass gives an empty mask and an image
-    full of tissue a full one. Green, blue and cyan ink is left out.
+    measure is the difference between the largest and smallest colour channel after the tint of the
+    glass is removed. The threshold is Otsu's, within limits, so that bare glass gives an empty mask
+    and an image full of tissue a full one. Green, blue and cyan ink is excluded.
 
     Args:
         slide: With known microns per pixel.

@@ -28,7 +28,7 @@ class ZarrImage:
     Attributes:
         group: Of zarr.
         metadata: Its OME metadata.
-        name: Where it lies, or what the metadata call it; "" where there is only one.
+        name: Its path, or its name in the metadata; "" if it is the only one.
     """
 
     group: Any
@@ -52,9 +52,10 @@ def ome_metadata(group: Any) -> dict[str, Any]:
 
 
 def _in_order(multiscale: Any) -> Any:
-    """Axes were names in OME-Zarr 0.3, and five that nobody named in 0.1 and 0.2; levels by size.
+    """Bring metadata of OME-Zarr 0.1 to 0.3 to the form of 0.4, and sort levels by size.
 
-    The finest level comes first in files as they should be.
+    Axes were plain names in 0.3, and always the same five, unnamed, in 0.1 and 0.2. The finest
+    level should come first, but does not in every file.
     """
     if not isinstance(multiscale, dict):
         return multiscale

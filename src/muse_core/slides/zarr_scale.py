@@ -21,12 +21,12 @@ def zarr_mpp(multiscale: Mapping[str, Any]) -> tuple[float | None, str]:
 
 
 def finest_first(datasets: Any) -> Any:
-    """The levels of an image by the scale that each states, which not every writer does.
+    """Sort the levels of an image by the scale that each states, finest first.
 
-    They stay as they are where one states none.
+    The order is kept if a level states no scale.
 
     Args:
-        datasets: As an entry of "multiscales" has them, damaged ones included.
+        datasets: The "datasets" of an entry of "multiscales", possibly damaged.
     """
     try:
         return sorted(datasets, key=_stated_size)

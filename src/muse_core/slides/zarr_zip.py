@@ -1,4 +1,4 @@
-"""Zarr folders in a zip archive (.zarr.zip, .ozx), read where they lie."""
+"""Zarr folders in a zip archive (.zarr.zip, .ozx), read without unpacking."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Images that only a window has, lent to the jobs it starts: a server there, a reader here.
+"""Images that exist only in a window, served to the jobs it starts.
 
-A file of a few bytes stands for the image wherever a slide's path is wanted. It says what the image
-is, so that annotations are found again by it, and not where; pixels come over a local connection
-that only processes with the window's key can open.
+A placeholder file of a few bytes represents the image wherever the path of a slide is needed. It
+holds the image's fingerprint, by which annotations are found again. Pixels are read over a local
+connection, which only processes with the window's key can open.
 """
 
 from __future__ import annotations

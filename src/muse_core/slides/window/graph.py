@@ -1,4 +1,4 @@
-"""Lazy arrays that a job can compute by itself: sent as what to do, not as pixels."""
+"""Send lazy arrays to a job as dask graphs, which it computes itself, instead of as pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from muse_core.slides.arrays import ArraysLevel
 from muse_core.slides.level import Level
 
 MAX_PACKED_BYTES = 16 << 20
-"""More than this is no recipe but the pixels themselves."""
+"""Limit of a pickled graph; a larger one contains the pixels."""
 
 
 class _TooLargeError(Exception):
@@ -40,16 +40,16 @@ def packed_arrays(levels: Sequence[Level]) -> bytes:
     try:
         cloudpickle.dump(arrays, target)
     except Exception:
-        # Open files, locks and whatever else somebody's array hangs on.
+        # The array refers to open files, locks or other objects that cannot be pickled.
         return b""
     return target.getvalue()
 
 
 def unpacked_arrays(packed: bytes) -> list[Any] | None:
-    """The arrays again, or None where this process cannot have them.
+    """Unpickle the arrays, or None where this process cannot load them.
 
     Args:
-        packed: From the window that started this process and nobody else: it can run anything.
+        packed: Only from the window that started this process: a pickle can run any code.
     """
     if not packed:
         return None

@@ -1,4 +1,4 @@
-"""The key that a window gives its jobs, and the file that stands for an image of the window."""
+"""The key that a window gives its jobs, and the placeholder file of an image of the window."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from muse_core.errors import UserError
 from muse_core.slides.content import WINDOW_MAGIC
 
 LAYER_SUFFIX = ".layer"
-"""Of the files that stand for images of a window."""
+"""Suffix of the placeholder files."""
 ADDRESS_FILE = "address"
-"""Beside the folders of those files: where the window can be reached."""
+"""Name of the file with the window's address, beside the folders of placeholder files."""
 _VARIABLE = "MUSE_WINDOW_KEY"
 _LONGEST = 4096
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -25,7 +25,7 @@ Address = str | tuple[str, int]
 
 
 def window_key() -> bytes:
-    """The key of this process, which other processes do not know unless they are told."""
+    """The secret key of this process, which its jobs are given."""
     return bytes(multiprocessing.current_process().authkey)
 
 
@@ -43,12 +43,12 @@ def given_key() -> bytes | None:
 
 
 def file_content(fingerprint: str) -> bytes:
-    """Return the content of a file that stands for an image, the same whichever window shows it."""
+    """Return the content of the placeholder of an image, the same in every window."""
     return WINDOW_MAGIC + b'"fingerprint": "' + fingerprint.encode() + b'"}\n'
 
 
 def fingerprint_in(path: Path) -> str:
-    """The image that a file stands for; raises UserError where it says none."""
+    """Return the fingerprint in a placeholder file; raises UserError where there is none."""
     try:
         with path.open("rb") as file:
             found = str(json.loads(file.read(_LONGEST))["fingerprint"])
@@ -60,13 +60,13 @@ def fingerprint_in(path: Path) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name that every system takes for a file."""
+    """Turn a name into one that is a valid file name on every system."""
     kept = _UNSAFE.sub("-", name).strip(" .-")[:_LONGEST_NAME].strip(" .-")
     return kept or "image"
 
 
 def write_address(folder: Path, address: Any) -> None:
-    """Say where a window can be reached; raises OSError."""
+    """Write the address of a window; raises OSError."""
     (folder / ADDRESS_FILE).write_text(json.dumps(address), encoding="utf-8")
 
 

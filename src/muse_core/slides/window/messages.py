@@ -1,4 +1,4 @@
-"""What a window and its jobs tell each other, as JSON."""
+"""Messages between a window and its jobs, as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads an image of a window from a job that the window has started."""
+"""Read an image of a window in a job that the window has started."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from muse_core.slides.window.messages import WindowImage
 
 _PIECE_PX = 1024
 _PATIENCE_S = 600.0
-"""How long the window may take over one tile; where it has gone, that is known at once."""
+"""Timeout for one tile; a window that is closed is noticed at once."""
 _LONGEST_ANSWER = 1 << 20
 _PROBE_PX = 64
 
 
 def open_window_image(path: Path, choice: ImageChoice) -> SlideSource:
-    """Open an image that a napari window shows, by the file that stands for it.
+    """Open an image that a napari window shows, by its placeholder file.
 
-    Arrays that can be computed in this process are, if they give the same pixels here.
+    Lazy arrays are computed in this process if they give the same pixels here.
 
     Raises:
         UserError: The window has gone, or this process was not started by it.
@@ -70,7 +70,7 @@ def _own_levels(link: _Link, name: str, served: tuple[Level, ...]) -> tuple[Leve
         levels = slide_from_arrays(arrays, name=name).source.levels
         if [level.shape for level in levels] != [level.shape for level in served]:
             return None
-        # What an array gives may hang on the process: on paths, on chance, on what was changed.
+        # The values may depend on the process: on its paths, random numbers or changed state.
         height, width = levels[0].shape[:2]
         y, x = max(0, height // 2 - _PROBE_PX), max(0, width // 2 - _PROBE_PX)
         area = (x, y, min(width, x + _PROBE_PX), min(height, y + _PROBE_PX))
@@ -81,7 +81,7 @@ def _own_levels(link: _Link, name: str, served: tuple[Level, ...]) -> tuple[Leve
 
 
 class _Link:
-    """Connections to a window, as many as there are threads that read; thread-safe."""
+    """A pool of connections to a window, one for each reading thread; thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._image = fingerprint_in(path)

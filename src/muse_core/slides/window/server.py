@@ -1,4 +1,4 @@
-"""Lends images of a window to its jobs, tile by tile, in threads of its own."""
+"""Serve images of a window to its jobs, tile by tile, in background threads."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _GONE = "the image is no longer open in the napari window"
 
 
 class WindowServer:
-    """Lends images to the processes that know this process's key.
+    """Serves images to the processes that know this process's key.
 
-    It starts with the first image, and keeps none alive: where the window lets go of one, only jobs
-    that are reading it have it still. Nothing of it outlives the process but an empty folder, and
-    that only where the process is killed.
+    It starts with the first image and holds only weak references: an image that the window drops
+    stays available only to jobs that are reading it. If the process is killed, an empty folder is
+    left behind; otherwise nothing.
     """
 
     def __init__(self) -> None:
@@ -57,11 +57,11 @@ class WindowServer:
         self._serving: _Serving | None = None
 
     def file_for(self, name: str, fingerprint: str) -> Path:
-        """A file that stands for an image, for jobs; :meth:`lend` says which pixels it has.
+        """Create the placeholder file of an image; :meth:`lend` then provides its pixels.
 
         Args:
-            name: What people call the image.
-            fingerprint: Of its content, which names the same image in every window.
+            name: Name of the image, for people.
+            fingerprint: Hash of its content, the same in every window.
 
         Raises:
             UserError: There is no room for it.
@@ -83,10 +83,10 @@ class WindowServer:
             return path
 
     def lend(self, slide: Slide) -> None:
-        """Let jobs read a slide through the file that stands for it, which is its path.
+        """Let jobs read a slide whose path is its placeholder file.
 
         Raises:
-            UserError: That is no such file.
+            UserError: The path is not a placeholder file.
         """
         self._offers[fingerprint_in(slide.path)] = _Offer(slide)
 
@@ -134,7 +134,7 @@ class _Offer:
 
 
 class _Serving:
-    """The listener and its threads, apart from the server so that they do not keep it alive."""
+    """The listener and its threads, separate from the server so that they do not keep it alive."""
 
     def __init__(self, offers: dict[str, _Offer]) -> None:
         self._offers = offers
@@ -185,7 +185,7 @@ class _Serving:
 
     def _serve(self, connection: Connection) -> None:
         try:
-            # What a job has begun to read stays for it, whatever happens in the window.
+            # A strong reference: a job can finish reading an image that the window drops.
             held: tuple[_Offer, SlideSource] | None = None
             while not self._closed:
                 request = json.loads(connection.recv_bytes(MAX_REQUEST_BYTES))
