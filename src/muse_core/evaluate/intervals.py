@@ -17,15 +17,15 @@ from muse_core.evaluate.figures import FiguresWithIntervals, IntervalFigures
 from muse_core.evaluate.matching import Counts
 
 _ENOUGH_IMAGES = 5
-"""From this many on, images are resampled. Fewer say nothing about how images differ."""
+"""Least number of images to resample; fewer do not show how images differ."""
 
 
 def figures_with_intervals(report: DetectionReport, seed: int = 0) -> FiguresWithIntervals:
     """A report's figures with 95% intervals by bootstrap.
 
-    Images, or the fields of a slide, are resampled where there are enough. Where there are fewer,
-    nuclei are: found rightly, found wrongly, missed. As nuclei of one image resemble each other,
-    that makes intervals too narrow, but says what the mere number of nuclei is good for.
+    Images, or the fields of a slide, are resampled if there are enough. With fewer, nuclei are
+    resampled: true positives, false positives and false negatives. Because nuclei of one image are
+    not independent, these intervals are too narrow; they account only for the number of nuclei.
 
     Returns:
         As :func:`muse_core.evaluate.bootstrap.detailed_figures`, and what was resampled.

@@ -1,7 +1,7 @@
 """Annotated images cut into the tiles of MUSE's probing protocol.
 
-Cells of 224 px part each image; a nucleus is seen in the tile around its cell. A field of view of
-512 px adds context on all sides. Where a tile reaches beyond the image, the image is mirrored.
+Each image is divided into cells of 224 px, and a nucleus is seen in the tile around its cell. A
+field of view of 512 px adds context on all sides. Beyond its border the image is mirrored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``python -m muse_core.jobs [MODEL DEVICE]``: one job in a process of its own.
 
-With a model and a device, what a detection with them needs is loaded while the job is waited for.
+With a model and a device, the process loads what a detection needs while it waits for the job.
 """
 
 from __future__ import annotations

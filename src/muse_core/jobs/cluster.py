@@ -1,9 +1,9 @@
-"""Detection on the workers of a dask.distributed cluster: bands of tiles travel out, reports back.
+"""Detection on the workers of a dask.distributed cluster, which compute bands of tiles.
 
-A task is a slide's path and the numbers of some tiles; it gives back what they report. Where it is
-done, and how often, makes no difference to the result, so that the work of a worker that dies is
-done again by another. Seams are settled, and files are written, by the program that was started;
-it needs no GPU. Workers see slide and model under the same paths as that program.
+A task has the path of a slide and the numbers of some tiles, and returns their reports. The result
+does not depend on where or how often a task runs, so that another worker repeats the work of one
+that dies. The program that was started merges the reports and writes the files; it needs no GPU.
+Workers must see slide and model under the same paths as that program.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from muse_core.detect.area import Shape
 
 BAND_TILES = 8
-"""Some seconds of work: long against the way there and back, short against doing it again."""
+"""Tiles in a task, some seconds of work: much more than its overhead, and little to repeat."""
 _AHEAD = 2
-"""Bands a worker's thread has at hand or waiting."""
+"""Bands per worker thread, running or queued."""
 _PATIENCE_S = 120.0
 """How long a cluster may be without any worker, as while a queue starts them."""
 _POLL_S = 0.2
 _CONNECT_S = 20
 _SLIDES_OPEN = 2
 GPU = "GPU"
-"""The resource that workers with one declare: ``dask worker ... --resources GPU=1``."""
+"""Resource that workers with a GPU declare: ``dask worker ... --resources GPU=1``."""
 Answer = tuple[int, "bytes | Unreadable"]
 
 
@@ -67,12 +67,12 @@ class Band:
     Attributes:
         model: File of the model.
         config: Settings, by name.
-        slide: File of the slide, and what of it is looked at: mpp, image, plane, channels.
-        shapes: Where nuclei are wanted.
-        focus: From where the tiles are taken, if not row by row.
-        plan: Digest of the plan, which the worker makes for itself.
-        tiles: Their numbers in the plan.
-        network: What is to compute it.
+        slide: File of the slide, with mpp, image, plane and channels.
+        shapes: Area in which nuclei are wanted.
+        focus: Place from which tiles are taken outwards; None is row by row.
+        plan: Digest of the tile plan, which the worker computes itself.
+        tiles: Numbers of the tiles in the plan.
+        network: Model and settings that the worker must have.
     """
 
     model: str
@@ -132,10 +132,10 @@ def describe(model: str, config: dict[str, Any]) -> Network:
 
 
 def reports_of(band: Band) -> list[Answer]:
-    """On a worker: what the tiles of a band report.
+    """Compute the reports of a band's tiles; runs on a worker.
 
     Raises:
-        UserError: The slide cannot be read there, or it computes otherwise than the others.
+        UserError: The slide cannot be read there, or its device or precision differs from others.
     """
     state = _state()
     with state.lock:
@@ -311,7 +311,7 @@ class Cluster:
             raise UserError("The connection to the cluster was lost.") from error
 
     def _await_workers(self, should_cancel: Callable[[], bool]) -> None:
-        """Wait while there is no worker, as long as that is bearable."""
+        """Wait for a worker, up to a timeout."""
         until = time.monotonic() + _PATIENCE_S
         while not self.slots and not should_cancel():
             if time.monotonic() > until:
@@ -334,7 +334,7 @@ class Connected:
         self.cluster = cluster
 
     def __call__(self, model: Path, config: DetectConfig) -> Detector:
-        """A model made ready on the workers."""
+        """A detector whose model is loaded on the workers."""
         return ClusterDetector(self.cluster, model, config)
 
 

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _NAME_BYTES = 150
 _GOES_ON = "The same command goes on from there."
 _COARSE = 1.5
-"""From this many times the model's microns per pixel on, the user is warned."""
+"""The user is warned about slides coarser than this multiple of the model's microns per pixel."""
 
 
 def load_detector(model: Path, config: DetectConfig) -> Detector:
-    """A model from a file, made ready to detect with."""
+    """Load a model file into a detector."""
     from muse_core.detect import Detector
     from muse_core.detect.backends.kept import kept_backend
 
@@ -65,7 +65,7 @@ def run_detect(
     should_cancel: Callable[[], bool],
     make: MakeDetector | None = None,
 ) -> Outcome:
-    """Run a detect job; everything that can be refused is refused before the network is loaded.
+    """Run a detect job; all inputs are checked before the network is loaded.
 
     The first event is DetectionStarted.
 
@@ -73,8 +73,8 @@ def run_detect(
         job: What to do.
         emit: Takes the events.
         should_cancel: Asked between batches of tiles.
-        make: Makes a model ready; None is what the job says. One that several jobs share need do
-            it once only.
+        make: Loads the model; None loads it as the job says. Several jobs may share one, which
+            loads the model only once.
 
     Raises:
         UserError: The slide, model, region, device or output cannot be used.
@@ -173,10 +173,10 @@ def detect_config(job: DetectJob) -> DetectConfig:
 def kept_job(
     job: DetectJob, out: Path | None, slide: Slide, model: Path
 ) -> Iterator[KeptRun | None]:
-    """Return the folder that keeps a job until it is finished; None where there is none.
+    """Open the folder that keeps a job until it is finished; None where there is none.
 
     Raises:
-        UserError: It could not go to its end; says whether it can go on from where it stopped.
+        UserError: The job failed; the message says whether it can be resumed.
     """
     from muse_core.detect.kept_run import RunPlace, kept_run
 
@@ -195,7 +195,7 @@ def kept_job(
 
 
 def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, object]:
-    """Return the key of a job: all known before loading the model that its nuclei depend on."""
+    """Return the key of a job: all that its result depends on and that needs no loaded model."""
     from muse_core import __version__
     from muse_core.nuclei.store.identity import identify_slide
 
@@ -230,7 +230,7 @@ def detect_target(job: DetectJob) -> Path | None:
     """The file to write, or None.
 
     Raises:
-        UserError: It cannot be written, or its name ends like no format of nuclei.
+        UserError: It cannot be written, or its suffix is not that of a format of nuclei.
     """
     from muse_core.nuclei import WRITABLE_SUFFIXES
 
@@ -272,10 +272,10 @@ def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -
 
 
 def job_shapes(job: DetectJob) -> list[Region | PolygonRegion]:
-    """Return the shapes that a job looks in; none means the whole slide.
+    """Return the shapes in which a job looks for nuclei; none means the whole slide.
 
     Raises:
-        UserError: A polygon is none.
+        UserError: A polygon is not valid.
     """
     from muse_core.slides import PolygonRegion, Region
 

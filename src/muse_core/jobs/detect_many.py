@@ -1,4 +1,4 @@
-"""Detection over many slides: a result for each, what is finished is not done again."""
+"""Detection over many slides, with a file for each; finished slides are skipped."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class SlideEnd:
     """Outcome of one of many slides.
 
     Attributes:
-        job: What was to be done.
-        record: What it came to.
+        job: The job.
+        record: Result file and figures, or the error.
         skipped: Whether an earlier run had finished it.
-        cancelled: Whether it was stopped.
-        detail: A traceback, where the failure was unforeseen.
+        cancelled: Whether it was cancelled.
+        detail: Traceback of an unexpected error, or "".
     """
 
     job: DetectJob
@@ -50,12 +50,12 @@ class SlideEnd:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no result although it was not stopped."""
+        """Whether there is no result although it was not cancelled."""
         return bool(self.record.error) and not self.cancelled
 
 
 class SharedDetector:
-    """Makes a model ready once for all slides that want the same."""
+    """Loads a model once for all slides that use the same one."""
 
     def __init__(self, make: MakeDetector) -> None:
         self._make = make
@@ -82,14 +82,14 @@ class ManySlides:
     """A run over many slides.
 
     Attributes:
-        slides: In the order they are looked at.
-        template: What holds for all of them.
-        results: Where their files go.
-        images: Whether each image of a file counts.
-        features: Whether the features of nuclei are kept, beside their file.
-        make: Makes a model ready.
-        at_once: How many slides are looked at at a time; more than one pays only where others than
-            this program do the work.
+        slides: The slides, in order.
+        template: Job with the settings that all slides share.
+        results: Folder for their files.
+        images: Whether to process each image of a file.
+        features: Whether to keep the features of nuclei, beside their file.
+        make: Loads a model.
+        at_once: Number of slides processed in parallel; more than one pays only if the workers of a
+            cluster do the work.
         ends: How the slides ended so far.
     """
 
@@ -108,7 +108,7 @@ class ManySlides:
         should_cancel: Callable[[], bool],
         on_end: Callable[[int, SlideEnd], None],
     ) -> Path:
-        """Look at all slides, one after the other; a failure of one does not stop the others.
+        """Process all slides; an error in one does not stop the others.
 
         Args:
             emit: Takes progress events.
@@ -141,7 +141,7 @@ class ManySlides:
     def _map(
         self, look: Callable[[_Task], SlideEnd | None], tasks: Iterator[_Task]
     ) -> Iterator[SlideEnd | None]:
-        """Yield the outcomes of the tasks in order; ``at_once`` of them run at a time."""
+        """Yield the outcomes of the tasks in order; up to ``at_once`` of them run in parallel."""
         if self.at_once == 1:
             yield from map(look, tasks)
             return

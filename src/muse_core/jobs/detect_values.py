@@ -1,4 +1,4 @@
-"""A detection as plain values by name, as a file and ``--set`` give them. No torch."""
+"""Build detect jobs from plain values by name, as in a file or of ``--set``. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from muse_core.slides.mpp import check_mpp
 from muse_core.strict import Wording, parse_strictly, plain_values
 
 _OF_ONE_SLIDE = {"slide", "out_csv", "polygons", "keep_in", "features_in", "focus"}
-"""Fields of a job that differ from slide to slide, or that only the window has."""
+"""Fields of a job that differ between slides, or that only the window uses."""
 _HOW_RUN = {"resume", "scheduler"}
 """Fields on which no result depends."""
 
@@ -26,7 +26,7 @@ def detect_job(values: Mapping[str, Any], slide: str, name: str) -> DetectJob:
             :class:`DetectConfig`, by name. ``features`` is checked and left to the caller, who
             knows where features are kept.
         slide: File or folder of the slide.
-        name: Of where the values come from, for sentences.
+        name: Origin of the values, for error messages.
 
     Raises:
         UserError: A field is unknown, missing or wrong.
@@ -61,7 +61,7 @@ def detect_values(job: DetectJob, config: DetectConfig) -> dict[str, object]:
 
     Args:
         job: What was done.
-        config: Its settings, those left out too.
+        config: All its settings, with their defaults.
     """
     left_out = _OF_ONE_SLIDE | _HOW_RUN | {"settings"}
     values = {k: v for k, v in plain_values(job).items() if k not in left_out}

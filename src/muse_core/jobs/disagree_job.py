@@ -1,4 +1,4 @@
-"""The disagree job: how far nuclei that look alike differ in class, for a slide's store."""
+"""The disagree job: compares the classes of nuclei that look alike, for a slide's store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def run_disagree(job: DisagreeJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
     """Compare each nucleus of a store with those that look most like it.
 
-    The store is only read: DisagreementFound brings what was found, at the end.
+    The store is only read; the result is emitted as a DisagreementFound at the end.
 
     Raises:
         UserError: The slide, the store, the model or the device cannot be used.

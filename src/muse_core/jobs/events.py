@@ -82,7 +82,7 @@ class DetectionStarted(Event):
 
 @dataclass(frozen=True)
 class NucleiFound(Event):
-    """Nuclei that are settled; each is in one such event.
+    """Settled nuclei; each is in exactly one such event.
 
     Attributes:
         x: Level-0 pixels from the corner of the first pixel.
@@ -181,21 +181,21 @@ class _WithResult(Ended):
 
 @dataclass(frozen=True)
 class Done(_WithResult):
-    """The job did what it was to do."""
+    """The job has finished."""
 
     name: ClassVar[str] = "done"
 
 
 @dataclass(frozen=True)
 class Cancelled(_WithResult):
-    """The job stopped because it was asked to; what it has is kept."""
+    """The job was cancelled; partial results are kept."""
 
     name: ClassVar[str] = "cancelled"
 
 
 @dataclass(frozen=True)
 class Failed(Ended):
-    """The job could not do what it was to do.
+    """The job has failed.
 
     Attributes:
         detail: A traceback for the log; empty when the message says all there is to say.

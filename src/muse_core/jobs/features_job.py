@@ -1,4 +1,4 @@
-"""The features job: features of a store's nuclei that have none, put beside the others."""
+"""The features job: computes the missing features of a store's nuclei."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TITLE = "Computing features"
 
 
 def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]) -> Outcome:
-    """Compute what is missing, tile by tile; a cancel keeps what is there by then.
+    """Compute the missing features, tile by tile; those done before a cancel are kept.
 
     Raises:
         UserError: The slide, the store, the model or the device cannot be used.

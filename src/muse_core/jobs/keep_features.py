@@ -51,11 +51,11 @@ class FeatureTarget:
     card: ModelCard
 
     def write(self, nuclei: Collector, anew: bool) -> int:
-        """Keep the features of all nuclei that were found; returns of how many.
+        """Write the features of all nuclei that were found; returns their number.
 
         Args:
-            nuclei: What was found.
-            anew: Whether older features by the model make way.
+            nuclei: The nuclei.
+            anew: Whether to replace older features of the model.
 
         Raises:
             UserError: They cannot be written.

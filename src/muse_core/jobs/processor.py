@@ -10,15 +10,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of <malloc.h>."""
 _LARGE_BYTES = 1 << 19
 _KEPT_FREE_BYTES = 8 << 20
-"""Of smaller blocks, of each heap."""
+"""Free memory that each heap may keep at its end."""
 
 
 def wait_politely() -> None:
     """Let threads of the numerical libraries sleep while they wait for each other.
 
-    By default they spin. That costs nothing on an idle machine, but where another program (or the
-    threads that read tiles) wants the same cores, each of the hundred short waits of a pass turns
-    into a lost time slice: passes were seen to take seven times as long. A user's setting stands.
+    By default they busy-wait. That costs nothing on an idle machine. But if another program, or the
+    threads that read tiles, need the same cores, each of the hundred short waits of a pass becomes
+    a lost time slice: passes took up to seven times as long. A setting of the user is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -36,12 +36,12 @@ def leave_a_core_for_the_viewer() -> None:
 def give_large_blocks_back() -> None:
     """Have glibc return blocks of half a megabyte and more to the system as soon as they are free.
 
-    By default the limit rises to 32 MB with the blocks that are freed. Pixels of tiles then lie
-    among the long-lived ones of the cache, and 70 to 170 MB stay with the process though nothing
-    uses them, more with each tile. A user's setting stands; other systems are left as they are.
+    By default glibc raises that limit to up to 32 MB as blocks are freed. Tiles are then allocated
+    among the long-lived pixels of the cache, and the process keeps 70 to 170 MB that nothing uses,
+    more with each tile. A setting of the user is kept; other systems are not changed.
 
-    What is free at the end of a heap would then go back from 128 kB on, to be asked for again a
-    moment later: a tenth of the processor's time went into that. It may keep some megabytes.
+    A fixed limit would also return free memory at the end of a heap from 128 kB on, only to
+    allocate it again: a tenth of the CPU time. So some megabytes may be kept there.
     """
     if sys.platform != "linux":
         return

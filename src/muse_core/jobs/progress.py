@@ -8,7 +8,7 @@ from collections.abc import Callable
 from muse_core.jobs.events import Emit, Progress
 
 _NEWEST_SHARE = 0.2
-"""How much the newest measurement counts; the rest is what was measured before."""
+"""Weight of the newest measurement in the moving average."""
 _MIN_INTERVAL_S = 0.1
 
 

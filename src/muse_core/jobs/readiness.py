@@ -1,4 +1,4 @@
-"""A process made ready for a detection before it is asked for one."""
+"""Warm up a process for a detection before it gets the job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SIDE_PX = 256
 
 
 def make_ready(model: str, device: str, precision: str) -> None:
-    """Load what a detection needs and compute a little; whatever fails, the job will say itself.
+    """Load what a detection needs and compute a small tile; errors are left for the job to report.
 
     Args:
         model: Name or path of the model that is likely to be asked for.

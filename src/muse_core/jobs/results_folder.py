@@ -1,4 +1,4 @@
-"""ResultsFolder: a file of nuclei for each of many slides, and what is known of each."""
+"""ResultsFolder: a folder with a file of nuclei and a record for each of many slides."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class SlideRecord:
     Attributes:
         slide: As given.
         result: Name of its file in the folder.
-        key: Digest of all that the result hangs on.
+        key: Digest of all that the result depends on.
         sha256: Of the file.
         figures: Of the job: nuclei, counts, tissue_mm2, seconds.
         error: Why there is no result, or "".
         image: Number of one of several images of the slide.
-        facts: Digests of what the key is made of, by name.
+        facts: Digests of the parts of the key, by name.
     """
 
     slide: str
@@ -58,7 +58,7 @@ class SlideRecord:
 
 
 class ResultsFolder:
-    """A folder whose files of nuclei are ours; records of them lie hidden in it."""
+    """A folder of result files, with hidden records of the files that this program wrote."""
 
     def __init__(self, folder: Path, suffix: str) -> None:
         """Make the folder where it is not there.
@@ -78,10 +78,10 @@ class ResultsFolder:
         make_folder(folder / _RECORDS)
 
     def name_for(self, slide: str, image: int | None = None) -> str:
-        """The name of a slide's file: its own, or with digits where another slide has that name.
+        """The name of a slide's file: that of the slide, with a number if another slide has it.
 
-        A slide has the same name every time; no file is named that this class did not record. Other
-        programs that fill the folder take none that was given away.
+        A slide gets the same name every time, and never that of a file without a record. Names are
+        reserved, so that other processes that write to the folder do not take them.
 
         Args:
             slide: File or address.
@@ -120,7 +120,7 @@ class ResultsFolder:
             return None
 
     def finished(self, name: str, key: str) -> SlideRecord | None:
-        """The record of a result that is there, whole, and would come out the same again."""
+        """The record of a complete result with the same key, or None."""
         record = self.record(name)
         if record is None or record.error or record.key != key:
             return None
@@ -131,7 +131,7 @@ class ResultsFolder:
         return record if whole else None
 
     def why_anew(self, record: SlideRecord) -> str:
-        """A sentence about a result that is there and is another one than is wanted, or ""."""
+        """A sentence on why an existing result is computed again, or ""."""
         before = self.record(record.result)
         if before is None or before.error or not before.facts or before.key == record.key:
             return ""
@@ -139,7 +139,7 @@ class ResultsFolder:
         return f"The result that was there had another {what}; it was made anew."
 
     def keep(self, record: SlideRecord) -> None:
-        """Note what a slide came to."""
+        """Write the record of a slide."""
         with replacing(self._record_file(record.result)) as partial:
             partial.write_text(json.dumps(asdict(record)), encoding="utf-8")
 
@@ -201,7 +201,7 @@ class ResultsFolder:
 
 
 def _refuse_foreign(summary: Path) -> None:
-    """Raise a UserError where a file has the name of the summary, and is none of ours."""
+    """Raise a UserError if a file with the summary's name was not written by this program."""
     # In a folder of ours a person may have saved it again, with other separators.
     if not summary.exists() or (summary.parent / _RECORDS).is_dir():
         return
@@ -222,7 +222,7 @@ def _end(image: int | None) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """Changes with the content of a file, or of a folder and its files' names."""
+    """Hash of the content of a file, or of the names and contents of a folder's files."""
     if not path.is_dir():
         return sha256_of(path)
     whole = hashlib.sha256()

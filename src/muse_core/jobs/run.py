@@ -1,4 +1,4 @@
-"""Running a job in this process, to exactly one end."""
+"""Run a job in this process; it ends in exactly one of Done, Cancelled and Failed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run_job(spec: JobSpec, emit: Emit, should_cancel: Callable[[], bool] = lambd
 
 
 def finish(work: Callable[[], Outcome], title: str, emit: Emit) -> Ended:
-    """Do the work and emit how it ended; errors end up in the event, never in the caller."""
+    """Do the work and emit its last event; errors are reported in the event and not raised."""
     last: Ended
     try:
         outcome = work()

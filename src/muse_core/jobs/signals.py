@@ -19,12 +19,12 @@ _HANG_UP = getattr(signal, "SIGHUP", None)
 def on_stop_signals(call: Callable[[int], None]) -> Iterator[None]:
     """Call a function when the program is asked to stop, in the main thread.
 
-    What is ignored stays ignored, so that ``nohup`` works; Ctrl-C never is. When the terminal is
-    gone, what is still written to it goes nowhere, instead of failing.
+    Signals that are ignored stay ignored, so that ``nohup`` works, except Ctrl-C. When the terminal
+    has been closed, further output is discarded instead of failing.
 
-    Within another such block a request that came before this one counts too: had it been heeded,
-    this block would not have begun. What is raised where a library calls back, or an object is
-    taken away, is lost there.
+    In nested blocks, a signal that arrived before the inner block counts for it too, since the outer
+    handler's exception may have been lost: one that is raised in a library's callback or a finaliser
+    is dropped there.
 
     Args:
         call: Gets the number of the signal.

@@ -1,4 +1,4 @@
-"""Job specs: what is to be done, as frozen dataclasses that travel as JSON. Imports no torch."""
+"""Job specs: frozen dataclasses that describe a job and are sent as JSON. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 Mpp = Annotated[float, Interval(ge=0.01, le=100.0)]
-"""Microns per pixel, in the range of :mod:`muse_core.slides.mpp`, which loads too much for here."""
+"""Microns per pixel, in the range of :mod:`muse_core.slides.mpp`, which is slow to import."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class JobSpec:
 
     Attributes:
         kind: Its "kind" in JSON.
-        title: What the user is told has failed.
-        runner: "module:function" that does it, imported when it is first run.
+        title: Name of the job in error messages.
+        runner: "module:function" that runs it, imported on first use.
     """
 
     kind: ClassVar[str]
@@ -60,7 +60,7 @@ _KINDS: dict[str, type[JobSpec]] = {}
 
 
 def job(kind: str, title: str, runner: str) -> Callable[[_S], _S]:
-    """Make a kind of job known, see the attributes of :class:`JobSpec`.
+    """Register a kind of job, see the attributes of :class:`JobSpec`.
 
     The function is called with the spec, ``emit`` and ``should_cancel``, and returns an Outcome.
     """

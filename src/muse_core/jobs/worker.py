@@ -1,4 +1,4 @@
-"""A job as a process of its own: a spec on stdin, JSON lines on stdout, the log on stderr."""
+"""A job in a separate process: a spec on stdin, events as JSON lines on stdout, log on stderr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READ_BYTES = 1 << 16
 
 
 class EventWriter:
-    """Writes events as JSON lines; when nobody reads any more, it asks the job to stop."""
+    """Writes events as JSON lines; cancels the job when the reader has closed the pipe."""
 
     def __init__(self, stream: BinaryIO, cancel: threading.Event) -> None:
         self._stream = stream
@@ -49,7 +49,7 @@ def _line(event: Event) -> str:
     except (TypeError, ValueError):
         if "result" not in data:
             raise
-        # Something in the result is no JSON; that the job has ended must be heard all the same.
+        # The result cannot be written as JSON; the end of the job must be reported all the same.
         return json.dumps(data | {"result": {}})
 
 
@@ -57,7 +57,7 @@ def run_worker(ready_for: Sequence[str] = ()) -> int:
     """Run the job that stdin describes.
 
     Args:
-        ready_for: Model, device and precision of a detection to make ready for meanwhile.
+        ready_for: Model, device and precision of a detection to warm up for meanwhile.
 
     Returns:
         0 done, 1 failed, 2 refused or 130 cancelled.
@@ -125,7 +125,7 @@ def _refusal(error: BaseException) -> Callable[[], Outcome]:
 
 
 def _listen(lines: Iterator[bytes], cancel: threading.Event) -> None:
-    """Wait for the cancel command; the end of stdin is one too, for then the parent is gone."""
+    """Wait for the cancel command or the end of stdin, which means that the parent has ended."""
     for line in lines:
         try:
             message = json.loads(line)
@@ -140,7 +140,7 @@ def _listen(lines: Iterator[bytes], cancel: threading.Event) -> None:
 def _stdin_lines() -> Iterator[bytes]:
     """Lines of stdin, read without Python's buffer.
 
-    A thread that waits inside sys.stdin holds its lock, on which the interpreter aborts at exit.
+    A thread that waits in sys.stdin holds its lock, which makes the interpreter abort at exit.
     """
     rest = b""
     while True:

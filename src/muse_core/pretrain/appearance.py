@@ -1,7 +1,7 @@
-"""The look of views: stain, colour and blur, drawn for each view and applied on the device.
+"""Augmentation of views: stain, colour and blur, drawn for each view and applied on the device.
 
-Drawn from the sample's own source of randomness, so that a sample looks the same whichever process
-prepares it. Colour is kornia's.
+The values are drawn from the sample's own random generator, so that a sample looks the same
+whichever process prepares it. Colour is altered by kornia.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Batches of views from ROIs: which sample is in which batch depends on the seed alone."""
+"""Batches of views from ROIs; the samples of each batch depend on the seed alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from muse_core.slides import Region, open_slide
 
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """Views of one size, view by view and in each view sample by sample.
+    """Views of one size, ordered by view, then by sample.
 
     Attributes:
         images: (n, 3, S, S) uint8.
         xy: (n, N, 2) float32, matched nuclei in pixels; padded.
-        valid: (n, N) bool, which of them are no padding.
-        appearances: How the views are to be altered.
+        valid: (n, N) bool, False for padding.
+        appearances: Augmentation to apply to the views.
     """
 
     images: Tensor
@@ -124,7 +124,7 @@ class BatchDataset(Dataset[PretrainBatch]):
     def _roi(self, sample: int) -> Roi:
         """Return the ROI of a sample; ROIs are drawn by their area."""
         group = sample // self._config.schedule.samples_per_roi
-        # One number more than samples have, so that no sample's own source starts alike.
+        # Seeded with one number more than samples, so that it differs from all their generators.
         drawn = np.random.default_rng((self._config.seed, group, 1)).random()
         return self._rois[min(int(np.searchsorted(self._cumulative, drawn)), len(self._rois) - 1)]
 
@@ -144,7 +144,7 @@ def read_field(folder: Path, roi: Roi, side_px: int, rng: np.random.Generator) -
         rng: Source of randomness.
 
     Raises:
-        UserError: The ROI's files are missing, damaged, or not those that the manifest tells of.
+        UserError: The ROI's files are missing, damaged, or not those of the manifest.
     """
     xy = _read_points((folder / roi.file).with_suffix(".npy"))
     size = np.array([roi.width_px, roi.height_px])
@@ -169,7 +169,7 @@ def _read_points(path: Path) -> npt.NDArray[np.float64]:
     try:
         points = np.load(path, allow_pickle=False)
     except Exception as error:
-        # Its header is read as Python text, and ends in whatever its bytes happen to mean.
+        # NumPy evaluates the header as Python text, so that damage may raise any error.
         raise UserError(f"{path} is missing or damaged; run muse rois again.") from error
     if points.dtype.kind not in "iuf" or points.ndim != 2 or points.shape[1] != 2:
         raise UserError(f"{path} is damaged; run muse rois again.")
@@ -192,7 +192,7 @@ def _collate(
     )
     flat = [view for same in views for view in same]
     points, pairs = _matched_only([view.xy for view in flat], pairs)
-    # The look of a sample comes from its own source, whatever else is in the batch.
+    # Drawn from the sample's own generator, so that it does not depend on the rest of the batch.
     drawn = [[draw_appearance(config.appearance, rng) for _ in views] for rng in rngs]
     appearances = [look for same in zip(*drawn, strict=True) for look in same]
     border = n_global * len(samples)
@@ -225,8 +225,8 @@ def _crops(
     appearances: Sequence[npt.NDArray[np.float32]],
 ) -> Crops:
     images = np.stack([view.pixels.transpose(2, 0, 1) for view in views])
-    # Without any place, the features read would not hang on the network: a process without nuclei
-    # would give no gradient where the others wait for its share.
+    # At least one point, so that the features depend on the network: a process without nuclei would
+    # otherwise have no gradient, for which the other processes wait.
     longest = max(1, *(len(xy) for xy in points))
     xy = np.zeros((len(views), longest, 2), dtype=np.float32)
     valid = np.zeros((len(views), longest), dtype=bool)

@@ -1,4 +1,4 @@
-"""Signs of collapse: outputs that no longer tell one view from another."""
+"""Measures of collapse, in which outputs become the same for all views."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 def entropy_share(probs: Tensor) -> float:
     """Mean entropy of distributions (..., K), as a share of the largest possible; NaN of none.
 
-    1 is a teacher that decides nothing; 0 one that is always certain.
+    1 means that the teacher is always undecided, 0 that it is always certain.
     """
     if not probs.numel():
         return math.nan
@@ -24,7 +24,7 @@ def entropy_share(probs: Tensor) -> float:
 def usage_share(probs: Tensor) -> float:
     """Entropy of the mean of distributions (..., K), as a share of the largest possible.
 
-    0 is a teacher that gives the same answer for everything. NaN of none.
+    0 means that the teacher gives the same output for everything. NaN if there is none.
     """
     if not probs.numel():
         return math.nan

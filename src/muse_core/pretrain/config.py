@@ -1,4 +1,4 @@
-"""Everything a pretraining run is made of; lengths carry their units. No torch."""
+"""Configuration of pretraining: views, losses, schedule. No torch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class ViewsConfig:
 
     Attributes:
         mpp: Range of microns per pixel, drawn log-uniformly for every view.
-        global_px: Side of the views that the teacher sees too.
-        local_px: Side of the others.
+        global_px: Side of the global views, which teacher and student see.
+        local_px: Side of the local views, which only the student sees.
         n_global: Number of global views, at least 2.
         n_local: Number of local views.
         field_um: Side of the field, unless the largest view is larger.
@@ -99,15 +99,15 @@ class LossesConfig:
         nucleus_weight: Of NuLo; 0 leaves it out.
         prototypes: Outputs of each head.
         hidden_channels: Width of the heads' hidden layers.
-        bottleneck_channels: What the prototypes are compared in.
+        bottleneck_channels: Dimension of the space in which outputs and prototypes are compared.
         head_batch_norm: Whether the heads' hidden layers are normalised over the batch.
-        nuclei_per_pair: Most nuclei of a pair of views that count.
+        nuclei_per_pair: Most matched nuclei of a pair of views that are used.
         student_temperature: Of the student's outputs.
         teacher_temperature: At the start and after ``teacher_warmup_epochs``.
         teacher_warmup_epochs: How long the teacher's temperature rises.
-        balance: What keeps one prototype from winning everywhere: a moving "centre" (DINO), or
+        balance: Keeps one prototype from winning everywhere: a moving "centre" (DINO), or
             "sinkhorn" over the batch (SwAV, DINOv2), which suits short runs.
-        centre_momentum: Of the moving mean of the teacher's outputs, where that is the balance.
+        centre_momentum: Of the moving mean of the teacher's outputs, for the balance "centre".
     """
 
     __pydantic_config__: ClassVar[StrictOptions] = STRICT
@@ -147,9 +147,9 @@ class ScheduleConfig:
 
     Attributes:
         epochs: Number of epochs.
-        epoch_samples: Samples that make an epoch; each has one field in one ROI.
-        samples_per_roi: Samples in a row that lie in the same ROI. With several, samples of a batch
-            cannot be told apart by their stain or organ alone (ours; the paper does not say).
+        epoch_samples: Samples in an epoch; each is one field in one ROI.
+        samples_per_roi: Consecutive samples from the same ROI. With several, the network cannot
+            distinguish the samples of a batch by stain or organ alone (ours; not in the paper).
         batch: Samples of an optimiser step, over all processes and accumulated parts.
         accumulate: Parts that a process splits its share of the batch into.
         learning_rate: Peak for a batch of 256; it is scaled with the batch.
@@ -158,7 +158,7 @@ class ScheduleConfig:
         weight_decay: At the start and at the end.
         teacher_momentum: Of the teacher's moving average, at the start and at the end.
         clip: Largest norm of the gradient.
-        freeze_prototypes_epochs: How long the heads' last layers stay as they are.
+        freeze_prototypes_epochs: Number of epochs in which the heads' last layers are frozen.
     """
 
     __pydantic_config__: ClassVar[StrictOptions] = STRICT
@@ -204,7 +204,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class ProbeSetsConfig:
-    """Labelled images to watch the features on, by nearest neighbours; nothing is chosen on them.
+    """Labelled images to monitor the features on, by nearest neighbours; not used for selection.
 
     Attributes:
         train: Points-folder to take neighbours from.

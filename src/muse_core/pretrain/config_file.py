@@ -9,7 +9,7 @@ from muse_core.config_file import configuration, read_values, with_settings
 from muse_core.pretrain.config import PretrainConfig
 
 PACKAGES = ("napari-muse", "torch", "lightning-fabric", "timm", "kornia", "numpy")
-"""Whose versions are written beside the values of a run."""
+"""Packages whose versions are recorded with the configuration of a run."""
 
 
 def read_pretrain_config(path: str | Path, settings: Sequence[str] = ()) -> PretrainConfig:

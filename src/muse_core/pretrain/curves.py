@@ -1,4 +1,4 @@
-"""The figures of a run, as CSV and for TensorBoard."""
+"""Log of a run's figures, as CSV and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from muse_core.files import replacing
 
 
 class CurveFiles:
-    """Rows of figures by step; a resumed run goes on where its checkpoint was written.
+    """Writes figures by step; a resumed run continues after the step of its checkpoint.
 
-    What cannot be written raises a UserError.
+    Raises a UserError if a file cannot be written.
     """
 
     def __init__(self, folder: Path, step: int, names: Sequence[str]) -> None:
-        """Open or go on.
+        """Open the files, or continue those of an earlier run.
 
         Args:
             folder: Of the run.
@@ -66,8 +66,8 @@ class CurveFiles:
 class _EventFile:
     """Scalars for TensorBoard, each on the disk when the call returns.
 
-    TensorBoard's own writer writes from a thread: a disk that is full then comes to light later,
-    in the thread, and ends it with a traceback of its own.
+    TensorBoard's own writer uses a thread, in which the error of a full disk is raised later and
+    printed as a traceback.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -77,7 +77,7 @@ class _EventFile:
         self._records = RecordWriter((folder / name).open("xb"))
         try:
             self._write(Event(file_version="brain.Event:2"))
-            # What earlier files say of later steps is from before a crash.
+            # Later steps in earlier files are from before a crash.
             self._write(
                 Event(step=step + 1, session_log=SessionLog(status=SessionLog.SessionStatus.START))
             )

@@ -1,8 +1,8 @@
 """Batch normalisation over the samples of all processes, on any device.
 
-torch's SyncBatchNorm does the same on GPUs only; with this one, several processes compute exactly
-what one with the whole batch does, on the CPU too. It also takes what torch's refuses: rows of
-which a process has one or none, as matched nuclei may be.
+torch's SyncBatchNorm works on GPUs only. With this one, several processes compute exactly what one
+process with the whole batch does, on the CPU too. It also accepts a process with a single row or
+none, as may happen with matched nuclei, which torch's refuses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class GlobalBatchNorm(_BatchNorm):
         total = _over_processes(torch.cat([x.sum(dim=others), count]))
         n = total[-1].detach().clamp_min(1)
         mean = total[:-1] / n
-        # The mean is taken off before squaring: features may differ by little from a large mean.
+        # Subtract the mean before squaring: deviations may be small compared with the mean.
         centred = x - mean.view(each)
         variance = _over_processes(centred.square().sum(dim=others)) / n
         self._remember(mean.detach(), variance.detach() * n / (n - 1).clamp_min(1), n > 1)

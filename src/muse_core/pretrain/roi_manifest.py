@@ -1,4 +1,4 @@
-"""The manifest of a folder of ROIs: what was cut from where, and with which settings. No torch."""
+"""The manifest of a folder of ROIs: slides, positions and settings of the ROIs. No torch."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Roi:
 
 @dataclass(frozen=True)
 class RoiSource:
-    """A slide all of whose ROIs are there.
+    """A slide whose ROIs have all been cut.
 
     Attributes:
         name: File name of the slide.
@@ -125,9 +125,9 @@ class RoiManifest:
 
 
 def look_into_roi_folder(folder: Path, settings: RoiSettings) -> RoiManifest:
-    """The manifest that :func:`open_roi_folder` would give; a new folder is not made yet.
+    """The manifest that :func:`open_roi_folder` would return, without creating the folder.
 
-    So nothing is left where the first slide turns out to be none.
+    So nothing is left behind if the first slide cannot be read.
 
     Raises:
         UserError: The folder holds ROIs of other settings, or could not be written.
@@ -166,7 +166,7 @@ def _of_settings(manifest: RoiManifest, settings: RoiSettings, folder: Path) -> 
 
 
 def add_source(folder: Path, source: RoiSource) -> RoiManifest:
-    """Add a slide to the manifest as it is on disk by now: others may cut into the same folder.
+    """Add a slide to the manifest on disk, to which other processes may have added slides too.
 
     Raises:
         UserError: The manifest cannot be read or written.

@@ -1,7 +1,7 @@
-"""Cutting slides into ROIs with their nuclei, once, so that training reads small files. No torch.
+"""Cut slides into ROIs with their nuclei, so that training reads small files. No torch.
 
-A ROI is a TIFF of JPEG tiles, which any viewer opens and of which a random crop decodes only the
-tiles it touches.
+A ROI is a TIFF of JPEG tiles, which any viewer opens; reading a random crop decodes only the tiles
+it touches.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ def cut_slide(
 
 
 def roi_regions(slide: Slide, tissue: TissueMask, settings: RoiSettings) -> Iterator[Region]:
-    """Rectangles of equal size that part the slide, those with enough tissue.
+    """Divide the slide into rectangles of equal size and yield those with enough tissue.
 
-    None is larger than ``roi_px``; the slide is parted evenly, so that no narrow strip remains.
+    None is larger than ``roi_px``, and no narrow strip remains at the edges.
 
     Yields:
         Level-0 pixels.
@@ -118,7 +118,7 @@ def _kept(image: Path, points: Path) -> tuple[int, int, int] | None:
             height, width = tif.pages.first.shape[:2]
         return height, width, len(np.load(points, allow_pickle=False))
     except Exception:
-        # Damaged since: libraries raise whatever the bytes come to.
+        # The file has been damaged since: libraries raise errors of any kind.
         return None
 
 

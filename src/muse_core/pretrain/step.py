@@ -1,4 +1,4 @@
-"""From a batch to the losses of student and teacher."""
+"""The losses of a training step, from the outputs of student and teacher."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Mean = Callable[[Tensor], Tensor]
 """Mean of a tensor over all processes."""
 
 Balance = Centre | Sinkhorn
-"""What makes the teacher's distributions of its outputs."""
+"""Converts the teacher's outputs to distributions, see LossesConfig.balance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class StepOutput:
         nucleus: NuLo, a scalar without gradient.
         image_targets: (T * B, K) the teacher's distributions of views.
         nucleus_targets: (P, K) the teacher's distributions of matched nuclei.
-        image_outputs: (T * B, K) what the teacher's centre for views moves towards.
-        nucleus_outputs: (R, K) what its centre for nuclei moves towards.
+        image_outputs: (T * B, K) outputs that update the teacher's centre for views.
+        nucleus_outputs: (R, K) outputs that update its centre for nuclei.
         image_features: (n, C) the student's, of all views.
         nucleus_features: (m, C) the student's, of all matched nuclei.
     """

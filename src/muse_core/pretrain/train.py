@@ -183,7 +183,7 @@ class Run:
             UserError: The loss or its gradient is no longer finite; nothing was changed.
         """
         config, rates = self.config, rates_at(self.step, self.config)
-        # Seeded by the step, so that a resumed run goes on exactly as an unbroken one.
+        # Seeded by the step, so that a resumed run gives exactly the same result.
         seed_step(config.seed, self.step)
         self.student.train()
         self.teacher.train()
@@ -235,7 +235,7 @@ class Run:
             self.save()
 
     def save(self) -> None:
-        """Write the state to go on from, and the backbone."""
+        """Write the checkpoint and the backbone."""
         if self.fabric.is_global_zero:
             save_run(
                 self._identity,

@@ -1,4 +1,4 @@
-"""Views: crops at a drawn resolution, flipped and turned, with their nuclei.
+"""Views: crops at a random resolution, flipped and rotated, with their nuclei.
 
 Source: Yang et al., AAAI 2026, "MPP-based cropping": {I_o, C_o} = crop(I_e, C_e; MPP_e, MPP_o,
 R_o). No torch.

@@ -21,7 +21,7 @@ PLANE_AXES = "ZT"
 _IN_PAGE = "YXS"
 _REDUCED, _MASK = 1, 4
 _BY_FIRST_PAGE = ("svs", "ndpi", "qpi", "philips", "bif", "avs")
-"""Formats of scanners for a single slide, in which the image on the first page is the slide."""
+"""Formats of scanners for a single slide, in which the series "Baseline" is the slide."""
 _UNMARKED = ("generic", "uniform", "shaped", "imagej")
 """Formats that do not mark the levels of a pyramid, which are recognised by their size."""
 _NAME = re.compile(r"[\w .,#()\[\]-]{1,80}")

@@ -1,3 +1,3 @@
-"""What pretraining and fine-tuning share: seeding, batches, run state, schedules, interrupts."""
+"""Shared by pretraining and fine-tuning: seeding, batches, run state, schedules, interrupts."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests to stop reach all processes of a run; only the first is to decide what it ends."""
+"""Signals to stop reach all processes of a run; only the main process may act on them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from types import FrameType
 
 
 def leave_interrupts_to_the_run(worker: int) -> None:
-    """Let a process that prepares batches outlive requests to stop, so that the run ends in order.
+    """Let a process that prepares batches ignore signals, so that the main process can end the run.
 
-    Ctrl-C and the end of a terminal go to every process there, and so do the signals of ``timeout``
-    and of service managers. A second SIGTERM is obeyed: that is how the run itself ends a process
-    that hangs.
+    Ctrl-C and the closing of a terminal signal every process in it, as do ``timeout`` and service
+    managers. A second SIGTERM is obeyed, because that is how the run ends a process that hangs.
 
     Args:
         worker: Its number, as ``worker_init_fn`` of a DataLoader is given it.

@@ -1,4 +1,4 @@
-"""Batches that other processes prepare, and what becomes of these processes."""
+"""Load batches in worker processes, which are ended reliably."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def prepared_batches(
     collate: Callable[[list[Any]], Any] | None = None,
     pin_memory: bool = False,
 ) -> Generator[Any, None, None]:
-    """Yield the batches of a dataset in order; when this ends or is closed, its processes end.
+    """Yield the batches of a dataset in order; the worker processes end with the generator.
 
     Args:
         dataset: Samples, or whole batches.
@@ -32,7 +32,7 @@ def prepared_batches(
         pin_memory: Whether a GPU is to fetch them.
 
     Raises:
-        UserError: What the dataset raised, as it said it; torch puts its traceback in front.
+        UserError: The dataset's own error, without the traceback that torch puts in front.
     """
     batches = iter(
         DataLoader(

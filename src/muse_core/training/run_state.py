@@ -1,4 +1,4 @@
-"""The state of a run on disk: enough to go on after a crash as if nothing had happened."""
+"""Checkpoints: the state of a run on disk, from which it is resumed exactly."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _MOST_NAMED = 3
 
 
 def identity_of(values: Mapping[str, Any]) -> str:
-    """Return what tells a run from others: all that changes its course, as JSON text.
+    """Return the identity of a run: all settings that change its course, as JSON text.
 
     Args:
-        values: JSON-able; hashes in place of what is large, or lies at a path.
+        values: JSON-able; large values and files are represented by hashes.
     """
     return json.dumps(values, sort_keys=True)
 
 
 def save_run(identity: str, state: Mapping[str, object], path: Path) -> None:
-    """Write the state of a run, with what tells it from others; see :func:`identity_of`."""
+    """Write the state of a run with its identity, see :func:`identity_of`."""
     save_state({_RUN: identity, **state}, path)
 
 
@@ -92,7 +92,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def restoring(path: Path) -> Iterator[None]:
-    """While a run takes over what a file holds: whatever that raises, the file is damaged.
+    """Context for restoring a run from a file; any error in it means that the file is damaged.
 
     Raises:
         UserError: The file is damaged; or it is a UserError already.
@@ -102,5 +102,5 @@ def restoring(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        # Unpicklers, networks and optimisers raise whatever comes of odd values.
+        # Unpicklers, networks and optimisers raise errors of any kind for odd values.
         raise UserError(f"The checkpoint {path} is damaged; delete it to start anew.") from error

@@ -14,7 +14,7 @@ def cosine(done: float, start: float, end: float) -> float:
 
 
 def one_cycle(optimizer: Optimizer, steps: int, warmup_share: float) -> OneCycleLR:
-    """Return a schedule that raises each group's rate to what it has now, and lets it fall to 0.
+    """Return a schedule in which each group's rate rises to its present value and falls to 0.
 
     Args:
         optimizer: Its groups have their peak rates.

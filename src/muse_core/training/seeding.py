@@ -1,4 +1,4 @@
-"""Randomness that hangs on the step alone, so that a resumed run goes on as an unbroken one."""
+"""Random generators that depend on the step alone, so that a resumed run gives the same result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The losses of self-distillation, over projected tensors; none knows a network."""
+"""The losses of self-distillation, as functions of projected tensors, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The moving mean of the teacher's outputs, which keeps one output from winning everywhere.
+"""Centring by a moving mean of the teacher's outputs, against collapse to one output.
 
 Source: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers" (DINO), ICCV
 2021, section 3.1, "Avoiding collapse".

@@ -12,8 +12,8 @@ from muse_core.pretrain.global_norm import GlobalBatchNorm
 class DinoHead(nn.Module):
     """Three-layer MLP to a bottleneck, L2-normalised, then prototypes of unit length.
 
-    A weight-normed last layer whose gains stay 1 is a linear layer of unit rows; it is written as
-    that here.
+    DINO's weight-normed last layer with gains fixed at 1 is implemented as a linear layer with rows
+    of unit length.
 
     Example:
         >>> DinoHead(384, n_outputs=4096)(torch.zeros(2, 384)).shape

@@ -1,4 +1,4 @@
-"""Targets that use every prototype equally often: the other way to keep one from winning.
+"""Balancing by Sinkhorn's algorithm: targets use every prototype equally often, against collapse.
 
 Source: Caron et al., "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments"
 (SwAV), NeurIPS 2020, section 3.1; as a teacher's normalisation in Oquab et al., "DINOv2", 2023.
@@ -15,13 +15,13 @@ ITERATIONS = 3
 
 
 class Sinkhorn(nn.Module):
-    """Balances the teacher's distributions over the batch; remembers nothing.
+    """Balances the teacher's distributions over the batch, without state.
 
-    Where a moving centre takes many steps to follow a young network, this is right in each one.
+    A moving centre takes many steps to follow a network early in training; this needs none.
     """
 
     def __init__(self, mean: Callable[[Tensor], Tensor]) -> None:
-        """Nothing to learn.
+        """Create the balancer.
 
         Args:
             mean: Of a tensor over all processes.
