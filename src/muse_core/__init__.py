@@ -1,7 +1,7 @@
 """Nucleus detection and classification in H&E histology: slides, models, training, inference.
 
-What is named here is the public interface; it is imported when it is first used, so that
-``import muse_core`` is light.
+The names here are the public interface; they are imported on first use, so that
+``import muse_core`` is fast.
 
     >>> import muse_core as muse
     >>> muse.ClassScheme.from_names(["lymphocyte", "tumor"]).names

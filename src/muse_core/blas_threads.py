@@ -1,4 +1,4 @@
-"""Keep numpy's matrix products in one thread while other threads have the cores."""
+"""Limit numpy's matrix products to one thread while other threads use the cores."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from threadpoolctl import ThreadpoolController
 
 
 class _Limit:
-    """The number of threads belongs to the process: the last of those who want one gives it back.
+    """Reference-counted limit of BLAS threads, because their number is global to the process.
 
-    OpenBLAS lets its threads spin for tens of milliseconds after each product, in case of another
-    one. For the few small products of a tile's nuclei that took a third of the processor; beside
-    threads of our own, as in relearning, all took more than twice as long.
+    OpenBLAS lets its threads busy-wait for tens of milliseconds after each product. For the few
+    small products of a tile's nuclei that took a third of the processor; beside threads of our own,
+    as in relearning, everything took more than twice as long.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ def _limit() -> _Limit:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Products of numpy arrays take one thread meanwhile, in all threads of the process."""
+    """Context in which numpy's matrix products use one thread, in all threads of the process."""
     limit = _limit()
     limit.enter()
     try:

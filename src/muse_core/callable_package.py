@@ -1,4 +1,4 @@
-"""Packages that share their name with the one function most people want of them."""
+"""Packages that can be called like the function of the same name, such as ``muse.detect(...)``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class CallablePackage(ModuleType):
-    """A package that, called, calls its function; ``muse.detect(...)`` beside ``muse.detect.plan``.
+    """A package that can be called: ``muse.detect(...)`` beside ``muse.detect.plan``.
 
-    A package sets the attribute of its name on the package above as soon as anything in it is
-    imported, so that a function of that name there would be lost.
+    A function of the same name in the parent package would not do: importing anything from the
+    package replaces it by the package.
     """
 
     _function: tuple[str, str]

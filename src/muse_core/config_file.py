@@ -1,4 +1,4 @@
-"""Configurations as files: TOML to write by hand, JSON as a run leaves it. Imports no torch."""
+"""Configuration files: TOML written by hand, JSON written by a run. Imports no torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
     content = read_small(source, "configuration", str(source))
     is_json = source.suffix == ".json"
     try:
-        # Editors of Windows begin it with a mark, and its shell writes UTF-16.
+        # Windows editors add a byte order mark, and PowerShell writes UTF-16.
         text = content.decode(json.detect_encoding(content))
         data = json.loads(text) if is_json else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -46,14 +46,14 @@ def read_values(path: str | Path) -> dict[str, Any]:
 
 
 def with_settings(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """Return values with some replaced, each said as ``NAME=VALUE`` or ``PART.NAME=VALUE``.
+    """Return values with some replaced, each given as ``NAME=VALUE`` or ``PART.NAME=VALUE``.
 
     Args:
-        values: Of a configuration; they stay as they are.
-        settings: VALUE is written as in TOML; what is none is taken as text.
+        values: Values of a configuration; not changed.
+        settings: VALUE is parsed as TOML; if it is not valid TOML, it is taken as text.
 
     Raises:
-        UserError: A setting has no name or no value, or is of a part that is none.
+        UserError: A setting has no name or no value, or its PART has no fields.
     """
     changed = dict(values)
     for setting in settings:
@@ -85,7 +85,7 @@ def configuration(cls: type[_T], values: object, name: str) -> _T:
     Args:
         cls: Its dataclass, which has ``STRICT`` of :mod:`muse_core.strict`.
         values: As :func:`read_values` gives them.
-        name: Of where they come from, for sentences.
+        name: Their origin, for error messages.
 
     Raises:
         UserError: A field is unknown, missing or wrong.
@@ -99,7 +99,7 @@ def configuration(cls: type[_T], values: object, name: str) -> _T:
 
 
 def write_resolved(config: DataclassInstance, path: Path, packages: Iterable[str]) -> None:
-    """Write all values of a run, and the versions of the packages that it ran with."""
+    """Write the configuration of a run, and the versions of the packages it ran with."""
     versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
     text = json.dumps({"config": plain_values(config), "versions": versions}, indent=1)
     with replacing(path) as partial:

@@ -1,17 +1,17 @@
-"""The one exception that is meant for the user's eyes."""
+"""UserError, the exception whose message is shown to users."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Something the user can put right; the message is one clear sentence.
+    """An error that the user can fix; the message is one clear sentence.
 
     The command line prints it and exits with code 2, the napari panel shows it as it is.
     """
 
 
 def cannot(do: str, what: object, error: OSError) -> UserError:
-    """Return the error of a file or folder that the system refuses, in the system's own words.
+    """Return the error for a file or folder that the system refuses, with the system's reason.
 
     Args:
         do: "read", "write" or "open".

@@ -1,4 +1,4 @@
-"""Points near other points, by k-d trees: the one place that builds them."""
+"""Neighbour searches among points; all k-d trees are built here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files to be read more than once or from the middle, which pipes and folders cannot be."""
+"""Check that a path is an ordinary file, and not a pipe or folder, which allow no random access."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def require_file(path: str | Path) -> Path:
 
 
 def require_text(name: str | Path) -> str:
-    """Return a name that can be written into files; Linux allows others.
+    """Return a name if it is valid Unicode, so that it can be written into files.
 
     Raises:
-        UserError: It holds bytes that are no text.
+        UserError: It is not, as Linux allows.
     """
     try:
         str(name).encode()
@@ -41,6 +41,6 @@ def require_text(name: str | Path) -> str:
 
 
 def with_name(path: str | Path) -> Path:
-    """Return a path whose last part says what it leads to, as that of "." and ".." does not."""
+    """Return a path that ends in the name of the file or folder, and not in "." or ".."."""
     source = Path(path)
     return Path(os.path.realpath(source)) if source.name in ("", "..") else source

@@ -1,4 +1,4 @@
-"""Dataclasses from outside: nothing is converted, nothing unknown passes, each error is a sentence.
+"""Validate external data as dataclasses: no conversion, no unknown fields, errors as sentences.
 
 Importing this loads no pydantic.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _BEYOND = 2**63
-"""Python knows larger whole numbers; what computes with them does not."""
+"""Larger integers are valid in Python but not in NumPy or torch."""
 _LONG = re.compile(r"\d{19}")
 _SHOWN = 40
 
@@ -43,9 +43,9 @@ class Wording:
     """Wording of error messages.
 
     Attributes:
-        unknown: Before the name of a field that there is not.
-        wrong: Before the name of a field that is missing or mistyped.
-        unreadable: Before what is the matter with a value that is no JSON.
+        unknown: Text before the name of an unknown field.
+        wrong: Text before the name of a field that is missing or mistyped.
+        unreadable: Text before the reason why a value is not valid JSON.
     """
 
     unknown: str
@@ -89,7 +89,7 @@ def plain_values(instance: DataclassInstance) -> dict[str, Any]:
     """Return a dataclass as JSON-able values, paths as text; :func:`parse_strictly` is the inverse.
 
     Raises:
-        TypeError: It holds a value that JSON has no word for.
+        TypeError: It holds a value that cannot be written as JSON.
     """
     # By way of text, so that tuples are lists here and not only once they come from a file.
     values: dict[str, Any] = json.loads(json.dumps(asdict(instance), default=_path_as_text))

@@ -1,4 +1,4 @@
-"""Numbers as people of any country type them, in the window and on the command line."""
+"""Parse numbers that users type, in the notations of different countries."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LONGEST = 100
 
 
 def read_number(text: str, unit: str = "") -> float:
-    """Return the number that a typed text means: a point or a comma stands before its decimals.
+    """Parse a typed number; both a point and a comma are decimal marks.
 
-    Digits may be those of any script. Nothing marks thousands, for one country's mark is the
-    other's decimal sign.
+    Digits may be those of any script. Thousands separators are not accepted, because one country's
+    separator is another's decimal mark.
 
     Args:
         text: As typed, with or without the unit.
@@ -46,14 +46,14 @@ def read_number(text: str, unit: str = "") -> float:
 
 
 def read_whole(text: str, unit: str = "") -> int:
-    """Return the whole number that a typed text means; 2.0 and 2e3 are such.
+    """Parse a typed whole number; 2.0 and 2e3 are accepted.
 
     Args:
         text: As typed, with or without the unit.
         unit: What may stand behind the number.
 
     Raises:
-        UserError: It is no whole number, or 1,000 or 1.000, which is one or a thousand.
+        UserError: It is not a whole number, or ambiguous like 1,000 or 1.000.
     """
     value, bare = read_number(text, unit), _bare(text, unit)
     if may_be_thousands(text, unit):
@@ -68,7 +68,7 @@ def read_whole(text: str, unit: str = "") -> int:
 
 
 def may_be_thousands(text: str, unit: str = "") -> bool:
-    """Return whether what stands before three decimals can be meant to part thousands."""
+    """Whether a point or comma before three digits may be a thousands separator."""
     return _GROUPED.fullmatch(_bare(text, unit)) is not None
 
 

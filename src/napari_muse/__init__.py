@@ -1,3 +1,3 @@
-"""napari-muse: every nucleus of an H&E slide as a class-coloured point."""
+"""The napari plugin: shows the nuclei of H&E slides as class-coloured points and edits them."""
 
 from __future__ import annotations

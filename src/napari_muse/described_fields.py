@@ -1,4 +1,4 @@
-"""What the fields of a configuration say of themselves: description and range."""
+"""Descriptions and ranges of the fields of a configuration, from its docstring and types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def range_of(hint: Any) -> tuple[float, float]:
 
 
 def _parts(hint: Any) -> list[Any]:
-    """Metadata of a type and of those it is one of."""
+    """Metadata of an annotated type, or of the members of a union."""
     if get_origin(hint) is Annotated:
         return [*hint.__metadata__, *_parts(get_args(hint)[0])]
     if get_origin(hint) in (Union, types.UnionType):

@@ -1,7 +1,7 @@
-"""Everything that MUSE takes of napari beyond its public interface, in one place.
+"""All uses of napari's private interface, in one place.
 
-What is here may change with any release of napari. The nightly job runs the viewer tests against
-napari's main branch, so that a change shows here first. Written against napari 0.9.
+These may break with any release of napari. The nightly job runs the viewer tests against napari's
+main branch, so that a change is noticed early. Written for napari 0.9.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def canvas_widget(viewer: ViewerModel) -> QWidget:
 
 
 def before_units_are_compared(viewer: ViewerModel, act: Callable[[], None]) -> None:
-    """Have something done each time before napari compares the units of all layers, and warns.
+    """Call a function each time before napari compares the units of all layers.
 
-    napari draws a new layer before anybody outside of it hears of the layer, and then warns once
-    of units that differ, although they would agree an instant later. Wraps
-    ``VispyCanvas._update_world_units``, which has no event; where there is no canvas, or it has no
-    such method, nothing is done and napari warns.
+    napari draws a new layer before it emits the event for it, and warns that its units differ,
+    although a listener would make them agree an instant later. Wraps
+    ``VispyCanvas._update_world_units``, which has no event; without a canvas or this method nothing
+    is done, and napari warns.
 
     Args:
         viewer: Whose canvas.
-        act: Makes units agree; sets nothing where they do already.
+        act: Makes units agree; must set nothing if they do already.
     """
     window = getattr(viewer, "window", None)
     canvas = getattr(getattr(window, "_qt_viewer", None), "canvas", None)
@@ -85,7 +85,7 @@ def layer_list_widget(viewer: ViewerModel) -> QWidget:
 
 
 def hand_key_to_napari(main: QWidget, event: QKeyEvent) -> None:
-    """Have napari act on a key as if it had been pressed on the canvas.
+    """Let napari handle a key as if it had been pressed on the canvas.
 
     Args:
         main: As :func:`main_widget` gives it.
@@ -129,7 +129,7 @@ class KeysReplaced:
 
 
 def own_action(providers: Sequence[Any], key: str) -> Callable[[], Any] | None:
-    """Do what napari itself binds to a key, for the first provider that has such a binding.
+    """Return napari's own binding of a key, of the first provider that has one.
 
     Reads ``class_keymap`` of layers and viewers: bindings of an instance hide those of its class,
     and napari has no public way to fall back to them.
@@ -166,8 +166,8 @@ def is_drawing(layer: Any) -> bool:
 def symbols_of(names: Sequence[str]) -> npt.NDArray[Any]:
     """Return symbols as a Points layer keeps them, to be written by :func:`write_points`.
 
-    napari converts strings one by one whenever symbols are set, which takes longest of all where
-    points are many.
+    napari converts strings one by one whenever symbols are set, which dominates the time for many
+    points.
 
     Returns:
         (N,) array of objects.
@@ -179,8 +179,8 @@ def symbols_of(names: Sequence[str]) -> npt.NDArray[Any]:
 def set_quietly(layer: Any, name: str, value: Any) -> None:
     """Set an attribute of a layer without events, and so without drawing.
 
-    Each setter of a Points layer would upload all points and check states that are half made. Uses
-    ``events.blocker_all``; the caller sets all that belongs together and then calls
+    Each setter of a Points layer would upload all points and validate inconsistent intermediate
+    states. Uses ``events.blocker_all``; the caller sets all related attributes and then calls
     ``layer.refresh``.
     """
     with layer.events.blocker_all():

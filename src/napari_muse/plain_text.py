@@ -1,4 +1,4 @@
-"""Names from files, shown as they are where Qt takes a text that looks like HTML for HTML."""
+"""Escape names from files, which Qt would otherwise interpret as HTML or shortcuts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import html
 
 
 def as_it_is(text: str) -> str:
-    """Return what a tool tip or a message box shows as the text, whatever stands in it."""
+    """Return a text escaped for a tool tip or message box, which interpret HTML."""
     if "<" not in text:
         return text
     return f"<qt>{html.escape(text)}</qt>".replace("\n", "<br>")
 
 
 def for_button(text: str) -> str:
-    """Return what a button or check box shows as the text, on one line: a single & is no key."""
+    """Return a text escaped for a button or check box, on one line, where & marks a shortcut."""
     return " ".join(text.split()).replace("&", "&&")

@@ -1,4 +1,4 @@
-"""MuseSession: what ties viewer, slide, nuclei and model together. No widgets here."""
+"""MuseSession: connects viewer, slide, nuclei and layers. No widgets here."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 _NO_CLASSES = ClassScheme.from_names(["nucleus"])
 _SESSION_KEY = "muse_session"
 IN_THE_WINDOW = "in the field “µm/pixel” of the MUSE panel"
-"""How a person gives the scale of a slide here."""
+"""Where the user can enter the scale of a slide."""
 
 
 class MuseSession:
@@ -66,12 +66,12 @@ class MuseSession:
     """
 
     trouble: str
-    """Why the nuclei of the current slide can be neither seen nor kept; empty where they can."""
+    """Why the annotations of the current slide cannot be opened, a sentence, or ""."""
     slide_changed = Signal()
     annotations_changed = Signal()
     regions_changed = Signal()
     settled = Signal()
-    """A person has said of nuclei what they are."""
+    """A person has confirmed or changed nuclei."""
     refused = Signal(str)
     """A sentence for the user: why something was not done."""
     told = Signal(str)
@@ -119,7 +119,7 @@ class MuseSession:
         return cls(viewer)
 
     def attempt(self, act: Callable[[], object]) -> bool:
-        """Do something; a refusal becomes a sentence for the user, and False."""
+        """Call a function; a UserError is shown to the user, and False returned."""
         try:
             act()
         except UserError as error:
@@ -133,14 +133,14 @@ class MuseSession:
         return bool(fixed) or layer is self.nuclei.layer or slide_of(layer) is not None
 
     def drop(self, layer: Any) -> None:
-        """Take a layer out of the viewer, if it is there; None is no layer."""
+        """Remove a layer from the viewer, if it is there; None is ignored."""
         if layer is not None and layer in self.viewer.layers:
             self._dropped = layer
             self.viewer.layers.remove(layer)
             self._dropped = None
 
     def rest(self) -> None:
-        """Let go of all files until they are needed again."""
+        """Close all files until they are needed again."""
         self._opened.rest()
         if self.slide is not None:
             self.slide.rest()
@@ -152,11 +152,11 @@ class MuseSession:
 
     @property
     def placement(self) -> Placement:
-        """Placement of the current slide, and of all that is drawn on it, in napari's world."""
+        """Placement of the current slide and its overlays in napari's world."""
         return placement_of(self.image_layer, self.slide)
 
     def set_mpp(self, mpp: float) -> None:
-        """Say how large a pixel of the current slide is, whatever its file says; rescale layers.
+        """Set the scale of the current slide, whatever its file states, and rescale layers.
 
         Raises:
             UserError: No slide is open, or the value is not plausible.
@@ -170,13 +170,13 @@ class MuseSession:
             self.viewer.reset_view()
 
     def offer_scheme(self, scheme: ClassScheme) -> None:
-        """Use a model's classes for slides that have no nuclei yet, so that some can be added."""
+        """Use a model's classes for slides without annotations, so that nuclei can be added."""
         self._opened.default_scheme = scheme
         if self.annotations.pristine:
             self.annotations.adopt_scheme(scheme)
 
     def activate_nuclei(self) -> None:
-        """Leave a layer one draws in, so that the keys reach the nuclei."""
+        """Make the nuclei layer active instead of a drawing layer, so that keys act on nuclei."""
         selection = self.viewer.layers.selection
         if selection.active not in (self.image_layer, self.nuclei.layer):
             selection.active = self.nuclei.layer
@@ -211,7 +211,7 @@ class MuseSession:
         """Make regions of the drawn areas; returns how many.
 
         Raises:
-            UserError: Nothing is drawn, or the store cannot be written; what is drawn stays then.
+            UserError: Nothing is drawn, or the store cannot be written; the shapes stay then.
         """
         self.require_slide()
         areas = self.drawn_polygons()
@@ -228,7 +228,7 @@ class MuseSession:
         self._agree_on_units()
 
     def _agree_on_units(self) -> None:
-        """Have no layers that napari would warn of, for they differ in their units."""
+        """Make all layers agree on their units, since napari warns otherwise."""
         if self.slide is not None:
             agree_on_units(self.viewer, self.placement.unit)
             return
@@ -242,7 +242,7 @@ class MuseSession:
             self.adopt(layer)
 
     def _on_shown(self, event: Any) -> None:
-        """A slide that a person makes visible becomes the current one."""
+        """A slide that the user makes visible becomes the current one."""
         layer = event.source
         if layer.visible and layer is not self.image_layer and layer in self.viewer.layers:
             self.adopt(layer)
@@ -260,7 +260,7 @@ class MuseSession:
             self.told.emit(f"{gone.title} was closed. Its nuclei are kept; open it again to go on.")
 
     def lay_anew(self) -> None:
-        """Lay everything on the slide of the current layer anew, whose place or scale is another.
+        """Place all overlays again, after the place or scale of the current layer has changed.
 
         Does nothing while there is no slide.
         """
@@ -270,7 +270,7 @@ class MuseSession:
             self._use(slide, self.image_layer)
 
     def let_go(self, layer: Any) -> None:
-        """Go on to another slide where a layer that showed the current one does so no more."""
+        """Switch to another slide if a layer no longer shows the current one."""
         if layer is not self.image_layer:
             return
         others = slide_layers(self.viewer)
@@ -280,13 +280,13 @@ class MuseSession:
             self._use(None, None)
 
     def _restore_nuclei(self) -> None:
-        """Bring the nuclei back while their slide is open: only hiding them makes sense."""
+        """Restore a deleted nuclei layer while its slide is open; it can only be hidden."""
         if self.slide is not None and self.nuclei.layer not in self.viewer.layers:
             self.viewer.layers.append(self.nuclei.layer)
             self.nuclei.refresh()
 
     def adopt(self, layer: Any) -> None:
-        """Make the slide of a layer the current one; take over the nuclei of a file's layer."""
+        """Make the slide of a layer current, or import the nuclei of a file's layer."""
         slide = slide_of(layer)
         if slide is not None:
             self._use_layer(slide, layer)
@@ -296,7 +296,7 @@ class MuseSession:
             take_over_layer(self, layer)
 
     def _use_layer(self, slide: Slide, layer: Any) -> None:
-        """Make a layer's slide the current one; of two layers of one file the first is kept."""
+        """Make a layer's slide current; of two layers of one file, the first is kept."""
         key, remembered = slide_key(slide), None
         for other in slide_layers(self.viewer):
             known = slide_of(other)

@@ -52,7 +52,7 @@ models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.
 
 app.command("detect")(detect_command)
 app.command()(info)
-# What single settings were once options of is left to the command itself.
+# muse finetune parses options of earlier versions itself, see finetune_flags.
 app.command(
     "finetune", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )(finetune_command)
@@ -114,10 +114,10 @@ def _interrupt(number: int) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # Its warnings of a bad file would stand beside our sentence, for want of another handler.
+    # Its warnings of a bad file would otherwise be printed beside our own message.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Not every name of a file can be said in the encoding of every terminal.
+        # Some file names cannot be encoded for every terminal.
         sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -141,10 +141,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _refuse_unmeant(given: Sequence[str]) -> None:
-    """Refuse arguments that would be names of files, and are not meant so.
+    """Refuse arguments that cannot be meant as names of files.
 
-    An unset variable of a shell leaves an empty path, which would be this folder; a dash is
-    standard input or output to other programs.
+    An unset shell variable leaves an empty path, which would be the current folder; a dash means
+    standard input or output in other programs.
 
     Raises:
         UserError: An argument, or the value of an option, is empty or a dash.
@@ -170,7 +170,7 @@ def _refused_by_system(error: OSError) -> int:
     if not sentence:
         raise error
     _say(sentence)
-    # What waits for standard output would fail once more as the program ends.
+    # Buffered output would fail once more when the program ends.
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

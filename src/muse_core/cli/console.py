@@ -1,4 +1,4 @@
-"""Running a job at the terminal: progress bar, Ctrl-C, and how it ends."""
+"""Run a job at the terminal: progress bar, Ctrl-C, last message."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_at_terminal(specs: JobSpec | Sequence[JobSpec], as_json: bool) -> None:
             cancelled = _take_end(last, as_json)
             results.append({**last.result, "cancelled": cancelled})
     if as_json:
-        # The nuclei themselves may have gone to standard output.
+        # Standard output may hold the nuclei themselves.
         aside = names_stdout(results[0].get("out_csv") or "")
         whole = results[0] if len(jobs) == 1 else _together(results, cancelled)
         typer.echo(json.dumps(whole), err=aside)

@@ -50,7 +50,7 @@ _SlideOption = Annotated[
 def convert(
     source: _SourceArgument,
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="The end of the name says the format.")
+        Path, typer.Argument(metavar="OUT", help="File to write; its suffix selects the format.")
     ],
     mpp: Annotated[
         float | None,
@@ -67,7 +67,7 @@ def convert(
     other_slide: OtherSlideOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a file of nuclei into another format; outlines become their centres."""
+    """Convert a file of nuclei to another format; outlines become their centres."""
     from muse_core.files import names_stdout
     from muse_core.nuclei import Status, read_nuclei, write_nuclei
     from muse_core.nuclei.nucleus_file import check_positive_mpp
@@ -90,7 +90,7 @@ def convert(
         typer.echo(note, err=True)
     facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale, "out": str(out)}
     said = json.dumps(facts) if as_json else f"{len(table):,} nuclei written to {out}."
-    # The nuclei themselves may have gone to standard output.
+    # Standard output may hold the nuclei themselves.
     typer.echo(said, err=names_stdout(out))
 
 

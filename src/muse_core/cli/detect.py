@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _SLIDES_AT_ONCE = 4
-"""On a cluster: while one slide begins or ends, the workers have others."""
+"""On a cluster, several slides keep the workers busy while one is opened or written."""
 
 
 class ResultFormat(StrEnum):
@@ -50,20 +50,20 @@ _SlidesArgument = Annotated[
     typer.Argument(
         metavar="SLIDE",
         help="SVS, TIFF, NDPI, OME-Zarr, PNG ... Also folders, patterns, and CSV files with a"
-        " column slide and perhaps mpp.",
+        " column slide and, optionally, mpp.",
     ),
 ]
 _OutOption = Annotated[
     Path,
     typer.Option(
         "--out",
-        help="File to write the nuclei to: .csv, .geojson, .parquet, .h5ad or .zarr; of many"
-        " slides the folder for their files.",
+        help="File to write the nuclei to: .csv, .geojson, .parquet, .h5ad or .zarr; for many"
+        " slides, the folder for their files.",
     ),
 ]
 _FormatOption = Annotated[
     ResultFormat | None,
-    typer.Option("--format", help="Of the files of many slides; csv if left out."),
+    typer.Option("--format", help="Format of the files of many slides; csv if left out."),
 ]
 _RegionOption = Annotated[
     str | None,
@@ -71,13 +71,13 @@ _RegionOption = Annotated[
         "--region",
         metavar="X,Y,W,H",
         rich_help_panel=SLIDE_PANEL,
-        help="Only in here; pixels of the slide.",
+        help="Only in this rectangle; pixels of the slide.",
     ),
 ]
 _MinScoreOption = Annotated[
     float | None,
     typer.Option(
-        "--min-score", parser=number, help="Nucleus probability to report from; else the model's."
+        "--min-score", parser=number, help="Lowest nucleus probability; else the model's."
     ),
 ]
 _FeaturesOption = Annotated[
@@ -92,7 +92,7 @@ _ResumeOption = Annotated[
     bool | None,
     typer.Option(
         "--resume/--no-resume",
-        help="Go on where the same command stopped, or start anew.",
+        help="Resume where the same command stopped, or start again.",
         show_default="resume",
     ),
 ]
@@ -124,14 +124,14 @@ def detect_command(
 ) -> None:
     """Detect and classify every nucleus of a slide, or of many.
 
-    Of a file with several images the largest is taken, and it is said so. With --image all each has
-    a file of its own: nuclei-image1.csv, nuclei-image2.csv. Ctrl-C stops, keeps what was found
-    until then, and exits with code 130; the same command goes on. Many slides each get a file in
-    the folder --out, and a row in its summary.csv; those that are finished are skipped, those that
-    fail are listed in the end, and make the exit code 1.
+    If a file has several images, the largest is used, with a note. With --image all, each image
+    gets its own file: nuclei-image1.csv, nuclei-image2.csv. Ctrl-C stops, keeps what was found
+    until then, and exits with code 130; the same command resumes. For many slides, --out is a
+    folder with a file for each and a summary.csv. Finished slides are skipped; slides that fail
+    are listed at the end, with exit code 1.
 
-    Whatever a run has, --config says in a file and --set NAME=VALUE says here: tile_px, batch,
-    backend, scheduler ... Options count more than --set, and that more than the file.
+    All settings (tile_px, batch, backend, scheduler ...) can be given in a file with --config, or
+    with --set NAME=VALUE. Options override --set, which overrides the file.
     """
     from muse_core.config_file import read_values, with_settings
     from muse_core.jobs.detect_values import detect_job

@@ -30,16 +30,16 @@ def evaluate_detect(
 ) -> None:
     """F1 of detection and classification within 3 um, pooled over the images of a folder.
 
-    Intervals are 95% by bootstrap over images; over nuclei, and too narrow, where there are fewer
-    than five images. Where the folder's classes are not the model's, only detection is measured; a
-    class that is neither annotated nor found does not count.
+    Intervals are 95%, by bootstrap over images; with fewer than five images, over nuclei, which
+    makes them too narrow. If the folder's classes are not the model's, only detection is measured.
+    A class that is neither annotated nor found does not count.
     """
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
 
     if seed < 0:
         raise UserError("The seed is at least 0.")
-    # Refused before torch is loaded, which takes seconds.
+    # Checked before torch is loaded, which takes seconds.
     path = resolve_model(model)
     read_card(path).require_detector()
 

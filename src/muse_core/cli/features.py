@@ -61,10 +61,10 @@ def features(
 ) -> None:
     """Compute the features of a slide's nuclei, one row each in the order of the file.
 
-    Each nucleus is seen in the tile where it lies most central. With --image all the nuclei of each
-    image are read from a file of its own, as muse detect writes it (nuclei-image1.csv for --points
-    nuclei.csv), and so are the folders named. Ctrl-C stops, keeps what was computed until then, and
-    exits with code 130.
+    Each nucleus is seen in the tile where it lies most central. With --image all, the nuclei of
+    each image are read from its own file, as muse detect writes it (nuclei-image1.csv for --points
+    nuclei.csv), and folders are named likewise. Ctrl-C stops, keeps what was computed until then,
+    and exits with code 130.
     """
     from muse_core.cli.console import cancel_on_signals
     from muse_core.cli.images import chosen_images, file_of_image
@@ -210,7 +210,7 @@ def _sentence(result: _Result) -> str:
 
 
 def _check_target(out: Path, slide: Path) -> None:
-    """Refuse a target that would cost the user something other than older features.
+    """Refuse to overwrite anything other than older features.
 
     Raises:
         UserError: There is no folder for it, it is the slide, or something else has its name.

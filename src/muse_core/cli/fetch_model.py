@@ -25,9 +25,9 @@ def models_fetch(
     ] = DEFAULT_MPP,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a backbone that MUSE's authors released, from the Hugging Face Hub.
+    """Download a backbone that MUSE's authors released, from the Hugging Face Hub.
 
-    The licence of the weights is Apache-2.0. An interrupted download goes on where it stopped.
+    The licence of the weights is Apache-2.0. An interrupted download is resumed.
     """
     from muse_core.cli.console import progress_bar
     from muse_core.jobs.progress import ProgressReporter

@@ -42,7 +42,7 @@ _ModeOption = Annotated[
 ]
 _ResumeOption = Annotated[
     bool | None,
-    typer.Option("--resume/--restart", help="Go on from a checkpoint of the same run."),
+    typer.Option("--resume/--restart", help="Resume from a checkpoint of the same run."),
 ]
 
 
@@ -69,7 +69,7 @@ def finetune_command(
         int | None, typer.Option("--steps", parser=integer, help="Optimiser steps.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", parser=integer, help="Of everything random.")
+        int | None, typer.Option("--seed", parser=integer, help="Seed of everything random.")
     ] = None,
     device: AnyDeviceOption = None,
     resume: _ResumeOption = None,
@@ -77,9 +77,9 @@ def finetune_command(
 ) -> None:
     """Train a model on reviewed fields or annotated images, from a model or from scratch.
 
-    Whatever a run has, --config says in a file and --set NAME=VALUE says here; options count
-    more than --set, and that more than the file. Ctrl-C stops, keeps the best weights so far, and
-    exits with code 130; the same command goes on.
+    All settings can be given in a file with --config, or with --set NAME=VALUE; options override
+    --set, which overrides the file. Ctrl-C stops, keeps the best weights so far, and exits with
+    code 130; the same command resumes.
     """
     from muse_core.cli.console import run_at_terminal
     from muse_core.config_file import read_values, with_settings

@@ -57,8 +57,8 @@ ClassMapOption = Annotated[
     typer.Option(
         "--class-map",
         rich_help_panel=_PANEL,
-        help="JSON file of the model's classes that those of a folder may be: of all --train, or"
-        " repeated, of each in turn.",
+        help="JSON file that maps the classes of a folder to the model's: one for all --train, or"
+        " repeated, one for each in turn.",
     ),
 ]
 DetectionOnlyOption = Annotated[
@@ -67,7 +67,7 @@ DetectionOnlyOption = Annotated[
         "--detection-only",
         metavar="DIR=MPP",
         rich_help_panel=_PANEL,
-        help="Folder with other classes, to learn only from where its nuclei are; repeatable.",
+        help="Folder with other classes, from which only detection is learnt; repeatable.",
     ),
 ]
 TrainMppOption = Annotated[
@@ -154,14 +154,14 @@ def validation(folder: Path | None, mpp: float | None, force_mpp: bool) -> _Valu
 
 
 def say_scales(folders: Iterable[LabelSet]) -> None:
-    """Say on standard error where images of folders state another scale than the given.
+    """Print a note on standard error if images of folders state another scale than the given.
 
     Raises:
         UserError: A folder cannot be read.
     """
     from muse_core.data.points_folder import scale_notes
 
-    # What is not there the run itself refuses, with all else that it cannot use.
+    # A missing folder is reported by the run itself, with all other input errors.
     for folder in (f for f in folders if f.folder.is_dir()):
         for note in scale_notes(folder.folder, folder.mpp, folder.force_mpp):
             typer.echo(note, err=True)

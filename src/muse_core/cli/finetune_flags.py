@@ -1,4 +1,4 @@
-"""Options that ``muse finetune`` once had for single settings: each is a ``--set`` now."""
+"""Options of earlier versions of ``muse finetune``, each of which is a ``--set`` now."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SWITCHES = {
 
 
 def older_settings(arguments: Sequence[str]) -> list[str]:
-    """Return as ``NAME=VALUE`` what a command line says besides the options of today.
+    """Convert options of earlier versions to ``NAME=VALUE``.
 
     Raises:
         UserError: An argument is no option, or an option lacks its value.

@@ -1,4 +1,4 @@
-"""Nuclei that a command is given for a slide, brought to their places on it and checked."""
+"""Check the nuclei that a command is given for a slide, and convert their positions."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 def given_nuclei_of(
     content: NucleusFile, slide: Slide, name: str, other_slide: bool
 ) -> NucleusFile:
-    """The nuclei of a file, counted from the corner of a slide.
+    """The nuclei of a file, with positions relative to the corner of the slide.
 
-    What lies beside the slide is counted in the notes, and stays.
+    Nuclei outside the slide are kept; a note counts them.
 
     Args:
         content: The file, as read.
         slide: The slide that the command is for.
         name: The file's, for errors.
-        other_slide: Whether it is taken although it is of another slide.
+        other_slide: Whether to accept nuclei of another slide.
 
     Raises:
-        UserError: The file says that it is of another slide, or all that it has lies beside this
-            one; unless other_slide.
+        UserError: The file names another slide, or all of it lies outside this one; unless
+            other_slide.
     """
     from muse_core.nuclei import placed_on_slide
     from muse_core.nuclei.fitting import SlideFrame, fit, other_slide_named

@@ -31,7 +31,7 @@ def chosen_images(
         channels: As in :class:`muse_core.slides.ImageChoice`.
 
     Raises:
-        UserError: An option means nothing, or the slide cannot be opened.
+        UserError: An option is invalid, or the slide cannot be opened.
     """
     from muse_core.slides import ImageChoice, open_slide
 
@@ -85,6 +85,6 @@ def named_after(path: Path, number: int) -> Path:
 
 
 def say_notes(slide: Slide) -> None:
-    """Tell the user on standard error which image and plane is looked at, and how it is read."""
+    """Print notes on standard error: which image and plane is used, and how it is read."""
     for note in slide.notes:
         typer.echo(f"note: {note}", err=True)

@@ -35,9 +35,9 @@ def models_import(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a released MUSE checkpoint into a model file.
+    """Convert a released MUSE checkpoint to a model file.
 
-    Nothing in the checkpoint is run; projection heads are left out.
+    No code in the checkpoint is run; projection heads are left out.
     """
     from muse_core.models.card import check_model_target, read_card
     from muse_core.models.released_import import import_released

@@ -31,9 +31,9 @@ def info(
     channels: ChannelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a slide is: format, size, scale, levels, tissue, and all the images in the file.
+    """Describe a slide: format, size, scale, levels, tissue, and all the images in the file.
 
-    Of a file with several images the largest is described, or the one that --image says; all of
+    If a file has several images, the largest is described, or the one given with --image; all of
     them with --image all.
     """
     from muse_core.cli.images import chosen_images
@@ -92,7 +92,7 @@ def _images(facts: SlideInfo) -> dict[str, str]:
 
 
 def _other(image: ImageInfo) -> str:
-    """Such as "label (387 x 463 px)"; what its name does not say of it is added."""
+    """Such as "label (387 x 463 px)"; the role is added if the name does not tell it."""
     name, role = image["name"].lower() or "unnamed", image["role"]
     what = name if role in name or role == "other" else f"{name}, {role}"
     return f"{what} ({image['width_px']} x {image['height_px']} px)"

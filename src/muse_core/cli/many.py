@@ -1,4 +1,4 @@
-"""A run over many slides at the terminal: a line for each, failures again in the end."""
+"""A run over many slides at the terminal: a line for each slide, and a list of failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
         as_json: Whether the end is one line of JSON instead of sentences.
 
     Raises:
-        UserError: Not one slide could be looked at, for want of a model or of room.
+        UserError: No slide could be processed, for lack of a model or of disk space.
         typer.Exit: Some slides failed, or it was cancelled.
     """
     total = len(run.slides)

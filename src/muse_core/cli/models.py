@@ -11,7 +11,7 @@ from muse_core.models.card import BACKBONE
 
 
 def models_list(as_json: JsonOption = False) -> None:
-    """List the models: those that came with the package, your own, and those to fetch."""
+    """List the models: the bundled ones, your own, and those that can be downloaded."""
     from muse_core.models.registry import (
         DEFAULT_MODEL,
         available_models,

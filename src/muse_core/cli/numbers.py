@@ -1,4 +1,4 @@
-"""Numbers in options of the command line, read as the fields of the window read them."""
+"""Parse numbers in command-line options, in the same way as fields of the window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _N = TypeVar("_N", int, float)
 class BadNumberError(Exception):
     """Error of an option whose text is not the number it takes.
 
-    No UserError, for that is a ValueError, to which the library adds words of its own.
+    It is not a UserError, because that is a ValueError, to which typer adds text of its own.
 
     Attributes:
         given: As typed.

@@ -11,7 +11,7 @@ import typer
 from muse_core.cli.numbers import integer, number
 
 SLIDE_PANEL = "The slide"
-"""Under this word help shows options on how a slide is read."""
+"""Heading in the help for options on how a slide is read."""
 
 
 class Device(StrEnum):
@@ -46,7 +46,7 @@ ImageOption = Annotated[
         "--image",
         rich_help_panel=SLIDE_PANEL,
         metavar="N|all",
-        help="Of a file with several tissue images the one of this number, see muse info; or all.",
+        help="Number of the image, if a file has several tissue images (see muse info); or all.",
     ),
 ]
 PlaneOption = Annotated[
@@ -64,8 +64,8 @@ ChannelsOption = Annotated[
         "--channels",
         rich_help_panel=SLIDE_PANEL,
         metavar="rgb|rgba|R,G,B[,A]",
-        help="Take three channels as colours whatever their names; or their numbers, from 1,"
-        " a fourth for transparency.",
+        help="Take the first channels as red, green, blue (and alpha), whatever their names; or"
+        " their numbers, from 1.",
     ),
 ]
 MppOption = Annotated[
@@ -79,27 +79,25 @@ MppOption = Annotated[
 ]
 OtherSlideOption = Annotated[
     bool,
-    typer.Option(
-        "--other-slide", help="Take nuclei also from a file that is of another slide, as it says."
-    ),
+    typer.Option("--other-slide", help="Accept a file of nuclei that names another slide."),
 ]
 ForceMppOption = Annotated[
     bool,
     typer.Option(
         "--force-mpp",
         rich_help_panel=SLIDE_PANEL,
-        help="Use the given scale also where the file states another.",
+        help="Use the given scale even if the file states another.",
     ),
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="TOML file of settings; or the .json file of an earlier run."),
+    typer.Option("--config", help="TOML file with settings, or the .json file of an earlier run."),
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting in place of the file's, such as batch=4; repeatable.",
+        help="A setting that overrides the file's, such as batch=4; repeatable.",
     ),
 ]

@@ -26,7 +26,7 @@ def pretrain_command(
 ) -> None:
     """Pretrain a backbone without labels, on the ROIs that muse rois cut.
 
-    Ctrl-C stops at a checkpoint and exits with code 130; the same command goes on. For several
+    Ctrl-C stops at a checkpoint and exits with code 130; the same command resumes. For several
     devices: torchrun --nproc-per-node N -m muse_core.cli pretrain --config FILE.
     """
     if find_spec("lightning_fabric") is None or find_spec("tensorboard") is None:

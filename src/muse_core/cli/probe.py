@@ -67,7 +67,7 @@ def evaluate_probe(
     device: DeviceOption = Device.AUTO,
     as_json: JsonOption = False,
 ) -> None:
-    """Accuracy of telling nuclei apart at given centres, by the protocol of the MUSE paper.
+    """Accuracy of classifying nuclei at given centres, by the protocol of the MUSE paper.
 
     knn: cosine neighbours, the best of 10, 20, 100, 200 and 500. linear: SGD for 100 epochs on
     frozen features. finetune: AdamW on the whole network, from the linear layer.
@@ -109,7 +109,7 @@ def evaluate_probe(
 
 
 def _say_scales(folders: Sequence[str | Path], mpp: float, force_mpp: bool) -> None:
-    """Say which scales hold where images state others than the given one."""
+    """Print notes on images that state another scale than the given one."""
     from muse_core.data.points_folder import scale_notes
 
     for folder in folders:

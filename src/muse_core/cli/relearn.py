@@ -29,7 +29,7 @@ def relearn_command(
     method: Annotated[
         Method,
         typer.Option(
-            "--method", help="A linear change of the model's classes, or votes of the nearest."
+            "--method", help="Logistic regression on the model's logits, or nearest neighbours."
         ),
     ] = Method.LOGISTIC,
     model: ModelOption = None,
@@ -47,8 +47,9 @@ def relearn_command(
 ) -> None:
     """Learn the classes of a slide's nuclei from those that a person has corrected.
 
-    What a person has said stays; all others get the class that follows, as one edit that undo takes
-    back. It needs the features that detection keeps beside the annotations, and takes a second.
+    Nuclei that a person has decided on keep their classes; all others get the predicted class, in
+    one edit that can be undone. Takes a second, and needs the features that detection keeps beside
+    the annotations.
     """
     from muse_core.classify.relearn.config import RelearnConfig
     from muse_core.classify.relearn.whole import relearn

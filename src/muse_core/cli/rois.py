@@ -78,7 +78,7 @@ def rois(
 ) -> None:
     """Cut tissue into ROIs with the centres of their nuclei, to pretrain on.
 
-    Ctrl-C stops and exits with code 130; the same command goes on. More slides can be added to a
+    Ctrl-C stops and exits with code 130; the same command resumes. More slides can be added to a
     folder later.
     """
     from muse_core.cli.console import cancel_on_signals, progress_bar

@@ -1,4 +1,4 @@
-"""The program's standard streams, where whoever started it has closed them."""
+"""Replace standard streams that were closed when the program was started."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _NAMES = ("stdin", "stdout", "stderr")
 
 
 def open_closed_streams() -> None:
-    """Let closed standard streams lead nowhere, as ``>&-`` of a shell and some services leave them.
+    """Open the null device for standard streams that are closed, as by ``>&-`` or by services.
 
-    The next file that is opened would otherwise get the number of one, and with it what libraries
-    print.
+    Otherwise the next file that is opened would get the descriptor of the stream, and libraries
+    would print into it.
     """
     for number, name in enumerate(_NAMES):
         if getattr(sys, name) is not None:

@@ -1,9 +1,9 @@
-"""Class maps: which of a model's classes each class of a data set may be, as a JSON file.
+"""Class maps: JSON files that map each class of a data set to the model's classes it may be.
 
 ``{"classes": {"tumor": "tumor", "background_cell": ["lymphocyte", "stromal"], "nucleus": "*"},
-"exhaustive": true}``: each class of the set with the model's class that it is, the classes that it
-may be, or "*" for any. An empty list is for marks of which nobody knows whether they are a nucleus.
-``exhaustive`` says whether every nucleus is annotated; it is true where it is left out.
+"exhaustive": true}``: each class of the set has the equal class of the model, a list of the classes
+that it may be, or "*" for any. An empty list is for marks that may not be nuclei. ``exhaustive``
+says whether every nucleus is annotated; the default is true.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class ClassMap:
     """Mapping from the classes of a dataset to those that are learnt.
 
     Attributes:
-        classes: Class of the set to the model's classes that it may be, or to ``(ANY,)``; to
-            nothing where its marks may be no nuclei.
-        exhaustive: Whether every nucleus is annotated. Where not, tissue away from annotations
-            never counts as background.
+        classes: Maps each class of the set to the model's classes that it may be, or to ``(ANY,)``;
+            to an empty tuple if its marks may not be nuclei.
+        exhaustive: Whether every nucleus is annotated. If not, tissue away from annotations never
+            counts as background.
     """
 
     classes: Mapping[str, tuple[str, ...]]

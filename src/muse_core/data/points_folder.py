@@ -62,7 +62,7 @@ def read_points_folder(
         folder: Folder with ``images/`` and ``points/``.
         mpp: Microns per pixel of all its images that do not state it themselves.
         names: File names without suffix of the images to read; None reads all.
-        force_mpp: Whether that counts also where an image states another scale.
+        force_mpp: Whether ``mpp`` replaces a scale that an image states.
 
     Raises:
         UserError: A folder or file is missing or malformed, or a name is not there.
@@ -78,15 +78,15 @@ def read_points_folder(
 
 
 def scale_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tuple[str, ...]:
-    """A sentence for the user where images of a points-folder state another scale than the given.
+    """A sentence for the user if images of a points-folder state another scale than the given.
 
     Args:
-        folder: As :func:`read_points_folder`.
-        mpp: As there.
-        force_mpp: As there.
+        folder: See :func:`read_points_folder`.
+        mpp: See :func:`read_points_folder`.
+        force_mpp: See :func:`read_points_folder`.
 
     Raises:
-        UserError: As there, but for the points.
+        UserError: The folder or an image is missing or malformed; points are not read.
     """
     odd: list[tuple[str, float]] = []
     paths = image_paths(folder)
@@ -169,7 +169,7 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
     with open_slide(image_path, mpp=mpp, force_mpp=force_mpp) as slide:
         slide.require_only_image()
         image, scale = slide.read(Region(0, 0, slide.width, slide.height)), slide.require_mpp()
-    # They would be nuclei that no model finds, and lessons in places that are not there.
+    # No model could find them, and training would look for them outside the image.
     require_inside(xy, image, str(points_path))
     points = xy.astype(np.float32)
     return AnnotatedImage(image_path.stem, image, points, names, scale)

@@ -1,4 +1,4 @@
-"""Files as they are: on full disks, behind links, shared with other programs, among litter."""
+"""Robust file access: atomic writes, locks, listings, checks of targets, remote files."""
 
 from muse_core.files.atomic import make_folder, replacing
 from muse_core.files.hashing import canonical_json, digest_of, sha256_of

@@ -1,4 +1,4 @@
-"""Writing files so that a crash or a power cut leaves the old one or the new one, never half."""
+"""Atomic writes: after a crash or power cut there is either the old file or the new one."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from muse_core.files.targets import (
 )
 
 _NAME_CHARACTERS = 24
-"""Of the target's name in that of the partial file, which must not be longer than names may be."""
+"""Characters of the target's name in the name of the partial file, which must not be too long."""
 _TRIES = 100
 
 
 @contextlib.contextmanager
 def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Path]:
-    """A path to write a file or folder to, which takes the target's place when the block ends well.
+    """Give a path to write a file or folder to, which replaces the target if the block succeeds.
 
-    It is the target's neighbour, so that the final rename stays on one file system and is atomic;
-    by then everything is on the disk. Links are followed: what they lead to is replaced, and keeps
-    its permissions. A folder may take the place of a folder, a file never does. What is neither,
-    such as a pipe or /dev/null, is written to once the block has ended. Whatever happens, no
-    partial file remains; only a program killed while it writes leaves one.
+    The path is beside the target, so that the final rename stays on one file system and is atomic;
+    all data is flushed to disk before it. Links are followed: the file they lead to is replaced and
+    keeps its permissions. A folder can replace a folder; a file cannot. Special files, such as a
+    pipe or /dev/null, are written to when the block has ended. No partial file remains, except if
+    the program is killed while it writes.
 
     Args:
         target: What to write, in a folder that exists.
@@ -64,7 +64,7 @@ def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Pat
         finally:
             _remove(partial)
     except OSError as error:
-        # Libraries put the name of the partial file and more into the text of their errors.
+        # The text of libraries' errors may contain the name of the partial file.
         reason = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
         raise UserError(f"Cannot write {named}: {reason}.") from error
 
@@ -87,7 +87,7 @@ def _neighbour(final: Path, suffix: str) -> Path:
 
 
 def _pour(partial: Path, special: Path) -> None:
-    """Write a file into a pipe, a device or a file that is open already."""
+    """Copy a file into a pipe, a device or a file that is already open."""
     if partial.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(special))
     descriptor = descriptor_of(special)
@@ -114,10 +114,10 @@ def _take_place(partial: Path, final: Path, over_full_folder: bool) -> None:
 
 
 def _replace_folder(partial: Path, final: Path, over_full_folder: bool) -> None:
-    """Put a folder in another's place; the old one is deleted only once the new one is there.
+    """Replace a folder; the old one is deleted only when the new one is in its place.
 
-    A program killed between the two renames leaves both beside the target, whole. Of two that do
-    the same at once the last one's folder stays.
+    A program killed between the two renames leaves both folders, complete, beside the target. If
+    two programs do this at once, the last one wins.
     """
     for _ in range(_TRIES):
         old = _neighbour(final, "old")
@@ -147,13 +147,13 @@ def _move_away(final: Path, old: Path, over_full_folder: bool) -> None:
 
 
 def _keep_permissions(old: Path, new: Path) -> None:
-    """Give a file or folder the owner, group and mode of the one whose place it takes, if any."""
+    """Give a file or folder the owner, group and mode of the one it replaces, if any."""
     try:
         facts = old.stat()
     except FileNotFoundError:
         return
     if sys.platform != "win32":
-        # Only the system's administrator may give files away; to their own groups all may.
+        # Only root may change the owner; others may set one of their own groups.
         for owner, group in ((facts.st_uid, -1), (-1, facts.st_gid)):
             with contextlib.suppress(PermissionError):
                 os.chown(new, owner, group)
@@ -161,9 +161,9 @@ def _keep_permissions(old: Path, new: Path) -> None:
 
 
 def _put_on_disk(path: Path) -> None:
-    """Wait until all of a file or folder is on the disk.
+    """Flush a file or folder to disk.
 
-    Some disks, those behind a network above all, say only then that they are full.
+    Some file systems, network drives above all, report a full disk only then.
     """
     if not path.is_dir():
         _flush(path)
@@ -186,7 +186,7 @@ def _flush(file: Path) -> None:
 
 
 def _put_entry_on_disk(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system knows how."""
+    """Flush the entries of a folder to disk, if the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Answers of web servers that end before memory does. Importing this module loads aiohttp."""
+"""Responses of web servers with a limit on their size. Importing this module loads aiohttp."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from muse_core.files import remote
 
 
 class BoundedAnswer(ClientResponse):
-    """What aiohttp makes of an answer; its body may have so many bytes, unfolded, and no more."""
+    """A response of aiohttp whose decompressed body must not exceed a limit."""
 
     async def read(self) -> bytes:
         """Return the whole body.

@@ -10,7 +10,7 @@ import orjson
 
 
 def digest_of(facts: Any) -> str:
-    """Return what changes with facts, and not with their order, hexadecimal.
+    """Return a hash of facts that does not depend on the order of keys, hexadecimal.
 
     Args:
         facts: JSON-able; numbers of numpy are taken too.
@@ -19,11 +19,11 @@ def digest_of(facts: Any) -> str:
 
 
 def canonical_json(facts: Any) -> bytes:
-    """Return facts as JSON, the same whatever their order; see :func:`digest_of`."""
+    """Return facts as JSON with sorted keys; see :func:`digest_of`."""
     return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
 
 
 def sha256_of(path: Path) -> str:
-    """Changes with the content of a file, hexadecimal."""
+    """SHA-256 of a file's content, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

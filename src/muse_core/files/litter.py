@@ -1,4 +1,4 @@
-"""Listing folders without what file managers, office programs and network drives leave in them."""
+"""List folders without the files that file managers, office programs and network drives leave."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _PATTERNS = (
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder of this name was left by a program of the system, not by a person.
+    """Whether the name is that of a file or folder that system programs create.
 
     Args:
         name: Without its folder. Case does not matter.

@@ -1,6 +1,6 @@
-"""Locks on files that several programs read, change and write; the system frees those of the dead.
+"""Locks on files that several programs change; the system releases them when a program dies.
 
-The lock is a hidden file beside the one it protects, for that one is replaced as it is written.
+The lock is a hidden file beside the protected one, because that one is replaced on each write.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PATIENCE_S = 60.0
 def locked(path: str | Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     """Hold the lock of a file or folder while it is read, changed and written again.
 
-    For changes of milliseconds; the lock's own file stays, since others may be waiting for it.
+    For changes of milliseconds; the lock file stays, since others may be waiting for it.
 
     Args:
         path: What is protected, in a folder that exists; need not exist itself.
@@ -46,13 +46,13 @@ def locked(path: str | Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
 
 @contextlib.contextmanager
 def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None]:
-    """Be the only program that makes a file or folder, for as long as that takes.
+    """Hold the exclusive right to create a file or folder, for as long as that takes.
 
-    The lock's own file is removed in the end.
+    The lock file is removed at the end.
 
     Args:
-        path: What is made, in a folder that exists.
-        named: What the user calls it, for errors; path if left out.
+        path: File or folder to create, in a folder that exists.
+        named: Name in error messages; path if left out.
 
     Raises:
         UserError: Another program is making it, or it cannot be locked where it lies.
@@ -68,7 +68,7 @@ def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None
     try:
         yield
     finally:
-        # Before it is released: from then on the file may be another's.
+        # Before the release: afterwards the lock file may be another program's.
         with contextlib.suppress(OSError):  # Windows removes no file that is open
             Path(lock.lock_file).unlink()
         lock.release()

@@ -1,7 +1,7 @@
-"""Files behind an address, over http(s), S3 and the like: read in parts, again where a part fails.
+"""Remote files, over http(s), S3 and the like: read in parts, with retries.
 
-Each request costs the way there and back, so neighbouring parts are asked for together and several
-at once. Nothing waits for ever, and no server can make a program fetch more than it asked for.
+Each request costs a round trip, so neighbouring parts are requested together and several at once.
+All requests have timeouts and limits of size.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _CONNECT_S, _READ_S = 10.0, 60.0
 _BLOCK = 1 << 18
 _CACHE_BYTES = 64 << 20
 _GAP = 1 << 16
-"""Parts nearer to each other than this are asked for as one: at 10 MB/s it takes 6 ms."""
+"""Parts with a smaller gap are requested together: at 10 MB/s the gap takes 6 ms."""
 LARGEST_ANSWER = 256 << 20
-"""Bytes; what sends more has no end, or unfolds."""
+"""Limit of a response in bytes, against endless ones and decompression bombs."""
 _LONGEST = 8 << 20
-"""Longer ones are not put together."""
+"""Most bytes of parts that are requested together."""
 Range = tuple[int, int]
 """Where a part begins, and how many bytes it has."""
 
 
 class UnreachableError(UserError):
-    """A remote file cannot be read any more; the fault is not of one place in it."""
+    """The whole remote file cannot be read any more, not just a part of it."""
 
 
 def is_address(path: object) -> bool:
@@ -46,9 +46,9 @@ def is_address(path: object) -> bool:
 
 
 def address_of_path(path: Path) -> str | None:
-    """The address that was made a path, which has one slash where it had two; None if it is none.
+    """The address in a path, where "//" has become "/"; None if it is not an address.
 
-    So is every argument of a command that takes files alone.
+    Commands that take only files turn all their arguments into paths.
     """
     kind, colon, rest = path.as_posix().partition(":/")
     return f"{kind}://{rest}" if colon and kind.lower() in KINDS else None
@@ -99,7 +99,7 @@ def _has_aws_keys() -> bool:
 
 
 class RemoteFile(io.RawIOBase):
-    """A file behind an address, read in any order; safe to read from several threads by place.
+    """A remote file with random access; :meth:`fetch` may be called from several threads.
 
     Attributes:
         address: As given.
@@ -108,7 +108,7 @@ class RemoteFile(io.RawIOBase):
     """
 
     def __init__(self, address: str) -> None:
-        """Look whether it is there; nothing of it is read yet.
+        """Check that the file exists; no content is read yet.
 
         Raises:
             UserError: It is not there, may not be read, or its server gives no parts of files.
@@ -156,7 +156,7 @@ class RemoteFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any, /) -> int:
-        """Bytes read into the buffer, from blocks that are kept."""
+        """Read into a buffer, through a cache of blocks; returns the number of bytes."""
         view = memoryview(buffer).cast("B")
         count = max(0, min(len(view), self.size - self._at))
         first, last = self._at // _BLOCK, (self._at + max(0, count - 1)) // _BLOCK
@@ -172,7 +172,7 @@ class RemoteFile(io.RawIOBase):
         return start, min(_BLOCK, self.size - start)
 
     def fetch(self, wanted: Sequence[Range]) -> list[bytes]:
-        """Parts of the file, those that are not kept from the server, all at once.
+        """Return parts of the file; those not in the cache are requested all at once.
 
         Raises:
             UnreachableError: The server does not give them, however often it is asked.
@@ -279,7 +279,7 @@ def _require_parts(address: str) -> None:
 
 
 def _together(parts: Sequence[Range]) -> list[tuple[Range, list[Range]]]:
-    """Sorted parts as fewer, longer ones, and which lie in each."""
+    """Join sorted parts to fewer, longer ones; returns each with the parts that lie in it."""
     spans: list[tuple[Range, list[Range]]] = []
     for start, count in parts:
         if spans:

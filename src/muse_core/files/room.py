@@ -1,4 +1,4 @@
-"""Telling a full disk from other errors, wherever it shows."""
+"""Recognise errors that are due to a full disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def no_room_sentence(error: BaseException) -> str:
-    """A sentence for the user where an error, or what led to it, is a full disk; else nothing."""
+    """A sentence for the user if an error, or its cause, is a full disk; else ""."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _NO_ROOM:

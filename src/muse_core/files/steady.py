@@ -1,4 +1,4 @@
-"""A file for libraries that a failing write confuses: they learn of it when they are done."""
+"""A file for libraries that cannot handle failing writes: the error is raised at the end."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _PAGE_BYTES = 1 << 16
 
 
 class SteadyFile(io.RawIOBase):
-    """Takes everything that is written, and remembers the first error instead of raising it.
+    """Accepts all writes, and remembers the first error instead of raising it.
 
-    After a failed write HDF5 cannot close its file: it prints tracebacks and may crash; torch ends
-    in the middle of an archive. Such a file is thrown away anyhow, so let them finish it. What the
-    disk has not taken is kept in memory for those who read it back: HDF5 crashes on other bytes
-    than it has written.
+    After a failed write HDF5 cannot close its file: it prints tracebacks and may crash; torch stops
+    in the middle of its archive. The file is deleted anyhow, so the library may finish it. Data
+    that could not be written is kept in memory for libraries that read it back, because HDF5
+    crashes on other bytes than it has written.
 
     Attributes:
-        error: Why the file is not whole, None where it is.
+        error: The first error, or None.
     """
 
     def __init__(self, raw: io.FileIO, reads_back: bool) -> None:
@@ -68,7 +68,7 @@ class SteadyFile(io.RawIOBase):
         if self.error is not None and self._reads_back:
             self._keep(everything)
         self._at += len(everything)
-        # Nothing, written beyond the end, does not make a file longer.
+        # Writing no bytes beyond the end does not extend a file.
         if everything:
             self._length = max(self._length, self._at)
         return len(everything)
@@ -117,7 +117,7 @@ class SteadyFile(io.RawIOBase):
 
 @contextlib.contextmanager
 def steady_file(path: Path, reads_back: bool) -> Iterator[SteadyFile]:
-    """A new file to hand to a library.
+    """Create a file to pass to a library.
 
     Args:
         path: Of the file.

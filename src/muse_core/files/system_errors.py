@@ -1,4 +1,4 @@
-"""Errors of the system that a person can put right, as sentences."""
+"""Sentences for errors of the system that a user can fix."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LONGEST_NAME = 200
 
 
 def system_sentence(error: BaseException) -> str:
-    """A sentence for the user where the system refused a file, or has no room; else nothing."""
+    """A sentence for the user if the system refused a file or the disk is full; else ""."""
     full = no_room_sentence(error)
     if full or not isinstance(error, OSError):
         return full

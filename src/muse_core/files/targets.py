@@ -20,7 +20,7 @@ _LOOKS = 10
 
 
 def destination(path: str | Path) -> Path:
-    """The file or folder behind links, which need not exist; pipes and devices stay as named.
+    """Resolve links to a file or folder, which need not exist; pipes and devices stay as named.
 
     Raises:
         OSError: Links lead in a circle, or a folder on the way may not be searched.
@@ -52,7 +52,7 @@ def is_special(path: str | Path) -> bool:
 def descriptor_of(path: str | Path) -> int | None:
     """The number of this program's open file that a path names, as /dev/stdout does, or None.
 
-    To open such a path again would begin to write a file anew that others are writing to.
+    Opening such a path again would truncate a file that other programs are writing to.
     """
     if sys.platform == "win32":
         return None
@@ -69,7 +69,7 @@ def descriptor_of(path: str | Path) -> int | None:
 
 
 def names_stdout(path: str | Path) -> bool:
-    """Whether what is written to a path comes out of standard output."""
+    """Whether a path is standard output."""
     try:
         return descriptor_of(path) == 1 or os.path.samestat(Path(path).stat(), os.fstat(1))
     except OSError:
@@ -79,12 +79,12 @@ def names_stdout(path: str | Path) -> bool:
 def check_writable(
     path: str | Path, unlike: str | Path | None = None, read_again: bool = False
 ) -> Path:
-    """Make sure a file can be written, before the work; leaves no trace.
+    """Check that a file can be written, before the work starts; changes nothing.
 
     Args:
-        path: The file to be.
+        path: File to write.
         unlike: An input file that must not be overwritten.
-        read_again: Whether the program itself will read it, for which no pipe or device will do.
+        read_again: Whether the program will read the file again, so that no pipe or device will do.
 
     Returns:
         The path.
@@ -105,7 +105,7 @@ def check_writable(
         require_parent(named, target)
         require_permission(target)
         if not is_special(target):
-            # Asked by doing it: permission bits say little on Windows, for root, on network drives.
+            # By trying: permission bits mean little on Windows, for root and on network drives.
             with tempfile.TemporaryFile(dir=target.parent, prefix=".muse-"):
                 pass
             if target.exists():

@@ -1,7 +1,7 @@
-"""Work on files from elsewhere in a process of its own, under limits.
+"""Read untrusted files in a separate process with limits of time and memory.
 
-What crashes or hangs there ends in a sentence here. The parent calls
-:func:`run_isolated`, the process :func:`serve`.
+A crash or hang there becomes an error for the user here. The parent calls :func:`run_isolated`, the
+child process :func:`serve`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The side of the process that works under limits.
+"""The child process, which works under limits.
 
-It reads one line of JSON from stdin, and writes one line of JSON, how it went, and after it what
-was asked for.
+It reads one line of JSON from stdin. It writes one line of JSON with the outcome, followed by the
+bytes of the result.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
     out.write(json.dumps(outcome).encode() + b"\n")
     out.write(payload)
     out.flush()
-    # Not by way of the libraries' own endings, which a damaged file may have upset.
+    # Without the libraries' exit handlers, which a damaged file may have broken.
     os._exit(0)
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of stdin, which is the parent's."""
+    """End this process when stdin ends, because the parent has ended then."""
     while True:
         try:
             if not os.read(0, 1024):

@@ -19,10 +19,10 @@ class Limits:
     """Limits of a process.
 
     Attributes:
-        cpu_s: Seconds of processor time. It is this that ends a reader that runs in circles, since
-            it does not hang on how busy the machine is.
+        cpu_s: Seconds of processor time. This limit ends a reader in an endless loop, since it does
+            not depend on how busy the machine is.
         wall_s: Seconds until the process must have ended, however slow disk and network are.
-        memory_bytes: Memory beyond what the process has when it begins.
+        memory_bytes: Memory beyond that of the process when it starts.
     """
 
     cpu_s: float
@@ -42,9 +42,9 @@ class Limits:
         return cls(cpu_s, _WALL_PER_CPU * cpu_s, memory)
 
     def restrict_this_process(self) -> None:
-        """Let the system hold this process to the limits, where it can.
+        """Set the limits for this process with the operating system, if it supports them.
 
-        Windows cannot, and macOS does not count memory; there the parent's watch is all there is.
+        Windows does not, and macOS does not limit memory; there only the parent enforces them.
         """
         if sys.platform == "win32":
             return
@@ -52,7 +52,7 @@ class Limits:
 
         process = psutil.Process()
         used = process.cpu_times()
-        # One second more than the parent waits, which has the better words for it.
+        # One second more than the parent's limit, whose error message is the better one.
         _lower(resource.RLIMIT_CPU, int(used.user + used.system + self.cpu_s) + 2)
         if sys.platform == "linux":
             _lower(resource.RLIMIT_AS, process.memory_info().vms + self.memory_bytes)

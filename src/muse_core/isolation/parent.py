@@ -1,4 +1,4 @@
-"""The side that starts a process, watches it, and turns its end into a result or a sentence."""
+"""The parent, which starts a process, watches it, and returns its result or raises its error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POLL_S = 0.03
 _CHUNK_BYTES = 1 << 20
 _LOG_BYTES = 1 << 14
 _QUIET = {
-    # Threads of numerical libraries reserve memory by the core, which would count.
+    # Numerical libraries reserve memory for each thread, which would count towards the limit.
     "OMP_NUM_THREADS": "2",
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
@@ -33,7 +33,7 @@ _QUIET = {
 
 
 class CancelledError(UserError):
-    """The work was broken off because the user wanted so."""
+    """The work was cancelled by the user."""
 
 
 def run_isolated(
@@ -43,7 +43,7 @@ def run_isolated(
     name: str,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> memoryview:
-    """Run a module in a process of its own; may be called in any thread.
+    """Run a module in a separate process; may be called in any thread.
 
     Args:
         module: Run as ``python -m``; it calls :func:`muse_core.isolation.child.serve`.
@@ -122,7 +122,7 @@ def _watch(
     limits: Limits,
     should_cancel: Callable[[], bool],
 ) -> str:
-    """Wait for the end of the process; returns why it is to be broken off, "" if it is not."""
+    """Wait for the end of the process; returns why it must be killed, "" if it has ended."""
     began = time.monotonic()
     watched: psutil.Process | None = None
     at_start = 0

@@ -1,4 +1,4 @@
-"""Keeping the standard output of a process for what its parent is to read."""
+"""Reserve a process's standard output for data that its parent reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 def claim_stdout() -> BinaryIO:
-    """Take stdout for one's own: whatever libraries print, also from C, goes to stderr."""
+    """Return stdout as a stream, and redirect what libraries print, also from C, to stderr."""
     sys.stdout.flush()
     own = os.dup(1)
     os.dup2(2, 1)

@@ -48,7 +48,7 @@ def finish(work: Callable[[], Outcome], title: str, emit: Emit) -> Ended:
     else:
         end = Cancelled if outcome.cancelled else Done
         last = end(outcome.message, outcome.result)
-    # Whoever listened may be the one that failed; the caller still gets the event.
+    # The listener itself may have raised the error; the caller still gets the event.
     with contextlib.suppress(Exception):
         emit(last)
     return last

@@ -22,9 +22,8 @@ def on_stop_signals(call: Callable[[int], None]) -> Iterator[None]:
     Signals that are ignored stay ignored, so that ``nohup`` works, except Ctrl-C. When the terminal
     has been closed, further output is discarded instead of failing.
 
-    In nested blocks, a signal that arrived before the inner block counts for it too, since the outer
-    handler's exception may have been lost: one that is raised in a library's callback or a finaliser
-    is dropped there.
+    In nested blocks, a signal that arrived before the inner block counts for it too: the exception
+    of the outer handler may have been lost, as in a library's callback or a finaliser.
 
     Args:
         call: Gets the number of the signal.

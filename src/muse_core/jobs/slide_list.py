@@ -125,7 +125,7 @@ def _of_list(path: Path) -> Iterator[ListedSlide]:
 
 
 def _beside(name: str, folder: Path) -> str:
-    """A path in a list; a relative one is looked up in the list's folder, then in the current one."""
+    """A path in a list; relative ones are looked up beside the list, then in the current folder."""
     if is_address(name) or Path(name).is_absolute():
         return name
     beside = folder / name

@@ -1,4 +1,4 @@
-"""Tables of other programs as CSV: every such file is read here, whatever its dialect."""
+"""Reading CSV files of any dialect; all CSV input goes through this package."""
 
 from muse_core.tables.header import Column
 from muse_core.tables.quoting import quoting_of

@@ -25,7 +25,7 @@ class Column:
     """A column to look for.
 
     Attributes:
-        names: What it may be called, lower case; of several in a file the first by this order.
+        names: Accepted names, lower case; if a file has several, the first of these is used.
         number: Whether its values are numbers.
         needed: Whether a file without it is refused.
     """
@@ -40,11 +40,11 @@ class CsvHeader:
     """Columns of a CSV file, by their position.
 
     Attributes:
-        names: Of all columns: lower case, without quotes and spaces around them.
-        separator: Between cells.
-        line: Its own number, counted from 1.
+        names: Names of all columns: lower case, without quotes and surrounding spaces.
+        separator: Delimiter of cells.
+        line: Line number of the header, counted from 1.
         padded: Whether there are spaces around a name.
-        skipped: Lines with content before it, but for a ``sep=`` line.
+        skipped: Number of lines with content before it, not counting a ``sep=`` line.
     """
 
     names: tuple[str, ...]

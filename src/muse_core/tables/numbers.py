@@ -1,4 +1,4 @@
-"""Numbers as people of all countries write them in tables."""
+"""Parse numbers in tables, in the notations of different countries."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _OTHERS = (
 
 
 class AmbiguousNumbersError(ValueError):
-    """A comma can be a decimal comma as well as mark thousands."""
+    """A comma may be a decimal comma or a thousands separator."""
 
 
 def number_format(columns: Mapping[str, pd.Series], decimal_comma: bool) -> NumberFormat:
@@ -98,10 +98,10 @@ def number_format(columns: Mapping[str, pd.Series], decimal_comma: bool) -> Numb
 
     Args:
         columns: Cells of the columns of numbers.
-        decimal_comma: Whether a comma that can be both is a decimal comma.
+        decimal_comma: Whether an ambiguous comma is a decimal comma.
 
     Raises:
-        AmbiguousNumbersError: A comma can be both, and it is not said which.
+        AmbiguousNumbersError: A comma is ambiguous, and not ``decimal_comma``.
     """
     texts = {key: _texts(cells) for key, cells in columns.items()}
     if not _misfits(texts, PLAIN):

@@ -8,13 +8,13 @@ from typing import Literal
 
 
 def quoting_of(texts: Iterable[object]) -> Literal[0, 2]:
-    """Which texts need quotes, as the writers of Python and pandas are told it.
+    """Return the quoting mode, of :mod:`csv`, for writing some texts.
 
-    Where lines end with a line feed, they leave a carriage return inside a text without quotes,
-    and readers take it for the end of a line.
+    If lines end in a line feed, the writers of Python and pandas do not quote a text that contains
+    a carriage return, which readers take for the end of a line.
 
     Args:
-        texts: Those of a file.
+        texts: All texts of a file.
     """
     returns = any("\r" in text for text in texts if isinstance(text, str))
     return csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL

@@ -1,4 +1,4 @@
-"""Columns of a CSV file in any dialect, under checks."""
+"""Read and check columns of a CSV file in any dialect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from muse_core.tables.numbers import AmbiguousNumbersError, NumberFormat, number
 from muse_core.tables.text import FALLBACK, decoded, encodings_of, unpacked
 
 _MAX_ROWS = 20_000_001
-"""One more than any slide has nuclei, so that there being too many is noticed."""
+"""One more than the largest number of nuclei that is accepted."""
 _SAMPLE_LINES = 200
 _CELL_SHOWN = 40
 _CHUNK_ROWS = 1 << 18

@@ -1,4 +1,4 @@
-"""Files as text: packed or not, in one of the encodings that spreadsheets write."""
+"""Open text files: compressed or not, in the encodings that spreadsheets write."""
 
 from __future__ import annotations
 

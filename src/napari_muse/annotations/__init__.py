@@ -1,3 +1,3 @@
-"""The nuclei of a slide as the screen needs them, in step with the store."""
+"""The nuclei of a slide as arrays for display, synchronised with the annotation store."""
 
 from __future__ import annotations

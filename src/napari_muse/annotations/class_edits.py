@@ -1,4 +1,4 @@
-"""What a person does to the classes of a slide; each change is one edit and can be undone."""
+"""Edits of a slide's classes; each can be undone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ClassEdits:
     """
 
     def __init__(self, annotations: Callable[[], SlideAnnotations]) -> None:
-        """Start without having changed anything.
+        """Create the editor.
 
         Args:
             annotations: Gives those of the slide that is open when a change is made.
@@ -42,7 +42,7 @@ class ClassEdits:
         self._edit(lambda store: store.change_class(name, changed))
 
     def set_key(self, name: str, key: str) -> None:
-        """Give a class another key, or none; a class that has it gets the one given up."""
+        """Give a class another key, or none; a class that has that key gets the old one."""
         changes = self._scheme.changes_for_key(name, key)
         self._edit(lambda store: store.change_classes(changes))
 

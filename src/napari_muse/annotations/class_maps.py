@@ -1,4 +1,4 @@
-"""ClassMaps: what a person calls the classes of models, slide by slide."""
+"""ClassMaps: the user's mapping of each model's classes to those of each slide."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from napari_muse.annotations.slide_key import SlideKey, slide_key
 
 
 class ClassMaps:
-    """Names on a slide by a model's names of the same classes, kept while the window is open.
+    """Mappings from a model's class names to a slide's, kept while the window is open.
 
-    Models are known by their files; slides that are None stand for "no slide is open".
+    Models are identified by their files; the slide None stands for "no slide is open".
     """
 
     def __init__(self) -> None:
         self._maps: dict[tuple[SlideKey | None, str], Mapping[str, str]] = {}
 
     def keep(self, slide: Slide | None, model: str, mapping: Mapping[str, str]) -> None:
-        """Remember what the classes of a model, by its file, are called on a slide."""
+        """Remember the mapping of a model's classes, by its file, on a slide."""
         self._maps[_key(slide), model] = dict(mapping)
 
     def of_file(self, slide: Slide | None, model: str) -> Mapping[str, str]:
-        """Return names by a model's classes, for a model's file; empty where none are kept."""
+        """Return the mapping for a model's file; empty if there is none."""
         return self._maps.get((_key(slide), model), {})
 
     def of_name(self, slide: Slide | None, model_name: str) -> Mapping[str, str]:
-        """As :meth:`of_file`, by the name of the model, which is that of its file."""
+        """Like :meth:`of_file`, by the name of the model, which is that of its file."""
         here, maps = _key(slide), self._maps.items()
         return next((m for (s, p), m in maps if s == here and Path(p).stem == model_name), {})
 

@@ -1,8 +1,8 @@
-"""The one place where slide coordinates become napari's and back.
+"""Convert between slide coordinates and napari's; no other module does.
 
-Slides count level-0 pixels from the corner of the first pixel, x before y. napari's layer data
-count from the first pixel's centre, y before x; its world is that times the scale of the slide's
-layer, from where the layer begins.
+Slide coordinates are level-0 pixels (x, y) relative to the corner of the first pixel. napari's
+layer data are (y, x) relative to the centre of the first pixel; world coordinates are layer data
+times the scale of the slide's layer, plus its translation.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Placement:
 
     @property
     def settings(self) -> dict[str, object]:
-        """Return the settings of a new layer of two axes that counts level-0 pixels."""
+        """Return the settings of a new two-dimensional layer whose data are level-0 pixels."""
         return {
             "scale": self.scale,
             "translate": self.corner,
@@ -66,11 +66,11 @@ class Placement:
 
     @property
     def pixel(self) -> float:
-        """World units per level-0 pixel, whichever way."""
+        """World units per level-0 pixel, averaged over y and x."""
         return sum(self.scale) / 2
 
     def apply(self, layer: Any) -> None:
-        """Put a layer that counts level-0 pixels there; axes before the last two stay."""
+        """Place a layer whose data are level-0 pixels; axes before the last two stay."""
         more = layer.ndim - 2
         layer.scale = (*layer.scale[:more], *self.scale)
         layer.translate = (*layer.translate[:more], *self.corner)
@@ -84,7 +84,7 @@ class Placement:
     def from_world(self, world: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """World coordinates (N, D) in the order y, x to level-0 x and y, (N,) each.
 
-        Of more than two axes the last two count.
+        If there are more than two axes, the last two are used.
         """
         points = np.atleast_2d(np.asarray(world, dtype=np.float64))[:, -2:]
         return from_layer((points - np.asarray(self.corner)) / np.asarray(self.scale))

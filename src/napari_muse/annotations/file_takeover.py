@@ -1,4 +1,4 @@
-"""Choose the nuclei and regions that a slide takes over from a file, and those they replace."""
+"""Choose the nuclei and regions to import from a file, and the predictions they replace."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from napari_muse.annotations.nucleus_arrays import NucleusArrays
 
 _SAME_PLACE_PX = 1.0
 _MOST_REGIONS = 1000
-"""Each is drawn, listed and counted at every change; more of them make the window wait."""
+"""Most regions of a file; each is drawn, listed and counted at every change."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Nuclei and regions of a file that a slide takes over.
+    """Nuclei and regions to import from a file.
 
     Attributes:
         table: NucleusTable of the nuclei.
-        replaced: Ids of the slide's predictions whose places they take.
-        regions: Regions that the slide has not got.
+        replaced: Ids of the slide's predictions that they replace.
+        regions: Regions that the slide does not have yet.
     """
 
     table: pd.DataFrame
@@ -38,7 +38,7 @@ class Taken:
 
 
 def require_regions(content: NucleusFile) -> None:
-    """Raises UserError where a file has more regions than a person can have drawn."""
+    """Raise UserError if a file has more regions than a person can have drawn."""
     if len(content.regions) > _MOST_REGIONS:
         raise UserError(
             f"The file has {len(content.regions):,} annotations, and at most {_MOST_REGIONS:,}"
@@ -48,15 +48,15 @@ def require_regions(content: NucleusFile) -> None:
 
 
 def taken_of(content: NucleusFile, slide: NucleusArrays, regions: pd.DataFrame) -> Taken:
-    """Nuclei and regions of a file that a slide takes over.
+    """Choose the nuclei and regions to import from a file.
 
-    Where both have a nucleus at the same place, the file's stands unless a person has looked at the
-    one that is here. What the file itself has twice is taken once.
+    Where both have a nucleus at the same place, the file's replaces the slide's unless a person has
+    looked at that one. Duplicates within the file are imported once.
 
     Args:
-        content: The file, on the slide's level-0 pixels.
-        slide: What the slide has.
-        regions: Its regions.
+        content: The file, in the slide's level-0 pixels.
+        slide: The slide's nuclei.
+        regions: The slide's regions.
     """
     rows = slide.rows
     table = content.table[~_repeated(content.table)]
@@ -73,10 +73,10 @@ def taken_of(content: NucleusFile, slide: NucleusArrays, regions: pd.DataFrame) 
 def _not_there(
     regions: list[NamedRegion], there: list[list[list[float]]]
 ) -> tuple[NamedRegion, ...]:
-    """The regions that are none of those that are there.
+    """The regions that the slide does not have yet.
 
-    Programs round corners, begin at another of them, and leave out those on a straight line; so
-    outlines are the same that run nowhere more than a pixel beside each other.
+    Programs round coordinates, start at another corner, or drop corners on a straight line. So two
+    outlines are the same if they are nowhere more than a pixel apart.
     """
     known = [LinearRing(vertices) for vertices in there]
     bounds = np.array([ring.bounds for ring in known]).reshape(-1, 4)

@@ -1,4 +1,4 @@
-"""Find the detections that lie where a person has already looked."""
+"""Find the detections that lie where a person has already reviewed or edited nuclei."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def where_looked(
 ) -> Mask:
     """Return (n,) which detections lie where a person has looked.
 
-    That is in a reviewed region, or at a nucleus that a person has dealt with or that a reviewed
-    region has.
+    That is in a reviewed region, or at a nucleus that a person has edited or that lies in a
+    reviewed region.
 
     Args:
         xy: (n, 2) level-0 pixels.
-        distance_px: Up to this distance two nuclei are the same.
-        slide: The nuclei that there are.
+        distance_px: Distance up to which two nuclei are the same.
+        slide: The existing nuclei.
         store: Their store.
     """
     if not len(xy):

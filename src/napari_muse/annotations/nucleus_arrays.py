@@ -1,4 +1,4 @@
-"""NucleusArrays: the nuclei of a slide, and what is computed from them, kept until they change."""
+"""NucleusArrays: the nuclei of a slide as arrays, with derived values cached until they change."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _T = TypeVar("_T")
 
 
 class NucleusArrays:
-    """Rows in the order of their ids, and what the screen asks of them at every step.
+    """Rows of nuclei by ascending id, with cached masks and counts for display.
 
-    A million nuclei take a while to go through, so that results are kept until rows or classes
-    change; where few rows change, results are brought up to date instead.
+    Computing these for a million nuclei takes a while, so they are cached until rows or classes
+    change, and updated in place if few rows change.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class NucleusArrays:
 
     @property
     def class_ids(self) -> tuple[int, ...]:
-        """(K,) ids of the classes, in order; a class keeps its id whatever becomes of others."""
+        """(K,) ids of the classes, in order; a class never changes its id."""
         return self._class_ids
 
     def set_classes(self, scheme: ClassScheme, class_ids: Sequence[int] | None = None) -> None:
@@ -75,7 +75,7 @@ class NucleusArrays:
 
     @property
     def version(self) -> int:
-        """Grows with every change, so that others can keep what they computed from the rows."""
+        """Grows with every change, so that callers can cache what they computed from the rows."""
         return self._version
 
     @property
@@ -85,7 +85,7 @@ class NucleusArrays:
 
     def inside(self, region: Region) -> Mask:
         """(N,) which rows lie in a rectangle, deleted ones too."""
-        # Side by side in memory, a million coordinates are compared in a few milliseconds.
+        # Contiguous in memory, a million coordinates are compared in a few milliseconds.
         x, y = self._kept("xy", lambda: (self._rows["x"].copy(), self._rows["y"].copy()))
         return region.contains(x, y)
 
@@ -103,7 +103,7 @@ class NucleusArrays:
         return np.searchsorted(own, np.asarray(ids, dtype=np.int64))
 
     def apply(self, edit: Edit) -> None:
-        """Take over what an edit has made of nuclei."""
+        """Apply an edit of the store."""
         if len(edit.nuclei):
             self.change(edit.nuclei.ids, edit.shown)
         if edit.relabelled is not None:
@@ -114,11 +114,11 @@ class NucleusArrays:
         self.rows = np.concatenate([self._rows, rows])
 
     def change(self, ids: npt.NDArray[np.int64], fresh: NucleusRows) -> None:
-        """Put what there is of some nuclei now in place of what there was of them.
+        """Replace the rows of some nuclei.
 
         Args:
-            ids: (n,) of the nuclei.
-            fresh: (m,) rows of those of them that there are now, in the order of their ids.
+            ids: (n,) ids of the nuclei.
+            fresh: (m,) new rows, by ascending id; nuclei without one are removed.
         """
         if len(fresh) == len(ids) and len(self._rows):
             at = np.minimum(self.index_of(fresh["id"]), len(self._rows) - 1)

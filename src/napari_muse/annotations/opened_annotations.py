@@ -23,22 +23,21 @@ class OpenedAnnotations:
 
         Args:
             default_scheme: See the class.
-            wait: Does edits that take long, as :attr:`SlideAnnotations.wait`.
+            wait: Runs edits that take long, see :attr:`SlideAnnotations.wait`.
         """
         self.default_scheme = default_scheme
         self._wait = wait
         self._by_slide: dict[SlideKey, SlideAnnotations] = {}
 
     def of(self, slide: Slide | None) -> tuple[SlideAnnotations, str]:
-        """Return a slide's annotations, and why they can be neither seen nor kept.
+        """Return a slide's annotations, and a sentence if they cannot be used.
 
         Args:
             slide: None gives empty annotations that refuse edits.
 
         Returns:
-            Annotations and a sentence. Where a store cannot be opened, so that it must not be
-            overwritten, the annotations are empty and refuse edits with the sentence; else the
-            sentence is empty.
+            Annotations and a sentence. If the store cannot be opened, the annotations are empty and
+            refuse edits with the sentence, so that nothing is overwritten; else it is "".
         """
         if slide is None:
             return SlideAnnotations(self.default_scheme), ""
@@ -54,6 +53,6 @@ class OpenedAnnotations:
         return self._by_slide[key], ""
 
     def rest(self) -> None:
-        """Let go of all files until they are needed again."""
+        """Close all files until they are needed again."""
         for opened in self._by_slide.values():
             opened.rest()

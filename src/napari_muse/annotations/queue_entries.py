@@ -1,4 +1,4 @@
-"""What a person can choose the review queue by: kinds of doubt, classes and regions."""
+"""Entries of the review queue's choices: kinds of uncertainty, classes and regions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOUBT_ENTRIES = (
     *((_NAMES[kind], kind, says[0].upper() + says[1:]) for kind, says in DOUBT_KINDS.items()),
     ("Teaches most", TEACHES, _TEACHES_MEANS),
 )
-"""Word, value and explanation of each kind of doubt."""
+"""Label, value and explanation of each kind of uncertainty."""
 
 
 def class_entries(annotations: SlideAnnotations) -> list[tuple[str, int | None]]:

@@ -1,4 +1,4 @@
-"""ReviewQueue: the doubtful nuclei of a slide one after the other. No widgets here."""
+"""ReviewQueue: steps through the uncertain nuclei of a slide. No widgets here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class QueueChoice:
     """Choice of the nuclei that a review queue holds, and of their order.
 
     Attributes:
-        kind: Way of doubt, see ``muse_core.classify.queue``, or ``TEACHES``.
+        kind: Kind of uncertainty, see ``muse_core.classify.queue``, or ``TEACHES``.
         class_id: Only nuclei of this class; None takes all.
         polygon: Only nuclei inside; None takes the whole slide.
     """
@@ -38,10 +38,10 @@ def _nothing_taught() -> npt.NDArray[np.int64]:
 
 
 class ReviewQueue:
-    """Goes through the predictions nobody has looked at, most doubtful first.
+    """Steps through the predictions nobody has looked at, most uncertain first.
 
-    The order is made when the queue starts and kept, so that going back leads to where one was.
-    What a person has dealt with in the meantime is passed over.
+    The order is fixed when the queue starts, so that going back leads to the nucleus before. Nuclei
+    that have been edited in the meantime are skipped.
     """
 
     changed = Signal()
@@ -50,7 +50,7 @@ class ReviewQueue:
         self._session = session
         self._flight = Flight(session.viewer)
         self.choose: Callable[[], QueueChoice] = QueueChoice
-        """Says what the queue is to hold when it is started by going on."""
+        """Gives the choice for a queue that is started by :meth:`next`."""
         self.teaches: Callable[[], npt.NDArray[np.int64]] = _nothing_taught
         """Gives ids in the order in which corrections would teach most; raises UserError."""
         self._choice: QueueChoice | None = None
@@ -62,7 +62,7 @@ class ReviewQueue:
         session.annotations_changed.connect(self.changed.emit)
 
     def close(self) -> None:
-        """Let go of the session and the camera."""
+        """Stop following the session, and stop the camera."""
         self._flight.stop()
         self._session.slide_changed.disconnect(self.stop)
         self._session.annotations_changed.disconnect(self.changed.emit)
@@ -79,7 +79,7 @@ class ReviewQueue:
 
     @property
     def position(self) -> int:
-        """Number of nuclei come to so far, the current one included."""
+        """Number of nuclei visited so far, the current one included."""
         return self._at + 1
 
     @property
@@ -89,7 +89,7 @@ class ReviewQueue:
 
     @property
     def sentence(self) -> str:
-        """Where it is, or how to start it."""
+        """Sentence on the position in the queue, or on how to start it."""
         if not self.running:
             return "N goes to the most doubtful nucleus of what is chosen here."
         return f"{self.position:,} of {self.length:,}; {self.left():,} left"
@@ -114,7 +114,7 @@ class ReviewQueue:
         self.next()
 
     def reorder(self) -> None:
-        """Ask what teaches most by now, where that is what the queue is of; stays where it is."""
+        """Update the order of a queue of kind ``TEACHES``; the current nucleus stays."""
         if self._choice is None or self._choice.kind != TEACHES or not self.running:
             return
         rows = self._rows_of(self._choice)
@@ -146,13 +146,13 @@ class ReviewQueue:
         self._go(self._at + 1 + int(coming[0]))
 
     def previous(self) -> None:
-        """Go back to the nucleus before, whatever has become of it, unless it was removed."""
+        """Go back to the nucleus before, unless it was removed."""
         there = np.flatnonzero(self._present(self._order[: max(self._at, 0)]))
         if len(there):
             self._go(int(there[-1]))
 
     def dealt_with(self, ids: npt.NDArray[np.int64]) -> None:
-        """Go on if the current nucleus was among those a person has just dealt with."""
+        """Go to the next nucleus if the current one was among those just edited."""
         if self.goes_on and self.current is not None and self.current in ids:
             self.next()
 
@@ -162,11 +162,11 @@ class ReviewQueue:
         return self._flight.under_way
 
     def land(self) -> None:
-        """Be at the current nucleus at once."""
+        """Jump to the current nucleus at once."""
         self._flight.land()
 
     def _rows_of(self, choice: QueueChoice) -> NucleusRows:
-        """Nuclei nobody has looked at, of what is chosen."""
+        """Chosen nuclei that nobody has looked at."""
         rows = self._session.annotations.rows
         mask = rows["status"] == Status.PREDICTED
         if choice.class_id is not None:

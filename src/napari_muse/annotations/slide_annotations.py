@@ -1,4 +1,4 @@
-"""SlideAnnotations: what persons, files and detections do to the nuclei of a slide. No Qt."""
+"""SlideAnnotations: edits, imports and detections of the nuclei of a slide. No Qt."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from napari_muse.annotations.looked_at import where_looked
 from napari_muse.annotations.stored_nuclei import StoredNuclei
 
 _MANY = 5_000
-"""More nuclei than this at once take longer to write than a person notices."""
+"""Edits of more nuclei than this take noticeably long to write."""
 _MANY_BYTES = 1 << 16
-"""Size of an entry of the journal of about as many nuclei."""
+"""Size of a journal entry for about as many nuclei."""
 
 
 class SlideAnnotations(StoredNuclei):
-    """The nuclei of one slide and all that can be done to them.
+    """The nuclei of one slide, with all operations on them.
 
-    What a person does is on disk before a method returns; arrays and signals follow. Methods that
-    change something raise UserError where the file cannot be written, another window has it open,
-    or there is no slide.
+    An edit is on disk before the arrays change and signals are emitted. Methods that change
+    something raise UserError if the file cannot be written, another window has it open, or there is
+    no slide.
     """
 
     # Detections and files ---------------------------------------------------------------------
 
     def adopt_scheme(self, scheme: ClassScheme) -> tuple[int, ...]:
-        """Make room for another scheme's classes; returns (K,) the id here of each of them."""
+        """Add the classes of another scheme that are missing; returns (K,) their ids here."""
         if not scheme.classes:
             # A file of regions alone names none; those that are known already stay.
             return ()
@@ -52,12 +52,12 @@ class SlideAnnotations(StoredNuclei):
         return tuple(self.class_ids[self.scheme.index(name)] for name in scheme.names)
 
     def begin_detection(self, mask: Mask, distance_px: float) -> None:
-        """Take the predictions of a mask out of sight until :meth:`end_detection`.
+        """Hide the predictions that a detection replaces, until :meth:`end_detection`.
 
         Args:
-            mask: (N,) rows a detection looks at anew; of them only predictions go, and none in
-                reviewed regions, where a person has looked at them.
-            distance_px: Up to this distance two nuclei are the same.
+            mask: (N,) rows in the searched area; only predictions outside reviewed regions are
+                hidden.
+            distance_px: Distance up to which two nuclei are the same.
         """
         gone = mask & (self.rows["status"] == Status.PREDICTED)
         reviewed = self.store.reviewed_areas()
@@ -76,10 +76,10 @@ class SlideAnnotations(StoredNuclei):
         min_distance_px: float,
         **uncertainty: npt.ArrayLike,
     ) -> int:
-        """Take detections, but for those where a person has looked.
+        """Add detections, except where a person has looked.
 
-        These lie in a reviewed region, or within ``min_distance_px`` of a nucleus that a person has
-        dealt with or that a reviewed region has.
+        That is in a reviewed region, or within ``min_distance_px`` of a nucleus that a person has
+        edited or that lies in a reviewed region.
 
         Args:
             x: (n,) level-0 pixels.
@@ -87,11 +87,11 @@ class SlideAnnotations(StoredNuclei):
             class_ids: (n,) ids of classes.
             score: (n,) nucleus probability, 0 to 1.
             model: Name of the model.
-            min_distance_px: Up to this distance two nuclei are the same.
-            **uncertainty: How unsure the model was, see the store; (n,) each.
+            min_distance_px: Distance up to which two nuclei are the same.
+            **uncertainty: Uncertainty of the model by kind, see the store; (n,) each.
 
         Returns:
-            Number of nuclei taken.
+            Number of nuclei added.
         """
         xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
         new = ~where_looked(xy, min_distance_px, self, self.store)
@@ -103,28 +103,28 @@ class SlideAnnotations(StoredNuclei):
         return int(new.sum())
 
     def end_detection(self, how: str) -> None:
-        """Settle a detection that was begun: "done", "cancelled" or "failed"; see the store."""
+        """End a detection as "done", "cancelled" or "failed"; see the store."""
         self.store.end_detection(how)
         if how != "done":
             self._reload()
             self.changed.emit()
 
     def set_uncertainty(self, ids: npt.ArrayLike, **uncertainty: npt.ArrayLike) -> None:
-        """Keep how unsure a model is of nuclei, see the store; not an edit."""
+        """Store a model's uncertainty of nuclei, see the store; not an edit."""
         chosen = np.asarray(ids, dtype=np.int64)
         self.store.set_uncertainty(chosen, uncertainty)
         self.change(chosen, self.store.rows(chosen))
         self.changed.emit()
 
     def load(self, content: NucleusFile) -> int:
-        """Take the nuclei, regions and classes of a file, as one edit.
+        """Import the nuclei, regions and classes of a file, as one edit.
 
-        Nuclei get new ids, and keep the status they have. Where both have one at the same place,
-        the file's stands unless a person has looked at the one that is here; so a file may be
-        opened twice.
+        Nuclei get new ids and keep their status. Where both have a nucleus at the same place, the
+        file's replaces the slide's unless a person has looked at that one; so importing a file
+        twice adds nothing.
 
         Returns:
-            Number of nuclei taken.
+            Number of nuclei imported.
 
         Raises:
             UserError: A detection is running, which would take the nuclei for its own; or there are
@@ -165,15 +165,13 @@ class SlideAnnotations(StoredNuclei):
         return int(edit.new_ids[0])
 
     def add_many(self, x: npt.ArrayLike, y: npt.ArrayLike, class_ids: npt.ArrayLike) -> list[int]:
-        """Add nuclei a person sees as one edit; returns their ids.
+        """Add nuclei as one edit; returns their ids.
 
-        x and y are (n,) level-0 pixels, classes an id for all or for each.
-
-        Those are left out that lie on a nucleus that is there, such as what is pasted where it was
-        copied.
+        x and y are (n,) level-0 pixels, class_ids one id for all or (n,) ids. Nuclei at the place
+        of an existing one are left out, such as those pasted where they were copied.
 
         Raises:
-            UserError: All of them do.
+            UserError: All of them are left out.
         """
         xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
         free = ~self.occupied(xy)
@@ -185,7 +183,7 @@ class SlideAnnotations(StoredNuclei):
         return [int(number) for number in edit.new_ids]
 
     def occupied(self, xy: npt.NDArray[np.float64], but: npt.ArrayLike = ()) -> Mask:
-        """(n,) on which points, (x, y) in level-0 pixels, a nucleus lies; some do not count."""
+        """(n,) at which points (x, y), level-0 pixels, a nucleus lies that is not in ``but``."""
         others = self.present & ~np.isin(self.rows["id"], np.asarray(but, dtype=np.int64))
         return near(xy, self.rows[others], ONE_PLACE_PX)
 
@@ -194,7 +192,7 @@ class SlideAnnotations(StoredNuclei):
         self._edit(ids, lambda store, chosen: store.set_class(chosen, class_id))
 
     def confirm(self, ids: npt.ArrayLike) -> None:
-        """Say that predictions are right."""
+        """Confirm predictions."""
         self._edit(ids, AnnotationStore.confirm)
 
     def delete(self, ids: npt.ArrayLike) -> None:
@@ -202,7 +200,7 @@ class SlideAnnotations(StoredNuclei):
         self._edit(ids, AnnotationStore.delete)
 
     def move(self, ids: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
-        """Put nuclei elsewhere; that is a correction."""
+        """Move nuclei, which counts as a correction."""
         self._edit(ids, lambda store, chosen: store.move(chosen, x, y))
 
     def apply_predictions(
@@ -220,11 +218,11 @@ class SlideAnnotations(StoredNuclei):
         return self._follow(self.store.drop_predictions())
 
     def undo(self) -> Edit | None:
-        """Take back the last edit; returns what that changed, None if there is none."""
+        """Undo the last edit; returns the changes, None if there is none."""
         return self._walk(AnnotationStore.undo, "Undoing …", again=False)
 
     def redo(self) -> Edit | None:
-        """Do again what was taken back; returns what that changed, None if there is nothing."""
+        """Redo what was undone last; returns the changes, None if there is nothing."""
         return self._walk(AnnotationStore.redo, "Doing it again …", again=True)
 
     def edit_classes(self, change: Callable[[AnnotationStore], Edit]) -> None:
@@ -242,7 +240,7 @@ class SlideAnnotations(StoredNuclei):
     def change_region(
         self, number: int, name: str | None = None, reviewed: bool | None = None
     ) -> None:
-        """Rename a region, or say whether all nuclei in it have been looked at."""
+        """Rename a region, or set whether all nuclei in it have been reviewed."""
         take = self._settle if reviewed else self._follow
         take(self.store.change_region(number, name, reviewed))
 

@@ -1,4 +1,4 @@
-"""Identity of the image that a slide shows, however its file was named when it was opened."""
+"""Identity of the image that a slide shows, independent of how its path was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StoreFile: the store of a slide, made when it is first needed, and let go of in between."""
+"""StoreFile: opens and creates the store of a slide when needed, and closes it in between."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from muse_core.nuclei.store import AnnotationStore, StorePlace, identify_slide
 class StoreFile:
     """The annotation file of a slide.
 
-    It is made with the first nucleus or class, so that merely looking at a slide leaves nothing
-    behind.
+    It is created with the first nucleus or class, so that merely viewing a slide leaves no file.
     """
 
     def __init__(self, place: StorePlace | None, refusal: str, changed: Callable[[], None]) -> None:
@@ -25,8 +24,8 @@ class StoreFile:
 
         Args:
             place: The slide's store; None while no slide is open, or its store cannot be used.
-            refusal: Without a place, the sentence that says why nothing can be kept.
-            changed: Called when the file was written elsewhere while it was let go of.
+            refusal: Without a place, the sentence that says why nothing can be saved.
+            changed: Called when another program has written the file while it was closed.
 
         Raises:
             UserError: The slide's store cannot be read.
@@ -40,12 +39,12 @@ class StoreFile:
 
     @property
     def exists(self) -> bool:
-        """Whether anything has been kept yet."""
+        """Whether the file exists."""
         return self._store is not None
 
     @property
     def read_only(self) -> bool:
-        """Whether one can only look: another window has the file, or it cannot be written."""
+        """Whether edits are refused: another window has the file open, or it is not writable."""
         return self._store is not None and not self._resting and self._store.read_only
 
     @property
@@ -54,7 +53,7 @@ class StoreFile:
         return None if self._place is None else self._place.identity.recorded
 
     def open(self, scheme: ClassScheme) -> AnnotationStore:
-        """The open store; where there is none, one is made with these classes."""
+        """Return the open store; if there is none, it is created with these classes."""
         if self._store is not None and not self._resting:
             return self._store
         if self._store is None:
@@ -67,18 +66,18 @@ class StoreFile:
         return self._store
 
     def require_place(self) -> None:
-        """Raises UserError, which says why, where nothing can be kept."""
+        """Raise UserError, with the reason, if nothing can be saved."""
         self._require_place()
 
     def require_same_slide(self) -> None:
-        """Make sure that a job which opens the slide's file finds the slide that is open.
+        """Check that the slide's path still leads to the slide that is open, for jobs that open it.
 
         Raises:
-            UserError: Another file has its place by now, whose nuclei are none of this slide's.
+            UserError: The file has been replaced by another slide.
         """
         place = self._require_place()
         if not place.slide.is_file():
-            return  # What is gone the job names; a folder's many files are not gone through here.
+            return  # The job reports a missing file; a folder's many files are not checked.
         if not place.identity.same_content(identify_slide(place.slide, place.part)):
             raise UserError(
                 f"{place.slide.name} has been changed or replaced since it was opened; remove it"
@@ -88,15 +87,15 @@ class StoreFile:
     def save_as(
         self, target: Path, wait: Callable[[Callable[[Callable[[], bool]], None], str], object]
     ) -> None:
-        """Bring the file, with the features beside it, elsewhere, and go on there.
+        """Move the file, with the features beside it, to a new path and use it from then on.
 
         Args:
-            target: Where it is to be.
-            wait: Does what takes long, and says meanwhile what it is.
+            target: The new path.
+            wait: Runs work that takes long, and shows a sentence meanwhile.
 
         Raises:
-            UserError: Nothing is kept yet, a detection is running, the file cannot be written, or
-                there is one already.
+            UserError: There is no file yet, a detection is running, the target cannot be written,
+                or it exists already.
         """
         if self._store is None:
             raise UserError("There are no nuclei to save yet: detect or add some first.")
@@ -120,7 +119,7 @@ class StoreFile:
             self._resting = False
 
     def rest(self) -> None:
-        """Let go of the file until it is needed again."""
+        """Close the file until it is needed again."""
         if self._store is not None and not self._resting:
             self._revision = self._store.revision
             self._store.close()

@@ -1,4 +1,4 @@
-"""StoredNuclei: the arrays of a slide's nuclei, kept in step with the store's file. No Qt."""
+"""StoredNuclei: the arrays of a slide's nuclei, synchronised with the store's file. No Qt."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from napari_muse.annotations.nucleus_arrays import NucleusArrays
 from napari_muse.annotations.store_file import StoreFile
 
 Wait = Callable[[Callable[[Callable[[], bool]], Edit | None], str], Edit | None]
-"""Does an edit that takes long: gets a function of ``should_cancel``, and a sentence to show."""
+"""Runs an edit that takes long: gets a function of ``should_cancel``, and a sentence to show."""
 
 
 class StoredNuclei(NucleusArrays):
     """The nuclei, classes and regions of one slide, mirrored from its store.
 
-    The file is made with the first nucleus or class, so that merely looking at a slide leaves
-    nothing behind. Methods of subclasses edit the store and hand the :class:`Edit` to ``_follow``,
-    which puts it into the arrays without reading the file again.
+    The file is created with the first nucleus or class, so that merely viewing a slide leaves no
+    file. Methods of subclasses edit the store and pass the :class:`Edit` to ``_follow``, which
+    applies it to the arrays without reading the file again.
 
     Signals:
         changed: Nuclei have changed.
         scheme_changed: Classes have changed.
         regions_changed: Regions have changed.
-        settled: A person has said of nuclei what they are; not emitted by undo and redo.
+        settled: A person has confirmed or changed nuclei; not emitted by undo and redo.
     """
 
     changed = Signal()
@@ -49,31 +49,31 @@ class StoredNuclei(NucleusArrays):
         Args:
             scheme: Classes while there is no file.
             place: The slide's store; None while no slide is open, or its store cannot be used.
-            refusal: Without a place, the sentence that says why nothing can be kept.
+            refusal: Without a place, the sentence that says why nothing can be saved.
 
         Raises:
             UserError: The slide's store cannot be read.
         """
         super().__init__(scheme, np.zeros(0, dtype=NUCLEUS_ROW))
         self.wait: Wait = _at_once
-        """Does what takes long, and says meanwhile what it is."""
+        """Runs work that takes long, and shows a sentence meanwhile."""
         self._file = StoreFile(place, refusal, self._reload)
         if self._file.exists:
             self._reload()
 
     @property
     def read_only(self) -> bool:
-        """Whether one can only look: another window has the file, or it cannot be written."""
+        """Whether edits are refused: another window has the file open, or it is not writable."""
         return self._file.read_only
 
     @property
     def store(self) -> AnnotationStore:
-        """The open file, which is made if there is none."""
+        """The open store, which is created if there is none."""
         return self._file.open(self.scheme)
 
     @property
     def has_file(self) -> bool:
-        """Whether anything has been kept yet."""
+        """Whether the file exists."""
         return self._file.exists
 
     @property
@@ -82,28 +82,25 @@ class StoredNuclei(NucleusArrays):
         return self._file.recorded_slide
 
     def require_writable(self) -> None:
-        """Make sure that edits can be kept; raises UserError where they cannot.
-
-        Where there is no file yet, none is made.
-        """
+        """Raise UserError if edits cannot be saved; creates no file."""
         self._file.require_place()
         if self.has_file:
             self.store.require_writable()
 
     def require_same_slide(self) -> None:
-        """Raises UserError where another file has the place of the slide's by now."""
+        """Raise UserError if the slide's file has been replaced by another slide."""
         self._file.require_same_slide()
 
     def rest(self) -> None:
-        """Let go of the file until it is needed again."""
+        """Close the file until it is needed again."""
         self._file.rest()
 
     def save_as(self, target: Path) -> None:
-        """Bring the file, with the features beside it, elsewhere, and go on there.
+        """Move the file, with the features beside it, to a new path and use it from then on.
 
         Raises:
-            UserError: Nothing is kept yet, a detection is running, the file cannot be written, or
-                there is one already.
+            UserError: There is no file yet, a detection is running, the target cannot be written,
+                or it exists already.
         """
         self._file.save_as(target, lambda work, sentence: self.wait(work, sentence))
 
@@ -125,7 +122,7 @@ class StoredNuclei(NucleusArrays):
     # Following edits --------------------------------------------------------------------------
 
     def _follow(self, edit: Edit) -> Edit:
-        """Take over what an edit has changed, as it says, and tell others."""
+        """Apply an edit to the arrays and emit signals."""
         classes = bool(edit.of("classes"))
         if classes:
             self._read_classes()
@@ -139,7 +136,7 @@ class StoredNuclei(NucleusArrays):
         return edit
 
     def _settle(self, edit: Edit) -> Edit:
-        """Follow an edit by which a person has said what nuclei are."""
+        """Follow an edit by which a person has confirmed or changed nuclei."""
         self._follow(edit)
         if edit:
             self.settled.emit()
@@ -148,7 +145,7 @@ class StoredNuclei(NucleusArrays):
     def _at_length(
         self, act: Callable[[], Edit | None], sentence: str, is_long: bool
     ) -> Edit | None:
-        """Make an edit and follow it; one that takes long is waited for with the window alive."""
+        """Make an edit and follow it; during a long one the window stays responsive."""
         if not is_long:
             edit = act()
             return None if edit is None else self._follow(edit)

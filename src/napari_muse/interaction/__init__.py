@@ -1,3 +1,3 @@
-"""Keys, mouse, lasso and camera; edits that ask first, and numbers as people type them."""
+"""Keys, mouse, lasso and camera; edits that ask for confirmation; typed numbers."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Questions to the user, asked without a widget in sight of those who ask."""
+"""Interface for questions to the user, for code that does not use widgets."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Flight:
         self._start = self._end = np.zeros(3)
 
     def to(self, x: float, y: float, placement: Placement, mpp: float | None) -> None:
-        """Fly to a level-0 point, and come near enough to judge a nucleus."""
+        """Fly to a level-0 point, and zoom in far enough to judge a nucleus."""
         camera = self._viewer.scene.camera
         um_per_world = (mpp or _UM_PER_UNKNOWN_PX) / placement.pixel
         width_um = self._viewer.canvas.size[1] / camera.zoom * um_per_world
@@ -51,12 +51,12 @@ class Flight:
         return bool(self._timer.isActive())
 
     def land(self) -> None:
-        """Be there at once."""
+        """Jump to the end of the flight."""
         if self.under_way:
             self._place(1.0)
 
     def stop(self) -> None:
-        """Stay where the camera is: the slide or the panel that it flew for has gone."""
+        """Stop where the camera is, when the slide or the panel has been closed."""
         self._timer.stop()
 
     def _step(self) -> None:

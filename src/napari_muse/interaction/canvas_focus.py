@@ -1,4 +1,4 @@
-"""After a click in the panel the keys go to the slide again."""
+"""Return the keyboard focus to the canvas after a click in the panel."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class CanvasFocus(QObject):
     """Gives the canvas the focus after a click on a button, tick, tab or choice of a panel.
 
-    Otherwise Space would press the button again, and a digit choose from the list. Who walks
-    through the panel by keyboard stays where they are; so does who is led to a field to fill in.
+    Otherwise Space would press the button again, and a digit would select from the list. The focus
+    stays in the panel when it is used by keyboard, or when a click moves it to an input field.
     """
 
     def __init__(self, viewer: ViewerModel, panel: QWidget) -> None:
@@ -27,7 +27,7 @@ class CanvasFocus(QObject):
         self._watch(panel)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
-        """Look on; no event is taken."""
+        """Observe events; none is consumed."""
         kinds = QEvent.Type
         if isinstance(event, QChildEvent) and event.type() == kinds.ChildPolished:
             child = event.child()

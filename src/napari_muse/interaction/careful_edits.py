@@ -1,4 +1,4 @@
-"""Edits by one key: those of many nuclei are asked for first. No widgets here."""
+"""Edits by keys and buttons, with a question before many nuclei are changed. No widgets here."""
 
 from __future__ import annotations
 
@@ -16,32 +16,31 @@ if TYPE_CHECKING:
     from napari_muse.session import MuseSession
 
 MOST_UNASKED = 500
-"""Nobody looks at more nuclei than this before pressing one key."""
+"""Most nuclei that are changed without a question."""
 _TRAINS = "They will train and judge models. Ctrl-Z takes it back."
 _UNDO = "Ctrl-Z takes it back."
 
 
 class CarefulEdits:
-    """Edits of nuclei and fields by keys and buttons; large ones are asked for first.
+    """Edits of nuclei and fields by keys and buttons, with a question before large ones.
 
-    Nothing is changed while all nuclei are hidden, and what is changed beside the view is said.
+    Nothing is changed while all nuclei are hidden. Changes outside the view are reported.
 
-    Methods raise UserError where what they were asked to do cannot be kept; after a question the
-    session says it.
+    Methods raise UserError if the edit cannot be saved; after a question the session shows it.
     """
 
     def __init__(self, session: MuseSession, arriving: Callable[[], bool] = lambda: False) -> None:
-        """Keep what is needed.
+        """Create the editor.
 
         Args:
-            session: Whose nuclei are changed; it asks the user.
+            session: Session whose nuclei are changed; it asks the user.
             arriving: Whether the view is on its way to the nuclei that are selected.
         """
         self._session = session
         self._arriving = arriving
 
     def set_class(self, ids: IntArray, class_id: int, then: Callable[[], None]) -> None:
-        """Give nuclei a class by its id, and do what follows."""
+        """Give nuclei a class by its id, then call ``then``."""
         annotations = self._session.annotations
         name = annotations.class_name(class_id)
         self._change(
@@ -54,7 +53,7 @@ class CarefulEdits:
         )
 
     def confirm(self, ids: IntArray, then: Callable[[], None]) -> None:
-        """Confirm nuclei, and do what follows."""
+        """Confirm nuclei, then call ``then``."""
         annotations = self._session.annotations
         self._change(
             ids,
@@ -66,7 +65,7 @@ class CarefulEdits:
         )
 
     def delete(self, ids: IntArray, then: Callable[[], None]) -> None:
-        """Remove nuclei, and do what follows."""
+        """Remove nuclei, then call ``then``."""
         annotations = self._session.annotations
         self._change(
             ids,
@@ -78,7 +77,7 @@ class CarefulEdits:
         )
 
     def mark_field_reviewed(self) -> None:
-        """Say that every nucleus in the visible field has been looked at."""
+        """Mark the visible field as reviewed."""
         session = self._session
         seen, annotations = session.visible_region(), session.annotations
         session.annotations.require_writable()
@@ -103,12 +102,12 @@ class CarefulEdits:
         )
 
     def mark_region_reviewed(self, number: int, count: int, otherwise: Callable[[], None]) -> None:
-        """Say that every nucleus in a region has been looked at.
+        """Mark a region as reviewed.
 
         Args:
             number: Of the region.
             count: How many nuclei it has.
-            otherwise: What to do where it is not marked.
+            otherwise: Called if it is not marked.
         """
         annotations = self._session.annotations
 
@@ -148,7 +147,7 @@ class CarefulEdits:
         self._when_sure(len(ids) > MOST_UNASKED, f"{question}{beside} {_UNDO}", button, change)
 
     def _out_of_view(self, ids: IntArray) -> int:
-        """Return the number of nuclei that lie where nobody sees them."""
+        """Return the number of nuclei that lie outside the view."""
         if self._arriving():
             return 0
         rows = self._session.annotations.rows

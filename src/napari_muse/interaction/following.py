@@ -1,4 +1,4 @@
-"""Listening to a session for as long as whoever listens is there."""
+"""Signal connections that end with the object that made them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Following:
             signal.connect(act)
 
     def in_the_end(self, *acts: Callable[[], object]) -> None:
-        """Call functions once the widget has stopped following: what it has begun ends with it."""
+        """Register functions to call when the object stops following, to end its work."""
         self._last_acts += acts
 
     def disconnect_all(self) -> None:
@@ -36,5 +36,5 @@ class Following:
             act()
 
     def attempt(self, act: Callable[[], object]) -> bool:
-        """Do something; a refusal becomes a sentence for the user, and False."""
+        """Call a function; a UserError is shown to the user, and False returned."""
         return self._session.attempt(act)

@@ -1,4 +1,4 @@
-"""Keys and mouse: MUSE's while a slide is open, whatever layer is active."""
+"""Key and mouse bindings, in force while a slide is open, whichever layer is active."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ HELP = (
     ("Ctrl-Z", "undo; Ctrl-Shift-Z or Ctrl-Y redo"),
 )
 _CLICK_RADIUS_PX = 12.0
-"""On screen, around the pointer."""
+"""Radius around the pointer, screen pixels."""
 _NOTHING_SELECTED = "Select a nucleus first: click on one, or draw around some with L."
 _WHILE_DRAWING = ("Escape", "Delete", "Backspace", "Control-C", "Control-V")
 """Keys that belong to what is being drawn, while something is."""
 _PARTING = ("Control-E", "Control-T", "Control-Alt-T", "Control-G")
-"""napari's keys that turn axes or layers, or lay layers out side by side."""
+"""napari's keys that transpose axes or layers, or show layers side by side."""
 
 
 class Keys:
@@ -94,7 +94,7 @@ class Keys:
             self._bind(provider)
 
     def close(self) -> None:
-        """Let go of the viewer and its layers."""
+        """Remove all bindings from the viewer and its layers."""
         viewer = self._session.viewer
         self._tab.close()
         self._list.close()
@@ -153,7 +153,7 @@ class Keys:
             provider.bind_key(key, self._or_napari(key, action), overwrite=True)
 
     def _or_napari(self, key: str, action: Callable[[], bool]) -> Callable[[Any], Any]:
-        """The action, or what napari does with the key where the action declines."""
+        """Run the action; if it returns False, run napari's own binding of the key."""
 
         def on_key(provider: Any) -> Callable[[], Any] | None:
             if action():
@@ -224,7 +224,7 @@ class Keys:
         )
 
     def _keep_layers(self) -> bool:
-        """Whether the chosen layers are not to be removed by a key, for MUSE's are among them."""
+        """Whether to keep the selected layers from being deleted, because MUSE's are among them."""
         chosen = list(self._session.viewer.layers.selection)
         own = [x for x in chosen if self._session.owns(x)]
         return bool(own) and self._on_slide(
@@ -254,7 +254,7 @@ class Keys:
         return act
 
     def _on_slide(self, act: Callable[[], object]) -> bool:
-        """Do something that needs a slide; without one the key is napari's."""
+        """Run an action that needs a slide; without one the key is left to napari."""
         if not self._is_open():
             return False
         self._session.attempt(act)
@@ -264,7 +264,7 @@ class Keys:
         show_next_class(self._session.nuclei, self._session.annotations.class_ids)
 
     def _deal_with(self, act: Callable[[Any, Callable[[], None]], None]) -> bool:
-        """Do something with the selected nuclei, and go on in the queue."""
+        """Apply an action to the selected nuclei, and advance the queue."""
         if not self._is_open():
             return False
         ids = self._session.nuclei.selected_ids

@@ -1,4 +1,4 @@
-"""MUSE's keys while the list of layers has the focus, which would search it for a name."""
+"""MUSE's keys while the layer list has the focus, which would otherwise search for a name."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _REMOVING = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 
 
 class ListKeys(QObject):
-    """Hands letters and digits on to the viewer; the list looks for a layer that begins so.
+    """Passes letters and digits from the layer list to the viewer.
 
-    It would make another layer active, and with a slide's layer another slide the current one.
-    Delete, which removes the chosen layers there, is asked about first.
+    The list would take them as the start of a layer's name and make that layer active, and so
+    possibly another slide current. Delete, which removes the selected layers, is checked first.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ListKeys(QObject):
         super().__init__()
         self._wanted, self._keep_layers = wanted, keep_layers
         self._list = layer_list_widget(viewer)
-        # Whoever keeps a closed panel does not keep the window.
+        # A weak reference, so that a closed panel does not keep the window alive.
         self._main = ref(main_widget(viewer))
         self._list.installEventFilter(self)
 

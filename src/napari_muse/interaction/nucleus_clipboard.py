@@ -1,4 +1,4 @@
-"""Copying nuclei and pasting them, which napari's own points do without telling anyone."""
+"""Copy and paste nuclei through the store; napari's own points would bypass it."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class NucleusClipboard:
         return True
 
     def paste(self) -> None:
-        """Add what was copied at its places, as one edit; on another scale at the same microns.
+        """Add the copied nuclei at the same positions in microns, as one edit.
 
         Raises:
-            UserError: Nothing was copied, the slide lacks a class, all of it would lie beside the
-                slide or on nuclei that are there, or the store cannot be written.
+            UserError: Nothing was copied, the slide lacks a class, all would lie outside the slide
+                or on existing nuclei, or the store cannot be written.
         """
         session, copied = self._session, self._copied
         if copied is None:

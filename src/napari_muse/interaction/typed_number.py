@@ -1,4 +1,4 @@
-"""Rules of a field for a number: which typed texts it takes, and how it shows values."""
+"""NumberRule: which texts a number field accepts, and how it shows values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NumberRule:
         Raises:
             UserError: It is no number, no whole one where that is asked for, or out of range.
         """
-        # Who clicks behind the word and types leaves it there.
+        # Typing after a click behind the word for "no value" leaves the word in the text.
         text = text.replace(self.unset, "") if self.unset else text
         if self.unset and not text.strip():
             return self.lowest
@@ -67,5 +67,5 @@ class NumberRule:
             )
 
     def text_of(self, value: float) -> str:
-        """Return as few digits as there are, with a point."""
+        """Return a value with a decimal point and without trailing zeros."""
         return f"{value:.0f}" if not self.decimals else f"{value:.{_SHOWN_DIGITS}g}"

@@ -1,4 +1,4 @@
-"""Undo and redo as a person meets them: each says what it did, and whether one can see it."""
+"""Undo and redo with a sentence on what was changed, and whether it is in view."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def undo_edit(session: MuseSession) -> None:
-    """Take back the last edit of the current slide, and say which."""
+    """Undo the last edit of the current slide, and report it."""
     edit = session.annotations.undo()
     said = _said("Undone", edit, session) if edit is not None else "There is nothing to undo."
     session.told.emit(said)
 
 
 def redo_edit(session: MuseSession) -> None:
-    """Do again what was taken back last, and say what."""
+    """Redo what was undone last, and report it."""
     edit = session.annotations.redo()
     said = _said("Redone", edit, session) if edit is not None else "There is nothing to redo."
     session.told.emit(said)
@@ -45,7 +45,7 @@ def _said(how: str, edit: Edit, session: MuseSession) -> str:
 
 
 def _is_out_of_view(edit: Edit, view: Region) -> bool:
-    """Whether an edit changed something on the slide, and all of it beside the view."""
+    """Whether an edit changed something on the slide, all of it outside the view."""
     places, outlines = edit.places, edit.outlines
     if not len(places) and not outlines:
         return False

@@ -10,7 +10,7 @@ from napari_muse.plain_text import as_it_is
 def ask_whether_rgb(what: str) -> bool:
     """Whether the user says that the first three channels are red, green and blue.
 
-    Where there is no window nobody can be asked, and the answer is no.
+    Without a window the answer is no.
 
     Args:
         what: Half a sentence about the channels, for the user.

@@ -1,4 +1,4 @@
-"""Writing the nuclei of a slide to a file, from its store and not from the screen."""
+"""Export the nuclei of a slide from its store, not from the layer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Exported:
 
 
 def suggested_export(slide: Slide | None) -> str:
-    """A name beside the slide where that is a file, of several images and planes one of its own."""
+    """A file name beside the slide; each image and plane of a file has its own."""
     if slide is None:
         return "nuclei.csv"
     part = slide.part.replace("=", "").replace("&", "-")
@@ -58,7 +58,7 @@ def export_store(
         store: Annotation store; it is only read.
         target: File to write, in the format of its name.
         mpp: Microns per level-0 pixel.
-        origin_px: Where on the slide the file is to count from: the corner of its scanned area.
+        origin_px: Origin of coordinates in the file: the corner of the scanned area.
 
     Raises:
         UserError: The format is unknown or needs the MPP, or the file cannot be written.

@@ -1,4 +1,4 @@
-"""Taking the nuclei of a file over, after a question where they may be of another slide."""
+"""Import the nuclei of a file, after a question if they may be of another slide."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def take_over(
     slide: Slide,
     say: Callable[[str], None],
 ) -> None:
-    """Take what a file has over into a slide; what lies beside the slide is left out.
+    """Import the content of a file into a slide, without what lies outside the slide.
 
     Args:
-        session: Asks the user, and says refusals.
-        content: Positions counted from the corner of the slide.
-        annotations: Those of the slide.
-        slide: Whose nuclei they are to be.
-        say: Called once, with what came of it.
+        session: Asks the user, and shows errors.
+        content: The content, relative to the corner of the slide.
+        annotations: The slide's annotations.
+        slide: The slide.
+        say: Called once, with a sentence on the outcome.
     """
 
     def load(fitting: NucleusFile) -> None:
@@ -63,15 +63,15 @@ def take_over(
 
 
 def is_file_layer(layer: Any) -> bool:
-    """Whether a layer is that of a file of nuclei, which no slide has taken over yet."""
+    """Whether a layer shows a file of nuclei that has not been imported into a slide yet."""
     return isinstance(layer.metadata.get(FILE_KEY), NucleusFile)
 
 
 def take_over_layer(session: MuseSession, layer: Any) -> None:
-    """Take the nuclei of a file's layer over into the current slide, and drop the layer.
+    """Import the nuclei of a file's layer into the current slide, and remove the layer.
 
     Args:
-        session: Has a current slide; gets the sentence on what came of it.
+        session: Has a current slide; shows the sentence on the outcome.
         layer: One of which :func:`is_file_layer` holds.
     """
     layer.visible = False

@@ -1,4 +1,4 @@
-"""Files of nuclei, read and written beside the interface, and what is said of it."""
+"""Read and write files of nuclei in the background, and report the outcome."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from napari_muse.session import MuseSession
 
 
 class FileJobs:
-    """Saves and takes over the nuclei of a session's slide, one file after the other.
+    """Saves and imports the nuclei of a session's slide, one file after the other.
 
     Signals:
         reading: A file is being read, which :meth:`cancel` can stop; a sentence.
         writing: A file is being written; a sentence.
-        ended: What came of it, in a sentence; also of what could not be begun.
+        ended: A sentence on the outcome, also if the work could not be started.
     """
 
     reading = Signal(str)
@@ -40,7 +40,7 @@ class FileJobs:
         return self._background.busy
 
     def cancel(self) -> None:
-        """Stop reading; nothing is taken over."""
+        """Stop reading; nothing is imported."""
         self._cancelled.set()
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class FileJobs:
         )
 
     def load(self, path: str | Path, outlines: bool = False) -> None:
-        """Read a file and take its nuclei over.
+        """Read a file and import its nuclei.
 
         Args:
             path: In any format that is read.
@@ -75,7 +75,7 @@ class FileJobs:
         """
         if not self._session.attempt(self._session.require_slide):
             return
-        # They belong to the slide that is open now, whichever is when reading has ended.
+        # They belong to the slide that is open now, even if another is open when reading ends.
         session, annotations = self._session, self._session.annotations
         slide = session.require_slide()
         # Of its own for each file: the last one may still be stopping.
@@ -88,7 +88,7 @@ class FileJobs:
         )
 
     def save_project(self, path: str | Path) -> None:
-        """Keep the project of an image that is no file in a file from now on."""
+        """Save the annotations of an image without a file to a file, and use that from now on."""
         target = project_path(path)
         try:
             self._session.annotations.save_as(target)

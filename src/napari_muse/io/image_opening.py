@@ -1,4 +1,4 @@
-"""Opening another image or plane of the current slide's file, beside the interface."""
+"""Open another image or plane of the current slide's file in the background."""
 
 from __future__ import annotations
 

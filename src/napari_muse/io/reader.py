@@ -37,10 +37,10 @@ SOURCE_KEY = "muse_source"
 """Layer metadata: a function that gives all nuclei behind a layer, a NucleusFile."""
 LayerTuple = tuple[Any, dict[str, Any], str]
 NO_LAYER: list[Any] = [(None,)]
-"""What napari takes for a file that was read and gives no layer."""
+"""Return value that tells napari that a file was read but has no layer."""
 
-# A texture of one level this large is more than many graphics cards take; napari then asks for
-# coarser ones, which are made once; where there is no room for them, by leaving pixels out.
+# Many graphics cards do not accept a texture larger than this. napari then asks for coarser levels,
+# which are computed once; if there is no room to store them, pixels are skipped instead.
 _LARGEST_SIDE_PX = 8192
 _LONGEST_HEADER = 4096
 _MOST_SHOWN = 20_000
@@ -71,7 +71,7 @@ def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
 def open_for_window(path: str | Path, choice: ImageChoice = _AS_IT_IS) -> Slide:
     """Open a slide to be shown; may be called in any thread.
 
-    It lets go of its file while another slide is shown, and opens it again when it is looked at.
+    It closes its file while another slide is shown, and opens it again when it is shown.
 
     Raises:
         UserError: The file is missing, damaged, not a slide, or lacks what is chosen.
@@ -90,10 +90,10 @@ def _open_or_ask(path: str) -> Slide:
 
 
 def read_nucleus_files(path: str | Sequence[str]) -> list[LayerTuple]:
-    """Nuclei of files; an open MUSE panel takes them over into its slide.
+    """Nuclei of files, as points layers; an open MUSE panel imports them into its slide.
 
-    Of very many an even sample is shown, for points are slow to draw; all are taken over. Reading
-    can be cancelled in the window, which gives no layer.
+    If there are very many, the layer shows an even sample, because points are slow to draw; all are
+    imported. Reading can be cancelled in the window, which gives no layer.
 
     Raises:
         UserError: A file is missing, damaged, or lacks what is needed.
@@ -159,7 +159,7 @@ def slide_layer(slide: Slide) -> LayerTuple:
         "rgb": True,
         "multiscale": len(levels) > 1,
         "metadata": metadata,
-        # Levels that grow change, and the slide keeps its own pixels.
+        # No cache: levels of an overview change, and the slide caches pixels itself.
         "cache": False,
         **_window_settings(slide.mpp),
     }

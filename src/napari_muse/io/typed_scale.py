@@ -1,4 +1,4 @@
-"""The scale a person has entered for a slide, kept for the next time it is opened."""
+"""Remember the scale that a user has entered for a slide."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LONGEST = 1000
 
 
 def remember_scale(slide: Slide) -> None:
-    """Keep a slide's scale; where its file states the same, nothing needs to be kept.
+    """Save a slide's scale, unless its file states the same.
 
-    It is kept by what is in the slide, so that the file may be moved, and apart from the slide's
-    annotations, of which there may be none yet.
+    The slide is identified by its content, so that the file may be moved. The scale is kept apart
+    from the annotations, which may not exist yet.
 
     Raises:
         UserError: It cannot be kept.
@@ -46,7 +46,7 @@ def recall_scale(slide: Slide) -> float | None:
         with _place_of(slide).open(encoding="utf-8") as file:
             mpp = check_mpp(float(json.loads(file.read(_LONGEST))["mpp"]))
     except (OSError, ValueError, TypeError, KeyError, UserError):
-        # Nothing was kept, or somebody has changed it: the person is asked again.
+        # There is no file, or it has been changed: the user is asked again.
         return None
     return None if mpp == slide.mpp else mpp
 

@@ -1,3 +1,3 @@
-"""Work beside the interface: jobs of muse_core in processes, and shorter work in threads."""
+"""Background work: jobs of muse_core in separate processes, and shorter work in threads."""
 
 from __future__ import annotations

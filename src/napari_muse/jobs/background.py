@@ -1,4 +1,4 @@
-"""Short work beside the interface, in a thread; long work is for jobs."""
+"""Short background work in a thread; long work is for jobs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _T = TypeVar("_T")
 class Background:
     """Run one function after the other in a thread; results arrive in the main thread.
 
-    The thread is its own: a worker of superqt would wait in the application's pool, which has as
-    many threads as there are cores, behind what other plugins do.
+    It has its own thread: a worker of superqt would queue in the application's thread pool, behind
+    the work of other plugins.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Background:
     def do(
         self, work: Callable[[], _T], then: Callable[[_T], None], failed: Callable[[str], None]
     ) -> None:
-        """Do work in the thread, then call one of the other two here.
+        """Run work in the thread, then call one of the other two in the main thread.
 
         Args:
             work: Touches neither widgets nor layers.
@@ -44,7 +44,7 @@ class Background:
         self._pool.submit(self._work, work, then, failed)
 
     def close(self) -> None:
-        """Let what is under way end by itself; nothing is called any more."""
+        """Ignore the results of running work."""
         self._closed, self._under_way = True, 0
         self._pool.shutdown(wait=False)
 

@@ -1,4 +1,4 @@
-"""What a person chooses before a detection: where to look, which class is which, the scale."""
+"""The user's choices before a detection: area, mapping of classes, scale."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from muse_core.slides.scale import same_scale
 from napari_muse.session import MuseSession
 
 PLACES = (("Visible field", "field"), ("Drawn areas", "shapes"), ("Whole slide", "slide"))
-"""Where to look: a person's word and one of ours."""
+"""Areas to search: label and value."""
 
 
 def chosen_shapes(session: MuseSession, place: str) -> list[Region | PolygonRegion]:
-    """Return the shapes to look in at one of :data:`PLACES`; none is the whole slide.
+    """Return the shapes to search for one of :data:`PLACES`; none means the whole slide.
 
     Raises:
         UserError: No slide is open, or none of it is in view, or nothing is drawn on it.
@@ -32,7 +32,7 @@ def chosen_shapes(session: MuseSession, place: str) -> list[Region | PolygonRegi
 def unknown_classes(
     session: MuseSession, entry: ModelEntry | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Return a model's classes and the slide's, where the slide lacks one of the model's."""
+    """Return a model's and the slide's classes if the slide lacks one of the model's; else None."""
     annotations = session.annotations
     if entry is None or annotations.pristine:
         return None
@@ -42,7 +42,7 @@ def unknown_classes(
 
 
 def known_mapping(session: MuseSession, entry: ModelEntry | None) -> Mapping[str, str] | None:
-    """Return what a model's classes become on the slide, where it is known; else None."""
+    """Return the mapping of a model's classes to the slide's, if it is known; else None."""
     unknown = unknown_classes(session, entry)
     if entry is None or unknown is None:
         return {}
@@ -52,10 +52,10 @@ def known_mapping(session: MuseSession, entry: ModelEntry | None) -> Mapping[str
 
 
 def set_typed_scale(session: MuseSession, mpp: float) -> bool:
-    """Give the slide a typed scale; return False where its file states another, to be asked about.
+    """Give the slide a typed scale; return False if the file states another, to be asked.
 
     Raises:
-        UserError: It is none, no slide is open, or it cannot be used.
+        UserError: It is not a valid scale, no slide is open, or it cannot be used.
     """
     if not mpp:
         raise UserError("A slide whose scale is known cannot be without one again.")
@@ -67,9 +67,9 @@ def set_typed_scale(session: MuseSession, mpp: float) -> bool:
 
 
 def force_scale(session: MuseSession, slide: Slide, mpp: float) -> None:
-    """Give a slide a scale that is not the file's, as the user has said; not another slide by then.
+    """Give a slide a scale other than its file's, if it is still the current slide.
 
-    A new scale makes another object of the slide, so its file is compared.
+    Slides are compared by file, because changing the scale creates a new Slide object.
 
     Raises:
         UserError: The scale cannot be used.
@@ -79,7 +79,7 @@ def force_scale(session: MuseSession, slide: Slide, mpp: float) -> None:
 
 
 def scale_question(slide: Slide, mpp: float) -> str:
-    """Return what to ask where a typed scale differs from that which is stated."""
+    """Return the question for a typed scale that differs from the file's."""
     says = "file states" if slide.is_file else "layer's scale is"
     return (
         f"The {says} {slide.scale.stated_mpp:g} µm per pixel. What is found and counts per mm²"
@@ -88,7 +88,7 @@ def scale_question(slide: Slide, mpp: float) -> str:
 
 
 def detectors() -> dict[str, ModelEntry]:
-    """Return the models on this machine that find nuclei, by their path; backbones do not."""
+    """Return the detection models on this machine, by their path; without backbones."""
     return {str(entry.path): entry for entry in list_models() if entry.card.kind == DETECTOR}
 
 
@@ -107,7 +107,7 @@ def model_entries(models: Mapping[str, ModelEntry]) -> list[tuple[str, str | Non
 
 
 def score_tip(entry: ModelEntry) -> str:
-    """Return what the least score means, with the one that a model itself takes."""
+    """Return the tool tip of the lowest score, with the model's own."""
     return (
         "Nuclei the model is less sure of than this are left out; "
         f"{entry.card.name} itself takes {entry.card.score_threshold:.2f}"
@@ -115,7 +115,7 @@ def score_tip(entry: ModelEntry) -> str:
 
 
 def scale_hint(slide: Slide | None) -> str:
-    """Return what to say of a slide whose scale is unknown; "" where it is known."""
+    """Return a hint for a slide whose scale is unknown; "" if it is known."""
     if slide is None or slide.mpp is not None:
         return ""
     why = f" ({slide.mpp_note})" if slide.mpp_note else ""

@@ -1,4 +1,4 @@
-"""A detection run as the session sees it: what it replaces, what comes in, how it ends."""
+"""Run detections for a session: hide the nuclei they replace, add new ones, and end."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ from napari_muse.session import MuseSession
 _SAME_NUCLEUS_UM = 3.0
 _PACE_MS = 250
 _REST = 3
-"""Between two repaints pass this many times what one takes."""
+"""Least interval between two repaints, as a multiple of the duration of one."""
 
 
 class Detection(SessionJob):
     """Runs detection jobs for a session, one at a time.
 
-    Predictions in the searched area make way for the new ones; reviewed regions and nuclei a person
-    has looked at stay as they are, and predictions on top of them are dropped. What comes in is on
-    disk before it is shown. If the job fails the old predictions come back; if it is cancelled, or
-    the program dies, they come back wherever the job had not been.
+    New predictions replace those in the searched area. Reviewed regions and nuclei that a person
+    has looked at stay as they are, and predictions on top of them are dropped. Nuclei are on disk
+    before they are shown. If the job fails, the old predictions are restored; if it is
+    cancelled or the program dies, they are restored wherever the job had not searched yet.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class Detection(SessionJob):
 
         Args:
             job: Model, device and score; slide, MPP and shapes are filled in here.
-            shapes: Where to look; none is the whole slide.
-            mapping: What classes of the model become on this slide; the others keep their names.
+            shapes: Areas to search; none means the whole slide.
+            mapping: The model's classes to the slide's; other classes keep their names.
 
         Raises:
-            UserError: There is no slide, its MPP is unknown, its store cannot be written, another
-                file has its place by now, or a job is running already.
+            UserError: There is no slide, its MPP is unknown, its store cannot be written, its file
+                has been replaced, or a job is running already.
         """
         if self.running:
             raise UserError("A detection is running; wait for its end or cancel it.")
@@ -118,15 +118,15 @@ class Detection(SessionJob):
         self._last[self._annotations] = self._shapes
 
     def unfinished(self) -> Unfinished | None:
-        """A detection of the current slide that did not come to its end, if there is one."""
+        """The unfinished detection of the current slide, if there is one."""
         slide = self._session.slide
         return None if slide is None or self.running else unfinished_detection(slide)
 
     def finish(self, unfinished: Unfinished) -> None:
-        """Go on with a detection; what it had found comes again, and then the rest.
+        """Resume a detection; its earlier nuclei are added again, followed by the rest.
 
         Raises:
-            UserError: As :meth:`start`.
+            UserError: See :meth:`start`.
         """
         job = unfinished.job
         names = self._session.class_maps.of_file(self._session.slide, job.model or "")
@@ -141,7 +141,7 @@ class Detection(SessionJob):
         return str(folder)
 
     def make_ready(self, model: str | None, device: str, precision: str) -> None:
-        """Let a process load a model that is likely to be asked for; None lets it go."""
+        """Let a process load the model that is likely to be used next; None ends the process."""
         self.runner.make_ready(*(() if model is None else (model, device, precision)))
 
     def _focus(self) -> list[float] | None:
@@ -153,10 +153,10 @@ class Detection(SessionJob):
         return [seen.x + seen.w / 2, seen.y + seen.h / 2]
 
     def shapes_again(self) -> list[Region | PolygonRegion] | None:
-        """Return the areas in which the current slide has predictions, to make them anew.
+        """Return the areas to search so that all predictions of the slide are replaced.
 
         Returns:
-            Shapes, none for the whole slide; None where it has no predictions.
+            Shapes, none for the whole slide; None if it has no predictions.
         """
         annotations, last = self._session.annotations, self._last.get(self._session.annotations)
         rows = annotations.rows[annotations.rows["status"] == Status.PREDICTED]
@@ -166,7 +166,7 @@ class Detection(SessionJob):
         return areas_again(xy, last, self._session.require_slide().bounds)
 
     def close(self) -> None:
-        """Stop for good; what is found so far stays, as after a cancel."""
+        """Stop for good; nuclei found so far are kept, as after a cancel."""
         running = self.running
         self.runner.close()
         if running:
@@ -201,7 +201,7 @@ class Detection(SessionJob):
         )
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        """Do something with the store; what cannot be kept is not worth computing."""
+        """Run an operation on the store; if it fails, the job is cancelled."""
         try:
             act()
         except UserError as error:
@@ -209,7 +209,7 @@ class Detection(SessionJob):
             self.cancel()
 
     def _take_waiting(self) -> None:
-        """Put the nuclei that came in since the last time into the annotations, and show them."""
+        """Add the nuclei received since the last call to the annotations, and show them."""
         self._take_soon.cancel()
         events, self._waiting = self._waiting, []
         if not events or not self._begun or self._refusal:
@@ -259,7 +259,7 @@ class Detection(SessionJob):
         return replace(event, message=" ".join([event.message, *notes]))
 
     def _settle(self, how: str) -> None:
-        """Leave the annotations as they should be after a job, however it ended."""
+        """Bring the annotations to their final state after a job, however it ended."""
         self._take_waiting()
         if self._begun:
             self._begun = False
@@ -267,7 +267,7 @@ class Detection(SessionJob):
             self._guarded(self._keep_features)
 
     def _feature_folder(self) -> Path:
-        """Return the job's feature folder: beside the store, or aside as long as there is none."""
+        """Return the job's feature folder: beside the store, or a temporary one without a store."""
         annotations = self._session.annotations
         if annotations.has_file:
             self._aside = None
@@ -281,7 +281,7 @@ class Detection(SessionJob):
             move_features(aside, features_beside(self._annotations.store.path))
 
     def _searched(self) -> Mask:
-        """(N,) which rows lie where the job looks."""
+        """(N,) which rows lie in the searched area."""
         rows = self._annotations.rows
         if not self._shapes:
             return np.ones(len(rows), dtype=bool)

@@ -1,4 +1,4 @@
-"""Comparing nuclei with those that look like them, as the session sees it."""
+"""Run the disagree job, which compares nuclei that look alike, for a session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_muse.session import MuseSession
 
 
 class Comparison(SessionJob):
-    """Runs the disagree job for a session and keeps what it finds in the slide's store."""
+    """Runs the disagree job for a session and writes the result to the slide's store."""
 
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
         super().__init__(session, parent)

@@ -1,4 +1,4 @@
-"""What a fine-tuning run will use and what it brought, in words and figures for a person."""
+"""Describe the data and the outcome of a fine-tuning run, for the panel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FinetuneOutcome:
 
     @property
     def fell(self) -> tuple[tuple[str, float, float], ...]:
-        """Return the holdout figures that fell: name, before and after, as they are shown."""
+        """Return the holdout figures that became worse: name, before and after, as shown."""
         if self.before is None or self.after is None:
             return ()
         found = []
@@ -54,7 +54,7 @@ class FinetuneOutcome:
         """Return how a run ended, with the name of the model's file alone.
 
         Args:
-            message: What the run itself said.
+            message: The last message of the run.
         """
         if self.model is not None:
             message = message.replace(str(self.model), self.model.name)
@@ -77,7 +77,7 @@ class FinetuneOutcome:
 
 
 def uses_text(summary: AnnotationSummary | None, tissue_mm2: float | None) -> str:
-    """Say what a run would use.
+    """Describe the data that a run would use.
 
     Args:
         summary: Counts of the reviewed fields; None while there are none.

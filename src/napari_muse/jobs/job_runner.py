@@ -1,4 +1,4 @@
-"""Starts a muse_core job in a process of its own and relays what it says."""
+"""Start a muse_core job in a separate process and relay its events."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from muse_core.slides.window import job_variables
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 10_000
-"""How long a cancelled job may take to end by itself."""
+"""Time that a cancelled job has to end by itself."""
 _READY_AFTER_MS = 500
-"""After the panel is opened, a model is chosen or a job has ended: they come in bursts."""
+"""Delay after the panel is opened, a model is chosen or a job has ended, which come in bursts."""
 _VARIABLE = "MUSE_READY_PROCESS"
 _NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
 
@@ -77,13 +77,13 @@ class JobRunner(QObject):
         self._give(ready or self._prepared())
 
     def make_ready(self, *ready_for: str) -> None:
-        """Keep a process at hand that has loaded what the next job is likely to need.
+        """Keep a process ready that has loaded what the next job is likely to need.
 
-        It is started in a moment, and anew after each job; one that has died is not missed. With
-        MUSE_READY_PROCESS=0 in the environment there is none, which saves its memory.
+        It is started after a short delay, and again after each job; if it dies, the next job starts
+        without it. MUSE_READY_PROCESS=0 in the environment disables it, which saves its memory.
 
         Args:
-            ready_for: Further arguments of the command; none lets go of the process.
+            ready_for: Further arguments of the command; none ends the process.
         """
         self._ready_for = ready_for if os.environ.get(_VARIABLE) != "0" else ()
         self._renew_soon()
@@ -126,7 +126,7 @@ class JobRunner(QObject):
 
     @staticmethod
     def _make_way(pid: int) -> None:
-        """Let the interface have the processor first: a job takes all there is."""
+        """Lower the priority of a job, which uses all cores, below the interface's."""
         with contextlib.suppress(psutil.Error):
             psutil.Process(pid).nice(_NICE)
 
@@ -139,7 +139,7 @@ class JobRunner(QObject):
         self._kill_late()
 
     def close(self) -> None:
-        """Stop all processes for good, without a last event; for when the window closes."""
+        """Stop all processes for good, without a last event, when the window closes."""
         self._kill_late.cancel()
         self._renew_soon.cancel()
         processes = (self._process, self._ready)

@@ -1,4 +1,4 @@
-"""Fine-tuning on the corrections of the current slide, as the session sees it."""
+"""Run fine-tuning on the corrections of the current slide, for a session."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Learning(SessionJob):
 
     @property
     def counting(self) -> bool:
-        """Whether what a run would use is being counted."""
+        """Whether the data that a run would use is being counted."""
         return self._background.busy
 
     def count(
         self, then: Callable[[AnnotationSummary | None], None], failed: Callable[[str], None]
     ) -> None:
-        """Count what a run would use, beside the interface.
+        """Count the data that a run would use, in the background.
 
         Args:
             then: Gets the counts; None at once where there is nothing to count.
@@ -56,7 +56,7 @@ class Learning(SessionJob):
         self._background.do(lambda: _summary_of(path, mpp), then, failed)
 
     def stop_counting(self) -> None:
-        """Call none of those any more that wait for counts."""
+        """Drop all callbacks that wait for counts."""
         self._background.close()
 
     def start(self, model: str, mode: str, device: str, summary: AnnotationSummary | None) -> None:
@@ -139,6 +139,6 @@ def new_model_path(stem: str) -> Path:
 
 
 def parent_of(entry: ModelEntry) -> ModelEntry | None:
-    """The model that a model was fine-tuned from, where it is still on this machine."""
+    """The model that a model was fine-tuned from, if it is still on this machine."""
     wanted = entry.card.parent
     return next((m for m in list_models() if wanted in (m.name, m.card.name)), None)

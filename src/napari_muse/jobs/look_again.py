@@ -1,4 +1,4 @@
-"""Find the areas that another model has to search so that no prediction of the last one is left."""
+"""Find the areas that another model must search to replace all predictions of the last one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from muse_core.array_types import FloatArray
 from muse_core.slides import PolygonRegion, Region
 
 _CELL_PX = 1024.0
-"""Predictions that are closer than this were found in one search."""
+"""Predictions closer than this are taken to come from the same search."""
 _MARGIN_PX = 16.0
 _MOST_AREAS = 200
 
@@ -19,16 +19,15 @@ _MOST_AREAS = 200
 def areas_again(
     xy: FloatArray, last: Sequence[Region | PolygonRegion] | None, bounds: Region
 ) -> list[Region | PolygonRegion]:
-    """Return where to look, so that predictions at some places are made anew.
+    """Return areas to search so that the predictions at some places are replaced.
 
     Args:
         xy: (n, 2) places of predictions, level-0 pixels.
-        last: Where the last detection has looked, none for the whole slide; None where nobody
-            knows.
-        bounds: Of the slide.
+        last: Areas that the last detection has searched, none for the whole slide; None if unknown.
+        bounds: The slide.
 
     Returns:
-        That again where it holds all of them, else areas around them; nothing for the whole slide.
+        ``last`` if it contains all of them, else areas around them; empty for the whole slide.
     """
     if last is not None and not last:
         return []

@@ -1,4 +1,4 @@
-"""Computing the features of nuclei that have none, as the session sees it."""
+"""Run the features job, which computes missing features of nuclei, for a session."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class MissingFeatures(SessionJob):
     """Runs the features job for a session, one at a time."""
 
     def start(self, model: str | None) -> None:
-        """Compute what the nuclei of the current slide lack.
+        """Compute the missing features of the current slide's nuclei.
 
         Args:
-            model: The model that is to see them, by its file.
+            model: File of the model to compute them with.
 
         Raises:
-            UserError: There is no slide, its MPP is unknown, it has no nuclei, or another file has
-                its place by now.
+            UserError: There is no slide, its MPP is unknown, it has no nuclei, or its file has been
+                replaced.
         """
         if self.running:
             return

@@ -1,4 +1,4 @@
-"""Choosing a new model or going back to an old one, and detecting anew with it."""
+"""Switch to a new model or back to an old one, and detect again with it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Detects(Protocol):
         """The chosen model."""
 
     def update_models(self, chosen: str | None) -> None:
-        """List the models anew and choose one by its path."""
+        """List the models again and choose one by its path."""
 
     def run(self, again: bool = False) -> None:
         """Detect; again: wherever there are predictions."""
 
 
 class ModelSwitch:
-    """Changes from one model to another, and says so until the detection with it has ended.
+    """Switches from one model to another, and reports it until the detection with it has ended.
 
     Signals:
         said: A sentence for the user.
@@ -47,12 +47,12 @@ class ModelSwitch:
 
     @property
     def parent(self) -> ModelEntry | None:
-        """The model that the chosen one was made from, where it is still on this machine."""
+        """The model that the chosen one was made from, if it is still on this machine."""
         entry = self._detects.chosen_entry
         return parent_of(entry) if entry is not None else None
 
     def use(self, model: Path) -> bool:
-        """Choose a model and detect with it; returns False where one cannot now."""
+        """Choose a model and detect with it; returns False if that is not possible now."""
         if self._detects.running:
             self.said.emit("A detection is running; use the new model when it has ended.")
             return False
@@ -61,7 +61,7 @@ class ModelSwitch:
         return True
 
     def back(self) -> bool:
-        """Choose the parent and bring its nuclei back; returns False where one cannot now."""
+        """Choose the parent and restore its nuclei; returns False if that is not possible now."""
         parent = self.parent
         if parent is None:
             return False
@@ -77,11 +77,11 @@ class ModelSwitch:
         return True
 
     def forget(self) -> None:
-        """Say no more of a switch: a person has chosen another model."""
+        """Forget the switch, because the user has chosen another model."""
         self._chosen = ""
 
     def on_detected(self, event: Ended) -> None:
-        """Say how the detection went that a switch has started."""
+        """Report how the detection that a switch has started has ended."""
         if self._chosen:
             self.said.emit(f"{self._chosen}. {event.message}")
         self._chosen = ""

@@ -1,4 +1,4 @@
-"""Coarse levels of an image that has none, made beside the interface while one looks at it."""
+"""Compute the coarse levels of an image that has none, in the background while it is shown."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ OVERVIEW_KEY = "muse_overview"
 THREAD = "muse-overview"
 _TICK_MS = 500
 _PATIENCE_S = 60.0
-"""How long napari may take to make a layer of what a reader has given it."""
+"""Time that napari has to create the layer of a slide that was read."""
 
 
 class Overview:
-    """Levels below the coarsest of a slide, and the thread that makes them.
+    """Levels below the coarsest of a slide, and the thread that computes them.
 
-    It works only while its layer is in sight, and ends when the layer goes; what was made is kept
-    for the next time once it is whole.
+    The thread works only while the layer is visible, and ends when the layer is removed. Complete
+    levels are cached for the next time.
     """
 
     def __init__(self, base: Level, levels: list[OverviewLevel], is_made: bool) -> None:
-        """Begin, unless all is made already."""
+        """Start the thread, unless all levels are complete."""
         self.levels = levels
         self._base = base
         self._cancelled = threading.Event()
@@ -57,7 +57,7 @@ class Overview:
 
     @classmethod
     def of(cls, slide: Slide) -> Overview | None:
-        """The overview of a slide, begun or whole; None where there is no room to keep one."""
+        """The overview of a slide, new or complete; None if there is no room to store one."""
         base = slide.source.levels[-1]
         sizes = overview_sizes(base.height, base.width)
         try:
@@ -70,11 +70,11 @@ class Overview:
 
     @property
     def is_made(self) -> bool:
-        """Whether nothing more will be made."""
+        """Whether the work has ended."""
         return self._ended
 
     def cancel(self) -> None:
-        """Stop making it; it ends before the next band of the image."""
+        """Stop the work before the next band of the image."""
         self._cancelled.set()
         self._may_work.set()
         self._timer.stop()
@@ -99,7 +99,7 @@ class Overview:
         return self._cancelled.is_set()
 
     def _tick(self) -> None:
-        """Follow the layer, and show in it what has been made since the last time."""
+        """Follow the layer, and show in it what has been computed since the last call."""
         layer = self._find_layer()
         if layer is None:
             return
@@ -116,7 +116,7 @@ class Overview:
             self._timer.stop()
 
     def _find_layer(self) -> Any:
-        """The layer, once there is one; without it everything ends."""
+        """The layer, once it exists; when it is removed, the work ends."""
         viewer = current_viewer()
         layers = list(viewer.layers) if viewer is not None else []
         if self._layer is None:

@@ -1,4 +1,4 @@
-"""Makes slides of pictures in a viewer's layers, beside the interface."""
+"""Create slides from images in a viewer's layers, in the background."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from napari_muse.layers.pictures import Picture
 _GRID, _PATCH_PX = 4, 64
 """A file is compared with a layer in this many patches along each axis, this wide."""
 _SAME = 3.0
-"""Mean difference of grey levels up to which two decoders have read one picture."""
+"""Mean difference of grey levels up to which two images count as the same, decoded differently."""
 
 
 def open_picture(picture: Picture, server: WindowServer) -> Slide:
-    """Make a slide of a picture; may be called in any thread.
+    """Create a slide from a picture; may be called in any thread.
 
-    Where the layer shows what is in its file, the slide is the file's, which jobs read by
-    themselves; else jobs get its pixels from the window.
+    If the layer shows the content of its file, the slide is that of the file, which jobs read
+    themselves; else jobs get the pixels from the window.
 
     Raises:
         UserError: It is no image that can be read.

@@ -1,4 +1,4 @@
-"""The work of the relearning thread: from a snapshot of a slide's nuclei to classes of all."""
+"""The work of the relearning thread: learn from a snapshot of the nuclei, predict all classes."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Learnt:
         class_names: The slide's classes.
         moved: (K, K) how many nuclei of each class became which.
         changed_ids: Nuclei that have another class than before.
-        unlearnt_ids: Nuclei that would teach and have no features, such as added ones.
-        n_without: How many nuclei have no features.
-        to_ask: Ids in the order in which corrections would teach most.
+        unlearnt_ids: Settled nuclei that were not used because they have no features.
+        n_without: Number of nuclei without features.
+        to_ask: Ids by how much a correction would teach, most first.
         notes: Sentences for the user.
     """
 
@@ -56,7 +56,7 @@ class Learnt:
 
     @property
     def sentence(self) -> str:
-        """Return in one sentence how well the learning goes."""
+        """Return one sentence on the quality of the learning."""
         result = self.result
         if not result.n_examples:
             return "Nothing is corrected yet: all have the model's own class."
@@ -70,7 +70,7 @@ class Learnt:
 
     @property
     def moves_text(self) -> str:
-        """Which classes became which, most first, a line each."""
+        """Changes of classes, most frequent first, one per line."""
         moved = self.moved.copy()
         np.fill_diagonal(moved, 0)
         names, lines = self.class_names, []
@@ -125,7 +125,7 @@ class RelearnWorker:
     def answer(
         self, task: RelearnTask, seen_by: Callable[[IntArray, IntArray], None]
     ) -> RelearnAnswer:
-        """Learn and find the classes of all; those in view are handed on first.
+        """Learn and predict all classes; those of nuclei in view are passed on first.
 
         Raises:
             UserError: There is nothing to learn from.
@@ -153,7 +153,7 @@ class RelearnWorker:
         return RelearnAnswer(task, nuclei, found, learnt, learner.folder.facts.model)
 
     def _ready(self, task: RelearnTask, nuclei: SlideNuclei) -> SlideLearner:
-        """The learner of the slide, made anew where features, classes or method are others."""
+        """The learner of the slide, created again if features, classes or method have changed."""
         folder = find_features(task.root, task.slide)
         key = (
             folder.path, len(folder), folder.facts, task.class_names, task.config,

@@ -1,4 +1,4 @@
-"""Learning from each correction at once, as the session sees it."""
+"""Learn from each correction at once, for a session ("Learn now")."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from napari_muse.jobs.relearn_work import Learnt, RelearnAnswer, RelearnTask, Re
 from napari_muse.session import MuseSession
 
 _SOON_MS = 40
-"""Within this corrections become one."""
+"""Corrections within this time are learnt together."""
 _MOST_UNASKED = 200
-"""So many features of added nuclei are computed without a word."""
+"""Most added nuclei whose features are computed without asking."""
 _PATIENCE_S = 3.0
-"""After this what was learnt is written, although more has come."""
+"""Time after which a result is written although there are newer corrections."""
 
 
 class _Mail(QObject):
@@ -44,12 +44,12 @@ class _Mail(QObject):
 
 
 class Relearning:
-    """Learns in a thread while it is on, whenever a person settles what nuclei are.
+    """While it is on, learns in a thread whenever a person has confirmed or changed nuclei.
 
     Signals:
-        changed: Whether it is on, works, or what came of it.
-        taught: The classes of all are those that follow.
-        saved: A model was written: its path; or empty, and why not.
+        changed: Its state or its last result has changed.
+        taught: The predicted classes have been written to the store.
+        saved: A model was written: its path and ""; or "" and why it could not be.
     """
 
     changed = Signal()
@@ -82,7 +82,7 @@ class Relearning:
         session.slide_changed.connect(self._on_slide)
 
     def close(self) -> None:
-        """Let go of the session; what is under way comes to nothing."""
+        """Stop following the session; running work is dropped."""
         self._session.settled.disconnect(self._on_settled)
         self._session.slide_changed.disconnect(self._on_slide)
         self._start_soon.cancel()
@@ -91,7 +91,7 @@ class Relearning:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def turn(self, on: bool) -> None:
-        """Begin or cease to learn; the first time in a window the person is asked."""
+        """Start or stop learning; the first time in a window the user is asked."""
         if on and not self._agreed:
             self._session.ask(
                 "From now on each correction changes the classes of nuclei that nobody has looked"
@@ -108,13 +108,13 @@ class Relearning:
         self.changed.emit()
 
     def request(self) -> None:
-        """Learn soon, from all that is settled by then."""
+        """Learn after a short delay, from all nuclei that are settled by then."""
         self._asked_at = self._asked_at or time.perf_counter()
         self._start_soon()
 
     @property
     def sentence(self) -> str:
-        """Return the state in one sentence: what to do, what is under way, or what was learnt."""
+        """The state in one sentence: how to start, what is running, or what was learnt."""
         if not self.on:
             return "Correct or confirm a few nuclei of each class; the others follow at once."
         if self.refusal:
@@ -125,7 +125,7 @@ class Relearning:
 
     @property
     def can_save(self) -> bool:
-        """Whether there is something learnt to keep as a model."""
+        """Whether there is a result that can be saved as a model."""
         return self.on and self.learnt is not None and self.learnt.result.n_examples > 0
 
     @property
@@ -136,11 +136,11 @@ class Relearning:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is about to be learnt."""
+        """Whether a learning step is due."""
         return self._asked_at > 0
 
     def choose(self, method: str) -> None:
-        """Learn by another method from now on."""
+        """Use another method from now on."""
         self.method = method
         if self.on:
             self.request()
@@ -169,10 +169,10 @@ class Relearning:
         self._pool.submit(save)
 
     def compute_features(self, model: str | None) -> None:
-        """Have the features computed that nuclei lack, then learn.
+        """Compute the missing features of nuclei, then learn.
 
         Args:
-            model: File of the model that is to see them, where there are no features by any yet.
+            model: File of the model to use if there are no features yet.
 
         Raises:
             UserError: There are no nuclei, or the slide's scale is unknown.
@@ -188,7 +188,7 @@ class Relearning:
         return self._worker.learner.folder.path.parent == features_beside(annotations.store.path)
 
     def _fetch_missing(self, ids: IntArray) -> None:
-        """Have features of a few added or moved nuclei computed, once for each."""
+        """Compute the features of a few added or moved nuclei, once for each."""
         fresh = set(ids.tolist()) - self._tried
         if fresh and len(ids) <= _MOST_UNASKED and not self.missing.running:
             self._tried |= fresh
@@ -202,7 +202,7 @@ class Relearning:
         self.changed.emit()
 
     def order_to_ask(self) -> IntArray:
-        """Ids in the order in which corrections teach most; raises UserError without one."""
+        """Ids by how much a correction would teach, most first; raises UserError if unknown."""
         if self.learnt is None:
             raise UserError("Turn on “Learn now” first: the queue then asks what teaches most.")
         return self.learnt.to_ask
@@ -274,7 +274,7 @@ class Relearning:
     # Back in the interface --------------------------------------------------------------------
 
     def _on_seen(self, task: RelearnTask, ids: IntArray, classes: npt.NDArray[np.int64]) -> None:
-        """Show the nuclei in view as they are about to be; the store has them a moment later."""
+        """Show the new classes of the nuclei in view, a moment before the store has them."""
         if self._is_current(task):
             self._session.nuclei.preview(ids, classes)
 
@@ -324,7 +324,7 @@ class Relearning:
             self._show_stored(task)
 
     def _show_stored(self, task: RelearnTask) -> None:
-        """Show the nuclei as the store has them, whether what was seen before has come about."""
+        """Show the nuclei as the store has them, whether or not the preview was written."""
         if task.annotations is self._session.annotations:
             self._session.nuclei.refresh()
 

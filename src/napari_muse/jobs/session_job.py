@@ -1,4 +1,4 @@
-"""What the jobs of a session share: one process at a time, its events, its end."""
+"""SessionJob: base class of a session's jobs, with one process at a time and its events."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from napari_muse.session import IN_THE_WINDOW, MuseSession
 
 
 class SessionJob:
-    """One kind of job of a session; what comes of it is for who makes it a class of its own.
+    """One kind of job of a session; subclasses handle its results.
 
     Signals:
-        progress: An event of the job that is for people and not its last.
-        ended: The last one, exactly once for each job.
+        progress: An event of the job that is to be shown, except the last one.
+        ended: The last event, exactly once for each job.
     """
 
     progress = Signal(Event)
@@ -28,7 +28,7 @@ class SessionJob:
     def __init__(
         self, session: MuseSession, parent: QObject | None = None, command: Sequence[str] = ()
     ) -> None:
-        """Prepare; the arguments are those of :class:`JobRunner`, and whose slide it is about."""
+        """Create the runner; for ``parent`` and ``command`` see :class:`JobRunner`."""
         self._session = session
         self.runner = JobRunner(parent, command)
         self.runner.said.connect(self._on_event)
@@ -40,15 +40,15 @@ class SessionJob:
         return self.runner.running
 
     def cancel(self) -> None:
-        """Ask the job to stop; what it has found or made by then is kept."""
+        """Ask the job to stop; its results so far are kept."""
         self.runner.cancel()
 
     def close(self) -> None:
-        """Stop for good, without a last event; for when the window closes."""
+        """Stop for good, without a last event, when the window closes."""
         self.runner.close()
 
     def _of_slide(self) -> dict[str, Any]:
-        """Return the fields of a job that say which image it is of, and at which scale.
+        """Return the fields of a job that identify the current image and its scale.
 
         Raises:
             UserError: No slide is open, or its MPP is unknown.

@@ -29,7 +29,7 @@ class TissueArea:
         return None if key is None else self._known.get(key)
 
     def request(self) -> None:
-        """Have it worked out for the current slide."""
+        """Compute it for the current slide, unless it is known."""
         slide, key = self._session.slide, self._key()
         if slide is None or key is None or key in self._known:
             return
@@ -50,7 +50,7 @@ class TissueArea:
         return None if slide is None or slide.mpp is None else (slide_key(slide), slide.mpp)
 
     def _forget(self, key: _Key) -> None:
-        """Work it out anew the next time."""
+        """Compute it again the next time."""
         del self._known[key]
 
     def _take(self, key: _Key, area: float) -> None:

@@ -1,4 +1,4 @@
-"""Points of the curves of a training, as its events bring them."""
+"""Points of a training's curves, collected from its events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detections of a slide that did not come to their end, for a window opened later to go on with."""
+"""Unfinished detections of a slide, which a window that is opened later can resume."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _DIGITS = 16
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A detection that can go on.
+    """A detection that can be resumed.
 
     Attributes:
-        job: As it was started.
+        job: The job as it was started.
     """
 
     job: DetectJob
 
 
 def keeping_folder(slide: Slide) -> Path | None:
-    """Where detections of a slide are kept while they run; None for what is no file of its own."""
+    """Folder in which detections of a slide are kept while they run; None without a file."""
     try:
         if slide.path.is_file() and content_of(slide.path) is Content.WINDOW:
             return None
@@ -46,7 +46,7 @@ def keeping_folder(slide: Slide) -> Path | None:
 
 
 def unfinished_detection(slide: Slide) -> Unfinished | None:
-    """The last detection of a slide that did not come to its end, if there is one."""
+    """The last unfinished detection of a slide, if there is one."""
     folder = keeping_folder(slide)
     if folder is None or not folder.is_dir():
         return None

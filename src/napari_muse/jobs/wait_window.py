@@ -1,4 +1,4 @@
-"""Waiting for something in the middle of a call that napari makes, with the window alive."""
+"""Wait for work within a call that napari makes, while the window stays responsive."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _T = TypeVar("_T")
 
 
 def wait_with_window(work: Callable[[Callable[[], bool]], _T], sentence: str) -> _T:
-    """Do work in a thread; the window is drawn meanwhile, and after half a second offers Cancel.
+    """Run work in a thread; the window is drawn meanwhile, and offers Cancel after half a second.
 
     Args:
         work: Gets a function that says whether the user has cancelled; touches no widgets.
-        sentence: What is being done.
+        sentence: Description of the work.
 
     Returns:
-        What the work returned; where it raised, that is raised here.
+        The result of the work; its exceptions are raised here.
     """
     app = QApplication.instance()
     if app is None or QThread.currentThread() is not app.thread():

@@ -1,3 +1,3 @@
-"""Layers with the slide, its nuclei, regions and areas; layers of others that can be slides."""
+"""Layers of the slide, its nuclei, regions and areas; other plugins' layers as slides."""
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LONGEST_SIDE = 1500
 _SMALLEST_BIN_PX = 32.0
 _FULL_SHARE = 0.9
-"""A bin fuller than this share of the others is opaque."""
+"""Quantile of the bins' counts above which a bin is opaque."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,10 @@ class Densities:
 
 
 class DensityLayers:
-    """For each class an image over the whole slide, so that moving about costs nothing.
+    """An image of the whole slide for each class, so that panning costs nothing.
 
-    A bin has the colour of its class and is the more opaque the more there are; all classes are
-    measured alike, so that where several lie over each other their colours mix by their shares.
+    The opacity of a bin grows with its count. All classes have the same scale, so that where they
+    overlap their colours mix in proportion.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -64,7 +64,7 @@ class DensityLayers:
     ) -> None:
         """Show the images of the classes that are not hidden and have nuclei.
 
-        What is on screen already is left alone, as panning asks for it with every step.
+        Images that are unchanged are not updated, because panning calls this with every step.
         """
         showing = (densities, tuple(classes), frozenset(hidden), placement)
         if showing == self._showing and all(x in self._viewer.layers for x in self._layers):
@@ -85,14 +85,14 @@ class DensityLayers:
         self._densities, self._showing = densities, showing
 
     def hide(self) -> None:
-        """Take them out of sight; they are kept for the next time."""
+        """Hide the images; they are kept for the next time."""
         self._showing = None
         for layer in self._layers:
             if layer.visible:
                 layer.visible = False
 
     def _fit(self, n_classes: int, placement: Placement) -> None:
-        """Bring the layers to one for each class; those that a person has deleted are made anew."""
+        """Have one layer for each class; layers that the user has deleted are created again."""
         layers = self._viewer.layers
         self._layers = [layer for layer in self._layers if layer in layers]
         for surplus in self._layers[n_classes:]:
@@ -122,7 +122,7 @@ class DensityLayers:
             blending="translucent_no_depth",
             visible=False,
             metadata={FIXED_KEY: True},
-            # From the start: layers of one viewer must agree on their units.
+            # Set at creation: all layers of a viewer must agree on their units.
             **placement.settings,
         )
 
@@ -170,7 +170,7 @@ def _colormap(color: str) -> Colormap:
 
 def _place(bin_px: float, placement: Placement) -> Placement:
     """Return scale, translation and units of an image of bins."""
-    # Its first bin's centre, not its corner, is where napari puts it.
+    # napari places the centre of the first bin, not its corner.
     y, x = placement.to_world([bin_px / 2], [bin_px / 2])[0].tolist()
     bin_h, bin_w = (side * bin_px for side in placement.scale)
     return Placement((bin_h, bin_w), (y, x), placement.unit)

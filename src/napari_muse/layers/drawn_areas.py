@@ -1,4 +1,4 @@
-"""Areas a person draws with napari's shapes, as polygons of the slide they were drawn on."""
+"""Areas that the user draws with napari's shapes, as polygons on a slide."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SLIDE_KEY = "muse_area_of"
 _HIDDEN_KEY = "muse_area_hidden"
 """Layer metadata: the shapes are out of sight because their slide is."""
 REGIONS_KEY = "muse_regions"
-"""Layer metadata: what the layer shows are no areas a person has drawn to work on."""
+"""Layer metadata: the layer shows regions of the store, not areas drawn by the user."""
 _EDGE_PX = 6.0
 _NO_AREA = ("path", "line")
 
@@ -49,13 +49,13 @@ def draw_area(viewer: ViewerModel, slide: Slide | None, mode: str) -> None:
 
 
 def claim_areas(layer: Any, slide: Slide | None) -> None:
-    """Note that what is drawn in a new layer lies on this slide, whoever has added the layer."""
+    """Assign the shapes of a new layer to this slide, whoever has added the layer."""
     if slide is not None and _is_shapes(layer):
         layer.metadata.setdefault(_SLIDE_KEY, slide_key(slide))
 
 
 def show_areas(viewer: ViewerModel, slide: Slide) -> None:
-    """Show what was drawn on a slide, but for what a person has hidden; hide that on others."""
+    """Show the areas of a slide, except those the user has hidden; hide those of other slides."""
     mine = _shapes_of(viewer, slide)
     for layer in [x for x in viewer.layers if _is_shapes(x)]:
         if layer in mine:
@@ -109,14 +109,14 @@ def layer_polygons(layer: Any, placement: Placement) -> list[PolygonRegion]:
 
 
 def wipe_areas(viewer: ViewerModel, slide: Slide | None) -> None:
-    """Take what :func:`drawn_polygons` finds off the slide."""
+    """Remove the shapes that :func:`drawn_polygons` finds."""
     for layer in _shapes_of(viewer, slide):
         if layer.visible:
             layer.data = []
 
 
 def _shapes_of(viewer: ViewerModel, slide: Slide | None) -> list[Any]:
-    """Layers a person draws on a slide in, and those that were there before any slide."""
+    """Shapes layers of a slide, and those that were there before any slide."""
     key = slide_key(slide) if slide else None
     return [x for x in viewer.layers if _is_shapes(x) and x.metadata.get(_SLIDE_KEY, key) == key]
 

@@ -1,4 +1,4 @@
-"""The part of a slide that the canvas shows, read from and given to napari's camera."""
+"""Get and set the part of a slide that the canvas shows, through napari's camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps MUSE's layers in napari's list: each once, not removed by accident, nuclei on the slide."""
+"""Guard MUSE's layers in napari's list: no copies, no accidental removal, nuclei on top."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COPIED = (
     " makes a copy."
 )
 _HELP = "1 to 9 class, Space confirm, A add, P paint, L lasso, R reviewed"
-"""What napari's status bar offers: its own keys would move the slide, and are MUSE's here."""
+"""Help in napari's status bar, in place of napari's own keys, which MUSE overrides."""
 
 
 class LayerKeeper:
@@ -67,7 +67,7 @@ class LayerKeeper:
 
     def _on_reordered(self) -> None:
         if self._covered():
-            # When the list has finished with the move it tells of.
+            # Later, when the list has finished the move.
             QTimer.singleShot(0, self._uncover)
 
     def _uncover(self) -> None:
@@ -78,7 +78,7 @@ class LayerKeeper:
         self._say(_COVERED)
 
     def _covered(self) -> bool:
-        """Whether the slide lies over something that MUSE draws on it."""
+        """Whether the slide covers something that MUSE draws on it."""
         session, layers = self._session, self._session.viewer.layers
         image = session.image_layer
         if session.slide is None or image not in layers:

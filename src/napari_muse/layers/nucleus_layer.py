@@ -1,4 +1,4 @@
-"""Points layer of the nuclei in view, coloured by class; density images where too many."""
+"""Points layer of the nuclei in view, coloured by class; density images if there are too many."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ _OUTLINED_MS = 8000
 
 
 class NucleusLayer:
-    """Keeps the layer in step with the annotations, and napari's own point tools with them.
+    """Synchronises the layer with the annotations, in both directions.
 
-    The layer is made once and kept: a Points layer that had a selection crashes software OpenGL
-    when it is removed and another one follows.
+    Edits with napari's own point tools go to the annotations. The layer is created once and kept,
+    because removing a Points layer that had a selection and adding another one crashes software
+    OpenGL.
     """
 
     selection_changed = Signal()
@@ -99,7 +100,7 @@ class NucleusLayer:
         annotations.changed.connect(self.request_refresh)
 
     def _content(self) -> NucleusFile:
-        """All nuclei, counted from where files of them are."""
+        """All nuclei, with coordinates relative to the origin of exported files."""
         content = NucleusFile(
             self._annotations.to_table(),
             mpp=self._mpp,
@@ -121,9 +122,9 @@ class NucleusLayer:
         Args:
             annotations: Its nuclei.
             mpp: Microns per level-0 pixel, or None while that is unknown.
-            placement: Where it lies.
+            placement: Its placement in the world.
             size: Width and height, level-0 pixels.
-            origin_px: Where files of its nuclei count from.
+            origin_px: Origin of coordinates in exported files.
         """
         self._size, self._origin_px = size, origin_px
         self._annotations.changed.disconnect(self.request_refresh)
@@ -137,7 +138,7 @@ class NucleusLayer:
 
     @property
     def new_class(self) -> int:
-        """Id of the class of new nuclei; the first one's where it was not said, or has gone."""
+        """Id of the class of new nuclei; the first class if none is chosen or it was removed."""
         ids = self._annotations.class_ids
         return self._new_class if self._new_class in ids else ids[0]
 
@@ -159,7 +160,7 @@ class NucleusLayer:
         self.selection_changed.emit()
 
     def uncover(self, ids: Iterable[int]) -> None:
-        """Show nuclei again that were hidden, by themselves or with all others."""
+        """Show nuclei whose class is hidden, or that are hidden with all others."""
         rows = self._annotations.rows
         classes = set(rows["class_id"][np.isin(rows["id"], list(ids))].tolist())
         self.show()
@@ -190,7 +191,7 @@ class NucleusLayer:
             self.layer.visible = True
 
     def require_shown(self) -> None:
-        """Raises UserError where all nuclei are hidden: nobody changes what cannot be seen."""
+        """Raise UserError if all nuclei are hidden, because they cannot be edited unseen."""
         if not self.layer.visible:
             raise UserError("The nuclei are hidden; press V to show them.")
 
@@ -203,7 +204,7 @@ class NucleusLayer:
         self._refresh_soon()
 
     def refresh(self) -> None:
-        """Show what is in view now, keeping the selection."""
+        """Show the nuclei in view, keeping the selection."""
         self._refresh_soon.cancel()
         found = rows_in_view(self._annotations, self.wanted(), self.field_of_view())
         rows, self.in_view, self._loaded = found.rows, found.in_view, found.loaded
@@ -227,7 +228,7 @@ class NucleusLayer:
             self.selection_changed.emit()
 
     def preview(self, ids: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> None:
-        """Colour shown nuclei as (n,) classes that are about to be theirs, until a refresh."""
+        """Colour nuclei by classes (n,) that are about to be stored, until the next refresh."""
         if not len(ids) or len(self.layer.data) != len(self.shown_ids):
             return
         order = np.argsort(ids)
@@ -249,7 +250,7 @@ class NucleusLayer:
         self._mark()
 
     def _forget_absent(self) -> None:
-        """Drop from the selection what is not there any more, or of a class that is hidden."""
+        """Deselect nuclei that do not exist any more or whose class is hidden."""
         if self._selected:
             ids = self.selected_ids
             rows = self._annotations.rows
@@ -292,7 +293,7 @@ class NucleusLayer:
         self._restyle(rows)
 
     def _restyle(self, rows: Any) -> None:
-        """Colours, symbols and features of the points that are there."""
+        """Update colours, symbols and features of the points."""
         set_quietly(self.layer, "features", point_features(self._annotations, rows))
         # Shown by _mark, once for all.
         write_points(self.layer, base_style(self._annotations, rows))
@@ -300,7 +301,7 @@ class NucleusLayer:
     def _mark(self) -> None:
         """Mark the nuclei that are selected or outlined.
 
-        Leaves the data alone, for a person may be dragging them.
+        The positions are not set, because the user may be dragging points.
         """
         rows, layer = self._shown, self.layer
         if len(rows) != len(layer.data):
@@ -325,8 +326,8 @@ class NucleusLayer:
         view = self.field_of_view()
         if self._loaded is not None and self._loaded.holds(view):
             return
-        # At once where the last time is long past, so that the frame that is about to be painted
-        # has it and none needs to follow.
+        # At once if the last refresh was long ago, so that the next frame has it and no further
+        # frame is needed.
         if self._since_refresh.hasExpired(_REFRESH_MS):
             self.refresh()
         else:
@@ -346,7 +347,7 @@ class NucleusLayer:
         self.selection_changed.emit()
 
     def _on_tool(self, event: Any) -> None:
-        """A person added, removed or dragged points with napari's own tools."""
+        """The user has added, removed or dragged points with napari's own tools."""
         if self._updating:
             return
         try:

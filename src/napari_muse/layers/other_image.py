@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def replace_slide(session: MuseSession, slide: Slide) -> None:
     """Show another image or plane of the current slide's file in place of the current one.
 
-    Between planes the scale stays that which the user has given.
+    A scale that the user has given is kept between planes.
 
     Args:
-        session: Of the viewer.
-        slide: It is open; what is current is closed.
+        session: Session of the viewer.
+        slide: The open slide to show; the current one is closed.
 
     Raises:
         UserError: No slide is current.

@@ -1,4 +1,4 @@
-"""The layers of a viewer that MUSE did not make, and how one of them becomes the slide."""
+"""Use image layers of other plugins as slides: list them, and make the chosen one current."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_muse.session import MuseSession
 
 _LISTED = ("name", "visible", "rotate", "shear", "affine", "scale", "translate", "units")
-"""Properties of a layer on which it depends whether it can be chosen."""
+"""Events of a layer after which it may or may not be chosen any more."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class _Place:
 class PictureLayers:
     """Lists the pictures of a session's viewer, and makes the chosen one its slide.
 
-    While no slide is open the picture on top is chosen by itself. A picture's layer stays as it is
-    and where it is; when its data are replaced it is opened anew.
+    While no slide is open, the topmost picture is chosen automatically. The layer itself is not
+    changed or moved; when its data are replaced, it is opened again.
     """
 
     changed = Signal()
@@ -96,7 +96,7 @@ class PictureLayers:
         return self.obstacle(self.listed[0]) if self.listed else "Open a slide to begin."
 
     def choose(self, layer: Any) -> None:
-        """Make a layer's picture the current slide, soon; a refusal is said by the session."""
+        """Make a layer's picture the current slide, in the background; the session shows errors."""
         self._failures.pop(layer, None)
         if slide_of(layer) is not None:
             self._session.adopt(layer)
@@ -112,7 +112,7 @@ class PictureLayers:
         return can_be_colours(layer)
 
     def use_as_colours(self, layer: Any) -> None:
-        """Show planes of grey as the colours they are, in a layer of its own, and choose that."""
+        """Add a layer that shows grey planes as RGB colours, and choose it."""
         data, settings = colour_layer(layer)
         layer.visible = False
         added = self._session.viewer.add_image(data, **settings)
@@ -120,7 +120,7 @@ class PictureLayers:
             self.choose(added)
 
     def close(self) -> None:
-        """Let go of what was lent to jobs."""
+        """Stop serving images to jobs."""
         self._background.close()
         self._server.close()
 
@@ -145,7 +145,7 @@ class PictureLayers:
         layer.metadata[PERSONS_KEY] = True
         self._places[layer] = _place(layer)
         if before is not None and before.key == slide.key:
-            # The same picture again; what a person has said of its scale holds.
+            # The same picture again; a scale that the user has given is kept.
             slide = slide.with_mpp(before.mpp) if before.mpp else slide
         self._lend(layer, slide)
         if is_current:
@@ -176,7 +176,7 @@ class PictureLayers:
         self._choose_first()
 
     def _is_wanted(self, layer: Any, picture: Picture) -> bool:
-        """Whether a layer is there and this is what was taken off it last; ends the opening."""
+        """Whether the layer exists and still shows this picture; ends the opening."""
         if picture is not self._wanted:
             return False
         self._opening = self._wanted = None
@@ -186,7 +186,7 @@ class PictureLayers:
         return False
 
     def _choose_first(self) -> None:
-        """Choose the topmost picture in sight, while no slide is open and nobody has chosen."""
+        """Choose the topmost visible picture, while no slide is open and none has been chosen."""
         if self._session.slide is None and self._opening is None:
             new = (x for x in self.listed if x.visible and slide_of(x) is None)
             first = next((x for x in new if not self.obstacle(x)), None)
@@ -234,7 +234,7 @@ class PictureLayers:
         self._choose_first()
 
     def _on_moved(self, event: Any) -> None:
-        """A person has renamed a layer, or said where it lies and how large its pixels are."""
+        """A layer has been renamed, moved or scaled."""
         layer, slide = event.source, slide_of(event.source)
         if self._placing or layer not in self._session.viewer.layers:
             return
@@ -262,7 +262,7 @@ class PictureLayers:
             self._placing = False
 
     def _rescale(self, layer: Any, slide: Slide) -> None:
-        """Follow a layer that has a new place; a scale in a unit of length is its MPP."""
+        """Follow a layer that was moved or scaled; a scale in a unit of length sets the MPP."""
         mpp, note = layer_mpp(layer)
         if not slide.is_file and mpp != slide.source.mpp and mpp is not None:
             self._lend(layer, Slide(replace(slide.source, mpp=mpp, mpp_note=note)))

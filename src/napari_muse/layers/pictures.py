@@ -1,4 +1,4 @@
-"""Find layers of other origin that MUSE can work on, and the obstacles of the others."""
+"""Find layers of other plugins that MUSE can use as slides, and why others cannot be used."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from napari_muse.layers.slide_layers import own_unit
 _TYPES = ("uint8", "uint16")
 _COLOURS = (3, 4)
 _KINDS = ("Image", "Labels")
-"""Of layers that a person may take for a picture."""
+"""Types of layers that the user may want to choose."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels, name, file and scale of an image layer, read off it so that a thread can use them.
+    """Pixels, name, file and scale of an image layer, copied from it for use in a thread.
 
     Attributes:
         levels: Arrays, finest first.
@@ -42,7 +42,7 @@ class Picture:
 
     @classmethod
     def of(cls, layer: Any) -> Picture:
-        """Take it off a layer of which :func:`obstacle` is none."""
+        """Read it from a layer for which :func:`obstacle` returns ""."""
         mpp, note = layer_mpp(layer)
         path = layer.source.path
         return cls(
@@ -51,13 +51,13 @@ class Picture:
 
 
 def is_picture(layer: Any) -> bool:
-    """Whether a person may want to choose a layer; MUSE's own drawings are none."""
+    """Whether the user may want to choose a layer; not for layers that MUSE draws."""
     own = layer.metadata.get(FIXED_KEY) or FILE_KEY in layer.metadata
     return type(layer).__name__ in _KINDS and not own
 
 
 def obstacle(layer: Any) -> str:
-    """Return why MUSE cannot work on what a layer shows, one sentence; "" where it can."""
+    """Return why a layer cannot be used as a slide, one sentence; "" if it can."""
     return _what_it_shows(layer) or where_it_lies(layer)
 
 
@@ -93,7 +93,7 @@ def _what_it_shows(layer: Any) -> str:
 
 
 def where_it_lies(layer: Any) -> str:
-    """Return why nuclei cannot be laid on a layer, one sentence; "" where they can."""
+    """Return why nuclei cannot be drawn on a layer, one sentence; "" if they can."""
     name = f"“{layer.name}”"
     turned = _turned(layer)
     if turned:

@@ -23,15 +23,14 @@ _SELECTED_FACE = (1.0, 0.9, 0.0, 0.3)
 _SELECTED_GROWTH = 1.8
 _OUTLINED_GROWTH, _OUTLINED_RING = 1.6, 0.35
 _CONFIRMED_ALPHA, _FACE_ALPHA = 0.55, 0.12
-# A disc is what the model said, filled where a person confirmed it; a square was corrected, a
-# diamond added.
+# Discs are predictions, filled if confirmed; squares are corrected and diamonds added nuclei.
 _SYMBOLS = symbols_of(
     [{Status.ADDED: "diamond", Status.CORRECTED: "square"}.get(s, "disc") for s in Status]
 )
 
 
 def base_style(nuclei: NucleusArrays, rows: Any) -> dict[str, object]:
-    """Return what of (n,) points follows from class and status, by napari's names.
+    """Return the properties of (n,) points that depend on class and status, by napari's names.
 
     Returns:
         ``symbol`` (n,) and ``border_color`` (n, 4), 0 to 1.
@@ -45,15 +44,15 @@ def base_style(nuclei: NucleusArrays, rows: Any) -> dict[str, object]:
 def mark_style(
     nuclei: NucleusArrays, rows: Any, selected: Mask, outlined: Mask, mpp: float | None
 ) -> dict[str, object]:
-    """Return what of (n,) points follows from their being selected or outlined, by napari's names.
+    """Return the properties of (n,) points that mark selected and outlined ones, by napari's names.
 
-    The selected are tinted and larger, for napari's own mark is a hairline.
+    Selected points are tinted and larger, because napari's own highlight is a hairline.
 
     Args:
         nuclei: All nuclei of the slide.
         rows: (n,) rows that are shown.
         selected: (n,) which are selected.
-        outlined: (n,) which are drawn larger and bolder.
+        outlined: (n,) which are drawn larger, with a thicker border.
         mpp: Microns per level-0 pixel, None while unknown.
 
     Returns:
@@ -82,7 +81,7 @@ def class_colors(
 def point_features(nuclei: NucleusArrays, rows: Any) -> pd.DataFrame:
     """Return class, score and status of (n,) rows.
 
-    napari shows them of the point under the pointer, and writes them with its own CSV.
+    napari shows those of the point under the pointer, and writes them to its own CSV.
     """
     return pd.DataFrame(
         {
@@ -94,7 +93,7 @@ def point_features(nuclei: NucleusArrays, rows: Any) -> pd.DataFrame:
 
 
 def _named(index: npt.NDArray[Any], names: Iterable[str]) -> pd.Categorical[str]:
-    """Return (n,) names by their index; as strings they would take longer than all else."""
+    """Return (n,) names as categories, which is much faster than strings."""
     return pd.Categorical.from_codes(index, categories=pd.Index(list(names), dtype=object))
 
 

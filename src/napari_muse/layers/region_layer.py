@@ -1,4 +1,4 @@
-"""The store's regions as outlines on the slide, and their figures."""
+"""The store's regions as outlines on the slide, with their counts and areas."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class RegionLayer:
         self.refresh()
 
     def close(self) -> None:
-        """Stop following the session, and take down what would no longer be so."""
+        """Stop following the session, and remove the layer, which would no longer be updated."""
         self._session.slide_changed.disconnect(self.refresh)
         self._session.regions_changed.disconnect(self.refresh)
         self._session.viewer.layers.events.removed.disconnect(self._on_removed)
@@ -119,7 +119,7 @@ class RegionLayer:
         layer.editable = False
 
     def _on_removed(self, event: Any) -> None:
-        """Bring the outlines back: only hiding them makes sense."""
+        """Restore the layer after it was deleted; it can only be hidden."""
         if event.value is self.layer and self._session.slide is not None:
             QTimer.singleShot(0, self._restore)
 

@@ -12,11 +12,11 @@ from muse_core.slides import Region
 from napari_muse.annotations.nucleus_arrays import NucleusArrays
 
 MAX_IN_VIEW = 4_000
-"""More points than this cannot be told apart; images of their density stand for them."""
+"""More points than this cannot be distinguished; density images are shown instead."""
 MAX_DRAWN = 6_000
 """More points than this, with those around the view, make every change slow."""
 _MARGINS = (0.5, 0.2, 0.1, 0.05)
-"""Around the view, in views: within one of them one can pan and nothing has to be loaded."""
+"""Margins around the view, in multiples of its size, within which panning loads nothing."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class RowsInView:
     """Nuclei to draw as points.
 
     Attributes:
-        rows: (n,) rows of them; none where more than ``MAX_IN_VIEW`` are in view.
-        in_view: How many are in view.
-        loaded: The region all of whose nuclei are in ``rows``; None where that is the whole slide,
-            or there are none.
+        rows: (n,) rows of them; empty if more than ``MAX_IN_VIEW`` are in view.
+        in_view: Number of nuclei in view.
+        loaded: The region whose nuclei are all in ``rows``; None for the whole slide, or if
+            ``rows`` is empty.
     """
 
     rows: Any
@@ -49,8 +49,8 @@ def rows_in_view(nuclei: NucleusArrays, wanted: Mask, view: Region) -> RowsInVie
     in_view = int((wanted & nuclei.inside(view)).sum())
     if in_view > MAX_IN_VIEW:
         return RowsInView(rows[:0], in_view, None)
-    # As much around the view as there is room for, so that panning loads nothing. All rows are
-    # looked at once; the smaller margins choose among what that found.
+    # The largest margin that fits, so that panning loads nothing. All rows are tested once, against
+    # the largest margin; the smaller ones are tested on the result.
     around = np.flatnonzero(wanted & nuclei.inside(view.grown(_MARGINS[0])))
     x, y = rows["x"][around], rows["y"][around]
     for margin in (*_MARGINS, 0.0):

@@ -1,4 +1,4 @@
-"""Which classes of nuclei are shown, and what is said of how many nuclei there are."""
+"""Show and hide classes of nuclei, and the text on the number of nuclei."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class HidesClasses(Protocol):
     hidden_classes: set[int]
 
     def refresh(self) -> None:
-        """Show what is to be shown."""
+        """Update the display at once."""
 
     def request_refresh(self) -> None:
-        """Do so soon."""
+        """Update the display soon."""
 
 
 def show_class(nuclei: HidesClasses, class_id: int, on: bool) -> None:
@@ -49,7 +49,7 @@ def show_all_classes(nuclei: HidesClasses) -> None:
 
 
 def total_text(total: int, in_view: int) -> str:
-    """Say how many nuclei there are, and in view if they are too many to be shown as points."""
+    """Text on the number of nuclei, and of those in view if too many to be shown as points."""
     text = f"{total:,} nuclei"
     if in_view > MAX_IN_VIEW:
         text += f"; the images show how dense {in_view:,} are, zoom in to see each"

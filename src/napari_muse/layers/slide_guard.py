@@ -1,4 +1,4 @@
-"""Keeps the slide, and what lies on it, where they are."""
+"""Keep the slide, and the layers on it, in place."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 FIXED_KEY = "muse_fixed"
-"""Layer metadata: the layer is drawn over the slide by MUSE, and no person moves it."""
+"""Layer metadata: the layer is drawn over the slide by MUSE and cannot be moved."""
 PERSONS_KEY = "muse_persons"
-"""Layer metadata: the slide's layer is a person's or another plugin's, who says where it lies."""
+"""Layer metadata: the slide's layer belongs to the user or another plugin and may be moved."""
 _TURNS = ("rotate", "shear", "affine")
 _PLACES = ("scale", "translate", *_TURNS)
 _STAYS = "The slide stays where it is, for the nuclei lie on it; what moved it was taken back."
@@ -25,10 +25,10 @@ LayerPlace = dict[str, Any]
 
 
 class SlideGuard:
-    """Puts layers back that napari's tools, keys or menus have moved, and says so.
+    """Moves layers back that napari's tools, keys or menus have moved, and reports it.
 
-    A slide moved by a drag would lie under its nuclei a few cells beside them, and no undo of
-    MUSE's would know. Axes that change places and layers side by side part them as well.
+    A slide moved by a drag would no longer match its nuclei, and MUSE's undo would not restore it.
+    Transposed axes and layers side by side separate them as well.
     """
 
     def __init__(self, viewer: ViewerModel, say: Callable[[str], None]) -> None:
@@ -49,7 +49,7 @@ class SlideGuard:
         viewer.canvas.grid.events.enabled.connect(self._on_view)
 
     def keep(self, layer: Any) -> None:
-        """Keep a layer where it is now."""
+        """Keep a layer at its present place."""
         known = layer in self._kept
         self._kept[layer] = _place_of(layer)
         if known:
@@ -60,7 +60,7 @@ class SlideGuard:
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """While this is entered the layers are where MUSE puts them, and are kept there then."""
+        """Context in which MUSE places layers; they are kept at their new places."""
         before, self._placing = self._placing, True
         try:
             yield
@@ -117,7 +117,7 @@ class SlideGuard:
 
 
 def _place_of(layer: Any) -> LayerPlace:
-    """Return the position of a layer; of layers that others may move only their rotation."""
+    """Return the place of a layer to keep; only the rotation for layers that others may move."""
     moves = layer.metadata.get(FIXED_KEY) or layer.metadata.get(PERSONS_KEY)
     names = _TURNS if moves else _PLACES
     return {name: np.array(getattr(layer, name)) for name in names}

@@ -1,4 +1,4 @@
-"""The image layers of slides: one is shown at a time, and what lies on it is above it."""
+"""The image layers of slides, of which one is shown at a time below its overlays."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _UNITS_KEY = "muse_units"
-"""Layer metadata: the units a layer had, and those it was given to agree with the others."""
+"""Layer metadata: the units a layer had, and those it was given to match the other layers."""
 _PIXEL = "pixel"
 _LONG = {"um": "micrometer"}
-"""What napari makes of the name of a unit."""
+"""napari's names of units."""
 
 
 def slide_of(layer: Any) -> Slide | None:
     """The slide that a layer shows, or None.
 
-    What napari makes of a slide's layer, one of its channels for one, carries its metadata too.
+    None for layers that napari derives from a slide's layer, such as a channel, although they copy
+    its metadata.
     """
     slide = layer.metadata.get(SLIDE_KEY)
     return slide if isinstance(slide, Slide) and getattr(layer, "rgb", False) else None
@@ -34,7 +35,7 @@ def slide_layers(viewer: ViewerModel) -> list[Any]:
 
 
 def show_alone(viewer: ViewerModel, shown: Any) -> None:
-    """Show one slide and let go of the files of the others, until they are shown again."""
+    """Show one slide and close the files of the others until they are shown again."""
     for layer in slide_layers(viewer):
         if layer is shown:
             continue
@@ -61,7 +62,7 @@ def placement_in(viewer: ViewerModel, slide: Slide | None) -> Placement:
 
 
 def own_unit(layer: Any) -> str:
-    """The unit a layer was given by those who made it, also where it has another now."""
+    """The original unit of a layer, even if it was given another one since."""
     own, given = layer.metadata.get(_UNITS_KEY, (None, None))
     unit = str(layer.units[-1])
     return own if own and unit == given else unit
@@ -70,8 +71,8 @@ def own_unit(layer: Any) -> str:
 def agree_on_units(viewer: ViewerModel, unit: str) -> None:
     """Give all layers in pixels or microns the units of the slide that is shown.
 
-    Only the name changes and nothing is scaled: napari draws without a scale, and warns, where
-    layers differ in units, be they hidden or in plain pixels.
+    Only the unit's name changes; nothing is rescaled. If layers differ in units, even hidden ones,
+    napari ignores their scales and warns.
     """
     for layer in viewer.layers:
         if {str(unit) for unit in layer.units} <= {_PIXEL, "micrometer", "um"}:
@@ -84,7 +85,7 @@ def agree_on_units(viewer: ViewerModel, unit: str) -> None:
 
 
 def raise_overlays(viewer: ViewerModel, image: Any, top: Any) -> None:
-    """Move all but other pictures above a slide, with the nuclei on top of all."""
+    """Move all layers except other pictures above a slide, with the nuclei on top."""
     layers = viewer.layers
     below = [
         layer
@@ -98,7 +99,7 @@ def raise_overlays(viewer: ViewerModel, image: Any, top: Any) -> None:
 
 
 def first_placement(viewer: ViewerModel) -> Placement:
-    """Where nuclei lie while no slide is current, in the units of what there is."""
+    """Placement of nuclei while no slide is current, in the units of the other layers."""
     slides = slide_layers(viewer)
     if slides:
         return placement_of(slides[-1], slide_of(slides[-1]))
@@ -106,7 +107,7 @@ def first_placement(viewer: ViewerModel) -> Placement:
 
 
 def unit_of_others(viewer: ViewerModel) -> str | None:
-    """The unit of all layers but those MUSE draws in; None where there are several, or none."""
+    """The common unit of all layers that MUSE did not add; None if there is none or several."""
     others = (
         x for x in viewer.layers if SOURCE_KEY not in x.metadata and not x.metadata.get(FIXED_KEY)
     )

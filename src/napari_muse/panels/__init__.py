@@ -1,3 +1,3 @@
-"""The dock "MUSE": thin Qt forms over the session."""
+"""The dock widget "MUSE": Qt forms on top of the session, without logic of their own."""
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _LONGEST_NAME = 14
 
 def chart(tooltip: str, height_px: int) -> Any:
     """Return an empty plot."""
-    # Without a menu from the start: to build one takes a third of the time.
+    # Without a context menu, which takes a third of the time to build.
     plot = pyqtgraph.PlotWidget(enableMenu=False)
     plot.setToolTip(tooltip)
     plot.setFixedHeight(height_px)

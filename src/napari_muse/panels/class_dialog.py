@@ -1,4 +1,4 @@
-"""Adding, renaming, recolouring and merging classes; each change can be undone."""
+"""Dialog to add, rename, recolour and merge classes; each change can be undone."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class ClassDialog(UndoButtons, QDialog):
         self._edit(partial(self._edits.merge, gone, into))
         if gone not in self._names.values():
             self.say(f"{gone} was merged into {into}; Undo takes it back.")
-            # Whoever presses again merges no other class.
+            # No class stays chosen, so that pressing again merges no other one.
             self.table.choose(self.into.currentData())
 
     def _edit(self, change: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Forms from configurations: magicgui makes each field from its type, range and description."""
+"""Forms from configuration dataclasses: magicgui creates a field from its type and description."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Shown:
     """Label, choices, step and limits of a field of a configuration in a form.
 
     Attributes:
-        label: Before the field.
-        words: What each choice is called, and a tool tip for it, in the order they are shown.
-        name: What a number is, for sentences.
-        step: Of a number's arrows.
-        decimals: Of a number that is kept.
-        unset: Shown for a number that is None.
-        most: The largest number a person means, below what the configuration allows; a larger one
-            has lost its decimal sign. None takes the configuration's.
+        label: Text before the field.
+        words: Label and tool tip of each choice, in order.
+        name: Name of a number, for error messages.
+        step: Step of a number's arrows.
+        decimals: Decimals of a number.
+        unset: Text for a number that is None.
+        most: Largest plausible number, if lower than the configuration's limit; a larger one has
+            probably lost its decimal mark. None takes the configuration's.
     """
 
     label: str
@@ -44,10 +44,10 @@ class Shown:
 
 
 class ConfigForm:
-    """The fields of a configuration that a person chooses.
+    """Input fields for some fields of a configuration.
 
     Attributes:
-        layout: Labels and fields, to be put into a panel; rows can be added.
+        layout: Labels and fields, to be added to a panel; rows can be added.
     """
 
     def __init__(self, configuration: type, shown: Mapping[str, Shown]) -> None:

@@ -1,4 +1,4 @@
-"""A question before something large is done."""
+"""Dialog that asks for confirmation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ask(
     then: Callable[[], None],
     otherwise: Callable[[], None],
 ) -> None:
-    """Ask, without waiting; Esc, Return and Space mean no.
+    """Ask without blocking; Esc, Return and Space mean no.
 
     Args:
         parent: The dialog lies over its window.

@@ -36,7 +36,7 @@ class CurvePlots(QWidget):
         forms.column(self, self.loss_plot, self.f1_plot).setContentsMargins(0, 0, 0, 0)
 
     def begin(self) -> None:
-        """Show a training that begins, in the colours of the theme."""
+        """Clear the plots for a new training, in the colours of the theme."""
         for plot, heading in self._headings:
             set_heading(plot, heading, _HEADING_PT)
         self.draw()

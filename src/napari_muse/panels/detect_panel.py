@@ -1,4 +1,4 @@
-"""Form of detection: place, model, device; progress, cancel and the outcome."""
+"""Panel for detection: area, model, device, progress and result."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class DetectPanel(forms.Section):
         return self._detection.running
 
     def attempt(self, act: Callable[[], object]) -> bool:
-        """Do something; a refusal becomes a sentence in the panel, and False."""
+        """Call a function; a UserError is shown in the panel, and False returned."""
         try:
             act()
         except UserError as error:
@@ -129,15 +129,15 @@ class DetectPanel(forms.Section):
         self.status.say(sentence)
 
     def update_models(self, chosen: str | None) -> None:
-        """List the models that are on this machine now, and choose one by its path."""
+        """List the models on this machine again, and choose one by its path."""
         self.model.list_anew(chosen)
 
     def run(self, again: bool = False) -> None:
-        """Start a detection with what the form says; a refusal is shown as a sentence.
+        """Start a detection with the form's settings; errors are shown in the panel.
 
         Args:
-            again: Look wherever the slide has predictions, if it has any, and not where the form
-                says.
+            again: Search wherever the slide has predictions, if it has any, instead of the area
+                chosen in the form.
         """
         self._again = again
         if not (self.mpp.commit() and self.min_score.commit()):
@@ -205,7 +205,7 @@ class DetectPanel(forms.Section):
             self.say(self._session.pictures.sentence())
 
     def _offer_to_finish(self, sentence: str) -> None:
-        """Show the button where there is something to go on with, and say what it is for."""
+        """Show the button "Finish" with a sentence, if there is an unfinished detection."""
         there = self._detection.unfinished() is not None
         self.finish.setVisible(there)
         if there:

@@ -1,4 +1,4 @@
-"""Correcting: add mode and the list of keys."""
+"""Panel for corrections: modes and the list of keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EditPanel(UndoButtons, forms.Section):
         self.selected = QLabel()
         self._buttons = (self.add, self.paint, self.lasso, self.undo, self.redo)
         buttons = forms.grid(3, *self._buttons, self.selected)
-        # Not as other forms: what keys mean takes all the room there is.
+        # Unlike in other forms, the descriptions of keys take the remaining width.
         meanings = QFormLayout()
         meanings.setVerticalSpacing(2)
         for key, meaning in HELP:

@@ -1,4 +1,4 @@
-"""Files of nuclei: saving those of the slide, and taking over those of another program."""
+"""Panel for files: save the slide's nuclei, and import those of other programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_muse.session import MuseSession
 
 
 class ExportPanel(forms.Section):
-    """Buttons for files and what came of them."""
+    """Buttons for files, and a sentence on the last outcome."""
 
     def __init__(self, session: MuseSession) -> None:
         super().__init__("Files", session)
@@ -83,11 +83,11 @@ class ExportPanel(forms.Section):
         return self._files.busy
 
     def save(self, path: str | Path) -> None:
-        """Save to a file, beside the interface, and say so; a refusal is shown as a sentence."""
+        """Save to a file in the background, and report the outcome."""
         self._files.save(path)
 
     def load(self, path: str | Path) -> None:
-        """Read a file beside the interface and take its nuclei over."""
+        """Read a file in the background and import its nuclei."""
         self._files.load(path, self.outlines.isChecked())
 
     def _say(self, sentence: str) -> None:

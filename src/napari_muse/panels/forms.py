@@ -1,4 +1,4 @@
-"""Small pieces the panels share."""
+"""Helpers that all panels share: sections, buttons, choices and layouts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Section(Following, QGroupBox):
     """A titled part of the dock, of one session.
 
-    What it shows is brought up to date by :meth:`refresh`, at the latest when it comes into view.
+    It is updated by :meth:`refresh`, at the latest when it becomes visible.
     """
 
     def __init__(self, title: str, session: MuseSession) -> None:
@@ -41,19 +41,19 @@ class Section(Following, QGroupBox):
         self._session = session
 
     def refresh(self) -> None:
-        """Show how things stand."""
+        """Show the current state."""
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Catch up with what happened while nobody looked."""
+        """Show changes made while the section was hidden."""
         super().showEvent(event)
         self.refresh()
 
 
 def button(text: str, *, checkable: bool = False) -> Callable[..., cached_property[QPushButton]]:
-    """Make a button of a method: pressing calls it, its docstring is the tool tip.
+    """Decorator that turns a method into a button, which calls it; its docstring is the tool tip.
 
-    The name is the button then, of each :class:`Following` its own. One that can be checked tells
-    the method whether it is.
+    The attribute is then the button, one for each :class:`Following` object. A checkable button
+    passes its state to the method.
     """
 
     def of_method(act: Callable[..., object]) -> cached_property[QPushButton]:
@@ -73,7 +73,7 @@ def button(text: str, *, checkable: bool = False) -> Callable[..., cached_proper
 def push_button(
     text: str, tooltip: str, do: Callable[..., object] | None = None, *, checkable: bool = False
 ) -> QPushButton:
-    """Return a button that does something, and says with a tool tip what."""
+    """Return a button with a tool tip, which calls a function."""
     button = QPushButton(text)
     button.setToolTip(tooltip)
     button.setCheckable(checkable)
@@ -94,8 +94,8 @@ def row(*items: QWidget | QLayout | None, stretch: int = -1) -> QHBoxLayout:
     """Return widgets and layouts side by side.
 
     Args:
-        *items: From left to right; None is room that grows.
-        stretch: Index of the one that takes the room that is left.
+        *items: From left to right; None is a stretchable gap.
+        stretch: Index of the item that takes the remaining width.
     """
     layout = QHBoxLayout()
     _fill(layout, items)
@@ -105,7 +105,7 @@ def row(*items: QWidget | QLayout | None, stretch: int = -1) -> QHBoxLayout:
 
 
 def column(parent: QWidget, *items: QWidget | QLayout | None) -> QVBoxLayout:
-    """Lay widgets and layouts out one below the other in a widget; None is room that grows."""
+    """Lay out widgets and layouts vertically in a widget; None is a stretchable gap."""
     layout = QVBoxLayout(parent)
     _fill(layout, items)
     return layout
@@ -120,7 +120,7 @@ def grid(columns: int, *items: QWidget) -> QGridLayout:
 
 
 def form_layout(*rows: tuple[str, QWidget] | QWidget) -> QFormLayout:
-    """Return a form whose fields take the room there is.
+    """Return a form whose fields take the available width.
 
     Args:
         *rows: Label and field, or a widget that takes the whole width.
@@ -133,7 +133,7 @@ def form_layout(*rows: tuple[str, QWidget] | QWidget) -> QFormLayout:
 
 
 def within(layout: QLayout, widget: QWidget | None = None) -> QWidget:
-    """Return a widget, by default a new one, that is nothing but a layout, without margins."""
+    """Set a layout, without margins, on a widget, by default a new one; returns the widget."""
     widget = QWidget() if widget is None else widget
     layout.setContentsMargins(0, 0, 0, 0)
     widget.setLayout(layout)
@@ -151,15 +151,15 @@ def _fill(layout: QBoxLayout, items: Iterable[QWidget | QLayout | None]) -> None
 
 
 Entry = tuple[str, object, *tuple[str, ...]]
-"""Word, value, and tool tip if there is one, of an entry of a choice."""
+"""Label, value and optional tool tip of an entry of a choice."""
 
 
 class Choice(QComboBox):
-    """A choice that never widens the dock, however long its entries are.
+    """A combo box that never widens the dock, however long its entries are.
 
     Args:
-        tooltip: What is chosen.
-        *entries: Those that are there from the start.
+        tooltip: Tool tip of the box.
+        *entries: Initial entries.
     """
 
     def __init__(self, tooltip: str, *entries: Entry) -> None:
@@ -170,9 +170,9 @@ class Choice(QComboBox):
         self.offer(entries)
 
     def offer(self, entries: Iterable[Entry], chosen: object = None) -> None:
-        """List entries and choose one by its value, the first where there is none such; silently.
+        """Replace the entries and choose one by its value, else the first; without signals.
 
-        A list that is open stays so where the entries are the same.
+        A list that is open stays open if the entries are the same.
         """
         with QSignalBlocker(self):
             if (entries := list(entries)) != self._entries:
@@ -184,19 +184,19 @@ class Choice(QComboBox):
             self.choose(chosen)
 
     def choose(self, value: object) -> None:
-        """Choose an entry by its value; the first where there is none such."""
+        """Choose an entry by its value, else the first."""
         self.setCurrentIndex(max(self.findData(value), 0) if value is not None else 0)
 
 
 def never_widening(box: QComboBox) -> None:
-    """Let a choice be as wide as there is room, and no wider."""
+    """Let a combo box take the available width, and no more."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(8)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
 def wrapped(text: str) -> QLabel:
-    """A label that breaks its lines, and takes no name in them for HTML."""
+    """A label that wraps its lines and shows plain text, not HTML."""
     label = QLabel()
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setText(text)

@@ -1,4 +1,4 @@
-"""Choice of image and plane in files that have several."""
+"""Panel to choose the image and plane of a file that has several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_LISTED = 10_000
 class ImagePanel(Following, QWidget):
     """Two choices, hidden for files with one image in one plane.
 
-    A file is opened beside the interface. The nuclei of each image and plane are kept apart.
+    Images are opened in the background. Each image and plane has its own nuclei.
     """
 
     def __init__(self, session: MuseSession) -> None:

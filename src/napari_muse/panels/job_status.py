@@ -12,13 +12,13 @@ from muse_core.jobs import Ended, Event, Progress
 from napari_muse.panels.forms import push_button, wrapped
 
 _TICK_MS = 250
-"""Whatever changes makes Qt paint the window; a job may say more than a person can read."""
+"""Interval of updates. Each makes Qt repaint the window, and jobs report more than one can read."""
 
 
 class JobStatus:
-    """Three widgets that a panel lays out, and how they follow a job.
+    """Progress bar, cancel button and message, which follow a job; the panel lays them out.
 
-    ``ticked`` is emitted when what has come in is shown, a few times a second at most.
+    ``ticked`` is emitted on each update, a few times a second at most.
     """
 
     ticked = Signal()
@@ -31,8 +31,8 @@ class JobStatus:
         Args:
             start: Starts the job; cannot be pressed while one runs.
             cancel: Asks the job to stop.
-            tooltip: What cancelling leaves.
-            sentence: What is said before the first job.
+            tooltip: Tool tip of the cancel button.
+            sentence: Message before the first job.
         """
         self._start = start
         self._cancel = cancel
@@ -49,7 +49,7 @@ class JobStatus:
         self.message.setText(sentence)
 
     def begin(self) -> None:
-        """A job has been started."""
+        """Show that a job has been started."""
         self._latest = None
         self._fill(0, 0)
         self.say("Starting …")
@@ -82,7 +82,7 @@ class JobStatus:
         self.ticked.emit()
 
     def _fill(self, done: int, total: int) -> None:
-        # A range of nothing is Qt's "busy", an animation, for which the whole window is painted.
+        # An empty range is Qt's busy animation, which repaints the whole window.
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(done)
 

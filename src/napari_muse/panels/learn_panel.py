@@ -1,4 +1,4 @@
-"""Fine-tuning with one button: what it will use, how it goes, and the proof of what it brought."""
+"""Panel for fine-tuning: the data it will use, progress, and figures before and after."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class LearnPanel(forms.Section):
             self._show_proof(False)
 
     def refresh(self) -> None:
-        """Have it worked out what a run would use, if anyone is looking, and say so."""
+        """Count the data that a run would use, if the panel is visible, and show it."""
         self._refresh_soon.cancel()
         if not self.isVisible():
             return
@@ -145,7 +145,7 @@ class LearnPanel(forms.Section):
             self._detect.update_models(self._detect.model.currentData())
 
     def _offer(self, worse: bool) -> None:
-        """Offer the new model, or the old one first where the new one is worse."""
+        """Offer the new model, or the old one first if the new one is worse."""
         self.use.setText("Use it anyway" if worse else "Use it")
         for each, first in ((self.use, not worse), (self.keep, worse)):
             each.setDefault(first)

@@ -1,4 +1,4 @@
-"""The classes with colour, key and count; a tick shows or hides a class."""
+"""Panel with the legend: classes with colour, key and count, and a box to show each."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class LegendPanel(forms.Section):
         self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
 
     def _class_box(self, index: int, entry: NucleusClass) -> QCheckBox:
-        """Return the tick of a class with its colour and, as far as there is room, its name."""
+        """Return the check box of a class, with its colour and as much of its name as fits."""
         tooltip = as_it_is(f"Show or hide the nuclei of class {entry.name}")
         box = forms.check_box("", tooltip, on=True)
         metrics, words = box.fontMetrics(), " ".join(entry.name.split())
@@ -100,7 +100,7 @@ class LegendPanel(forms.Section):
         return box
 
     def _new_button(self, index: int, entry: NucleusClass) -> QRadioButton:
-        """Return what gives new nuclei a class."""
+        """Return the radio button that makes a class that of new nuclei."""
         name, key = entry.name, entry.key
         new = QRadioButton()
         new.setToolTip(as_it_is(f"New nuclei are {name}; in add mode press {key}" if key else name))
@@ -128,7 +128,7 @@ class LegendPanel(forms.Section):
 
 
 def _count_label() -> QLabel:
-    """Return a number with room for what is to come: counting up does not shift the columns."""
+    """Return a label wide enough for large numbers, so that counting does not shift columns."""
     label = QLabel("0")
     label.setMinimumWidth(label.fontMetrics().horizontalAdvance(_ROOM_FOR_COUNT))
     label.setAlignment(_RIGHT | Qt.AlignmentFlag.AlignVCenter)

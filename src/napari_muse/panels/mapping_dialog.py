@@ -1,4 +1,4 @@
-"""A model's classes and the slide's: which is which."""
+"""Dialog to map a model's classes to the slide's."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class MappingDialog(QDialog):
 
     @property
     def mapping(self) -> dict[str, str]:
-        """The model's classes and what they become."""
+        """Map from the model's classes to the slide's."""
         return {name: str(field.value) for name, field in self._fields.items()}
 
     @property

@@ -25,7 +25,7 @@ class ModelChoice(Choice):
         return self._models.get(self.currentData())
 
     def list_anew(self, chosen: str | None) -> None:
-        """List the models that are on this machine now, and choose one by its path, aloud."""
+        """List the models on this machine again, and choose one by its path, with signals."""
         self._list(chosen)
         self.currentIndexChanged.emit(self.currentIndex())
 

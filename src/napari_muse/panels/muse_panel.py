@@ -1,4 +1,4 @@
-"""The dock: its sections one below the other, and their common life."""
+"""The dock widget: creates the sections and ends their work when it is closed."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class MusePanel(QWidget):
         CanvasFocus(self.session.viewer, self)
         self.setMinimumWidth(_WIDTH_PX)
         self._ends = ends = self._ends_of_work()
-        # The window may go without a word to the panel; its work must not outlive it, nor tell
-        # widgets that are gone of its end.
+        # The window may be destroyed without an event to the panel; running work must end with it
+        # and not call widgets that no longer exist.
         self.destroyed.connect(lambda: _call_each(ends))
         pictures = self.session.pictures
         self.destroyed.connect(lambda: pictures.changed.disconnect())
@@ -103,7 +103,7 @@ class MusePanel(QWidget):
         return tabs
 
     def _ends_of_work(self) -> list[Callable[[], object]]:
-        """What ends the work of all parts and what they hear of the session."""
+        """Functions that end the work of all parts and disconnect them from the session."""
         parts = (w for w in self.findChildren(QWidget) if isinstance(w, Following))
         return [
             *(part.disconnect_all for part in parts),
@@ -116,7 +116,7 @@ class MusePanel(QWidget):
         ]
 
     def release(self) -> None:
-        """Stop a running job and let go of the session, which stays with its nuclei."""
+        """Stop running jobs and disconnect from the session, which keeps its nuclei."""
         if not self._ends:
             return
         self.keys.close()
@@ -125,13 +125,13 @@ class MusePanel(QWidget):
         _call_each(self._ends)
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Let go when napari takes the widget out of a closed dock."""
+        """Release when napari removes the widget from a closed dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
             self.release()
         super().changeEvent(event)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Let go when the widget itself is closed."""
+        """Release when the widget itself is closed."""
         self.release()
         super().closeEvent(event)
 
@@ -143,7 +143,7 @@ def _call_each(acts: list[Callable[[], object]]) -> None:
 
 
 def _page(*sections: QWidget) -> QScrollArea:
-    """Sections one below the other, which scroll where the window is low."""
+    """Sections one below the other, in a scroll area."""
     content = QWidget()
     forms.column(content, *sections, None).setContentsMargins(0, _MARGIN_PX, 0, 0)
     scroll = QScrollArea()

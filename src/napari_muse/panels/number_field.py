@@ -1,4 +1,4 @@
-"""The number field of all panels and dialogs: it reads what people of any country type."""
+"""The number field of all panels and dialogs, which accepts the notations of all countries."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _WRONG = "border: 1px solid #d73a49;"
 
 
 class NumberField(QDoubleSpinBox):
-    """A field that takes every key, and reads what was typed when it is done.
+    """A field that accepts every key, and parses the text when editing is finished.
 
-    The spin boxes of Qt drop keys that their language has no use for, so that 0.25 becomes 25
-    or 2.0 where one writes 0,25. What cannot be read, or is out of range, leaves the value as it
-    was; the field is marked and says why. The wheel turns it only while it has the focus.
+    Qt's spin boxes ignore keys that are not valid in their locale, so that 0.25 becomes 25 or 2.0
+    where the decimal mark is a comma. A text that cannot be parsed, or is out of range, leaves the
+    value unchanged; the field is marked and says why. The wheel works only while it has the focus.
 
     Signals:
-        entered: A person has given another value.
-        refused: A sentence: why what was typed is not taken.
+        entered: The user has entered another value.
+        refused: A sentence on why a typed text is not accepted.
     """
 
     entered = Signal(float)
@@ -54,7 +54,7 @@ class NumberField(QDoubleSpinBox):
         self.show_value(self.minimum())
 
     def show_value(self, value: float) -> None:
-        """Show a value that no person has typed."""
+        """Show a value that was not typed by the user."""
         self._typed = None
         self._mark(False)
         self._given = value
@@ -64,7 +64,7 @@ class NumberField(QDoubleSpinBox):
         self._line.setText(unset or f"{self.textFromValue(value)}{self.suffix()}")
 
     def commit(self) -> bool:
-        """Take what was typed; returns False, and says why, where it cannot be taken."""
+        """Accept the typed text; returns False, and says why, if it is not valid."""
         text, self._typed = self._typed, None
         if text is None:
             if self.value() != self._given:  # By the arrows or the wheel.
@@ -84,28 +84,28 @@ class NumberField(QDoubleSpinBox):
         return True
 
     def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
-        """Take every key; what the text means is looked at when it is complete."""
+        """Accept every key; the text is parsed when it is complete."""
         return QValidator.State.Acceptable, text or "", position
 
     def valueFromText(self, text: str | None) -> float:  # noqa: N802 (Qt's name)
-        """Return the number that a text means, or the present value where it means none."""
+        """Parse a text; returns the present value if it is not valid."""
         try:
             return self._rule.value_of(text or "")
         except UserError:
             return self._given
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
-        """Return as few digits as there are, with a point."""
+        """Return a value with a decimal point and without trailing zeros."""
         return self._rule.text_of(value)
 
     def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
-        """Step from what is typed."""
+        """Step from the typed value."""
         if self.commit():
             super().stepBy(steps)
             self.setValue(max(self.value(), self._rule.least))
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Esc takes back what is being typed."""
+        """Restore the last value on Esc."""
         if event is not None and event.key() == Qt.Key.Key_Escape and self._typed is not None:
             self.show_value(self._given)
             self.selectAll()
@@ -113,14 +113,14 @@ class NumberField(QDoubleSpinBox):
         super().keyPressEvent(event)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Scroll the panel over a field that nobody is using."""
+        """Scroll the panel instead, unless the field has the focus."""
         if self.hasFocus():
             super().wheelEvent(event)
         elif event is not None:
             event.ignore()
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Keep to one way of writing numbers where the language of the window changes."""
+        """Keep the notation of numbers when the locale of the window changes."""
         if event is not None and event.type() == QEvent.Type.LocaleChange:
             return
         super().changeEvent(event)
@@ -134,5 +134,5 @@ class NumberField(QDoubleSpinBox):
         self._mark(False)
 
     def _mark(self, wrong: bool) -> None:
-        """Mark the field as wrong, or take the mark off."""
+        """Mark the field as wrong, or remove the mark."""
         self._line.setStyleSheet(_WRONG if wrong else "")

@@ -1,4 +1,4 @@
-"""Choice of the window's image that is the slide, where there are several."""
+"""Panel to choose which image layer of the window is the slide."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from napari_muse.session import MuseSession
 
 
 class PicturePanel(Following, QWidget):
-    """A choice of layers, hidden while the only image of the window is the slide.
+    """A list of layers, hidden while the only image of the window is the slide.
 
-    What cannot be chosen is listed too: choosing it says why.
+    Layers that cannot be used are listed too; choosing one says why.
     """
 
     def __init__(self, session: MuseSession) -> None:
@@ -39,7 +39,7 @@ class PicturePanel(Following, QWidget):
             self._pictures.use_as_colours(layer)
 
     def refresh(self) -> None:
-        """List what there is, with what is looked at or was asked for."""
+        """List the layers, with the current or requested one chosen."""
         listed, current = self._pictures.listed, self._session.image_layer
         if not any(self._asked is layer for layer in listed):
             self._asked = None
@@ -53,7 +53,7 @@ class PicturePanel(Following, QWidget):
         self.setVisible(bool(listed) and not (len(listed) == 1 and listed[0] is current))
 
     def _subject(self) -> Any:
-        """The layer that a person has asked for in vain; without a slide the topmost one."""
+        """The layer that the user has chosen but that cannot be used, else the topmost one."""
         if self._asked is None and self._session.slide is None and self._layers:
             return self._layers[0]
         return self._asked

@@ -1,4 +1,4 @@
-"""The queue of doubtful nuclei: what is in it, where one is, and buttons for its keys."""
+"""Panel for the review queue: its choice and order, the position, and buttons for its keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMPARE = "Compare neighbours"
 
 
 class QueuePanel(forms.Section):
-    """Starts the queue and walks along it."""
+    """Starts the queue and steps through it."""
 
     def __init__(
         self, session: MuseSession, queue: ReviewQueue, comparison: Comparison, where: DetectPanel
@@ -25,10 +25,10 @@ class QueuePanel(forms.Section):
         """Build the form.
 
         Args:
-            session: Whose nuclei are looked at.
-            queue: What is started and walked along.
+            session: Session whose nuclei are reviewed.
+            queue: The queue.
             comparison: Compares nuclei with those that look like them.
-            where: Says with which model and on which device.
+            where: Gives the model and device for the comparison.
         """
         super().__init__("Doubtful nuclei", session)
         self._queue, self._comparison, self._where = queue, comparison, where

@@ -1,4 +1,4 @@
-"""Regions with their counts and densities, and a chart of the classes."""
+"""Panel for regions: a table of counts and densities, and a chart of the classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SOON_MS = 300
 
 
 class RegionPanel(forms.Section):
-    """Lists the regions of the store; the chart is of the chosen region or of the whole slide."""
+    """Lists the regions of the store; the chart shows the chosen region or the whole slide."""
 
     def __init__(self, session: MuseSession, edits: CarefulEdits) -> None:
         super().__init__("Regions", session)
@@ -45,7 +45,7 @@ class RegionPanel(forms.Section):
         self.table.itemDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._draw_chart)
         self._refresh_soon = qthrottled(self.refresh, _SOON_MS, leading=False, parent=self)
-        # Nuclei change by the second while one corrects or detects.
+        # Nuclei change every second during corrections or a detection.
         self.follow(self._refresh_soon, session.annotations_changed)
         self.follow(self.refresh, session.regions_changed, session.slide_changed)
         self.in_the_end(self._refresh_soon.cancel, self.outlines.close)
@@ -74,7 +74,7 @@ class RegionPanel(forms.Section):
         self._session.annotations.delete_region(chosen)
 
     def refresh(self) -> None:
-        """Count anew, if anyone is looking."""
+        """Update the counts, if the panel is visible."""
         self._refresh_soon.cancel()
         if not self.isVisible():
             return
@@ -108,7 +108,7 @@ class RegionPanel(forms.Section):
 
 
 def _cells(figures: RegionFigures) -> Iterator[QTableWidgetItem]:
-    """Name, tick where the region is reviewed, and numbers of a region."""
+    """Cells of a region: name, check box for reviewed, and numbers."""
     yield cell(figures.name, editable=True)
     reviewed = QTableWidgetItem()
     reviewed.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)

@@ -1,4 +1,4 @@
-"""The strip "Learn now": on or off, how well it goes, and what it has changed."""
+"""Panel "Learn now": turns relearning on, and shows its quality and changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _METHODS = (
 
 
 class RelearnPanel(forms.Section):
-    """Turns learning on and off and says what came of it."""
+    """Turns learning on and off and shows its result."""
 
     def __init__(self, session: MuseSession, relearning: Relearning, detect: DetectPanel) -> None:
         super().__init__("Learn now", session)
@@ -74,7 +74,7 @@ class RelearnPanel(forms.Section):
         self._relearning.save_model()
 
     def refresh(self) -> None:
-        """Say how things stand."""
+        """Show the current state."""
         state = self._relearning
         self.on.setChecked(state.on)
         learnt = state.learnt
@@ -87,7 +87,7 @@ class RelearnPanel(forms.Section):
         self.says.setText(state.sentence)
 
     def _on_click(self, on: bool) -> None:
-        # It is ticked once it is agreed to.
+        # It is checked only when the user has agreed.
         self.on.setChecked(self._relearning.on)
         self._relearning.turn(on)
 

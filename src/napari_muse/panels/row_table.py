@@ -1,4 +1,4 @@
-"""A table whose rows are things: one is chosen, and what a person changes is told with it."""
+"""A table of items, one per row, each with a number that identifies it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from qtpy.QtWidgets import (
 
 
 class RowTable(QTableWidget):
-    """A table one picks whole rows of.
+    """A table in which whole rows are selected.
 
     Signals:
-        edited: A person has changed a cell: the number of the thing in its row, and the cell.
+        edited: The user has changed a cell: number of the row's item, and the cell.
     """
 
     edited = Signal(int, QTableWidgetItem)
@@ -28,10 +28,10 @@ class RowTable(QTableWidget):
         """Make an empty table.
 
         Args:
-            *heads: Of the columns, of which the first takes the room that is left. Without any they
-                are set later, and each is as wide as what is in it.
-            tooltip: What it shows.
-            least_px: Height.
+            *heads: Headers of the columns, of which the first takes the remaining width. Without
+                any, they are set later, and each column is as wide as its content.
+            tooltip: Tool tip of the table.
+            least_px: Least height.
         """
         super().__init__()
         self._numbers: list[int] = []
@@ -49,15 +49,15 @@ class RowTable(QTableWidget):
         self.itemChanged.connect(lambda item: self.edited.emit(self.number_of(item), item))
 
     def set_heads(self, heads: Iterable[str]) -> None:
-        """Have columns with these heads."""
+        """Set the headers of the columns."""
         self.setColumnCount(len(heads := list(heads)))
         self.setHorizontalHeaderLabels(heads)
 
     def fill(self, rows: Mapping[int, Iterable[QTableWidgetItem | QWidget]]) -> None:
-        """Show things instead of those there are, silently; the chosen one stays chosen.
+        """Replace all rows, without signals; the chosen item stays chosen.
 
         Args:
-            rows: Cells, or widgets in their place, by the number of a thing.
+            rows: Cells, or widgets in their place, by the number of the item.
         """
         chosen = self.chosen
         with QSignalBlocker(self):
@@ -72,23 +72,23 @@ class RowTable(QTableWidget):
             self.choose(chosen)
 
     def number_of(self, item: QTableWidgetItem) -> int:
-        """Number of the thing that a cell is of."""
+        """Number of the item in a cell's row."""
         return self._numbers[item.row()]
 
     @property
     def chosen(self) -> int | None:
-        """Number of the thing that is chosen, or None."""
+        """Number of the chosen item, or None."""
         return next((self._numbers[index.row()] for index in self.selectedIndexes()), None)
 
     def choose(self, number: int | None) -> None:
-        """Choose a thing; none where it is not there, and never another in its row."""
+        """Choose an item by its number; if it does not exist, none is chosen."""
         self.clearSelection()
         if number in self._numbers:
             self.selectRow(self._numbers.index(number))
 
 
 def cell(text: str, editable: bool = False, right: bool = False) -> QTableWidgetItem:
-    """Return what a table shows in one place; numbers stand at the right."""
+    """Return a table cell; numbers are aligned to the right."""
     item = QTableWidgetItem(text)
     if not editable:
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)

@@ -1,4 +1,4 @@
-"""The field of a slide's scale: what is typed, what is said of it, and which scale holds."""
+"""The field for a slide's scale, with a hint and a question if the file states another."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from napari_muse.session import MuseSession
 
 
 class ScaleField:
-    """Gives the current slide the scale that is typed.
+    """Gives the current slide the typed scale.
 
     Attributes:
-        hint: What to say while the scale is unknown, to be put below the field.
-        question: Which of two scales holds, to be put below that.
+        hint: Hint while the scale is unknown, to be placed below the field.
+        question: Question which of two scales to use, to be placed below the hint.
     """
 
     def __init__(
@@ -27,8 +27,8 @@ class ScaleField:
         """Follow a field.
 
         Args:
-            session: Whose slide is meant.
-            field: What the scale is typed in.
+            session: Session with the current slide.
+            field: Input field of the scale.
             say: Shows the user a sentence.
         """
         self._session, self._field, self._say = session, field, say
@@ -37,7 +37,7 @@ class ScaleField:
         field.entered.connect(self._on_entered)
 
     def show_slide(self) -> None:
-        """Show the scale of the current slide, which is another one or has another scale."""
+        """Show the scale of the current slide, after the slide or its scale has changed."""
         slide = self._session.slide
         hint = scale_hint(slide)
         self.hint.setVisible(bool(hint))
@@ -47,7 +47,7 @@ class ScaleField:
         self._show()
 
     def settled(self) -> bool:
-        """Whether it is clear which scale holds; else what is missing is said, and asked for."""
+        """Whether the scale is known and no question is open; else shows what is missing."""
         if self.question.open:
             self._say("Answer first which scale holds.")
             self.question.setFocus()

@@ -1,4 +1,4 @@
-"""Question which scale holds where a typed one differs from that which the file states."""
+"""Question which scale to use if a typed one differs from the file's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_muse.panels import forms
 
 
 class ScaleQuestion(QWidget):
-    """A sentence and two buttons in the panel, hidden until asked; it stops nothing else.
+    """A sentence and two buttons in the panel, hidden until needed and not modal.
 
     Args:
         use: Called with the slide and the typed scale when the user wants it.

@@ -1,4 +1,4 @@
-"""Sentence on the last action, with a button that takes it back."""
+"""Line with a sentence on the last action and a button to undo it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StatusLine(UndoButtons, QWidget):
         return self._message.text()
 
     def say(self, sentence: str) -> None:
-        """Show a sentence, until something is done."""
+        """Show a sentence until the next action."""
         self._message.setText(sentence)
         self.undo.hide()
 

@@ -1,4 +1,4 @@
-"""Undo and Redo, as buttons of whatever shows what they take back."""
+"""Undo and Redo buttons for panels and dialogs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from napari_muse.panels import forms
 
 
 class UndoButtons(Following):
-    """Two buttons for a widget to lay out; one that it does not ask for is not made."""
+    """Two buttons for a widget to lay out, created on first use."""
 
     @forms.button("Undo")
     def undo(self) -> None:

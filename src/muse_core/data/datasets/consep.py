@@ -76,7 +76,7 @@ def _masks(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         raise UserError(f"{path} lacks {error}.") from error
     except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
         raise UserError(f"{path} is not a readable MATLAB file.") from error
-    except Exception as error:  # a truncated file ends in whatever its bytes happen to mean
+    except Exception as error:  # errors of many kinds for a truncated file
         raise UserError(f"{path} is not a readable MATLAB file.") from error
     shapes = (instances.shape, kinds.shape)
     numeric = all(np.issubdtype(a.dtype, np.number) for a in (instances, kinds))

@@ -1,4 +1,4 @@
-"""Published datasets into points-folders, at one resolution."""
+"""Convert published datasets to points-folders, at one resolution."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ConversionReport(TypedDict):
 
 @dataclass(frozen=True)
 class Detail:
-    """How finely a dataset is written.
+    """Resolution and classes that a dataset is written with.
 
     Attributes:
         mpp: Microns per pixel of the images; None takes the dataset's own.
@@ -64,7 +64,7 @@ def convert_dataset(
         folder: The dataset as published.
         out: Folder to write; must be new or empty.
         split: Which part.
-        detail: How finely it is written; by default as the dataset is, with the papers' classes.
+        detail: Resolution and classes; by default the dataset's own scale and the papers' classes.
         on_progress: Called with images done and the name of the last.
 
     Returns:

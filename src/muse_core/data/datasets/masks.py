@@ -1,4 +1,4 @@
-"""Label masks of nuclei to their centres."""
+"""Centres and classes of nuclei from label masks."""
 
 from __future__ import annotations
 

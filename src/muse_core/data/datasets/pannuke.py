@@ -53,7 +53,7 @@ def _load(folder: Path, split: str, what: str) -> npt.NDArray[np.generic]:
         # Mapped, for a fold takes gigabytes; without pickle, for that could run code.
         array: npt.NDArray[np.generic] = np.load(found[0], mmap_mode="r", allow_pickle=False)
     except Exception as error:
-        # Its header is read as Python text, and ends in whatever its bytes happen to mean.
+        # NumPy evaluates the header as Python text, so that damage may raise any error.
         raise UserError(f"{found[0]} is not a readable array.") from error
     if not np.issubdtype(array.dtype, np.number):
         raise UserError(f"{found[0]} is not an array of numbers.")

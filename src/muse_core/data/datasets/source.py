@@ -47,7 +47,7 @@ def annotated(
         UserError: A coordinate is no number or lies clearly outside the image, or the name is no
             plain file name.
     """
-    # Datasets list names in files of their own, and files are written under them.
+    # Names come from files of the dataset, and files are written under them.
     if name in ("", ".", "..") or set(name) & set(_NOT_IN_NAMES):
         raise UserError(f"The dataset names an image {name!r}, which is not a plain file name.")
     points = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
