@@ -15,7 +15,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.jobs import DetectJob, run_job
-from muse_core.jobs.cluster import connected
+from muse_core.jobs.cluster import BAND_TILES, connected
 from muse_core.jobs.events import Cancelled, Done, Event, Failed, Progress
 
 from ..cli.running import run
@@ -177,3 +177,8 @@ def test_no_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 def cluster_pids(cluster: Any) -> list[dict[str, int]]:
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
         return [{"pid": pid} for pid in client.run(os.getpid).values()]
+
+
+def test_the_page_on_clusters_says_how_large_a_task_is() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "many-slides.md"
+    assert f"bands of {BAND_TILES} tiles" in page.read_text(encoding="utf-8")
