@@ -1,20 +1,21 @@
-"""Does pretraining help? The small encoder from four starts, at equal budget.
+"""Effect of pretraining: the small encoder with four initialisations, at equal budget.
 
     python benchmarks/ablation.py --data DATA --work WORK
 
-Settings are for runs of minutes on a CPU, one thread each: two processes with other --seeds or
---arms share a WORK and use two cores better than one process with two threads. How they were
-chosen is told in docs/benchmarks.md. --epochs 200 is the bundled model's length; as that takes an
-hour, --pretraining-seed 0 fine-tunes one such backbone with every seed, in a WORK of its own.
+Settings are for runs of minutes on a CPU, one thread each: two processes with different --seeds or
+--arms can share a WORK and use two cores better than one process with two threads.
+docs/benchmarks.md says how the settings were chosen. --epochs 200 is the bundled model's length; as
+that takes an hour, --pretraining-seed 0 fine-tunes one such backbone with every seed, in a separate
+WORK.
 
 Arms: random weights; image loss only; image loss and NuLo; both without variation of the MPP.
-Pretraining sees the pixels that recipes/pretraining_data.py names, never the validation tiles.
-Each backbone is judged on brcam2c/val: accuracy at given centres by nearest neighbours and by a
-linear layer, and F avg after fine-tuning on a few training tiles (last weights, score threshold
-0.5; nothing is chosen on what is reported). With --semi also after fine-tuning on the same tiles
-with the other training tiles as tissue without annotations. Results are appended to
-WORK/results.jsonl; what is there already is not computed again, so a run that was cut off goes on.
---table prints means and spreads.
+Pretraining uses the images listed in recipes/pretraining_data.py, never the validation tiles.
+Each backbone is evaluated on brcam2c/val: accuracy at annotated centres by kNN and by a linear
+layer, and F avg after fine-tuning on a few training tiles (final weights, score threshold 0.5;
+nothing is chosen on the reported tiles). With --semi also after fine-tuning on the same tiles with
+the other training tiles as tissue without annotations. Results are appended to
+WORK/results.jsonl; existing results are not computed again, so an interrupted run can be resumed.
+--table prints means and standard deviations.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ CONSISTENCY = ConsistencyConfig(weight=1.0)
 
 
 def pretraining(arm: str, base: PretrainConfig) -> PretrainConfig:
-    """The run of an arm, all else equal."""
+    """Configuration of an arm's pretraining, all else equal."""
     if arm == "image":
         return dataclasses.replace(
             base, losses=dataclasses.replace(base.losses, nucleus_weight=0.0)
@@ -72,7 +73,7 @@ def pretraining(arm: str, base: PretrainConfig) -> PretrainConfig:
 
 
 def backbone_of(arm: str, base: PretrainConfig) -> Path:
-    """The arm's backbone, pretrained if it is not there."""
+    """The arm's backbone, pretrained if it does not exist yet."""
     config = pretraining(arm, base)
     if arm != "random":
         pretrain(config, on_progress=_every_50th(f"{arm} {config.seed}"))
@@ -84,7 +85,7 @@ def backbone_of(arm: str, base: PretrainConfig) -> Path:
 
 
 def measure(task: str, backbone: Path, data: Path, steps: int, seed: int) -> dict[str, float]:
-    """The figures of a task: a probing protocol, or a number of tiles to fine-tune on."""
+    """Figures of a task: a probing protocol, or a number of tiles to fine-tune on."""
     tiles, _, unlabelled = task.partition(" tiles")
     if tiles.isdigit():
         return fine_tuned(backbone, data, int(tiles), steps, seed, bool(unlabelled))
@@ -92,7 +93,7 @@ def measure(task: str, backbone: Path, data: Path, steps: int, seed: int) -> dic
 
 
 def probe(backbone: Path, data: Path, protocol: str, seed: int) -> dict[str, float]:
-    """Accuracy at given centres."""
+    """Accuracy at annotated centres."""
     network, _ = load_backbone(backbone)
     report = probe_folders(
         network,
@@ -107,7 +108,7 @@ def probe(backbone: Path, data: Path, protocol: str, seed: int) -> dict[str, flo
 def fine_tuned(
     backbone: Path, data: Path, tiles: int, steps: int, seed: int, unlabelled: bool
 ) -> dict[str, float]:
-    """F avg and F det after fine-tuning on a few tiles; all arms get the same ones."""
+    """F avg and F det after fine-tuning on a few tiles, the same for all arms."""
     folder = data / "brcam2c" / "train"
     names = [path.stem for path in image_paths(folder)]
     chosen = few_tiles(names, tiles, seed)
@@ -138,12 +139,12 @@ def fine_tuned(
 
 
 def few_tiles(names: list[str], tiles: int, seed: int) -> tuple[str, ...]:
-    """The tiles that are labelled, the same for all arms."""
+    """The labelled tiles, the same for all arms."""
     return tuple(sorted(np.random.default_rng(seed).permutation(names)[:tiles].tolist()))
 
 
 def images_without_points(tiles: Path, names: set[str], folder: Path) -> Path:
-    """A folder with the images of some tiles alone."""
+    """A folder with the images of some tiles only."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for path in image_paths(tiles):
@@ -153,7 +154,7 @@ def images_without_points(tiles: Path, names: set[str], folder: Path) -> Path:
 
 
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
-    """Means and spreads over seeds, then of gains, as Markdown rows."""
+    """Means and standard deviations over seeds, then of gains, as Markdown rows."""
     values: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for row in results:
         for key in ("accuracy", "f_avg"):
@@ -244,7 +245,7 @@ def _rows(corner: str, tasks: list[str], cells: dict[str, list[dict[int, float]]
 
 
 def _differences(these: dict[int, float], those: dict[int, float]) -> dict[int, float]:
-    """Seeds have the same tiles in all arms, so that much of their spread is shared."""
+    """Gains per seed: the arms of a seed have the same tiles, so share much of their variation."""
     return {seed: these[seed] - those[seed] for seed in these.keys() & those.keys()}
 
 

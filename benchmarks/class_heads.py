@@ -1,12 +1,12 @@
-r"""Class heads on the features of a finished model, judged on hospitals it has not seen.
+"""Class heads on the features of a trained model, evaluated on hospitals it has not seen.
 
     python benchmarks/class_heads.py --data DATA --work WORK --models "sets-300-0-without-{site}"
 
-WORK holds the models that cross_validate.py left there. The network of each stays as it is; what it
-detects on tiles learnt from, and the classes annotated there, teach a head of one hidden layer
-anew, and one that also reads the features of the 32 nearest nuclei within 60 um by attention. Both
-then classify what the network detects on the tiles of the hospital that it was trained without.
-One JSON line for each head: F avg of each hospital, and their mean.
+WORK contains the models of cross_validate.py. The network of each is not changed; its detections on
+training tiles, with the classes annotated there, are used to train two new heads: one with one
+hidden layer, and one that also reads the features of the 32 nearest nuclei within 60 um by
+attention. Both then classify the detections on the tiles of the hospital that the network was
+trained without. Prints one JSON line per head: F avg of each hospital, and their mean.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ CONTEXT_DROPPED = 0.3
 
 @dataclass(frozen=True)
 class Nuclei:
-    """What a network detects on some tiles.
+    """Detections of a network on some tiles.
 
     Attributes:
         features: (n, C) float32 at the nuclei, standardised.
-        allowed: (n, K) float32, 1 for the classes that the annotation of a nucleus leaves open; a
-            row of ones where none is matched or it says nothing.
+        allowed: (n, K) float32, 1 for the classes that a nucleus may have by its annotation; a
+            row of ones if no annotation is matched or it does not restrict the class.
         near: (n, 32) int64, the nearest nuclei of the same tile; the nucleus itself where there
             are fewer.
         distance_px: (n, 32) float32 to these; negative where there are fewer.
-        weight: (n,) float64, how often a nucleus is to be drawn.
+        weight: (n,) float64, relative frequency with which a nucleus is sampled.
     """
 
     features: Tensor
@@ -69,7 +69,7 @@ class Nuclei:
 
 
 class Head(nn.Module):
-    """One hidden layer over the features of a nucleus and, where asked, of its neighbours."""
+    """Head with one hidden layer over the features of a nucleus and, if asked, its neighbours."""
 
     def __init__(self, channels: int, context: bool) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Context(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(CONTEXT), nn.Linear(CONTEXT, HIDDEN))
 
     def forward(self, nuclei: Nuclei, which: Tensor) -> Tensor:
-        """What the neighbours of the nuclei ``which`` (m,) add to their hidden layer, (m, H)."""
+        """Hidden-layer contribution (m, H) of the neighbours of the nuclei ``which`` (m,)."""
         distance = nuclei.distance_px[which]
         near = self.neighbour(nuclei.features[nuclei.near[which]])
         shape = (len(which), -1, ATTENTION_HEADS, CONTEXT // ATTENTION_HEADS)
@@ -147,7 +147,7 @@ def main(
 
 @dataclass(frozen=True)
 class Tile:
-    """What a network detects on a tile: see Nuclei; ``weight`` 0 where nothing is to be learnt."""
+    """Detections of a network on a tile, see Nuclei; ``weight`` is 0 for nuclei not to train on."""
 
     xy: npt.NDArray[np.float32]
     class_probs: npt.NDArray[np.float32]
@@ -157,12 +157,12 @@ class Tile:
 
 
 def _only_shown(tile: Tile) -> Tile:
-    """A tile that nothing is learnt from."""
+    """A tile that is not trained on."""
     return dataclasses.replace(tile, weight=np.zeros_like(tile.weight))
 
 
 def taught_by(model: MuseModel, prepared: Prepared, site: str) -> Iterator[Tile]:
-    """The tiles that heads learn from; each set has the weight that the recipe gives it."""
+    """Training tiles of the heads; each set has the weight given by the recipe."""
     for name in TAUGHT_BY:
         images = read_points_folder(prepared.folder(name), MPP, prepared.split(name, (site,)).learn)
         tiles = [detect(model, image, SETS[name].class_map) for image in images]
@@ -177,7 +177,7 @@ def detect(
     image: AnnotatedImage,
     class_map: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Tile:
-    """The nuclei that a model detects on an annotated tile, and what their annotation says."""
+    """Detections of a model on an annotated tile, with the classes allowed by its annotation."""
     batch = image_batch([image.image], torch.device("cpu"))
     size = (batch.shape[-2], batch.shape[-1])
     with torch.autocast("cpu", torch.bfloat16):
@@ -191,7 +191,7 @@ def detect(
 
 
 def standardised(tiles: Sequence[Tile]) -> Nuclei:
-    """The nuclei of some tiles one after the other, features with mean 0 and spread 1."""
+    """Concatenate the nuclei of several tiles, with features of mean 0 and standard deviation 1."""
     near, distance_px, first = [], [], 0
     for xy in (tile.xy for tile in tiles if len(tile.xy)):
         # The nearest of all is the nucleus itself.
@@ -211,7 +211,7 @@ def standardised(tiles: Sequence[Tile]) -> Nuclei:
 
 
 def learn(nuclei: Nuclei, context: bool, steps: int, seed: int) -> Head:
-    """Train a head on the nuclei that have a weight, with the loss of partial labels."""
+    """Train a head on the nuclei with positive weight, with the loss of partial labels."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     head = Head(nuclei.features.shape[1], context)
@@ -236,7 +236,7 @@ def classify(head: Head, nuclei: Nuclei) -> npt.NDArray[np.float32]:
 def score(
     images: Sequence[AnnotatedImage], tiles: Sequence[Tile], probs: npt.NDArray[np.float32]
 ) -> float:
-    """F avg of the nuclei of some tiles with these class probabilities, tile after tile."""
+    """F avg of the nuclei of several tiles, with class probabilities in the order of the tiles."""
     names = np.array(CLASSES)[probs.argmax(1)].tolist()
     tables = []
     for tile in tiles:

@@ -1,22 +1,29 @@
-r"""Recipes of the bundled model, judged on hospitals they have not seen.
+r"""Recipes of the bundled models, evaluated on hospitals they have not seen.
 
     python benchmarks/cross_validate.py --data DATA --work WORK --recipe sets --first-steps 2000 \
         --steps 500
     python benchmarks/cross_validate.py --data DATA --work WORK --recipe earlier --steps 500
 
 BRCA-M2C comes from three hospitals: the two letters after TCGA-. Each in turn is left out of
-training and of what chooses weights and threshold, its tiles in "val" and in any other set too; the
-model is then scored once on its tiles of "train" and "val". Weights and threshold are chosen on val
-tiles of the other hospitals, whose patients are not learnt from. --recipe: "sets" is muse_small.py,
-whose first stage has no tile of the three hospitals and serves all runs of a seed, and whose
-teachers are the models that "base" has left in --work; "earlier" is
-muse_small_breast.py from random weights; "base" is muse_base.py, which goes on from that model,
-trained for --first-steps. The earlier recipe's network or its views in the later recipe's place,
-"thin" and "plain-views", tell what each change is worth; "random" and "pretrained" are the second
-stage of muse_small.py from random weights and from thin_pretraining.py, which sees none of the
-three hospitals; "doubtful" is "pretrained" without background where the models of "random" and
-"pretrained", in --work, agree on a nucleus that nobody annotated. Models are kept in --work, so
-that a run that was cut off goes on. One JSON line for each hospital, then one for their mean.
+training and of choosing weights and threshold, including its tiles in "val" and in any other set;
+the model is then scored once on its tiles of "train" and "val". Weights and threshold are chosen on
+val tiles of the other hospitals, whose patients are not trained on.
+
+--recipe selects:
+
+- "sets": muse_small.py. Its first stage has no tile of the three hospitals and is shared by all
+  runs of a seed; its teachers are the models that "base" has left in --work.
+- "earlier": muse_small_breast.py from random weights.
+- "base": muse_base.py, starting from the model of "earlier" trained for --first-steps.
+- "thin" and "plain-views": the earlier recipe's network, or its views, in the later recipe, to
+  measure the effect of each change.
+- "random" and "pretrained": the second stage of muse_small.py from random weights, and from
+  thin_pretraining.py, which uses none of the three hospitals.
+- "doubtful": "pretrained" without background loss where the models of "random" and "pretrained",
+  in --work, agree on a nucleus that nobody annotated.
+
+Models are kept in --work, so an interrupted run can be resumed. Prints one JSON line per hospital,
+then one for their mean.
 """
 
 from __future__ import annotations
@@ -57,19 +64,20 @@ from muse_core.nuclei import ClassScheme
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What the runs of a benchmark have in common.
+    """Common parameters of the runs of a benchmark.
 
     Attributes:
         data: Folder with the sets.
         work: Folder for the models.
         prepared: The sets at the model's scale.
-        first_steps: Of the first stage, where there is one.
-        steps: Of each run.
-        seed: Of everything random.
+        first_steps: Steps of the first stage, if there is one.
+        steps: Steps of each run.
+        seed: Seed of all random numbers.
         workers: Processes that cut crops.
-        teacher_steps: Of the runs of "base" whose models tell open classes; 0 leaves them open.
-        epochs: Of the pretraining of "pretrained".
-        pretraining_seed: Of everything random in it.
+        teacher_steps: Steps of the runs of "base" whose models resolve ambiguous classes; with 0
+            they stay ambiguous.
+        epochs: Length of the pretraining of "pretrained".
+        pretraining_seed: Seed of that pretraining.
     """
 
     data: Path
@@ -97,7 +105,7 @@ def main(
     epochs: Annotated[int, typer.Option(help="Of the pretraining of pretrained.")] = EPOCHS,
     pretraining_seed: Annotated[int, typer.Option(help="Of that.")] = 0,
 ) -> None:
-    """Print a JSON line for each hospital that is left out."""
+    """Print a JSON line for each left-out hospital."""
     prepared = prepare(data, work / "sets")
     plan = Plan(
         data=data,
@@ -144,7 +152,7 @@ def score(model_path: Path, images: Sequence[AnnotatedImage]) -> DetectionReport
 
 
 def mean_over_sites(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means of the figures of the hospitals, each counting alike."""
+    """Unweighted means of the hospitals' figures."""
     classes = lines[0]["f_class"]
     return {
         "recipe": lines[0]["recipe"],
@@ -174,13 +182,13 @@ def _random(plan: Plan, site: str) -> FinetuneConfig:
 
 
 def _pretrained(plan: Plan, site: str) -> FinetuneConfig:
-    """The second stage alone, from a backbone that has learnt without labels."""
+    """The second stage alone, from a backbone pretrained without labels."""
     start = pretrained(plan.prepared, plan.work, plan.epochs, plan.pretraining_seed, plan.workers)
     return _second_stage(plan, site, start)
 
 
 def _doubtful(plan: Plan, site: str) -> FinetuneConfig:
-    """From the same backbone, without background where an ensemble sees unannotated nuclei."""
+    """From the same backbone, without background loss where an ensemble sees unannotated nuclei."""
     config = _pretrained(plan, site)
     ensemble = [model_path(plan, recipe, plan.steps, site) for recipe in ("random", "pretrained")]
     sets = without_doubtful_background(
@@ -194,13 +202,13 @@ def _second_stage(plan: Plan, site: str, start: Path | None) -> FinetuneConfig:
 
 
 def _last_stage(plan: Plan) -> muse_small.Stage:
-    """The training that is compared, before it is known where it writes."""
+    """Configuration of the training to compare, without its output path."""
     out = plan.work / "unnamed.safetensors"
     return muse_small.Stage(out, plan.steps, plan.seed, plan.workers)
 
 
 def _plain_views(plan: Plan, site: str) -> FinetuneConfig:
-    """The present recipe, its second stage with the earlier one's augmentation."""
+    """The present recipe, with the earlier recipe's augmentation in its second stage."""
     views = dataclasses.replace(muse_small_breast.VIEWS, crop_px=muse_small.VIEWS.crop_px)
     return dataclasses.replace(_sets(plan, site), views=views)
 
@@ -225,7 +233,7 @@ def _earlier(plan: Plan, site: str) -> FinetuneConfig:
 
 
 def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
-    """The earlier recipe's model, taught by all sets with partial labels."""
+    """The earlier recipe's model, further trained on all sets with partial labels."""
     start = _start_of_base(plan, site)
     earlier = dataclasses.replace(plan, steps=plan.first_steps)
     muse_small.run(dataclasses.replace(_earlier(earlier, site), out=start))
@@ -233,12 +241,12 @@ def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
 
 
 def model_path(plan: Plan, recipe: str, steps: int, site: str) -> Path:
-    """Where so many steps of a recipe without a hospital write."""
+    """Output path of a recipe after so many steps without a hospital."""
     return plan.work / f"{recipe}-{steps}-{plan.seed}-without-{site}.safetensors"
 
 
 def finished_path(end: Path) -> Path:
-    """Where the model lies that a recipe makes of the end of training."""
+    """Path of the model that a recipe makes from the final weights."""
     return end.with_stem(f"{end.stem}-finished")
 
 
@@ -247,23 +255,23 @@ def _start_of_base(plan: Plan, site: str) -> Path:
 
 
 def _between(plan: Plan, end: Path, site: str) -> MuseModel:
-    """What the recipe of muse-base makes of the start and end of training."""
+    """What the recipe of muse-base makes of the initial and final weights."""
     return muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
 
 
 def _end(plan: Plan, end: Path, site: str) -> MuseModel:
-    """What the recipe of muse-small goes on from: the end of training as it is."""
+    """What the recipe of muse-small continues from: the final weights unchanged."""
     return load_model(end)
 
 
 def finished(plan: Plan, trained: MuseModel, end: Path, site: str) -> Path:
-    """Write a model with classes from what lies around, its threshold chosen on val tiles.
+    """Write a model whose classes also use the surroundings, its threshold chosen on val tiles.
 
     Args:
-        plan: Of the run.
-        trained: What its training gave.
-        end: Where training wrote.
-        site: The hospital left out.
+        plan: Parameters of the run.
+        trained: Result of its training.
+        end: Output path of that training.
+        site: The left-out hospital.
     """
     model = with_surroundings(trained, plan.prepared, plan.seed, (site,))
     of_others = plan.prepared.validation((site,))

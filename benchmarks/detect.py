@@ -1,16 +1,16 @@
-"""Speed, start and memory of detection: the bare network, and all that is around it, in one run.
+"""Speed, start-up time and memory of detection: the network alone and end to end, in one run.
 
     python benchmarks/detect.py SLIDE [--models muse-small,muse-base] [--repeats 5] [--json]
 
-*Bare* is the network with thresholding and classes on tiles that are in memory, as many at a time
-as the network has streams, and *cores* the same of the tiles without their halos, which is what the
-area alone would cost; *whole* is all that ``muse detect`` does once the model is loaded, from
-opening the slide on. ``--copies N`` measures on N x N copies of the slide side by side, and
-``--finer`` on pixels of half the size, with grain as a camera's, and no level between: a 40x slide
-made of a 20x one. All combinations of model and backend take turns, so that another program on the
-machine slows all of them alike; the best of the repeats counts for speed. Seconds of the processor,
-which others disturb less, are the median. *First nuclei* is the time from the start of a process to
-its first ones, and that of a process that waits for a job.
+*Bare* is the network with thresholding and classes on tiles in memory, as many at a time as the
+network has streams; *cores* is the same on the tiles without their halos, which is the cost of the
+area alone; *whole* is all that ``muse detect`` does once the model is loaded, including opening the
+slide. ``--copies N`` measures on N x N copies of the slide side by side, and ``--finer`` on pixels
+of half the size, with grain as from a camera, and no level in between: a 40x slide made from a 20x
+one. All combinations of model and backend alternate, so that other load on the machine affects all
+of them alike; speed is the best of the repeats, CPU time, which other load affects less, the
+median. *First nuclei* is the time from the start of a process to its first nuclei, and that of a
+process already waiting for a job.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def main(
 
 @dataclass
 class Run:
-    """What was measured of a model with a backend."""
+    """Measurements of a model with a backend."""
 
     model: str
     backend: str
@@ -192,7 +192,7 @@ def _bare(detector: Detector, images: list[RgbArray]) -> None:
 def side_by_side(
     path: Path, mpp: float | None, copies: int, folder: Path, finer: bool = False
 ) -> Path:
-    """A pyramidal TIFF of copies of a slide, cut to whole tiles, with pixels of half the size."""
+    """A pyramidal TIFF of copies of a slide, cut to whole tiles; if finer, upsampled twofold."""
     import numpy as np
     import tifffile
 
@@ -223,7 +223,7 @@ def side_by_side(
 
 
 def _enlarged(pixels: RgbArray) -> RgbArray:
-    """Twice as many pixels along both sides, with grain."""
+    """Upsample twofold along both sides, with grain."""
     import numpy as np
     from PIL import Image
 
@@ -243,7 +243,7 @@ def _pixels_of(slide: Slide, plan: TilePlan) -> list[RgbArray]:
 
 
 def _core_of(image: RgbArray, config: DetectConfig) -> RgbArray:
-    """A tile without its halo, a view."""
+    """A view of a tile without its halo."""
     halo = config.halo_px
     return image[halo:-halo, halo:-halo] if halo else image
 
@@ -262,7 +262,7 @@ def _timed(run: Run, what: str) -> Iterator[None]:
 
 @contextmanager
 def _staged(spent: dict[str, float]) -> Iterator[None]:
-    """Count seconds of the processor by stage; what no thread of ours did was the network's."""
+    """Count CPU seconds by stage; time not spent in our threads is attributed to the network."""
     from muse_core.detect import detector as module
     from muse_core.detect.backends.numpy_heads import NumpyHeads
     from muse_core.slides.level import Level
@@ -306,7 +306,7 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
 def _processes(
     path: Path, run: Run, device: str, mpp: float | None, repeats: int
 ) -> dict[str, Any]:
-    """Start and memory, each in processes of their own."""
+    """Start-up time and memory, each measured in a separate process."""
     job = {"kind": "detect", "slide": str(path), "model": run.model, "mpp": mpp}
     job |= {"device": device, "backend": run.backend}
     found: dict[str, Any] = {}
@@ -323,7 +323,7 @@ def _processes(
 def _first_nuclei(
     job: dict[str, Any], ready_for: tuple[str, ...]
 ) -> tuple[float, float, dict[str, Any]]:
-    """Seconds and seconds of the processor to the first nuclei, and the result."""
+    """Seconds and CPU seconds to the first nuclei, and the result."""
     command = [sys.executable, "-m", "muse_core.jobs", *ready_for]
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -1,12 +1,12 @@
-"""What features for relearning cost: while detecting, and of one nucleus that is added later.
+"""Cost of features for relearning: during detection, and for one nucleus that is added later.
 
     python benchmarks/features.py SLIDE
 
-Jobs as the command line and the window run them, from opening the slide on, in this process, where
-libraries are loaded by a first run of each that does not count. A detection with features and one
-without take turns, so that another program on the machine slows both alike; told are seconds of the
-processor, and the ratio within each pair. Then nuclei are added to the annotations one at a time,
-and the features of each computed; told are milliseconds of the clock and of the processor.
+Runs the jobs of the command line and the window, including opening the slide, in this process,
+where libraries are loaded by a first run of each that is not counted. Detections with and without
+features alternate, so that other load on the machine affects both alike; reported are CPU seconds
+and the ratio within each pair. Then nuclei are added to the annotations one at a time, and the
+features of each are computed; reported are wall-clock and CPU milliseconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from muse_core.nuclei.store import StorePlace
 
 
 def worked(job: JobSpec) -> tuple[float, float]:
-    """Run a job to its end; seconds of the clock and of the processor."""
+    """Run a job to its end; wall-clock and CPU seconds."""
     clock, processor = time.perf_counter(), time.process_time()
     end = run_job(job, lambda event: None)
     if not isinstance(end, Done):
@@ -37,7 +37,7 @@ def worked(job: JobSpec) -> tuple[float, float]:
 
 
 def detections(slide: Path, model: str, runs: int) -> None:
-    """Print what detection takes without and with features, in turns."""
+    """Print the cost of a detection without and with features, alternating."""
     pairs = []
     for _ in range(runs + 1):
         pair = []
@@ -62,7 +62,7 @@ def detections(slide: Path, model: str, runs: int) -> None:
 
 
 def added(slide: Path, model: str, runs: int) -> None:
-    """Print what the features of one more nucleus take."""
+    """Print the cost of the features of one more nucleus."""
     rng = np.random.default_rng(0)
     taken = []
     with (

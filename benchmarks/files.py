@@ -1,10 +1,10 @@
-"""How long files of nuclei take.
+"""Time to read and write files of nuclei.
 
     python benchmarks/files.py --outlines hgsc_nuclei_wsi.parquet
 
 Random nuclei are written to each format and read back. The outlines are 592,349 nuclei of a
-published slide, inside the wheel histolytics 0.3.0; they are read from GeoParquet, and from GeoJSON
-as QuPath writes detections.
+published slide, inside the wheel of histolytics 0.3.0; they are read from GeoParquet, and from
+GeoJSON in the form in which QuPath writes detections.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def timed(what: str, **facts: Any) -> Iterator[None]:
 
 
 def write_outlines(source: Path, target: Path) -> None:
-    """Outlines of a GeoParquet file as QuPath exports detections."""
+    """Outlines of a GeoParquet file in the form in which QuPath exports detections."""
     with target.open("wb") as file:
         file.write(b'{"type":"FeatureCollection","features":[')
         for i, batch in enumerate(pq.ParquetFile(source).iter_batches(20_000)):
@@ -65,7 +65,7 @@ def main(
         Path | None, typer.Option(help="hgsc_nuclei_wsi.parquet of histolytics 0.3.0.")
     ] = None,
 ) -> None:
-    """Print one JSON line for each format and direction."""
+    """Print one JSON line per format and direction."""
     scheme = ClassScheme.from_names(CLASSES)
     with tempfile.TemporaryDirectory() as folder:
         if outlines is not None:

@@ -1,11 +1,11 @@
-"""From a click on Detect to the first nuclei on the screen, in a real window.
+"""Time from a click on Detect to the first nuclei on screen, in a real window.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/first_nuclei.py SLIDE.svs
 
-Opens the slide, waits until the process that waits for a job has loaded the model, zooms to a field
-and presses the button with the mouse. Noted are the times until the process says that it has begun,
-until its first nuclei arrive, and until a frame with nuclei in it has been painted. ``--picture``
-keeps that frame.
+Opens the slide, waits until the waiting process has loaded the model, zooms to a field and presses
+the button with the mouse. Recorded are the times until the process reports that it has started,
+until its first nuclei arrive, and until a frame with nuclei has been painted. ``--picture`` saves
+that frame.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main(
 
 
 def _click(viewer: Any, panel: Any) -> tuple[float, float, float]:
-    """Seconds to the begin, to the arrival of nuclei and to their painting."""
+    """Seconds to the start of the job, to the arrival of nuclei and to their painting."""
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
@@ -97,7 +97,7 @@ def _click(viewer: Any, panel: Any) -> tuple[float, float, float]:
 
 
 def _wait_for_a_ready_process(runner: Any) -> None:
-    """Until there is one and it has nothing to do any more."""
+    """Wait until there is a waiting process and it is idle."""
     import psutil
 
     _wait(lambda: runner._ready is not None and runner._ready.processId() > 0)

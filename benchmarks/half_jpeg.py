@@ -1,10 +1,10 @@
-"""Decoding 40x JPEG tiles at half size: what it saves, and what it changes.
+"""Effect of decoding 40x JPEG tiles at half size: time saved, and changes to pixels and nuclei.
 
     python benchmarks/half_jpeg.py --data DATA [--quality 80] [--tiles 16] [--json]
 
-Annotated OCELOT tiles (0.19 um/px) side by side become one tiled JPEG file, which is read and
-searched twice: with all pixels decoded and resampled, and decoded at half size. Seconds are those
-of the reading thread, the best of three.
+Annotated OCELOT tiles (0.19 um/px) side by side become one tiled JPEG file, in which nuclei are
+detected twice: decoded at full size and resampled, and decoded at half size. Seconds are those of
+the reading thread, the best of three.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main(
 
 
 def _side_by_side(folder: Path, count: int) -> tuple[RgbArray, np.ndarray[Any, Any]]:
-    """An image of annotated tiles in a square, and their points in its pixels."""
+    """An image of annotated tiles arranged in a square, and their points in its pixels."""
     images = sorted((folder / "images").iterdir())
     chosen = np.random.default_rng(0).choice(len(images), count, replace=False)
     side = math.isqrt(count)
@@ -103,7 +103,7 @@ def _write(path: Path, rgb: RgbArray, quality: int) -> None:
 
 
 def _read(path: Path, mpp: float) -> dict[str, Any]:
-    """Seconds for a square millimetre, and how far the pixels are apart."""
+    """Seconds per square millimetre, and the difference of the pixels."""
 
     def read(half: bool) -> RgbArray:
         with open_slide(path, mpp=mpp, force_mpp=True) as slide:

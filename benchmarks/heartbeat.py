@@ -1,12 +1,12 @@
-"""How long the interface stands still while it fine-tunes, in a real window.
+"""How long the interface freezes while it fine-tunes, in a real window.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/heartbeat.py SLIDE.svs
 
-Detects two fields of a slide with the bundled model, marks them as reviewed, and presses
-"Fine-tune on my corrections". A timer of 5 ms beats in the interface's thread; a beat that comes
-late is a gap, and a second thread looks at what stands in the way. Three rows: panning without a
-job, a job without panning, and both. Where the processor draws what a graphics card would, a frame
-alone is a long gap; so gaps are told apart by whether the canvas was being painted.
+Detects nuclei in two fields of a slide with the bundled model, marks the fields as reviewed, and
+presses "Fine-tune on my corrections". A timer of 5 ms runs in the interface's thread; a late tick
+is a gap, and a second thread records what that thread is executing. Three rows: panning without a
+job, a job without panning, and both. If the CPU renders instead of a graphics card, a frame alone
+is a long gap; so gaps are classified by whether the canvas was being painted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WINDOW = "qt_main_window.event"
 
 
 class Heartbeat:
-    """Beats in the thread it is made in; notes every gap, what was at work, and for how long."""
+    """Ticks in the thread it is created in; records every gap, its cause and its busy time."""
 
     def __init__(self) -> None:
         from qtpy.QtCore import Qt, QTimer
@@ -82,7 +82,7 @@ class Heartbeat:
 
 
 def _cause(frame: Any) -> str:
-    """The function of the workbench that is at work, or painting, or the innermost function."""
+    """The workbench function that is running, or painting, or the innermost function."""
     innermost, own = None, None
     while frame is not None:
         code = frame.f_code

@@ -3,15 +3,15 @@
     python benchmarks/large_slide.py [--side 100000] [--nuclei 1800000] [--no-half-jpeg]
         [--tile-px N] [--json]
 
-The slide is made on the spot: a pyramidal BigTIFF whose tiles all lead to the same compressed
-pixels, so that the file is small though every tile is read, decoded and searched. The network is a
-small one of random weights; its threshold is chosen so that about the wanted number of
-nuclei comes out. What is measured is everything around the network: reading, merging, keeping,
-writing. The whole slide and a quarter of it run in processes of their own.
+The slide is synthetic: a pyramidal BigTIFF whose tiles all refer to the same compressed pixels, so
+that the file is small although every tile is read, decoded and searched. The network is a small one
+of random weights; its threshold is chosen so that it yields about the requested number of nuclei.
+What is measured is everything around the network: reading, merging, storing, writing. The whole
+slide and a quarter of it run in separate processes.
 
-Two things grow with the area until they are full: up to 134 MB of decoded tiles are kept, which a
+Two things grow with the area up to a limit: up to 134 MB of decoded tiles are cached, which a
 quarter of 27,000 px fills, or one of 13,440 px without ``half_jpeg``; and a small area may not have
-tiles of the largest size, so that --tile-px gives both the same.
+tiles of the largest size, so --tile-px gives both the same.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main(
 
 
 def write_large_slide(path: Path, side: int) -> None:
-    """A pyramidal BigTIFF of one repeated JPEG tile a level, 0.25 um per pixel, no level of 0.5."""
+    """A pyramidal BigTIFF of one repeated JPEG tile per level, 0.25 um/px and no level of 0.5."""
     levels: list[tuple[int, bytes]] = []
     step = 1
     while side // step >= _TILE_PX or not levels:
@@ -83,7 +83,7 @@ def write_large_slide(path: Path, side: int) -> None:
 
 
 def _pixels(step: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Discs of many sizes on pink ground, (512, 512, 3); it repeats without a seam."""
+    """Discs of many sizes on a pink background, (512, 512, 3), which repeats without a seam."""
     rgb = np.full((_TILE_PX, _TILE_PX, 3), (230, 190, 210), np.uint8)
     spacing = max(2, _SPACING_PX * 2 // step)
     rng = np.random.default_rng(step)
@@ -96,7 +96,7 @@ def _pixels(step: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def _write_level(file: Any, link: int, px: int, jpeg: bytes, reduced: bool) -> int:
-    """Append a level and hook it into the chain at ``link``; returns the next link."""
+    """Append a level and link it to the chain at ``link``; returns the next link."""
     across = -(-px // _TILE_PX)
     count = across * across
     data = file.seek(0, 2)
@@ -127,7 +127,7 @@ def _write_level(file: Any, link: int, px: int, jpeg: bytes, reduced: bool) -> i
 
 
 def write_small_model(path: Path) -> None:
-    """A network of random weights that sees discs."""
+    """A network of random weights that responds to discs."""
     import torch
 
     from muse_core.models.card import ModelCard
@@ -146,7 +146,7 @@ def write_small_model(path: Path) -> None:
 
 
 def _score_for(slide: Path, model: Path, folder: Path, wanted: float, side: int) -> float:
-    """The threshold that leaves about so many nuclei in a probe of the slide."""
+    """The threshold that leaves about this number of nuclei in a probe of the slide."""
     from muse_core.nuclei import read_csv
 
     out = folder / "probe.csv"

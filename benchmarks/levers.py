@@ -1,12 +1,12 @@
-r"""What can be changed about a finished model, judged on hospitals it has not seen.
+"""Changes to a trained model, evaluated on hospitals it has not seen.
 
     python benchmarks/levers.py --data DATA --work WORK --steps 300
 
-WORK holds the models that cross_validate.py left there. Each change is measured alone, on the tiles
-of the hospital that a model was trained without and at the model's own threshold: statistics of
-batch norm mixed with those of the image, the image's colours brought to the mean and spread of the
-tiles learnt from, classes averaged over the eight flips and turns. One JSON line for each change: F
-det and F avg of each hospital, and their means.
+WORK contains the models of cross_validate.py. Each change is measured alone, on the tiles of the
+hospital that a model was trained without and at the model's own threshold: batch norm statistics
+mixed with those of the image, the image's colours normalised to the mean and standard deviation of
+the training tiles, classes averaged over the eight flips and rotations. Prints one JSON line per
+change: F det and F avg of each hospital, and their means.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main(
 
 
 def levers(prepared: Prepared) -> dict[str, Lever]:
-    """The changes by name; the first is none."""
+    """The changes by name; the first is no change."""
     colours = colours_of(prepared)
     return {
         "as trained": detect,
@@ -83,7 +83,7 @@ def score(model: MuseModel, images: tuple[AnnotatedImage, ...], lever: Lever) ->
 
 
 def figures(reports: Mapping[str, DetectionReport]) -> dict[str, object]:
-    """F det and F avg of each hospital and over them, each counting alike."""
+    """F det and F avg of each hospital, and their unweighted means."""
     f_det = {site: round(report.f_det, 4) for site, report in reports.items()}
     f_avg = {site: round(report.f_avg or 0.0, 4) for site, report in reports.items()}
     means = {"f_det": float(np.mean([*f_det.values()])), "f_avg": float(np.mean([*f_avg.values()]))}
@@ -92,20 +92,20 @@ def figures(reports: Mapping[str, DetectionReport]) -> dict[str, object]:
 
 @torch.inference_mode()
 def detect(model: MuseModel, rgb: Image) -> TileDetections:
-    """The nuclei of a tile, as they are found without a change."""
+    """Nuclei of a tile, found without a change."""
     with torch.autocast("cpu", torch.bfloat16):
         return model.predict(_batch(rgb))[0]
 
 
 def detect_with_own_norm(model: MuseModel, rgb: Image, share: float) -> TileDetections:
-    """The nuclei of a tile whose own statistics have a share in those of every batch norm."""
+    """Nuclei of a tile, with its own statistics mixed into those of every batch norm."""
     with _own_norm(model, share):
         return detect(model, rgb)
 
 
 @torch.inference_mode()
 def detect_with_views(model: MuseModel, rgb: Image) -> TileDetections:
-    """The nuclei of a tile, their classes averaged over its eight flips and quarter turns."""
+    """Nuclei of a tile, their classes averaged over its eight flips and rotations."""
     found = detect(model, rgb)
     total = np.zeros(found.class_probs.shape, dtype=np.float32)
     for turns in range(4):
@@ -116,7 +116,7 @@ def detect_with_views(model: MuseModel, rgb: Image) -> TileDetections:
 
 
 def recoloured(rgb: Image, colours: npt.NDArray[np.float64]) -> Image:
-    """A tile with the mean and the standard deviation of each channel that ``colours`` names."""
+    """A tile normalised to the mean and standard deviation per channel in ``colours``."""
     mean, spread = rgb.mean((0, 1)), rgb.std((0, 1)) + 1.0
     moved = (rgb - mean) / spread * colours[1] + colours[0]
     clipped: Image = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
@@ -141,7 +141,7 @@ def _class_probs(model: MuseModel, rgb: Image, xy: Floats) -> npt.NDArray[np.flo
 
 
 def _view(rgb: Image, xy: Floats, turns: int, flip: bool) -> tuple[Image, Floats]:
-    """A tile turned by quarters and then flipped left to right, and points of it moved along."""
+    """A tile rotated by quarter turns and then flipped left to right, with its points."""
     for _ in range(turns):
         # rot90 brings the last column to the top: (x, y) becomes (y, width - x).
         width = rgb.shape[1]

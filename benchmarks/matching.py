@@ -1,4 +1,4 @@
-"""How much of a training step the matching of proposals with nuclei takes.
+"""Share of a training step that is spent on matching proposals with nuclei.
 
 python benchmarks/matching.py --data DATA
 """
@@ -31,7 +31,7 @@ def main(
     crop_px: Annotated[int, typer.Option(help="Side of a crop.")] = 512,
     repeats: Annotated[int, typer.Option(help="Steps that are timed.")] = 5,
 ) -> None:
-    """Print the median seconds of a step, of its matching, and the share."""
+    """Print the median seconds of a step and of its matching, and the share."""
     folder = data / "brcam2c" / "train"
     names = tuple(i.name for i in read_points_folder(folder, 0.5)[:8])
     training = load_training_data((LabelSet(folder, 0.5, names=names),))

@@ -1,13 +1,13 @@
-r"""What networks lose and gain in int8: nuclei found, and time, beside bfloat16 or float32.
+r"""Effect of int8 on nuclei and time, compared with bfloat16 or float32.
 
     python benchmarks/precisions.py --data DATA [--models muse-small,muse-base]
     python benchmarks/precisions.py --data DATA \
         --models "WORK/random-500-0-without-{site}-finished.safetensors"
 
-A line for each model and precision: F1 on BRCA-M2C val and on CoNSeP, or, of models named with
+Prints a line per model and precision: F1 on BRCA-M2C val and on CoNSeP or, for models named with
 {site}, on the hospital that each was trained without; the share of nuclei on a part of the demo
-slide that another precision, that of detection without a choice, finds within half a micron too,
-and which class it gives them. Then the time of the bare networks for a tile of tissue, in turns.
+slide that the default precision also finds within half a micron, and the share of these with the
+same class. Then the time of the networks alone for a tile of tissue, alternating.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """Which it is, in a table."""
+        """Its name in a table."""
         return f"{self.model} | {self.backend.precision}"
 
 
@@ -100,7 +100,7 @@ def _on_tiles(backend: InferenceBackend, data: Path) -> str:
 
 
 def _by_site(data: Path, pattern: str, precision: str) -> str:
-    """Figures of the models that have not seen a hospital, on its tiles."""
+    """Figures of the models on the tiles of the hospital that each was trained without."""
     reports = []
     for site in BREAST_SITES:
         backend = _backend(Path(pattern.format(site=site)), precision)
@@ -122,7 +122,7 @@ def _on_slide(backend: InferenceBackend, data: Path) -> pd.DataFrame:
 
 
 def _agreement(one: pd.DataFrame, other: pd.DataFrame) -> str:
-    """The smaller share of both directions, and the classes of those that both find."""
+    """The smaller share of both directions, and the classes of nuclei found by both."""
     shares, classes = [], []
     for a, b in ((one, other), (other, one)):
         distance, nearest = cKDTree(b[["x", "y"]]).query(a[["x", "y"]])
@@ -150,7 +150,7 @@ def _times(networks: Sequence[Network], data: Path, repeats: int) -> None:
 
 
 def _ns_a_pixel(backend: InferenceBackend, tile: np.ndarray[Any, np.dtype[np.uint8]]) -> float:
-    """Of the clock, with as many tiles at a time as the network computes."""
+    """Wall-clock time, with as many tiles at a time as the network computes."""
     tiles = 3 * backend.streams
     begun = time.perf_counter()
     with ThreadPoolExecutor(backend.streams) as pool:

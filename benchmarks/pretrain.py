@@ -1,9 +1,9 @@
-"""Does the loader starve the device? Time of a pretraining step with and without loading.
+"""Whether data loading slows down pretraining: time of a step with and without loading.
 
     python benchmarks/pretrain.py --rois ROIS --batch 16
 
-Steps on batches that lie in memory take turns with steps on batches from the loader. After each
-turn the loader's first steps are not counted, for their batches were prepared in the meantime.
+Steps on batches in memory alternate with steps on batches from the loader. After each turn the
+loader's first steps are not counted, because their batches were prepared in the meantime.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""How right are the pseudo-labels? A fine-tuned model as teacher of the tiles it has not seen.
+"""Accuracy of pseudo-labels: a fine-tuned model as teacher on the tiles it has not seen.
 
     python benchmarks/ablation.py --data DATA --work WORK --arms random --tiles 5,10
     python benchmarks/pseudo_labels.py --data DATA --work WORK --arms random --tiles 5,10
 
-Takes the models that benchmarks/ablation.py left in WORK and asks them, as semi-supervised
-fine-tuning does, for pseudo-labels of the other training tiles; their annotations say which are
-right. A first pass over the tiles sets the thresholds of classes, a second one counts. Prints a
-JSON line for each model: share of pseudo-nuclei that are annotated nuclei; share of annotated
-nuclei with a pseudo-class; share of pseudo-classes that are right, over all and as a mean over
-classes; and the same share for all nuclei found, sure of their class or not.
+Takes the models that benchmarks/ablation.py left in WORK and computes their pseudo-labels for the
+other training tiles, as semi-supervised fine-tuning does, and compares them with the annotations.
+A first pass over the tiles sets the class thresholds, a second one counts. Prints a JSON line per
+model: share of pseudo-nuclei that are annotated nuclei; share of annotated nuclei with a
+pseudo-class; share of correct pseudo-classes, over all and as a mean over classes; and the same
+share for all nuclei found, whether confident of their class or not.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def judge(
 def _ask(
     model: MuseModel, image: AnnotatedImage, thresholds: ClassThresholds
 ) -> tuple[PseudoLabels, tuple[int, int]]:
-    """Pseudo-labels of the largest part the network takes, and its width and height."""
+    """Pseudo-labels of the largest part that the network accepts, with its width and height."""
     height, width = (side - side % SIDE_MULTIPLE_PX for side in image.image.shape[:2])
     pixels = image_batch([image.image[:height, :width]], torch.device("cpu"))
     anchors = anchor_grid(height // STRIDE_PX, width // STRIDE_PX, pixels.device)
@@ -95,7 +95,7 @@ def main(
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     tiles: Annotated[str, typer.Option(help="Labelled tiles, comma-separated.")] = "5,10",
 ) -> None:
-    """Print one JSON line for each model."""
+    """Print one JSON line per model."""
     folder = data / "brcam2c" / "train"
     images = read_points_folder(folder, MPP)
     names = [path.stem for path in image_paths(folder)]

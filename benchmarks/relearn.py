@@ -1,13 +1,13 @@
-"""Seconds from a correction to the classes of a million nuclei, in the store.
+"""Time from a correction to the classes of a million nuclei in the store.
 
     python benchmarks/relearn.py
 
-A million nuclei with the features of a bundled model in float16, mapped from files, its classes
-and a new one, 50 corrections. They are opened as a folder of which no logits are kept, as one that
-a detection has left, and as that with nothing of it in the system's cache. In each of 20 runs there
-is one correction more; timed from there: learning with cross-validation and the 5,000 nuclei in
-view; the classes of all; these in the store. Of each the time on the clock, and the processors'
-time, which says what it would be on idle ones.
+A million nuclei with the features of a bundled model in float16, memory-mapped, its classes and a
+new one, 50 corrections. Their features are opened in three states: without stored logits, as left
+by a detection, and the latter with nothing in the system's page cache. In each of 20 runs there is
+one more correction; timed from there: learning with cross-validation and the 5,000 nuclei in view;
+the classes of all; writing these to the store. Reported are wall-clock time, and CPU time, which
+is about what it would be on idle cores.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STEPS = ("view", "all", "store")
 
 
 def write_features(root: Path, xy: np.ndarray, head: NumpyClassHead, model: Path) -> None:
-    """Features around three centres, block after block, so that none of it is held in memory."""
+    """Features around three centres, generated in blocks so that they never fill the memory."""
     facts = FeatureFacts(
         head.card.name, sha256_of(model), head.class_names, head.n_features,
         _SLIDE.size_bytes, _SLIDE.fingerprint, 0.5,
@@ -51,7 +51,7 @@ def write_features(root: Path, xy: np.ndarray, head: NumpyClassHead, model: Path
 
 
 def forget(root: Path) -> None:
-    """Have the system drop what it holds of files in memory."""
+    """Have the system drop its page cache of files."""
     for path in tree(root):
         with path.open("rb") as file:
             os.fsync(file.fileno())

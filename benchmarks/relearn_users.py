@@ -1,14 +1,14 @@
-"""Simulated users who correct a few nuclei of tissue new to the model, and learn at once.
+"""Simulated users who correct a few nuclei of tissue new to the model, and relearn at once.
 
     python benchmarks/relearn_users.py --data DATA --cache CACHE
 
 The bundled model detects; nuclei that it finds within 3 microns of an annotated one get the
-annotated class when the user comes to them. Of CoNSeP the model knows the places, not the classes;
-of CRCHistoPhenotypes and OCELOT it has seen nothing. A slide is all tiles of a set, of OCELOT those
-of an organ. Settings were chosen on CoNSeP alone.
+annotated class when the user comes to them. The model was trained on the positions, not the
+classes, of CoNSeP, and on nothing of CRCHistoPhenotypes and OCELOT. A slide consists of all tiles
+of a set, for OCELOT those of an organ. Settings were chosen on CoNSeP alone.
 
-Users: "random" takes any nucleus, "queue" what the queue asks, five at a time, "region" ten
-neighbours at a time at places drawn at random.
+Users: "random" takes any nucleus, "queue" those the queue selects, five at a time, "region" ten
+neighbours at a time at random places.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ AT_A_TIME, NEIGHBOURS, APART_UM = 5, 10, 5000.0
 
 @dataclass(frozen=True)
 class Set:
-    """A set of tiles, its scale, and what the model's classes are called there."""
+    """A set of tiles, its scale, and its names for the model's classes."""
 
     folder: str
     mpp: float
@@ -84,7 +84,7 @@ class Tissue:
     classes: npt.NDArray[np.str_]
 
     def take(self, which: npt.NDArray[np.bool_]) -> Tissue:
-        """The nuclei that a mask selects."""
+        """The nuclei selected by a mask."""
         return Tissue(self.features[which], self.xy[which], self.tile[which], self.classes[which])
 
 
@@ -115,7 +115,7 @@ def nuclei_of(data: Path, kind: Set, model: str) -> Tissue:
 
 
 class User:
-    """One person before one slide."""
+    """A simulated user with a slide."""
 
     def __init__(self, tissue: Tissue, kind: Set, model: str, config: RelearnConfig) -> None:
         head = read_class_head(resolve_model(model))
@@ -132,7 +132,7 @@ class User:
         self.nothing = self.learner.learn(self._examples(np.zeros(0, np.int64)))
 
     def learn(self, asked: Rows) -> LearningResult:
-        """What is on the screen after these corrections."""
+        """The displayed classes after these corrections."""
         begin = time.perf_counter()
         try:
             result = self.learner.learn(self._examples(asked))
@@ -143,7 +143,7 @@ class User:
         return result
 
     def accuracy(self, result: LearningResult, asked: Rows) -> float:
-        """Of the nuclei nobody has looked at."""
+        """Accuracy on the nuclei nobody has looked at."""
         rest = np.ones(len(self.true), dtype=bool)
         rest[asked] = False
         found = result.predictor.predict()
@@ -154,11 +154,11 @@ class User:
         return Examples(asked, self.true[asked], self.tissue.xy[asked])
 
     def random(self, count: int, rng: np.random.Generator) -> Rows:
-        """Any nuclei."""
+        """Random nuclei."""
         return rng.choice(len(self.true), count, replace=False)
 
     def region(self, count: int, rng: np.random.Generator) -> Rows:
-        """Neighbours at places drawn at random."""
+        """Neighbours at random places."""
         asked: list[int] = []
         while len(asked) < count:
             away = np.hypot(*(self.tissue.xy - self.tissue.xy[rng.integers(len(self.true))]).T)
@@ -167,7 +167,7 @@ class User:
         return np.array(asked[:count])
 
     def queue(self, count: int, rng: np.random.Generator) -> Rows:
-        """What the queue asks, with what was learnt up to then."""
+        """Nuclei selected by the queue, given what was learnt up to then."""
         asked = np.zeros(0, np.int64)
         result = self.nothing
         # Some of the slide at a time, which makes one seed differ from another.
@@ -187,7 +187,7 @@ class User:
 
 
 def full_labels(user: User) -> float:
-    """Accuracy on a third of the tiles of what all others teach, mean over the thirds."""
+    """Accuracy on a third of the tiles after learning from all others, mean over the thirds."""
     tiles = np.unique(user.tissue.tile)
     third = dict(zip(tiles, np.random.default_rng(0).integers(3, size=len(tiles)), strict=True))
     part = np.array([third[t] for t in user.tissue.tile])
@@ -202,7 +202,7 @@ def full_labels(user: User) -> float:
 
 
 def slides_of(name: str, tissue: Tissue, data: Path) -> dict[str, Tissue]:
-    """What a user has before them at a time."""
+    """Batch that a user corrects at a time."""
     if name != "ocelot":
         return {name: tissue.take(tissue.classes != "unclassified")}
     tiles = pd.read_csv(data / "ocelot" / "tiles.csv", dtype=str)
@@ -220,7 +220,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="How many users of each kind.")] = 5,
     first_seed: Annotated[int, typer.Option(help="Of the first of them.")] = 0,
 ) -> None:
-    """Print a line of JSON for each user, then tables of means."""
+    """Print a JSON line per user, then tables of means."""
     cache.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in sets.split(","):

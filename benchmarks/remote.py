@@ -1,12 +1,12 @@
-"""What the way to a slide on the network costs: detection from the disk, and over http with delays.
+"""Cost of reading a slide over the network: detection from disk, and over http with delays.
 
     python benchmarks/remote.py SLIDE [--copies 3] [--delays-ms 0,50] [--repeats 3] [--json]
 
 N x N copies of the slide lie side by side in one pyramidal TIFF, which servers on this machine, in
-processes of their own, give out; each lets a request wait for its delay. All take turns, with the
-slide opened anew each time, so that another program on the machine slows all of them alike; the
-best of the repeats counts, and of the processor's seconds, without those of the servers, the least.
-Opening, a dozen requests one after the other however large the slide is, is told apart.
+separate processes, serve; each delays its responses. All alternate, with the slide opened anew each
+time, so that other load on the machine affects all of them alike; reported are the best of the
+repeats and the lowest CPU time, without that of the servers. Opening takes a dozen sequential
+requests whatever the size of the slide, and is reported separately.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main(
 
 @contextmanager
 def _served(folder: Path, delay_s: float) -> Iterator[str]:
-    """A process that serves a folder; the address."""
+    """A process that serves a folder, and its address."""
     ours, theirs = get_context("spawn").Pipe()
     server = get_context("spawn").Process(target=_serve, args=(folder, delay_s, theirs))
     server.start()

@@ -1,14 +1,14 @@
-"""A person who corrects a few fields of tissue new to the bundled model, and presses the button.
+"""A simulated user who corrects a few fields of tissue new to the bundled model and fine-tunes.
 
     python benchmarks/simulated_user.py --data DATA --mode adapt
 
-Tiles of CoNSeP are laid side by side as one slide. In k of them a square of 250 px is reviewed:
-what the model finds there is confirmed, corrected, removed or added to as the annotation says. The
-squares lie at random, but so that each class has its ten nuclei; a person would look for these too.
-The model is fine-tuned on that store as a user would, holdout fields included, and scored on
-tiles that it has not seen. The bundled model knows where the nuclei of CoNSeP are, for they were
-among its training data. A model to which this tissue is new is made by the same recipe without it,
-and given by --model:
+Tiles of CoNSeP are placed side by side as one slide. In k of them a square of 250 px is reviewed:
+nuclei that the model finds there are confirmed, corrected, deleted, and missing ones added,
+according to the annotation. The squares are placed at random, but so that each class has its ten
+nuclei, as a user would. The model is fine-tuned on that store as a user would do it, with holdout
+fields, and scored on tiles that it has not seen. The bundled model was trained on the positions of
+CoNSeP's nuclei. A model to which this tissue is new is made by the same recipe without it, and
+given by --model:
 
     python recipes/muse_small_breast.py --data DATA --out breast-only.safetensors --no-colon
 """
@@ -51,7 +51,7 @@ POOL = 9
 
 
 def lay_out(tiles: Sequence[AnnotatedImage], folder: Path) -> Path:
-    """One slide of some tiles, side by side."""
+    """One slide of several tiles, side by side."""
     path = folder / "slide.png"
     Image.fromarray(np.concatenate([t.image for t in tiles], axis=1)).save(path)
     return path
@@ -64,7 +64,7 @@ def correct(
     left: float,
     corner: tuple[float, float],
 ) -> None:
-    """Review a square of a tile that begins at ``left`` on the slide."""
+    """Review a square of a tile whose left edge is at ``left`` on the slide."""
     x0, y0 = corner
     square = [(x0, y0), (x0 + FIELD_PX, y0), (x0 + FIELD_PX, y0 + FIELD_PX), (x0, y0 + FIELD_PX)]
 
@@ -88,13 +88,13 @@ def correct(
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """A square to correct: its tile and its corner there."""
+    """A square to correct: its tile and its corner in the tile."""
 
     tile: AnnotatedImage
     corner: tuple[float, float]
 
     def counts(self, classes: Sequence[str]) -> list[int]:
-        """Nuclei of each class, less a rim that the field's border may cut."""
+        """Nuclei of each class, except in a margin that the field's border may cut."""
         low = np.asarray(self.corner) + RIM_PX
         inside = ((self.tile.xy >= low) & (self.tile.xy < low + FIELD_PX - 2 * RIM_PX)).all(axis=1)
         names = np.array(self.tile.class_names)[inside]
@@ -104,7 +104,7 @@ class Field:
 def choose_fields(
     pool: Sequence[AnnotatedImage], k: int, classes: Sequence[str], seed: int
 ) -> list[Field]:
-    """Draw k squares, each in another tile, until each class has ten nuclei in the oldest."""
+    """Draw k squares, each in another tile, until the oldest has ten nuclei of each class."""
     rng = np.random.default_rng(seed)
     for _ in range(5000):
         fields = []
@@ -140,7 +140,7 @@ def score(
     classes: Sequence[str],
     same: dict[str, str],
 ) -> dict[str, object]:
-    """Figures on tiles, at the model's own threshold, with its classes under other names."""
+    """Figures on tiles, at the model's own threshold, with its classes renamed."""
     tables = renamed(detect_images(model, tiles, DetectConfig(device="cpu")), same)
     known = tuple(dict.fromkeys([*classes, *(name for t in tables for name in t["class_name"])]))
     report = score_tables(tiles, tables, known).over(classes).to_json()
@@ -159,7 +159,7 @@ def main(
     ] = True,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; else the default.")] = None,
 ) -> None:
-    """Print one JSON line for each run, then a table of means."""
+    """Print one JSON line per run, then a table of means."""
     tiles = read_points_folder(data / "consep20x" / "train", MPP)
     classes = class_names_in(tiles)
     base = load_model(resolve_model(model))

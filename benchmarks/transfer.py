@@ -1,14 +1,14 @@
-"""Detection on sets that a model has not learnt from, tumour or not on patients it has not seen.
+"""Detection on left-out data sets, and tumour or not on left-out patients.
 
     python benchmarks/transfer.py --data DATA --work WORK --without consep,monuseg
     python benchmarks/transfer.py --data DATA --work WORK --model muse-small
 
 With --without, the first stage of muse_small.py is trained without these sets and scored on all
-their tiles; the breast set is always left out. With --model a model is scored as it is: on what
-label_sets.py keeps as a holdout, or with --unseen on all tiles but these. OCELOT's holdout
-patients tell how well tumour cells are told from all others: F1 of "tumor" and of "background_cell"
-within 3 microns. The threshold of the first stage is chosen on holdout tiles of the sets that it
-has learnt from. One JSON line for each set.
+their tiles; the breast set is always left out. With --model an existing model is scored: on the
+holdout of label_sets.py or, with --unseen, on all tiles except these. OCELOT's holdout patients
+show how well tumour cells are distinguished from all others: F1 of "tumor" and of
+"background_cell" within 3 microns. The threshold of the first stage is chosen on holdout tiles of
+the sets that it is trained on. Prints one JSON line per set.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
 ) -> None:
-    """Print a JSON line for each set."""
+    """Print a JSON line per set."""
     prepared = prepare(data, work / "sets")
     left_out = [BREAST, *filter(None, without.split(","))]
     threshold = None
@@ -71,7 +71,7 @@ def main(
 def _trained(
     prepared: Prepared, work: Path, left_out: Sequence[str], steps: int, seed: int, workers: int
 ) -> Path:
-    """The first stage without some sets; none but the breast set is the recipe's own."""
+    """The first stage without some sets; without only the breast set it is the recipe's own."""
     suffix = "".join(f"-without-{name}" for name in left_out if name != BREAST)
     path = work / f"first-{steps}-{seed}{suffix}.safetensors"
     config = muse_small.first_stage(prepared, muse_small.Stage(path, steps, seed, workers))
@@ -84,7 +84,7 @@ def _trained(
 def _score(
     model: MuseModel, threshold: float | None, images: Sequence[AnnotatedImage]
 ) -> dict[str, Any]:
-    """F det, and F of tumour and other cells where the images tell these two apart."""
+    """F det, and F of tumour and other cells if the images distinguish these two."""
     tables = detect_images(model, images, DetectConfig(min_score=threshold))
     report = score_tables(images, tables, [c["name"] for c in model.card.classes])
     figures: dict[str, Any] = {"n_images": report.n_images, "f_det": round(report.f_det, 4)}

@@ -2,10 +2,10 @@
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/viewer.py [--nuclei 1000000]
 
-Opens a blank slide with a store of that many nuclei and times what a person does: with nearly as
-many nuclei in view as are drawn one by one, and zoomed in as one reviews. A frame is timed by
-itself, so that what panning adds to it can be seen. Other work on the machine disturbs the least
-times less than the medians, and least of all how long the interface's thread was at work.
+Opens a blank slide with a store of that many nuclei and times what a user does: with nearly as
+many nuclei in view as are drawn individually, and zoomed in as for reviewing. A frame is timed on
+its own, so that the cost added by panning can be seen. Other load on the machine affects the lowest
+times less than the medians, and the busy time of the interface's thread least.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _fill_store(slide: Path, n: int) -> None:
 
 
 def _times_ms(act: Callable[[int], object], times: int = _REPEATS) -> Any:
-    """(times, 2) of each call: how long it took, and how long its thread was at work."""
+    """(times, 2) of each call: its duration, and the busy time of its thread."""
     spent = []
     for i in range(times):
         begin, busy = time.perf_counter(), time.thread_time()
@@ -66,7 +66,7 @@ def _times_ms(act: Callable[[int], object], times: int = _REPEATS) -> Any:
 
 
 def _say(what: str, times_ms: Any, without_ms: Any = ((0.0, 0.0),)) -> None:
-    """A row: the median, the least and, of the work, the mean; less those of something else."""
+    """A row: median, lowest and, of the busy time, mean; less those of something else."""
     (took, _), (least, _), (_, work) = (
         of(times_ms, axis=0) - of(without_ms, axis=0) for of in (np.median, np.min, np.mean)
     )

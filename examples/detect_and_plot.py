@@ -1,4 +1,4 @@
-"""Detect the nuclei of a slide, or a part of it, and draw them over its picture.
+"""Detect the nuclei of a slide, or of a part of it, and draw them on its image.
 
 python examples/detect_and_plot.py SLIDE --region 800,800,600,600 --out nuclei.png
 """
@@ -16,7 +16,7 @@ RADIUS_PX = 4
 
 
 def main() -> None:
-    """Write the picture and print how many nuclei each class has."""
+    """Write the image and print the number of nuclei of each class."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide", type=Path)
     parser.add_argument("--model", default=None, help="name or file; else the default model")

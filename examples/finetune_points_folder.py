@@ -14,7 +14,7 @@ from muse_core.models.registry import resolve_model
 
 
 def main() -> None:
-    """Train and print where the model is and how good it is on the images it was chosen on."""
+    """Train; print the path of the model and its figures on the images it was chosen on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mpp", type=float, required=True)

@@ -1,4 +1,4 @@
-"""A dataset of one's own: whatever its files are, images and centres become a points-folder.
+"""A custom dataset: convert images and centres in any file format to a points-folder.
 
 Here a folder holds NAME.png and NAME.json with [{"x": 1.5, "y": 2.5, "label": "tumor"}, ...].
 
@@ -22,9 +22,9 @@ MPP = 0.25
 
 
 def read(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImage]:
-    """Yield the images with the centres of their nuclei, in pixels from the corner of the first.
+    """Yield the images with the centres of their nuclei, in pixels from the image's corner.
 
-    This one has a single split, and no finer classes.
+    This dataset has a single split, and no finer classes.
     """
     for path in sorted(folder.glob("*.png")):
         nuclei = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ MINE = Dataset("mine", splits=("all",), mpp=MPP, read=read, reference="nobody ye
 
 
 def main() -> None:
-    """Write the points-folder and print how many nuclei of each class it has."""
+    """Write the points-folder and print the number of nuclei of each class."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("points"))

@@ -1,4 +1,4 @@
-"""A reader of one's own: a folder of tiles ROW_COLUMN.png becomes a slide like any other.
+"""A custom reader: a folder of tiles ROW_COLUMN.png becomes a slide like any other.
 
 python examples/new_slide_reader.py FOLDER --mpp 0.5
 """
@@ -18,20 +18,20 @@ from muse_core.slides.slide import SlideSource, pyramid
 
 
 class TileLevel(Level):
-    """A level whose pieces are files; Level does caching, bounds and lazy arrays."""
+    """A level whose chunks are files; Level does caching, bounds and lazy arrays."""
 
     def __init__(self, folder: Path, rows: int, columns: int, tile_px: int) -> None:
         super().__init__(folder.name, (rows * tile_px, columns * tile_px), (tile_px, tile_px))
         self._folder = folder
 
     def _decode(self, row: int, col: int) -> npt.NDArray[np.uint8]:
-        """Pixels (y, x, 3) of one piece. An error becomes a sentence that names the place."""
+        """Pixels (y, x, 3) of one chunk. An error becomes a message that names the chunk."""
         with Image.open(self._folder / f"{row}_{col}.png") as image:
             return np.asarray(image.convert("RGB"))
 
 
 def open_tiles(folder: Path, mpp: float) -> muse.Slide:
-    """Return the slide that the tiles of a folder make."""
+    """Return the slide made of the tiles of a folder."""
     names = [tuple(map(int, path.stem.split("_"))) for path in folder.glob("[0-9]*_[0-9]*.png")]
     if not names:
         raise muse.UserError(f"{folder} holds no tiles ROW_COLUMN.png.")
@@ -43,7 +43,7 @@ def open_tiles(folder: Path, mpp: float) -> muse.Slide:
 
 
 def main() -> None:
-    """Print what the slide is and how many nuclei it has."""
+    """Print a description of the slide and its number of nuclei."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mpp", type=float, required=True)

@@ -1,6 +1,7 @@
-"""One step of NuLo: a nucleus is to look the same to student and teacher in two views.
+"""One step of NuLo: student and teacher learn the same features of a nucleus in two views.
 
-The two views may differ in scale, place and turn, since nuclei are matched by index, not by place.
+The two views may differ in scale, position and rotation, since nuclei are matched by index, not by
+position.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ STUDENT_TEMPERATURE, TEACHER_TEMPERATURE, TEACHER_MOMENTUM = 0.1, 0.04, 0.996
 
 
 class Network(torch.nn.Module):
-    """A dense backbone, and a head that projects what it says of nuclei."""
+    """A dense backbone, and a head that projects its features of nuclei."""
 
     def __init__(self) -> None:
         super().__init__()

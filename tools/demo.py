@@ -1,4 +1,4 @@
-"""The demo: opens napari on the sample slide, detects every nucleus through the panel, saves.
+"""The demo: opens napari on the sample slide, detects every nucleus through the panel, and saves.
 
 Leaves ``nuclei.csv`` and ``screenshot.png`` in the output folder. With ``--stay`` the window stays
 open for the user afterwards.
@@ -59,7 +59,7 @@ class Demo:
         QTimer.singleShot(_SETTLE_MS, self._shoot_when_saved)
 
     def _frame(self) -> None:
-        """Fill the canvas with the slide's width, a little above its middle, where nuclei are."""
+        """Fit the slide's width to the canvas, slightly above its middle, where nuclei are."""
         slide = self.panel.session.require_slide()
         mpp = slide.require_mpp()
         _, width = self.viewer.canvas.size
@@ -91,7 +91,7 @@ class Demo:
 
 
 def main() -> int:
-    """Run the demo; exit code 0 only when both files are there."""
+    """Run the demo; the exit code is 0 only if both files exist."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo-output"))
     parser.add_argument("--stay", action="store_true", help="keep the window open")

@@ -1,8 +1,8 @@
-r"""Draws what the default model finds where it errs, in the demo slide: docs/images/errors.jpg.
+"""Draws typical errors of the default model in the demo slide: docs/images/errors.jpg.
 
     python tools/error_gallery.py CMU-1-Small-Region.svs --out docs/images/errors.jpg
 
-The slide is of OpenSlide's test data, CC0.
+The slide is from OpenSlide's test data, CC0.
 """
 
 from __future__ import annotations
