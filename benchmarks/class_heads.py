@@ -194,7 +194,7 @@ def standardised(tiles: Sequence[Tile]) -> Nuclei:
     """Concatenate the nuclei of several tiles, with features of mean 0 and standard deviation 1."""
     near, distance_px, first = [], [], 0
     for xy in (tile.xy for tile in tiles if len(tile.xy)):
-        # The nearest of all is the nucleus itself.
+        # The nearest neighbour is the nucleus itself.
         distance, index = cKDTree(xy).query(xy, N_NEIGHBOURS + 1, distance_upper_bound=REACH_PX)
         none = np.isinf(distance[:, 1:])
         near.append(np.where(none, np.arange(len(xy))[:, None], index[:, 1:]) + first)

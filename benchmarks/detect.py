@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _LOADED_AFTER_S = 20
 _COPY_TILE_PX = 256
 _GRAIN = 6.0
-"""Of 255. JPEG tiles of quality 80 then take 0.3 bytes a pixel, as those of a 40x scan."""
+"""On a scale of 255. JPEG tiles of quality 80 then take 0.3 bytes per pixel, as in a 40x scan."""
 _DECODING = "of which decoding"
 _AREAS = (0.25, 0.5, 1.0)
 
@@ -142,7 +142,7 @@ def _measure(
     from muse_core.models.registry import resolve_model
     from muse_core.slides import Region, open_slide
 
-    # As in the jobs: how memory is asked for takes time too.
+    # As in the jobs: memory allocation takes time too.
     give_large_blocks_back()
     runs: list[tuple[Run, Detector]] = []
     for run in wanted:
@@ -155,7 +155,7 @@ def _measure(
         for (run, _), plan in zip(runs, plans, strict=True):
             run.figures["tiles"] = len(plan.tiles)
             run.figures["read px/px"] = round(plan.read_px / plan.core_px, 3)
-        # The first round loads kernels and fills caches, and does not count.
+        # The first round loads kernels and fills caches, and is not counted.
         for repeat in range(repeats + 1):
             for (run, detector), images in zip(runs, tiles, strict=True):
                 counted = run if repeat else Run(run.model, run.backend)
@@ -295,7 +295,7 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
         for owner, name, original in changed:
             setattr(owner, name, original)
     whole = time.process_time() - begin
-    # A part of reading, and of the tissue mask.
+    # Part of reading, and of the tissue mask.
     spent[_DECODING] += own.pop(_DECODING, 0.0)
     own["plan and merging"] = own.pop("this thread") - own["tissue mask"]
     for stage, seconds in own.items():
@@ -312,7 +312,7 @@ def _processes(
     found: dict[str, Any] = {}
     for name, ready_for in (("cold", ()), ("waiting", (run.model, device))):
         if ready_for and run.backend != "openvino":
-            continue  # what waits takes the backend that auto takes
+            continue  # a waiting process uses the backend of auto
         tries = [_first_nuclei(job, ready_for) for _ in range(repeats)]
         found[f"first nuclei s, {name}"] = round(min(t[0] for t in tries), 2)
         found[f"first nuclei cpu s, {name}"] = round(statistics.median(t[1] for t in tries), 2)

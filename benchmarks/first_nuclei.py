@@ -65,7 +65,7 @@ def _click(viewer: Any, panel: Any) -> tuple[float, float, float]:
     from muse_core.slides import Region
 
     session, shown = panel.session, panel.session.nuclei
-    # Those of the click before make way for new ones.
+    # Nuclei of the previous click are replaced by new ones.
     last_id = max(session.annotations.rows["id"], default=-1)
     middle = session.slide.width / 2, session.slide.height / 2
     half = _FIELD_PX / 2

@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import typer
 
-# Upright as the canvas is.
+# Portrait format, like the canvas.
 _FIELDS = ((850, 900, 400, 300), (850, 2100, 400, 300))
 _BEAT_MS = 5
 _PAN_MS = 40
@@ -33,7 +33,7 @@ _LOOK_S = 0.002
 _LEARN_TAB = 3
 _PAINTING = ("paintGL", "grabFramebuffer", "paintEvent")
 _WINDOW = "qt_main_window.event"
-"""Where only this is at work, Qt itself lays out and paints the window."""
+"""If only this is running, Qt itself lays out and paints the window."""
 
 
 class Heartbeat:
@@ -134,7 +134,7 @@ def _pan_timer(viewer: Any) -> Any:
 
     def pan() -> None:
         count[0] += 1
-        # There and back, a view in all.
+        # There and back, one view width in all.
         at = 50 - abs(count[0] % 100 - 50)
         camera.center = (0.0, float(y), float(x) + step * (at - 25))
 

@@ -105,7 +105,7 @@ def _write_level(file: Any, link: int, px: int, jpeg: bytes, reduced: bool) -> i
     file.write(np.full(count, data, "<u8").tobytes())
     counts = file.tell()
     file.write(np.full(count, len(jpeg), "<u8").tobytes())
-    # Values of up to eight bytes stand in the tag itself.
+    # Values of up to eight bytes are stored in the tag itself.
     bits, per_cm = 8 | 8 << 16 | 8 << 32, 40_000 | 1 << 32
     if count == 1:
         offsets, counts = data, len(jpeg)

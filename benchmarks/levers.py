@@ -164,7 +164,7 @@ def _own_norm(model: MuseModel, share: float) -> Iterator[None]:
         mean = torch.lerp(norm.running_mean, x.mean((0, 2, 3)), share)
         var = torch.lerp(norm.running_var, x.var((0, 2, 3)), share)
         out = functional.batch_norm(x, mean, var, norm.weight, norm.bias, eps=norm.eps)
-        # timm's norms hold their activation, which comes after what is replaced here.
+        # timm's norms contain their activation, which follows the part replaced here.
         act: nn.Module = getattr(norm, "act", nn.Identity())
         activated: Tensor = act(out)
         return activated

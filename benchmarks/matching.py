@@ -59,7 +59,7 @@ def main(
         )
         matchings.append(time.perf_counter() - begin)
         nuclei.append(sum(len(xy) for xy in samples.xy))
-    # The first step warms up.
+    # The first step is a warm-up.
     step, matching = np.median(steps[1:]), np.median(matchings[1:])
     typer.echo(
         f"{batch} x {crop_px} px, {np.mean(nuclei[1:]):.0f} nuclei: step {step:.3f} s,"

@@ -140,7 +140,7 @@ def _times(networks: Sequence[Network], data: Path, repeats: int) -> None:
     for turn in range(repeats + 1):
         for network in networks:
             elapsed = _ns_a_pixel(network.backend, tile)
-            # The first makes code for this size of tile.
+            # The first generates code for this tile size.
             if turn:
                 spent[network.name].append(elapsed)
     if networks:

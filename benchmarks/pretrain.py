@@ -34,7 +34,7 @@ def _times(run: Run, batches: Iterator[PretrainBatch], steps: int) -> list[float
     times = []
     for _ in range(steps):
         begin = time.perf_counter()
-        # The loss comes back as a number, so that the device has finished.
+        # The loss is returned as a number, so the device has finished.
         run.train_on(batches)
         times.append(time.perf_counter() - begin)
     return times

@@ -37,7 +37,7 @@ from muse_core.models.point_features import image_batch
 from muse_core.nuclei import ClassScheme
 
 Matches = list[tuple[int, int, bool]]
-"""Class said, class annotated, whether the teacher is sure of it."""
+"""Predicted class, annotated class, whether the teacher is confident."""
 
 
 def judge(

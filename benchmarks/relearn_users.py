@@ -240,7 +240,7 @@ def main(
             for way, ask in ways.items():
                 for seed in range(first_seed, first_seed + seeds):
                     user.seconds = [0.0]
-                    # The first of many are those one would have come to with fewer.
+                    # The first corrections of many are the same as with fewer.
                     asked = ask(max(STEPS), np.random.default_rng(seed))
                     for n in STEPS:
                         right = user.accuracy(user.learn(asked[:n]), asked[:n])

@@ -57,7 +57,7 @@ def main(
         for delay in delays:
             address = servers.enter_context(_served(path.parent, delay / 1e3))
             ways.append((f"http, {delay:g} ms", f"{address}/{path.name}"))
-        # The first round loads kernels and fills caches, and does not count.
+        # The first round loads kernels and fills caches, and is not counted.
         for repeat in range(repeats + 1):
             for name, where in ways:
                 begin = time.perf_counter()
@@ -89,7 +89,7 @@ def _served(folder: Path, delay_s: float) -> Iterator[str]:
     ours, theirs = get_context("spawn").Pipe()
     server = get_context("spawn").Process(target=_serve, args=(folder, delay_s, theirs))
     server.start()
-    # So that a server that cannot start is heard of.
+    # So that a server that cannot start is noticed.
     theirs.close()
     try:
         yield ours.recv()

@@ -47,7 +47,7 @@ FIELD_PX = 250
 RIM_PX = 6
 SAME_CLASS = {"lymphocyte": "inflammatory", "tumor": "epithelial", "stromal": "stromal"}
 POOL = 9
-"""Tiles that fields are drawn from; the others are for the figures."""
+"""Tiles from which fields are drawn; the others are for evaluation."""
 
 
 def lay_out(tiles: Sequence[AnnotatedImage], folder: Path) -> Path:
@@ -112,7 +112,7 @@ def choose_fields(
             height, width = pool[i].image.shape[:2]
             x, y = rng.integers(width - FIELD_PX), rng.integers(height - FIELD_PX)
             fields.append(Field(pool[i], (float(x), float(y))))
-        # The oldest field always trains.
+        # The oldest field is always used for training.
         if min(sum(f.counts(classes)[c] for f in fields) for c in range(len(classes))) >= 10:
             present = np.array(fields[0].counts(classes)) > 0
             if present.all():

@@ -25,7 +25,7 @@ _SIDE_PX = 20_000
 _REPEATS = 15
 _ROUNDS = 3
 _STEP = 0.04
-"""How far a frame of panning goes, in views."""
+"""Distance of panning per frame, in view widths."""
 _NEARLY = 0.97
 _FEW = 500
 

@@ -26,7 +26,7 @@ def main() -> None:
     images = LabelSet(options.folder, options.mpp)
     config = muse.FinetuneConfig(
         train=(images,),
-        val=images,  # give other images here: those trained on flatter the figures
+        val=images,  # use other images here: figures on training images are optimistic
         base=resolve_model(options.base),
         out=options.out,
         steps=options.steps,

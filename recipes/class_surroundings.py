@@ -1,9 +1,9 @@
-"""Gives a finished model classes that also hang on what lies around a nucleus.
+"""Gives a trained model a class head that also uses the surroundings of a nucleus.
 
-What the model detects on the tiles it learnt from, and the classes annotated there, teach a second
-class head that reads, beside a nucleus's own features, the mean of the map around it
-(muse_core.models.surroundings). The logits of both heads are averaged: alone, the second is better
-at one hospital left out and worse at another. Nothing of detection changes.
+The model's detections on its training tiles, with the classes annotated there, are used to train a
+second class head that reads the mean of the feature map around a nucleus in addition to the
+nucleus' own features (muse_core.models.surroundings). The logits of both heads are averaged: alone,
+the second is better at one left-out hospital and worse at another. Detection is unchanged.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ ADDED_CHANNELS, REACH_PX, HIDDEN = 64, 96, 128
 STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 600, 512, 1e-3, 1e-2
 DROPOUT, SURROUNDINGS_DROPPED = 0.3, 0.3
 LABEL_SMOOTHING = 0.05 / 1.05
-"""Share of the loss: 0.05 for 1 of what the labels say."""
+"""Share of the loss, in a ratio of 0.05 to 1 to that of the labels."""
 SHARE = 0.5
-"""Of the second head's logits."""
+"""Weight of the second head's logits."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """Nuclei that a model detects and that annotations say something of.
+    """Detected nuclei about whose class annotations say something.
 
     Attributes:
         own: (n, C) float32, their features.
         around: (n, C) float32, mean of the map around them.
-        allowed: (n, K) float32, 1 for the classes that annotations leave open.
-        weight: (n,) float64, how often each is to be drawn.
+        allowed: (n, K) float32, 1 for the classes that annotations allow.
+        weight: (n,) float64, relative sampling frequency.
     """
 
     own: Tensor
@@ -57,7 +57,7 @@ class Told:
 
 
 class SecondHead(nn.Module):
-    """Classes from the features of a nucleus and the mean around it, both standardised."""
+    """Class head on the features of a nucleus and the mean around it, both standardised."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -80,13 +80,13 @@ class SecondHead(nn.Module):
 def with_surroundings(
     model: MuseModel, prepared: Prepared, seed: int, without_sites: Collection[str] = ()
 ) -> MuseModel:
-    """Return the model with a class head that knows what lies around.
+    """Return the model with a class head that uses the surroundings.
 
     Args:
-        model: A model of CLASSES that has learnt from the sets, without surroundings.
+        model: A model of CLASSES that was trained on the sets, without surroundings.
         prepared: The sets.
-        seed: Of everything random.
-        without_sites: Hospitals that nothing is learnt from.
+        seed: Seed of all random numbers.
+        without_sites: Hospitals excluded from training.
 
     Raises:
         UserError: The model detects no annotated nucleus.
@@ -101,7 +101,7 @@ def with_surroundings(
 def _of_set(
     model: MuseModel, prepared: Prepared, name: str, without_sites: Collection[str]
 ) -> list[Told]:
-    """The told nuclei of a set's tiles; together they weigh what the recipe gives the set."""
+    """Labelled nuclei of a set's tiles, whose weights add up to the set's weight in the recipe."""
     names = prepared.split(name, without_sites).learn
     images = read_points_folder(prepared.folder(name), MPP, names)
     tiles = list(told_of(model, images, SETS[name].class_map))
@@ -114,7 +114,7 @@ def told_of(
     images: Collection[AnnotatedImage],
     class_map: Mapping[str, tuple[str, ...]] | None,
 ) -> Iterator[Told]:
-    """The told nuclei of each image, with a weight of 1."""
+    """Labelled nuclei of each image, with a weight of 1."""
     for image in images:
         own, around, xy = _detected(model, image)
         allowed = allowed_at(xy, image, class_map)
@@ -126,15 +126,15 @@ def told_of(
 def allowed_at(
     xy: np.ndarray, image: AnnotatedImage, class_map: Mapping[str, tuple[str, ...]] | None
 ) -> npt.NDArray[np.float32]:
-    """Return what an image's annotations say of the classes of detected nuclei.
+    """Return the classes that an image's annotations allow for detected nuclei.
 
     Args:
         xy: (n, 2) pixels of the nuclei.
         image: The image.
-        class_map: What its classes may be; None where they are the model's.
+        class_map: Candidate classes of the image's classes; None if they are the model's.
 
     Returns:
-        (n, K) float32, 1 for classes that are left open: all, where no annotation is near.
+        (n, K) float32, 1 for allowed classes: all, if no annotation is near.
     """
     allowed = np.ones((len(xy), len(CLASSES)), np.float32)
     for i, j in match_points(xy, image.xy, MATCH_RADIUS_UM / MPP):
@@ -145,7 +145,7 @@ def allowed_at(
 
 @torch.inference_mode()
 def _detected(model: MuseModel, image: AnnotatedImage) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Features at the nuclei, the mean of the map around them, and where they are."""
+    """Features at the nuclei, the mean of the map around them, and their positions."""
     batch = image_batch([image.image], torch.device("cpu"))
     size = (batch.shape[-2], batch.shape[-1])
     backbone = model.backbone
@@ -159,11 +159,11 @@ def _detected(model: MuseModel, image: AnnotatedImage) -> tuple[Tensor, Tensor, 
 
 
 Moments = tuple[Tensor, Tensor]
-"""Mean and deviation of each channel."""
+"""Mean and standard deviation of each channel."""
 
 
 def _learn(told: Told, seed: int) -> tuple[SecondHead, Moments, Moments]:
-    """A head, and mean and deviation of what it was shown."""
+    """A class head, with mean and standard deviation of its training inputs."""
     torch.manual_seed(seed)
     of_own, of_around = _moments(told.own), _moments(told.around)
     own, around = (told.own - of_own[0]) / of_own[1], (told.around - of_around[0]) / of_around[1]
@@ -183,7 +183,7 @@ def fit(head: nn.Module, logits_of_some: Callable[[], tuple[Tensor, Tensor]], st
     Args:
         head: In training mode.
         logits_of_some: Draws nuclei, and returns their logits (n, K) and allowed classes (n, K).
-        steps: Of the optimiser.
+        steps: Optimiser steps.
     """
     optimiser = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -203,7 +203,7 @@ def _moments(values: Tensor) -> Moments:
 
 
 def _folded(layer: nn.Linear, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a layer that takes what is not standardised."""
+    """Weight and bias of a layer with the standardisation of its input folded in."""
     weight = layer.weight / deviation
     return weight, layer.bias - weight @ mean
 
@@ -215,13 +215,13 @@ def joined(
     of_own: Moments,
     of_around: Moments,
 ) -> MuseModel:
-    """Return one model of both heads: side by side they are one with a wider hidden layer.
+    """Return the model with both heads, combined into one head with a wider hidden layer.
 
     Args:
-        model: What has the first head, without surroundings.
+        model: A model with the first head, without surroundings.
         second: The second head.
-        of_own: What its first input was standardised with.
-        of_around: The same of its second.
+        of_own: Standardisation of its first input.
+        of_around: Standardisation of its second input.
     """
     old = ModelConfig.from_json(model.card.architecture)
     n_old = model.class_head.hidden.out_features

@@ -1,8 +1,8 @@
-"""The annotated sets that the bundled model learns from, and what their classes say of its own.
+"""The annotated sets that the bundled models are trained on, and their class maps.
 
-All is brought to 0.5 um/px once, antialiased, and kept in a work folder. The few tiles of each set
-that choose the score threshold, and the OCELOT patients that figures are reported on, are never
-learnt from; they are parted by patient where names tell patients apart.
+Images are resampled to 0.5 um/px once, with antialiasing, and kept in a work folder. The few tiles
+of each set on which the score threshold is chosen, and the OCELOT patients on which figures are
+reported, are never trained on; they are split by patient where names identify patients.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _TCGA = re.compile(r"TCGA-([0-9A-Z]{2})-[0-9A-Z]{4}")
 _THRESHOLD_SHARE = 0.08
 _REPORT_SHARE = 0.12
 _LEAST_SIDE_PX = 64
-"""At 0.5 um/px; of smaller tiles a crop shows little but their mirror images."""
+"""At 0.5 um/px; a crop of a smaller tile would show mostly its mirror images."""
 
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A set as it lies in the data folder.
+    """A set in the data folder.
 
     Attributes:
         folder: Points-folder under the data folder.
         mpp: Microns per pixel.
         weight: Share of the crops.
-        class_map: What its classes may be; None where they are the model's.
+        class_map: Candidate classes of its classes; None if they are the model's.
         exhaustive: Whether all nuclei are annotated.
         authors: For the card.
         licence: For the card.
         reported: Whether some of its patients are a holdout for figures.
-        mosaic: Tiles across that are joined into one image, for tiles smaller than a crop.
+        mosaic: Tiles per side that are joined into one image, for tiles smaller than a crop.
     """
 
     folder: str
@@ -128,7 +128,7 @@ SETS = {
         {"nucleus": (ANY,)},
         "Mahbod et al. 2024 (NuInsSeg)",
         "CC BY 4.0",
-        # A few vague nuclei are unmarked; without its background, 31 organs would teach none.
+        # A few vague nuclei are unmarked; otherwise background of 31 organs would not be learnt.
         mosaic=3,
     ),
 }
@@ -137,7 +137,7 @@ NEGATIVES_WEIGHT = 0.04
 
 @dataclass(frozen=True)
 class Split:
-    """Names of a set's images by what they are for."""
+    """Names of a set's images by purpose."""
 
     learn: tuple[str, ...]
     threshold: tuple[str, ...]
@@ -150,9 +150,9 @@ class Prepared:
 
     Attributes:
         root: The folder.
-        patients: Of each set, image name to patient (or image, where patients are unknown).
-        breast_val: Points-folder of the breast set's validation tiles, which choose weights and
-            threshold.
+        patients: For each set, image name to patient (or image, if patients are unknown).
+        breast_val: Points-folder of the breast set's validation tiles, on which weights and
+            threshold are chosen.
     """
 
     root: Path
@@ -164,17 +164,17 @@ class Prepared:
         return self.root / name
 
     def split(self, name: str, without_sites: Collection[str] = ()) -> Split:
-        """Part a set's images; tiles of some hospitals are left out of all parts.
+        """Split a set's images by purpose, leaving out tiles of some hospitals.
 
         Args:
-            name: Of the set.
+            name: Name of the set.
             without_sites: Two letters each.
         """
         of = {n: p for n, p in self.patients[name].items() if site_of(p) not in without_sites}
         report = _some(of.values(), _REPORT_SHARE, "report") if SETS[name].reported else set()
         threshold = _some(set(of.values()) - report, _THRESHOLD_SHARE, "threshold")
         if name == BREAST:
-            # The val tiles choose; some of their patients have other tiles here.
+            # Val is used for choosing; some of its patients have other tiles here.
             threshold = {_patient(path.stem) for path in image_paths(self.breast_val)}
         return Split(
             tuple(n for n, p in of.items() if p not in report | threshold),
@@ -183,13 +183,13 @@ class Prepared:
         )
 
     def validation(self, without_sites: Collection[str] = ()) -> LabelSet:
-        """The breast set's validation tiles but those of some hospitals."""
+        """The breast set's validation tiles except those of some hospitals."""
         names = [path.stem for path in image_paths(self.breast_val)]
         kept = tuple(n for n in names if site_of(n) not in without_sites)
         return LabelSet(self.breast_val, MPP, names=kept)
 
     def label_set(self, name: str, names: tuple[str, ...]) -> LabelSet:
-        """Some images of a set, to learn from."""
+        """Some images of a set, as training data."""
         public = SETS[name]
         return LabelSet(
             self.folder(name),
@@ -206,7 +206,7 @@ class Prepared:
         without_sites: Collection[str] = (),
         negatives_weight: float = NEGATIVES_WEIGHT,
     ) -> tuple[LabelSet, ...]:
-        """What is learnt from, with the negatives."""
+        """The training data, with the negatives."""
         sets = [self.label_set(n, self.split(n, without_sites).learn) for n in names]
         negatives = LabelSet(
             self.folder("negatives"), MPP, negatives_weight, class_map={}, exhaustive=True
@@ -215,13 +215,13 @@ class Prepared:
 
 
 def site_of(name: str) -> str:
-    """Two letters of the hospital of a TCGA name; empty of others."""
+    """Two letters of the hospital in a TCGA name; empty for other names."""
     found = _TCGA.match(name)
     return found[1] if found else ""
 
 
 def prepare(data: Path, root: Path) -> Prepared:
-    """Write all sets and the negatives at 0.5 um/px; what is there already is kept.
+    """Write all sets and the negatives at 0.5 um/px; existing ones are kept.
 
     Args:
         data: Folder with the sets.
@@ -255,7 +255,7 @@ def _patients_of_ocelot(data: Path) -> dict[str, str]:
 
 
 def _some(patients: Collection[str], share: float, purpose: str) -> set[str]:
-    """A share of patients that hangs on nothing but their names; at least one of a share."""
+    """A share of the patients that depends only on their names; at least one."""
     if not share:
         return set()
     ranked = sorted(set(patients), key=lambda p: hashlib.sha256(f"{purpose} {p}".encode()).digest())
@@ -271,7 +271,7 @@ def _at_model_scale(image: AnnotatedImage) -> AnnotatedImage:
 
 
 def _mosaics(images: Sequence[AnnotatedImage], across: int) -> list[AnnotatedImage]:
-    """Squares of tiles of one size, in order; what is left over is left out."""
+    """Squares of tiles of one size, in order; surplus tiles are left out."""
     if across == 1:
         return list(images)
     joined = []
@@ -299,7 +299,7 @@ def _write(image: AnnotatedImage, folder: Path) -> None:
 
 
 def _cut_negatives(slide_path: Path, folder: Path) -> None:
-    """Rectangles of the demo slide without a nucleus: keratin, debris, glass."""
+    """Rectangles of the demo slide without nuclei: keratin, debris, glass."""
     with open_slide(slide_path) as slide:
         for i, row in enumerate(pd.read_csv(NEGATIVES).itertuples()):
             pixels = slide.read(Region(row.x, row.y, row.w, row.h), MPP)

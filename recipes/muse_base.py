@@ -1,15 +1,15 @@
-"""Trains the bundled model ``muse-base``: one command, resumable, on two processor cores.
+r"""Trains the bundled model ``muse-base``: one command, resumable, on two CPU cores.
 
     python recipes/muse_base.py --data DATA --work WORK --base muse-small-breast \
         --out muse-base.safetensors
 
-It goes on from ``muse-small-breast``, which has learnt from one set, with the seven sets of
-label_sets.py, whose partial labels are joined, and with the stronger augmentation of muse_small.py
-and sharpening, which scanners do to different degrees.
-The model is a mean of both, weight by weight, three parts of the end and one of the start (Wortsman
-et al., CVPR 2022, "Robust fine-tuning of zero-shot models"): what all sets teach wins two of three
-hospitals left out and loses the third, and the mean loses less there. Its classes then learn to
-hang on what lies around a nucleus too, see class_surroundings.py.
+Training continues from ``muse-small-breast``, which was trained on one set, with the seven sets of
+label_sets.py, combined by partial labels, and with the stronger augmentation of muse_small.py and
+sharpening, which scanners do to different degrees.
+The model is a weighted average of both, three parts of the final weights and one of the initial
+ones (Wortsman et al., CVPR 2022, "Robust fine-tuning of zero-shot models"): training on all sets
+gains at two of three left-out hospitals and loses at the third, and the average loses less there.
+Then its class head is extended to use the surroundings of a nucleus, see class_surroundings.py.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
 
 SHARE_OF_END = 0.75
-"""Of each weight."""
+"""Share of the final value in each weight."""
 
 
 def config(
     prepared: Prepared, stage: Stage, base: Path, without_sites: Collection[str] = ()
 ) -> FinetuneConfig:
-    """All sets; some hospitals are left out of all of them.
+    """All sets, without some hospitals.
 
-    No tiles choose among the weights: those of hospitals that the start has learnt from prefer its
-    first steps.
+    The final weights are used: tiles of hospitals that the initial model was trained on would
+    favour the first steps.
     """
     return FinetuneConfig(
         train=prepared.training(tuple(SETS), without_sites),
@@ -87,10 +87,10 @@ def main(
 
 
 def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
-    """Return a model between two, with the card of the one that training ended with.
+    """Return an average of two models, with the card of the final one.
 
     Args:
-        start: What training began with.
+        start: The initial model.
         end: The same network after training; it is changed.
     """
     first = start.state_dict()
@@ -102,7 +102,7 @@ def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
         "mean_of_weights_with": end.card.parent,
         "share_of_the_other": 1 - SHARE_OF_END,
     }
-    # Figures of the end are not those of the mean.
+    # Figures of the final weights do not hold for the average.
     end.card = dataclasses.replace(end.card, metrics={}, training=training)
     return end
 

@@ -1,12 +1,13 @@
-"""Trains the bundled model ``muse-small``: one command, resumable, on two processor cores.
+"""Trains the bundled model ``muse-small``: one command, resumable, on two CPU cores.
 
     python recipes/muse_small.py --data DATA --work WORK --out muse-small.safetensors
 
-DATA holds the sets that label_sets.py names. The first stage learns from all sets but the breast
-set, whose tiles come from the three hospitals that benchmarks/cross_validate.py leaves out one by
-one: so that one first stage, without a tile of any of them, serves these runs too. The second stage
-goes on from there on all sets, whose open classes the larger model has told, see taught_classes.py.
-Its classes then learn to hang on what lies around a nucleus too, see class_surroundings.py.
+DATA contains the sets listed in label_sets.py. The first stage is trained on all sets except the
+breast set, whose tiles come from the three hospitals that benchmarks/cross_validate.py leaves out
+one by one: as it has no tile of any of them, one first stage serves these runs too. The second
+stage continues on all sets, whose ambiguous classes the larger model has resolved, see
+taught_classes.py. Then the class head is extended to use the surroundings of a nucleus, see
+class_surroundings.py.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Stage:
     Attributes:
         out: Model to write.
         steps: Optimiser steps.
-        seed: Of everything random.
+        seed: Seed of all random numbers.
         workers: Processes that cut crops.
     """
 
@@ -76,7 +77,7 @@ class Stage:
 
 
 def first_stage(prepared: Prepared, stage: Stage) -> FinetuneConfig:
-    """All sets but the breast set, without a tile of its hospitals."""
+    """All sets except the breast set, without a tile of its hospitals."""
     names = [name for name in SETS if name != BREAST]
     return FinetuneConfig(
         train=prepared.training(names, BREAST_SITES),
@@ -102,10 +103,10 @@ def second_stage(
     base: Path | None,
     without_sites: Collection[str] = (),
 ) -> FinetuneConfig:
-    """All sets, from the first stage on; some hospitals are left out of all of them.
+    """All sets, continuing from the first stage, without some hospitals.
 
-    Scanners' sharpening is imitated, of coarse texture too, which else passes for nuclei, so that
-    there is more to learn from what is none. As in muse_base.py no tiles choose among the weights.
+    Scanner sharpening is simulated, also of coarse texture, which is otherwise mistaken for nuclei;
+    this provides more negative examples. As in muse_base.py the final weights are used.
     """
     return dataclasses.replace(
         first_stage(prepared, stage),
@@ -121,7 +122,7 @@ def second_stage(
 
 
 def run(config: FinetuneConfig) -> None:
-    """Train, or go on where training stopped; what is finished is kept."""
+    """Train or resume; finished models are kept."""
     if config.out.is_file() and not config.out.with_suffix(".checkpoint").is_file():
         return
     finetune(config, Listener(on_progress=_report, on_metrics=lambda f: print(f, flush=True)))
@@ -148,7 +149,7 @@ def main(
     sets = taught_sets(config.train, resolve_model(teacher), work / "taught")
     run(dataclasses.replace(config, train=sets))
     save_model(with_surroundings(load_model(end), prepared, seed), out)
-    # The first stage is a step of the same recipe, and no parent.
+    # The first stage is a step of the same recipe, not a parent.
     finish(out, prepared, "muse-small", "Small general model", parent=None)
 
 
@@ -156,10 +157,10 @@ def finish(path: Path, prepared: Prepared, name: str, kind: str, **changes: Any)
     """Choose the score threshold, and complete the card: name, licence, sets and their authors.
 
     Args:
-        path: A model that has learnt from all sets.
+        path: A model that was trained on all sets.
         prepared: The sets.
-        name: Of the model.
-        kind: What its description begins with.
+        name: Name of the model.
+        kind: Beginning of its description.
         **changes: Further fields of the card.
     """
     set_threshold(path, prepared)

@@ -2,12 +2,12 @@
 
     python recipes/muse_small_breast.py --data DATA --out muse-small-breast.safetensors
 
-First the backbone is pretrained without labels on the pixels that pretraining_data.py names, unless
---backbone names one. Then DATA holds the points-folders ``brcam2c/train``, ``brcam2c/val`` (0.5
-um/px) and ``consep20x/train`` (0.55 um/px), and ``slides/CMU-1-Small-Region.svs``. Detection is
-learned from both label sets; classes from BRCAM2C alone. Nucleus-free rectangles of the slide
-(keratin, debris, glass) are hard negatives; the rectangle x 1290, y 1250, w 200, h 400, by which
-the model is judged, is not among them, though it is among the pixels pretrained on.
+First the backbone is pretrained without labels on the images listed in pretraining_data.py, unless
+--backbone names one. Then DATA must contain the points-folders ``brcam2c/train``, ``brcam2c/val``
+(0.5 um/px) and ``consep20x/train`` (0.55 um/px), and ``slides/CMU-1-Small-Region.svs``. Detection
+is trained on both label sets, classes on BRCAM2C alone. Nucleus-free rectangles of the slide
+(keratin, debris, glass) are hard negatives; the rectangle x 1290, y 1250, w 200, h 400, on which
+the model is evaluated, is not among them, though it is among the pixels used in pretraining.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def training_sets(
     names: tuple[str, ...] | None = None,
     colon: bool = True,
 ) -> tuple[LabelSet, ...]:
-    """What the model learns from.
+    """The training data.
 
     Args:
         data: As above.
         negatives: Points-folder of the rectangles without nuclei.
         negatives_mpp: Its microns per pixel.
-        names: The BRCAM2C tiles to learn from; all when None.
-        colon: Whether CoNSeP is among it; benchmarks that need tissue never seen leave it out.
+        names: The BRCAM2C tiles to train on; all if None.
+        colon: Whether CoNSeP is included; benchmarks that need unseen tissue leave it out.
     """
     breast = LabelSet(data / "brcam2c" / "train", mpp=0.5, weight=0.78, names=names)
     places = LabelSet(data / "consep20x" / "train", mpp=0.55, weight=0.14, classes_count=False)
@@ -77,7 +77,7 @@ def training_sets(
 
 
 def pretrained(data: Path, work: Path, seed: int, workers: int) -> Path:
-    """Pretrain the backbone in a folder, or go on where that stopped; returns its file."""
+    """Pretrain the backbone in a folder, or resume; returns its file."""
     rois = cut_rois(data, work / "rois")
     config = small_pretraining(rois, work / "pretraining", seed, workers=workers)
     pretrain(config, on_progress=_report)

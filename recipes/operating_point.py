@@ -1,8 +1,8 @@
-"""The score threshold of the bundled model: chosen on tiles of every set, none of them learnt from.
+"""The score threshold of the bundled models, chosen on tiles of every set that were not trained on.
 
-A threshold chosen on one set's tiles does not fit others: contrast, thickness and what annotators
-marked differ. In hospitals left out, what is found too much grows more than what is missed, so that
-of thresholds about as good the highest is taken.
+A threshold chosen on one set's tiles does not suit others: contrast, thickness and annotators'
+habits differ. In left-out hospitals false positives increase more than false negatives, so among
+thresholds of about the same F1 the highest is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ABOUT_AS_GOOD = 0.002
 def reports_of(
     model: MuseModel, images: Sequence[AnnotatedImage], classes: Sequence[str]
 ) -> list[DetectionReport]:
-    """What a model's detections come to at each of CANDIDATES."""
+    """Counts of a model's detections at each of CANDIDATES."""
     tables = detect_images(model, images, DetectConfig(min_score=LOWEST_SCORE))
     kept = ([d[d["score"] >= t] for d in tables] for t in CANDIDATES)
     return [score_tables(images, found, classes) for found in kept]
@@ -46,12 +46,12 @@ def best_threshold_over(
 ) -> tuple[float, dict[str, float]]:
     """The highest threshold whose mean F det over sets is about the best.
 
-    Sets that are not fully annotated cannot tell what is found too much, and are left out.
+    Sets that are not fully annotated cannot show false positives, and are left out.
 
     Args:
         model: The model.
-        prepared: The sets, each with its tiles that choose.
-        names: Which of them.
+        prepared: The sets, each with tiles for choosing the threshold.
+        names: Names of the sets to use.
 
     Returns:
         The threshold, and F det of each set there.
@@ -71,7 +71,7 @@ def best_threshold_over(
 
 
 def set_threshold(model_path: Path, prepared: Prepared) -> None:
-    """Write a model anew with the best threshold over all sets in its card."""
+    """Rewrite a model with the best threshold over all sets in its card."""
     model = load_model(model_path)
     threshold, of_sets = best_threshold_over(model, prepared, tuple(SETS))
     metrics = model.card.metrics | {"threshold_chosen_on": of_sets}

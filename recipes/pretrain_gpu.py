@@ -2,9 +2,9 @@
 
     python recipes/pretrain_gpu.py --data DATA --out OUT --minutes 60
 
-Each network gets half the time. A few steps tell how long a step takes; the schedule is then as
-long as fits, and a run that was cut off goes on with the same schedule. Weights are left as
-float16, in parts of at most 16 MB; recipes/weight_parts.py joins them.
+Each network gets half the time. A few steps measure how long a step takes; the schedule is then as
+long as fits, and an interrupted run resumes with the same schedule. Weights are written as float16,
+in parts of at most 16 MB; recipes/weight_parts.py joins them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     limit: Annotated[int | None, typer.Option(help="Files of each source; for a trial.")] = None,
 ) -> None:
-    """Pretrain, then print one JSON line for each network."""
+    """Pretrain, then print one JSON line per network."""
     rois = cut_rois(data, out / "rois", device, limit)
     names = networks.split(",")
     for name in names:
@@ -84,7 +84,7 @@ def main(
 
 
 def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
-    """The run with as many epochs as fit; that of an earlier start if there was one."""
+    """The configuration with as many epochs as fit, or that of an earlier start if there is one."""
     planned = base.out / "planned.json"
     if planned.is_file():
         return read_pretrain_config(planned)

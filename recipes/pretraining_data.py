@@ -1,6 +1,7 @@
-"""The unlabelled pixels that the project pretrains on, and the sources of their scales.
+"""The unlabelled images for pretraining, and the sources of their scales.
 
-Never the validation tiles. Images without a scale were judged by the size of their nuclei.
+Never the validation tiles. For images without a scale it was estimated from the size of their
+nuclei.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from muse_core.pretrain.roi_manifest import RoiSettings, open_roi_folder
 from muse_core.pretrain.rois import cut_slide
 from muse_core.slides import Region, open_slide
 
-# Patterns under the data folder, with microns per pixel where the files do not say.
+# Patterns under the data folder, with microns per pixel if the files do not state them.
 SOURCES: tuple[tuple[str, float | None], ...] = (
     ("brcam2c/train/images/*.png", 0.5),
     ("consep20x/train/images/*.png", 0.55),
@@ -29,13 +30,13 @@ SOURCES: tuple[tuple[str, float | None], ...] = (
 
 
 def cut_rois(data: Path, out: Path, device: str = "auto", limit: int | None = None) -> Path:
-    """Cut the ROIs of all sources; what is there already is kept.
+    """Cut the ROIs of all sources; existing ones are kept.
 
     Args:
-        data: Folder with brcam2c, consep20x, slides and unlabeled; what is missing is left out.
+        data: Folder with brcam2c, consep20x, slides and unlabeled; missing ones are skipped.
         out: Folder for the ROIs.
-        device: Where the nuclei are found.
-        limit: Files of each pattern; None takes all.
+        device: Device on which nuclei are detected.
+        limit: Files per pattern; None takes all.
     """
     detector = Detector(load_model(resolve_model(None)), DetectConfig(device=device))
     manifest = open_roi_folder(out, RoiSettings(nuclei=detector.card.name))

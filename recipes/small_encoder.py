@@ -1,6 +1,6 @@
-"""The small encoder, and how it is pretrained on a CPU: an hour and a quarter on one core.
+"""The small encoder, and its pretraining on a CPU: an hour and a quarter on one core.
 
-How the settings were chosen is told in docs/benchmarks.md.
+docs/benchmarks.md says how the settings were chosen.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ EPOCHS = 200
 def small_pretraining(
     rois: Path, out: Path, seed: int, epochs: int = EPOCHS, workers: int = 0
 ) -> PretrainConfig:
-    """The run.
+    """The configuration of the run.
 
     Args:
         rois: Folder of ROIs.
         out: Folder of the run.
-        seed: Of everything random.
-        epochs: Of 512 samples each.
+        seed: Seed of all random numbers.
+        epochs: Epochs of 512 samples each.
         workers: Processes that load.
     """
     return PretrainConfig(
@@ -40,9 +40,9 @@ def small_pretraining(
         out=out,
         name="muse-pretrained-small",
         model=ARCHITECTURE.backbone,
-        # A field no larger than the largest view, so that two of them share some ten nuclei. In the
-        # default field of 140 um views this small share one or two, which is telling images apart,
-        # not nuclei.
+        # A field no larger than the largest view, so that two views share about ten nuclei. In the
+        # default field of 140 um views this small share one or two, which teaches to distinguish
+        # images, not nuclei.
         views=ViewsConfig(mpp=(0.4, 0.6), global_px=96, n_local=0, field_um=58.0),
         appearance=AppearanceConfig(
             stain_gain=(0.6, 1.6),

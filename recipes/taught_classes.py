@@ -1,9 +1,9 @@
-"""Label sets whose open classes a teacher has told: what a smaller model then learns from.
+"""Label sets whose ambiguous classes a teacher has resolved, for training a smaller model.
 
-A "background_cell" may be a lymphocyte or stromal, a "nucleus" anything. Where the teacher is sure,
-it says which of the classes that the annotation leaves open it is; elsewhere the annotation stays
-as it is. In sets that are not exhaustive, nuclei that the teacher finds in every flip of a tile and
-that nobody annotated are added. Source: Xie et al., "Self-training with noisy student", CVPR 2020.
+A "background_cell" may be a lymphocyte or stromal, a "nucleus" anything. Where the teacher is
+confident, its class replaces the ambiguous annotation; elsewhere the annotation is kept. In sets
+that are not exhaustive, nuclei are added that the teacher finds in every flip of a tile and that
+nobody annotated. Source: Xie et al., "Self-training with noisy student", CVPR 2020.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import image_batch
 
 SURE = 0.65
-"""Probability from which the teacher's class counts."""
+"""Probability from which the teacher's class is used."""
 FOUND_SCORE = 0.6
 ALONE_PX, AGREED_PX = 8.0, 4.0
-"""How far an added nucleus lies from annotations, and at most from where other flips find it."""
+"""Minimum distance of an added nucleus from annotations; maximum from its match in other flips."""
 _FLIPS = ((), (-1,), (-2,), (-1, -2))
 _TAUGHT = {f"taught {name}": (name,) for name in CLASSES} | {"taught nucleus": (ANY,)}
 
 
 @dataclass(frozen=True)
 class Teaching:
-    """What a teacher says of an image, its flips joined.
+    """A teacher's output for an image, averaged over its flips.
 
     Attributes:
         told: (n, K) probability of each class at the annotated nuclei.
-        xy: (m, 2) pixels of nuclei that every flip shows.
+        xy: (m, 2) pixels of nuclei that are found in every flip.
         class_probs: (m, K) of these.
     """
 
@@ -53,12 +53,12 @@ class Teaching:
 
 
 def taught_sets(sets: Sequence[LabelSet], teacher: Path, work: Path) -> tuple[LabelSet, ...]:
-    """Return the sets, those with open classes told by the teacher.
+    """Return the sets, with ambiguous classes resolved by the teacher.
 
     Args:
         sets: Points-folders at the model's scale.
-        teacher: A model of CLASSES that may not know more images than the student is to learn from.
-        work: Folder for the points; what is there already is kept.
+        teacher: A model of CLASSES that must not have seen more images than the student may.
+        work: Folder for the points; existing ones are kept.
     """
     model = load_model(teacher).eval()
     digest = hashlib.sha256(teacher.read_bytes()).hexdigest()[:12]
@@ -85,7 +85,7 @@ def _taught(labels: LabelSet, model: MuseModel, work: Path) -> LabelSet:
 
 
 def with_own_points(labels: LabelSet, work: Path) -> Path:
-    """Return a points-folder in work that shows a set's images, for points of its own."""
+    """Return a points-folder in work with a set's images, for new points."""
     folder = work / labels.folder.name
     (folder / "points").mkdir(parents=True, exist_ok=True)
     if not (folder / "images").exists():
@@ -113,11 +113,11 @@ def _told(
 
 
 def _name(probs: FloatArray, otherwise: str) -> str:
-    """The class that a teacher is sure of, else what is said already.
+    """The teacher's class if it is confident, otherwise the annotated one.
 
     Args:
-        probs: (K,), 0 for the classes that it cannot be.
-        otherwise: Name where the teacher is not sure, or nothing is open.
+        probs: (K,), 0 for the classes that are ruled out.
+        otherwise: Name if the teacher is not confident, or the class is not ambiguous.
     """
     sure = probs / probs.sum()
     best = int(sure.argmax())
@@ -127,12 +127,12 @@ def _name(probs: FloatArray, otherwise: str) -> str:
 
 @torch.inference_mode()
 def teach(model: MuseModel, image: AnnotatedImage, found_score: float) -> Teaching:
-    """Return what a model says of an image and its flips.
+    """Return a model's output for an image and its flips.
 
     Args:
         model: The teacher.
-        image: The image, with the nuclei of which classes are told.
-        found_score: Least score of a nucleus that it shows, in every flip.
+        image: The image, with the nuclei whose classes are predicted.
+        found_score: Minimum score of a nucleus in every flip.
     """
     one = image_batch([image.image], torch.device("cpu"))
     size = (one.shape[-2], one.shape[-1])
@@ -157,11 +157,11 @@ def teach(model: MuseModel, image: AnnotatedImage, found_score: float) -> Teachi
 
 
 def _flipped(xy: npt.ArrayLike, axes: tuple[int, ...], size_px: tuple[int, int]) -> FloatArray:
-    """Points where an image of H and W is flipped; twice gives the points again.
+    """Points in a flipped image of size H, W; applied twice it returns the original points.
 
     Args:
         xy: (n, 2) pixels.
-        axes: Of a batch, -1 across and -2 down.
+        axes: Flipped axes of a batch, -1 across and -2 down.
         size_px: H and W.
     """
     flipped = np.array(xy, dtype=np.float64).reshape(-1, 2)
@@ -172,7 +172,7 @@ def _flipped(xy: npt.ArrayLike, axes: tuple[int, ...], size_px: tuple[int, int])
 
 
 def distance_to_nearest(xy: FloatArray, others: FloatArray) -> FloatArray:
-    """(n,) pixels from each point to the nearest of others; infinite where there are none."""
+    """(n,) pixels from each point to the nearest of others; infinite if there are none."""
     if not len(others):
         return np.full(len(xy), np.inf)
     distance: FloatArray = KDTree(others).query(xy)[0].reshape(-1)

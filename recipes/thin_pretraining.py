@@ -2,8 +2,8 @@
 
     python recipes/thin_pretraining.py --data DATA --work WORK
 
-The pixels are those that the first stage of muse_small.py learns from, without a tile of the three
-hospitals that benchmarks/cross_validate.py leaves out; nuclei lie where they are annotated.
+The pixels are those of the training images of muse_small.py's first stage, without a tile of the
+three hospitals that benchmarks/cross_validate.py leaves out; nuclei are the annotated ones.
 Settings are those of small_encoder.py.
 """
 
@@ -41,18 +41,18 @@ def main(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 0,
 ) -> None:
-    """Pretrain, or go on; print where the backbone lies."""
+    """Pretrain or resume; print the path of the backbone."""
     print(pretrained(prepare(data, work / "sets"), work, epochs, seed, workers))
 
 
 def pretrained(prepared: Prepared, work: Path, epochs: int, seed: int, workers: int) -> Path:
-    """Return the backbone's file; a run that was cut off goes on, a finished one is kept.
+    """Return the backbone's file; an interrupted run is resumed, a finished one is kept.
 
     Args:
         prepared: The sets.
         work: Folder for ROIs and the run.
-        epochs: Of 512 samples each.
-        seed: Of everything random.
+        epochs: Epochs of 512 samples each.
+        seed: Seed of all random numbers.
         workers: Processes that load.
     """
     config = thin_pretraining(work / "rois", work / f"thin-{epochs}-{seed}", seed, epochs, workers)
@@ -66,7 +66,7 @@ def pretrained(prepared: Prepared, work: Path, epochs: int, seed: int, workers: 
 def thin_pretraining(
     rois: Path, out: Path, seed: int, epochs: int = EPOCHS, workers: int = 0
 ) -> PretrainConfig:
-    """The run; arguments as those of small_pretraining."""
+    """The configuration of the run; arguments as for small_pretraining."""
     return dataclasses.replace(
         small_pretraining(rois, out, seed, epochs, workers),
         name="muse-pretrained-thin",
@@ -75,11 +75,11 @@ def thin_pretraining(
 
 
 def cut_annotated(prepared: Prepared, out: Path) -> None:
-    """Cut the ROIs of annotated tiles, their nuclei where these are annotated.
+    """Cut the ROIs of annotated tiles, with the annotated nuclei.
 
     Args:
         prepared: The sets; no tile of BREAST_SITES is cut.
-        out: Folder for the ROIs; what is there already is kept.
+        out: Folder for the ROIs; existing ones are kept.
     """
     manifest = open_roi_folder(out, RoiSettings(mpp=MPP))
     for name in SETS:

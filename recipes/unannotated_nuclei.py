@@ -1,8 +1,8 @@
-"""Label sets whose unannotated nuclei count as nothing, where an ensemble is sure of them.
+"""Label sets in which unannotated nuclei are ignored where an ensemble is confident of them.
 
 Annotators overlook nuclei, and a network that finds one is then taught that it is background. Where
-all models of an ensemble find a nucleus in every flip of a tile and nobody annotated one near, the
-place is marked as doubtful: it is no nucleus to learn from, and no background either.
+all models of an ensemble find a nucleus in every flip of a tile and nobody annotated one nearby,
+the place is marked as doubtful: it counts neither as a nucleus nor as background.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ DOUBTFUL = "unannotated"
 def without_doubtful_background(
     sets: Sequence[LabelSet], ensemble: Sequence[Path], work: Path
 ) -> tuple[LabelSet, ...]:
-    """Return the sets, in exhaustive ones the nuclei marked that only the ensemble sees.
+    """Return the sets; in exhaustive ones, nuclei found only by the ensemble are marked.
 
     Args:
         sets: Points-folders at the model's scale.
-        ensemble: Models that may not know more images than the student is to learn from.
-        work: Folder for the points; what is there already is kept.
+        ensemble: Models that must not have seen more images than the student may.
+        work: Folder for the points; existing ones are kept.
     """
     models = [load_model(path).eval() for path in ensemble]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in ensemble)).hexdigest()[:12]
@@ -44,7 +44,7 @@ def without_doubtful_background(
 
 
 def _may_lack_nuclei(labels: LabelSet) -> bool:
-    """Whether a set says that all its nuclei are annotated, and has some."""
+    """Whether a set declares that all its nuclei are annotated, and has some."""
     return labels.exhaustive and labels.class_map != {}
 
 
@@ -61,7 +61,7 @@ def _marked(labels: LabelSet, models: Sequence[MuseModel], work: Path) -> LabelS
 
 
 def _only_seen_by(models: Sequence[MuseModel], image: AnnotatedImage) -> FloatArray:
-    """(n, 2) pixels of nuclei that all models see in all flips and nobody annotated."""
+    """(n, 2) pixels of nuclei that all models find in all flips and nobody annotated."""
     first, *others = (teach(model, image, SURE_SCORE).xy for model in models)
     annotated = np.asarray(image.xy, dtype=np.float64).reshape(-1, 2)
     agreed = distance_to_nearest(first, annotated) > MATCH_RADIUS_UM / MPP

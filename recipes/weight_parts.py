@@ -3,7 +3,7 @@
     python recipes/weight_parts.py split backbone.safetensors parts --part-mb 16
     python recipes/weight_parts.py join parts backbone.safetensors
 
-The folder of parts holds ``parts.json`` with the sizes and SHA-256 sums, which joining checks.
+The folder of parts contains ``parts.json`` with the sizes and SHA-256 sums, which joining verifies.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def join(
     folder: Annotated[Path, typer.Argument(help="Folder with the parts.")],
     target: Annotated[Path, typer.Argument(help="File to write.")],
 ) -> None:
-    """Join parts; raises UserError where one is missing or damaged."""
+    """Join parts; raises UserError if one is missing or damaged."""
     index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     with replacing(target) as partial:
         with partial.open("wb") as out:
