@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.experimental import unlink_layers
 from napari.layers import Points
+from napari.layers.utils._link_layers import layer_is_linked
 from napari.utils.key_bindings import coerce_keybinding
 from vispy.util.keys import Key
 
@@ -153,6 +155,20 @@ def own_action(providers: Sequence[Any], key: str) -> Callable[[], Any] | None:
             next(result, None)
             return lambda: next(result, None)
     return None
+
+
+def unlink(layer: Any) -> bool:
+    """Part a layer from those it is linked with, which take over what it is set to.
+
+    Asks ``napari.layers.utils._link_layers``, for napari says nowhere else which layers are linked.
+
+    Returns:
+        Whether there were any.
+    """
+    linked = layer_is_linked(layer)
+    if linked:
+        unlink_layers([layer])
+    return linked
 
 
 def is_drawing(layer: Any) -> bool:

@@ -70,6 +70,34 @@ def test_the_button_puts_the_lasso_down(opened: MusePanel, qtbot: Any) -> None:
     assert not opened.edit.lasso.isChecked()
 
 
+def test_one_tool_is_in_hand_at_a_time(opened: MusePanel, qtbot: Any) -> None:
+    edit = opened.edit
+    tools = {Qt.Key.Key_A: edit.add, Qt.Key.Key_P: edit.paint, Qt.Key.Key_L: edit.lasso}
+    for taken, then in itertools.permutations(tools, 2):
+        for key in (taken, then):
+            press(opened, qtbot, key)
+            assert [tool for tool in tools.values() if tool.isChecked()] == [tools[key]]
+        lasso = then == Qt.Key.Key_L
+        active = opened.session.viewer.layers.selection.active
+        assert (active.name == "Lasso") == lasso, "the mouse is the tool's that is shown"
+        press(opened, qtbot, Qt.Key.Key_Escape)
+        assert not any(tool.isChecked() for tool in tools.values())
+
+
+def test_only_the_left_button_adds(opened: MusePanel, qtbot: Any) -> None:
+    press(opened, qtbot, Qt.Key.Key_A)
+    canvas, none = canvas_of(opened), Qt.KeyboardModifier.NoModifier
+    for button in (Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton):
+        point = screen_point(opened, 60, 250)
+        qtbot.mouseMove(canvas, point)
+        qtbot.mouseClick(canvas, button, none, point)
+        qtbot.wait(50)
+        assert len(opened.session.annotations.rows) == 3
+        assert len(opened.session.nuclei.layer.data) == 3
+    click(opened, qtbot, 60, 250)
+    assert len(opened.session.annotations.rows) == 4
+
+
 def test_a_nucleus_beside_the_slide_is_refused(opened: MusePanel, qtbot: Any) -> None:
     opened.session.viewer.scene.camera.zoom /= 2
     press(opened, qtbot, Qt.Key.Key_A)

@@ -19,6 +19,7 @@ from napari_muse.napari_compat import (
     own_action,
     set_quietly,
     symbols_of,
+    unlink,
     unwrapped,
     write_points,
 )
@@ -69,6 +70,17 @@ def test_napari_hears_of_another_key_until_keys_mean_themselves_again(
     replaced.close()
     qtbot.keyClick(canvas_widget(viewer), "n")
     assert heard[3:] == ["N"]
+
+
+def test_a_layer_is_parted_from_those_it_is_linked_with() -> None:
+    viewer = ViewerModel()
+    first, second = viewer.add_points(), viewer.add_points()
+    assert not unlink(first)
+    viewer.layers.link_layers([first, second])
+    assert unlink(first)
+    first.visible = False
+    assert second.visible
+    assert not unlink(second)
 
 
 def test_a_key_that_is_held_ends_with_its_release(make_napari_viewer: Any) -> None:

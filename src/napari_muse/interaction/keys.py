@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.careful_edits import CarefulEdits
@@ -80,13 +81,14 @@ class Keys:
         self._bound: list[Any] = []
         self.paint_mode = False
         self.lasso = Lasso(session)
+        self.lasso.changed.connect(self._on_lasso)
         self._clipboard = NucleusClipboard(session)
         viewer = session.viewer
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
         viewer.mouse_drag_callbacks.append(self._on_click)
-        session.slide_changed.connect(self._on_slide_changed)
+        session.slide_changed.connect(self.lasso.put_down)
         self._tab = TabKey(viewer, lambda: self._on_slide(self._show_next_class))
         self._list = ListKeys(viewer, self._is_open, self._keep_layers)
         self._latin = KeysReplaced(viewer, lambda key: latin_key(key) if self._is_open() else None)
@@ -104,7 +106,7 @@ class Keys:
         viewer.layers.events.removed.disconnect(self._on_removed)
         viewer.layers.selection.events.active.disconnect(self._on_active)
         viewer.mouse_drag_callbacks.remove(self._on_click)
-        self._session.slide_changed.disconnect(self._on_slide_changed)
+        self._session.slide_changed.disconnect(self.lasso.put_down)
         for provider in list(self._bound):
             self._unbind(provider)
 
@@ -117,6 +119,7 @@ class Keys:
         """Enter or leave add mode."""
         layer = self._session.nuclei.layer
         if on:
+            self.lasso.put_down()
             self._session.viewer.layers.selection.active = layer
             self.set_paint_mode(False)
             layer.visible = True
@@ -125,6 +128,7 @@ class Keys:
     def set_paint_mode(self, on: bool) -> None:
         """Enter or leave paint mode, in which a click gives a nucleus the class of new ones."""
         if on:
+            self.lasso.put_down()
             self.set_add_mode(False)
             self._session.nuclei.show()
             self._session.nuclei.select([])
@@ -143,9 +147,10 @@ class Keys:
         if event.value is not self._session.nuclei.layer and self.add_mode:
             self.set_add_mode(False)
 
-    def _on_slide_changed(self) -> None:
+    def _on_lasso(self) -> None:
+        """One tool in hand at a time: digits mean the lassoed nuclei, and not what paints."""
         if self.lasso.on:
-            self.lasso.toggle()
+            self.set_paint_mode(False)
 
     def _bind(self, provider: Any) -> None:
         self._bound.append(provider)
@@ -285,8 +290,7 @@ class Keys:
             return False
         self.set_add_mode(False)
         self.set_paint_mode(False)
-        if self.lasso.on:
-            self.lasso.toggle()
+        self.lasso.put_down()
         self._session.nuclei.select([])
         if self._is_tool(self._session.viewer.layers.selection.active):
             self._session.activate_nuclei()
@@ -296,10 +300,25 @@ class Keys:
         layer = self._session.nuclei.layer
         layer.visible = not layer.visible
 
+    def _keep_from_adding(self) -> None:
+        """Have napari's tool, which adds a point with any button, not hear of this press."""
+        callbacks = self._session.nuclei.layer.mouse_drag_callbacks
+        held = list(callbacks)
+        callbacks.clear()
+
+        def give_back() -> None:
+            if self.add_mode:
+                callbacks.extend(held)
+
+        QTimer.singleShot(0, give_back)
+
     def _on_click(self, viewer: Any, event: Any) -> Iterator[None]:
         """A click that is no drag selects the nucleus under the pointer."""
         if self._is_tool(viewer.layers.selection.active):
             return  # The tools of another layer, shapes for one, have the mouse.
+        if self.add_mode and event.button != 1:
+            self._keep_from_adding()
+            return
         pressed = np.asarray(event.pos, dtype=float)
         yield
         while event.type == "mouse_move":

@@ -41,7 +41,7 @@ class Lasso:
     def toggle(self) -> None:
         """Take the lasso up, or put it down; raises UserError where no slide is open."""
         if self._on:
-            self._put_down()
+            self.put_down()
             return
         self._session.require_slide()
         self._session.nuclei.show()
@@ -85,10 +85,13 @@ class Lasso:
         except UserError as error:
             # A click, or a line without width.
             self._session.refused.emit(str(error))
-        self._put_down()
+        self.put_down()
         nuclei.select(annotations.rows["id"][inside & wanted])
 
-    def _put_down(self) -> None:
+    def put_down(self) -> None:
+        """Put the lasso down, with what is drawn; does nothing where it is."""
+        if not self._on:
+            return
         self._on = False
         self._layer.data = []
         self._layer.mode = "pan_zoom"

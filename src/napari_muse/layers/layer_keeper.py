@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 from napari_muse.io.reader import SOURCE_KEY
 from napari_muse.layers.slide_guard import FIXED_KEY
 from napari_muse.layers.slide_layers import raise_overlays, slide_of
+from napari_muse.napari_compat import unlink
 
 if TYPE_CHECKING:
     from napari_muse.session import MuseSession
@@ -38,6 +39,8 @@ class LayerKeeper:
         layers = session.viewer.layers
         layers.events.inserted.connect(self._on_inserted)
         layers.events.reordered.connect(self._on_reordered)
+        # napari tells of links by it.
+        layers.selection.events.changed.connect(self._on_links)
         for layer in layers:
             self.keep(layer)
 
@@ -64,6 +67,13 @@ class LayerKeeper:
 
     def _on_help(self, event: Any) -> None:
         event.source.help = _HELP
+
+    def _on_links(self) -> None:
+        """Part MUSE's layers from others: of two slides that are linked neither is shown alone."""
+        session = self._session
+        linked = [x for x in session.viewer.layers if session.owns(x) and unlink(x)]
+        if linked and session.slide is not None:
+            self._say(f"Layer {linked[0].name} is MUSE's and is linked with no other.")
 
     def _on_reordered(self) -> None:
         if self._covered():

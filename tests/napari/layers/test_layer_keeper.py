@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
@@ -14,7 +15,7 @@ from napari_muse.layers.slide_layers import slide_layers
 from napari_muse.napari_compat import layer_list_widget, main_widget
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import use_window
+from ..actions import press, use_window
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -103,6 +104,30 @@ def test_copies_of_muses_layers_are_taken_away(opened: MusePanel, qtbot: Any) ->
         qtbot.waitUntil(lambda: len(layers) == 2, timeout=2000)
         assert why in opened.status.text()
         assert list(layers) == [session.image_layer, session.nuclei.layer]
+
+
+def test_linking_slides_with_each_other_and_with_nuclei_does_nothing(
+    opened: MusePanel, qtbot: Any, small_slide: Path
+) -> None:
+    session, layers = opened.session, opened.session.viewer.layers
+    first = session.image_layer
+    second_file = small_slide.with_name("second.tif")
+    second_file.write_bytes(small_slide.read_bytes() + b" ")
+    session.viewer.open(second_file, plugin="napari-muse")
+    own = session.viewer.add_image(np.zeros((30, 40)), name="own")
+    second, nuclei = session.image_layer, session.nuclei.layer
+    assert second is not first
+    for linked in ({first, second}, {second, nuclei, own}):
+        layers.selection = linked
+        get_app_model().commands.execute_command("napari.layer.link_selected_layers").result()
+        assert "is linked with no other" in opened.status.text()
+        for shown, other in ((first, second), (second, first)):
+            layers.selection.active = shown
+            qtbot.wait(50)
+            assert session.image_layer is shown
+            assert (shown.visible, other.visible, nuclei.visible) == (True, False, True)
+    press(opened, qtbot, Qt.Key.Key_V)
+    assert (second.visible, nuclei.visible, own.visible) == (True, False, True)
 
 
 def test_channels_of_a_slide_are_no_slides(opened: MusePanel, qtbot: Any) -> None:
