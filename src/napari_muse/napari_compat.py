@@ -165,7 +165,7 @@ def unlink(layer: Any) -> bool:
     Returns:
         Whether there were any.
     """
-    linked = layer_is_linked(layer)
+    linked: bool = layer_is_linked(layer)
     if linked:
         unlink_layers([layer])
     return linked
