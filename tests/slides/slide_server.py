@@ -24,6 +24,9 @@ class SlideServer:
         parts: Whether it gives parts of files.
         endless: Whether each answer goes on for ever.
         folded: What each answer is, compressed, if anything.
+        status: Of each answer, if not 0; a redirection leads to itself.
+        missing: Status and content of the answer for what is not there.
+        held: End of the paths that are not answered before the server ends.
         requests: Paths and the number of bytes sent.
     """
 
@@ -34,6 +37,9 @@ class SlideServer:
     parts: bool = True
     endless: bool = False
     folded: bytes = b""
+    status: int = 0
+    missing: tuple[int, bytes] = (404, b"")
+    held: str = ""
     requests: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -41,6 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     state: SlideServer
     folder: Path
+    ends: threading.Event
 
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
@@ -53,14 +60,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         time.sleep(self.state.delay_s)
+        if self.state.held and self.path.endswith(self.state.held):
+            self.ends.wait()
         if self.state.down:
             self.close_connection = True
+        elif self.state.status:
+            self._say(self.state.status, b"", with_body)
         elif self.state.endless:
             self._go_on(with_body)
         elif self.state.folded:
             self._fold(with_body)
         else:
             self._give(with_body)
+
+    def _say(self, status: int, content: bytes, with_body: bool) -> None:
+        self.send_response(status)
+        self.send_header("Location", self.path)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content if with_body else b"")
 
     def _go_on(self, with_body: bool) -> None:
         self.send_response(200)
@@ -82,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.state
         path = self.folder / self.path.partition("?")[0].lstrip("/")
         if not path.is_file():
-            self.send_error(404)
+            self._say(*state.missing, with_body)
             return
         start, count = 0, (size := path.stat().st_size)
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
@@ -112,7 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
 def slide_server(folder: Path) -> Iterator[SlideServer]:
     """Serve a folder from this machine."""
     state = SlideServer()
-    handler = type("Handler", (_Handler,), {"state": state, "folder": folder})
+    ends = threading.Event()
+    handler = type("Handler", (_Handler,), {"state": state, "folder": folder, "ends": ends})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     state.address = f"http://127.0.0.1:{server.server_address[1]}"
@@ -121,5 +140,6 @@ def slide_server(folder: Path) -> Iterator[SlideServer]:
     try:
         yield state
     finally:
+        ends.set()
         server.shutdown()
         server.server_close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import logging
@@ -106,7 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             code = _run(arguments)
     except KeyboardInterrupt:
         code = _CANCELLED
+    atexit.register(_end_quietly)
     sys.exit(code)
+
+
+def _end_quietly() -> None:
+    """Print nothing about requests to servers that are still pending when the program ends."""
+    sys.unraisablehook = lambda _: None
 
 
 def _interrupt(number: int) -> None:
@@ -114,8 +121,10 @@ def _interrupt(number: int) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # Its warnings of a bad file would otherwise be printed beside our own message.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    # Their warnings of a bad file, or of pending requests, would otherwise be printed beside our
+    # own message.
+    for library in ("tifffile", "asyncio"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Some file names cannot be encoded for every terminal.
         sys.stdout.reconfigure(errors="backslashreplace")

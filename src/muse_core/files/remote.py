@@ -227,9 +227,10 @@ class RemoteFile(io.RawIOBase):
             except Exception as error:
                 # Each library has errors of its own for a connection that breaks; fsspec's http
                 # calls whatever goes wrong a missing file.
-                status = getattr(error.__cause__, "status", None)
-                if status in (401, 403):
+                cause = error.__cause__
+                if cause is not None and is_refusal(cause):
                     raise PermissionError(self.address) from error
+                status = getattr(cause, "status", None)
                 there = self.address.lower().startswith("http") and status not in (404, 410)
                 if isinstance(error, FileNotFoundError) and not there:
                     raise
@@ -246,14 +247,29 @@ def unreachable(address: str, problem: object) -> UnreachableError:
     """The sentence on a server that gives nothing any more."""
     if isinstance(problem, UnreachableError):
         return problem
+    return UnreachableError(f"{address} cannot be read: {_why(problem).rstrip('.')}.")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a server has denied access."""
+    return isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403)
+
+
+def _why(problem: object) -> str:
+    if isinstance(problem, FileNotFoundError) and problem.__cause__ is not None:
+        # fsspec's http calls whatever goes wrong a missing file, and says no more than its address.
+        problem = problem.__cause__
     if isinstance(problem, str):
-        why = problem
-    elif isinstance(problem, BaseException):
-        reason = str(problem).strip().splitlines()
-        why = reason[0] if reason else type(problem).__name__
-    else:
-        why = "it gives too little"
-    return UnreachableError(f"{address} cannot be read: {why.rstrip('.')}.")
+        return problem
+    if not isinstance(problem, BaseException):
+        return "it gives too little"
+    lines = str(getattr(problem, "message", "") or problem).strip().splitlines()
+    reason = lines[0] if lines else type(problem).__name__
+    if "Redirect" in type(problem).__name__:
+        return "it leads on to nothing that can be read"
+    reason = reason.rstrip(":")
+    status = getattr(problem, "status", None)
+    return f"the server answers {status}, {reason}" if status else reason
 
 
 def name_of(address: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.errors import ZarrUserWarning
 
 from muse_core.errors import UserError
 from muse_core.files import is_litter
@@ -20,7 +22,7 @@ from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.images import DefaultChoice, pick_image, pick_plane, plane_number, taken
 from muse_core.slides.pixels import Colours, Samples
-from muse_core.slides.remote_store import remote_store
+from muse_core.slides.remote_store import PatientStore, remote_store
 from muse_core.slides.sampled_level import SampledLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.zarr_images import ZarrImage, describe_images, finest_shape, zarr_images
@@ -54,7 +56,7 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         if path.is_file():
             group, close, has_pixels = open_zipped(path)
         else:
-            group = zarr.open_group(str(path), mode="r")
+            group = _group(str(path))
             has_pixels = partial(_has_chunks, path)
         return replace(_open(group, path, choice, has_pixels), close=close)
     except (UserError, PermissionError):
@@ -71,16 +73,26 @@ def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> Slide
 
     Raises:
         UnreachableError: The server gives nothing.
+        UserError: As there, or it may not be read.
     """
-    path = Path(name_of(address))
+    path, store = Path(name_of(address)), remote_store(address)
     try:
-        group = zarr.open_group(remote_store(address), mode="r")
+        group = _group(store)
         # What is in a folder cannot be asked for everywhere.
         return replace(_open(group, path, choice, lambda _: True), address=address)
     except UserError:
         raise
     except Exception as error:
+        if store.refused:
+            raise UserError(f"{address} may not be read.") from error
         raise UserError(f"{address} is not a readable OME-Zarr image.") from error
+
+
+def _group(store: str | PatientStore) -> zarr.Group:
+    with warnings.catch_warnings():
+        # Where there are metadata of both versions of Zarr, the newer ones count.
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        return zarr.open_group(store, mode="r")
 
 
 def _nothing() -> None:
