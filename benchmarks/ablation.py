@@ -185,15 +185,16 @@ def main(
     arms: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(ARMS),
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     tiles: Annotated[str, typer.Option(help="Training tiles, comma-separated.")] = "5,10,40,80",
-    epochs: Annotated[int, typer.Option(help="Of pretraining, 512 samples each.")] = 28,
+    epochs: Annotated[int, typer.Option(help="Epochs of pretraining, 512 samples each.")] = 28,
     pretraining_seed: Annotated[
-        int | None, typer.Option(help="Of one pretraining for all seeds; random weights stay new.")
+        int | None,
+        typer.Option(help="Seed of one pretraining for all seeds; random weights still vary."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 0,
-    threads: Annotated[int, typer.Option(help="Of torch.")] = 1,
-    finetune_steps: Annotated[int, typer.Option(help="Of fine-tuning; 0 leaves it out.")] = 250,
-    semi: Annotated[bool, typer.Option("--semi", help="Also with unlabelled tiles.")] = False,
-    only_table: Annotated[bool, typer.Option("--table", help="Print the table alone.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 1,
+    finetune_steps: Annotated[int, typer.Option(help="Steps of fine-tuning; 0 skips it.")] = 250,
+    semi: Annotated[bool, typer.Option("--semi", help="Also train with unlabelled tiles.")] = False,
+    only_table: Annotated[bool, typer.Option("--table", help="Only print the table.")] = False,
 ) -> None:
     """Append one JSON line for each figure, then print the table."""
     torch.set_num_threads(threads)

@@ -121,10 +121,12 @@ class Context(nn.Module):
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder with sets and models.")],
-    models: Annotated[str, typer.Option(help="Name of each in WORK; {site} stands for the site.")],
-    site: Annotated[list[str] | None, typer.Option(help="Judge this one only.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the heads.")] = 0,
-    head_steps: Annotated[int, typer.Option(help="Of the heads.")] = 1000,
+    models: Annotated[
+        str, typer.Option(help="Name of each model in WORK, with {site} for the hospital.")
+    ],
+    site: Annotated[list[str] | None, typer.Option(help="Evaluate this hospital only.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the heads.")] = 0,
+    head_steps: Annotated[int, typer.Option(help="Training steps of the heads.")] = 1000,
 ) -> None:
     """Print a JSON line for each head."""
     prepared = prepare(data, work / "sets")

@@ -95,15 +95,15 @@ class Plan:
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for sets and models.")],
-    recipe: Annotated[str, typer.Option(help="One of those above.")] = "sets",
-    site: Annotated[list[str] | None, typer.Option(help="Leave out this one only.")] = None,
-    first_steps: Annotated[int, typer.Option(help="Of the first stage of sets.")] = 2000,
-    steps: Annotated[int, typer.Option(help="Of each run.")] = 500,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    recipe: Annotated[str, typer.Option(help="One of the recipes above.")] = "sets",
+    site: Annotated[list[str] | None, typer.Option(help="Leave out this hospital only.")] = None,
+    first_steps: Annotated[int, typer.Option(help="Steps of the first stage of sets.")] = 2000,
+    steps: Annotated[int, typer.Option(help="Steps of each run.")] = 500,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
-    teacher_steps: Annotated[int, typer.Option(help="Of base, which teaches sets; 0: none.")] = 0,
-    epochs: Annotated[int, typer.Option(help="Of the pretraining of pretrained.")] = EPOCHS,
-    pretraining_seed: Annotated[int, typer.Option(help="Of that.")] = 0,
+    teacher_steps: Annotated[int, typer.Option(help="Steps of the teacher base; 0: none.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Epochs of the pretraining of pretrained.")] = EPOCHS,
+    pretraining_seed: Annotated[int, typer.Option(help="Seed of that pretraining.")] = 0,
 ) -> None:
     """Print a JSON line for each left-out hospital."""
     prepared = prepare(data, work / "sets")

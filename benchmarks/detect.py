@@ -52,20 +52,22 @@ _AREAS = (0.25, 0.5, 1.0)
 def main(
     slide: Annotated[Path, typer.Argument(help="The slide to measure on.")],
     models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-base",
-    backends: Annotated[str, typer.Option(help="Of torch and openvino.")] = "torch,openvino",
+    backends: Annotated[
+        str, typer.Option(help="Comma-separated: torch, openvino.")
+    ] = "torch,openvino",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    mpp: Annotated[float | None, typer.Option(help="If the file does not say.")] = None,
-    tile: Annotated[
-        int | None, typer.Option(help="Largest side of a tile with its halo, if not by memory.")
+    mpp: Annotated[
+        float | None, typer.Option(help="Microns per pixel, if the file states none.")
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Of each measurement.")] = 5,
-    copies: Annotated[
-        int, typer.Option(help="Of the slide side by side, and as many below each other.")
-    ] = 1,
+    tile: Annotated[
+        int | None, typer.Option(help="Largest side of a tile with its halo; default: by memory.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Repeats of each measurement.")] = 5,
+    copies: Annotated[int, typer.Option(help="Copies of the slide along each side.")] = 1,
     finer: Annotated[
-        bool, typer.Option(help="Pixels of half the size, as of a 40x slide.")
+        bool, typer.Option(help="Pixels of half the size, as in a 40x slide.")
     ] = False,
-    processes: Annotated[bool, typer.Option(help="Measure start and memory too.")] = True,
+    processes: Annotated[bool, typer.Option(help="Measure start-up time and memory too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no tables.")] = False,
 ) -> None:
     """Measure and print tables."""

@@ -81,9 +81,13 @@ def added(slide: Path, model: str, runs: int) -> None:
 
 
 def main(
-    slide: Annotated[Path, typer.Argument(help="The slide to measure on; its file says its MPP.")],
+    slide: Annotated[
+        Path, typer.Argument(help="The slide to measure on; its file must state its MPP.")
+    ],
     models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-base",
-    runs: Annotated[int, typer.Option(help="Pairs of detections, and nuclei that are added.")] = 5,
+    runs: Annotated[
+        int, typer.Option(help="Number of pairs of detections, and of added nuclei.")
+    ] = 5,
 ) -> None:
     """Print a line for each model and measurement."""
     # As in the command line.

@@ -60,7 +60,7 @@ def write_outlines(source: Path, target: Path) -> None:
 
 
 def main(
-    nuclei: Annotated[int, typer.Option(help="How many random nuclei.")] = 1_000_000,
+    nuclei: Annotated[int, typer.Option(help="Number of random nuclei.")] = 1_000_000,
     outlines: Annotated[
         Path | None, typer.Option(help="hgsc_nuclei_wsi.parquet of histolytics 0.3.0.")
     ] = None,

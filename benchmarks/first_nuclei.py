@@ -29,8 +29,8 @@ _FIELD_PX = 800
 def main(
     slide: Annotated[Path, typer.Argument(help="A slide with tissue in the middle.")],
     model: Annotated[str, typer.Option(help="Name of a model.")] = "muse-base",
-    repeats: Annotated[int, typer.Option(help="Clicks.")] = 5,
-    picture: Annotated[Path | None, typer.Option(help="Where to keep the last frame.")] = None,
+    repeats: Annotated[int, typer.Option(help="Number of clicks.")] = 5,
+    picture: Annotated[Path | None, typer.Option(help="File for the last frame.")] = None,
 ) -> None:
     """Print a table of seconds."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -38,10 +38,12 @@ _NEAR_UM, _RIGHT_UM = 0.5, 3.0
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with ocelot/.")],
-    quality: Annotated[int, typer.Option(help="Of the JPEG tiles.")] = 80,
+    quality: Annotated[int, typer.Option(help="Quality of the JPEG tiles.")] = 80,
     tiles: Annotated[int, typer.Option(help="Number of annotated tiles, a square.")] = 16,
     models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-small-breast",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no tables.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON line, no tables.")
+    ] = False,
 ) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:

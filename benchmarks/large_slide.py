@@ -35,15 +35,17 @@ _PROBE_PX = 4096
 
 
 def main(
-    side: Annotated[int, typer.Option(help="Of the slide, pixels of 0.25 um.")] = 100_000,
+    side: Annotated[int, typer.Option(help="Side of the slide in pixels of 0.25 um.")] = 100_000,
     nuclei: Annotated[
-        int, typer.Option(help="The threshold leaves 0.6 to 1.5 times as many.")
+        int, typer.Option(help="Target; the threshold leaves 0.6 to 1.5 times as many.")
     ] = 1_800_000,
-    suffix: Annotated[str, typer.Option(help="What the nuclei are written as.")] = ".csv",
+    suffix: Annotated[str, typer.Option(help="Format of the output.")] = ".csv",
     half_jpeg: Annotated[
-        bool, typer.Option(help="As detection does; else tiles are decoded wholly.")
+        bool, typer.Option(help="Decode at half size as detection does, else at full size.")
     ] = True,
-    tile_px: Annotated[int | None, typer.Option(help="Else as detection chooses.")] = None,
+    tile_px: Annotated[
+        int | None, typer.Option(help="Tile size; default: as in detection.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no table.")] = False,
 ) -> None:
     """Measure and print a table."""

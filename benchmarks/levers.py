@@ -48,8 +48,8 @@ Lever = Callable[[MuseModel, Image], TileDetections]
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder with sets and models.")],
-    steps: Annotated[int, typer.Option(help="Of the models' second stage.")] = 300,
-    seed: Annotated[int, typer.Option(help="Of the models.")] = 0,
+    steps: Annotated[int, typer.Option(help="Steps of the models' second stage.")] = 300,
+    seed: Annotated[int, typer.Option(help="Seed of the models.")] = 0,
 ) -> None:
     """Print a JSON line for each change."""
     prepared = prepare(data, work / "sets")

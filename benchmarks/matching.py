@@ -27,9 +27,9 @@ from muse_core.models.registry import resolve_model
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with brcam2c.")],
-    batch: Annotated[int, typer.Option(help="Crops in a step.")] = 2,
+    batch: Annotated[int, typer.Option(help="Crops per step.")] = 2,
     crop_px: Annotated[int, typer.Option(help="Side of a crop.")] = 512,
-    repeats: Annotated[int, typer.Option(help="Steps that are timed.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Number of timed steps.")] = 5,
 ) -> None:
     """Print the median seconds of a step and of its matching, and the share."""
     folder = data / "brcam2c" / "train"

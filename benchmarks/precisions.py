@@ -59,8 +59,8 @@ class Network:
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
-    models: Annotated[str, typer.Option(help="Names or files.")] = "muse-small,muse-base",
-    repeats: Annotated[int, typer.Option(help="Turns of the networks.")] = 5,
+    models: Annotated[str, typer.Option(help="Names or files of models.")] = "muse-small,muse-base",
+    repeats: Annotated[int, typer.Option(help="Repeats of each network.")] = 5,
 ) -> None:
     """Print two tables."""
     networks = []

@@ -42,9 +42,9 @@ def _times(run: Run, batches: Iterator[PretrainBatch], steps: int) -> list[float
 
 def main(
     rois: Annotated[Path, typer.Option(help="Folder written by muse rois.")],
-    batch: Annotated[int, typer.Option(help="Samples in a step.")] = 16,
-    steps: Annotated[int, typer.Option(help="Counted steps in a turn.")] = 6,
-    turns: Annotated[int, typer.Option(help="Turns of either kind.")] = 3,
+    batch: Annotated[int, typer.Option(help="Samples per step.")] = 16,
+    steps: Annotated[int, typer.Option(help="Counted steps per turn.")] = 6,
+    turns: Annotated[int, typer.Option(help="Turns of each kind.")] = 3,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
     encoder: Annotated[str, typer.Option(help="timm name.")] = "resnet10t",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",

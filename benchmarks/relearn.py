@@ -66,11 +66,11 @@ def make_store(path: Path, xy: np.ndarray, names: tuple[str, ...]) -> Annotation
 
 
 def main(
-    nuclei: Annotated[int, typer.Option(help="How many.")] = 1_000_000,
-    corrections: Annotated[int, typer.Option(help="At the start.")] = 50,
-    runs: Annotated[int, typer.Option(help="How often.")] = 20,
+    nuclei: Annotated[int, typer.Option(help="Number of nuclei.")] = 1_000_000,
+    corrections: Annotated[int, typer.Option(help="Corrections at the start.")] = 50,
+    runs: Annotated[int, typer.Option(help="Number of runs.")] = 20,
     method: Annotated[str, typer.Option(help="logistic or knn.")] = "logistic",
-    model: Annotated[str | None, typer.Option(help="Name or file; else the default.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name or file of a model.")] = None,
 ) -> None:
     """Print medians and the slowest, in milliseconds."""
     rng = np.random.default_rng(1)

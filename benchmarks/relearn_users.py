@@ -213,12 +213,12 @@ def slides_of(name: str, tissue: Tissue, data: Path) -> dict[str, Tissue]:
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder of the sets.")],
-    cache: Annotated[Path, typer.Option(help="Folder that keeps what was detected.")],
-    sets: Annotated[str, typer.Option(help="Which.")] = "consep,crchisto,ocelot",
+    cache: Annotated[Path, typer.Option(help="Folder that caches detections.")],
+    sets: Annotated[str, typer.Option(help="Sets to use.")] = "consep,crchisto,ocelot",
     model: Annotated[str, typer.Option(help="Name or file.")] = "muse-small-breast",
     method: Annotated[str, typer.Option(help="logistic or knn.")] = "logistic",
-    seeds: Annotated[int, typer.Option(help="How many users of each kind.")] = 5,
-    first_seed: Annotated[int, typer.Option(help="Of the first of them.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Number of users of each kind.")] = 5,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first user.")] = 0,
 ) -> None:
     """Print a JSON line per user, then tables of means."""
     cache.mkdir(parents=True, exist_ok=True)

@@ -35,13 +35,11 @@ from tests.slides.slide_server import slide_server
 
 def main(
     slide: Annotated[Path, typer.Argument(help="The slide to measure on.")],
-    model: Annotated[str, typer.Option(help="Name or file.")] = "muse-small",
-    copies: Annotated[
-        int, typer.Option(help="Of the slide side by side, and as many below each other.")
-    ] = 3,
-    delays_ms: Annotated[str, typer.Option(help="Before each answer.")] = "0,50",
-    repeats: Annotated[int, typer.Option(help="Of each measurement.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line, no table.")] = False,
+    model: Annotated[str, typer.Option(help="Name or file of the model.")] = "muse-small",
+    copies: Annotated[int, typer.Option(help="Copies of the slide along each side.")] = 3,
+    delays_ms: Annotated[str, typer.Option(help="Delays of each response.")] = "0,50",
+    repeats: Annotated[int, typer.Option(help="Repeats of each measurement.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line, no table.")] = False,
 ) -> None:
     """Measure and print a table."""
     config = DetectConfig(device="cpu")

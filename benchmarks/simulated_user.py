@@ -149,15 +149,19 @@ def score(
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with consep20x.")],
-    model: Annotated[str, typer.Option(help="Name or file to start from.")] = "muse-small-breast",
+    model: Annotated[
+        str, typer.Option(help="Name or file of the initial model.")
+    ] = "muse-small-breast",
     mode: Annotated[str, typer.Option(help="adapt or full.")] = "adapt",
     fields: Annotated[str, typer.Option(help="Numbers of corrected fields.")] = "1,2,4,8",
-    draws: Annotated[int, typer.Option(help="How often tiles and fields are drawn.")] = 3,
+    draws: Annotated[int, typer.Option(help="Number of draws of tiles and fields.")] = 3,
     renamed_classes: Annotated[
         bool,
-        typer.Option(help="Whether the model is told which of its classes mean the same."),
+        typer.Option(help="Map the model's classes to those of the same meaning."),
     ] = True,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps; else the default.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps; default: those of the mode.")
+    ] = None,
 ) -> None:
     """Print one JSON line per run, then a table of means."""
     tiles = read_points_folder(data / "consep20x" / "train", MPP)

@@ -43,10 +43,14 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for sets and models.")],
     without: Annotated[str, typer.Option(help="Comma-separated sets to leave out.")] = "",
-    model: Annotated[str | None, typer.Option(help="Score this one, train none.")] = None,
-    unseen: Annotated[bool, typer.Option("--unseen", help="It has seen none of the sets.")] = False,
-    steps: Annotated[int, typer.Option(help="Of training.")] = 1400,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="Score this model instead of training one.")
+    ] = None,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="The model has seen none of the sets.")
+    ] = False,
+    steps: Annotated[int, typer.Option(help="Steps of training.")] = 1400,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
 ) -> None:
     """Print a JSON line per set."""

@@ -124,8 +124,8 @@ def _time_use(viewer: Any, panel: Any) -> None:
             camera.center = (0, y, x + step * i)
             frame()
 
-        # In turns, so that other work on the machine falls on both. Without the slide's image, of
-        # which panning loads further tiles.
+        # Alternating, so that other load on the machine affects both. Without the slide's image,
+        # because panning would load further tiles of it.
         session.image_layer.visible = False
         turns = [[_times_ms(act) for act in (frame, pan)] for _ in range(_ROUNDS)]
         session.image_layer.visible = True

@@ -19,8 +19,8 @@ def main() -> None:
     """Write the image and print the number of nuclei of each class."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide", type=Path)
-    parser.add_argument("--model", default=None, help="name or file; else the default model")
-    parser.add_argument("--mpp", type=float, help="where the slide does not say")
+    parser.add_argument("--model", default=None, help="name or file; default: the default model")
+    parser.add_argument("--mpp", type=float, help="if the slide does not state it")
     parser.add_argument("--region", type=muse.Region.parse, help="X,Y,W,H in pixels of the slide")
     parser.add_argument("--out", type=Path, default=Path("nuclei.png"))
     options = parser.parse_args()

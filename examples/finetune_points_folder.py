@@ -18,7 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mpp", type=float, required=True)
-    parser.add_argument("--base", default=None, help="model to start from; else the default model")
+    parser.add_argument(
+        "--base", default=None, help="model to start from; default: the default model"
+    )
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--out", type=Path, default=Path("mine.safetensors"))
     options = parser.parse_args()

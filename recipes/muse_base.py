@@ -72,9 +72,9 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for prepared sets.")],
     out: Annotated[Path, typer.Option(help="Model to write.")],
-    base: Annotated[str, typer.Option(help="Model to go on from.")] = "muse-small-breast",
+    base: Annotated[str, typer.Option(help="Model to start from.")] = "muse-small-breast",
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 1800,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
 ) -> None:
     """Train the bundled model."""

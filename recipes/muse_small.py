@@ -131,12 +131,17 @@ def run(config: FinetuneConfig) -> None:
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for prepared sets and the first stage.")],
-    out: Annotated[Path | None, typer.Option(help="Model to write; else the first stage.")] = None,
-    first_steps: Annotated[int, typer.Option(help="Of the first stage.")] = 2000,
-    steps: Annotated[int, typer.Option(help="Of the second stage.")] = 3000,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Model to write; without it only the first stage is trained."),
+    ] = None,
+    first_steps: Annotated[int, typer.Option(help="Steps of the first stage.")] = 2000,
+    steps: Annotated[int, typer.Option(help="Steps of the second stage.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
-    teacher: Annotated[str, typer.Option(help="Model that tells open classes.")] = "muse-base",
+    teacher: Annotated[
+        str, typer.Option(help="Model that resolves ambiguous classes.")
+    ] = "muse-base",
 ) -> None:
     """Train the bundled model."""
     prepared = prepare(data, work / "sets")

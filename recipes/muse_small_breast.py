@@ -87,11 +87,11 @@ def pretrained(data: Path, work: Path, seed: int, workers: int) -> Path:
 def main(
     data: Annotated[Path, typer.Option(help="Folder with brcam2c, consep20x and slides.")],
     out: Annotated[Path, typer.Option(help="Model file to write.")],
-    backbone: Annotated[Path | None, typer.Option(help="What to start from.")] = None,
+    backbone: Annotated[Path | None, typer.Option(help="Backbone to start from.")] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3000,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    colon: Annotated[bool, typer.Option(help="Learn places from CoNSeP too.")] = True,
-    workers: Annotated[int, typer.Option(help="Processes that load; worth it on a GPU.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    colon: Annotated[bool, typer.Option(help="Train detection on CoNSeP too.")] = True,
+    workers: Annotated[int, typer.Option(help="Loader processes; useful on a GPU.")] = 0,
 ) -> None:
     """Train the bundled model."""
     # Beside the model, so that an interrupted run finds the same folder and resumes.

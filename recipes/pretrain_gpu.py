@@ -46,16 +46,18 @@ _TIMED_STEPS = 5
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with brcam2c, consep20x, slides, unlabeled.")],
-    out: Annotated[Path, typer.Option(help="Folder for everything.")],
-    minutes: Annotated[float, typer.Option(help="Of training, all networks together.")] = 60.0,
+    out: Annotated[Path, typer.Option(help="Folder for all output.")],
+    minutes: Annotated[
+        float, typer.Option(help="Minutes of training, all networks together.")
+    ] = 60.0,
     networks: Annotated[str, typer.Option(help="Comma-separated: vit-s, small.")] = "vit-s,small",
-    batch: Annotated[int, typer.Option(help="Samples of a step.")] = 64,
+    batch: Annotated[int, typer.Option(help="Samples per step.")] = 64,
     global_px: Annotated[int, typer.Option(help="Side of global views.")] = 224,
     local_px: Annotated[int, typer.Option(help="Side of local views.")] = 96,
     prototypes: Annotated[int, typer.Option(help="Outputs of each head.")] = 8192,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    limit: Annotated[int | None, typer.Option(help="Files of each source; for a trial.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Files per source, for a trial run.")] = None,
 ) -> None:
     """Pretrain, then print one JSON line per network."""
     rois = cut_rois(data, out / "rois", device, limit)

@@ -37,8 +37,8 @@ from muse_core.slides import Region, open_slide
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for prepared sets, ROIs and the run.")],
-    epochs: Annotated[int, typer.Option(help="Of 512 samples each.")] = EPOCHS,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Epochs of 512 samples each.")] = EPOCHS,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 0,
 ) -> None:
     """Pretrain or resume; print the path of the backbone."""

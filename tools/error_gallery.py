@@ -25,7 +25,7 @@ CORNERS = ((1130, 880), (1080, 620), (1780, 1180))
 
 def main(
     slide: Annotated[Path, typer.Argument(help="CMU-1-Small-Region.svs")],
-    out: Annotated[Path, typer.Option(help="Picture to write.")],
+    out: Annotated[Path, typer.Option(help="Image to write.")],
 ) -> None:
     """Draw the fields side by side."""
     regions = [muse.Region(x, y, SIDE_PX, SIDE_PX) for x, y in CORNERS]
