@@ -1,4 +1,4 @@
-"""Where the tests find real data."""
+"""Location of real data, and the order of tests."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
 
 
 def pytest_collection() -> None:
-    """What comes with the modules that are imported now is no garbage."""
+    """Exclude modules that are imported by now from garbage collection."""
     gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the rooms whose results hang on the processor's arithmetic; begin with what takes long.
+    """Mark rooms whose results depend on the CPU's arithmetic; start with slow tests.
 
-    Else one process is still at it when there is nothing left for the others. Before all come the
-    tests that fork: children of a process with windows now and then ended in a fault.
+    Otherwise one process would still run them when the others have finished. Tests that fork come
+    first of all: children of a process with windows sometimes crashed.
     """
     items.sort(key=lambda item: (item.path not in _FORKING, item.path not in _LONGEST))
     for item in items:
@@ -74,10 +74,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave the modules that were imported out of every later garbage collection.
+    """Exclude the imported modules from every later garbage collection.
 
-    They are some 250,000 objects of torch, pandas and napari; napari collects all garbage whenever
-    a layer goes.
+    They are some 250,000 objects of torch, pandas and napari, and napari collects all garbage
+    whenever a layer is removed.
     """
     _without_torchs_handler()
     gc.enable()
@@ -89,11 +89,11 @@ def pytest_collection_finish() -> None:
 
 
 def _without_torchs_handler() -> None:
-    """Let torch's loaders set no handler of SIGCHLD, which only makes their errors come sooner.
+    """Prevent torch's loaders from setting a handler of SIGCHLD, which only speeds up their errors.
 
-    The end of a child took a process of tests along, one of many threads of Qt, Mesa and OpenVINO:
-    the kernel could not set up the frame of the handler, nor that of SIGSEGV (si_code SI_KERNEL, in
-    three cores).
+    The exit of a child crashed a test process with many threads of Qt, Mesa and OpenVINO: the
+    kernel could not set up the stack frame of the handler, nor that of SIGSEGV (si_code SI_KERNEL,
+    in three cores).
     """
     handling = sys.modules.get("torch.utils.data._utils.signal_handling")
     if handling is not None:
@@ -103,7 +103,7 @@ def _without_torchs_handler() -> None:
 
 @pytest.fixture(autouse=True)
 def no_handler_of_ended_children() -> Iterator[None]:
-    """Where torch was loaded later, its handler goes with the test."""
+    """Remove torch's handler after the test, if torch was loaded during it."""
     yield
     if hasattr(signal, "SIGCHLD"):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -111,7 +111,7 @@ def no_handler_of_ended_children() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def converted_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Converted networks lie in a folder that all processes of a run of the tests share."""
+    """Keep converted networks in a folder shared by all processes of a test run."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
@@ -120,13 +120,13 @@ def converted_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 
 def data_folder() -> Path:
-    """Where real data lies on this machine, if it does."""
+    """Location of real data on this machine, if there is any."""
     return Path(os.environ.get("MUSE_DATA", _REPOSITORY.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
 def muse_data() -> Path:
-    """Folder of real tiles and slides; the tests that need it skip where it is not at hand."""
+    """Folder of real tiles and slides; tests that need it are skipped if it is missing."""
     folder = data_folder()
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set MUSE_DATA")
@@ -135,7 +135,7 @@ def muse_data() -> Path:
 
 @pytest.fixture(scope="session")
 def cmu_slide() -> Path:
-    """A real Aperio SVS (CC0), 2220 x 2967 px at 0.499 um/px; fetched where it is not at hand."""
+    """A real Aperio SVS (CC0), 2220 x 2967 px at 0.499 um/px; downloaded if it is missing."""
     path = data_folder() / "slides" / "CMU-1-Small-Region.svs"
     if path.is_file():
         return path
@@ -149,7 +149,7 @@ def cmu_slide() -> Path:
 
 @pytest.fixture(scope="session")
 def unscaled_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pyramidal TIFF of 1280 px and six levels, drawn tissue, that states no scale."""
+    """A pyramidal TIFF of 1280 px and six levels, synthetic tissue, without a scale."""
     image = Image.new("RGB", (1280, 1280), (235, 200, 220))
     draw = ImageDraw.Draw(image)
     for x, y in np.random.default_rng(0).uniform(0, 1280, (900, 2)):

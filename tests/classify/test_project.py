@@ -1,4 +1,4 @@
-"""A slide's annotations in a file of one's choice, found again from there."""
+"""A slide's annotations in a file of the user's choice, and finding them there again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def place(tmp_path: Path) -> StorePlace:
 
 @pytest.fixture
 def store(place: StorePlace) -> Path:
-    """A store with one nucleus, of which there are features."""
+    """A store with one nucleus that has features."""
     with place.create(ClassScheme.from_names(["cell"])) as made:
         made.add(10.0, 20.0, "cell")
         facts = FeatureFacts("m", "ab" * 32, ("cell",), 4, 1, "f" * 64, 0.5)

@@ -12,7 +12,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def run(*arguments: object) -> int:
-    """Exit code of ``muse ARGUMENTS``."""
+    """Run ``muse ARGUMENTS``; returns the exit code."""
     with pytest.raises(SystemExit) as end:
         main([str(a) for a in arguments])
     assert isinstance(end.value.code, int)
@@ -20,7 +20,7 @@ def run(*arguments: object) -> int:
 
 
 def detect(folder: Path, out: Path, *more: object, slide: Path | None = None) -> int:
-    """``muse detect`` with the small model of ``folder``, at 0.5 um/px unless told another."""
+    """Run ``muse detect`` with the small model of ``folder``, by default at 0.5 um/px."""
     fixed = ("--model", folder / "tiny.safetensors", "--device", "cpu", "--out", out)
     given = more if "--mpp" in more or "--no-mpp" in more else (*more, "--mpp", 0.5)
     given = tuple(g for g in given if g != "--no-mpp")
@@ -28,7 +28,7 @@ def detect(folder: Path, out: Path, *more: object, slide: Path | None = None) ->
 
 
 def error_line(capsys: Capture) -> str:
-    """The one sentence of a refusal, with nothing beside it."""
+    """The error message of a refused command, which prints nothing else."""
     captured = capsys.readouterr()
     assert captured.out == ""
     lines = captured.err.strip().splitlines()

@@ -1,4 +1,4 @@
-"""What all commands share, and the short ones: version, help, info, models."""
+"""Behaviour shared by all commands, and the short ones: version, help, info, models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`muse detect` on one slide: what it writes, and what it refuses."""
+"""`muse detect` on one slide: its output, and what it refuses."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_model_file_that_is_none_is_refused_and_never_unpickled(
 
 
 class _Trap:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, path: str) -> None:
         self.path = path

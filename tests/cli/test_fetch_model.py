@@ -38,7 +38,7 @@ class Said(NamedTuple):
 
 
 def _muse(folder: Path, hub: Hub, *commands: list[str]) -> list[Said]:
-    """``muse`` as a user runs it, with models and cache of its own; all commands in one process."""
+    """``muse`` as a user runs it, with its own models and cache; all commands in one process."""
     home = {"HF_HOME": str(folder / "hub"), "HF_ENDPOINT": hub.url, "LOCALAPPDATA": str(folder)}
     user = {"XDG_DATA_HOME": str(folder / "data"), "HOME": str(folder), "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(

@@ -96,7 +96,7 @@ def test_finetune(
 
 @pytest.mark.parametrize("size", ["16k", "1m"])
 def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
-    """Where there is no room for the settings, and where there is none for the checkpoint."""
+    """Disks without room for the settings, and without room for the checkpoint."""
     with small_disk(tmp_path / "full", size) as full:
         config = tiny_config(write_rois(tmp_path / "rois"), full / "run")
         (tmp_path / "c.json").write_text(json.dumps(plain_values(config)))

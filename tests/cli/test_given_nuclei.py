@@ -1,4 +1,4 @@
-"""Nuclei given to a command for a slide that they are not of: refused, unless the user insists."""
+"""Nuclei of another slide given to a command are refused, unless the user insists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on files that hold several tissue images: none is passed over in silence, none mixed."""
+"""Commands on files with several tissue images: none is skipped silently, none mixed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = ((700, 500), (400, 300))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """two.tif of two images, one.png and two.png that are these images, and a model."""
+    """two.tif with two images, the same images as one.png and two.png, and a model."""
     root = tmp_path_factory.mktemp("images")
     pictures = []
     for i, (name, size) in enumerate(zip(("one.png", "two.png"), SIZES, strict=True)):
@@ -44,14 +44,14 @@ def detect(folder: Path, slide: str, out: Path, *more: object) -> int:
 
 
 def nuclei_in(path: Path) -> str:
-    """A CSV without the columns that say which slide it is of."""
+    """A CSV without the columns that name the slide."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return str(table.drop(columns=["slide", "slide_content"]).to_csv(index=False))
 
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> list[str]:
-    """What is found in each image where it has a file of its own."""
+    """The nuclei found in each image as a separate file."""
     found = []
     for name in ("one", "two"):
         assert detect(folder, f"{name}.png", folder / f"{name}.alone.csv") == 0

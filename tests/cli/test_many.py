@@ -1,4 +1,4 @@
-"""``muse detect`` over many slides: a file and a row for each, whatever becomes of the others."""
+"""``muse detect`` over many slides: a file and a row for each, even if others fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two folders of slides, two of one name, one damaged, and what lies about."""
+    """Two folders of slides, two of the same name, one damaged, and other files."""
     root = tmp_path_factory.mktemp("slides")
     for i, name in enumerate(("a/one.png", "a/two.png", "b/one.png")):
         (root / name).parent.mkdir(exist_ok=True)

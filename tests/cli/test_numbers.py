@@ -1,4 +1,4 @@
-"""Numbers of options: every command reads them as the fields of the window do."""
+"""Numbers in options are read like those in fields of the window, by every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments that shells, file managers and slips of the hand make: a sentence, and nothing else."""
+"""Odd arguments from shells, file managers and typing errors end in one sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUCLEI = "x_px,y_px,class\n10,10,tumor\n20,30,tumor\n"
 
 
 def _sentence(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What a refused command says: one line."""
+    """The message of a refused command: one line."""
     capsys.readouterr()
     assert run(*arguments) == 2
     said = capsys.readouterr().err
@@ -33,7 +33,7 @@ def _sentence(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 @pytest.fixture
 def beside_a_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that commands run in, with the slide s.png and nothing else."""
+    """The working folder of commands, with the slide s.png and nothing else."""
     monkeypatch.chdir(tmp_path)
     write_slide(tmp_path / "s.png", 64, 64)
     return tmp_path

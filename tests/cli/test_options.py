@@ -1,4 +1,4 @@
-"""An option means the same in every command, so that who knows one command can guess the others."""
+"""An option has the same meaning in every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hand-made MRXS: files count from its scanned area, as QuPath does, whatever reads or writes."""
+"""A synthetic MRXS: files count from its scanned area, like QuPath, in reading and writing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT = (2560, 7680)
 
 @pytest.fixture(scope="module")
 def tissue(cmu_slide: Path) -> npt.NDArray[np.uint8]:
-    """What is scanned of the slide."""
+    """The scanned area of the slide."""
     return np.ascontiguousarray(tifffile.imread(cmu_slide)[900:1924, 600:1624])
 
 

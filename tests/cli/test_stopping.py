@@ -1,4 +1,4 @@
-"""``kill`` and a closed terminal end each command as Ctrl-C does: what was found is kept."""
+"""``kill`` and a closed terminal end each command like Ctrl-C: results so far are kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIGNALS = [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
 
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
-    """No signal is ignored, as all would be under ``nohup``."""
+    """Restore the default handling of signals, which ``nohup`` would ignore."""
     before = [signal.signal(number, signal.SIG_DFL) for number in SIGNALS]
     yield
     for number, handler in zip(SIGNALS, before, strict=True):
@@ -46,7 +46,7 @@ def inputs(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def asked_while_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Signals], None]:
-    """Has a signal come twice, as when a terminal closes, while the third tile is read."""
+    """Send a signal twice, as a closing terminal does, while the third tile is read."""
 
     def prepare(number: signal.Signals) -> None:
         reads, read = itertools.count(), Slide.read
@@ -124,7 +124,7 @@ def test_rois(
 
 @contextmanager
 def _asked_once_there(path: Path, number: signal.Signals) -> Iterator[None]:
-    """This process is asked to stop as soon as a file is there, unless the command ends before."""
+    """Ask this process to stop as soon as a file exists, unless the command ends before."""
     ended = threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Standard streams that whoever started the program has closed."""
+"""Standard streams that the parent process has closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results through links, pipes and standard output."""
+"""Results written through links, to pipes and to standard output."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A network whose answer is known: it finds dark blobs by fixed, exact arithmetic.
+"""A network with a known result: it detects dark blobs by fixed, exact arithmetic.
 
-It looks 16 px around itself, so a halo of 32 px must make tiled and untiled runs agree to the
-last digit; any difference is a fault of the tiling.
+Its receptive field reaches 16 px, so with a halo of 32 px tiled and untiled runs must agree to the
+last digit; any difference is an error of the tiling.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class BlobModel(nn.Module):
 
     @staticmethod
     def _lean(dark: Tensor, y: Tensor, x: Tensor, dim: int) -> Tensor:
-        """Where the darkness around a peak leans to, in steps of 1/8 px."""
+        """Direction in which the darkness around a peak is off-centre, in steps of 1/8 px."""
         padded = functional.pad(dark, (1, 1, 1, 1))
         before = padded[y + 1, x] if dim == 1 else padded[y, x + 1]
         after = padded[y + 1, x + 2] if dim == 1 else padded[y + 2, x + 1]
@@ -78,7 +78,7 @@ class BlobModel(nn.Module):
 
 @dataclass(frozen=True)
 class Scene:
-    """Tissue-coloured ground with dots on it."""
+    """Tissue-coloured background with dots."""
 
     rgb: np.ndarray
     centres: np.ndarray
@@ -86,7 +86,7 @@ class Scene:
 
 
 def scene(width: int, height: int, spacing: int = 12, seed: int = 0) -> Scene:
-    """Dots of 5 px with a jitter on a lattice, each of its own darkness, on pink ground.
+    """Dots of 5 px with jitter on a lattice, each of a different darkness, on a pink background.
 
     With a spacing of 16 or 32 and no jitter, dots lie on seams and corners.
     """

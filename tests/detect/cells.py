@@ -1,4 +1,4 @@
-"""Ask of each cell of a grid by its rectangle what plan_tiles asks of all at once."""
+"""Turn a predicate of a cell's rectangle into one of a whole grid, as plan_tiles takes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from muse_core.slides import Region
 
 
 def each(worth: Callable[[Region], bool]) -> WorthReading:
-    """Return the question to a whole grid."""
+    """Return the predicate for a whole grid."""
 
     def ask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         cells = [

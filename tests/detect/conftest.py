@@ -1,4 +1,4 @@
-"""A slide of dots, whose nuclei the tests know."""
+"""A slide of dots with known nuclei."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs over slides of dots: settings, what they are compared by, tiles that cannot be read."""
+"""Runs over slides of dots: settings, comparison of results, unreadable tiles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def places(table: pd.DataFrame) -> set[tuple[Any, ...]]:
 
 
 class BrokenReads(Slide):
-    """A slide of whose tiles some cannot be read, a number of times."""
+    """A slide with tiles that fail to be read a number of times."""
 
     def __init__(
         self, whole: Slide, broken: Callable[[Region], bool], error: Exception, times: int = 99

@@ -1,4 +1,4 @@
-"""Rectangles over cells: all covered, none twice, and hardly dearer than the best by any cuts."""
+"""Rectangles over cells: all covered, none twice, and hardly costlier than the optimum."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HALO = 96
 
 
 def least_by_any_cuts(worth: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
-    """The cost of the best way to cut, by trying all."""
+    """The cost of the optimal cuts, by trying all."""
     known: dict[Cells, int] = {}
 
     def least(row: int, column: int, n: int, m: int) -> int:

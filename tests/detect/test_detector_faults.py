@@ -1,4 +1,4 @@
-"""What detection does where tiles, memory or callbacks fail."""
+"""Detection when tiles, memory or callbacks fail."""
 
 from __future__ import annotations
 

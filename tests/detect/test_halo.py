@@ -1,4 +1,4 @@
-"""The halo is wide enough: near a seam a tile finds what one large tile finds there."""
+"""The halo is wide enough: near a seam a tile finds the nuclei of one large tile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BAND_PX = 48
 
 
 def near_seam(xy: np.ndarray) -> np.ndarray:
-    """(n,) which lie in the core of the small tile, near its border."""
+    """(n,) whether points lie in the core of the small tile, near its border."""
     inside = np.minimum(xy - START, STOP - xy).min(axis=1)
     return np.asarray((inside >= 0) & (inside < BAND_PX))
 

@@ -1,4 +1,4 @@
-"""Runs that go on where they stopped, whatever stopped them."""
+"""Runs that are resumed after any kind of interruption."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def whole(slide: Slide) -> DetectResult:
 
 
 class Counting(BlobModel):
-    """Says how many tiles went through it, and dies at one of them."""
+    """Counts the tiles that pass through it, and fails at one of them."""
 
     def __init__(self, dies_at: int | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""However a run is cut into pieces, its result is that of one piece."""
+"""A run that is interrupted and resumed gives the result of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSES = ("a", "b", "c")
 
 
 def report(tile: Tile, plan: TilePlan, points: np.ndarray, seed: int) -> TileDetections:
-    """What a tile sees, the same every time."""
+    """Nuclei of a tile, the same every time."""
     rng = np.random.default_rng((seed, tile.index))
     low = np.array([tile.x_px, tile.y_px])
     high = low + np.array(plan.read_size(tile)[::-1])

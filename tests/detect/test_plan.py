@@ -26,7 +26,7 @@ configs = st.builds(
 
 
 def owners(plan: TilePlan, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How many tiles' half-open cells hold each model-pixel point."""
+    """Number of tiles whose half-open cells contain each model-pixel point."""
     count = np.zeros(len(x), dtype=int)
     for tile in plan.tiles:
         x0 = plan.x_px + tile.column * plan.cell_w_px

@@ -43,7 +43,7 @@ def plan_for(
 
 
 def nuclei(rng: np.random.Generator, plan: TilePlan, n: int) -> np.ndarray:
-    """Points on a loose lattice, many of them on seams and corners, none closer than SPACING."""
+    """Points on a jittered lattice, many on seams and corners, none closer than SPACING."""
     w, h = plan.width_px, plan.height_px
     seam_x = rng.integers(0, plan.columns + 1, n) * plan.cell_w_px
     seam_y = rng.integers(0, plan.rows + 1, n) * plan.cell_h_px
@@ -69,7 +69,7 @@ def nuclei(rng: np.random.Generator, plan: TilePlan, n: int) -> np.ndarray:
 def reports(
     x: np.ndarray, y: np.ndarray, score: np.ndarray, identity: np.ndarray
 ) -> TileDetections:
-    """Reports of nuclei; the class index is the identity."""
+    """Reports of nuclei; the class index identifies them."""
     probs = np.zeros((len(x), N_IDENTITIES), dtype=np.float32)
     probs[np.arange(len(x)), identity] = 1
     return TileDetections(np.column_stack([x, y]), score.astype(np.float32), probs)
@@ -78,7 +78,7 @@ def reports(
 def seen_by(
     tile: Tile, plan: TilePlan, points: np.ndarray, rng: np.random.Generator
 ) -> TileDetections:
-    """All nuclei in a tile's read area, a little off; the class index is the identity."""
+    """All nuclei in a tile's read area, slightly displaced; the class index identifies them."""
     low = np.array([tile.x_px, tile.y_px])
     high = low + np.array(plan.read_size(tile)[::-1])
     visible = np.flatnonzero(((points >= low) & (points < high)).all(axis=1))
@@ -156,10 +156,10 @@ def check_against_the_rule(
     corner: tuple[int, int],
     size: tuple[int, int],
 ) -> None:
-    """Nuclei come out as the rule says that was written down: the best report of each, once.
+    """Each nucleus is reported once, by the best report of the rule.
 
     The rule, by brute force: of all reports of a nucleus by tiles within whose margin they lie, the
-    one of the highest score counts, of equals the one of the earlier tile.
+    one of the highest score is kept; of equal ones that of the earlier tile.
     """
     rng = np.random.default_rng(seed)
     config = DetectConfig(tile_px=tile_px, halo_px=halo_px, cell_px=cell_px)

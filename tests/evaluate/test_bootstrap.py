@@ -12,7 +12,7 @@ from muse_core.nuclei import nucleus_table
 
 
 def _report(shift_px: list[float], classes: tuple[str, ...] = ("a", "b")) -> DetectionReport:
-    """Images of an a and a b; everything is found as an a, ``shift_px`` beside its place."""
+    """Images with an a and a b; all are found as a, ``shift_px`` from their positions."""
     pixels = np.zeros((60, 60, 3), dtype=np.uint8)
     xy = np.array([[10, 10], [40, 40]], dtype=np.float32)
     images = [AnnotatedImage(str(i), pixels, xy, ("a", "b"), 0.5) for i in range(len(shift_px))]

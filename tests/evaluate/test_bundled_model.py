@@ -1,4 +1,4 @@
-"""What the bundled model promises, on real tiles and the real slide."""
+"""Minimum accuracy of the bundled model, on real tiles and the real slide."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lets each writer meet a full disk, at its beginning, in its middle and at its end.
+"""Runs each writer on a disk that is full at its beginning, in its middle and at its end.
 
-Arguments: folder with ``inputs/`` and ``out/``, and how the disk is made full, "fill" or "limit".
-Prints what is wrong, a line for each; a crash shows in the exit code.
+Arguments: folder with ``inputs/`` and ``out/``, and how the disk is filled, "fill" or "limit".
+Prints a line per error; a crash shows in the exit code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENDINGS = ("No space left on device.", "File too large.", "disk is full.", "disk
 
 @contextlib.contextmanager
 def _filled(folder: Path, room: int) -> Iterator[Any]:
-    """Only so much is free on the disk; a block of tmpfs is a page."""
+    """Leave only this much free space on the disk; a block of tmpfs is a page."""
     fill(folder)
     ballast = folder / "ballast"
     if room:
@@ -43,7 +43,7 @@ def _filled(folder: Path, room: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _limited(folder: Path, room: int) -> Iterator[Any]:
-    """No file of this process may grow larger."""
+    """Limit the size of files that this process writes."""
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -55,7 +55,7 @@ def _limited(folder: Path, room: int) -> Iterator[Any]:
 
 
 def _try(name: str, out: Path, way: str, room: int) -> str | None:
-    """What is wrong, or None; "written" and "refused" are both right."""
+    """The error, or None; "written" and "refused" are both right."""
     write, check = WRITERS[name]
     target = out / name
     refusal = ""
@@ -80,7 +80,7 @@ def _try(name: str, out: Path, way: str, room: int) -> str | None:
 
 
 def main() -> None:
-    """Try all."""
+    """Try all writers."""
     folder, way = Path(sys.argv[1]), sys.argv[2]
     for name in WRITERS:
         results = [_try(name, folder / "out", way, room) for room in ROOM_BYTES]

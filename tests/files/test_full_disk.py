@@ -1,4 +1,4 @@
-"""Every writer on a disk that is full: a sentence, and nothing is left behind."""
+"""Every writer on a full disk: an error message, and nothing is left behind."""
 
 from __future__ import annotations
 

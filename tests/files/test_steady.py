@@ -1,4 +1,4 @@
-"""A file on a full disk that behaves as one on a disk with room, until it is done."""
+"""A file on a full disk that behaves as on a disk with space until it is closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLACES = st.integers(0, 200_000)
 
 
 class FullFile(io.FileIO):
-    """Takes so many bytes and no more."""
+    """Accepts a number of bytes and no more."""
 
     room = 0
 

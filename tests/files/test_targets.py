@@ -1,4 +1,4 @@
-"""Pipes, devices and open descriptors as targets, by real ones."""
+"""Real pipes, devices and open descriptors as targets."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from muse_core.nuclei.store import StorePlace
 def test_on_windows_too_all_lie_in_one_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the rules for Windows of platformdirs, which stand in for the system's."""
+    """Apply platformdirs' rules for Windows in place of the system's."""
 
     def windows(kind: str) -> Any:
         return lambda name, appauthor=None: getattr(Windows(name, appauthor), kind)

@@ -1,4 +1,4 @@
-"""Every writer of the core that can be called without a slide or training, by name."""
+"""Every writer of the core that needs no slide or training, by name."""
 
 from __future__ import annotations
 

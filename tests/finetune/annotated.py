@@ -62,7 +62,7 @@ def reviewed_store(
     seed: int = 0,
     mpp: float | None = None,
 ) -> Path:
-    """A slide and its store, in which some squares (x, y, side) are reviewed and all is right.
+    """A slide and its store, in which some squares (x, y, side) are reviewed and all is correct.
 
     The slide is a PNG, or a TIFF that states its ``mpp``.
     """

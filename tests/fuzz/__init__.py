@@ -1,4 +1,4 @@
-"""Damaged files of every format: what is read of them is a result or one sentence.
+"""Damaged files of every format: reading one gives a result or one error message.
 
-``python -m tests.fuzz svs:1234`` does one case again, with its traceback.
+``python -m tests.fuzz svs:1234`` repeats one case, with its traceback.
 """

@@ -1,4 +1,4 @@
-"""One case again, in this process: ``python -m tests.fuzz svs:1234 [FOLDER]``."""
+"""Repeat one case, in this process: ``python -m tests.fuzz svs:1234 [FOLDER]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many cases, in processes that are started anew when one dies or hangs."""
+"""Many cases, in processes that are restarted when one dies or hangs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOG_CHARACTERS = 3000
 
 @dataclass(frozen=True)
 class Cases:
-    """Cases of one target, numbers from ``first`` to before ``end``."""
+    """Cases of one target, numbered from ``first`` to before ``end``."""
 
     name: str
     first: int
@@ -32,13 +32,12 @@ class Cases:
 
 @dataclass
 class Outcome:
-    """What came of a campaign.
+    """Result of a campaign.
 
     Attributes:
-        cases: How many were run.
-        wrong: Case to what is wrong with it.
-        survived: Cases that took their process with them or kept it busy, of targets that the
-            product isolates.
+        cases: Number of cases run.
+        wrong: Case to its error.
+        survived: Cases that crashed or hung their process, of targets that the product isolates.
     """
 
     cases: int = 0
@@ -47,7 +46,7 @@ class Outcome:
 
 
 def planned(room: str, n_cases: int, first: int) -> list[Cases]:
-    """About ``n_cases`` cases of a room, by the shares of its targets, numbered from ``first``."""
+    """About ``n_cases`` cases of a room from ``first`` on, divided by the shares of its targets."""
     targets = targets_in(room)
     shares = sum(t.share for t in targets.values())
     return [
@@ -100,7 +99,7 @@ class _Run:
             reader.start()
 
     def until_death(self) -> tuple[str | None, str]:
-        """Follow the process; returns the case that it died of, None at a good end, and how."""
+        """Follow the process; returns the case that crashed it or None, and how it ended."""
         current: str | None = None
         hangs, used = False, 0.0
         try:

@@ -1,4 +1,4 @@
-"""One case: a target and a number, from which all else follows."""
+"""One case: a target and a number, which determine everything else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def targets_in(room: str) -> Mapping[str, Target]:
 
 
 class Samples:
-    """A target's sound files, kept in memory."""
+    """A target's valid files, kept in memory."""
 
     def __init__(self, name: str, target: Target, scratch: Path) -> None:
         self._name, self._target = name, target
@@ -48,7 +48,7 @@ class Samples:
         self._folders = [p.relative_to(self._folder) for p in self._folder.rglob("*") if p.is_dir()]
 
     def damage(self, number: int) -> None:
-        """Put the files where they belong, one or two of them damaged."""
+        """Write the files, one or two of them damaged."""
         shutil.rmtree(self._folder)
         for folder in (Path(), *self._folders):
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ class Samples:
         """Read a damaged file.
 
         Returns:
-            "" where a result or a sentence comes of it, else what is wrong.
+            "" if it gives a result or an error message, else a description of the failure.
         """
         self.damage(number)
         try:
@@ -81,7 +81,7 @@ class Samples:
 
 
 def _where(error: BaseException) -> str:
-    """The last places of ours that an error came through."""
+    """The last places in this project's code that an error passed through."""
     places = []
     at = error.__traceback__
     while at is not None:

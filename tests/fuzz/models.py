@@ -47,7 +47,7 @@ def read_model(path: Path) -> None:
 
 
 def _header(folder: Path) -> Path:
-    """A model file cut down to its card, so that every change falls into it."""
+    """A model file reduced to its card, so that every change damages the card."""
     whole = write_model(folder / "m.safetensors")
     content = whole.read_bytes()
     whole.write_bytes(content[: 8 + int.from_bytes(content[:8], "little")])
@@ -58,7 +58,7 @@ def _header(folder: Path) -> Path:
 
 
 def read_model_card(path: Path) -> None:
-    """Read a card, and what it says of architecture and classes."""
+    """Read a card, and its architecture and classes."""
     card = read_card(path)
     ClassScheme.from_json(card.classes)
     ModelConfig.from_json(card.architecture)
@@ -78,7 +78,7 @@ def _pth(legacy: bool) -> Any:
 
 
 def read_pth(path: Path) -> None:
-    """Read a released checkpoint up to where the network is built."""
+    """Read a released checkpoint up to the construction of the network."""
     recognise(backbone_entries(read_teacher(path), path.name), path.name)
 
 
@@ -99,7 +99,7 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def read_checkpoint(path: Path) -> None:
-    """Go on from a checkpoint: networks, optimiser, schedule, and a step after it."""
+    """Resume from a checkpoint: networks, optimiser, schedule, and a step after it."""
     parts = _parts()
     Checkpoint(path, "abc", parts).load()
     parts["optimizer"].step()
@@ -124,7 +124,7 @@ def _jobs(folder: Path) -> Path:
 
 
 def run_specs(path: Path) -> None:
-    """Give each line to the reader of specs and run what it is: one end, and a sentence at most."""
+    """Read each line as a spec and run it: one end, and at most one error message."""
     os.chdir(path.parent)
     for line in path.read_bytes().split(b"\n"):
         try:
@@ -151,7 +151,7 @@ def _events(folder: Path) -> Path:
 
 
 def read_events(path: Path) -> None:
-    """Take each line for an event of a job, as the window does."""
+    """Read each line as an event of a job, as the window does."""
     for line in path.read_bytes().split(b"\n"):
         try:
             data = json.loads(line)
@@ -168,7 +168,7 @@ def _commands(folder: Path) -> Path:
 
 
 def listen(path: Path) -> None:
-    """Give commands to a job, whose end always cancels it."""
+    """Send commands to a job, which is cancelled at their end."""
     cancel = threading.Event()
     _listen(iter(path.read_bytes().split(b"\n")), cancel)
     if not cancel.is_set():

@@ -1,4 +1,4 @@
-"""Damage as disks, transfers, editors and other programs do it."""
+"""Damage as caused by disks, transfers, editors and other programs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _zeros(data: bytes, rng: random.Random) -> bytes:
 
 
 def _number(data: bytes, rng: random.Random) -> bytes:
-    """Another number, or none, in the place of one in a text."""
+    """Replace a number in a text by another, or remove it."""
     found = list(_NUMBER.finditer(data[:100_000]))
     if not found:
         return _some_bytes(data, rng)
@@ -85,7 +85,7 @@ def _number(data: bytes, rng: random.Random) -> bytes:
 
 
 def _place(data: bytes, rng: random.Random) -> int:
-    """Anywhere; every other time near the ends, where headers and directories are."""
+    """Any position; every other time near the ends, where headers and directories are."""
     if rng.random() < 0.5:
         return rng.randrange(len(data))
     near = min(len(data), 512)

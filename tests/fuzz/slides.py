@@ -33,7 +33,7 @@ _APERIO = (
 
 
 def read_slide(path: Path) -> None:
-    """Open a slide and look at all of its pixels, its description and its tissue."""
+    """Open a slide and read all of its pixels, its description and its tissue."""
     with open_slide(path) as slide:
         for level in slide.levels:
             # What claims to be large is looked at in part, as a window does.
@@ -42,7 +42,7 @@ def read_slide(path: Path) -> None:
 
 
 def picture() -> Rgb:
-    """192 x 256 px of something."""
+    """A pattern of 192 x 256 px."""
     y, x = np.mgrid[:192, :256]
     rgb = np.stack([200 + 20 * np.sin(x / 9), 120 + y / 4, 150 + 30 * np.cos(y / 7)], axis=2)
     result: Rgb = np.clip(rgb, 0, 255).astype(np.uint8)
@@ -50,7 +50,7 @@ def picture() -> Rgb:
 
 
 def halves(n: int = 2, image: Rgb | None = None) -> list[Rgb]:
-    """A picture and its halves."""
+    """An image and its downsampled copies."""
     image = picture() if image is None else image
     return [np.ascontiguousarray(image[:: 2**k, :: 2**k]) for k in range(n)]
 

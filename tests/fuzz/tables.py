@@ -110,7 +110,7 @@ def _foreign_csv(folder: Path) -> Path:
 
 
 def read_csv_as_the_window_does(path: Path) -> None:
-    """Look whether a CSV is of nuclei, and read it."""
+    """Check whether a CSV contains nuclei, and read it."""
     is_nucleus_csv(path)
     read_nuclei_here(path)
 
@@ -129,7 +129,7 @@ def _store(folder: Path) -> Path:
 
 
 def use_store(path: Path) -> None:
-    """Look at everything in a store, edit it, go back and forth."""
+    """Read everything in a store, edit it, undo and redo."""
     read_store(path)
     with AnnotationStore.open(path, "you") as store:
         if store.read_only:
@@ -147,7 +147,7 @@ def use_store(path: Path) -> None:
 
 
 def read_store(path: Path) -> None:
-    """Look at everything in a store."""
+    """Read everything in a store."""
     with AnnotationStore.open(path, read_only=True) as store:
         _ = store.slide, store.classes, store.revision, store.detecting
         store.rows()
@@ -160,7 +160,7 @@ def read_store(path: Path) -> None:
 
 
 def _old_store(folder: Path) -> Path:
-    """As a program that has died leaves it: with edits in the log beside it."""
+    """A store as left by a crashed program: with edits in the log beside it."""
     path = folder / "s.svs.muse"
     store = AnnotationStore.create(path, SlideIdentity("s.svs", 1, "ab"), _SCHEME, "me")
     store.insert(table(20))
@@ -180,7 +180,7 @@ def _features(folder: Path) -> Path:
 
 
 def read_feature_folder(path: Path) -> None:
-    """Look whether a folder holds features, and read them."""
+    """Check whether a folder contains features, and read them."""
     is_feature_file(path)
     read_features(path)
 

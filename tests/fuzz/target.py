@@ -1,4 +1,4 @@
-"""A format under test: how a sound file is made and how it is read."""
+"""A format under test: how a valid file is made and how it is read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Target:
     """A format.
 
     Attributes:
-        make: Writes sound files into an empty folder; returns the path to open.
-        read: Opens that path and looks at everything; UserError is the only error it may raise.
-        share: How many of the cases of a run it gets, compared with others.
-        isolated: Whether the product reads it in a process of its own, which may crash and hang.
+        make: Writes valid files into an empty folder; returns the path to open.
+        read: Opens that path and reads everything; UserError is the only error it may raise.
+        share: Relative number of cases that it gets in a run.
+        isolated: Whether the product reads it in a separate process, which may crash and hang.
     """
 
     make: Callable[[Path], Path]

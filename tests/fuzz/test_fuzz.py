@@ -1,6 +1,6 @@
-"""Thousands of damaged files: each gives a result or a sentence, and none takes the program down.
+"""Thousands of damaged files: each gives a result or an error message, and none crashes.
 
-``MUSE_FUZZ_SEED`` says with which number the cases begin; one case is done again with
+``MUSE_FUZZ_SEED`` sets the number of the first case; one case is repeated with
 ``python -m tests.fuzz NAME:NUMBER``.
 """
 

@@ -1,7 +1,7 @@
-"""``python -m tests.fuzz.worker FOLDER ROOM``: the cases that stdin lists, one after the other.
+"""``python -m tests.fuzz.worker FOLDER ROOM``: runs the cases that stdin lists, in order.
 
-Stdin holds lines of a target, its first case and the one after its last. A line is written before
-each case, and one after it where something is wrong.
+Stdin has lines of a target, its first case and the one after its last. A line is written before
+each case, and one after it if it failed.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Tissue:
-    """Nuclei of four kinds in 16 features; the model takes kind 1 for kind 2."""
+    """Nuclei of four kinds in 16 features; the model mistakes kind 1 for kind 2."""
 
     def __init__(self, n: int = 600, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)

@@ -33,7 +33,7 @@ N = 800
 
 @dataclass
 class Slide:
-    """A store of nuclei with features, and what they truly are."""
+    """A store of nuclei with features, and their true classes."""
 
     store: AnnotationStore
     ids: npt.NDArray[np.int64]
@@ -56,7 +56,7 @@ class Slide:
 
 @pytest.fixture
 def slide(tmp_path: Path) -> Iterator[Slide]:
-    """Nuclei that the bundled model has classified; of those of one kind it knows nothing."""
+    """Nuclei that the bundled model has classified; it does not know one of their kinds."""
     path = resolve_model(None)
     head = read_class_head(path)
     rng = np.random.default_rng(0)

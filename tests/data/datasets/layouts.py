@@ -1,4 +1,4 @@
-"""Miniature folders in the layouts of the published datasets."""
+"""Miniature folders in the layouts of the published data sets."""
 
 from __future__ import annotations
 

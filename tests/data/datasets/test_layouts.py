@@ -1,4 +1,4 @@
-"""Each dataset read from a miniature folder in its published layout."""
+"""Each data set read from a miniature folder in its published layout."""
 
 from __future__ import annotations
 

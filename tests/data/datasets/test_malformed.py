@@ -1,4 +1,4 @@
-"""Malformed datasets end in a sentence that names the file."""
+"""Malformed data sets end in a message that names the file."""
 
 from __future__ import annotations
 

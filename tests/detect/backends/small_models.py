@@ -1,4 +1,4 @@
-"""Small models whose untrained heads find something."""
+"""Small models whose untrained heads detect something."""
 
 from __future__ import annotations
 

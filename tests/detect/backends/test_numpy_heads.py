@@ -1,4 +1,4 @@
-"""The numpy twins against the torch originals."""
+"""The numpy heads compared with the torch originals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converted models: what they find, when they are made, and what happens to damaged ones."""
+"""Converted models: their results, when they are converted, and damaged ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def small_converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is kept of the small model's conversion."""
+    """The stored conversion of the small model."""
     folder = tmp_path_factory.mktemp("converted")
     save_model(model_of(SMALL), folder / "small.safetensors")
     with pytest.MonkeyPatch.context() as patch:
@@ -73,7 +73,7 @@ def small_converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_conversion(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Called, lets no model be converted any more."""
+    """When called, prevents any further conversion."""
 
     def forbid() -> None:
         def refuse(*_: object) -> None:

@@ -59,7 +59,7 @@ def config(store: Path, tmp_path: Path) -> FinetuneConfig:
 
 
 def gap(a: Box, b: Box) -> float:
-    """How far two rectangles x0, y0, x1, y1 are apart."""
+    """Distance between two rectangles x0, y0, x1, y1."""
     across = max(a[0] - b[2], b[0] - a[2], 0.0)
     down = max(a[1] - b[3], b[1] - a[3], 0.0)
     return float(np.hypot(across, down))

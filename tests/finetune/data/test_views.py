@@ -26,7 +26,7 @@ def test_to_view_is_the_inverse_of_to_source(
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.booleans())
 def test_the_pixel_under_a_nucleus_is_the_same_tissue(seed: int, rotate: bool) -> None:
-    """A dot drawn at a nucleus of the source shines at the nucleus' place in the view."""
+    """A dot drawn at a nucleus of the source appears at the nucleus' position in the view."""
     rng = np.random.default_rng(seed)
     image = np.zeros((160, 200, 3), dtype=np.uint8)
     x, y = rng.integers(60, 140), rng.integers(60, 100)

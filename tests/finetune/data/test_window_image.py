@@ -1,4 +1,4 @@
-"""Learning from an image that only a napari window has."""
+"""Learning from an image that exists only in a napari window."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ..annotated import CLASSES, MPP, SEMI, disc_slide, square
 
 @pytest.fixture
 def lent(tmp_path: Path) -> Iterator[tuple[Path, Path, Slide]]:
-    """A file that stands for an image of a window, the store of the image, and its slide."""
+    """A file that represents an image of a window, the store of the image, and its slide."""
     nuclei = disc_slide(tmp_path / "discs.png")
     pixels = np.asarray(Image.open(tmp_path / "discs.png").convert("RGB"))
     server = WindowServer()
@@ -76,7 +76,7 @@ def test_away_from_the_window_it_is_said_what_to_do(
 def test_a_training_of_the_window_learns_from_it(
     lent: tuple[Path, Path, Slide], tmp_path: Path
 ) -> None:
-    """In a process of its own, whose own processes read further tissue of the image."""
+    """Learn in a separate process, whose own processes read further tissue of the image."""
     path, store, _ = lent
     config = FinetuneConfig(
         stores=(StoreSource(store, path, MPP, force_mpp=True),),

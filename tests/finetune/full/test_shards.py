@@ -40,7 +40,7 @@ def config(tmp_path: Path) -> FinetuneConfig:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums are added up in the order in which each part adds them."""
+    """Sums are added in the order in which each shard adds them."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -27,7 +27,7 @@ TINY = ModelConfig(NARROW, HeadConfig(hidden_channels=8))
 
 
 def points_folder(root: Path, classes: tuple[str, ...], n_images: int = 2) -> Path:
-    """Dark discs on pink ground, large ones of the first class and small ones of the second."""
+    """Dark discs on pink, large ones of the first class and small ones of the second."""
     (root / "images").mkdir(parents=True)
     (root / "points").mkdir()
     rng = np.random.default_rng(0)

@@ -44,7 +44,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def cancel_after(steps: int, config: FinetuneConfig) -> Any:
-    """Run and cancel once so many steps are made."""
+    """Run and cancel after a number of steps."""
     made: list[int] = []
     listener = Listener(
         should_cancel=lambda: bool(made) and made[-1] >= steps,

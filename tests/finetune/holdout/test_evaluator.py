@@ -63,7 +63,7 @@ def test_each_field_chooses_or_judges_and_a_later_one_changes_nothing(numbers: l
 
 
 def detections(fields: HoldoutFields) -> Sequence[pd.DataFrame]:
-    """Where fields have even keys, a threshold of 0.6 is best, and elsewhere the lowest is."""
+    """In fields with even keys a threshold of 0.6 is best, elsewhere the lowest."""
     tables = []
     for number in (int(f.key) for f in fields.fields):
         low = [60.0, 60.0] if number % 2 else [90.0, 10.0]

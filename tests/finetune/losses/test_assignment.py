@@ -11,7 +11,7 @@ from muse_core.finetune.losses.assignment import match_proposals
 def _total(
     anchors: np.ndarray, proposals: np.ndarray, p: np.ndarray, true: np.ndarray, reach: float
 ) -> float:
-    """Dense oracle: the least cost of matching all points of one image."""
+    """Dense reference: the minimum cost of matching all points of one image."""
     cost = np.linalg.norm(true[:, None] - proposals[None], axis=2) / reach - p[None]
     far = np.linalg.norm(true[:, None] - anchors[None], axis=2) > reach
     cost[far] = 1e6

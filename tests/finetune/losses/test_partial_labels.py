@@ -20,7 +20,7 @@ def _oracle(
     smoothing: float,
     each: list[float],
 ) -> float:
-    """The definition, nucleus by nucleus, in plain numbers."""
+    """The definition, nucleus by nucleus, in plain Python."""
     total, norm = 0.0, 0.0
     for row, label, own in zip(logits, labels, each, strict=True):
         if len(sets[label]) == len(row):
