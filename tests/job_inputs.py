@@ -1,4 +1,4 @@
-"""A slide, a model and a points-folder, small and made on the spot, for jobs and commands."""
+"""A small slide, model and points-folder, made on the fly, for jobs and commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_slide(
     seed: int = 0,
     ground: tuple[int, int, int] = PINK,
 ) -> Path:
-    """Dark discs on tissue-coloured ground."""
+    """Dark discs on a tissue-coloured background."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", (width, height), ground)
     draw = ImageDraw.Draw(image)
@@ -40,7 +40,7 @@ def write_slide(
 
 
 def write_model(path: Path, classes: Sequence[str] = CLASSES) -> Path:
-    """A network of random weights that finds something everywhere there is something to see."""
+    """A network of random weights that detects something wherever the image is not blank."""
     torch.manual_seed(0)
     config = ModelConfig(NARROW, HeadConfig(hidden_channels=8))
     card = ModelCard(

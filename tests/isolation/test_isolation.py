@@ -1,4 +1,4 @@
-"""Real processes that crash, hang, fill the memory, chatter, or do their work."""
+"""Real processes that crash, hang, fill the memory, print too much, or do their work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOMY = Limits(cpu_s=60, wall_s=600, memory_bytes=4 << 30)
 
 
 class Worker:
-    """Runs a function body as the work of a process."""
+    """Runs a function body as the task of a process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Memory does not grow with the slide: what was found waits on the disk."""
+"""Memory does not grow with the slide: detected nuclei wait on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "large_slide.py
 
 
 def peaks(side: int, nuclei: int, *more: str) -> dict[str, Any]:
-    """What a quarter and the whole of a made slide take."""
+    """Peak memory for a quarter and for the whole of a synthetic slide."""
     command = [sys.executable, BENCHMARK, "--side", side, "--nuclei", nuclei, "--json", *more]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""A real cluster of two worker processes gives what one process gives, also when a worker dies."""
+"""A real cluster of two worker processes gives the result of one process, even if a worker dies."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_workers_take_tiles_in_the_order_of_the_plan(
     tile_px: int,
     focus: tuple[float, float] | None,
 ) -> None:
-    """A large first tile is parted; tiles around a focus come first."""
+    """A large first tile is split; tiles around a focus come first."""
     settings = {"tile_px": tile_px, "halo_px": 32}
     mine = replace(job, settings=settings, focus=focus, out_csv=str(tmp_path / "mine.csv"))
     theirs = replace(

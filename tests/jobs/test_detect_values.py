@@ -1,4 +1,4 @@
-"""Values of a detection become a job, and come from one."""
+"""Conversion of detection settings to a job, and back."""
 
 from __future__ import annotations
 

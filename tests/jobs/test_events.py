@@ -1,4 +1,4 @@
-"""Events as sentences."""
+"""Events as messages."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ..job_inputs import write_model, write_slide
 
 @pytest.fixture
 def job(tmp_path: Path) -> FeaturesJob:
-    """Forty nuclei on a slide of several tiles, and one beside it."""
+    """Forty nuclei on a slide of several tiles, and one outside it."""
     slide = write_slide(tmp_path / "slide.png")
     x, y = np.random.default_rng(0).uniform(20, (680, 480), (40, 2)).T
     with StorePlace(slide, tmp_path).create(ClassScheme.from_names(["a"])) as store:

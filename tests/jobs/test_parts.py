@@ -138,7 +138,7 @@ def test_small_blocks_are_not_asked_for_again_and_again(env: dict[str, str], ane
 
 
 def _said(code: str, env: dict[str, str]) -> float:
-    """The number that a process prints, without what dask's clusters leave in the environment.
+    """The number that a process prints, without the environment variables of dask's clusters.
 
     They set MALLOC_TRIM_THRESHOLD_ in their own process too.
     """

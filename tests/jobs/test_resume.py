@@ -1,4 +1,4 @@
-"""``kill -9`` at any moment: the same command goes on, and its files are those of one run."""
+"""``kill -9`` at any moment: the same command resumes, with the files of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _to(job: DetectJob, out: Path) -> DetectJob:
 
 
 def _killed(job: DetectJob, rng: random.Random) -> bool:
-    """Start the job as a process of its own, and kill it; whether it was still at work."""
+    """Start the job as a separate process, and kill it; returns whether it was still running."""
     out = Path(job.out_csv or "")
     process = subprocess.Popen(
         [sys.executable, "-m", "muse_core.jobs"],
@@ -71,7 +71,7 @@ def _killed(job: DetectJob, rng: random.Random) -> bool:
 
 
 def _logged(out: Path) -> int:
-    """Bytes of what tiles have reported so far."""
+    """Bytes that tiles have reported so far."""
     logs = [run / "tiles.log" for run in unfinished_runs(out.with_name(f".{out.name}.muse"))]
     return sum(log.stat().st_size for log in logs if log.exists())
 

@@ -40,7 +40,7 @@ def job(folder: Path) -> DetectJob:
 
 @pytest.fixture(scope="module")
 def wide_job(folder: Path, job: DetectJob) -> DetectJob:
-    """Several tiles, so that there is a between to cancel in."""
+    """Several tiles, so that a run can be cancelled between them."""
     slide = write_slide(folder / "wide.png", 2700, 300)
     return dataclasses.replace(job, slide=str(slide), settings={"tile_px": 512})
 

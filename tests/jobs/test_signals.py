@@ -30,7 +30,7 @@ Path(sys.argv[1]).write_text(str(asked[0]))
 
 @pytest.fixture(autouse=True)
 def _started_in_a_terminal() -> Iterator[None]:
-    """Hang-ups are not ignored, as they are where the tests themselves run under nohup."""
+    """Restore the default handling of hang-ups, which are ignored if the tests run under nohup."""
     old = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, old)

@@ -49,7 +49,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a worker, or Python with other arguments; at the end of the test it is gone."""
+    """Start a worker, or Python with other arguments; it is stopped at the end of the test."""
     with contextlib.ExitStack() as workers:
 
         def started(*python: str) -> subprocess.Popen[bytes]:
@@ -75,7 +75,7 @@ def send(worker: subprocess.Popen[bytes], *lines: object) -> None:
 
 
 def events_until_the_end(worker: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
-    """All of stdout as events; stdin stays open until the worker is done."""
+    """All of stdout as events; stdin stays open until the worker has finished."""
     assert worker.stdout is not None
     events = [json.loads(line) for line in worker.stdout]
     worker.wait(TIMEOUT_S)
@@ -85,7 +85,7 @@ def events_until_the_end(worker: subprocess.Popen[bytes]) -> list[dict[str, Any]
 
 
 def until_it_waits(worker: subprocess.Popen[bytes]) -> None:
-    """Wait until the process has slept for a second after having loaded what it needs."""
+    """Wait until the process has been idle for a second after loading its modules."""
     process, quiet, used = psutil.Process(worker.pid), 0, 0.0
     while quiet < 10:
         time.sleep(0.1)

@@ -31,7 +31,7 @@ def tiny_card(name: str = "tiny", **changes: object) -> ModelCard:
 
 
 def write_noise_set(folder: Path, points: pd.DataFrame) -> Path:
-    """A points-folder with one image of 90 x 72 px that is no tissue, called "a"."""
+    """A points-folder with one image of 90 x 72 px, not of tissue, called "a"."""
     (folder / "images").mkdir(parents=True)
     (folder / "points").mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (72, 90, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""A server on this machine that answers as the Hugging Face Hub does."""
+"""A local server that answers like the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """What the server has, and what it was asked.
+    """State of the server.
 
     Attributes:
         files: Content by path below the server's root.
-        damaged: Whether it sends other bytes than those the checksum is of.
+        damaged: Whether it sends other bytes than those the checksum is for.
         cut: Whether it breaks off halfway.
-        downloads: How many times it sent a file.
-        url: Where it listens.
+        downloads: Number of times it has sent a file.
+        url: Its address.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Hub:
 
 
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    """Answers for what lies in ``hub``, as the Hub does."""
+    """Serves the files in ``hub`` like the Hub."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

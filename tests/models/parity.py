@@ -1,4 +1,4 @@
-"""The synthetic weights and input of the stored outputs of the original network."""
+"""The synthetic weights and input for the stored outputs of the original network."""
 
 from __future__ import annotations
 

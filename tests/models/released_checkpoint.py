@@ -1,4 +1,4 @@
-"""A checkpoint in the layout of the released ones, of random weights."""
+"""A checkpoint in the layout of the released ones, with random weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe's last step: two class heads become one that gives the mean of their logits."""
+"""The recipe's last step: two class heads become one whose logits are the mean of theirs."""
 
 from __future__ import annotations
 

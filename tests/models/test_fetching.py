@@ -22,7 +22,7 @@ NAME, FILE = "muse-vit-s16", "vit_s_16-224.pth"
 
 @pytest.fixture(scope="module", autouse=True)
 def four_blocks() -> Iterator[None]:
-    """ViTs have four blocks of their twelve: these tests are busy with bytes."""
+    """ViTs with four of their twelve blocks, because these tests depend on file size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timm, "create_model", partial(timm.create_model, depth=4))
         yield
@@ -36,7 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(params=["links", "no links"])
 def cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache with links, and one as Windows has without the right to make them."""
+    """A cache with links, and one as on Windows without the privilege to create them."""
     if request.param == "no links":
         monkeypatch.setattr(
             "huggingface_hub.file_download.are_symlinks_supported", lambda *_: False

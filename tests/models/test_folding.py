@@ -1,4 +1,4 @@
-"""Folded batch norms compute the same, and only those are folded that can be."""
+"""Folded batch norms give the same result, and only foldable ones are folded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original network's outputs on synthetic weights, which this one has to reproduce."""
+"""The original network's outputs on synthetic weights, which this network must reproduce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Means of what lies around, against loops over pixels."""
+"""Means over the surroundings, compared with loops over pixels."""
 
 from __future__ import annotations
 

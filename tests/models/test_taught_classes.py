@@ -1,4 +1,4 @@
-"""Open classes of label sets that a teacher tells, as the recipe of muse-small does it."""
+"""Ambiguous classes of label sets resolved by a teacher, as in the recipe of muse-small."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLASS_MAP = {"tumor": ("tumor",), "others": ("lymphocyte", "stromal"), "nucleus"
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that finds nuclei and is sure that all of them are stromal."""
+    """A model that detects nuclei and is certain that all of them are stromal."""
     torch.manual_seed(0)
     card = tiny_card(classes=ClassScheme.from_names(["lymphocyte", "stromal", "tumor"]).to_json())
     model = MuseModel(card)

@@ -1,4 +1,4 @@
-"""The network of the bundled thin model: half the width, stride 8, four anchors a cell."""
+"""The network of the bundled thin model: half the width, stride 8, four anchors per cell."""
 
 from __future__ import annotations
 

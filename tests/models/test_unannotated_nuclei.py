@@ -1,4 +1,4 @@
-"""Nuclei that only an ensemble sees, as a lever of the recipe of muse-small marks them."""
+"""Nuclei found only by an ensemble, marked as an option of the recipe of muse-small."""
 
 from __future__ import annotations
 

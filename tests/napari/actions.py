@@ -1,4 +1,4 @@
-"""What a user does: clicks on the slide and presses keys."""
+"""User actions: clicks on the slide and key presses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QTest: Any = qtpy.QtTest.QTest
 
 
 def when_asked(answer: Callable[[QWidget], object]) -> None:
-    """Answer the next modal dialog, however long it takes to come."""
+    """Answer the next modal dialog, however long it takes to appear."""
     dialog = QApplication.activeModalWidget()
     if dialog is None or not dialog.isVisible():
         QTimer.singleShot(100, lambda: when_asked(answer))
@@ -31,7 +31,7 @@ def canvas_of(panel: MusePanel) -> Any:
 
 
 def screen_point(panel: MusePanel, x: float, y: float) -> QPoint:
-    """Where a level-0 point of the slide is on the canvas."""
+    """Position on the canvas of a level-0 point of the slide."""
     viewer = panel.session.viewer
     world = panel.session.placement.to_world([x], [y])[0]
     centre = np.asarray(viewer.scene.camera.center)[-2:]
@@ -58,7 +58,7 @@ def press(
 
 
 def use_window(panel: MusePanel, qtbot: Any) -> None:
-    """Make the window the one that has the keyboard; without it no widget gets the focus."""
+    """Activate the window; otherwise no widget gets the keyboard focus."""
     window = panel.window()
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow, timeout=5000)

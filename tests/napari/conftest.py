@@ -24,7 +24,7 @@ os.environ.setdefault("LP_NUM_THREADS", "0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with viewers of their own come last: each group of them costs the kept one."""
+    """Run tests with their own viewers last: each group of them replaces the shared one."""
     items.sort(key=lambda item: "make_napari_viewer" in getattr(item, "fixturenames", ()))
 
 
@@ -36,7 +36,7 @@ def napari_reads_once() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def annotations_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of all stores: none is made beside the data."""
+    """The folder of all stores: none is created beside the data."""
     folder = tmp_path / "annotations"
     monkeypatch.setenv("MUSE_ANNOTATIONS", str(folder))
     return folder
@@ -44,7 +44,7 @@ def annotations_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_ready_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test but those of it pays for a process that has loaded a model."""
+    """Only tests of the ready process start one that has loaded a model."""
     monkeypatch.setenv("MUSE_READY_PROCESS", "0")
 
 
@@ -64,7 +64,7 @@ def kept_viewer() -> Iterator[KeptViewer]:
 
 @pytest.fixture(autouse=True)
 def no_other_viewer(request: pytest.FixtureRequest, kept_viewer: KeptViewer) -> None:
-    """A test that makes viewers of its own is alone with them."""
+    """Close the shared viewer for a test that makes its own viewers."""
     if "make_napari_viewer" in request.fixturenames:
         kept_viewer.close()
 
@@ -73,10 +73,10 @@ def no_other_viewer(request: pytest.FixtureRequest, kept_viewer: KeptViewer) -> 
 def panel(
     request: pytest.FixtureRequest, kept_viewer: KeptViewer, qtbot: Any
 ) -> Iterator[MusePanel]:
-    """A shown viewer with the MUSE dock, opened as the menu does.
+    """A visible viewer with the MUSE dock, opened as from the menu.
 
-    The viewer is the kept one but where the test asks for make_napari_viewer too, as those do that
-    look at the camera from its first move.
+    The shared viewer is used unless the test also requests make_napari_viewer, as tests do that
+    depend on the initial camera.
     """
     own = "make_napari_viewer" in request.fixturenames
     if own:
@@ -129,15 +129,15 @@ def opened(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
 
 @pytest.fixture
 def styled(panel: MusePanel, kept_viewer: KeptViewer) -> None:
-    """The window looks as a user's does."""
+    """Let the window look as it does for a user."""
     kept_viewer.style()
 
 
 @pytest.fixture
 def shoot(styled: None, tmp_path: Path, qtbot: Any) -> Callable[[QWidget, str], None]:
-    """Takes a picture of a widget and sees that something is on it.
+    """Takes a screenshot of a widget and checks that it is not blank.
 
-    With MUSE_SCREENSHOTS set to a folder the pictures are kept there; so docs/images is made.
+    With MUSE_SCREENSHOTS set to a folder the screenshots are saved there; docs/images is made so.
     """
     folder = Path(os.environ.get("MUSE_SCREENSHOTS") or tmp_path)
 

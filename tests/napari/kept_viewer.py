@@ -1,9 +1,9 @@
 """One napari window for all tests of a process that do not need one of their own.
 
-A window costs as much as most of these tests do. After each it is put back to how it was when it
-was made: what MUSE and the test have connected to it is cut, and every value of the viewer is
-set back. What cannot be put back (a window left open, a process left running, a panel that does not
-let go) is a fault of the test, or of MUSE, that left it, and is named there.
+Opening a window takes as long as most of these tests. After each test it is reset to its initial
+state: what MUSE and the test have connected to it is disconnected, and every value of the viewer
+is restored. What cannot be reset (a window left open, a process left running, a panel that stays
+connected) is an error of the test, or of MUSE, and is reported there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOUSE = tuple(f"mouse_{kind}_callbacks" for kind in ("move", "wheel", "drag", "
 
 
 class KeptViewer:
-    """Makes a viewer when one is wanted, and keeps it."""
+    """Creates a viewer when needed, and keeps it."""
 
     def __init__(self) -> None:
         self._viewer: Any = None
@@ -52,7 +52,8 @@ class KeptViewer:
     def take(self, qtbot: Any) -> Any:
         """The viewer, shown and empty; it is drawn again when its updates are enabled.
 
-        It has no style sheet, which Qt works out anew for each widget: a tenth of these tests.
+        It has no style sheet, which Qt evaluates anew for each widget: a tenth of the time of these
+        tests.
         """
         if self._viewer is None:
             get_settings().reset()
@@ -67,14 +68,14 @@ class KeptViewer:
         return self._viewer
 
     def style(self) -> None:
-        """Let the window look as a user's does, until it is put back."""
+        """Let the window look as it does for a user, until it is reset."""
         if self._viewer is not None:
             self._viewer.window._qt_window.setStyleSheet(self._style)
 
     def put_back(self) -> list[str]:
-        """Make it what it was; returns what a test has left that it cannot put back.
+        """Reset it; returns what a test has left that cannot be reset.
 
-        With anything left the viewer goes, so that the next test gets another.
+        If anything is left the viewer is closed, so that the next test gets a new one.
         """
         left = self._put_back()
         if left:
@@ -98,7 +99,7 @@ class KeptViewer:
         QtViewer._instances.clear()
 
     def _make(self, qtbot: Any) -> None:
-        """Do what napari's ``make_napari_viewer`` does."""
+        """Do the same as napari's ``make_napari_viewer``."""
         _initialize_plugins.cache_clear()
         init_qactions.cache_clear()
         app = NapariApplication(_APP)
@@ -149,7 +150,7 @@ class KeptViewer:
         return left
 
     def _reset_settings(self) -> None:
-        """Set napari's settings back, where there are others."""
+        """Restore napari's settings, if they were changed."""
         settings = get_settings()
         if settings.model_dump() != self._settings:
             settings.reset()
@@ -157,7 +158,7 @@ class KeptViewer:
 
 @contextmanager
 def undrawn(viewer: Any) -> Iterator[None]:
-    """While this is entered the window is not drawn, and once at its end."""
+    """Suspend drawing of the window, and draw once at the end."""
     window = viewer.window._qt_window
     window.setUpdatesEnabled(False)
     try:
@@ -167,7 +168,7 @@ def undrawn(viewer: Any) -> Iterator[None]:
 
 
 class _State:
-    """What a viewer was like, to be put back."""
+    """The initial state of a viewer, to be restored."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -182,7 +183,7 @@ class _State:
         self._heard = {id(e): list(e.callbacks) for e in _emitters(viewer)}
 
     def panels(self) -> list[str]:
-        """Names of what a panel has connected to the viewer, and not cut."""
+        """Names of what a panel has connected to the viewer and not disconnected."""
         found = set()
         for _, callback in self._new_callbacks():
             target = callback[0]() if isinstance(callback, tuple) else callback
@@ -196,7 +197,7 @@ class _State:
         return sorted(found | {str(k) for k in set(self._viewer.keymap) - set(self._keys)})
 
     def put_back(self) -> None:
-        """Make the viewer what it was, but for its layers."""
+        """Restore the viewer's state, except its layers."""
         viewer = self._viewer
         for emitter, callback in self._new_callbacks():
             emitter.disconnect(callback)
@@ -228,7 +229,7 @@ class _State:
 
 
 def _models(model: Any) -> Iterator[Any]:
-    """A model and those in it."""
+    """A model and its submodels."""
     yield model
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -265,7 +266,7 @@ def _visible_windows() -> Iterator[QWidget]:
 
 
 def _processes() -> set[int]:
-    """Children of this process that are alive, but for Python's own helper."""
+    """Living child processes, except Python's own helper."""
     found = set()
     for child in psutil.Process().children():
         try:
@@ -278,7 +279,7 @@ def _processes() -> set[int]:
 
 
 def _process_all_events() -> None:
-    """Let pass what waits for the event loop, deletions too."""
+    """Process everything that waits for the event loop, including deletions."""
     for _ in range(3):
         QApplication.processEvents()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

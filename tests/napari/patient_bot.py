@@ -1,4 +1,4 @@
-"""pytest-qt's bot, which no busy machine makes fail."""
+"""pytest-qt's bot, with timeouts that suit a busy machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PATIENCE_MS = 60_000
 
 
 class PatientBot(QtBot):
-    """Waits a minute at least for what is to come, where a test gives it seconds."""
+    """Waits at least a minute where a test would wait for seconds."""
 
     def waitUntil(  # noqa: N802  # Qt's way of writing names
         self, callback: Callable[[], bool | None], *, timeout: int = _PATIENCE_MS

@@ -1,6 +1,6 @@
-"""What napari and vispy work out of the same texts and functions for each viewer and each layer.
+"""Caches of what napari and vispy compute from the same texts and functions again and again.
 
-It is worked out once in a process of tests, by their own code.
+It is computed once per test process, by their own code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vispy.visuals.shaders.function import Function
 
 @contextmanager
 def read_once() -> Iterator[None]:
-    """While this is entered what has been read is not read again."""
+    """Context in which what has been read is not read again."""
     with pytest.MonkeyPatch.context() as patch:
         # Each viewer looks for plugins anew, and finds the same.
         found = list(PluginManifest.discover())
@@ -36,7 +36,7 @@ def read_once() -> Iterator[None]:
 
 
 def _disposing() -> Any:
-    """The end of an application: its menus are not built again for each entry that goes."""
+    """The end of an application: its menus are not rebuilt for each entry that is removed."""
     dispose = Application.dispose
 
     def quietly(application: Application) -> None:
@@ -62,7 +62,7 @@ def _signatures() -> Any:
 
 
 def _signature_key(callback: Any) -> tuple[Any, ...] | None:
-    """What the signature hangs on, or None where that is not known."""
+    """The key that determines the signature, or None if it is unknown."""
     if isinstance(callback, partial):
         inner = _signature_key(callback.func)
         return inner and (inner, len(callback.args), *sorted(callback.keywords))
@@ -75,13 +75,13 @@ def _signature_key(callback: Any) -> tuple[Any, ...] | None:
 
 
 def _cleaned_code() -> Any:
-    """A shader's text without its indentation, which hangs on nothing but the text."""
+    """A shader's text without its indentation, which depends only on the text."""
     clean = cache(partial(Function._clean_code, None))
     return lambda _, code: clean(code)
 
 
 def _variables() -> Any:
-    """The variables of a program, which hang on nothing but its text."""
+    """The variables of a program, which depend only on its text."""
     read, known = Program._parse_variables_from_code, dict[tuple[str, ...], dict[str, Any]]()
 
     def parse(program: Any, update_variables: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""The whole window closed while work is under way: it ends, and nobody is told."""
+"""Closing the whole window during work: it ends, without messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def window(make_napari_viewer: Callable[..., Viewer], tmp_path: Path) -> MusePan
 
 
 def _close(panel: MusePanel) -> None:
-    """As the cross of the window does; Qt then takes the widgets down."""
+    """Close as by the window's button; Qt then deletes the widgets."""
     panel.session.viewer.close()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 

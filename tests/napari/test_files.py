@@ -1,4 +1,4 @@
-"""Saving nuclei from the window and taking over those of files."""
+"""Saving nuclei from the window and importing those of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Correcting on a full disk: a sentence, and what is shown is what is kept."""
+"""Correcting on a full disk: an error message, and the display matches what is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _content(panel: MusePanel) -> list[Any]:
 
 
 def _kept(panel: MusePanel, path: Path) -> list[Any]:
-    """What another program finds in the file."""
+    """What another program reads from the file."""
     with AnnotationStore.open(path, read_only=True) as store:
         return [store.nuclei().to_numpy().tolist(), store.regions().to_numpy().tolist()]
 

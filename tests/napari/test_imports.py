@@ -20,7 +20,7 @@ def test_the_plugin_is_ready_without_torch() -> None:
 
 
 def private_parts(path: Path) -> list[str]:
-    """What a file takes of others' private parts: attributes, and modules of napari."""
+    """Uses of private parts of other packages in a file: attributes, and modules of napari."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):

@@ -1,4 +1,4 @@
-"""Edits of many nuclei: written beside the interface, with the window alive, or not at all."""
+"""Edits of many nuclei: written in the background, with the window responsive, or not at all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _assert_same(rows: Any, others: Any) -> None:
 
 
 class Watch:
-    """Where the journal is written, and how often the interface comes to do something."""
+    """Records in which thread the journal is written, and how often the interface gets to run."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.threads: list[int] = []
@@ -60,7 +60,7 @@ class Watch:
 
 @pytest.fixture
 def many(opened: MusePanel) -> MusePanel:
-    """6,000 nuclei of a file taken over, beside the three that are there."""
+    """6,000 nuclei imported from a file, in addition to the three that exist."""
     opened.session.annotations.load(NucleusFile(_table()))
     return opened
 

@@ -1,4 +1,4 @@
-"""The moving picture of the docs: twenty corrections, and what follows for the rest."""
+"""The animation of the documentation: twenty corrections, and their effect on the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STROMAL, _EPITHELIAL = 1, 2
 
 
 class Recording:
-    """Frames of a window, each for a time."""
+    """Frames of a window, each with its duration."""
 
     def __init__(self, panel: MusePanel, folder: Path, qtbot: Any) -> None:
         self._panel, self._folder, self._qtbot = panel, folder, qtbot
@@ -56,7 +56,7 @@ class Recording:
 
 
 def _ground(panel: MusePanel, x: float, y: float) -> float:
-    """How red the tissue around a nucleus is: less in epithelium than in dermis."""
+    """Redness of the tissue around a nucleus: lower in epithelium than in dermis."""
     around = Region(x - 20, y - 20, 40, 40)
     return float(panel.session.require_slide().read(around)[..., 0].mean())
 
@@ -67,7 +67,7 @@ def _in_epithelium(panel: MusePanel, rows: Any) -> npt.NDArray[np.bool_]:
 
 
 def _turn_learning_on(panel: MusePanel, qtbot: Any) -> None:
-    """Press Learn now, and agree to have features computed first."""
+    """Press Learn now, and agree to computing features first."""
     QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None)
     box = panel.findChild(QMessageBox)

@@ -1,4 +1,4 @@
-"""What keeps the window quick while a job runs; benchmarks/heartbeat.py has the times."""
+"""What keeps the window responsive while a job runs; benchmarks/heartbeat.py measures times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slide that is mostly empty (MRXS): files from and for QuPath meet its nuclei in the window."""
+"""A mostly empty slide (MRXS): files from and for QuPath match its nuclei in the window."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def mrxs(panel: MusePanel, tmp_path: Path) -> Path:
 
 
 def of_qupath(path: Path, *places: tuple[float, float]) -> Path:
-    """Detections as QuPath exports them: counted from the scanned area, and it does not say so."""
+    """Detections as QuPath exports them: relative to the scanned area, without saying so."""
     features = [
         {
             "type": "Feature",
@@ -71,7 +71,7 @@ def test_what_is_saved_counts_from_the_scanned_area(
 
 
 def _back_from_qupath(saved: Path, path: Path, more: list[list[float]]) -> Path:
-    """As QuPath writes regions again: two decimals, another first corner, nothing of ours."""
+    """Regions as rewritten by QuPath: two decimals, another first corner, no metadata of ours."""
     (region,) = [f for f in json.loads(saved.read_text())["features"] if _is_region(f)]
     (ring,) = region["geometry"]["coordinates"]
     turned = [*ring[1:-1], ring[0], ring[1]]

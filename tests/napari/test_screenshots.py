@@ -1,4 +1,4 @@
-"""The pictures of the docs, taken by using the panel as a person does."""
+"""The screenshots of the documentation, taken by using the panel as a user does."""
 
 from __future__ import annotations
 

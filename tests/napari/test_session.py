@@ -1,4 +1,4 @@
-"""Docks, slides and layers that come and go: no nucleus is lost."""
+"""Docks, slides and layers that are opened and closed: no nucleus is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _x(panel: MusePanel) -> list[float]:
 
 
 def _close_dock(panel: MusePanel) -> None:
-    """As the cross in the dock's title does."""
+    """Close as by the button in the dock's title."""
     panel.session.viewer.window.remove_dock_widget(panel)
 
 

@@ -1,4 +1,4 @@
-"""The scale a person enters: what follows it, and that it is known the next time."""
+"""The scale a user enters: its effects, and that it is remembered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any run of edits and detections leaves what a plain model of it says; undo brings back."""
+"""Any sequence of edits and detections gives the state of a simple reference; undo restores."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BookMachine(RuleBasedStateMachine):
         return sorted(data.draw(st.sets(st.sampled_from(ids), max_size=3))) if ids else []
 
     def change(self, fresh: dict[int, tuple[float, float, str, str]]) -> None:
-        """An edit, which counts only if it changes something."""
+        """An edit, which is recorded only if it changes something."""
         if fresh != self.now:
             self.before.append(self.now)
             self.after.clear()
@@ -98,7 +98,7 @@ class BookMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.before and not self.after)
     @rule(x=coordinate, y=coordinate, c=classes)
     def detect(self, x: float, y: float, c: int) -> None:
-        """Only before the first edit: a detection is no edit and stays through undo."""
+        """Only before the first edit: a detection is not an edit and is not undone."""
         if self.annotations.append([x], [y], [ID[c]], [0.5], "m", 0.0):
             number = int(self.annotations.rows["id"][-1])
             assert number not in self.now, "an id is never given twice"

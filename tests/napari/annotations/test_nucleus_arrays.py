@@ -55,7 +55,7 @@ def _by_hand(nuclei: dict[int, Any]) -> Any:
 def test_what_is_kept_is_what_counting_anew_gives(
     nuclei: dict[int, Any], changes: list[tuple[set[int], dict[int, Any]]]
 ) -> None:
-    """Nuclei come, go and change, and each time everything is asked for."""
+    """Nuclei are added, removed and changed, and all queries are checked each time."""
     arrays = NucleusArrays(ClassScheme.from_names(_CLASSES), _rows(nuclei))
     assert _look(arrays) == _by_hand(nuclei)
     for gone, fresh in changes:

@@ -17,7 +17,7 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 @pytest.fixture
 def doubtful(opened: MusePanel, qtbot: Any) -> MusePanel:
-    """Six nuclei, ids 1 to 6; of 4 to 6 it is known that 5 is the most doubtful and 4 the least."""
+    """Six nuclei, ids 1 to 6; of 4 to 6, 5 is known to be the most uncertain and 4 the least."""
     x, y = [50, 150, 250], [250, 250, 250]
     uncertainty = {"entropy": [0.1, 0.9, 0.5], "margin": [0.9, 0.6, 0.1]}
     opened.session.annotations.append(x, y, [1, 2, 1], [0.5, 0.5, 0.5], "m", 6.0, **uncertainty)

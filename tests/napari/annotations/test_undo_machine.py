@@ -1,4 +1,4 @@
-"""Edits, undo, redo, detections, imports, merges and restarts in any order leave no doubles."""
+"""Edits, undo, redo, detections, imports, merges and restarts in any order make no duplicates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class_names = st.sampled_from(NAMES)
 
 
 class UndoMachine(RuleBasedStateMachine):
-    """Exact states are kept back to the last detection; beyond it undo does what it can."""
+    """Exact states are recorded back to the last detection; beyond it undo restores what it can."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class UndoMachine(RuleBasedStateMachine):
             assert self.state() == was
 
     def edits(self) -> tuple[int, ...]:
-        """What grows when an edit is kept, even one by which nothing looks different."""
+        """State that changes with every recorded edit, even if it has no visible effect."""
         return self.annotations.store.revision[:1]
 
     def class_id(self, name: str) -> int:
@@ -112,7 +112,7 @@ class UndoMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), whole=st.booleans())
     def learn(self, data: st.DataObject, whole: bool) -> None:
-        """A classifier says something of some nuclei or all, of some there are no more."""
+        """A classifier predicts classes of some or all nuclei, some of which no longer exist."""
         ids = [*self.annotations.rows["id"].tolist(), 10_000] if whole else self.some(data)
         pool = st.sampled_from(self.annotations.class_ids)
         classes = data.draw(st.lists(pool, min_size=len(ids), max_size=len(ids)))
@@ -316,7 +316,7 @@ def _any_near(place: Iterable[float], rows: Any) -> bool:
 
 
 class ManyUndoMachines(UndoMachine):
-    """The same, for the night."""
+    """The same with more examples, run nightly."""
 
 
 UndoMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)

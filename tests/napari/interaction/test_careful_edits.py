@@ -1,4 +1,4 @@
-"""One key that changes much is asked about, and can be taken back."""
+"""A key that changes many nuclei asks for confirmation, and can be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MUSE's keys are MUSE's while a slide is open, whatever layer is active."""
+"""MUSE's keys apply while a slide is open, whatever layer is active."""
 
 from __future__ import annotations
 

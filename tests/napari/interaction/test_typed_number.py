@@ -1,4 +1,4 @@
-"""Numbers as people type them, and what a field takes of them; no window is needed."""
+"""Numbers as people type them, and what a field accepts; no window is needed."""
 
 from __future__ import annotations
 

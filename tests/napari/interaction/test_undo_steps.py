@@ -1,4 +1,4 @@
-"""Undo and redo by key: what they do to imports and pasted nuclei, and what they say."""
+"""Undo and redo by key: their effect on imports and pasted nuclei, and their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person cannot see is not changed by a key, or it is said; what one makes is shown."""
+"""Keys do not change nuclei that are not visible, or say so; what they create is shown."""
 
 from __future__ import annotations
 

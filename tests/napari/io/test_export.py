@@ -1,4 +1,4 @@
-"""Names that are suggested for files of nuclei; no window is needed."""
+"""Suggested names for files of nuclei; no window is needed."""
 
 from __future__ import annotations
 

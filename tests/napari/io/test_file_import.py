@@ -1,4 +1,4 @@
-"""Files that may be of another slide: asked for, said how much lies beside, and that left out."""
+"""Import of files that may be of another slide: a question, a count, and what is left out."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_file_that_lies_beside_the_slide_altogether_is_refused(
 def test_a_file_that_names_another_slide_is_asked_for(
     opened: MusePanel, tmp_path: Path, qtbot: Any, name: str
 ) -> None:
-    """Also where all of it lies on this slide."""
+    """Also if all of it lies on this slide."""
     other = RecordedSlide("other.svs", "sha256:0123456789abcdef")
     table = nucleus_table([50, 60], [10, 20], "tumor")
     write_nuclei(tmp_path / name, NucleusFile(table, mpp=0.5, slide=other))

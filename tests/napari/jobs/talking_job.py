@@ -1,4 +1,4 @@
-"""A job that says what its first argument tells it to; a real process for the runner's tests."""
+"""A job that emits the events in its first argument; a real process for the runner's tests."""
 
 from __future__ import annotations
 

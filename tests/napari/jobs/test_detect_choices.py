@@ -1,4 +1,4 @@
-"""What is said of a slide's scale before a detection; no window is needed."""
+"""Messages about a slide's scale before a detection; no window is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run will use and what it brought, in words; no window is needed."""
+"""Messages about the data and result of a training; no window is needed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def allowed(no_ready_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watched:
-    """A runner whose ends are counted."""
+    """A runner that counts its ends."""
 
     def __init__(self, runner: JobRunner, qtbot: Any) -> None:
         self.runner, self.qtbot = runner, qtbot

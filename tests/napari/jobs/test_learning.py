@@ -33,7 +33,7 @@ _LEARN = 3
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of the user's models."""
+    """An empty folder for the user's models."""
     folder = tmp_path / "models"
     monkeypatch.setattr(registry, "user_model_folder", lambda: folder)
     monkeypatch.setattr(learning, "user_model_folder", lambda: folder)
@@ -51,7 +51,7 @@ def slide_open(panel: MusePanel, models: Path, cmu_slide: Path, qtbot: Any) -> M
 
 @pytest.fixture(scope="module")
 def found(cmu_slide: Path) -> pd.DataFrame:
-    """What the bundled model finds around the fields, once for all tests."""
+    """Detections of the bundled model around the fields, computed once for all tests."""
     around = [Region(f.x - 200, f.y - 400, 800, 1100) for f in FIELDS]
     with open_slide(cmu_slide) as slide:
         return Detector(load_model(resolve_model())).detect(slide, around).table
@@ -63,8 +63,8 @@ def reviewed(
 ) -> MusePanel:
     """Two fields with the bundled model's nuclei, some corrected, both marked as reviewed.
 
-    A training takes 40 steps on a view or two of each field: what the window makes of it does not
-    hang on its length.
+    A training takes 40 steps on a view or two of each field: the window's behaviour does not
+    depend on its length.
     """
     short = {"steps": 40, "adapt": {"megapixels": 1.5}}
     monkeypatch.setattr(learning, "resolved", lambda values: resolved({**values, **short}))

@@ -1,4 +1,4 @@
-"""Where another model has to look."""
+"""Areas in which another model has to detect again."""
 
 from __future__ import annotations
 

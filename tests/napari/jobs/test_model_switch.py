@@ -1,4 +1,4 @@
-"""From one model to another and back; no window is needed."""
+"""Switching from one model to another and back; no window is needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ...job_inputs import write_model
 
 
 class Detector:
-    """What the panel is to the switch."""
+    """A stand-in for the panel."""
 
     def __init__(self, chosen: Path) -> None:
         self.running = False

@@ -1,4 +1,4 @@
-"""A large image without a pyramid: its coarse levels are made beside the interface, once."""
+"""A large image without a pyramid: its coarse levels are computed once, in the background."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
-    """For each tile that was decoded, whether the interface waited for it."""
+    """For each decoded tile, whether the interface waited for it."""
     monkeypatch.setenv(OVERVIEWS_VARIABLE, str(tmp_path / "overviews"))
     found: list[bool] = []
     decode = TiffLevel._decode

@@ -1,4 +1,4 @@
-"""How well learning goes and what it changed, in words; no window is needed."""
+"""Messages about the accuracy and changes of learning; no window is needed."""
 
 from __future__ import annotations
 

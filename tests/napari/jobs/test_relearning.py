@@ -25,7 +25,7 @@ N = 300
 
 @pytest.fixture
 def featured(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
-    """The small slide with 300 nuclei, their features, and one kind that the model knows not of.
+    """The small slide with 300 nuclei, their features, and a kind that the model does not know.
 
     That kind lies in the left half, and is of the first class.
     """
@@ -60,7 +60,7 @@ def featured(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
 
 
 def _agree(panel: MusePanel, qtbot: Any, yes: bool = True) -> None:
-    """Answer the question that the first time brings."""
+    """Answer the question that is asked the first time."""
     qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None, timeout=3000)
     box = panel.findChild(QMessageBox)
     assert box is not None
@@ -77,14 +77,14 @@ def _turn_on(panel: MusePanel, qtbot: Any) -> None:
 
 
 def _settled(panel: MusePanel, qtbot: Any) -> None:
-    """Wait until nothing is under way."""
+    """Wait until no work is running."""
     state = panel.relearning
     qtbot.wait(80)
     qtbot.waitUntil(lambda: not state.busy and not state.waiting, timeout=20_000)
 
 
 def _correct(panel: MusePanel, count: int = 40) -> None:
-    """Say of nuclei all over the slide what they are."""
+    """Correct nuclei all over the slide."""
     annotations = panel.session.annotations
     rng = np.random.default_rng(1)
     for at in rng.choice(N, count, replace=False):
@@ -93,7 +93,7 @@ def _correct(panel: MusePanel, count: int = 40) -> None:
 
 
 def _classes(panel: MusePanel) -> list[int]:
-    """Of each nucleus its class' place among the classes."""
+    """Index of each nucleus' class among the classes."""
     annotations = panel.session.annotations
     found: list[int] = annotations.class_index(annotations.rows).tolist()
     return found

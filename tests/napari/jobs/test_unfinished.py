@@ -1,4 +1,4 @@
-"""A detection that did not come to its end: the window that is opened next offers to finish it."""
+"""An unfinished detection: the next window offers to finish it."""
 
 from __future__ import annotations
 

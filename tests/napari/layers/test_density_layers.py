@@ -1,4 +1,4 @@
-"""Images of how many nuclei there are."""
+"""Images of the density of nuclei."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""napari's list of layers: what its keys, its bin and its menus do to the layers of MUSE."""
+"""napari's layer list: the effect of its keys, its bin and its menus on MUSE's layers."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ IDS = (4, 2, 9)
 
 
 class Nuclei:
-    """What is hidden, and how often all was drawn anew."""
+    """The hidden classes, and the number of redraws."""
 
     def __init__(self, *hidden: int) -> None:
         self.hidden_classes = set(hidden)

@@ -1,4 +1,4 @@
-"""The slide stays under its nuclei, by whatever way it is moved."""
+"""The slide stays below its nuclei, however it is moved."""
 
 from __future__ import annotations
 

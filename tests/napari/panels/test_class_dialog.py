@@ -95,7 +95,7 @@ def test_keys_change_places(opened: MusePanel, dialog: ClassDialog, qtbot: Any) 
 
 
 def _answer(dialog: ClassDialog, qtbot: Any, agree: bool) -> str:
-    """Press a button of the question that is open; returns what was asked."""
+    """Press a button of the open question; returns its text."""
     box = dialog.findChild(QMessageBox)
     qtbot.waitExposed(box)
     asked = str(box.text())

@@ -1,4 +1,4 @@
-"""Forms have the types, ranges and descriptions of the configurations they are of."""
+"""Forms have the types, ranges and descriptions of their configurations."""
 
 from __future__ import annotations
 

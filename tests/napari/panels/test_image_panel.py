@@ -1,4 +1,4 @@
-"""A file with several images, or a stack, in the window: a choice, and nuclei that never mix."""
+"""A file with several images, or a stack, in the window: a choice, and separate nuclei."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def stack(tmp_path: Path) -> Path:
 
 
 def choose(panel: MusePanel, qtbot: Any, box: QComboBox, row: int) -> None:
-    """As a user does with the keyboard."""
+    """Choose by keyboard, as a user does."""
     key = Qt.Key.Key_Down if row > box.currentIndex() else Qt.Key.Key_Up
     for _ in range(abs(row - box.currentIndex())):
         qtbot.keyClick(box, key)

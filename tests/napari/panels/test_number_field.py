@@ -1,4 +1,4 @@
-"""Numbers as people type them: a point or a comma, whatever language the window is in."""
+"""Numbers as people type them: a point or a comma, whatever the language of the window."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def type_into(field: NumberField, text: str, enter: bool = True) -> None:
 
 
 def use_typed_scale(panel: MusePanel) -> None:
-    """Answer that the typed scale holds, though the file states another."""
+    """Answer that the typed scale is to be used, though the file states another."""
     question = panel.detect.scale.question
     assert question.isVisible()
     QTest.mouseClick(question.use, Qt.MouseButton.LeftButton)

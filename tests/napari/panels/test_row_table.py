@@ -1,4 +1,4 @@
-"""A table of things tells what a person changes, and keeps what is chosen."""
+"""A table reports a user's changes, and keeps the selection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A typed scale that is not the file's is asked about, in the panel, and nothing else waits."""
+"""A typed scale that differs from the file's leads to a question in the panel, without blocking."""
 
 from __future__ import annotations
 

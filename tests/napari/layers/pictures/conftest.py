@@ -1,4 +1,4 @@
-"""Images put into the window as the console puts them."""
+"""Images added to the window from the console."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_muse.panels.muse_panel import MusePanel
 
 @pytest.fixture
 def add(panel: MusePanel, qtbot: Any) -> Callable[..., Any]:
-    """Adds an image as the console does, and waits until MUSE has looked at it."""
+    """Adds an image as from the console, and waits until MUSE has examined it."""
 
     def act(data: Any, **settings: Any) -> Any:
         layer = panel.session.viewer.add_image(data, **settings)

@@ -1,4 +1,4 @@
-"""An image as people have it in the console, and the choice among several in the panel."""
+"""An image as created in the console, and the choice among several in the panel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 def tissue(height: int = 300, width: int = 400) -> npt.NDArray[np.uint8]:
-    """Three dark discs on pink ground."""
+    """Three dark discs on a pink background."""
     pixels = np.full((height, width, 3), (235, 200, 220), dtype=np.uint8)
     y, x = np.mgrid[:height, :width] + 0.5
     for cx, cy in ((100, 100), (200, 150), (300, 200)):
@@ -30,7 +30,7 @@ def listed(panel: MusePanel) -> list[str]:
 
 
 def choose(panel: MusePanel, name: str, qtbot: Any) -> None:
-    """Choose an image in the panel by the keyboard."""
+    """Choose an image in the panel by keyboard."""
     box = panel.picture.layer
     box.setFocus()
     box.setCurrentIndex(listed(panel).index(name))

@@ -1,4 +1,4 @@
-"""Images that others put into the window: arrays of the console, layers of other plugins."""
+"""Images in the window from elsewhere: arrays of the console, layers of other plugins."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_an_image_that_cannot_be_computed_is_one_sentence(
 def test_a_layer_of_another_reader_is_the_slide_of_its_file(
     panel: MusePanel, small_slide: Path, qtbot: Any
 ) -> None:
-    """The job reads the file, annotations are those of the file, the scale is the file's."""
+    """The job reads the file; annotations and scale are those of the file."""
     session = panel.session
     pixels = tifffile.imread(small_slide)
     from napari.layers import Layer
@@ -277,7 +277,7 @@ def test_from_the_console_to_a_csv(
 
 
 class _Unsendable:
-    """What no other process can have."""
+    """An array that cannot be sent to another process."""
 
     def __reduce__(self) -> Any:
         raise TypeError("stays here")

@@ -1,4 +1,4 @@
-"""Where the nuclei of images without a file are kept, and how they are found again."""
+"""Where annotations of images without a file are stored, and how they are found again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scale and place of an image of the window: of its layer, typed, set later."""
+"""Scale and position of an image of the window: from its layer, typed, changed later."""
 
 from __future__ import annotations
 
