@@ -1,4 +1,4 @@
-"""Scripts run as ``python SCRIPT ...`` does, but in this process: torch is loaded already."""
+"""Run scripts like ``python SCRIPT ...``, but in this process, where torch is loaded already."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 def run_script(path: Path, *arguments: object) -> str:
-    """Return what the script prints; it imports from its own folder, as python lets it.
+    """Return the script's output; it imports from its own folder, as in python.
 
     Raises:
         SystemExit: The script ends in an error.

@@ -1,4 +1,4 @@
-"""A file system so small that it fills up."""
+"""A file system small enough to fill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
-    """Mount one at a new folder; the test is skipped where that is not possible."""
+    """Mount one at a new folder; the test is skipped if that is not possible."""
     if not sys.platform.startswith("linux"):
         pytest.skip("mounts a file system, of Linux")
     folder.mkdir()
@@ -29,7 +29,7 @@ def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
 
 
 def fill(folder: Path) -> None:
-    """Leave no room, by a file named ``ballast``."""
+    """Fill the disk with a file named ``ballast``."""
     with (
         contextlib.suppress(OSError),
         (folder / "ballast").open("wb", buffering=0) as file,

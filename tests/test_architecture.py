@@ -1,4 +1,4 @@
-"""The page on the architecture and the tree say the same, and each room says what it is."""
+"""The page on the architecture matches the source tree, and each module has a docstring."""
 
 from __future__ import annotations
 

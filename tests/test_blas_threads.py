@@ -1,4 +1,4 @@
-"""numpy's products in one thread, for as long as anybody wants that."""
+"""Limiting numpy's products to one thread, for as long as anyone requires it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts in examples/, as their own texts say to run them."""
+"""The scripts in examples/, run as their docstrings say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files hold one concept and functions one step; both, and calls, can be read at once."""
+"""Limits on the length of files and functions and on the number of parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MORE_BY_NAME = {"src/muse_core/nuclei/table.py:nucleus_table": 1}
 
 
 def sources() -> dict[str, str]:
-    """The text of each file, by its path below the root; what is not there is left out."""
+    """The text of each file, by its path below the root; missing folders are skipped."""
     paths = (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
     return {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in paths}
 
@@ -56,7 +56,7 @@ def commands(of: typer.Typer) -> Iterator[str]:
 
 
 def test_no_call_has_to_be_counted_out() -> None:
-    """What belongs together is given together, and a whole form is a configuration."""
+    """Related arguments are passed together; a complete set is a configuration."""
     options = set(commands(app))
     assert {"detect_command", "evaluate_probe"} <= options
     long, checked = [], 0

@@ -1,4 +1,4 @@
-"""A name means one thing: no two modules define the same one for others."""
+"""A name has one meaning: no two modules define the same public name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = [Path(package.__file__ or "").parent for package in (muse_core, napar
 
 
 def defined(path: Path) -> set[str]:
-    """Public names that a module defines at its top level; imported ones are others'."""
+    """Public names that a module defines at its top level, without imported ones."""
     names = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -1,4 +1,4 @@
-"""Pipes, devices and folders in place of files: one sentence, and nobody waits."""
+"""Pipes, devices and folders in place of files: one message, and no waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``import muse_core as muse`` gives."""
+"""The names in ``import muse_core as muse``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small GeoJSON files and what is read of them."""
+"""Small GeoJSON files and what is read from them."""
 
 from __future__ import annotations
 

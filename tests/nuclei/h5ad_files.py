@@ -1,4 +1,4 @@
-"""A table, and .h5ad files written piece by piece as versions of anndata have written them."""
+"""A table, and .h5ad files written element by element as versions of anndata write them."""
 
 from __future__ import annotations
 

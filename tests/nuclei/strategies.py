@@ -1,4 +1,4 @@
-"""Nuclei as hypothesis makes them, and how tables are compared."""
+"""Hypothesis strategies for nuclei, and comparison of tables."""
 
 from __future__ import annotations
 

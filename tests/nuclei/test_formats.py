@@ -91,7 +91,7 @@ def test_files_say_which_slide_they_are_of(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["n.csv", "n.geojson", "n.parquet", "n.h5ad"])
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_a_nucleus_without_a_class_is_unclassified(tmp_path: Path, name: str, empty: str) -> None:
-    """As spreadsheets, pandas and QuPath leave it; the same in every format."""
+    """Class cells as left by spreadsheets, pandas and QuPath; the same in every format."""
     path = tmp_path / name
     table = nucleus_table([1, 2, 3], [4, 5, 6], ["a", "gone", "gone"])
     write_nuclei(path, NucleusFile(table, mpp=0.5))
@@ -102,7 +102,7 @@ def test_a_nucleus_without_a_class_is_unclassified(tmp_path: Path, name: str, em
 
 
 def _empty_the_class(path: Path, empty: str) -> None:
-    """Put another name in the place of the class "gone"."""
+    """Replace the class "gone" by another name."""
     if path.suffix in (".csv", ".geojson"):
         path.write_text(path.read_text().replace("gone", empty))
     elif path.suffix == ".parquet":

@@ -89,7 +89,7 @@ def test_what_stands_in_the_file(tmp_path: Path) -> None:
 
 
 def _qupath_objects() -> list[dict[str, Any]]:
-    """A cell, a nucleus of two parts, clicked points, a drawn field and what is no nucleus."""
+    """A cell, a nucleus of two parts, clicked points, a drawn field, and other features."""
     cell = feature(
         ("Polygon", [[[0, 0], [100, 0], [100, 100], [0, 0]]]),
         {

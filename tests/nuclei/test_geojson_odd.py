@@ -1,4 +1,4 @@
-"""GeoJSON whose features or geometries are not as one expects."""
+"""GeoJSON with unexpected features or geometries."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ FEATURES = np.arange(6, dtype=np.float16).reshape(3, 2)
 
 
 def write_foreign(path: Path, n: int = 2, version: str = "0.1.0") -> None:
-    """An AnnData file as little as readers ask for, made without our writer."""
+    """A minimal AnnData file, made without this project's writer."""
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": version})
         file.create_dataset("obsm/spatial", data=np.arange(3.0 * n).reshape(n, 3))

@@ -1,4 +1,4 @@
-"""Every way in which AnnData has stored classes and positions in .h5ad files."""
+"""Every encoding in which AnnData has stored classes and positions in .h5ad files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One rule for the names of classes, models and regions: what is written can be read again."""
+"""One rule for the names of classes, models and regions: written names can be read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files count from the corner of the scanned area, slides from their own."""
+"""Positions in files count from the corner of the scanned area, on slides from their own."""
 
 from __future__ import annotations
 

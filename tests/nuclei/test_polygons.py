@@ -14,7 +14,7 @@ from muse_core.nuclei.polygons import centres, polygon_centres
 
 
 def area_weighted(polygons: list[list[list[tuple[float, float]]]]) -> tuple[float, float]:
-    """The same by the shoelace formula, ring by ring; holes count as negative."""
+    """The same by the shoelace formula, ring by ring; holes are negative."""
     total, sx, sy = Fraction(0), Fraction(0), Fraction(0)
     for polygon in polygons:
         for k, ring in enumerate(polygon):

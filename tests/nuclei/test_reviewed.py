@@ -99,7 +99,7 @@ def test_regions_that_overlap_are_one_field_that_stays_the_same(store: Annotatio
 
 
 def _holdout(store: AnnotationStore) -> dict[float, bool]:
-    """By the left edge of each field, whether it is in the holdout."""
+    """Whether each field is in the holdout, by its left edge."""
     return {field.area.bounds[0]: field.holdout for field in reviewed_fields(store)}
 
 

@@ -1,4 +1,4 @@
-"""A folder of small ROIs made on the spot, with nuclei where the discs are."""
+"""A folder of small ROIs, made on the fly, with nuclei where the discs are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..job_inputs import NARROW, write_slide
 
 
 def dark_spots(rgb: npt.NDArray[np.uint8], mpp: float, region: Region) -> npt.NDArray[np.float32]:
-    """Centres of the discs, as a detector of nuclei."""
+    """Centres of the discs, like a detector of nuclei."""
     labels, n = ndimage.label(rgb[:, :, 0] < 150)
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, range(1, n + 1))).reshape(-1, 2)
     return (centres[:, ::-1] + 0.5).astype(np.float32)
@@ -37,7 +37,7 @@ def write_rois(folder: Path, n_slides: int = 2) -> Path:
 
 
 def tiny_config(rois: Path, out: Path) -> PretrainConfig:
-    """A run of seconds on a CPU."""
+    """A run of a few seconds on a CPU."""
     return PretrainConfig(
         rois=rois,
         out=out,

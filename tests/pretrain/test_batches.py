@@ -29,7 +29,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
 
 
 def _valid_xy(batch: PretrainBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and points of all rows, in their order."""
+    """Images and points of all rows, in order."""
     colours = [
         group.images[view, :, int(y), int(x)]
         for group in batch.groups

@@ -1,4 +1,4 @@
-"""Two processes against torch's own batch norm over the whole batch."""
+"""Batch norm over two processes, compared with torch's own over the whole batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several programs that cut slides into one folder."""
+"""Several programs that cut ROIs into one folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes as they are run, in small."""
+"""The recipes as they are run, on a small scale."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_parts_join_to_the_same_file_and_damage_is_seen(tmp_path: Path) -> None:
 
 @pytest.fixture
 def little_data(muse_data: Path, cmu_slide: Path, tmp_path: Path) -> Path:
-    """A small file of each kind of source, of the slide a corner; one source is missing."""
+    """A small file of each kind of source, for the slide a corner; one source is missing."""
     root = tmp_path / "data"
     for folder, pattern in (
         ("brcam2c/train/images", "*.png"),

@@ -50,7 +50,7 @@ def config(rois: Path, tmp_path: Path) -> PretrainConfig:
 
 @pytest.fixture(scope="module")
 def unbroken(rois: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
-    """A run that went through, its output in place."""
+    """A finished run with its output."""
     run = tiny_config(rois, tmp_path_factory.mktemp("unbroken") / "out")
     pretrain(run)
     return run
@@ -271,7 +271,7 @@ def test_learns_in_bfloat16_nearly_what_it_learns_in_float32(
 
 @contextmanager
 def _group_of_one() -> Iterator[None]:
-    """One process with the batch norm of several: torch's sums with fewer bits in channels-last."""
+    """One process with the batch norm of several: torch's sums are less precise in channels-last."""
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
     try:
         yield
@@ -317,7 +317,7 @@ def _pretrain_with_two_processes(configs: list[PretrainConfig]) -> None:
 
 @pytest.fixture(scope="module")
 def by_two(rois: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PretrainConfig]:
-    """Runs of two processes that went through, by name."""
+    """Finished runs of two processes, by name."""
     folder = tmp_path_factory.mktemp("by_two")
     plain = tiny_config(rois, folder / "centre")
     centre = dataclasses.replace(plain.losses, balance="centre")

@@ -18,7 +18,7 @@ _EDGE_PX = 3.0
 
 
 def ramp_field(size_px: int = 64) -> View:
-    """Red tells the column and green the row, so that each pixel says where it came from."""
+    """Red encodes the column and green the row, so that each pixel shows where it came from."""
     along = (np.arange(size_px) + 0.5) / size_px * 255
     pixels = np.zeros((size_px, size_px, 3), np.uint8)
     pixels[:, :, 0] = along[None, :].round()

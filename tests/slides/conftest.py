@@ -1,4 +1,4 @@
-"""One real picture, from which the tests write slides in every format."""
+"""One real image, from which the tests write slides in every format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def picture(cmu_slide: Path) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def halves(picture: np.ndarray) -> list[np.ndarray]:
-    """The picture and its halves, as a scanner would store them."""
+    """The image and its downsampled copies, as a scanner would store them."""
     height, width = picture.shape[:2]
     return [
         np.asarray(Image.fromarray(picture).resize((width // d, height // d), Image.Resampling.BOX))
@@ -37,5 +37,5 @@ def left(picture: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def right(picture: np.ndarray) -> np.ndarray:
-    """Other tissue, 256 x 192 px: half as large, as a level of the first would be."""
+    """Other tissue, 256 x 192 px: half the size, like a level of the first."""
     return np.ascontiguousarray(picture[500:692, 300:556])

@@ -1,4 +1,4 @@
-"""Files of several pages, and what a slide makes of them."""
+"""Files of several pages, and the slides read from them."""
 
 from __future__ import annotations
 

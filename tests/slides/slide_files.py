@@ -1,4 +1,4 @@
-"""Slides written in every format, each by the letter of its specification."""
+"""Slides written in every format, each according to its specification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 
 def write_pyramid_tiff(path: Path, levels: list[np.ndarray], **options: Any) -> Path:
-    """Consecutive pages, tiled, as vips and many converters write them."""
+    """Consecutive tiled pages, as written by vips and many converters."""
     with tifffile.TiffWriter(path) as tif:
         for i, level in enumerate(levels):
             tif.write(
@@ -51,7 +51,7 @@ def write_ome_zarr(
     unit: str | None = "micrometer",
     omero: dict[str, Any] | None = None,
 ) -> Path:
-    """OME-Zarr by the letter of the specification; levels are (y, x, 3)."""
+    """OME-Zarr according to the specification; levels are (y, x, 3)."""
     group = zarr.open_group(str(folder), mode="w", zarr_format=2 if version == "0.4" else 3)
     datasets = []
     for i, level in enumerate(levels):
@@ -80,7 +80,7 @@ def write_ome_zarr(
 
 
 def write_scn(path: Path, levels: list[np.ndarray], macro: np.ndarray, mpp: float) -> Path:
-    """Leica SCN: the XML in the first page says which page is what."""
+    """Leica SCN: the XML in the first page describes the other pages."""
 
     def image(name: str, pages: list[tuple[int, np.ndarray]], um_per_px: float) -> str:
         height, width = pages[0][1].shape[:2]
@@ -116,9 +116,9 @@ def write_scn(path: Path, levels: list[np.ndarray], macro: np.ndarray, mpp: floa
 def write_ndpi(
     path: Path, levels: list[np.ndarray], mpp: float, z_offsets: Sequence[int] = ()
 ) -> Path:
-    """Hamamatsu NDPI: one JPEG for each level, cut at its restart markers.
+    """Hamamatsu NDPI: one JPEG per level, cut at its restart markers.
 
-    A TIFF with 64-bit offsets: each directory is followed by the high halves of its values. Of a
+    A TIFF with 64-bit offsets: each directory is followed by the high halves of its values. In a
     stack each page has its offset along z, and levels of one size are planes.
     """
     largest = max(level.shape[1] for level in levels)
@@ -175,7 +175,7 @@ def write_mrxs(path: Path, levels: list[np.ndarray], at: tuple[int, int], mpp: f
 
     Args:
         path: Target ``.mrxs``; its folder of the same stem is written beside it.
-        levels: The tissue and its halves, whose sides are multiples of the tile.
+        levels: The tissue and its downsampled copies, whose sides are multiples of the tile.
         at: Column and row of the tissue's first tile; both multiples of the coarsest level.
         mpp: Microns per pixel.
     """
@@ -232,7 +232,7 @@ def write_mrxs(path: Path, levels: list[np.ndarray], at: tuple[int, int], mpp: f
 
 
 def _append(data: bytearray, more: bytes) -> int:
-    """Where the bytes were put, on an even place."""
+    """Write the bytes at an even offset, and return it."""
     data.extend(b"\x00" * (len(data) % 2))
     at = len(data)
     data.extend(more)

@@ -1,4 +1,4 @@
-"""A web server of a folder, with parts of files, that is slow, drops answers, or dies."""
+"""A web server of a folder, with range requests, that can be slow, drop responses, or go down."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from pathlib import Path
 
 @dataclass
 class SlideServer:
-    """Where it is, and how it behaves; both may be changed while it runs.
+    """Address and behaviour; both may be changed while it runs.
 
     Attributes:
         address: Of its folder.
-        delay_s: Before each answer.
-        drop_every: Of so many answers one breaks off in the middle; 0 is none.
-        down: Whether it answers nothing.
-        parts: Whether it gives parts of files.
-        endless: Whether each answer goes on for ever.
-        folded: What each answer is, compressed, if anything.
-        status: Of each answer, if not 0; a redirection leads to itself.
-        missing: Status and content of the answer for what is not there.
-        held: End of the paths that are not answered before the server ends.
+        delay_s: Delay before each response.
+        drop_every: One of this many responses breaks off in the middle; 0 is none.
+        down: Whether it does not respond at all.
+        parts: Whether it supports range requests.
+        endless: Whether each response never ends.
+        folded: Compressed content of each response, if any.
         requests: Paths and the number of bytes sent.
     """
 

@@ -1,6 +1,6 @@
-"""Aperio's JPEG 2000 in all the ways it stores colours, against colours known beforehand.
+"""Aperio's JPEG 2000 in all the ways it stores colours, compared with known colours.
 
-Where OpenSlide is installed it reads the same files and must agree.
+If OpenSlide is installed it reads the same files and must agree.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def colours() -> np.ndarray:
 
 
 def to_ycbcr(rgb: np.ndarray) -> np.ndarray:
-    """By the formulas of JFIF, written out."""
+    """The formulas of JFIF, written out."""
     r, g, b = rgb.astype(float).transpose(2, 0, 1)
     y = 0.299 * r + 0.587 * g + 0.114 * b
     planes = np.stack([y, 128 + (b - y) / 1.772, 128 + (r - y) / 1.402], axis=2)
@@ -44,7 +44,7 @@ def encode(pixels: np.ndarray, transform: bool) -> bytes:
 
 
 def segments(codestream: bytes | bytearray) -> dict[int, bytes | bytearray]:
-    """Marker segments of the header, and what follows it under the mark of the data."""
+    """Marker segments of the header, and the content after the data marker."""
     found: dict[int, bytes | bytearray] = {}
     at = 2
     while True:
@@ -56,7 +56,7 @@ def segments(codestream: bytes | bytearray) -> dict[int, bytes | bytearray]:
 
 
 def encode_half_chroma(ycbcr: np.ndarray, step_x: int, step_y: int) -> bytes:
-    """One codestream from three gray ones: with one resolution each is a single packet."""
+    """One codestream from three grayscale ones: with one resolution each is a single packet."""
     planes = [ycbcr[:, :, 0], *(ycbcr[::step_y, ::step_x, i] for i in (1, 2))]
     parts = [
         segments(

@@ -166,7 +166,7 @@ def test_an_array_that_cannot_be_computed_is_one_sentence() -> None:
 
 
 def test_an_array_put_together_of_many_is_not_gone_through_for_each_piece() -> None:
-    """As from a folder of tiles: dask has two layers for each, and takes seconds over thousands."""
+    """As from a folder of tiles: dask has two layers for each, and takes seconds for thousands."""
     tiles = [
         [RGB[y : y + 100, x : x + 100] for x in range(0, 1300, 100)] for y in range(0, 1100, 100)
     ]

@@ -1,4 +1,4 @@
-"""Every bad file ends in one sentence that names it: never a traceback, never black pixels."""
+"""Every bad file ends in one message that names it: never a traceback, never black pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .slide_files import write_pyramid_tiff
 
 
 def open_and_read(path: Path) -> None:
-    """What a user does with a file; each level is read whole."""
+    """Use a file as a user does; each level is read completely."""
     with open_slide(path) as slide:
         slide.read(slide.bounds)
         for level in slide.levels:
@@ -198,7 +198,7 @@ def test_can_open_goes_by_the_name() -> None:
 
 
 def test_unreadable_image_is_not_black(tmp_path: Path, picture: np.ndarray) -> None:
-    """The rest of a half JPEG would be gray and of a half PNG black if Pillow were asked to."""
+    """Pillow could return gray for the rest of a half JPEG and black for that of a half PNG."""
     for suffix in ("png", "jpg"):
         path = tmp_path / f"half.{suffix}"
         Image.fromarray(picture).save(path)

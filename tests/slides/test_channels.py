@@ -1,4 +1,4 @@
-"""Which channels are colours, by their names and by what the user says."""
+"""Which channels are colours, by their names and by the user's choice."""
 
 from __future__ import annotations
 

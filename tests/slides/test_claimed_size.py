@@ -39,7 +39,7 @@ def with_alpha(pixels: np.ndarray) -> np.ndarray:
 
 
 def in_a_late_box(jp2: bytes | bytearray) -> bytes | bytearray:
-    """A box before the image, that looks like a codestream of a single pixel."""
+    """A box before the image that looks like a codestream of a single pixel."""
     decoy = b"\xff\x4f\xff\x51" + struct.pack(">HH8IH", 41, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1)
     return jp2[:12] + struct.pack(">I4s", 8 + len(decoy), b"free") + decoy + jp2[12:]
 

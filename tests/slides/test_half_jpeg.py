@@ -1,4 +1,4 @@
-"""JPEG tiles at half size, against the average of all their pixels."""
+"""JPEG tiles at half size, compared with the average of all their pixels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE = (300, 421)
 
 
 def tissue(height: int, width: int) -> np.ndarray:
-    """Smooth pink and purple, and a bright green corner that tells RGB from YCbCr."""
+    """Smooth pink and purple, and a bright green corner that distinguishes RGB from YCbCr."""
     rng = np.random.default_rng(0)
     noise = ndimage.gaussian_filter(rng.normal(size=(height, width, 1)), (3, 3, 0))
     dark = np.clip(0.5 + noise * 8, 0, 1)
@@ -35,7 +35,7 @@ def tissue(height: int, width: int) -> np.ndarray:
 
 
 def write(path: Path, mark_as: str) -> Path:
-    """A TIFF of JPEG tiles whose colours are stored, and told, in one of the ways there are."""
+    """A TIFF of JPEG tiles whose colours are stored and declared in one of the possible ways."""
     padding = ((0, -SIZE[0] % 128), (0, -SIZE[1] % 128), (0, 0))
     padded = np.pad(tissue(*SIZE), padding, mode="edge")
     ycbcr = mark_as == "ycbcr"
@@ -82,7 +82,7 @@ def _without_markers(jpeg: bytes) -> bytes:
 
 
 def halves(slide: Slide) -> tuple[np.ndarray, np.ndarray]:
-    """The slide at half its size: decoded so, and all its pixels averaged."""
+    """The slide at half its size: decoded at half size, and averaged from all pixels."""
     assert slide.mpp is not None
     half = slide.read(slide.bounds, 2 * slide.mpp, half=True)
     whole = slide.read(slide.bounds).astype(float)

@@ -1,4 +1,4 @@
-"""Files with several images: what counts as tissue, which is taken, and what is said of it."""
+"""Files with several images: which are tissue, which is opened, and the messages about it."""
 
 from __future__ import annotations
 

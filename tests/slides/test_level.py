@@ -13,7 +13,7 @@ MAX_CHUNK_PX, MAX_CHUNKS = 1 << 26, 1 << 16
 
 
 class ClaimedLevel(Level):
-    """What a header claims; there are no pixels."""
+    """A level with the size that a header claims, without pixels."""
 
     def _decode(self, row: int, col: int) -> RgbArray:
         raise NotImplementedError

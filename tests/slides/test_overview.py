@@ -21,7 +21,7 @@ SHAPE = (2300, 3100)
 
 
 class InPieces(ArrayLevel):
-    """An array in pieces, which notes those that it decodes."""
+    """An array in chunks, which records those that it decodes."""
 
     read = Level.read
 
@@ -50,7 +50,7 @@ def _whole(level: Level) -> Any:
 
 
 def _means(pixels: Any) -> Any:
-    """Means of squares of 4 x 4, in floating point; of what there is of them at the edges."""
+    """Means of squares of 4 x 4, in floating point; at the edges of smaller parts."""
     height, width = (-(-n // 4) for n in pixels.shape[:2])
     out = np.empty((height, width, 3))
     for y in range(height):
@@ -116,7 +116,7 @@ def test_without_its_file_pixels_are_left_out(tmp_path: Path, pixels: Any) -> No
 
 @pytest.fixture
 def flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Path]:
-    """Writes flat TIFFs of other pixels each."""
+    """Writes flat TIFFs, each with different pixels."""
     monkeypatch.setenv(overview_cache.OVERVIEWS_VARIABLE, str(tmp_path / "overviews"))
 
     def write(number: int) -> Path:

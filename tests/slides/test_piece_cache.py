@@ -13,7 +13,7 @@ LIMIT = 30
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(1, 40))))
 def test_the_last_used_stay_within_the_limit(steps: list[tuple[bool, int, int]]) -> None:
-    """Against a dictionary in the order of use."""
+    """Comparison with a dictionary in the order of use."""
     cache, expected = PieceCache(LIMIT), OrderedDict[int, int]()
     for is_put, row, size in steps:
         key = (0, row, 0)

@@ -1,4 +1,4 @@
-"""Focal planes, times and channels: which of them is shown, and how another is chosen."""
+"""Focal planes, times and channels: which is shown, and how another is selected."""
 
 from __future__ import annotations
 

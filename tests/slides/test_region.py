@@ -69,7 +69,7 @@ def test_rectangle_as_polygon_holds_the_same_points(region: Region, unit: Any) -
 
 
 def by_rays(vertices: list[tuple[int, int]], x: Fraction, y: Fraction) -> bool:
-    """Even-odd rule in exact arithmetic; an edge holds its upper end and what lies left of it."""
+    """Even-odd rule in exact arithmetic; an edge includes its upper end and what is left of it."""
     crossed = 0
     for (xa, ya), (xb, yb) in zip(vertices, [*vertices[1:], vertices[0]], strict=True):
         if (y < ya) != (y < yb):
@@ -84,7 +84,7 @@ def by_rays(vertices: list[tuple[int, int]], x: Fraction, y: Fraction) -> bool:
 def test_any_polygon_holds_what_rays_say(
     vertices: list[tuple[int, int]], halves: list[tuple[int, int]]
 ) -> None:
-    """Whether it crosses itself or not, and for points on its edges and corners, too."""
+    """For self-crossing outlines too, and for points on edges and corners."""
     assume(min(len({v[axis] for v in vertices}) for axis in (0, 1)) > 1)
     x, y = np.array(halves, float).T / 2
     expected = [by_rays(vertices, Fraction(u, 2), Fraction(v, 2)) for u, v in halves]

@@ -1,4 +1,4 @@
-"""Slides over http and S3 are the slides they are on the disk, on slow and shaky lines too."""
+"""Slides over http and S3 equal those on disk, also over slow and unreliable connections."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def server(folder: Path) -> Iterator[SlideServer]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the pauses before a server is asked again."""
+    """Without the pauses between retries."""
     for name in ("muse_core.files.remote", "muse_core.slides.remote_store"):
         monkeypatch.setattr(f"{name}.RETRY_AFTER_S", (0.0, 0.0, 0.0))
 
@@ -147,7 +147,7 @@ def test_a_server_that_dies_stops_the_run_which_goes_on_when_it_is_back(
 
 
 def keep_little(slide: Slide) -> None:
-    """Have so little kept of what has come that a file as small as this one is asked for again."""
+    """Make the cache so small that parts of a file as small as this one are requested again."""
     for level in slide.source.levels:
         assert isinstance(level, TiffLevel)
         level.share_cache(PieceCache(1), 0)

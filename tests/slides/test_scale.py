@@ -1,4 +1,4 @@
-"""One rule: what the file states wins, unless a person insists; and it is said."""
+"""One rule: the file's scale is used unless the user insists, and a message says so."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory, halves: list[np.ndarray]) ->
 
 
 def smooth_picture(height: int = 400, width: int = 500) -> np.ndarray:
-    """Slow waves: what sampling at any scale must reproduce exactly but for rounding."""
+    """Slow waves, which sampling at any scale must reproduce exactly except for rounding."""
     y, x = np.mgrid[0:height, 0:width] + 0.5
     waves = [np.sin(x / 23 + p) * np.cos(y / 31 - p) for p in (0.0, 0.7, 1.9)]
     return (127.5 + 100 * np.stack(waves, axis=2)).astype(np.uint8)
@@ -70,7 +70,7 @@ def test_output_size_and_scale(slide: Slide) -> None:
 @pytest.mark.parametrize("mpp", [0.25, 0.3, 0.5, 0.77, 1.0, 2.0])
 @pytest.mark.parametrize("corner", [(0.0, 0.0), (17.25, 40.8)])
 def test_positions_are_exact(mpp: float, corner: tuple[float, float]) -> None:
-    """Every output pixel shows what the picture has at its centre, at any scale and offset."""
+    """Every output pixel shows the image at its centre, at any scale and offset."""
     picture = smooth_picture()
     slide = memory_slide(picture, np.asarray(Image.fromarray(picture).reduce(2)))
     read = slide.read(Region(*corner, 300, 240), mpp).astype(float)
@@ -96,7 +96,7 @@ def test_positions_are_exact(mpp: float, corner: tuple[float, float]) -> None:
 def test_two_tiles_join_to_what_one_read_gives(
     slide: Slide, x: float, y: float, cut: int, mpp: float
 ) -> None:
-    """A tile depends on its place only, not on what else is read with it."""
+    """A tile depends only on its position, not on what else is read with it."""
     step = mpp / MPP
     whole = slide.read(Region(x, y, 80 * step, 40 * step), mpp)
     left = slide.read(Region(x, y, cut * step, 40 * step), mpp)

@@ -1,4 +1,4 @@
-"""Transparency, deep pixels, palettes and inks in TIFF, at every level and in every layout."""
+"""Transparency, 16-bit pixels, palettes and inks in TIFF, at every level and in every layout."""
 
 from __future__ import annotations
 

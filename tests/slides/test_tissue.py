@@ -20,7 +20,7 @@ from muse_core.slides.tissue import tissue_in_thumbnail
 def glass(
     rng: np.random.Generator, colour: tuple[int, int, int], sd: float, side: int = 250
 ) -> Any:
-    """Glass at 8 um/px: shading, dust and what is left of the sensor's noise after averaging."""
+    """Glass at 8 um/px: shading, dust and residual sensor noise after averaging."""
     y, x = np.mgrid[0:side, 0:side] / side
     shade = 1 - 0.04 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
     image = np.array(colour) * shade[:, :, None] + rng.normal(0, sd, (side, side, 3))
@@ -95,7 +95,7 @@ def test_tiles_full_of_tissue_are_full(muse_data: Path) -> None:
 
 
 def test_finds_the_labelled_nuclei(muse_data: Path) -> None:
-    """Whatever the mask leaves out is never detected, so almost no labelled nucleus may be."""
+    """Tissue outside the mask is never searched, so almost no labelled nucleus may be there."""
     inside = total = 0
     for folder in ("brcam2c/train", "consep20x/train"):
         for points in sorted((muse_data / folder / "points").glob("*.csv")):
@@ -142,7 +142,7 @@ def test_area_against_counting() -> None:
 
 
 def test_memory_of_a_large_one_level_slide_stays_small(tmp_path: Path) -> None:
-    """12,000 x 12,000 px in one level, 430 MB decoded, is looked at block by block."""
+    """12,000 x 12,000 px in one level, 430 MB decoded, is processed block by block."""
     tile = np.full((1024, 1024, 3), 243, np.uint8)
     tile[300:700, 300:700] = (200, 120, 180)
     path = tmp_path / "large.tif"

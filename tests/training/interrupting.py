@@ -1,4 +1,4 @@
-"""What Ctrl-C at a terminal does to the processes that a run has started."""
+"""The effect of Ctrl-C at a terminal on the processes that a run has started."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 
 
 def interrupt_children() -> None:
-    """Send each an interrupt; there must be some."""
+    """Send an interrupt to each; there must be some."""
     children = multiprocessing.active_children()
     assert children
     for child in children:
@@ -17,7 +17,7 @@ def interrupt_children() -> None:
 
 
 def end_all() -> None:
-    """Send each child what ``timeout`` and a closed terminal send to all processes of a run."""
+    """Send each child the signal that ``timeout`` and a closed terminal send to all processes."""
     children = multiprocessing.active_children()
     assert children
     for child in children:

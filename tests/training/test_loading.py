@@ -1,4 +1,4 @@
-"""Errors and processes of what prepares batches."""
+"""Errors and processes of batch loading."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SENTENCE = "roi.tif is truncated."
 
 @dataclass(frozen=True)
 class _Numbers(Dataset[torch.Tensor]):
-    """The numbers below 6, but one that cannot be read and one that raises what nobody expects."""
+    """The numbers below 6; one cannot be read and one raises an unexpected error."""
 
     unreadable: int = -1
     unexpected: int = -1

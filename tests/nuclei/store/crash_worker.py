@@ -1,4 +1,4 @@
-"""Edits a store as fast as it can and says so, edit by edit, until it is killed."""
+"""Edits a store as fast as possible and acknowledges each edit, until it is killed."""
 
 from __future__ import annotations
 

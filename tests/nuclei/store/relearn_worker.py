@@ -1,4 +1,4 @@
-"""Relearns a store as fast as it can and says so, each time, until it is killed."""
+"""Relearns a store as fast as possible and acknowledges each time, until it is killed."""
 
 from __future__ import annotations
 

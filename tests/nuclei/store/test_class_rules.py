@@ -1,4 +1,4 @@
-"""Undo reaches back past detections and files, but never takes a class from its nuclei."""
+"""Undo reaches back past detections and files, but never removes a class that nuclei have."""
 
 from __future__ import annotations
 

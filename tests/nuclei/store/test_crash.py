@@ -21,7 +21,7 @@ RELEARNER = Path(__file__).with_name("relearn_worker.py")
 def _edit_until_killed(
     path: Path, seconds: float, log: Path, worker: Path = WORKER
 ) -> list[tuple[int, str, str]]:
-    """What the worker acknowledged before it was killed."""
+    """The edits that the worker acknowledged before it was killed."""
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, str(worker), str(path)], stdout=out)
         try:
@@ -62,7 +62,7 @@ def test_no_acknowledged_edit_is_lost_in_10_kills(tmp_path: Path) -> None:
 def test_an_acknowledged_relearning_outlives_the_kill_and_half_of_one_leaves_nothing(
     tmp_path: Path,
 ) -> None:
-    """Each says "b" of all nuclei up to one more than the last; a kill comes at any time."""
+    """Each revision says "b" of one nucleus more than the last; a kill comes at any time."""
     path = tmp_path / "s.muse"
     new_store(path, n=2000).close()
     rng = random.Random(1)

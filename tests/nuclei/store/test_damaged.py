@@ -1,4 +1,4 @@
-"""Stores with changed bytes, each gets one sentence."""
+"""Stores with changed bytes: each gives one error message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file is made whole or not at all, and can be looked at wherever it lies."""
+"""A file is created as a whole or not at all, and can be read from anywhere."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ except UserError as error:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that every user may reach, unlike those pytest makes."""
+    """A folder that every user may access, unlike those pytest creates."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -99,7 +99,7 @@ def shared() -> Iterator[Path]:
 
 
 def _look(path: Path) -> list[str]:
-    """What a user without rights sees of a store: nuclei, whether read-only, why not written."""
+    """A store as seen by a user without permissions: nuclei, whether read-only, why not written."""
     done = subprocess.run(
         [sys.executable, "-c", _LOOK, str(path)], capture_output=True, text=True, cwd="/"
     )

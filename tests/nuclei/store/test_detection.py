@@ -1,4 +1,4 @@
-"""What a detection replaces comes back as it should, also after a crash."""
+"""Nuclei replaced by a detection are restored as they should be, also after a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores from elsewhere, damaged or made to do harm: one sentence, and the folder stays usable."""
+"""Stores from elsewhere, damaged or malicious: one error message, and the folder stays usable."""
 
 from __future__ import annotations
 

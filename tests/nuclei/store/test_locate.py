@@ -1,4 +1,4 @@
-"""A slide finds its store wherever both lie and whatever they are called."""
+"""A slide finds its store wherever both are and whatever their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a classifier says of nuclei: shown in place of their rows' classes, one edit each time."""
+"""Predictions of a classifier: they override the classes of rows, one edit each time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .helpers import new_store
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[AnnotationStore]:
-    """Predictions 1 to 5 of class a; there is a class b."""
+    """Predictions 1 to 5 of class a; there is also a class b."""
     with new_store(tmp_path / "s.muse", n=5) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""What undo may bring back after a detection, and what it may not."""
+"""What undo may restore after a detection, and what it may not."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def test_head_gives_cosines_to_unit_prototypes() -> None:
 
 
 def test_normalised_head_sees_what_differs_between_rows() -> None:
-    """Features of an untrained network have nearly one direction; the batch's mean takes it out."""
+    """Features of an untrained network are nearly collinear; batch norm removes their mean."""
     torch.manual_seed(0)
     features = 100 + _random(64, 8)
     plain, normed = (DinoHead(8, 16, 32, 8, batch_norm=on).double() for on in (False, True))

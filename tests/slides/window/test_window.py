@@ -302,7 +302,7 @@ def test_the_server_outlives_nonsense(server: WindowServer) -> None:
 
 
 def test_the_file_is_the_identity_of_the_image(server: WindowServer) -> None:
-    """Annotations are found by it, whichever window shows the image under whatever name."""
+    """Annotations are found by the fingerprint, whichever window shows the image by what name."""
     other = WindowServer()
     try:
         one, _ = _lend(server, RGB, "one")
