@@ -31,7 +31,7 @@ _NUMERIC_ROOMS = frozenset(
 _FORKING = tuple(
     _TESTS / name for name in ("pretrain/test_train.py", "finetune/full/test_train.py")
 )
-"""Files whose tests fork this process and send its children signals."""
+"""Files whose tests fork this process and send signals to its children."""
 _LONGEST = tuple(
     _TESTS / name
     for name in (
@@ -45,7 +45,7 @@ _LONGEST = tuple(
         "detect/backends/test_openvino.py",
     )
 )
-"""Files with the tests of the longest duration."""
+"""Files with the slowest tests."""
 assert all(path.is_file() for path in _FORKING + _LONGEST)
 
 

@@ -18,7 +18,7 @@ from muse_core.nuclei import ClassScheme
 CLASSES = ("lymphocyte", "tumor")
 PINK = (230, 190, 210)
 NARROW = BackboneConfig("resnet10t", (8, 8, 8, 8), 8, encoder_channels=(8, 16, 32, 64))
-"""With timm's own channels, up to 512, a step and a file are busy with weights."""
+"""With timm's own channels, up to 512, steps and files would mostly handle weights."""
 
 
 def write_slide(

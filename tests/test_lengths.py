@@ -16,7 +16,7 @@ MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60
 MOST_PARAMETERS = 6
 MORE_BY_NAME = {"src/muse_core/nuclei/table.py:nucleus_table": 1}
-"""It takes the columns of a table one by one."""
+"""It takes the columns of a table as arguments."""
 
 
 def sources() -> dict[str, str]:

@@ -15,7 +15,7 @@ from muse_core.cli.app import app
 from .running import Capture, run
 
 FLAG_IN_ONE = {"--features"}
-"""The folder of features that is read; muse detect, which writes it beside OUT, takes no place."""
+"""Option that names a folder to read; muse detect writes it beside OUT and takes no path."""
 
 
 def commands(command: Any, name: str = "muse") -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,7 @@ from muse_core.nuclei import ClassScheme
 
 CLASSES = ("red", "blue")
 PINK = (240, 205, 230)
-"""Passes for tissue, and is too light for a blob."""
+"""Recognised as tissue, and too light for a blob."""
 
 
 class BlobModel(nn.Module):

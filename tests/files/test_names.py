@@ -15,7 +15,7 @@ from muse_core.nuclei.store import StorePlace
 from ..job_inputs import write_slide
 
 LONG = [pytest.param("n" * 251, id="latin"), pytest.param("字" * 83 + "nn", id="chinese")]
-"""As long as the ending leaves of 255 bytes."""
+"""Longest name that leaves space for the ending in 255 bytes."""
 
 
 @pytest.mark.parametrize("name", ["", "n", "n" * 9, "字", "字字字", "\udcff", "a\udcffb"])

@@ -25,7 +25,7 @@ SEMI = ConsistencyConfig(
     class_confidence=0.5,
     burn_in_share=0.0,
 )
-"""Thresholds that some answers of an untrained network pass, asked from the first step."""
+"""Thresholds that some outputs of an untrained network exceed, applied from the first step."""
 
 
 def square(x: float, y: float, side: float) -> list[tuple[float, float]]:

@@ -16,7 +16,7 @@ from .case import targets_in
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _CPU_S = 20.0
-"""Processor time of one case beyond which it hangs: it does not depend on how busy a machine is."""
+"""CPU seconds after which a case counts as hanging; independent of the load on the machine."""
 _POLL_S = 0.5
 _LOG_CHARACTERS = 3000
 

@@ -14,7 +14,7 @@ from napari_muse.napari_compat import canvas_widget
 from napari_muse.panels.muse_panel import MusePanel
 
 QTest: Any = qtpy.QtTest.QTest
-"""PyQt6's stubs take its static functions for methods."""
+"""PyQt6's stubs declare its static functions as methods."""
 
 
 def when_asked(answer: Callable[[QWidget], object]) -> None:

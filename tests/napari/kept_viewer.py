@@ -30,9 +30,9 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 _APP = "kept"
 _SIZE = (1400, 660)
-"""No larger than needed: without a graphics card each drawing costs by the pixel."""
+"""As small as possible: without a graphics card drawing time grows with the pixels."""
 _FOLLOWS = (("Canvas", "size"), ("Cursor", "position"))
-"""What a viewer sets itself, as its window and the mouse are."""
+"""Values that a viewer sets itself, from its window and the mouse."""
 _OF_PANELS = ("napari_muse.interaction", "napari_muse.jobs", "napari_muse.panels")
 _MOUSE = tuple(f"mouse_{kind}_callbacks" for kind in ("move", "wheel", "drag", "double_click"))
 

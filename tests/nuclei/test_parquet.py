@@ -45,7 +45,7 @@ def write_outlines(
 
 
 _POOLS: list[pa.MemoryPool] = []
-"""For good: memory that a pool gave out cannot be freed without it."""
+"""Kept permanently: memory allocated by a pool cannot be freed without it."""
 
 
 @contextmanager

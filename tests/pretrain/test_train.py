@@ -271,7 +271,7 @@ def test_learns_in_bfloat16_nearly_what_it_learns_in_float32(
 
 @contextmanager
 def _group_of_one() -> Iterator[None]:
-    """One process with the batch norm of several: torch's sums are less precise in channels-last."""
+    """One process with batch norm over several: torch's sums are less exact in channels-last."""
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
     try:
         yield

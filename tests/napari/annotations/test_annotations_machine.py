@@ -17,7 +17,7 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 NAMES = ("lymphocyte", "stromal", "tumor")
 ID = (1, 2, 3)
-"""Of the classes, in a new store."""
+"""Ids of the classes in a new store."""
 coordinate = st.floats(0, 1000, allow_nan=False)
 classes = st.integers(0, len(NAMES) - 1)
 

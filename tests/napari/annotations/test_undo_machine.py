@@ -30,7 +30,7 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 NAMES = ("a", "b", "c")
 SITES = np.stack(np.meshgrid(np.arange(4), np.arange(3)), axis=-1).reshape(-1, 2) * 20.0 + 10
-"""Where the nuclei of the slide are; all who find one find it within 0.2 px of there."""
+"""Positions of the slide's nuclei; every detection of one is within 0.2 px of it."""
 SAME_PX = 6.0
 FIELD = Region(0, 0, 40, 60)
 OUTLINE = ((0.0, 0.0), (35.0, 0.0), (35.0, 35.0), (0.0, 35.0))
@@ -54,7 +54,7 @@ class UndoMachine(RuleBasedStateMachine):
         self.before: list[Any] = []
         self.after: list[Any] = []
         self.now: Any = None
-        """The state as it was looked at last, after each step."""
+        """The state at the last check, after each step."""
         self.detect(list(range(len(SITES))), 0.0, "m", "a", True, "done")
 
     def open(self) -> None:
