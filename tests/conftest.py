@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from muse_core.errors import UserError
 
-# No example fails because the machine was busy.
+# No deadline, so that no example fails on a busy machine.
 settings.register_profile(
     "any speed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -83,7 +83,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()
-    # Nor is what this process has made by then garbage of its children, windows least of all.
+    # Also exclude this process' objects, windows above all, from collection in its children.
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=gc.freeze)
 
@@ -139,7 +139,7 @@ def cmu_slide() -> Path:
     path = data_folder() / "slides" / "CMU-1-Small-Region.svs"
     if path.is_file():
         return path
-    # Not imported above: the core's tests need no napari.
+    # Not imported at the top: the core's tests need no napari.
     sample = pytest.importorskip("napari_muse.io.sample")
     try:
         return Path(sample.sample_slide_path())

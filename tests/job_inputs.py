@@ -47,7 +47,7 @@ def write_model(path: Path, classes: Sequence[str] = CLASSES) -> Path:
         "tiny", config.to_json(), 0.5, 256, ClassScheme.from_names(classes).to_json(), 0.012
     )
     model = MuseModel(card)
-    # These make the scores of fresh features spread around the threshold, most of them below.
+    # With these, scores of untrained features vary around the threshold, most of them below.
     torch.nn.init.normal_(model.point_head.out.weight, std=6.0)
     assert model.point_head.out.bias is not None
     torch.nn.init.constant_(model.point_head.out.bias[:1], -4.88)

@@ -30,6 +30,6 @@ def test_no_public_name_is_defined_twice() -> None:
     for path in (path for package in PACKAGES for path in package.rglob("*.py")):
         for name in defined(path):
             places[name].append(path.relative_to(path.parents[2]).as_posix())
-    # It sees functions, classes and constants.
+    # It finds functions, classes and constants.
     assert {"open_slide", "MuseModel", "MODEL_SUFFIX"} <= set(places)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from muse_core.neighbours import distances_between, near_any, pairs_within, repeated
 
-# Whole numbers, so that distances are exact and lie on the limit often.
+# Integers, so that distances are exact and often equal the limit.
 points = st.integers(0, 12).flatmap(
     lambda n: arrays(np.float64, (n, 2), elements=st.integers(0, 9).map(float))
 )

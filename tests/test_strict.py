@@ -10,7 +10,7 @@ import pytest
 from muse_core.errors import UserError
 from muse_core.strict import STRICT, StrictOptions, Wording, parse_strictly
 
-# Braces are only letters: a file may be called that.
+# Braces are ordinary characters, which file names may contain.
 WORDING = Wording("{a} has no field", "{a}: the field", "{a} is no JSON")
 
 

@@ -20,7 +20,7 @@ def test_compression_changes_more_at_lower_quality() -> None:
 def test_halved_colour_blurs_colour_and_leaves_grey() -> None:
     grey = np.repeat(_image()[..., :1], 3, axis=2)
     np.testing.assert_array_equal(compress(grey, 95, True), compress(grey, 95, False))
-    # Red and blue stripes of one pixel: their mean is all that is left of the colour.
+    # Red and blue stripes of one pixel: only their mean colour remains.
     stripes = np.zeros((32, 32, 3), np.uint8)
     stripes[:, ::2, 0] = stripes[:, 1::2, 2] = 200
     full = compress(stripes, 100, False).astype(int)

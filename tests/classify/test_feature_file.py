@@ -17,7 +17,7 @@ def test_rows_come_back_in_the_tables_order(tmp_path: Path) -> None:
     values = np.arange(n, dtype=np.float16)[:, None] * np.ones(3, np.float16)
     parts = np.array_split(np.random.default_rng(0).permutation(n), 7)
     path = tmp_path / "f.zarr"
-    for _ in range(2):  # the second time over an older one
+    for _ in range(2):  # the second time over an existing one
         done = write_features(path, table, 3, ((p, values[p]) for p in parts), {"model": "m"})
     assert done == n
     found = read_features(path)

@@ -114,7 +114,7 @@ def test_those_of_features_that_have_changed_meanwhile_are_not_kept(kept: Kept) 
 def test_without_the_right_to_write_they_are_there_all_the_same(kept: Kept) -> None:
     kept.put(20)
     folder = kept.open()
-    (folder.path / LOGITS).mkdir()  # holds for the superuser too
+    (folder.path / LOGITS).mkdir()  # fails for root too
     np.testing.assert_array_equal(kept_logits(folder, kept.head), kept.computed())
 
 

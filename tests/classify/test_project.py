@@ -80,7 +80,7 @@ def test_what_cannot_be_copied_to_its_end_leaves_all_as_it_was(
     place: StorePlace, store: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "new.muse"
-    # What is in the way of the note.
+    # An obstacle to writing the note.
     (store.parent / "own.project").mkdir()
     blocked = StorePlace(place.slide, place.folder)
     note = next(iter(_notes(blocked)))

@@ -27,7 +27,7 @@ def test_every_point_is_in_one_tile_and_most_central_there(
         for row, xy in zip(tile.rows, tile.xy, strict=True):
             corner = np.array([tile.region.x, tile.region.y])
             np.testing.assert_allclose(corner + xy * scale, points[row], atol=0.01)
-            # Of all tiles of the grid, none has its middle nearer: they are half a field apart.
+            # No tile of the grid has its centre nearer: they are half a field apart.
             assert np.abs(xy - fov_px / 2).max() <= fov_px / 4 + 1e-3
 
 

@@ -14,7 +14,7 @@ from muse_core.models.released import RELEASED
 from ..models.hub import Hub, serve
 from ..models.released_checkpoint import random_backbone, teacher_of, write_checkpoint
 
-# The command line once for each list of arguments, of which each prints its end and what it said.
+# Runs the command line for each list of arguments; prints exit code and output of each.
 _EACH = """
 import io, json, sys
 from contextlib import redirect_stderr, redirect_stdout

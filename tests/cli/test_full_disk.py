@@ -43,7 +43,7 @@ def _refused(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: objec
     assert run(*arguments) == 2
     said = capsys.readouterr()
     *before, line = said.err.splitlines()
-    # Fine-tuning has said how good the model is that it starts from; others say nothing.
+    # Fine-tuning has printed the figures of its initial model; others print nothing.
     assert not before or before[0].startswith("step 0 ")
     assert said.err.lower().count("error") == 1
     assert line.startswith(f"error: Cannot write {folder}")

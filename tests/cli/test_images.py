@@ -89,7 +89,7 @@ def test_all_images_have_files_of_their_own(
         assert nuclei_in(tmp_path / f"n-image{number}.csv") == text
     assert [i["image"] for i in result["images"]] == [1, 2]
     assert result["nuclei"] == sum(i["nuclei"] for i in result["images"])
-    # Of a file with one image the name stays.
+    # For a file with one image the name is unchanged.
     assert detect(folder, "one.png", tmp_path / "o.csv", "--image", "all") == 0
     assert nuclei_in(tmp_path / "o.csv") == alone[0]
 

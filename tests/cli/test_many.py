@@ -313,7 +313,7 @@ def test_the_record_of_a_run_is_a_configuration(
     assert (tmp_path / "2.csv.features").is_dir()
     again = json.loads(capsys.readouterr().out)["config"]
     assert again == json.loads(record.read_text())["config"]
-    # A record of many slides is one, too.
+    # The record of many slides is a configuration too.
     assert run("detect", slide, "--out", tmp_path / "m", *first, "--format", "csv", "--json") == 0
     assert json.loads(capsys.readouterr().out)["config"] == again
 

@@ -48,7 +48,7 @@ batch = 2
 def test_pretrain_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rois, out = write_rois(tmp_path / "rois", 1), tmp_path / "out"
     config = tmp_path / "run.toml"
-    # JSON strings are TOML strings too, whatever is in the path.
+    # JSON strings are valid TOML strings, whatever the path contains.
     config.write_text(CONFIG.format(rois=json.dumps(str(rois)), out=json.dumps(str(out))))
     assert run("pretrain", "--config", config, "--json") == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -93,7 +93,7 @@ def test_rois(
     given = ("--points", points, "--mpp", 0.25, *force, "--roi-mpp", 0.1)
     assert run("rois", cmu_slide, "--out", tmp_path / "rois", *given) == 0
     assert note in capsys.readouterr().err
-    # A slide that is coarser than asked keeps its own scale.
+    # A slide coarser than requested keeps its own scale.
     assert {roi.mpp for roi in read_manifest(tmp_path / "rois").rois} == {mpp}
 
 

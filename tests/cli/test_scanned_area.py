@@ -67,7 +67,7 @@ def test_what_is_detected_counts_from_the_scanned_area(
     assert len(xy) > 500
     assert xy.min() >= 0
     assert xy.max() <= 1024
-    # The same tissue as an image of its own: its tiles begin elsewhere, its tissue ends elsewhere.
+    # The same tissue as a separate image, whose tiles and tissue have other borders.
     Image.fromarray(tissue).save(tmp_path / "tissue.png")
     alone = tmp_path / "alone.csv"
     given = ("--mpp", 0.499, "--device", "cpu")

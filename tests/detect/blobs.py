@@ -44,7 +44,7 @@ class BlobModel(nn.Module):
             dark = 765 - rgb.sum(dim=1, keepdim=True)
             kernel = torch.ones(1, 1, 5, 5, dtype=torch.float64)
             mass = functional.conv2d(dark, kernel, padding=2)
-            # Equals are told apart by their place in the grid of 32 px that all tiles share.
+            # Ties are broken by position in the grid of 32 px that all tiles share.
             rows, columns = (torch.arange(n).double() % 32 for n in mass.shape[-2:])
             ranked = mass + (rows[:, None] * 32 + columns) / 1024
             peak = (ranked == functional.max_pool2d(ranked, 7, stride=1, padding=3)) & (mass > 0)

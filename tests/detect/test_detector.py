@@ -54,7 +54,7 @@ def test_tiled_equals_untiled_also_with_dots_on_seams_and_corners(
 
 @pytest.mark.parametrize("tile_px", [192, 320, 512, 768])
 def test_every_tile_size_finds_the_same_on_a_real_slide(cmu_slide: Path, tile_px: int) -> None:
-    # To the last digit, for this network sees no farther than the halo.
+    # Exactly, because this network's receptive field is within the halo.
     region = Region(700, 900, 900.5, 700)
     config = DetectConfig(device="cpu", tile_px=tile_px, halo_px=32)
     with open_slide(cmu_slide) as slide:
@@ -89,7 +89,7 @@ def test_jpeg_tiles_of_a_slide_of_twice_the_scale_are_decoded_at_half_size(tmp_p
         config = replace(SMALL_TILES, half_jpeg=half_jpeg)
         with open_slide(path, mpp=0.2525) as slide:
             detector = Detector(BlobModel(mpp=0.5), config)
-            # 2% off what the model expects: read as it is decoded, not resampled.
+            # 2% off the model's scale: read as decoded, not resampled.
             assert detector.scale_on(slide) == pytest.approx(2.0 if half_jpeg else 0.5 / 0.2525)
             result = detector.detect(slide)
         assert result.half_jpeg is half_jpeg
@@ -104,7 +104,7 @@ def test_a_level_near_the_models_scale_is_read_as_it_is_stored(tmp_path: Path, m
     image = scene(500, 300, 16)
     with open_slide(save_png(image.rgb, tmp_path / "dots.png"), mpp=mpp) as slide:
         table = Detector(BlobModel(mpp=0.5), SMALL_TILES).detect(slide).table
-    # To the last digit; resampled, they would be off by a part of a pixel.
+    # Exactly; with resampling they would be off by a fraction of a pixel.
     assert {(x, y) for x, y in zip(table["x"], table["y"], strict=True)} == set(
         map(tuple, image.centres.tolist())
     )

@@ -46,7 +46,7 @@ def test_unreadable_tiles_are_told_with_their_places_and_the_others_found(slide:
     assert 0 < len(result.unreadable) < result.tiles_total == result.tiles_done
     assert {u.reason for u in result.unreadable} == {"The file is damaged."}
     assert all(100 < u.region.x < 300 and u.region.y > 100 for u in result.unreadable)
-    # A neighbour reports what lies within the margin of its own part; nothing else is found there.
+    # A neighbour reports nuclei in the margin of its own core; no others are found there.
     lost = np.zeros(len(whole), dtype=bool)
     for u in result.unreadable:
         core = Region(u.region.x + 32, u.region.y + 32, u.region.w - 64, u.region.h - 64)
@@ -91,7 +91,7 @@ def test_tiles_read_ahead_are_bounded(slide: Slide) -> None:
     assert result.tiles_total > 12
     assert config.batch is not None
     assert config.readers is not None
-    # The tissue mask is one read more that no prediction takes back.
+    # The tissue mask is one more read, without a prediction.
     assert Counting.most <= 1 + 2 * config.batch + config.readers
 
 

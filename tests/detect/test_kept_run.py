@@ -138,7 +138,7 @@ def test_a_run_that_died_goes_on_and_gives_the_very_same_table(
     assert (model.seen, result.tiles_resumed) == (whole.tiles_total - kept, kept)
     pd.testing.assert_frame_equal(table, whole.table)
     assert counts == table["class_name"].value_counts().to_dict()
-    # What an earlier run had told is told again: whoever listens now has not heard it.
+    # Events of the earlier run are repeated, because this listener has not seen them.
     pd.testing.assert_frame_equal(pd.concat(told, ignore_index=True)[table.columns], table)
     assert list(tmp_path.iterdir()) == []
 
@@ -254,7 +254,7 @@ def test_two_programs_do_not_keep_the_same_run(
 
     with kept_run(where) as run:
         result = Detector(Meanwhile(second), CONFIG).detect(slide, run=run)
-        # What is refused takes nothing from the one that is at work.
+        # The refused run removes nothing from the running one.
         (folder,) = unfinished_runs(where.stem)
         assert (folder / "tiles.log").stat().st_size
         pd.testing.assert_frame_equal(result.table, whole.table)

@@ -90,7 +90,7 @@ def test_tiles_of_a_grid_are_no_larger_than_the_area() -> None:
     plan = plan_tiles(SearchArea.within(900, 900, None), 1.0, config)
     assert (plan.rows, plan.columns) == (3, 3)
     assert plan.cell_w_px == 448
-    # A tile may have two of them. What lies beyond the area is not read.
+    # A tile may have two of them. Pixels outside the area are not read.
     assert [(t.rows, t.columns) for t in plan.tiles] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert plan.read_size(plan.tiles[-1]) == (928 - 448 + 128, 928 - 448 + 128)
 
@@ -254,7 +254,7 @@ def test_tiles_are_taken_outwards_from_the_focus() -> None:
     far = [np.hypot(max(c.x - x, x - c.x1, 0), max(c.y - y, y - c.y1, 0)) for c in cells]
     assert far == sorted(far)
     assert plan.outwards(None) == plan
-    # What is kept of a run is numbered in its own order.
+    # Stored results of a run are numbered in its own order.
     assert ordered.digest() != plan.digest()
 
 

@@ -138,7 +138,7 @@ def test_every_nucleus_comes_out_once_whatever_the_order_of_tiles(
         merged, held = merge(plan, seen, order)
         assert held == 0
         outcomes.append(merged)
-    # Every nucleus in a planned cell is reported; in a skipped cell only what neighbours report.
+    # Every nucleus in a planned cell is reported; in skipped cells only those of neighbours.
     identities = outcomes[0].class_index
     assert len(set(identities.tolist())) == len(identities)
     planned = plan.planned()

@@ -21,7 +21,7 @@ def _report(shift_px: list[float], classes: tuple[str, ...] = ("a", "b")) -> Det
 
 
 def test_hand_worked_classes_and_confusion() -> None:
-    # Image 1: both found, both called a. Image 2: both 10 px beside, beyond the radius of 6.
+    # Image 1: both found, both called a. Image 2: both 10 px away, beyond the radius of 6.
     figures = detailed_figures(_report([0, 10]))
     assert figures["f_det"] == 0.5
     assert figures["per_class"] is not None
@@ -47,7 +47,7 @@ def test_intervals_hold_the_figure_and_shrink_with_images() -> None:
         low, high = interval
         assert low <= figures["f_det"] <= high
         widths.append(high - low)
-    # The standard error goes with one over the root of n.
+    # The standard error is proportional to one over the root of n.
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.25)
 
 
@@ -72,7 +72,7 @@ def test_other_classes_leave_detection_only() -> None:
 
 def test_a_class_of_which_there_is_nothing_counts_neither_for_nor_against() -> None:
     figures = detailed_figures(_report([0, 0], classes=("a", "b", "nowhere")))
-    # Of a two in four are right, and no b is found: a has F 2/3, b has 0.
+    # Two of four a are right, and no b is found: a has F 2/3, b has 0.
     assert figures["f_avg"] == pytest.approx(1 / 3)
     f_class, per_class = figures["f_class"], figures["per_class"]
     intervals = figures["interval_95"]["f_class"]

@@ -35,8 +35,8 @@ def test_pairs_are_those_of_brute_force(
 
 
 def test_hand_worked_image() -> None:
-    # Found 0 is nearest to true 0; found 1 lies in reach of true 0 only, which is taken; found 2
-    # lies exactly on the radius of true 1; true 2 has nobody.
+    # Found 0 is nearest to true 0; found 1 is in range of true 0 only, which is taken; found 2
+    # is exactly at the radius from true 1; true 2 has no match.
     found = [(10.0, 10.0), (12.0, 10.0), (26.0, 10.0)]
     true = [(9.5, 10.0), (20.0, 10.0), (40.0, 40.0)]
     counts = count_matches(found, true, 6.0)

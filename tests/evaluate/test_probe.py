@@ -47,7 +47,7 @@ def test_the_linear_layer_learns_and_is_the_same_for_the_same_seed() -> None:
 
 def test_validation_keeps_the_best_epoch() -> None:
     train = _clusters(300, 0)
-    # With these labels the less is learnt the better: the first epochs win.
+    # With these labels less training is better: the first epochs win.
     wrong = (train[0], (train[1] + 1) % 3)
     config = ProbeConfig(linear_epochs=15)
     kept = fit_linear(train, wrong, 3, config)

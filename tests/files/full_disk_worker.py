@@ -21,7 +21,7 @@ from tests.small_disk import fill
 from muse_core.errors import UserError
 
 ROOM_BYTES = (0, 8_192, 40_960, 90_112, 180_224)
-# What is added to bit by bit keeps what it had; the log of a store is a part of it.
+# Files that are appended to keep their content; the log of a store is part of it.
 MAY_REMAIN: dict[str, set[str]] = defaultdict(set)
 MAY_REMAIN["s.muse"] = {"s.muse", "s.muse-wal", "s.muse-shm", "s.muse.lock"}
 MAY_REMAIN["rois"] = {"rois"}

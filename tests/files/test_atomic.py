@@ -145,7 +145,7 @@ def test_the_owner_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
-    # In a process of a plain user, for whom the mode counts.
+    # In a process of an ordinary user, to whom permissions apply.
     file = tmp_path / "a.txt"
     file.write_text("old")
     for folder in (tmp_path, *tmp_path.parents[:-1]):

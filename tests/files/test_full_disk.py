@@ -35,7 +35,7 @@ def _what_is_wrong(folder: Path, way: str) -> str:
         env={**os.environ, "TMPDIR": str(folder)},
     )
     assert done.returncode == 0, done.stderr
-    # Libraries that cannot close their files say so here.
+    # Libraries that cannot close their files report it here.
     assert done.stderr == ""
     return done.stdout
 

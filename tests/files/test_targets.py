@@ -83,7 +83,7 @@ def test_what_goes_to_standard_output_stands_in_its_place(tmp_path: Path, name: 
         [sys.executable, "-c", WRITE, name], capture_output=True, text=True, check=True
     )
     assert piped.stdout == "before\nnew\nafter\n"
-    # Redirected into a file as well, which other output goes to too.
+    # Also redirected into a file that receives other output.
     out = tmp_path / "out.txt"
     with out.open("w") as file:
         subprocess.run([sys.executable, "-c", WRITE, name], stdout=file, check=True)

@@ -49,7 +49,7 @@ def _store(path: Path) -> None:
 
 
 def _store_is_whole(path: Path) -> None:
-    # One that was made before the disk was full is a store without nuclei.
+    # A store created before the disk was full has no nuclei.
     with AnnotationStore.open(path, read_only=True) as store:
         assert len(store.nuclei()) in (0, N)
 

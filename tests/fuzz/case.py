@@ -39,7 +39,7 @@ class Samples:
         self._restore_from_scratch()
 
     def _restore_from_scratch(self) -> None:
-        # Made anew: reading may have changed it.
+        # Created again: reading may have changed it.
         shutil.rmtree(self._folder)
         self._folder.mkdir()
         self._target.make(self._folder)

@@ -25,7 +25,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 
 def _some_bytes(data: bytes, rng: random.Random) -> bytes:
     changed = bytearray(data)
-    # One byte is the most likely to get past the first checks.
+    # A single byte is most likely to pass the first checks.
     for _ in range(rng.choice((1, 1, 1, 2, 5, _MOST_BYTES))):
         changed[_place(data, rng)] = rng.choice((rng.randrange(256), rng.choice(_ODD_BYTES)))
     return bytes(changed)

@@ -36,7 +36,7 @@ def read_slide(path: Path) -> None:
     """Open a slide and read all of its pixels, its description and its tissue."""
     with open_slide(path) as slide:
         for level in slide.levels:
-            # What claims to be large is looked at in part, as a window does.
+            # A slide that claims to be large is read in part, as by the viewer.
             np.asarray(level[:1024, :1024])
         slide_info(slide)
 
@@ -167,7 +167,7 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "avif": _flat("s.avif"),
     "jxl": _jpegxl,
 }
-# OpenSlide paints the whole glass of an MRXS, mostly empty, which takes a hundred times as long.
+# OpenSlide renders the whole, mostly empty, slide of an MRXS: a hundred times as long.
 TARGETS = {
     name: Target(make, read_slide, share=1 if name == "mrxs" else 4)
     for name, make in _MAKERS.items()

@@ -29,7 +29,7 @@ def _fuzz(room: str, n_cases: int, seed: int, scratch: Path) -> None:
     assert outcome.cases >= 0.95 * n_cases
     found = [f"python -m tests.fuzz {case}: {what}" for case, what in outcome.wrong.items()]
     assert not found, f"MUSE_FUZZ_SEED={seed}\n" + "\n".join(found)
-    # What took its process down, read as the product does.
+    # Cases that crashed their process, read in isolation as the product does.
     for case in list(outcome.survived)[:5]:
         name, number = case.split(":")
         samples = Samples(name, targets_in(room)[name], scratch / "again")
@@ -46,7 +46,7 @@ def test_damaged_files_give_a_result_or_a_sentence(room: str, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 def test_very_many_damaged_files(room: str, tmp_path: Path) -> None:
-    # Others each night.
+    # Different cases each night.
     tonight = datetime.now(UTC).toordinal()
     _fuzz(room, _LONG[room], int(os.environ.get("MUSE_FUZZ_SEED", tonight)), tmp_path)
 

@@ -16,7 +16,7 @@ import pytest
 from muse_core.errors import UserError
 from muse_core.isolation import CancelledError, Limits, run_isolated
 
-# Of these only what a test is about is ever reached, however busy the machine.
+# High limits, so that only the one under test is reached on a busy machine.
 ROOMY = Limits(cpu_s=60, wall_s=600, memory_bytes=4 << 30)
 
 

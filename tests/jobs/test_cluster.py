@@ -145,7 +145,7 @@ def test_many_slides(
     for i in range(3):
         near, far = (tmp_path / where / f"{i}.csv" for where in ("near", "far"))
         assert near.read_bytes() == far.read_bytes()
-    # What a cluster has finished, one process need not do again.
+    # A single process does not repeat what a cluster has finished.
     capsys.readouterr()
     assert run("detect", slides, "--out", tmp_path / "far", *options, "--json") == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 3

@@ -60,7 +60,7 @@ def test_curves_and_proof_come_as_events(job: FinetuneJob) -> None:
     result = last.result
     assert result["before"]["f_class"].keys() == result["after"]["f_class"].keys()
     assert read_card(job.config.out).metrics["after"] == result["after"]
-    # A JSON line each: nothing that JSON does not know.
+    # Each is a JSON line, with JSON types only.
     json.dumps([event.to_json() for event in events], allow_nan=False)
 
 
@@ -89,7 +89,7 @@ def test_killed_without_warning_it_goes_on_and_the_best_is_there(job: FinetuneJo
     long = changed(job, steps=100_000, validate_every=5)
     worker = start(long)
     for event in events(worker):
-        # The state follows the figures; by the next ones it is on disk.
+        # The state is written after the figures; by the next figures it is on disk.
         if event["event"] == "metrics" and event["figures"]["step"] >= 10:
             break
     worker.kill()

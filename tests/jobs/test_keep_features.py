@@ -42,7 +42,7 @@ def test_each_nucleus_of_the_file_has_the_features_its_class_came_from(
     given = [CLASSES[i] for i in kept.classes[rows]]
     assert given == table["class_name"].tolist()
     said = np.fromfile(kept.path / LOGITS, np.float32).reshape(len(kept), -1).argmax(axis=1)
-    # But for what rounding to float16, and bfloat16 where the processor has it, turns over.
+    # Except for ties broken by rounding to float16, or bfloat16 if the CPU supports it.
     assert (said == kept.classes).mean() > 0.9
 
 

@@ -112,7 +112,7 @@ def test_a_small_process_of_a_large_one_tells_its_own_peak() -> None:
     ("env", "kept"), [({}, False), ({"MALLOC_MMAP_THRESHOLD_": "9" * 8}, True)]
 )
 def test_large_blocks_go_back_to_the_system(env: dict[str, str], kept: bool) -> None:
-    # Beneath a block that stays, freed ones do not go back by themselves.
+    # Freed blocks below one in use are not returned to the system automatically.
     code = (
         "import psutil; from muse_core.jobs.processor import give_large_blocks_back;"
         "give_large_blocks_back(); (lambda big: None)(bytearray(b'1') * 20_000_000);"
@@ -127,7 +127,7 @@ def test_large_blocks_go_back_to_the_system(env: dict[str, str], kept: bool) -> 
     ("env", "anew"), [({}, False), ({"MALLOC_TRIM_THRESHOLD_": "131072"}, True)]
 )
 def test_small_blocks_are_not_asked_for_again_and_again(env: dict[str, str], anew: bool) -> None:
-    # A page that comes back from the system is a fault; 500 kB have 122 or so.
+    # A page requested from the system is a page fault; 500 kB have about 122.
     code = (
         "import resource; from muse_core.jobs.processor import give_large_blocks_back;"
         "give_large_blocks_back(); faults = lambda: resource.getrusage(0).ru_minflt;"

@@ -119,7 +119,7 @@ def test_an_unforeseen_error_ends_in_one_failure_with_reason_and_traceback(
     assert isinstance(last, Failed)
     assert last.message.startswith("Detection failed: RuntimeError: the cable is loose. ")
     assert "Traceback" in last.detail
-    # What tiles have reported is kept, so that the same job goes on.
+    # Reports of finished tiles are kept, so that the same job can be resumed.
     (kept,) = tmp_path.iterdir()
     assert kept in unfinished_runs(tmp_path / ".nuclei.csv.muse")
 

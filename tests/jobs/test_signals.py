@@ -13,7 +13,7 @@ import pytest
 from muse_core.jobs.signals import STOP_SIGNALS, on_stop_signals
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-# Goes on writing to its terminal until it is asked to stop, then to the end.
+# Writes to its terminal until it is asked to stop, then continues to the end.
 TALK = """
 import sys, time
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_request_that_was_lost_before_counts() -> None:
         raise KeyboardInterrupt
 
     with on_stop_signals(interrupt):
-        # As libraries do that call back from C, or catch whatever an import raises.
+        # Like libraries that call back from C, or catch everything an import raises.
         with contextlib.suppress(BaseException):
             signal.raise_signal(signal.SIGTERM)
         with on_stop_signals(heard.append):

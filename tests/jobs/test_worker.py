@@ -155,7 +155,7 @@ def test_ctrl_c_is_a_cancel(start: Start, spec: dict[str, Any]) -> None:
     worker = start()
     send(worker, spec)
     assert worker.stdout is not None
-    # The handler is in place before the spec is read, let alone answered.
+    # The handler is installed before the spec is read.
     assert json.loads(worker.stdout.readline())["event"] == "started"
     worker.send_signal(signal.SIGINT)
     assert events_until_the_end(worker)[-1]["event"] == "cancelled"

@@ -39,7 +39,7 @@ def teacher_of(backbone: MuseBackbone) -> dict[str, Tensor]:
                 f"^{pattern}" if "decoder\\d" not in pattern else pattern, replacement, key
             )
         teacher[f"module.backbone.{key}"] = value
-    # Projection heads lie beside the backbone and are of no use here.
+    # Projection heads are stored beside the backbone and not used here.
     return {**teacher, "module.head.mlp.0.weight": torch.zeros(3, 3)}
 
 

@@ -30,7 +30,7 @@ def test_a_missing_device_is_refused_naming_what_is_usable() -> None:
 def test_an_mps_that_cannot_compute_the_models_is_not_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # As on a Mac with an older torch: the device is there, and its operators are missing.
+    # As on a Mac with an older torch: the device exists, but its operators are missing.
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     assert choose_device("auto").type != "mps"
     with pytest.raises(

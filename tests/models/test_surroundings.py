@@ -45,7 +45,7 @@ def test_what_is_added_is_a_projection_of_these_means() -> None:
 
     assert whole.shape == (1, 12, 32, 48)
     assert torch.equal(whole[:, :5], f_map)
-    at = np.mgrid[0:32, 0:48] / 4 - 0.375  # middles of the map's cells in cells of the grid
+    at = np.mgrid[0:32, 0:48] / 4 - 0.375  # centres of the map's cells in units of grid cells
     for channel in range(7):
         np.testing.assert_allclose(
             whole[0, 5 + channel].numpy(),

@@ -62,9 +62,9 @@ def test_points_flip_as_pixels_do(axes: tuple[int, ...]) -> None:
 def test_a_teacher_says_only_what_it_is_sure_of_and_what_is_open() -> None:
     assert recipe._name(np.array([0.1, 0.2, 0.7]), "nucleus") == "taught tumor"
     assert recipe._name(np.array([0.2, 0.2, 0.6]), "nucleus") == "nucleus"
-    # Not open: only one class is left.
+    # Not ambiguous: only one class is left.
     assert recipe._name(np.array([0.0, 0.0, 0.01]), "tumor") == "tumor"
-    # Of the two that are open, one is by far the likelier.
+    # Of the two candidates one is by far the likelier.
     assert recipe._name(np.array([0.09, 0.01, 0.0]), "others") == "taught lymphocyte"
 
 
@@ -102,7 +102,7 @@ def test_sets_without_open_classes_are_left_alone(labels: LabelSet, teacher: Pat
 def test_nuclei_that_nobody_annotated_are_added_only_to_sets_that_are_not_exhaustive(
     labels: LabelSet, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Noise that is no tissue: flips agree on next to nothing, and any score will do here.
+    # Noise without tissue: flips hardly agree, so any score is accepted here.
     monkeypatch.setattr(recipe, "FOUND_SCORE", 0.0)
     monkeypatch.setattr(recipe, "AGREED_PX", np.inf)
     partly = LabelSet(labels.folder, 0.5, class_map=CLASS_MAP, exhaustive=False)

@@ -42,7 +42,7 @@ def test_the_four_anchors_of_a_cell_lie_two_by_two() -> None:
     head = PointHead(1, HeadConfig(hidden_channels=1, kernel=1), map_stride_px=8)
     with torch.no_grad():
         head.out.weight.zero_()
-        # Of the logits, which come first, that of the second anchor of a cell stands out.
+        # Among the logits, which come first, the one of a cell's second anchor is high.
         head.out.bias.copy_(torch.tensor([0.0, 5, 0, 0] + [0.0] * 8))
     proposals = head.eval().proposals(torch.zeros(1, 1, 2, 3))
     lit = proposals.anchor_xy[proposals.logit[0] == 5]

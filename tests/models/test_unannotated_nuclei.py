@@ -46,7 +46,7 @@ def labels(tmp_path: Path) -> LabelSet:
 def test_what_all_models_see_and_nobody_annotated_is_marked(
     labels: LabelSet, models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Networks of random weights: any score counts, and any place agrees.
+    # Random weights: any score is accepted, and any position agrees.
     monkeypatch.setattr(recipe, "SURE_SCORE", 0.0)
     monkeypatch.setattr("taught_classes.AGREED_PX", np.inf)
     monkeypatch.setattr(recipe, "AGREED_PX", np.inf)
@@ -58,7 +58,7 @@ def test_what_all_models_see_and_nobody_annotated_is_marked(
     assert image.class_names[:2] == ("tumor", "stromal")
     assert set(image.class_names[2:]) == {recipe.DOUBTFUL}
     distance = np.linalg.norm(image.xy[2:, None] - XY, axis=2)
-    # 3 um, and the rounding of a CSV.
+    # 3 um, less the rounding in a CSV.
     assert distance.min() > 6 - 0.01
     assert marked.doubtful_classes == {recipe.DOUBTFUL}
     assert marked.class_map is not None

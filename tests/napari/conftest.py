@@ -86,7 +86,7 @@ def panel(
     if own or "shoot" in request.fixturenames:
         viewer.window.resize(1400, 900)
     _, widget = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
-    # Where a slide is opened next the window is drawn with it.
+    # If a slide is opened next, the window is drawn with it.
     if "opened" not in request.fixturenames:
         viewer.window._qt_window.setUpdatesEnabled(True)
     qtbot.waitExposed(widget)

@@ -58,7 +58,7 @@ class KeptViewer:
         if self._viewer is None:
             get_settings().reset()
             self._make(qtbot)
-        # napari collects all garbage whenever a layer goes; what is there now is none.
+        # napari collects all garbage when a layer is removed; existing objects are none.
         gc.collect()
         gc.freeze()
         self._viewer.window._qt_window.setUpdatesEnabled(False)
@@ -118,7 +118,7 @@ class KeptViewer:
         self._viewer = Viewer(show=True, show_welcome_screen=False)
         qtbot.wait_exposed(self._viewer.window._qt_window, timeout=60_000)
         self._viewer.window.resize(*_SIZE)
-        # It looks at each event of each widget, for a menu bar that hides itself.
+        # It filters each event of each widget, for a menu bar that hides itself.
         QApplication.instance().removeEventFilter(self._viewer.window._qt_window)
         QApplication.processEvents()
         self._start = _State(self._viewer)
@@ -133,13 +133,13 @@ class KeptViewer:
             self.close()
             return []
         left = [f"{name} of a closed panel still hears of the viewer" for name in start.panels()]
-        # Nor is it drawn until the next test has its panel.
+        # It is not drawn either until the next test has its panel.
         viewer.window._qt_window.setUpdatesEnabled(False)
         viewer.layers.clear()
         start.put_back()
         _process_all_events()
         left += [f"layer {layer.name}" for layer in viewer.layers]
-        # They set the viewer's camera at each draw, and hear of it no more.
+        # They set the viewer's camera at each draw, and are disconnected.
         left += ["cameras of a grid"] * bool(viewer.window._qt_viewer.canvas.grid_cameras)
         left += [
             f"window {type(window).__name__} {window.windowTitle()}"
@@ -207,7 +207,7 @@ class _State:
         for unfinished in (viewer._mouse_drag_gen, viewer._mouse_wheel_gen):
             unfinished.clear()
         viewer._persisted_mouse_event.clear()
-        # Where MUSE wraps a method of napari.
+        # Methods of napari that MUSE wraps.
         viewer.window._qt_viewer.canvas.__dict__.pop("_update_world_units", None)
         for name in set(viewer.window.dock_widgets) - self._docks:
             inner = viewer.window.dock_widgets[name]

@@ -24,7 +24,7 @@ from vispy.visuals.shaders.function import Function
 def read_once() -> Iterator[None]:
     """Context in which what has been read is not read again."""
     with pytest.MonkeyPatch.context() as patch:
-        # Each viewer looks for plugins anew, and finds the same.
+        # Each viewer searches for plugins again, and finds the same ones.
         found = list(PluginManifest.discover())
         patch.setattr(PluginManifest, "discover", lambda **_: iter(found))
         patch.setattr(EventEmitter, "_check_signature", staticmethod(_signatures()))

@@ -48,7 +48,7 @@ def test_a_file_that_is_being_written_is_completed(
     window.export.save(tmp_path / "n.csv")
     _close(window)
     qtbot.waitUntil((tmp_path / "n.csv").is_file, timeout=60_000)
-    # A widget that were told of the end would raise here: it is gone.
+    # A widget that is notified of the end would raise here: it is deleted.
     qtbot.wait(300)
 
 

@@ -57,7 +57,7 @@ def test_what_is_saved_can_be_taken_over_elsewhere(
     before = session.annotations.to_table().drop(columns="id")
     session.annotations.store.begin_detection([1, 2, 3], 1.0)
     session.annotations.store.end_detection("done")
-    session.annotations.end_detection("cancelled")  # none is running: only reads anew
+    session.annotations.end_detection("cancelled")  # none is running: only reads again
     assert session.annotations.to_table().empty
     assert "3 nuclei taken over" in _load(opened, path, qtbot)
     after = session.annotations.to_table().drop(columns="id")
@@ -79,7 +79,7 @@ def test_regions_alone_are_taken_over_on_a_slide_without_annotations(
     assert session.annotations.regions()["name"].tolist() == ["left"]
     assert session.annotations.scheme == known
     assert session.annotations.store.classes == known
-    # What follows works as on any other slide.
+    # Everything else works as on any other slide.
     session.annotations.add(100, 100, 1)
     assert session.annotations.to_table()["class_name"].tolist() == [known.names[0]]
     session.annotations.undo()
@@ -253,7 +253,7 @@ def test_an_import_can_be_cancelled(opened: MusePanel, long_file: Path, qtbot: A
     assert files.open.isEnabled()
     assert files.cancel.isHidden()
     assert len(opened.session.annotations.rows) == 3
-    # The next one is not cancelled with it.
+    # The next one is not cancelled too.
     write_csv(opened.session.annotations.to_table(), long_file.with_name("more.csv"), 0.5)
     assert "3 nuclei taken over" in _load(opened, long_file.with_name("more.csv"), qtbot)
 

@@ -58,7 +58,7 @@ def test_corrections_on_a_full_disk(
         press(panel, qtbot, Qt.Key.Key_C, CTRL)
         press(panel, qtbot, Qt.Key.Key_Delete)
         fill(folder)
-        # The log has room of its own until it has to grow.
+        # The log has space of its own until it has to grow.
         for turn in range(200):
             session.nuclei.select(ids)
             qtbot.keyClick(canvas_of(panel), (Qt.Key.Key_2, Qt.Key.Key_1)[turn % 2])

@@ -31,7 +31,7 @@ def test_widgets_of_a_window(make_napari_viewer: Any) -> None:
     for widget in (main, canvas, layers):
         assert isinstance(widget, QWidget)
         assert viewer.window._qt_window.isAncestorOf(widget)
-    # The canvas is what is painted on, as large as the model says; the list is another place.
+    # The canvas is the widget that is painted, of the size in the model; the list is elsewhere.
     assert (canvas.height(), canvas.width()) == tuple(viewer.canvas.size)
     assert not canvas.isAncestorOf(layers)
 
@@ -116,7 +116,7 @@ def test_points_are_written_at_once_and_without_events() -> None:
         layer, {"symbol": symbols, "face_color": colors, "size": sizes, "border_width": 0.25}
     )
     assert seen == []
-    # What napari draws from, and what it gives to those who ask.
+    # The data that napari draws from, and those it returns.
     assert [symbol.value for symbol in layer.symbol] == ["disc", "square", "diamond"]
     np.testing.assert_allclose(layer.face_color, colors)
     np.testing.assert_allclose(layer._view_face_color, colors)

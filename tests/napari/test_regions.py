@@ -34,7 +34,7 @@ def test_r_marks_the_visible_field_as_reviewed(opened: MusePanel, qtbot: Any) ->
     stored = opened.session.annotations.regions()
     assert stored["reviewed"].tolist() == [True]
     assert stored["name"].tolist() == ["field 1"]
-    # All of the slide is in view, and nothing but the slide.
+    # The view shows exactly the slide.
     assert sorted(map(tuple, stored["vertices"][0])) == [(0, 0), (0, 300), (400, 0), (400, 300)]
     assert len(opened.session.viewer.layers["Regions"].data) == 1
     press(opened, qtbot, Qt.Key.Key_Z, CTRL)

@@ -30,10 +30,10 @@ def _jobs() -> list[psutil.Process]:
 def test_a_job_makes_way_for_the_interface(qtbot: Any) -> None:
     runner = JobRunner(command=[sys.executable, str(JOB), "wait"])
     runner.start({"mpp": 0.5})
-    # Until the new process has become the job it bears the name of this one.
+    # Until the new process executes the job it has the name of this one.
     qtbot.waitUntil(lambda: bool(_jobs()), timeout=20_000)
     (job,) = _jobs()
-    # A priority of Windows is a number too, but a lower one comes after.
+    # On Windows a priority is a number too, but lower numbers have lower priority.
     later = job.nice() > psutil.Process().nice()
     runner.cancel()
     qtbot.waitUntil(lambda: not runner.running, timeout=20_000)

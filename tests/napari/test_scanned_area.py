@@ -64,7 +64,7 @@ def test_what_is_saved_counts_from_the_scanned_area(
     assert read.origin_px == tuple(AT)
     assert read.table[["x", "y"]].to_numpy().tolist() == [[100, 50]]
     assert read.regions[0].vertices == ((10, 10), (60, 10), (60, 60))
-    # Once more into the same slide: the nucleus is already there.
+    # Import into the same slide again: the nucleus is already there.
     panel.export.load(out)
     settle(panel, qtbot)
     assert panel.session.annotations.to_table()[["x", "y"]].to_numpy().tolist() == [FIRST.tolist()]
@@ -95,7 +95,7 @@ def test_a_drawn_region_is_not_taken_twice(
 ) -> None:
     annotations = panel.session.annotations
     annotations.delete_region(int(annotations.regions()["id"][0]))
-    # As a hand draws them, with all digits.
+    # As drawn by hand, with all digits.
     corners = AT + np.random.default_rng(0).uniform(100, 400, (5, 2))
     annotations.add_region([tuple(c) for c in corners], reviewed=True, name="drawn")
     out = tmp_path / "o.geojson"

@@ -25,7 +25,7 @@ tricky = st.sampled_from(
         "[{",
     ]
 )
-# Readers take off the spaces around a name.
+# Readers strip the spaces around a name.
 names = texts.map(str.strip).filter(bool) | tricky
 rows = st.tuples(
     st.integers(-(2**63), 2**63 - 1),

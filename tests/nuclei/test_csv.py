@@ -83,7 +83,7 @@ def test_no_nuclei(tmp_path: Path) -> None:
 
 
 def test_three_columns_by_hand_are_enough(tmp_path: Path) -> None:
-    # As spreadsheets write it: byte order mark, CRLF, other columns in between.
+    # As written by spreadsheets: byte order mark, CRLF, other columns in between.
     path = tmp_path / "hand.csv"
     text = "class,note,y_px,x_px\r\ntumor,hm,2,1\r\nstroma,,4.5,3\r\n"
     path.write_text(text, encoding="utf-8-sig", newline="")
@@ -97,7 +97,7 @@ def test_three_columns_by_hand_are_enough(tmp_path: Path) -> None:
 
 
 def test_positions_without_a_unit_are_pixels_and_a_note_says_so(tmp_path: Path) -> None:
-    # As the tables of a points-folder have them.
+    # As in the tables of a points-folder.
     path = tmp_path / "points.csv"
     path.write_text("X,Y,Class\n1,2,tumor\n3,4.5,stroma\n")
     file = read_csv_file(path)
@@ -110,7 +110,7 @@ def test_positions_without_a_unit_are_pixels_and_a_note_says_so(tmp_path: Path) 
     path.write_text("X,y,class\nNA,2,tumor\n")
     with pytest.raises(UserError, match="in the column x, line 2"):
         read_csv_file(path)
-    # Where the unit stands there too, that column counts.
+    # If there is a column with the unit too, that one is used.
     path.write_text("x,y,x_px,y_px,class\n0.5,1,1,2,tumor\n")
     file = read_csv_file(path)
     assert file.table[["x", "y"]].to_numpy().tolist() == [[1.0, 2.0]]

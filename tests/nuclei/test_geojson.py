@@ -82,7 +82,7 @@ def test_what_stands_in_the_file(tmp_path: Path) -> None:
     }
     assert outline["properties"]["objectType"] == "annotation"
     assert outline["properties"]["name"] == "left"
-    # As another library sees it.
+    # As read by another library.
     shapes = [shapely.from_geojson(json.dumps(f["geometry"])) for f in whole["features"]]
     assert [s.geom_type for s in shapes] == ["Polygon", "Point", "Point"]
     assert shapes[0].area == 40.5
@@ -295,7 +295,7 @@ def test_points_are_counted_before_they_are_taken(
 ) -> None:
     monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_NUCLEI", 5)
     three = feature(("MultiPoint", [[0, 0]] * 3), {})
-    # A point that would be found bad if it were looked at.
+    # A point that would be invalid if it were read.
     bad = feature(("MultiPoint", [[0, 0], [0, 0], "x"]), {})
     with pytest.raises(UserError, match=r"f\.geojson: It holds more than 5 nuclei"):
         read(tmp_path, [three, bad])

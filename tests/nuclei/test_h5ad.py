@@ -251,7 +251,7 @@ def test_a_missing_folder_is_said_once(tmp_path: Path) -> None:
 
 def parts_of(n: int) -> Iterator[pd.DataFrame]:
     rng = np.random.default_rng(n)
-    # Classes come late, and not in alphabetical order; parts end within chunks.
+    # Classes first occur late, and not in alphabetical order; parts end within chunks.
     for i, names in enumerate((["tumor"], ["tumor", "stroma"], [], ["immune", "tumor"])):
         count = n * bool(names)
         table = nucleus_table(

@@ -55,5 +55,5 @@ def test_the_key_is_of_slide_and_outline() -> None:
     assert field_key("a", square) == field_key("a", [(x + 0.001, y) for x, y in square])
     assert field_key("a", square) != field_key("b", square)
     assert field_key("a", square) != field_key("a", square[:3])
-    # Written down so that a change of the rule, which would mix up users' fields, is noticed.
+    # Fixed values, so that a change of the rule, which would mix up users' fields, is noticed.
     assert round(share_of("0"), 6) == 0.374709

@@ -192,7 +192,7 @@ def test_outlines_count_more_than_positions_without_a_unit(tmp_path: Path) -> No
 
 
 def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path: Path) -> None:
-    # Rows of one value take no room in the file, and gigabytes in memory.
+    # Rows of one value take no space in the file, and gigabytes in memory.
     path = tmp_path / "bomb.parquet"
     schema = pa.schema([("x_px", pa.float64()), ("y_px", pa.float64()), ("class", pa.string())])
     with pq.ParquetWriter(path, pa.schema([schema.field("x_px")])) as writer:
@@ -208,7 +208,7 @@ def test_a_small_file_of_too_many_rows_is_refused_unread(tmp_path: Path) -> None
 def test_long_names_of_many_rows_are_refused_before_they_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: list[str]
 ) -> None:
-    # 20 megabytes as plain values, which take no room in the file.
+    # 20 megabytes as plain values, which take no space in the file.
     monkeypatch.setattr("muse_core.nuclei.nucleus_file.MAX_CHARACTERS", 1 << 20)
     n = 2000
     values = {

@@ -59,7 +59,7 @@ def test_files_note_where_they_count_from(tmp_path: Path, suffix: str) -> None:
     placed = placed_on_slide(read, SCANNED)
     assert np.allclose(placed.table[["x", "y"]], on_slide().table[["x", "y"]])
     assert not any("counted from" in note for note in placed.notes)
-    # A slide that is not mostly empty has one origin, whatever the file was written for.
+    # A slide that is not mostly empty has one origin, whatever the file's purpose.
     same = placed_on_slide(read, Region(0.0, 0.0, 1024.0, 1024.0))
     assert same.table[["x", "y"]].to_numpy()[0] == pytest.approx(FIRST)
 

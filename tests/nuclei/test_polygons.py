@@ -77,7 +77,7 @@ def test_degenerate_outlines_have_a_place() -> None:
 
 
 def test_an_outline_that_crosses_itself_stays_within_its_bounds() -> None:
-    # Two loops of opposite turn and nearly the same area: the centre of area is far away.
+    # Two loops of opposite orientation and nearly equal area: the centroid is far away.
     crossing = [[0, 0], [10, 10], [10, 0], [0, 10.01], [0, 0]]
     assert abs(shapely.centroid(shapely.Polygon(crossing)).x) > 100
     x, y = polygon_centres([[crossing]], [0], 1)[0]

@@ -94,7 +94,7 @@ def test_regions_that_overlap_are_one_field_that_stays_the_same(store: Annotatio
     after = reviewed_fields(store)
     assert [f.key for f in after] == [f.key for f in before]
     assert after[0].area.area == pytest.approx(2 * 100 * 100 - 50 * 50)
-    # Nuclei stand at 5, 15, ...: 10 x 10 in each square, 5 x 5 in both.
+    # Nuclei are at 5, 15, ...: 10 x 10 in each square, 5 x 5 in both.
     assert [len(f.nuclei) for f in after] == [175, 100]
 
 

@@ -70,7 +70,7 @@ def test_tables_are_written_one_by_one(tmp_path: Path) -> None:
 
     def tables() -> Iterator[pd.DataFrame]:
         for i, name in enumerate(("tumor", "stromal", "tumor")):
-            # Nobody holds what came before the last one.
+            # No reference to tables before the last one is kept.
             assert all(known() is None for known in waiting[:-1])
             ids = [2 * i, 2 * i + 1]
             table = nucleus_table([1, 2], [i, i], [name, name], 1.0, model=f"m{i}", ids=ids)

@@ -29,7 +29,7 @@ def test_tensorboard_shows_every_step_once_after_a_resumption(tmp_path: Path) ->
     curves = CurveFiles(tmp_path, 0, ("log", "probe"))
     for step in (1, 2, 3):
         curves.add("log", step, {"loss": step / 2, "rate": 0.25})
-    # It was killed here: what it said of its third step is lost, yet on the disk.
+    # It was killed here: its third step is lost, but its curve is on disk.
     resumed = CurveFiles(tmp_path, 2, ("log", "probe"))
     resumed.add("log", 3, {"loss": 7.0, "rate": 0.25})
     resumed.add("probe", 3, {"accuracy": 0.75})
@@ -56,7 +56,7 @@ def test_on_a_full_disk_there_is_a_sentence_and_whole_rows_stay(tmp_path: Path) 
             go_on()
         with contextlib.suppress(UserError):
             curves.close()
-        # No thread is left that could end in a traceback of its own.
+        # No thread is left that could end in a separate traceback.
         assert set(threading.enumerate()) <= threads
         (folder / "ballast").unlink()
         CurveFiles(folder, 1, ("log",)).close()

@@ -42,7 +42,7 @@ def test_two_commands_at_once_keep_the_slides_of_both(tmp_path: Path) -> None:
         (tmp_path / f"{name}.csv").write_bytes((tmp_path / "a.csv").read_bytes())
     out = tmp_path / "rois"
     options = ["--points", str(tmp_path), "--mpp", "0.5", "--roi-mpp", "0.5", "--roi-px", "64"]
-    # One slide is given to both.
+    # Both get one slide in common.
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "muse_core.cli", "rois", *given, "--out", out, *options],

@@ -107,7 +107,7 @@ def test_slides_that_differ_in_their_content_alone_are_cut_both(tmp_path: Path) 
         (tmp_path / folder).mkdir()
         pixels = np.full((300, 300, 3), 120 if folder == "a" else 130, np.uint8)
         pixels[..., 0] = 200
-        # Without compression, so that the files are of one size.
+        # Without compression, so that the files have the same size.
         Image.fromarray(pixels).save(tmp_path / folder / "slide.tif")
         with open_slide(tmp_path / folder / "slide.tif", mpp=0.5) as slide:
             longer = cut_slide(slide, out, manifest, _corner_points)

@@ -79,12 +79,12 @@ def test_leaves_a_backbone_a_log_and_its_settings(unbroken: PretrainConfig) -> N
     assert all(0 < float(r["teacher_entropy_image"]) <= 1 for r in rows)
     assert all(float(r["feature_rank_nucleus"]) > 1 for r in rows)
     first = next(iter(BatchDataset(unbroken, 0, 0, 1)))
-    # 4 samples, each with 2 views of the teacher and 3 others for either.
+    # 4 samples, each with 2 views of the teacher and 3 others for each of them.
     assert float(rows[0]["matched_per_pair"]) == pytest.approx(len(first.teacher_row) / 24)
     assert len(first.teacher_row) > 24
     assert read_pretrain_config(unbroken.out / "config.json") == unbroken
     resolved = json.loads((unbroken.out / "config.json").read_text())
-    # Without the build, such as +cpu, which the installer may leave out.
+    # Without the build, such as +cpu, which the installer may omit.
     assert resolved["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert list((unbroken.out / "tensorboard").iterdir())
     card = read_card(unbroken.out / "backbone.safetensors")
@@ -279,7 +279,7 @@ def _group_of_one() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-# The command line once for each configuration; the processes and their imports serve all.
+# Runs the command line for each configuration; processes and imports are shared.
 _PRETRAIN_EACH = """
 import sys
 from muse_core.cli import main
@@ -303,7 +303,7 @@ def _pretrain_with_two_processes(configs: list[PretrainConfig]) -> None:
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
         *("--nproc-per-node", "2", str(folder / "each.py"), *map(str, paths)),
     ]
-    # One group at a time, whatever tests run beside it: two on two cores starve each other.
+    # One group at a time, even with parallel tests: two on two cores starve each other.
     with FileLock(Path(tempfile.gettempdir()) / "napari-muse-two-processes.lock"):
         done = subprocess.run(
             command,

@@ -32,7 +32,7 @@ def _crop(left: float, top: float, side: float, out_px: int) -> Step:
     def apply(view: View) -> View:
         height, width = view.pixels.shape[:2]
         length = side * (min(height, width) - 2 * _EDGE_PX)
-        # Pillow's filter bends the ramp at its ends; crops keep clear of them.
+        # Pillow's filter distorts the ramp at its ends, which crops avoid.
         x = _EDGE_PX + left * (width - 2 * _EDGE_PX - length)
         y = _EDGE_PX + top * (height - 2 * _EDGE_PX - length)
         return view.crop(x, y, length, out_px)
@@ -101,7 +101,7 @@ def test_resolutions_are_log_uniform_and_limited_by_the_field() -> None:
             if len(view.xy) == 2:
                 apart = np.linalg.norm(view.xy[0] - view.xy[1])
                 logs.append(np.log(20 * 0.1 / apart))
-    # Wide views show both nuclei more often; the ends of the range are hit all the same.
+    # Wide views show both nuclei more often; the ends of the range are still reached.
     assert np.log(0.2) - 1e-9 <= min(logs) < np.log(0.22)
     assert np.log(0.55) < max(logs) <= np.log(0.6) + 1e-9
     small = View(pixels[:64, :80], np.zeros((0, 2)), np.arange(0))

@@ -103,7 +103,7 @@ def test_what_may_not_be_read_is_not_called_damaged(
     def refuse(self: Path, *_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", str(self))
 
-    # Root, whom tests may run as, can read all files.
+    # Root, as which tests may run, can read all files.
     monkeypatch.setattr(Path, "open", refuse)
     assert_refused(good_files[name], "may not be read: Permission denied")
 

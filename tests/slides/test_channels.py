@@ -53,7 +53,7 @@ def test_three_names_that_say_little_are_taken_and_said() -> None:
     assert plan.note == (
         "Its channels (Detector A, Detector X, Detector Y) are taken as red, green and blue."
     )
-    # Cameras of 16 bits are those of fluorescence.
+    # 16-bit cameras are used for fluorescence.
     with pytest.raises(UserError, match="fluorescence"):
         plan_channels(3, ["Detector A", "Detector X", "Detector Y"], "f", AUTO, eight_bit=False)
 

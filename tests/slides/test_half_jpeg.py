@@ -53,7 +53,7 @@ def write(path: Path, mark_as: str) -> Path:
         for x in range(0, SIZE[1], 128)
     ]
     if mark_as == "rgb, bare":
-        # As Aperio writes them: RGB, and nothing in the tile that says so.
+        # As Aperio writes them: RGB, without a mark of it in the tile.
         tiles = [_without_markers(tile) for tile in tiles]
     options: dict[str, Any] = {"subsampling": (2, 2)} if ycbcr else {}
     with tifffile.TiffWriter(path) as tif:
@@ -98,7 +98,7 @@ def test_half_is_the_average_of_all_pixels_in_every_colour(tmp_path: Path, mark_
         assert slide.exact_downsamples(half=True) == (1.0, 2.0)
         half, mean = halves(slide)
     assert np.abs(half - mean).mean() < 1.5
-    # The colour is right, not a neighbour of it.
+    # The colour is right, not merely similar.
     np.testing.assert_allclose(half[8:24, 8:24].mean(axis=(0, 1)), (10, 240, 20), atol=4)
 
 

@@ -94,7 +94,7 @@ def test_pages_of_one_size_are_images_and_their_halves_levels(
         ({"description": "label"}, (120, 100)),
         ({"subfiletype": 1}, (300, 290)),
         ({"tile": None}, (90, 80)),  # beside tiles
-        ({}, (150, 113)),  # a thumbnail that is no whole fraction of the slide
+        ({}, (150, 113)),  # a thumbnail whose size is not an integer fraction of the slide's
     ],
 )
 def test_labels_and_thumbnails_are_no_tissue(
@@ -134,7 +134,7 @@ def scn(path: Path, areas: list[tuple[str, Pixels, float]]) -> Path:
 def test_areas_of_a_leica_scanner(
     tmp_path: Path, left: Pixels, right: Pixels, picture: np.ndarray
 ) -> None:
-    # Its names say nothing: what shows the whole glass is told by its scale.
+    # Names are no help: the overview of the whole slide is recognised by its scale.
     images = [("a0", right, 16.0), ("a1", left, 0.5), ("a2", left[::-1].copy(), 0.25)]
     path = scn(tmp_path / "s.scn", images)
     with open_slide(path) as slide:

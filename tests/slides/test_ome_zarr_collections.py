@@ -48,7 +48,7 @@ def test_fields_of_a_plate(tmp_path: Path, halves: list[np.ndarray], version: st
     with open_slide(path, choice=ImageChoice(3)) as slide:
         assert slide.part == "image=3"
         assert np.array_equal(slide.levels[1].compute(), np.roll(halves[1], 10, axis=0))
-    # An image and a well inside are judged by what they hold, not by their names.
+    # An image and a well inside are recognised by content, not by name.
     with open_slide(path / "A" / "2" / "1") as slide:
         assert slide.n_images == 1
         assert np.array_equal(slide.levels[0].compute(), np.roll(halves[0], 15, axis=0))

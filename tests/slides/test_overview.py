@@ -82,7 +82,7 @@ def test_any_size_gives_all_rows_of_all_levels(
         assert make_overview(base, levels, lambda: False)
         wanted: Any = pixels
         for level in levels:
-            # Pillow divides by multiplying with a rounded reciprocal where squares are cut.
+            # Pillow multiplies by a rounded reciprocal for squares cut by the edge.
             np.testing.assert_allclose(_whole(level), _means(wanted), atol=1.0)
             wanted = _whole(level)
 

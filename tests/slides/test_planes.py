@@ -104,7 +104,7 @@ def test_focal_planes_of_aperio(tmp_path: Path, stack: Pixels) -> None:
 def test_focal_planes_of_hamamatsu_lie_in_their_order_of_height(
     tmp_path: Path, picture: np.ndarray
 ) -> None:
-    # Restart markers fall every 64 px. The scanner writes the plane of best focus first.
+    # Restart markers are every 64 px. The scanner writes the plane of best focus first.
     pages, heights = [], (0, -2000, 2000)
     for shift in (0, 60, 120):
         base = np.ascontiguousarray(picture[shift : shift + 384, :512])

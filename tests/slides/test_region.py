@@ -38,7 +38,7 @@ def test_intersection_lies_in_both_and_is_symmetric(a: Region, b: Region) -> Non
     else:
         assert common.x >= max(a.x, b.x)
         assert common.y >= max(a.y, b.y)
-        # A right edge is x + w, rounded to what a float of its size can hold.
+        # A right edge is x + w, rounded to the precision of a float of its size.
         assert common.x1 <= min(a.x1, b.x1) + 1e-9
         assert common.y1 <= min(a.y1, b.y1) + 1e-9
 

@@ -215,7 +215,7 @@ def test_servers_that_cannot_be_read_from_are_one_sentence(server: SlideServer) 
 
 
 def test_s3(server: SlideServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A bucket is a folder here: reading public objects needs no more of S3 than this server has.
+    # A bucket is a folder here: for reading public objects this server is S3 enough.
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.address)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):

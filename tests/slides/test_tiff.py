@@ -33,7 +33,7 @@ def test_real_pyramid_without_scale(muse_data: Path) -> None:
         fine = slide.read(Region(640, 640, 1280, 1280)).mean(axis=2)
         means = fine.reshape(80, 16, 80, 16).mean(axis=(1, 3))
         coarse = slide.levels[4].compute().mean(axis=2)
-    # The stored level shows the same place: a pixel aside it fits much less.
+    # The stored level shows the same place: shifted by a pixel it fits much worse.
     errors = {
         (dy, dx): np.abs(means - coarse[40 + dy : 120 + dy, 40 + dx : 120 + dx]).mean()
         for dy in (-1, 0, 1)
@@ -160,7 +160,7 @@ def test_planes_found_in_another_file_are_refused(
     for path in (first, second):
         tifffile.imwrite(path, picture[:, :, 0], photometric="minisblack", tile=(128, 128))
     with tifffile.TiffFile(second) as other:
-        # As tifffile does for stacks of Micro-Manager.
+        # As tifffile does for Micro-Manager stacks.
         monkeypatch.setattr(tifffile.TiffFile, "series", other.series)
         with pytest.raises(UserError, match=r"a.tif keeps its image in several files"):
             open_slide(first)
@@ -258,7 +258,7 @@ def test_scn(tmp_path: Path, halves: list[np.ndarray]) -> None:
 
 
 def test_ndpi(tmp_path: Path, picture: np.ndarray) -> None:
-    # Restart markers fall every 64 px, so the width is a multiple of that.
+    # Restart markers are every 64 px, so the width is a multiple of that.
     base = np.ascontiguousarray(picture[:640, :512])
     half = np.ascontiguousarray(picture[:320, :256])
     path = write_ndpi(tmp_path / "n.ndpi", [base, half], mpp=0.25)

@@ -34,7 +34,7 @@ def parsed(*cells: str, decimal_comma: bool = False) -> list[float]:
         (("\u0661\u0662\u066b\u0665", "3.5"), [12.5, 3.5]),  # Arabic
         (("\u06f1\u066c\u06f2\u06f3\u06f4\u066b\u06f5",), [1234.5]),  # Persian
         (("\uff11\uff12.\uff15", "\u0967\u0968"), [12.5, 12]),  # wide, Devanagari
-        # Ours, rounded to a thousandth: no point of thousands.
+        # Our own, rounded to a thousandth: not a thousands separator.
         (("123.456", "1.234"), [123.456, 1.234]),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_sentence_arrives_as_it_was_said(workers: int, batch: int | None) -> N
             seen += prepared.reshape(-1).tolist()
     assert str(raised.value) == SENTENCE
     assert seen == ([0, 1] if batch else [0, 1, 2])
-    # While the error is on its way too: it holds the frames it came through.
+    # Also while the error propagates: it holds the frames it passed through.
     assert not active_children()
 
 

@@ -23,7 +23,7 @@ def _examples(seed: int, n: int, d: int, k: int) -> tuple[Floats, npt.NDArray[np
 def test_with_flat_logits_it_is_the_regression_of_scikit_learn(n: int, d: int) -> None:
     x, y = _examples(0, n, d, 3)
     weights = np.random.default_rng(1).uniform(0.2, 2, n)
-    # Ours holds the bias too, hers does not.
+    # Ours penalises the bias too, sklearn's does not.
     ours = fit_change(x, np.zeros((n, 3)), y, weights, ridge=2.0, bias_ridge=1e-9)
     hers = LogisticRegression(C=1 / 2.0, tol=1e-8, max_iter=5000).fit(x, y, sample_weight=weights)
     np.testing.assert_allclose(

@@ -23,7 +23,7 @@ def test_where_the_model_says_nothing_it_is_scikit_learn_s(neighbours: int) -> N
     asked = rng.standard_normal((50, 6))
 
     def weight(distance: np.ndarray) -> np.ndarray:
-        # Ours by the cosine; the cosine distance is one less it.
+        # Ours by the cosine; the cosine distance is one minus it.
         return np.asarray(np.exp((1 - distance - 0.7) / 0.2))
 
     hers = KNeighborsClassifier(neighbours, metric="cosine", weights=weight).fit(x, y)

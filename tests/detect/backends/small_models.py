@@ -18,7 +18,7 @@ def model_of(config: ModelConfig, seed: int = 0) -> MuseModel:
     torch.manual_seed(seed)
     scheme = ClassScheme.from_names(["a", "b", "c"]).to_json()
     model = MuseModel(ModelCard("m", config.to_json(), 0.5, 64, scheme, 0.02))
-    # Untrained, every logit would be the prior.
+    # Without training every logit would be the prior.
     out = model.point_head.out
     torch.nn.init.normal_(out.weight, std=1)
     assert out.bias is not None

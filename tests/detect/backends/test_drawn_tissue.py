@@ -13,7 +13,7 @@ def test_it_is_pink_with_dark_nuclei_and_the_same_each_time(shape: tuple[int, in
     assert image.dtype == np.uint8
     red, green, blue = (float(np.median(image[..., c])) for c in range(3))
     assert green < blue < red, "pink"
-    # Haematoxylin takes the red that eosin leaves.
+    # Haematoxylin absorbs the red that eosin transmits.
     assert np.percentile(image[..., 0], 1) < red - 60
     assert np.array_equal(image, drawn_tissue(*shape, seed=3))
     assert not np.array_equal(image, drawn_tissue(*shape, seed=4))

@@ -45,7 +45,7 @@ def test_features_are_sampled_as_torch_samples_them(
     rng = np.random.default_rng(seed)
     f_map = rng.normal(size=(5, rows, columns)).astype(np.float32)
     size = rows * stride, columns * stride
-    # Also outside, where the border counts.
+    # Also outside, where the border value applies.
     xy = rng.uniform(-2 * stride, 2 * stride + max(size), (40, 2)).astype(np.float32)
     whole = torch.from_numpy(f_map)[None]
     expected = sample_at_points(whole, torch.from_numpy(xy)[None], size, align_corners)

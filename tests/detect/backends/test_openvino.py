@@ -37,7 +37,7 @@ pytestmark = [
         "ONEDNN_MAX_CPU_ISA" in os.environ,
         reason="OpenVINO chooses its kernels by the processor, and finds none under oneDNN's limit",
     ),
-    # Not importorskip: who imports it directly gets its telemetry, a process for each conversion.
+    # Not importorskip: a direct import starts its telemetry, a process for each conversion.
     pytest.mark.skipif(not openvino_library.is_installed(), reason="OpenVINO is not installed"),
 ]
 
@@ -221,7 +221,7 @@ def test_with_a_converted_model_detection_loads_no_torch(
     assert result["precision"] in ("bfloat16", "float32")
     assert result["nuclei"] > 0
     assert said[1][1] == "[] 0"
-    # The first run converted, with torch, and found the same.
+    # The first run converted the model with torch, and found the same nuclei.
     assert "torch" in said[0][1]
     assert json.loads(said[0][0])["nuclei"] == result["nuclei"]
 
@@ -346,7 +346,7 @@ def test_in_float32_it_computes_what_torch_computes(
     made = conversion.convert_model(tmp_path / "m.safetensors", "float32")
     session = Session(made.blob, "float32")
     model = load_model(tmp_path / "m.safetensors")
-    # Shapes one after the other, none of them the one that was traced.
+    # Several shapes, none of them the traced one.
     for side in ((64, 96), (320, 128), (64, 96)):
         image = drawn_tissue(*side, seed=side[0])
         with torch.inference_mode():

@@ -41,7 +41,7 @@ def test_a_field_holds_what_was_reviewed_and_its_surroundings(tmp_path: Path) ->
     np.testing.assert_array_equal(field.image, whole[110:310, 80:280])
     known = np.zeros((200, 200), dtype=bool)
     known[40 + RADIUS_PX : 160 - RADIUS_PX, 40 + RADIUS_PX : 160 - RADIUS_PX] = True
-    # Known is all of the square but its rim and what nuclei on the rim reach.
+    # All of the square is known except its rim and the reach of nuclei on the rim.
     assert not (field.known & ~known).any()
     rows, columns = np.nonzero(known)
     reach = [np.hypot(columns + 0.5 - x, rows + 0.5 - y) <= RADIUS_PX for x, y in field.ignored_xy]
@@ -124,7 +124,7 @@ def test_the_slide_is_found_by_its_content(tmp_path: Path) -> None:
     disc_slide(tmp_path / "slide0.png", seed=1)
     with AnnotationStore.open(path, read_only=True) as store:
         identity = store.slide
-    # A Mac leaves files of any size beside the true ones.
+    # macOS leaves files of any size beside the real ones.
     (tmp_path / "._renamed.png").write_bytes(slide.read_bytes())
     assert find_slide(path, identity, None) == slide
     assert find_slide(path, identity, slide) == slide
@@ -147,7 +147,7 @@ def test_what_one_store_holds_back_no_other_store_of_the_slide_trains_on(tmp_pat
     chained = store_beside(tmp_path / "slide0.png", "c.muse", [(420, 420, 50)])
     contents = read_stores([StoreSource(p, mpp=MPP) for p in (chained, path, again)])
     held = [[f.holdout for f in content.fields] for content in contents]
-    # The field of the third meets the first of the second, which meets one in the holdout.
+    # The third's field overlaps the first of the second, which overlaps one in the holdout.
     assert held == [[True], [False, True], [True, True]]
     fields = fields_of_stores(contents, MPP, margin_px=300, correction_weight=1.0)
     (train,) = [field for field in fields if not field.holdout]

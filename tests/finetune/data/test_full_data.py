@@ -54,7 +54,7 @@ def test_samples_show_the_field_at_random_places_and_what_lies_around(
     for sample in samples:
         assert not (sample.known & sample.free).any()
         x, y = sample.xy.long().T
-        # Turned pixels are looked up at their centres, so that a nucleus may be a pixel off.
+        # Rotated pixels are sampled at their centres, so a nucleus may be a pixel off.
         assert sample.known[y, x].float().mean() > 0.9 or len(x) < 5
     centres = [np.argwhere(s.known.numpy()).mean(axis=0) for s in samples if s.known.any()]
     assert np.std(centres, axis=0).min() > 10
@@ -97,7 +97,7 @@ def test_a_proposal_in_unlabelled_tissue_gets_exactly_no_supervised_gradient(
     gradient, known = kept[0].grad, at_anchors(batch.known)
     assert gradient is not None
     assert (gradient[known] != 0).all()
-    # Outside, only what a nucleus of the field's edge was matched with has one.
+    # Outside, only anchors matched with a nucleus at the field's edge have one.
     rows = (torch.arange(32) + 0.5) * 4
     anchors = torch.stack(torch.meshgrid(rows, rows, indexing="xy"), dim=-1).view(-1, 2)
     for b, points in enumerate(batch.xy):

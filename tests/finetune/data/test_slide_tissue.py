@@ -74,7 +74,7 @@ def own(data: FullData) -> SlideTissue:
     return found
 
 
-# Quarters are exact, so that brute force and shapely agree on what touches.
+# Quarters are exact, so that brute force and shapely agree on touching.
 places = st.integers(0, 1200).map(lambda quarters: quarters / 4)
 sides = st.integers(1, 400).map(lambda quarters: quarters / 4)
 boxes = st.lists(
@@ -183,7 +183,7 @@ def test_the_area_is_that_of_the_squares_and_the_rims_without_what_is_reviewed(
             taken[int(max(y0, 0)) : int(y1), int(max(x0, 0)) : int(x1)] = True
         for x, y, side in SQUARES:
             taken[y : y + side, x : x + side] = False
-        # All of the slide is tissue; what counts are the 64 x 64 pixels of its mask.
+        # The whole slide is tissue; counted are the 64 x 64 pixels of its mask.
         wide = SIDE_PX / 64
         centres = ((np.arange(64) + 0.5) * wide).astype(int)
         area_px = taken[np.ix_(centres, centres)].sum() * wide**2

@@ -50,7 +50,7 @@ def test_classes_can_be_given_where_no_folder_has_all_of_them(tmp_path: Path) ->
     data = load_training_data((labels,), CLASSES)
     assert data.label_sets[0] == CLASSES
     assert data.counts[0].tolist() == [0, 0, 0]
-    # Otherwise the model has the classes that are named.
+    # Otherwise the model has the named classes.
     assert load_training_data((labels,)).label_sets[0] == ("tumor",)
     nothing = LabelSet(folder, 0.5, class_map={"epithelial": ("*",)})
     with pytest.raises(UserError, match="no annotated nucleus"):

@@ -28,7 +28,7 @@ def test_a_reach_of_a_half_as_by_hand() -> None:
     for value in values:
         nn.init.constant_(model.weight, value)
         averaged.update_parameters(model)
-    # Unrolled from the end: what a step weighs is its share of what later steps leave.
+    # Unrolled from the end: the weight of a step is its share of what later steps leave.
     kept, expected = 1.0, 0.0
     for n in reversed(range(1, len(values))):
         expected += kept * 2 / (3 + n) * values[n]

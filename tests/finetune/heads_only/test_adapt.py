@@ -164,7 +164,7 @@ def test_classes_that_are_known_start_from_what_is_known(config: FinetuneConfig)
         config, class_map={"lymphocyte": "small", "tumor": "large"}, learning_rate=1e-9
     )
     finetune(mapped)
-    # Without learning, the mapped head is the base's with its rows in the other order.
+    # Without training, the mapped head is the base's with its rows swapped.
     torch.testing.assert_close(
         load_model(config.out).class_head.out.weight,
         base.class_head.out.weight[[1, 0]],
@@ -267,5 +267,5 @@ def test_a_real_model_learns_classes_new_to_it(muse_data: Path, tmp_path: Path) 
     result = finetune(config)
     assert result.before is not None
     assert result.after is not None
-    # Of its classes only "stromal" is called the same.
+    # Only "stromal" has the same name among its classes.
     assert (result.after["f_avg"] or 0.0) > (result.before["f_avg"] or 0.0) + 0.2

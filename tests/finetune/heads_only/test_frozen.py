@@ -77,7 +77,7 @@ def test_detection_on_kept_features_is_detection(field: Field, model: MuseModel)
     )
     inner = table[(table["x"] < 150) & (table["y"] < 150)]
     expected = whole[(whole["x"] < 150) & (whole["y"] < 150)]
-    # The padding differs, mirrored here and white there; it is far from the inner part.
+    # The padding differs, mirrored and white; it is far from the inner part.
     assert abs(len(inner) - len(expected)) <= 0.05 * len(expected)
 
 
@@ -85,7 +85,7 @@ def test_nothing_is_detected_beside_the_field(field: Field, model: MuseModel) ->
     # Nuclei lie on the edges of the part, and their mirror images in what it is padded with.
     part = dataclasses.replace(field, image=field.image[:193, :179])
     assert padded(part)[0].shape[:2] != part.image.shape[:2]
-    # So that it finds something everywhere.
+    # So that it detects something everywhere.
     torch.nn.init.constant_(model.point_head.get_parameter("out.bias"), 1.0)
     (table,) = FrozenDetector(model, [part]).detect(model)
     assert len(table) > 50
@@ -110,7 +110,7 @@ def test_tissue_that_is_not_known_gives_exactly_no_gradient(field: Field, model:
     gradient = logits[0].grad
     assert gradient is not None
     touched = gradient[0] != 0
-    # Known anchors have a gradient. Of the others at most those that a nucleus was matched with.
+    # Known anchors have a gradient; of the others only those matched with a nucleus.
     assert touched[view.known].all()
     assert int((touched & ~view.known).sum()) <= len(view.xy)
     far = torch.ones_like(view.known).view(view.trunk.shape[1:])

@@ -77,11 +77,11 @@ def test_figures_are_of_the_others_at_the_threshold_that_was_chosen() -> None:
     card = dataclasses.replace(CARD, score_threshold=0.6)
     scored = holdout.score(card, detections, {"x": "a"})
     assert scored.chosen.threshold == pytest.approx(0.6)
-    # Of two nuclei one is found, and nothing else: 2 * 1 / (2 * 1 + 0 + 1), in both halves.
+    # One of two nuclei is found, and nothing else: 2 * 1 / (2 * 1 + 0 + 1), in both halves.
     assert for_curves(scored.chosen)["f_det"] == pytest.approx(2 / 3)
     assert scored.figures["f_det"] == pytest.approx(2 / 3)
     assert (scored.figures["n_images"], scored.figures["chosen_on"]) == (2, "other fields")
-    # Those that judge would have chosen a lower one: both found, and one wrongly at the lowest.
+    # The other half would have chosen a lower one: both found, and a false one at the lowest.
     own = Holdout([field("1"), field("3")]).score(card, detections, {"x": "a"})
     assert own.figures["f_det"] == pytest.approx(1.0)
     assert own.figures["chosen_on"] == "the same fields"

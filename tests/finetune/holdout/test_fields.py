@@ -39,7 +39,7 @@ def test_what_lies_outside_or_on_the_border_counts_for_nothing() -> None:
     report = HoldoutFields([field()]).best([table], ["a", "b"], 0.5).report
     counts = report.detection
     assert (counts.true_positive, counts.false_positive, counts.false_negative) == (2, 1, 0)
-    # "b" does not occur, so nothing is said of it.
+    # "b" does not occur, so it has no figure.
     assert report.class_names == ("a",)
     assert report.f_avg == pytest.approx(2 * 1 / (2 * 1 + 1 + 1))
 
@@ -72,7 +72,7 @@ def test_few_fields_have_intervals_over_nuclei() -> None:
     interval = figures["interval_95"]["f_det"]
     assert interval is not None
     low, high = interval
-    # Of 50 nuclei 40 are found: recall has a deviation of sqrt(0.8 * 0.2 / 50) = 0.057.
+    # 40 of 50 nuclei are found: recall has a standard error of sqrt(0.8 * 0.2 / 50) = 0.057.
     assert low < figures["f_det"] < high
     assert 0.08 < high - low < 0.25
     many = figures_with_intervals(score_tables([image] * 5, [table] * 5, ["a"]))

@@ -69,7 +69,7 @@ def test_pseudo_labels_are_the_confident_proposals_without_duplicates(
         xy = found.xy[found.image == b]
         distance = torch.cdist(xy, xy).fill_diagonal_(math.inf)
         assert (distance > radius).all()
-        # Whatever is left out has a better one beside it: brute force.
+        # By brute force: everything left out has a better one nearby.
         left_out = ((scores[b] >= middle) & free[b] & ~found.nucleus[b]).nonzero()[:, 0]
         for i in left_out:
             near = (proposals.xy[b] - proposals.xy[b, i]).norm(dim=1) <= radius
@@ -150,7 +150,7 @@ def test_background_weighs_no_more_than_beside_as_many_nuclei_as_tissue_has() ->
     )
     proposals = Proposals(torch.zeros(n, 2), torch.zeros(1, n, 2), torch.zeros(1, n))
     loss = consistency_loss(proposals, torch.zeros(2, 2), pseudo, torch.ones(2), 0.5)
-    # Two nuclei where 638 / 64, nearly ten, go with so much background.
+    # Two nuclei, while this much background goes with 638 / 64, nearly ten.
     assert loss.item() == pytest.approx(math.log(2) * (2 + 0.5 * 638) / (638 / 64), rel=1e-6)
 
 
@@ -160,7 +160,7 @@ def test_a_class_the_teacher_is_less_sure_of_is_asked_less() -> None:
     torch.testing.assert_close(thresholds.thresholds, torch.full((3,), 0.8))
     probs = torch.tensor([[0.9, 0.1, 0.0], [0.7, 0.2, 0.1], [0.2, 0.6, 0.2]])
     thresholds.update(probs)
-    # Means of the best: class 0 (0.9 + 0.7) / 2, class 1 0.6; class 2 was not seen.
+    # Means of the maxima: class 0 (0.9 + 0.7) / 2, class 1 0.6; class 2 did not occur.
     expected = torch.tensor([0.8 * 0.8, 0.8 * 0.6, 0.8]).clamp_min(0.5)
     torch.testing.assert_close(thresholds.thresholds, expected)
 
@@ -171,7 +171,7 @@ def test_classes_become_about_as_frequent_as_they_are_annotated() -> None:
     probs = torch.tensor([[0.5, 0.2, 0.3]])
     torch.testing.assert_close(thresholds.align(probs), torch.tensor([[0.5, 0.2, 0.3]]))
     thresholds.update(torch.tensor([[0.8, 0.1, 0.1]]))
-    # Factors 0.6 / 0.8 and, instead of 0.4 / 0.1, 2; of the class never annotated nothing is known.
+    # Factors 0.6 / 0.8 and, instead of 0.4 / 0.1, 2; none for the class without annotations.
     by_hand = torch.tensor([[0.375, 0.4, 0.3]]) / 1.075
     torch.testing.assert_close(thresholds.align(probs), by_hand)
 

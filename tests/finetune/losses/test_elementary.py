@@ -80,7 +80,7 @@ def test_weights_of_one_change_nothing_and_others_by_hand() -> None:
     torch.testing.assert_close(
         class_loss(logits, classes, weight, 0.1, ones), class_loss(logits, classes, weight, 0.1)
     )
-    # A nucleus of weight 2 counts like two of weight 1.
+    # A nucleus of weight 2 is equivalent to two of weight 1.
     double = torch.tensor([2.0, 1, 1, 1, 1])
     torch.testing.assert_close(
         class_loss(logits, classes, weight, 0.1, double),

@@ -78,7 +78,7 @@ def test_a_label_that_may_be_any_class_has_exactly_no_gradient() -> None:
 
 
 def test_the_classes_of_a_set_are_not_told_apart() -> None:
-    # Their share of the set's probability, whatever it is, is left as it is.
+    # Their share of the set's probability is not changed.
     logits = torch.tensor([[2.0, 0.0, 1.0]], requires_grad=True)
     allowed = torch.tensor([[True, True, False]])
     partial_label_loss(logits, torch.tensor([0]), allowed, torch.ones(1)).backward()

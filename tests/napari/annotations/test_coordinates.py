@@ -31,7 +31,7 @@ def test_the_world_and_back(
     placement = Placement((high, wide), (top, left))
     world = placement.to_world([x], [y])
     np.testing.assert_allclose(world[0], [top + (y - 0.5) * high, left + (x - 0.5) * wide])
-    # In a viewer of three axes the first counts for nothing.
+    # In a viewer of three axes the first one is ignored.
     for points in (world, np.hstack([[[7.0]], world])):
         np.testing.assert_allclose(np.ravel(placement.from_world(points)), [x, y], atol=1e-4)
 

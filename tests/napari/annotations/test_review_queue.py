@@ -35,7 +35,7 @@ def test_n_goes_from_doubt_to_doubt_and_shift_n_back(doubtful: MusePanel, qtbot:
     for _ in range(4):
         press(doubtful, qtbot, Qt.Key.Key_N)
         seen += _selected(doubtful)
-    # What is known first, then the least likely: 3 has the lowest score of the first three.
+    # Known ones first, then the least likely: 3 has the lowest score of the first three.
     assert seen == [5, 6, 4, 3]
     press(doubtful, qtbot, Qt.Key.Key_N, SHIFT)
     assert _selected(doubtful) == [4]
@@ -126,7 +126,7 @@ def test_thirty_nuclei_from_the_keyboard_alone(opened: MusePanel, qtbot: Any) ->
     opened.session.annotations.append(x, y, np.ones(30, int), rng.uniform(0.1, 0.6, 30), "m", 0.0)
     press(opened, qtbot, Qt.Key.Key_N)
     for k in range(30):
-        # No waiting for the flight to end: the next decision is made on the way.
+        # Without waiting for the camera: the next decision is made while it moves.
         qtbot.keyClick(
             opened.session.viewer.window._qt_viewer.canvas.native,
             (Qt.Key.Key_Space, Qt.Key.Key_2, Qt.Key.Key_Delete)[k % 3],

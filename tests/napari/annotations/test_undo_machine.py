@@ -68,7 +68,7 @@ class UndoMachine(RuleBasedStateMachine):
         table = self.annotations.to_table()
         regions = self.annotations.regions()[["id", "name", "reviewed"]]
         scheme = self.annotations.scheme
-        # What a nucleus was called before its class was dropped is of no account.
+        # The class of a nucleus before its class was dropped does not matter.
         return (table.to_dict("list"), regions.to_dict("list"), scheme)
 
     def edit(self, act: Any) -> None:
@@ -95,7 +95,7 @@ class UndoMachine(RuleBasedStateMachine):
         ids = self.annotations.rows["id"][self.annotations.present].tolist()
         return sorted(data.draw(st.sets(st.sampled_from(ids), max_size=5))) if ids else []
 
-    # What a person does ---------------------------------------------------------------------
+    # User actions ---------------------------------------------------------------------------
 
     @rule(where=sites, dx=nudges, c=class_names)
     def add(self, where: list[int], dx: float, c: str) -> None:
@@ -265,7 +265,7 @@ class UndoMachine(RuleBasedStateMachine):
                 assert self.now == self.before.pop()
                 self.after.append(was)
             elif undone is not None:
-                # Further back than states are known; what is done again is still exact.
+                # Further back than recorded states; redo is still exact.
                 self.after.append(was)
 
     @rule(times=st.integers(1, 6))
@@ -291,7 +291,7 @@ class UndoMachine(RuleBasedStateMachine):
     @invariant()
     def in_step(self) -> None:
         store = self.annotations.store
-        # Field by field: what an edit says of itself is what is in the file.
+        # Field by field: the reported edit equals the one in the file.
         read = store.rows()
         for name in read.dtype.names or ():
             np.testing.assert_array_equal(self.annotations.rows[name], read[name], err_msg=name)

@@ -15,7 +15,7 @@ from ..actions import canvas_of
 
 _MODIFIERS = Qt.KeyboardModifier
 NONE, SHIFT, CTRL = _MODIFIERS.NoModifier, _MODIFIERS.ShiftModifier, _MODIFIERS.ControlModifier
-# What X11's scan codes and macOS' virtual keys are for the keys with these Latin letters on them.
+# X11's scan codes and macOS' virtual key codes of the keys with these Latin letters.
 _SCAN = {"A": 38, "B": 56, "L": 46, "M": 58, "N": 57, "P": 33, "Q": 24, "V": 55, "Y": 29, "Z": 52}
 _SCAN |= {"1": 10, "2": 11, "9": 18, "0": 19, "-": 20, ";": 47}
 _MACOS = {"A": 0, "B": 11, "L": 37, "M": 46, "N": 45, "P": 35, "Q": 12, "V": 9, "Y": 16, "Z": 6}
@@ -60,7 +60,7 @@ def test_letters_of_other_scripts_mean_those_printed_beside_them(platform: str) 
 
 @pytest.mark.parametrize("platform", ["xcb", "windows", "cocoa"])
 def test_digits_need_no_shift_and_may_have_it(platform: str) -> None:
-    # French, Czech, Thai and Persian keys of digits.
+    # Digit keys of French, Czech, Thai and Persian keyboards.
     for printed, text in (("1", "&"), ("2", "é"), ("2", "ě"), ("0", "à"), ("1", "ๅ"), ("2", "/")):
         assert latin_key(_event(printed, text, NONE, platform), platform) == printed
     assert latin_key(_event("1", "1", SHIFT, platform), platform) == "1"
@@ -75,7 +75,7 @@ def test_digits_need_no_shift_and_may_have_it(platform: str) -> None:
 
 @pytest.mark.parametrize("platform", ["xcb", "windows", "cocoa"])
 def test_latin_letters_and_signs_mean_themselves(platform: str) -> None:
-    # Where the layout is French, Dvorak, Neo, Vietnamese or Polish.
+    # With the layouts French, Dvorak, Neo, Vietnamese or Polish.
     for printed, text in (("Q", "a"), ("Z", ";"), ("Z", "ü"), ("L", "ơ"), ("-", "ó"), (";", "ö")):
         for modifiers in (NONE, SHIFT, CTRL):
             assert latin_key(_event(printed, text, modifiers, platform), platform) is None

@@ -75,7 +75,7 @@ def test_an_import_is_one_step_and_nothing_else_goes_with_it(
     session = opened.session
     press(opened, qtbot, Qt.Key.Key_R)
     before = session.annotations.to_table()
-    # A field of which all is reviewed, two of whose nuclei the file has too, and others beside.
+    # A reviewed field; two of its nuclei are in the file too, with others outside it.
     table = nucleus_table([100, 200, 50], [100, 150, 250], "plasma", model="theirs")
     path = tmp_path / "n.geojson"
     write_nuclei(path, NucleusFile(table, regions=(NamedRegion(SQUARE, "theirs"),)))

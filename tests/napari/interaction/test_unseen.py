@@ -104,7 +104,7 @@ def test_the_queue_shows_where_it_leads(opened: MusePanel, qtbot: Any) -> None:
     assert session.nuclei.layer.visible
     assert opened.legend.shown[0].isChecked()
     assert session.nuclei.selected_ids.tolist() == [opened.queue.current]
-    # While the view is still under way nobody is told that the nucleus is beside it.
+    # While the view is still moving there is no message that the nucleus is outside it.
     opened.status.say("")
     qtbot.keyClick(canvas_of(opened), Qt.Key.Key_Space)
     assert opened.status.text() == ""

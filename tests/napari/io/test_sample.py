@@ -25,7 +25,7 @@ def test_a_damaged_sample_is_not_used_and_no_source_gets_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MUSE_SAMPLE_DIR", str(tmp_path))
-    # No index, and a port where nobody listens.
+    # No index, and a port without a server.
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setattr(sample, "_SITE", "http://127.0.0.1:9/")
     (tmp_path / "CMU-1-Small-Region.svs").write_bytes(b"damaged")

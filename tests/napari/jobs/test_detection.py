@@ -105,7 +105,7 @@ def test_what_a_person_corrected_stays(opened: MusePanel, run: Callable[..., Any
 
 def test_reviewed_regions_stay_as_they_are(opened: MusePanel, run: Callable[..., Any]) -> None:
     annotations = opened.session.annotations
-    # The job finds a nucleus at 50.5, 60.5; a person has seen that there is none.
+    # The job finds a nucleus at 50.5, 60.5; a user has verified that there is none.
     annotations.add_region([(0, 0), (150, 0), (150, 150), (0, 150)], reviewed=True)
     last = run("done")
     assert _x(opened) == [100]

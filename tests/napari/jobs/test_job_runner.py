@@ -86,7 +86,7 @@ def test_one_that_died_while_it_waited_is_not_missed(watched: Watched) -> None:
 def test_one_that_dies_as_it_is_given_the_job_is_not_missed(watched: Watched) -> None:
     watched.runner.make_ready("m", "cpu")
     os.kill(watched.waiting_pid(), signal.SIGKILL)
-    # Qt has not heard of it yet.
+    # Qt has not been notified yet.
     watched.runner.start(SPEC)
     assert isinstance(watched.end(), Done)
 

@@ -26,7 +26,7 @@ from napari_muse.panels.muse_panel import MusePanel
 from ..actions import press
 
 LEFT = Qt.MouseButton.LeftButton
-# The canvas is upright: each field is about 500 x 800 px.
+# The canvas is in portrait format: each field is about 500 x 800 px.
 FIELDS = (Region(850, 900, 400, 300), Region(850, 2100, 400, 300))
 _LEARN = 3
 
@@ -77,7 +77,7 @@ def reviewed(
     for field in FIELDS:
         panel.session.show_area(field)
         press(panel, qtbot, Qt.Key.Key_R)
-    # In a field: where nuclei lie in the table hangs on how the slide was tiled.
+    # In a field: the order of nuclei in the table depends on the tiling of the slide.
     ids = annotations.rows["id"][annotations.inside(FIELDS[0])]
     panel.session.annotations.set_class(ids[:20], 3)
     panel.session.annotations.delete(ids[20:25])
@@ -151,7 +151,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     persons = before[before["status"] != "predicted"]
     assert set(persons["id"]) <= set(after["id"]), "what a person did stays"
     assert learn.back.text() == f"Go back to {DEFAULT_MODEL}"
-    # Where the new model has looked, the old one looks again, wherever the view is by now.
+    # The old model detects again where the new one has, wherever the view is now.
     reviewed.session.show_area(FIELDS[0])
     qtbot.mouseClick(learn.back, LEFT)
     assert reviewed.detect.model.currentData() == old

@@ -46,7 +46,7 @@ def test_a_killed_detection_is_finished_by_a_click(
     assert "Finish" in detect.message.text()
     part = len(session.annotations.rows)
 
-    # Opened anew, as after the program has gone.
+    # Opened again, as after a restart of the program.
     viewer.layers.clear()
     qtbot.wait(100)
     assert detect.finish.isHidden()

@@ -68,7 +68,7 @@ def test_an_image_for_each_class_in_its_colour() -> None:
     np.testing.assert_allclose(images[0].colormap.map(1.0).ravel(), [1, 0, 0, 1])
     np.testing.assert_allclose(images[0].colormap.map(0.0).ravel()[3], 0)
     # Extents go from the first bin's centre, 8 um from the slide's corner, to the last one's; the
-    # corner is half a pixel before 0 to napari.
+    # corner is at minus half a pixel in napari.
     np.testing.assert_allclose(images[0].extent.world, [[7.75, 7.75], [151.75, 311.75]])
     assert viewer.layers[-1] is nuclei
     assert viewer.layers.selection.active is nuclei

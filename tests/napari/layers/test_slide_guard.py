@@ -47,7 +47,7 @@ def test_no_layer_of_muse_can_be_taken_by_the_transform_tool(opened: MusePanel, 
         assert str(layer.mode) == "pan_zoom"
 
 
-@pytest.mark.usefixtures("make_napari_viewer")  # cameras of a grid cannot be put back
+@pytest.mark.usefixtures("make_napari_viewer")  # cameras of a grid cannot be reset
 def test_buttons_that_turn_or_spread_layers_are_undone(opened: MusePanel, qtbot: Any) -> None:
     viewer = opened.session.viewer
     buttons = viewer.window._qt_viewer.viewerButtons

@@ -103,7 +103,7 @@ def test_a_choice_keeps_what_is_chosen_and_says_nothing_when_it_is_listed_anew(q
 
 
 def test_a_list_is_left_alone_where_its_entries_are_the_same(qtbot: Any) -> None:
-    # Somebody may be looking at it, while nuclei come in by the second.
+    # A user may have it open while nuclei arrive every second.
     choice = forms.Choice("which", ("a", 1), ("b", 2))
     qtbot.addWidget(choice)
     removed: list[object] = []

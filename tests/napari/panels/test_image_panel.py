@@ -135,7 +135,7 @@ def test_planes(panel: MusePanel, stack: Path, qtbot: Any) -> None:
     zoom = session.viewer.scene.camera.zoom
     choose(panel, qtbot, images.plane, 2)
     assert np.array_equal(shown(panel), np.roll(ONE, 60, axis=1))
-    # What the user has said of the scale holds for all planes, and the view stays.
+    # The scale entered by the user holds for all planes, and the view stays.
     assert session.mpp == 0.5
     assert session.viewer.scene.camera.zoom == zoom
     assert images.plane.currentText() == "3 of 3"

@@ -164,10 +164,10 @@ def test_two_slides_keep_their_own_nuclei(opened: MusePanel, cmu_slide: Path, qt
 def test_drawn_shapes_come_in_slide_pixels(opened: MusePanel) -> None:
     opened.detect.draw.click()
     shapes = opened.session.viewer.layers.selection.active
-    # Scaled as the slide is, so that data are its pixels, counted from their centres.
+    # Scaled like the slide, so that data are its pixels, counted from their centres.
     corners = np.array([[99.5, 49.5], [99.5, 149.5], [199.5, 149.5], [199.5, 49.5]])
     shapes.add_rectangles([corners])
-    # A layer of the user's own is in the world's microns.
+    # A user's own layer is in world microns.
     opened.session.viewer.add_shapes([corners * 0.5], shape_type="ellipse")
     rectangle, ellipse = opened.session.drawn_polygons()
     for polygon in (rectangle, ellipse):
@@ -330,7 +330,7 @@ def test_a_change_uploads_the_points_once(
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_nothing_is_wider_than_the_dock(opened: MusePanel, qtbot: Any, theme: str) -> None:
     opened.session.viewer.theme = theme
-    # A class of a long name too.
+    # A class with a long name too.
     opened.session.annotations.adopt_scheme(ClassScheme.from_names(["inflammatory and other " * 3]))
     opened.session.annotations_changed.emit()
     qtbot.wait(50)

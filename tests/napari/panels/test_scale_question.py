@@ -44,7 +44,7 @@ def test_the_scale_of_the_file_is_kept_until_the_user_insists(
     click(question.use)
     assert (opened.session.mpp, opened.detect.mpp.value()) == (0.25, 0.25)
     assert opened.session.slide.scale.source == "forced"
-    # Back to what the file states, without being asked.
+    # Back to the file's scale, without a question.
     type_scale(opened, "0.5")
     assert not question.isVisible()
     assert opened.session.mpp == 0.5
@@ -64,7 +64,7 @@ def test_another_slide_takes_the_question_away(
     type_scale(opened, "0.25")
     opened.session.viewer.open(unscaled_slide, plugin="napari-muse")
     assert not opened.detect.scale.question.isVisible()
-    # A slide that states none is taken at the user's word.
+    # For a slide that states none the user's scale is accepted.
     type_scale(opened, "0.3")
     assert not opened.detect.scale.question.isVisible()
     assert opened.session.mpp == 0.3

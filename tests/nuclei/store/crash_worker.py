@@ -14,5 +14,5 @@ with AnnotationStore.open(sys.argv[1]) as store:
             store.set_class([number], "b")
         if k % 7 == 0:
             store.delete([number])
-        # Acknowledged only now, when every edit of this round has returned.
+        # Acknowledged only after every edit of this round has returned.
         print(number, "b" if k % 3 == 0 else "a", "deleted" if k % 7 == 0 else "added", flush=True)

@@ -65,7 +65,7 @@ def test_a_class_that_came_again_stands_for_the_one_that_was_dropped(
     store.insert(nucleus_table([9], [9], "b"))
     store.undo()
     assert store.count() == {"a": 1, "b": 2}
-    # Older edits, which speak of the first, are of the second by now.
+    # Older edits, which name the first, now refer to the second.
     store.undo()
     assert store.count() == {"a": 2, "b": 1}
     store.redo()

@@ -73,7 +73,7 @@ def test_an_acknowledged_relearning_outlives_the_kill_and_half_of_one_leaves_not
             live = store.predictions
             assert live is not None
             count = len(live.ids)
-            # One more may be on disk than was said.
+            # One more than acknowledged may be on disk.
             assert count - acknowledged[-1][0] in (0, 1)
             assert store.count() == {"a": 2000 - count, "b": count}
             assert store.rows()["probability"][:count].tolist() == [0.5] * count

@@ -58,7 +58,7 @@ def test_of_a_failed_one_what_was_corrected_stays(tmp_path: Path) -> None:
 
 def test_a_crash_counts_as_cancelled(tmp_path: Path) -> None:
     path = tmp_path / "s.muse"
-    _begun(path).close()  # As good as killed: the end is never written.
+    _begun(path).close()  # Equivalent to a kill: the end is never written.
     with AnnotationStore.open(path) as store:
         assert [x for x, _ in _places(store)] == [0, 1, 2, 3, 4, 50]
 
@@ -107,7 +107,7 @@ def test_a_field_reviewed_meanwhile_keeps_what_was_found(tmp_path: Path) -> None
     with _begun(tmp_path / "s.muse") as store:
         store.add_region(SQUARE, reviewed=True)
         store.end_detection("failed")
-        # Of the old ones that waited aside only the one at 0 comes back, beside the field.
+        # Of the old ones that were set aside only the one at 0, outside the field, comes back.
         assert _places(store) == [(0, "a"), (1, "b"), (3, "a"), (4, "a"), (50, "b")]
 
 

@@ -44,7 +44,7 @@ def test_what_file_managers_leave_in_a_folder_does_not_count(tmp_path: Path) -> 
     (folder / "0" / "0.0").write_bytes(b"chunk")
     clean = identify_slide(folder)
     assert clean.size_bytes == 7
-    # As this version and the earlier ones write it into stores.
+    # As written into stores by this and earlier versions.
     assert clean.fingerprint.startswith("1ee09aa1061b8314")
     for name in (".DS_Store", "Thumbs.db", "0/desktop.ini", "0/._0.0"):
         (folder / name).write_text("icons")

@@ -75,7 +75,7 @@ def test_another_slide_of_the_same_name_gets_its_own(slide: Path) -> None:
 def test_where_nothing_can_be_written_it_lies_in_the_users_folder(
     slide: Path, tmp_path: Path
 ) -> None:
-    # A file where the folder should be: so it is for root too, who may write anywhere.
+    # A file in place of the folder: this fails for root too, who may write anywhere.
     closed = StorePlace(slide)
     blocked = tmp_path / "home" / "napari-muse" / "annotations"
     with pytest.MonkeyPatch.context() as patch:

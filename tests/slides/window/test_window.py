@@ -182,7 +182,7 @@ def test_an_image_that_is_removed_frees_its_memory_but_for_the_jobs_that_read_it
     del slide
     gc.collect()
     assert np.array_equal(reading.read(Region(10, 20, 30, 40)), RGB[20:60, 10:40])
-    # The connection that held it goes with the job.
+    # The connection that held it ends with the job.
     reading.close()
     for _ in range(200):
         gc.collect()
@@ -262,7 +262,7 @@ def test_it_closes_also_where_nobody_waits_for_connections_any_more(server: Wind
     path, _ = _lend(server, RGB)
     serving = server._serving
     assert serving is not None
-    # A job comes just when the server closes: the waiting thread takes it and ends by itself.
+    # A job connects just when the server closes: the waiting thread accepts it and ends.
     serving._closed = True
     serving._wake()
     serving._accepting.join(10)

@@ -73,7 +73,7 @@ def test_an_image_of_the_console_becomes_the_slide(
 def test_what_cannot_be_is_told_why(
     panel: MusePanel, add: Callable[..., Any], data: Any, settings: dict[str, Any], reason: str
 ) -> None:
-    # Mesa crashes drawing nuclei where it has drawn a turned or mirrored image.
+    # Mesa crashes when it draws nuclei after a rotated or mirrored image.
     with undrawn(panel.session.viewer):
         add(data, name="other", **settings)
         assert panel.session.slide is None
@@ -240,7 +240,7 @@ def test_from_the_console_to_a_csv(
     y, x = np.mgrid[:600, :800]
     for cx, cy in rng.uniform((0, 0), (800, 600), (300, 2)):
         pixels[np.hypot(x - cx, y - cy) < rng.uniform(4, 9)] = (70, 40, 120)
-    # An in-memory pyramid: the job has it tile by tile from this process.
+    # An in-memory pyramid: the job gets it tile by tile from this process.
     finest = da.from_array(pixels, chunks=(256, 256, 3)).map_blocks(_slowly, lock=_Unsendable())
     add([finest, finest[::2, ::2]], name="pyramid", scale=(0.5, 0.5), units=("um", "um"))
     session = panel.session
