@@ -1,4 +1,4 @@
-# Each target does its own set-up, from a machine that has Python 3.11 to 3.13 and nothing else.
+# Each target does its own set-up; the machine needs nothing but Python 3.11 to 3.13.
 SHELL := /bin/bash
 .PHONY: demo test lint docs clean
 

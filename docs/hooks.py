@@ -1,4 +1,4 @@
-"""Puts the command line's own help into reference/cli.md."""
+"""Inserts the help of the command line into reference/cli.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PLACE = "<!-- commands -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the mark on the page by the help of every command."""
+    """Replace the marker on the page by the help of every command."""
     if PLACE not in markdown:
         return markdown
     from muse_core.cli.app import app

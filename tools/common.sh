@@ -17,7 +17,7 @@ find_python() {
     fail "Python 3.11, 3.12 or 3.13 is needed; install one of them, or name it with PYTHON=..."
 }
 
-# make_venv FOLDER: a working virtual environment there, made anew if it is broken.
+# make_venv FOLDER: create a virtual environment there, or recreate a broken one.
 make_venv() {
     local folder=$1 python
     if "$folder/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -27,7 +27,7 @@ make_venv() {
     rm -rf "$folder"
     if ! "$python" -m venv "$folder" >/dev/null 2>&1; then
         rm -rf "$folder"
-        # Debian keeps ensurepip in a package of its own; virtualenv brings one along.
+        # Debian has ensurepip in a separate package; virtualenv includes it.
         if "$python" -m virtualenv --version >/dev/null 2>&1; then
             "$python" -m virtualenv -q "$folder" || fail "could not make $folder"
         else

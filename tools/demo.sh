@@ -14,7 +14,7 @@ elif ! command -v xvfb-run >/dev/null; then
 fi
 make_venv "$venv"
 
-# Installed again only when what is installed, or where it lies, could have changed.
+# Reinstalled only if the package or its location could have changed.
 stamp="$venv/installed"
 wanted=$({ pwd; cat pyproject.toml constraints.txt; } | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure the system libraries of Qt and OpenGL are there, and Xvfb where there is no display.
-# As root they are installed by apt; otherwise one line names what is missing.
-# With --no-window only what a virtual environment needs is looked for.
+# Ensures that the system libraries of Qt and OpenGL exist, and Xvfb if there is no display.
+# As root they are installed by apt; otherwise one line lists the missing ones.
+# With --no-window only the requirements of a virtual environment are checked.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./common.sh
@@ -22,7 +22,7 @@ fi
 python=$(find_python) || exit 1
 case "$python" in
     /usr/bin/*)
-        # Debian keeps ensurepip in a package of its own, one for each Python.
+        # Debian has ensurepip in a separate package for each Python.
         "$python" -c 'import ensurepip' 2>/dev/null \
             || "$python" -c 'import virtualenv' 2>/dev/null \
             || packages+=("$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')")

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# make test: the whole suite through tox, in an environment of its own.
-# Arguments are handed to tox; without any, the tests run on the Python found first.
+# make test: the whole suite through tox, in a separate environment.
+# Arguments are passed to tox; without any, the tests run with the first Python found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/common.sh
 
 case "$*" in
     "-e lint" | "-e docs") tools/setup_system.sh --no-window ;;
-    # The windows of the tests open on a screen of their own, whatever display there is.
+    # Test windows open on a separate screen, whatever display there is.
     *) env -u DISPLAY -u WAYLAND_DISPLAY tools/setup_system.sh ;;
 esac
 venv=.tox-venv
