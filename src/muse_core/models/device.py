@@ -9,6 +9,7 @@ import torch
 from muse_core.errors import UserError
 from muse_core.models.device_names import DEVICES
 from muse_core.models.sampling import sample_at_points
+from muse_core.processor import emulates_bfloat16
 
 
 def choose_device(name: str = "auto", gradients: bool = False) -> torch.device:
@@ -66,7 +67,8 @@ def computes_in_bfloat16(device: torch.device) -> bool:
         result: bool = torch.cuda.is_bf16_supported(including_emulation=False)
         return result
     if device.type == "cpu" and torch.backends.mkldnn.is_available():
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return supported and not emulates_bfloat16()
     return False
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from muse_core.detect.backends.names import AUTO, INT8
 from muse_core.errors import UserError
+from muse_core.processor import emulates_bfloat16
 
 
 def is_installed() -> bool:
@@ -43,5 +44,5 @@ def floats_of(precision: str) -> str:
     """
     if precision not in (AUTO, INT8):
         return precision
-    has_bfloat16 = "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "bfloat16" if has_bfloat16 else "float32"
+    supported = "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bfloat16" if supported and not emulates_bfloat16() else "float32"
