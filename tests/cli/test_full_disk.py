@@ -57,6 +57,25 @@ def test_detect(full: Path, slide: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [p.name for p in full.iterdir()] == ["ballast"]
 
 
+@pytest.mark.parametrize("pages", range(2, 9))
+def test_a_detection_that_is_kept_says_so_wherever_the_disk_was_full(
+    tmp_path: Path, slide: Path, capsys: pytest.CaptureFixture[str], pages: int
+) -> None:
+    (tmp_path / "small.toml").write_text("tile_px = 192\nhalo_px = 32\n")
+    options = ("--mpp", 0.5, "--model", slide.with_name("m.safetensors"))
+    with small_disk(tmp_path / "full", f"{4 * pages}k") as full:
+        out = full / "n.csv"
+        end = run("detect", slide, "--out", out, *options, "--config", tmp_path / "small.toml")
+        said, kept = capsys.readouterr(), sorted(p.name for p in full.iterdir())
+        if end == 0:
+            assert kept == ["n.csv"]
+            return
+        assert end == 2
+        assert said.err.startswith(f"error: Cannot write {out}: {FULL}")
+        assert ("The same command goes on from there." in said.err) == bool(kept)
+        assert all(name.startswith(".n.csv.muse-") for name in kept)
+
+
 def test_features(full: Path, slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--points", slide.with_name("n.csv"), "--model", slide.with_name("m.safetensors"))
     _refused(capsys, full, "features", slide, *options, "--mpp", 0.5, "--out", full / "f.zarr")

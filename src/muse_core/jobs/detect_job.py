@@ -185,13 +185,14 @@ def kept_job(
         yield None
         return
     key = run_key(job, slide, model)
-    with kept_run(RunPlace(stem, key, {"job": job.to_json()}, out, job.resume)) as run:
-        try:
+    run = None
+    try:
+        with kept_run(RunPlace(stem, key, {"job": job.to_json()}, out, job.resume)) as run:
             yield run
-        except UserError as error:
-            if run.holds_tiles and job.out_csv:
-                raise UserError(f"{error} {_GOES_ON}") from error
-            raise
+    except UserError as error:
+        if run is not None and run.holds_tiles and job.out_csv:
+            raise UserError(f"{error} {_GOES_ON}") from error
+        raise
 
 
 def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, object]:
