@@ -28,6 +28,8 @@ from napari_muse.annotations.slide_annotations import SlideAnnotations
 _ASKED = 200
 _CANDIDATES = 20_000
 _MOST_MOVES = 4
+_SAID = ("id", "class_id", "status", "x", "y")
+"""What a person says of a nucleus."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,20 @@ class RelearnTask:
     config: RelearnConfig
     class_map: Mapping[str, str]
     begun: float
+
+    def holds(self) -> bool:
+        """Whether what is learnt from is still so: no class, nucleus or region of it was undone.
+
+        Reads the annotations, and so is called in the interface's thread.
+        """
+        now = self.annotations
+        said = self.rows[self.rows["status"] != Status.PREDICTED]
+        if now.scheme.names != self.class_names or now.store.reviewed_areas() != self.areas:
+            return False
+        if len(said) and not len(now.rows):
+            return False
+        there = now.rows[np.minimum(now.index_of(said["id"]), len(now.rows) - 1)]
+        return all(np.array_equal(there[name], said[name]) for name in _SAID)
 
 
 @dataclass(frozen=True)

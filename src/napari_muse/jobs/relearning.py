@@ -32,6 +32,10 @@ _MOST_UNASKED = 200
 """Most added nuclei whose features are computed without asking."""
 _PATIENCE_S = 3.0
 """Time after which a result is written although there are newer corrections."""
+_OVERTAKEN = (
+    "What was learnt from has changed meanwhile, so nothing was written; the next correction"
+    " teaches again."
+)
 
 
 class _Mail(QObject):
@@ -275,7 +279,8 @@ class Relearning:
 
     def _on_seen(self, task: RelearnTask, ids: IntArray, classes: npt.NDArray[np.int64]) -> None:
         """Show the new classes of the nuclei in view, a moment before the store has them."""
-        if self._is_current(task):
+        names = self._session.annotations.scheme.names
+        if self._is_current(task) and names == task.class_names:
             self._session.nuclei.preview(ids, classes)
 
     def _on_answer(self, answer: RelearnAnswer) -> None:
@@ -295,7 +300,10 @@ class Relearning:
 
     def _keep(self, answer: RelearnAnswer) -> None:
         annotations, found = answer.task.annotations, answer.found
-        self.refusal = ""
+        # Written on top of an undo it would bring back what was undone, out of redo's reach.
+        self.refusal = "" if answer.task.holds() else _OVERTAKEN
+        if self.refusal:
+            return
         if len(answer.learnt.changed_ids):
             class_ids = np.asarray(annotations.class_ids)
             annotations.apply_predictions(
@@ -333,5 +341,4 @@ class Relearning:
         self.changed.emit()
 
     def _is_current(self, task: RelearnTask) -> bool:
-        current = self._session.annotations
-        return self.on and task.annotations is current and current.scheme.names == task.class_names
+        return self.on and task.annotations is self._session.annotations

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QMessageBox
 
 from muse_core.classify.class_head import read_class_head
@@ -18,7 +19,7 @@ from muse_core.models.registry import resolve_model
 from muse_core.nuclei import ClassScheme, Status
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import QTest, press
+from ..actions import QTest, canvas_of, press
 
 N = 300
 
@@ -70,8 +71,14 @@ def _agree(panel: MusePanel, qtbot: Any, yes: bool = True) -> None:
     qtbot.wait(50)
 
 
+def _tick(panel: MusePanel) -> None:
+    # Its middle may lie beside its words, where the dock is wide.
+    none = Qt.KeyboardModifier.NoModifier
+    QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton, none, QPoint(8, 8))
+
+
 def _turn_on(panel: MusePanel, qtbot: Any) -> None:
-    QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton)
+    _tick(panel)
     _agree(panel, qtbot)
     _settled(panel, qtbot)
 
@@ -101,7 +108,7 @@ def _classes(panel: MusePanel) -> list[int]:
 
 def test_it_asks_before_it_is_on_and_only_once(featured: MusePanel, qtbot: Any) -> None:
     before = _classes(featured)
-    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    _tick(featured)
     assert not featured.relearn.on.isChecked()
     _agree(featured, qtbot, yes=False)
     assert not featured.relearning.on
@@ -114,9 +121,9 @@ def test_it_asks_before_it_is_on_and_only_once(featured: MusePanel, qtbot: Any) 
     _turn_on(featured, qtbot)
     assert featured.relearning.on
     assert featured.relearn.on.isChecked()
-    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    _tick(featured)
     assert not featured.relearning.on
-    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    _tick(featured)
     assert featured.relearning.on
 
 
@@ -289,6 +296,60 @@ def test_where_there_are_none_they_are_computed_at_a_press(opened: MusePanel, qt
     assert not opened.relearn.compute.isVisible()
 
 
+def _while_it_learns(panel: MusePanel, qtbot: Any, act: Callable[[], object]) -> None:
+    """Correct twenty nuclei, and do something when the result is seen and not yet written."""
+    state, annotations = panel.relearning, panel.session.annotations
+    acted: list[object] = []
+
+    def once(*_: object) -> None:
+        if not acted:
+            acted.append(act())
+
+    state._mail.seen.connect(once)
+    rows = annotations.rows[annotations.rows["status"] == Status.PREDICTED][:20]
+    annotations.set_class(rows["id"], int(rows["class_id"][0]) % 3 + 1)
+    qtbot.waitUntil(lambda: bool(acted), timeout=20_000)
+    _settled(panel, qtbot)
+
+
+def test_what_is_undone_while_it_is_learnt_from_changes_nothing(
+    featured: MusePanel, qtbot: Any
+) -> None:
+    _turn_on(featured, qtbot)
+    _correct(featured, 30)
+    _settled(featured, qtbot)
+    before, control = _classes(featured), Qt.KeyboardModifier.ControlModifier
+    canvas = canvas_of(featured)
+    _while_it_learns(featured, qtbot, lambda: qtbot.keyClick(canvas, Qt.Key.Key_Z, control))
+    assert _classes(featured) == before
+    assert "the next correction teaches again" in featured.relearn.says.text()
+    press(featured, qtbot, Qt.Key.Key_Y, control)
+    assert featured.status.text().startswith("Redone: class of 20 nuclei")
+    row = featured.session.annotations.rows[-1]
+    featured.session.annotations.confirm([row["id"]])
+    _settled(featured, qtbot)
+    assert "teach;" in featured.relearn.says.text()
+
+
+def test_classes_merged_while_they_are_learnt_stay_merged(featured: MusePanel, qtbot: Any) -> None:
+    _turn_on(featured, qtbot)
+    _correct(featured, 30)
+    _settled(featured, qtbot)
+    annotations = featured.session.annotations
+    names = annotations.scheme.names
+
+    def merge() -> None:
+        annotations.edit_classes(lambda store: store.merge_classes(names[0], names[1]))
+
+    _while_it_learns(featured, qtbot, merge)
+    assert annotations.scheme.names == names[1:]
+    assert "the next correction teaches again" in featured.relearn.says.text()
+    annotations.confirm([annotations.rows[-1]["id"]])
+    _settled(featured, qtbot)
+    assert "teach;" in featured.relearn.says.text()
+    assert annotations.counts().sum() == N
+
+
 def test_turned_off_under_way_the_screen_shows_what_the_file_has(
     featured: MusePanel, qtbot: Any
 ) -> None:
@@ -301,7 +362,7 @@ def test_turned_off_under_way_the_screen_shows_what_the_file_has(
         state.turn(False)
 
     state._mail.seen.connect(turn_off)
-    QTest.mouseClick(featured.relearn.on, Qt.MouseButton.LeftButton)
+    _tick(featured)
     _agree(featured, qtbot)
     qtbot.waitUntil(lambda: bool(seen) and not state.busy, timeout=20_000)
     shown = nuclei.layer.border_color.copy()
