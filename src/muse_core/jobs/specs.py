@@ -162,22 +162,20 @@ class FinetuneJob(JobSpec):
     config: FinetuneConfig
 
 
-@job("disagree", "Comparing nuclei", "muse_core.jobs.disagree_job:run_disagree")
 @dataclass(frozen=True)
-class DisagreeJob(OfImage, JobSpec):
-    """Compare each nucleus of a store with those that look most like it.
+class StoreJob(OfImage, JobSpec):
+    """Base class of jobs on the nuclei of an annotation store, which is only read.
 
     Attributes:
         slide: File or folder of the slide.
-        store: Its annotation store, which is only read.
-        model: Name or path of a model whose backbone sees the nuclei; None is the default model.
+        store: Its annotation store.
+        model: Name or path of the model that sees the nuclei; None is the default model.
         mpp: Microns per level-0 pixel, where the file does not say.
-        force_mpp: Whether mpp counts also where the file states another scale.
         device: Where the network runs: auto, cpu, cuda or mps.
-        seed: Of the draw among very many nuclei.
         image: Number of a tissue image of the slide, from 1; None is the one it opens with.
         plane: Number of a plane of a stack, from 1; None is the middle one.
         channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
+        force_mpp: Whether mpp counts also where the file states another scale.
     """
 
     slide: str
@@ -185,7 +183,6 @@ class DisagreeJob(OfImage, JobSpec):
     model: str | None = None
     mpp: float | None = None
     device: DeviceName = "auto"
-    seed: int = 0
     image: int | None = None
     plane: int | None = None
     channels: str | None = None
@@ -193,37 +190,24 @@ class DisagreeJob(OfImage, JobSpec):
 
     def __post_init__(self) -> None:
         _ = self.choice
+
+
+@job("disagree", "Comparing nuclei", "muse_core.jobs.disagree_job:run_disagree")
+@dataclass(frozen=True)
+class DisagreeJob(StoreJob):
+    """Compare each nucleus of a store with those that look most like it to the model's backbone.
+
+    Attributes:
+        seed: Of the draw among very many nuclei.
+    """
+
+    seed: int = 0
 
 
 @job("features", "Computing features", "muse_core.jobs.features_job:run_features")
 @dataclass(frozen=True)
-class FeaturesJob(OfImage, JobSpec):
-    """Compute the features of a store's nuclei that have none, such as added ones.
-
-    Attributes:
-        slide: File or folder of the slide.
-        store: Its annotation store, which is only read; features come to lie beside it.
-        model: Name or path of the model that sees the nuclei; None is the default model.
-        mpp: Microns per level-0 pixel, where the file does not say.
-        force_mpp: Whether mpp counts also where the file states another scale.
-        device: Where the network runs: auto, cpu, cuda or mps.
-        image: Number of a tissue image of the slide, from 1; None is the one it opens with.
-        plane: Number of a plane of a stack, from 1; None is the middle one.
-        channels: Which channels are colours, as in :class:`muse_core.slides.ImageChoice`.
-    """
-
-    slide: str
-    store: str
-    model: str | None = None
-    mpp: float | None = None
-    device: DeviceName = "auto"
-    image: int | None = None
-    plane: int | None = None
-    channels: str | None = None
-    force_mpp: bool = False
-
-    def __post_init__(self) -> None:
-        _ = self.choice
+class FeaturesJob(StoreJob):
+    """Compute the missing features of a store's nuclei and write them beside the store."""
 
 
 def job_from_json(data: object) -> JobSpec:

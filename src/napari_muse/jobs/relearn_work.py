@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,16 @@ from muse_core.classify.feature_folder import find_features
 from muse_core.classify.relearn.asking import ask_next
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.learner import LearningResult
-from muse_core.classify.relearn.slide_learner import Relabelled, SlideLearner, SlideNuclei, moves
-from muse_core.classify.relearn.whole import model_file
+from muse_core.classify.relearn.slide_learner import (
+    Relabelled,
+    SlideLearner,
+    SlideNuclei,
+    moves,
+    named_moves,
+)
+from muse_core.classify.relearn.whole import model_file, slide_nuclei
 from muse_core.nuclei import Status
 from muse_core.nuclei.counted import counted
-from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.store import SlideIdentity
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
@@ -73,14 +79,8 @@ class Learnt:
     @property
     def moves_text(self) -> str:
         """Changes of classes, most frequent first, one per line."""
-        moved = self.moved.copy()
-        np.fill_diagonal(moved, 0)
-        names, lines = self.class_names, []
-        for place in np.argsort(-moved, axis=None, kind="stable")[:_MOST_MOVES]:
-            before, after = divmod(int(place), len(names))
-            if moved[before, after]:
-                lines.append(f"{moved[before, after]:,} {names[before]} → {names[after]}")
-        return "\n".join(lines)
+        most = islice(named_moves(self.moved, self.class_names).items(), _MOST_MOVES)
+        return "\n".join(f"{n:,} {before} → {after}" for (before, after), n in most)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class RelearnWorker:
         Raises:
             UserError: There is nothing to learn from.
         """
-        nuclei = _nuclei(task)
+        nuclei = slide_nuclei(task.rows, task.classes, task.areas)
         learner = self._ready(task, nuclei)
         result = learner.learn(nuclei)
         view = np.flatnonzero(np.isin(nuclei.ids, task.in_view))
@@ -187,15 +187,6 @@ class RelearnWorker:
             )
             self._of = key
         return self.learner
-
-
-def _nuclei(task: RelearnTask) -> SlideNuclei:
-    there = task.rows["status"] != Status.DELETED
-    rows = task.rows[there]
-    settled = rows["status"] != Status.PREDICTED
-    settled |= inside_any(task.areas, rows["x"], rows["y"])
-    xy = np.stack([rows["x"], rows["y"]], axis=1)
-    return SlideNuclei(rows["id"].copy(), xy, task.classes[there].astype(np.int64), settled)
 
 
 def _to_ask(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from magicgui.backends._qtpy.widgets import QBaseValueWidget
-from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_muse.described_fields import descriptions, range_of
 from napari_muse.interaction.typed_number import NumberRule
-from napari_muse.panels.forms import form_layout, never_widening
+from napari_muse.panels.forms import Choice, Entry, form_layout
 from napari_muse.panels.number_field import NumberField
-
-_TOOLTIP_ROLE = 3
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,10 @@ class ConfigForm:
         """Values chosen, by name of the field."""
         return {name: field.value for name, field in self._fields.items()}
 
-    def choice(self, name: str) -> QComboBox:
+    def choice(self, name: str) -> Choice:
         """The list of a field with choices."""
         native = self._fields[name].native
-        assert isinstance(native, QComboBox)
+        assert isinstance(native, Choice)
         return native
 
     def number(self, name: str) -> NumberField:
@@ -83,42 +80,36 @@ class ConfigForm:
         return native
 
 
-def choice_field(choices: Sequence[tuple[str, str, str]], tooltip: str) -> ValueWidget[Any]:
-    """A list of choices that never widens the dock, however long its entries are.
-
-    Args:
-        choices: Value, word and tool tip of each.
-        tooltip: Of the whole.
-    """
-    field = create_widget(
-        widget_type="ComboBox",
-        options={"choices": [(word, value) for value, word, _ in choices], "tooltip": tooltip},
-    )
-    assert isinstance(field, ValueWidget)
-    never_widening(field.native)
-    for row, (_, _, tip) in enumerate(choices):
-        field.native.setItemData(row, tip or None, _TOOLTIP_ROLE)
-    return field
-
-
 def _field(name: str, hint: Any, described: str, how: Shown) -> ValueWidget[Any]:
+    backend: type[QBaseValueWidget]
     if get_origin(hint) is Literal:
         words = how.words or {value: (value, "") for value in get_args(hint)}
         assert set(words) == set(get_args(hint)), f"{name} has other choices than words"
-        return choice_field([(value, *said) for value, said in words.items()], described)
-    least, most = range_of(hint)
-    rule = NumberRule(how.name, least, min(most, how.most or most), how.decimals, how.unset)
-    return _Number(name=name, tooltip=described, backend_kwargs={"rule": rule, "step": how.step})
+        entries = [(word, value, tip) for value, (word, tip) in words.items()]
+        backend, options = _ChoiceBackend, {"entries": entries}
+    else:
+        least, most = range_of(hint)
+        rule = NumberRule(how.name, least, min(most, how.most or most), how.decimals, how.unset)
+        backend, options = _NumberBackend, {"rule": rule, "step": how.step}
+    return ValueWidget(widget_type=backend, name=name, tooltip=described, backend_kwargs=options)
+
+
+class _ChoiceBackend(QBaseValueWidget):
+    """A Choice as a backend of magicgui."""
+
+    def __init__(self, entries: Iterable[Entry], parent: QWidget | None = None) -> None:
+        def choice(parent: QWidget | None) -> Choice:
+            return Choice("", *entries)
+
+        super().__init__(choice, "currentData", "choose", "currentIndexChanged", parent=parent)  # type: ignore[arg-type]
 
 
 class _NumberBackend(QBaseValueWidget):
-    """A NumberField as magicgui wants it: no value is None."""
+    """A NumberField as a backend of magicgui; no value is None."""
 
     def __init__(self, rule: NumberRule, step: float, parent: QWidget | None = None) -> None:
         def number_field(parent: QWidget | None) -> NumberField:
-            field = NumberField(rule, step)
-            field.setParent(parent)
-            return field
+            return NumberField(rule, step)
 
         super().__init__(number_field, "value", "show_value", "entered", parent=parent)  # type: ignore[arg-type]
 
@@ -127,10 +118,3 @@ class _NumberBackend(QBaseValueWidget):
 
     def _pre_set_hook(self, value: float | None) -> float:
         return value or 0.0
-
-
-class _Number(ValueWidget[Any]):
-    """The number field of all panels as a magicgui widget."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(widget_type=_NumberBackend, **kwargs)

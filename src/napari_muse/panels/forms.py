@@ -165,7 +165,9 @@ class Choice(QComboBox):
     def __init__(self, tooltip: str, *entries: Entry) -> None:
         super().__init__()
         self.setToolTip(tooltip)
-        never_widening(self)
+        self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._entries: list[Entry] = []
         self.offer(entries)
 
@@ -186,13 +188,6 @@ class Choice(QComboBox):
     def choose(self, value: object) -> None:
         """Choose an entry by its value, else the first."""
         self.setCurrentIndex(max(self.findData(value), 0) if value is not None else 0)
-
-
-def never_widening(box: QComboBox) -> None:
-    """Let a combo box take the available width, and no more."""
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
 def wrapped(text: str) -> QLabel:

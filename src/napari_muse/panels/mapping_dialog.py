@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QWidget
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QWidget
 
 from napari_muse.panels import forms
-from napari_muse.panels.config_form import choice_field
 from napari_muse.plain_text import as_it_is
 
 
 class MappingDialog(QDialog):
-    """Dialog that maps each class of a model to one of the slide."""
+    """Dialog that maps each class of a model to one of the slide.
+
+    Attributes:
+        choices: The list of the slide's classes for each of the model's.
+    """
 
     def __init__(
         self,
@@ -36,14 +37,14 @@ class MappingDialog(QDialog):
         self.setWindowTitle("Classes")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         form = forms.form_layout()
-        self._fields: dict[str, ValueWidget[Any]] = {}
+        self.choices: dict[str, forms.Choice] = {}
         for name in theirs:
-            new = [] if name in ours else [(name, f"new class “{name}”", "")]
-            choices = [*((own, own, "") for own in ours), *new]
-            field = choice_field(choices, as_it_is(f"What {model} calls {name} becomes this class"))
-            field.value = name
-            form.addRow(forms.wrapped(name), field.native)
-            self._fields[name] = field
+            new = [] if name in ours else [(f"new class “{name}”", name)]
+            tooltip = as_it_is(f"What {model} calls {name} becomes this class")
+            choice = forms.Choice(tooltip, *((own, own) for own in ours), *new)
+            choice.choose(name)
+            form.addRow(forms.wrapped(name), choice)
+            self.choices[name] = choice
         kinds = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)
         self.buttons.accepted.connect(self.accept)
@@ -54,9 +55,4 @@ class MappingDialog(QDialog):
     @property
     def mapping(self) -> dict[str, str]:
         """Map from the model's classes to the slide's."""
-        return {name: str(field.value) for name, field in self._fields.items()}
-
-    @property
-    def choices(self) -> dict[str, QComboBox]:
-        """The list for each of the model's classes."""
-        return {name: field.native for name, field in self._fields.items()}
+        return {name: choice.currentData() for name, choice in self.choices.items()}

@@ -13,7 +13,7 @@ from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import DetectJob
 from muse_core.slides.mpp import MAX_MPP, MIN_MPP
 from napari_muse.described_fields import descriptions, range_of
-from napari_muse.panels.config_form import ConfigForm, Shown, choice_field
+from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.muse_panel import MusePanel
 
 
@@ -88,11 +88,11 @@ def test_words_for_other_choices_than_there_are_are_noticed(qapp: Any) -> None:
         ConfigForm(Settings, {"device": Shown("Device", {"cpu": ("Processor", "")})})
 
 
-def test_a_choice_is_set_by_its_value(qapp: Any) -> None:
-    field = choice_field([("a", "first", ""), ("b", "second", "")], "one of two")
-    assert field.value == "a"
-    field.value = "b"
-    assert field.native.currentText() == "second"
+def test_a_choice_is_set_by_its_value(form: ConfigForm) -> None:
+    device = form.choice("device")
+    assert (device.currentText(), form.values()["device"]) == ("Processor", "cpu")
+    device.choose("auto")
+    assert (device.currentText(), form.values()["device"]) == ("Automatic", "auto")
 
 
 def test_the_panels_show_what_their_configurations_have(panel: MusePanel) -> None:

@@ -190,3 +190,14 @@ def moves(
     """(K, K) how many nuclei of each class became which."""
     pairs = np.bincount(before * n_classes + after, minlength=n_classes**2)
     return pairs.reshape(n_classes, n_classes)
+
+
+def named_moves(moved: npt.NDArray[np.int64], names: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Numbers of nuclei by class before and after, most first; without those that stay.
+
+    Args:
+        moved: (K, K) from :func:`moves`.
+        names: K names of classes.
+    """
+    pairs = [(int(moved[i, j]), i, j) for i, j in zip(*np.nonzero(moved), strict=True) if i != j]
+    return {(names[i], names[j]): n for n, i, j in sorted(pairs, key=lambda p: (-p[0], p[1:]))}

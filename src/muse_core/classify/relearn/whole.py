@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
 
 from muse_core.classify.class_head import read_class_head
 from muse_core.classify.feature_folder import FeatureFolder, features_beside, find_features
 from muse_core.classify.relearn.carry_over import save_relearned
 from muse_core.classify.relearn.config import RelearnConfig
-from muse_core.classify.relearn.slide_learner import SlideLearner, SlideNuclei, moves
+from muse_core.classify.relearn.slide_learner import (
+    SlideLearner,
+    SlideNuclei,
+    moves,
+    named_moves,
+)
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
 from muse_core.models.card import check_model_target
@@ -85,17 +92,31 @@ def relearn(
         return _relearn(opened, _Wanted(model, class_map or {}, settings, features, save_model))
 
 
-def nuclei_of(store: AnnotationStore, rows: NucleusRows | None = None) -> SlideNuclei:
+def nuclei_of(store: AnnotationStore) -> SlideNuclei:
     """The nuclei of a store as a learner wants them; raises UserError where it is damaged."""
-    found = store.rows() if rows is None else rows
-    found = found[found["status"] != Status.DELETED]
+    rows = store.rows()
     numbers = np.asarray(list(store.class_ids.values()))
     order = np.argsort(numbers)
-    classes = order[np.searchsorted(numbers[order], found["class_id"])]
+    classes = order[np.searchsorted(numbers, rows["class_id"], sorter=order)]
+    return slide_nuclei(rows, classes, store.reviewed_areas())
+
+
+def slide_nuclei(
+    rows: NucleusRows, classes: npt.NDArray[np.integer], reviewed: Sequence[BaseGeometry]
+) -> SlideNuclei:
+    """The nuclei in rows of a store that are not deleted, and which of them are settled.
+
+    Args:
+        rows: (N,) of NUCLEUS_ROW.
+        classes: (N,) index into the slide's classes.
+        reviewed: Reviewed areas of the slide, level-0 pixels.
+    """
+    there = rows["status"] != Status.DELETED
+    found = rows[there]
     settled = found["status"] != Status.PREDICTED
-    settled |= inside_any(store.reviewed_areas(), found["x"], found["y"])
+    settled |= inside_any(reviewed, found["x"], found["y"])
     xy = np.stack([found["x"], found["y"]], axis=1)
-    return SlideNuclei(found["id"].copy(), xy, classes.astype(np.int64), settled)
+    return SlideNuclei(found["id"].copy(), xy, classes[there].astype(np.int64), settled)
 
 
 def model_file(features: FeatureFolder, model: str | Path | None = None) -> Path:
@@ -163,7 +184,7 @@ def _relearn(store: AnnotationStore, wanted: _Wanted) -> Relearned:
         nuclei=len(found.at),
         examples=result.n_examples,
         changed=int(moved.sum() - np.trace(moved)),
-        moved=_named_moves(moved, names),
+        moved=named_moves(moved, names),
         agreement=result.agreement,
         agreement_before=result.agreement_before,
         seconds=time.perf_counter() - begin,
@@ -187,12 +208,6 @@ def summary(done: Relearned) -> str:
         f"{learnt} Of corrections left out {done.agreement:.0%} come out right, by the model"
         f" alone {done.agreement_before:.0%}."
     )
-
-
-def _named_moves(moved: np.ndarray, names: Sequence[str]) -> dict[tuple[str, str], int]:
-    """Most first, without those that stay."""
-    pairs = [(int(moved[i, j]), i, j) for i, j in zip(*np.nonzero(moved), strict=True) if i != j]
-    return {(names[i], names[j]): n for n, i, j in sorted(pairs, key=lambda p: (-p[0], p[1:]))}
 
 
 def _missing(count: int) -> tuple[str, ...]:
