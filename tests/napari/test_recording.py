@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QMessageBox
 
 from muse_core.nuclei import NucleusClass, Status
@@ -68,7 +68,8 @@ def _in_epithelium(panel: MusePanel, rows: Any) -> npt.NDArray[np.bool_]:
 
 def _turn_learning_on(panel: MusePanel, qtbot: Any) -> None:
     """Press Learn now, and agree to computing features first."""
-    QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton)
+    on = panel.relearn.on
+    QTest.mouseClick(on, Qt.MouseButton.LeftButton, pos=QPoint(8, on.height() // 2))
     qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None)
     box = panel.findChild(QMessageBox)
     assert box is not None
