@@ -82,6 +82,7 @@ class ConfigForm:
 
 def _field(name: str, hint: Any, described: str, how: Shown) -> ValueWidget[Any]:
     backend: type[QBaseValueWidget]
+    options: dict[str, Any]
     if get_origin(hint) is Literal:
         words = how.words or {value: (value, "") for value in get_args(hint)}
         assert set(words) == set(get_args(hint)), f"{name} has other choices than words"
