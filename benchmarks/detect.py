@@ -186,9 +186,11 @@ def _measure(
 
 def _bare(detector: Detector, images: list[RgbArray]) -> None:
     """The network, on all its streams."""
+    from muse_core.detect.backends.backend import Wanted
+
+    wanted = Wanted(detector.min_score)
     with ThreadPoolExecutor(detector.backend.streams) as pool:
-        for _ in pool.map(lambda image: detector.backend.run([image], detector.min_score), images):
-            pass
+        list(pool.map(lambda image: detector.backend.run([image], wanted), images))
 
 
 def side_by_side(

@@ -32,7 +32,7 @@ from muse_small import BREAST_SITES
 from cross_validate import tiles_of
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.detect import DetectConfig, Detector, open_backend
-from muse_core.detect.backends.backend import InferenceBackend
+from muse_core.detect.backends.backend import InferenceBackend, Wanted
 from muse_core.detect.backends.names import PRECISIONS
 from muse_core.evaluate.detection import DetectionReport, score_tables
 from muse_core.models.registry import resolve_model
@@ -154,7 +154,7 @@ def _ns_a_pixel(backend: InferenceBackend, tile: np.ndarray[Any, np.dtype[np.uin
     tiles = 3 * backend.streams
     begun = time.perf_counter()
     with ThreadPoolExecutor(backend.streams) as pool:
-        list(pool.map(lambda _: backend.run([tile], 0.5), range(tiles)))
+        list(pool.map(lambda _: backend.run([tile], Wanted(0.5)), range(tiles)))
     return (time.perf_counter() - begun) * 1e9 / (tiles * tile[..., 0].size)
 
 

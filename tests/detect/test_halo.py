@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from muse_core.detect import DetectConfig, open_backend
+from muse_core.detect.backends.backend import Wanted
 from muse_core.detect.backends.openvino_library import is_installed
 from muse_core.models.registry import resolve_model
 from muse_core.slides import Region, open_slide
@@ -41,7 +42,7 @@ def test_nuclei_near_seams_are_those_of_one_large_tile(name: str, cmu_slide: Pat
     for image in images:
         seen = slice(START - halo, STOP + halo)
         large, small = (
-            backend.run([np.ascontiguousarray(part)], backend.card.score_threshold)[0].xy
+            backend.run([np.ascontiguousarray(part)], Wanted(backend.card.score_threshold))[0].xy
             for part in (image, image[seen, seen])
         )
         small = small + (START - halo)

@@ -18,6 +18,7 @@ import pandas as pd
 from muse_core.array_types import RgbArray
 from muse_core.detect.area import SearchArea, Shape
 from muse_core.detect.backends import InferenceBackend
+from muse_core.detect.backends.backend import Wanted
 from muse_core.detect.collector import Collector
 from muse_core.detect.config import ALIGN_PX, DetectConfig
 from muse_core.detect.kept_run import KeptRun, RunState
@@ -203,7 +204,7 @@ class Detector:
         """
         height, width = rgb.shape[:2]
         padded, scale_x, scale_y = to_model_scale(rgb, mpp, self.card.mpp)
-        found = self.backend.run([padded], self.min_score)[0].scaled(scale_x, scale_y)
+        found = self.backend.run([padded], Wanted(self.min_score))[0].scaled(scale_x, scale_y)
         x, y = found.x, found.y
         # The network may see something in the padding beside the image.
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
@@ -294,11 +295,8 @@ class Detector:
     ) -> list[TileReport]:
         """Put a batch of tiles through the network."""
         whole = [image for image in images if not isinstance(image, Unreadable)]
-        answers = iter(
-            self.backend.run(whole, self.min_score, self.config.features, self._margin_px)
-            if whole
-            else ()
-        )
+        wanted = Wanted(self.min_score, self.config.features, self._margin_px)
+        answers = iter(self.backend.run(whole, wanted) if whole else ())
         reports: list[TileReport] = []
         for tile, image in zip(batch, images, strict=True):
             if isinstance(image, Unreadable):
@@ -307,8 +305,8 @@ class Detector:
             found = next(answers).moved(tile.x_px, tile.y_px)
             x, y = found.x * search.plan.scale, found.y * search.plan.scale
             # Dust and pigment on glass look like nuclei; the mask passes them over.
-            wanted = search.area.contains(x, y) & search.tissue.contains(x, y)
-            reports.append((tile, found.take(wanted)))
+            inside = search.area.contains(x, y) & search.tissue.contains(x, y)
+            reports.append((tile, found.take(inside)))
         return reports
 
     def _batches(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from muse_core import __version__
 from muse_core.detect.backends import InferenceBackend
+from muse_core.detect.backends.backend import Wanted
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.detector import Detector, Search
 from muse_core.detect.merge import TileReport
@@ -177,9 +178,7 @@ class _ElsewhereBackend(InferenceBackend):
         super().__init__(card, network.device, network.precision, 1, network.tile_px)
         self.name = network.backend
 
-    def try_run(
-        self, images: Sequence[Any], min_score: float, features: bool, margin_px: float
-    ) -> None:
+    def try_run(self, images: Sequence[Any], wanted: Wanted) -> None:
         """Nothing is run here."""
         raise RuntimeError("the network runs on the workers")
 

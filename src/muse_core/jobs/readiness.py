@@ -20,10 +20,11 @@ def make_ready(model: str, device: str, precision: str) -> None:
 
         import muse_core.detect.detector
         import muse_core.jobs.detect_job  # noqa: F401
+        from muse_core.detect.backends.backend import Wanted
         from muse_core.detect.backends.kept import kept_backend
         from muse_core.detect.config import DetectConfig
         from muse_core.models.registry import resolve_model
 
         config = DetectConfig(device=device, precision=precision)
         backend = kept_backend(resolve_model(model), config)
-        backend.run([np.full((_SIDE_PX, _SIDE_PX, 3), 255, np.uint8)], 0.5)
+        backend.run([np.full((_SIDE_PX, _SIDE_PX, 3), 255, np.uint8)], Wanted(0.5))

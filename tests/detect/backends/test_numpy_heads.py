@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from muse_core.detect.backends import numpy_heads
+from muse_core.detect.backends.backend import Wanted
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
 from muse_core.models.checkpoint import save_model
 from muse_core.models.config import THIN, ModelConfig
@@ -73,7 +74,7 @@ def test_nuclei_are_those_of_the_torch_model(config: ModelConfig, min_score: flo
         out = model.point_head.out(model.point_head.trunk(f_map))
         (expected,) = model.predict(image, min_score, features=True)
     found = heads_of(model).detections(
-        f_map[0].numpy(), out[0].numpy(), (96, 160), min_score, features=True
+        f_map[0].numpy(), out[0].numpy(), (96, 160), Wanted(min_score, features=True)
     )
     assert len(found) == len(expected) > 5
     np.testing.assert_allclose(found.xy, expected.xy, atol=1e-4)
@@ -90,7 +91,7 @@ def test_nuclei_in_the_margin_are_left_out_and_nothing_else_changes() -> None:
     out = rng.normal(-1, 1, (12, 8, 16)).astype(np.float32)
     f_map = rng.normal(size=(model.backbone.out_channels, 8, 16)).astype(np.float32)
     every, inner = (
-        heads_of(model).detections(f_map, out, (64, 128), 0.5, True, margin_px)
+        heads_of(model).detections(f_map, out, (64, 128), Wanted(0.5, True, margin_px))
         for margin_px in (0.0, 20.0)
     )
     middle = (np.abs(every.xy - (64, 32)) <= (44, 12)).all(axis=1)
@@ -106,7 +107,9 @@ def test_nuclei_in_the_margin_are_left_out_and_nothing_else_changes() -> None:
 def test_of_no_proposal_there_is_no_nucleus() -> None:
     model = model_of(THIN)
     out = np.full((12, 4, 4), -9, np.float32)
-    found = heads_of(model).detections(np.zeros((288, 4, 4), np.float32), out, (32, 32), 0.5)
+    found = heads_of(model).detections(
+        np.zeros((288, 4, 4), np.float32), out, (32, 32), Wanted(0.5)
+    )
     assert len(found) == 0
     assert found.class_probs.shape == (0, 3)
 

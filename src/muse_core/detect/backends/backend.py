@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +13,21 @@ from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.detect.model import CardLike
 from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which nuclei of an image a backend returns, and with what.
+
+    Attributes:
+        min_score: Lowest nucleus probability.
+        features: Whether to return the features of nuclei too.
+        margin_px: Nuclei nearer than this to a border of the image are left out; 0 leaves out none.
+    """
+
+    min_score: float
+    features: bool = False
+    margin_px: float = 0.0
 
 
 class NotConvertibleError(UserError):
@@ -46,21 +62,12 @@ class InferenceBackend(ABC):
         self.streams = 1
         self.notes: list[str] = []
 
-    def run(
-        self,
-        images: Sequence[RgbArray],
-        min_score: float,
-        features: bool = False,
-        margin_px: float = 0.0,
-    ) -> list[TileDetections]:
+    def run(self, images: Sequence[RgbArray], wanted: Wanted) -> list[TileDetections]:
         """Nuclei of each image.
 
         Args:
             images: (H, W, 3) uint8 each, all of one size, sides multiples of 32.
-            min_score: Nucleus probability from which a nucleus counts.
-            features: Whether their features are wanted too.
-            margin_px: Nuclei nearer than this to a border of the image are left out; 0 leaves out
-                none.
+            wanted: Which nuclei to return.
 
         Raises:
             UserError: Not even one image fits into memory.
@@ -68,7 +75,7 @@ class InferenceBackend(ABC):
         found: list[TileDetections] = []
         while len(found) < len(images):
             part = images[len(found) : len(found) + self.batch]
-            answer = self.try_run(part, min_score, features, margin_px)
+            answer = self.try_run(part, wanted)
             if answer is not None:
                 found.extend(answer)
                 continue
@@ -87,7 +94,7 @@ class InferenceBackend(ABC):
 
     @abstractmethod
     def try_run(
-        self, images: Sequence[RgbArray], min_score: float, features: bool, margin_px: float
+        self, images: Sequence[RgbArray], wanted: Wanted
     ) -> Sequence[TileDetections] | None:
         """Nuclei of each image of one batch, or None when memory ran out."""
 

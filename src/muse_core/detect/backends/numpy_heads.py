@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf, expit
 
+from muse_core.detect.backends.backend import Wanted
 from muse_core.errors import UserError
 from muse_core.models.duplicates import first_of_duplicates
 from muse_core.models.tile_detections import TileDetections, within_margin
@@ -84,9 +85,7 @@ class NumpyHeads:
         f_map: _Values,
         out: Float32,
         size_px: tuple[int, int],
-        min_score: float,
-        features: bool = False,
-        margin_px: float = 0.0,
+        wanted: Wanted,
     ) -> TileDetections:
         """Nuclei of one image, best first; see MuseModel.detections.
 
@@ -94,21 +93,21 @@ class NumpyHeads:
             f_map: (C, h, w) features, float32, or the bits of bfloat16 as uint16.
             out: (3 r r, h, w) output of the point head, for r * r anchors in each cell.
             size_px: H and W of the image.
-            min_score: Nucleus probability from which a nucleus counts.
-            features: Whether their features are wanted too.
-            margin_px: Nuclei nearer than this to a border are left out, before their features are
-                read: nuclei in a halo are reported by another tile.
+            wanted: Which nuclei to return. Those in the margin are left out before their features
+                are read.
         """
-        xy, score = proposals(out, min_score)
+        xy, score = proposals(out, wanted.min_score)
         order = np.argsort(-score, kind="stable")
         xy, score = xy[order], score[order]
         first = first_of_duplicates(xy, self.duplicate_radius_px)
         xy, score = xy[first], score[first]
-        wanted = within_margin(xy, size_px, margin_px)
-        xy, score = xy[wanted], score[wanted]
+        inside = within_margin(xy, size_px, wanted.margin_px)
+        xy, score = xy[inside], score[inside]
         sampled = sample_numpy_at_points(f_map, xy, size_px, self.align_corners)
         probs = self.class_weights.probabilities(sampled)
-        return TileDetections(xy, score, probs, sampled.astype(np.float16) if features else None)
+        return TileDetections(
+            xy, score, probs, sampled.astype(np.float16) if wanted.features else None
+        )
 
 
 def proposals(out: Float32, min_score: float) -> tuple[Float32, Float32]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from muse_core.array_types import RgbArray
 from muse_core.blas_threads import one_blas_thread
-from muse_core.detect.backends.backend import InferenceBackend
+from muse_core.detect.backends.backend import InferenceBackend, Wanted
 from muse_core.detect.backends.converted import converted_session
 from muse_core.detect.backends.names import AUTO, OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
@@ -54,23 +54,19 @@ class OpenVinoBackend(InferenceBackend):
         )
 
     def try_run(
-        self, images: Sequence[RgbArray], min_score: float, features: bool, margin_px: float
+        self, images: Sequence[RgbArray], wanted: Wanted
     ) -> Sequence[TileDetections] | None:
         """See :meth:`InferenceBackend.try_run`."""
         try:
             with one_blas_thread():
-                return [self._found(image, min_score, features, margin_px) for image in images]
+                return [self._found(image, wanted) for image in images]
         except (RuntimeError, MemoryError) as error:
             full = isinstance(error, MemoryError) or any(w in str(error).lower() for w in _FULL)
             if not full:
                 raise
             return None
 
-    def _found(
-        self, image: RgbArray, min_score: float, features: bool, margin_px: float
-    ) -> TileDetections:
+    def _found(self, image: RgbArray, wanted: Wanted) -> TileDetections:
         height, width = image.shape[:2]
         with self._session.computed(image) as (f_map, out):
-            return self._heads.detections(
-                f_map, out, (height, width), min_score, features, margin_px
-            )
+            return self._heads.detections(f_map, out, (height, width), wanted)

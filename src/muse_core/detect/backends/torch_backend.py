@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from muse_core.array_types import RgbArray
-from muse_core.detect.backends.backend import InferenceBackend, as_batch
+from muse_core.detect.backends.backend import InferenceBackend, Wanted, as_batch
 from muse_core.detect.backends.names import AUTO, TORCH
 from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.detect.model import PointModel
@@ -52,15 +52,15 @@ class TorchBackend(InferenceBackend):
         self._model = model
 
     def try_run(
-        self, images: Sequence[RgbArray], min_score: float, features: bool, margin_px: float
+        self, images: Sequence[RgbArray], wanted: Wanted
     ) -> Sequence[TileDetections] | None:
         """See :meth:`InferenceBackend.try_run`."""
-        wanted = {"features": True} if features else {}
+        extra = {"features": True} if wanted.features else {}
         try:
             with torch.inference_mode(), self._autocast():
-                found = self._model.predict(self._upload(images), min_score, **wanted)
+                found = self._model.predict(self._upload(images), wanted.min_score, **extra)
             size_px = images[0].shape[:2]
-            return [one.take(within_margin(one.xy, size_px, margin_px)) for one in found]
+            return [o.take(within_margin(o.xy, size_px, wanted.margin_px)) for o in found]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
