@@ -6,7 +6,7 @@ from itertools import chain
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QCheckBox, QLabel, QRadioButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QRadioButton, QScrollArea, QSizePolicy
 
 from muse_core.nuclei import NucleusClass
 from napari_muse.layers.shown_classes import show_all_classes, show_class, total_text
@@ -18,6 +18,8 @@ from napari_muse.session import MuseSession
 _RIGHT = Qt.AlignmentFlag.AlignRight
 _SWATCH_PX = 14
 _LONGEST_NAME_PX = 110
+_LEAST_PX = 130
+"""Height of a few classes; more of them scroll where the window is low."""
 _ROOM_FOR_COUNT = "100,000"
 
 
@@ -26,13 +28,13 @@ class LegendPanel(forms.Section):
 
     def __init__(self, session: MuseSession) -> None:
         super().__init__("Classes", session)
-        self._rows = QWidget()
+        self._rows = _scroll_area()
         self.shown: list[QCheckBox] = []
         self.counts: list[QLabel] = []
         self.for_new: list[QRadioButton] = []
         self.total = forms.wrapped("")
         below = forms.row(self.total, self.edit, stretch=0)
-        self._layout = forms.column(self, self._rows, below, _symbol_key())
+        forms.column(self, self._rows, below, _symbol_key())
         self._classes: tuple[NucleusClass, ...] = ()
         self.follow(self.refresh, session.annotations_changed)
         self.follow(self._update_shown, session.nuclei.shown_changed)
@@ -79,11 +81,16 @@ class LegendPanel(forms.Section):
         grid.setColumnStretch(0, 1)
         for widget in chain.from_iterable(line[1:] for line in lines):
             grid.setAlignment(widget, _RIGHT)
+        before = self._rows.takeWidget()
+        if before is not None:
+            # What is clicked in there may have led here.
+            before.deleteLater()
         rows = forms.within(grid)
-        self._layout.replaceWidget(self._rows, rows)
-        self._rows.hide()
-        self._rows.deleteLater()
-        self._rows = rows
+        self._rows.setWidget(rows)
+        wanted = rows.sizeHint()
+        bar = self._rows.verticalScrollBar()
+        beside = bar.sizeHint().width() if bar is not None else 0
+        self._rows.setMinimumSize(wanted.width() + beside, min(wanted.height(), _LEAST_PX))
         self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
 
     def _class_box(self, index: int, entry: NucleusClass) -> QCheckBox:
@@ -125,6 +132,16 @@ class LegendPanel(forms.Section):
     def _update_total(self) -> None:
         total = int(self._session.annotations.counts().sum())
         self.total.setText(total_text(total, self._session.nuclei.in_view))
+
+
+def _scroll_area() -> QScrollArea:
+    """Return what is as high as its content, or lower: many classes do not grow the window."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    return area
 
 
 def _count_label() -> QLabel:

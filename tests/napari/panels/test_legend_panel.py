@@ -1,0 +1,44 @@
+"""The legend: many classes, few of them on a low screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from qtpy.QtWidgets import QScrollArea, QWidget
+
+from muse_core.nuclei import ClassScheme
+from napari_muse.panels.muse_panel import MusePanel
+
+_LOW_PX = 600
+"""What a screen of 768 px has left for the dock, and less."""
+
+
+def _area(panel: MusePanel) -> QScrollArea:
+    area = panel.legend.findChild(QScrollArea)
+    assert area is not None
+    return area
+
+
+@pytest.mark.usefixtures("styled")
+def test_many_classes_scroll_and_do_not_grow_the_window(opened: MusePanel, qtbot: Any) -> None:
+    scheme = ClassScheme.from_names([f"class {n}" for n in range(30)])
+    opened.session.annotations.adopt_scheme(scheme)
+    qtbot.wait(50)
+    assert len(opened.legend.shown) == 32
+    assert opened.minimumSizeHint().height() <= _LOW_PX
+    area = _area(opened)
+    for box in (opened.legend.shown[-1], opened.legend.shown[0]):
+        area.ensureWidgetVisible(box)
+        seen = area.viewport()
+        assert isinstance(seen, QWidget)
+        assert seen.rect().contains(box.mapTo(seen, box.rect().center()))
+
+
+@pytest.mark.usefixtures("styled")
+def test_few_classes_are_seen_at_once(opened: MusePanel, qtbot: Any) -> None:
+    qtbot.wait(50)
+    bar = _area(opened).verticalScrollBar()
+    assert bar is not None
+    assert bar.maximum() == 0
+    assert not bar.isVisible()
