@@ -39,8 +39,8 @@ class DetectConfig:
             processors where it is installed and can convert the model, torch elsewhere.
         precision: One of :data:`PRECISIONS`. In float32 and with the same ``tile_px`` all backends
             find the same nuclei; in bfloat16 about one in 200, with scores near the threshold, is
-            found by one and not by another. In int8, for processors alone, OpenVINO takes two
-            thirds to four fifths of the time, and one nucleus in 40 is another.
+            found by one and not by another. In int8, on CPUs only, OpenVINO takes two thirds to
+            four fifths of the time, and about one nucleus in 40 differs.
         half_jpeg: Whether JPEG tiles are decoded at half size where the model needs no more, as in
             a 40x slide without a 20x level: faster, and a little different from decoding all of it.
         features: Whether the features of nuclei are kept.
@@ -71,7 +71,7 @@ class DetectConfig:
             known = ", ".join(PRECISIONS)
             raise UserError(f"Unknown precision {self.precision!r}; choose from {known}.")
         if self.precision == INT8 and self.backend not in (AUTO, OPENVINO):
-            raise UserError(f"In int8 only OpenVINO computes, not {self.backend}.")
+            raise UserError(f"Only OpenVINO runs in int8, not {self.backend}.")
         if self.halo_px < 0 or self.halo_px % ALIGN_PX or (self.tile_px or 0) % ALIGN_PX:
             raise UserError(f"tile_px and halo_px must be multiples of {ALIGN_PX}.")
         if self.cell_px < 4 * ALIGN_PX:

@@ -41,6 +41,10 @@ _NOT_NUCLEI = ("tile", "tmacore", "root")
 _MAX_DEPTH = 50
 _MAX_REGIONS = 100_000
 _MAX_CORNERS = 10_000_000
+_IF_NUCLEI = (
+    "if the outlines are nuclei, read the file again with --outlines-are-nuclei, or in the window"
+    " tick “Outlines of annotations are nuclei”."
+)
 _NO_FEATURE = (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError)
 """Errors raised while reading something that is not a valid feature."""
 
@@ -124,7 +128,7 @@ class _Collector:
         if len(self._regions) > _MAX_REGIONS or self._corners > _MAX_CORNERS:
             raise UserError(
                 f"{self._name} holds more than {_MAX_REGIONS:,} regions or {_MAX_CORNERS:,} corners"
-                " of regions; if the outlines are nuclei, say so."
+                f" of regions; {_IF_NUCLEI}"
             )
         self._tables.append(table)
 
@@ -250,7 +254,7 @@ class _Collector:
         if not len(table) and self._regions:
             notes.append(
                 f"All {len(self._regions):,} outlines are annotations and were read as regions;"
-                " if they are nuclei, say so."
+                f" {_IF_NUCLEI}"
             )
         scheme = self._scheme() if scheme is None else scheme
         found = known._replace(scheme=scheme, regions=tuple(self._regions))

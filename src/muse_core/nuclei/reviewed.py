@@ -76,7 +76,8 @@ def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
     # Nothing but the store is there to learn from.
     if not summary.problems and all(field.holdout for field in fields):
         sentence = (
-            "What is reviewed is kept to judge models by: review another field to learn from."
+            "All reviewed fields are in the holdout, which measures models and is not trained on:"
+            " review another field to learn from."
         )
         return replace(summary, problems=(sentence,))
     return summary

@@ -23,7 +23,7 @@ def write_layer_nuclei(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     source = meta.get("metadata", {}).get(SOURCE_KEY)
     if not callable(source):
-        raise UserError("This layer holds no nuclei of MUSE; save it in another format.")
+        raise UserError("This layer is not a nucleus layer of MUSE; save it in another format.")
     content = source()
     if content.mpp is None:
         raise UserError("Tell the MUSE panel how large a pixel of this slide is, then save again.")

@@ -30,9 +30,9 @@ _DEVICES = {
     "mps": ("Apple GPU (MPS)", ""),
 }
 _PRECISIONS = {
-    "auto": ("Automatic", "Halves of numbers where the device is faster with them"),
+    "auto": ("Automatic", "Half precision where the device is faster with it"),
     "float32": ("Exact (float32)", "The same nuclei on every device; slower"),
-    "int8": ("Fast (int8)", "Processors alone, faster; one nucleus in 40 is another"),
+    "int8": ("Fast (int8)", "On CPUs only, faster; about one nucleus in 40 differs"),
 }
 _SHOWN = {
     "device": Shown("Device", _DEVICES),

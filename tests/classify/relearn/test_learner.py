@@ -193,4 +193,4 @@ def test_classes_are_found_by_map_by_name_and_by_what_they_became() -> None:
         now,
     )
     assert targets == [0, 2, 1, -1]
-    assert notes == ["stromal of the model is fibroblast here."]
+    assert notes == ["The model's class stromal is fibroblast on this slide."]

@@ -126,4 +126,4 @@ def test_a_run_says_when_there_were_too_few(tmp_path: Path) -> None:
     _, result, _ = run(tmp_path, n_val=2)
     assert result.after["chosen_on"] == "the same fields"
     (note,) = result.notes
-    assert "chosen on the very fields that the figures are of" in note
+    assert "chosen on the same fields that the figures are measured on" in note

@@ -133,7 +133,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert min(shown.values()) > 1
     assert learn.proof.rowCount() == 5
     assert "[" in learn.proof.item(0, 1).text(), "with an interval"
-    assert "chosen on the very fields" in learn.message.text(), "the notes of the run"
+    assert "chosen on the same fields" in learn.message.text(), "the notes of the run"
     assert f"written to {outcome.model.name}." in learn.message.text()
     assert learn.message.toolTip() == str(outcome.model)
     assert reviewed.detect.model.currentData() == old, "nothing changes unasked"

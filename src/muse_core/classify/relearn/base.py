@@ -112,5 +112,5 @@ def class_targets(
             targets.append(-1)
             continue
         targets.append(int(counts.argmax()))
-        notes.append(f"{name} of the model is {slide_classes[targets[-1]]} here.")
+        notes.append(f"The model's class {name} is {slide_classes[targets[-1]]} on this slide.")
     return targets, notes

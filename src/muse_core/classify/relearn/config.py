@@ -43,8 +43,8 @@ class RelearnConfig:
         if self.method not in METHODS:
             raise UserError(f"Unknown method {self.method!r}; choose from {', '.join(METHODS)}.")
         if min(self.ridge, self.bias_ridge, self.prior_votes, self.region_um) <= 0:
-            raise UserError("Ridges, votes and the size of regions must be positive.")
+            raise UserError("ridge, bias_ridge, prior_votes and region_um must be positive.")
         if self.neighbours < 1 or self.new_class_examples < 1 or self.folds < 2:
-            raise UserError("It takes a neighbour, an example and two folds at the least.")
+            raise UserError("neighbours and new_class_examples are at least 1, folds at least 2.")
         if not 0 <= self.region_power <= 1:
-            raise UserError("The power of regions lies between 0 and 1.")
+            raise UserError("region_power must lie between 0 and 1.")

@@ -205,8 +205,8 @@ def summary(done: Relearned) -> str:
     if done.agreement is None or done.agreement_before is None:
         return learnt
     return (
-        f"{learnt} Of corrections left out {done.agreement:.0%} come out right, by the model"
-        f" alone {done.agreement_before:.0%}."
+        f"{learnt} Agreement on corrections left out: {done.agreement:.0%}, the model alone"
+        f" {done.agreement_before:.0%}."
     )
 
 

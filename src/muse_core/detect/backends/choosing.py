@@ -31,11 +31,11 @@ def open_backend(path: Path, config: DetectConfig) -> InferenceBackend:
     if asked_for and config.device not in (AUTO, "cpu"):
         if config.precision == INT8:
             raise UserError(
-                f"In int8 only processors compute, not {config.device}; choose the device cpu or"
+                f"int8 runs on CPUs only, not on {config.device}; choose the device cpu or"
                 " another precision."
             )
         raise UserError(
-            f"OpenVINO computes on the processor, not on {config.device}; choose the device cpu or"
+            f"OpenVINO runs on CPUs only, not on {config.device}; choose the device cpu or"
             " the backend torch."
         )
     if asked_for or (

@@ -90,8 +90,8 @@ def convert_model(path: Path, precision: str) -> Converted:
     worst = max(deviation.values())
     if not worst <= _TOLERANCE[precision]:
         raise NotConvertibleError(
-            f"OpenVINO computes {model.card.name} in {precision} {worst:.1%} off what torch does;"
-            " torch is used instead."
+            f"OpenVINO's results for {model.card.name} in {precision} differ from torch's by"
+            f" {worst:.1%}; torch is used instead."
         )
     return Converted(blob, deviation)
 

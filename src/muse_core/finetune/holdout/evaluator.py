@@ -24,9 +24,9 @@ from muse_core.nuclei import ClassScheme
 ENOUGH_TO_PART = 4
 """From this number of holdout fields on, they are divided into two groups."""
 SAME_FIELDS_NOTE = (
-    "Best step and score threshold were chosen on the very fields that the figures are of, which"
-    f" flatters these a little. With {ENOUGH_TO_PART} holdout fields, half of them choose and the"
-    " others judge."
+    "Best step and score threshold were chosen on the same fields that the figures are measured"
+    f" on, so the figures are slightly too good. From {ENOUGH_TO_PART} holdout fields on, half of"
+    " them are used to choose and the other half to measure."
 )
 
 Detect = Callable[[HoldoutFields], Sequence[pd.DataFrame]]
