@@ -139,6 +139,22 @@ def test_what_the_user_can_put_right(
     assert error.startswith("error: ")
 
 
+@pytest.mark.parametrize("link", ["", "symlink_to", "hardlink_to"])
+def test_a_file_is_never_converted_onto_itself(
+    tmp_path: Path, link: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is not read of it, such as further columns, would be lost."""
+    source, out = tmp_path / "n.csv", tmp_path / "o.csv"
+    source.write_text("x_px,y_px,class,area\n1,2,a,30\n")
+    if link:
+        getattr(out, link)(source)
+    else:
+        out = tmp_path / "." / "n.csv"
+    assert run("convert", source, out, "--mpp", 0.5) == 2
+    assert capsys.readouterr().err == f"error: Cannot write {out}: it is the input itself.\n"
+    assert source.read_text().endswith("1,2,a,30\n")
+
+
 def test_a_device_or_a_pipe_gets_csv(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("convert", source, "/dev/stdout") == 0
     printed = capfd.readouterr()

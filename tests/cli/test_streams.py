@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,14 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     command = f'{sys.executable} -c "{code}" <&- >&- 2>&-'
     assert subprocess.run(command, shell=True).returncode == 0
     assert int(said.read_text()) > 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_refusal_that_nobody_reads_is_one_all_the_same(tmp_path: Path) -> None:
+    """As after ``2>&1 | head``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "muse_core.cli", "info", tmp_path / "none.svs"]
+    done = subprocess.run(command, stdout=writing, stderr=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 2

@@ -170,7 +170,9 @@ def _refuse_unmeant(given: Sequence[str]) -> None:
 def _say(sentence: str) -> None:
     """Write a sentence on standard error, on one line whatever names of files hold."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
-    sys.stderr.write(f"error: {shown}\n")
+    # Nobody may be reading it any more, as in ``2>&1 | head``; the exit code still says it.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"error: {shown}\n")
 
 
 def _refused_by_system(error: OSError) -> int:
