@@ -41,7 +41,7 @@ def test_a_refusal_that_nobody_reads_is_one_all_the_same(tmp_path: Path) -> None
     """As after ``2>&1 | head``."""
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "muse_core.cli", "info", tmp_path / "none.svs"]
+    command = [sys.executable, "-m", "muse_core.cli", "info", str(tmp_path / "none.svs")]
     done = subprocess.run(command, stdout=writing, stderr=writing, check=False)
     os.close(writing)
     assert done.returncode == 2
