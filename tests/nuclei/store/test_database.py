@@ -233,3 +233,25 @@ def test_a_store_with_a_hard_link_is_only_looked_at(tmp_path: Path) -> None:
     backup.unlink()
     with AnnotationStore.open(path) as alone:
         alone.confirm([1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps open files where they are")
+def test_nothing_is_written_to_a_file_that_is_deleted_moved_or_replaced(tmp_path: Path) -> None:
+    path, away = tmp_path / "s.muse", tmp_path / "away" / "s.muse"
+    away.parent.mkdir()
+    with new_store(path, n=3) as store:
+        store.confirm([1])
+        path.rename(away)
+        for act in (lambda: store.confirm([2]), lambda: store.delete([2]), store.undo):
+            with pytest.raises(UserError, match="deleted, moved or replaced the file"):
+                act()
+        # As programs do that keep folders of two computers the same.
+        path.write_bytes(away.read_bytes())
+        with pytest.raises(UserError, match="deleted, moved or replaced the file"):
+            store.confirm([2])
+        assert store.nuclei()["status"].tolist() == ["confirmed", "predicted", "predicted"]
+        path.unlink()
+        away.rename(path)
+        store.confirm([2])
+    with AnnotationStore.open(path) as again:
+        assert again.nuclei()["status"].tolist() == ["confirmed", "confirmed", "predicted"]

@@ -82,6 +82,7 @@ class Database:
             raise UserError(f"There is no annotation store {path}.")
         self._lock: FileLock | None = None
         self._refusal = f"was opened for reading; {_LOOK_ONLY}"
+        self._opened: os.stat_result | None = None
         self._was_alone = not any(file.exists() for file in _beside(path))
         self._lock_is_new = not _lock_file(path).exists()
         if not read_only:
@@ -100,6 +101,7 @@ class Database:
                 self._make(fill)
             else:
                 self._update()
+            self._opened = path.stat()
         except _DAMAGED as error:
             self._abandon(made)
             if _is_of_the_disk(error):
@@ -115,13 +117,15 @@ class Database:
 
         Raises:
             CancelledError: It was cancelled, see :meth:`cancellable`.
-            UserError: The store is open read-only, or the disk is full or gone.
+            UserError: The store is open read-only, its file has been deleted or replaced, or the
+                disk is full or gone.
         """
         with self.lock:
             yield from self._transaction()
 
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self.require_writable()
+        self._require_its_file()
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection
@@ -149,6 +153,24 @@ class Database:
         """Raise UserError, with the reason, if the file is read-only."""
         if self.read_only:
             raise UserError(f"{self.path.name} {self._refusal}.")
+
+    def _require_its_file(self) -> None:
+        """Raise UserError if another file, or none, is where the open one was.
+
+        What is written to a file without a name is lost when it is closed.
+        """
+        if self._opened is None:
+            return
+        try:
+            its_own = os.path.samestat(self._opened, self.path.stat())
+        except FileNotFoundError:
+            its_own = False
+        if not its_own:
+            raise UserError(
+                f"Could not save to {self.path}: another program has deleted, moved or replaced"
+                " the file since it was opened. Put it back, or export what is shown and open the"
+                " slide in a new window."
+            )
 
     def close(self) -> None:
         """Close the file and release the lock; may be called again."""
