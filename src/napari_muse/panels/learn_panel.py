@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from superqt.utils import qthrottled
@@ -23,6 +24,7 @@ from napari_muse.session import MuseSession
 
 if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
+    from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 _THOROUGH = "full"
 _MODES = {
@@ -74,7 +76,8 @@ class LearnPanel(forms.Section):
     def start(self) -> None:
         """Make a model of your own from the chosen one and the fields you have reviewed."""
         self.start.setEnabled(False)
-        self._learning.count(self._start_with, self._refuse)
+        counted = self._session.annotations
+        self._learning.count(partial(self._start_with, counted), self._refuse)
 
     @forms.button("Use it")
     def use(self) -> None:
@@ -120,8 +123,11 @@ class LearnPanel(forms.Section):
         self.start.setEnabled(True)
         self._session.refused.emit(sentence)
 
-    def _start_with(self, summary: AnnotationSummary | None) -> None:
+    def _start_with(self, counted: SlideAnnotations, summary: AnnotationSummary | None) -> None:
         self.start.setEnabled(True)
+        if counted is not self._session.annotations:
+            self._session.refused.emit("Another slide is shown by now; nothing was started.")
+            return
         model, device = self._detect.model_and_device
         mode = self.mode.currentData()
         if self.attempt(lambda: self._learning.start(model, mode, device, summary)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,23 @@ def test_too_little_is_refused_with_a_sentence(slide_open: MusePanel, qtbot: Any
     few = "Only 1 nuclei of the class 'lymphocyte'"
     qtbot.waitUntil(lambda: few in slide_open.status.text(), timeout=60_000)
     assert not slide_open.learning.running
+
+
+def test_another_slide_is_not_taught_in_the_place_of_the_one_that_was_counted(
+    slide_open: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    session = slide_open.session
+    session.annotations.add(1050, 1050, 1)
+    counting = Event()
+    slide_open.learning._background.do(counting.wait, lambda _: None, pytest.fail)
+    qtbot.mouseClick(slide_open.learn.start, LEFT)
+    session.viewer.open(small_slide, plugin="napari-muse")
+    qtbot.wait(50)
+    counting.set()
+    wanted = "Another slide is shown by now; nothing was started."
+    qtbot.waitUntil(lambda: slide_open.status.text() == wanted, timeout=60_000)
+    assert not slide_open.learning.running
+    assert slide_open.learn.start.isEnabled()
 
 
 def test_it_says_what_it_will_use(reviewed: MusePanel, qtbot: Any) -> None:
