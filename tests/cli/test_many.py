@@ -263,6 +263,7 @@ def test_refusals_are_one_sentence(
         ((one, two, "--out", tmp_path / "file"), "give a folder"),
         ((tmp_path / "none.csv", "--out", tmp_path / "o"), "slide"),
         ((one, two, "--out", tmp_path / "o", "--model", "no-such"), "no model 'no-such'"),
+        ((one, two, "--out", tmp_path / "o", "--set", "scheduler=tcp://[::1]:9"), "no dask"),
         ((one, "--out", tmp_path / "o.csv", "--config", tmp_path / "bad.toml"), "'tile'"),
         ((one, "--out", tmp_path / "o.csv", "--config", tmp_path / "no.toml"), "Cannot read"),
     ):
@@ -270,6 +271,7 @@ def test_refusals_are_one_sentence(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ")
         assert sentence in line
+        assert not (tmp_path / "o").exists()
 
 
 def test_settings_of_a_file_hold_unless_an_option_says_otherwise(

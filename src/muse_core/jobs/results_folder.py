@@ -61,21 +61,22 @@ class ResultsFolder:
     """A folder of result files, with hidden records of the files that this program wrote."""
 
     def __init__(self, folder: Path, suffix: str) -> None:
-        """Make the folder where it is not there.
+        """Look whether results may go into a folder; it is made with the first name.
+
+        So nothing is left behind by a command that is refused.
 
         Args:
-            folder: Where results go.
+            folder: Where results go; need not exist.
             suffix: End of their names, with the dot.
 
         Raises:
-            UserError: It cannot be made, or has a summary in it that is of something else.
+            UserError: It is a file, or has a summary in it that is of something else.
         """
         if folder.exists() and not folder.is_dir():
             raise UserError(f"Cannot write into {folder}: it is a file; give a folder.")
         _refuse_foreign(folder / SUMMARY)
         self.folder, self._suffix = folder, suffix
         self._taken: dict[str, str] = {}
-        make_folder(folder / _RECORDS)
 
     def name_for(self, slide: str, image: int | None = None) -> str:
         """The name of a slide's file: that of the slide, with a number if another slide has it.
@@ -86,7 +87,11 @@ class ResultsFolder:
         Args:
             slide: File or address.
             image: Number of one of several images of it.
+
+        Raises:
+            UserError: The folder cannot be made, or both names are those of other results.
         """
+        make_folder(self.folder / _RECORDS)
         owner = owner_of(slide, image)
         bare = shortened(_stem(slide)[:_CHARACTERS])
         mark = hashlib.sha256(owner.encode()).hexdigest()[:_DIGITS]
