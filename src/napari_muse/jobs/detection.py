@@ -70,7 +70,7 @@ class Detection(SessionJob):
         self._mapping: dict[str, str] = {}
         self._class_ids = np.zeros(0, dtype=np.int32)
         self._model = ""
-        self._distance_px = 0.0
+        self._distance_px, self._mpp = 0.0, 0.0
         self._waiting: list[NucleiFound] = []
         self._take_soon = qthrottled(self._take_waiting, leading=False, parent=self.runner)
 
@@ -109,7 +109,8 @@ class Detection(SessionJob):
         )
         self._annotations, self._shapes = self._session.annotations, tuple(shapes)
         self._begun = False
-        self._bounds, self._distance_px = slide.bounds, _SAME_NUCLEUS_UM / of_slide["mpp"]
+        self._bounds, self._mpp = slide.bounds, of_slide["mpp"]
+        self._distance_px = _SAME_NUCLEUS_UM / self._mpp
         self._mapping, self._spares_reviewed = dict(mapping or {}), False
         # What comes first is shown at once.
         self._take_soon.setTimeout(0)
@@ -256,6 +257,10 @@ class Detection(SessionJob):
         notes = list(event.result.get("notes", ()))
         if self._spares_reviewed:
             notes.append("Reviewed regions were left as they are.")
+        if self._annotations is self._session.annotations and self._session.mpp != self._mpp:
+            notes.append(
+                f"That is at {self._mpp:g} µm/pixel, which has been changed since; detect again."
+            )
         return replace(event, message=" ".join([event.message, *notes]))
 
     def _settle(self, how: str) -> None:

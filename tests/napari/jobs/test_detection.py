@@ -60,6 +60,19 @@ def test_predictions_make_way_for_new_ones(opened: MusePanel, run: Callable[...,
     assert _x(opened) == [50.5]
 
 
+def test_a_scale_that_is_set_under_way_is_said_not_to_be_that_of_the_figures(
+    opened: MusePanel, run: Callable[..., Any]
+) -> None:
+    def change_and_cancel(detection: Detection) -> None:
+        opened.session.set_mpp(0.4)
+        detection.cancel()
+
+    end = run("wait", act=change_and_cancel)
+    said = "That is at 0.5 µm/pixel, which has been changed since; detect again."
+    assert end.message == f"Cancelled. {said}"
+    assert "changed since" not in run("done").message
+
+
 @pytest.mark.parametrize("how", ["replaced", "changed"])
 def test_the_nuclei_of_a_file_in_the_slides_place_are_not_taken_for_its_own(
     opened: MusePanel, small_slide: Path, qtbot: Any, how: str
