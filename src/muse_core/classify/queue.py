@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-DOUBT_KINDS = {
+UNCERTAINTY_KINDS = {
     "entropy": "the model wavers between all classes",
     "margin": "the model wavers between two classes",
     "disagreement": "nuclei that look alike have another class",
@@ -21,21 +21,23 @@ TEACHES = "teaches"
 
 
 def review_order(
-    kind: str, doubt: npt.NDArray[np.float32], score: npt.NDArray[np.float32]
+    kind: str, uncertainty: npt.NDArray[np.float32], score: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.intp]:
     """The order in which to look at N nuclei.
 
     Args:
-        kind: One of :data:`DOUBT_KINDS`.
-        doubt: (N,) value of that kind, NaN where it is unknown. A small margin is a great doubt.
-        score: (N,) nucleus probability, 0 to 1; decides among those of equal or unknown doubt,
-            which come last: the least likely first.
+        kind: One of :data:`UNCERTAINTY_KINDS`.
+        uncertainty: (N,) value of that kind, NaN where it is unknown. A small margin means a high
+            uncertainty.
+        score: (N,) nucleus probability, 0 to 1; among equal or unknown uncertainties the least
+            likely comes first. Unknown ones come last.
 
     Returns:
-        (N,) indices, most doubtful first.
+        (N,) indices, most uncertain first.
     """
-    if kind not in DOUBT_KINDS:
-        raise ValueError(f"{kind!r} is none of {', '.join(DOUBT_KINDS)}.")
-    certainty = doubt.astype(np.float64) if kind == "margin" else -doubt.astype(np.float64)
+    if kind not in UNCERTAINTY_KINDS:
+        raise ValueError(f"{kind!r} is none of {', '.join(UNCERTAINTY_KINDS)}.")
+    values = uncertainty.astype(np.float64)
+    certainty = values if kind == "margin" else -values
     # NaN sorts last in either direction.
     return np.lexsort((score, certainty))

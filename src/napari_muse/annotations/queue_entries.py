@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muse_core.classify.queue import DOUBT_KINDS, TEACHES
+from muse_core.classify.queue import TEACHES, UNCERTAINTY_KINDS
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 _NAMES = {
@@ -10,9 +10,9 @@ _NAMES = {
     "margin": "Unsure between two",
     "disagreement": "Unlike its neighbours",
 }
-_TEACHES_MEANS = "With “Learn now” on: doubtful by now, and each unlike those before it"
-DOUBT_ENTRIES = (
-    *((_NAMES[kind], kind, says[0].upper() + says[1:]) for kind, says in DOUBT_KINDS.items()),
+_TEACHES_MEANS = "With “Learn now” on: uncertain at present, and unlike those before it"
+UNCERTAINTY_ENTRIES = (
+    *((_NAMES[kind], kind, says[0].upper() + says[1:]) for kind, says in UNCERTAINTY_KINDS.items()),
     ("Teaches most", TEACHES, _TEACHES_MEANS),
 )
 """Label, value and explanation of each kind of uncertainty."""

@@ -91,7 +91,7 @@ class ReviewQueue:
     def sentence(self) -> str:
         """Sentence on the position in the queue, or on how to start it."""
         if not self.running:
-            return "N goes to the most doubtful nucleus of what is chosen here."
+            return "N goes to the most uncertain nucleus of what is chosen here."
         return f"{self.position:,} of {self.length:,}; {self.left():,} left"
 
     def left(self) -> int:

@@ -157,13 +157,13 @@ class CarefulEdits:
 
     def _when_sure(
         self,
-        doubtful: bool,
+        unsure: bool,
         question: str,
         button: str,
         act: Callable[[], None],
         otherwise: Callable[[], None] = lambda: None,
     ) -> None:
-        if not doubtful:
+        if not unsure:
             act()
             return
 

@@ -31,7 +31,7 @@ HELP = (
     ("Shift-L", "learn now: on or off"),
     ("Delete", "remove the selected nuclei"),
     ("Esc", "select nothing, leave every mode"),
-    ("N", "next doubtful nucleus; Shift-N the one before"),
+    ("N", "next uncertain nucleus; Shift-N the one before"),
     ("R", "mark the visible field as reviewed"),
     ("Tab", "show all classes, then one after the other"),
     ("V", "show or hide the nuclei"),

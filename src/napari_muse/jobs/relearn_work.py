@@ -192,15 +192,15 @@ class RelearnWorker:
 def _to_ask(
     result: LearningResult, nuclei: SlideNuclei, found: Relabelled, learner: SlideLearner
 ) -> IntArray:
-    """Ids of the most doubtful nuclei, those at the front unlike each other."""
+    """Ids of the most uncertain nuclei, those at the front unlike each other."""
     open_ = np.flatnonzero(~nuclei.settled[found.at])
     if not len(open_):
         return np.zeros(0, np.int64)
     scores = found.scores[:, open_]
-    doubt = 1 - _margin(scores)
-    most = np.argpartition(-doubt, min(_CANDIDATES, len(doubt)) - 1)[:_CANDIDATES]
+    uncertainty = 1 - _margin(scores)
+    most = np.argpartition(-uncertainty, min(_CANDIDATES, len(uncertainty)) - 1)[:_CANDIDATES]
     features = learner.features_of(result, found.at[open_[most]])
-    order = ask_next(features, doubt[most], _ASKED)
+    order = ask_next(features, uncertainty[most], _ASKED)
     ids: IntArray = nuclei.ids[found.at[open_[most[order]]]]
     return ids
 

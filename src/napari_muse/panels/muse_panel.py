@@ -94,7 +94,7 @@ class MusePanel(QWidget):
         correcting = (self.relearn, self.review, self.edit)
         for title, tip, sections in (
             ("Detect", "Find and classify nuclei, and save them", (self.detect, self.export)),
-            ("Review", "Correct nuclei, the doubtful ones first", correcting),
+            ("Review", "Correct nuclei, the uncertain ones first", correcting),
             ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
             ("Learn", "Make a model of your own from your corrections", (self.learn,)),
         ):

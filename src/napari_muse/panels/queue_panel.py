@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QProgressBar
 
 from muse_core.jobs import Done, Ended, Event, Progress
-from napari_muse.annotations.queue_entries import DOUBT_ENTRIES, class_entries, region_entries
+from napari_muse.annotations.queue_entries import UNCERTAINTY_ENTRIES, class_entries, region_entries
 from napari_muse.annotations.review_queue import QueueChoice, ReviewQueue
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.layers.region_layer import region_polygon
@@ -30,14 +30,14 @@ class QueuePanel(forms.Section):
             comparison: Compares nuclei with those that look like them.
             where: Gives the model and device for the comparison.
         """
-        super().__init__("Doubtful nuclei", session)
+        super().__init__("Uncertain nuclei", session)
         self._queue, self._comparison, self._where = queue, comparison, where
-        self.kind = forms.Choice("What makes a nucleus doubtful", *DOUBT_ENTRIES)
+        self.kind = forms.Choice("What makes a nucleus uncertain", *UNCERTAINTY_ENTRIES)
         self.of_class = forms.Choice("Look at nuclei of this class only")
         self.within = forms.Choice("Look inside this region only")
         self.go_on = forms.check_box(
             "Go on after each decision",
-            "After Space, a digit or Delete the view moves to the next doubtful nucleus by itself",
+            "After Space, a digit or Delete the view moves to the next uncertain nucleus by itself",
             queue.goes_on,
         )
         self.compared, self.message = forms.wrapped(""), forms.wrapped("")
@@ -45,7 +45,7 @@ class QueuePanel(forms.Section):
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
         form = forms.form_layout(
-            ("Doubt", self.kind), ("Class", self.of_class), ("Region", self.within)
+            ("Uncertainty", self.kind), ("Class", self.of_class), ("Region", self.within)
         )
         walk = forms.row(self.start, self.back, self.skip)
         comparing = (self.compare, self.compared)
@@ -64,7 +64,7 @@ class QueuePanel(forms.Section):
 
     @forms.button("Start")
     def start(self) -> None:
-        """Order the nuclei nobody has looked at, and go to the most doubtful."""
+        """Order the nuclei nobody has looked at, and go to the most uncertain."""
         self._queue.start(self._choice())
 
     @forms.button("Back")

@@ -1,9 +1,9 @@
 """Choose the nuclei to ask a person about next: uncertain ones that are unlike each other.
 
 Source: uncertainty sampling, Settles, "Active Learning Literature Survey", 2009, section 3.1. Of
-the most doubtful candidates the one least similar to those asked before is taken, so that a handful
-of corrections does not go to nuclei that look alike. Adding the distance to labelled nuclei made it
-worse on CoNSeP, because that selects outliers.
+the most uncertain candidates the one least similar to those asked before is taken, so that a
+handful of corrections does not go to nuclei that look alike. Adding the distance to labelled nuclei
+made it worse on CoNSeP, because that selects outliers.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ _WINDOW = 30
 
 
 def ask_next(
-    features: npt.NDArray[np.floating], doubt: npt.NDArray[np.floating], count: int
+    features: npt.NDArray[np.floating], uncertainty: npt.NDArray[np.floating], count: int
 ) -> npt.NDArray[np.int64]:
     """The order in which to ask about N nuclei.
 
     Args:
         features: (N, D) standardised.
-        doubt: (N,) 0 (sure) to 1.
-        count: How many at the front are to be unlike each other; the rest follow by doubt.
+        uncertainty: (N,) 0 (certain) to 1.
+        count: How many at the front are to be unlike each other; the rest follow by uncertainty.
 
     Returns:
         (N,) indices.
     """
-    by_doubt = np.argsort(-doubt, kind="stable")
-    first = min(count, len(by_doubt))
-    pool = by_doubt[: first + _WINDOW]
+    by_uncertainty = np.argsort(-uncertainty, kind="stable")
+    first = min(count, len(by_uncertainty))
+    pool = by_uncertainty[: first + _WINDOW]
     unit = unit_length(features[pool])
     distance = np.ones(len(pool), np.float32)
     waiting = list(range(len(pool)))
     chosen: list[int] = []
     for _ in range(first):
         window = np.array(waiting[:_WINDOW])
-        best = int(window[(doubt[pool[window]] * distance[window]).argmax()])
+        best = int(window[(uncertainty[pool[window]] * distance[window]).argmax()])
         waiting.remove(best)
         chosen.append(best)
         distance = np.minimum(distance, 1 - unit @ unit[best])
     asked = pool[chosen]
-    return np.concatenate([asked, by_doubt[~np.isin(by_doubt, asked)]])
+    return np.concatenate([asked, by_uncertainty[~np.isin(by_uncertainty, asked)]])
