@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QLabel, QRadioButton, QScrollArea, QSizePolicy
 
@@ -28,7 +28,7 @@ class LegendPanel(forms.Section):
 
     def __init__(self, session: MuseSession) -> None:
         super().__init__("Classes", session)
-        self._rows = _scroll_area()
+        self._rows = _Rows()
         self.shown: list[QCheckBox] = []
         self.counts: list[QLabel] = []
         self.for_new: list[QRadioButton] = []
@@ -85,12 +85,7 @@ class LegendPanel(forms.Section):
         if before is not None:
             # What is clicked in there may have led here.
             before.deleteLater()
-        rows = forms.within(grid)
-        self._rows.setWidget(rows)
-        wanted = rows.sizeHint()
-        bar = self._rows.verticalScrollBar()
-        beside = bar.sizeHint().width() if bar is not None else 0
-        self._rows.setMinimumSize(wanted.width() + beside, min(wanted.height(), _LEAST_PX))
+        self._rows.setWidget(forms.within(grid))
         self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
 
     def _class_box(self, index: int, entry: NucleusClass) -> QCheckBox:
@@ -134,14 +129,32 @@ class LegendPanel(forms.Section):
         self.total.setText(total_text(total, self._session.nuclei.in_view))
 
 
-def _scroll_area() -> QScrollArea:
-    """Return what is as high as its content, or lower: many classes do not grow the window."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
-    area.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-    return area
+class _Rows(QScrollArea):
+    """Scroll area as high as its content, or lower: many classes do not grow the window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Size of the content in the present style, and of the frame that the style may add."""
+        content, frame = self.widget(), 2 * self.frameWidth()
+        return super().sizeHint() if content is None else content.sizeHint() + QSize(frame, frame)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Width of the content and of the scroll bar, height of a few classes."""
+        wanted, bar = self.sizeHint(), self.verticalScrollBar()
+        beside = 0 if bar is None else bar.sizeHint().width()
+        return QSize(wanted.width() + beside, min(wanted.height(), _LEAST_PX))
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
+        """Ask for another size when the content's has changed."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 def _count_label() -> QLabel:

@@ -37,6 +37,16 @@ def test_many_classes_scroll_and_do_not_grow_the_window(opened: MusePanel, qtbot
 
 @pytest.mark.usefixtures("styled")
 def test_few_classes_are_seen_at_once(opened: MusePanel, qtbot: Any) -> None:
+    _see_all(opened, qtbot)
+
+
+def test_few_classes_are_seen_at_once_in_a_style_given_later(
+    opened: MusePanel, styled: None, qtbot: Any
+) -> None:
+    _see_all(opened, qtbot)
+
+
+def _see_all(opened: MusePanel, qtbot: Any) -> None:
     qtbot.wait(50)
     bar = _area(opened).verticalScrollBar()
     assert bar is not None
