@@ -207,6 +207,40 @@ def test_a_full_folder_stays_where_it_is_not_to_be_replaced(old_folder: Path) ->
     assert [p.name for p in old_folder.parent.iterdir()] == ["a.zarr"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_program_has_left_is_removed_by_the_next(tmp_path: Path, kind: str) -> None:
+    """That of a program which is still writing stays, and so does what is not ours."""
+    target, foreign = tmp_path / "a[1].csv", tmp_path / ".a[1].csv.0123abcd.partial"
+    foreign.write_text("without a lock")
+    write = "p.write_text('half')" if kind == "file" else "p.mkdir(); (p / 'x').write_text('half')"
+    script = (
+        "import os, sys, time; from muse_core.files import replacing\n"
+        "with replacing(sys.argv[1]) as p:\n"
+        f"    {write}; print('half', flush=True); sys.stdin.read()\n"
+    )
+    writers = []
+    for _ in range(2):
+        command = [sys.executable, "-c", script, str(target)]
+        writers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"half\n"
+    writers[0].kill()
+    writers[0].communicate()
+    assert len(list(tmp_path.glob("*.partial"))) == 3
+    with replacing(target) as partial:
+        assert len(list(tmp_path.glob("*.partial"))) == 2
+        if kind == "file":
+            partial.write_text("whole")
+        else:
+            partial.mkdir()
+    writers[1].communicate()
+    assert writers[1].returncode == 0
+    assert (target if kind == "file" else target / "x").read_text() == "half"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [foreign.name, target.name]
+
+
 def test_what_fails_leaves_the_old_file_and_no_partial_one(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")

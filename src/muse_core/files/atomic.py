@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -16,6 +17,7 @@ from typing import BinaryIO
 
 from muse_core.errors import UserError, cannot
 from muse_core.files.litter import is_litter
+from muse_core.files.locking import only_one
 from muse_core.files.targets import (
     descriptor_of,
     destination,
@@ -36,8 +38,8 @@ def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Pat
     The path is beside the target, so that the final rename stays on one file system and is atomic;
     all data is flushed to disk before it. Links are followed: the file they lead to is replaced and
     keeps its permissions. A folder can replace a folder; a file cannot. Special files, such as a
-    pipe or /dev/null, are written to when the block has ended. No partial file remains, except if
-    the program is killed while it writes.
+    pipe or /dev/null, are written to when the block has ended. No partial file remains; one of a
+    program that was killed while it wrote is removed when the target is written again.
 
     Args:
         target: What to write, in a folder that exists.
@@ -57,12 +59,14 @@ def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Pat
             return
         require_parent(named, final)
         require_permission(final)
+        _remove_abandoned(final)
         partial = _neighbour(final, "partial")
-        try:
-            yield partial
-            _take_place(partial, final, over_full_folder)
-        finally:
-            _remove(partial)
+        with _alive(partial):
+            try:
+                yield partial
+                _take_place(partial, final, over_full_folder)
+            finally:
+                _remove(partial)
     except OSError as error:
         # The text of libraries' errors may contain the name of the partial file.
         reason = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
@@ -84,6 +88,27 @@ def make_folder(folder: Path) -> None:
 def _neighbour(final: Path, suffix: str) -> Path:
     """A hidden name beside a target that no other thread or program uses."""
     return final.with_name(f".{final.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.{suffix}")
+
+
+@contextlib.contextmanager
+def _alive(partial: Path) -> Iterator[None]:
+    """Hold the lock of a partial file while it is written; the system frees that of the dead."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(UserError):  # where there are no locks, nothing is removed
+            held.enter_context(only_one(partial))
+        yield
+
+
+def _remove_abandoned(final: Path) -> None:
+    """Remove partial files of a target whose programs were killed, and their locks."""
+    start = re.escape(f".{final.name[:_NAME_CHARACTERS]}.")
+    lock = re.compile(rf"\.({start}[0-9a-f]{{8}}\.partial)\.lock")
+    with contextlib.suppress(OSError):
+        for found in [lock.fullmatch(path.name) for path in final.parent.iterdir()]:
+            if found is not None:
+                left = final.with_name(found[1])
+                with contextlib.suppress(UserError), only_one(left):
+                    _remove(left)
 
 
 def _pour(partial: Path, special: Path) -> None:
