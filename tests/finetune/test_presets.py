@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -132,9 +133,8 @@ def test_every_field_is_described() -> None:
     kinds = [FinetuneConfig, LabelSet, StoreSource, UnlabeledSource]
     kinds += [type(d) for f in fields(FinetuneConfig) if is_dataclass(d := _default(f))]
     for kind in kinds:
-        missing = [
-            f.name for f in fields(kind) if f"        {f.name}: " not in (kind.__doc__ or "")
-        ]
+        described = inspect.getdoc(kind) or ""
+        missing = [f.name for f in fields(kind) if f"\n    {f.name}: " not in described]
         assert not missing, kind
 
 

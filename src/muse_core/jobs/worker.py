@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 from muse_core.errors import UserError
@@ -40,6 +41,9 @@ class EventWriter:
         except OSError:
             self._gone = True
             self._cancel.set()
+            # Else the program would write the buffer again, and show the error, as it ends.
+            with suppress(OSError):
+                self._stream.close()
 
 
 def _line(event: Event) -> str:

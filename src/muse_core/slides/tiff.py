@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from muse_core.slides.tiff_images import (
     plane_sizes,
     tiff_images,
 )
-from muse_core.slides.tiff_mpp import tiff_mpp
+from muse_core.slides.tiff_mpp import is_aperio, tiff_mpp
 from muse_core.slides.tiff_pages import Pick, image_pages, outer_axes, virtual_planes
 from muse_core.slides.tiff_samples import tiff_samples
 
@@ -50,11 +51,11 @@ _AS_IT_IS = ImageChoice()
 _JPEG = (7, 33007)
 _RGB, _YCBCR = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
 _FORMATS = (
-    ("is_svs", "Aperio SVS"),
-    ("is_ndpi", "Hamamatsu NDPI"),
-    ("is_scn", "Leica SCN"),
-    ("is_philips", "Philips TIFF"),
-    ("is_ome", "OME-TIFF"),
+    (is_aperio, "Aperio SVS"),
+    (attrgetter("is_ndpi"), "Hamamatsu NDPI"),
+    (attrgetter("is_scn"), "Leica SCN"),
+    (attrgetter("is_philips"), "Philips TIFF"),
+    (attrgetter("is_ome"), "OME-TIFF"),
 )
 
 
@@ -117,7 +118,7 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
     kept, downsamples = pyramid(levels)
     notes = settle_samples(kept)
     mpp, note = tiff_mpp(tif, finest, image.which)
-    kind = next((name for flag, name in _FORMATS if getattr(tif, flag)), None)
+    kind = next((name for is_of, name in _FORMATS if is_of(tif)), None)
     middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))
     usual = DefaultChoice(default, plane=middle)
     return SlideSource(

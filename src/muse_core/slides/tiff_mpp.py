@@ -20,6 +20,15 @@ _XMP = 700
 _LONGEST_XMP = 1 << 22
 
 
+def is_aperio(tif: tifffile.TiffFile) -> bool:
+    """Whether the first page has Aperio's description.
+
+    tifffile's ``TiffFile.is_svs`` also asks for tiles since 2026, which regions of a slide that
+    were saved as strips with that description lack.
+    """
+    return bool(tif.pages.first.is_svs)
+
+
 def tiff_mpp(
     tif: tifffile.TiffFile, series: Any, which: tuple[int, int] = (0, 1)
 ) -> tuple[float | None, str]:
@@ -45,7 +54,7 @@ def tiff_mpp(
 
 
 def _makers_mpp(tif: tifffile.TiffFile, page: Any, which: tuple[int, int]) -> Pair | None:
-    if tif.is_svs:
+    if is_aperio(tif):
         return aperio_mpp(page.description)
     if tif.is_scn:
         return scn_mpp(tif.scn_metadata or "", page.imagewidth, page.imagelength, which)
