@@ -37,11 +37,13 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
-def test_a_refusal_that_nobody_reads_is_one_all_the_same(tmp_path: Path) -> None:
-    """As after ``2>&1 | head``."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_refusal_that_nobody_reads_is_one_all_the_same(tmp_path: Path, unbuffered: str) -> None:
+    """As after ``2>&1 | head``, whether the streams are buffered, as usual, or not."""
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "muse_core.cli", "info", str(tmp_path / "none.svs")]
-    done = subprocess.run(command, stdout=writing, stderr=writing, check=False)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=writing, stderr=writing, env=environment, check=False)
     os.close(writing)
     assert done.returncode == 2

@@ -6,11 +6,10 @@ import atexit
 import contextlib
 import io
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -34,7 +33,7 @@ from muse_core.cli.streams import open_closed_streams
 from muse_core.errors import UserError
 from muse_core.files import system_sentence
 from muse_core.jobs.processor import wait_politely
-from muse_core.jobs.signals import on_stop_signals
+from muse_core.jobs.signals import discard_output, on_stop_signals
 
 _CANCELLED = 130
 _NO_VALUE = re.compile(r"--[a-z][a-z-]*=")
@@ -170,9 +169,11 @@ def _refuse_unmeant(given: Sequence[str]) -> None:
 def _say(sentence: str) -> None:
     """Write a sentence on standard error, on one line whatever names of files hold."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
-    # Nobody may be reading it any more, as in ``2>&1 | head``; the exit code still says it.
-    with contextlib.suppress(OSError):
+    try:
         sys.stderr.write(f"error: {shown}\n")
+    except OSError:
+        # Nobody is reading it any more, as in ``2>&1 | head``; the exit code still says it.
+        _discard(sys.stderr)
 
 
 def _refused_by_system(error: OSError) -> int:
@@ -181,9 +182,11 @@ def _refused_by_system(error: OSError) -> int:
     if not sentence:
         raise error
     _say(sentence)
-    # Buffered output would fail once more when the program ends.
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    _discard(sys.stdout)
     return 2
+
+
+def _discard(stream: TextIO) -> None:
+    """Discard what is buffered, which would fail once more when the program ends."""
+    with contextlib.suppress(OSError, ValueError):
+        discard_output([stream.fileno()])

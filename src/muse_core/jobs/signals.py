@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -55,11 +55,12 @@ class _Handler:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.heard.add(number)
         if number == _HANG_UP:
-            _write_to_nowhere(self._terminals)
+            discard_output(self._terminals)
         self._call(number)
 
 
-def _write_to_nowhere(descriptors: list[int]) -> None:
+def discard_output(descriptors: Sequence[int]) -> None:
+    """Let what is written to open files from now on, and what is buffered, go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in descriptors:
         os.dup2(nowhere, number)
