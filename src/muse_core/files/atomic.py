@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -87,7 +87,11 @@ def make_folder(folder: Path) -> None:
 
 def _neighbour(final: Path, suffix: str) -> Path:
     """A hidden name beside a target that no other thread or program uses."""
-    return final.with_name(f".{final.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.{suffix}")
+    return final.with_name(f"{_start_of_neighbours(final)}{secrets.token_hex(4)}.{suffix}")
+
+
+def _start_of_neighbours(final: Path) -> str:
+    return f".{final.name[:_NAME_CHARACTERS]}."
 
 
 @contextlib.contextmanager
@@ -101,14 +105,13 @@ def _alive(partial: Path) -> Iterator[None]:
 
 def _remove_abandoned(final: Path) -> None:
     """Remove partial files of a target whose programs were killed, and their locks."""
-    start = re.escape(f".{final.name[:_NAME_CHARACTERS]}.")
-    lock = re.compile(rf"\.({start}[0-9a-f]{{8}}\.partial)\.lock")
+    start = glob.escape(f".{_start_of_neighbours(final)}")
     with contextlib.suppress(OSError):
-        for found in [lock.fullmatch(path.name) for path in final.parent.iterdir()]:
-            if found is not None:
-                left = final.with_name(found[1])
-                with contextlib.suppress(UserError), only_one(left):
-                    _remove(left)
+        # By pattern: a folder of ROIs has thousands of files, and each is written through here.
+        for lock in final.parent.glob(f"{start}{'[0-9a-f]' * 8}.partial.lock"):
+            left = lock.with_name(lock.name[1:].removesuffix(".lock"))
+            with contextlib.suppress(UserError), only_one(left):
+                _remove(left)
 
 
 def _pour(partial: Path, special: Path) -> None:

@@ -70,7 +70,7 @@ class Detection(SessionJob):
         self._mapping: dict[str, str] = {}
         self._class_ids = np.zeros(0, dtype=np.int32)
         self._model = ""
-        self._distance_px, self._mpp = 0.0, 0.0
+        self._mpp = 1.0
         self._waiting: list[NucleiFound] = []
         self._take_soon = qthrottled(self._take_waiting, leading=False, parent=self.runner)
 
@@ -110,7 +110,6 @@ class Detection(SessionJob):
         self._annotations, self._shapes = self._session.annotations, tuple(shapes)
         self._begun = False
         self._bounds, self._mpp = slide.bounds, of_slide["mpp"]
-        self._distance_px = _SAME_NUCLEUS_UM / self._mpp
         self._mapping, self._spares_reviewed = dict(mapping or {}), False
         # What comes first is shown at once.
         self._take_soon.setTimeout(0)
@@ -189,7 +188,7 @@ class Detection(SessionJob):
         if kept:
             self._annotations.adopt_scheme(ClassScheme(kept))
         self._model = event.model
-        self._annotations.begin_detection(self._searched(), self._distance_px)
+        self._annotations.begin_detection(self._searched(), _SAME_NUCLEUS_UM / self._mpp)
         self._begun = True
         # By id, for a person may rename or add classes meanwhile.
         ours = self._annotations.store.class_ids
@@ -241,7 +240,7 @@ class Detection(SessionJob):
     ) -> None:
         classes = self._class_ids[index.astype(np.intp)]
         self._annotations.append(
-            x, y, classes, score, self._model, self._distance_px, **uncertainty
+            x, y, classes, score, self._model, _SAME_NUCLEUS_UM / self._mpp, **uncertainty
         )
 
     def _on_end(self, event: Ended) -> None:
