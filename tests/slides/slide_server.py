@@ -22,6 +22,7 @@ class SlideServer:
         drop_every: One of this many responses breaks off in the middle; 0 is none.
         down: Whether it does not respond at all.
         parts: Whether it supports range requests.
+        shifted: How many bytes too far on each part begins.
         endless: Whether each response never ends.
         folded: Compressed content of each response, if any.
         requests: Paths and the number of bytes sent.
@@ -32,6 +33,7 @@ class SlideServer:
     drop_every: int = 0
     down: bool = False
     parts: bool = True
+    shifted: int = 0
     endless: bool = False
     folded: bytes = b""
     status: int = 0
@@ -104,6 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if asked and state.parts:
             start = int(asked[1])
             count = max(0, min(int(asked[2] or size - 1), size - 1) - start + 1)
+            start += state.shifted
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{start + count - 1}/{size}")
         else:

@@ -34,6 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("answered")
     rgb = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
     tifffile.imwrite(root / "s.tiff", rgb, photometric="rgb", tile=(32, 32))
+    large = np.random.default_rng(1).integers(0, 255, (512, 512, 3), np.uint8)
+    tifffile.imwrite(root / "large.tiff", large, photometric="rgb", tile=(64, 64))
     for name, (version, written) in FORMATS.items():
         group = zarr.open_group(root / name, mode="w", zarr_format=version)
         write_image(np.moveaxis(rgb, -1, 0), group, axes="cyx", scale_factors=[2], fmt=written)
@@ -81,6 +83,14 @@ def test_what_a_server_answers_is_said(
     with pytest.raises(UserError) as refused:
         open_slide(address)
     assert str(refused.value) == f"{address} {sentence}."
+
+
+def test_another_part_of_a_file_than_was_asked_for_is_no_pixels(server: SlideServer) -> None:
+    """A cache between may answer with the right number of the wrong bytes."""
+    with open_slide(f"{server.address}/large.tiff") as far:
+        server.shifted = 32
+        with pytest.raises(UserError, match=r"large.tiff cannot be read: asked for byte \d+ on"):
+            far.read(Region(448, 448, 64, 64))
 
 
 def test_pixels_that_may_not_be_read_are_no_glass(server: SlideServer, folder: Path) -> None:

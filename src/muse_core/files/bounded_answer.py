@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import ClientResponse
 
 from muse_core.files import remote
 
+_ASKED = re.compile(r"bytes=(\d+)-")
+_GIVEN = re.compile(r"bytes (\d+)-")
+
 
 class BoundedAnswer(ClientResponse):
-    """A response of aiohttp whose decompressed body must not exceed a limit."""
+    """A response of aiohttp whose decompressed body must not exceed a limit.
+
+    A part of a file must be the one that was requested: a cache in between may answer with another
+    one, whose bytes would be taken for pixels.
+    """
 
     async def read(self) -> bytes:
         """Return the whole body.
 
         Raises:
-            UnreachableError: It is too large.
+            UnreachableError: It is too large, or another part of a file than was requested.
         """
         if self._body is None:
+            self._require_part()
             parts, size = [], 0
             async for part in self.content.iter_any():
                 size += len(part)
@@ -30,3 +40,12 @@ class BoundedAnswer(ClientResponse):
             # Where aiohttp keeps it for whoever asks for text.
             self._body = b"".join(parts)
         return self._body
+
+    def _require_part(self) -> None:
+        asked = _ASKED.match(self.request_info.headers.get("Range", ""))
+        given = _GIVEN.match(self.headers.get("Content-Range", ""))
+        if self.status == 206 and asked and given and int(asked[1]) != int(given[1]):
+            self.close()
+            raise remote.unreachable(
+                str(self.url), f"asked for byte {asked[1]} on, the server sends byte {given[1]} on"
+            )
