@@ -115,8 +115,14 @@ class MuseSession:
         for layer in viewer.layers:
             session = layer.metadata.get(_SESSION_KEY)
             if isinstance(session, cls) and session.viewer is viewer:
+                session._resume()
                 return session
         return cls(viewer)
+
+    def _resume(self) -> None:
+        """Go on after :meth:`rest`; annotations that another program has spoilt are read anew."""
+        if self.slide is not None and not self._opened.resume(self.slide):
+            self._use(self.slide, self.image_layer)
 
     def attempt(self, act: Callable[[], object]) -> bool:
         """Call a function; a UserError is shown to the user, and False returned."""
@@ -257,7 +263,7 @@ class MuseSession:
             # Not within the removal, of which others have yet to hear.
             QTimer.singleShot(0, self._restore_nuclei)
         if gone is not None and event.value is not self._dropped:
-            self.told.emit(f"{gone.title} was closed. Its nuclei are kept; open it again to go on.")
+            self.told.emit(self._opened.close(gone))
 
     def lay_anew(self) -> None:
         """Place all overlays again, after the place or scale of the current layer has changed.

@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt
 
 from muse_core.jobs import DetectJob
 from muse_core.nuclei import ClassScheme
-from muse_core.nuclei.store import StorePlace
+from muse_core.nuclei.store import AnnotationStore, StorePlace
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -91,6 +91,55 @@ def test_a_removed_slide_takes_its_nuclei_away_and_brings_them_back(
     session.viewer.open(small_slide, plugin="napari-muse")
     assert _x(opened) == [100, 200, 300]
     assert len(session.nuclei.layer.data) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")
+@pytest.mark.parametrize("resting", [False, True])
+def test_a_slide_whose_annotations_were_deleted_is_annotated_anew(
+    opened: MusePanel, small_slide: Path, annotations_folder: Path, qtbot: Any, resting: bool
+) -> None:
+    session = opened.session
+    for file in annotations_folder.iterdir():
+        file.unlink()
+    if resting:
+        session.rest()
+    session.viewer.layers.remove(session.image_layer)
+    assert "has deleted or replaced its annotations" in opened.status.text()
+    session.viewer.open(small_slide, plugin="napari-muse")
+    assert _x(opened) == []
+    session.annotations.append([50], [60], [1], [0.9], "m", 0.5)
+    with AnnotationStore.open(next(annotations_folder.glob("*.muse")), read_only=True) as store:
+        assert store.nuclei()["x"].tolist() == [50]
+
+
+def test_annotations_damaged_while_they_are_open_are_closed(
+    opened: MusePanel, annotations_folder: Path, qtbot: Any
+) -> None:
+    store = next(annotations_folder.glob("*.muse"))
+    for file in (store, store.with_name(f"{store.name}-wal")):
+        with file.open("r+b") as damaged:
+            damaged.write(b"\xff" * file.stat().st_size)
+    session = opened.session
+    _close_dock(opened)
+    qtbot.wait(50)
+    _, again = session.viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    assert store.name in again.status.text()
+    assert not len(session.nuclei.layer.data)
+    again.close()
+
+
+def test_a_dock_opens_again_though_the_annotations_were_deleted_meanwhile(
+    opened: MusePanel, annotations_folder: Path, qtbot: Any
+) -> None:
+    session = opened.session
+    _close_dock(opened)
+    qtbot.wait(50)
+    shutil.rmtree(annotations_folder)
+    _, again = session.viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    assert _x(again) == []
+    session.annotations.append([50], [60], [1], [0.9], "m", 0.5)
+    assert _x(again) == [50]
+    again.close()
 
 
 def test_the_sample_slide_opens_from_the_menu(

@@ -52,6 +52,36 @@ class OpenedAnnotations:
             self._by_slide[key] = opened
         return self._by_slide[key], ""
 
+    def close(self, slide: Slide) -> str:
+        """Close the file of a slide that is removed from the window.
+
+        Annotations whose file is lost are forgotten, so that the slide can be opened anew.
+
+        Returns:
+            A sentence that says what becomes of its annotations.
+        """
+        opened = self._by_slide.get(key := slide_key(slide))
+        if opened is None or not opened.is_lost:
+            return f"{slide.title} was closed. Its nuclei are kept; open it again to go on."
+        opened.rest()
+        del self._by_slide[key]
+        return f"{slide.title} was closed; another program has deleted or replaced its annotations."
+
+    def resume(self, slide: Slide) -> bool:
+        """Open a slide's file again after :meth:`rest`.
+
+        Returns:
+            Whether that was possible; if not, the annotations are forgotten.
+        """
+        opened = self._by_slide.get(key := slide_key(slide))
+        try:
+            if opened is not None and opened.has_file:
+                _ = opened.store
+        except UserError:
+            del self._by_slide[key]
+            return False
+        return True
+
     def rest(self) -> None:
         """Close all files until they are needed again."""
         for opened in self._by_slide.values():

@@ -43,6 +43,13 @@ class StoreFile:
         return self._store is not None
 
     @property
+    def is_lost(self) -> bool:
+        """Whether another program has deleted the file, or replaced it while it was open."""
+        if self._store is None:
+            return False
+        return not (self._store.path.is_file() if self._resting else self._store.has_its_file)
+
+    @property
     def read_only(self) -> bool:
         """Whether edits are refused: another window has the file open, or it is not writable."""
         return self._store is not None and not self._resting and self._store.read_only
@@ -121,7 +128,7 @@ class StoreFile:
     def rest(self) -> None:
         """Close the file until it is needed again."""
         if self._store is not None and not self._resting:
-            self._revision = self._store.revision
+            self._revision = _revision_of(self._store)
             self._store.close()
             self._resting = True
 
@@ -129,6 +136,14 @@ class StoreFile:
         if self._place is None:
             raise UserError(self._refusal)
         return self._place
+
+
+def _revision_of(store: AnnotationStore) -> tuple[int, ...]:
+    """The revision of a store, or one that no store has if its file has been damaged meanwhile."""
+    try:
+        return store.revision
+    except UserError:
+        return ()
 
 
 def _annotator() -> str:

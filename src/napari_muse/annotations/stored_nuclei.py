@@ -77,6 +77,11 @@ class StoredNuclei(NucleusArrays):
         return self._file.exists
 
     @property
+    def is_lost(self) -> bool:
+        """Whether another program has deleted the file, or replaced it while it was open."""
+        return self._file.is_lost
+
+    @property
     def recorded_slide(self) -> RecordedSlide | None:
         """Record of the slide for files of nuclei; None without a slide."""
         return self._file.recorded_slide

@@ -154,22 +154,26 @@ class Database:
         if self.read_only:
             raise UserError(f"{self.path.name} {self._refusal}.")
 
+    @property
+    def has_its_file(self) -> bool:
+        """Whether the open file is still at its path; True while it is being opened."""
+        if self._opened is None:
+            return True
+        try:
+            return os.path.samestat(self._opened, self.path.stat())
+        except OSError:
+            return False
+
     def _require_its_file(self) -> None:
         """Raise UserError if another file, or none, is where the open one was.
 
         What is written to a file without a name is lost when it is closed.
         """
-        if self._opened is None:
-            return
-        try:
-            its_own = os.path.samestat(self._opened, self.path.stat())
-        except FileNotFoundError:
-            its_own = False
-        if not its_own:
+        if not self.has_its_file:
             raise UserError(
                 f"Could not save to {self.path}: another program has deleted, moved or replaced"
                 " the file since it was opened. Put it back, or export what is shown and open the"
-                " slide in a new window."
+                " slide anew."
             )
 
     def close(self) -> None:

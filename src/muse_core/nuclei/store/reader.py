@@ -75,6 +75,11 @@ class StoreReader:
         return self._db.cancellable(should_cancel)
 
     @property
+    def has_its_file(self) -> bool:
+        """Whether no other program has deleted, moved or replaced the file since it was opened."""
+        return self._db.has_its_file
+
+    @property
     def slide(self) -> SlideIdentity:
         """The slide the annotations belong to."""
         rows = self._rows("SELECT name, size_bytes, fingerprint FROM slide")
