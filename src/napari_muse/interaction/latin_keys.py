@@ -22,6 +22,9 @@ _MACOS = dict(enumerate("ASDFHGZXCV?BQWERYT123465?97?80?OU?IP?LJ?K????NM"))
 """By the virtual key, which is a place on the keyboard there; ``?`` is no letter and no digit."""
 _WINDOWS = {ord(key): key for key in string.ascii_uppercase + string.digits}
 """By the virtual key, which is the letter there."""
+_SHIFTED_SIGNS = {"L": "/«»?:॥।༆", "Z": "~(₭༴\u200d"}
+"""Signs that Shift makes of letters where MUSE needs Shift: on Arabic, Persian, Urdu, Sindhi, Thai,
+Lao, Nepali, Bengali and Tibetan keyboards. No other keyboard has a sign there but Dvorak's at Z."""
 
 
 def latin_key(event: QKeyEvent, platform: str | None = None) -> str | None:
@@ -42,7 +45,8 @@ def latin_key(event: QKeyEvent, platform: str | None = None) -> str | None:
         return chr(key) if modifiers == _SHIFT else None
     latin = _at_its_place(event, platform or QGuiApplication.platformName())
     digit = latin.isdigit() and modifiers == _NONE
-    return latin if digit or (latin and _is_of_another_script(key)) else None
+    letter = latin and (_is_of_another_script(key) or _is_shifted_sign(key, modifiers, latin))
+    return latin if digit or letter else None
 
 
 def _at_its_place(event: QKeyEvent, platform: str) -> str:
@@ -51,6 +55,10 @@ def _at_its_place(event: QKeyEvent, platform: str) -> str:
     if platform == "cocoa":
         return _MACOS.get(event.nativeVirtualKey(), "").strip("?")
     return _LINUX.get(event.nativeScanCode(), "")
+
+
+def _is_shifted_sign(key: int, modifiers: Qt.KeyboardModifier, latin: str) -> bool:
+    return bool(modifiers & _SHIFT) and key in map(ord, _SHIFTED_SIGNS.get(latin, ""))
 
 
 def _is_of_another_script(key: int) -> bool:

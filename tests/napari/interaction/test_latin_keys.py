@@ -59,6 +59,17 @@ def test_letters_of_other_scripts_mean_those_printed_beside_them(platform: str) 
 
 
 @pytest.mark.parametrize("platform", ["xcb", "windows", "cocoa"])
+def test_a_sign_that_shift_makes_of_a_letter_means_the_letter(platform: str) -> None:
+    # On Arabic, Persian and Thai keyboards.
+    for printed, text in (("L", "/"), ("L", "«"), ("Z", "~"), ("Z", "(")):
+        for modifiers in (SHIFT, CTRL | SHIFT):
+            assert latin_key(_event(printed, text, modifiers, platform), platform) == printed
+        assert latin_key(_event(printed, text, CTRL, platform), platform) is None
+    # On those of Dvorak.
+    assert latin_key(_event("Z", ":", SHIFT, platform), platform) is None
+
+
+@pytest.mark.parametrize("platform", ["xcb", "windows", "cocoa"])
 def test_digits_need_no_shift_and_may_have_it(platform: str) -> None:
     # Digit keys of French, Czech, Thai and Persian keyboards.
     for printed, text in (("1", "&"), ("2", "é"), ("2", "ě"), ("0", "à"), ("1", "ๅ"), ("2", "/")):
@@ -103,6 +114,21 @@ def test_muses_keys_hold_on_keyboards_of_other_scripts(opened: MusePanel, script
         _press(widget, "Y", letters["Y"], CTRL)
         assert "tumor" in set(session.annotations.to_table()["class_name"])
         _press(widget, "Z", letters["Z"], CTRL)
+
+
+def test_shift_and_a_letter_hold_on_an_arabic_keyboard(opened: MusePanel) -> None:
+    session = opened.session
+    asked: list[str] = []
+    session.ask = lambda question, button, then, otherwise: asked.append(button)
+    for widget in (canvas_of(opened), layer_list_widget(session.viewer), opened.detect.draw):
+        session.annotations.set_class([1], session.annotations.class_ids[1])
+        session.annotations.undo()
+        _press(widget, "Z", "~", CTRL | SHIFT)
+        assert "tumor" in set(session.annotations.to_table()["class_name"])
+        session.annotations.undo()
+        asked.clear()
+        _press(widget, "L", "/", SHIFT)
+        assert asked == ["Learn now"]
 
 
 @pytest.mark.parametrize(
