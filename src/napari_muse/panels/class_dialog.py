@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QKeySequence, QShortcut
+from qtpy.QtGui import QColor, QKeyEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QColorDialog,
     QComboBox,
@@ -71,6 +71,11 @@ class ClassDialog(UndoButtons, QDialog):
         gone, into = self._names.get(self.table.chosen or 0, ""), self.into.currentText()
         question = self._edits.merging(gone, into)
         ask(self, question, f"Merge into {into}", lambda: self._merge(gone, into), lambda: None)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Ignore Return outside the buttons, which Qt would take for the first one, Add class."""
+        if event is None or event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            super().keyPressEvent(event)
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""

@@ -39,6 +39,8 @@ class RowTable(QTableWidget):
         self.setMinimumHeight(least_px)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        # Arrows go from cell to cell; Tab would do so too, and never leave the table.
+        self.setTabKeyNavigation(False)
         # Qt's stubs allow for a table without headers; there is none.
         cast(QHeaderView, self.verticalHeader()).hide()
         header, mode = cast(QHeaderView, self.horizontalHeader()), QHeaderView.ResizeMode

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextDocument
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from muse_core.nuclei import ClassScheme, read_nuclei
 from napari_muse.jobs import learning
@@ -163,6 +163,36 @@ def test_a_colour_is_seen_at_once(opened: MusePanel, dialog: ClassDialog, qtbot:
     qtbot.wait(200)
     colors = opened.session.nuclei.layer.border_color
     assert colors[0].tolist() == pytest.approx([1, 0, 0, 1])
+
+
+def test_return_twice_renames_and_adds_no_class(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any
+) -> None:
+    dialog.table.setFocus()
+    dialog.table.setCurrentCell(0, 0)
+    qtbot.keyClick(dialog.table, Qt.Key.Key_F2)
+    qtbot.keyClicks(QApplication.focusWidget(), "plasma cell")
+    for _ in range(2):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return)
+    dialog.into.setFocus()
+    qtbot.keyClick(dialog.into, Qt.Key.Key_Enter)
+    assert _classes(opened) == [("plasma cell", "1"), ("tumor", "2")]
+    assert dialog.isVisible()
+    dialog.add.setFocus()
+    qtbot.keyClick(dialog.add, Qt.Key.Key_Return)
+    assert len(_classes(opened)) == 3
+
+
+def test_the_keyboard_reaches_each_part(dialog: ClassDialog, qtbot: Any) -> None:
+    dialog.table.setFocus()
+    reached = []
+    for _ in range(11):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        reached.append(QApplication.focusWidget())
+    cells = [dialog.table.cellWidget(row, column) for row in (0, 1) for column in (1, 2)]
+    outside = [dialog.add, dialog.undo, dialog.redo, dialog.merge, dialog.into]
+    assert reached[-1] is dialog.table
+    assert set(cells) | set(outside) <= set(reached)
 
 
 def test_two_classes_of_one_name_are_refused(opened: MusePanel, dialog: ClassDialog) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton, QWidget
 
+from napari_muse.panels.forms import column
 from napari_muse.panels.row_table import RowTable, cell
 
 
@@ -42,3 +45,22 @@ def test_only_what_a_person_changes_is_told(table: RowTable) -> None:
     count = table.item(0, 1)
     assert count is not None
     assert table.number_of(count) == 3
+
+
+def test_tab_leaves_the_table_and_arrows_do_not(qtbot: Any) -> None:
+    whole, after = QWidget(), QPushButton("after")
+    table = RowTable("Name", "Count", tooltip="things")
+    _fill(table, {7: "seven", 9: "nine"})
+    column(whole, table, after)
+    qtbot.addWidget(whole)
+    with qtbot.waitExposed(whole):
+        whole.show()
+    whole.activateWindow()
+    qtbot.waitUntil(whole.isActiveWindow)
+    table.setFocus()
+    qtbot.keyClick(table, Qt.Key.Key_Right)
+    qtbot.keyClick(table, Qt.Key.Key_Down)
+    assert table.hasFocus()
+    assert (table.currentRow(), table.currentColumn()) == (1, 1)
+    qtbot.keyClick(table, Qt.Key.Key_Tab)
+    assert after.hasFocus()
