@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table, write_csv
+from muse_core.pretrain.train import pretrain
 from muse_core.strict import plain_values
 
 from ..data.datasets.layouts import ocelot
@@ -94,6 +97,24 @@ def test_rois(full: Path, slide: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert not list(full.rglob("*.partial"))
 
 
+@pytest.mark.parametrize("kib", [4, 8, 16, 32, 64, 128])
+def test_rois_that_are_kept_say_so(
+    full: Path, slide: Path, capsys: pytest.CaptureFixture[str], kib: int
+) -> None:
+    options = ("--points", slide.with_name("n.csv"), "--mpp", 0.5, "--roi-mpp", 0.5)
+    ballast = full / "ballast"
+    os.truncate(ballast, ballast.stat().st_size - kib * 1024)
+    command = ("rois", slide, "--out", full / "rois", "--roi-px", 128, *options)
+    if run(*command) == 0:
+        return
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"error: Cannot write {full}")
+    kept = (full / "rois" / "manifest.json").is_file()
+    assert said.endswith("The same command goes on from there." if kept else FULL)
+    ballast.unlink()
+    assert run(*command) == 0
+
+
 def test_a_dataset(full: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = ocelot(tmp_path / "in")
     _refused(capsys, full, "dataset", "convert", "ocelot", source, "--out", full / "points")
@@ -124,6 +145,15 @@ def test_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str)
         _refused(capsys, full, "pretrain", "--config", tmp_path / "c.json")
         assert not list(full.rglob(".*"))
         assert not list(full.rglob("*.checkpoint"))
+
+
+def test_pretraining_that_has_a_checkpoint_says_so(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", "50m") as folder:
+        config = tiny_config(write_rois(tmp_path / "rois"), folder / "run")
+        with pytest.raises(UserError, match=r"device\. The same command goes on"):
+            pretrain(config, lambda step, steps, message: fill(folder) if step == 3 else None)
+        (folder / "ballast").unlink()
+        assert pretrain(config).steps_done == 6
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

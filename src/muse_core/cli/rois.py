@@ -83,8 +83,13 @@ def rois(
     """
     from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.cli.images import chosen_images, say_notes
+    from muse_core.files import resumable
     from muse_core.jobs.progress import ProgressReporter
-    from muse_core.pretrain.roi_manifest import RoiSettings, look_into_roi_folder
+    from muse_core.pretrain.roi_manifest import (
+        MANIFEST_NAME,
+        RoiSettings,
+        look_into_roi_folder,
+    )
     from muse_core.pretrain.rois import cut_slide
     from muse_core.slides import open_slide
 
@@ -94,7 +99,8 @@ def rois(
     name, finder = _finder(points, model, device.value, len(wanted), other_slide)
     settings = RoiSettings(roi_px=roi_px, mpp=roi_mpp, min_tissue=min_tissue, nuclei=name)
     manifest = look_into_roi_folder(out, settings)
-    with cancel_on_signals() as cancel, progress_bar() as show:
+    kept = out / MANIFEST_NAME
+    with cancel_on_signals() as cancel, progress_bar() as show, resumable(kept):
         for path, choice in wanted:
             with open_slide(path, mpp, choice, force_mpp) as slide:
                 say_notes(slide)

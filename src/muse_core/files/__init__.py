@@ -5,7 +5,7 @@ from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
 from muse_core.files.locking import is_being_written, locked, only_one
 from muse_core.files.names import shortened
-from muse_core.files.room import no_room_sentence
+from muse_core.files.room import no_room_sentence, resumable
 from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
 from muse_core.files.system_errors import system_sentence
@@ -27,6 +27,7 @@ __all__ = [
     "only_one",
     "read_small",
     "replacing",
+    "resumable",
     "sha256_of",
     "shortened",
     "steady_file",

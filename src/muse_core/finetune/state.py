@@ -127,8 +127,12 @@ def checkpoint_of(
     config: FinetuneConfig, data_digest: str, parts: Mapping[str, Stateful]
 ) -> Checkpoint:
     """The checkpoint of a run, beside its model."""
-    path = config.out.with_suffix(".checkpoint")
-    return Checkpoint(path, identity(config, data_digest), parts)
+    return Checkpoint(checkpoint_path(config), identity(config, data_digest), parts)
+
+
+def checkpoint_path(config: FinetuneConfig) -> Path:
+    """Where the checkpoint of a run lies: beside its model."""
+    return config.out.with_suffix(".checkpoint")
 
 
 def require_finite(loss: torch.Tensor, step: int) -> float:

@@ -22,7 +22,7 @@ from muse_core.detect import choose_device
 from muse_core.errors import UserError
 from muse_core.evaluate.probe import ProbeFolders, probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
-from muse_core.files import make_folder, only_one, sha256_of
+from muse_core.files import make_folder, only_one, resumable, sha256_of
 from muse_core.models.compiler_shim import compiler_left_out
 from muse_core.models.device import computes_in_bfloat16
 from muse_core.models.registry import resolve_model
@@ -99,6 +99,8 @@ def pretrain(
         if int(os.environ.get("RANK", "0")) == 0:
             make_folder(config.out)
             held.enter_context(only_one(config.out / CHECKPOINT_NAME))
+        if resume:
+            held.enter_context(resumable(config.out / CHECKPOINT_NAME))
         run = Run(config, resume)
         # Also where the loss is no longer a number: what led there is in the curves.
         with contextlib.closing(run):

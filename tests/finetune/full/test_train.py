@@ -21,6 +21,7 @@ from muse_core.models.checkpoint import load_model, save_backbone
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
 
 from ...job_inputs import NARROW
+from ...small_disk import fill, small_disk
 from ...training.interrupting import interrupt_children
 
 TINY = ModelConfig(NARROW, HeadConfig(hidden_channels=8))
@@ -301,3 +302,15 @@ def test_a_backbone_gets_new_heads_and_keeps_its_features(
         torch.testing.assert_close(
             model.backbone.get_parameter(name), weights, rtol=2e-3, atol=2e-3
         )
+
+
+def test_a_run_that_finds_the_disk_full_says_that_it_goes_on(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "small", "50m") as folder:
+        run = dataclasses.replace(config, out=folder / "model.safetensors")
+        filling = Listener(on_metrics=lambda figures: fill(folder))
+        with pytest.raises(UserError, match=r"No space left on device\. The same command goes on"):
+            finetune(run, filling)
+        (folder / "ballast").unlink()
+        assert finetune(run).steps_done == 6

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from muse_core.data.points_folder import class_names_in
 from muse_core.detect import DetectConfig, choose_device
 from muse_core.evaluate.detection import detect_images
-from muse_core.files import only_one
+from muse_core.files import only_one, resumable
 from muse_core.finetune.checks import with_found_base
 from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.data.appearance import alter_appearance
@@ -35,6 +35,7 @@ from muse_core.finetune.state import (
     Stateful,
     TrainState,
     checkpoint_of,
+    checkpoint_path,
     require_finite,
 )
 from muse_core.models.card import BACKBONE, read_card
@@ -65,7 +66,8 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
         UserError: Data, base model or checkpoint cannot be used, or the loss is no longer finite.
     """
     found = with_found_base(config)
-    with only_one(config.out):
+    kept = checkpoint_path(config)
+    with only_one(config.out), resumable(kept) if config.resume else contextlib.nullcontext():
         return _finetune(found, listener or Listener())
 
 

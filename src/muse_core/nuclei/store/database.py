@@ -15,6 +15,7 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from muse_core.errors import UserError
+from muse_core.files import no_room_sentence
 from muse_core.isolation import CancelledError
 from muse_core.nuclei.store.schema import (
     SCHEMA_VERSION,
@@ -32,6 +33,7 @@ _CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """Errors that sqlite3 raises for a damaged file; the second for a name that is not UTF-8."""
 _LOOK_ONLY = "here it can only be looked at"
+_FULL = f"lies on a full disk; {_LOOK_ONLY}"
 _HARD_LINKED = (
     "has another name on this disk, a hard link such as backup programs make, and what lies there"
     " would change with it; copy it to change the copy"
@@ -104,8 +106,8 @@ class Database:
             self._opened = path.stat()
         except _DAMAGED as error:
             self._abandon(made)
-            if _is_of_the_disk(error):
-                raise UserError(f"Could not save to {path}: {error}.") from error
+            if made or _is_of_the_disk(error):
+                raise UserError(f"Could not save to {path}: {_reason(error)}.") from error
             raise UserError(f"{path.name} is not a readable annotation store: {error}.") from error
         except BaseException:
             self._abandon(made)
@@ -134,7 +136,7 @@ class Database:
             self._roll_back()
             if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                 raise CancelledError("Cancelled; nothing has changed.") from error
-            raise UserError(f"Could not save to {self.path}: {error}.") from error
+            raise UserError(f"Could not save to {self.path}: {_reason(error)}.") from error
         except BaseException:
             self._roll_back()
             raise
@@ -193,14 +195,14 @@ class Database:
             self.read_only, self._refusal = True, "has been closed"
 
     def _connect(self) -> sqlite3.Connection:
-        if not self.read_only:
-            return self._open("mode=rwc")
         try:
-            return self._open("mode=ro")
+            return self._open("mode=ro" if self.read_only else "mode=rwc")
         except sqlite3.OperationalError as error:
             # SQLite creates files beside a database even to read it. Where it cannot, the file must
             # be opened as immutable, which ignores edits that a crash has left in the log.
-            if error.sqlite_errorcode & 0xFF not in _CANNOT_WRITE_BESIDE:
+            if _is_full_disk(error):
+                self._only_look_at_it()
+            elif not self.read_only or error.sqlite_errorcode & 0xFF not in _CANNOT_WRITE_BESIDE:
                 raise
             if _has_log(self.path):
                 raise UserError(
@@ -208,6 +210,16 @@ class Database:
                     f" written; copy it and {self.path.name}-wal to another folder."
                 ) from error
             return self._open("mode=ro&immutable=1")
+
+    def _only_look_at_it(self) -> None:
+        """Open read-only on a full disk, without files that SQLite could create but not fill."""
+        if self._was_alone and not _has_log(self.path):
+            for file in _beside(self.path):
+                file.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+            self.read_only, self._refusal = True, _FULL
 
     def _open(self, options: str) -> sqlite3.Connection:
         uri = f"file:{quote(str(self.path.absolute()))}?{options}"
@@ -302,6 +314,8 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
     except OSError as error:
         if not create and (isinstance(error, PermissionError) or error.errno == errno.EROFS):
             return None, not_writable
+        if not create and no_room_sentence(error):
+            return None, _FULL
         raise UserError(f"Cannot write beside {path}: {error.strerror or error}.") from error
     return lock, ""
 
@@ -316,6 +330,16 @@ def _is_of_the_disk(error: Exception) -> bool:
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
     )
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Whether there is no room, also for the index of the log, which SQLite reports as an error."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code == sqlite3.SQLITE_IOERR_SHMSIZE or code & 0xFF == sqlite3.SQLITE_FULL
+
+
+def _reason(error: Exception) -> str:
+    return "database or disk is full" if _is_full_disk(error) else str(error)
 
 
 def _beside(path: Path) -> tuple[Path, Path]:
