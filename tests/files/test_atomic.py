@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -304,3 +306,31 @@ def test_a_folder_that_cannot_be_made_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^Cannot write .*file: .+\.$"):
         make_folder(tmp_path / "file")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+@pytest.mark.parametrize("gone_on", [True, False])
+def test_a_folder_is_put_back_whose_program_was_killed_in_between(
+    tmp_path: Path, gone_on: bool
+) -> None:
+    target = tmp_path / "a.zarr"
+    target.mkdir()
+    (target / "x").write_text("old")
+    script = (
+        "import os, signal, sys; from pathlib import Path; from muse_core.files import replacing\n"
+        "with replacing(sys.argv[1]) as p:\n"
+        "    p.mkdir(); rename = Path.rename\n"
+        "    def once(old, new):\n"
+        "        rename(old, new); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    Path.rename = once\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not target.exists()
+    with contextlib.suppress(RuntimeError), replacing(target) as partial:
+        partial.mkdir()
+        (partial / "x").write_text("new")
+        if not gone_on:
+            raise RuntimeError
+    assert (target / "x").read_text() == ("new" if gone_on else "old")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]

@@ -60,7 +60,7 @@ def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Pat
         require_parent(named, final)
         require_permission(final)
         _remove_abandoned(final)
-        partial = _neighbour(final, "partial")
+        partial = _neighbour(final)
         with _alive(partial):
             try:
                 yield partial
@@ -85,9 +85,9 @@ def make_folder(folder: Path) -> None:
         raise cannot("write", folder, error) from error
 
 
-def _neighbour(final: Path, suffix: str) -> Path:
+def _neighbour(final: Path) -> Path:
     """A hidden name beside a target that no other thread or program uses."""
-    return final.with_name(f"{_start_of_neighbours(final)}{secrets.token_hex(4)}.{suffix}")
+    return final.with_name(f"{_start_of_neighbours(final)}{secrets.token_hex(4)}.partial")
 
 
 def _start_of_neighbours(final: Path) -> str:
@@ -111,7 +111,20 @@ def _remove_abandoned(final: Path) -> None:
         for lock in final.parent.glob(f"{start}{'[0-9a-f]' * 8}.partial.lock"):
             left = lock.with_name(lock.name[1:].removesuffix(".lock"))
             with contextlib.suppress(UserError), only_one(left):
+                _put_back(_aside(left), final)
                 _remove(left)
+
+
+def _aside(partial: Path) -> Path:
+    """Where the folder is moved that a partial one replaces."""
+    return partial.with_suffix(".old")
+
+
+def _put_back(old: Path, final: Path) -> None:
+    """Restore a folder whose program was killed before the new one was in its place."""
+    with contextlib.suppress(OSError):  # not there, or the new one is
+        old.rename(final)
+    _remove(old)
 
 
 def _pour(partial: Path, special: Path) -> None:
@@ -144,11 +157,11 @@ def _take_place(partial: Path, final: Path, over_full_folder: bool) -> None:
 def _replace_folder(partial: Path, final: Path, over_full_folder: bool) -> None:
     """Replace a folder; the old one is deleted only when the new one is in its place.
 
-    A program killed between the two renames leaves both folders, complete, beside the target. If
-    two programs do this at once, the last one wins.
+    A program killed between the two renames leaves both folders, complete, beside the target; the
+    next that writes it puts the old one back. If two programs do this at once, the last one wins.
     """
+    old = _aside(partial)
     for _ in range(_TRIES):
-        old = _neighbour(final, "old")
         _move_away(final, old, over_full_folder)
         try:
             partial.rename(final)
