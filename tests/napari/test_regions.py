@@ -113,6 +113,13 @@ def test_the_chart_shows_the_chosen_region(regions: MusePanel) -> None:
     assert list(plot.items[0].opts["height"]) == [2, 0]
 
 
+def test_the_chart_says_a_name_as_it_is(regions: MusePanel) -> None:
+    regions.session.annotations.add_region(LEFT_HALF, reviewed=False, name="Ki67 <b>5 & T")
+    regions.regions.table.selectRow(0)
+    label = regions.regions.chart.getPlotItem().titleLabel
+    assert label.item.toPlainText() == "Ki67 <b>5 & T"
+
+
 def test_what_cannot_be_kept_stays_drawn(
     regions: MusePanel, annotations_folder: Path, qtbot: Any
 ) -> None:

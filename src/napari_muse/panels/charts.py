@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def chart(tooltip: str, height_px: int) -> Any:
 
 
 def set_heading(plot: Any, heading: str, size_pt: int = 9) -> None:
-    """Give a plot a heading, and it and its axes the colours of the theme as it is now."""
+    """Give a plot a heading in HTML, and it and its axes the colours of the theme as it is now."""
     palette = plot.parentWidget().palette()
     text = palette.windowText().color()
     plot.setBackground(palette.window().color())
@@ -40,7 +41,7 @@ def set_heading(plot: Any, heading: str, size_pt: int = 9) -> None:
 def show_counts(plot: Any, heading: str, classes: Sequence[NucleusClass], counts: IntArray) -> None:
     """Show the number of nuclei of each class as bars."""
     plot.clear()
-    set_heading(plot, heading)
+    set_heading(plot, html.escape(heading))
     brushes = [QColor(entry.color) for entry in classes]
     places = range(len(classes))
     plot.addItem(

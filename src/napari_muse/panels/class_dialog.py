@@ -40,6 +40,7 @@ class ClassDialog(UndoButtons, QDialog):
         self._session = session
         self._edits = ClassEdits(lambda: session.annotations)
         self._names: dict[int, str] = {}
+        self._shown: list[tuple[int, NucleusClass, int]] = []
         heads = ("Class", "Colour", "Key", "Nuclei")
         self.table = RowTable(*heads, tooltip="Double-click a name to change it")
         self.into = forms.Choice("The class that takes over the nuclei of the chosen one")
@@ -54,7 +55,7 @@ class ClassDialog(UndoButtons, QDialog):
         forms.column(self, self.table, changes, self.message, close)
         self.resize(*_SIZE_PX)
         self.table.edited.connect(self._on_edit)
-        self.follow(self._fill, session.annotations_changed)
+        self.follow(self._follow_classes, session.annotations_changed)
         self.follow(self.say, session.refused, session.told)
         self.finished.connect(self.disconnect_all)
         self._fill()
@@ -81,12 +82,21 @@ class ClassDialog(UndoButtons, QDialog):
         """Show a sentence."""
         self.message.setText(sentence)
 
-    def _fill(self) -> None:
+    def _follow_classes(self) -> None:
+        """Fill the table anew where it shows something else; an edit is told more than once."""
+        if self._lines() != self._shown:
+            self._fill()
+
+    def _lines(self) -> list[tuple[int, NucleusClass, int]]:
+        """Id, class and number of nuclei of each class."""
         annotations = self._session.annotations
-        ids, classes = annotations.class_ids, annotations.scheme.classes
-        counted = zip(ids, classes, annotations.counts(), strict=True)
-        self._names = dict(zip(ids, annotations.scheme.names, strict=True))
-        self.table.fill({number: self._cells(entry, int(n)) for number, entry, n in counted})
+        counts = annotations.counts().tolist()
+        return list(zip(annotations.class_ids, annotations.scheme.classes, counts, strict=True))
+
+    def _fill(self) -> None:
+        self._shown = lines = self._lines()
+        self._names = {number: entry.name for number, entry, _ in lines}
+        self.table.fill({number: self._cells(entry, n) for number, entry, n in lines})
         choices = ((name, number) for number, name in self._names.items())
         self.into.offer(choices, self.into.currentData())
 

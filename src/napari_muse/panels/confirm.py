@@ -7,6 +7,8 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_muse.plain_text import for_button
+
 
 def ask(
     parent: QWidget,
@@ -27,7 +29,7 @@ def ask(
     kinds = QMessageBox.StandardButton
     box = QMessageBox(QMessageBox.Icon.Question, "MUSE", question, kinds.Cancel, parent)
     box.setTextFormat(Qt.TextFormat.PlainText)
-    agree = box.addButton(button, QMessageBox.ButtonRole.AcceptRole)
+    agree = box.addButton(for_button(button), QMessageBox.ButtonRole.AcceptRole)
     box.setDefaultButton(kinds.Cancel)
 
     def finish(_: int) -> None:

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLayout,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -138,6 +139,15 @@ def within(layout: QLayout, widget: QWidget | None = None) -> QWidget:
     layout.setContentsMargins(0, 0, 0, 0)
     widget.setLayout(layout)
     return widget
+
+
+def scrolled(content: QWidget) -> QScrollArea:
+    """Return a scroll area without a frame around a widget."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setWidget(content)
+    return area
 
 
 def _fill(layout: QBoxLayout, items: Iterable[QWidget | QLayout | None]) -> None:

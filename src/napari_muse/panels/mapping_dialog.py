@@ -50,7 +50,10 @@ class MappingDialog(QDialog):
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         question = f"{model} has other classes than this slide. What does each of them become?"
-        forms.column(self, forms.wrapped(question), form, self.buttons)
+        content = QWidget()
+        forms.column(content, forms.wrapped(question), form)
+        # Many classes, and long names, must not drive the buttons off the screen.
+        forms.column(self, forms.scrolled(content), self.buttons)
 
     @property
     def mapping(self) -> dict[str, str]:

@@ -146,9 +146,6 @@ def _page(*sections: QWidget) -> QScrollArea:
     """Sections one below the other, in a scroll area."""
     content = QWidget()
     forms.column(content, *sections, None).setContentsMargins(0, _MARGIN_PX, 0, 0)
-    scroll = QScrollArea()
-    scroll.setWidgetResizable(True)
+    scroll = forms.scrolled(content)
     scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-    scroll.setWidget(content)
     return scroll

@@ -122,6 +122,27 @@ def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: A
     assert [box.text() for box in opened.legend.shown] == ["lymphocyte", "tumor"]
 
 
+def test_a_question_says_the_name_as_it_is(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any
+) -> None:
+    dialog.table.item(0, 0).setText("B & T cells")
+    dialog.table.selectRow(1)
+    dialog.into.setCurrentText("B & T cells")
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    (box,) = dialog.findChildren(QMessageBox)
+    # Where & stands once, Qt underlines what follows in its place.
+    assert "Merge into B && T cells" in [button.text() for button in box.buttons()]
+    _answer(dialog, qtbot, agree=False)
+
+
+def test_an_edit_fills_the_table_once(opened: MusePanel, dialog: ClassDialog) -> None:
+    seen: list[Any] = []
+    opened.session.annotations_changed.connect(lambda: seen.append(dialog.table.cellWidget(0, 1)))
+    dialog.set_color("lymphocyte", "#ff0000")
+    assert len(seen) > 1
+    assert len(set(map(id, seen))) == 1
+
+
 def test_merging_twice_in_a_row_merges_no_second_class(
     opened: MusePanel, dialog: ClassDialog, qtbot: Any
 ) -> None:
