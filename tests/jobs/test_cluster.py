@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,22 @@ def test_no_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muse_core.jobs.cluster._CONNECT_S", 1)
     with pytest.raises(UserError, match="no dask scheduler at"):
         connected("tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_another_server_is_no_scheduler(greeting: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muse_core.jobs.cluster._CONNECT_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+        accepted = thread.submit(_greet_one, server, greeting)
+        with pytest.raises(UserError, match=r"no dask scheduler at .* dashboard 8787"):
+            connected(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        accepted.result().close()
+
+
+def _greet_one(server: socket.socket, greeting: bytes) -> socket.socket:
+    visitor, _ = server.accept()
+    visitor.sendall(greeting)
+    return visitor
 
 
 def cluster_pids(cluster: Any) -> list[dict[str, int]]:

@@ -8,10 +8,12 @@ Workers must see slide and model under the same paths as that program.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -353,7 +355,30 @@ def connected(scheduler: str) -> Connected:
             "A cluster needs more packages: pip install napari-muse[cluster]."
         ) from error
     try:
+        # In a thread, because the calling one may have a loop of its own, as in a notebook.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _greet(scheduler)).result()
         client = Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise UserError(f"There is no dask scheduler at {scheduler}.") from error
+    except (OSError, ValueError, TimeoutError, MemoryError) as error:
+        raise UserError(
+            f"There is no dask scheduler at {scheduler}; its port is usually 8786, that of its"
+            " dashboard 8787."
+        ) from error
     return Connected(Cluster(client))
+
+
+async def _greet(scheduler: str) -> None:
+    """Connect once and disconnect.
+
+    ``Client`` would wait without end for another kind of server that accepts the connection.
+
+    Raises:
+        OSError, ValueError, TimeoutError: Nothing answers, or the address is none.
+        MemoryError: Another kind of server answers; its first bytes are taken for a size.
+    """
+    from distributed import Security
+    from distributed.comm import connect
+
+    arguments = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(scheduler, timeout=_CONNECT_S, **arguments), _CONNECT_S)
+    await comm.close()
