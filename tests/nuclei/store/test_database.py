@@ -255,3 +255,30 @@ def test_nothing_is_written_to_a_file_that_is_deleted_moved_or_replaced(tmp_path
         store.confirm([2])
     with AnnotationStore.open(path) as again:
         assert again.nuclei()["status"].tolist() == ["confirmed", "confirmed", "predicted"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_that_another_program_has_locked_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    monkeypatch.setattr("muse_core.nuclei.store.database._BUSY_SECONDS", 0.0)
+    path = tmp_path / "s.muse"
+    new_store(path).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError, match=r"s.muse cannot be opened: another program has lock"):
+            AnnotationStore.open(path, read_only=read_only)
+
+
+def test_what_another_program_locks_meanwhile_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse_core.nuclei.store.database._BUSY_SECONDS", 0.0)
+    path = tmp_path / "s.muse"
+    with new_store(path, n=1) as store:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(UserError, match=r"save to .*s.muse: another program has locked it"):
+                store.confirm([1])
+        store.confirm([1])

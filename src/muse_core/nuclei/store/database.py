@@ -108,6 +108,8 @@ class Database:
             self._abandon(made)
             if made or _is_of_the_disk(error):
                 raise UserError(f"Could not save to {path}: {_reason(error)}.") from error
+            if _is_busy(error):
+                raise UserError(f"{path} cannot be opened: {_reason(error)}.") from error
             raise UserError(f"{path.name} is not a readable annotation store: {error}.") from error
         except BaseException:
             self._abandon(made)
@@ -338,7 +340,14 @@ def _is_full_disk(error: Exception) -> bool:
     return code == sqlite3.SQLITE_IOERR_SHMSIZE or code & 0xFF == sqlite3.SQLITE_FULL
 
 
+def _is_busy(error: Exception) -> bool:
+    """Whether another program, which does not heed our lock, is using the file."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def _reason(error: Exception) -> str:
+    if _is_busy(error):
+        return "another program has locked it"
     return "database or disk is full" if _is_full_disk(error) else str(error)
 
 
