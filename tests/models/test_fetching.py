@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_backbone
 from muse_core.models.fetching import fetch_released
 
+from ..small_disk import small_disk
 from .hub import Hub, serve
 from .released_checkpoint import random_backbone, teacher_of, write_checkpoint
 
@@ -204,3 +206,14 @@ def test_the_progress_bar_prints_nothing(capsys: pytest.CaptureFixture[str]) -> 
     bar.close()
     assert seen == [(4, 10, "m"), (10, 10, "m")]
     assert capsys.readouterr().err == ""
+
+
+def test_on_a_full_disk_the_folder_of_the_download_is_named(
+    hub: Hub, checkpoint: bytes, tmp_path: Path
+) -> None:
+    hub.put(FILE, checkpoint)
+    with small_disk(tmp_path / "full") as full:
+        with pytest.raises(UserError, match=re.escape(f"no room for {FILE} in {full}; ")):
+            fetch_released(NAME, tmp_path / "m.safetensors", cache=full)
+        assert not [p for p in full.rglob("*") if p.stat().st_size > 1000 and p.is_file()]
+    assert not list(tmp_path.glob("*m.safetensors*"))

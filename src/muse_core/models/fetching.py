@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,15 @@ def _download(
                 f"{server} cannot be reached, and {file_name} has not been fetched before."
             ) from error
         except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
+            if no_room_sentence(error):
+                folder = cache or huggingface_hub.constants.HF_HUB_CACHE
+                raise UserError(
+                    f"There is no room for {file_name} in {folder}; the environment variable"
+                    " HF_HUB_CACHE names another folder."
+                ) from error
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(
-                no_room_sentence(error)
-                or f"{file_name} could not be fetched from {server}: {reason[0].rstrip('.')}."
+                f"{file_name} could not be fetched from {server}: {reason[0].rstrip('.')}."
             ) from error
     raise UserError(f"{server} has no file {released.stem}.pth in {REPOSITORY}.")
 
@@ -121,7 +127,8 @@ def _without_warnings() -> Iterator[None]:
     before = log.level
     log.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         log.setLevel(before)
 
