@@ -11,6 +11,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import AnnotationStore, StorePlace, identify_slide
+from muse_core.nuclei.store.database import StoreIsThereError
 
 
 class StoreFile:
@@ -25,7 +26,7 @@ class StoreFile:
         Args:
             place: The slide's store; None while no slide is open, or its store cannot be used.
             refusal: Without a place, the sentence that says why nothing can be saved.
-            changed: Called when another program has written the file while it was closed.
+            changed: Called when another program has written the file meanwhile.
 
         Raises:
             UserError: The slide's store cannot be read.
@@ -60,17 +61,41 @@ class StoreFile:
         return None if self._place is None else self._place.identity.recorded
 
     def open(self, scheme: ClassScheme) -> AnnotationStore:
-        """Return the open store; if there is none, it is created with these classes."""
-        if self._store is not None and not self._resting:
-            return self._store
+        """Return the open store; if there is none, it is created with these classes.
+
+        A file that another window had open is opened anew when that window has been closed.
+
+        Raises:
+            UserError: It cannot be opened or created, or another window has created it meanwhile;
+                it is open then, and the next call returns it.
+        """
         if self._store is None:
-            self._store = self._require_place().create(scheme, _annotator())
+            return self._create(scheme)
+        if self._store.was_let_go:
+            self.rest()
+        if not self._resting:
             return self._store
         self._store = AnnotationStore.open(self._store.path, _annotator())
         self._resting = False
         if self._store.revision != self._revision:
             self._changed()
         return self._store
+
+    def _create(self, scheme: ClassScheme) -> AnnotationStore:
+        place = self._require_place()
+        try:
+            self._store = place.create(scheme, _annotator())
+            return self._store
+        except StoreIsThereError:
+            self._store = place.open(_annotator())
+            if self._store is None:
+                raise
+        self._changed()
+        # What was to be edited may mean something else there.
+        raise UserError(
+            f"Another window has made {self._store.path.name} for this slide; what it holds is"
+            " shown now."
+        )
 
     def require_place(self) -> None:
         """Raise UserError, with the reason, if nothing can be saved."""
@@ -128,7 +153,8 @@ class StoreFile:
     def rest(self) -> None:
         """Close the file until it is needed again."""
         if self._store is not None and not self._resting:
-            self._revision = _revision_of(self._store)
+            # What was only looked at may have changed since it was read.
+            self._revision = () if self._store.read_only else _revision_of(self._store)
             self._store.close()
             self._resting = True
 

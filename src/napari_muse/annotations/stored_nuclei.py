@@ -57,7 +57,7 @@ class StoredNuclei(NucleusArrays):
         super().__init__(scheme, np.zeros(0, dtype=NUCLEUS_ROW))
         self.wait: Wait = _at_once
         """Runs work that takes long, and shows a sentence meanwhile."""
-        self._file = StoreFile(place, refusal, self._reload)
+        self._file = StoreFile(place, refusal, self._reload_and_tell)
         if self._file.exists:
             self._reload()
 
@@ -164,14 +164,17 @@ class StoredNuclei(NucleusArrays):
         if edit is None or self.version == before:
             return None if edit is None else self._follow(edit)
         # Something else was written meanwhile, such as what a classifier had found.
-        self._reload()
-        for signal in (self.scheme_changed, self.changed, self.regions_changed):
-            signal.emit()
+        self._reload_and_tell()
         return edit
 
     def _read_classes(self) -> None:
         store = self.store
         self.set_classes(store.classes, tuple(store.class_ids.values()))
+
+    def _reload_and_tell(self) -> None:
+        self._reload()
+        for signal in (self.scheme_changed, self.changed, self.regions_changed):
+            signal.emit()
 
     def _reload(self) -> None:
         store = self.store

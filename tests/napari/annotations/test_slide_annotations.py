@@ -166,6 +166,42 @@ def test_the_second_to_open_can_look_and_not_edit(tmp_path: Path) -> None:
     assert len(second.to_table()) == 3
 
 
+def test_it_can_be_edited_once_the_other_window_is_closed(tmp_path: Path) -> None:
+    first = three_nuclei(tmp_path)
+    second = SlideAnnotations(first.scheme, StorePlace(tmp_path / "slide.png"))
+    first.add(50, 50, first.class_ids[0])
+    told: list[int] = []
+    second.changed.connect(lambda: told.append(int(second.counts().sum())))
+    with pytest.raises(UserError, match="open in another window"):
+        second.delete([1])
+    first.rest()
+    second.delete([1])
+    assert second.to_table()["id"].tolist() == [2, 3, 4]
+    assert told == [4, 3]
+    with pytest.raises(UserError, match="open in another window"):
+        first.confirm([2])
+
+
+def test_what_another_window_has_made_meanwhile_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "slide.png").write_bytes(b"pixels")
+    place = StorePlace(tmp_path / "slide.png")
+    first = SlideAnnotations(ClassScheme.from_names(["a"]), place)
+    second = SlideAnnotations(ClassScheme.from_names(["b", "a"]), place)
+    first.add(10, 10, first.class_ids[0])
+    told: list[int] = []
+    second.changed.connect(lambda: told.append(int(second.counts().sum())))
+    with pytest.raises(UserError, match=r"has made slide\.png\.muse for this slide; what it holds"):
+        second.add(20, 20, second.class_ids[1])
+    assert told == [1]
+    assert second.scheme.names == ("a",)
+    with pytest.raises(UserError, match="open in another window"):
+        second.add(20, 20, second.class_ids[0])
+    first.rest()
+    second.add(20, 20, second.class_ids[0])
+    assert second.to_table()["x"].tolist() == [10, 20]
+    assert [path.name for path in tmp_path.glob("*.muse")] == ["slide.png.muse"]
+
+
 def test_looking_leaves_no_file(tmp_path: Path) -> None:
     slide = tmp_path / "slide.png"
     slide.write_bytes(b"pixels")

@@ -33,6 +33,7 @@ _CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """Errors that sqlite3 raises for a damaged file; the second for a name that is not UTF-8."""
 _LOOK_ONLY = "here it can only be looked at"
+_ELSEWHERE = f"is open in another window; {_LOOK_ONLY}"
 _FULL = f"lies on a full disk; {_LOOK_ONLY}"
 _HARD_LINKED = (
     "has another name on this disk, a hard link such as backup programs make, and what lies there"
@@ -167,6 +168,20 @@ class Database:
             return os.path.samestat(self._opened, self.path.stat())
         except OSError:
             return False
+
+    @property
+    def was_let_go(self) -> bool:
+        """Whether it is read-only because another program had it open, which has it no more."""
+        if self._refusal != _ELSEWHERE:
+            return False
+        try:
+            lock, _ = _try_lock(self.path, create=False)
+        except (OSError, UserError):
+            return False
+        if lock is None:
+            return False
+        lock.release()
+        return True
 
     def _require_its_file(self) -> None:
         """Raise UserError if another file, or none, is where the open one was.
@@ -312,7 +327,7 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return None, f"is open in another window; {_LOOK_ONLY}"
+        return None, _ELSEWHERE
     except OSError as error:
         if not create and (isinstance(error, PermissionError) or error.errno == errno.EROFS):
             return None, not_writable

@@ -77,14 +77,14 @@ class StorePlace:
         """Make a store for the slide.
 
         Raises:
-            UserError: The slide cannot be read, another program has made its store meanwhile, or
-                nothing can be written anywhere.
+            StoreIsThereError: Another program has made its store meanwhile.
+            UserError: The slide cannot be read, or nothing can be written anywhere.
         """
         identity = self.identity
         # Of two stores of one slide only one would be found again.
         made = self._find(identity)
         if made is not None:
-            raise UserError(
+            raise StoreIsThereError(
                 f"Another window has made {made.name} for this slide; open the slide again."
             )
         refusal: UserError | None = None

@@ -80,6 +80,11 @@ class StoreReader:
         return self._db.has_its_file
 
     @property
+    def was_let_go(self) -> bool:
+        """Whether edits are refused because another program had the file, which has it no more."""
+        return self._db.was_let_go
+
+    @property
     def slide(self) -> SlideIdentity:
         """The slide the annotations belong to."""
         rows = self._rows("SELECT name, size_bytes, fingerprint FROM slide")
