@@ -46,6 +46,12 @@ def test_values_as_json_has_them_make_the_dataclass() -> None:
     [
         ({"name": "n", "colour": 1}, "{a} has no field 'colour'."),
         ({"name": "n", "part": {"size": 1, "x": 1}}, "{a} has no field 'part.x'."),
+        ({"name": "n", "pairs": 1}, "{a} has no field 'pairs'; perhaps 'pair' is meant."),
+        ({"name": "n", "size": 1}, "{a} has no field 'size'; perhaps 'part.size' is meant."),
+        (
+            {"name": "n", "part": {"size": 1, "sise": 1}},
+            "{a} has no field 'part.sise'; perhaps 'part.size' is meant.",
+        ),
         ({}, "{a}: the field 'name' is wrong: Field required."),
         ({"name": 3}, "{a}: the field 'name' is wrong: Input should be a valid string."),
         ({"name": "n", "pair": [2**63, 0]}, f"{{a}} is no JSON: {2**63} is too large for a whole"),

@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Hashable, Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    TypedDict,
+    TypeVar,
+    cast,
+    get_args,
+    get_type_hints,
+)
 
 from muse_core.errors import UserError
 
@@ -24,6 +34,7 @@ _BEYOND = 2**63
 """Larger integers are valid in Python but not in NumPy or torch."""
 _LONG = re.compile(r"\d{19}")
 _SHOWN = 40
+_UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 class StrictOptions(TypedDict):
@@ -73,16 +84,50 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
             json.loads(text, parse_int=_of_64_bits)
         return cast(_T, _adapter(cast(Hashable, cls)).validate_json(text))
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt field is unknown as well as missing.
+        first = min(error.errors(), key=lambda found: found["type"] not in _UNKNOWN)
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, UserError):
             raise UserError(str(cause)) from error
         where = ".".join(str(part) for part in first["loc"])
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise UserError(f"{wording.unknown} {where!r}.") from error
+        if first["type"] in _UNKNOWN:
+            raise unknown_field(wording.unknown, where, set(field_names(cls))) from error
         raise UserError(f"{wording.wrong} {where!r} is wrong: {first['msg']}.") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{wording.unreadable}: {error}.") from error
+
+
+def unknown_field(start: str, name: str, known: Collection[str]) -> UserError:
+    """Return the error of an unknown name, with a known one that may be meant.
+
+    Args:
+        start: Text before the name.
+        name: Dotted; parts that are numbers are places in a list.
+        known: Dotted names.
+    """
+    part, _, last = ".".join(p for p in name.split(".") if not p.isdecimal()).rpartition(".")
+    before = f"{part}." if part else ""
+    beside = {k.removeprefix(before) for k in known if k.rpartition(".")[0] == part}
+    meant = [before + near for near in get_close_matches(last, sorted(beside), 1)]
+    meant += sorted(k for k in known if k.rpartition(".")[2] == last)
+    return UserError(f"{start} {name!r}" + (f"; perhaps {meant[0]!r} is meant." if meant else "."))
+
+
+def field_names(cls: Any, before: str = "") -> Iterator[str]:
+    """Yield the dotted names of a dataclass's fields, and of those of dataclasses in it."""
+    kinds = get_type_hints(cls)
+    for field in fields(cls):
+        yield before + field.name
+        part = _dataclass_in(kinds[field.name])
+        if part is not None:
+            yield from field_names(part, f"{before}{field.name}.")
+
+
+def _dataclass_in(kind: Any) -> type | None:
+    """Return the first dataclass in a type such as ``tuple[Part, ...]`` or ``Part | None``."""
+    if is_dataclass(kind):
+        return cast(type, kind)
+    return next((found for part in get_args(kind) if (found := _dataclass_in(part))), None)
 
 
 def plain_values(instance: DataclassInstance) -> dict[str, Any]:

@@ -24,6 +24,15 @@ def test_evaluate_detect(folder: Path, capsys: Capture) -> None:
     assert f"F det   {figures['f_det']:.4f}" in capsys.readouterr().out
 
 
+def test_images_are_counted_at_a_terminal(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes standard error for a terminal
+    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
+    assert run("evaluate", "detect", folder / "points", "--mpp", 0.5, *model) == 0
+    assert "2/2" in capsys.readouterr().err
+
+
 def test_evaluate_detect_on_other_classes_leaves_the_class_figures_out(
     folder: Path, capsys: Capture
 ) -> None:

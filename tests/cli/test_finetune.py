@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def test_adapts_to_a_store_and_says_before_and_after(
     # There is no loss before the first step.
     assert "step 0  f_det" in said.err
     assert "None" not in said.err
+    assert re.search(r"f_class \(\w+ [\d.]+, \w+ [\d.]+\)", " ".join(said.err.split()))
     result = json.loads(said.out)
     assert result["steps_done"] == 4
     for when in ("before", "after"):

@@ -103,6 +103,11 @@ def test_a_network_can_be_named() -> None:
         (ON_FOLDERS | {"views": 3}, "'views'"),
         (ON_FOLDERS | {"losses": {"label_smoothing": 1.5}}, "label_smoothing"),
         (ON_FOLDERS | {"losses": {"clases": 1}}, "unknown field 'losses.clases'"),
+        (ON_FOLDERS | {"crop_px": 64}, "'crop_px'; perhaps 'views.crop_px' is meant"),
+        (
+            ON_FOLDERS | {"train": [{"foldr": "a"}]},
+            "'train.0.foldr'; perhaps 'train.folder' is meant",
+        ),
         (ON_FOLDERS | {"model": {"backbone": {"layers": 1}}}, "unknown field 'model.backbone.lay"),
         (ON_FOLDERS | {"unlabeled": [{"path": "x"}], "consistency": {"weight": 0}}, "above 0"),
         (ON_FOLDERS | {"class_map": [["a", "b"]]}, "'class_map'"),

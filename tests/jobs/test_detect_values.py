@@ -44,7 +44,10 @@ def test_every_setting_can_be_given() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"tile": 3}, "run.toml has an unknown field 'tile'"),
+        ({"colour": 3}, r"run.toml has an unknown field 'colour'\."),
+        ({"tilepx": 3}, r"unknown field 'tilepx'; perhaps 'tile_px' is meant"),
+        ({"devcie": "cpu"}, r"unknown field 'devcie'; perhaps 'device' is meant"),
+        ({"schedular": "tcp://a:1"}, r"'schedular'; perhaps 'scheduler' is meant"),
         ({"slide": "b.svs"}, "unknown field 'slide'"),
         ({"out_csv": "n.csv"}, "unknown field 'out_csv'"),
         ({"settings": {"tile_px": 64}}, "unknown field 'settings'"),

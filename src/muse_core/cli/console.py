@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -148,4 +148,6 @@ def _duration(seconds: float) -> str:
 
 
 def _figure(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{k} {_figure(v)}" for k, v in value.items()) + ")"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

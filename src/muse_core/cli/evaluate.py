@@ -43,13 +43,17 @@ def evaluate_detect(
     path = resolve_model(model)
     read_card(path).require_detector()
 
+    from muse_core.cli.console import progress_bar
     from muse_core.data.points_folder import scale_notes
     from muse_core.evaluate.detection import evaluate_folder
     from muse_core.evaluate.intervals import figures_with_intervals
+    from muse_core.jobs.progress import ProgressReporter
 
     for note in scale_notes(folder, mpp, force_mpp):
         typer.echo(note, err=True)
-    report = evaluate_folder(folder, mpp, path, device.value, force_mpp=force_mpp)
+    with progress_bar() as show:
+        progress = ProgressReporter(show)
+        report = evaluate_folder(folder, mpp, path, device.value, progress, force_mpp)
     figures = figures_with_intervals(report, seed=seed)
     typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
 

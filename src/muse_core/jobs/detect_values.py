@@ -10,7 +10,7 @@ from muse_core.config_file import configuration
 from muse_core.detect.config import DetectConfig
 from muse_core.jobs.specs import DetectJob
 from muse_core.slides.mpp import check_mpp
-from muse_core.strict import Wording, parse_strictly, plain_values
+from muse_core.strict import Wording, parse_strictly, plain_values, unknown_field
 
 _OF_ONE_SLIDE = {"slide", "out_csv", "polygons", "keep_in", "features_in", "focus"}
 """Fields of a job that differ between slides, or that only the window uses."""
@@ -36,9 +36,9 @@ def detect_job(values: Mapping[str, Any], slide: str, name: str) -> DetectJob:
         check_mpp(mpp)  # says which values it can have
     of_job = {f.name for f in fields(DetectJob)} - _OF_ONE_SLIDE - {"settings"}
     of_config = {f.name for f in fields(DetectConfig)}
-    config = configuration(
-        DetectConfig, {k: v for k, v in values.items() if k in of_config or k not in of_job}, name
-    )
+    for unknown in values.keys() - of_job - of_config:
+        raise unknown_field(f"{name} has an unknown field", unknown, of_job | of_config)
+    config = configuration(DetectConfig, {k: v for k, v in values.items() if k in of_config}, name)
     usual = asdict(DetectConfig())
     settings = {
         field: value
