@@ -24,6 +24,7 @@ from muse_core.nuclei import (
     write_nuclei,
 )
 from muse_core.nuclei.csv import read_csv_file
+from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
 from muse_core.nuclei.recorded_slide import RecordedSlide
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -123,6 +124,33 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path: Path) -> None:
     path.write_text("x_px,y_px,class,score,status,model\n1,2,tumor,,,\n")
     row = read_csv(path).iloc[0]
     assert (row["score"], row["status"], row["model"]) == (1, "predicted", "")
+
+
+@pytest.mark.parametrize("key", CLASS_KEYS)
+def test_classes_of_other_programs_are_found_by_the_names_of_their_columns(
+    tmp_path: Path, key: str
+) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text(f"x_px,y_px,{key}\n1,2,tumor\n")
+    assert read_csv(path)["class_name"].tolist() == ["tumor"]
+
+
+@pytest.mark.parametrize("key", SCORE_KEYS)
+@pytest.mark.parametrize(("mark", "between"), [(".", ","), (",", ";")])
+def test_scores_of_other_programs_are_found_by_the_names_of_their_columns(
+    tmp_path: Path, key: str, mark: str, between: str
+) -> None:
+    path = tmp_path / "n.csv"
+    rows = (("x_px", "y_px", "class", key), *((1, 2, "a", v) for v in (f"0{mark}25", "NA", "")))
+    path.write_text("".join(between.join(map(str, row)) + "\n" for row in rows))
+    assert read_csv(path)["score"].tolist() == [0.25, 1, 1]
+
+
+@pytest.mark.parametrize("odd", ["high", "87", "-1", "nan", "1e999"])
+def test_what_is_no_probability_of_another_program_is_no_score(tmp_path: Path, odd: str) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text(f"x_px,y_px,class,confidence\n1,2,a,0.5\n1,2,a,{odd}\n")
+    assert read_csv(path)["score"].tolist() == [0.5, 1]
 
 
 @pytest.mark.parametrize(

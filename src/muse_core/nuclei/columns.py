@@ -117,6 +117,11 @@ def scores(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return result
 
 
+def probabilities(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(N,) scores of another program, 1 where a number is no probability."""
+    return np.where((values >= 0) & (values <= 1), values, 1.0)
+
+
 def filled(values: Sequence[Any], empty: str) -> list[Any]:
     """Texts without null characters, with another in place of those that are missing or empty."""
     known = {v: without_nulls(v) if isinstance(v, str) else v for v in set(values)}

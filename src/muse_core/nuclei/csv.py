@@ -19,9 +19,11 @@ from muse_core.nuclei.columns import (
     POSITIONS_AS_PIXELS,
     class_names,
     of_several_slides,
+    probabilities,
     require_one_slide,
 )
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
+from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
 from muse_core.tables import Column, CsvTable, csv_names, quoting_of, read_csv_table
@@ -31,9 +33,11 @@ CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 NUCLEUS_CSV = {
     "x_px": Column(("x_px", "x px", "x [px]", "x (px)", "centroid x px", "x"), number=True),
     "y_px": Column(("y_px", "y px", "y [px]", "y (px)", "centroid y px", "y"), number=True),
-    "class": Column(("class", "class_name", "classification")),
+    "class": Column(("class", "class_name", "classification", *CLASS_KEYS)),
     "id": Column(("id",), number=True, needed=False),
     "score": Column(("score",), number=True, needed=False),
+    # Of other programs, and so a score only where it is a number between 0 and 1.
+    "probability": Column(SCORE_KEYS[1:], number=True, needed=False),
     "status": Column(("status",), needed=False),
     "model": Column(("model",), needed=False),
     "x_um": Column(("x_um",), needed=False),
@@ -46,7 +50,7 @@ NUCLEUS_CSV = {
     "image": Column(("image",), needed=False),
     "object_type": Column(("object type",), needed=False),
 }
-"""Columns of a file of nuclei, and other names under which the required ones are found."""
+"""Columns of a file of nuclei, and other names under which they are found."""
 _ORIGIN = ("origin_x_px", "origin_y_px")
 _SLIDE = ("slide", "slide_content")
 _OWN = ("x_px", "y_px", "x_um", "y_um")
@@ -168,7 +172,7 @@ def read_csv_file(path: str | Path) -> NucleusFile:
             x,
             y,
             names,
-            score=raw.numbers("score", empty=1.0) if "score" in raw else 1.0,
+            score=_scores(raw),
             status=raw.texts("status", empty=Status.PREDICTED.word)
             if "status" in raw
             else Status.PREDICTED.word,
@@ -181,6 +185,14 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     mpp, origin_px, slide = _mpp(raw, x, y), _origin(raw), _slide(raw)
     assumed = taken_as_pixels(raw.headings)
     return NucleusFile(table, None, mpp, (), (*raw.notes, *assumed, *unnamed), origin_px, slide)
+
+
+def _scores(raw: CsvTable) -> npt.NDArray[np.float64] | float:
+    if "score" in raw:
+        return raw.numbers("score", empty=1.0)
+    if "probability" not in raw:
+        return 1.0
+    return probabilities(raw.form.parse(raw.cells["probability"])[0])
 
 
 def taken_as_pixels(headings: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei.columns import class_name
+from muse_core.nuclei.columns import class_name, probabilities
 from muse_core.nuclei.geoarrow import is_native, native_shapes
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
@@ -25,6 +25,7 @@ from muse_core.nuclei.parquet_columns import (
     distinct,
     is_bytes,
     is_name,
+    is_score,
     numbers,
     texts,
 )
@@ -77,7 +78,7 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
     """
     columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
     classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name)
-    scores = _first(columns, SCORE_KEYS, file.schema_arrow, _is_score)
+    scores = _first(columns, SCORE_KEYS, file.schema_arrow, is_score)
     wanted = [geometry, *(c for c in (classes, scores) if c is not None)]
     parts = []
     seen: set[str] = set()
@@ -146,12 +147,6 @@ def _first(
     return None
 
 
-def _is_score(kind: pa.DataType) -> bool:
-    # Whole numbers under such a name are counts or percentages.
-    result: bool = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    return result
-
-
 def _names(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.object_]:
     if column is None:
         return np.full(batch.num_rows, UNCLASSIFIED, dtype=object)
@@ -164,5 +159,4 @@ def _scores(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.float64
     """Scores; 1 where there is none that is a probability."""
     if column is None:
         return 1.0
-    scores = numbers(batch.column(column), column)
-    return np.where((scores >= 0) & (scores <= 1), scores, 1.0)
+    return probabilities(numbers(batch.column(column), column))

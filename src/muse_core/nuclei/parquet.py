@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pandas as pd
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
-from muse_core.nuclei.columns import class_names, filled
+from muse_core.nuclei.columns import class_names, filled, probabilities
 from muse_core.nuclei.csv import NUCLEUS_CSV, taken_as_pixels
 from muse_core.nuclei.facts import Facts, facts_from_json, facts_of, facts_to_json
 from muse_core.nuclei.geoparquet import geometry_column, read_outlines
@@ -23,7 +24,14 @@ from muse_core.nuclei.nucleus_file import (
     check_characters,
     check_count,
 )
-from muse_core.nuclei.parquet_columns import is_bytes, is_text, numbers, texts, whole_numbers
+from muse_core.nuclei.parquet_columns import (
+    is_bytes,
+    is_score,
+    is_text,
+    numbers,
+    texts,
+    whole_numbers,
+)
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
 from muse_core.ordinary import require_file
 
@@ -166,7 +174,7 @@ def _our_columns(names: Sequence[str]) -> dict[str, str]:
     found = {}
     for key, column in NUCLEUS_CSV.items():
         known = next((name for name in column.names if name in folded), None)
-        if known is None or key not in _SCHEMA.names:
+        if known is None or key not in (*_SCHEMA.names, "probability"):
             continue
         exact = [name for name in names if name == known]
         if not exact and folded.count(known) > 1:
@@ -192,9 +200,7 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         xy["x_px"],
         xy["y_px"],
         names,
-        score=np.nan_to_num(numbers(columns["score"], "score"), nan=1.0)
-        if "score" in columns
-        else 1.0,
+        score=_scores(columns),
         status=filled(words["status"].tolist(), Status.PREDICTED.word)
         if "status" in words
         else Status.PREDICTED.word,
@@ -202,3 +208,11 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         ids=whole_numbers(columns["id"], "id") if "id" in columns else None,
     )
     return facts.with_table(table, (*taken_as_pixels(named), *notes))
+
+
+def _scores(columns: Mapping[str, pa.Array]) -> npt.NDArray[np.float64] | float:
+    if "score" in columns:
+        return np.nan_to_num(numbers(columns["score"], "score"), nan=1.0)
+    if "probability" in columns and is_score(columns["probability"].type):
+        return probabilities(numbers(columns["probability"], "probability"))
+    return 1.0

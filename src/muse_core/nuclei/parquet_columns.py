@@ -48,6 +48,13 @@ def is_number(kind: pa.DataType) -> bool:
     return result
 
 
+def is_score(kind: pa.DataType) -> bool:
+    """Whether the values of a column named like a score can be probabilities."""
+    # Whole numbers under such a name are counts or percentages.
+    result: bool = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return result
+
+
 def distinct(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.intp]]:
     """Distinct values of a column, and for each row the index of its value.
 

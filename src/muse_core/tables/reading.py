@@ -26,6 +26,7 @@ _MAX_ROWS = 20_000_001
 """One more than the largest number of nuclei that is accepted."""
 _SAMPLE_LINES = 200
 _CELL_SHOWN = 40
+_MISSING = ("", "na", "nan", "null", "none")
 _CHUNK_ROWS = 1 << 18
 _TOO_MANY_CELLS = re.compile(r"fields in line (\d+), saw")
 _OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
@@ -94,16 +95,18 @@ class CsvTable:
 
         Args:
             key: Of the column.
-            empty: For empty cells; None refuses them.
+            empty: For empty cells, and what R and pandas write in their place; None refuses them.
 
         Raises:
             UserError: A cell holds no number, or one that is too large.
         """
         values, wrong = self.form.parse(self.cells[key])
-        blank = (self.cells[key].str.strip() == "").to_numpy(dtype=bool)
+        missing = ("",) if empty is None else _MISSING
+        blank = self.cells[key].str.strip().str.lower().isin(missing).to_numpy(dtype=bool)
         if empty is None:
             wrong = np.union1d(wrong, np.flatnonzero(blank))
         else:
+            wrong = np.setdiff1d(wrong, np.flatnonzero(blank))
             values = np.where(blank, empty, values)
         if len(wrong):
             raise self._error(key, int(wrong[0]), "which is not a number")
