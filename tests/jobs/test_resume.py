@@ -16,7 +16,7 @@ import pytest
 
 from muse_core.detect.kept_run import unfinished_runs
 from muse_core.jobs import DetectJob, run_job
-from muse_core.jobs.events import Done, Failed
+from muse_core.jobs.events import Done, Event, Failed, NucleiFound
 from muse_core.nuclei import read_nuclei
 
 from ..job_inputs import write_model, write_slide
@@ -192,3 +192,25 @@ def test_a_slide_that_is_taken_away_stops_the_run_and_it_goes_on(
     assert isinstance(last, Done)
     assert last.result["tiles_resumed"] > 0
     assert out.read_bytes() == uninterrupted
+
+
+@pytest.mark.parametrize("how", ["grown", "replaced"])
+def test_a_slide_that_is_written_while_it_is_read_has_no_result(
+    job: DetectJob, tmp_path: Path, how: str
+) -> None:
+    slide, out = tmp_path / "slide.png", tmp_path / "n.csv"
+    slide.write_bytes(Path(job.slide).read_bytes())
+    other = write_slide(tmp_path / "other.png", 900, 700, seed=1)
+
+    def change(event: Event) -> None:
+        if isinstance(event, NucleiFound) and other.exists():
+            if how == "replaced":
+                other.replace(slide)
+            else:
+                slide.write_bytes(slide.read_bytes() + bytes(100))
+                other.unlink()
+
+    last = run_job(DetectJob(**{**vars(_to(job, out)), "slide": str(slide)}), change)
+    assert isinstance(last, Failed)
+    assert last.message.startswith("slide.png was changed or replaced while it was read")
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith("other")] == ["slide.png"]

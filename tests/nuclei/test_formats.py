@@ -305,3 +305,17 @@ def test_spaces_around_a_class_make_no_class_of_their_own(tmp_path: Path, ending
         path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     read = read_nuclei(path)
     assert list(read.table["class_name"]) == ["tumor", "tumor", "tumor", "a b"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "read"), [([0.25, None], [0.25, 1]), ([0.25, 7.0], [0.25, 1]), ([50, 60], [1, 1])]
+)
+def test_classes_and_scores_of_other_programs_in_parquet(
+    tmp_path: Path, stated: Any, read: Any
+) -> None:
+    path = tmp_path / "n.parquet"
+    columns = {"x_px": [1, 2], "y_px": [3, 4], "Cell_type": ["a", "b"], "confidence": stated}
+    pd.DataFrame(columns).to_parquet(path)
+    found = read_nuclei(path)
+    assert found.table["class_name"].tolist() == ["a", "b"]
+    assert found.table["score"].tolist() == read

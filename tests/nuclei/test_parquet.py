@@ -90,18 +90,6 @@ def test_three_columns_are_enough(tmp_path: Path) -> None:
     assert found.table["id"].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("given", "read"), [([0.25, None], [0.25, 1]), ([0.25, 7.0], [0.25, 1]), ([50, 60], [1, 1])]
-)
-def test_classes_and_scores_of_other_programs(tmp_path: Path, given: Any, read: Any) -> None:
-    path = tmp_path / "n.parquet"
-    columns = {"x_px": [1, 2], "y_px": [3, 4], "Cell_type": ["a", "b"], "confidence": given}
-    pd.DataFrame(columns).to_parquet(path)
-    found = read_parquet(path)
-    assert found.table["class_name"].tolist() == ["a", "b"]
-    assert found.table["score"].tolist() == read
-
-
 @pytest.mark.parametrize("with_geo", [True, False])
 def test_outlines_become_centres(tmp_path: Path, with_geo: bool) -> None:
     names = ["a", "b", "a", "", None, "a"]

@@ -19,6 +19,7 @@ from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.processor import give_large_blocks_back
 from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import DetectJob
+from muse_core.jobs.unchanged import SlideChangedError, unchanged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,13 +144,19 @@ def _detect(
             )
         )
 
-    return detector.detect(
-        slide,
-        job_shapes(job) or None,
-        listener=DetectListener(ProgressReporter(emit), should_cancel, on_nuclei),
-        run=run,
-        focus=None if job.focus is None else (job.focus[0], job.focus[1]),
-    )
+    try:
+        with unchanged(slide):
+            return detector.detect(
+                slide,
+                job_shapes(job) or None,
+                listener=DetectListener(ProgressReporter(emit), should_cancel, on_nuclei),
+                run=run,
+                focus=None if job.focus is None else (job.focus[0], job.focus[1]),
+            )
+    except SlideChangedError:
+        if run is not None:
+            run.state.finished = True
+        raise
 
 
 def detect_config(job: DetectJob) -> DetectConfig:
@@ -190,7 +197,7 @@ def kept_job(
         with kept_run(RunPlace(stem, key, {"job": job.to_json()}, out, job.resume)) as run:
             yield run
     except UserError as error:
-        if run is not None and run.holds_tiles and job.out_csv:
+        if run is not None and run.holds_tiles and not run.state.finished and job.out_csv:
             raise UserError(f"{error} {_GOES_ON}") from error
         raise
 
