@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,20 @@ def before_units_are_compared(viewer: ViewerModel, act: Callable[[], None]) -> N
         compare()
 
     canvas._update_world_units = agree_and_compare
+
+
+def around_slicing(layer: Any, read: Callable[[Callable[[], None]], None]) -> None:
+    """Have a function called each time napari reads what it is to draw of a layer.
+
+    Wraps ``set_view_slice`` of the layer's ``_slicing_state``, which has no event: an error in it
+    ends in a notification with a traceback at each step of the camera.
+
+    Args:
+        layer: The layer.
+        read: Gets the function that reads; where that fails, what was read last stays drawn.
+    """
+    state = layer._slicing_state
+    state.set_view_slice = partial(read, state.set_view_slice)
 
 
 def layer_list_widget(viewer: ViewerModel) -> QWidget:

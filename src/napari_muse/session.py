@@ -36,6 +36,7 @@ from napari_muse.layers.field_of_view import show_area
 from napari_muse.layers.layer_keeper import LayerKeeper
 from napari_muse.layers.nucleus_layer import NucleusLayer
 from napari_muse.layers.picture_layers import PictureLayers
+from napari_muse.layers.rereading import Rereading
 from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY, SlideGuard
 from napari_muse.layers.slide_layers import (
     agree_on_units,
@@ -92,6 +93,7 @@ class MuseSession:
         self.trouble = ""
         self._dropped: Any = None
         self._guard = SlideGuard(viewer, self.refused.emit)
+        self._rereading = Rereading(viewer, self.refused.emit)
         there = list(viewer.layers)
         slides = slide_layers(viewer)
         # In the slide's units from the start: napari warns of layers that differ in theirs.
@@ -343,6 +345,7 @@ class MuseSession:
                 agree_on_units(self.viewer, self.placement.unit)
                 try:
                     self._place(slide, layer)
+                    self.trouble = self.trouble or self._rereading.refusal(layer)
                 except UserError as error:
                     # Its file has gone meanwhile; napari would try again with every step.
                     layer.visible = False
@@ -366,6 +369,7 @@ class MuseSession:
         self._guard.keep(layer)
         if layer not in self._followed:
             self._followed.add(layer)
+            self._rereading.watch(layer)
             layer.events.visible.connect(self._on_shown)
         show_alone(self.viewer, layer)
         show_areas(self.viewer, slide)

@@ -147,6 +147,11 @@ class Level(ABC):
         except UserError:
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno:
+                raise UserError(
+                    f"{self.name} cannot be read any more ({error.strerror}); is its drive or share"
+                    " still connected?"
+                ) from error
             # Codecs raise errors of many kinds on damaged data.
             x, y = col * self.piece_w, row * self.piece_h
             raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from muse_core.array_types import RgbArray
@@ -55,13 +55,21 @@ class _File:
 
     @contextmanager
     def level(self, index: int) -> Iterator[Level]:
-        """A level of the open file; raises UserError where it cannot be opened any more."""
+        """A level of the open file; raises UserError where it cannot be opened any more.
+
+        After an error the next call opens the file anew: what was open of a file on a share may
+        fail for ever once the connection was lost.
+        """
         with self._lock:
             slide = self._opened()
             self._readers += 1
             self._resting = False
         try:
             yield slide.source.levels[index]
+        except Exception:
+            with self._lock:
+                self._resting = True
+            raise
         finally:
             with self._lock:
                 self._readers -= 1
@@ -99,8 +107,9 @@ class _File:
 
     def _let_go(self) -> None:
         if self._resting and not self._readers and self._slide is not None:
-            self._slide.close()
-            self._slide = None
+            slide, self._slide = self._slide, None
+            with suppress(OSError):  # Its share has gone.
+                slide.close()
 
 
 class _RestingLevel(Level):
