@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.files import is_being_written, locked, only_one
+from muse_core.nuclei import ClassScheme, nucleus_table
+from muse_core.nuclei.store import AnnotationStore, SlideIdentity
 
 COUNT = (
     "import sys\nfrom pathlib import Path\nfrom muse_core.files import locked, replacing\n"
@@ -81,3 +85,61 @@ def test_where_no_lock_can_be_made_there_is_a_sentence(tmp_path: Path) -> None:
     for lock in (locked, only_one):
         with pytest.raises(UserError, match=r"^Cannot write .*\.$"), lock(tmp_path / "no" / "file"):
             pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_where_a_file_stands_in_for_a_lock_the_computer_that_left_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Lustre without flock, after a job was killed on another node."""
+    import fcntl
+
+    def missing(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    target, lock = tmp_path / "n.csv", tmp_path / ".n.csv.lock"
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with only_one(target):
+        number, _, *rest = lock.read_text().splitlines()
+    assert not lock.exists()
+    lock.write_text("\n".join((number, "node17", *rest)) + "\n")
+    for hold in (only_one, lambda path: locked(path, patience_s=0.0)):
+        with pytest.raises(UserError) as refused, hold(target):
+            pass
+        assert f" on node17 (if it was killed there, delete {lock})" in str(refused.value)
+    lock.unlink()
+    with only_one(target):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_the_warning_of_the_library_reaches_nobody(tmp_path: Path) -> None:
+    script = (
+        "import errno, fcntl, sys\nfrom muse_core.files import only_one\n"
+        "def missing(*_): raise OSError(errno.ENOSYS, 'no such call')\n"
+        "fcntl.flock = missing\n"
+        "with only_one(sys.argv[1]): pass\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "n.csv")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_annotations_that_cannot_be_locked_where_they_lie_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def refused(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    slide, classes = SlideIdentity("s.svs", 1, "abc"), ClassScheme.from_names(["a"])
+    with AnnotationStore.create(tmp_path / "s.muse", slide, classes) as store:
+        store.insert(nucleus_table([1, 2, 3], [1, 2, 3], "a"))
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with AnnotationStore.open(tmp_path / "s.muse") as store:
+        assert len(store.nuclei()) == 3
+        with pytest.raises(UserError, match=r"s.muse cannot be locked where it lies; here it can"):
+            store.confirm([1])

@@ -3,7 +3,7 @@
 from muse_core.files.atomic import make_folder, replacing
 from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
-from muse_core.files.locking import is_being_written, locked, only_one
+from muse_core.files.locking import is_being_written, left_on, locked, only_one
 from muse_core.files.names import shortened
 from muse_core.files.room import no_room_sentence, resumable
 from muse_core.files.small import read_small
@@ -20,6 +20,7 @@ __all__ = [
     "is_being_written",
     "is_litter",
     "is_special",
+    "left_on",
     "locked",
     "make_folder",
     "names_stdout",

@@ -1,11 +1,14 @@
 """Locks on files that several programs change; the system releases them when a program dies.
 
 The lock is a hidden file beside the protected one, because that one is replaced on each write.
+Where a file system has no locks, as Lustre without ``flock``, the file itself stands in for one;
+that of a program killed on another computer stays, and the sentence names it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from muse_core.files.names import shortened
 from muse_core.files.targets import destination, require_parent
 
 _PATIENCE_S = 60.0
+# The library says so for each file, in windows as a message of its own.
+warnings.filterwarnings("ignore", "flock not supported", UserWarning)
 
 
 @contextlib.contextmanager
@@ -35,7 +40,8 @@ def locked(path: str | Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     try:
         lock.acquire(timeout=patience_s)
     except Timeout as error:
-        raise UserError(f"{path} is being changed by another program; try again.") from error
+        where = left_on(Path(lock.lock_file))
+        raise UserError(f"{path} is being changed by another program{where}; try again.") from error
     except (OSError, NotImplementedError) as error:
         raise _refusal(path, error) from error
     try:
@@ -61,7 +67,8 @@ def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        sentence = f"Cannot write {named or path}: another program is writing it."
+        where = left_on(Path(lock.lock_file))
+        sentence = f"Cannot write {named or path}: another program is writing it{where}."
         raise UserError(sentence) from error
     except (OSError, NotImplementedError) as error:
         raise _refusal(named or path, error) from error
@@ -72,6 +79,15 @@ def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None
         with contextlib.suppress(OSError):  # Windows removes no file that is open
             Path(lock.lock_file).unlink()
         lock.release()
+
+
+def left_on(lock_file: Path) -> str:
+    """On which computer a lock is held, where a file stands in for it; else ""."""
+    try:
+        _, computer, *_ = lock_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    return f" on {computer} (if it was killed there, delete {lock_file})"
 
 
 def is_being_written(path: str | Path) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from muse_core.errors import UserError
-from muse_core.files import no_room_sentence
+from muse_core.files import left_on, no_room_sentence
 from muse_core.isolation import CancelledError
 from muse_core.nuclei.store.schema import (
     SCHEMA_VERSION,
@@ -33,7 +33,10 @@ _CANNOT_WRITE_BESIDE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """Errors that sqlite3 raises for a damaged file; the second for a name that is not UTF-8."""
 _LOOK_ONLY = "here it can only be looked at"
-_ELSEWHERE = f"is open in another window; {_LOOK_ONLY}"
+_ELSEWHERE = "is open in another window"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_NO_LOCKS_OF_SQLITE = (sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK)
+_NO_LOCKS_HERE = f"cannot be locked where it lies; {_LOOK_ONLY}"
 _FULL = f"lies on a full disk; {_LOOK_ONLY}"
 _HARD_LINKED = (
     "has another name on this disk, a hard link such as backup programs make, and what lies there"
@@ -172,7 +175,7 @@ class Database:
     @property
     def was_let_go(self) -> bool:
         """Whether it is read-only because another program had it open, which has it no more."""
-        if self._refusal != _ELSEWHERE:
+        if not self._refusal.startswith(_ELSEWHERE):
             return False
         try:
             lock, _ = _try_lock(self.path, create=False)
@@ -218,7 +221,9 @@ class Database:
             # SQLite creates files beside a database even to read it. Where it cannot, the file must
             # be opened as immutable, which ignores edits that a crash has left in the log.
             if _is_full_disk(error):
-                self._only_look_at_it()
+                self._only_look_at_it(_FULL)
+            elif error.sqlite_errorcode in _NO_LOCKS_OF_SQLITE:
+                self._only_look_at_it(_NO_LOCKS_HERE)
             elif not self.read_only or error.sqlite_errorcode & 0xFF not in _CANNOT_WRITE_BESIDE:
                 raise
             if _has_log(self.path):
@@ -228,15 +233,15 @@ class Database:
                 ) from error
             return self._open("mode=ro&immutable=1")
 
-    def _only_look_at_it(self) -> None:
-        """Open read-only on a full disk, without files that SQLite could create but not fill."""
+    def _only_look_at_it(self, refusal: str) -> None:
+        """Open read-only for a reason, without files that SQLite could create but not use."""
         if self._was_alone and not _has_log(self.path):
             for file in _beside(self.path):
                 file.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-            self.read_only, self._refusal = True, _FULL
+            self.read_only, self._refusal = True, refusal
 
     def _open(self, options: str) -> sqlite3.Connection:
         uri = f"file:{quote(str(self.path.absolute()))}?{options}"
@@ -327,12 +332,14 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return None, _ELSEWHERE
+        return None, f"{_ELSEWHERE}{left_on(_lock_file(path))}; {_LOOK_ONLY}"
     except OSError as error:
         if not create and (isinstance(error, PermissionError) or error.errno == errno.EROFS):
             return None, not_writable
         if not create and no_room_sentence(error):
             return None, _FULL
+        if not create and error.errno in _NO_LOCKS:
+            return None, _NO_LOCKS_HERE
         raise UserError(f"Cannot write beside {path}: {error.strerror or error}.") from error
     return lock, ""
 
@@ -362,7 +369,7 @@ def _is_busy(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     if _is_busy(error):
-        return "another program has locked it"
+        return "another program has locked it, or files cannot be locked where it lies"
     return "database or disk is full" if _is_full_disk(error) else str(error)
 
 
