@@ -43,7 +43,7 @@ def test_evaluate_detect_on_other_classes_leaves_the_class_figures_out(
     assert figures["f_det"] is not None
     assert (figures["f_avg"], figures["f_class"]) == (None, None)
     assert run(*other) == 0
-    assert "not measured" in capsys.readouterr().out
+    assert "not measured: the model has no class mast, plasma\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("points", [None, "x,y\n1,2\n", "x,y,class\n1,oops,tumor\n", ""])

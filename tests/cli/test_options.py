@@ -41,6 +41,13 @@ def test_an_option_takes_a_value_in_every_command_or_in_none() -> None:
     assert {o for o, found in kinds.items() if len(found) > 1} == FLAG_IN_ONE
 
 
+def test_help_is_wrapped_to_the_terminal_alone() -> None:
+    # typer keeps line breaks in a paragraph.
+    texts = {name: command.help for name, command in commands(typer.main.get_command(app))}
+    assert len(texts) > 10
+    assert not {n for n, text in texts.items() if "\n" in text.replace("\n\n", "")}
+
+
 def test_mpp_is_the_scale_of_what_is_read() -> None:
     said = {name: option.help or "" for name, spelling, option in options() if spelling == "--mpp"}
     assert {"muse detect", "muse rois", "muse finetune", "muse evaluate probe"} <= set(said)

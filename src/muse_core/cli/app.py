@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import io
 import logging
 import re
 import sys
-from collections.abc import Sequence
-from typing import Annotated, NoReturn, TextIO
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -50,24 +51,31 @@ evaluate_app = typer.Typer(no_args_is_help=True, help="Measure a model on annota
 dataset_app = typer.Typer(no_args_is_help=True, help="Turn published datasets into points-folders.")
 models_app = typer.Typer(no_args_is_help=True, help="The models on this machine.")
 
-app.command("detect")(detect_command)
-app.command()(info)
+
+def _register(to: typer.Typer, name: str, command: Callable[..., None], **settings: Any) -> None:
+    """Add a command whose help is wrapped to the terminal, not where its docstring is."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    to.command(name, help=text, **settings)(command)
+
+
+_register(app, "detect", detect_command)
+_register(app, "info", info)
 # muse finetune parses options of earlier versions itself, see finetune_flags.
-app.command(
-    "finetune", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-)(finetune_command)
-app.command()(features)
-app.command("relearn")(relearn_command)
-app.command()(rois)
-app.command("pretrain")(pretrain_command)
-app.command()(convert)
-evaluate_app.command("detect")(evaluate_detect)
-evaluate_app.command("probe")(evaluate_probe)
-models_app.command("list")(models_list)
-models_app.command("fetch")(models_fetch)
-models_app.command("import")(models_import)
+_anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+_register(app, "finetune", finetune_command, context_settings=_anything)
+_register(app, "features", features)
+_register(app, "relearn", relearn_command)
+_register(app, "rois", rois)
+_register(app, "pretrain", pretrain_command)
+_register(app, "convert", convert)
+_register(evaluate_app, "detect", evaluate_detect)
+_register(evaluate_app, "probe", evaluate_probe)
+_register(models_app, "list", models_list)
+_register(models_app, "fetch", models_fetch)
+_register(models_app, "import", models_import)
+_register(dataset_app, "convert", dataset_convert)
 app.add_typer(evaluate_app, name="evaluate")
-dataset_app.command("convert")(dataset_convert)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(models_app, name="models")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,10 +55,11 @@ def evaluate_detect(
         progress = ProgressReporter(show)
         report = evaluate_folder(folder, mpp, path, device.value, progress, force_mpp)
     figures = figures_with_intervals(report, seed=seed)
-    typer.echo(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
+    lines = _lines(figures, report.other_classes)
+    typer.echo(json.dumps(figures) if as_json else "\n".join(lines))
 
 
-def _lines(figures: FiguresWithIntervals) -> Iterator[str]:
+def _lines(figures: FiguresWithIntervals, other_classes: Sequence[str]) -> Iterator[str]:
     intervals = figures["interval_95"]
     few = figures["interval_over"] == "nuclei"
     yield f"images  {figures['n_images']}" + (
@@ -68,7 +69,7 @@ def _lines(figures: FiguresWithIntervals) -> Iterator[str]:
     yield f"  precision {figures['precision_det']:.4f}  recall {figures['recall_det']:.4f}"
     per_class, confusion = figures["per_class"], figures["confusion"]
     if per_class is None or confusion is None:
-        yield "F avg   not measured: the folder's classes are not the model's"
+        yield f"F avg   not measured: the model has no class {', '.join(other_classes)}"
         return
     yield f"F avg   {_with_interval(figures['f_avg'], intervals['f_avg'])}"
     width = max(map(len, per_class))

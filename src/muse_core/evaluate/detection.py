@@ -53,10 +53,12 @@ class DetectionReport:
     Attributes:
         images: Counts of each image.
         class_names: The model's classes, or None when the images have others.
+        other_classes: Classes of the images that are not the model's.
     """
 
     images: tuple[ImageScore, ...]
     class_names: tuple[str, ...] | None
+    other_classes: tuple[str, ...] = ()
 
     @property
     def n_images(self) -> int:
@@ -145,10 +147,10 @@ def score_tables(
         tables: A NucleusTable for each, pixels of the image.
         classes: The model's classes. Class figures are given only if the images hold no other.
     """
-    comparable = set(class_names_in(images)) <= set(classes)
-    names = tuple(classes) if comparable else None
+    others = tuple(name for name in class_names_in(images) if name not in classes)
+    names = None if others else tuple(classes)
     scores = [_score(i, table, names) for i, table in zip(images, tables, strict=True)]
-    return DetectionReport(tuple(scores), names)
+    return DetectionReport(tuple(scores), names, others)
 
 
 def _score(
