@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 import zarr
 
 from muse_core.classify.feature_file import read_features
+from muse_core.cli.features import _compute, _Plan
+from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table, write_csv
+from muse_core.slides import ImageChoice
 
 from ..job_inputs import write_model, write_slide
 from .running import run
@@ -68,3 +72,21 @@ def test_older_features_are_replaced_but_no_other_zarr_folder(
     assert run("features", tmp_path / "other.zarr", *options, tmp_path / "other.zarr") == 2
     assert "it is the slide" in capsys.readouterr().err
     assert (tmp_path / "other.zarr" / "0" / ".zarray").exists()
+
+
+def test_no_features_of_two_slides_lie_in_one_folder(
+    inputs: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    slide, points, model = inputs
+    other, out = write_slide(tmp_path / "other.png", seed=1), tmp_path / "f.zarr"
+
+    class Replacing(threading.Event):
+        def is_set(self) -> bool:
+            if other.exists():
+                other.replace(slide)
+            return False
+
+    plan = _Plan(slide, ImageChoice(), points, out, 0.5, False, None, "cpu", False)
+    with pytest.raises(UserError, match=r"^s.png was changed or replaced while it was read"):
+        _compute(plan, str(model), Replacing())
+    assert not list(tmp_path.glob("*f.zarr*"))

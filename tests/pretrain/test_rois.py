@@ -155,3 +155,16 @@ def test_a_real_slide_gives_rois(cmu_slide: Path, tmp_path: Path) -> None:
     assert manifest is not None
     assert len(manifest.rois) == 4
     assert {round(r.mpp, 3) for r in manifest.rois} == {0.499}
+
+
+def test_no_rois_of_two_slides_lie_under_one_name(slide: Slide, tmp_path: Path) -> None:
+    out, other = tmp_path / "rois", write_slide(tmp_path / "other.png", seed=1)
+
+    def replace(done: int, total: int, message: str) -> None:
+        if done == 1:
+            other.replace(slide.path)
+
+    with pytest.raises(UserError, match=r"^slide.png was changed or replaced while it was read"):
+        cut_slide(slide, out, open_roi_folder(out, SETTINGS), _corner_points, replace)
+    assert read_manifest(out).rois == ()
+    assert not list(out.rglob("*.tif"))

@@ -167,6 +167,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
         from muse_core.classify.features import FeatureSpec, iter_features
         from muse_core.detect import choose_device
         from muse_core.models.checkpoint import load_backbone
+        from muse_core.nuclei.store import unchanged
 
         backbone, _ = load_backbone(path)
         spec = FeatureSpec(card.mpp, card.fov_px if plan.fov_px is None else plan.fov_px)
@@ -176,9 +177,10 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
             def chunks() -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
                 xy = placed.table[["x", "y"]].to_numpy()
                 where = choose_device(plan.device)
-                for chunk in iter_features(opened, xy, backbone, spec, where, cancel.is_set):
-                    report(chunk.tiles_done, chunk.tiles_total, "Computing features")
-                    yield chunk.rows, chunk.features
+                with unchanged(opened.location, opened.part):
+                    for chunk in iter_features(opened, xy, backbone, spec, where, cancel.is_set):
+                        report(chunk.tiles_done, chunk.tiles_total, "Computing features")
+                        yield chunk.rows, chunk.features
 
             facts: _Facts = {
                 "model": card.name,

@@ -19,7 +19,6 @@ from muse_core.jobs.peak_rss import peak_rss_mb
 from muse_core.jobs.processor import give_large_blocks_back
 from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import DetectJob
-from muse_core.jobs.unchanged import SlideChangedError, unchanged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +130,7 @@ def _detect(
     run: KeptRun | None,
 ) -> DetectResult:
     from muse_core.detect import DetectListener
+    from muse_core.nuclei.store import SlideChangedError, unchanged
 
     def on_nuclei(chunk: pd.DataFrame) -> None:
         emit(
@@ -145,7 +145,7 @@ def _detect(
         )
 
     try:
-        with unchanged(slide):
+        with unchanged(slide.location, slide.part):
             return detector.detect(
                 slide,
                 job_shapes(job) or None,

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import tifffile
 
 from muse_core.files import make_folder, replacing
-from muse_core.nuclei.store import identify_slide
+from muse_core.nuclei.store import SlideChangedError, identify_slide, unchanged
 from muse_core.pretrain.roi_manifest import (
     Roi,
     RoiManifest,
@@ -76,13 +77,18 @@ def cut_slide(
     regions = list(roi_regions(slide, tissue, settings))
     cutter = _Cutter(slide, tissue, mpp, settings, find_nuclei)
     rois = []
-    for number, region in enumerate(regions):
-        if should_cancel and should_cancel():
-            return None
-        file = f"{key}/{round(region.x)}_{round(region.y)}.tif"
-        rois.append(cutter.cut(region, folder, file))
-        if on_progress:
-            on_progress(number + 1, len(regions), slide.title)
+    try:
+        with unchanged(slide.path, slide.part):
+            for number, region in enumerate(regions):
+                if should_cancel and should_cancel():
+                    return None
+                file = f"{key}/{round(region.x)}_{round(region.y)}.tif"
+                rois.append(cutter.cut(region, folder, file))
+                if on_progress:
+                    on_progress(number + 1, len(regions), slide.title)
+    except SlideChangedError:
+        shutil.rmtree(folder / key, ignore_errors=True)
+        raise
     open_roi_folder(folder, settings)
     source = RoiSource(slide.title, key, slide.require_mpp(), tuple(rois))
     return add_source(folder, source)

@@ -26,6 +26,7 @@ from muse_core.nuclei.store.locate import StorePlace
 from muse_core.nuclei.store.predictions import Predictions
 from muse_core.nuclei.store.rows import NUCLEUS_ROW, UNCERTAINTY, NucleusRows
 from muse_core.nuclei.store.store import AnnotationStore
+from muse_core.nuclei.store.unchanged import SlideChangedError, unchanged
 
 __all__ = [
     "NUCLEUS_ROW",
@@ -35,7 +36,9 @@ __all__ = [
     "NucleusChanges",
     "NucleusRows",
     "Predictions",
+    "SlideChangedError",
     "SlideIdentity",
     "StorePlace",
     "identify_slide",
+    "unchanged",
 ]
