@@ -17,7 +17,7 @@ from muse_core.finetune.config import ViewConfig
 from muse_core.finetune.result import ValidationFigures
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import ModelCard, read_card
-from muse_core.models.checkpoint import load_model, save_backbone
+from muse_core.models.checkpoint import load_model, save_backbone, save_model
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
 
 from ...job_inputs import NARROW
@@ -253,6 +253,36 @@ def test_a_class_to_validate_on_must_be_learnt(config: FinetuneConfig, tmp_path:
     strange = LabelSet(points_folder(tmp_path / "strange", ("large", "odd")), 0.5)
     with pytest.raises(UserError, match="holds the class 'odd', which is not learnt"):
         finetune(dataclasses.replace(run, val=strange))
+
+
+def test_without_validation_the_threshold_of_the_base_is_kept(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    run = _onward(config, tmp_path, val=None)
+    base = load_model(config.out)
+    base.card = dataclasses.replace(base.card, score_threshold=0.37)
+    save_model(base, config.out, half=False)
+    result = finetune(run)
+    assert read_card(run.out).score_threshold == 0.37
+    assert result.notes[0] == (
+        "There is nothing to validate on: the weights are the last, and the score threshold of"
+        " 0.37 is not chosen."
+    )
+
+
+def test_tiles_without_any_nucleus_neither_train_nor_validate(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    bare = LabelSet(points_folder(tmp_path / "bare", ("large",)), 0.5)
+    for path in (bare.folder / "points").iterdir():
+        path.write_text("x,y,class\n")
+    with pytest.raises(UserError, match="bare, to validate on, has no annotated nucleus"):
+        finetune(dataclasses.replace(config, val=bare))
+    run = _onward(config, tmp_path, val=None, train=(bare,))
+    with pytest.raises(UserError, match="There is no annotated nucleus to learn from"):
+        finetune(run)
+    negatives = dataclasses.replace(run, train=(bare, *config.train))
+    assert finetune(negatives).path == run.out
 
 
 def test_class_maps_keep_the_classes_of_the_base(config: FinetuneConfig, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.data.digests import digest_of_attributes, digest_of_values
 from muse_core.finetune.data.fields import Field, fields_of_images
+from muse_core.finetune.data.sources import NO_NUCLEUS, read_validation
 from muse_core.finetune.data.stores import (
     StoreContents,
     fields_of_stores,
@@ -99,10 +100,7 @@ def load_fields(
     fields += fields_of_images(images, mpp, with_holdout=config.val is None)
     holdout = [f for f in fields if f.holdout]
     if config.val:
-        val = read_points_folder(
-            config.val.folder, config.val.mpp, config.val.names, config.val.force_mpp
-        )
-        holdout += fields_of_images(val, mpp, with_holdout=False)
+        holdout += fields_of_images(read_validation(config.val), mpp, with_holdout=False)
     train = [f for f in fields if not f.holdout]
     names = tuple(dict.fromkeys((*class_names_in(images), *also_learnt)))
     own = scheme_of(contents) if contents else None
@@ -139,7 +137,7 @@ def _check(train: Sequence[Field], holdout: Sequence[Field], also_learnt: Sequen
             "All annotated nuclei lie in holdout fields, which only validate; review another field."
         )
     if not learnt:
-        raise UserError("There is no annotated nucleus to learn from.")
+        raise UserError(NO_NUCLEUS)
     for name in sorted({n for field in holdout for n in field.class_names} - learnt):
         raise UserError(
             f"All nuclei of the class {name!r} lie in holdout fields, which only validate;"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
+from muse_core.data.points_folder import AnnotatedImage, class_names_in
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.data.crop_dataset import Source, SourceImage
@@ -21,6 +21,7 @@ from muse_core.finetune.data.sources import (
     mapped_class_names,
     own_class_names,
     read_folders,
+    read_validation,
     training_data,
 )
 from muse_core.finetune.data.unlabeled import read_unlabeled
@@ -117,14 +118,14 @@ def load_full_data(config: FinetuneConfig, mpp: float) -> FullData:
 
 
 def _val(folder: LabelSet, learnt: Sequence[str]) -> tuple[AnnotatedImage, ...]:
-    images = read_points_folder(folder.folder, folder.mpp, folder.names, folder.force_mpp)
+    images = read_validation(folder)
     unknown = [n for n in class_names_in(images) if n not in learnt]
     if unknown:
         raise UserError(
             f"{folder.folder}, to validate on, holds the class {unknown[0]!r}, which is not learnt"
             f" ({', '.join(learnt)})."
         )
-    return tuple(images)
+    return images
 
 
 def known_scheme(config: FinetuneConfig) -> ClassScheme | None:

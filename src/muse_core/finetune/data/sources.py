@@ -22,6 +22,8 @@ from muse_core.finetune.data.known import known_around, pixels_near
 from muse_core.finetune.inputs import LabelSet
 from muse_core.neighbours import Points
 
+NO_NUCLEUS = "There is no annotated nucleus to learn from."
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -81,6 +83,18 @@ def read_folders(folders: Sequence[LabelSet], model_mpp: float) -> list[list[Ann
     ]
 
 
+def read_validation(folder: LabelSet) -> tuple[AnnotatedImage, ...]:
+    """Return the images to validate on.
+
+    Raises:
+        UserError: The folder is malformed, or no nucleus is annotated in it.
+    """
+    images = read_points_folder(folder.folder, folder.mpp, folder.names, folder.force_mpp)
+    if not class_names_in(images):
+        raise UserError(f"{folder.folder}, to validate on, has no annotated nucleus.")
+    return images
+
+
 def own_class_names(
     folders: Sequence[LabelSet], images: Sequence[Sequence[AnnotatedImage]]
 ) -> tuple[str, ...]:
@@ -104,7 +118,7 @@ def training_data(
     found = {*own_class_names(folders, images), *mapped_class_names(folders)}
     own = tuple(classes or sorted(found))
     if not own:
-        raise UserError("There is no annotated nucleus to learn from.")
+        raise UserError(NO_NUCLEUS)
     label_sets, sources = [own], list(others)
     allowed: list[Tensor | None] = [None]
     for folder, group in zip(folders, images, strict=True):
@@ -122,6 +136,8 @@ def training_data(
             )
         sources += [_source(i, folder, label_sets[number], number, len(group)) for i in group]
     counts = tuple(_counts(sources, k, len(names)) for k, names in enumerate(label_sets))
+    if not any(count.any() for count in counts):
+        raise UserError(NO_NUCLEUS)
     return TrainingData(tuple(sources), tuple(label_sets), counts, tuple(allowed))
 
 

@@ -50,7 +50,6 @@ from muse_core.training.seeding import seed_step
 
 _GRADIENT_CLIP = 5.0
 _WARMUP_SHARE = 0.15
-_DEFAULT_THRESHOLD = 0.5
 _SHARE_OF_A_STEP = 0.02
 """In the moving average of the loss."""
 
@@ -220,7 +219,8 @@ class _Run:
     def validate(self) -> ValidationFigures:
         """Score the averaged weights; keep them if they are the best so far."""
         chosen = self._operating()
-        at: ValidationFigures = chosen.figures if chosen else {"threshold": _DEFAULT_THRESHOLD}
+        threshold = self.model.card.score_threshold
+        at: ValidationFigures = chosen.figures if chosen else {"threshold": threshold}
         figures: ValidationFigures = {**self.state.figures(), **at}
         if self.state.keep(figures):
             self._write_model(figures)
@@ -266,7 +266,20 @@ class _Run:
             before=before,
             after=after,
             data=self.sources.to_json(),
-            notes=(*self.sources.notes, *class_notes(self.config, self.sources.scheme)),
+            notes=(
+                *self.sources.notes,
+                *self._nothing_chosen(),
+                *class_notes(self.config, self.sources.scheme),
+            ),
+        )
+
+    def _nothing_chosen(self) -> tuple[str, ...]:
+        """A note where there are points-folders alone, and none to validate on."""
+        if self.sources.fields or self.sources.val:
+            return ()
+        return (
+            "There is nothing to validate on: the weights are the last, and the score threshold of"
+            f" {self.model.card.score_threshold:.4g} is not chosen.",
         )
 
     def _write_model(self, figures: ValidationFigures) -> None:
