@@ -146,13 +146,14 @@ def test_archives_without_an_image_or_with_a_bomb(
     (tmp_path / "d" / "a.txt").write_text("nothing")
     path = zipped(tmp_path / "d", tmp_path / "d.zip")
     assert not can_open(path)
-    with pytest.raises(UserError, match="no known slide format"):
+    with pytest.raises(UserError, match=r"^d.zip is a zip archive without an OME-Zarr"):
         open_slide(path)
     folder = write_ome_zarr(tmp_path / "s", halves)
     whole = zipped(folder, tmp_path / "s.zip")
-    (tmp_path / "cut.zip").write_bytes(whole.read_bytes()[:5000])
-    with pytest.raises(UserError, match="no known slide format"):
-        open_slide(tmp_path / "cut.zip")
+    for name in ("cut.zip", "cut.zarr.zip", "cut.ozx"):
+        (tmp_path / name).write_bytes(whole.read_bytes()[:5000])
+        with pytest.raises(UserError, match=rf"^{name} is a zip archive that is damaged or trunc"):
+            open_slide(tmp_path / name)
     monkeypatch.setattr("muse_core.slides.zarr_zip._LARGEST_ENTRY", 1000)
     with pytest.raises(UserError, match="too large to unpack"):
         open_slide(whole)

@@ -15,7 +15,7 @@ from muse_core.slides.openslide_reader import open_openslide, openslide_knows
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
 from muse_core.slides.zarr_images import is_zarr_folder
-from muse_core.slides.zarr_zip import zarr_root
+from muse_core.slides.zarr_zip import why_no_zarr, zarr_root
 
 
 def _open_ome_zarr(path: Path, choice: ImageChoice) -> SlideSource:
@@ -108,20 +108,27 @@ def open_slide(
     except OSError as error:
         raise cannot("open", source, error) from error
     reader = _reader_of(source)
-    if reader is None and source.is_dir():
-        raise UserError(
-            f"{source.name or source} is a folder without an OME-Zarr in it, not a slide file."
-        )
-    if reader is None:
-        known = ", ".join(SLIDE_SUFFIXES)
-        raise UserError(f"{source.name} has no known slide format; known endings are {known}.")
-    if source.is_file() and reader is _open_ome_zarr and zarr_root(source) is None:
-        raise UserError(f"{source.name} is a file, not a folder or zip archive as OME-Zarr is.")
+    no_zarr = reader is _open_ome_zarr and source.is_file() and zarr_root(source) is None
+    if reader is None or no_zarr:
+        raise UserError(_why_no_slide(source, reader is not None))
     try:
         opened = reader(source, choice)
     except PermissionError as error:
         raise _not_allowed(source, error) from error
     return _scaled(opened, mpp, force_mpp)
+
+
+def _why_no_slide(source: Path, named_zarr: bool) -> str:
+    if source.is_dir():
+        return f"{source.name or source} is a folder without an OME-Zarr in it, not a slide file."
+    reason = why_no_zarr(source)
+    if reason:
+        return f"{source.name} {reason}."
+    if named_zarr:
+        return f"{source.name} is a file, not a folder or zip archive as OME-Zarr is."
+    return (
+        f"{source.name} has no known slide format; known endings are {', '.join(SLIDE_SUFFIXES)}."
+    )
 
 
 def _scaled(opened: SlideSource, mpp: float | None, force_mpp: bool) -> Slide:

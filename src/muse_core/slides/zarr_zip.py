@@ -39,6 +39,20 @@ def zarr_root(path: Path) -> str | None:
     )
 
 
+def why_no_zarr(path: Path) -> str:
+    """Why a zip archive holds no image that can be read; "" for a file that is no archive.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return ""
+    if not zipfile.is_zipfile(path):
+        return "is a zip archive that is damaged or truncated"
+    return "is a zip archive without an OME-Zarr at its top or in a folder there"
+
+
 def open_zipped(path: Path) -> tuple[zarr.Group, Callable[[], None], Callable[[str], bool]]:
     """Open the Zarr group in an archive.
 
