@@ -52,6 +52,13 @@ def test_the_front_page_leads_to_every_page() -> None:
     assert linked == pages - {"index.md"}
 
 
+def test_the_table_of_benchmarks_has_each_script() -> None:
+    folder = ROOT / "benchmarks"
+    table = (folder / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"python benchmarks/(\w+\.py)", table))
+    assert named == {path.name for path in folder.glob("*.py")}
+
+
 def test_the_reference_has_what_is_public() -> None:
     reference = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     listed = {line.rpartition(".")[2] for line in reference.splitlines() if line[:3] == ":::"}

@@ -57,6 +57,13 @@ def test_round_trip(tmp_path: Path, nuclei: Any, mpp: float) -> None:
     assert back.dtypes.equals(table.dtypes) or not len(table)
 
 
+def test_a_file_that_is_written_again_is_the_same(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).uniform(0, 3000, (2, 200))
+    write_csv(nucleus_table(x, y, ["tumor"] * 200), tmp_path / "n.csv", 0.499)
+    write_nuclei(tmp_path / "again.csv", read_nuclei(tmp_path / "n.csv"))
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "n.csv").read_bytes()
+
+
 def test_columns_and_microns(tmp_path: Path) -> None:
     write_csv(nucleus_table([10], [20.25], "tumor", 0.75, model="m"), tmp_path / "n.csv", 0.5)
     text = (tmp_path / "n.csv").read_text(encoding="utf-8")

@@ -125,13 +125,15 @@ def _opened(path: Path, packed: bool) -> TextIO:
 def _csv_rows(
     table: pd.DataFrame, mpp: float, origin_px: Origin | None, slide: RecordedSlide | None
 ) -> pd.DataFrame:
+    # Microns are those of the rounded pixels, so that reading and writing again changes neither.
+    x_px, y_px = table["x"].round(3), table["y"].round(3)
     out = pd.DataFrame(
         {
             "id": table["id"],
-            "x_px": table["x"].round(3),
-            "y_px": table["y"].round(3),
-            "x_um": (table["x"] * mpp).round(4),
-            "y_um": (table["y"] * mpp).round(4),
+            "x_px": x_px,
+            "y_px": y_px,
+            "x_um": (x_px * mpp).round(4),
+            "y_um": (y_px * mpp).round(4),
             "class": table["class_name"],
             "score": table["score"].astype(np.float64).round(5),
             "status": table["status"],
