@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +94,21 @@ def test_arrays_that_do_not_fit_are_refused_unread(
     monkeypatch.setattr("muse_core.classify.feature_file._MAX_BYTES", 0)
     with pytest.raises(UserError, match="no nucleus features"):
         read_features(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+def test_a_killed_program_leaves_nothing_once_the_folder_is_written_again(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys, numpy as np\n"
+        "from muse_core.classify.feature_file import write_features\n"
+        "from muse_core.nuclei import nucleus_table\n"
+        "def chunks():\n"
+        "    yield np.arange(2), np.ones((2, 3), np.float16)\n"
+        "    if 'kill' in sys.argv: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_features(sys.argv[1], nucleus_table([1, 2], [1, 2], 'a'), 3, chunks(), {})\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "f.zarr")]
+    assert subprocess.run([*command, "kill"], check=False).returncode == -signal.SIGKILL
+    subprocess.run(command, check=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["f.zarr"]
+    assert read_features(tmp_path / "f.zarr").features.tolist() == [[1, 1, 1], [1, 1, 1]]

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import pandas as pd
 import zarr
 
 from muse_core.errors import UserError
-from muse_core.files import replacing, shortened
+from muse_core.files import replacing
 
 _CHUNK_ROWS = 4096
 _MAX_BYTES = 1 << 34
@@ -68,19 +68,14 @@ def write_features(
         UserError: The folder cannot be written.
     """
     target = Path(path)
-    with (
-        replacing(target) as partial,
-        tempfile.TemporaryDirectory(
-            dir=target.parent, prefix=f".{shortened(target.name)}.", ignore_cleanup_errors=True
-        ) as scratch,
-    ):
+    # A file without a name: a program that is killed leaves none.
+    with replacing(target) as partial, tempfile.TemporaryFile(dir=target.parent) as rows:
         done = np.zeros(len(table), dtype=bool)
-        with (Path(scratch) / "rows").open("w+b") as rows:
-            for chosen, features in chunks:
-                _put_rows(rows, chosen, features)
-                done[chosen] = True
-            facts = {**attributes, "complete": bool(done.all())}
-            _save(partial, table, _rows_in_order(rows, done, n_channels), n_channels, facts)
+        for chosen, features in chunks:
+            _put_rows(rows, chosen, features)
+            done[chosen] = True
+        facts = {**attributes, "complete": bool(done.all())}
+        _save(partial, table, _rows_in_order(rows, done, n_channels), n_channels, facts)
     return int(done.sum())
 
 
@@ -132,7 +127,7 @@ def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
 
 
 def _put_rows(
-    file: BinaryIO, chosen: npt.NDArray[np.int64], features: npt.NDArray[np.float16]
+    file: IO[bytes], chosen: npt.NDArray[np.int64], features: npt.NDArray[np.float16]
 ) -> None:
     """Write rows to their places in a file of float16.
 
@@ -147,7 +142,7 @@ def _put_rows(
 
 
 def _rows_in_order(
-    file: BinaryIO, done: npt.NDArray[np.bool_], n_channels: int
+    file: IO[bytes], done: npt.NDArray[np.bool_], n_channels: int
 ) -> Iterator[npt.NDArray[np.float16]]:
     """All rows in chunks (n, D); NaN where none was put."""
     width = n_channels * np.dtype(np.float16).itemsize
