@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,25 @@ def test_reads_pixels_and_points(tmp_path: Path) -> None:
     assert image.xy.tolist() == [[1.5, 2.5], [3.0, 4.0]]
     assert image.class_names == ("a", "b")
     assert class_names_in([image]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("image", "points"),
+    [
+        (unicodedata.normalize("NFD", "Präparat.png"), "Präparat.csv"),
+        ("Präparat.png", unicodedata.normalize("NFD", "Präparat.csv")),
+        ("T.PNG", "T.CSV"),
+    ],
+)
+def test_names_that_a_person_would_call_the_same_belong_together(
+    tmp_path: Path, image: str, points: str
+) -> None:
+    """As images have them that were copied from a Mac, and tables of programs of Windows."""
+    folder = _folder(tmp_path)
+    (folder / "images" / "t.png").rename(folder / "images" / image)
+    (folder / "points" / "t.csv").rename(folder / "points" / points)
+    (found,) = read_points_folder(folder, mpp=0.5)
+    assert found.xy.tolist() == [[1.5, 2.5], [3.0, 4.0]]
 
 
 @pytest.mark.parametrize(

@@ -154,11 +154,12 @@ def _finder(
 def _points_of(slide: Slide, folder: Path) -> Path:
     """SLIDE_STEM.csv; of several images SLIDE_STEM-imageN.csv, as muse detect names them."""
     from muse_core.cli.images import named_after
+    from muse_core.files import spelt_as
 
-    whole = folder / f"{slide.path.stem}.csv"
+    whole = spelt_as(folder / f"{slide.path.stem}.csv")
     if slide.n_images == 1:
         return whole
-    own = named_after(whole, slide.image.number or 1)
+    own = spelt_as(named_after(whole, slide.image.number or 1))
     opened_unasked = "image=" not in slide.part
     return whole if opened_unasked and whole.is_file() and not own.is_file() else own
 

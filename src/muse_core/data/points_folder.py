@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
-from muse_core.files import entries
+from muse_core.files import entries, spelt_as
 from muse_core.nuclei import Status
 from muse_core.slides import Region, open_slide
 from muse_core.tables import Column, CsvTable, read_csv_table
@@ -74,7 +74,9 @@ def read_points_folder(
             raise UserError(f"There is no image {sorted(missing)[0]!r} in {folder}.")
         paths = [p for p in paths if p.stem in names]
     points = Path(folder) / "points"
-    return tuple(_read_one(path, points / f"{path.stem}.csv", mpp, force_mpp) for path in paths)
+    return tuple(
+        _read_one(path, spelt_as(points / f"{path.stem}.csv"), mpp, force_mpp) for path in paths
+    )
 
 
 def scale_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tuple[str, ...]:

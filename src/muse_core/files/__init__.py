@@ -4,7 +4,7 @@ from muse_core.files.atomic import make_folder, replacing
 from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
 from muse_core.files.locking import is_being_written, left_on, locked, only_one
-from muse_core.files.names import shortened
+from muse_core.files.names import shortened, spelt_as
 from muse_core.files.room import no_room_sentence, resumable
 from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
@@ -31,6 +31,7 @@ __all__ = [
     "resumable",
     "sha256_of",
     "shortened",
+    "spelt_as",
     "steady_file",
     "system_sentence",
     "tree",

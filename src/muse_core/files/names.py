@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from pathlib import Path
+
+from muse_core.files.litter import entries
 
 _LONGEST_BASE = 200
 """Most bytes of a name before suffixes and numbers are added; file systems allow 255."""
@@ -13,3 +17,22 @@ def shortened(name: str, n_bytes: int = _LONGEST_BASE) -> str:
     kept = os.fsencode(name)[:n_bytes]
     # What is left of a letter that is cut is no text; of names that are none all is kept.
     return name if len(kept) < n_bytes else kept.decode("utf-8", "ignore")
+
+
+def spelt_as(path: Path) -> Path:
+    """The file at a path, or the one beside it whose name a person would call the same.
+
+    Macs write accented letters in two parts, and other systems keep that on copying; some programs
+    write endings in capitals. Where there is none, or more than one, the path itself is returned.
+
+    Raises:
+        UserError: The folder cannot be listed.
+    """
+    if path.exists() or not path.parent.is_dir():
+        return path
+    same = [p for p in entries(path.parent) if _spelling(p) == _spelling(path)]
+    return same[0] if len(same) == 1 else path
+
+
+def _spelling(path: Path) -> tuple[str, str]:
+    return unicodedata.normalize("NFC", path.stem), path.suffix.lower()
