@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from torch import Tensor
 
 from muse_core.detect import DetectConfig, Detector, detect_image
 from muse_core.detect.detector import DetectListener
 from muse_core.errors import UserError
+from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import NUCLEUS_COLUMNS
 from muse_core.slides import PolygonRegion, Region, Slide, open_slide
 
@@ -259,6 +261,28 @@ def test_detect_image_is_exact_when_rounding_stretches_the_image() -> None:
     assert len(table) == len(image.centres)
     for x, y in zip(table["x"], table["y"], strict=True):
         assert np.abs(image.centres - (x, y)).max(axis=1).min() < 0.75
+
+
+def test_detect_image_goes_over_a_large_image_in_tiles() -> None:
+    sides: list[int] = []
+
+    class Watched(BlobModel):
+        def predict(
+            self, image: Tensor, min_score: float | None = None, features: bool = False
+        ) -> list[TileDetections]:
+            sides.extend(image.shape[-2:])
+            return super().predict(image, min_score, features)
+
+    image = scene(2500, 300, 16)
+    table = detect_image(Watched(), image.rgb, 0.5, DetectConfig(device="cpu"))
+    assert max(sides) <= 1024
+    assert table["score"].is_monotonic_decreasing
+    found = np.array(sorted(zip(table["x"], table["y"], strict=True)))
+    np.testing.assert_allclose(found, np.array(sorted(map(tuple, image.centres))), atol=0.25)
+    # One that fits is not parted.
+    sides.clear()
+    detect_image(Watched(), image.rgb[:, :2000], 0.5, DetectConfig(device="cpu"))
+    assert max(sides) >= 2000
 
 
 def test_detect_image_of_nothing_is_an_empty_table() -> None:

@@ -168,9 +168,10 @@ def _compute(
         if not is_out_of_memory(error):
             raise
         if len(tiles) == 1:
+            way_out = "" if device.type == "cpu" else "the device cpu or "
             raise UserError(
-                f"There is not enough memory on {device.type} for a tile; choose the device cpu or"
-                " a smaller field of view."
+                f"There is not enough memory on {device.type} for a tile; choose {way_out}a smaller"
+                " field of view."
             ) from error
     # Here the error is gone, and with it the tensors that its traceback held.
     free_cached_memory(device)

@@ -31,7 +31,7 @@ from muse_core.detect.unreadable import Unreadable, place_of, tried
 from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table
 from muse_core.progress import OnProgress
-from muse_core.slides import Slide, TissueMask, tissue_mask
+from muse_core.slides import Slide, TissueMask, slide_from_arrays, tissue_mask
 
 AS_STORED = 0.02
 """A level this near to the model's resolution is not resampled: slides sold as 20x have 0.49 to
@@ -39,6 +39,7 @@ AS_STORED = 0.02
 
 
 _ROUNDING_PX = 1.0
+_ONE_PIECE_PX = 2048
 """Upper bound on the rounding of positions when they are converted to level-0 pixels."""
 
 
@@ -193,16 +194,19 @@ class Detector:
         )
 
     def detect_image(self, rgb: RgbArray, mpp: float) -> pd.DataFrame:
-        """Return all nuclei of an image, found in one pass through the network.
+        """Return all nuclei of an image; one above 2048 model pixels a side is read in tiles.
 
         Args:
-            rgb: (H, W, 3) uint8; small enough for one pass, a few thousand pixels a side.
+            rgb: (H, W, 3) uint8.
             mpp: Microns per pixel of ``rgb``.
 
         Returns:
             NucleusTable in pixels of ``rgb``, best first within the image.
         """
         height, width = rgb.shape[:2]
+        if max(height, width) * mpp / self.card.mpp > _ONE_PIECE_PX:
+            table = self.detect(slide_from_arrays(rgb, mpp)).table
+            return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
         padded, scale_x, scale_y = to_model_scale(rgb, mpp, self.card.mpp)
         found = self.backend.run([padded], Wanted(self.min_score))[0].scaled(scale_x, scale_y)
         x, y = found.x, found.y

@@ -81,9 +81,10 @@ class InferenceBackend(ABC):
                 continue
             if len(part) == 1:
                 height, width = part[0].shape[:2]
+                way_out = "" if self.device == "cpu" else "choose the device cpu or "
                 raise UserError(
                     f"There is not enough memory on {self.device} for a tile of"
-                    f" {width} x {height} px; choose the device cpu or close other programs."
+                    f" {width} x {height} px; {way_out}close other programs."
                 )
             self.batch = len(part) // 2
             self.notes.append(
