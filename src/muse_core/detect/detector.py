@@ -38,8 +38,8 @@ AS_STORED = 0.02
 0.51 um/px, F1 is the same over that range, and resampling costs more than decoding."""
 
 
-_ROUNDING_PX = 1.0
 _ONE_PIECE_PX = 2048
+_ROUNDING_PX = 1.0
 """Upper bound on the rounding of positions when they are converted to level-0 pixels."""
 
 
