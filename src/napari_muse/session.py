@@ -240,9 +240,10 @@ class MuseSession:
         if self.slide is not None:
             agree_on_units(self.viewer, self.placement.unit)
             return
-        layer, unit = self.nuclei.layer, unit_of_others(self.viewer)
-        if unit is not None and {str(u) for u in layer.units} != {unit}:
-            layer.units = (unit, unit)
+        unit = unit_of_others(self.viewer) or str(self.nuclei.layer.units[-1])
+        for layer in filter(self.owns, self.viewer.layers):
+            if {str(u) for u in layer.units} != {unit}:
+                layer.units = (unit,) * layer.ndim
 
     def _on_active(self, event: Any) -> None:
         layer = event.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.viewer import Viewer
-from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 from qtpy.QtTest import QSignalSpy
+from qtpy.QtWidgets import QApplication, QMessageBox, QProgressDialog
 
 from muse_core.jobs import DetectJob
 from muse_core.nuclei.store import AnnotationStore
+from napari_muse.jobs.wait_window import wait_with_window
+from napari_muse.panels.confirm import ask
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..slides.slide_files import write_ome_zarr
@@ -67,3 +71,26 @@ def test_a_job_ends_and_what_was_found_is_kept(
     assert len(ended) or ended.wait(60_000), "the process is gone"
     with AnnotationStore.open(next(annotations_folder.glob("*.muse")), read_only=True) as store:
         assert sorted(store.nuclei()["x"]) == [50.5, 100, 200]
+
+
+def test_an_edit_that_takes_long_is_completed(window: MusePanel, qtbot: Any) -> None:
+    closed, ended = threading.Event(), threading.Event()
+
+    def work(_: Callable[[], bool]) -> None:
+        assert closed.wait(60)
+        ended.set()
+
+    def close_while_waiting() -> None:
+        if isinstance(QApplication.activeModalWidget(), QProgressDialog):
+            _close(window)
+            closed.set()
+        else:
+            QTimer.singleShot(50, close_while_waiting)
+
+    ask(window, "Sure?", "Go on", lambda: wait_with_window(work, "Working …"), lambda: None)
+    (box,) = window.findChildren(QMessageBox)
+    (go_on,) = (button for button in box.buttons() if button.text() == "Go on")
+    QTimer.singleShot(0, close_while_waiting)
+    # A widget that is used afterwards would raise here: it is deleted.
+    go_on.click()
+    assert ended.is_set()

@@ -169,6 +169,20 @@ def test_no_warning_of_units(
     assert not _units_warnings()
 
 
+def test_no_warning_of_units_where_a_slide_is_closed(opened: MusePanel, qtbot: Any) -> None:
+    session = opened.session
+    x, y = np.random.default_rng(0).uniform(0, 300, (2, 5000))
+    session.annotations.append(x, y, np.ones(5000), np.full(5000, 0.5), "m", 0.0)
+    session.nuclei.refresh()
+    for _ in range(2):
+        press(opened, qtbot, Qt.Key.Key_L)
+    assert {"Density: tumor", "Lasso"} <= {layer.name for layer in session.viewer.layers}
+    notification_manager.records.clear()
+    session.viewer.layers.remove(session.image_layer)
+    qtbot.wait(100)
+    assert not _units_warnings()
+
+
 def test_outlines_lie_on_the_slide_when_the_panel_was_opened_first(
     panel: MusePanel, small_slide: Path, qtbot: Any
 ) -> None:

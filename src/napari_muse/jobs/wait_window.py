@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
@@ -50,8 +51,9 @@ def wait_with_window(work: Callable[[Callable[[], bool]], _T], sentence: str) ->
             dialog.show()
             while not future.done():
                 loop.exec()
-            dialog.canceled.disconnect(cancelled.set)
-            dialog.close()
-            dialog.deleteLater()
+            with suppress(RuntimeError):  # Deleted with the window, which was closed meanwhile.
+                dialog.canceled.disconnect(cancelled.set)
+                dialog.close()
+                dialog.deleteLater()
         timer.stop()
         return future.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
@@ -37,7 +38,8 @@ def ask(
         try:
             (then if box.clickedButton() is agree else otherwise)()
         finally:
-            box.deleteLater()
+            with suppress(RuntimeError):  # Deleted with the window, which was closed meanwhile.
+                box.deleteLater()
 
     box.finished.connect(finish)
     box.open()
