@@ -154,7 +154,10 @@ def test_a_single_field_trains_and_nothing_is_measured(
     result = finetune(dataclasses.replace(config, stores=(StoreSource(store, mpp=MPP),)))
     assert result.path is not None
     assert (result.before, result.after) == (None, None)
-    assert "No reviewed field is in the holdout" in result.notes[0]
+    assert result.notes[0].endswith("is not measured; the next field you review will be.")
+    tiles = write_points_folder(tmp_path / "tile", n_images=1)
+    of_tiles = dataclasses.replace(config, stores=(), train=(LabelSet(tiles, MPP),))
+    assert finetune(of_tiles).notes[0].endswith("is not measured; name tiles to validate on.")
 
 
 def test_classes_that_are_known_start_from_what_is_known(config: FinetuneConfig) -> None:

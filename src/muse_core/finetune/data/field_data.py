@@ -106,7 +106,8 @@ def load_fields(
     own = scheme_of(contents) if contents else None
     scheme = scheme_to_learn(own, names, known)
     _check(train, holdout, also_learnt)
-    return FieldData(tuple(train), tuple(holdout), scheme, contents, _notes(unused, holdout))
+    notes = _notes(unused, holdout, reviewed=bool(contents))
+    return FieldData(tuple(train), tuple(holdout), scheme, contents, notes)
 
 
 def scheme_to_learn(
@@ -145,12 +146,13 @@ def _check(train: Sequence[Field], holdout: Sequence[Field], also_learnt: Sequen
         )
 
 
-def _notes(unused: Sequence[str], holdout: Sequence[Field]) -> tuple[str, ...]:
+def _notes(unused: Sequence[str], holdout: Sequence[Field], reviewed: bool) -> tuple[str, ...]:
     notes = []
     if not holdout:
+        way_out = "the next field you review will be" if reviewed else "name tiles to validate on"
         notes.append(
-            "No reviewed field is in the holdout, so that how good the model is before and after is"
-            " not measured; the next field you review will be."
+            "No field is in the holdout, so that how good the model is before and after is not"
+            f" measured; {way_out}."
         )
     if unused:
         notes.append(
