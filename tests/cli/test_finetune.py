@@ -81,6 +81,7 @@ def test_all_weights_learn_from_the_rest_of_the_slide_unless_it_is_turned_off(
         (("--annotations", "missing.muse"), "There is no annotation store missing.muse"),
         (("--slide", "a.png", "--slide", "b.png"), "more --slide than --annotations"),
         (("--same-class", "tumor"), "takes OLD=NEW"),
+        (("--same-class", "a=b", "--same-class", "a=c"), "a cannot mean both b and c"),
         (("--train", "folder"), "give it with --mpp"),
     ],
 )

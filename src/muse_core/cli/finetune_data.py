@@ -173,8 +173,16 @@ def unlabeled(sources: Sequence[str] | None, force_mpp: bool) -> list[_Values] |
 
 
 def same_classes(pairs: Sequence[str] | None) -> dict[str, str] | None:
-    """Return class of the model to class to learn; raises UserError for what is no OLD=NEW."""
-    return dict(_same_class(text) for text in pairs or ()) or None
+    """Return class of the model to class to learn.
+
+    Raises:
+        UserError: One is no OLD=NEW, or a class of the model is given two.
+    """
+    found: dict[str, str] = {}
+    for old, new in map(_same_class, pairs or ()):
+        if found.setdefault(old, new) != new:
+            raise UserError(f"--same-class: {old} cannot mean both {found[old]} and {new}.")
+    return found or None
 
 
 def _folder(path: Path, mpp: float | None) -> _Values:

@@ -115,9 +115,13 @@ def class_notes(config: FinetuneConfig, scheme: ClassScheme) -> tuple[str, ...]:
     if card is None or card.kind == BACKBONE:
         return ()
     old = ClassScheme.from_json(card.classes).names
-    if old == scheme.names:
-        return ()
     class_map = config.class_map
+    if old == scheme.names:
+        return tuple(
+            f"The model keeps its classes; {a!r} is not taken for {b!r}."
+            for a, b in class_map.items()
+            if a != b
+        )
     kept = {class_map.get(name, name) for name in old}
     notes = []
     if new := [name for name in scheme.names if name not in kept]:

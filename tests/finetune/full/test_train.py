@@ -240,6 +240,16 @@ def test_a_class_that_means_the_same_starts_from_what_is_known(
     )
 
 
+def test_a_model_that_keeps_its_classes_says_that_none_means_another(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    run = _onward(config, tmp_path, train=config.train, val=config.val)
+    swapped = dataclasses.replace(run, class_map={"small": "large", "large": "large"})
+    assert finetune(swapped).notes == (
+        "The model keeps its classes; 'small' is not taken for 'large'.",
+    )
+
+
 def test_a_class_that_the_base_lacks_cannot_mean_the_same(
     config: FinetuneConfig, tmp_path: Path
 ) -> None:
