@@ -10,6 +10,7 @@ import torch
 
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
+from muse_core.finetune.inputs import LabelSet
 from muse_core.models.card import BACKBONE, ModelCard, read_card
 from muse_core.models.checkpoint import load_backbone, load_model
 from muse_core.models.config import BackboneConfig
@@ -104,13 +105,35 @@ def _classes_of(card: ModelCard) -> tuple[str, ...]:
     return ClassScheme.from_json(card.classes).names
 
 
-def class_notes(config: FinetuneConfig, scheme: ClassScheme) -> tuple[str, ...]:
-    """Return sentences on what becomes of the classes of the model to start from, if that is new.
+def run_notes(config: FinetuneConfig, scheme: ClassScheme) -> tuple[str, ...]:
+    """Return sentences on what may be wrong with a run, though it can be made.
 
     Args:
         config: The run.
         scheme: The classes it learns.
     """
+    return (*_validation_notes(config), *_class_notes(config, scheme))
+
+
+def _validation_notes(config: FinetuneConfig) -> tuple[str, ...]:
+    """A sentence where images are both trained and validated on."""
+    val = config.val
+    if val is None or not any(_overlap(val, folder) for folder in config.train):
+        return ()
+    return (
+        f"{val.folder} is trained on as well as validated on, so that its figures say nothing of"
+        " other tissue.",
+    )
+
+
+def _overlap(one: LabelSet, other: LabelSet) -> bool:
+    if not one.folder.samefile(other.folder):
+        return False
+    return one.names is None or other.names is None or not set(one.names).isdisjoint(other.names)
+
+
+def _class_notes(config: FinetuneConfig, scheme: ClassScheme) -> tuple[str, ...]:
+    """What becomes of the classes of the model to start from, if that is new."""
     card = read_card(config.base) if config.base else None
     if card is None or card.kind == BACKBONE:
         return ()

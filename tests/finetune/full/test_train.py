@@ -203,12 +203,15 @@ def test_goes_on_from_a_base_model_and_keeps_its_classes(config: FinetuneConfig)
 def _onward(config: FinetuneConfig, tmp_path: Path, **changes: Any) -> FinetuneConfig:
     """A run from a model of "large" and "small" on a folder of "giant" and "large"."""
     finetune(dataclasses.replace(config, steps=2))
-    other = LabelSet(points_folder(tmp_path / "other", ("giant", "large")), 0.5)
+    other, val = (
+        LabelSet(points_folder(tmp_path / name, ("giant", "large")), 0.5)
+        for name in ("other", "other-val")
+    )
     out = config.out.with_name("child.safetensors")
     values: dict[str, Any] = {
         "base": config.out,
         "train": (other,),
-        "val": other,
+        "val": val,
         "out": out,
         "steps": 1,
     }
@@ -246,8 +249,14 @@ def test_a_model_that_keeps_its_classes_says_that_none_means_another(
     run = _onward(config, tmp_path, train=config.train, val=config.val)
     swapped = dataclasses.replace(run, class_map={"small": "large", "large": "large"})
     assert finetune(swapped).notes == (
+        f"{config.train[0].folder} is trained on as well as validated on, so that its figures say"
+        " nothing of other tissue.",
         "The model keeps its classes; 'small' is not taken for 'large'.",
     )
+    assert config.val is not None
+    parted = [dataclasses.replace(config.val, names=(name,)) for name in ("0", "1")]
+    apart = dataclasses.replace(run, train=(parted[0],), val=parted[1])
+    assert finetune(dataclasses.replace(apart, resume=False)).notes == ()
 
 
 def test_a_class_that_the_base_lacks_cannot_mean_the_same(

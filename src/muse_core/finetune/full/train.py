@@ -30,7 +30,7 @@ from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, b
 from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
 from muse_core.finetune.record import write_record
 from muse_core.finetune.result import FinetuneResult, Listener, ValidationFigures
-from muse_core.finetune.start import class_notes, new_card, parent_name, starting_model
+from muse_core.finetune.start import new_card, parent_name, run_notes, starting_model
 from muse_core.finetune.state import (
     Stateful,
     TrainState,
@@ -269,7 +269,7 @@ class _Run:
             notes=(
                 *self.sources.notes,
                 *self._nothing_chosen(),
-                *class_notes(self.config, self.sources.scheme),
+                *run_notes(self.config, self.sources.scheme),
             ),
         )
 

@@ -26,7 +26,7 @@ from muse_core.finetune.holdout.threshold import AS_GOOD
 from muse_core.finetune.losses.elementary import class_weights
 from muse_core.finetune.record import write_record
 from muse_core.finetune.result import FinetuneResult, Listener, ValidationFigures
-from muse_core.finetune.start import class_notes, new_card, with_classes
+from muse_core.finetune.start import new_card, run_notes, with_classes
 from muse_core.finetune.state import (
     Stateful,
     TrainState,
@@ -69,7 +69,7 @@ def adapt(config: FinetuneConfig, listener: Listener) -> FinetuneResult:
         before=before,
         after=after,
         data=data.to_json(),
-        notes=(*data.notes, *class_notes(config, data.scheme)),
+        notes=(*data.notes, *run_notes(config, data.scheme)),
     )
 
 
