@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,28 @@ def test_a_slide_that_has_gone_is_named(
     small_slide.unlink()
     panel.session.viewer.layers.selection.active = first
     assert small_slide.name in panel.status.text()
+
+
+def test_a_copy_of_a_slide_that_was_closed_can_be_edited(
+    opened: MusePanel, small_slide: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    session = opened.session
+    (tmp_path / "copies").mkdir()
+    copied = Path(shutil.copy(small_slide, tmp_path / "copies"))
+    session.viewer.layers.remove(session.image_layer)
+    session.viewer.open(copied, plugin="napari-muse")
+    qtbot.wait(50)
+    assert session.nuclei.shown_ids.tolist() == [1, 2, 3]
+    session.nuclei.select([2])
+    press(opened, qtbot, Qt.Key.Key_2)
+    assert session.annotations.counts().tolist() == [2, 1]
+    # The other is as it was left in the copy.
+    session.viewer.layers.remove(session.image_layer)
+    session.viewer.open(small_slide, plugin="napari-muse")
+    qtbot.wait(50)
+    assert session.annotations.counts().tolist() == [2, 1]
+    press(opened, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert session.annotations.counts().tolist() == [3, 0]
 
 
 def test_two_spellings_of_a_path_are_one_slide(

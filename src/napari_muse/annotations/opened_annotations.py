@@ -62,6 +62,9 @@ class OpenedAnnotations:
         """
         opened = self._by_slide.get(key := slide_key(slide))
         if opened is None or not opened.is_lost:
+            if opened is not None and not opened.detecting:
+                # Another window, or a copy of the slide in this one, can edit it from now on.
+                opened.rest()
             return f"{slide.title} was closed. Its nuclei are kept; open it again to go on."
         opened.rest()
         del self._by_slide[key]

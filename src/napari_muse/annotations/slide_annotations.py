@@ -132,7 +132,7 @@ class SlideAnnotations(StoredNuclei):
         """
         self.require_writable()
         require_regions(content)
-        if self.has_file and self.store.detecting:
+        if self.detecting:
             raise UserError(
                 "A detection is running on this slide; take nuclei over when it has ended."
             )

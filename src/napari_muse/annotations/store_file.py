@@ -56,6 +56,11 @@ class StoreFile:
         return self._store is not None and not self._resting and self._store.read_only
 
     @property
+    def detecting(self) -> bool:
+        """Whether a detection is under way in the open file."""
+        return self._store is not None and not self._resting and self._store.detecting
+
+    @property
     def recorded_slide(self) -> RecordedSlide | None:
         """Record of the slide for files of nuclei; None without a slide."""
         return None if self._place is None else self._place.identity.recorded

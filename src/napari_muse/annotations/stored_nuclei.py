@@ -82,6 +82,11 @@ class StoredNuclei(NucleusArrays):
         return self._file.is_lost
 
     @property
+    def detecting(self) -> bool:
+        """Whether a detection is under way in the open file."""
+        return self._file.detecting
+
+    @property
     def recorded_slide(self) -> RecordedSlide | None:
         """Record of the slide for files of nuclei; None without a slide."""
         return self._file.recorded_slide
