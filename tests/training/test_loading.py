@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import active_children
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,19 @@ def test_all_come_in_order(workers: int, batch: int | None) -> None:
     batches = [b.reshape(-1).tolist() for b in prepared_batches(_Numbers(), workers, batch, join)]
     assert batches == ([[0, 1], [2, 3], [4, 5]] if batch else [[i] for i in range(6)])
     assert not active_children()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory of Linux")
+@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("enough", [0, 1 << 62])
+def test_where_shared_memory_is_short_none_is_used(
+    monkeypatch: pytest.MonkeyPatch, batch: int | None, enough: int
+) -> None:
+    monkeypatch.setattr("muse_core.training.loading._ENOUGH_BYTES", enough)
+    join = torch.stack if batch else None
+    batches = list(prepared_batches(_Numbers(), 2, batch, join))
+    assert torch.cat([b.reshape(-1) for b in batches]).tolist() == list(range(6))
+    assert {b.is_shared() for b in batches} == {enough == 0}
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -13,6 +16,10 @@ from muse_core.training.interrupts import leave_interrupts_to_the_run
 
 _PREFETCHED = 4
 """Batches that each process prepares ahead."""
+_SHARED = Path("/dev/shm")
+"""Where Linux has the memory that processes share."""
+_ENOUGH_BYTES = 2 << 30
+"""Of shared memory, for all batches that are prepared ahead."""
 
 
 def prepared_batches(
@@ -34,11 +41,13 @@ def prepared_batches(
     Raises:
         UserError: The dataset's own error, without the traceback that torch puts in front.
     """
+    # Where shared memory is full, torch waits for the batch without end: containers have 64 MB.
+    packed = workers > 0 and _room_to_share() < _ENOUGH_BYTES
     batches = iter(
         DataLoader(
-            _Told(dataset),
+            _Told(dataset, packed and batch is None),
             batch_size=batch,
-            collate_fn=_Collate(collate) if collate else None,
+            collate_fn=_Collate(collate, packed) if collate else None,
             num_workers=workers,
             pin_memory=pin_memory,
             prefetch_factor=_PREFETCHED if workers else None,
@@ -47,6 +56,8 @@ def prepared_batches(
     )
     try:
         for prepared in batches:
+            if isinstance(prepared, bytes):
+                prepared = pickle.loads(prepared)
             if isinstance(prepared, UserError):
                 raise prepared
             yield prepared
@@ -58,18 +69,29 @@ def prepared_batches(
             shut_down()
 
 
+def _room_to_share() -> float:
+    """Free bytes of shared memory, in which processes hand over tensors; infinite elsewhere."""
+    try:
+        facts = os.statvfs(_SHARED)
+    except (OSError, AttributeError):
+        return float("inf")
+    return facts.f_bavail * facts.f_frsize
+
+
 @dataclass(frozen=True)
 class _Told(Dataset[Any]):
-    """A dataset whose sentences for the user arrive as they are."""
+    """A dataset whose sentences for the user arrive as they are, packed to bytes if need be."""
 
     dataset: Any
+    packed: bool
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, item: int) -> Any:
         try:
-            return self.dataset[item]
+            sample = self.dataset[item]
+            return pickle.dumps(sample) if self.packed else sample
         except UserError as error:
             # Without the frames it came through, whose arrays would be kept.
             return error.with_traceback(None)
@@ -80,7 +102,11 @@ class _Collate:
     """Joins samples; of a batch with a sample that could not be made remains why."""
 
     join: Callable[[list[Any]], Any]
+    packed: bool
 
     def __call__(self, samples: list[Any]) -> Any:
         errors = [sample for sample in samples if isinstance(sample, UserError)]
-        return errors[0] if errors else self.join(samples)
+        if errors:
+            return errors[0]
+        joined = self.join(samples)
+        return pickle.dumps(joined) if self.packed else joined
