@@ -285,6 +285,14 @@ def test_detect_image_goes_over_a_large_image_in_tiles() -> None:
     assert max(sides) >= 2000
 
 
+def test_nothing_is_looked_for_where_no_nucleus_can_be_seen(slide: Slide) -> None:
+    detector = Detector(BlobModel(mpp=0.04), SMALL_TILES)
+    with pytest.raises(UserError, match=r"At 0\.5 microns per pixel nuclei cannot be seen"):
+        detector.detect(slide)
+    with pytest.raises(UserError, match=r"At 0\.5 microns per pixel nuclei cannot be seen"):
+        detector.detect_image(np.zeros((10, 10, 3), np.uint8), 0.5)
+
+
 def test_detect_image_of_nothing_is_an_empty_table() -> None:
     table = detect_image(
         BlobModel(), np.full((50, 70, 3), 255, np.uint8), 0.5, DetectConfig(device="cpu")

@@ -186,6 +186,14 @@ def test_a_slide_much_coarser_than_the_model_is_noted(job: DetectJob) -> None:
     assert note.startswith("The slide has 1 um/px, much coarser than the 0.5 um/px that tiny")
 
 
+def test_a_slide_on_which_nuclei_cannot_be_seen_is_refused(job: DetectJob) -> None:
+    last = run_job(dataclasses.replace(job, mpp=50.0), lambda _: None)
+    assert last.message == (
+        "At 50 microns per pixel nuclei cannot be seen; check the scale. The model was trained at"
+        " 0.5."
+    )
+
+
 def test_polygons_give_the_nuclei_inside_them(job: DetectJob) -> None:
     triangle = [[100, 100], [600, 100], [100, 450]]
     events: list[Event] = []

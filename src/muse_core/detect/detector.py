@@ -25,7 +25,7 @@ from muse_core.detect.kept_run import KeptRun, RunState
 from muse_core.detect.merge import TileMerge, TileReport
 from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
-from muse_core.detect.resize import to_model_scale
+from muse_core.detect.resize import require_fine, to_model_scale
 from muse_core.detect.tile_log import TileLog
 from muse_core.detect.unreadable import Unreadable, place_of, tried
 from muse_core.errors import UserError
@@ -265,6 +265,7 @@ class Detector:
         focus: tuple[float, float] | None = None,
     ) -> Search:
         """Return the tiles of a slide that go through the network; see :meth:`detect`."""
+        require_fine(slide.require_mpp(), self.card.mpp)
         area = SearchArea.within(slide.width, slide.height, region)
         tissue = tissue_mask(slide)
         plan = plan_tiles(

@@ -7,8 +7,23 @@ import numpy.typing as npt
 from PIL import Image
 
 from muse_core.detect.config import ALIGN_PX
+from muse_core.errors import UserError
 
 _WHITE = 255
+_TOO_COARSE = 10
+"""Times the model's microns per pixel: a nucleus is a pixel or two wide."""
+
+
+def require_fine(mpp: float, model_mpp: float) -> None:
+    """Raise UserError if nuclei cannot be seen at ``mpp``, which then most likely is a mistake.
+
+    Enlarged to what the model expects, a small image would become thousands of tiles.
+    """
+    if mpp > _TOO_COARSE * model_mpp:
+        raise UserError(
+            f"At {mpp:g} microns per pixel nuclei cannot be seen; check the scale. The model was"
+            f" trained at {model_mpp:g}."
+        )
 
 
 def to_model_scale(
@@ -25,7 +40,11 @@ def to_model_scale(
         The padded image, sides multiples of 32; and how many pixels of ``rgb`` one pixel of it is
         wide and high. These are the resize's own factors, which rounding to whole pixels moves
         away from ``model_mpp / mpp`` by a fraction of a percent.
+
+    Raises:
+        UserError: The image is far too coarse.
     """
+    require_fine(mpp, model_mpp)
     height, width = rgb.shape[:2]
     new_w = max(1, round(width * mpp / model_mpp))
     new_h = max(1, round(height * mpp / model_mpp))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from muse_core.detect import DetectConfig, Detector, DetectResult
     from muse_core.detect.kept_run import KeptRun
+    from muse_core.models.card import ModelCard
     from muse_core.nuclei import ClassScheme
     from muse_core.slides import PolygonRegion, Region, Slide
 
@@ -92,11 +93,7 @@ def run_detect(
         model_path = resolve_model(job.model)
         card = read_card(model_path)
         card.require_detector()
-        if mpp > _COARSE * card.mpp:
-            notes.append(
-                f"The slide has {mpp:g} um/px, much coarser than the {card.mpp:g} um/px that "
-                f"{card.name} was trained at; expect nuclei to be missed."
-            )
+        notes += _notes_on_scale(mpp, card)
         scheme = ClassScheme.from_json(card.classes)
         emit(DetectionStarted(scheme.to_json(), card.name, mpp))
         emit(Progress(0, 0, "Loading the model"))
@@ -119,6 +116,19 @@ def run_detect(
             "plane": slide.plane,
         }
     return _outcome(job, result, card.name, scheme.names, [*notes, *result.notes], which)
+
+
+def _notes_on_scale(mpp: float, card: ModelCard) -> list[str]:
+    """A warning about a coarse slide; raises UserError about one where no nucleus can be seen."""
+    from muse_core.detect.resize import require_fine
+
+    require_fine(mpp, card.mpp)
+    if mpp <= _COARSE * card.mpp:
+        return []
+    return [
+        f"The slide has {mpp:g} um/px, much coarser than the {card.mpp:g} um/px that "
+        f"{card.name} was trained at; expect nuclei to be missed."
+    ]
 
 
 def _detect(
