@@ -58,6 +58,14 @@ def test_a_name_of_several_lines_is_one_row(slides: Path, model: Path, tmp_path:
     assert [row["slide"] for row in rows(out)] == [str(odd)]
 
 
+def test_one_slide_goes_into_a_folder_that_is_named_like_one(
+    slides: Path, model: Path, tmp_path: Path
+) -> None:
+    out = f"{tmp_path}/new/"
+    assert run("detect", slides / "a/one.png", "--out", out, "--mpp", 0.5, "--model", model) == 0
+    assert [row["result"] for row in rows(tmp_path / "new")] == ["one.csv"]
+
+
 def test_a_folder_gives_a_file_and_a_row_for_each_slide(
     slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -54,11 +55,12 @@ _SlidesArgument = Annotated[
     ),
 ]
 _OutOption = Annotated[
-    Path,
+    str,
     typer.Option(
         "--out",
+        metavar="PATH",
         help="File to write the nuclei to: .csv, .geojson, .parquet, .h5ad or .zarr; for many"
-        " slides, the folder for their files.",
+        " slides, or if it ends in /, the folder for their files.",
     ),
 ]
 _FormatOption = Annotated[
@@ -153,20 +155,22 @@ def detect_command(
     which = image if image is not None else None if job.image is None else str(job.image)
     keep_features = bool(values.get("features"))
     if _many(slides, out, form):
-        results = ResultsFolder(out, f".{(form or ResultFormat.CSV).value}")
+        results = ResultsFolder(Path(out), f".{(form or ResultFormat.CSV).value}")
         _detect_many(slides, results, job, which, keep_features, as_json)
     else:
-        _detect_one(out, job, which, keep_features, as_json)
+        _detect_one(Path(out), job, which, keep_features, as_json)
 
 
-def _many(slides: list[str], out: Path, form: ResultFormat | None) -> bool:
-    """Whether results go into a folder."""
+def _many(slides: list[str], given: str, form: ResultFormat | None) -> bool:
+    """Whether results go into a folder; that is told from how --out was typed, too."""
     from muse_core.jobs.slide_list import names_many
     from muse_core.nuclei import WRITABLE_SUFFIXES
 
+    out = Path(given)
     named = out.name.lower().endswith(WRITABLE_SUFFIXES)
     if not names_many(slides):
-        return form is not None or (out.is_dir() and not named)
+        as_folder = out.is_dir() or given.endswith(("/", os.sep))
+        return form is not None or (as_folder and not named)
     if named:
         raise UserError(f"--out {out} is the name of one file; of many slides it is a folder.")
     return True
