@@ -304,6 +304,12 @@ def test_tiles_without_any_nucleus_neither_train_nor_validate(
     assert finetune(negatives).path == run.out
 
 
+def test_tiles_on_which_nuclei_cannot_be_seen_are_refused(config: FinetuneConfig) -> None:
+    coarse = dataclasses.replace(config.train[0], mpp=50.0)
+    with pytest.raises(UserError, match="At 50 microns per pixel nuclei cannot be seen"):
+        finetune(dataclasses.replace(config, train=(coarse,)))
+
+
 def test_class_maps_keep_the_classes_of_the_base(config: FinetuneConfig, tmp_path: Path) -> None:
     run = _onward(config, tmp_path, val=None)
     maps = {"giant": ("large",), "large": ("smal",)}

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
+from muse_core.detect.resize import require_fine
 from muse_core.errors import UserError
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
 from muse_core.finetune.data.allowed_classes import allowed_classes
@@ -154,6 +155,8 @@ def _allowed(folder: LabelSet, occurring: Sequence[str], own: Sequence[str]) -> 
 def _shrunk(image: AnnotatedImage, model_mpp: float) -> AnnotatedImage:
     """Downsample an image finer than the model's scale, antialiased; others are returned as is."""
     if image.mpp >= model_mpp:
+        if model_mpp:
+            require_fine(image.mpp, model_mpp)
         return image
     height, width = image.image.shape[:2]
     scale = image.mpp / model_mpp
