@@ -66,8 +66,11 @@ def test_a_file_an_open_slide_and_arrays_give_the_same_nuclei(tmp_path: Path) ->
 
 def test_a_scale_that_nobody_gave_is_asked_for(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.safetensors")
-    with pytest.raises(muse.UserError, match="scale of array is unknown"):
-        muse.detect(np.zeros((64, 64, 3), np.uint8), model)
+    path = write_slide(tmp_path / "s.png")
+    with muse.open_slide(path) as slide:
+        for image in (np.zeros((64, 64, 3), np.uint8), path, slide):
+            with pytest.raises(muse.UserError, match=r"is unknown .* in microns per pixel, as mpp"):
+                muse.detect(image, model)
 
 
 def test_of_several_images_it_is_said_which_is_looked_at(tmp_path: Path) -> None:

@@ -62,10 +62,16 @@ def detect(
         with open_slide(image, mpp, choice or ImageChoice()) as slide:
             for note in slide.notes:
                 warnings.warn(note, stacklevel=2)
-            return detector.detect(slide, region).table
-    return detector.detect(slide_from_arrays(image, mpp), region).table
+            return detector.detect(_scaled(slide, mpp), region).table
+    return detector.detect(_scaled(slide_from_arrays(image, mpp), mpp), region).table
 
 
 def _scaled(slide: Slide, mpp: float | None) -> Slide:
-    """The slide; with the given scale where it states none itself."""
-    return slide.with_mpp(mpp) if mpp is not None and slide.mpp is None else slide
+    """The slide; with the given scale where it states none itself.
+
+    Raises:
+        UserError: There is no scale.
+    """
+    scaled = slide.with_mpp(mpp) if mpp is not None and slide.mpp is None else slide
+    scaled.require_mpp("as mpp")
+    return scaled
