@@ -95,9 +95,9 @@ def test_bad_classes_are_refused(values: tuple[str, str, str]) -> None:
 
 
 def test_names_and_keys_must_differ() -> None:
-    with pytest.raises(UserError, match="names"):
+    with pytest.raises(UserError, match="two are called a"):
         ClassScheme((NucleusClass("a", "#000000"), NucleusClass("a", "#111111")))
-    with pytest.raises(UserError, match="keys"):
+    with pytest.raises(UserError, match="two have 1"):
         ClassScheme((NucleusClass("a", "#000000", "1"), NucleusClass("b", "#111111", "1")))
 
 

@@ -49,6 +49,10 @@ class NucleusClass:
             raise UserError(f"The key of class {self.name!r} must be a digit from 1 to 9.")
 
 
+def _first_double(texts: list[str]) -> str:
+    return next(text for text in texts if texts.count(text) > 1)
+
+
 @dataclass(frozen=True)
 class ClassScheme:
     """Ordered classes with distinct names and keys; stored with every model."""
@@ -59,9 +63,9 @@ class ClassScheme:
         names = [c.name for c in self.classes]
         keys = [c.key for c in self.classes if c.key]
         if len(set(names)) != len(names):
-            raise UserError(f"Class names must differ, got {', '.join(names)}.")
+            raise UserError(f"Names of classes must differ; two are called {_first_double(names)}.")
         if len(set(keys)) != len(keys):
-            raise UserError(f"Class keys must differ, got {', '.join(keys)}.")
+            raise UserError(f"Keys of classes must differ; two have {_first_double(keys)}.")
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> ClassScheme:

@@ -146,10 +146,15 @@ class ReviewQueue:
         self._go(self._at + 1 + int(coming[0]))
 
     def previous(self) -> None:
-        """Go back to the nucleus before, unless it was removed."""
+        """Go back to the nucleus before, unless it was removed.
+
+        Raises:
+            UserError: There is none.
+        """
         there = np.flatnonzero(self._present(self._order[: max(self._at, 0)]))
-        if len(there):
-            self._go(int(there[-1]))
+        if not len(there):
+            raise UserError("There is no nucleus before this one; N goes to the next.")
+        self._go(int(there[-1]))
 
     def dealt_with(self, ids: npt.NDArray[np.int64]) -> None:
         """Go to the next nucleus if the current one was among those just edited."""

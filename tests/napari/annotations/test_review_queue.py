@@ -42,6 +42,16 @@ def test_n_goes_from_doubt_to_doubt_and_shift_n_back(doubtful: MusePanel, qtbot:
     assert doubtful.review.message.text() == "3 of 6; 3 left"
 
 
+def test_before_the_first_there_is_a_sentence(doubtful: MusePanel, qtbot: Any) -> None:
+    press(doubtful, qtbot, Qt.Key.Key_N, SHIFT)
+    assert "no nucleus before" in doubtful.status.text()
+    press(doubtful, qtbot, Qt.Key.Key_N)
+    doubtful.status.say("")
+    press(doubtful, qtbot, Qt.Key.Key_N, SHIFT)
+    assert "no nucleus before" in doubtful.status.text()
+    assert _selected(doubtful) == [5], "it stays where it is"
+
+
 def test_the_view_flies_there_and_comes_near(doubtful: MusePanel, qtbot: Any) -> None:
     doubtful.session.viewer.scene.camera.zoom /= 2
     press(doubtful, qtbot, Qt.Key.Key_N)

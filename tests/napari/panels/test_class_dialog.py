@@ -220,7 +220,7 @@ def test_two_classes_of_one_name_are_refused(opened: MusePanel, dialog: ClassDia
     dialog.table.item(0, 0).setText("tumor")
     assert _classes(opened) == [("lymphocyte", "1"), ("tumor", "2")]
     assert dialog.table.item(0, 0).text() == "lymphocyte"
-    assert dialog.message.text().endswith(".")
+    assert dialog.message.text() == "Names of classes must differ; two are called tumor."
 
 
 def test_tab_shows_one_class_after_the_other(opened: MusePanel, qtbot: Any) -> None:
