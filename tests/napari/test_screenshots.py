@@ -11,12 +11,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from muse_core.slides import Region
+from napari_muse.jobs import learning
 from napari_muse.panels.muse_panel import MusePanel
 
 from .actions import press
 
 FIELD = Region(700, 1500, 520, 380)
-_DETECT, _REVIEW, _REGIONS = range(3)
+FIELDS = (Region(850, 900, 400, 300), Region(850, 2100, 400, 300))
+_DETECT, _REVIEW, _REGIONS, _LEARN = range(4)
 
 
 @pytest.fixture
@@ -65,3 +67,32 @@ def test_pictures_of_every_state(
     session.viewer.theme = "light"
     detected.tabs.setCurrentIndex(_REVIEW)
     shoot(detected, "panel-review-light")
+
+
+@pytest.mark.slow
+def test_picture_of_learning(
+    panel: MusePanel, cmu_slide: Path, shoot: Callable[[QWidget, str], None], tmp_path: Path,
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(learning, "user_model_folder", lambda: tmp_path)
+    session = panel.session
+    session.viewer.window.resize(1400, 900)
+    session.viewer.open(cmu_slide, plugin="napari-muse")
+    for field in FIELDS:
+        session.show_area(field)
+        qtbot.wait(200)
+        qtbot.mouseClick(panel.detect.start, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: not panel.detection.running, timeout=120_000)
+        rows = session.annotations.rows
+        rows = rows[field.contains(rows["x"], rows["y"])]
+        of_tumor = rows["id"][session.annotations.class_index(rows) == 2]
+        session.nuclei.select(of_tumor[:9].tolist())
+        press(panel, qtbot, Qt.Key.Key_2)
+        session.nuclei.select([])
+        press(panel, qtbot, Qt.Key.Key_R)
+    panel.tabs.setCurrentIndex(_LEARN)
+    qtbot.mouseClick(panel.learn.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.learning.running)
+    qtbot.waitUntil(lambda: not panel.learning.running, timeout=600_000)
+    assert "On the holdout fields" in panel.learn.message.text()
+    shoot(_window(panel), "learn")
