@@ -17,7 +17,7 @@ from muse_core.slides.claimed_size import jpegxl_px
 from muse_core.slides.images import DefaultChoice, SlideImage, TakenImage, numbered, plain, taken
 from muse_core.slides.level import ArrayLevel, Level
 from muse_core.slides.pixels import Alpha, Colours, Samples
-from muse_core.slides.sampled_level import MappedLevel, settle_samples
+from muse_core.slides.sampled_level import UncompressedLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 
 _AS_IT_IS = ImageChoice()
@@ -93,7 +93,7 @@ def open_jpegxl(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     samples = _SAMPLES[stored.shape[2]]
     if stored.dtype != np.uint8:
         samples = replace(samples, needs_scaling=True)
-    levels, downsamples = pyramid([MappedLevel(path.name, stored, samples)])
+    levels, downsamples = pyramid([UncompressedLevel(path.name, stored, samples)])
     notes = settle_samples(levels)
     plain(choice, path.name)
     height, width = stored.shape[:2]
@@ -119,7 +119,7 @@ def _level(image: Image.Image, name: str) -> tuple[Level, tuple[str, ...]]:
         raise UserError(_too_large(name))
     if image.mode in _GRAY_16:
         wide = np.asarray(image).astype(np.uint16)[:, :, None]
-        return MappedLevel(name, wide, Samples(Colours.GRAY, needs_scaling=True)), ()
+        return UncompressedLevel(name, wide, Samples(Colours.GRAY, needs_scaling=True)), ()
     if image.mode not in _MODES:
         raise UserError(f"{name} is no RGB, gray or CMYK image (its mode is {image.mode}).")
     ink = "Its CMYK colours were converted without their profile." if image.mode == "CMYK" else ""

@@ -14,9 +14,12 @@ from cachetools import LRUCache
 
 from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
+from muse_core.slides.reading_errors import out_of_reach
 
 if TYPE_CHECKING:
     import dask.array as da
+
+    from muse_core.slides.raw_pixels import RawPixels
 
 
 MAX_LEVEL_SIDE_PX = 4_000_000
@@ -148,10 +151,7 @@ class Level(ABC):
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno:
-                raise UserError(
-                    f"{self.name} cannot be read any more ({error.strerror}); is its drive or share"
-                    " still connected?"
-                ) from error
+                raise out_of_reach(self.name, error) from error
             # Codecs raise errors of many kinds on damaged data.
             x, y = col * self.piece_w, row * self.piece_h
             raise UserError(
@@ -226,9 +226,9 @@ class Level(ABC):
 
 
 class ArrayLevel(Level):
-    """A level that is an array (y, x, 3) uint8 already, in memory or mapped from a file."""
+    """A level that is (y, x, 3) uint8 already, an array or uncompressed in a file."""
 
-    def __init__(self, name: str, pixels: RgbArray) -> None:
+    def __init__(self, name: str, pixels: RgbArray | RawPixels) -> None:
         height, width = pixels.shape[:2]
         super().__init__(name, (height, width), (1024, 1024))
         self._pixels = pixels

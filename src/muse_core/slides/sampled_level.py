@@ -13,6 +13,7 @@ import numpy.typing as npt
 from muse_core.array_types import RgbArray
 from muse_core.slides.level import Level
 from muse_core.slides.pixels import Alpha, Samples, full_intensity
+from muse_core.slides.raw_pixels import RawPixels
 
 _WHITE = 255
 _MAX_PROBED = 64
@@ -71,19 +72,19 @@ class SampledLevel(Level):
                 yield stored
 
 
-class MappedLevel(SampledLevel):
-    """Samples (y, x, n) mapped from an uncompressed file."""
+class UncompressedLevel(SampledLevel):
+    """Samples (y, x, n) of an array, or uncompressed in a file."""
 
-    def __init__(self, name: str, stored: npt.NDArray[Any], samples: Samples) -> None:
+    def __init__(self, name: str, stored: npt.NDArray[Any] | RawPixels, samples: Samples) -> None:
         height, width = stored.shape[:2]
         super().__init__(
             name, (height, width), (1024, 1024), samples=samples, stored_type=stored.dtype
         )
-        self._mapped = stored
+        self._samples = stored
 
     def _stored(self, row: int, col: int) -> npt.NDArray[Any]:
         y, x = row * self.piece_h, col * self.piece_w
-        return self._mapped[y : y + self.piece_h, x : x + self.piece_w]
+        return self._samples[y : y + self.piece_h, x : x + self.piece_w]
 
 
 def settle_samples(levels: Sequence[Level]) -> tuple[str, ...]:

@@ -31,7 +31,9 @@ from muse_core.slides.images import (
 from muse_core.slides.level import ArrayLevel, Level, check_size
 from muse_core.slides.ome_files import spans_files
 from muse_core.slides.pixels import Colours, Samples, rgb_from_ycbcr
-from muse_core.slides.sampled_level import MappedLevel, SampledLevel, settle_samples
+from muse_core.slides.raw_pixels import RawPixels
+from muse_core.slides.reading_errors import truncated
+from muse_core.slides.sampled_level import SampledLevel, UncompressedLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.tiff_channels import tiff_channel_names
 from muse_core.slides.tiff_images import (
@@ -99,7 +101,7 @@ def _open_file(file: Any, path: Path, choice: ImageChoice) -> SlideSource:
 
 def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSource:
     if not _chain_ends(tif):
-        raise _truncated(path.name)
+        raise truncated(path.name)
     if spans_files(tif.ome_metadata or ""):
         raise _in_several_files(path.name)
     lock = threading.Lock()
@@ -185,18 +187,18 @@ def _level(
     page = series.keyframe
     _check_compression(page, name)
     if series.is_truncated:
-        planes = virtual_planes(tif, series, pick, name)
+        planes = virtual_planes(tif, series, pick, name, lock)
         check_size(name, *planes.shape[:2])
         samples = _of_planes(page, pick.channels, name)
-        return MappedLevel(name, planes, samples)
+        return UncompressedLevel(name, planes, samples)
     pages = image_pages(series, pick, name)
     if any(p.parent is not tif for p in pages):
         # Micro-Manager's stacks go on in neighbouring files.
         raise _in_several_files(name)
     if page.compression == 1 and page.is_memmappable and page.fillorder == 1 and len(pages) == 1:
-        mapped = _mapped(tif, page, int(pages[0].dataoffsets[0]), name)
-        if mapped is not None:
-            return mapped
+        raw = _raw(tif, page, int(pages[0].dataoffsets[0]), name, lock)
+        if raw is not None:
+            return raw
     return TiffLevel(tif, pages, name, lock, _of_planes(page, pick.channels, name))
 
 
@@ -217,8 +219,10 @@ def _check_compression(page: Any, name: str) -> None:
         )
 
 
-def _mapped(tif: tifffile.TiffFile, page: Any, offset: int, name: str) -> Level | None:
-    """Memory-map uncompressed, contiguous pixels at an offset, of the size and type of a page.
+def _raw(
+    tif: tifffile.TiffFile, page: Any, offset: int, name: str, lock: threading.Lock
+) -> Level | None:
+    """Uncompressed, contiguous pixels at an offset, of the size and type of a page.
 
     So strips as large as the image are not read whole.
     """
@@ -229,17 +233,11 @@ def _mapped(tif: tifffile.TiffFile, page: Any, offset: int, name: str) -> Level 
         return None
     check_size(name, shape[0], shape[1])
     samples = tiff_samples(page, name)
-    if offset + page.nbytes > tif.filehandle.size:
-        raise _truncated(name)
     stored = page.dtype.newbyteorder(tif.byteorder)
-    pixels = np.memmap(tif.filehandle.path, stored, "r", offset, shape)
+    pixels = RawPixels(tif, lock, name, [offset], shape, stored)
     if samples.colours is Colours.RGB and shape[2] == 3 and page.dtype == np.uint8:
         return ArrayLevel(name, pixels)
-    return MappedLevel(name, pixels, samples)
-
-
-def _truncated(name: str) -> UserError:
-    return UserError(f"{name} is truncated: it is shorter than its directory says.")
+    return UncompressedLevel(name, pixels, samples)
 
 
 def _in_several_files(name: str) -> UserError:
@@ -294,7 +292,7 @@ class TiffLevel(SampledLevel):
         if (offsets < 0).any() or (counts < 0).any():
             raise UserError(f"{self.name} is damaged: a tile has no valid place in the file.")
         if int((offsets + counts).max()) > self._file.size:
-            raise _truncated(self.name)
+            raise truncated(self.name)
 
     def _stored(self, row: int, col: int) -> np.ndarray | None:
         index = row * self._cols + col
@@ -360,7 +358,7 @@ class TiffLevel(SampledLevel):
             return None
         data = self._bytes(int(offsets[index]), count)
         if len(data) != count:
-            raise _truncated(self.name)
+            raise truncated(self.name)
         options = {}
         if page.jpegtables is not None:
             options["jpegtables"] = page.jpegtables

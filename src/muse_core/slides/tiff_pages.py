@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from muse_core.errors import UserError
 from muse_core.slides.channels import ChannelPlan
+from muse_core.slides.raw_pixels import RawPixels
+from muse_core.slides.reading_errors import truncated
 
 _IN_PAGE = "YXSC"
 
@@ -54,7 +56,9 @@ def image_pages(series: Any, pick: Pick, name: str) -> list[Any]:
     return found
 
 
-def virtual_planes(tif: tifffile.TiffFile, series: Any, pick: Pick, name: str) -> npt.NDArray[Any]:
+def virtual_planes(
+    tif: tifffile.TiffFile, series: Any, pick: Pick, name: str, lock: threading.Lock
+) -> RawPixels:
     """Samples (y, x, n) of a stack that lies in one run behind its only page, as ImageJ writes it.
 
     Raises:
@@ -68,13 +72,10 @@ def virtual_planes(tif: tifffile.TiffFile, series: Any, pick: Pick, name: str) -
     if page.planarconfig != 1 and page.samplesperpixel > 1:
         raise UserError(f"{name} is a stack of separate colour planes, which cannot be read.")
     if offset + count * page.nbytes > tif.filehandle.size:
-        raise UserError(f"{name} is truncated: it is shorter than its directory says.")
+        raise truncated(name)
     stored = page.dtype.newbyteorder(tif.byteorder)
-    planes = [
-        np.memmap(tif.filehandle.path, stored, "r", offset + i * page.nbytes, shape)
-        for i in _indices(outer, pick)
-    ]
-    return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+    offsets = [offset + i * page.nbytes for i in _indices(outer, pick)]
+    return RawPixels(tif, lock, name, offsets, shape, stored)
 
 
 def outer_axes(series: Any, name: str) -> list[tuple[str, int]]:
