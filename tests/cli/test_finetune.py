@@ -117,6 +117,15 @@ def test_a_model_replaces_nothing_but_a_model(
     assert "is there already and no model" in error_line(capsys)
 
 
+@pytest.mark.parametrize("name", ["mine", "mine.pth", "mine.2"])
+def test_a_model_has_the_ending_by_which_models_are_found(
+    name: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("finetune", "--annotations", store, "--out", tmp_path / name) == 2
+    assert "the name of a model's file ends in .safetensors" in error_line(capsys)
+    assert not (tmp_path / name).exists()
+
+
 def test_adapts_to_a_points_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base, out = write_model(tmp_path / "base.safetensors"), tmp_path / "out.safetensors"
     folder = write_points_folder(tmp_path / "points", n_images=3)

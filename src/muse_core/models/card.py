@@ -14,6 +14,7 @@ from typing import Any
 from muse_core.errors import UserError, cannot
 from muse_core.files import check_writable
 
+MODEL_SUFFIX = ".safetensors"
 METADATA_KEY = "muse_model_card"
 DETECTOR = "detector"
 BACKBONE = "backbone"
@@ -145,7 +146,8 @@ def check_model_target(path: str | Path, unlike: str | Path | None = None) -> Pa
         The path.
 
     Raises:
-        UserError: It cannot be written, is the input, or is there already and no model.
+        UserError: It cannot be written, is the input, is there already and no model, or has
+            another ending than models are found by.
     """
     target = check_writable(path, unlike=unlike, read_again=True)
     if target.exists() and target.stat().st_size:
@@ -155,6 +157,10 @@ def check_model_target(path: str | Path, unlike: str | Path | None = None) -> Pa
             raise UserError(
                 f"Cannot write {target}: it is there already and no model; choose another name."
             ) from error
+    if target.suffix.lower() != MODEL_SUFFIX:
+        raise UserError(
+            f"Cannot write {target}: the name of a model's file ends in {MODEL_SUFFIX}."
+        )
     return target
 
 

@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from muse_core.errors import UserError
 from muse_core.files import make_folder, no_room_sentence, only_one, replacing, sha256_of
-from muse_core.models.registry import MODEL_SUFFIX, user_model_folder
+from muse_core.models.card import MODEL_SUFFIX
+from muse_core.models.registry import user_model_folder
 from muse_core.models.released import DEFAULT_MPP, RELEASED, REPOSITORY, ReleasedModel
 from muse_core.models.released_import import import_released
 from muse_core.progress import OnProgress

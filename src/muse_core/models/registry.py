@@ -8,11 +8,10 @@ from pathlib import Path
 from muse_core.errors import UserError
 from muse_core.files import entries
 from muse_core.files.user_folders import user_data_folder
-from muse_core.models.card import ModelCard, read_card
+from muse_core.models.card import MODEL_SUFFIX, ModelCard, read_card
 from muse_core.models.released import RELEASED, ReleasedModel
 
 DEFAULT_MODEL = "muse-base"
-MODEL_SUFFIX = ".safetensors"
 _BUNDLED = Path(__file__).parent / "bundled"
 
 

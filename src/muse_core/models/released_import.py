@@ -21,9 +21,9 @@ from torch import Tensor
 
 from muse_core.errors import UserError, cannot
 from muse_core.models.backbone import MuseBackbone
-from muse_core.models.card import BACKBONE, ModelCard
+from muse_core.models.card import BACKBONE, MODEL_SUFFIX, ModelCard
 from muse_core.models.checkpoint import save_backbone
-from muse_core.models.registry import MODEL_SUFFIX, user_model_folder
+from muse_core.models.registry import user_model_folder
 from muse_core.models.released import DEFAULT_MPP, LICENCE, RELEASED, SOURCE, ReleasedModel
 from muse_core.ordinary import require_file
 

@@ -13,7 +13,8 @@ from muse_core.files import is_being_written, make_folder
 from muse_core.finetune.presets import resolved
 from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob
-from muse_core.models.registry import MODEL_SUFFIX, ModelEntry, list_models, user_model_folder
+from muse_core.models.card import MODEL_SUFFIX
+from muse_core.models.registry import ModelEntry, list_models, user_model_folder
 from napari_muse.jobs.background import Background
 from napari_muse.jobs.finetune_outcome import FinetuneOutcome
 from napari_muse.jobs.session_job import SessionJob
