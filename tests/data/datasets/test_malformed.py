@@ -105,12 +105,27 @@ def test_damage_is_named(name: str, damage: Damage, sentence: str, tmp_path: Pat
         ({"inst_map": np.ones((30, 40)), "type_map": np.full((30, 40), 9)}, "unknown class 9"),
         ({"inst_map": np.full((30, 40), 1e12), "type_map": np.ones((30, 40))}, "no label"),
         ({"inst_map": np.ones((30, 40)), "type_map": np.full((30, 40), -1)}, "no label"),
+        ({"inst_map": np.ones((30, 40)) * 1j, "type_map": np.ones((30, 40))}, "do not fit"),
     ],
 )
 def test_masks_that_do_not_fit(content: dict[str, object], sentence: str, tmp_path: Path) -> None:
     root = layouts.consep(tmp_path)
     savemat(root / "Train" / "Labels" / "train_1.mat", content)
     with pytest.raises(UserError, match=sentence):
+        list(find_dataset("consep", "train").read(root, "train", False))
+
+
+def test_masks_that_crash_their_library_are_named(tmp_path: Path) -> None:
+    root = layouts.consep(tmp_path)
+    masks = root / "Train" / "Labels" / "train_1.mat"
+    whole = bytearray(masks.read_bytes())
+    # The type of the values, behind the header and the flags, size and name of the first array.
+    assert whole[168:192].startswith(b"\x01\x00\x00\x00\x08\x00\x00\x00inst_map\x09")
+    whole[184] = 0
+    masks.write_bytes(whole)
+    with pytest.raises(
+        UserError, match=r"^train_1.mat is damaged: the library .* crashed on it\.$"
+    ):
         list(find_dataset("consep", "train").read(root, "train", False))
 
 

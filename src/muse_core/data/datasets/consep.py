@@ -6,13 +6,12 @@ the same under ``Test``.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from muse_core.data.datasets.masks import majority, mask_centres
 from muse_core.data.datasets.source import (
@@ -25,6 +24,7 @@ from muse_core.data.datasets.source import (
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
 from muse_core.files import entries
+from muse_core.isolation import Limits, run_isolated
 
 _MPP = 0.25
 _FINE = {
@@ -69,19 +69,10 @@ def read_consep(folder: Path, split: str, fine: bool) -> Iterator[AnnotatedImage
 
 
 def _masks(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    try:
-        content = loadmat(path, variable_names=["inst_map", "type_map"])
-        instances, kinds = content["inst_map"], content["type_map"]
-    except KeyError as error:
-        raise UserError(f"{path} lacks {error}.") from error
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise UserError(f"{path} is not a readable MATLAB file.") from error
-    except Exception as error:  # errors of many kinds for a truncated file
-        raise UserError(f"{path} is not a readable MATLAB file.") from error
-    shapes = (instances.shape, kinds.shape)
-    numeric = all(np.issubdtype(a.dtype, np.number) for a in (instances, kinds))
-    if not numeric or shapes[0] != shapes[1] or len(shapes[0]) != 2:
-        raise UserError(f"The masks in {path} do not fit together.")
+    task = {"path": str(path.absolute()), "names": ["inst_map", "type_map"]}
+    limits = Limits.for_size(path.stat().st_size)
+    data = run_isolated("muse_core.data.datasets.mat_worker", task, limits, path.name)
+    instances, kinds = np.load(io.BytesIO(data), allow_pickle=False)
     for masks, most in ((instances, _MOST_INSTANCES), (kinds, _MOST_KINDS)):
         if not ((masks >= 0) & (masks <= most)).all():
             raise UserError(f"The masks in {path} hold a number that is no label.")
