@@ -1,4 +1,4 @@
-"""The record of a run, written beside its model, from which it can be repeated."""
+"""What a run writes beside its model: a record to repeat it from, and a checkpoint to resume it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ _PACKAGES = ("napari-muse", "torch", "timm", "numpy")
 def record_path(out: Path) -> Path:
     """Return where the configuration of a model file is written; links are followed."""
     return destination(out).with_suffix(RECORD_SUFFIX)
+
+
+def checkpoint_path(out: Path) -> Path:
+    """Return where the checkpoint of a run lies until it is finished."""
+    return out.with_suffix(".checkpoint")
 
 
 def write_record(config: FinetuneConfig) -> None:

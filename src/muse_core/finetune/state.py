@@ -14,6 +14,7 @@ import torch
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.finetune.describe import identity
+from muse_core.finetune.record import checkpoint_path
 from muse_core.finetune.result import ValidationFigures
 from muse_core.training.run_state import load_own_run, restoring, save_run
 
@@ -127,12 +128,7 @@ def checkpoint_of(
     config: FinetuneConfig, data_digest: str, parts: Mapping[str, Stateful]
 ) -> Checkpoint:
     """The checkpoint of a run, beside its model."""
-    return Checkpoint(checkpoint_path(config), identity(config, data_digest), parts)
-
-
-def checkpoint_path(config: FinetuneConfig) -> Path:
-    """Where the checkpoint of a run lies: beside its model."""
-    return config.out.with_suffix(".checkpoint")
+    return Checkpoint(checkpoint_path(config.out), identity(config, data_digest), parts)
 
 
 def require_finite(loss: torch.Tensor, step: int) -> float:

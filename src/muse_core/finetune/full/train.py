@@ -28,14 +28,13 @@ from muse_core.finetune.heads_only.adapt import adapt
 from muse_core.finetune.holdout.evaluator import HoldoutScore, for_curves
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, best_threshold
 from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
-from muse_core.finetune.record import write_record
+from muse_core.finetune.record import checkpoint_path, write_record
 from muse_core.finetune.result import FinetuneResult, Listener, ValidationFigures
 from muse_core.finetune.start import new_card, parent_name, run_notes, starting_model
 from muse_core.finetune.state import (
     Stateful,
     TrainState,
     checkpoint_of,
-    checkpoint_path,
     require_finite,
 )
 from muse_core.models.card import BACKBONE, read_card
@@ -65,7 +64,7 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
         UserError: Data, base model or checkpoint cannot be used, or the loss is no longer finite.
     """
     found = with_found_base(config)
-    kept = checkpoint_path(config)
+    kept = checkpoint_path(config.out)
     with only_one(config.out), resumable(kept) if config.resume else contextlib.nullcontext():
         return _finetune(found, listener or Listener())
 
