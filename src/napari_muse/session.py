@@ -117,11 +117,11 @@ class MuseSession:
         for layer in viewer.layers:
             session = layer.metadata.get(_SESSION_KEY)
             if isinstance(session, cls) and session.viewer is viewer:
-                session._resume()
+                session.resume()
                 return session
         return cls(viewer)
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
         """Go on after :meth:`rest`; annotations that another program has spoilt are read anew."""
         if self.slide is not None and not self._opened.resume(self.slide):
             self._use(self.slide, self.image_layer)
