@@ -15,7 +15,7 @@ from muse_core.errors import UserError
 from muse_core.isolation.child import serve
 
 
-def read(task: dict[str, Any]) -> bytes:
+def read_mat(task: dict[str, Any]) -> bytes:
     """Return the arrays "names" of the file "path", stacked, as ``numpy.save`` writes them."""
     path, names = task["path"], task["names"]
     try:
@@ -35,4 +35,4 @@ def read(task: dict[str, Any]) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(read)
+    serve(read_mat)
