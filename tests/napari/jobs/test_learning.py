@@ -158,7 +158,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert f"written to {outcome.model.name}." in learn.message.text()
     assert learn.message.toolTip() == str(outcome.model)
     assert reviewed.detect.model.currentData() == old, "nothing changes unasked"
-    shoot(reviewed.window() or reviewed, "learn")
+    shoot(reviewed.window() or reviewed, "trained")
     before = reviewed.session.annotations.to_table()
     qtbot.mouseClick(learn.use, LEFT)
     assert reviewed.detect.model.currentData() == str(outcome.model)
