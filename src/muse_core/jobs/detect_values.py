@@ -36,7 +36,7 @@ def detect_job(values: Mapping[str, Any], slide: str, name: str) -> DetectJob:
         check_mpp(mpp)  # says which values it can have
     of_job = {f.name for f in fields(DetectJob)} - _OF_ONE_SLIDE - {"settings"}
     of_config = {f.name for f in fields(DetectConfig)}
-    for unknown in values.keys() - of_job - of_config:
+    for unknown in sorted(values.keys() - of_job - of_config):
         raise unknown_field(f"{name} has an unknown field", unknown, of_job | of_config)
     config = configuration(DetectConfig, {k: v for k, v in values.items() if k in of_config}, name)
     usual = asdict(DetectConfig())
