@@ -80,6 +80,8 @@ def test_all_weights_learn_from_the_rest_of_the_slide_unless_it_is_turned_off(
         (("--mode", "adapt"), "a model to start from"),
         (("--annotations", "missing.muse"), "There is no annotation store missing.muse"),
         (("--slide", "a.png", "--slide", "b.png"), "more --slide than --annotations"),
+        (("--trian", "a"), "knows no option '--trian'; perhaps --train is meant."),
+        (("--zzz",), "knows no option '--zzz'; see muse finetune --help."),
         (("--same-class", "tumor"), "takes OLD=NEW"),
         (("--same-class", "a=b", "--same-class", "a=c"), "a cannot mean both b and c"),
         (("--train", "folder"), "give it with --mpp"),

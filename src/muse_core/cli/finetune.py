@@ -86,9 +86,9 @@ def finetune_command(
     from muse_core.finetune.presets import resolved
     from muse_core.jobs import FinetuneJob
 
-    values = with_settings(
-        read_values(config) if config else {}, [*(settings or ()), *older_settings(ctx.args)]
-    )
+    options = [name for param in ctx.command.params for name in param.opts]
+    older = older_settings(ctx.args, options)
+    values = with_settings(read_values(config) if config else {}, [*(settings or ()), *older])
     flags: dict[str, object] = {
         "out": out, "base": model, "mode": mode, "steps": steps, "seed": seed, "device": device,
         "resume": resume,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from muse_core.errors import UserError
 
@@ -25,8 +26,12 @@ _SWITCHES = {
 }
 
 
-def older_settings(arguments: Sequence[str]) -> list[str]:
+def older_settings(arguments: Sequence[str], known: Sequence[str]) -> list[str]:
     """Convert options of earlier versions to ``NAME=VALUE``.
+
+    Args:
+        arguments: What the command itself does not know.
+        known: The options that it knows, one of which a misspelt one may be.
 
     Raises:
         UserError: An argument is no option, or an option lacks its value.
@@ -41,7 +46,9 @@ def older_settings(arguments: Sequence[str]) -> list[str]:
         name = _SETTINGS.get(flag) or _TEXTS.get(flag)
         if name is None:
             what = "option" if flag.startswith("-") else "argument"
-            raise UserError(f"muse finetune knows no {what} {flag!r}; see muse finetune --help.")
+            near = get_close_matches(flag, known, 1)
+            way_out = f"perhaps {near[0]} is meant" if near else "see muse finetune --help"
+            raise UserError(f"muse finetune knows no {what} {flag!r}; {way_out}.")
         if not found and not rest:
             raise UserError(f"{flag} needs a value.")
         value = value if found else rest.pop(0)
