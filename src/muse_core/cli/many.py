@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from muse_core.cli.console import cancel_on_signals, progress_bar
+from muse_core.files import GOES_ON
 from muse_core.jobs.detect_job import detect_config
 from muse_core.jobs.detect_values import detect_values
 
@@ -54,7 +55,7 @@ def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
         }
         typer.echo(json.dumps(figures))
     else:
-        again = " The same command goes on from there." if cancelled else ""
+        again = f" {GOES_ON}" if cancelled else ""
         told = f"{nuclei:,} nuclei in {done:,} of {total:,} slides; {summary}.{again}"
         typer.echo(told, err=cancelled)
     if failed:

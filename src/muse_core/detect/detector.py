@@ -39,6 +39,7 @@ AS_STORED = 0.02
 
 
 _ONE_PIECE_PX = 2048
+"""Larger images would take gigabytes of the network's memory in one pass, 180 bytes a pixel."""
 _ROUNDING_PX = 1.0
 """Upper bound on the rounding of positions when they are converted to level-0 pixels."""
 

@@ -5,13 +5,14 @@ from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
 from muse_core.files.locking import is_being_written, left_on, locked, only_one
 from muse_core.files.names import shortened, spelt_as
-from muse_core.files.room import no_room_sentence, resumable
+from muse_core.files.room import GOES_ON, no_room_sentence, resumable
 from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
 from muse_core.files.system_errors import system_sentence
 from muse_core.files.targets import check_writable, destination, is_special, names_stdout
 
 __all__ = [
+    "GOES_ON",
     "canonical_json",
     "check_writable",
     "destination",

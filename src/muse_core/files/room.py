@@ -10,6 +10,8 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 
+GOES_ON = "The same command goes on from there."
+"""Ends sentences about work that was stopped and is kept."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -35,5 +37,5 @@ def resumable(kept: Path) -> Iterator[None]:
         yield
     except UserError as error:
         if no_room_sentence(error) and kept.is_file():
-            raise UserError(f"{error} The same command goes on from there.") from error
+            raise UserError(f"{error} {GOES_ON}") from error
         raise

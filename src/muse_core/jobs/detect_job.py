@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muse_core.errors import UserError
-from muse_core.files import check_writable, destination, is_special, sha256_of, shortened
+from muse_core.files import (
+    GOES_ON,
+    check_writable,
+    destination,
+    is_special,
+    sha256_of,
+    shortened,
+)
 from muse_core.jobs.detect_values import detect_values
 from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.keep_features import FeatureTarget
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
     from muse_core.slides import PolygonRegion, Region, Slide
 
 _NAME_BYTES = 150
-_GOES_ON = "The same command goes on from there."
 _COARSE = 1.5
 """The user is warned about slides coarser than this multiple of the model's microns per pixel."""
 
@@ -208,7 +214,7 @@ def kept_job(
             yield run
     except UserError as error:
         if run is not None and run.holds_tiles and not run.state.finished and job.out_csv:
-            raise UserError(f"{error} {_GOES_ON}") from error
+            raise UserError(f"{error} {GOES_ON}") from error
         raise
 
 
@@ -350,7 +356,7 @@ def _outcome(
             f"{found:,} nuclei found until then are kept{where}."
         )
         if job.out_csv and result.tiles_done:
-            message += f" {_GOES_ON}"
+            message += f" {GOES_ON}"
     elif not result.tiles_total:
         message = f"There is no tissue here: 0 nuclei{where}."
     else:
