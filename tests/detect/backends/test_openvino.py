@@ -26,6 +26,7 @@ from muse_core.detect.backends.drawn_tissue import drawn_tissue
 from muse_core.detect.backends.openvino_session import Outputs, Session
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
+from muse_core.files.locking import locked
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN, BackboneConfig, HeadConfig, ModelConfig
 from muse_core.models.registry import list_models, resolve_model
@@ -111,10 +112,14 @@ def test_in_float32_backends_find_the_very_same_nuclei(name: str, cmu_slide: Pat
 
 @pytest.fixture(scope="module")
 def int8_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of conversions with muse-small in int8; one takes a quarter of a minute."""
-    folder = tmp_path_factory.mktemp("int8")
+    """A folder of conversions with muse-small in int8.
+
+    A conversion takes a quarter of a minute; the processes of a test run share it.
+    """
+    folder = Path(os.environ["MUSE_CONVERTED_DIR"]).with_name("int8")
+    folder.mkdir(exist_ok=True)
     said = StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+    with locked(folder / "int8", 600), pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
         patch.setenv("MUSE_CONVERTED_DIR", str(folder))
         open_backend(resolve_model("muse-small"), DetectConfig(device="cpu", precision="int8"))
     assert said.getvalue() == "", "NNCF draws no bars"

@@ -67,10 +67,10 @@ def reviewed(
 ) -> MusePanel:
     """Two fields with the bundled model's nuclei, some corrected, both marked as reviewed.
 
-    A training takes 40 steps on a view or two of each field: the window's behaviour does not
+    A training takes 20 steps on a view or two of each field: the window's behaviour does not
     depend on its length.
     """
-    short = {"steps": 40, "adapt": {"megapixels": 1.5}}
+    short = {"steps": 20, "adapt": {"megapixels": 1.5}}
     monkeypatch.setattr(learning, "resolved", lambda values: resolved({**values, **short}))
     panel = slide_open
     annotations = panel.session.annotations
