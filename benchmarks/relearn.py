@@ -2,7 +2,7 @@
 
     python benchmarks/relearn.py
 
-A million nuclei with the features of a bundled model in float16, memory-mapped, its classes and a
+A million nuclei with the features of a bundled model in float16, in files, its classes and a
 new one, 50 corrections. Their features are opened in three states: without stored logits, as left
 by a detection, and the latter with nothing in the system's page cache. In each of 20 runs there is
 one more correction; timed from there: learning with cross-validation and the 5,000 nuclei in view;

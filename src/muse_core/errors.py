@@ -19,3 +19,10 @@ def cannot(do: str, what: object, error: OSError) -> UserError:
         error: Of the system.
     """
     return UserError(f"Cannot {do} {what}: {error.strerror or error}.")
+
+
+def out_of_reach(name: str, error: OSError) -> UserError:
+    """Return the error for an open file whose drive or share no longer answers."""
+    return UserError(
+        f"{name} cannot be read any more ({error.strerror}); is its drive or share still connected?"
+    )

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from scipy.special import erf
 
 from muse_core.errors import UserError
+from muse_core.files import FileRows
 from muse_core.models.card import ModelCard, read_card
 
 _BLOCK_ROWS = 8192
@@ -51,14 +52,17 @@ class NumpyClassHead:
         """C, the features it reads."""
         return int(self.hidden_weight.shape[1])
 
-    def logits(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """(N, C) features, possibly on disk, to (N, K) logits."""
-        found = np.empty((len(features), len(self.out_bias)), np.float32)
-        for start in range(0, len(features), _BLOCK_ROWS):
+    def logits(
+        self, features: npt.NDArray[np.floating] | FileRows, first: int = 0
+    ) -> npt.NDArray[np.float32]:
+        """(N, C) features, possibly on disk, to (N - first, K) logits of the rows from one on."""
+        found = np.empty((len(features) - first, len(self.out_bias)), np.float32)
+        for start in range(first, len(features), _BLOCK_ROWS):
             rows = np.asarray(features[start : start + _BLOCK_ROWS], np.float32)
             hidden = rows @ self.hidden_weight.T + self.hidden_bias
             hidden *= 0.5 * (1 + erf(hidden * np.float32(np.sqrt(0.5))))
-            found[start : start + len(rows)] = hidden @ self.out_weight.T + self.out_bias
+            at = start - first
+            found[at : at + len(rows)] = hidden @ self.out_weight.T + self.out_bias
         return found
 
 

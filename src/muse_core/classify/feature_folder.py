@@ -1,4 +1,4 @@
-"""Features of a slide's nuclei as plain arrays on disk, which are mapped and never read whole.
+"""Features of a slide's nuclei as plain arrays on disk, which are never read whole.
 
 A folder for each model: ``features.f16`` (N, C) float16, ``places.f64`` (N, 2) float64 level-0
 pixels, ``classes.u8`` (N,) uint8, the class the model gave (255: unknown), and ``about.json``;
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError, cannot
-from muse_core.files import entries, locked, make_folder, replacing
+from muse_core.files import FileRows, entries, locked, make_folder, replacing
 from muse_core.nuclei.store import SlideIdentity
 
 UNKNOWN = 255
@@ -69,12 +69,12 @@ class FeatureFacts:
 
 @dataclass(frozen=True)
 class FeatureFolder:
-    """Features of a model on disk, memory-mapped.
+    """Features of a model on disk, with their places and classes in memory.
 
     Attributes:
         path: The folder.
         facts: Slide, model and scale they were computed with.
-        features: (N, C) float16.
+        features: (N, C) float16, in the file.
         places: (N, 2) float64, level-0 pixels.
         classes: (N,) uint8 index into the model's classes, or :data:`UNKNOWN`.
         notes: Sentences for the user: what is missing.
@@ -82,7 +82,7 @@ class FeatureFolder:
 
     path: Path
     facts: FeatureFacts
-    features: npt.NDArray[np.float16]
+    features: FileRows
     places: npt.NDArray[np.float64]
     classes: npt.NDArray[np.uint8]
     notes: tuple[str, ...] = ()
@@ -158,12 +158,12 @@ def move_features(source: Path, root: Path) -> None:
             kept = open_features(folder)
         except OSError as error:
             raise cannot("write", root, error) from error
-        append_features(root, kept.facts, kept.places, kept.features, kept.classes)
+        append_features(root, kept.facts, kept.places, kept.features[:], kept.classes)
     shutil.rmtree(source, ignore_errors=True)
 
 
 def open_features(folder: Path) -> FeatureFolder:
-    """Map the features of one model.
+    """Open the features of one model.
 
     Raises:
         UserError: There are none, or the folder is damaged.
@@ -178,14 +178,18 @@ def open_features(folder: Path) -> FeatureFolder:
         notes.append(
             f"{folder.parent.name} was cut short: of {most - rows:,} nuclei there are no features."
         )
-    return FeatureFolder(
-        folder,
-        facts,
-        np.memmap(folder / _FEATURES, np.float16, "r", shape=(rows, facts.channels)),
-        np.memmap(folder / _PLACES, np.float64, "r", shape=(rows, 2)),
-        np.memmap(folder / _CLASSES, np.uint8, "r", shape=(rows,)),
-        tuple(notes),
-    )
+    name = folder.parent.name
+    try:
+        return FeatureFolder(
+            folder,
+            facts,
+            FileRows(folder / _FEATURES, np.float16, (rows, facts.channels), name),
+            FileRows(folder / _PLACES, np.float64, (rows, 2), name)[:],
+            FileRows(folder / _CLASSES, np.uint8, (rows,), name)[:],
+            tuple(notes),
+        )
+    except OSError as error:
+        raise cannot("read", folder, error) from error
 
 
 def find_features(root: Path, slide: SlideIdentity, model_sha256: str = "") -> FeatureFolder:
@@ -234,7 +238,7 @@ def _begin(folder: Path, facts: FeatureFacts, anew: bool) -> None:
         same = False
     if same and not anew:
         return
-    # Not cut to nothing: who has mapped them goes on reading what they held.
+    # Not cut to nothing: who has opened them goes on reading what they held.
     for name in (LOGITS, *(name for name, _ in _widths(facts.channels))):
         try:
             (folder / name).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Class logits of a folder of features, cached beside them. Imports no torch.
 
 The class head takes seconds for a million nuclei, and its logits never change. So they are computed
-once, after a detection, and then memory-mapped. The file holds the logits of the first n rows; it
+once, after a detection, and then read. The file holds the logits of the first n rows; it
 is truncated when these are overwritten, and missing rows are computed on demand.
 """
 
@@ -17,7 +17,7 @@ from muse_core.files import locked
 
 
 def kept_logits(folder: FeatureFolder, head: NumpyClassHead) -> npt.NDArray[np.float32]:
-    """Return (N, K) float32 logits of all rows, memory-mapped; missing ones are computed and kept.
+    """Return (N, K) float32 logits of all rows; missing ones are computed and kept.
 
     Where the folder cannot be written, they are computed every time.
 
@@ -25,31 +25,29 @@ def kept_logits(folder: FeatureFolder, head: NumpyClassHead) -> npt.NDArray[np.f
         folder: Features.
         head: Class head of the model that they are of.
     """
-    there = _mapped(folder)
+    there = _stored(folder)
     if len(there) == len(folder):
         return there
-    rest = head.logits(folder.features[len(there) :])
-    if _append(folder, len(there), rest):
-        found = _mapped(folder)
-        if len(found) == len(folder):
-            return found
+    rest = head.logits(folder.features, len(there))
+    _append(folder, len(there), rest)
     return np.concatenate([there, rest])
 
 
-def _mapped(folder: FeatureFolder) -> npt.NDArray[np.float32]:
+def _stored(folder: FeatureFolder) -> npt.NDArray[np.float32]:
     """(n, K) logits of the first n rows, as far as the file has them."""
     n_classes = len(folder.facts.class_names)
     path = folder.path / LOGITS
     try:
         rows = min(path.stat().st_size // (n_classes * LOGIT_BYTES), len(folder))
         if rows:
-            return np.memmap(path, np.float32, "r", shape=(rows, n_classes))
+            logits = np.fromfile(path, np.float32, rows * n_classes)
+            return logits[: len(logits) // n_classes * n_classes].reshape(-1, n_classes)
     except (OSError, ValueError, ZeroDivisionError):
         pass
     return np.zeros((0, n_classes), np.float32)
 
 
-def _append(folder: FeatureFolder, known: int, logits: npt.NDArray[np.float32]) -> bool:
+def _append(folder: FeatureFolder, known: int, logits: npt.NDArray[np.float32]) -> None:
     """Append logits to the known ones, unless the folder has been replaced meanwhile."""
     try:
         with locked(folder.path):
@@ -57,9 +55,9 @@ def _append(folder: FeatureFolder, known: int, logits: npt.NDArray[np.float32]) 
             if (
                 now.facts != folder.facts
                 or not np.array_equal(now.places[known : len(folder)], folder.places[known:])
-                or len(_mapped(now)) != known
+                or len(_stored(now)) != known
             ):
-                return False
+                return
             path, end = folder.path / LOGITS, known * logits.shape[1] * LOGIT_BYTES
             with path.open("ab") as file:
                 if file.tell() > end:
@@ -67,5 +65,4 @@ def _append(folder: FeatureFolder, known: int, logits: npt.NDArray[np.float32]) 
                 file.write(logits.tobytes())
     except (UserError, OSError):
         # Full, read-only or in use; rows that came to be written are right.
-        return False
-    return True
+        return

@@ -1,6 +1,7 @@
 """Robust file access: atomic writes, locks, listings, checks of targets, remote files."""
 
 from muse_core.files.atomic import make_folder, replacing
+from muse_core.files.file_rows import FileRows
 from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
 from muse_core.files.locking import is_being_written, left_on, locked, only_one
@@ -13,6 +14,7 @@ from muse_core.files.targets import check_writable, destination, is_special, nam
 
 __all__ = [
     "GOES_ON",
+    "FileRows",
     "canonical_json",
     "check_writable",
     "destination",

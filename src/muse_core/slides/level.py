@@ -13,8 +13,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from muse_core.array_types import RgbArray
-from muse_core.errors import UserError
-from muse_core.slides.reading_errors import out_of_reach
+from muse_core.errors import UserError, out_of_reach
 
 if TYPE_CHECKING:
     import dask.array as da

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from muse_core.errors import UserError
-from muse_core.slides.reading_errors import out_of_reach, truncated
+from muse_core.errors import UserError, out_of_reach
+from muse_core.slides.reading_errors import truncated
 
 
 class RawPixels:

@@ -26,6 +26,7 @@ from muse_core.classify.relearn.slide_learner import (
     named_moves,
 )
 from muse_core.classify.relearn.whole import model_file, slide_nuclei
+from muse_core.errors import UserError
 from muse_core.nuclei import Status
 from muse_core.nuclei.counted import counted
 from muse_core.nuclei.store import SlideIdentity
@@ -144,8 +145,19 @@ class RelearnWorker:
         """Learn and predict all classes; those of nuclei in view are passed on first.
 
         Raises:
-            UserError: There is nothing to learn from.
+            UserError: There is nothing to learn from, or the features are out of reach.
         """
+        try:
+            return self._answer(task, seen_by)
+        except UserError as error:
+            if isinstance(error.__cause__, OSError):
+                # Opened again the next time, when the drive or share may be back.
+                self._of = None
+            raise
+
+    def _answer(
+        self, task: RelearnTask, seen_by: Callable[[IntArray, IntArray], None]
+    ) -> RelearnAnswer:
         nuclei = slide_nuclei(task.rows, task.classes, task.areas)
         learner = self._ready(task, nuclei)
         result = learner.learn(nuclei)

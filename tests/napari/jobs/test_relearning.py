@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,23 @@ def test_one_class_only_is_a_sentence(featured: MusePanel, qtbot: Any) -> None:
     _settled(featured, qtbot)
     assert "All corrections so far are of class" in featured.relearn.says.text()
     assert _classes(featured)[3:] == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
+def test_features_out_of_reach_are_a_sentence_until_they_are_back(
+    featured: MusePanel, qtbot: Any
+) -> None:
+    _turn_on(featured, qtbot)
+    with Path(os.devnull).open("wb") as unreadable:
+        for file in list(Path("/proc/self/fd").iterdir()):
+            if file.is_symlink() and str(file.readlink()).endswith(".f16"):
+                os.dup2(unreadable.fileno(), int(file.name))
+    _correct(featured)
+    _settled(featured, qtbot)
+    assert "is its drive or share still connected?" in featured.relearn.says.text()
+    _correct(featured, 41)
+    _settled(featured, qtbot)
+    assert "nuclei teach" in featured.relearn.says.text()
 
 
 def test_without_features_there_is_a_sentence(opened: MusePanel, qtbot: Any) -> None:

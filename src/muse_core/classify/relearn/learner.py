@@ -18,6 +18,7 @@ from muse_core.classify.relearn.logistic import LinearChange, fit_change
 from muse_core.classify.relearn.nearest import NeighbourVotes, fit_votes
 from muse_core.classify.relearn.prediction import Predictor, Standard
 from muse_core.classify.relearn.regions import region_folds, region_weights
+from muse_core.files import FileRows
 
 _MOST_FITTED = 20_000
 _MOST_TESTED = 3_000
@@ -51,7 +52,7 @@ class Learner:
 
     def __init__(
         self,
-        features: npt.NDArray[np.float16],
+        features: npt.NDArray[np.float16] | FileRows,
         base: BaseLogits,
         class_names: Sequence[str],
         mpp: float,
@@ -148,13 +149,13 @@ class _CrossValidated:
     temperature: float
 
 
-def standard_of(features: npt.NDArray[np.float16]) -> Standard:
+def standard_of(features: npt.NDArray[np.float16] | FileRows) -> Standard:
     """Centre and scale of features, from all rows or from 256 runs of 128, spread evenly.
 
     In runs, because reading single rows that far apart would read nearly the whole file.
     """
     if len(features) <= _RUNS * _RUN:
-        rows = np.asarray(features, np.float64)
+        rows = np.asarray(features[:], np.float64)
     else:
         starts = np.linspace(0, len(features) - _RUN, _RUNS).astype(np.int64)
         rows = np.concatenate([features[s : s + _RUN] for s in starts]).astype(np.float64)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from muse_core.blas_threads import one_blas_thread
 from muse_core.classify.relearn.logistic import LinearChange
 from muse_core.classify.relearn.nearest import NeighbourVotes
+from muse_core.files import FileRows
 
 _BLOCK_ROWS = 4096
 _MOST_THREADS = 4
@@ -69,7 +70,7 @@ class Predictor:
     """A learnt change of classes, ready to be applied to features.
 
     Attributes:
-        features: (R, D) float16, mapped or in memory.
+        features: (R, D) float16, in a file or in memory.
         base: (K, R) float32 logits of the model.
         standard: Of the features.
         change: What was learnt, for standardised features and the taught classes.
@@ -77,7 +78,7 @@ class Predictor:
         temperature: What logits are divided by.
     """
 
-    features: npt.NDArray[np.float16]
+    features: npt.NDArray[np.float16] | FileRows
     base: npt.NDArray[np.float32]
     standard: Standard
     change: LinearChange | NeighbourVotes
