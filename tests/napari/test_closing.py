@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from napari._qt.qt_viewer import QtViewer
 from napari.viewer import Viewer
 from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 from qtpy.QtTest import QSignalSpy
@@ -24,6 +25,68 @@ from napari_muse.panels.muse_panel import MusePanel
 from ..slides.slide_files import write_ome_zarr
 
 JOB = Path(__file__).parent / "jobs" / "talking_job.py"
+
+
+@pytest.fixture
+def training(
+    make_napari_viewer: Callable[..., Viewer], tmp_path: Path, qtbot: Any
+) -> Iterator[MusePanel]:
+    """A window in which a training runs; cancelled, it is complete when "may_end" is there."""
+    viewer = make_napari_viewer(show=True)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    assert isinstance(panel, MusePanel)
+    runner, files = panel.learning.runner, [str(tmp_path / n) for n in ("kept", "may_end")]
+    runner._command = [sys.executable, str(JOB), "complete", *files]
+    said: list[Any] = []
+    runner.said.connect(said.append)
+    runner.start({"mpp": 0.5})
+    qtbot.waitUntil(lambda: len(said) == 3)
+    yield panel
+    (tmp_path / "may_end").touch()
+    # napari's fixture knows no window that a person has closed.
+    if hasattr(viewer.window, "_qt_window") and not _is_open(viewer):
+        vars(viewer.window).pop("_qt_window", None)
+        QtViewer._instances.clear()
+
+
+def _is_open(viewer: Viewer) -> bool:
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    return viewer.window._qt_window in QApplication.topLevelWidgets()
+
+
+def _answer(panel: MusePanel, text: str) -> None:
+    (box,) = [b for b in panel.findChildren(QMessageBox) if b.isVisible()]
+    assert box.text().startswith("Fine-tuning is running. Stop it and close?")
+    next(b for b in box.buttons() if b.text() == text).click()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_training_is_completed_before_the_window_closes(
+    training: MusePanel, tmp_path: Path, qtbot: Any, again: bool
+) -> None:
+    viewer, kept = training.session.viewer, tmp_path / "kept"
+    viewer.window._qt_window.close()
+    _answer(training, "Cancel")
+    assert training.learning.running
+    assert not kept.exists()
+    viewer.window._qt_window.close()
+    _answer(training, "Stop and close")
+    qtbot.waitUntil(kept.is_file)
+    assert viewer.window._qt_window.isVisible()
+    if again:
+        viewer.window._qt_window.close()
+        assert not _is_open(viewer)
+        assert kept.read_text() == "begun", "it is not waited for, but completes what it keeps"
+    (tmp_path / "may_end").touch()
+    qtbot.waitUntil(lambda: kept.read_text() == "complete")
+    qtbot.waitUntil(lambda: not _is_open(viewer))
+
+
+def test_a_script_closes_the_window_unasked(training: MusePanel) -> None:
+    viewer = training.session.viewer
+    viewer.close()
+    assert not hasattr(viewer.window, "_qt_window")
+    assert not training.learning.running
 
 
 @pytest.fixture

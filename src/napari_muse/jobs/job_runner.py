@@ -7,11 +7,18 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psutil
-from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+from qtpy.QtCore import (
+    QCoreApplication,
+    QElapsedTimer,
+    QObject,
+    QProcess,
+    QProcessEnvironment,
+    Signal,
+)
 from superqt.utils import qdebounced
 
 from muse_core.errors import UserError
@@ -19,10 +26,13 @@ from muse_core.jobs import Cancelled, Ended, Failed, event_from_json
 from muse_core.slides.window import job_variables
 
 _LOG = logging.getLogger(__name__)
-_PATIENCE_MS = 10_000
-"""Time that a cancelled job has to end by itself."""
+_LOOK_MS = 10_000
+"""Interval between two looks at a cancelled job."""
+_IDLE_S = 0.1
+"""Processor time between two looks that a job needs which does something."""
 _READY_AFTER_MS = 500
 """Delay after the panel is opened, a model is chosen or a job has ended, which come in bursts."""
+_CANCEL = b'{"command": "cancel"}\n'
 _VARIABLE = "MUSE_READY_PROCESS"
 _NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
 
@@ -33,6 +43,10 @@ class JobRunner(QObject):
     Signals:
         said: Every Event of the job that is not its last.
         ended: The last one, an Ended, exactly once for each job.
+
+    Attributes:
+        patience_ms: Time that a cancelled job has to end by itself; one that does nothing any more,
+            such as a stopped process, has ten seconds.
     """
 
     said = Signal(object)
@@ -50,7 +64,10 @@ class JobRunner(QObject):
         self._process: QProcess | None = None
         self._rest = b""
         self._last: Ended | None = None
-        self._kill_late = qdebounced(self._kill, _PATIENCE_MS, parent=self)
+        self.patience_ms = _LOOK_MS
+        self._look_late = qdebounced(self._look, _LOOK_MS, parent=self)
+        self._since_cancel = QElapsedTimer()
+        self._used_s = 0.0
         self._cancelling = False
         self._ready: QProcess | None = None
         self._ready_for: tuple[str, ...] = ()
@@ -131,16 +148,18 @@ class JobRunner(QObject):
             psutil.Process(pid).nice(_NICE)
 
     def cancel(self) -> None:
-        """Ask the job to stop; it is killed if it does not within ten seconds."""
+        """Ask the job to stop; it is killed if it does not, see :attr:`patience_ms`."""
         if self._process is None or self._cancelling:
             return
         self._cancelling = True
-        self._process.write(b'{"command": "cancel"}\n')
-        self._kill_late()
+        self._process.write(_CANCEL)
+        self._since_cancel.start()
+        self._used_s = _processor_time_s(self._process.processId())
+        self._look_late()
 
     def close(self) -> None:
         """Stop all processes for good, without a last event, when the window closes."""
-        self._kill_late.cancel()
+        self._look_late.cancel()
         self._renew_soon.cancel()
         processes = (self._process, self._ready)
         self._process = self._ready = None
@@ -155,9 +174,34 @@ class JobRunner(QObject):
         process.waitForFinished(2000)
         process.deleteLater()
 
-    def _kill(self) -> None:
-        if self._process is not None:
+    def let_end(self, then: Callable[[], None]) -> None:
+        """Stop like :meth:`close`, but let the job itself complete what it keeps.
+
+        Args:
+            then: Called when it has ended, unless the program has ended before.
+        """
+        process, self._process = self._process, None
+        self.close()
+        if process is None:
+            then()
+            return
+        for signal in (process.readyReadStandardOutput, process.readyReadStandardError):
+            signal.disconnect()
+        process.finished.disconnect()
+        process.finished.connect(process.deleteLater)
+        process.finished.connect(lambda *_: then())
+        process.setParent(QCoreApplication.instance())
+        process.write(_CANCEL)
+
+    def _look(self) -> None:
+        """Kill a cancelled job that has had its time, or does nothing any more."""
+        if self._process is None:
+            return
+        before, self._used_s = self._used_s, _processor_time_s(self._process.processId())
+        if self._since_cancel.hasExpired(self.patience_ms) or self._used_s < before + _IDLE_S:
             self._process.kill()
+        else:
+            self._look_late()
 
     def _read(self) -> None:
         if self._process is None:
@@ -194,7 +238,7 @@ class JobRunner(QObject):
         if self._process is None:
             return
         self._read()
-        self._kill_late.cancel()
+        self._look_late.cancel()
         self._process.deleteLater()
         self._process = None
         if self._may_repeat and self._last is None and not self._cancelling:
@@ -212,6 +256,18 @@ class JobRunner(QObject):
 
 def _is_alive(process: QProcess) -> bool:
     return process.state() != QProcess.ProcessState.NotRunning
+
+
+def _processor_time_s(pid: int) -> float:
+    """Processor time that a process and its children have used; 0 where there is none."""
+    used = 0.0
+    with contextlib.suppress(psutil.Error):
+        job = psutil.Process(pid)
+        for process in (job, *job.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                used += times.user + times.system
+    return used
 
 
 def job_environment() -> QProcessEnvironment:

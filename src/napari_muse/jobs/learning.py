@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from muse_core.nuclei.reviewed import AnnotationSummary
 
 
+_PATIENCE_MS = 600_000
+"""Time that a cancelled run has to complete its step and to score the best model so far."""
+
+
 class Learning(SessionJob):
     """Runs the finetune job for a session, one at a time."""
 
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
+        self.runner.patience_ms = _PATIENCE_MS
         self.outcome: FinetuneOutcome | None = None
         self.curves = TrainingCurves()
         self.progress.connect(self.curves.add)
@@ -39,9 +44,8 @@ class Learning(SessionJob):
         self._checkpoint: Path | None = None
 
     def close(self) -> None:
-        """See :meth:`SessionJob.close`; the best model until then is kept."""
-        super().close()
-        self._drop_checkpoint()
+        """Stop for good; the best model until then is kept, and completed by the job itself."""
+        self.runner.let_end(self._drop_checkpoint)
 
     @property
     def counting(self) -> bool:

@@ -21,6 +21,7 @@ from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.relearning import Relearning
 from napari_muse.napari_compat import unwrapped
 from napari_muse.panels import forms
+from napari_muse.panels.close_question import CloseQuestion
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
@@ -80,6 +81,7 @@ class MusePanel(QWidget):
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         whole.setStretchFactor(self.tabs, 1)
         CanvasFocus(self.session.viewer, self)
+        CloseQuestion(self.session.viewer, self.learning, self)
         self.setMinimumWidth(_WIDTH_PX)
         self._ends = ends = self._ends_of_work()
         # The window may be destroyed without an event to the panel; running work must end with it

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 
 def say(**event: object) -> None:
@@ -56,3 +57,14 @@ elif behaviour == "tell":
     say(event="cancelled", message="Cancelled.", result={})
 elif behaviour == "hang":
     time.sleep(60)
+elif behaviour == "complete":
+    # As a training does: what is kept is completed after the cancel.
+    sys.stdin.readline()
+    Path(sys.argv[2]).write_text("begun")
+    while not Path(sys.argv[3]).exists():
+        time.sleep(0.01)
+    Path(sys.argv[2]).write_text("complete")
+    say(event="cancelled", message="Cancelled; kept.", result={})
+elif behaviour == "busy":
+    while True:
+        pass

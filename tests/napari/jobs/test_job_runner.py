@@ -11,9 +11,11 @@ from typing import Any
 
 import psutil
 import pytest
+from qtpy.QtCore import QElapsedTimer
 
 from muse_core.jobs import Cancelled, DetectJob, Done, Ended, Failed
 from muse_core.models.registry import resolve_model
+from napari_muse.jobs import job_runner
 from napari_muse.jobs.job_runner import JobRunner
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -145,3 +147,63 @@ def test_the_panel_keeps_one_for_the_chosen_model_and_ends_it(
     panel.release()
     assert gone(pid)
     assert gone(again)
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled jobs are looked at every half second, and a little work is enough."""
+    monkeypatch.setattr(job_runner, "_LOOK_MS", 500)
+    monkeypatch.setattr(job_runner, "_IDLE_S", 0.01)
+
+
+def _start_and_cancel(watched: Watched) -> int:
+    begun: list[Any] = []
+    watched.runner.said.connect(begun.append)
+    watched.runner.start(SPEC)
+    watched.qtbot.waitUntil(lambda: len(begun) == 3)
+    assert watched.runner._process is not None
+    pid = int(watched.runner._process.processId())
+    watched.runner.cancel()
+    return pid
+
+
+@pytest.fixture
+def patient(looked_at: None, watched: Watched) -> Watched:
+    watched.runner.patience_ms = 3_000
+    return watched
+
+
+@pytest.mark.parametrize("watched", ["busy"], indirect=True)
+def test_a_cancelled_job_has_its_time_while_it_works(patient: Watched) -> None:
+    clock = QElapsedTimer()
+    clock.start()
+    pid = _start_and_cancel(patient)
+    assert isinstance(patient.end(), Cancelled)
+    assert clock.hasExpired(3_000)
+    assert gone(pid)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can be stopped there")
+@pytest.mark.parametrize("watched", ["busy"], indirect=True)
+def test_a_stopped_job_is_not_waited_for(patient: Watched) -> None:
+    patient.runner.patience_ms = 3_600_000
+    os.kill(_start_and_cancel(patient), signal.SIGSTOP)
+    assert isinstance(patient.end(), Cancelled)
+
+
+def test_a_job_that_is_left_completes_what_it_keeps(tmp_path: Path, qtbot: Any) -> None:
+    kept, may_end = tmp_path / "kept", tmp_path / "may_end"
+    runner = JobRunner(command=[sys.executable, str(JOB), "complete", str(kept), str(may_end)])
+    said: list[Any] = []
+    ended: list[str] = []
+    for signal_of in (runner.said, runner.ended):
+        signal_of.connect(said.append)
+    runner.start(SPEC)
+    qtbot.waitUntil(lambda: len(said) == 3)
+    runner.let_end(lambda: ended.append(kept.read_text()))
+    assert not runner.running
+    qtbot.waitUntil(kept.is_file)
+    may_end.touch()
+    qtbot.waitUntil(lambda: bool(ended))
+    assert ended == ["complete"]
+    assert len(said) == 3, "nobody hears of it any more"

@@ -197,6 +197,8 @@ def test_stopping_leaves_the_old_model_and_no_checkpoint(
     (models / f"{slide.path.stem}-1.checkpoint").write_bytes(b"")
     if way == "close":
         learning.close()
+        # It completes what it keeps; then its checkpoint goes too.
+        qtbot.waitUntil(lambda: not list(models.glob("*.checkpoint")), timeout=300_000)
     else:
         qtbot.mouseClick(learn.cancel, LEFT)
         qtbot.waitUntil(lambda: not learning.running, timeout=300_000)
