@@ -31,6 +31,7 @@ from napari_muse.layers.point_style import (
     point_features,
 )
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW, rows_in_view
+from napari_muse.layers.tool_points import positions_on_slide, require_count
 from napari_muse.napari_compat import set_quietly, write_points
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class NucleusLayer:
 
     def nearest(self, x: float, y: float, radius_px: float) -> int | None:
         """Id of the shown nucleus nearest to a level-0 point, None beyond the radius."""
-        if not len(self.shown_ids):
+        if not 0 < len(self.shown_ids) == len(self.layer.data):
             return None
         shown_x, shown_y = from_layer(self.layer.data)
         distance = np.hypot(shown_x - x, shown_y - y)
@@ -360,7 +361,7 @@ class NucleusLayer:
 
     def _follow_tool(self, action: str, indices: list[int]) -> None:
         if action == "added":
-            x, y = self._on_slide(indices)
+            x, y = positions_on_slide(self.layer.data[indices], self._size)
             added = self._annotations.add_many(x, y, self.new_class)
             if len(added) < len(x):
                 self.refused.emit(
@@ -370,22 +371,16 @@ class NucleusLayer:
             # napari selects the point it has just added; that must not outlive the swap.
             QTimer.singleShot(0, lambda: self._show_added(added))
         elif action == "removed":
+            require_count(self.layer.data, len(self.shown_ids) - len(indices))
             self.require_shown()
             self._annotations.delete(self.shown_ids[indices])
-        elif action == "changed" and len(self.layer.data) == len(self.shown_ids):
+        elif action == "changed":
+            require_count(self.layer.data, len(self.shown_ids))
             moved = sorted(i % len(self.shown_ids) for i in indices)
-            x, y = self._on_slide(moved)
+            x, y = positions_on_slide(self.layer.data[moved], self._size)
             if self._annotations.occupied(np.stack([x, y], axis=1), self.shown_ids[moved]).any():
                 raise UserError("There is a nucleus here already.")
             self._annotations.move(self.shown_ids[moved], x, y)
-
-    def _on_slide(self, indices: list[int]) -> tuple[Any, Any]:
-        """Return positions of points, level-0 pixels; raises UserError for one beside the slide."""
-        x, y = from_layer(self.layer.data[indices])
-        width, height = self._size
-        if ((x < 0) | (y < 0) | (x > width) | (y > height)).any():
-            raise UserError("That is beside the slide; a nucleus has to be on it.")
-        return x, y
 
     def _show_added(self, ids: list[int]) -> None:
         self.uncover(ids)
