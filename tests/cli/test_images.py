@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from muse_core.classify.feature_file import read_features
+from muse_core.jobs.results_folder import ResultsFolder, SlideRecord
 from muse_core.pretrain.roi_manifest import read_manifest
 
 from ..job_inputs import write_model, write_slide
@@ -202,3 +205,29 @@ def test_rois_of_each_image(
         (roi,) = source.rois
         assert (roi.width_px, roi.height_px) == (width, height)
         assert roi.n_nuclei == len(text.splitlines()) - 1
+
+
+def test_many_slides_stopped_between_images_are_not_done(
+    folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = ResultsFolder.keep
+
+    def stop_after_both_images_of_one(self: ResultsFolder, record: SlideRecord) -> None:
+        kept(self, record)
+        if record.image == 2 and not record.error:
+            signal.raise_signal(signal.SIGINT)
+
+    for name in "ab":
+        shutil.copy(folder / "two.tif", tmp_path / f"{name}.tif")
+    out = tmp_path / "out"
+    options = ("--out", out, "--mpp", 0.5, "--model", folder / "m.safetensors")
+    command = ("detect", tmp_path / "*.tif", *options)
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultsFolder, "keep", stop_after_both_images_of_one)
+        assert run(*command, "--image", "all") == 130
+    said = capsys.readouterr().err
+    assert f"[1/2] {tmp_path / 'a.tif'}, image 2: " in said
+    assert "nuclei in 2 images of 2 slides; " in said
+    assert run(*command, "--image", "all", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["done"], figures["skipped"]) == (4, 2)

@@ -15,6 +15,7 @@ from muse_core.jobs.detect_values import detect_values
 
 if TYPE_CHECKING:
     from muse_core.jobs.detect_many import ManySlides, SlideEnd
+    from muse_core.jobs.results_folder import SlideRecord
 
 
 def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
@@ -30,16 +31,14 @@ def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
     """
     total = len(run.slides)
 
-    def say(done: int, end: SlideEnd) -> None:
-        sys.stderr.write(f"[{done}/{total}] {_line(end)}\n{end.detail}")
+    def say(number: int, end: SlideEnd) -> None:
+        sys.stderr.write(f"[{number}/{total}] {_line(end)}\n{end.detail}")
         for note in () if end.skipped else end.record.figures.get("notes", ()):
             sys.stderr.write(f"  note: {note}\n")
 
-    with cancel_on_signals() as cancel:
-        with progress_bar() as show:
-            summary = run.run(show, cancel.is_set, say)
-        cancelled = cancel.is_set() and (len(run.ends) < total or run.ends[-1].cancelled)
-    failed = [end for end in run.ends if end.failed]
+    with cancel_on_signals() as cancel, progress_bar() as show:
+        summary = run.run(show, cancel.is_set, say)
+    cancelled, failed = run.stopped, [end for end in run.ends if end.failed]
     nuclei = sum(end.record.figures.get("nuclei", 0) for end in run.ends)
     done = sum(not end.record.error for end in run.ends)
     if as_json:
@@ -56,12 +55,14 @@ def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
         typer.echo(json.dumps(figures))
     else:
         again = f" {GOES_ON}" if cancelled else ""
-        told = f"{nuclei:,} nuclei in {done:,} of {total:,} slides; {summary}.{again}"
+        which = f"{done:,} images of {total:,}" if run.images else f"{done:,} of {total:,}"
+        told = f"{nuclei:,} nuclei in {which} slides; {summary}.{again}"
         typer.echo(told, err=cancelled)
     if failed:
-        sys.stderr.write(f"{len(failed):,} of {total:,} slides failed:\n")
+        which = "images" if run.images else f"of {total:,} slides"
+        sys.stderr.write(f"{len(failed):,} {which} failed:\n")
         for end in failed:
-            sys.stderr.write(f"  {end.record.slide}: {end.record.error}\n")
+            sys.stderr.write(f"  {_name(end.record)}: {end.record.error}\n")
     if cancelled:
         raise typer.Exit(130)
     if failed:
@@ -71,11 +72,16 @@ def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
 def _line(end: SlideEnd) -> str:
     record = end.record
     if record.error:
-        return f"{record.slide}: {record.error}"
+        return f"{_name(record)}: {record.error}"
     figures = record.figures
     how = "finished before" if end.skipped else f"{figures['seconds']:.0f} s"
     where = f"{figures['nuclei']:,} nuclei in {figures['tissue_mm2']:.3g} mm²"
-    return f"{record.slide}: {where}, {how}"
+    return f"{_name(record)}: {where}, {how}"
+
+
+def _name(record: SlideRecord) -> str:
+    """The slide, and which of its images."""
+    return record.slide + (f", image {record.image}" if record.image else "")
 
 
 def _values(run: ManySlides) -> dict[str, object]:

@@ -90,7 +90,8 @@ class ManySlides:
         make: Loads a model.
         at_once: Number of slides processed in parallel; more than one pays only if the workers of a
             cluster do the work.
-        ends: How the slides ended so far.
+        ends: How the slides, or their images, ended so far.
+        stopped: Whether it was cancelled before all were done.
     """
 
     slides: Sequence[ListedSlide]
@@ -101,6 +102,7 @@ class ManySlides:
     make: MakeDetector = load_detector
     at_once: int = 1
     ends: list[SlideEnd] = field(default_factory=list)
+    stopped: bool = False
 
     def run(
         self,
@@ -113,7 +115,7 @@ class ManySlides:
         Args:
             emit: Takes progress events.
             should_cancel: Asked between batches of tiles, and slides.
-            on_end: Told how many slides are done, and how the last ended.
+            on_end: Told the number of a slide, from 1, and how it or one of its images ended.
 
         Returns:
             The summary, a CSV file.
@@ -122,17 +124,20 @@ class ManySlides:
             UserError: The model cannot be used, or the summary cannot be written.
         """
         names = self._class_names()
+        numbers = {listed.path: n for n, listed in enumerate(self.slides, start=1)}
         written = time.monotonic()
         make = SharedDetector(self.make)
 
         def look(task: _Task) -> SlideEnd | None:
             return None if should_cancel() else self._one(task, emit, should_cancel, make)
 
-        for done, end in enumerate(self._map(look, self._tasks()), start=1):
+        for end in self._map(look, self._tasks()):
             if end is None:
+                self.stopped = True
                 break
+            self.stopped |= end.cancelled
             self.ends.append(end)
-            on_end(done, end)
+            on_end(numbers[end.job.slide], end)
             if time.monotonic() - written > _SUMMARY_EVERY_S:
                 self._summarise(names)
                 written = time.monotonic()
