@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.files import read_small
+from muse_core.files import read_small, replacing
 from muse_core.nuclei import read_nuclei_here
 from muse_core.ordinary import require_file
 from muse_core.slides import open_slide
+from muse_core.slides.window.server import WindowServer
 
 
 @pytest.fixture
@@ -55,3 +58,27 @@ def test_links_lead_to_files_and_round_in_circles(tmp_path: Path) -> None:
     assert require_file(link) == link
     with pytest.raises(UserError, match=r"loop"):
         require_file(loop)
+
+
+@pytest.fixture
+def no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /tmp is read-only and TMPDIR is a folder that does not exist."""
+    nowhere = ["/nonexistent"]
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: nowhere)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+@pytest.mark.usefixtures("no_temporary_folder")
+def test_without_a_temporary_folder_the_way_out_is_named(tmp_path: Path) -> None:
+    packed = tmp_path / "a.csv.gz"
+    packed.write_bytes(gzip.compress(b"x_px,y_px,class\n1,2,a\n"))
+    says = r": no folder for temporary files can be written; name one in the .* TMPDIR\.$"
+    with pytest.raises(UserError, match=rf"^a\.csv\.gz cannot be unpacked{says}"):
+        read_nuclei_here(packed)
+    with (
+        pytest.raises(UserError, match=rf"^Cannot write {os.devnull}{says}"),
+        replacing(os.devnull),
+    ):
+        pytest.fail("nothing can be written")
+    with pytest.raises(UserError, match=rf"^image cannot be lent to a job{says}"):
+        WindowServer().file_for("image", "0" * 64)

@@ -1,8 +1,9 @@
-"""Check that a path is an ordinary file, and not a pipe or folder, which allow no random access."""
+"""Check that files allow random access, which pipes do not, and that there is room for new ones."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from muse_core.errors import UserError, cannot
@@ -44,3 +45,21 @@ def with_name(path: str | Path) -> Path:
     """Return a path that ends in the name of the file or folder, and not in "." or ".."."""
     source = Path(path)
     return Path(os.path.realpath(source)) if source.name in ("", "..") else source
+
+
+def temporary_folder(purpose: str) -> str:
+    """Return the system's folder for temporary files.
+
+    Args:
+        purpose: What one is needed for, to begin the error with.
+
+    Raises:
+        UserError: No such folder can be written.
+    """
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{purpose}: no folder for temporary files can be written; name one in the environment"
+            " variable TMPDIR."
+        ) from error

@@ -25,6 +25,7 @@ from muse_core.files.targets import (
     require_parent,
     require_permission,
 )
+from muse_core.ordinary import temporary_folder
 
 _NAME_CHARACTERS = 24
 """Characters of the target's name in the name of the partial file, which must not be too long."""
@@ -52,7 +53,8 @@ def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Pat
     try:
         final = destination(named)
         if is_special(final):
-            with tempfile.TemporaryDirectory(prefix="muse-") as scratch:
+            folder = temporary_folder(f"Cannot write {named}")
+            with tempfile.TemporaryDirectory(prefix="muse-", dir=folder) as scratch:
                 partial = Path(scratch) / named.name
                 yield partial
                 _pour(partial, final)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from muse_core.errors import UserError
+from muse_core.ordinary import temporary_folder
 
 FALLBACK = "cp1252"
 """Encoding of a file that is not Unicode."""
@@ -33,13 +34,14 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of a file; ``.gz`` is unpacked, to disk and not beyond what a table can have.
 
     Raises:
-        UserError: It unpacks to more; the sentence lacks the file's name.
+        UserError: It unpacks to more, or to no place; the sentence lacks the file's name.
     """
     with path.open("rb") as raw:
         if path.suffix.lower() != ".gz":
             yield raw
             return
-        with tempfile.TemporaryFile() as plain, gzip.open(raw, "rb") as packed:
+        folder = temporary_folder("cannot be unpacked")
+        with tempfile.TemporaryFile(dir=folder) as plain, gzip.open(raw, "rb") as packed:
             while block := packed.read(_BLOCK_BYTES):
                 plain.write(block)
                 if plain.tell() > _MAX_UNPACKED_BYTES:

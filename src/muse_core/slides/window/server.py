@@ -20,6 +20,7 @@ from typing import Any
 
 from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
+from muse_core.ordinary import temporary_folder
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.window.graph import packed_arrays
 from muse_core.slides.window.key import (
@@ -64,12 +65,13 @@ class WindowServer:
             fingerprint: Hash of its content, the same in every window.
 
         Raises:
-            UserError: There is no room for it.
+            UserError: There is no room or folder for it.
         """
         with self._lock:
             try:
                 if self._serving is None:
-                    self._serving = _Serving(self._offers)
+                    folder = temporary_folder(f"{name} cannot be lent to a job")
+                    self._serving = _Serving(self._offers, folder)
                     weakref.finalize(self, self._serving.close)
                 folder = self._serving.folder / fingerprint[:32]
                 folder.mkdir(exist_ok=True)
@@ -136,14 +138,14 @@ class _Offer:
 class _Serving:
     """The listener and its threads, separate from the server so that they do not keep it alive."""
 
-    def __init__(self, offers: dict[str, _Offer]) -> None:
+    def __init__(self, offers: dict[str, _Offer], folder: str) -> None:
         self._offers = offers
         self._key = window_key()
         self._closed = False
         self._connections: set[Any] = set()
         self._ending = threading.Lock()
         self._turn = threading.Semaphore(_AT_ONCE)
-        self.folder = Path(tempfile.mkdtemp(prefix="muse-window-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="muse-window-", dir=folder))
         self._listener = _listener(self._key)
         write_address(self.folder, self._listener.address)
         self._accepting = threading.Thread(target=self._accept, name="muse-window", daemon=True)
