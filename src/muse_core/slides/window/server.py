@@ -70,8 +70,8 @@ class WindowServer:
         with self._lock:
             try:
                 if self._serving is None:
-                    folder = temporary_folder(f"{name} cannot be lent to a job")
-                    self._serving = _Serving(self._offers, folder)
+                    scratch = temporary_folder(f"{name} cannot be lent to a job")
+                    self._serving = _Serving(self._offers, scratch)
                     weakref.finalize(self, self._serving.close)
                 folder = self._serving.folder / fingerprint[:32]
                 folder.mkdir(exist_ok=True)
@@ -138,14 +138,14 @@ class _Offer:
 class _Serving:
     """The listener and its threads, separate from the server so that they do not keep it alive."""
 
-    def __init__(self, offers: dict[str, _Offer], folder: str) -> None:
+    def __init__(self, offers: dict[str, _Offer], scratch: str) -> None:
         self._offers = offers
         self._key = window_key()
         self._closed = False
         self._connections: set[Any] = set()
         self._ending = threading.Lock()
         self._turn = threading.Semaphore(_AT_ONCE)
-        self.folder = Path(tempfile.mkdtemp(prefix="muse-window-", dir=folder))
+        self.folder = Path(tempfile.mkdtemp(prefix="muse-window-", dir=scratch))
         self._listener = _listener(self._key)
         write_address(self.folder, self._listener.address)
         self._accepting = threading.Thread(target=self._accept, name="muse-window", daemon=True)
