@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import active_children
@@ -59,6 +61,20 @@ def test_where_shared_memory_is_short_none_is_used(
     batches = list(prepared_batches(_Numbers(), 2, batch, join))
     assert torch.cat([b.reshape(-1) for b in batches]).tolist() == list(range(6))
     assert {b.is_shared() for b in batches} == {enough == 0}
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_where_shared_memory_cannot_be_written_batches_are_prepared_here(
+    monkeypatch: pytest.MonkeyPatch, batch: int | None
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    # As on a system whose /dev/shm is missing or read-only; its queues need semaphores too.
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    join = torch.stack if batch else None
+    batches = list(prepared_batches(_Numbers(), 2, batch, join))
+    assert torch.cat([b.reshape(-1) for b in batches]).tolist() == list(range(6))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 from collections.abc import Callable, Generator
@@ -33,7 +34,8 @@ def prepared_batches(
 
     Args:
         dataset: Samples, or whole batches.
-        workers: Processes that prepare batches; 0 prepares them here.
+        workers: Processes that prepare batches; 0 prepares them here, as is done where the system
+            has no means for processes to wait for each other.
         batch: Samples of a batch; None where the dataset gives whole batches.
         collate: Joins the samples of a batch.
         pin_memory: Whether a GPU is to fetch them.
@@ -41,6 +43,7 @@ def prepared_batches(
     Raises:
         UserError: The dataset's own error, without the traceback that torch puts in front.
     """
+    workers = workers if workers and _has_semaphores() else 0
     # Where shared memory is full, torch waits for the batch without end: containers have 64 MB.
     packed = workers > 0 and _room_to_share() < _ENOUGH_BYTES
     batches = iter(
@@ -67,6 +70,15 @@ def prepared_batches(
         shut_down = getattr(batches, "_shutdown_workers", None)
         if shut_down is not None:
             shut_down()
+
+
+def _has_semaphores() -> bool:
+    """Whether processes can wait for each other; on Linux that takes writable shared memory."""
+    try:
+        multiprocessing.Lock()
+    except (OSError, ImportError):
+        return False
+    return True
 
 
 def _room_to_share() -> float:
