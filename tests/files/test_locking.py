@@ -103,11 +103,16 @@ def test_where_a_file_stands_in_for_a_lock_the_computer_that_left_it_is_named(
     with only_one(target):
         number, _, *rest = lock.read_text().splitlines()
     assert not lock.exists()
-    lock.write_text("\n".join((number, "node17", *rest)) + "\n")
+    owner = "\n".join((number, "node17", *rest)) + "\n"
     for hold in (only_one, lambda path: locked(path, patience_s=0.0)):
+        lock.write_text(owner)
         with pytest.raises(UserError) as refused, hold(target):
             pass
         assert f" on node17 (if it was killed there, delete {lock})" in str(refused.value)
+        lock.write_bytes(b"")
+        with pytest.raises(UserError) as refused, hold(target):
+            pass
+        assert f" (if there is none, delete {lock})" in str(refused.value)
     lock.unlink()
     with only_one(target):
         pass
@@ -143,3 +148,26 @@ def test_annotations_that_cannot_be_locked_where_they_lie_are_looked_at(
         assert len(store.nuclei()) == 3
         with pytest.raises(UserError, match=r"s.muse cannot be locked where it lies; here it can"):
             store.confirm([1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_annotations_copied_with_their_lock_to_where_there_are_none_say_what_to_delete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def missing(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    slide, classes = SlideIdentity("s.svs", 1, "abc"), ClassScheme.from_names(["a"])
+    AnnotationStore.create(tmp_path / "s.muse", slide, classes).close()
+    lock = tmp_path / "s.muse.lock"
+    assert lock.read_bytes() == b""
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with AnnotationStore.open(tmp_path / "s.muse") as store, pytest.raises(UserError) as refused:
+        store.add(1, 2, "a")
+    assert f"is open in another window (if there is none, delete {lock})" in str(refused.value)
+    lock.unlink()
+    with AnnotationStore.open(tmp_path / "s.muse") as store:
+        store.add(1, 2, "a")

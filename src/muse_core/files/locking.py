@@ -40,7 +40,7 @@ def locked(path: str | Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     try:
         lock.acquire(timeout=patience_s)
     except Timeout as error:
-        where = left_on(Path(lock.lock_file))
+        where = left_on(lock)
         raise UserError(f"{path} is being changed by another program{where}; try again.") from error
     except (OSError, NotImplementedError) as error:
         raise _refusal(path, error) from error
@@ -67,7 +67,7 @@ def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        where = left_on(Path(lock.lock_file))
+        where = left_on(lock)
         sentence = f"Cannot write {named or path}: another program is writing it{where}."
         raise UserError(sentence) from error
     except (OSError, NotImplementedError) as error:
@@ -81,12 +81,17 @@ def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None
         lock.release()
 
 
-def left_on(lock_file: Path) -> str:
-    """On which computer a lock is held, where a file stands in for it; else ""."""
+def left_on(lock: FileLock) -> str:
+    """On which computer a lock is held and how it is freed, where a file stands in for it; else "".
+
+    The file of a real lock is empty. Copied to where there are none it looks like one that is held.
+    """
+    lock_file = Path(lock.lock_file)
     try:
         _, computer, *_ = lock_file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
-        return ""
+        # Only a file that stands in for a lock can tell its holder.
+        return f" (if there is none, delete {lock_file})" if hasattr(lock, "pid") else ""
     return f" on {computer} (if it was killed there, delete {lock_file})"
 
 

@@ -332,7 +332,7 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return None, f"{_ELSEWHERE}{left_on(_lock_file(path))}; {_LOOK_ONLY}"
+        return None, f"{_ELSEWHERE}{left_on(lock)}; {_LOOK_ONLY}"
     except OSError as error:
         if not create and (isinstance(error, PermissionError) or error.errno == errno.EROFS):
             return None, not_writable
