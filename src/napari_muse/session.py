@@ -153,6 +153,10 @@ class MuseSession:
         if self.slide is not None:
             self.slide.rest()
 
+    def rest_closed(self) -> None:
+        """Close what work that has ended has kept open of slides that were removed meanwhile."""
+        self._opened.rest_closed()
+
     @property
     def mpp(self) -> float | None:
         """Microns per level-0 pixel of the current slide."""

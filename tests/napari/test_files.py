@@ -23,6 +23,7 @@ from muse_core.nuclei import (
     write_csv,
     write_nuclei,
 )
+from muse_core.nuclei.store import AnnotationStore
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..small_disk import fill, small_disk
@@ -205,6 +206,36 @@ def test_a_file_goes_to_the_slide_it_was_imported_on(
     qtbot.waitUntil(lambda: not opened.export.busy, timeout=60_000)
     assert len(first.rows) == 6
     assert len(opened.session.annotations.rows) == 0
+
+
+def test_a_slide_that_was_closed_gets_its_file_and_is_let_go(
+    opened: MusePanel, annotations_folder: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    table = opened.session.annotations.to_table()
+    table["x"] += 20
+    write_csv(table, tmp_path / "more.csv", 0.5)
+    opened.export.load(tmp_path / "more.csv")
+    opened.session.viewer.layers.remove(opened.session.image_layer)
+    qtbot.waitUntil(lambda: not opened.export.busy, timeout=60_000)
+    with AnnotationStore.open(next(annotations_folder.glob("*.muse"))) as store:
+        assert not store.read_only, "another window can edit it"
+        assert len(store.nuclei()) == 6
+
+
+def test_what_is_saved_during_a_detection_is_said_to_be_a_part(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    annotations = opened.session.annotations
+    annotations.begin_detection(np.array([True, False, False]), 6.0)
+    opened.export.save(tmp_path / "part.csv")
+    qtbot.waitUntil(lambda: not opened.export.busy, timeout=60_000)
+    assert len(read_nuclei(tmp_path / "part.csv").table) == 2
+    assert "A detection is running: what it has yet to find" in opened.export.message.text()
+    annotations.end_detection("cancelled")
+    opened.export.save(tmp_path / "whole.csv")
+    qtbot.waitUntil(lambda: not opened.export.busy, timeout=60_000)
+    assert len(read_nuclei(tmp_path / "whole.csv").table) == 3
+    assert "detection" not in opened.export.message.text()
 
 
 def test_nothing_is_taken_over_during_a_detection(

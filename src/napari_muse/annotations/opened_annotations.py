@@ -28,6 +28,7 @@ class OpenedAnnotations:
         self.default_scheme = default_scheme
         self._wait = wait
         self._by_slide: dict[SlideKey, SlideAnnotations] = {}
+        self._closed: set[SlideKey] = set()
 
     def of(self, slide: Slide | None) -> tuple[SlideAnnotations, str]:
         """Return a slide's annotations, and a sentence if they cannot be used.
@@ -42,6 +43,7 @@ class OpenedAnnotations:
         if slide is None:
             return SlideAnnotations(self.default_scheme), ""
         key = slide_key(slide)
+        self._closed.discard(key)
         if key not in self._by_slide:
             try:
                 place = StorePlace.of(slide.path, slide.part, beside=slide.is_file)
@@ -62,13 +64,21 @@ class OpenedAnnotations:
         """
         opened = self._by_slide.get(key := slide_key(slide))
         if opened is None or not opened.is_lost:
-            if opened is not None and not opened.detecting:
-                # Another window, or a copy of the slide in this one, can edit it from now on.
-                opened.rest()
+            self._closed.add(key)
+            self.rest_closed()
             return f"{slide.title} was closed. Its nuclei are kept; open it again to go on."
         opened.rest()
         del self._by_slide[key]
         return f"{slide.title} was closed; another program has deleted or replaced its annotations."
+
+    def rest_closed(self) -> None:
+        """Close the files of removed slides that work under way has kept or opened again.
+
+        Another window, or a copy of the slide in this one, can edit them from then on.
+        """
+        for key in self._closed & self._by_slide.keys():
+            if not self._by_slide[key].detecting:
+                self._by_slide[key].rest()
 
     def resume(self, slide: Slide) -> bool:
         """Open a slide's file again after :meth:`rest`.

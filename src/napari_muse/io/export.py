@@ -12,6 +12,10 @@ from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import Slide
 from muse_core.slides.window.key import safe_name
 
+_DETECTING = (
+    "A detection is running: what it has yet to find, and what it replaces, is not in the file."
+)
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -65,11 +69,11 @@ def export_store(
     """
     with AnnotationStore.open(store, read_only=True) as opened:
         table, scheme, regions = opened.nuclei(), opened.classes, opened.regions()
-        slide = opened.slide.recorded
+        slide, detecting = opened.slide.recorded, opened.detecting
     outlines = tuple(
         NamedRegion(tuple((float(x), float(y)) for x, y in vertices), name, bool(reviewed))
         for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
     )
     content = NucleusFile(table, scheme, mpp, outlines, origin_px=WHOLE_SLIDE, slide=slide)
     notes = write_nuclei(target, content.counted_from(origin_px))
-    return Exported(target, len(table), notes)
+    return Exported(target, len(table), (*notes, *[_DETECTING] * detecting))

@@ -42,6 +42,7 @@ def take_over(
         sentence = f"{len(fitting.table):,} nuclei taken over."
         taken = session.attempt(lambda: annotations.load(fitting))
         say(" ".join((sentence, *fitting.notes)) if taken else NOTHING)
+        session.rest_closed()
 
     try:
         frame = SlideFrame(slide.width, slide.height, slide.mpp, annotations.recorded_slide)

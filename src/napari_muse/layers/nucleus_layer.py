@@ -31,6 +31,7 @@ from napari_muse.layers.point_style import (
     point_features,
 )
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW, rows_in_view
+from napari_muse.layers.saved_points import all_points
 from napari_muse.layers.tool_points import positions_on_slide, require_count
 from napari_muse.napari_compat import set_quietly, write_points
 
@@ -88,6 +89,8 @@ class NucleusLayer:
             # From the start: layers of one viewer must agree on their units.
             **placement.settings,
         )
+        # napari's menus save a layer, and all layers, by it.
+        self.layer.as_layer_data_tuple = lambda: all_points(self.layer, self._annotations)
         self.layer.events.data.connect(self._on_tool)
         self.layer.selected_data.events.items_changed.connect(self._on_selection)
         self.layer.events.visible.connect(self._show_density)

@@ -15,6 +15,7 @@ from muse_core.jobs import DetectJob
 from muse_core.jobs.events import Cancelled, Done, Failed
 from muse_core.models.registry import DEFAULT_MODEL, list_models
 from muse_core.nuclei import ClassScheme, NucleusClass
+from muse_core.nuclei.store import AnnotationStore
 from muse_core.slides import Region
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
@@ -58,6 +59,19 @@ def _x(panel: MusePanel) -> list[float]:
 def test_predictions_make_way_for_new_ones(opened: MusePanel, run: Callable[..., Any]) -> None:
     assert isinstance(run("done"), Done)
     assert _x(opened) == [50.5]
+
+
+def test_a_slide_that_is_closed_under_way_is_let_go_at_the_end(
+    opened: MusePanel, run: Callable[..., Any], annotations_folder: Path
+) -> None:
+    def close_and_cancel(detection: Detection) -> None:
+        opened.session.viewer.layers.remove(opened.session.image_layer)
+        detection.cancel()
+
+    assert isinstance(run("wait", act=close_and_cancel), Cancelled)
+    with AnnotationStore.open(next(annotations_folder.glob("*.muse"))) as store:
+        assert not store.read_only, "another window can edit it"
+        assert sorted(store.nuclei()["x"]) == [50.5, 100, 200, 300]
 
 
 def test_a_scale_that_is_set_under_way_is_said_not_to_be_that_of_the_figures(

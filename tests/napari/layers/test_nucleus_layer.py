@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_muse.panels.muse_panel import MusePanel
@@ -37,3 +39,21 @@ def test_points_that_are_nowhere_are_no_nuclei(opened: MusePanel, qtbot: Any) ->
     assert "beside the slide" in opened.status.text()
     qtbot.waitUntil(lambda: np.array_equal(nuclei.layer.data, drawn))
     assert str(opened.session.annotations.rows) == before
+
+
+@pytest.mark.parametrize("n", [0, 7000])
+def test_naparis_own_csv_has_all_nuclei(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, n: int
+) -> None:
+    x, y = np.random.default_rng(0).uniform(0, 300, (2, n))
+    opened.session.annotations.append(x, y, np.ones(n, int), np.ones(n), "m", 0.0)
+    opened.session.annotations.delete([2])
+    nuclei = opened.session.nuclei
+    qtbot.waitUntil(lambda: len(nuclei.layer.data) == (0 if n else 2))
+    opened.session.viewer.layers.save(str(tmp_path / "all"))
+    (one,) = nuclei.layer.save(str(tmp_path / "one.csv"))
+    for path in (tmp_path / "all" / "Nuclei.csv", one):
+        table = pd.read_csv(path)
+        assert len(table) == n + 2
+        third = [1, 199.5, 299.5, "lymphocyte", pytest.approx(0.7), "predicted"]
+        assert table.iloc[1].tolist() == third
