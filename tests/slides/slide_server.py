@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 
 @dataclass
@@ -25,6 +27,8 @@ class SlideServer:
         shifted: How many bytes too far on each part begins.
         endless: Whether each response never ends.
         folded: Compressed content of each response, if any.
+        login: User and password, joined by a colon, that requests must have, if any.
+        signature: What the query of GET requests must hold, if anything; others are refused.
         requests: Paths and the number of bytes sent.
     """
 
@@ -39,6 +43,8 @@ class SlideServer:
     status: int = 0
     missing: tuple[int, bytes] = (404, b"")
     held: str = ""
+    login: str = ""
+    signature: str = ""
     requests: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -63,14 +69,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.ends.wait()
         if self.state.down:
             self.close_connection = True
-        elif self.state.status:
-            self._say(self.state.status, b"", with_body)
+        elif self.state.status or not self._is_allowed(with_body):
+            self._say(self.state.status or 403, b"", with_body)
         elif self.state.endless:
             self._go_on(with_body)
         elif self.state.folded:
             self._fold(with_body)
         else:
             self._give(with_body)
+
+    def _is_allowed(self, with_body: bool) -> bool:
+        state = self.state
+        login = f"Basic {base64.b64encode(state.login.encode()).decode()}" if state.login else ""
+        # A signature is for one kind of request.
+        signed = with_body and state.signature in self.path.partition("?")[2]
+        return login in ("", self.headers.get("Authorization")) and (signed or not state.signature)
 
     def _say(self, status: int, content: bytes, with_body: bool) -> None:
         self.send_response(status)
@@ -97,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give(self, with_body: bool) -> None:
         state = self.state
-        path = self.folder / self.path.partition("?")[0].lstrip("/")
+        path = self.folder / unquote(self.path.partition("?")[0]).lstrip("/")
         if not path.is_file():
             self._say(*state.missing, with_body)
             return

@@ -10,11 +10,10 @@ import io
 import re
 import threading
 import time
-import urllib.request
 from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from cachetools import LRUCache
 
@@ -32,6 +31,12 @@ LARGEST_ANSWER = 256 << 20
 """Limit of a response in bytes, against endless ones and decompression bombs."""
 _LONGEST = 8 << 20
 """Most bytes of parts that are requested together."""
+_GRANTS = re.compile(
+    r"x-(amz|goog|ms)-.*|.*(signature|token|secret|password|credential|api_?-?key|accessid).*"
+    r"|awsaccesskeyid|key|key-pair-id|policy|expires|auth|sig|s[eiprtv]|sip|spr|sk[a-z]+",
+    re.IGNORECASE,
+)
+"""Parameters of an address that grant access for a while; the short ones are those of Azure."""
 Range = tuple[int, int]
 """Where a part begins, and how many bytes it has."""
 
@@ -43,6 +48,22 @@ class UnreachableError(UserError):
 def is_address(path: object) -> bool:
     """Whether a path is that of something on the network, such as https://..."""
     return isinstance(path, str) and ADDRESS.match(path) is not None
+
+
+def without_secrets(address: str) -> str:
+    """An address without user, password and signature, as it is shown and recorded.
+
+    A slide whose address is signed anew, or a path of a file, stays the same.
+    """
+    if not is_address(address):
+        return address
+    kind, _, rest = address.partition("://")
+    bare, _, query = rest.partition("?")
+    host, slash, path = bare.partition("/")
+    if kind.lower() not in ("az", "abfs"):  # where a container stands before the @
+        host = host.rpartition("@")[2]
+    kept = [p for p in query.split("&") if p and not _GRANTS.fullmatch(p.partition("=")[0])]
+    return f"{kind}://{host}{slash}{path}{'?' if kept else ''}{'&'.join(kept)}"
 
 
 def address_of_path(path: Path) -> str | None:
@@ -73,7 +94,8 @@ def file_system(address: str) -> tuple[Any, str]:
             f"{'' if kind in ('http', 'https', 's3') else f' and what fsspec needs for {kind}'}."
         ) from error
     except ValueError as error:
-        raise UserError(f"{address} is no address that can be read: {error}.") from error
+        shown = without_secrets(address)
+        raise UserError(f"{shown} is no address that can be read: {error}.") from error
 
 
 def _options(kind: str) -> dict[str, Any]:
@@ -102,7 +124,7 @@ class RemoteFile(io.RawIOBase):
     """A remote file with random access; :meth:`fetch` may be called from several threads.
 
     Attributes:
-        address: As given.
+        address: As given, without what grants access.
         name: Its last part.
         size: Bytes.
     """
@@ -113,15 +135,15 @@ class RemoteFile(io.RawIOBase):
         Raises:
             UserError: It is not there, may not be read, or its server gives no parts of files.
         """
-        self.address = address
+        self.address = without_secrets(address)
         self.name = name_of(address)
         self._fs, self._path = file_system(address)
         facts = self._facts()
         if facts.get("size") is None:
-            raise UserError(f"The server of {address} does not say how large it is.")
+            raise UserError(f"The server of {self.address} does not say how large it is.")
         self.size = int(facts["size"])
-        if address.lower().startswith("http"):
-            _require_parts(address)
+        if self._is_http and not self._persist(self._gives_parts):
+            raise UserError(f"The server of {self.address} gives only whole files; fetch it first.")
         self._at = 0
         self._lock = threading.Lock()
         self._parts: LRUCache[Range, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
@@ -136,6 +158,23 @@ class RemoteFile(io.RawIOBase):
         if facts.get("type") == "directory":
             raise UserError(f"{self.address} is a folder.")
         return dict(facts)
+
+    @property
+    def _is_http(self) -> bool:
+        return self.address.lower().startswith("http")
+
+    def _gives_parts(self) -> bool:
+        """Whether a server answers with a part of the file, not with all of it each time."""
+        from fsspec.asyn import sync
+
+        async def ask() -> bool:
+            session = await self._fs.set_session()
+            url = self._fs.encode_url(self._path)
+            async with session.get(url, headers={"Range": "bytes=0-0"}) as answer:
+                answer.raise_for_status()
+                return bool(answer.status == 206)
+
+        return bool(sync(self._fs.loop, ask))
 
     def readable(self) -> bool:
         """True."""
@@ -231,7 +270,7 @@ class RemoteFile(io.RawIOBase):
                 if cause is not None and is_refusal(cause):
                     raise PermissionError(self.address) from error
                 status = getattr(cause, "status", None)
-                there = self.address.lower().startswith("http") and status not in (404, 410)
+                there = self._is_http and status not in (404, 410)
                 if isinstance(error, FileNotFoundError) and not there:
                     raise
                 if pause_s is None:
@@ -247,7 +286,9 @@ def unreachable(address: str, problem: object) -> UnreachableError:
     """The sentence on a server that gives nothing any more."""
     if isinstance(problem, UnreachableError):
         return problem
-    return UnreachableError(f"{address} cannot be read: {_why(problem).rstrip('.')}.")
+    shown = without_secrets(address)
+    why = _why(problem).rstrip(".").replace(address, shown)
+    return UnreachableError(f"{shown} cannot be read: {why}.")
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -273,25 +314,10 @@ def _why(problem: object) -> str:
 
 
 def name_of(address: str) -> str:
-    """The last part of an address, without what it asks for."""
-    bare = address.partition("?")[0].partition("#")[0].rstrip("/")
-    return bare.rpartition("/")[2] or bare
-
-
-def _require_parts(address: str) -> None:
-    """Raise a UserError where a server would send the whole file for each part of it."""
-    request = urllib.request.Request(address, headers={"Range": "bytes=0-0"})
-    for pause_s in (*RETRY_AFTER_S, None):
-        try:
-            with urllib.request.urlopen(request, timeout=_CONNECT_S) as answer:
-                in_parts = answer.status == 206
-            break
-        except (OSError, HTTPException) as error:
-            if pause_s is None:
-                raise unreachable(address, error) from error
-        time.sleep(pause_s)
-    if not in_parts:
-        raise UserError(f"The server of {address} gives only whole files; fetch it first.")
+    """The last part of an address, without what it asks for, as a file has it."""
+    bare = without_secrets(address).partition("?")[0].partition("#")[0].rstrip("/")
+    name = unquote(bare) if bare.lower().startswith("http") else bare
+    return (name if name.isprintable() else bare).rpartition("/")[2] or bare
 
 
 def _together(parts: Sequence[Range]) -> list[tuple[Range, list[Range]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from muse_core.files import (
     sha256_of,
     shortened,
 )
+from muse_core.files.remote import without_secrets
 from muse_core.jobs.detect_values import detect_values
 from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.keep_features import FeatureTarget
@@ -208,9 +209,10 @@ def kept_job(
         yield None
         return
     key = run_key(job, slide, model)
+    about = {"job": replace(job, slide=without_secrets(job.slide)).to_json()}
     run = None
     try:
-        with kept_run(RunPlace(stem, key, {"job": job.to_json()}, out, job.resume)) as run:
+        with kept_run(RunPlace(stem, key, about, out, job.resume)) as run:
             yield run
     except UserError as error:
         if run is not None and run.holds_tiles and not run.state.finished and job.out_csv:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from muse_core.detect.differences import facts_of_key
 from muse_core.errors import UserError
 from muse_core.files import digest_of
+from muse_core.files.remote import is_address, name_of, without_secrets
 from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
 from muse_core.jobs.events import Cancelled, Emit, Ended, Event, Failed, Progress
 from muse_core.jobs.results_folder import ResultsFolder, SlideRecord, content_digest
@@ -172,7 +173,7 @@ class ManySlides:
     def _tasks(self) -> Iterator[_Task]:
         """The jobs of all slides, one for each image where all are wanted."""
         for number, listed in enumerate(self.slides):
-            where = f"[{number + 1}/{len(self.slides)}] {Path(listed.path).name}"
+            where = f"[{number + 1}/{len(self.slides)}] {_name(listed.path)}"
             job = replace(self.template, slide=listed.path)
             if listed.mpp is not None:
                 job = replace(job, mpp=listed.mpp)
@@ -188,7 +189,7 @@ class ManySlides:
         name = self.results.name_for(job.slide, image)
         out = str(self.results.folder / name)
         job = replace(job, out_csv=out, features_in=f"{out}.features" if self.features else None)
-        return _Task(job, SlideRecord(job.slide, name, image=image), where)
+        return _Task(job, SlideRecord(without_secrets(job.slide), name, image=image), where)
 
     def _one(
         self, task: _Task, emit: Emit, should_cancel: Callable[[], bool], make: MakeDetector
@@ -233,6 +234,10 @@ def _end_of(job: DetectJob, record: SlideRecord, last: Ended, note: str) -> Slid
     if isinstance(last, Cancelled):
         return SlideEnd(job, replace(record, figures=figures, error=last.message), cancelled=True)
     return SlideEnd(job, replace(record, figures=figures))
+
+
+def _name(slide: str) -> str:
+    return name_of(slide) if is_address(slide) else Path(slide).name
 
 
 def _key(job: DetectJob) -> dict[str, object]:

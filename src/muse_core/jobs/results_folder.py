@@ -16,7 +16,7 @@ from typing import Any
 from muse_core.detect.differences import differences
 from muse_core.errors import UserError
 from muse_core.files import locked, make_folder, replacing, sha256_of, shortened
-from muse_core.files.remote import is_address
+from muse_core.files.remote import is_address, name_of, without_secrets
 from muse_core.tables import quoting_of
 
 _RECORDS = ".muse"
@@ -32,7 +32,7 @@ class SlideRecord:
     """Record of a slide's detection: its result file, or why it failed.
 
     Attributes:
-        slide: As given.
+        slide: As given; an address without what grants access.
         result: Name of its file in the folder.
         key: Digest of all that the result depends on.
         sha256: Of the file.
@@ -104,7 +104,8 @@ class ResultsFolder:
                 if found in (owner, None):
                     self._taken[name.lower()] = owner
                     if found is None:
-                        self.keep(SlideRecord(slide, name, error=_BEGUN, image=image))
+                        shown = without_secrets(slide)
+                        self.keep(SlideRecord(shown, name, error=_BEGUN, image=image))
                     return name
         raise UserError(f"{self.folder / name} is the result of another slide.")
 
@@ -219,7 +220,8 @@ def _refuse_foreign(summary: Path) -> None:
 
 def owner_of(slide: str, image: int | None) -> str:
     """Return the location of a slide with the number of its image."""
-    return f"{slide if is_address(slide) else os.path.realpath(slide)}{_end(image)}"
+    where = without_secrets(slide) if is_address(slide) else os.path.realpath(slide)
+    return f"{where}{_end(image)}"
 
 
 def _end(image: int | None) -> str:
@@ -238,7 +240,6 @@ def content_digest(path: Path) -> str:
 
 def _stem(slide: str) -> str:
     """The name of a slide without its folder and ending."""
-    name = slide.rstrip("/").partition("?")[0] if is_address(slide) else slide
-    path = Path(name)
+    path = Path(name_of(slide) if is_address(slide) else slide)
     stem = path.stem or "slide"
     return Path(stem).stem if stem.lower().endswith((".ome", ".zarr")) else stem

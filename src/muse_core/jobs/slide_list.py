@@ -11,7 +11,7 @@ from pathlib import Path
 
 from muse_core.errors import UserError, cannot
 from muse_core.files import is_litter
-from muse_core.files.remote import is_address
+from muse_core.files.remote import is_address, without_secrets
 
 _PATTERN = re.compile(r"[*?\[]")
 
@@ -48,7 +48,8 @@ def listed_slides(given: Sequence[str]) -> list[ListedSlide]:
     found: dict[str, ListedSlide] = {}
     for argument in given:
         for slide in _expanded(argument):
-            key = slide.path if is_address(slide.path) else os.path.realpath(slide.path)
+            address = is_address(slide.path)
+            key = without_secrets(slide.path) if address else os.path.realpath(slide.path)
             found.setdefault(key, slide)
     if not found:
         raise UserError(f"There is no slide in {', '.join(given)}.")

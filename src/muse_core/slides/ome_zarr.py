@@ -17,7 +17,7 @@ from zarr.errors import ZarrUserWarning
 
 from muse_core.errors import UserError
 from muse_core.files import is_litter
-from muse_core.files.remote import name_of
+from muse_core.files.remote import name_of, without_secrets
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.images import DefaultChoice, pick_image, pick_plane, plane_number, taken
@@ -84,8 +84,8 @@ def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> Slide
         raise
     except Exception as error:
         if store.refused:
-            raise UserError(f"{address} may not be read.") from error
-        raise UserError(f"{address} is not a readable OME-Zarr image.") from error
+            raise UserError(f"{without_secrets(address)} may not be read.") from error
+        raise UserError(f"{without_secrets(address)} is not a readable OME-Zarr image.") from error
 
 
 def _group(store: str | PatientStore) -> zarr.Group:

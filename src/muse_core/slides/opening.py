@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muse_core.errors import UserError, cannot
-from muse_core.files.remote import address_of_path, is_address
+from muse_core.files.remote import address_of_path, is_address, without_secrets
 from muse_core.ordinary import require_file, with_name
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
@@ -95,7 +95,8 @@ def open_slide(
     address = address_of_path(source)
     if address is not None and not source.exists():
         raise UserError(
-            f"{address} is an address, and only files can be given here; fetch it first."
+            f"{without_secrets(address)} is an address, and only files can be given here;"
+            " fetch it first."
         )
     try:
         if not source.is_dir():

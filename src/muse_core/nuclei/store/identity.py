@@ -8,7 +8,13 @@ from pathlib import Path
 
 from muse_core.errors import UserError, cannot
 from muse_core.files import shortened, tree
-from muse_core.files.remote import RemoteFile, UnreachableError, is_address, name_of
+from muse_core.files.remote import (
+    RemoteFile,
+    UnreachableError,
+    is_address,
+    name_of,
+    without_secrets,
+)
 from muse_core.nuclei.recorded_slide import RecordedSlide, without_plane
 from muse_core.ordinary import with_name
 
@@ -116,7 +122,7 @@ def _identify_remote(address: str, part: str) -> SlideIdentity:
 def _digest_remote_folder(address: str, digest: hashlib._Hash) -> int:
     """Return a digest of the metadata at its top; not every server lists what else is there."""
     total = 0
-    digest.update(address.encode())
+    digest.update(without_secrets(address).encode())
     for name in _METADATA:
         try:
             file = RemoteFile(f"{address.rstrip('/')}/{name}")
