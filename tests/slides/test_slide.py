@@ -139,6 +139,16 @@ def test_levels_of_other_proportions_are_left_out() -> None:
     assert slide.downsamples == (1.0, 4.0)
 
 
+def test_so_are_those_a_little_too_wide() -> None:
+    """At the far side they would show what lies 50 px away."""
+    slide = memory_slide(
+        np.zeros((2560, 2560, 3), np.uint8),
+        np.zeros((1280, 1306, 3), np.uint8),
+        np.zeros((640, 640, 3), np.uint8),
+    )
+    assert slide.downsamples == (1.0, 4.0)
+
+
 def test_scale_given_by_hand(slide: Slide) -> None:
     other = slide.with_mpp(0.5)
     assert (slide.mpp, other.mpp) == (0.25, 0.5)
