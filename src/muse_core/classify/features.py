@@ -13,6 +13,7 @@ import torch
 
 from muse_core.classify.tiles import FeatureTile, FeatureTiles, plan_feature_tiles
 from muse_core.errors import UserError
+from muse_core.memory import require_batch_memory
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 from muse_core.models.point_features import features_at_points, image_batch
@@ -113,7 +114,8 @@ def iter_features(
     where = device or torch.device("cpu")
     backbone.to(where).eval()
     done = 0
-    batch = spec.batch or _BATCH.get(where.type, 1)
+    batch = min(spec.batch or _BATCH.get(where.type, 1), len(plan))
+    require_batch_memory("tiles", batch, spec.fov_px**2, where.type)
     for tiles, images in _batches(slide, plan, spec, batch, should_cancel or (lambda: False)):
         done += len(tiles)
         yield FeatureChunk(

@@ -37,7 +37,6 @@ AS_STORED = 0.02
 """A level this near to the model's resolution is not resampled: slides sold as 20x have 0.49 to
 0.51 um/px, F1 is the same over that range, and resampling costs more than decoding."""
 
-
 _ONE_PIECE_PX = 2048
 """Larger images would take gigabytes of the network's memory in one pass, 180 bytes a pixel."""
 _ROUNDING_PX = 1.0
@@ -275,6 +274,7 @@ class Detector:
             replace(self.config, tile_px=self.config.tile_px or self._tile_px()),
             lambda x, y: tissue.fractions(x, y) > self.config.min_tissue,
         )
+        self.backend.check_batch([plan.read_size(tile) for tile in plan.tiles])
         return Search(plan.outwards(focus), area, tissue, focus)
 
     def reports(

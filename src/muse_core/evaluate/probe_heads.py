@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.evaluate.probe_tiles import ProbeSet
+from muse_core.memory import require_batch_memory
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.point_features import features_at_points, image_batch
 from muse_core.progress import OnProgress
@@ -134,6 +135,8 @@ def finetune_probe(
         device: Where to compute.
         on_progress: Called with epochs done, epochs in all, and a message.
     """
+    batch = min(config.finetune_batch, len(train.tiles))
+    require_batch_memory("tiles", batch, config.fov_px**2, device.type, training=True)
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     network = nn.ModuleList([probed.backbone, probed.head]).to(device)

@@ -53,6 +53,11 @@ class ViewsConfig:
         if not 0 < self.field_um < 10_000:
             raise UserError("views.field_um must be positive and below 10000.")
 
+    @property
+    def px(self) -> int:
+        """Pixels of all views of a sample."""
+        return self.n_global * self.global_px**2 + self.n_local * self.local_px**2
+
 
 @dataclass(frozen=True)
 class AppearanceConfig:

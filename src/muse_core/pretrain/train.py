@@ -23,6 +23,7 @@ from muse_core.errors import UserError
 from muse_core.evaluate.probe import ProbeFolders, probe_folders
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder, only_one, resumable, sha256_of
+from muse_core.memory import require_batch_memory
 from muse_core.models.compiler_shim import compiler_left_out
 from muse_core.models.device import computes_in_bfloat16
 from muse_core.models.registry import resolve_model
@@ -143,6 +144,9 @@ class Run:
         """
         self.config = config = _resolved(config)
         self.fabric = _fabric(config)
+        parts = self.fabric.world_size * config.schedule.accumulate
+        samples, device = config.schedule.batch // parts, self.fabric.device.type
+        require_batch_memory("samples", samples, config.views.px, device, training=True)
         torch.manual_seed(config.seed)
         backbone, self.architecture = starting_backbone(config)
         network = DistillationNetwork(backbone, config.losses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from muse_core.array_types import RgbArray
 from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.detect.model import CardLike
 from muse_core.errors import UserError
+from muse_core.memory import require_batch_memory
 from muse_core.models.tile_detections import TileDetections
 
 
@@ -92,6 +93,15 @@ class InferenceBackend(ABC):
                 f" went on with {self.batch}."
             )
         return found
+
+    def check_batch(self, sizes: Collection[tuple[int, int]]) -> None:
+        """Refuse a batch that cannot fit into memory; raises UserError.
+
+        Args:
+            sizes: Height and width of each tile to be computed.
+        """
+        largest = max((height * width for height, width in sizes), default=0)
+        require_batch_memory("tiles", min(self.batch, len(sizes)), largest, self.device)
 
     @abstractmethod
     def try_run(

@@ -37,6 +37,7 @@ from muse_core.finetune.state import (
     checkpoint_of,
     require_finite,
 )
+from muse_core.memory import require_batch_memory
 from muse_core.models.card import BACKBONE, read_card
 from muse_core.models.checkpoint import as_saved, load_model, save_model
 from muse_core.models.config import ModelConfig
@@ -99,6 +100,9 @@ class _Run:
         self.config = config
         self.device = choose_device(config.device, gradients=True)
         torch.manual_seed(config.seed)
+        require_batch_memory(
+            "crops", config.batch, config.views.crop_px**2, self.device.type, training=True
+        )
         self.mpp = read_card(config.base).mpp if config.base else config.mpp
         self.sources = load_full_data(config, self.mpp)
         self.data = self.sources.training
