@@ -140,10 +140,10 @@ def test_levels_of_other_proportions_are_left_out() -> None:
 
 
 def test_so_are_those_a_little_too_wide() -> None:
-    """At the far side they would show what lies 50 px away."""
+    """At the far side they would show what lies 20 px away."""
     slide = memory_slide(
         np.zeros((2560, 2560, 3), np.uint8),
-        np.zeros((1280, 1306, 3), np.uint8),
+        np.zeros((1280, 1300, 3), np.uint8),
         np.zeros((640, 640, 3), np.uint8),
     )
     assert slide.downsamples == (1.0, 4.0)
