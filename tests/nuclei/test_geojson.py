@@ -157,6 +157,30 @@ def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
         assert part in notes
 
 
+@pytest.mark.parametrize("other", [{"z": 3}, {"t": 1}, {"c": -1, "z": 2, "t": 0}])
+def test_nuclei_of_several_planes_are_not_laid_over_each_other(
+    tmp_path: Path, other: dict[str, int]
+) -> None:
+    def nucleus(plane: object) -> dict[str, Any]:
+        made = feature(("Polygon", [SQUARE]), {"objectType": "detection"})
+        made["geometry"]["plane"] = plane
+        return made
+
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps([nucleus(other), nucleus(other)]))
+    assert len(read_geojson(path).table) == 2
+    path.write_text(json.dumps([nucleus(None), nucleus({"c": 2, "z": 0, "t": 0}), nucleus("x")]))
+    assert len(read_geojson(path).table) == 3
+    area = feature(("Polygon", [SQUARE]), {"objectType": "annotation"})
+    path.write_text(json.dumps([area, nucleus(other)]))
+    assert len(read_geojson(path).table) == 1
+    path.write_text(json.dumps([nucleus(other), feature(("Point", [3, 4]), {})]))
+    with pytest.raises(
+        UserError, match=r"a\.geojson: It holds nuclei of several planes \(z 0"
+    ):
+        read_geojson(path)
+
+
 def test_older_qupath(tmp_path: Path) -> None:
     found = read(
         tmp_path,

@@ -65,8 +65,8 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
             write all nuclei of a class as one annotation.
 
     Raises:
-        UserError: The file is missing, not GeoJSON, incomplete, too large, or holds nothing that
-            can be read.
+        UserError: The file is missing, not GeoJSON, incomplete, too large, of several planes of
+            a stack, or holds nothing that can be read.
     """
     source = require_file(path)
     collector = _Collector(source.name, outlines_are_nuclei)
@@ -111,6 +111,7 @@ class _Collector:
         self._regions: list[NamedRegion] = []
         self._corners = 0
         self._colors: dict[str, str] = {}
+        self._planes: set[tuple[int, int]] = set()
         self._left_out = LeftOut()
 
     def add(self, features: list[Any]) -> None:
@@ -171,6 +172,7 @@ class _Collector:
         if kind == "annotation" and shapes.polygons and not self._outlines_are_nuclei:
             self._add_regions(properties, shapes.polygons, index)
         elif shapes.polygons or shapes.points:
+            self._add_plane(qupath.plane_of(geometry))
             self._add_nuclei(feature, properties, shapes, kind, rows, index)
         else:
             self._left_out.add("line" if shapes.n_lines else "place", index)
@@ -179,6 +181,13 @@ class _Collector:
             self._left_out.add("part", index, len(shapes.points) + shapes.n_lines)
         elif shapes.n_lines:
             self._left_out.add("line", index, shapes.n_lines)
+
+    def _add_plane(self, plane: tuple[int, int]) -> None:
+        """Refuse nuclei of several planes, which would be laid over each other."""
+        self._planes.add(plane)
+        if len(self._planes) > 1:
+            shown = " and ".join(f"z {z}, t {t}" for z, t in sorted(self._planes))
+            raise UserError(f"It holds nuclei of several planes ({shown}); keep those of one.")
 
     def _add_nuclei(
         self,

@@ -53,6 +53,17 @@ def object_type(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> st
     return ""
 
 
+def plane_of(geometry: Mapping[str, Any]) -> tuple[int, int]:
+    """Number from 0 of the focal plane and of the point of time that a geometry lies in.
+
+    QuPath leaves out those of the first, and whatever is no number is taken for it.
+    """
+    plane = geometry.get("plane")
+    plane = plane if isinstance(plane, dict) else {}
+    z, t = (plane.get(axis) for axis in "zt")
+    return z if isinstance(z, int) else 0, t if isinstance(t, int) else 0
+
+
 def class_of_feature(properties: Mapping[str, Any]) -> tuple[str, str]:
     """Class of a feature, or "" where none is named, and the property that names it.
 
