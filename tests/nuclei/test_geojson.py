@@ -175,9 +175,7 @@ def test_nuclei_of_several_planes_are_not_laid_over_each_other(
     path.write_text(json.dumps([area, nucleus(other)]))
     assert len(read_geojson(path).table) == 1
     path.write_text(json.dumps([nucleus(other), feature(("Point", [3, 4]), {})]))
-    with pytest.raises(
-        UserError, match=r"a\.geojson: It holds nuclei of several planes \(z 0"
-    ):
+    with pytest.raises(UserError, match=r"a\.geojson: It holds nuclei of several planes \(z 0"):
         read_geojson(path)
 
 
