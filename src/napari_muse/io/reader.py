@@ -11,7 +11,9 @@ import numpy as np
 from napari import current_viewer
 from napari.utils.notifications import show_info
 
+from muse_core.errors import UserError
 from muse_core.isolation import CancelledError
+from muse_core.models.card import MODEL_SUFFIX, read_card
 from muse_core.nuclei import (
     CSV_SUFFIXES,
     NucleusFile,
@@ -20,11 +22,14 @@ from muse_core.nuclei import (
     read_nuclei,
 )
 from muse_core.nuclei.packed import ZIP, holds_geojson
+from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import ImageChoice, Slide, can_open, open_slide, resting_slide
 from muse_core.slides.channels import ChannelsError
 from muse_core.slides.choice import RGB
 from napari_muse.annotations.coordinates import Placement, to_layer
 from napari_muse.io.channel_question import ask_whether_rgb
+from napari_muse.io.project_reader import refuse_model, slide_of_store
+from napari_muse.io.refusals import say_why
 from napari_muse.jobs.overview import OVERVIEW_KEY, Overview
 from napari_muse.jobs.wait_window import wait_with_window
 
@@ -48,7 +53,12 @@ _MOST_SHOWN = 20_000
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerTuple]] | None:
     """The reader for a path, or None where it is not ours."""
+    say_why()
     first = Path(path if isinstance(path, str) else path[0])
+    if first.suffix.lower() == STORE_SUFFIX:
+        return read_slides_of_stores
+    if first.suffix.lower() == MODEL_SUFFIX:
+        return refuse_models if _is_model(first) else None
     if is_nucleus_file(first) and _holds_nuclei(first):
         return read_nucleus_files
     return read_slide if can_open(first) else None
@@ -66,6 +76,25 @@ def read_slide(path: str | Sequence[str]) -> list[LayerTuple]:
         for note in slide.notes:
             show_info(note)
     return [slide_layer(slide) for slide in slides]
+
+
+def read_slides_of_stores(path: str | Sequence[str]) -> list[LayerTuple]:
+    """Return an image layer for the slide of each store, whose nuclei come with it.
+
+    Raises:
+        UserError: A store cannot be read, or its slide is not to be found.
+    """
+    viewer = current_viewer()
+    layers = viewer.layers if viewer is not None else ()
+    shown = [x.metadata[SLIDE_KEY].path for x in layers if SLIDE_KEY in x.metadata]
+    paths = [path] if isinstance(path, str) else list(path)
+    found = [slide_of_store(Path(p), shown) for p in paths]
+    return [slide_layer(open_for_window(slide, choice)) for slide, choice in found]
+
+
+def refuse_models(path: str | Sequence[str]) -> list[LayerTuple]:
+    """Raise UserError, which says how a model can be used."""
+    refuse_model(Path(path if isinstance(path, str) else path[0]))
 
 
 def open_for_window(path: str | Path, choice: ImageChoice = _AS_IT_IS) -> Slide:
@@ -141,6 +170,14 @@ def _holds_nuclei(path: Path) -> bool:
             return '"Feature' in file.read(_LONGEST_HEADER)
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def _is_model(path: Path) -> bool:
+    try:
+        read_card(path)
+    except UserError:
+        return False
+    return True
 
 
 def slide_layer(slide: Slide) -> LayerTuple:

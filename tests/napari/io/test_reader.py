@@ -12,8 +12,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from muse_core.errors import UserError
+from muse_core.models.card import MODEL_SUFFIX
 from muse_core.nuclei import NUCLEUS_SUFFIXES as NUCLEUS_SUFFIXES
 from muse_core.nuclei import NucleusFile, nucleus_table, write_csv, write_nuclei
+from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import SLIDE_SUFFIXES
 from napari_muse.io.reader import FILE_KEY, SLIDE_KEY, get_reader, read_slide
 
@@ -103,7 +105,7 @@ def test_the_manifest_names_every_readable_file() -> None:
     manifest = PluginManifest.from_distribution("napari-muse")
     (reader,) = manifest.contributions.readers or []
     patterns = {p.removeprefix("*") for p in reader.filename_patterns}
-    assert patterns == {*SLIDE_SUFFIXES, *NUCLEUS_SUFFIXES}
+    assert patterns == {*SLIDE_SUFFIXES, *NUCLEUS_SUFFIXES, STORE_SUFFIX, MODEL_SUFFIX}
     assert reader.accepts_directories
 
 

@@ -70,8 +70,12 @@ class StorePlace:
             UserError: The slide cannot be read, its store is of a newer version, or a person has
                 saved it as a file that is not there.
         """
-        path = self._find(self.identity)
+        path = self.find()
         return None if path is None else AnnotationStore.open(path, annotator)
+
+    def find(self) -> Path | None:
+        """Return the path of the slide's store, or None where it has none; see :meth:`open`."""
+        return self._find(self.identity)
 
     def create(self, classes: ClassScheme, annotator: str = "") -> AnnotationStore:
         """Make a store for the slide.
