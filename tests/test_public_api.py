@@ -15,6 +15,7 @@ from PIL import Image
 
 import muse_core as muse
 
+from .detect.dot_runs import DAMAGED, SMALL_TILES, BrokenReads
 from .job_inputs import write_model, write_slide
 
 
@@ -90,3 +91,28 @@ def test_of_several_images_it_is_said_which_is_looked_at(tmp_path: Path) -> None
     for found, picture in zip((first, second), pictures, strict=True):
         alone = muse.detect(picture, model, mpp=0.5)
         np.testing.assert_array_equal(found[["x", "y"]], alone[["x", "y"]])
+
+
+def test_what_could_not_be_read_is_warned_about(tmp_path: Path) -> None:
+    model = muse.load_model(write_model(tmp_path / "m.safetensors"))
+    with muse.open_slide(write_slide(tmp_path / "s.png"), mpp=0.5) as slide:
+        whole = muse.detect(slide, model, config=SMALL_TILES)
+        broken = BrokenReads(slide, lambda r: 100 < r.x < 300, DAMAGED)
+        with pytest.warns(UserWarning, match="tiles could not be read and hold no") as told:
+            found = muse.detect(broken, model, config=SMALL_TILES)
+    assert told[0].filename == __file__
+    assert found.attrs["unreadable_px"]
+    assert 0 < len(found) < len(whole)
+
+
+def test_paths_of_other_kinds_and_wrong_regions(tmp_path: Path) -> None:
+    class Place:
+        def __fspath__(self) -> str:
+            return str(tmp_path / "s.png")
+
+    model = muse.load_model(write_model(tmp_path / "m.safetensors"))
+    write_slide(tmp_path / "s.png", 128, 128)
+    assert len(muse.detect(Place(), model, mpp=0.5)) > 0
+    for region in ((0, 0, 64, 64), "0,0,64,64"):
+        with pytest.raises(muse.UserError, match="A region is a Region or PolygonRegion, not"):
+            muse.detect(Place(), model, mpp=0.5, region=region)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 import zarr
 
 from muse_core.errors import UserError
@@ -15,6 +16,12 @@ from muse_core.slides.arrays import array_level
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (1100, 1300, 3), dtype=np.uint8)
+
+
+def _filtered(array: npt.NDArray[np.uint8]) -> Any:
+    """An array whose number of rows dask does not know, as after a selection."""
+    rows = da.from_array(np.ones(len(array), bool), chunks=4)
+    return da.from_array(array, chunks=(4, 8, 3))[rows]
 
 
 def _pixels(levels: Any) -> npt.NDArray[np.uint8]:
@@ -91,7 +98,13 @@ def test_only_the_piece_that_is_asked_for_is_computed() -> None:
         (np.zeros((0, 8, 3), np.uint8), "without pixels"),
         (np.zeros(8, np.uint8), r"has the shape \(8,\)"),
         ([], "has no levels"),
-        ("text", "holds object values"),
+        ("text", r"is a str; .* numpy.asarray\(...\) of it"),
+        (torch.zeros((8, 8, 3), dtype=torch.uint8), "is a Tensor"),
+        (np.zeros((8, 8, 3), object), "holds object values"),
+        (
+            _filtered(np.zeros((8, 8, 3), np.uint8)),
+            r"unknown length; call its compute_chunk_sizes\(",
+        ),
     ],
 )
 def test_what_is_no_image_is_refused(array: Any, sentence: str) -> None:

@@ -31,7 +31,7 @@ class SearchArea:
         """The wanted shapes inside a slide of this size; None is the whole slide.
 
         Raises:
-            UserError: Nothing wanted lies on the slide.
+            UserError: Nothing wanted lies on the slide, or it is of another type.
         """
         limit = Region(0.0, 0.0, float(width), float(height))
         if wanted is None:
@@ -39,6 +39,8 @@ class SearchArea:
         given = (wanted,) if isinstance(wanted, Region | PolygonRegion) else tuple(wanted)
         kept: list[Shape] = []
         for shape in given:
+            if not isinstance(shape, Region | PolygonRegion):
+                raise UserError(f"A region is a Region or PolygonRegion, not {shape!r}.")
             clipped = shape.bounds.intersect(limit)
             if clipped is not None:
                 kept.append(clipped if isinstance(shape, Region) else shape)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import pandas as pd
@@ -15,13 +16,14 @@ from muse_core.detect.backends.choosing import open_backend
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.detector import Detector
 from muse_core.detect.model import PointModel
+from muse_core.detect.unreadable import unreadable_note
 from muse_core.models.registry import resolve_model
 from muse_core.slides import ImageChoice, Slide, open_slide, slide_from_arrays
 
 
 def detect(
-    image: str | Path | Slide | Any,
-    model: str | Path | PointModel | InferenceBackend | None = None,
+    image: str | os.PathLike[str] | Slide | Any,
+    model: str | os.PathLike[str] | PointModel | InferenceBackend | None = None,
     mpp: float | None = None,
     region: Shape | Sequence[Shape] | None = None,
     config: DetectConfig | None = None,
@@ -41,7 +43,8 @@ def detect(
             where none is chosen.
 
     Returns:
-        NucleusTable, x and y in level-0 pixels from the corner of the first pixel.
+        NucleusTable, x and y in level-0 pixels from the corner of the first pixel. A warning says
+        where the image could not be read; ``attrs["unreadable_px"]`` has these places.
 
     Raises:
         UserError: The image or the model cannot be used, or the scale is unknown.
@@ -53,17 +56,27 @@ def detect(
         >>> len(muse.detect(glass, mpp=0.5))
         0
     """
-    if model is None or isinstance(model, str | Path):
-        model = open_backend(resolve_model(model), config or DetectConfig())
-    detector = Detector(model, config)
-    if isinstance(image, Slide):
-        return detector.detect(_scaled(image, mpp), region).table
-    if isinstance(image, str | Path):
-        with open_slide(image, mpp, choice or ImageChoice()) as slide:
-            for note in slide.notes:
-                warnings.warn(note, stacklevel=2)
-            return detector.detect(_scaled(slide, mpp), region).table
-    return detector.detect(_scaled(slide_from_arrays(image, mpp), mpp), region).table
+    if model is None or isinstance(model, str | os.PathLike):
+        path = None if model is None else os.fspath(model)
+        model = open_backend(resolve_model(path), config or DetectConfig())
+    notes: Sequence[str] = ()
+    with ExitStack() as opened:
+        if isinstance(image, Slide):
+            slide = image
+        elif isinstance(image, str | os.PathLike):
+            path = os.fspath(image)
+            slide = opened.enter_context(open_slide(path, mpp, choice or ImageChoice()))
+            notes = slide.notes
+        else:
+            slide = slide_from_arrays(image, mpp)
+            notes = slide.notes
+        result = Detector(model, config).detect(_scaled(slide, mpp), region)
+    if result.unreadable:
+        notes = (*notes, unreadable_note(result.unreadable, result.tiles_total))
+    for note in notes:
+        # The caller called the package.
+        warnings.warn(note, stacklevel=3)
+    return result.table
 
 
 def _scaled(slide: Slide, mpp: float | None) -> Slide:

@@ -175,7 +175,7 @@ def arrays_source(levels: Any, name: str) -> SlideSource:
 
 def array_level(array: Any, name: str) -> ArraysLevel:
     """A level over an array; raises UserError where it is no image."""
-    axes, dtype = ArrayAxes.of(array), np.dtype(getattr(array, "dtype", object))
+    axes, dtype = _axes_of(array, name), _dtype_of(array, name)
     # Big-endian files give big-endian arrays.
     if dtype.newbyteorder("=") not in _TYPES:
         raise UserError(f"{name} holds {dtype} values; images of uint8 or uint16 can be read.")
@@ -188,6 +188,28 @@ def array_level(array: Any, name: str) -> ArraysLevel:
     if dtype.itemsize > 1:
         samples = Samples(samples.colours, samples.alpha, needs_scaling=True)
     return ArraysLevel(name, _flat(array), axes, samples)
+
+
+def _axes_of(array: Any, name: str) -> ArrayAxes:
+    try:
+        return ArrayAxes.of(array)
+    except ValueError as error:
+        # As of dask arrays that were filtered, or come from a table.
+        raise UserError(
+            f"{name} has a side of unknown length; call its compute_chunk_sizes() first."
+        ) from error
+
+
+def _dtype_of(array: Any, name: str) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = np.dtype(array.dtype)
+    except (AttributeError, TypeError) as error:
+        # Tensors of torch have types of their own.
+        raise UserError(
+            f"{name} is a {type(array).__name__}; arrays of numpy, dask and zarr can be read, so"
+            " give numpy.asarray(...) of it."
+        ) from error
+    return dtype
 
 
 def _flat(array: Any) -> Any:
