@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,30 @@ def test_deep_gray_is_scaled_and_said(tmp_path: Path, picture: np.ndarray) -> No
     with open_slide(tmp_path / "deep.png") as slide:
         assert np.array_equal(slide.read(slide.bounds), np.repeat(gray[:, :, None], 3, axis=2))
         assert slide.notes == ("Its 16-bit pixels are taken as 8-bit ones, with 65535 as white.",)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jp2", "j2k"])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize(("factor", "white"), [(257, 65535), (16, 4095), (4, 1023)])
+def test_deep_colours_are_scaled_and_said(
+    tmp_path: Path, picture: np.ndarray, suffix: str, alpha: bool, factor: int, white: int
+) -> None:
+    deep = picture.astype(np.uint16) * factor
+    if alpha:
+        deep = np.dstack([deep, np.full(deep.shape[:2], 65535, np.uint16)])
+        deep[:50, :, 3] = 0
+    encode: dict[str, Any] = {
+        "png": imagecodecs.png_encode,
+        "jp2": partial(imagecodecs.jpeg2k_encode, level=0, codecformat="jp2"),
+        "j2k": partial(imagecodecs.jpeg2k_encode, level=0, codecformat="j2k"),
+    }
+    path = tmp_path / f"deep.{suffix}"
+    path.write_bytes(encode[suffix](deep))
+    with open_slide(path) as slide:
+        read = slide.read(slide.bounds).astype(int)
+        assert f"with {white} as white" in slide.notes[0]
+    assert np.abs(read[50:] - picture[50:]).max() <= 2
+    assert (read[:50] == 255).all() == alpha
 
 
 def test_print_colours_are_converted_and_said(tmp_path: Path, picture: np.ndarray) -> None:

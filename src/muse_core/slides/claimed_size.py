@@ -56,6 +56,12 @@ def jpeg2000_px(data: bytes) -> int:
     return result
 
 
+def jpeg2000_bits(data: bytes) -> int:
+    """Bits of a sample of the first component of what :func:`jpeg2000_px` reads."""
+    at = 0 if data.startswith(_J2K_START) else _box(data, (_J2K_IN_BOX,))
+    return (data[at + 42] & 0x7F) + 1
+
+
 def webp_px(data: bytes) -> int:
     """From the first chunk, of which there are three kinds."""
     kind = data[12:16]
@@ -74,6 +80,11 @@ def png_px(data: bytes) -> int:
     """From the first chunk."""
     width, height = struct.unpack_from(">II", data, 16)
     return int(width * height)
+
+
+def png_bits(data: bytes) -> int:
+    """Bits of a sample, from the first chunk."""
+    return data[24]
 
 
 def jpegxr_px(data: bytes) -> int:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from muse_core.array_types import RgbArray
 from muse_core.errors import UserError
 from muse_core.slides.choice import ImageChoice
-from muse_core.slides.claimed_size import jpegxl_px
+from muse_core.slides.claimed_size import jpeg2000_bits, jpegxl_px, png_bits
 from muse_core.slides.images import DefaultChoice, SlideImage, TakenImage, numbered, plain, taken
 from muse_core.slides.level import ArrayLevel, Level
 from muse_core.slides.pixels import Alpha, Colours, Samples
@@ -27,6 +30,12 @@ _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF")
 _KINDS = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK")
 _GRAY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_DEEP_MODES = ("LA", "RGB", "RGBA")
+_DEEP: dict[str, tuple[Callable[[bytes], int], Callable[[bytes], npt.NDArray[Any]]]] = {
+    "PNG": (png_bits, imagecodecs.png_decode),
+    "JPEG2000": (jpeg2000_bits, imagecodecs.jpeg2k_decode),
+}
+"""Bits and samples of formats that may have 16 bits a colour, of which Pillow keeps the upper 8."""
 _JPEGXL = "JPEG XL"
 _WIDE = ("u1", "u2", "f2", "f4")
 _SAMPLES = {
@@ -55,7 +64,7 @@ def open_image(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
             image = Image.open(path, formats=[f for f in _FORMATS if f in Image.ID])
         with image:
             which = _pick(image, choice, path.name)
-            level, notes = _level(image, path.name)
+            level, notes = _level(image, path)
             kind = image.format or ""
     except UserError:
         raise
@@ -113,17 +122,32 @@ def _pick(image: Image.Image, choice: ImageChoice, name: str) -> TakenImage:
     return which
 
 
-def _level(image: Image.Image, name: str) -> tuple[Level, tuple[str, ...]]:
+def _level(image: Image.Image, path: Path) -> tuple[Level, tuple[str, ...]]:
     """The decoded pixels, and sentences for the user about how they were read."""
+    name = path.name
     if image.width * image.height > MAX_IMAGE_PX:
         raise UserError(_too_large(name))
     if image.mode in _GRAY_16:
         wide = np.asarray(image).astype(np.uint16)[:, :, None]
         return UncompressedLevel(name, wide, Samples(Colours.GRAY, needs_scaling=True)), ()
+    deep = _deep(image, path)
+    if deep is not None:
+        samples = replace(_SAMPLES[deep.shape[2]], needs_scaling=True)
+        return UncompressedLevel(name, deep, samples), ()
     if image.mode not in _MODES:
         raise UserError(f"{name} is no RGB, gray or CMYK image (its mode is {image.mode}).")
     ink = "Its CMYK colours were converted without their profile." if image.mode == "CMYK" else ""
     return ArrayLevel(name, _to_rgb(image)), (ink,) if ink else ()
+
+
+def _deep(image: Image.Image, path: Path) -> npt.NDArray[Any] | None:
+    """Samples (y, x, n) of 16 bits and several colours, or None where they are not such."""
+    known = _DEEP.get(image.format or "")
+    if known is None or image.mode not in _DEEP_MODES or "transparency" in image.info:
+        return None
+    bits, decode = known
+    data = path.read_bytes()
+    return decode(data) if bits(data) == 16 else None
 
 
 def _to_rgb(image: Image.Image) -> RgbArray:
