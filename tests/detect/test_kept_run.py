@@ -216,6 +216,19 @@ def test_a_finished_run_takes_what_others_left_for_the_same_file(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_spoilt_run_goes_and_takes_no_other_with_it(slide: Slide, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        with pytest.raises(KeyboardInterrupt), kept_run(place(tmp_path, model=name)) as run:
+            Detector(Counting(6), CONFIG).detect(slide, run=run)
+    (other,) = (f for f in unfinished_runs(tmp_path / ".n.csv.muse") if f != run.folder)
+    with kept_run(place(tmp_path, model="b")) as run:
+        Detector(BlobModel(), CONFIG).detect(slide, run=run)
+        assert run.resumable
+        run.state.spoilt = True
+        assert not run.resumable
+    assert unfinished_runs(tmp_path / ".n.csv.muse") == [other]
+
+
 def test_without_resume_it_starts_anew(slide: Slide, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), kept_run(place(tmp_path)) as run:
         Detector(Counting(6), CONFIG).detect(slide, run=run)

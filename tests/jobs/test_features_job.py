@@ -7,7 +7,7 @@ import pytest
 
 from muse_core.classify.feature_folder import features_beside, find_features
 from muse_core.classify.places import rows_at
-from muse_core.jobs.events import Cancelled, Done, Event, Progress
+from muse_core.jobs.events import Cancelled, Done, Event, Failed, Progress
 from muse_core.jobs.run import run_job
 from muse_core.jobs.specs import FeaturesJob, job_from_json
 from muse_core.nuclei import ClassScheme, nucleus_table
@@ -56,4 +56,23 @@ def test_a_cancel_keeps_what_is_there(job: FeaturesJob) -> None:
     assert 0 < _kept(job) < 40
     rest = run_job(job, lambda event: None)
     assert isinstance(rest, Done)
+    assert _kept(job) == 40
+
+
+def test_nothing_is_kept_of_a_slide_that_is_changed_meanwhile(
+    job: FeaturesJob, tmp_path: Path
+) -> None:
+    run_job(job, lambda event: None)
+    with AnnotationStore.open(job.store) as store:
+        store.add_many([100.0, 500.0], [100.0, 400.0], "a")
+    other = write_slide(tmp_path / "other.png", seed=1)
+
+    def replaced() -> bool:
+        if other.exists():
+            other.replace(job.slide)
+        return False
+
+    end = run_job(job, lambda event: None, replaced)
+    assert isinstance(end, Failed), end
+    assert end.message.startswith("slide.png was changed or replaced while it was read")
     assert _kept(job) == 40

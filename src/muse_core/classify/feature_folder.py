@@ -108,7 +108,7 @@ def append_features(
     features: npt.NDArray[np.floating],
     classes: npt.NDArray[np.integer] | None = None,
     anew: bool = False,
-) -> None:
+) -> int:
     """Append features to those of the same model.
 
     Args:
@@ -118,6 +118,9 @@ def append_features(
         features: (n, C).
         classes: (n,) classes that the model gave; None where it has not been asked.
         anew: Whether to replace the features of this model.
+
+    Returns:
+        How many rows were there before.
 
     Raises:
         UserError: The folder cannot be written.
@@ -140,6 +143,20 @@ def append_features(
             (_PLACES, places, 16),
         ):
             _append(folder / name, values.tobytes(), end * width)
+    return end
+
+
+def cut_features(root: Path, facts: FeatureFacts, rows: int) -> None:
+    """Take back what was appended to features of the same model after the first rows.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    folder = folder_of_model(root, facts.model_sha256)
+    with locked(folder):
+        logits = (LOGITS, LOGIT_BYTES * len(facts.class_names))
+        for name, width in (logits, *_widths(facts.channels)):
+            _cut(folder / name, rows * width)
 
 
 def move_features(source: Path, root: Path) -> None:

@@ -57,7 +57,8 @@ class RunState:
         spool: Takes settled nuclei.
         log: Takes reports of tiles, where the run is kept.
         resumed: Tiles whose reports were there at the start.
-        finished: Whether all is done, so that the folder can be removed.
+        finished: Whether all is done, so that what is kept of this output can be removed.
+        spoilt: Whether the slide was changed under the run, so that it cannot be resumed.
         note: Why an unfinished run of the same output is not continued, or "".
     """
 
@@ -65,6 +66,7 @@ class RunState:
     log: TileLog | None = None
     resumed: int = 0
     finished: bool = False
+    spoilt: bool = False
     note: str = ""
 
 
@@ -123,12 +125,17 @@ class KeptRun:
         """Whether any tile has reported, so that the run can be resumed."""
         return self.state.log is not None and len(self.state.log) > 0
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the run is not finished and another one can go on with what it has."""
+        return self.holds_tiles and not self.state.finished and not self.state.spoilt
+
     def close(self) -> None:
-        """Close the files; remove the folder of a run that is finished or holds no tile."""
+        """Close the files; remove the folder unless the run can be resumed."""
         with self._lock:
-            done = self.state.finished or not self.holds_tiles
+            kept = self.resumable
             self._stack.close()
-            if done and self.folder is not None:
+            if not kept and self.folder is not None:
                 shutil.rmtree(self.folder, ignore_errors=True)
         if self.state.finished:
             for other in unfinished_runs(self._place.stem):
@@ -138,7 +145,7 @@ class KeptRun:
 
 @contextlib.contextmanager
 def kept_run(place: RunPlace) -> Iterator[KeptRun]:
-    """Open a run for a detector; its folder stays until the run is marked as finished.
+    """Open a run for a detector; its folder stays until the run is marked as finished or spoilt.
 
     Raises:
         UserError: The disk is full, or the folder cannot be written.

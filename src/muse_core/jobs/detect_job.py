@@ -172,7 +172,7 @@ def _detect(
             )
     except SlideChangedError:
         if run is not None:
-            run.state.finished = True
+            run.state.spoilt = True
         raise
 
 
@@ -215,7 +215,7 @@ def kept_job(
         with kept_run(RunPlace(stem, key, about, out, job.resume)) as run:
             yield run
     except UserError as error:
-        if run is not None and run.holds_tiles and not run.state.finished and job.out_csv:
+        if run is not None and run.resumable and job.out_csv:
             raise UserError(f"{error} {GOES_ON}") from error
         raise
 

@@ -27,17 +27,18 @@ def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]
     """Compute the missing features, tile by tile; those done before a cancel are kept.
 
     Raises:
-        UserError: The slide, the store, the model or the device cannot be used.
+        UserError: The slide, the store, the model or the device cannot be used, or the slide was
+            changed meanwhile.
     """
     from pathlib import Path
 
-    from muse_core.classify.feature_folder import append_features, features_beside
+    from muse_core.classify.feature_folder import append_features, cut_features, features_beside
     from muse_core.classify.features import FeatureSpec, iter_features
     from muse_core.models.card import read_card
     from muse_core.models.checkpoint import load_backbone
     from muse_core.models.device import choose_device
     from muse_core.models.registry import resolve_model
-    from muse_core.nuclei.store import AnnotationStore
+    from muse_core.nuclei.store import AnnotationStore, SlideChangedError, unchanged
     from muse_core.slides import open_slide
 
     with AnnotationStore.open(job.store, read_only=True) as store:
@@ -54,10 +55,17 @@ def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]
         report = ProgressReporter(emit)
         done = 0
         spec, device = FeatureSpec(card.mpp, card.fov_px), choose_device(job.device)
-        for chunk in iter_features(slide, xy, backbone, spec, device, should_cancel):
-            append_features(root, facts, xy[chunk.rows], chunk.features)
-            done += len(chunk.rows)
-            report(chunk.tiles_done, chunk.tiles_total, _TITLE)
+        before: list[int] = []
+        try:
+            with unchanged(slide.location, slide.part):
+                for chunk in iter_features(slide, xy, backbone, spec, device, should_cancel):
+                    before.append(append_features(root, facts, xy[chunk.rows], chunk.features))
+                    done += len(chunk.rows)
+                    report(chunk.tiles_done, chunk.tiles_total, _TITLE)
+        except SlideChangedError:
+            if before:
+                cut_features(root, facts, before[0])
+            raise
     kept = "Cancelled; " if done < len(xy) else ""
     message = f"{kept}{done:,} of {len(xy):,} nuclei got their features."
     return Outcome(done < len(xy), message, {"nuclei": done, "missing": len(xy) - done})
