@@ -1,7 +1,10 @@
-"""Correcting on a full disk: an error message, and the display matches what is stored."""
+"""Correcting on a full disk or in a locked file: it is said, and what is shown is stored."""
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +95,17 @@ def test_corrections_on_a_full_disk(
         assert len(session.annotations.to_table()) == len(before[0]) - 1
         assert _kept(panel, path) == _content(panel)
         session.rest()
+
+
+def test_what_another_program_has_locked_is_refused_at_once(opened: MusePanel, qtbot: Any) -> None:
+    annotations = opened.session.annotations
+    opened.session.nuclei.select([1])
+    with contextlib.closing(sqlite3.connect(annotations.store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.perf_counter()
+        press(opened, qtbot, Qt.Key.Key_2)
+        assert time.perf_counter() - begun < 3, "seconds; the window would stand still for five"
+        assert "another program has locked it" in opened.status.text()
+        assert annotations.counts().tolist() == [3, 0]
+    press(opened, qtbot, Qt.Key.Key_2)
+    assert annotations.counts().tolist() == [2, 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from muse_core.classify.project import move_project
 from muse_core.errors import UserError
@@ -34,7 +35,9 @@ class StoreFile:
         self._place = place
         self._refusal = refusal
         self._changed = changed
-        self._store: AnnotationStore | None = place.open(_annotator()) if place else None
+        self._store: AnnotationStore | None = (
+            _of_window(place.open(_annotator())) if place else None
+        )
         self._revision: tuple[int, ...] = ()
         self._resting = False
 
@@ -80,7 +83,7 @@ class StoreFile:
             self.rest()
         if not self._resting:
             return self._store
-        self._store = AnnotationStore.open(self._store.path, _annotator())
+        self._store = _of_window(AnnotationStore.open(self._store.path, _annotator()))
         self._resting = False
         if self._store.revision != self._revision:
             self._changed()
@@ -89,10 +92,10 @@ class StoreFile:
     def _create(self, scheme: ClassScheme) -> AnnotationStore:
         place = self._require_place()
         try:
-            self._store = place.create(scheme, _annotator())
+            self._store = _of_window(place.create(scheme, _annotator()))
             return self._store
         except StoreIsThereError:
-            self._store = place.open(_annotator())
+            self._store = _of_window(place.open(_annotator()))
             if self._store is None:
                 raise
         self._changed()
@@ -152,7 +155,7 @@ class StoreFile:
             wait(move, f"Saving {target.name} …")
             path = target
         finally:
-            self._store = AnnotationStore.open(path, _annotator())
+            self._store = _of_window(AnnotationStore.open(path, _annotator()))
             self._resting = False
 
     def rest(self) -> None:
@@ -167,6 +170,16 @@ class StoreFile:
         if self._place is None:
             raise UserError(self._refusal)
         return self._place
+
+
+_Store = TypeVar("_Store", AnnotationStore, AnnotationStore | None)
+
+
+def _of_window(store: _Store) -> _Store:
+    """Return a store whose edits refuse soon, since the interface waits for them."""
+    if store is not None:
+        store.refuse_soon()
+    return store
 
 
 def _revision_of(store: AnnotationStore) -> tuple[int, ...]:

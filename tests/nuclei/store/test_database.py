@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -281,4 +282,17 @@ def test_what_another_program_locks_meanwhile_is_said(
             other.execute("BEGIN EXCLUSIVE")
             with pytest.raises(UserError, match=r"save to .*s.muse: another program has locked it"):
                 store.confirm([1])
+        store.confirm([1])
+
+
+def test_edits_of_a_window_do_not_wait_for_another_program(tmp_path: Path) -> None:
+    with new_store(tmp_path / "s.muse", n=1) as store:
+        store.refuse_soon()
+        with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for edit in (lambda: store.confirm([1]), store.undo):
+                begun = time.perf_counter()
+                with pytest.raises(UserError, match="another program has locked it"):
+                    edit()
+                assert time.perf_counter() - begun < 2, "seconds; others wait for five"
         store.confirm([1])

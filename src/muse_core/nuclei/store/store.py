@@ -35,6 +35,9 @@ from muse_core.nuclei.table import validate_table
 ClassName = str | int
 """A class by its name or by its id, which :attr:`StoreReader.class_ids` gives."""
 
+_SOON_MS = 150
+_FOREVER_MS = 1 << 30
+
 
 class AnnotationStore(IngestingStore):
     """One slide's annotations in one SQLite file.
@@ -45,6 +48,8 @@ class AnnotationStore(IngestingStore):
     restore nuclei they have replaced, and a class they use stays when the edit that added it is
     undone.
     """
+
+    _waits_ms = _FOREVER_MS
 
     # Edits of nuclei ------------------------------------------------------------------------
 
@@ -237,15 +242,31 @@ class AnnotationStore(IngestingStore):
             lambda c: nucleus_edits.changed_nuclei_edit(c, wanted, live, change, what, class_name)
         )
 
+    def refuse_soon(self) -> None:
+        """Let edits wait an instant only for another program's lock: a window stands still."""
+        self._waits_ms = _SOON_MS
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._db.transaction() as connection:
+            with self._waiting(), self._db.transaction() as connection:
                 yield connection
         except UserError:
             raise
         except ODD_ROWS as error:
             raise UserError(f"{self.path.name} cannot be read: {error}.") from error
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Wait for another program's lock as long as an edit is to wait."""
+        with self._db.lock:
+            connection = self._db.connection
+            (before,) = connection.execute("PRAGMA busy_timeout").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {min(before, self._waits_ms)}")
+            try:
+                yield
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {before}")
 
     def _edit(self, make: Callable[[sqlite3.Connection], Edit]) -> Edit:
         """Make an edit, unless it changes nothing; it is on disk when this returns."""
