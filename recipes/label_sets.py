@@ -20,6 +20,7 @@ from PIL import Image
 
 from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
+from muse_core.errors import UserError
 from muse_core.finetune import LabelSet
 from muse_core.slides import Region, open_slide
 
@@ -226,6 +227,9 @@ def prepare(data: Path, root: Path) -> Prepared:
     Args:
         data: Folder with the sets.
         root: Work folder.
+
+    Raises:
+        UserError: A set has too few images.
     """
     patients = {}
     for name, public in SETS.items():
@@ -233,7 +237,13 @@ def prepare(data: Path, root: Path) -> Prepared:
         if not (target / "done").is_file():
             images = [_at_model_scale(i) for i in read_points_folder(source, public.mpp)]
             images = [i for i in images if min(i.image.shape[:2]) >= _LEAST_SIDE_PX]
-            for image in _mosaics(images, public.mosaic):
+            joined = _mosaics(images, public.mosaic)
+            if not joined:
+                raise UserError(
+                    f"{source} holds {len(images)} images of at least {_LEAST_SIDE_PX} px a side at"
+                    f" {MPP} um/px; {public.mosaic**2} are needed."
+                )
+            for image in joined:
                 _write(image, target)
             (target / "done").touch()
         given = _patients_of_ocelot(data) if name == "ocelot" else {}
