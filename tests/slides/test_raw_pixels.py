@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,18 @@ def _raw(tif: tifffile.TiffFile, samples: np.ndarray[Any, Any], times: int) -> R
     offset = int(tif.pages[0].dataoffsets[0])
     stored = samples.dtype
     return RawPixels(tif, threading.Lock(), "s.tif", [offset], (times * height, width, n), stored)
+
+
+def test_pixels_are_not_copied_once_more_than_they_are_read(tmp_path: Path) -> None:
+    samples = np.zeros((2000, 1000, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "s.tif", samples, photometric="rgb")
+    with open_slide(tmp_path / "s.tif") as slide:
+        level = slide.source.levels[0]
+        level.read(0, 0, 10, 10)
+        tracemalloc.start()
+        try:
+            level.read(0, 0, 900, 2000)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < 1.2 * 900 * 2000 * 3

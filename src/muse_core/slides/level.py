@@ -234,7 +234,9 @@ class ArrayLevel(Level):
 
     def read(self, x0: int, y0: int, x1: int, y1: int) -> RgbArray:
         """See :meth:`Level.read`; no detour through pieces."""
-        return np.array(self._pixels[y0:y1, x0:x1])
+        part = self._pixels[y0:y1, x0:x1]
+        # That of an array is a view; what is read from a file is new already.
+        return part.copy() if isinstance(self._pixels, np.ndarray) else part
 
     def _decode(self, row: int, col: int) -> RgbArray:
         y, x = row * self.piece_h, col * self.piece_w
