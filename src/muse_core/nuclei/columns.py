@@ -22,7 +22,16 @@ from muse_core.nuclei.table import Status, nucleus_table
 
 POSITIONS_AS_PIXELS = "Positions were taken as pixels of the full resolution."
 """Note on a file that does not say in which unit its positions are."""
-_SLIDE_KEYS = ("library_id", "slide_id", "slide")
+SLIDE_KEYS = (
+    "library_id",
+    "slide_id",
+    "slide_name",
+    "slide",
+    "wsi",
+    "image_id",
+    "image_name",
+    "image",
+)
 """Columns in which programs name the slide of a row, in tables of several slides."""
 _SLIDES_SHOWN = 3
 _OURS = ("id", "class_name", "score", "status", "model")
@@ -151,7 +160,7 @@ def class_name(value: Any) -> str:
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
     by_name = {name.lower(): name for name in reversed(list(columns))}
-    for slide in (by_name[name] for name in _SLIDE_KEYS if name in by_name):
+    for slide in (by_name[name] for name in SLIDE_KEYS if name in by_name):
         require_one_slide(columns[slide].tolist(), f"by the column {slide!r}")
     key = next((key for key in CLASS_KEYS if key in by_name), None)
     if key is None:

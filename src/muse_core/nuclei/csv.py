@@ -17,6 +17,7 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.nuclei.columns import (
     POSITIONS_AS_PIXELS,
+    SLIDE_KEYS,
     class_names,
     of_several_slides,
     probabilities,
@@ -44,10 +45,8 @@ NUCLEUS_CSV = {
     "y_um": Column(("y_um",), needed=False),
     "origin_x_px": Column(("origin_x_px",), number=True, needed=False),
     "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
-    "slide": Column(("slide",), needed=False),
     "slide_content": Column(("slide_content",), needed=False),
-    # Of QuPath's tables of measurements, which hold a whole project's images.
-    "image": Column(("image",), needed=False),
+    **{key: Column((key, key.replace("_", " ")), needed=False) for key in SLIDE_KEYS},
     "object_type": Column(("object type",), needed=False),
 }
 """Columns of a file of nuclei, and other names under which they are found."""
@@ -167,8 +166,11 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
-        if "image" in raw:
-            require_one_slide(raw.texts("image").tolist(), "by the column 'image'")
+        for key in SLIDE_KEYS:
+            # Beside its content the name of a slide does not count: it may have been renamed.
+            if key in raw and not (key in _SLIDE and _SLIDE[1] in raw):
+                values = raw.texts(key).tolist()
+                require_one_slide(values, f"by the column {raw.headings[key]!r}")
         names, unnamed = class_names(raw.texts("class").tolist(), "class")
         table = nucleus_table(
             x,

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei.columns import class_name, probabilities
+from muse_core.nuclei.columns import SLIDE_KEYS, class_name, probabilities, require_one_slide
 from muse_core.nuclei.geoarrow import is_native, native_shapes
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
@@ -26,6 +26,7 @@ from muse_core.nuclei.parquet_columns import (
     is_bytes,
     is_name,
     is_score,
+    names_slides,
     numbers,
     texts,
 )
@@ -74,16 +75,25 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
         encoding: How they are encoded.
 
     Raises:
-        UserError: A geometry is damaged, no row has a place, or classes are too many or too long.
+        UserError: A geometry is damaged, no row has a place, classes are too many or too long, or
+            a column names several slides.
     """
     columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
     classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name)
     scores = _first(columns, SCORE_KEYS, file.schema_arrow, is_score)
-    wanted = [geometry, *(c for c in (classes, scores) if c is not None)]
+    slides: dict[str, set[Any]] = {
+        columns[key]: set()
+        for key in SLIDE_KEYS
+        if key in columns and names_slides(file.schema_arrow.field(columns[key]).type)
+    }
+    wanted = [geometry, *slides, *(c for c in (classes, scores) if c is not None)]
     parts = []
     seen: set[str] = set()
     n_characters = 0
     for batch in file.iter_batches(_rows_at_once(file.metadata), columns=wanted):
+        for column, found in slides.items():
+            found.update(batch.column(column).unique().to_pylist())
+            require_one_slide(list(found), f"by the column {column!r}")
         xy = _centres(batch.column(geometry), encoding)
         names = _names(batch, classes)
         seen.update(names)
