@@ -16,8 +16,15 @@ from muse_core.detect.backends.drawn_tissue import drawn_tissue, many_drawn_tiss
 from muse_core.detect.backends.names import INT8
 from muse_core.detect.backends.numpy_heads import as_floats
 from muse_core.detect.backends.openvino_library import floats_of, openvino
-from muse_core.detect.backends.openvino_session import FEATURES, PROPOSALS, Session, compile_options
+from muse_core.detect.backends.openvino_session import (
+    FEATURES,
+    PROPOSALS,
+    Session,
+    compile_options,
+    says_memory_is_full,
+)
 from muse_core.detect.backends.quantisation import quantised
+from muse_core.errors import UserError
 from muse_core.models.checkpoint import load_model
 from muse_core.models.encoders import VitEncoder, normalise
 from muse_core.models.muse_model import MuseModel
@@ -72,7 +79,7 @@ def convert_model(path: Path, precision: str) -> Converted:
 
     Raises:
         NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
-        UserError: The model cannot be loaded, or int8 has no NNCF.
+        UserError: The model cannot be loaded, int8 has no NNCF, or memory ran out.
     """
     model = load_model(path)
     if isinstance(model.backbone.encoder, VitEncoder):
@@ -81,12 +88,17 @@ def convert_model(path: Path, precision: str) -> Converted:
     try:
         blob = _compiled(network, precision)
         session = Session(blob, precision)
+        deviation = _deviation(network, session)
+    except MemoryError as error:
+        raise _no_memory(model) from error
     except RuntimeError as error:
+        if says_memory_is_full(error):
+            # No property of the model, as which it would be kept.
+            raise _no_memory(model) from error
         reason = str(error).strip().partition("\n")[0][:160]
         raise NotConvertibleError(
             f"{model.card.name} cannot be converted for OpenVINO: {reason}."
         ) from error
-    deviation = _deviation(network, session)
     worst = max(deviation.values())
     if not worst <= _TOLERANCE[precision]:
         raise NotConvertibleError(
@@ -94,6 +106,13 @@ def convert_model(path: Path, precision: str) -> Converted:
             f" {worst:.1%}; torch is used instead."
         )
     return Converted(blob, deviation)
+
+
+def _no_memory(model: MuseModel) -> UserError:
+    return UserError(
+        f"There is not enough memory to convert {model.card.name} for OpenVINO; close other"
+        " programs, or choose the backend torch."
+    )
 
 
 def _compiled(network: nn.Module, precision: str) -> bytes:

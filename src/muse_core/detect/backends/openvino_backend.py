@@ -18,8 +18,6 @@ from muse_core.models.config import ModelConfig
 from muse_core.models.duplicates import DUPLICATE_RADIUS_UM
 from muse_core.models.tile_detections import TileDetections
 
-_FULL = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "allocate memory")
-
 
 class OpenVinoBackend(InferenceBackend):
     """A network that OpenVINO computes, bfloat16 where the processor has it."""
@@ -60,10 +58,7 @@ class OpenVinoBackend(InferenceBackend):
         try:
             with one_blas_thread():
                 return [self._found(image, wanted) for image in images]
-        except (RuntimeError, MemoryError) as error:
-            full = isinstance(error, MemoryError) or any(w in str(error).lower() for w in _FULL)
-            if not full:
-                raise
+        except MemoryError:
             return None
 
     def _found(self, image: RgbArray, wanted: Wanted) -> TileDetections:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -19,6 +21,8 @@ FEATURES, PROPOSALS = 0, 1
 _CODE_KEPT = 1024
 """Compiled layers that OpenVINO caches: those of about 30 tile sizes, at 6 MB a size. With its
 default of 5,000, memory grew with each new size and stayed taken between slides."""
+_FULL = ("alloc", "out of memory", "not enough memory")
+"""Parts of errors for lack of memory, of OpenVINO and torch."""
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 Outputs = tuple[npt.NDArray[np.float32] | npt.NDArray[np.uint16], npt.NDArray[np.float32]]
@@ -41,6 +45,19 @@ def compile_options(precision: str) -> dict[str, Any]:
     }
 
 
+def says_memory_is_full(error: RuntimeError) -> bool:
+    """Whether OpenVINO or torch failed for lack of memory."""
+    return any(words in str(error).lower() for words in _FULL)
+
+
+@dataclass
+class _Network:
+    """A network in OpenVINO: requests that are idle, and the first error of any."""
+
+    idle: SimpleQueue[Any]
+    failure: RuntimeError | None = None
+
+
 class Session:
     """A network that computes some images at a time; safe to use from several threads.
 
@@ -50,12 +67,10 @@ class Session:
 
     def __init__(self, blob: bytes, precision: str) -> None:
         """Load what the conversion exported; raises RuntimeError where OpenVINO refuses it."""
-        options = compile_options(precision)
-        model = openvino().Core().import_model(blob, "CPU", options)
-        self.streams = int(options["NUM_STREAMS"])
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(self.streams):
-            self._idle.put(model.create_infer_request())
+        self._blob, self._options = blob, compile_options(precision)
+        self.streams = int(self._options["NUM_STREAMS"])
+        self._lock = threading.Lock()
+        self._network = self._load()
 
     @contextmanager
     def computed(self, image: npt.NDArray[np.uint8]) -> Iterator[Outputs]:
@@ -67,17 +82,62 @@ class Session:
         Returns:
             A context with (C, h, w) features, float32, or bfloat16's bits as uint16, and
             (3 r r, h, w) float32 output of the point head. After it both are overwritten.
+
+        Raises:
+            MemoryError: Memory ran out.
+            RuntimeError: OpenVINO failed otherwise.
         """
-        request = self._idle.get()
+        with _memory_errors():
+            network = self._usable()
+            request = network.idle.get()
         try:
-            request.infer({0: np.ascontiguousarray(image)[None]}, share_inputs=True)
-            f_map = request.get_output_tensor(FEATURES)
-            values = f_map.data
-            if f_map.element_type == openvino().Type.bf16:
-                values = values.view(np.uint16)
+            with _memory_errors():
+                self._run(network, request, image)
+                f_map = request.get_output_tensor(FEATURES)
+                values = f_map.data
+                if f_map.element_type == openvino().Type.bf16:
+                    values = values.view(np.uint16)
             yield values[0], request.get_output_tensor(PROPOSALS).data[0]
         finally:
-            self._idle.put(request)
+            network.idle.put(request)
+
+    def _run(self, network: _Network, request: Any, image: npt.NDArray[np.uint8]) -> None:
+        shared = np.ascontiguousarray(image)[None]
+        try:
+            # infer() passes over errors, and leaves the result of an earlier image in its place.
+            request.start_async({0: shared}, share_inputs=True)
+            request.wait()
+        except RuntimeError as error:
+            network.failure = network.failure or error
+            raise
+        if network.failure is not None:
+            # That of another image; this one may have been computed by what it left behind.
+            raise RuntimeError(str(network.failure)) from network.failure
+
+    def _usable(self) -> _Network:
+        """The network, loaded again after an error: it stays half resized, its results wrong."""
+        with self._lock:
+            if self._network.failure is not None:
+                self._network = self._load()
+            return self._network
+
+    def _load(self) -> _Network:
+        model = openvino().Core().import_model(self._blob, "CPU", self._options)
+        idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self.streams):
+            idle.put(model.create_infer_request())
+        return _Network(idle)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raise MemoryError instead of the RuntimeError of OpenVINO that means it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if says_memory_is_full(error):
+            raise MemoryError(str(error)) from error
+        raise
 
 
 def _threads() -> int:

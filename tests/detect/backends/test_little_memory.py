@@ -1,0 +1,51 @@
+"""OpenVINO without enough memory: an error, never the result of an earlier image."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muse_core.detect.backends import conversion, openvino_library
+from muse_core.detect.backends.converted import converted_session
+from muse_core.errors import UserError
+from muse_core.models.checkpoint import save_model
+
+from .small_models import SMALL, model_of
+
+pytestmark = pytest.mark.skipif(
+    not openvino_library.is_installed(), reason="OpenVINO is not installed"
+)
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(tmp_path / "own"))
+    save_model(model_of(SMALL), tmp_path / "small.safetensors")
+    return tmp_path / "small.safetensors"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as on Linux")
+def test_no_image_gets_the_result_of_another(small: Path) -> None:
+    converted_session(small, "float32")
+    command = [sys.executable, "-m", "tests.detect.backends.starved_worker", str(small)]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("as it should be\n", 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fails", "error"), [("_compiled", RuntimeError("can't alloc")), ("_deviation", MemoryError())]
+)
+def test_a_conversion_without_memory_is_not_kept_as_a_refusal(
+    small: Path, monkeypatch: pytest.MonkeyPatch, fails: str, error: Exception
+) -> None:
+    def starve(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(conversion, fails, starve)
+    with pytest.raises(UserError, match="There is not enough memory to convert m"):
+        converted_session(small, "float32")
+    assert not list((small.parent / "own").glob("*/facts.json"))
