@@ -20,7 +20,7 @@ from muse_core.nuclei.reviewed import (
     reviewed_fields,
     summarise,
 )
-from muse_core.nuclei.store import AnnotationStore, SlideIdentity, identify_slide
+from muse_core.nuclei.store import AnnotationStore, SlideIdentity, identify_slide, unchanged
 from muse_core.slides import ImageChoice, can_open, open_slide
 from muse_core.slides.window.key import LAYER_SUFFIX
 
@@ -85,12 +85,17 @@ def scheme_of(contents: Sequence[StoreContents]) -> ClassScheme:
 def fields_of_stores(
     contents: Sequence[StoreContents], mpp: float, margin_px: int, correction_weight: float
 ) -> list[Field]:
-    """Read the pixels of all fields; see :func:`muse_core.finetune.data.fields.read_fields`."""
+    """Read the pixels of all fields; see :func:`muse_core.finetune.data.fields.read_fields`.
+
+    Raises:
+        UserError: A slide cannot be read, or was changed meanwhile.
+    """
     fields = []
     for content in contents:
         same = [c for c in contents if c.fingerprint == content.fingerprint]
         holdout = holdout_area([field for c in same for field in c.fields])
-        with open_slide(content.slide, content.mpp, content.choice, force_mpp=True) as slide:
+        opened = open_slide(content.slide, content.mpp, content.choice, force_mpp=True)
+        with opened as slide, unchanged(slide.location, slide.part):
             fields += read_fields(slide, content.fields, mpp, margin_px, correction_weight, holdout)
     return fields
 
