@@ -29,6 +29,7 @@ from muse_core.cli.numbers import BadNumberError
 from muse_core.cli.pretrain import pretrain_command
 from muse_core.cli.probe import evaluate_probe
 from muse_core.cli.relearn import relearn_command
+from muse_core.cli.rescue import rescue
 from muse_core.cli.rois import rois
 from muse_core.cli.streams import open_closed_streams
 from muse_core.errors import UserError
@@ -69,6 +70,7 @@ _register(app, "relearn", relearn_command)
 _register(app, "rois", rois)
 _register(app, "pretrain", pretrain_command)
 _register(app, "convert", convert)
+_register(app, "rescue", rescue)
 _register(evaluate_app, "detect", evaluate_detect)
 _register(evaluate_app, "probe", evaluate_probe)
 _register(models_app, "list", models_list)

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from muse_core.errors import UserError
 from muse_core.files import left_on, no_room_sentence
 from muse_core.isolation import CancelledError
+from muse_core.nuclei.store.damage import damaged, is_damage
 from muse_core.nuclei.store.schema import (
     SCHEMA_VERSION,
     check_schema,
@@ -110,11 +111,7 @@ class Database:
             self._opened = path.stat()
         except _DAMAGED as error:
             self._abandon(made)
-            if made or _is_of_the_disk(error):
-                raise UserError(f"Could not save to {path}: {_reason(error)}.") from error
-            if _is_busy(error):
-                raise UserError(f"{path} cannot be opened: {_reason(error)}.") from error
-            raise UserError(f"{path.name} is not a readable annotation store: {error}.") from error
+            raise _why_not_open(path, error, made) from error
         except BaseException:
             self._abandon(made)
             raise
@@ -348,23 +345,31 @@ def _lock_file(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _is_of_the_disk(error: Exception) -> bool:
-    """Whether an error is due to a full or failing disk, and not to a damaged file."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-    )
+def _why_not_open(path: Path, error: Exception, made: bool) -> UserError:
+    # A full or failing disk, and not a damaged file.
+    if made or _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return UserError(f"Could not save to {path}: {_reason(error)}.")
+    if _is_busy(error):
+        return UserError(f"{path} cannot be opened: {_reason(error)}.")
+    if is_damage(error):
+        return damaged(path.name, str(error))
+    return UserError(f"{path.name} is not a readable annotation store: {error}.")
+
+
+def _code(error: Exception) -> int:
+    """SQLite's number for the kind of an error, 0 where there is none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _is_full_disk(error: Exception) -> bool:
     """Whether there is no room, also for the index of the log, which SQLite reports as an error."""
     code = getattr(error, "sqlite_errorcode", 0)
-    return code == sqlite3.SQLITE_IOERR_SHMSIZE or code & 0xFF == sqlite3.SQLITE_FULL
+    return code == sqlite3.SQLITE_IOERR_SHMSIZE or _code(error) == sqlite3.SQLITE_FULL
 
 
 def _is_busy(error: Exception) -> bool:
     """Whether another program, which does not heed our lock, is using the file."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return _code(error) == sqlite3.SQLITE_BUSY
 
 
 def _reason(error: Exception) -> str:

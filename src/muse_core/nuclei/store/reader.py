@@ -16,6 +16,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.store import class_edits, detection, holdout, predictions
 from muse_core.nuclei.store.class_rules import read_scheme
+from muse_core.nuclei.store.damage import damaged, is_damage
 from muse_core.nuclei.store.database import Database, UnfinishedStoreError
 from muse_core.nuclei.store.identity import SlideIdentity
 from muse_core.nuclei.store.nucleus_edits import Ids
@@ -129,7 +130,7 @@ class StoreReader:
         rows = shown_rows(self._reading(lambda c: nucleus_rows(c, wanted)), live)
         known = np.isin(rows["class_id"], list(self.class_ids.values()))
         if not known.all() or (rows["status"] >= len(Status)).any():
-            raise UserError(f"{self.path.name} is damaged: a nucleus has no class or no status.")
+            raise damaged(self.path.name, "a nucleus has no class or no status")
         return rows
 
     def nuclei(self, bounds: Bounds | None = None, with_deleted: bool = False) -> pd.DataFrame:
@@ -204,4 +205,6 @@ class StoreReader:
         except UserError:
             raise
         except (sqlite3.Error, *ODD_ROWS) as error:
+            if is_damage(error):
+                raise damaged(self.path.name, str(error)) from error
             raise UserError(f"{self.path.name} cannot be read: {error}.") from error

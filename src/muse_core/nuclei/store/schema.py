@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from muse_core.errors import UserError
+from muse_core.nuclei.store.damage import damaged
 from muse_core.nuclei.store.holdout import decide
 from muse_core.nuclei.store.spatial_index import ensure_squares, square_sql
 
@@ -173,18 +174,17 @@ def check_small_tables(connection: sqlite3.Connection, name: str) -> None:
     Raises:
         UserError: The file is damaged.
     """
-    damaged = f"{name} is damaged"
     for table in _SMALL_TABLES:
         found = str(connection.execute(f"PRAGMA quick_check({table})").fetchone()[0])
         if found != "ok":
             # SQLite's own sentence; a second line says where in the file.
-            raise UserError(f"{damaged}: {found.splitlines()[-1].rstrip('.')}.")
+            raise damaged(name, found.splitlines()[-1].rstrip("."))
     counts = connection.execute(
         "SELECT (SELECT count(*) FROM next_id WHERE name IN ('nuclei', 'regions', 'classes')),"
         " (SELECT count(*) FROM undo_depth)"
     ).fetchone()
     if counts != (3, 1):
-        raise UserError(f"{damaged}: its counters are missing.")
+        raise damaged(name, "its counters are missing")
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
