@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from class_surroundings import with_surroundings
 from label_sets import CLASSES, MPP, SETS, Prepared, prepare
 from muse_small import LOSSES, VIEWS, Stage, finish, run
+from running import run_recipe
 from small_encoder import ARCHITECTURE
 
 from muse_core.finetune import FinetuneConfig
@@ -108,4 +109,4 @@ def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_recipe(main)

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from class_surroundings import with_surroundings
 from label_sets import BREAST, CLASSES, MPP, NEGATIVES_WEIGHT, SETS, Prepared, prepare
 from operating_point import set_threshold
+from running import run_recipe
 from taught_classes import taught_sets
 
 from muse_core.finetune import FinetuneConfig, Listener, finetune
@@ -188,4 +189,4 @@ def _report(done: int, total: int, text: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_recipe(main)

@@ -23,6 +23,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 
 from pretraining_data import cut_rois
+from running import run_recipe
 from small_encoder import ARCHITECTURE, small_pretraining
 
 from muse_core.finetune import FinetuneConfig, LabelSet, Listener, finetune
@@ -125,4 +126,4 @@ def _report(done: int, total: int, text: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_recipe(main)

@@ -21,6 +21,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 
 from pretraining_data import cut_rois
+from running import run_recipe
 from small_encoder import ARCHITECTURE
 from weight_parts import split
 
@@ -107,4 +108,4 @@ def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_recipe(main)

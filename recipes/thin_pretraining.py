@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from label_sets import BREAST, MPP, SETS, Prepared, prepare
 from muse_small import BREAST_SITES
+from running import run_recipe
 from small_encoder import EPOCHS, small_pretraining
 
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
@@ -109,4 +110,4 @@ def _report(done: int, total: int, text: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_recipe(main)

@@ -91,3 +91,9 @@ def test_pretrains_a_vit_for_a_minute(muse_data: Path, tmp_path: Path) -> None:
     small = ("--batch", 2, "--workers", 0, "--device", "cpu", "--limit", 1)
     _run("pretrain_gpu.py", *options, *small)
     assert len(list((tmp_path / "vit-s" / "parts").glob("*.safetensors.*"))) == 4
+
+
+def test_what_can_be_put_right_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _run("muse_small.py", "--data", tmp_path / "missing", "--work", tmp_path / "work")
+    assert str(ended.value).startswith(f"error: There is no folder {tmp_path / 'missing'}")
