@@ -13,10 +13,9 @@ from muse_core.errors import UserError
 from muse_core.models.compiler_shim import compiler_left_out
 from muse_core.models.torchvision_shim import declare_missing_operators
 
-declare_missing_operators()
-
-# Only importable once the operators are declared.
 with compiler_left_out():
+    declare_missing_operators()
+    # Only importable now.
     import timm
     from timm.layers import PatchEmbed
     from timm.models.vision_transformer import VisionTransformer

@@ -8,8 +8,8 @@ enough for the import to succeed.
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+import importlib
+import sys
 
 import torch
 
@@ -18,14 +18,25 @@ _LIBRARIES: list[torch.library.Library] = []
 
 
 def declare_missing_operators() -> bool:
-    """Declare ``torchvision::nms`` and ``qnms`` when torchvision's own library does not load.
+    """Declare ``torchvision::nms`` and ``qnms`` where torchvision cannot be imported without them.
 
-    Call before the first import of timm. Does nothing where torchvision is whole or absent.
+    Call before the first import of timm. Nothing is declared before torchvision itself has been
+    tried, under whatever name its library lies: a library that loads afterwards would declare them
+    again, and the process ends.
 
     Returns:
         Whether the schemas had to be declared.
     """
-    if _LIBRARIES or _compiled_library_loads():
+    if _LIBRARIES:
+        return False
+    try:
+        importlib.import_module("torchvision")
+    except ImportError:
+        return False  # It is not installed, and timm says so.
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+    else:
         return False
     # Kept alive in a list: a Library that is collected takes its declarations with it.
     library = torch.library.Library("torchvision", "FRAGMENT")
@@ -33,18 +44,3 @@ def declare_missing_operators() -> bool:
     for name in _SCHEMAS:
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return True
-
-
-def _compiled_library_loads() -> bool:
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        return True
-    folder = Path(spec.origin).parent
-    libraries = [p for pattern in ("_C.*so", "_C.*pyd") for p in folder.glob(pattern)]
-    if not libraries:
-        return False
-    try:
-        torch.ops.load_library(str(libraries[0]))
-    except (OSError, RuntimeError):
-        return False
-    return hasattr(torch.ops.torchvision, "nms")

@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 from muse_core.errors import UserError
 from muse_core.files import left_on, no_room_sentence
 from muse_core.isolation import CancelledError
-from muse_core.nuclei.store.damage import damaged, is_damage
 from muse_core.nuclei.store.schema import (
     SCHEMA_VERSION,
     check_schema,
@@ -25,6 +24,7 @@ from muse_core.nuclei.store.schema import (
     create_schema,
     migrate,
 )
+from muse_core.nuclei.store.sqlite_errors import is_full_disk, reason, why_not_open
 
 _BUSY_SECONDS = 5.0
 _CACHE_KIB = 65_536
@@ -111,7 +111,7 @@ class Database:
             self._opened = path.stat()
         except _DAMAGED as error:
             self._abandon(made)
-            raise _why_not_open(path, error, made) from error
+            raise why_not_open(path, error, made) from error
         except BaseException:
             self._abandon(made)
             raise
@@ -139,7 +139,7 @@ class Database:
             self._roll_back()
             if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                 raise CancelledError("Cancelled; nothing has changed.") from error
-            raise UserError(f"Could not save to {self.path}: {_reason(error)}.") from error
+            raise UserError(f"Could not save to {self.path}: {reason(error)}.") from error
         except BaseException:
             self._roll_back()
             raise
@@ -217,7 +217,7 @@ class Database:
         except sqlite3.OperationalError as error:
             # SQLite creates files beside a database even to read it. Where it cannot, the file must
             # be opened as immutable, which ignores edits that a crash has left in the log.
-            if _is_full_disk(error):
+            if is_full_disk(error):
                 self._only_look_at_it(_FULL)
             elif error.sqlite_errorcode in _NO_LOCKS_OF_SQLITE:
                 self._only_look_at_it(_NO_LOCKS_HERE)
@@ -343,39 +343,6 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
 
 def _lock_file(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
-
-
-def _why_not_open(path: Path, error: Exception, made: bool) -> UserError:
-    # A full or failing disk, and not a damaged file.
-    if made or _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return UserError(f"Could not save to {path}: {_reason(error)}.")
-    if _is_busy(error):
-        return UserError(f"{path} cannot be opened: {_reason(error)}.")
-    if is_damage(error):
-        return damaged(path.name, str(error))
-    return UserError(f"{path.name} is not a readable annotation store: {error}.")
-
-
-def _code(error: Exception) -> int:
-    """SQLite's number for the kind of an error, 0 where there is none."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _is_full_disk(error: Exception) -> bool:
-    """Whether there is no room, also for the index of the log, which SQLite reports as an error."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    return code == sqlite3.SQLITE_IOERR_SHMSIZE or _code(error) == sqlite3.SQLITE_FULL
-
-
-def _is_busy(error: Exception) -> bool:
-    """Whether another program, which does not heed our lock, is using the file."""
-    return _code(error) == sqlite3.SQLITE_BUSY
-
-
-def _reason(error: Exception) -> str:
-    if _is_busy(error):
-        return "another program has locked it, or files cannot be locked where it lies"
-    return "database or disk is full" if _is_full_disk(error) else str(error)
 
 
 def _beside(path: Path) -> tuple[Path, Path]:

@@ -16,7 +16,6 @@ from muse_core.errors import UserError
 from muse_core.nuclei.scheme import ClassScheme
 from muse_core.nuclei.store import class_edits, detection, holdout, predictions
 from muse_core.nuclei.store.class_rules import read_scheme
-from muse_core.nuclei.store.damage import damaged, is_damage
 from muse_core.nuclei.store.database import Database, UnfinishedStoreError
 from muse_core.nuclei.store.identity import SlideIdentity
 from muse_core.nuclei.store.nucleus_edits import Ids
@@ -30,6 +29,7 @@ from muse_core.nuclei.store.reading import (
 )
 from muse_core.nuclei.store.region_edits import read_regions
 from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
+from muse_core.nuclei.store.sqlite_errors import damaged, is_damage
 from muse_core.nuclei.table import Status
 
 _T = TypeVar("_T")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store.damage import damaged
 from muse_core.nuclei.store.holdout import decide
 from muse_core.nuclei.store.spatial_index import ensure_squares, square_sql
+from muse_core.nuclei.store.sqlite_errors import damaged
 
 APPLICATION_ID = 0x4D555345
 """Marks the file as ours in SQLite's header: "MUSE"."""
