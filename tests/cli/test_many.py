@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from muse_core.jobs.results_folder import ResultsFolder
 from muse_core.jobs.slide_list import listed_slides
 from muse_core.nuclei import read_csv, read_nuclei
 from muse_core.slides import Slide
@@ -357,3 +359,36 @@ def test_a_stopped_run_goes_on_with_the_slide_it_stopped_in(
     assert run(*command) == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 1
     assert not [p for p in out.glob(".*") if p.name != ".muse"]
+
+
+def test_a_slide_that_is_out_of_reach_for_a_while_is_not_done_again(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed, out = tmp_path / "list.csv", tmp_path / "out"
+    listed.write_text("slide\nslides/a/one.png\nslides/a/two.png\n")
+    command = ("detect", listed, "--out", out, "--mpp", 0.5, "--model", model, "--json")
+    assert run(*command) == 0
+    away = (slides / "a/one.png").rename(tmp_path / "away.png")
+    assert run(*command) == 1
+    assert [bool(row["error"]) for row in rows(out)] == [True, False]
+    away.rename(slides / "a/one.png")
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 2
+
+
+def test_of_two_programs_at_the_same_slide_the_one_that_did_it_counts(
+    slides: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    one = ("detect", slides / "a/one.png", "--out", out, "--format", "csv")
+    assert run(*one, "--mpp", 0.5, "--model", model) == 0
+    results = ResultsFolder(out, ".csv")
+    finished = results.record("one.csv")
+    assert finished is not None
+    for key, error in ((finished.key, ""), ("of other settings", "It was locked.")):
+        refused = replace(finished, key=key, sha256="", figures={}, error="It was locked.")
+        results.keep(refused)
+        results.write_summary([refused], CLASSES)
+        assert [row["error"] for row in rows(out)] == [error]
+        assert results.finished("one.csv", finished.key) == finished

@@ -128,13 +128,15 @@ class ResultsFolder:
     def finished(self, name: str, key: str) -> SlideRecord | None:
         """The record of a complete result with the same key, or None."""
         record = self.record(name)
-        if record is None or record.error or record.key != key:
-            return None
+        return record if record and record.key == key and self._is_whole(record) else None
+
+    def _is_whole(self, record: SlideRecord) -> bool:
+        """Whether the result of a record is there as it was written."""
         try:
-            whole = content_digest(self.folder / name) == record.sha256
+            found = not record.error and content_digest(self.folder / record.result)
         except (OSError, UserError):
-            return None
-        return record if whole else None
+            return False
+        return found == record.sha256
 
     def why_anew(self, record: SlideRecord) -> str:
         """A sentence on why an existing result is computed again, or ""."""
@@ -145,7 +147,13 @@ class ResultsFolder:
         return f"The result that was there had another {what}; it was made anew."
 
     def keep(self, record: SlideRecord) -> None:
-        """Write the record of a slide."""
+        """Write the record of a slide; that of a whole result is kept if a later run has failed.
+
+        The slide was out of reach for a while, or another program was writing the same result.
+        """
+        before = self.record(record.result) if record.error else None
+        if before and self._is_whole(before):
+            return
         with replacing(self._record_file(record.result)) as partial:
             partial.write_text(json.dumps(asdict(record)), encoding="utf-8")
 
@@ -169,10 +177,14 @@ class ResultsFolder:
             UserError: It cannot be written.
         """
         with self._locked():
-            own = list(records)
+            own = [self._or_of_another_program(record) for record in records]
             others = self._others({record.result for record in own})
             known = [str(name) for r in others for name in r.figures.get("counts", {})]
             return self._write([*own, *others], list(dict.fromkeys([*class_names, *known])))
+
+    def _or_of_another_program(self, record: SlideRecord) -> SlideRecord:
+        """A record, or where it failed the finished one that another program has written since."""
+        return (record.error and record.key and self.finished(record.result, record.key)) or record
 
     def _others(self, own: Collection[str]) -> list[SlideRecord]:
         """Records of other runs whose result, or failed slide, is still there."""
