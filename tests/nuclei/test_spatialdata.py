@@ -107,6 +107,32 @@ def test_points_of_others(tmp_path: Path) -> None:
 
 
 @installed
+def test_points_of_others_lie_where_their_transformation_puts_them(tmp_path: Path) -> None:
+    """As in stores of Xenium, where points are microns and images pixels."""
+    import spatialdata
+    from spatialdata.models import PointsModel
+    from spatialdata.transformations import Affine, Identity, Scale
+
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0], "cell_type": ["B", "T"]})
+
+    def read(name: str, known: dict[str, Any]) -> list[list[float]]:
+        points = PointsModel.parse(frame, coordinates={"x": "x", "y": "y"}, transformations=known)
+        spatialdata.SpatialData(points={"cells": points}).write(tmp_path / name)
+        found: list[list[float]] = (
+            read_nuclei_here(tmp_path / name).table[["x", "y"]].to_numpy().tolist()
+        )
+        return found
+
+    scaled = {"um": Identity(), "global": Scale([4.0, 4.0], axes=("x", "y"))}
+    assert read("scaled.zarr", scaled) == [[4, 12], [8, 16]]
+    turned = Affine(
+        [[0, -1, 100], [1, 0, 5], [0, 0, 1]], input_axes=("x", "y"), output_axes=("x", "y")
+    )
+    assert read("turned.zarr", {"global": turned}) == [[97, 6], [96, 7]]
+    assert read("other.zarr", {"um": Scale([4.0, 4.0], axes=("x", "y"))}) == [[1, 3], [2, 4]]
+
+
+@installed
 def test_other_folders_are_neither_read_nor_replaced(tmp_path: Path) -> None:
     (tmp_path / "n.zarr").mkdir()
     (tmp_path / "n.zarr" / "precious.txt").write_text("")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import zarr
 
@@ -21,6 +22,7 @@ from muse_core.nuclei.table import valid_parts
 
 ELEMENT = "nuclei"
 _TEXTS = ("class_name", "status", "model")
+_GLOBAL = "global"
 _INDEX = "__null_dask_index__"
 """Name under which dask writes an unnamed index."""
 
@@ -99,14 +101,14 @@ def _lazy_frame(tables: Iterable[pd.DataFrame], folder: Path) -> Any:
 
 def _transformations(library: Any, mpp: float | None) -> dict[str, Any]:
     """From level-0 pixels to the store's coordinate systems."""
-    known = {"global": library.transformations.Identity()}
+    known = {_GLOBAL: library.transformations.Identity()}
     if mpp is not None:
         known["um"] = library.transformations.Scale([mpp, mpp], axes=("x", "y"))
     return known
 
 
 def read_spatialdata(path: str | Path) -> NucleusFile:
-    """Read the points element "nuclei", or the only one there is.
+    """Read the points element "nuclei", or the only one there is, as it lies in "global".
 
     Raises:
         UserError: spatialdata cannot be imported, the folder is missing or no store, it has no
@@ -129,12 +131,25 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
         check_count(len(points), source.name)
         raw = points.compute()
         columns = {name: np.asarray(raw[name], dtype=object) for name in raw.columns}
-        xy = raw[["x", "y"]].to_numpy(np.float64)
+        xy = _on_slide(library, points, raw[["x", "y"]].to_numpy(np.float64))
         return nuclei_from_columns(xy, columns, data.attrs.get("muse"))
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
     except Exception as error:  # the library raises whatever its own libraries raise
         raise UserError(f"{source.name} cannot be read as SpatialData: {error}.") from error
+
+
+def _on_slide(library: Any, points: Any, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(N, 2) positions in the system "global", if the points lie in it, as images do in pixels.
+
+    Without that the positions of some readers are microns.
+    """
+    known = library.transformations.get_transformation(points, get_all=True)
+    if _GLOBAL not in known:
+        return xy
+    matrix = known[_GLOBAL].to_affine_matrix(("x", "y"), ("x", "y"))
+    placed: npt.NDArray[np.float64] = xy @ matrix[:2, :2].T + matrix[:2, 2]
+    return placed
 
 
 def _is_nuclei_alone(folder: Path) -> bool:
