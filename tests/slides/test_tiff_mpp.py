@@ -118,6 +118,20 @@ def test_imagej() -> None:
     assert imagej_mpp({"unit": "\\u00B5m"}, (4.0, 4.0)) == (0.25, 0.25)
     assert imagej_mpp({"unit": "pixel"}, (2.0, 2.0)) is None
     assert imagej_mpp({}, (2.0, 2.0)) is None
+    # 20 um in a calibration is meant; as dots per inch it is that of a printer.
+    assert imagej_mpp({"unit": "micron"}, (0.05, 0.05)) == (20, 20)
+    assert imagej_mpp({"unit": "cm"}, (20_000.0, 20_000.0)) == (0.5, 0.5)
+    for unit in ("inch", "cm"):
+        assert imagej_mpp({"unit": unit}, (300.0, 300.0)) is None
+
+
+def test_dots_per_inch_saved_by_imagej_are_no_scale(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((30, 40, 3), np.uint8), photometric="rgb", metadata=None,
+        description="ImageJ=1.53\nunit=inch\n", resolution=(300, 300), resolutionunit=2,
+    )  # fmt: skip
+    with open_slide(tmp_path / "a.tif", mpp=0.5) as slide:
+        assert slide.mpp == 0.5
 
 
 @given(st.floats(1, 5000), st.sampled_from([2, 3]))

@@ -159,11 +159,17 @@ def _physical_size(pixels: ElementTree.Element) -> Pair | None:
 
 
 def imagej_mpp(metadata: dict[str, object], per_unit: Pair | None) -> Pair | None:
-    """From ImageJ's own unit and the resolution tags, which count pixels per that unit."""
+    """From ImageJ's own unit and the resolution tags, which count pixels per that unit.
+
+    Inches and centimetres are what ImageJ makes of the dots per inch of a picture it has opened, so
+    they count only where the tags alone would.
+    """
     unit = um_per_unit(str(metadata.get("unit", "")))
     if unit is None or per_unit is None:
         return None
-    return unit / per_unit[0], unit / per_unit[1]
+    found = unit / per_unit[0], unit / per_unit[1]
+    of_print = unit in (_UM_PER_RESOLUTION_UNIT[2], _UM_PER_RESOLUTION_UNIT[3])
+    return found if not of_print or plausible_tag_mpp(*found) else None
 
 
 def resolution_mpp(per_unit: Pair | None, resolution_unit: int) -> Pair | None:
