@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from muse_core.classify.feature_file import read_features
 from muse_core.pretrain.roi_manifest import read_manifest
@@ -35,6 +36,22 @@ def test_info(
     assert any(note in n for n in facts["notes"])
     assert run("info", cmu_slide, "--mpp", 0.25, *force) == 0
     assert note in capsys.readouterr().out
+
+
+def test_a_stated_scale_that_cannot_be_is_overridden_as_the_refusal_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.full((64, 64, 3), 255, np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", pixels, photometric="rgb",
+        metadata={"axes": "YXS", "PhysicalSizeX": 10.0, "PhysicalSizeY": 10.0},
+    )  # fmt: skip
+    given = ("--mpp", 0.5, "--device", "cpu", "--out", tmp_path / "n.csv")
+    assert run("detect", tmp_path / "a.ome.tif", *given) == 2
+    refusal = capsys.readouterr().err
+    assert "At 10 microns per pixel nuclei cannot be seen; check the scale." in refusal
+    assert "the given 0.5 was not used; to use it all the same, add --force-mpp." in refusal
+    assert run("detect", tmp_path / "a.ome.tif", *given, "--force-mpp") == 0
 
 
 @pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)

@@ -265,7 +265,7 @@ class Detector:
         focus: tuple[float, float] | None = None,
     ) -> Search:
         """Return the tiles of a slide that go through the network; see :meth:`detect`."""
-        require_fine(slide.require_mpp(), self.card.mpp)
+        require_fine(slide.require_mpp(), self.card.mpp, slide.scale.notes)
         area = SearchArea.within(slide.width, slide.height, region)
         tissue = tissue_mask(slide)
         plan = plan_tiles(

@@ -100,7 +100,7 @@ def run_detect(
         model_path = resolve_model(job.model)
         card = read_card(model_path)
         card.require_detector()
-        notes += _notes_on_scale(mpp, card)
+        notes += _notes_on_scale(slide, card)
         scheme = ClassScheme.from_json(card.classes)
         emit(DetectionStarted(scheme.to_json(), card.name, mpp))
         emit(Progress(0, 0, "Loading the model"))
@@ -125,11 +125,12 @@ def run_detect(
     return _outcome(job, result, card.name, scheme.names, [*notes, *result.notes], which)
 
 
-def _notes_on_scale(mpp: float, card: ModelCard) -> list[str]:
+def _notes_on_scale(slide: Slide, card: ModelCard) -> list[str]:
     """A warning about a coarse slide; raises UserError about one where no nucleus can be seen."""
     from muse_core.detect.resize import require_fine
 
-    require_fine(mpp, card.mpp)
+    mpp = slide.require_mpp()
+    require_fine(mpp, card.mpp, slide.scale.notes)
     if mpp <= _COARSE * card.mpp:
         return []
     return [
