@@ -19,6 +19,7 @@ from muse_core.slides.choice import ImageChoice
 from muse_core.slides.claimed_size import jpeg2000_bits, jpegxl_px, png_bits
 from muse_core.slides.images import DefaultChoice, SlideImage, TakenImage, numbered, plain, taken
 from muse_core.slides.level import ArrayLevel, Level
+from muse_core.slides.orientation import TAG, orientation_note
 from muse_core.slides.pixels import Alpha, Colours, Samples
 from muse_core.slides.sampled_level import UncompressedLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
@@ -59,12 +60,13 @@ def open_image(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     Image.init()  # else Pillow does not know yet which formats it has
     try:
         with warnings.catch_warnings():
-            # Pillow warns at half the size at which this function refuses.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns at half the size at which this function refuses, and of damaged EXIF.
+            warnings.simplefilter("ignore")
             image = Image.open(path, formats=[f for f in _FORMATS if f in Image.ID])
         with image:
             which = _pick(image, choice, path.name)
             level, notes = _level(image, path)
+            notes += orientation_note(_orientation(image))
             kind = image.format or ""
     except UserError:
         raise
@@ -138,6 +140,16 @@ def _level(image: Image.Image, path: Path) -> tuple[Level, tuple[str, ...]]:
         raise UserError(f"{name} is no RGB, gray or CMYK image (its mode is {image.mode}).")
     ink = "Its CMYK colours were converted without their profile." if image.mode == "CMYK" else ""
     return ArrayLevel(name, _to_rgb(image)), (ink,) if ink else ()
+
+
+def _orientation(image: Image.Image) -> object:
+    """Of the EXIF, None where there is none or it is damaged, which no pixel suffers from."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return image.getexif().get(TAG)
+    except Exception:
+        return None
 
 
 def _deep(image: Image.Image, path: Path) -> npt.NDArray[Any] | None:

@@ -30,6 +30,7 @@ from muse_core.slides.images import (
 )
 from muse_core.slides.level import ArrayLevel, Level, check_size
 from muse_core.slides.ome_files import spans_files
+from muse_core.slides.orientation import TAG, orientation_note
 from muse_core.slides.pixels import Colours, Samples, rgb_from_ycbcr
 from muse_core.slides.raw_pixels import RawPixels
 from muse_core.slides.reading_errors import truncated
@@ -118,7 +119,7 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
     pick = _pick(tif, image, plane, choice, path.name)
     levels: list[Level] = [_level(tif, level, path.name, lock, pick) for level in image.levels]
     kept, downsamples = pyramid(levels)
-    notes = settle_samples(kept)
+    notes = settle_samples(kept) + orientation_note(finest.keyframe.tags.valueof(TAG))
     mpp, note = tiff_mpp(tif, finest, image.which)
     kind = next((name for is_of, name in _FORMATS if is_of(tif)), None)
     middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))
