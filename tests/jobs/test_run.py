@@ -91,6 +91,20 @@ def test_cancel_keeps_what_was_found_also_in_the_file(wide_job: DetectJob, tmp_p
     assert f"{result['nuclei']:,} nuclei found until then are kept" in last.message
 
 
+def test_cancelled_before_the_first_tile_an_earlier_result_stays(
+    wide_job: DetectJob, tmp_path: Path
+) -> None:
+    earlier = tmp_path / "n.csv"
+    earlier.write_text("an earlier result")
+    job = dataclasses.replace(wide_job, out_csv=str(earlier), features_in=f"{earlier}.features")
+    last = run_job(job, lambda _: None, should_cancel=lambda: True)
+    assert isinstance(last, Cancelled), last
+    total = last.result["tiles_total"]
+    assert last.message == f"Cancelled before the first of {total} tiles; nothing is written."
+    assert earlier.read_text() == "an earlier result"
+    assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]
+
+
 def test_ctrl_c_in_the_middle_is_a_cancel(job: DetectJob) -> None:
     events: list[Event] = []
 

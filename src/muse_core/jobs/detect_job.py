@@ -107,9 +107,11 @@ def run_detect(
         with kept_job(job, out, slide, model_path) as run:
             detector = (make or detector_maker(job))(model_path, detect_config(job))
             result = _detect(job, detector, slide, emit, should_cancel, run)
-            if out is not None:
+            # Cancelled before the first tile, it leaves an earlier result as it was.
+            writes = bool(result.tiles_done) or not result.cancelled
+            if out is not None and writes:
                 notes += _write(out, result, scheme, slide)
-            if job.features_in is not None:
+            if job.features_in is not None and writes:
                 target = FeatureTarget(Path(job.features_in), slide, model_path, card)
                 target.write(result.nuclei, anew=not shapes and not result.cancelled)
             if run is not None:
@@ -353,12 +355,14 @@ def _outcome(
         notes.append(unreadable_note(result.unreadable, result.tiles_total))
     counts, found = result.nuclei.class_counts, result.nuclei.count
     where = f", written to {job.out_csv}" if job.out_csv else ""
-    if result.cancelled:
+    if result.cancelled and job.out_csv and not result.tiles_done:
+        message = f"Cancelled before the first of {result.tiles_total:,} tiles; nothing is written."
+    elif result.cancelled:
         message = (
             f"Cancelled after {result.tiles_done:,} of {result.tiles_total:,} tiles; "
             f"{found:,} nuclei found until then are kept{where}."
         )
-        if job.out_csv and result.tiles_done:
+        if job.out_csv:
             message += f" {GOES_ON}"
     elif not result.tiles_total:
         message = f"There is no tissue here: 0 nuclei{where}."
