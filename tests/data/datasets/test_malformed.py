@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +136,19 @@ def test_arrays_that_do_not_fit(tmp_path: Path) -> None:
     np.save(root / _N, np.zeros((2, 32, 32, 5)))
     with pytest.raises(UserError, match="do not fit together"):
         list(find_dataset("pannuke", "fold1").read(root, "fold1", False))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not cut open files")
+def test_arrays_that_are_cut_short_while_they_are_read(tmp_path: Path) -> None:
+    root = layouts.pannuke(tmp_path)
+    masks = np.asfortranarray(np.load(root / _N))
+    np.save(root / _N, masks)
+    images = iter(find_dataset("pannuke", "fold1").read(root, "fold1", False))
+    assert len(next(images).xy) == 2, "columns may come before rows"
+    path = root / _N.replace("masks", "images")
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(UserError, match=r"images\.npy has been cut short while it was open"):
+        next(images)
 
 
 def test_unknown_names_are_refused() -> None:
