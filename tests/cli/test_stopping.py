@@ -102,6 +102,25 @@ def test_features(
     assert 0 < there.sum() == figures["done"] < 60
 
 
+def test_features_stopped_before_the_first_leave_earlier_ones(
+    inputs: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    slide, model = inputs
+    write_csv(nucleus_table([100.0], [100.0], "a"), tmp_path / "n.csv", 0.5)
+    out = tmp_path / "f.zarr"
+    options = ("--points", tmp_path / "n.csv", "--model", model, "--mpp", 0.5)
+    assert run("features", slide, "--out", out, *options) == 0
+    earlier = read_features(out).features
+    monkeypatch.setattr("muse_core.cli.images.say_notes", lambda _: signal.raise_signal(SIGNALS[0]))
+    assert run("features", slide, "--out", out, *options) == 130
+    assert "before the first of 1 nuclei; nothing is written." in capsys.readouterr().err
+    np.testing.assert_array_equal(read_features(out).features, earlier)
+    assert np.isfinite(earlier).all()
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_rois(
     inputs: tuple[Path, Path],

@@ -6,8 +6,9 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -29,8 +30,11 @@ from muse_core.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pandas as pd
 
     from muse_core.slides import ImageChoice
+
+    _Chunk = tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]
 
 _SlideArgument = Annotated[
     Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
@@ -163,7 +167,6 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
         for note in placed.notes:
             typer.echo(note, err=True)
 
-        from muse_core.classify.feature_file import write_features
         from muse_core.classify.features import FeatureSpec, iter_features
         from muse_core.detect import choose_device
         from muse_core.models.checkpoint import load_backbone
@@ -174,7 +177,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
         with progress_bar() as show:
             report = ProgressReporter(show)
 
-            def chunks() -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
+            def chunks() -> Iterator[_Chunk]:
                 xy = placed.table[["x", "y"]].to_numpy()
                 where = choose_device(plan.device)
                 with unchanged(opened.location, opened.part):
@@ -192,7 +195,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
                 "slide_mpp": slide_mpp,
                 "slide_mpp_from": opened.scale.source.value,
             }
-            done = write_features(plan.out, table, backbone.out_channels, chunks(), dict(facts))
+            done = _write(plan.out, table, backbone.out_channels, chunks(), dict(facts))
     return {
         **facts,
         "nuclei": len(table),
@@ -203,7 +206,29 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
     }
 
 
+def _write(
+    out: Path,
+    table: pd.DataFrame,
+    n_channels: int,
+    chunks: Iterator[_Chunk],
+    facts: dict[str, Any],
+) -> int:
+    """Write features unless none come, so that a cancel leaves an earlier result; returns how many.
+
+    For the arguments see :func:`muse_core.classify.feature_file.write_features`.
+    """
+    from muse_core.classify.feature_file import write_features
+
+    first = next(chunks, None)
+    if first is None and len(table):
+        return 0
+    found = chain(() if first is None else (first,), chunks)
+    return write_features(out, table, n_channels, found, facts)
+
+
 def _sentence(result: _Result) -> str:
+    if result["cancelled"] and not result["done"]:
+        return f"Cancelled before the first of {result['nuclei']:,} nuclei; nothing is written."
     kept = "Cancelled; " if result["cancelled"] else ""
     return (
         f"{kept}{result['done']:,} of {result['nuclei']:,} nuclei with {result['channels']}"
