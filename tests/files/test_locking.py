@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from muse_core.errors import UserError
 from muse_core.files import is_being_written, locked, only_one
@@ -148,6 +149,26 @@ def test_annotations_that_cannot_be_locked_where_they_lie_are_looked_at(
         assert len(store.nuclei()) == 3
         with pytest.raises(UserError, match=r"s.muse cannot be locked where it lies; here it can"):
             store.confirm([1])
+
+
+def test_annotations_are_looked_at_where_an_earlier_library_knows_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As filelock 3.13 says of Lustre without flock."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    slide, classes = SlideIdentity("s.svs", 1, "abc"), ClassScheme.from_names(["a"])
+    AnnotationStore.create(tmp_path / "s.muse", slide, classes).close()
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    with AnnotationStore.open(tmp_path / "s.muse") as store:
+        assert not len(store.nuclei())
+        with pytest.raises(UserError, match=r"s.muse cannot be locked where it lies; here it can"):
+            store.add(1, 2, "a")
+    with pytest.raises(UserError, match=r"^Cannot write beside .*: no file can be locked there\.$"):
+        AnnotationStore.create(tmp_path / "t.muse", slide, classes)
+    assert not (tmp_path / "t.muse").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")

@@ -330,6 +330,11 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
         lock.acquire(timeout=0)
     except Timeout:
         return None, f"{_ELSEWHERE}{left_on(lock)}; {_LOOK_ONLY}"
+    except NotImplementedError as error:
+        # Of earlier versions of the library, where it now lets a file stand in for the lock.
+        if not create:
+            return None, _NO_LOCKS_HERE
+        raise UserError(f"Cannot write beside {path}: no file can be locked there.") from error
     except OSError as error:
         if not create and (isinstance(error, PermissionError) or error.errno == errno.EROFS):
             return None, not_writable
