@@ -12,9 +12,11 @@ import pytest
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QMessageBox
 
+from muse_core.errors import UserError
 from muse_core.isolation import CancelledError
 from muse_core.nuclei import NucleusFile, Status, nucleus_table, write_csv
 from muse_core.nuclei.store import journal
+from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.panels.muse_panel import MusePanel
 
 from .actions import press
@@ -84,6 +86,27 @@ def test_many_nuclei_change_undo_and_redo_beside_the_interface(
     _assert_same(annotations.rows, after)
     assert len(watch.threads) == 3, "each is written once"
     assert threading.get_ident() not in watch.threads
+
+
+def test_many_nuclei_are_added_and_merged_beside_the_interface(
+    many: MusePanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotations = many.session.annotations
+    before = annotations.rows.copy()
+    counts = annotations.counts()
+    watch = Watch(monkeypatch)
+    x, y = np.random.default_rng(1).uniform(300, 400, (2, N))
+    added = annotations.add_many(x, y - 100, 1)
+    assert annotations.counts().tolist() == [counts[0] + len(added), counts[1]]
+    ClassEdits(lambda: annotations).merge("tumor", "lymphocyte")
+    assert annotations.counts().tolist() == [counts.sum() + len(added)]
+    assert len(watch.threads) == 2
+    assert threading.get_ident() not in watch.threads
+    with pytest.raises(UserError, match="nuclei at all of these places already"):
+        annotations.add_many(x, y - 100, 1)
+    assert annotations.undo()
+    assert annotations.undo()
+    _assert_same(annotations.rows, before)
 
 
 def test_a_large_file_is_taken_over_beside_the_interface(

@@ -53,7 +53,8 @@ class ClassEdits:
 
     def merge(self, gone: str, into: str) -> None:
         """Give all nuclei of a class another, and drop the first."""
-        self._edit(lambda store: store.merge_classes(gone, into))
+        n = self._count(gone)
+        self._annotations().edit_classes(lambda store: store.merge_classes(gone, into), n)
 
     def merging(self, gone: str, into: str) -> str:
         """Return the question to ask before two classes are merged.
@@ -69,9 +70,11 @@ class ClassEdits:
             raise UserError("Choose the class that is to go in the table first.")
         if gone == into:
             raise UserError(f"Choose at right into which class {gone} is to be merged.")
-        count = int(self._annotations().counts()[self._scheme.index(gone)])
-        nuclei = counted(count, "nucleus becomes", "nuclei become")
+        nuclei = counted(self._count(gone), "nucleus becomes", "nuclei become")
         return f"Merge the class {gone} into {into}? {nuclei} {into}, and {gone} is dropped."
+
+    def _count(self, name: str) -> int:
+        return int(self._annotations().counts()[self._scheme.index(name)])
 
     def _edit(self, change: Callable[[AnnotationStore], Edit]) -> None:
         self._annotations().edit_classes(change)

@@ -83,6 +83,16 @@ class NucleusArrays:
         """(N,) which rows are not deleted."""
         return self._kept("present", lambda: np.asarray(self._rows["status"] != Status.DELETED))
 
+    @property
+    def status(self) -> npt.NDArray[np.uint8]:
+        """(N,) statuses of the rows, contiguous in memory."""
+        return self._kept("status", lambda: self._rows["status"].copy())
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """(N,) ids of the rows, ascending; the same array until rows come or go."""
+        return self._kept("id", lambda: self._rows["id"].copy())
+
     def inside(self, region: Region) -> Mask:
         """(N,) which rows lie in a rectangle, deleted ones too."""
         # Contiguous in memory, a million coordinates are compared in a few milliseconds.
@@ -99,8 +109,14 @@ class NucleusArrays:
 
     def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """(n,) rows of ids."""
-        own = self._kept("id", lambda: self._rows["id"].copy())
-        return np.searchsorted(own, np.asarray(ids, dtype=np.int64))
+        return np.searchsorted(self.ids, np.asarray(ids, dtype=np.int64))
+
+    def rows_of(self, ids: npt.NDArray[np.int64]) -> NucleusRows:
+        """Rows of those of some nuclei that there are."""
+        if not len(self._rows):
+            return self._rows
+        at = np.minimum(self.index_of(ids), len(self._rows) - 1)
+        return np.asarray(self._rows[at[self.ids[at] == ids]])
 
     def apply(self, edit: Edit) -> None:
         """Apply an edit of the store."""
@@ -141,6 +157,8 @@ class NucleusArrays:
         before, computed = self._rows[at], self._computed
         if "present" in computed:
             computed["present"][at] = fresh["status"] != Status.DELETED
+        if "status" in computed:
+            computed["status"][at] = fresh["status"]
         if "counts" in computed:
             lost, won = (self._count(r[r["status"] != Status.DELETED]) for r in (before, fresh))
             computed["counts"] = computed["counts"] - lost + won

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
+from muse_core.array_types import Mask
 from muse_core.classify.queue import TEACHES, review_order
 from muse_core.errors import UserError
 from muse_core.nuclei import Status
@@ -33,6 +34,31 @@ class QueueChoice:
     polygon: PolygonRegion | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Where the nuclei of an order are among the rows of a slide.
+
+    Attributes:
+        order: (N,) ids, as the queue has them.
+        ids: Those of all rows.
+        there: (N,) which of the order exist.
+        at: (n,) rows of these.
+    """
+
+    order: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int64]
+    there: Mask
+    at: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, order: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]) -> _Rows:
+        """Look them up."""
+        at = np.searchsorted(ids, order)
+        there = at < len(ids)
+        there[there] = ids[at[there]] == order[there]
+        return cls(order, ids, there, at[there])
+
+
 def _nothing_taught() -> npt.NDArray[np.int64]:
     raise UserError("Turn on “Learn now” first: the queue then asks what teaches most.")
 
@@ -55,6 +81,7 @@ class ReviewQueue:
         """Gives ids in the order in which corrections would teach most; raises UserError."""
         self._choice: QueueChoice | None = None
         self._order: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._rows: _Rows | None = None
         self._at = -1
         self.goes_on = True
         """Whether confirming, correcting or removing the current nucleus leads to the next."""
@@ -96,7 +123,7 @@ class ReviewQueue:
 
     def left(self) -> int:
         """Number of nuclei after the current one that nobody has looked at."""
-        return int(self._open(self._order[self._at + 1 :]).sum())
+        return int((self._statuses()[self._at + 1 :] == Status.PREDICTED).sum())
 
     def start(self, choice: QueueChoice) -> None:
         """Order the nuclei and go to the first.
@@ -139,7 +166,7 @@ class ReviewQueue:
         if not self.running:
             self.start(self.choose())
             return
-        coming = np.flatnonzero(self._open(self._order[self._at + 1 :]))
+        coming = np.flatnonzero(self._statuses()[self._at + 1 :] == Status.PREDICTED)
         if not len(coming):
             self.stop()
             raise UserError("That was the last one: all nuclei of the queue have been looked at.")
@@ -151,7 +178,7 @@ class ReviewQueue:
         Raises:
             UserError: There is none.
         """
-        there = np.flatnonzero(self._present(self._order[: max(self._at, 0)]))
+        there = np.flatnonzero(self._statuses()[: max(self._at, 0)] != Status.DELETED)
         if not len(there):
             raise UserError("There is no nucleus before this one; N goes to the next.")
         self._go(int(there[-1]))
@@ -202,20 +229,15 @@ class ReviewQueue:
         session.nuclei.select([number])
         self.changed.emit()
 
-    def _open(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """(n,) which nuclei are still as the model predicted them."""
-        return self._status_is(ids, lambda status: status == Status.PREDICTED)
+    def _statuses(self) -> npt.NDArray[np.uint8]:
+        """(N,) statuses of the nuclei of the order; those that are gone count as removed.
 
-    def _present(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        return self._status_is(ids, lambda status: status != Status.DELETED)
-
-    def _status_is(
-        self,
-        ids: npt.NDArray[np.int64],
-        test: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]],
-    ) -> npt.NDArray[np.bool_]:
-        rows = self._session.annotations.rows
-        if not len(rows):
-            return np.zeros(len(ids), dtype=bool)
-        at = np.minimum(self._session.annotations.index_of(ids), len(rows) - 1)
-        return np.asarray((rows["id"][at] == ids) & test(rows["status"][at]))
+        Their rows are looked up once: for a million nuclei that takes longer than a key may.
+        """
+        annotations, order = self._session.annotations, self._order
+        rows, ids = self._rows, annotations.ids
+        if rows is None or rows.order is not order or rows.ids is not ids:
+            rows = self._rows = _Rows.of(order, ids)
+        statuses = np.full(len(order), Status.DELETED, dtype=np.uint8)
+        statuses[rows.there] = annotations.status[rows.at]
+        return statuses

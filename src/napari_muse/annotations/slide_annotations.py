@@ -174,12 +174,19 @@ class SlideAnnotations(StoredNuclei):
             UserError: All of them are left out.
         """
         xy = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
-        free = ~self.occupied(xy)
-        if len(xy) and not free.any():
-            what = "a nucleus here" if len(xy) == 1 else "nuclei at all of these places"
-            raise UserError(f"There {'is' if len(xy) == 1 else 'are'} {what} already.")
-        classes = np.broadcast_to(np.asarray(class_ids, dtype=np.int32), free.shape)[free]
-        edit = self._settle(self.store.add_many(xy[free, 0], xy[free, 1], classes))
+        store, classes = self.store, np.broadcast_to(np.asarray(class_ids, dtype=np.int32), len(xy))
+
+        def add() -> Edit:
+            free = ~self.occupied(xy)
+            if len(xy) and not free.any():
+                what = "a nucleus here" if len(xy) == 1 else "nuclei at all of these places"
+                raise UserError(f"There {'is' if len(xy) == 1 else 'are'} {what} already.")
+            return store.add_many(xy[free, 0], xy[free, 1], classes[free])
+
+        edit = self._at_length(add, f"Adding {len(xy):,} nuclei …", len(xy) > _MANY)
+        if not edit:
+            return []
+        self.settled.emit()
         return [int(number) for number in edit.new_ids]
 
     def occupied(self, xy: npt.NDArray[np.float64], but: npt.ArrayLike = ()) -> Mask:
@@ -225,9 +232,16 @@ class SlideAnnotations(StoredNuclei):
         """Redo what was undone last; returns the changes, None if there is nothing."""
         return self._walk(AnnotationStore.redo, "Doing it again …", again=True)
 
-    def edit_classes(self, change: Callable[[AnnotationStore], Edit]) -> None:
-        """Add, change or merge classes by the store's own methods."""
-        self._follow(change(self.store))
+    def edit_classes(self, change: Callable[[AnnotationStore], Edit], n_nuclei: int = 0) -> None:
+        """Add, change or merge classes by the store's own methods.
+
+        Args:
+            change: Calls one of them.
+            n_nuclei: Number of nuclei that change with the classes.
+        """
+        store = self.store
+        sentence = f"Changing {n_nuclei:,} nuclei …"
+        self._at_length(lambda: change(store), sentence, n_nuclei > _MANY)
 
     def add_region(self, vertices: Vertices, reviewed: bool, name: str = "") -> int:
         """Add a polygon of x, y in level-0 pixels; returns its id."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from muse_core.array_types import IntArray
 from muse_core.nuclei.counted import counted, counted_nuclei
 from napari_muse.annotations.new_regions import mark_reviewed
@@ -150,8 +148,7 @@ class CarefulEdits:
         """Return the number of nuclei that lie outside the view."""
         if self._arriving():
             return 0
-        rows = self._session.annotations.rows
-        chosen = rows[np.isin(rows["id"], ids)]
+        chosen = self._session.annotations.rows_of(ids)
         view = self._session.nuclei.field_of_view()
         return len(chosen) - int(view.contains(chosen["x"], chosen["y"]).sum())
 

@@ -54,6 +54,7 @@ class DensityLayers:
         self._layers: list[Any] = []
         self._densities: Densities | None = None
         self._showing: Any = None
+        self._placed: Placement | None = None
 
     def show(
         self,
@@ -78,11 +79,17 @@ class DensityLayers:
             counts = densities.counts[index]
             if densities is not self._densities:
                 layer.data = counts
-            layer.colormap = _colormap(nucleus_class.color)
-            layer.contrast_limits = (0.0, full)
-            place.apply(layer)
-            layer.visible = index in shown and bool(counts.any())
-        self._densities, self._showing = densities, showing
+            # Even a value that a layer has already makes napari draw it anew.
+            if layer.colormap.name != _name_of(nucleus_class.color):
+                layer.colormap = _colormap(nucleus_class.color)
+            if layer.contrast_limits != [0.0, full]:
+                layer.contrast_limits = (0.0, full)
+            if place != self._placed:
+                place.apply(layer)
+            visible = index in shown and bool(counts.any())
+            if layer.visible != visible:
+                layer.visible = visible
+        self._densities, self._showing, self._placed = densities, showing, place
 
     def hide(self) -> None:
         """Hide the images; they are kept for the next time."""
@@ -101,7 +108,7 @@ class DensityLayers:
         if len(self._layers) == n_classes:
             return
         # The images there belong to other classes now.
-        self._densities = None
+        self._densities = self._placed = None
         while len(self._layers) < n_classes:
             self._layers.append(self._new_layer(placement))
         self._nuclei_on_top()
@@ -165,7 +172,12 @@ def densities(
 def _colormap(color: str) -> Colormap:
     """From nothing to a class's colour."""
     rgb = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    return Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=f"density {color}")
+    return Colormap([[*rgb, 0.0], [*rgb, 1.0]], name=_name_of(color))
+
+
+def _name_of(color: str) -> str:
+    """Name of the colour map of a class's colour."""
+    return f"density {color}"
 
 
 def _place(bin_px: float, placement: Placement) -> Placement:

@@ -71,7 +71,7 @@ class NucleusLayer:
         self.shown_ids = np.zeros(0, dtype=np.int64)
         self.in_view = 0
         self._shown: Any = annotations.rows[:0]
-        self._selected: set[int] = set()
+        self._selected = np.zeros(0, dtype=np.int64)
         self._size, self._origin_px = (1, 1), WHOLE_SLIDE
         self._loaded: Region | None = None
         self._density = DensityLayers(viewer)
@@ -136,7 +136,7 @@ class NucleusLayer:
         annotations.changed.connect(self.request_refresh)
         self._mpp, self._placement = mpp, placement
         placement.apply(self.layer)
-        self._selected = set()
+        self._selected = self._selected[:0]
         self.layer.selected_data = set()
         self.refresh()
 
@@ -152,12 +152,12 @@ class NucleusLayer:
 
     @property
     def selected_ids(self) -> npt.NDArray[np.int64]:
-        """Ids of the selected nuclei, those out of view too."""
-        return np.array(sorted(self._selected), dtype=np.int64)
+        """Ids of the selected nuclei, ascending, those out of view too."""
+        return self._selected.copy()
 
-    def select(self, ids: Iterable[int]) -> None:
+    def select(self, ids: npt.ArrayLike) -> None:
         """Select these nuclei and no others."""
-        self._selected = {int(i) for i in ids}
+        self._selected = np.unique(np.asarray(ids, dtype=np.int64))
         with self._own_update():
             self._select_points()
             self._mark()
@@ -174,7 +174,7 @@ class NucleusLayer:
 
     def _select_points(self) -> None:
         """Have napari select those of the selected nuclei that are shown."""
-        chosen = np.isin(self.shown_ids, np.fromiter(self._selected, dtype=np.int64))
+        chosen = np.isin(self.shown_ids, self._selected)
         points = set(np.flatnonzero(chosen).tolist())
         if points != set(self.layer.selected_data):
             self.layer.selected_data = points
@@ -255,12 +255,11 @@ class NucleusLayer:
 
     def _forget_absent(self) -> None:
         """Deselect nuclei that do not exist any more or whose class is hidden."""
-        if self._selected:
-            ids = self.selected_ids
-            rows = self._annotations.rows
-            at = np.minimum(self._annotations.index_of(ids), max(len(rows) - 1, 0))
-            there = (rows["id"][at] == ids) & self.wanted()[at] if len(rows) else []
-            self._selected = set(ids[there].tolist()) if len(rows) else set()
+        chosen, ids = self._selected, self._annotations.ids
+        if len(chosen) and len(ids):
+            at = np.minimum(self._annotations.index_of(chosen), len(ids) - 1)
+            chosen = chosen[(ids[at] == chosen) & self.wanted()[at]]
+        self._selected = chosen if len(ids) else chosen[:0]
 
     def wanted(self) -> Mask:
         """Return (N,) which rows are present and of a class that is shown."""
@@ -342,11 +341,11 @@ class NucleusLayer:
             return
         # A point napari has just added is selected before it is known here.
         shown = [i for i in self.layer.selected_data if i < len(self.shown_ids)]
-        chosen = set(self.shown_ids[shown].tolist())
-        in_view = self._selected.intersection(self.shown_ids.tolist())
+        chosen = np.unique(self.shown_ids[shown])
+        in_view = np.intersect1d(self._selected, self.shown_ids)
         # What is out of view stays selected while one only adds to the selection.
-        added = bool(in_view) and in_view <= chosen
-        self._selected = self._selected | chosen if added else chosen
+        added = len(in_view) > 0 and bool(np.isin(in_view, chosen).all())
+        self._selected = np.union1d(self._selected, chosen) if added else chosen
         self._mark_soon()
         self.selection_changed.emit()
 

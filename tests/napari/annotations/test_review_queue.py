@@ -180,3 +180,19 @@ def test_n_goes_by_the_form_and_a_slide_keeps_no_region_of_another(
     assert panel.within.currentText() == "Whole slide"
     press(doubtful, qtbot, Qt.Key.Key_N)
     assert doubtful.queue.length == 2
+
+
+def test_nuclei_that_are_gone_and_come_back_are_known(doubtful: MusePanel, qtbot: Any) -> None:
+    annotations, queue = doubtful.session.annotations, doubtful.queue
+    press(doubtful, qtbot, Qt.Key.Key_N)
+    assert queue.left() == 5
+    annotations.begin_detection(np.isin(annotations.rows["id"], [1, 6]), 6.0)
+    assert queue.left() == 3
+    press(doubtful, qtbot, Qt.Key.Key_N)
+    assert _selected(doubtful) == [4], "6 is being replaced"
+    annotations.delete([5])
+    press(doubtful, qtbot, Qt.Key.Key_N, SHIFT)
+    assert "no nucleus before" in doubtful.status.text()
+    annotations.end_detection("cancelled")
+    press(doubtful, qtbot, Qt.Key.Key_N, SHIFT)
+    assert _selected(doubtful) == [6]

@@ -85,6 +85,21 @@ def test_hidden_classes_and_classes_without_nuclei_are_out_of_sight() -> None:
     assert not any(layer.visible for layer in _images(viewer))
 
 
+def test_what_stays_the_same_is_not_drawn_anew() -> None:
+    viewer = ViewerModel()
+    viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
+    shown, counted = DensityLayers(viewer), _some()
+    shown.show(counted, [RED, BLUE], (), PLACE)
+    told: list[str] = []
+    for layer in _images(viewer):
+        for name in ("data", "colormap", "scale", "translate", "units", "visible"):
+            getattr(layer.events, name).connect(lambda event: told.append(event.type))
+    shown.show(counted, [RED, BLUE], {0}, PLACE)
+    assert told == ["visible"]
+    shown.show(counted, [GREEN, BLUE], {0}, PLACE)
+    assert told == ["visible", "colormap"]
+
+
 def test_images_follow_the_classes() -> None:
     viewer = ViewerModel()
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
