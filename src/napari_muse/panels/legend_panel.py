@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QCheckBox, QLabel, QRadioButton, QScrollArea, QSizePolicy
 
 from muse_core.nuclei import NucleusClass
@@ -20,6 +20,7 @@ _SWATCH_PX = 14
 _LONGEST_NAME_PX = 110
 _LEAST_PX = 130
 """Height of a few classes; more of them scroll where the window is low."""
+_MOST_OF_SCREEN = 0.3
 _ROOM_FOR_COUNT = "100,000"
 
 
@@ -90,11 +91,9 @@ class LegendPanel(forms.Section):
 
     def _class_box(self, index: int, entry: NucleusClass) -> QCheckBox:
         """Return the check box of a class, with its colour and as much of its name as fits."""
-        tooltip = as_it_is(f"Show or hide the nuclei of class {entry.name}")
-        box = forms.check_box("", tooltip, on=True)
-        metrics, words = box.fontMetrics(), " ".join(entry.name.split())
-        elided = metrics.elidedText(words, Qt.TextElideMode.ElideRight, _LONGEST_NAME_PX)
-        box.setText(for_button(elided))
+        box = _NameBox(entry.name)
+        box.setToolTip(as_it_is(f"Show or hide the nuclei of class {entry.name}"))
+        box.setChecked(True)
         swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
         swatch.fill(QColor(entry.color))
         box.setIcon(QIcon(swatch))
@@ -129,8 +128,41 @@ class LegendPanel(forms.Section):
         self.total.setText(total_text(total, self._session.nuclei.in_view))
 
 
+class _NameBox(QCheckBox):
+    """Box to tick, with as much of a name as there is room for; it asks for little."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._words = " ".join(name.split())
+        self._elide(_LONGEST_NAME_PX)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Size with the beginning of a long name."""
+        wanted = super().sizeHint()
+        name = min(self.fontMetrics().horizontalAdvance(self._words), _LONGEST_NAME_PX)
+        return QSize(self._beside(wanted) + name, wanted.height())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """The same."""
+        return self.sizeHint()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Show more of the name, or less."""
+        super().resizeEvent(event)
+        self._elide(self.width() - self._beside(super().sizeHint()))
+
+    def _beside(self, whole: QSize) -> int:
+        """Width of what is beside the name, in the present style."""
+        return whole.width() - self.fontMetrics().horizontalAdvance(self._shown)
+
+    def _elide(self, width_px: int) -> None:
+        right = Qt.TextElideMode.ElideRight
+        self._shown = self.fontMetrics().elidedText(self._words, right, width_px)
+        self.setText(for_button(self._shown))
+
+
 class _Rows(QScrollArea):
-    """Scroll area as high as its content, or lower: many classes do not grow the window."""
+    """Scroll area as high as its content, or lower: many classes leave room for the tabs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,9 +172,13 @@ class _Rows(QScrollArea):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Size of the content in the present style, and of the frame that the style may add."""
-        content, frame = self.widget(), 2 * self.frameWidth()
-        return super().sizeHint() if content is None else content.sizeHint() + QSize(frame, frame)
+        """Size of the content, and of the frame that the style may add; a part of the screen."""
+        content, frame, screen = self.widget(), 2 * self.frameWidth(), self.screen()
+        if content is None or screen is None:
+            return super().sizeHint()
+        wanted = content.sizeHint() + QSize(frame, frame)
+        most = max(_LEAST_PX, int(screen.availableGeometry().height() * _MOST_OF_SCREEN))
+        return QSize(wanted.width(), min(wanted.height(), most))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Width of the content and of the scroll bar, height of a few classes."""

@@ -52,3 +52,30 @@ def _see_all(opened: MusePanel, qtbot: Any) -> None:
     assert bar is not None
     assert bar.maximum() == 0
     assert not bar.isVisible()
+
+
+@pytest.mark.usefixtures("styled")
+def test_many_classes_leave_room_for_the_tabs(opened: MusePanel, qtbot: Any) -> None:
+    scheme = ClassScheme.from_names([f"class {n}" for n in range(30)])
+    opened.session.annotations.adopt_scheme(scheme)
+    qtbot.waitUntil(lambda: len(opened.legend.shown) == 32)
+    screen = opened.screen()
+    assert screen is not None
+    room = screen.availableGeometry().height() * 0.3
+    assert _area(opened).sizeHint().height() <= max(room, 130)
+    qtbot.waitUntil(lambda: opened.tabs.height() > 200)
+
+
+@pytest.mark.usefixtures("styled")
+def test_names_are_shown_as_far_as_there_is_room(opened: MusePanel, qtbot: Any) -> None:
+    name = "An & epithelial cell of the crypts, with a nucleolus"
+    opened.session.annotations.adopt_scheme(ClassScheme.from_names([name]))
+    legend = opened.legend
+    qtbot.waitUntil(lambda: len(legend.shown) == 3)
+    narrow, shown = legend.minimumSizeHint().width(), []
+    for width in (narrow, narrow + 100, narrow + 350):
+        legend.setFixedWidth(width)
+        qtbot.wait(100)
+        shown.append(legend.shown[-1].text().replace("&&", "&"))
+    assert shown[2] == name
+    assert len(shown[0]) < len(shown[1]) < len(name)
