@@ -112,6 +112,7 @@ class ClassDialog(UndoButtons, QDialog):
         key = QComboBox()
         key.addItems(list(_KEYS))
         key.setCurrentText(entry.key)
+        key.setAccessibleName(f"Key of {entry.name}")
         key.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
         key.textActivated.connect(partial(self.set_key, entry.name))
         yield key

@@ -175,6 +175,7 @@ class Choice(QComboBox):
     def __init__(self, tooltip: str, *entries: Entry) -> None:
         super().__init__()
         self.setToolTip(tooltip)
+        self.setAccessibleName(tooltip)
         self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

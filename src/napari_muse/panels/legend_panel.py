@@ -37,6 +37,7 @@ class LegendPanel(forms.Section):
         below = forms.row(self.total, self.edit, stretch=0)
         forms.column(self, self._rows, below, _symbol_key())
         self._classes: tuple[NucleusClass, ...] = ()
+        self._of = session.annotations
         self.follow(self.refresh, session.annotations_changed)
         self.follow(self._update_shown, session.nuclei.shown_changed)
         self.refresh()
@@ -59,15 +60,18 @@ class LegendPanel(forms.Section):
 
     def refresh(self) -> None:
         """Show the classes and counts."""
-        classes = self._session.annotations.scheme.classes
-        if classes != self._classes:
+        annotations = self._session.annotations
+        if annotations is not self._of:
+            # On another slide a class that is hidden would be missed.
+            self._of = annotations
+            show_all_classes(self._session.nuclei)
+        if annotations.scheme.classes != self._classes:
             self._rebuild()
-        for label, count in zip(self.counts, self._session.annotations.counts(), strict=True):
+        for label, count in zip(self.counts, annotations.counts(), strict=True):
             label.setText(f"{count:,}")
         self._update_total()
 
     def _rebuild(self) -> None:
-        show_all_classes(self._session.nuclei)
         annotations = self._session.annotations
         self._classes = annotations.scheme.classes
         self.shown = [self._class_box(at, entry) for at, entry in enumerate(self._classes)]
@@ -88,6 +92,7 @@ class LegendPanel(forms.Section):
             before.deleteLater()
         self._rows.setWidget(forms.within(grid))
         self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
+        self._update_shown()
 
     def _class_box(self, index: int, entry: NucleusClass) -> QCheckBox:
         """Return the check box of a class, with its colour and as much of its name as fits."""
@@ -104,6 +109,7 @@ class LegendPanel(forms.Section):
         """Return the radio button that makes a class that of new nuclei."""
         name, key = entry.name, entry.key
         new = QRadioButton()
+        new.setAccessibleName(f"New nuclei are {name}")
         new.setToolTip(as_it_is(f"New nuclei are {name}; in add mode press {key}" if key else name))
         new.toggled.connect(lambda on: self._on_new(index, on))
         return new

@@ -36,6 +36,7 @@ class RowTable(QTableWidget):
         super().__init__()
         self._numbers: list[int] = []
         self.setToolTip(tooltip)
+        self.setAccessibleName(tooltip)
         self.setMinimumHeight(least_px)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from qtpy.QtWidgets import QScrollArea, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLabel,
+    QScrollArea,
+    QTableWidget,
+    QWidget,
+)
 
 from muse_core.nuclei import ClassScheme
+from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.panels.muse_panel import MusePanel
 
 _LOW_PX = 600
@@ -79,3 +89,42 @@ def test_names_are_shown_as_far_as_there_is_room(opened: MusePanel, qtbot: Any) 
         shown.append(legend.shown[-1].text().replace("&&", "&"))
     assert shown[2] == name
     assert len(shown[0]) < len(shown[1]) < len(name)
+
+
+def test_a_hidden_class_stays_hidden_when_classes_change_and_not_on_another_slide(
+    opened: MusePanel, cmu_slide: Path, qtbot: Any
+) -> None:
+    session, legend = opened.session, opened.legend
+    edits = ClassEdits(lambda: session.annotations)
+    session.annotations.set_class([3], 2)
+    legend.shown[0].click()
+    edits.set_color("tumor", "#112233")
+    edits.rename("lymphocyte", "lymphoid")
+    edits.add()
+    qtbot.waitUntil(lambda: session.nuclei.shown_ids.tolist() == [3])
+    assert [box.isChecked() for box in legend.shown] == [False, True, True]
+    scheme = session.annotations.scheme
+    session.viewer.open(cmu_slide, plugin="napari-muse")
+    session.annotations.adopt_scheme(scheme)
+    assert all(box.isChecked() for box in legend.shown)
+    assert not session.nuclei.hidden_classes
+
+
+def test_every_control_has_a_name_and_says_what_it_does(opened: MusePanel) -> None:
+    kinds = QAbstractButton | QAbstractSpinBox | QComboBox | QTableWidget
+    names = {label.buddy(): label.text() for label in opened.findChildren(QLabel)}
+    dialog = opened.legend.edit_classes()
+    controls = [*opened.findChildren(QWidget), *dialog.findChildren(QWidget)]
+    unnamed = [
+        (type(w).__name__, w.toolTip())
+        for w in controls
+        if isinstance(w, kinds) and not w.objectName().startswith(("qt_", "Scroll"))
+        if not (w.accessibleName() or getattr(w, "text", str)() or names.get(w))
+    ]
+    dialog.close()
+    # The texts of its buttons come with the question.
+    assert {name for name, _ in unnamed} <= {"QPushButton"}
+    assert {tip for _, tip in unnamed} == {
+        "Take the scale that was typed",
+        "Take the scale that the image states",
+    }
