@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari._qt.qt_main_window import _QtMainWindow
 from napari.experimental import unlink_layers
 from napari.layers import Points
 from napari.layers.utils._link_layers import layer_is_linked
@@ -33,6 +34,14 @@ def unwrapped(viewer: ViewerModel) -> ViewerModel:
     """
     real: ViewerModel = getattr(viewer, "__wrapped__", viewer)
     return real
+
+
+def open_viewers() -> list[ViewerModel]:
+    """Return the viewers of all windows that are open, of which napari names the current one alone.
+
+    Uses ``_QtMainWindow._instances``.
+    """
+    return [window._qt_viewer.viewer for window in _QtMainWindow._instances]
 
 
 def main_widget(viewer: ViewerModel) -> QWidget:

@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any
 
-from napari import current_viewer
 from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
@@ -20,6 +19,7 @@ from muse_core.slides.overview_cache import (
     find_overview,
     finish_overview,
 )
+from napari_muse.napari_compat import open_viewers
 
 _LOG = logging.getLogger(__name__)
 OVERVIEW_KEY = "muse_overview"
@@ -117,8 +117,7 @@ class Overview:
 
     def _find_layer(self) -> Any:
         """The layer, once it exists; when it is removed, the work ends."""
-        viewer = current_viewer()
-        layers = list(viewer.layers) if viewer is not None else []
+        layers = [layer for viewer in open_viewers() for layer in viewer.layers]
         if self._layer is None:
             found = (x for x in layers if x.metadata.get(OVERVIEW_KEY) is self)
             self._layer = next(found, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,34 @@ def test_a_full_disk_leaves_the_image_as_it_was_shown_before(
     level = np.asarray(layer.data[-1])
     assert level[10, 50].tolist() == [200, 100, 150]
     assert level[-10, 50].tolist() == [20, 200, 20]
+
+
+def test_another_window_does_not_end_it(
+    make_napari_viewer: Callable[..., Any],
+    flat: Path,
+    decoded: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+) -> None:
+    may_work = threading.Event()
+    decode = TiffLevel._decode
+
+    def late(self: TiffLevel, row: int, col: int) -> Any:
+        if threading.current_thread().name == THREAD:
+            may_work.wait()
+        return decode(self, row, col)
+
+    monkeypatch.setattr(TiffLevel, "_decode", late)
+    viewer = make_napari_viewer(show=True)
+    (layer,) = viewer.open(flat, plugin="napari-muse")
+    overview = layer.metadata[OVERVIEW_KEY]
+    qtbot.waitUntil(lambda: overview._layer is layer)
+    other = make_napari_viewer(show=True)
+    other.window.activate()
+    ticked: list[bool] = []
+    overview._timer.timeout.connect(lambda: ticked.append(True))
+    qtbot.waitUntil(lambda: len(ticked) > 1)
+    may_work.set()
+    qtbot.waitUntil(lambda: overview.is_made)
+    assert not overview._cancelled.is_set()
+    assert np.asarray(layer.data[-1])[-10, 50].tolist() == [20, 200, 20]
