@@ -23,6 +23,9 @@ def dialog(opened: MusePanel, qtbot: Any) -> ClassDialog:
     qtbot.mouseClick(opened.legend.edit, Qt.MouseButton.LeftButton)
     found = opened.findChild(ClassDialog)
     qtbot.waitExposed(found)
+    # No widget gets the keyboard focus before, and a key press without one ends pytest.
+    found.activateWindow()
+    qtbot.waitUntil(found.isActiveWindow)
     return found
 
 
