@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from muse_core.errors import UserError
-from muse_core.slides import open_slide
+from muse_core.slides import ImageChoice, open_slide
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("JPEG", "JPEG")])
@@ -179,3 +179,29 @@ def test_decompression_bombs_are_refused_by_their_header(tmp_path: Path, side: i
     )
     with pytest.raises(UserError, match=r"bomb.png is larger than 178 megapixels"):
         open_slide(bomb)
+
+
+def test_the_chosen_picture_of_a_deep_animation_is_read(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    def pixels(value: int) -> bytes:
+        return zlib.compress(
+            b"".join(b"\0" + np.full(3 * 9, value, ">u2").tobytes() for _ in "xxxx")
+        )
+
+    def control(number: int) -> bytes:
+        return chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 9, 4, 0, 0, 1, 10, 0, 0))
+
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 4, 16, 2, 0, 0, 0))
+        + chunk(b"acTL", struct.pack(">II", 2, 0))
+        + control(0) + chunk(b"IDAT", pixels(100 * 257))
+        + control(1) + chunk(b"fdAT", struct.pack(">I", 2) + pixels(200 * 257))
+        + chunk(b"IEND", b"")
+    )  # fmt: skip
+    for number, value in ((1, 100), (2, 200)):
+        with open_slide(tmp_path / "a.png", choice=ImageChoice(number)) as slide:
+            assert (slide.read(slide.bounds) == value).all()

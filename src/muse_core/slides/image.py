@@ -157,6 +157,8 @@ def _deep(image: Image.Image, path: Path) -> npt.NDArray[Any] | None:
     known = _DEEP.get(image.format or "")
     if known is None or image.mode not in _DEEP_MODES or "transparency" in image.info:
         return None
+    if image.tell():  # the decoder knows only the first picture of an animation
+        return None
     bits, decode = known
     data = path.read_bytes()
     return decode(data) if bits(data) == 16 else None
