@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muse_core.errors import UserError, cannot
@@ -43,17 +43,28 @@ def listed_slides(given: Sequence[str]) -> list[ListedSlide]:
             where slides do not say it, ``mpp``.
 
     Raises:
-        UserError: There is no such file, a list cannot be read, or no slide is named at all.
+        UserError: There is no such file, a list cannot be read, a slide is listed with two scales,
+            or no slide is named at all.
     """
     found: dict[str, ListedSlide] = {}
     for argument in given:
         for slide in _expanded(argument):
             address = is_address(slide.path)
             key = without_secrets(slide.path) if address else os.path.realpath(slide.path)
-            found.setdefault(key, slide)
+            found[key] = _joined(found.get(key, slide), slide)
     if not found:
         raise UserError(f"There is no slide in {', '.join(given)}.")
     return list(found.values())
+
+
+def _joined(slide: ListedSlide, again: ListedSlide) -> ListedSlide:
+    """A slide that is named twice, with the scale of either; raises UserError where they differ."""
+    if again.mpp is None or again.mpp == slide.mpp:
+        return slide
+    if slide.mpp is None:
+        return replace(slide, mpp=again.mpp)
+    where = without_secrets(slide.path)
+    raise UserError(f"{where} is listed with two scales, {slide.mpp:g} and {again.mpp:g} um/px.")
 
 
 def _names_many(argument: str) -> bool:
