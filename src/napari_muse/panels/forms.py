@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_muse.interaction.following import Following
+from napari_muse.plain_text import ZERO_WIDTH_SPACE, breakable
 
 if TYPE_CHECKING:
     from napari_muse.session import MuseSession
@@ -201,9 +202,21 @@ class Choice(QComboBox):
         self.setCurrentIndex(max(self.findData(value), 0) if value is not None else 0)
 
 
+class _Wrapped(QLabel):
+    """Label whose lines also break within long names, such as those of files."""
+
+    def setText(self, text: str | None) -> None:  # noqa: N802 (Qt's name)
+        """Show a text."""
+        super().setText(breakable(text or ""))
+
+    def text(self) -> str:
+        """Return the text without what breaks its lines."""
+        return super().text().replace(ZERO_WIDTH_SPACE, "")
+
+
 def wrapped(text: str) -> QLabel:
     """A label that wraps its lines and shows plain text, not HTML."""
-    label = QLabel()
+    label = _Wrapped()
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setText(text)
     label.setWordWrap(True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from superqt.utils import qthrottled
 
 from muse_core.finetune.config import FinetuneConfig
@@ -33,6 +34,7 @@ _MODES = {
 }
 _SHOWN = {"mode": Shown("Training", _MODES)}
 _TABLE_HEIGHT_PX = 150
+_LONGEST_NAME_PX = 180
 _SOON_MS = 300
 
 
@@ -164,7 +166,10 @@ class LearnPanel(forms.Section):
         parent = self._switch.parent
         self.back.setVisible(parent is not None)
         if parent is not None:
-            self.back.setText(for_button(f"Go back to {parent.card.name}"))
+            # A long name would drive the panel's contents off its right edge.
+            middle = Qt.TextElideMode.ElideMiddle
+            name = self.back.fontMetrics().elidedText(parent.card.name, middle, _LONGEST_NAME_PX)
+            self.back.setText(for_button(f"Go back to {name}"))
 
     def _show_proof(self, proof: bool) -> None:
         for widget in (self.curves, self.proof, self.use, self.keep):

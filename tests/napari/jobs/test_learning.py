@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,12 +19,14 @@ from muse_core.finetune.presets import resolved
 from muse_core.jobs import Done
 from muse_core.models import registry
 from muse_core.models.card import read_card
-from muse_core.models.checkpoint import load_model
+from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
 from muse_core.slides import PolygonRegion, Region, open_slide
 from napari_muse.jobs import learning
 from napari_muse.panels.muse_panel import MusePanel
 
+from ...job_inputs import write_model
 from ..actions import press
 
 LEFT = Qt.MouseButton.LeftButton
@@ -231,3 +234,18 @@ def test_a_worse_model_is_not_the_one_that_is_offered_first(
         )
     assert ("worse" in said) == worse
     assert ("nothing says whether" in said) == (after is None)
+
+
+def test_a_long_name_of_a_model_does_not_widen_the_panel(
+    panel: MusePanel, models: Path, qtbot: Any
+) -> None:
+    stem = "TCGA-CR-7395-01A-01-TS1-4f8c6d5e-1f2e-4c1a-9d1b-0123456789ab"
+    old, new = (models / f"{stem}-{number}.safetensors" for number in (1, 2))
+    card = replace(read_card(write_model(old)), name=old.stem)
+    save_model(MuseModel(card), old)
+    save_model(MuseModel(replace(card, name=new.stem, parent=old.stem)), new)
+    panel.detect.update_models(str(new))
+    panel.tabs.setCurrentIndex(_LEARN)
+    assert panel.learn.back.isVisible()
+    assert panel.learn.back.text().startswith("Go back to TCGA-CR")
+    assert panel.learn.minimumSizeHint().width() <= 350

@@ -113,3 +113,20 @@ def test_a_list_is_left_alone_where_its_entries_are_the_same(qtbot: Any) -> None
     assert (choice.currentData(), removed) == (2, [])
     choice.offer([("b", 2)], 2)
     assert removed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TCGA-CR-7395-01A-01-TS1.4f8c6d5e-1f2e-4c1a-9d1b-0123456789ab.svs",
+        "/data/of_the_laboratory/a_slide_with_a_long_name_and_no_spaces.ome.tiff",
+        "x" * 200,
+    ],
+)
+def test_a_long_name_breaks_within_its_label(qtbot: Any, name: str) -> None:
+    label = forms.wrapped(f"{name}: 10 x 10 px.")
+    qtbot.addWidget(label)
+    assert label.minimumSizeHint().width() < 250
+    assert label.text() == f"{name}: 10 x 10 px."
+    label.setText(name)
+    assert label.text() == name
