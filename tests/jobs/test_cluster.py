@@ -9,15 +9,17 @@ import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from muse_core.detect import DetectConfig
 from muse_core.errors import UserError
+from muse_core.files import sha256_of
 from muse_core.jobs import DetectJob, run_job
-from muse_core.jobs.cluster import BAND_TILES, connected
+from muse_core.jobs.cluster import BAND_TILES, Band, Network, WorkerState, connected
 from muse_core.jobs.events import Cancelled, Done, Event, Failed, Progress
 
 from ..cli.running import run
@@ -168,6 +170,24 @@ def test_a_slide_that_workers_cannot_read_is_one_sentence(
     assert isinstance(last, Failed)
     assert not last.detail
     assert "s.png" in last.message
+
+
+def test_a_model_that_is_replaced_is_loaded_again(tmp_path: Path) -> None:
+    state, path = WorkerState(), tmp_path / "m.safetensors"
+    config = asdict(DetectConfig(device="cpu", backend="torch"))
+    for classes in (("lymphocyte", "tumor"), ("cat", "dog")):
+        model = write_model(path, classes)
+        _, network = state.detector(str(model), config)
+        assert network.model == sha256_of(model)
+        assert state.detector(str(model), config)[1] is network
+
+
+def test_what_workers_log_of_a_task_holds_no_password() -> None:
+    network = Network("1", "m", "torch", "cpu", "float32", 512)
+    slide = ("https://bob:hunter2@host/a.svs", None, (None, None, None))
+    band = Band("m", {}, slide, (), None, "plan", (0, 1), network)
+    assert "tiles=(0, 1)" in repr(band)
+    assert "hunter2" not in repr(band)
 
 
 def test_no_scheduler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,8 @@ class Band:
 
     model: str
     config: dict[str, Any]
-    slide: tuple[str, float | None, tuple[Any, ...]]
+    # Workers log the tasks that fail, and an address may hold a password.
+    slide: tuple[str, float | None, tuple[Any, ...]] = field(repr=False)
     shapes: tuple[Shape, ...]
     focus: tuple[float, float] | None
     plan: str
@@ -93,12 +94,13 @@ class WorkerState:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self._made: tuple[str, dict[str, Any], Detector, Network] | None = None
+        self._made: tuple[object, Detector, Network] | None = None
         self._open: OrderedDict[Any, tuple[Slide, Search]] = OrderedDict()
 
     def detector(self, model: str, config: dict[str, Any]) -> tuple[Detector, Network]:
         """The model, loaded once."""
-        if self._made is None or self._made[:2] != (model, config):
+        key = (model, _stamp(model), config)
+        if self._made is None or self._made[0] != key:
             from muse_core.detect.backends.choosing import open_backend
 
             settings = DetectConfig(**config)
@@ -111,12 +113,12 @@ class WorkerState:
                 made.precision,
                 made.tile_px,
             )
-            self._made = (model, config, Detector(made, settings), network)
-        return self._made[2:]
+            self._made = (key, Detector(made, settings), network)
+        return self._made[1:]
 
     def search(self, band: Band, detector: Detector) -> tuple[Slide, Search]:
         """The slide, open, and its plan, made once."""
-        key = (band.slide, band.shapes, band.focus, band.plan)
+        key = (band.slide, _stamp(band.slide[0]), band.shapes, band.focus, band.plan)
         if key not in self._open:
             path, mpp, choice = band.slide
             slide = open_slide(path, mpp, ImageChoice(*choice), force_mpp=mpp is not None)
@@ -125,6 +127,15 @@ class WorkerState:
                 self._open.popitem(last=False)[1][0].close()
         self._open.move_to_end(key)
         return self._open[key]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """What changes when a file is replaced; None of an address."""
+    try:
+        facts = Path(path).stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
 
 
 def describe(model: str, config: dict[str, Any]) -> Network:
