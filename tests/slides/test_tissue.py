@@ -16,6 +16,8 @@ from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion, Region, TissueMask, open_slide, tissue_mask
 from muse_core.slides.tissue import tissue_in_thumbnail
 
+from .slide_files import write_pyramid_tiff
+
 
 def glass(
     rng: np.random.Generator, colour: tuple[int, int, int], sd: float, side: int = 250
@@ -208,3 +210,40 @@ def test_fractions_of_a_grid_are_those_of_its_cells(
             expected = mask.fraction(Region(x[column], y[row], step, step))
             assert found[row, column] == pytest.approx(expected, abs=1e-9)
             assert (found[row, column] > 0) == (expected > 1e-9)
+
+
+def damaged_slide(path: Path, tiles: list[int]) -> Path:
+    """A slide of 1024 px with one level, tissue in its left half, and damaged tiles of 128 px."""
+    rgb = np.full((1024, 1024, 3), 240, np.uint8)
+    rgb[:, :512] = 200, 120, 170
+    write_pyramid_tiff(path, [rgb], compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        offsets = tif.pages.first.dataoffsets
+    with path.open("r+b") as file:
+        for tile in tiles:
+            file.seek(offsets[tile])
+            file.write(b"\xff" * 8)
+    return path
+
+
+def test_what_cannot_be_read_counts_as_tissue(tmp_path: Path) -> None:
+    with open_slide(damaged_slide(tmp_path / "sound.tif", []), mpp=1.0) as slide:
+        sound = tissue_mask(slide)
+    with open_slide(damaged_slide(tmp_path / "damaged.tif", [7]), mpp=1.0) as slide:
+        found = tissue_mask(slide)
+    assert found.px_per_level0 == sound.px_per_level0
+    damaged = Region(7 * 128.0, 0.0, 128.0, 128.0)
+    assert sound.fraction(damaged) == 0
+    assert found.fraction(damaged) == 1
+    for elsewhere in (Region(0, 0, 512, 1024), Region(512, 600, 512, 424)):
+        assert found.fraction(elsewhere) == pytest.approx(sound.fraction(elsewhere), abs=0.01)
+    assert sound.fraction(Region(0, 0, 512, 1024)) == 1
+
+
+def test_a_slide_of_which_nothing_can_be_read_is_damaged(tmp_path: Path) -> None:
+    path = damaged_slide(tmp_path / "damaged.tif", list(range(64)))
+    with (
+        open_slide(path, mpp=1.0) as slide,
+        pytest.raises(UserError, match=r"damaged\.tif is damaged or truncated"),
+    ):
+        tissue_mask(slide)

@@ -12,6 +12,8 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import disk, remove_small_holes, remove_small_objects
 
 from muse_core.array_types import RgbArray
+from muse_core.errors import UserError
+from muse_core.files.remote import UnreachableError
 from muse_core.slides.region import Region
 from muse_core.slides.slide import Slide
 
@@ -32,6 +34,8 @@ _MIN_OBJECT_UM2 = 800.0
 _MAX_HOLE_UM2 = 20_000.0
 _GROW_UM = 16.0
 _ROUNDING = 1e-9
+_BLOCK_PX = 32
+"""Side of the pieces in which the thumbnail of a damaged slide is read."""
 
 
 class HoldsPoints(Protocol):
@@ -163,13 +167,48 @@ def tissue_mask(slide: Slide, mask_mpp: float = 8.0) -> TissueMask:
         slide: With known microns per pixel.
         mask_mpp: Microns per pixel of the mask; made finer for images of few pixels.
 
+    Returns:
+        The mask. Places that cannot be read count as tissue, so that whoever reads tissue notices.
+
     Raises:
-        UserError: The slide's scale is unknown, or the file is damaged.
+        UserError: The slide's scale is unknown, or nothing of it can be read.
     """
     mpp = slide.require_mpp()
     mask_mpp = max(mpp, min(mask_mpp, min(slide.width, slide.height) * mpp / _MIN_SIDE_PX))
-    thumbnail = slide.read(slide.bounds, mask_mpp, half=True)
+    try:
+        thumbnail = slide.read(slide.bounds, mask_mpp, half=True)
+    except UnreachableError:
+        raise
+    except UserError as error:
+        thumbnail, unread = _legible_thumbnail(slide, mask_mpp)
+        if unread.all():
+            raise error from None
+        return TissueMask(tissue_in_thumbnail(thumbnail, mask_mpp) | unread, mpp / mask_mpp)
     return TissueMask(tissue_in_thumbnail(thumbnail, mask_mpp), mpp / mask_mpp)
+
+
+def _legible_thumbnail(slide: Slide, mpp: float) -> tuple[RgbArray, npt.NDArray[np.bool_]]:
+    """Read a damaged slide block by block.
+
+    Returns:
+        (y, x, 3) uint8, white where it cannot be read, and (y, x) bool where that is.
+    """
+    step = mpp / slide.require_mpp()
+    height, width = (max(1, round(side / step)) for side in (slide.height, slide.width))
+    rgb = np.full((height, width, 3), 255, np.uint8)
+    unread = np.zeros((height, width), bool)
+    for top in range(0, height, _BLOCK_PX):
+        for left in range(0, width, _BLOCK_PX):
+            rows, columns = min(_BLOCK_PX, height - top), min(_BLOCK_PX, width - left)
+            block = slice(top, top + rows), slice(left, left + columns)
+            place = Region(left * step, top * step, columns * step, rows * step)
+            try:
+                rgb[block] = slide.read(place, mpp, half=True)
+            except UnreachableError:
+                raise
+            except UserError:
+                unread[block] = True
+    return rgb, unread
 
 
 def tissue_in_thumbnail(rgb: RgbArray, mpp: float) -> npt.NDArray[np.bool_]:
