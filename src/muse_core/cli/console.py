@@ -46,7 +46,7 @@ def run_at_terminal(specs: JobSpec | Sequence[JobSpec], as_json: bool) -> None:
             results.append({**last.result, "cancelled": cancelled})
     if as_json:
         # Standard output may hold the nuclei themselves.
-        aside = names_stdout(results[0].get("out_csv") or "")
+        aside = names_stdout(getattr(jobs[0], "out_csv", None) or "")
         whole = results[0] if len(jobs) == 1 else _together(results, cancelled)
         typer.echo(json.dumps(whole), err=aside)
     if cancelled:

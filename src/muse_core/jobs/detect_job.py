@@ -354,15 +354,16 @@ def _outcome(
     if result.unreadable:
         notes.append(unreadable_note(result.unreadable, result.tiles_total))
     counts, found = result.nuclei.class_counts, result.nuclei.count
-    where = f", written to {job.out_csv}" if job.out_csv else ""
-    if result.cancelled and job.out_csv and not result.tiles_done:
+    written = None if result.cancelled and not result.tiles_done else job.out_csv
+    where = f", written to {written}" if written else ""
+    if job.out_csv and not written:
         message = f"Cancelled before the first of {result.tiles_total:,} tiles; nothing is written."
     elif result.cancelled:
         message = (
             f"Cancelled after {result.tiles_done:,} of {result.tiles_total:,} tiles; "
             f"{found:,} nuclei found until then are kept{where}."
         )
-        if job.out_csv:
+        if written:
             message += f" {GOES_ON}"
     elif not result.tiles_total:
         message = f"There is no tissue here: 0 nuclei{where}."
@@ -383,7 +384,7 @@ def _outcome(
             "backend": result.backend,
             "precision": result.precision,
             "half_jpeg": result.half_jpeg,
-            "out_csv": job.out_csv,
+            "out_csv": written,
             "config": detect_values(job, detect_config(job)),
             "tiles_done": result.tiles_done,
             "tiles_total": result.tiles_total,
