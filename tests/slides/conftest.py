@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from muse_core.slides import open_slide
+
+from .slide_server import SlideServer, slide_server
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +42,12 @@ def left(picture: np.ndarray) -> np.ndarray:
 def right(picture: np.ndarray) -> np.ndarray:
     """Other tissue, 256 x 192 px: half the size, like a level of the first."""
     return np.ascontiguousarray(picture[500:692, 300:556])
+
+
+@pytest.fixture
+def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlideServer]:
+    """A server of the module's folder, which is asked again without a pause."""
+    for name in ("muse_core.files.remote", "muse_core.slides.remote_store"):
+        monkeypatch.setattr(f"{name}.RETRY_AFTER_S", (0.0,))
+    with slide_server(folder) as state:
+        yield state

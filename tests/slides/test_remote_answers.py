@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -40,14 +39,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         group = zarr.open_group(root / name, mode="w", zarr_format=version)
         write_image(np.moveaxis(rgb, -1, 0), group, axes="cyx", scale_factors=[2], fmt=written)
     return root
-
-
-@pytest.fixture
-def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlideServer]:
-    for name in ("muse_core.files.remote", "muse_core.slides.remote_store"):
-        monkeypatch.setattr(f"{name}.RETRY_AFTER_S", (0.0,))
-    with slide_server(folder) as state:
-        yield state
 
 
 @pytest.mark.parametrize("missing", [(200, PAGE), (200, b""), (403, b""), (401, PAGE)])

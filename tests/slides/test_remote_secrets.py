@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from muse_core.slides import open_slide
 from ..cli.running import run
 from ..detect.blobs import scene
 from ..job_inputs import write_model
-from .slide_server import SlideServer, slide_server
+from .slide_server import SlideServer
 
 Capture = pytest.CaptureFixture[str]
 ODD = "a b%20#é.tiff"
@@ -38,14 +37,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     group = zarr.open_group(root / "s.zarr", mode="w")
     write_image(np.moveaxis(rgb, -1, 0), group, axes="cyx", scale_factors=[2])
     return root
-
-
-@pytest.fixture
-def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlideServer]:
-    for name in ("muse_core.files.remote", "muse_core.slides.remote_store"):
-        monkeypatch.setattr(f"{name}.RETRY_AFTER_S", (0.0,))
-    with slide_server(folder) as state:
-        yield state
 
 
 def with_login(server: SlideServer, login: str = LOGIN) -> str:

@@ -107,8 +107,7 @@ def run_detect(
         with kept_job(job, out, slide, model_path) as run:
             detector = (make or detector_maker(job))(model_path, detect_config(job))
             result = _detect(job, detector, slide, emit, should_cancel, run)
-            # Cancelled before the first tile, it leaves an earlier result as it was.
-            writes = bool(result.tiles_done) or not result.cancelled
+            writes = _is_written(result)
             if out is not None and writes:
                 notes += _write(out, result, scheme, slide)
             if job.features_in is not None and writes:
@@ -338,6 +337,11 @@ def _notes(slide: Slide, shapes: Sequence[Region | PolygonRegion]) -> list[str]:
     return []
 
 
+def _is_written(result: DetectResult) -> bool:
+    """Whether there is a result: cancelled before the first tile, an earlier one is left there."""
+    return bool(result.tiles_done) or not result.cancelled
+
+
 def _outcome(
     job: DetectJob,
     result: DetectResult,
@@ -354,7 +358,7 @@ def _outcome(
     if result.unreadable:
         notes.append(unreadable_note(result.unreadable, result.tiles_total))
     counts, found = result.nuclei.class_counts, result.nuclei.count
-    written = None if result.cancelled and not result.tiles_done else job.out_csv
+    written = job.out_csv if _is_written(result) else None
     where = f", written to {written}" if written else ""
     if job.out_csv and not written:
         message = f"Cancelled before the first of {result.tiles_total:,} tiles; nothing is written."

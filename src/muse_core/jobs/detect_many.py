@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any
 from muse_core.detect.differences import facts_of_key
 from muse_core.errors import UserError
 from muse_core.files import digest_of
-from muse_core.files.remote import is_address, name_of, without_secrets
+from muse_core.files.remote import without_secrets
 from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
 from muse_core.jobs.events import Cancelled, Emit, Ended, Event, Failed, Progress
-from muse_core.jobs.results_folder import ResultsFolder, SlideRecord, content_digest
+from muse_core.jobs.results_folder import (
+    ResultsFolder,
+    SlideRecord,
+    content_digest,
+    name_of_slide,
+)
 from muse_core.jobs.run import finish
 from muse_core.jobs.slide_list import ListedSlide
 from muse_core.jobs.specs import DetectJob
@@ -173,7 +178,7 @@ class ManySlides:
     def _tasks(self) -> Iterator[_Task]:
         """The jobs of all slides, one for each image where all are wanted."""
         for number, listed in enumerate(self.slides):
-            where = f"[{number + 1}/{len(self.slides)}] {_name(listed.path)}"
+            where = f"[{number + 1}/{len(self.slides)}] {name_of_slide(listed.path)}"
             job = replace(self.template, slide=listed.path)
             if listed.mpp is not None:
                 job = replace(job, mpp=listed.mpp)
@@ -234,10 +239,6 @@ def _end_of(job: DetectJob, record: SlideRecord, last: Ended, note: str) -> Slid
     if isinstance(last, Cancelled):
         return SlideEnd(job, replace(record, figures=figures, error=last.message), cancelled=True)
     return SlideEnd(job, replace(record, figures=figures))
-
-
-def _name(slide: str) -> str:
-    return name_of(slide) if is_address(slide) else Path(slide).name
 
 
 def _key(job: DetectJob) -> dict[str, object]:

@@ -55,16 +55,17 @@ def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]
         report = ProgressReporter(emit)
         done = 0
         spec, device = FeatureSpec(card.mpp, card.fov_px), choose_device(job.device)
-        before: list[int] = []
+        before: int | None = None
         try:
             with unchanged(slide.location, slide.part):
                 for chunk in iter_features(slide, xy, backbone, spec, device, should_cancel):
-                    before.append(append_features(root, facts, xy[chunk.rows], chunk.features))
+                    end = append_features(root, facts, xy[chunk.rows], chunk.features)
+                    before = end if before is None else before
                     done += len(chunk.rows)
                     report(chunk.tiles_done, chunk.tiles_total, _TITLE)
         except SlideChangedError:
-            if before:
-                cut_features(root, facts, before[0])
+            if before is not None:
+                cut_features(root, facts, before)
             raise
     kept = "Cancelled; " if done < len(xy) else ""
     message = f"{kept}{done:,} of {len(xy):,} nuclei got their features."

@@ -236,6 +236,11 @@ def owner_of(slide: str, image: int | None) -> str:
     return f"{where}{_end(image)}"
 
 
+def name_of_slide(slide: str) -> str:
+    """The file name in a path or address."""
+    return name_of(slide) if is_address(slide) else Path(slide).name
+
+
 def _end(image: int | None) -> str:
     return "" if image is None else f"-image{image}"
 
@@ -252,6 +257,5 @@ def content_digest(path: Path) -> str:
 
 def _stem(slide: str) -> str:
     """The name of a slide without its folder and ending."""
-    path = Path(name_of(slide) if is_address(slide) else slide)
-    stem = path.stem or "slide"
+    stem = Path(name_of_slide(slide)).stem or "slide"
     return Path(stem).stem if stem.lower().endswith((".ome", ".zarr")) else stem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from muse_core.errors import UserError, cannot
 from muse_core.files import is_litter
 from muse_core.files.remote import is_address, without_secrets
+from muse_core.jobs.results_folder import owner_of
 
 _PATTERN = re.compile(r"[*?\[]")
 
@@ -49,8 +49,7 @@ def listed_slides(given: Sequence[str]) -> list[ListedSlide]:
     found: dict[str, ListedSlide] = {}
     for argument in given:
         for slide in _expanded(argument):
-            address = is_address(slide.path)
-            key = without_secrets(slide.path) if address else os.path.realpath(slide.path)
+            key = owner_of(slide.path, None)
             found[key] = _joined(found.get(key, slide), slide)
     if not found:
         raise UserError(f"There is no slide in {', '.join(given)}.")

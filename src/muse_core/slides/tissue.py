@@ -175,24 +175,29 @@ def tissue_mask(slide: Slide, mask_mpp: float = 8.0) -> TissueMask:
     """
     mpp = slide.require_mpp()
     mask_mpp = max(mpp, min(mask_mpp, min(slide.width, slide.height) * mpp / _MIN_SIDE_PX))
-    try:
-        thumbnail = slide.read(slide.bounds, mask_mpp, half=True)
-    except UnreachableError:
-        raise
-    except UserError as error:
-        thumbnail, unread = _legible_thumbnail(slide, mask_mpp)
-        if unread.all():
-            raise error from None
-        return TissueMask(tissue_in_thumbnail(thumbnail, mask_mpp) | unread, mpp / mask_mpp)
-    return TissueMask(tissue_in_thumbnail(thumbnail, mask_mpp), mpp / mask_mpp)
+    thumbnail, unread = _thumbnail(slide, mask_mpp)
+    return TissueMask(tissue_in_thumbnail(thumbnail, mask_mpp) | unread, mpp / mask_mpp)
 
 
-def _legible_thumbnail(slide: Slide, mpp: float) -> tuple[RgbArray, npt.NDArray[np.bool_]]:
-    """Read a damaged slide block by block.
+def _thumbnail(slide: Slide, mpp: float) -> tuple[RgbArray, npt.NDArray[np.bool_]]:
+    """Read all of a slide, or if it is damaged what can be read of it.
 
     Returns:
         (y, x, 3) uint8, white where it cannot be read, and (y, x) bool where that is.
     """
+    try:
+        whole = slide.read(slide.bounds, mpp, half=True)
+        return whole, np.zeros(whole.shape[:2], bool)
+    except UnreachableError:
+        raise
+    except UserError as error:
+        rgb, unread = _in_blocks(slide, mpp)
+        if unread.all():
+            raise error from None
+        return rgb, unread
+
+
+def _in_blocks(slide: Slide, mpp: float) -> tuple[RgbArray, npt.NDArray[np.bool_]]:
     step = mpp / slide.require_mpp()
     height, width = (max(1, round(side / step)) for side in (slide.height, slide.width))
     rgb = np.full((height, width, 3), 255, np.uint8)

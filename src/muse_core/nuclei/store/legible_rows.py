@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from muse_core.errors import UserError
 from muse_core.nuclei.store.rows import Row
@@ -35,8 +34,7 @@ class LegibleRows:
 
     def __init__(self, path: Path, name: str) -> None:
         self.illegible: dict[str, int] = {}
-        address = f"file:{quote(str(path.absolute()))}?mode=rw"
-        self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
             self._connection.execute("PRAGMA trusted_schema = OFF")

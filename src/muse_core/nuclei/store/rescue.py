@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,11 @@ def _fill(old: LegibleRows, new: sqlite3.Connection) -> list[str]:
         _copy(old, new, table)
     unsound = {
         "nuclei": _copy(old, new, "nuclei", _is_nucleus, next_ids["nuclei"]),
-        "regions": _copy(old, new, "regions", _is_region, next_ids["regions"]),
+        "regions": _copy(
+            old, new, "regions", partial(_is_area, flag="reviewed"), next_ids["regions"]
+        ),
     }
-    _copy(old, new, "hold_out", _is_decision)
+    _copy(old, new, "hold_out", partial(_is_area, flag="held"))
     unnamed = _bring_classes(old, new)
     _name_models(new)
     relearnt = _bring_predictions(old, new)
@@ -175,12 +178,9 @@ def _is_nucleus(row: Mapping[str, Any]) -> bool:
     return not far and 0 <= row["status"] < len(Status) and 0 < row["class_id"] < _MOST_IDS
 
 
-def _is_region(row: Mapping[str, Any]) -> bool:
-    return bool(read_vertices(row["vertices"])) and row["reviewed"] in (0, 1)
-
-
-def _is_decision(row: Mapping[str, Any]) -> bool:
-    return bool(read_vertices(row["vertices"])) and row["held"] in (0, 1)
+def _is_area(row: Mapping[str, Any], flag: str) -> bool:
+    """Whether a row has an outline, and a flag that is set or not."""
+    return bool(read_vertices(row["vertices"])) and row[flag] in (0, 1)
 
 
 def _bring_classes(old: LegibleRows, new: sqlite3.Connection) -> int:
@@ -192,7 +192,9 @@ def _bring_classes(old: LegibleRows, new: sqlite3.Connection) -> int:
             scheme = ClassScheme((*kept.values(), NucleusClass(*row[2:])))
             kept[int(row[1])] = scheme.classes[-1]
     used = {number for (number,) in new.execute("SELECT DISTINCT class_id FROM nuclei")}
-    missing = sorted((used or {1}) - set(kept)) if used or not kept else []
+    if not used and not kept:
+        used = {1}  # a store has a class
+    missing = sorted(used - set(kept))
     scheme = ClassScheme(tuple(kept.values())).extended(f"class {number}" for number in missing)
     numbers = (*kept, *missing)
     new.executemany(
