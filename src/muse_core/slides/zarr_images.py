@@ -61,8 +61,10 @@ def _in_order(multiscale: Any) -> Any:
         return multiscale
     axes = multiscale.get("axes", list(_EARLIER_AXES))
     described = [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
-    levels = {"datasets": finest_first(multiscale["datasets"])} if "datasets" in multiscale else {}
-    return {**multiscale, "axes": described, **levels}
+    if "datasets" not in multiscale:
+        return {**multiscale, "axes": described}
+    levels = finest_first(multiscale["datasets"], described)
+    return {**multiscale, "axes": described, "datasets": levels}
 
 
 def zarr_images(group: Any, name: str) -> list[ZarrImage]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muse_core.slides.mpp import combine_mpp
@@ -20,25 +20,31 @@ def zarr_mpp(multiscale: Mapping[str, Any]) -> tuple[float | None, str]:
     return combine_mpp(*_scale_um(multiscale))
 
 
-def finest_first(datasets: Any) -> Any:
-    """Sort the levels of an image by the scale that each states, finest first.
+def finest_first(datasets: Any, axes: Any) -> Any:
+    """Sort the levels of an image by the scale that each states along x and y, finest first.
 
     The order is kept if a level states no scale.
 
     Args:
         datasets: The "datasets" of an entry of "multiscales", possibly damaged.
+        axes: Its "axes", as they are since 0.4, possibly damaged.
     """
     try:
-        return sorted(datasets, key=_stated_size)
+        in_plane = [str(axis["name"]).lower() in ("x", "y") for axis in axes]
+        return sorted(datasets, key=lambda dataset: _stated_size(dataset, in_plane))
     except (AttributeError, LookupError, TypeError, ValueError):
         return datasets
 
 
-def _stated_size(dataset: Mapping[str, Any]) -> float:
-    """The area of a pixel, up to a factor that all levels share; a LookupError without any."""
+def _stated_size(dataset: Mapping[str, Any], in_plane: Sequence[bool]) -> float:
+    """The area of a pixel, up to a factor that all levels share; a LookupError without any.
+
+    Other axes do not count: some programs write the interval of time at the first level alone.
+    """
     for transform in dataset["coordinateTransformations"]:
         if transform.get("type") == "scale":
-            size = math.prod(float(factor) for factor in transform["scale"])
+            factors = zip(transform["scale"], in_plane, strict=True)
+            size = math.prod(float(factor) for factor, counts in factors if counts)
             if size > 0:
                 return size
     raise LookupError("coordinateTransformations")
