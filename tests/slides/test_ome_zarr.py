@@ -221,11 +221,11 @@ def test_the_interval_of_time_says_nothing_about_the_order_of_levels(
     for index, half in enumerate(halves):
         group.create_array(str(index), data=np.moveaxis(half, 2, 0)[None])
     names = {"t": "time", "c": "channel", "y": "space", "x": "space"}
-    datasets = [
+    datasets: list[Any] = [
         {"path": str(i), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
         for i, scale in enumerate([[60, 1, 0.5, 0.5], [1, 1, 1.0, 1.0], [1, 1, 2.0, 2.0]])
     ]
-    axes = [
+    axes: list[Any] = [
         {"name": name, "type": kind, **({"unit": "micrometer"} if kind == "space" else {})}
         for name, kind in names.items()
     ]
