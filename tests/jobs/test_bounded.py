@@ -30,6 +30,7 @@ def check(found: dict[str, Any], nuclei: int) -> None:
     assert whole["peak_rss_mb"] <= 1.05 * quarter["peak_rss_mb"]
 
 
+@pytest.mark.slow
 def test_a_small_slide() -> None:
     # Decoded wholly, tiles of a quarter fill the cache of them; both have tiles of the same size,
     # and many, for memory is kept from one for the next.

@@ -40,6 +40,7 @@ def _window(panel: MusePanel) -> QWidget:
     return window
 
 
+@pytest.mark.slow
 def test_pictures_of_every_state(
     detected: MusePanel, shoot: Callable[[QWidget, str], None], qtbot: Any
 ) -> None:

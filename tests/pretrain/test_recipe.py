@@ -59,6 +59,7 @@ def little_data(muse_data: Path, cmu_slide: Path, tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_pretrains_for_a_moment_and_leaves_parts(little_data: Path, tmp_path: Path) -> None:
     options = {
         "--data": little_data,

@@ -8,9 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,6 @@ from muse_core.detect.backends.drawn_tissue import drawn_tissue
 from muse_core.detect.backends.openvino_session import Outputs, Session
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
-from muse_core.files.locking import locked
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN, BackboneConfig, HeadConfig, ModelConfig
 from muse_core.models.registry import list_models, resolve_model
@@ -110,22 +108,6 @@ def test_in_float32_backends_find_the_very_same_nuclei(name: str, cmu_slide: Pat
     assert (one["class_name"].to_numpy() == other["class_name"].to_numpy()[nearest]).all()
 
 
-@pytest.fixture(scope="module")
-def int8_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of conversions with muse-small in int8.
-
-    A conversion takes a quarter of a minute; the processes of a test run share it.
-    """
-    folder = Path(os.environ["MUSE_CONVERTED_DIR"]).with_name("int8")
-    folder.mkdir(exist_ok=True)
-    said = StringIO()
-    with locked(folder / "int8", 600), pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
-        patch.setenv("MUSE_CONVERTED_DIR", str(folder))
-        open_backend(resolve_model("muse-small"), DetectConfig(device="cpu", precision="int8"))
-    assert said.getvalue() == "", "NNCF draws no bars"
-    return folder
-
-
 def found_by(
     backend: str, name: str, slide_path: Path, precision: str | None = None
 ) -> pd.DataFrame:
@@ -173,11 +155,13 @@ needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not i
 
 
 @needs_nncf
+@pytest.mark.slow
 def test_in_int8_nearly_all_nuclei_are_the_same_and_the_network_takes_a_third_of_the_bytes(
-    cmu_slide: Path, own_cache: Path, int8_cache: Path, monkeypatch: pytest.MonkeyPatch
+    cmu_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables, sizes = [], []
-    for precision, folder in ((None, own_cache), ("int8", int8_cache)):
+    for precision in (None, "int8"):
+        folder = tmp_path / str(precision)
         monkeypatch.setenv("MUSE_CONVERTED_DIR", str(folder))
         tables.append(found_by("openvino", "muse-small", cmu_slide, precision))
         entry = entry_of(resolve_model("muse-small"), folder)
@@ -187,17 +171,18 @@ def test_in_int8_nearly_all_nuclei_are_the_same_and_the_network_takes_a_third_of
 
 
 @needs_nncf
+@pytest.mark.slow  # to import NNCF and to calibrate takes a quarter of a minute
 def test_in_int8_only_a_conversion_needs_nncf(
-    int8_cache: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = DetectConfig(device="cpu", precision="int8")
-    model = resolve_model("muse-small")
+    assert open_backend(small, config).precision == "int8"
+    assert capfd.readouterr().out == "", "NNCF draws no bars"
     monkeypatch.setitem(sys.modules, "nncf", None)
-    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(int8_cache))
-    assert open_backend(model, config).precision == "int8"
-    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(int8_cache / "empty"))
+    assert open_backend(small, config).precision == "int8"
+    monkeypatch.setenv("MUSE_CONVERTED_DIR", str(own_cache / "empty"))
     with pytest.raises(UserError, match=r"pip install 'napari-muse\[int8\]'"):
-        open_backend(model, config)
+        open_backend(small, config)
 
 
 def test_int8_is_for_openvino_on_processors(small: Path) -> None:

@@ -319,7 +319,7 @@ class ManyUndoMachines(UndoMachine):
     """The same with more examples, run nightly."""
 
 
-UndoMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+UndoMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 TestUndoMachine = UndoMachine.TestCase
 ManyUndoMachines.TestCase.settings = settings(
     max_examples=1000, stateful_step_count=25, deadline=None

@@ -55,8 +55,8 @@ def _rounds(tmp_path: Path, rounds: int) -> None:
             assert store.redo() is not None
 
 
-def test_no_acknowledged_edit_is_lost_in_10_kills(tmp_path: Path) -> None:
-    _rounds(tmp_path, 10)
+def test_no_acknowledged_edit_is_lost_in_5_kills(tmp_path: Path) -> None:
+    _rounds(tmp_path, 5)
 
 
 def test_an_acknowledged_relearning_outlives_the_kill_and_half_of_one_leaves_nothing(
