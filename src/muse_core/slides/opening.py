@@ -12,6 +12,7 @@ from muse_core.slides.choice import ImageChoice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.image import open_image, open_jpegxl
 from muse_core.slides.openslide_reader import open_openslide, openslide_knows
+from muse_core.slides.overlapping_tiles import OverlappingTilesError
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff import open_tiff
 from muse_core.slides.zarr_images import is_zarr_folder
@@ -25,6 +26,13 @@ def _open_ome_zarr(path: Path, choice: ImageChoice) -> SlideSource:
     return open_ome_zarr(path, choice)
 
 
+def _open_tiff(path: Path, choice: ImageChoice) -> SlideSource:
+    try:
+        return open_tiff(path, choice)
+    except OverlappingTilesError:
+        return open_openslide(path, choice)
+
+
 def _open_window_image(path: Path, choice: ImageChoice) -> SlideSource:
     from muse_core.slides.window.reader import open_window_image
 
@@ -33,7 +41,7 @@ def _open_window_image(path: Path, choice: ImageChoice) -> SlideSource:
 
 _Reader = Callable[[Path, ImageChoice], SlideSource]
 _BY_CONTENT: dict[Content, _Reader] = {
-    Content.TIFF: open_tiff,
+    Content.TIFF: _open_tiff,
     Content.IMAGE: open_image,
     Content.JPEGXL: open_jpegxl,
     Content.WINDOW: _open_window_image,
@@ -42,8 +50,8 @@ _AS_IT_IS = ImageChoice()
 _OPENSLIDE = (".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm")
 """Their content is that of a JPEG, a TIFF or a text, which is not all that belongs to the slide."""
 _READERS: dict[str, _Reader] = {
-    **dict.fromkeys((".svs", ".tif", ".tiff", ".btf", ".tf2", ".tf8"), open_tiff),
-    **dict.fromkeys((".ndpi", ".scn", ".qptiff"), open_tiff),
+    **dict.fromkeys((".svs", ".tif", ".tiff", ".btf", ".tf2", ".tf8"), _open_tiff),
+    **dict.fromkeys((".ndpi", ".scn", ".qptiff"), _open_tiff),
     ".zarr": _open_ome_zarr,
     ".ozx": _open_ome_zarr,
     **dict.fromkeys(_OPENSLIDE, open_openslide),

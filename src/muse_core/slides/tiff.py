@@ -31,6 +31,7 @@ from muse_core.slides.images import (
 from muse_core.slides.level import ArrayLevel, Level, check_size
 from muse_core.slides.ome_files import spans_files
 from muse_core.slides.orientation import TAG, orientation_note
+from muse_core.slides.overlapping_tiles import require_mosaic
 from muse_core.slides.pixels import Colours, Samples, rgb_from_ycbcr
 from muse_core.slides.raw_pixels import RawPixels
 from muse_core.slides.reading_errors import truncated
@@ -69,6 +70,7 @@ def open_tiff(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     associated images.
 
     Raises:
+        OverlappingTilesError: Its tiles are no mosaic.
         UserError: The file is no TIFF, truncated, of pixels or colours that cannot be read, or
             there is nothing of what is chosen.
     """
@@ -103,6 +105,7 @@ def _open_file(file: Any, path: Path, choice: ImageChoice) -> SlideSource:
 def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSource:
     if not _chain_ends(tif):
         raise truncated(path.name)
+    require_mosaic(tif, path.name)
     if spans_files(tif.ome_metadata or ""):
         raise _in_several_files(path.name)
     lock = threading.Lock()

@@ -17,7 +17,7 @@ Pair = tuple[float, float]
 _UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
 """TIFF knows inch and centimetre; programs add millimetre and micrometre."""
 _XMP = 700
-_LONGEST_XMP = 1 << 22
+_LONGEST_XMP = 1 << 26
 
 
 def is_aperio(tif: tifffile.TiffFile) -> bool:
@@ -204,10 +204,15 @@ def _pair(first: str | None, second: str | None) -> Pair | None:
 def _ventana_xml(tif: tifffile.TiffFile) -> str:
     """The XML of Ventana's scanners, which stands in the XMP of the first page or its text."""
     page: Any = tif.pages.first
-    tag = page.tags.get(_XMP)
+    return next((t for t in (xmp_text(page), page.description) if "<iScan" in t), "")
+
+
+def xmp_text(page: Any) -> str:
+    """The XMP of a page of tifffile, "" where there is none or it is too long to be one."""
+    tags = getattr(page, "tags", {})
+    tag = tags.get(_XMP)
     raw = tag.value if tag is not None and tag.count <= _LONGEST_XMP else b""
-    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
-    return next((t for t in (text, page.description) if "<iScan" in t), "")
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
 
 
 def _elements(xml: str, name: str) -> list[ElementTree.Element]:
