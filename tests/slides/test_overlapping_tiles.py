@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def _write_ventana(path: Path, scanned: np.ndarray, across: int, down: int) -> N
         '</SlideStitchInfo><AoiOrigin><AOI0 OriginX="0" OriginY="0"/></AoiOrigin></EncodeInfo>'
     ).encode()
     label = np.full((64, 64, 3), 200, np.uint8)
-    pages = (
+    pages: tuple[tuple[np.ndarray, str, bytes, dict[str, Any]], ...] = (
         (label, "Label Image", _ISCAN, {}),
         (_side_by_side(scanned, across, down), "level=0 mag=40", xml, {"tile": (_TILE, _TILE)}),
     )
