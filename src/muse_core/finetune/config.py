@@ -237,6 +237,7 @@ class FinetuneConfig:
         workers: Processes that cut crops in the mode "full", so that a GPU waits less; 0 cuts them
             between steps. The model is the same.
         resume: Whether to go on from a checkpoint of the same run beside ``out``.
+        resumable: Whether to keep such a checkpoint until the run is finished.
         views: Augmentation.
         losses: Losses.
         stores: Annotation stores to learn from. There must be one, or a points-folder whose classes
@@ -277,6 +278,7 @@ class FinetuneConfig:
     device: DeviceName = "auto"
     workers: int = 0
     resume: bool = True
+    resumable: bool = True
     views: ViewConfig = field(default_factory=ViewConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     stores: tuple[StoreSource, ...] = ()

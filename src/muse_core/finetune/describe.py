@@ -12,10 +12,9 @@ from muse_core.models.device import computes_in_bfloat16
 from muse_core.strict import plain_values
 from muse_core.training.run_state import identity_of
 
-_NO_SETTINGS = ("train", "val", "out", "base", "model", "workers", "resume", "stores", "unlabeled")
-_NO_IDENTITY = (
-    "out", "val", "name", "description", "device", "workers", "resume", "stores", "unlabeled"
-)  # fmt: skip
+_NOT_OF_TRAINING = ("out", "val", "workers", "resume", "resumable", "stores", "unlabeled")
+_NO_SETTINGS = ("train", "base", "model", *_NOT_OF_TRAINING)
+_NO_IDENTITY = ("name", "description", "device", *_NOT_OF_TRAINING)
 """Fields that do not influence training, and those that the digest of the data covers."""
 
 

@@ -91,17 +91,19 @@ class Checkpoint:
     """The file that a run is resumed from.
 
     Attributes:
-        path: The file.
+        path: The file; None keeps nothing.
         identity: Identity of the run; a file with another one is refused.
         parts: Network, optimiser and the like, by names that the TrainState does not use.
     """
 
-    path: Path
+    path: Path | None
     identity: str
     parts: Mapping[str, Stateful]
 
     def save(self, state: TrainState) -> None:
         """Write all that the run needs to be resumed."""
+        if self.path is None:
+            return
         states = {name: part.state_dict() for name, part in self.parts.items()}
         save_run(self.identity, {**state.to_json(), **states}, self.path)
 
@@ -111,8 +113,8 @@ class Checkpoint:
         Raises:
             UserError: The file is damaged, or of another run.
         """
-        state = load_own_run(self.identity, self.path)
-        if state is None:
+        state = None if self.path is None else load_own_run(self.identity, self.path)
+        if self.path is None or state is None:
             return TrainState()
         with restoring(self.path):
             for name, part in self.parts.items():
@@ -121,14 +123,16 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file; the run is over."""
-        self.path.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 def checkpoint_of(
     config: FinetuneConfig, data_digest: str, parts: Mapping[str, Stateful]
 ) -> Checkpoint:
     """The checkpoint of a run, beside its model."""
-    return Checkpoint(checkpoint_path(config.out), identity(config, data_digest), parts)
+    path = checkpoint_path(config.out) if config.resumable else None
+    return Checkpoint(path, identity(config, data_digest), parts)
 
 
 def require_finite(loss: torch.Tensor, step: int) -> float:

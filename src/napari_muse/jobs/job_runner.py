@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import psutil
@@ -32,6 +33,8 @@ _IDLE_S = 0.1
 """Processor time between two looks that a job needs which does something."""
 _READY_AFTER_MS = 500
 """Delay after the panel is opened, a model is chosen or a job has ended, which come in bursts."""
+_LAST_WAIT_MS = 120_000
+"""Time that the program waits at its end for a job to complete what it keeps."""
 _CANCEL = b'{"command": "cancel"}\n'
 _VARIABLE = "MUSE_READY_PROCESS"
 _NICE = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5
@@ -174,23 +177,25 @@ class JobRunner(QObject):
         process.waitForFinished(2000)
         process.deleteLater()
 
-    def let_end(self, then: Callable[[], None]) -> None:
+    def let_end(self) -> None:
         """Stop like :meth:`close`, but let the job itself complete what it keeps.
 
-        Args:
-            then: Called when it has ended, unless the program has ended before.
+        The program does not end before, though all of its windows are closed.
         """
         process, self._process = self._process, None
         self.close()
-        if process is None:
-            then()
+        app = QCoreApplication.instance()
+        if process is None or app is None:
             return
         for signal in (process.readyReadStandardOutput, process.readyReadStandardError):
             signal.disconnect()
         process.finished.disconnect()
         process.finished.connect(process.deleteLater)
-        process.finished.connect(lambda *_: then())
-        process.setParent(QCoreApplication.instance())
+        process.setParent(app)
+        # Qt kills the processes of a program that ends.
+        wait = partial(process.waitForFinished, _LAST_WAIT_MS)
+        app.aboutToQuit.connect(wait)
+        process.finished.connect(lambda *_: app.aboutToQuit.disconnect(wait))
         process.write(_CANCEL)
 
     def _look(self) -> None:

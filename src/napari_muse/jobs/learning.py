@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from qtpy.QtCore import QObject
 from muse_core.errors import UserError
 from muse_core.files import is_being_written, make_folder
 from muse_core.finetune.presets import resolved
-from muse_core.finetune.record import checkpoint_path
 from muse_core.jobs import Ended, Failed
 from muse_core.jobs.specs import FinetuneJob
 from muse_core.models.card import MODEL_SUFFIX
@@ -41,11 +39,10 @@ class Learning(SessionJob):
         self.curves = TrainingCurves()
         self.progress.connect(self.curves.add)
         self._background = Background()
-        self._checkpoint: Path | None = None
 
     def close(self) -> None:
         """Stop for good; the best model until then is kept, and completed by the job itself."""
-        self.runner.let_end(self._drop_checkpoint)
+        self.runner.let_end()
 
     @property
     def counting(self) -> bool:
@@ -107,11 +104,12 @@ class Learning(SessionJob):
                 "mode": mode,
                 "device": device,
                 "class_map": self._class_map(model),
-                # A run that was cancelled before it had a model knew fewer corrections.
+                # A run that was cancelled before it had a model knew fewer corrections; a
+                # checkpoint of hundreds of megabytes would stay if the window were killed.
                 "resume": False,
+                "resumable": False,
             }
         )
-        self._checkpoint = checkpoint_path(config.out)
         self.runner.start(FinetuneJob(config).to_json())
 
     def _class_map(self, model: str) -> dict[str, str]:
@@ -120,15 +118,7 @@ class Learning(SessionJob):
         said = self._session.class_maps.of_file(self._session.slide, model)
         return {old: new for old, new in said.items() if new in there}
 
-    def _drop_checkpoint(self) -> None:
-        """Delete what a run could be resumed from, a hundred megabytes: the window resumes none."""
-        if self._checkpoint is not None:
-            with contextlib.suppress(OSError):
-                self._checkpoint.unlink(missing_ok=True)
-        self._checkpoint = None
-
     def _on_end(self, event: Ended) -> None:
-        self._drop_checkpoint()
         result = event.result
         path = result.get("model")
         if not isinstance(event, Failed):

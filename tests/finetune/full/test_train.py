@@ -138,6 +138,12 @@ def test_a_cancelled_run_resumes_as_if_unbroken(config: FinetuneConfig) -> None:
     assert all(torch.equal(first[k], second[k]) for k in first)
 
 
+def test_a_run_that_is_not_to_be_resumed_keeps_no_checkpoint(config: FinetuneConfig) -> None:
+    result = _cancel_after(dataclasses.replace(config, resumable=False), 4)
+    assert result.path == config.out, "the best so far is kept"
+    assert list(config.out.parent.glob("*.checkpoint")) == []
+
+
 def test_a_checkpoint_of_other_settings_is_refused(config: FinetuneConfig) -> None:
     _cancel_after(config, 4)
     steps: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,15 +196,44 @@ def test_a_job_that_is_left_completes_what_it_keeps(tmp_path: Path, qtbot: Any) 
     kept, may_end = tmp_path / "kept", tmp_path / "may_end"
     runner = JobRunner(command=[sys.executable, str(JOB), "complete", str(kept), str(may_end)])
     said: list[Any] = []
-    ended: list[str] = []
     for signal_of in (runner.said, runner.ended):
         signal_of.connect(said.append)
     runner.start(SPEC)
     qtbot.waitUntil(lambda: len(said) == 3)
-    runner.let_end(lambda: ended.append(kept.read_text()))
+    runner.let_end()
     assert not runner.running
     qtbot.waitUntil(kept.is_file)
     may_end.touch()
-    qtbot.waitUntil(lambda: bool(ended))
-    assert ended == ["complete"]
+    qtbot.waitUntil(lambda: kept.read_text() == "complete")
     assert len(said) == 3, "nobody hears of it any more"
+
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+from qtpy.QtCore import QCoreApplication, QTimer
+from napari_muse.jobs.job_runner import JobRunner
+
+app = QCoreApplication([])
+runner = JobRunner(command=sys.argv[1:])
+runner.start({"mpp": 0.5})
+kept, may_end = map(Path, sys.argv[-2:])
+app.aboutToQuit.connect(lambda: may_end.touch())
+
+def end():
+    if kept.is_file():
+        app.quit()
+    else:
+        QTimer.singleShot(20, end)
+
+runner.said.connect(lambda _: runner.let_end() if runner.running else None)
+end()
+app.exec()
+"""
+
+
+def test_a_program_that_ends_waits_for_a_job_that_was_left(tmp_path: Path) -> None:
+    kept, may_end = tmp_path / "kept", tmp_path / "may_end"
+    job = [sys.executable, str(JOB), "complete", str(kept), str(may_end)]
+    subprocess.run([sys.executable, "-c", _PROGRAM, *job], check=True, timeout=120)
+    assert kept.read_text() == "complete"

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Event as Flag
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QSignalSpy
 from qtpy.QtWidgets import QWidget
 
 from muse_core.detect import Detector
 from muse_core.finetune.presets import resolved
-from muse_core.jobs import Done
+from muse_core.jobs import Done, Event, MetricsMeasured
 from muse_core.models import registry
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
@@ -108,7 +109,7 @@ def test_another_slide_is_not_taught_in_the_place_of_the_one_that_was_counted(
 ) -> None:
     session = slide_open.session
     session.annotations.add(1050, 1050, 1)
-    counting = Event()
+    counting = Flag()
     slide_open.learning._background.do(counting.wait, lambda _: None, pytest.fail)
     qtbot.mouseClick(slide_open.learn.start, LEFT)
     session.viewer.open(small_slide, plugin="napari-muse")
@@ -187,24 +188,34 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert models_now <= {"bundled", MODEL}, "none of the new model is left"
 
 
-@pytest.mark.parametrize("way", ["cancel", "close"])
+@pytest.mark.parametrize("way", ["cancel", "close", "kill"])
 def test_stopping_leaves_the_old_model_and_no_checkpoint(
-    reviewed: MusePanel, models: Path, qtbot: Any, way: str
+    reviewed: MusePanel,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+    way: str,
 ) -> None:
-    learn, learning = reviewed.learn, reviewed.learning
+    learn, trains = reviewed.learn, reviewed.learning
+    long = {"steps": 4000, "validate_every": 5, "adapt": {"megapixels": 1.5}}
+    monkeypatch.setattr(learning, "resolved", lambda values: resolved({**values, **long}))
+    said: list[Event] = []
+    trains.progress.connect(said.append)
     qtbot.mouseClick(learn.start, LEFT)
-    qtbot.waitUntil(lambda: learning.running, timeout=60_000)
-    slide = reviewed.session.slide
-    assert slide is not None
-    # As a longer run has one, which the window never resumes.
-    (models / f"{slide.path.stem}-1.checkpoint").write_bytes(b"")
+    # The base model's figures, and those of two validations.
+    qtbot.waitUntil(lambda: sum(isinstance(e, MetricsMeasured) for e in said) == 3, timeout=300_000)
+    process = trains.runner._process
+    assert process is not None
     if way == "close":
-        learning.close()
-        # It completes what it keeps; then its checkpoint goes too.
-        qtbot.waitUntil(lambda: not list(models.glob("*.checkpoint")), timeout=300_000)
+        gone = QSignalSpy(process.destroyed)
+        trains.close()
+        assert len(gone) or gone.wait(300_000)
+    elif way == "kill":
+        process.kill()
+        qtbot.waitUntil(lambda: not trains.running, timeout=60_000)
     else:
         qtbot.mouseClick(learn.cancel, LEFT)
-        qtbot.waitUntil(lambda: not learning.running, timeout=300_000)
+        qtbot.waitUntil(lambda: not trains.running, timeout=300_000)
         assert learn.message.text() in ("Stopped.", "Cancelled.") or (
             "Cancelled" in learn.message.text()
         )
