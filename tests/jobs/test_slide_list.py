@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,54 @@ def test_a_slide_that_is_named_twice_has_one_scale(tmp_path: Path) -> None:
     listed.write_text(f"slide,mpp\n{one},0.25\n{one},0.5\n")
     with pytest.raises(UserError, match=r"one\.png is listed with two scales, 0\.25 and 0\.5"):
         listed_slides([str(listed)])
+
+
+def _element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
+    """An element of DICOM in explicit little-endian encoding; of a sequence its end is a mark."""
+    head = struct.pack("<HH2s", group, number, kind)
+    if kind == b"SQ":
+        item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF) + value
+        ends = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+        return head + struct.pack("<2xI", 0xFFFFFFFF) + item + ends
+    return head + struct.pack("<H", len(value)) + value
+
+
+def _write_dicom(path: Path, series: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    other = _element(0x0020, 0x000E, b"UI", b"1.2.9999")
+    path.write_bytes(
+        bytes(128)
+        + b"DICM"
+        + _element(0x0002, 0x0010, b"UI", b"1.2.840.10008.1.2.4.50")
+        + _element(0x0008, 0x1115, b"SQ", _element(0x0040, 0xA730, b"SQ", other) + other)
+        + _element(0x0010, 0x0010, b"PN", b"a^b ")
+        + _element(0x0020, 0x000D, b"UI", b"1.2.3\0")
+        + _element(0x0020, 0x000E, b"UI", series)
+        + _element(0x0028, 0x0010, b"US", bytes(2))
+    )
+
+
+def test_files_of_one_series_of_dicom_are_one_slide(tmp_path: Path) -> None:
+    for name in ("label.dcm", "level-0.dcm", "level-1.DCM"):
+        _write_dicom(tmp_path / "a" / name, b"1.2.3.10")
+    _write_dicom(tmp_path / "a" / "other.dcm", b"1.2.3.11")
+    # The series is that of a copy elsewhere too, which is a slide of its own.
+    _write_dicom(tmp_path / "b" / "level-0.dcm", b"1.2.3.10")
+    for name in ("cut.dcm", "none.dcm"):
+        (tmp_path / "b" / name).write_bytes((bytes(128) + b"DICM\2\0\x10") * (name == "cut.dcm"))
+    found = [Path(slide.path) for slide in listed_slides([str(tmp_path)])]
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        *("a/label.dcm", "a/other.dcm"),
+        *("b/cut.dcm", "b/level-0.dcm", "b/none.dcm"),
+    ]
+
+
+def test_pictures_that_a_slide_of_hamamatsu_consists_of_are_no_slides(tmp_path: Path) -> None:
+    names = ("s - 2010(1,0).jpg", "s - 2010.jpg", "s - 2010_map2.jpg", "photo.jpg")
+    for name in names:
+        write_slide(tmp_path / name, 16, 16)
+    lines = ["[Virtual Microscope Specimen]", "NoLayers=1"]
+    lines += [f"ImageFile={names[1]}", f"ImageFile(1,0)={names[0]}", f"MapFile={names[2]}"]
+    (tmp_path / "s.vms").write_text("\r\n".join(lines))
+    found = listed_slides([str(tmp_path)])
+    assert [Path(slide.path).name for slide in found] == ["photo.jpg", "s.vms"]

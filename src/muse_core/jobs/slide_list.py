@@ -12,7 +12,9 @@ from muse_core.errors import UserError, cannot
 from muse_core.files import is_litter
 from muse_core.files.remote import is_address, without_secrets
 from muse_core.jobs.results_folder import owner_of
+from muse_core.slides.dicom_series import series_of
 
+_LONGEST_VMS = 1 << 20
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -49,11 +51,20 @@ def listed_slides(given: Sequence[str]) -> list[ListedSlide]:
     found: dict[str, ListedSlide] = {}
     for argument in given:
         for slide in _expanded(argument):
-            key = owner_of(slide.path, None)
+            key = _key(slide.path)
             found[key] = _joined(found.get(key, slide), slide)
     if not found:
         raise UserError(f"There is no slide in {', '.join(given)}.")
     return list(found.values())
+
+
+def _key(path: str) -> str:
+    """What tells a slide from all others: its place, of DICOM the folder and the series."""
+    if Path(path).suffix.lower() == ".dcm" and not is_address(path):
+        series = series_of(Path(path))
+        if series is not None:
+            return owner_of(str(Path(path).parent / series), None)
+    return owner_of(path, None)
 
 
 def _joined(slide: ListedSlide, again: ListedSlide) -> ListedSlide:
@@ -109,13 +120,28 @@ def _of_folder(folder: Path) -> Iterator[str]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise cannot("read", folder, error) from error
+    parts = _parts_of_slides(entries)
     for entry in entries:
-        if is_litter(entry.name) or entry.name.startswith("."):
+        if is_litter(entry.name) or entry.name.startswith(".") or entry.name in parts:
             continue
         if can_open(entry):
             yield str(entry)
         elif entry.is_dir() and not entry.is_symlink():
             yield from _of_folder(entry)
+
+
+def _parts_of_slides(entries: Sequence[Path]) -> set[str]:
+    """Names of the pictures that slides of Hamamatsu consist of."""
+    named = set()
+    for entry in entries:
+        if entry.suffix.lower() in (".vms", ".vmu") and entry.is_file():
+            try:
+                with entry.open(encoding="latin-1") as text:
+                    lines = text.read(_LONGEST_VMS).splitlines()
+            except OSError as error:
+                raise cannot("read", entry, error) from error
+            named |= {line.partition("=")[2].strip() for line in lines}
+    return named
 
 
 def _of_list(path: Path) -> Iterator[ListedSlide]:

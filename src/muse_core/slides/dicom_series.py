@@ -1,0 +1,64 @@
+"""Tell which DICOM files are one slide: its levels, label and overview are files of one series."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+_PREAMBLE, _MAGIC = 128, b"DICM"
+_SERIES = (0x0020, 0x000E)
+_ITEM, _END_OF_ITEM, _END_OF_SEQUENCE = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+_LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+"""Types of values whose length has four bytes, after two that are reserved."""
+_OPEN_END = 0xFFFFFFFF
+_LONGEST_UID = 64
+_MAX_DEPTH = 20
+
+
+def series_of(path: Path) -> str | None:
+    """The SeriesInstanceUID of a DICOM file, or None where it cannot be told.
+
+    Reads the elements before it, in the explicit little-endian encoding that slides have.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] != _MAGIC:
+                return None
+            while True:
+                tag, length = _element(file)
+                if tag == _SERIES and length <= _LONGEST_UID:
+                    return file.read(length).decode("ascii").strip("\0 ") or None
+                if tag >= _SERIES:
+                    return None
+                _skip(file, length, 0)
+    except (OSError, ValueError, struct.error):
+        # struct.error: it ends too early; ValueError: a value that is no UID.
+        return None
+
+
+def _element(file: BinaryIO) -> tuple[tuple[int, int], int]:
+    """Tag and length of the element that comes next."""
+    group, number, kind = struct.unpack("<HH2s", file.read(6))
+    if group == _ITEM[0]:
+        return (group, number), struct.unpack("<I", kind + file.read(2))[0]
+    if not (kind.isalpha() and kind.isupper()):
+        raise ValueError("an element without a type")
+    length = (
+        struct.unpack("<2xI", file.read(6)) if kind in _LONG else struct.unpack("<H", file.read(2))
+    )
+    return (group, number), length[0]
+
+
+def _skip(file: BinaryIO, length: int, depth: int) -> None:
+    """Skip a value, or the items of a sequence of unknown length, to the mark at its end."""
+    if length != _OPEN_END:
+        file.seek(length, 1)
+        return
+    if depth > _MAX_DEPTH:
+        raise ValueError("sequences in sequences without end")
+    while True:
+        tag, inner = _element(file)
+        if tag in (_END_OF_ITEM, _END_OF_SEQUENCE):
+            return
+        _skip(file, inner, depth + 1)
