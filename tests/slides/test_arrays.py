@@ -112,6 +112,22 @@ def test_what_is_no_image_is_refused(array: Any, sentence: str) -> None:
         slide_from_arrays(array, 0.5)
 
 
+@pytest.mark.parametrize("names", [("x", "y", "c"), ("c", "X", "Y")])
+def test_axes_that_are_named_the_other_way_round_are_refused(names: tuple[str, ...]) -> None:
+    image = RGB if names[-1] == "c" else RGB.transpose(2, 0, 1)
+    stored = zarr.create_array({}, data=image, dimension_names=names)
+    with pytest.raises(UserError, match=r"has the axes .*x, y.*; rows come first, so transpose it"):
+        slide_from_arrays(stored, 0.5)
+
+
+def test_images_of_xarray() -> None:
+    xarray = pytest.importorskip("xarray")
+    slide = slide_from_arrays(xarray.DataArray(RGB.transpose(2, 0, 1), dims=("c", "y", "x")), 0.5)
+    assert np.array_equal(slide.levels[0].compute(), RGB)
+    with pytest.raises(UserError, match="rows come first"):
+        slide_from_arrays(xarray.DataArray(RGB, dims=("x", "y", "c")), 0.5)
+
+
 def _mark(array: Any) -> str:
     return array_level(array, "x").fingerprint()
 

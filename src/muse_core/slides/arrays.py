@@ -191,6 +191,12 @@ def array_level(array: Any, name: str) -> ArraysLevel:
 
 
 def _axes_of(array: Any, name: str) -> ArrayAxes:
+    named = _names_of_axes(array)
+    if "x" in named and "y" in named and named.index("x") < named.index("y"):
+        raise UserError(
+            f"{name} has the axes {', '.join(named)}; rows come first, so transpose it to have y"
+            " before x."
+        )
     try:
         return ArrayAxes.of(array)
     except ValueError as error:
@@ -198,6 +204,13 @@ def _axes_of(array: Any, name: str) -> ArrayAxes:
         raise UserError(
             f"{name} has a side of unknown length; call its compute_chunk_sizes() first."
         ) from error
+
+
+def _names_of_axes(array: Any) -> list[str]:
+    """Names of the axes, lower case, of arrays that have some: of xarray, and of Zarr v3."""
+    stored = getattr(getattr(array, "metadata", None), "dimension_names", None)
+    names = getattr(array, "dims", stored)
+    return [str(n).lower() for n in names] if isinstance(names, tuple | list) else []
 
 
 def _dtype_of(array: Any, name: str) -> np.dtype[Any]:
