@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,9 @@ def places(table: pd.DataFrame) -> set[tuple[Any, ...]]:
 
 
 class BrokenReads(Slide):
-    """A slide with tiles that fail to be read a number of times."""
+    """A slide with a place; what has a part in it fails to be read a number of times."""
 
-    def __init__(
-        self, whole: Slide, broken: Callable[[Region], bool], error: Exception, times: int = 99
-    ) -> None:
+    def __init__(self, whole: Slide, broken: Region, error: Exception, times: int = 99) -> None:
         super().__init__(whole._source, whole.mpp)
         self.broken, self.error, self.times = broken, error, times
         self.tries: Counter[Region] = Counter()
@@ -40,7 +37,7 @@ class BrokenReads(Slide):
         with self._lock:
             self.tries[region] += 1
             call = self.tries[region]
-        if call <= self.times and mpp == 0.5 and region.w < 300 and self.broken(region):
+        if call <= self.times and mpp == 0.5 and region.w < 300 and region.touches(self.broken):
             raise self.error
         return super().read(region, mpp, half)
 

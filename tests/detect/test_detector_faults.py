@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 import torch
 
 from muse_core.detect import DetectConfig, Detector
 from muse_core.detect.detector import DetectListener
+from muse_core.detect.unreadable import place_of
 from muse_core.errors import UserError
 from muse_core.slides import Region, Slide
 
@@ -24,7 +26,7 @@ def no_reader_is_left() -> bool:
 
 
 def test_a_slide_of_which_no_tile_can_be_read_is_an_error(slide: Slide) -> None:
-    broken = BrokenReads(slide, lambda _: True, DAMAGED)
+    broken = BrokenReads(slide, slide.bounds, DAMAGED)
     with pytest.raises(UserError, match="damaged"):
         Detector(BlobModel(), SMALL_TILES).detect(broken)
     assert no_reader_is_left()
@@ -32,30 +34,40 @@ def test_a_slide_of_which_no_tile_can_be_read_is_an_error(slide: Slide) -> None:
 
 def test_a_tile_that_can_be_read_the_third_time_lacks_nothing(slide: Slide) -> None:
     error = OSError(5, "Input/output error")
-    shaky = BrokenReads(slide, lambda r: r.x > 100, error, times=2)
+    shaky = BrokenReads(slide, Region(200, 0, 9, 900), error, times=2)
     result = Detector(BlobModel(), SMALL_TILES).detect(shaky)
     assert result.unreadable == ()
     whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
     pd.testing.assert_frame_equal(result.table, whole)
 
 
-def test_unreadable_tiles_are_told_with_their_places_and_the_others_found(slide: Slide) -> None:
-    broken = BrokenReads(slide, lambda r: 100 < r.x < 300 and r.y > 100, DAMAGED)
+def corners(region: Region) -> tuple[float, float, float, float]:
+    return region.x, region.y, region.x1, region.y1
+
+
+HOLE = Region(230, 130, 60, 40)
+
+
+def test_unreadable_places_are_told_and_everything_beside_them_is_found(slide: Slide) -> None:
+    broken = BrokenReads(slide, HOLE, DAMAGED)
     result = Detector(BlobModel(), SMALL_TILES).detect(broken)
     whole = Detector(BlobModel(), SMALL_TILES).detect(slide).table
-    assert 0 < len(result.unreadable) < result.tiles_total == result.tiles_done
+    assert result.tiles_total == result.tiles_done
     assert {u.reason for u in result.unreadable} == {"The file is damaged."}
-    assert all(100 < u.region.x < 300 and u.region.y > 100 for u in result.unreadable)
-    # A neighbour reports nuclei in the margin of its own core; no others are found there.
-    lost = np.zeros(len(whole), dtype=bool)
-    for u in result.unreadable:
-        core = Region(u.region.x + 32, u.region.y + 32, u.region.w - 64, u.region.h - 64)
-        lost |= core.contains(whole["x"].to_numpy(), whole["y"].to_numpy())
+    told = shapely.union_all([shapely.box(*corners(u.region)) for u in result.unreadable])
+    hole = shapely.box(*corners(HOLE))
+    assert told.covers(hole)
+    # The side of a piece is a sixteenth of that of a tile.
+    piece_px = 2 * 192 / 16
+    assert hole.buffer(piece_px, join_style="mitre").covers(told)
+    lost = shapely.contains_xy(told, whole["x"], whole["y"])
+    # Beside the place nuclei are cut off, and others' blobs lack a part.
+    near = shapely.contains_xy(told.buffer(20), whole["x"], whole["y"])
     assert lost.any()
-    assert places(whole[~lost]) <= places(result.table) < places(whole)
-    assert result.table.attrs["unreadable_px"] == [
-        (u.region.x, u.region.y, u.region.w, u.region.h) for u in result.unreadable
-    ]
+    assert not near.all()
+    assert places(whole[~near]) <= places(result.table)
+    assert not shapely.contains_xy(told, result.table["x"], result.table["y"]).any()
+    assert result.table.attrs["unreadable_px"] == [place_of(u.region) for u in result.unreadable]
     assert no_reader_is_left()
 
 

@@ -20,7 +20,7 @@ from muse_core.detect.kept_run import RunPlace, kept_run, unfinished_runs
 from muse_core.detect.tile_log import TileLog
 from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
-from muse_core.slides import Slide, open_slide
+from muse_core.slides import Region, Slide, open_slide
 
 from ..small_disk import fill, small_disk
 from .blobs import BlobModel, save_png, scene
@@ -279,7 +279,7 @@ def test_two_programs_do_not_keep_the_same_run(
 def test_unreadable_tiles_are_tried_again_by_the_run_that_goes_on(
     slide: Slide, whole: DetectResult, tmp_path: Path
 ) -> None:
-    broken = BrokenReads(slide, lambda r: 100 < r.x < 300, DAMAGED)
+    broken = BrokenReads(slide, Region(200, 100, 100, 200), DAMAGED)
     with kept_run(place(tmp_path)) as run:
         first = Detector(BlobModel(), CONFIG).detect(broken, run=run)
     assert first.unreadable

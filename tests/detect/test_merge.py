@@ -37,7 +37,7 @@ def in_batches(
     plan: TilePlan, tiles: list[Tile], points: np.ndarray, seed: int, size: int
 ) -> Iterator[list[TileReport]]:
     for i in range(0, len(tiles), size):
-        yield [(tile, report(tile, plan, points, seed)) for tile in tiles[i : i + size]]
+        yield [TileReport(tile, report(tile, plan, points, seed)) for tile in tiles[i : i + size]]
 
 
 def run(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,8 +26,8 @@ from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
 from muse_core.detect.resize import require_fine, to_model_scale
 from muse_core.detect.tile_log import TileLog
-from muse_core.detect.unreadable import Unreadable, place_of, tried
-from muse_core.errors import UserError
+from muse_core.detect.tile_reader import TilePixels, TileReader
+from muse_core.detect.unreadable import Unreadable, place_of
 from muse_core.nuclei import nucleus_table
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, slide_from_arrays, tissue_mask
@@ -59,7 +58,7 @@ class DetectResult:
         backend: What computed it: torch or openvino.
         precision: Arithmetic of the network: float32, bfloat16, float16 or int8.
         notes: Sentences for the user about how the detection ran.
-        unreadable: Tiles that could not be read, in the order of the plan.
+        unreadable: Places that could not be read, by tiles in the order of the plan.
         tiles_resumed: Tiles that were done by an earlier run.
         half_jpeg: Whether JPEG tiles were decoded at half size.
     """
@@ -288,31 +287,33 @@ class Detector:
         streams = self.backend.streams
         with ThreadPoolExecutor(streams, thread_name_prefix="network") as network:
             computing: deque[Future[list[TileReport]]] = deque()
-            for batch, images in self._batches(slide, search.plan, tiles, should_cancel):
+            for batch in self._batches(slide, search.plan, tiles, should_cancel):
                 # While the network has these batches, the caller merges those before.
-                computing.append(network.submit(self._computed, search, batch, images))
+                computing.append(network.submit(self._computed, search, batch))
                 if len(computing) > streams:
                     yield computing.popleft().result()
             while computing:
                 yield computing.popleft().result()
 
     def _computed(
-        self, search: Search, batch: Sequence[Tile], images: Sequence[RgbArray | Unreadable]
+        self, search: Search, batch: Sequence[tuple[Tile, TilePixels]]
     ) -> list[TileReport]:
         """Put a batch of tiles through the network."""
-        whole = [image for image in images if not isinstance(image, Unreadable)]
+        images = [pixels.image for _, pixels in batch if pixels.image is not None]
         wanted = Wanted(self.min_score, self.config.features, self._margin_px)
-        answers = iter(self.backend.run(whole, wanted) if whole else ())
+        answers = iter(self.backend.run(images, wanted) if images else ())
         reports: list[TileReport] = []
-        for tile, image in zip(batch, images, strict=True):
-            if isinstance(image, Unreadable):
-                reports.append((tile, image))
+        for tile, (image, unreadable) in batch:
+            if image is None:
+                reports.append(TileReport(tile, None, unreadable))
                 continue
             found = next(answers).moved(tile.x_px, tile.y_px)
             x, y = found.x * search.plan.scale, found.y * search.plan.scale
             # Dust and pigment on glass look like nuclei; the mask passes them over.
             inside = search.area.contains(x, y) & search.tissue.contains(x, y)
-            reports.append((tile, found.take(inside)))
+            for place in unreadable:
+                inside &= ~place.region.contains(x, y)
+            reports.append(TileReport(tile, found.take(inside), unreadable))
         return reports
 
     def _batches(
@@ -321,15 +322,15 @@ class Detector:
         plan: TilePlan,
         wanted: Sequence[Tile],
         should_cancel: Callable[[], bool],
-    ) -> Iterator[tuple[list[Tile], list[RgbArray | Unreadable]]]:
+    ) -> Iterator[list[tuple[Tile, TilePixels]]]:
         """Tiles of one size with their pixels, in the order given; ends early on cancel.
 
         Threads read ahead by a bounded number of tiles. Taking them in the plan's order makes the
         batches, and with them every digit of the result, independent of the threads' timing.
         """
         readers = self.config.readers or min(8, os.cpu_count() or 1)
-        file = slide.path if slide.path.exists() else None
-        waiting: deque[tuple[Tile, Future[RgbArray | Unreadable]]] = deque()
+        reader = TileReader(slide, plan, self.config.half_jpeg)
+        waiting: deque[tuple[Tile, Future[TilePixels]]] = deque()
         tiles = iter(wanted)
         pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
         try:
@@ -338,7 +339,7 @@ class Detector:
                     tile = next(tiles, None)
                     if tile is None:
                         break
-                    waiting.append((tile, pool.submit(self._read, slide, plan, tile, file)))
+                    waiting.append((tile, pool.submit(reader.read, tile)))
                 if not waiting:
                     return
                 taken = [waiting.popleft()]
@@ -347,23 +348,9 @@ class Detector:
                     if plan.read_size(waiting[0][0]) != size:
                         break
                     taken.append(waiting.popleft())
-                yield [tile for tile, _ in taken], [image.result() for _, image in taken]
+                yield [(tile, pixels.result()) for tile, pixels in taken]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _read(
-        self, slide: Slide, plan: TilePlan, tile: Tile, file: Path | None
-    ) -> RgbArray | Unreadable:
-        region = plan.read_region(tile)
-        mpp = plan.scale * slide.require_mpp()
-        image = tried(lambda: slide.read(region, mpp, self.config.half_jpeg), region)
-        if isinstance(image, Unreadable):
-            if file is not None and not file.exists():
-                raise UserError(f"{file} is not there any more; was its drive taken away?")
-            return image
-        if image.shape != (*plan.read_size(tile), 3):
-            raise RuntimeError(f"read a tile of shape {image.shape}")
-        return image
 
 
 def detect_image(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from muse_core.detect.collector import Collector
 from muse_core.detect.plan import Tile, TilePlan
@@ -13,8 +14,21 @@ from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
 from muse_core.progress import OnProgress
 
-TileReport = tuple[Tile, TileDetections | Unreadable]
 _LOGGED_AT_ONCE = 32
+
+
+class TileReport(NamedTuple):
+    """What a tile reports.
+
+    Attributes:
+        tile: The tile.
+        found: Its nuclei; None where no pixel of it could be read.
+        unreadable: Places that could not be read, also in its halo.
+    """
+
+    tile: Tile
+    found: TileDetections | None
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class TileMerge:
@@ -25,7 +39,7 @@ class TileMerge:
 
     Attributes:
         done: Tiles merged.
-        unreadable: Those of them that could not be read.
+        unreadable: Places in the cells of these tiles that could not be read.
     """
 
     def __init__(
@@ -47,6 +61,7 @@ class TileMerge:
         """
         self.done = 0
         self.unreadable: list[Unreadable] = []
+        self._unread = 0
         self._plan = plan
         self._merger = SeamMerger(plan, radius_px)
         self._collector = collector
@@ -78,7 +93,7 @@ class TileMerge:
         for group in self._in_order(fresh, should_cancel):
             self._take(group)
             report(self.done, total, f"{self._collector.count:,} nuclei")
-        if self.unreadable and len(self.unreadable) == self.done == total:
+        if self.unreadable and self._unread == self.done == total:
             raise UserError(self.unreadable[0].reason)
         self._collector.add(self._merger.flush(), self._plan.scale)
 
@@ -87,13 +102,13 @@ class TileMerge:
     ) -> Iterator[list[TileReport]]:
         """All reports in the order of the plan, in groups; ends early as :meth:`take_all` does."""
         logged = {tile.index for tile in self._plan.tiles if tile.index in self}
-        ready: dict[int, TileDetections | Unreadable] = {}
+        ready: dict[int, TileReport] = {}
         group: list[TileReport] = []
         for tile in self._plan.tiles:
             if tile.index in logged and self._log is not None:
                 if not group and should_cancel():
                     return
-                group.append((tile, self._log.read(tile.index)))
+                group.append(TileReport(tile, self._log.read(tile.index)))
             else:
                 if tile.index not in ready:
                     if group:
@@ -103,8 +118,8 @@ class TileMerge:
                     if batch is None:
                         return
                     self._keep(batch)
-                    ready.update((new.index, found) for new, found in batch)
-                group.append((tile, ready.pop(tile.index)))
+                    ready.update((new.tile.index, new) for new in batch)
+                group.append(ready.pop(tile.index))
                 if ready:
                     continue
             if len(group) >= _LOGGED_AT_ONCE or tile.index not in logged:
@@ -114,17 +129,22 @@ class TileMerge:
             yield group
 
     def _keep(self, batch: list[TileReport]) -> None:
-        """Log what was found; unreadable tiles are not, so that they are tried again."""
-        found = [(tile.index, f) for tile, f in batch if isinstance(f, TileDetections)]
+        """Log what was found, but not tiles with unreadable places: they are tried again."""
+        found = [(r.tile.index, r.found) for r in batch if r.found is not None and not r.unreadable]
         if self._log is not None and found:
             self._log.append(found, self._seconds())
 
     def _take(self, group: list[TileReport]) -> None:
         """Merge reports in the order given."""
         settled = []
-        for tile, found in group:
-            if isinstance(found, Unreadable):
-                self.unreadable.append(found)
+        for tile, found, unreadable in group:
+            # What is lost in its halo lies in the cells of a neighbour, or where nothing is wanted.
+            cells = self._plan.tile_region(tile)
+            for lost in unreadable:
+                if place := lost.region.intersect(cells):
+                    self.unreadable.append(Unreadable(place, lost.reason))
+            if found is None:
+                self._unread += 1
                 found = TileDetections.none()
             settled.append(self._merger.add(tile, found))
         self.done += len(group)

@@ -72,7 +72,7 @@ def detect(
             notes = slide.notes
         result = Detector(model, config).detect(_scaled(slide, mpp), region)
     if result.unreadable:
-        notes = (*notes, unreadable_note(result.unreadable, result.tiles_total))
+        notes = (*notes, unreadable_note(result.unreadable))
     for note in notes:
         # The caller called the package.
         warnings.warn(note, stacklevel=3)

@@ -48,7 +48,7 @@ _CONNECT_S = 20
 _SLIDES_OPEN = 2
 GPU = "GPU"
 """Resource that workers with a GPU declare: ``dask worker ... --resources GPU=1``."""
-Answer = tuple[int, "bytes | Unreadable"]
+Answer = tuple[int, "bytes | None", tuple[Unreadable, ...]]
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,9 @@ def reports_of(band: Band) -> list[Answer]:
             raise UserError(f"A worker sees another slide under {band.slide[0]}.")
         tiles = [search.plan.tiles[index] for index in band.tiles]
         return [
-            (tile.index, found if isinstance(found, Unreadable) else pack(found))
+            (tile.index, None if found is None else pack(found), unreadable)
             for reports in detector.reports(slide, search, tiles, lambda: False)
-            for tile, found in reports
+            for tile, found, unreadable in reports
         ]
 
 
@@ -241,8 +241,10 @@ class ClusterDetector(Detector):
         )
         for answers in self._cluster.answers(bands, should_cancel):
             yield [
-                (by_number[number], unpack(answer) if isinstance(answer, bytes) else answer)
-                for number, answer in answers
+                TileReport(
+                    by_number[number], None if packed is None else unpack(packed), unreadable
+                )
+                for number, packed, unreadable in answers
             ]
 
 

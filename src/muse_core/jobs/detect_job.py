@@ -356,7 +356,7 @@ def _outcome(
         earlier = f"{result.tiles_resumed:,} of {result.tiles_total:,}"
         notes.append(f"{earlier} tiles had been done by an earlier run.")
     if result.unreadable:
-        notes.append(unreadable_note(result.unreadable, result.tiles_total))
+        notes.append(unreadable_note(result.unreadable))
     counts, found = result.nuclei.class_counts, result.nuclei.count
     written = job.out_csv if _is_written(result) else None
     where = f", written to {written}" if written else ""

@@ -204,7 +204,7 @@ class ResultsFolder:
         writer = csv.writer(text, lineterminator=os.linesep, quoting=quoting)
         counted = [f"nuclei {name}" for name in class_names]
         head = ["slide", "result", "nuclei", *counted, "tissue_mm2", "seconds", "mpp", "device"]
-        writer.writerow([*head, "unreadable_tiles", "error"])
+        writer.writerow([*head, "unreadable_places", "error"])
         for r in records:
             counts = r.figures.get("counts", {})
             row = [r.slide, r.result, r.figures.get("nuclei", "")]
