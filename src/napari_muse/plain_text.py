@@ -13,7 +13,8 @@ _BREAK = re.compile(r"([^\W_]{12}(?=[^\W_])|[-_./\\](?=\w))")
 
 def as_it_is(text: str) -> str:
     """Return a text escaped for a tool tip or message box, which interpret HTML."""
-    if "<" not in text:
+    # Qt takes "&lt;" for HTML too.
+    if "<" not in text and "&lt;" not in text:
         return text
     return f"<qt>{html.escape(text)}</qt>".replace("\n", "<br>")
 

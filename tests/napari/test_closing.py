@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -157,3 +158,17 @@ def test_an_edit_that_takes_long_is_completed(window: MusePanel, qtbot: Any) -> 
     # A widget that is used afterwards would raise here: it is deleted.
     go_on.click()
     assert ended.is_set()
+
+
+_SCRIPT = """
+import napari
+viewer = napari.Viewer()
+viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+"""
+
+
+def test_a_program_that_ends_with_its_window_open_says_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=240, check=True
+    )
+    assert "Traceback" not in done.stderr, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,8 @@ class Flight:
 
     def stop(self) -> None:
         """Stop where the camera is, when the slide or the panel has been closed."""
-        self._timer.stop()
+        with suppress(RuntimeError):  # Qt has deleted it where the program ends with a window open.
+            self._timer.stop()
 
     def _step(self) -> None:
         self._place(min(self._clock.elapsed() / _DURATION_MS, 1.0))

@@ -7,19 +7,42 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyqtgraph
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QColor
 
 from muse_core.array_types import IntArray
 from muse_core.nuclei import NucleusClass
 
 _BAR_WIDTH = 0.6
-_LONGEST_NAME = 14
+_AXIS_PX = 50
+"""Beside the bars: the axis of counts, and gaps."""
+
+
+class _Chart(pyqtgraph.PlotWidget):
+    """A plot that takes the colours of the theme, also when another one is chosen."""
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Take the colours of a new theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.StyleChange:
+            self.take_colors()
+
+    def take_colors(self) -> None:
+        """Take the colours of the theme as it is now."""
+        palette = self.parentWidget().palette()
+        text = palette.windowText().color()
+        self.setBackground(palette.window().color())
+        heading = self.getPlotItem().titleLabel
+        heading.setText(heading.text, color=text)
+        for side in ("left", "bottom"):
+            self.getAxis(side).setPen(text)
+            self.getAxis(side).setTextPen(text)
 
 
 def chart(tooltip: str, height_px: int) -> Any:
     """Return an empty plot."""
     # Without a context menu, which takes a third of the time to build.
-    plot = pyqtgraph.PlotWidget(enableMenu=False)
+    plot = _Chart(enableMenu=False)
     plot.setToolTip(tooltip)
     plot.setFixedHeight(height_px)
     plot.setMouseEnabled(x=False, y=False)
@@ -28,14 +51,9 @@ def chart(tooltip: str, height_px: int) -> Any:
 
 
 def set_heading(plot: Any, heading: str, size_pt: int = 9) -> None:
-    """Give a plot a heading in HTML, and it and its axes the colours of the theme as it is now."""
-    palette = plot.parentWidget().palette()
-    text = palette.windowText().color()
-    plot.setBackground(palette.window().color())
-    plot.setTitle(heading, color=text, size=f"{size_pt}pt")
-    for side in ("left", "bottom"):
-        plot.getAxis(side).setPen(text)
-        plot.getAxis(side).setTextPen(text)
+    """Give a plot a heading in HTML, and it and its axes the colours of the theme."""
+    plot.setTitle(heading, size=f"{size_pt}pt")
+    plot.take_colors()
 
 
 def show_counts(plot: Any, heading: str, classes: Sequence[NucleusClass], counts: IntArray) -> None:
@@ -47,5 +65,7 @@ def show_counts(plot: Any, heading: str, classes: Sequence[NucleusClass], counts
     plot.addItem(
         pyqtgraph.BarGraphItem(x=[*places], height=counts, width=_BAR_WIDTH, brushes=brushes)
     )
-    names = [entry.name[:_LONGEST_NAME] for entry in classes]
+    width_px = max(plot.width() - _AXIS_PX, 0) // max(len(classes), 1)
+    right, metrics = Qt.TextElideMode.ElideRight, plot.fontMetrics()
+    names = [metrics.elidedText(entry.name, right, width_px) for entry in classes]
     plot.getAxis("bottom").setTicks([[*zip(places, names, strict=True)]])
