@@ -213,28 +213,6 @@ def test_levels_in_any_order(tmp_path: Path, halves: list[np.ndarray], version: 
         assert np.array_equal(slide.read(slide.bounds), halves[0])
 
 
-def test_the_interval_of_time_says_nothing_about_the_order_of_levels(
-    tmp_path: Path, halves: list[np.ndarray]
-) -> None:
-    # ngff-zarr has written the factors of t and c at the first level, and 1 at the others.
-    group = zarr.open_group(str(tmp_path / "s.zarr"), mode="w", zarr_format=2)
-    for index, half in enumerate(halves):
-        group.create_array(str(index), data=np.moveaxis(half, 2, 0)[None])
-    names = {"t": "time", "c": "channel", "y": "space", "x": "space"}
-    datasets: list[Any] = [
-        {"path": str(i), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
-        for i, scale in enumerate([[60, 1, 0.5, 0.5], [1, 1, 1.0, 1.0], [1, 1, 2.0, 2.0]])
-    ]
-    axes: list[Any] = [
-        {"name": name, "type": kind, **({"unit": "micrometer"} if kind == "space" else {})}
-        for name, kind in names.items()
-    ]
-    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
-    with open_slide(tmp_path / "s.zarr") as slide:
-        assert slide.mpp == 0.5
-        assert np.array_equal(slide.levels[0].compute(), halves[0])
-
-
 def test_a_scale_that_is_no_number_is_no_scale(tmp_path: Path, halves: list[np.ndarray]) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, scale_um="0,5")
     with open_slide(path) as slide:

@@ -26,7 +26,7 @@ from muse_core.slides.remote_store import PatientStore, remote_store
 from muse_core.slides.sampled_level import SampledLevel, settle_samples
 from muse_core.slides.slide import SlideSource, pyramid
 from muse_core.slides.zarr_images import ZarrImage, describe_images, finest_shape, zarr_images
-from muse_core.slides.zarr_scale import zarr_mpp
+from muse_core.slides.zarr_scale import same_extent, zarr_mpp
 from muse_core.slides.zarr_zip import open_zipped
 
 _AS_IT_IS = ImageChoice()
@@ -120,7 +120,7 @@ def _open(
     ]
     if not has_pixels(first.path):
         raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
-    kept, downsamples = pyramid(levels)
+    kept, downsamples = pyramid(same_extent(levels, multiscale))
     notes = settle_samples(kept)
     mpp, note = zarr_mpp(multiscale)
     middle = plane_number(stack, pick_plane(stack, ImageChoice(), path.name))

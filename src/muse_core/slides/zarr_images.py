@@ -42,7 +42,11 @@ def is_zarr_folder(path: Path) -> bool:
 
 
 def ome_metadata(group: Any) -> dict[str, Any]:
-    """The OME metadata: below "ome" since 0.5, at the top before; axes as they are since 0.4."""
+    """The OME metadata: below "ome" since 0.5, at the top before; axes as they are since 0.4.
+
+    Raises:
+        UserError: They are of a later version, whose axes are elsewhere.
+    """
     attributes = dict(group.attrs)
     metadata = dict(attributes.get("ome", attributes))
     multiscales = metadata.get("multiscales")
@@ -59,6 +63,8 @@ def _in_order(multiscale: Any) -> Any:
     """
     if not isinstance(multiscale, dict):
         return multiscale
+    if "coordinateSystems" in multiscale and "axes" not in multiscale:
+        raise UserError("OME-Zarr 0.6 cannot be read; save it as 0.5.")
     axes = multiscale.get("axes", list(_EARLIER_AXES))
     described = [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
     if "datasets" not in multiscale:

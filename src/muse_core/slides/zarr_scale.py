@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from muse_core.slides.level import Level
 from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.stated import stated_number
 from muse_core.slides.units import um_per_unit
+
+_ROUNDED_PX = 2.0
+"""Most pixels of a level that rounding of its sides explains."""
+
+
+class _Place(NamedTuple):
+    """Where an axis begins and how large its pixels are, in the unit of the file."""
+
+    scale: float
+    start: float
 
 
 def zarr_mpp(multiscale: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -48,6 +59,55 @@ def _stated_size(dataset: Mapping[str, Any], in_plane: Sequence[bool]) -> float:
             if size > 0:
                 return size
     raise LookupError("coordinateTransformations")
+
+
+def same_extent(levels: Sequence[Level], multiscale: Mapping[str, Any]) -> list[Level]:
+    """The levels that show what the finest does, by the scale and place that each states.
+
+    Others are crops, or padded to whole chunks. The size alone does not tell if both sides have
+    grown or shrunk alike. A level that does not state its scale, or states the finest's, is kept.
+
+    Args:
+        levels: Finest first.
+        multiscale: The entry of "multiscales" with their metadata, in the same order.
+    """
+    stated = [_stated_place(dataset, multiscale["axes"]) for dataset in multiscale["datasets"]]
+    kept = list(levels[:1])
+    for level, own in zip(levels[1:], stated[1:], strict=True):
+        sides = ((levels[0].width, level.width), (levels[0].height, level.height))
+        if all(map(_fits, stated[0], own, sides)):
+            kept.append(level)
+    return kept
+
+
+def _fits(finest: _Place | None, own: _Place | None, sides: tuple[int, int]) -> bool:
+    """Whether a level reaches along one axis from where the finest begins to where it ends."""
+    if finest is None or own is None or finest.scale == own.scale:
+        return True
+    off_px = abs(sides[0] * finest.scale / own.scale - sides[1])
+    return off_px <= _ROUNDED_PX and abs(own.start - finest.start) <= own.scale
+
+
+def _stated_place(
+    dataset: Mapping[str, Any], axes: Sequence[Mapping[str, Any]]
+) -> tuple[_Place | None, _Place | None]:
+    """Along x and y; None where no scale above 0 is stated."""
+    names = [str(axis["name"]).lower() for axis in axes]
+    try:
+        by_kind = {t["type"]: t for t in dataset["coordinateTransformations"]}
+        scale = by_kind["scale"]["scale"]
+        start = by_kind.get("translation", {}).get("translation", [0.0] * len(names))
+        x, y = (_place(scale[i], start[i]) for i in map(names.index, "xy"))
+    except (AttributeError, LookupError, TypeError):
+        return None, None
+    return x, y
+
+
+def _place(scale: object, start: object) -> _Place | None:
+    factor, begins = stated_number(scale), stated_number(start)
+    if factor is None or begins is None or not 0 < factor < math.inf:
+        return None
+    return _Place(factor, begins)
 
 
 def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None]:
