@@ -18,7 +18,7 @@ _AXIS_PX = 50
 """Beside the bars: the axis of counts, and gaps."""
 
 
-class _Chart(pyqtgraph.PlotWidget):
+class _Chart(pyqtgraph.PlotWidget):  # type: ignore[misc]
     """A plot that takes the colours of the theme, also when another one is chosen."""
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)

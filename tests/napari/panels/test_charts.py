@@ -59,5 +59,5 @@ def test_names_of_many_classes_do_not_overlap(plot: Any) -> None:
 
 
 def test_few_names_are_shown_whole(plot: Any) -> None:
-    show_counts(plot, "All", ClassScheme.from_names(["lymphocyte", "tumor"]).classes, np.ones(2))
+    show_counts(plot, "All", ClassScheme.from_names(["lymphocyte", "tumor"]).classes, np.arange(2))
     assert _names(plot) == ["lymphocyte", "tumor"]
