@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,26 @@ def test_of_several_images_it_is_said_which_is_looked_at(tmp_path: Path) -> None
     for found, picture in zip((first, second), pictures, strict=True):
         alone = muse.detect(picture, model, mpp=0.5)
         np.testing.assert_array_equal(found[["x", "y"]], alone[["x", "y"]])
+
+
+def test_a_choice_that_is_none_or_would_be_passed_over_is_refused(tmp_path: Path) -> None:
+    model = muse.load_model(write_model(tmp_path / "m.safetensors"))
+    path, number = write_slide(tmp_path / "s.png"), cast(Any, 2)
+    for call in (
+        lambda: muse.open_slide(path, 0.5, number),
+        lambda: muse.detect(path, choice=number),
+    ):
+        with pytest.raises(muse.UserError, match=r"as in ImageChoice\(image=2\); got 2\.$"):
+            call()
+    with muse.open_slide(path, mpp=0.5) as slide:
+        for image in (slide, slide.read(slide.bounds)):
+            with pytest.raises(muse.UserError, match="A choice is of a file"):
+                muse.detect(image, model, mpp=0.5, choice=muse.ImageChoice(image=2))
+
+
+def test_an_empty_name_is_not_the_default_model(tmp_path: Path) -> None:
+    with pytest.raises(muse.UserError, match="There is no model ''; the models at hand are"):
+        muse.detect(write_slide(tmp_path / "s.png"), "", mpp=0.5)
 
 
 def test_what_could_not_be_read_is_warned_about(tmp_path: Path) -> None:

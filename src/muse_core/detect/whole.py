@@ -17,6 +17,7 @@ from muse_core.detect.config import DetectConfig
 from muse_core.detect.detector import Detector
 from muse_core.detect.model import PointModel
 from muse_core.detect.unreadable import unreadable_note
+from muse_core.errors import UserError
 from muse_core.models.registry import resolve_model
 from muse_core.slides import ImageChoice, Slide, open_slide, slide_from_arrays
 
@@ -40,7 +41,7 @@ def detect(
         region: Where to look, level-0 pixels; None is everywhere.
         config: Device, batch and thresholds.
         choice: Which image and plane of a file that holds several; a warning says which was taken
-            where none is chosen.
+            where none is chosen. Of an open slide it is chosen already.
 
     Returns:
         NucleusTable, x and y in level-0 pixels from the corner of the first pixel. A warning says
@@ -56,6 +57,8 @@ def detect(
         >>> len(muse.detect(glass, mpp=0.5))
         0
     """
+    if choice is not None and not isinstance(image, str | os.PathLike):
+        raise UserError("A choice is of a file; open_slide takes one, and an array has one image.")
     if model is None or isinstance(model, str | os.PathLike):
         path = None if model is None else os.fspath(model)
         model = open_backend(resolve_model(path), config or DetectConfig())

@@ -54,7 +54,7 @@ def resolve_model(name_or_path: str | Path | None = None) -> Path:
     Raises:
         UserError: There is neither such a model nor such a file.
     """
-    wanted = str(name_or_path or DEFAULT_MODEL)
+    wanted = DEFAULT_MODEL if name_or_path is None else str(name_or_path)
     entries = {entry.name: entry.path for entry in reversed(list_models())}
     if wanted in entries:
         return entries[wanted]

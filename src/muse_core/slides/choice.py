@@ -100,6 +100,12 @@ class ImageChoice:
         return cls(**values)
 
 
+def require_choice(choice: object) -> None:
+    """Refuse what is no choice, such as the bare number of an image."""
+    if not isinstance(choice, ImageChoice):
+        raise UserError(f"A choice is an ImageChoice, as in ImageChoice(image=2); got {choice!r}.")
+
+
 def _plain(channels: str) -> str:
     text = "".join(channels.split()).lower()
     letters = text.replace(",", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 from muse_core.errors import UserError, cannot
 from muse_core.files.remote import address_of_path, is_address, without_secrets
 from muse_core.ordinary import require_file, with_name
-from muse_core.slides.choice import ImageChoice
+from muse_core.slides.choice import ImageChoice, require_choice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.image import open_image, open_jpegxl
 from muse_core.slides.openslide_reader import open_openslide, openslide_knows
@@ -95,6 +95,7 @@ def open_slide(
     Raises:
         UserError: The file is missing, empty, damaged or no supported image, or mpp is impossible.
     """
+    require_choice(choice)
     if is_address(path):
         from muse_core.slides.remote_slides import open_remote
 
