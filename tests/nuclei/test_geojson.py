@@ -157,7 +157,7 @@ def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
         assert part in notes
 
 
-@pytest.mark.parametrize("other", [{"z": 3}, {"t": 1}, {"c": -1, "z": 2, "t": 0}])
+@pytest.mark.parametrize("other", [{"z": 3}, {"t": 1.0}, {"c": -1, "z": 2.0, "t": 0}])
 def test_nuclei_of_several_planes_are_not_laid_over_each_other(
     tmp_path: Path, other: dict[str, int]
 ) -> None:
@@ -169,7 +169,7 @@ def test_nuclei_of_several_planes_are_not_laid_over_each_other(
     path = tmp_path / "a.geojson"
     path.write_text(json.dumps([nucleus(other), nucleus(other)]))
     assert len(read_geojson(path).table) == 2
-    path.write_text(json.dumps([nucleus(None), nucleus({"c": 2, "z": 0, "t": 0}), nucleus("x")]))
+    path.write_text(json.dumps([nucleus(None), nucleus({"c": 2, "z": 0.0, "t": 0}), nucleus("x")]))
     assert len(read_geojson(path).table) == 3
     area = feature(("Polygon", [SQUARE]), {"objectType": "annotation"})
     path.write_text(json.dumps([area, nucleus(other)]))

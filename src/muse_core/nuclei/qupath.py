@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +62,12 @@ def plane_of(geometry: Mapping[str, Any]) -> tuple[int, int]:
     plane = geometry.get("plane")
     plane = plane if isinstance(plane, dict) else {}
     z, t = (plane.get(axis) for axis in "zt")
-    return z if isinstance(z, int) else 0, t if isinstance(t, int) else 0
+    return _whole(z), _whole(t)
+
+
+def _whole(number: object) -> int:
+    """A number as the nearest whole one; programs without whole numbers write 3.0."""
+    return round(number) if isinstance(number, int | float) and math.isfinite(number) else 0
 
 
 def class_of_feature(properties: Mapping[str, Any]) -> tuple[str, str]:
