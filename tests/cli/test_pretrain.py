@@ -54,7 +54,13 @@ def test_pretrain_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["steps"] == 2
     assert read_card(figures["out"]).training["views"]["global_px"] == 64
-    assert run("pretrain", "--config", out / "config.json") == 0, "a run can be told again"
+    (out / "backbone.safetensors").unlink()
+    assert run("pretrain", "--config", out / "config.json", "--json") == 0, (
+        "a run can be told again"
+    )
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (again["loss"], again["samples_per_s"]) == (None, None)
+    assert read_card(again["out"]).training["steps"] == 2
     longer = ("--set", "schedule.epochs=3", "--restart", "--json")
     assert run("pretrain", "--config", config, *longer) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 3
@@ -67,6 +73,7 @@ def test_pretrain_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("rois = 'a'\nout = 'b'\n[views]\nglobal_px = 100", "multiple of 16"),
         ("rois = 'a'\nout = 'b'\n[views]\nmpp = [0.6, 0.2]", "range"),
         ("rois = 'a'\nout = 'b'\n[schedule]\nbatch = '8'", "schedule.batch"),
+        (f"rois = 'a'\nout = 'b'\n[schedule]\nepochs = {2**62}", "more than can be counted"),
         ("rois = 'a'\nout = 'b'\n[model]\nlayers = 3", "layers"),
         ("rois = 'a'", "out"),
         ("rois = ", "cannot be understood"),

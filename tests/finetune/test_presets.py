@@ -99,6 +99,7 @@ def test_a_network_can_be_named() -> None:
         (ON_FOLDERS | {"learning_rate": float("nan")}, "'learning_rate'"),
         (ON_FOLDERS | {"learning_rate": 0}, "must be positive"),
         (ON_FOLDERS | {"seed": -1}, "at least 0"),
+        (ON_FOLDERS | {"steps": 2**62, "batch": 8}, "more than can be counted"),
         (ON_FOLDERS | {"views": {"crop_px": 100}}, "multiple of 32"),
         (ON_FOLDERS | {"views": 3}, "'views'"),
         (ON_FOLDERS | {"losses": {"label_smoothing": 1.5}}, "label_smoothing"),

@@ -56,9 +56,11 @@ def test_the_loss_is_averaged_from_the_first_step_on() -> None:
 def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
     parts = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
     state = TrainState(7, 0.25, {"step": 5, "quality": 0.5, "f_class": None}, 0.625)
-    Checkpoint(tmp_path / "run.checkpoint", "mine", parts).save(state)
+    path, model = tmp_path / "run.checkpoint", tmp_path / "m.safetensors"
+    model.touch()
+    Checkpoint(path, "mine", parts, model).save(state)
     fresh = {"heads": nn.Linear(2, 3), "other": nn.Linear(1, 1)}
-    assert Checkpoint(tmp_path / "run.checkpoint", "mine", fresh).load() == state
+    assert Checkpoint(path, "mine", fresh, model).load() == state
     for name, part in parts.items():
         torch.testing.assert_close(part.state_dict(), fresh[name].state_dict(), rtol=0, atol=0)
 
@@ -66,15 +68,26 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_another_run_is_refused_and_none_leaves_all_as_it_is(tmp_path: Path) -> None:
     path, layer = tmp_path / "run.checkpoint", nn.Linear(2, 3)
     before = layer.weight.detach().clone()
-    mine = Checkpoint(path, "mine", {"heads": layer})
+    mine = Checkpoint(path, "mine", {"heads": layer}, path)
     assert mine.load() == TrainState()
-    Checkpoint(path, "another's", {"heads": nn.Linear(2, 3)}).save(TrainState(step=3))
+    Checkpoint(path, "another's", {"heads": nn.Linear(2, 3)}, path).save(TrainState(step=3))
     with pytest.raises(UserError, match="is of another run"):
         mine.load()
     assert torch.equal(layer.weight, before)
     mine.remove()
     mine.remove()
     assert not path.exists()
+
+
+def test_a_run_whose_best_weights_are_gone_is_not_resumed(tmp_path: Path) -> None:
+    mine = Checkpoint(tmp_path / "run.checkpoint", "mine", {}, tmp_path / "m.safetensors")
+    mine.save(TrainState(3))
+    assert mine.load() == TrainState(3)
+    mine.save(TrainState(3, best={"step": 2}))
+    with pytest.raises(UserError, match=r"m\.safetensors, are no longer there; put the file back"):
+        mine.load()
+    mine.model.touch()
+    assert mine.load() == TrainState(3, best={"step": 2})
 
 
 def test_a_loss_that_is_no_number_names_its_step() -> None:

@@ -94,14 +94,14 @@ def _parts() -> dict[str, Any]:
 
 def _checkpoint(folder: Path) -> Path:
     path = folder / "m.checkpoint"
-    Checkpoint(path, "abc", _parts()).save(TrainState(3, 0.5, {"f_det": 0.5}, 0.5))
+    Checkpoint(path, "abc", _parts(), path).save(TrainState(3, 0.5, {"f_det": 0.5}, 0.5))
     return path
 
 
 def read_checkpoint(path: Path) -> None:
     """Resume from a checkpoint: networks, optimiser, schedule, and a step after it."""
     parts = _parts()
-    Checkpoint(path, "abc", parts).load()
+    Checkpoint(path, "abc", parts, path).load()
     parts["optimizer"].step()
 
 

@@ -80,6 +80,12 @@ def test_a_run_finds_its_own_state(tmp_path: Path) -> None:
     assert state["step"] == 3
 
 
+def test_numbers_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    save_run(identity_of({"a": 40, "b": [1, 2.0]}), {"step": 3}, path)
+    assert load_own_run(identity_of({"a": 40.0, "b": [1.0, 2]}), path) is not None
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

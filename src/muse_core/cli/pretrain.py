@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,11 +46,16 @@ def pretrain_command(
         figures = {
             "out": str(result.path),
             "steps": result.steps_done,
-            "loss": result.loss,
-            "samples_per_s": result.samples_per_s,
+            "loss": _number(result.loss),
+            "samples_per_s": _number(result.samples_per_s),
             "cancelled": result.cancelled,
         }
         done = f"{result.steps_done:,} steps; {result.path}"
         typer.echo(json.dumps(figures) if as_json else done)
     if result.cancelled:
         raise typer.Exit(130)
+
+
+def _number(value: float) -> float | None:
+    """The value as JSON has it: None where no step was made."""
+    return None if math.isnan(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -302,6 +303,8 @@ class FinetuneConfig:
             raise UserError("The consistency loss needs its batches whole: shards 1.")
         if self.steps < 1 or self.batch < 1 or self.validate_every < 1:
             raise UserError("steps, batch and validate_every must be at least 1.")
+        if self.steps * self.batch > sys.maxsize:
+            raise UserError("steps times batch is more than can be counted.")
         if self.workers < 0 or self.seed < 0:
             raise UserError("workers and seed are at least 0.")
         if not all(x > 0 for x in (self.mpp, self.learning_rate, self.correction_weight)):

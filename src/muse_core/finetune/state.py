@@ -94,11 +94,13 @@ class Checkpoint:
         path: The file; None keeps nothing.
         identity: Identity of the run; a file with another one is refused.
         parts: Network, optimiser and the like, by names that the TrainState does not use.
+        model: The file of the best weights so far.
     """
 
     path: Path | None
     identity: str
     parts: Mapping[str, Stateful]
+    model: Path
 
     def save(self, state: TrainState) -> None:
         """Write all that the run needs to be resumed."""
@@ -111,7 +113,7 @@ class Checkpoint:
         """Restore the parts and the progress; without a file nothing changes.
 
         Raises:
-            UserError: The file is damaged, or of another run.
+            UserError: The file is damaged, or of another run, or the best weights are gone.
         """
         state = None if self.path is None else load_own_run(self.identity, self.path)
         if self.path is None or state is None:
@@ -119,7 +121,13 @@ class Checkpoint:
         with restoring(self.path):
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
-            return TrainState.from_json(state)
+            progress = TrainState.from_json(state)
+        if progress.best and not self.model.is_file():
+            raise UserError(
+                f"The best weights so far, {self.model}, are no longer there; put the file back, or"
+                " start anew with --restart."
+            )
+        return progress
 
     def remove(self) -> None:
         """Remove the file; the run is over."""
@@ -132,7 +140,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     """The checkpoint of a run, beside its model."""
     path = checkpoint_path(config.out) if config.resumable else None
-    return Checkpoint(path, identity(config, data_digest), parts)
+    return Checkpoint(path, identity(config, data_digest), parts, config.out)
 
 
 def require_finite(loss: torch.Tensor, step: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -189,6 +190,8 @@ class ScheduleConfig:
             )
         if self.epoch_samples < self.batch:
             raise UserError("epoch_samples is at least batch.")
+        if self.epochs * self.epoch_samples > sys.maxsize:
+            raise UserError("epochs times epoch_samples is more than can be counted.")
         if min(self.learning_rate, self.clip) <= 0 or self.final_learning_rate < 0:
             raise UserError("The learning rate and clip must be positive.")
         if min(*self.weight_decay, self.warmup_epochs, self.freeze_prototypes_epochs) < 0:

@@ -52,6 +52,8 @@ from muse_core.training.seeding import seed_step
 
 with compiler_left_out():
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning_fabric.wrappers import _FabricModule
 
 CHECKPOINT_NAME = "last.checkpoint"
@@ -63,14 +65,14 @@ class PretrainResult:
     """Result of a pretraining run.
 
     Attributes:
-        path: The backbone, or None if the run was cancelled before its first checkpoint.
+        path: The backbone.
         steps_done: Optimiser steps made, over all resumptions.
-        loss: Of the last step.
-        samples_per_s: Samples a second over all processes, in this process's lifetime.
+        loss: Of the last step; NaN where all had been made before.
+        samples_per_s: Samples a second over all processes, in this process's lifetime; or NaN.
         cancelled: Whether it stopped early because it was asked to.
     """
 
-    path: Path | None
+    path: Path
     steps_done: int
     loss: float
     samples_per_s: float
@@ -126,10 +128,10 @@ def _train(
             if on_progress:
                 message = f"loss {loss:.3f}, {rate:.1f} samples/s"
                 on_progress(run.step, config.schedule.steps, message)
-    if run.step != run.saved_step:
-        run.save()
     path = config.out / BACKBONE_NAME
-    return PretrainResult(path if path.is_file() else None, run.step, loss, rate, cancelled)
+    if run.any_process(run.step != run.saved_step or not path.is_file()):
+        run.save()
+    return PretrainResult(path, run.step, loss, rate, cancelled)
 
 
 class Run:
@@ -243,6 +245,8 @@ class Run:
     def save(self) -> None:
         """Write the checkpoint and the backbone."""
         if self.fabric.is_global_zero:
+            # First, so that it is not older than a checkpoint, from which a killed run goes on.
+            export_backbone(self.teacher.backbone, self.architecture, self.config, self.step)
             save_run(
                 self._identity,
                 {
@@ -254,7 +258,6 @@ class Run:
                 },
                 self._state_path,
             )
-            export_backbone(self.teacher.backbone, self.architecture, self.config, self.step)
         self.saved_step = self.step
         self.fabric.barrier()
 
@@ -375,6 +378,8 @@ def _fabric(config: PretrainConfig) -> Fabric:
         num_nodes=processes // local,
         strategy="ddp" if processes > 1 else "auto",
         precision="32-true" if config.precision == "float32" else "bf16-mixed",
+        # Left to itself, it takes the processes of a batch job of SLURM for those of the run.
+        plugins=TorchElasticEnvironment() if processes > 1 else LightningEnvironment(),
     )
     fabric.launch()
     return fabric

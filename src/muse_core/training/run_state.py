@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -39,24 +39,34 @@ def load_own_run(identity: str, path: Path) -> dict[str, Any] | None:
         UserError: The file is damaged, or of another run.
     """
     state = load_state(path)
-    if state is not None and state.get(_RUN) != identity:
-        differing = _differing(state.get(_RUN), identity)
+    if state is None:
+        return None
+    differing = _differing(state.get(_RUN), identity)
+    # Numbers are compared, not their text: Python has 40 where a file has 40.0.
+    if differing is None or differing:
         raise UserError(
-            f"The checkpoint {path} is of another run{differing}. Start anew with --restart, or"
-            " write somewhere else."
+            f"The checkpoint {path} is of another run{_named(differing or ())}. Start anew with"
+            " --restart, or write somewhere else."
         )
     return state
 
 
-def _differing(theirs: object, ours: str) -> str:
-    """In which values two runs differ; empty where that cannot be told."""
+def _differing(theirs: object, ours: str) -> list[str] | None:
+    """Names of the values in which two runs differ; None where that cannot be told."""
+    if theirs == ours:
+        return []
     try:
         before, now = _flat(json.loads(str(theirs))), _flat(json.loads(ours))
     except (ValueError, RecursionError):
+        return None
+    return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+
+
+def _named(differing: Sequence[str]) -> str:
+    if not differing:
         return ""
-    names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
-    named = ", ".join(names[:_MOST_NAMED])
-    more = len(names) - _MOST_NAMED
+    more = len(differing) - _MOST_NAMED
+    named = ", ".join(differing[:_MOST_NAMED])
     return f": it differs in {named}" + (f" and {more} more" if more > 0 else "")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 _SEED_STRIDE = 1_000_003
+_SEEDS = 2**64
+"""torch takes no larger seeds."""
 
 
 def seed_step(seed: int, step: int) -> torch.Generator:
@@ -17,5 +19,6 @@ def seed_step(seed: int, step: int) -> torch.Generator:
     Returns:
         A source of randomness of the step's own, on the CPU.
     """
-    torch.manual_seed(seed * _SEED_STRIDE + step)
-    return torch.Generator().manual_seed(seed * _SEED_STRIDE + step)
+    own = (seed * _SEED_STRIDE + step) % _SEEDS
+    torch.manual_seed(own)
+    return torch.Generator().manual_seed(own)

@@ -248,9 +248,7 @@ class _Run:
         """Tidy up, and score what is kept where there is a holdout."""
         if self.shards:
             self.shards.close()
-        if not cancelled:
-            self.checkpoint.remove()
-        else:
+        if cancelled:
             self.checkpoint.save(self.state)
         before = self.before.figures if self.before else None
         after = None
@@ -260,6 +258,9 @@ class _Run:
             figures = kept.card.metrics | {"before": before, "after": after}
             kept.card = dataclasses.replace(kept.card, metrics=figures)
             save_model(kept, self.config.out)
+        # Last, so that a run that is killed while its model is measured is resumed.
+        if not cancelled:
+            self.checkpoint.remove()
         return FinetuneResult(
             path=self.config.out if self.state.best else None,
             metrics=self.state.best,

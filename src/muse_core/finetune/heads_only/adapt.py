@@ -139,15 +139,16 @@ class _AdaptRun:
 
     def finish(self, before: HoldoutFigures | None, cancelled: bool) -> HoldoutFigures | None:
         """Write the best heads with their figures; returns these where there is a holdout."""
+        after = None
+        if self.state.best:
+            kept = load_model(self.config.out).to(self.device)
+            after = self._score(kept, {}).figures if self.holdout else None
+            metrics = {"validation": self.state.best, "before": before, "after": after}
+            kept.card = dataclasses.replace(kept.card, metrics=metrics)
+            save_model(kept, self.config.out)
+        # Last, so that a run that is killed while its model is measured is resumed.
         if not cancelled:
             self.checkpoint.remove()
-        if not self.state.best:
-            return None
-        kept = load_model(self.config.out).to(self.device)
-        after = self._score(kept, {}).figures if self.holdout else None
-        metrics = {"validation": self.state.best, "before": before, "after": after}
-        kept.card = dataclasses.replace(kept.card, metrics=metrics)
-        save_model(kept, self.config.out)
         return after
 
     def _train_once(self) -> float:
