@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import re
 import threading
 import time
@@ -26,6 +27,8 @@ class SlideServer:
         parts: Whether it supports range requests.
         shifted: How many bytes too far on each part begins.
         endless: Whether each response never ends.
+        packs: Whether it compresses files for those who take that, and gives parts of the result.
+        says_size: Whether responses state their length.
         folded: Compressed content of each response, if any.
         login: User and password, joined by a colon, that requests must have, if any.
         signature: What the query of GET requests must hold, if anything; others are refused.
@@ -39,6 +42,8 @@ class SlideServer:
     parts: bool = True
     shifted: int = 0
     endless: bool = False
+    packs: bool = False
+    says_size: bool = True
     folded: bytes = b""
     status: int = 0
     missing: tuple[int, bytes] = (404, b"")
@@ -114,7 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.is_file():
             self._say(*state.missing, with_body)
             return
-        start, count = 0, (size := path.stat().st_size)
+        packed = state.packs and "gzip" in self.headers.get("Accept-Encoding", "")
+        content = gzip.compress(path.read_bytes()) if packed else None
+        start, count = 0, (size := path.stat().st_size if content is None else len(content))
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if asked and state.parts:
             start = int(asked[1])
@@ -124,7 +131,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{start + count - 1}/{size}")
         else:
             self.send_response(200)
-        self.send_header("Content-Length", str(count))
+        if packed:
+            self.send_header("Content-Encoding", "gzip")
+        if state.says_size:
+            self.send_header("Content-Length", str(count))
+        else:
+            self.send_header("Connection", "close")
+            self.close_connection = True
         self.send_header("ETag", f'"{size}"')
         self.send_header("Last-Modified", "Sat, 28 Nov 2026 08:00:00 GMT")
         self.end_headers()
@@ -134,7 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
         if state.drop_every and len(state.requests) % state.drop_every == 0:
             count //= 2
             self.close_connection = True
-        if count:
+        if count and content is not None:
+            self.wfile.write(content[start : start + count])
+        elif count:
             with contextlib.suppress(OSError), path.open("rb") as file:
                 self.connection.sendfile(file, start, count)
 

@@ -55,6 +55,16 @@ def test_metadata_that_are_not_there_may_be_answered_in_any_way(
         np.testing.assert_array_equal(far.read(WHOLE), near.read(WHOLE))
 
 
+@pytest.mark.parametrize("name", ["large.tiff", "v2.zarr", "v3.zarr"])
+@pytest.mark.parametrize("flaw", [{"packs": True}, {"says_size": False}])
+def test_servers_that_compress_or_do_not_say_a_length_are_read(
+    server: SlideServer, folder: Path, name: str, flaw: dict[str, bool]
+) -> None:
+    vars(server).update(flaw)
+    with open_slide(f"{server.address}/{name}") as far, open_slide(folder / name) as near:
+        np.testing.assert_array_equal(far.read(near.bounds), near.read(near.bounds))
+
+
 @pytest.mark.parametrize("name", ["s.tiff", "v2.zarr", "v3.zarr"])
 @pytest.mark.parametrize(
     ("status", "sentence"),

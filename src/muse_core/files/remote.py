@@ -31,6 +31,7 @@ LARGEST_ANSWER = 256 << 20
 """Limit of a response in bytes, against endless ones and decompression bombs."""
 _LONGEST = 8 << 20
 """Most bytes of parts that are requested together."""
+_SIZE = re.compile(r"bytes 0-0/(\d+)")
 _GRANTS = re.compile(
     r"x-(amz|goog|ms)-.*|.*(signature|token|secret|password|credential|api_?-?key|accessid).*"
     r"|awsaccesskeyid|key|key-pair-id|policy|expires|auth|sig|s[eiprtv]|sip|spr|sk[a-z]+",
@@ -105,7 +106,9 @@ def _options(kind: str) -> dict[str, Any]:
         from muse_core.files.bounded_answer import BoundedAnswer
 
         wait = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S)
-        client = {"timeout": wait, "response_class": BoundedAnswer}
+        # Parts of what a server has compressed are no parts of the file.
+        plain = {"Accept-Encoding": "identity"}
+        client = {"timeout": wait, "response_class": BoundedAnswer, "headers": plain}
         return {"client_kwargs": client, "skip_instance_cache": True}
     if kind == "s3":
         config = {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S}
@@ -138,12 +141,17 @@ class RemoteFile(io.RawIOBase):
         self.address = without_secrets(address)
         self.name = name_of(address)
         self._fs, self._path = file_system(address)
-        facts = self._facts()
-        if facts.get("size") is None:
+        size = self._facts().get("size")
+        if self._is_http:
+            gives_parts, told = self._persist(self._ask_for_a_part)
+            if not gives_parts:
+                raise UserError(
+                    f"The server of {self.address} gives only whole files; fetch it first."
+                )
+            size = told or size
+        if size is None:
             raise UserError(f"The server of {self.address} does not say how large it is.")
-        self.size = int(facts["size"])
-        if self._is_http and not self._persist(self._gives_parts):
-            raise UserError(f"The server of {self.address} gives only whole files; fetch it first.")
+        self.size = int(size)
         self._at = 0
         self._lock = threading.Lock()
         self._parts: LRUCache[Range, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
@@ -163,18 +171,24 @@ class RemoteFile(io.RawIOBase):
     def _is_http(self) -> bool:
         return self.address.lower().startswith("http")
 
-    def _gives_parts(self) -> bool:
-        """Whether a server answers with a part of the file, not with all of it each time."""
+    def _ask_for_a_part(self) -> tuple[bool, int | None]:
+        """Whether a server answers with a part of the file, not with all of it each time.
+
+        Returns:
+            That, and the size of the whole file if the server says it with the part.
+        """
         from fsspec.asyn import sync
 
-        async def ask() -> bool:
+        async def ask() -> tuple[bool, str]:
             session = await self._fs.set_session()
             url = self._fs.encode_url(self._path)
             async with session.get(url, headers={"Range": "bytes=0-0"}) as answer:
                 answer.raise_for_status()
-                return bool(answer.status == 206)
+                return answer.status == 206, answer.headers.get("Content-Range", "")
 
-        return bool(sync(self._fs.loop, ask))
+        gives_parts, said = sync(self._fs.loop, ask)
+        size = _SIZE.fullmatch(said)
+        return gives_parts, int(size[1]) if size else None
 
     def readable(self) -> bool:
         """True."""
