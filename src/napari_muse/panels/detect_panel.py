@@ -222,3 +222,5 @@ class DetectPanel(forms.Section):
         buttons = forms.row(self.start, self.finish, self.cancel, stretch=0)
         scale = (self.scale.hint, self.scale.question)
         forms.column(self, self.images, form, *scale, buttons, self.status.bar, self.message)
+        area, numbers = (self.place, self.draw), (self.min_score, self.mpp)
+        forms.in_tab_order(self.model, self.device, self.precision, *area, *numbers, self.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
@@ -132,6 +133,12 @@ def form_layout(*rows: tuple[str, QWidget] | QWidget) -> QFormLayout:
     for item in rows:
         layout.addRow(*item) if isinstance(item, tuple) else layout.addRow(item)
     return layout
+
+
+def in_tab_order(*widgets: QWidget) -> None:
+    """Have Tab lead from each widget to the next; otherwise it goes by when they were made."""
+    for before, after in pairwise(widgets):
+        QWidget.setTabOrder(before, after)
 
 
 def within(layout: QLayout, widget: QWidget | None = None) -> QWidget:

@@ -91,6 +91,8 @@ class LegendPanel(forms.Section):
             # What is clicked in there may have led here.
             before.deleteLater()
         self._rows.setWidget(forms.within(grid))
+        controls = chain.from_iterable(zip(self.shown, self.for_new, strict=True))
+        forms.in_tab_order(self._rows, *controls, self.edit)
         self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
         self._update_shown()
 

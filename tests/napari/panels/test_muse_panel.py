@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractButton, QLabel, QScrollArea
+from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QScrollArea
 
 from muse_core.models.registry import DEFAULT_MODEL
 from muse_core.nuclei import ClassScheme, read_csv, write_csv
@@ -15,7 +15,7 @@ from napari_muse.interaction.keys import HELP
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import canvas_of, click, press, screen_point
+from ..actions import canvas_of, click, press, screen_point, use_window
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -325,6 +325,24 @@ def test_a_change_uploads_the_points_once(
     opened.session.annotations.delete([2])
     nuclei.refresh()
     assert sum(uploads) == 1, "other points"
+
+
+def test_tab_goes_from_top_to_bottom(opened: MusePanel, qtbot: Any) -> None:
+    # Classes that are listed anew are not moved to the end.
+    opened.session.annotations.adopt_scheme(ClassScheme.from_names(["stroma"]))
+    legend, detect = opened.legend, opened.detect
+    use_window(opened, qtbot)
+    for first, *rest in (
+        (legend.shown[0], legend.for_new[0], *legend.shown[1:], legend.edit, opened.tabs.tabBar()),
+        (
+            detect.model, detect.device, detect.precision, detect.place, detect.draw,
+            detect.min_score, detect.mpp, detect.start, opened.export.button,
+        ),
+    ):  # fmt: skip
+        first.setFocus()
+        for wanted in rest:
+            qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+            assert QApplication.focusWidget() is wanted
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
