@@ -13,6 +13,7 @@ from muse_core.models.backbone import MuseBackbone
 from muse_core.models.config import BackboneConfig
 from muse_core.slides import Region, Slide, open_slide
 
+from ..detect.dot_runs import DAMAGED, BrokenReads
 from ..job_inputs import write_slide
 
 SPEC = FeatureSpec(mpp=0.5, fov_px=64)
@@ -66,6 +67,31 @@ def test_progress_counts_tiles_and_cancel_stops(slide: Slide, backbone: MuseBack
     for chunk in iter_features(slide, POINTS, backbone, SPEC, None, lambda: len(chunks) == 2):
         chunks.append(chunk)
     assert len(chunks) == 2
+
+
+def test_points_that_cannot_be_read_have_no_features_and_the_others_theirs(
+    slide: Slide, backbone: MuseBackbone
+) -> None:
+    points = np.array([[10, 10], [150, 100], [290, 190], [100, 30]], float)
+    broken = BrokenReads(slide, Region(145, 95, 10, 10), DAMAGED)
+    (chunk,) = iter_features(broken, points, backbone, FeatureSpec(0.5, 64, batch=9))
+    assert chunk.unread.tolist() == [1]
+    assert chunk.reason == "The file is damaged."
+    assert sorted(chunk.rows) == [0, 2, 3]
+    found = nucleus_features(broken, points, backbone, SPEC)
+    assert np.isnan(found[1]).all()
+    # Far from the place; the tile of the last has a part in it, and is white there.
+    whole = nucleus_features(slide, points, backbone, SPEC)
+    np.testing.assert_array_equal(found[[0, 2]], whole[[0, 2]])
+    assert np.isfinite(found[3]).all()
+
+
+def test_a_slide_of_which_nothing_can_be_read_gives_its_reason(
+    slide: Slide, backbone: MuseBackbone
+) -> None:
+    broken = BrokenReads(slide, slide.bounds, DAMAGED)
+    with pytest.raises(UserError, match="The file is damaged"):
+        nucleus_features(broken, POINTS[2:], backbone, SPEC)
 
 
 def test_no_points_give_no_features(slide: Slide, backbone: MuseBackbone) -> None:

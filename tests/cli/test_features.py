@@ -14,6 +14,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table, write_csv
 from muse_core.slides import ImageChoice
 
+from ..damaged_slide import write_damaged
 from ..job_inputs import write_model, write_slide
 from .running import run
 
@@ -39,6 +40,21 @@ def test_features_of_a_slide(
     assert np.isfinite(found.features).all()
     assert found.ids.tolist() == [5, 3, 9]
     assert [found.attributes[k] for k in ("model", "mpp", "fov_px")] == ["tiny", 0.5, 256]
+
+
+def test_nuclei_that_cannot_be_read_have_none_and_are_counted(
+    inputs: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, points, model = inputs
+    write_damaged(tmp_path / "d.tif", whole, 200, 300, 0.5)
+    out = tmp_path / "f.zarr"
+    options = ("--points", points, "--model", model, "--out", out, "--json")
+    assert run("features", tmp_path / "d.tif", *options) == 0
+    said = capsys.readouterr()
+    facts = json.loads(said.out)
+    assert (facts["done"], facts["unread"], facts["cancelled"]) == (2, 1, False)
+    assert said.err.startswith("note: 1 nucleus lies where the slide cannot be read: d.tif is dam")
+    assert np.isfinite(read_features(out).features).all(axis=1).tolist() == [True, False, True]
 
 
 def test_bad_input_ends_in_a_sentence(

@@ -13,9 +13,9 @@ import torch
 
 from muse_core.detect import DetectConfig, Detector
 from muse_core.detect.detector import DetectListener
-from muse_core.detect.unreadable import place_of
 from muse_core.errors import UserError
 from muse_core.slides import Region, Slide
+from muse_core.slides.unreadable import place_of
 
 from .blobs import BlobModel
 from .dot_runs import DAMAGED, SMALL_TILES, BrokenReads, places

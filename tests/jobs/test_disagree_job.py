@@ -11,6 +11,9 @@ from muse_core.jobs.specs import DisagreeJob, job_from_json
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, StorePlace
 
+from ..damaged_slide import write_damaged
+from ..job_inputs import write_model, write_slide
+
 
 @pytest.fixture
 def job(cmu_slide: Path, tmp_path: Path) -> DisagreeJob:
@@ -36,6 +39,20 @@ def test_all_nuclei_are_compared_and_the_store_is_only_read(job: DisagreeJob) ->
     assert found[:-1].max() < 0.5
     assert any(isinstance(e, Progress) for e in events)
     assert Path(job.store).read_bytes() == before
+
+
+def test_what_cannot_be_read_is_not_compared(tmp_path: Path) -> None:
+    slide = tmp_path / "d.tif"
+    write_damaged(slide, write_slide(tmp_path / "whole.png"), 200, 300, 0.5)
+    with StorePlace(slide, tmp_path).create(ClassScheme.from_names(["a", "b"])) as store:
+        store.insert(nucleus_table([10, 200, 690, 400], [10, 300, 490, 99], ["a", "a", "b", "b"]))
+        model = write_model(tmp_path / "m.safetensors")
+        job = DisagreeJob(str(slide), str(store.path), model=str(model), device="cpu")
+    events: list[Event] = []
+    assert isinstance(run_job(job, events.append), Done)
+    found = next(e for e in events if isinstance(e, DisagreementFound))
+    assert found.ids == [1, 3, 4]
+    assert np.isfinite(found.disagreement).all()
 
 
 def test_cancelled_there_is_no_result(job: DisagreeJob) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from muse_core.jobs.specs import FeaturesJob, job_from_json
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, StorePlace
 
+from ..damaged_slide import write_damaged
 from ..job_inputs import write_model, write_slide
 
 
@@ -47,6 +49,20 @@ def test_only_what_is_missing_is_computed(job: FeaturesJob) -> None:
     again = run_job(job, lambda event: None)
     assert again.message == "2 of 2 nuclei got their features."
     assert _kept(job) == 41
+
+
+def test_nuclei_that_cannot_be_read_are_counted(job: FeaturesJob, tmp_path: Path) -> None:
+    slide = tmp_path / "d.tif"
+    write_damaged(slide, Path(job.slide), 200, 300, 0.5)
+    with StorePlace(slide, tmp_path).create(ClassScheme.from_names(["a"])) as store:
+        store.insert(nucleus_table([10, 200, 690], [10, 300, 490], "a"))
+        damaged = replace(job, slide=str(slide), store=str(store.path), mpp=None)
+    end = run_job(damaged, lambda event: None)
+    assert isinstance(end, Done), end
+    assert end.message.startswith(
+        "2 of 3 nuclei got their features. 1 nucleus lies where the slide cannot be read: d.tif"
+    )
+    assert _kept(damaged) == 2
 
 
 def test_a_cancel_keeps_what_is_there(job: FeaturesJob) -> None:

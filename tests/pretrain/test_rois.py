@@ -21,6 +21,7 @@ from muse_core.pretrain.roi_manifest import (
 from muse_core.pretrain.rois import cut_slide, roi_regions
 from muse_core.slides import Region, Slide, open_slide, tissue_mask
 
+from ..damaged_slide import write_damaged
 from ..job_inputs import write_slide
 
 SETTINGS = RoiSettings(roi_px=300, mpp=0.5)
@@ -67,6 +68,19 @@ def test_a_finer_slide_is_reduced_and_a_coarser_one_kept(slide: Slide, tmp_path:
         assert manifest is not None
         (roi,) = manifest.rois
         assert (roi.mpp, roi.width_px) == (mpp, width)
+
+
+def test_a_roi_of_which_a_part_cannot_be_read_is_left_out_and_told(tmp_path: Path) -> None:
+    write_damaged(tmp_path / "d.tif", write_slide(tmp_path / "whole.png"), 100, 100, 0.5)
+    with open_slide(tmp_path / "d.tif") as slide:
+        out = tmp_path / "rois"
+        cut_slide(slide, out, open_roi_folder(out, SETTINGS), _corner_points)
+    (source,) = read_manifest(out).sources
+    assert len(source.rois) == 5
+    assert all((roi.x_px, roi.y_px) != (0, 0) for roi in source.rois)
+    (why,) = source.left_out
+    assert why.startswith("ROI 0,0: d.tif is damaged")
+    assert len(list(out.glob("*/*.tif"))) == 5
 
 
 def test_glass_is_left_out(tmp_path: Path) -> None:

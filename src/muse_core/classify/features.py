@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 from muse_core.models.point_features import features_at_points, image_batch
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide
+from muse_core.slides.readable import ReadablePixels, read_readable
+from muse_core.slides.unreadable import Unreadable
 
 _READERS = 2
 _BATCH = {"cuda": 16, "mps": 4}
@@ -49,12 +51,16 @@ class FeatureChunk:
         features: (n, D) float16.
         tiles_done: Tiles done so far.
         tiles_total: Tiles in all.
+        unread: (m,) int64, points that have no features: the slide cannot be read there.
+        reason: Why; empty where all could be read.
     """
 
     rows: npt.NDArray[np.int64]
     features: npt.NDArray[np.float16]
     tiles_done: int
     tiles_total: int
+    unread: npt.NDArray[np.int64]
+    reason: str = ""
 
 
 def nucleus_features(
@@ -76,13 +82,14 @@ def nucleus_features(
         on_progress: Called with tiles done, tiles in all and a message.
 
     Returns:
-        (N, D) float16, in the order of the points.
+        (N, D) float16, in the order of the points; NaN where the slide cannot be read.
 
     Raises:
-        UserError: The slide has no MPP, a point lies outside it, or the field of view does not fit.
+        UserError: The slide has no MPP, nothing of it can be read, a point lies outside it, or the
+            field of view does not fit.
     """
     points = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-    features = np.zeros((len(points), backbone.out_channels), dtype=np.float16)
+    features = np.full((len(points), backbone.out_channels), np.nan, dtype=np.float16)
     for chunk in iter_features(slide, points, backbone, spec, device):
         features[chunk.rows] = chunk.features
         if on_progress:
@@ -98,7 +105,9 @@ def iter_features(
     device: torch.device | None = None,
     should_cancel: Callable[[], bool] | None = None,
 ) -> Iterator[FeatureChunk]:
-    """Like :func:`nucleus_features`, in chunks; each point comes exactly once unless cancelled.
+    """Like :func:`nucleus_features`, in chunks.
+
+    Each point comes exactly once unless cancelled, among the rows or among the unread.
 
     Args:
         slide: An open slide with a known MPP.
@@ -113,17 +122,58 @@ def iter_features(
     plan = plan_feature_tiles(points, spec.mpp / slide.require_mpp(), spec.fov_px)
     where = device or torch.device("cpu")
     backbone.to(where).eval()
-    done = 0
     batch = min(spec.batch or _BATCH.get(where.type, 1), len(plan))
     require_batch_memory("tiles", batch, spec.fov_px**2, where.type)
-    for tiles, images in _batches(slide, plan, spec, batch, should_cancel or (lambda: False)):
-        done += len(tiles)
-        yield FeatureChunk(
-            np.concatenate([tile.rows for tile in tiles]),
-            _compute(backbone, tiles, images, where),
-            done,
-            len(plan),
-        )
+    done = computed = 0
+    for read in _batches(slide, plan, spec, batch, should_cancel or (lambda: False)):
+        done += len(read)
+        chunk = _chunk(backbone, read, points, where, (done, len(plan)))
+        computed += len(chunk.rows)
+        if done == len(plan) and not computed:
+            raise UserError(chunk.reason)
+        yield chunk
+
+
+def unread_note(n_unread: int, reason: str) -> str:
+    """Return the sentence for the user about nuclei without features."""
+    what = "1 nucleus lies" if n_unread == 1 else f"{n_unread:,} nuclei lie"
+    return f"{what} where the slide cannot be read: {reason}"
+
+
+def _chunk(
+    backbone: MuseBackbone,
+    read: list[tuple[FeatureTile, ReadablePixels]],
+    points: npt.NDArray[np.float64],
+    device: torch.device,
+    progress: tuple[int, int],
+) -> FeatureChunk:
+    """Features of the points of tiles that are read; progress is tiles done and in all."""
+    tiles, images = [], []
+    for tile, (image, unreadable) in read:
+        seen = _seen(tile, points, unreadable)
+        if image is not None and len(seen.rows):
+            tiles.append(seen)
+            images.append(image)
+    none = np.zeros(0, dtype=np.int64)
+    rows = np.concatenate([none, *(tile.rows for tile in tiles)])
+    if tiles:
+        features = _compute(backbone, tiles, images, device)
+    else:
+        features = np.zeros((0, backbone.out_channels), dtype=np.float16)
+    unread = np.setdiff1d(np.concatenate([tile.rows for tile, _ in read]), rows)
+    reasons = [place.reason for _, pixels in read for place in pixels.unreadable]
+    return FeatureChunk(rows, features, *progress, unread, reasons[0] if len(unread) else "")
+
+
+def _seen(
+    tile: FeatureTile, points: npt.NDArray[np.float64], unreadable: tuple[Unreadable, ...]
+) -> FeatureTile:
+    """The tile with those of its points whose place could be read."""
+    x, y = points[tile.rows].T
+    seen = np.ones(len(tile.rows), dtype=bool)
+    for place in unreadable:
+        seen &= ~place.region.contains(x, y)
+    return replace(tile, rows=tile.rows[seen], xy=tile.xy[seen])
 
 
 def _batches(
@@ -132,9 +182,9 @@ def _batches(
     spec: FeatureSpec,
     batch: int,
     should_cancel: Callable[[], bool],
-) -> Iterator[tuple[list[FeatureTile], list[npt.NDArray[np.uint8]]]]:
+) -> Iterator[list[tuple[FeatureTile, ReadablePixels]]]:
     """Tiles with their pixels, in order; threads read ahead by a bounded number of tiles."""
-    waiting: deque[tuple[FeatureTile, Future[npt.NDArray[np.uint8]]]] = deque()
+    waiting: deque[tuple[FeatureTile, Future[ReadablePixels]]] = deque()
     coming = (plan[i] for i in range(len(plan)))
     pool = ThreadPoolExecutor(_READERS, thread_name_prefix="feature-reader")
     try:
@@ -143,11 +193,11 @@ def _batches(
                 tile = next(coming, None)
                 if tile is None:
                     break
-                waiting.append((tile, pool.submit(slide.read, tile.region, spec.mpp)))
+                waiting.append((tile, pool.submit(read_readable, slide, tile.region, spec.mpp)))
             if not waiting:
                 return
             taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
-            yield [tile for tile, _ in taken], [image.result() for _, image in taken]
+            yield [(tile, pixels.result()) for tile, pixels in taken]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from muse_core.slides import ImageChoice
+    from muse_core.classify.features import FeatureSpec
+    from muse_core.models.card import ModelCard
+    from muse_core.slides import ImageChoice, Slide
 
     _Chunk = tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]
 
@@ -140,6 +142,7 @@ class _Result(_Facts):
 
     nuclei: int
     done: int
+    unread: int
     channels: int
     out: str
     cancelled: bool
@@ -161,13 +164,13 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
     path = resolve_model(model)
     card = read_card(path)
     with open_slide(plan.slide, plan.mpp, plan.choice, plan.force_mpp) as opened:
-        slide_mpp = opened.require_mpp()
+        opened.require_mpp()
         say_notes(opened)
         placed = given_nuclei_of(given, opened, plan.points.name, plan.other_slide)
         for note in placed.notes:
             typer.echo(note, err=True)
 
-        from muse_core.classify.features import FeatureSpec, iter_features
+        from muse_core.classify.features import FeatureSpec, iter_features, unread_note
         from muse_core.detect import choose_device
         from muse_core.models.checkpoint import load_backbone
         from muse_core.nuclei.store import unchanged
@@ -176,6 +179,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
         spec = FeatureSpec(card.mpp, card.fov_px if plan.fov_px is None else plan.fov_px)
         with progress_bar() as show:
             report = ProgressReporter(show)
+            unread: list[tuple[int, str]] = []
 
             def chunks() -> Iterator[_Chunk]:
                 xy = placed.table[["x", "y"]].to_numpy()
@@ -183,26 +187,37 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
                 with unchanged(opened.location, opened.part):
                     for chunk in iter_features(opened, xy, backbone, spec, where, cancel.is_set):
                         report(chunk.tiles_done, chunk.tiles_total, "Computing features")
-                        yield chunk.rows, chunk.features
+                        if chunk.reason:
+                            unread.append((len(chunk.unread), chunk.reason))
+                        if len(chunk.rows):
+                            yield chunk.rows, chunk.features
 
-            facts: _Facts = {
-                "model": card.name,
-                "mpp": card.mpp,
-                "fov_px": spec.fov_px,
-                "slide": opened.name,
-                "image": opened.image.number,
-                "plane": opened.plane,
-                "slide_mpp": slide_mpp,
-                "slide_mpp_from": opened.scale.source.value,
-            }
+            facts = _facts_of(card, spec, opened)
             done = _write(plan.out, table, backbone.out_channels, chunks(), dict(facts))
+    n_unread = sum(count for count, _ in unread)
+    if n_unread:
+        typer.echo(f"note: {unread_note(n_unread, unread[0][1])}", err=True)
     return {
         **facts,
         "nuclei": len(table),
         "done": done,
+        "unread": n_unread,
         "channels": backbone.out_channels,
         "out": str(plan.out),
-        "cancelled": done < len(table),
+        "cancelled": done + n_unread < len(table),
+    }
+
+
+def _facts_of(card: ModelCard, spec: FeatureSpec, slide: Slide) -> _Facts:
+    return {
+        "model": card.name,
+        "mpp": card.mpp,
+        "fov_px": spec.fov_px,
+        "slide": slide.name,
+        "image": slide.image.number,
+        "plane": slide.plane,
+        "slide_mpp": slide.require_mpp(),
+        "slide_mpp_from": slide.scale.source.value,
     }
 
 

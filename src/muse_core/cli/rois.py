@@ -115,6 +115,9 @@ def rois(
 
 
 def _say_end(out: Path, manifest: RoiManifest, as_json: bool) -> None:
+    for source in manifest.sources:
+        for roi in source.left_out:
+            typer.echo(f"note: {source.name} is cut without its {roi}", err=True)
     nuclei = sum(roi.n_nuclei for roi in manifest.rois)
     figures = {"slides": len(manifest.sources), "rois": len(manifest.rois), "nuclei": nuclei}
     sentence = f"{out} holds {figures['rois']:,} ROIs of {figures['slides']:,} slides"

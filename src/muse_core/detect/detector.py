@@ -26,11 +26,11 @@ from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
 from muse_core.detect.resize import require_fine, to_model_scale
 from muse_core.detect.tile_log import TileLog
-from muse_core.detect.tile_reader import TilePixels, TileReader
-from muse_core.detect.unreadable import Unreadable, place_of
 from muse_core.nuclei import nucleus_table
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, slide_from_arrays, tissue_mask
+from muse_core.slides.readable import ReadablePixels, read_readable
+from muse_core.slides.unreadable import Unreadable, place_of
 
 AS_STORED = 0.02
 """A level this near to the model's resolution is not resampled: slides sold as 20x have 0.49 to
@@ -296,7 +296,7 @@ class Detector:
                 yield computing.popleft().result()
 
     def _computed(
-        self, search: Search, batch: Sequence[tuple[Tile, TilePixels]]
+        self, search: Search, batch: Sequence[tuple[Tile, ReadablePixels]]
     ) -> list[TileReport]:
         """Put a batch of tiles through the network."""
         images = [pixels.image for _, pixels in batch if pixels.image is not None]
@@ -322,15 +322,14 @@ class Detector:
         plan: TilePlan,
         wanted: Sequence[Tile],
         should_cancel: Callable[[], bool],
-    ) -> Iterator[list[tuple[Tile, TilePixels]]]:
+    ) -> Iterator[list[tuple[Tile, ReadablePixels]]]:
         """Tiles of one size with their pixels, in the order given; ends early on cancel.
 
         Threads read ahead by a bounded number of tiles. Taking them in the plan's order makes the
         batches, and with them every digit of the result, independent of the threads' timing.
         """
         readers = self.config.readers or min(8, os.cpu_count() or 1)
-        reader = TileReader(slide, plan, self.config.half_jpeg)
-        waiting: deque[tuple[Tile, Future[TilePixels]]] = deque()
+        waiting: deque[tuple[Tile, Future[ReadablePixels]]] = deque()
         tiles = iter(wanted)
         pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
         try:
@@ -339,7 +338,7 @@ class Detector:
                     tile = next(tiles, None)
                     if tile is None:
                         break
-                    waiting.append((tile, pool.submit(reader.read, tile)))
+                    waiting.append((tile, pool.submit(self._read, slide, plan, tile)))
                 if not waiting:
                     return
                 taken = [waiting.popleft()]
@@ -351,6 +350,13 @@ class Detector:
                 yield [(tile, pixels.result()) for tile, pixels in taken]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, slide: Slide, plan: TilePlan, tile: Tile) -> ReadablePixels:
+        mpp = plan.scale * slide.require_mpp()
+        found = read_readable(slide, plan.read_region(tile), mpp, self.config.half_jpeg)
+        if found.image is not None and found.image.shape != (*plan.read_size(tile), 3):
+            raise RuntimeError(f"read a tile of shape {found.image.shape}")
+        return found
 
 
 def detect_image(

@@ -9,10 +9,10 @@ from muse_core.detect.collector import Collector
 from muse_core.detect.plan import Tile, TilePlan
 from muse_core.detect.seams import SeamMerger
 from muse_core.detect.tile_log import TileLog
-from muse_core.detect.unreadable import Unreadable
 from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
 from muse_core.progress import OnProgress
+from muse_core.slides.unreadable import Unreadable
 
 _LOGGED_AT_ONCE = 32
 

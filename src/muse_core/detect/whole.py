@@ -16,10 +16,10 @@ from muse_core.detect.backends.choosing import open_backend
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.detector import Detector
 from muse_core.detect.model import PointModel
-from muse_core.detect.unreadable import unreadable_note
 from muse_core.errors import UserError
 from muse_core.models.registry import resolve_model
 from muse_core.slides import ImageChoice, Slide, open_slide, slide_from_arrays
+from muse_core.slides.unreadable import unreadable_note
 
 
 def detect(

@@ -26,10 +26,10 @@ from muse_core.detect.detector import Detector, Search
 from muse_core.detect.merge import TileReport
 from muse_core.detect.packing import pack, unpack
 from muse_core.detect.plan import Tile
-from muse_core.detect.unreadable import Unreadable
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
 from muse_core.slides import ImageChoice, Slide, open_slide
+from muse_core.slides.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from distributed import Client

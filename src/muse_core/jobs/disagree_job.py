@@ -47,6 +47,8 @@ def run_disagree(job: DisagreeJob, emit: Emit, should_cancel: Callable[[], bool]
 
     from muse_core.classify.disagreement import neighbour_disagreement
 
+    read = ~np.isnan(features).any(axis=1)
+    features, table = features[read], table[read]
     classes = table["class_name"].astype("category").cat.codes.to_numpy()
     found = neighbour_disagreement(features, classes, seed=job.seed)
     ids = table["id"].to_numpy()
@@ -63,19 +65,19 @@ def _features(
     emit: Emit,
     should_cancel: Callable[[], bool],
 ) -> npt.NDArray[np.float16] | None:
-    """(N, D), or None when cancelled."""
+    """(N, D), NaN where the slide cannot be read; None when cancelled."""
     from muse_core.classify.features import FeatureSpec, iter_features
     from muse_core.detect import choose_device
     from muse_core.models.checkpoint import load_backbone
 
     backbone, card = load_backbone(model)
     report = ProgressReporter(emit)
-    features = np.zeros((len(table), backbone.out_channels), dtype=np.float16)
+    features = np.full((len(table), backbone.out_channels), np.nan, dtype=np.float16)
     xy, spec = table[["x", "y"]].to_numpy(), FeatureSpec(card.mpp, card.fov_px)
     device = choose_device(job.device)
     done = 0
     for chunk in iter_features(slide, xy, backbone, spec, device, should_cancel):
         features[chunk.rows] = chunk.features
-        done += len(chunk.rows)
+        done += len(chunk.rows) + len(chunk.unread)
         report(chunk.tiles_done, chunk.tiles_total, "Comparing nuclei")
     return features if done == len(table) else None

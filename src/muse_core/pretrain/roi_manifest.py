@@ -91,12 +91,14 @@ class RoiSource:
         key: Identifies the slide; names its folder.
         mpp: Microns per level-0 pixel of the slide.
         rois: Its ROIs.
+        left_out: Sentences about ROIs of which a part could not be read.
     """
 
     name: str
     key: str
     mpp: float
     rois: tuple[Roi, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,12 @@ def read_manifest(folder: str | Path) -> RoiManifest:
             raise UserError(f"{path} has version {data['format_version']}; update napari-muse.")
         sources = tuple(
             RoiSource(
-                str(s["name"]), str(s["key"]), float(s["mpp"]), tuple(_roi(r) for r in s["rois"])
+                str(s["name"]),
+                str(s["key"]),
+                float(s["mpp"]),
+                tuple(_roi(r) for r in s["rois"]),
+                # Manifests of earlier versions do not have it.
+                tuple(str(sentence) for sentence in s.get("left_out", ())),
             )
             for s in data["sources"]
         )

@@ -33,6 +33,7 @@ from muse_core.pretrain.roi_manifest import (
 )
 from muse_core.progress import OnProgress
 from muse_core.slides import Region, Slide, TissueMask, tissue_mask
+from muse_core.slides.readable import read_readable
 
 _TILE_PX = 256
 """Side of the JPEG tiles: of 128, 256 and 512, crops of 280 and 560 px decoded fastest from it."""
@@ -64,7 +65,8 @@ def cut_slide(
         The manifest with the slide, as written to disk; None if cancelled.
 
     Raises:
-        UserError: The slide has no MPP or is damaged, or the folder cannot be written.
+        UserError: The slide has no MPP, nothing of a ROI can be read, or the folder cannot be
+            written.
     """
     settings = manifest.settings
     key = _key(slide, settings)
@@ -76,21 +78,25 @@ def cut_slide(
     mpp = max(settings.mpp, slide.require_mpp())
     regions = list(roi_regions(slide, tissue, settings))
     cutter = _Cutter(slide, tissue, mpp, settings, find_nuclei)
-    rois = []
+    rois, left_out = [], []
     try:
         with unchanged(slide.path, slide.part):
             for number, region in enumerate(regions):
                 if should_cancel and should_cancel():
                     return None
                 file = f"{key}/{round(region.x)}_{round(region.y)}.tif"
-                rois.append(cutter.cut(region, folder, file))
+                cut = cutter.cut(region, folder, file)
+                if isinstance(cut, Roi):
+                    rois.append(cut)
+                else:
+                    left_out.append(cut)
                 if on_progress:
                     on_progress(number + 1, len(regions), slide.title)
     except SlideChangedError:
         shutil.rmtree(folder / key, ignore_errors=True)
         raise
     open_roi_folder(folder, settings)
-    source = RoiSource(slide.title, key, slide.require_mpp(), tuple(rois))
+    source = RoiSource(slide.title, key, slide.require_mpp(), tuple(rois), tuple(left_out))
     return add_source(folder, source)
 
 
@@ -138,15 +144,25 @@ class _Cutter:
     settings: RoiSettings
     find_nuclei: FindNuclei
 
-    def cut(self, region: Region, folder: Path, file: str) -> Roi:
-        """Write a ROI and its nuclei to a file in a folder, unless they are there already."""
+    def cut(self, region: Region, folder: Path, file: str) -> Roi | str:
+        """Write a ROI and its nuclei to a file in a folder, unless they are there already.
+
+        Returns:
+            The ROI, or why it is left out: a part of it cannot be read.
+
+        Raises:
+            UserError: Nothing of it can be read.
+        """
         image = folder / file
         points = image.with_suffix(".npy")
         kept = _kept(image, points)
         if kept is not None:
             height, width, n_nuclei = kept
         else:
-            rgb = self.slide.read(region, self.mpp)
+            read = read_readable(self.slide, region, self.mpp)
+            rgb = read.require_some()
+            if read.unreadable:
+                return f"ROI {region.x:.0f},{region.y:.0f}: {read.unreadable[0].reason}"
             height, width = rgb.shape[:2]
             found = self.find_nuclei(rgb, self.mpp, region)
             xy = np.asarray(found, dtype=np.float32).reshape(-1, 2)

@@ -25,6 +25,7 @@ from muse_core.nuclei.reviewed import reviewed_fields
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 from muse_core.slides import Region, open_slide
 
+from ...damaged_slide import write_damaged
 from ...job_inputs import write_points_folder
 from ..annotated import MPP, disc_slide, reviewed_store, square, store_beside, store_run
 
@@ -46,6 +47,20 @@ def test_a_field_holds_what_was_reviewed_and_its_surroundings(tmp_path: Path) ->
     rows, columns = np.nonzero(known)
     reach = [np.hypot(columns + 0.5 - x, rows + 0.5 - y) <= RADIUS_PX for x, y in field.ignored_xy]
     np.testing.assert_array_equal(field.known[rows, columns], ~np.any(reach, axis=0))
+
+
+def test_around_a_field_something_may_be_unreadable_but_nothing_in_it(tmp_path: Path) -> None:
+    slide = tmp_path / "d.tif"
+    disc_slide(tmp_path / "whole.png")
+    lost = write_damaged(slide, tmp_path / "whole.png", 200, 200, MPP)
+    assert (lost.x, lost.y) == (192, 192)
+    beside = store_beside(slide, "beside.muse", [(60, 60, 120)])
+    (field,) = fields_of_stores(read_stores([StoreSource(beside)]), MPP, 40, 1.0)
+    assert (field.image[180:, 180:] == 255).all()
+    assert (field.image[:140, :140] < 255).all()
+    inside = store_beside(slide, "inside.muse", [(80, 80, 120)])
+    with pytest.raises(UserError, match=r"d\.tif is damaged"):
+        fields_of_stores(read_stores([StoreSource(inside)]), MPP, 40, 1.0)
 
 
 def test_nuclei_are_kept_weighted_and_ignored_as_they_lie(tmp_path: Path) -> None:

@@ -10,6 +10,18 @@ from muse_core.errors import UserError
 from muse_core.finetune import UnlabeledSource
 from muse_core.finetune.data.unlabeled import read_unlabeled
 
+from ...damaged_slide import write_damaged
+from ...job_inputs import write_slide
+
+
+def test_no_region_has_a_part_that_cannot_be_read(tmp_path: Path) -> None:
+    slide = tmp_path / "d.tif"
+    write_damaged(slide, write_slide(tmp_path / "whole.png"), 350, 250, 0.5)
+    images = read_unlabeled([UnlabeledSource(slide)], 0.5, 64, 20, 0)
+    assert len(images) == 20
+    # Nothing on this slide is white.
+    assert all((image.image != 255).any(axis=2).all() for image in images)
+
 
 def test_an_unknown_scale_is_to_be_given_with_the_path(tmp_path: Path) -> None:
     path = tmp_path / "tissue.png"

@@ -16,12 +16,14 @@ from shapely.geometry.base import BaseGeometry
 
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.detect.resize import to_model_scale
+from muse_core.errors import UserError
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
 from muse_core.finetune.data.known import pixel_range, pixels_near
 from muse_core.nuclei.holdout import holdout_in_set
 from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.nuclei.table import CORRECTIONS, Status
 from muse_core.slides import Region, Slide
+from muse_core.slides.readable import read_readable
 
 CONTEXT_PX = 64
 """Context that is read around a holdout field."""
@@ -159,7 +161,12 @@ class _CellReader:
         """Read a cell of a field and, around it, as many pixels as the margin says."""
         scale = self.mpp / self.slide.require_mpp()
         window = _window(cell, self.slide.bounds, margin_px * scale)
-        image = self.slide.read(window, self.mpp)
+        read = read_readable(self.slide, window, self.mpp)
+        image = read.require_some()
+        for place in read.unreadable:
+            # Around the cell something may be lacking, in what was reviewed nothing.
+            if place.region.touches(cell):
+                raise UserError(place.reason)
         # A nucleus may lie this much off its annotation; nearer to the border it cannot be told
         # whether it belongs to the field.
         radius = MATCH_RADIUS_UM / self.slide.require_mpp()

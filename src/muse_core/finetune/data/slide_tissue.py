@@ -24,6 +24,7 @@ from muse_core.finetune.data.unlabeled import MIN_TISSUE
 from muse_core.finetune.holdout.shared_slides import holdout_area
 from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.slides import ImageChoice, Region, Slide, TissueMask, open_slide, tissue_mask
+from muse_core.slides.readable import read_readable
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +59,15 @@ class SlideTissue:
         return False
 
     def draw(self, rng: np.random.Generator) -> SourceImage:
-        """Read one of the squares; no more than that is in memory.
+        """Read one of the squares, white where it cannot be read; only that is in memory.
 
         Raises:
             UserError: The slide can no longer be read.
         """
         x, y = self.corners[rng.integers(len(self.corners))]
         with open_slide(self.path, self.slide_mpp, self.choice, force_mpp=True) as slide:
-            pixels = slide.read(Region(float(x), float(y), *self.size), self.mpp)
+            region = Region(float(x), float(y), *self.size)
+            pixels = read_readable(slide, region, self.mpp).require_some()
         return SourceImage.without_labels(pixels, self.mpp)
 
     def digest(self) -> str:

@@ -14,6 +14,7 @@ from muse_core.finetune.data.crop_dataset import SourceImage
 from muse_core.finetune.inputs import UnlabeledSource
 from muse_core.nuclei.store import identify_slide
 from muse_core.slides import ImageChoice, Region, Slide, can_open, open_slide, tissue_mask
+from muse_core.slides.readable import read_readable
 
 _TRIES = 20
 MIN_TISSUE = 0.5
@@ -91,14 +92,18 @@ def _regions(
         return [slide.read(slide.bounds, mpp)]
     tissue = tissue_mask(slide)
     found: list[npt.NDArray[np.uint8]] = []
+    lost = ""
     for _ in range(_TRIES * count):
         x = rng.uniform(0, max(slide.width - side, 0))
         y = rng.uniform(0, max(slide.height - side, 0))
         region = Region(x, y, side, side).intersect(slide.bounds)
         if region is not None and tissue.fraction(region) >= MIN_TISSUE:
-            found.append(slide.read(region, mpp))
+            pixels, unreadable = read_readable(slide, region, mpp)
+            if pixels is not None and not unreadable:
+                found.append(pixels)
+            lost = next((place.reason for place in unreadable), lost)
         if len(found) == count:
             break
     if not found:
-        raise UserError(f"There is too little tissue in {slide.title} to learn from.")
+        raise UserError(lost or f"There is too little tissue in {slide.title} to learn from.")
     return found

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from muse_core.slides import Region
+from muse_core.slides.region import Region
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A part of the slide that could not be read.
+    """A part of a slide that could not be read.
 
     Attributes:
         region: Where, level-0 pixels.
