@@ -142,6 +142,12 @@ def test_classes_of_other_programs_are_found_by_the_names_of_their_columns(
     assert read_csv(path)["class_name"].tolist() == ["tumor"]
 
 
+def test_names_of_classes_count_more_than_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("class,type,class_name,x_px,y_px\n1,2,tumor,3,4\n")
+    assert read_csv(path)["class_name"].tolist() == ["tumor"]
+
+
 @pytest.mark.parametrize("key", SCORE_KEYS)
 @pytest.mark.parametrize(("mark", "between"), [(".", ","), (",", ";")])
 def test_scores_of_other_programs_are_found_by_the_names_of_their_columns(

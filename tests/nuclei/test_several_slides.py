@@ -12,7 +12,10 @@ from muse_core.errors import UserError
 from muse_core.nuclei import read_nuclei_here
 
 
-@pytest.mark.parametrize("column", ["slide", "Slide ID", "slide_name", "image_id", "library_id"])
+@pytest.mark.parametrize(
+    "column",
+    ["slide", "Slide ID", "slide_name", "image_id", "library_id", "FileName", "wsi_name", "file"],
+)
 def test_csv(tmp_path: Path, column: str) -> None:
     path = tmp_path / "n.csv"
     path.write_text(f"{column},x_px,y_px,class\na.svs,1,2,t\n,3,4,t\na.svs,5,6,t\n")
@@ -29,7 +32,7 @@ def test_a_slide_that_was_renamed_is_one_slide(tmp_path: Path) -> None:
     assert len(read_nuclei_here(path).table) == 2
 
 
-@pytest.mark.parametrize("column", ["slide", "Slide_ID", "image"])
+@pytest.mark.parametrize("column", ["slide", "Slide_ID", "image", "file_name"])
 @pytest.mark.parametrize("outlines", [False, True])
 @pytest.mark.parametrize("kind", ["object", "category"])
 def test_parquet(tmp_path: Path, column: str, outlines: bool, kind: str) -> None:

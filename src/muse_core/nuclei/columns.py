@@ -27,10 +27,17 @@ SLIDE_KEYS = (
     "slide_id",
     "slide_name",
     "slide",
+    "slide_path",
     "wsi",
+    "wsi_id",
+    "wsi_name",
     "image_id",
     "image_name",
+    "image_path",
     "image",
+    "filename",
+    "file_name",
+    "file",
 )
 """Columns in which programs name the slide of a row, in tables of several slides."""
 _SLIDES_SHOWN = 3

@@ -34,7 +34,7 @@ CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 NUCLEUS_CSV = {
     "x_px": Column(("x_px", "x px", "x [px]", "x (px)", "centroid x px", "x"), number=True),
     "y_px": Column(("y_px", "y px", "y [px]", "y (px)", "centroid y px", "y"), number=True),
-    "class": Column(("class", "class_name", "classification", *CLASS_KEYS)),
+    "class": Column((CLASS_KEYS[0], "class", "classification", *CLASS_KEYS[1:])),
     "id": Column(("id",), number=True, needed=False),
     "score": Column(("score",), number=True, needed=False),
     # Of other programs, and so a score only where it is a number between 0 and 1.
