@@ -21,6 +21,7 @@ from muse_core.files.remote import name_of, without_secrets
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
 from muse_core.slides.images import DefaultChoice, pick_image, pick_plane, plane_number, taken
+from muse_core.slides.local_store import FolderStore
 from muse_core.slides.pixels import Colours, Samples
 from muse_core.slides.remote_store import PatientStore, remote_store
 from muse_core.slides.sampled_level import SampledLevel, settle_samples
@@ -56,7 +57,7 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         if path.is_file():
             group, close, has_pixels = open_zipped(path)
         else:
-            group = _group(str(path))
+            group = _group(FolderStore(path))
             has_pixels = partial(_has_chunks, path)
         return replace(_open(group, path, choice, has_pixels), close=close)
     except (UserError, PermissionError):
@@ -88,7 +89,7 @@ def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> Slide
         raise UserError(f"{without_secrets(address)} is not a readable OME-Zarr image.") from error
 
 
-def _group(store: str | PatientStore) -> zarr.Group:
+def _group(store: FolderStore | PatientStore) -> zarr.Group:
     with warnings.catch_warnings():
         # Where there are metadata of both versions of Zarr, the newer ones count.
         warnings.simplefilter("ignore", ZarrUserWarning)
