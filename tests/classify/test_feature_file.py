@@ -55,6 +55,15 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         write_features(tmp_path / "no" / "f.zarr", empty_table(), 5, [], {})
 
 
+def test_files_that_are_missing_are_no_zeros(tmp_path: Path) -> None:
+    n = 10_000
+    path, table = tmp_path / "f.zarr", nucleus_table(np.arange(n), np.arange(n), "a")
+    write_features(path, table, 2, [(np.arange(n), np.ones((n, 2), np.float16))], {})
+    (path / "features" / "1.0").unlink()
+    with pytest.raises(UserError, match=r"f\.zarr is incomplete: files with features are missing"):
+        read_features(path)
+
+
 def test_a_folder_without_positions_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.zarr"
     write_features(path, nucleus_table([1], [1], "a"), 2, [], {})

@@ -83,7 +83,7 @@ def read_features(path: str | Path) -> FeatureFile:
     """Read a whole file of features.
 
     Raises:
-        UserError: There is no such folder, or it holds no features.
+        UserError: There is no such folder, or it holds no features, or not all of them.
     """
     source = Path(path)
     if not source.is_dir():
@@ -93,6 +93,8 @@ def read_features(path: str | Path) -> FeatureFile:
         # Values that were never written take no room in the folder.
         if sum(a.size * a.dtype.itemsize for a in arrays) > _MAX_BYTES:
             raise UserError(f"{source} holds more features than fit into the memory.")
+        if arrays[0].nchunks_initialized < arrays[0].nchunks:
+            raise UserError(f"{source} is incomplete: files with features are missing.")
         features, ids, x, y = (np.asarray(a) for a in arrays)
     except UserError:
         raise
