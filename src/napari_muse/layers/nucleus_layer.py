@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from napari_muse.annotations.coordinates import Placement, from_layer, to_layer
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.reader import SOURCE_KEY
 from napari_muse.layers.density_layers import Densities, DensityLayers, densities
+from napari_muse.layers.feature_table import FeatureTable
 from napari_muse.layers.field_of_view import field_of_view
 from napari_muse.layers.point_style import (
     DIAMETER_PX,
@@ -28,7 +29,6 @@ from napari_muse.layers.point_style import (
     base_style,
     class_colors,
     mark_style,
-    point_features,
 )
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW, rows_in_view
 from napari_muse.layers.saved_points import all_points
@@ -47,9 +47,8 @@ _OUTLINED_MS = 8000
 class NucleusLayer:
     """Synchronises the layer with the annotations, in both directions.
 
-    Edits with napari's own point tools go to the annotations. The layer is created once and kept,
-    because removing a Points layer that had a selection and adding another one crashes software
-    OpenGL.
+    Edits with napari's own tools go to the annotations. The layer is kept, because removing a
+    Points layer that had a selection and adding another one crashes software OpenGL.
     """
 
     selection_changed = Signal()
@@ -89,6 +88,7 @@ class NucleusLayer:
             # From the start: layers of one viewer must agree on their units.
             **placement.settings,
         )
+        self._table = FeatureTable(self.layer)
         # napari's menus save a layer, and all layers, by it.
         self.layer.as_layer_data_tuple = lambda: all_points(self.layer, self._annotations)
         self.layer.events.data.connect(self._on_tool)
@@ -130,6 +130,7 @@ class NucleusLayer:
             size: Width and height, level-0 pixels.
             origin_px: Origin of coordinates in exported files.
         """
+        self.take_features()
         self._size, self._origin_px = size, origin_px
         self._annotations.changed.disconnect(self.request_refresh)
         self._annotations = annotations
@@ -204,12 +205,13 @@ class NucleusLayer:
         return field_of_view(self._viewer, self._placement)
 
     def request_refresh(self) -> None:
-        """Refresh soon; many requests in a row become one."""
+        """Refresh soon, once for many requests."""
         self._refresh_soon()
 
     def refresh(self) -> None:
         """Show the nuclei in view, keeping the selection."""
         self._refresh_soon.cancel()
+        self.take_features()
         found = rows_in_view(self._annotations, self.wanted(), self.field_of_view())
         rows, self.in_view, self._loaded = found.rows, found.in_view, found.loaded
         same = len(rows) == len(self._shown) and all(
@@ -297,7 +299,7 @@ class NucleusLayer:
 
     def _restyle(self, rows: Any) -> None:
         """Update colours, symbols and features of the points."""
-        set_quietly(self.layer, "features", point_features(self._annotations, rows))
+        self._table.write(self._annotations, rows)
         # Shown by _mark, once for all.
         write_points(self.layer, base_style(self._annotations, rows))
 
@@ -337,6 +339,7 @@ class NucleusLayer:
             self.request_refresh()
 
     def _on_selection(self) -> None:
+        self.take_features()
         if self._updating:
             return
         # A point napari has just added is selected before it is known here.
@@ -349,15 +352,22 @@ class NucleusLayer:
         self._mark_soon()
         self.selection_changed.emit()
 
+    def take_features(self) -> None:
+        """Take over classes given in napari's table of features."""
+        self._attempt(lambda: self._table.take(self._annotations, self._shown))
+
     def _on_tool(self, event: Any) -> None:
         """The user has added, removed or dragged points with napari's own tools."""
-        if self._updating:
-            return
+        if not self._updating:
+            action, indices = str(getattr(event, "action", "")), list(event.data_indices)
+            self._attempt(lambda: self._follow_tool(action, indices))
+
+    def _attempt(self, follow: Callable[[], None]) -> None:
+        """Follow what was done to the points; a UserError is shown, and it is undone."""
         try:
-            self._follow_tool(str(getattr(event, "action", "")), list(event.data_indices))
+            follow()
         except UserError as error:
             self.refused.emit(str(error))
-            # What napari has done to its points is not so.
             self._shown = self._shown[:0]
             self.request_refresh()
 
