@@ -114,6 +114,15 @@ def test_without_its_file_pixels_are_left_out(tmp_path: Path, pixels: Any) -> No
     np.testing.assert_array_equal(_whole(level), pixels[::4, ::4])
 
 
+def test_of_a_file_that_is_cut_short_pixels_are_left_out(tmp_path: Path, pixels: Any) -> None:
+    base = ArrayLevel("a", pixels)
+    (level,) = _levels(tmp_path, base)
+    make_overview(base, [level], lambda: False)
+    os.truncate(level.path, 540 * level.width * 3)
+    found = _whole(level)
+    np.testing.assert_array_equal(found[512:], pixels[::4, ::4][512:])
+
+
 @pytest.fixture
 def flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Path]:
     """Writes flat TIFFs, each with different pixels."""

@@ -83,16 +83,25 @@ class OverviewLevel(Level):
             return self._skipped(y, x, height, width)
         piece = np.full((height, width, 3), _NOT_YET, np.uint8)
         ready = min(max(self._rows - y, 0), height)
-        if ready:
-            shape = (y + ready, self.width, 3)
-            try:
-                # Only as far as the file goes: reading a map beyond its end would kill the process.
-                stored = np.memmap(self.path, np.uint8, "r", shape=shape)
-            except (OSError, ValueError):
-                # Another window has made room for its own.
-                return self._skipped(y, x, height, width)
-            piece[:ready] = stored[y:, x : x + width]
+        if ready and not self._read_rows(y, x, piece[:ready]):
+            # Another window has made room for its own.
+            return self._skipped(y, x, height, width)
         return piece
+
+    def _read_rows(self, y: int, x: int, into: RgbArray) -> bool:
+        """Read a rectangle from the file; returns whether it is there.
+
+        The file is not mapped: touching a map of one that was cut short would kill the process.
+        """
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                for i, row in enumerate(into):
+                    file.seek(((y + i) * self.width + x) * 3)
+                    if file.readinto(row.data) != row.nbytes:
+                        return False
+        except OSError:
+            return False
+        return True
 
     def _skipped(self, y: int, x: int, height: int, width: int) -> RgbArray:
         """A piece, from one pixel in many of the base."""
