@@ -18,6 +18,7 @@ from napari.experimental import unlink_layers
 from napari.layers import Points
 from napari.layers.utils._link_layers import layer_is_linked
 from napari.utils.key_bindings import coerce_keybinding
+from qtpy.compat import isalive
 from vispy.util.keys import Key
 
 if TYPE_CHECKING:
@@ -60,6 +61,16 @@ def canvas_widget(viewer: ViewerModel) -> QWidget:
     """
     widget: QWidget = viewer.window._qt_viewer.canvas.native
     return widget
+
+
+def is_closed(viewer: ViewerModel) -> bool:
+    """Whether a viewer had a window that Qt has deleted; a change of its layers would be an error.
+
+    Asks for the widget of ``Window._qt_viewer.canvas``, which is deleted with the window.
+    """
+    window = getattr(viewer, "window", None)
+    canvas = getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+    return canvas is not None and not isalive(canvas.native)  # type: ignore[no-untyped-call]
 
 
 def before_units_are_compared(viewer: ViewerModel, act: Callable[[], None]) -> None:

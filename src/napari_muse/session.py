@@ -48,7 +48,7 @@ from napari_muse.layers.slide_layers import (
     slide_of,
     unit_of_others,
 )
-from napari_muse.napari_compat import before_units_are_compared
+from napari_muse.napari_compat import before_units_are_compared, is_closed
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -141,8 +141,8 @@ class MuseSession:
         return bool(fixed) or layer is self.nuclei.layer or slide_of(layer) is not None
 
     def drop(self, layer: Any) -> None:
-        """Remove a layer from the viewer, if it is there; None is ignored."""
-        if layer is not None and layer in self.viewer.layers:
+        """Remove a layer from the viewer, if both are there; None is ignored."""
+        if layer is not None and layer in self.viewer.layers and not is_closed(self.viewer):
             self._dropped = layer
             self.viewer.layers.remove(layer)
             self._dropped = None

@@ -161,14 +161,16 @@ def test_an_edit_that_takes_long_is_completed(window: MusePanel, qtbot: Any) -> 
 
 
 _SCRIPT = """
+import sys
 import napari
 viewer = napari.Viewer()
-viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+_, panel = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+viewer.open(sys.argv[1], plugin="napari-muse")
+panel.session.annotations.add_region([(0, 0), (90, 0), (90, 90)], True)
 """
 
 
-def test_a_program_that_ends_with_its_window_open_says_nothing() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=240, check=True
-    )
+def test_a_program_that_ends_with_its_window_open_says_nothing(small_slide: Path) -> None:
+    command = [sys.executable, "-c", _SCRIPT, str(small_slide)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     assert "Traceback" not in done.stderr, done.stderr

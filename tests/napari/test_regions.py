@@ -42,6 +42,21 @@ def test_r_marks_the_visible_field_as_reviewed(opened: MusePanel, qtbot: Any) ->
     assert len(opened.session.viewer.layers["Regions"].data) == 0
 
 
+def test_outlines_cannot_be_changed_on_the_canvas(opened: MusePanel, qtbot: Any) -> None:
+    opened.session.annotations.add_region(LEFT_HALF, reviewed=True)
+    viewer = opened.session.viewer
+    layer = viewer.layers["Regions"]
+    viewer.dims.ndisplay = 3
+    qtbot.waitUntil(lambda: viewer.dims.ndisplay == 2, timeout=5000)
+    viewer.layers.selection.active = layer
+    layer.mode = "direct"
+    assert not layer.editable
+    assert layer.mode == "pan_zoom"
+    opened.session.annotations.add_region([(0, 0), (9, 0), (9, 9)], reviewed=False)
+    assert len(layer.data) == 2
+    assert not layer.editable
+
+
 def test_counts_and_density(regions: MusePanel, qtbot: Any) -> None:
     regions.session.annotations.add_region(LEFT_HALF, reviewed=False, name="left")
     # 240 x 300 px at 0.5 um/px is 0.018 mm2, with two of the three nuclei.

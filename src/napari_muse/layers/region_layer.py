@@ -116,7 +116,9 @@ class RegionLayer:
             layer.add_polygons(
                 outlines, edge_color=colors, face_color="transparent", edge_width=_EDGE_PX
             )
-        layer.editable = False
+
+    def _keep_from_edits(self) -> None:
+        self.layer.editable = False
 
     def _on_removed(self, event: Any) -> None:
         """Restore the layer after it was deleted; it can only be hidden."""
@@ -136,6 +138,9 @@ class RegionLayer:
                 metadata={REGIONS_KEY: True, FIXED_KEY: True},
                 **self._session.placement.settings,
             )
+            # napari makes it editable again, as when three dimensions become two.
+            self.layer.events.editable.connect(self._keep_from_edits)
+            self._keep_from_edits()
             at = len(viewer.layers) - 1
             viewer.layers.move(at, max(at - 1, 0))
             viewer.layers.selection.active = active
