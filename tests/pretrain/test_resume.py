@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from muse_core.errors import UserError
 from muse_core.models.card import read_card
-from muse_core.pretrain.train import pretrain
+from muse_core.pretrain.train import CHECKPOINT_NAME, pretrain
+from muse_core.strict import plain_values
 
 from .roi_folder import tiny_config, write_rois
 
@@ -37,3 +46,36 @@ def test_a_batch_job_of_several_tasks_is_not_taken_for_several_processes(
         monkeypatch.setenv(f"SLURM_{name}", value)
     config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
     assert pretrain(config).steps_done == 6
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_a_process_whose_partner_is_killed_ends_with_a_sentence(tmp_path: Path) -> None:
+    config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
+    endless = dataclasses.replace(config.schedule, epochs=1000)
+    values = plain_values(dataclasses.replace(config, schedule=endless, checkpoint_steps=1))
+    (tmp_path / "run.json").write_text(json.dumps(values))
+    command = [sys.executable, "-m", "muse_core.cli", "pretrain", "--config"]
+    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    first, second = (
+        subprocess.Popen(
+            [*command, str(tmp_path / "run.json")],
+            env=os.environ | group | {"RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    )
+    while not (config.out / CHECKPOINT_NAME).is_file() and first.poll() is None:
+        time.sleep(0.05)
+    second.kill()
+    second.communicate()
+    _, said = first.communicate()
+    assert first.returncode == 2, said
+    assert "error: Another process of this run has ended or is out of reach." in said
+    assert "Traceback" not in said

@@ -41,6 +41,7 @@ from muse_core.pretrain.network import (
     make_teacher,
     parameter_groups,
 )
+from muse_core.pretrain.processes import join_processes, others_may_end
 from muse_core.pretrain.rates import Rates, rates_at
 from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.step import Balance, StepOutput, Teacher, distil
@@ -51,9 +52,6 @@ from muse_core.training.run_state import identity_of, load_own_run, restoring, s
 from muse_core.training.seeding import seed_step
 
 with compiler_left_out():
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning_fabric.wrappers import _FabricModule
 
 CHECKPOINT_NAME = "last.checkpoint"
@@ -94,8 +92,8 @@ def pretrain(
         resume: Whether to go on from a checkpoint in ``config.out``.
 
     Raises:
-        UserError: ROIs, base, device or checkpoint cannot be used, or the loss is no longer finite;
-            the last good checkpoint and its backbone are then kept.
+        UserError: ROIs, base, device or checkpoint cannot be used, another process has ended, or
+            the loss is no longer finite; the last good checkpoint and its backbone are then kept.
     """
     with contextlib.ExitStack() as held:
         held.enter_context(compiler_left_out())
@@ -104,6 +102,7 @@ def pretrain(
             held.enter_context(only_one(config.out / CHECKPOINT_NAME))
         if resume:
             held.enter_context(resumable(config.out / CHECKPOINT_NAME))
+        held.enter_context(others_may_end())
         run = Run(config, resume)
         # Also where the loss is no longer a number: what led there is in the curves.
         with contextlib.closing(run):
@@ -145,7 +144,7 @@ class Run:
             resume: Whether to look for a checkpoint.
         """
         self.config = config = _resolved(config)
-        self.fabric = _fabric(config)
+        self.fabric = join_processes(config)
         parts = self.fabric.world_size * config.schedule.accumulate
         samples, device = config.schedule.batch // parts, self.fabric.device.type
         require_batch_memory("samples", samples, config.views.px, device, training=True)
@@ -366,23 +365,6 @@ def _resolved(config: PretrainConfig) -> PretrainConfig:
         precision = "bf16" if computes_in_bfloat16(device) else "float32"
     base = resolve_model(config.base) if config.base else None
     return dataclasses.replace(config, device=device.type, precision=precision, base=base)  # type: ignore[arg-type]
-
-
-def _fabric(config: PretrainConfig) -> Fabric:
-    """Processes as torchrun started them, else one."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    fabric = Fabric(
-        accelerator=config.device,
-        devices=local,
-        num_nodes=processes // local,
-        strategy="ddp" if processes > 1 else "auto",
-        precision="32-true" if config.precision == "float32" else "bf16-mixed",
-        # Left to itself, it takes the processes of a batch job of SLURM for those of the run.
-        plugins=TorchElasticEnvironment() if processes > 1 else LightningEnvironment(),
-    )
-    fabric.launch()
-    return fabric
 
 
 def _identity(config: PretrainConfig) -> str:
