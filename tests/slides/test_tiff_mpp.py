@@ -68,6 +68,38 @@ def test_aperio(description: str, expected: tuple[float, float] | None) -> None:
     assert aperio_mpp(description) == expected
 
 
+@pytest.mark.parametrize(
+    ("stated", "width", "height", "mpp"),
+    [
+        ("46920x33014 [14240,22100 2220x2967] (240x240)", 2220, 2967, 0.499),
+        ("46920x33014 [14240,22100 2220x2967] (240x240)", 1110, 1484, None),
+        ("46920x33014 [14240,22100,2220x2967] (240x240)", 555, 742, None),
+        ("2220x2967 (240x240)", 4440, 5934, None),
+        ("2220x2967 (240x240)", 2220, 2968, 0.499),
+        ("2220x2967 (240x240)", 1000, 900, 0.499),
+        ("1x1 [0,0 1x1]", 512, 512, 0.499),
+    ],
+)
+def test_a_resized_copy_of_an_svs_does_not_have_its_scale(
+    tmp_path: Path, stated: str, width: int, height: int, mpp: float | None
+) -> None:
+    # As libvips writes it, which copies the description.
+    path = tmp_path / "s.tif"
+    pixels = np.broadcast_to(np.uint8(200), (height, width, 3))
+    description = f"Aperio Image Library v1\r\n{stated} JPEG/RGB Q=30|AppMag = 20|MPP = 0.499"
+    options: Any = {"photometric": "rgb", "tile": (256, 256), "metadata": None}
+    tifffile.imwrite(
+        path,
+        pixels,
+        description=description,
+        resolution=(20040, 20040),
+        **options,
+        resolutionunit="CENTIMETER",
+    )
+    with open_slide(path) as slide:
+        assert slide.mpp == mpp
+
+
 def test_scn() -> None:
     assert scn_mpp(SCN_XML, 36832, 38432) == pytest.approx((0.5, 0.5))
     assert scn_mpp(SCN_XML, 1, 1) is None

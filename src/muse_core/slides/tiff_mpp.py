@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from muse_core.slides.mpp import combine_mpp, plausible_tag_mpp
+from muse_core.slides.mpp import MAX_ANISOTROPY, combine_mpp, plausible_tag_mpp
 from muse_core.slides.ome_files import nth, ome_pixels
 from muse_core.slides.stated import stated_length_um, stated_number
 from muse_core.slides.units import um_per_unit
@@ -17,6 +17,12 @@ Pair = tuple[float, float]
 _UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
 """TIFF knows inch and centimetre; programs add millimetre and micrometre."""
 _XMP = 700
+_APERIO_SIZE = re.compile(
+    r"^(\d{1,9})x(\d{1,9})(?: \[\d+,\d+[ ,](\d{1,9})x(\d{1,9})\])?", re.MULTILINE
+)
+"""Size of the scan in the description of an SVS, and of the part of it that the file holds."""
+_SMALLEST_PX = 16
+"""Smaller sizes stand for none in descriptions that other programs write."""
 _LONGEST_XMP = 1 << 26
 
 
@@ -48,6 +54,11 @@ def tiff_mpp(
         else the note of the first place that has metadata on it.
     """
     page = series.keyframe
+    if is_aperio(tif):
+        stated = resized_from(page.description, page.imagewidth, page.imagelength)
+        if stated is not None:
+            # Nor do the programs that copy the description correct the tags.
+            return None, f"its metadata are of a copy of {stated[0]} x {stated[1]} px"
     tags = resolution_mpp(_tag_resolution(page), int(page.resolutionunit or 1))
     found = [combine_mpp(*pair) for pair in (_makers_mpp(tif, page, which), tags) if pair]
     return next((f for f in found if f[0] is not None), found[0] if found else (None, ""))
@@ -77,6 +88,28 @@ def aperio_mpp(description: str) -> Pair | None:
         if mpp is not None:
             return mpp, mpp
     return None
+
+
+def resized_from(description: str, width: int, height: int) -> tuple[int, int] | None:
+    """Size in an SVS description if an image is a smaller or larger copy of one of that size.
+
+    Programs that resize a slide copy the description, whose scale is then no longer true. That of a
+    part that was cut out still is.
+
+    Args:
+        description: Of Aperio.
+        width: Of the image, pixels.
+        height: Of the image, pixels.
+    """
+    found = _APERIO_SIZE.search(description)
+    if found is None:
+        return None
+    whole_w, whole_h = int(found[3] or found[1]), int(found[4] or found[2])
+    if min(whole_w, whole_h) < _SMALLEST_PX or abs(width / whole_w - 1) < MAX_ANISOTROPY:
+        return None
+    # Rounding makes a difference of up to a pixel on each side.
+    same_shape = abs(whole_w * height - whole_h * width) <= max(whole_w, whole_h)
+    return (whole_w, whole_h) if same_shape else None
 
 
 def ventana_mpp(xml: str) -> Pair | None:
