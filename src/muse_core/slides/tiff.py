@@ -45,6 +45,7 @@ from muse_core.slides.tiff_images import (
     plane_sizes,
     tiff_images,
 )
+from muse_core.slides.tiff_layout import layout_options
 from muse_core.slides.tiff_mpp import is_aperio, tiff_mpp
 from muse_core.slides.tiff_pages import Pick, image_pages, outer_axes, virtual_planes
 from muse_core.slides.tiff_samples import tiff_samples
@@ -87,6 +88,12 @@ def _open_file(file: Any, path: Path, choice: ImageChoice) -> SlideSource:
     try:
         # Else tifffile opens whatever files the metadata name, anywhere.
         tif = tifffile.TiffFile(file, name=path.name, _multifile=False)
+        options = layout_options(tif)
+        if options:
+            tif.close()  # which leaves a remote file open, but not at its beginning
+            if isinstance(file, RemoteFile):
+                file.seek(0)
+            tif = tifffile.TiffFile(file, name=path.name, _multifile=False, **options)
     except UnreachableError:
         raise
     except Exception as error:

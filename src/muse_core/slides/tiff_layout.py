@@ -1,0 +1,53 @@
+"""Layouts of pages that tifffile takes for those of another program."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import tifffile
+
+_PIXELS = re.compile(r"<((?:\w+:)?)Pixels\b[^>]*?(?:/>|>.*?</\1Pixels\s*>)", re.DOTALL)
+_BEGIN = re.compile(r"<(?:\w+:)?Pixels\b")
+
+
+def layout_options(tif: tifffile.TiffFile) -> dict[str, Any]:
+    """Options with which tifffile finds the images of a file that it would misunderstand.
+
+    Args:
+        tif: The file, opened without.
+
+    Returns:
+        Keyword arguments of :class:`tifffile.TiffFile`; none for most files.
+    """
+    options: dict[str, Any] = {}
+    if tif.is_svs and len(tif.pages) > 1 and _is_tiled(tif.pages[1]):
+        # The second page of a scanner's slide is its thumbnail. In a pyramid of another program,
+        # which has copied the description, it is the next level.
+        options["is_svs"] = False
+    if tif.is_ome:
+        xml = with_planes(tif.ome_metadata or "")
+        if xml is not None:
+            options["omexml"] = xml
+    return options
+
+
+def with_planes(xml: str) -> str | None:
+    """OME-XML that says that the planes of its only image lie one behind the other.
+
+    That is how libvips' users write it, without an element TiffData, and how Bio-Formats reads it.
+
+    Returns:
+        The XML, or None where it needs no change or has several images.
+    """
+    found = _PIXELS.search(xml) if len(_BEGIN.findall(xml)) == 1 else None
+    if found is None or "TiffData" in xml:
+        return None
+    whole, prefix = found[0], found[1]
+    planes = f"<{prefix}TiffData/></{prefix}Pixels>"
+    head = whole.removesuffix("/>") + ">" if whole.endswith("/>") else whole[: whole.rindex("</")]
+    return xml[: found.start()] + head + planes + xml[found.end() :]
+
+
+def _is_tiled(page: Any) -> bool:
+    return bool(page.is_tiled)
