@@ -14,9 +14,11 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.models.card import read_card
+from muse_core.pretrain.config import ProbeSetsConfig
 from muse_core.pretrain.train import CHECKPOINT_NAME, pretrain
 from muse_core.strict import plain_values
 
+from ..job_inputs import write_points_folder
 from .roi_folder import tiny_config, write_rois
 
 
@@ -46,6 +48,17 @@ def test_a_batch_job_of_several_tasks_is_not_taken_for_several_processes(
         monkeypatch.setenv(f"SLURM_{name}", value)
     config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
     assert pretrain(config).steps_done == 6
+
+
+def test_images_to_watch_are_read_before_the_first_step(tmp_path: Path) -> None:
+    config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
+    one_class = write_points_folder(tmp_path / "labelled", ("a",))
+    steps: list[int] = []
+    for folder, words in ((tmp_path / "nowhere", "no folder"), (one_class, "only one class")):
+        watched = dataclasses.replace(config, probe=ProbeSetsConfig(folder, folder, 0.5))
+        with pytest.raises(UserError, match=words):
+            pretrain(watched, on_progress=lambda done, *_: steps.append(done))
+    assert not steps
 
 
 def _free_port() -> int:

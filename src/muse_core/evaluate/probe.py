@@ -125,6 +125,20 @@ def probe_folders(
     check_mpp(model_mpp)
     where = choose_device(device)
     backbone.to(where)
+    names, sets = read_probe_sets(model_mpp, folders, config)
+    learner = _Probe(backbone, names, config, where, on_progress)
+    predicted, by_neighbours = learner.run(sets[0], sets[1], sets[2] if folders.val else None)
+    return _report(sets[1], predicted, names, len(sets[0].labels), by_neighbours, config.seed)
+
+
+def read_probe_sets(
+    model_mpp: float, folders: ProbeFolders, config: ProbeConfig
+) -> tuple[tuple[str, ...], list[ProbeSet]]:
+    """Read the classes and the sets of folders, in the order of ``folders.all``.
+
+    Raises:
+        UserError: See :func:`probe_folders`.
+    """
     read = [read_points_folder(f, folders.mpp, force_mpp=folders.force_mpp) for f in folders.all]
     names = class_names_in(read[0])
     sets = [probe_set(images, names, model_mpp, config.fov_px) for images in read]
@@ -135,9 +149,7 @@ def probe_folders(
         raise UserError(
             f"There is only one class in {folders.train}; there is nothing to tell apart."
         )
-    learner = _Probe(backbone, names, config, where, on_progress)
-    predicted, by_neighbours = learner.run(sets[0], sets[1], sets[2] if folders.val else None)
-    return _report(sets[1], predicted, names, len(sets[0].labels), by_neighbours, config.seed)
+    return names, sets
 
 
 class _Probe:

@@ -13,9 +13,11 @@ from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource
 from muse_core.models.config import ModelConfig
 from muse_core.models.device_names import DeviceName
 from muse_core.strict import STRICT, StrictOptions
+from muse_core.training.limits import MOST_RATE, check_workers
 
 ADAPT: Literal["adapt"] = "adapt"
 FULL: Literal["full"] = "full"
+_MOST_PX = 4096
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class ViewConfig:
     coarse: tuple[float, float] = (1.1, 2.0)
 
     def __post_init__(self) -> None:
-        if self.crop_px < 64 or self.crop_px % 32:
-            raise UserError("crop_px must be a multiple of 32, at least 64.")
+        if not 64 <= self.crop_px <= _MOST_PX or self.crop_px % 32:
+            raise UserError(f"crop_px must be a multiple of 32, from 64 to {_MOST_PX}.")
         ranges = "zoom stain_gain blur_px sharpen sharpen_px jpeg_quality coarse"
         for name in ranges.split():
             low, high = getattr(self, name)
@@ -83,6 +85,8 @@ class ViewConfig:
             raise UserError("Shares of crops lie between 0 and 1.")
         if not (0 <= self.brightness < 1 and 0 <= self.contrast < 1):
             raise UserError("brightness and contrast lie between 0 and 1.")
+        if min(self.stain_shift, self.stain_vector_noise, self.noise) < 0:
+            raise UserError("stain_shift, stain_vector_noise and noise are at least 0.")
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class LossConfig:
             raise UserError(
                 "Weights of losses and class_jitter_px are at least 0, and match_px is positive."
             )
+        if not max(self.regression, self.nucleus, self.classes):
+            raise UserError("One of regression, nucleus and classes is above 0.")
         if not 0 <= self.label_smoothing < 1:
             raise UserError("label_smoothing lies between 0 and 1.")
 
@@ -305,10 +311,13 @@ class FinetuneConfig:
             raise UserError("steps, batch and validate_every must be at least 1.")
         if self.steps * self.batch > sys.maxsize:
             raise UserError("steps times batch is more than can be counted.")
-        if self.workers < 0 or self.seed < 0:
-            raise UserError("workers and seed are at least 0.")
+        check_workers(self.workers)
+        if self.seed < 0:
+            raise UserError("The seed is at least 0.")
         if not all(x > 0 for x in (self.mpp, self.learning_rate, self.correction_weight)):
             raise UserError("mpp, learning_rate and correction_weight must be positive.")
+        if self.learning_rate > MOST_RATE:
+            raise UserError(f"learning_rate is at most {MOST_RATE:g}.")
         if self.weight_decay < 0:
             raise UserError("weight_decay is at least 0.")
         if not 0 <= self.backbone_rate <= 1:

@@ -11,6 +11,8 @@ from typing import ClassVar
 from muse_core.errors import UserError
 from muse_core.strict import STRICT, StrictOptions
 
+_MOST_WEIGHT = 1e9
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -55,8 +57,11 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not math.isfinite(self.mpp) or self.mpp <= 0:
             raise UserError("The mpp of a points-folder must be a positive number.")
-        if not math.isfinite(self.weight) or self.weight <= 0:
-            raise UserError("The weight of a points-folder must be positive.")
+        if not 1 / _MOST_WEIGHT <= self.weight <= _MOST_WEIGHT:
+            raise UserError(
+                "The weight of a points-folder must be positive, from"
+                f" {1 / _MOST_WEIGHT:g} to {_MOST_WEIGHT:g}."
+            )
 
 
 @dataclass(frozen=True)

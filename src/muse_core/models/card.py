@@ -21,7 +21,7 @@ BACKBONE = "backbone"
 # safetensors itself allows headers of 100 MB; a card is a few kilobytes.
 _MAX_HEADER_BYTES = 8_000_000
 # Far beyond what microscopes have; at a thousandth a slide would have more tiles than can be named.
-_LEAST_MPP, _MOST_MPP = 0.01, 100.0
+LEAST_MPP, MOST_MPP = 0.01, 100.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class ModelCard:
             raise UserError("A model card needs an architecture.")
         if not isinstance(self.classes, list) or not all(_is_class(c) for c in self.classes):
             raise UserError("A model card needs a list of classes, each with name and colour.")
-        if not isinstance(self.mpp, int | float) or not _LEAST_MPP <= self.mpp <= _MOST_MPP:
-            raise UserError(f"A model card needs an mpp from {_LEAST_MPP:g} to {_MOST_MPP:g}.")
+        if not isinstance(self.mpp, int | float) or not LEAST_MPP <= self.mpp <= MOST_MPP:
+            raise UserError(f"A model card needs an mpp from {LEAST_MPP:g} to {MOST_MPP:g}.")
         if not 0 <= self.score_threshold <= 1:
             raise UserError("The score threshold of a model card lies between 0 and 1.")
         if self.kind not in (DETECTOR, BACKBONE):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from muse_core.errors import UserError
+from muse_core.models.card import LEAST_MPP, MOST_MPP
 from muse_core.models.config import BackboneConfig
 from muse_core.models.device_names import DeviceName
 from muse_core.strict import STRICT, StrictOptions
+from muse_core.training.limits import MOST_RATE, check_workers
 
 _SIDE_MULTIPLE_PX = 16
+_MOST_PX = 4096
+_MOST_CHANNELS = 2**20
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,14 @@ class ViewsConfig:
     field_um: float = 140.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.mpp[0] <= self.mpp[1] or not math.isfinite(self.mpp[1]):
-            raise UserError("views.mpp must be a range of positive numbers.")
+        if not LEAST_MPP <= self.mpp[0] <= self.mpp[1] <= MOST_MPP:
+            raise UserError(
+                f"views.mpp must be a range of positive numbers, {LEAST_MPP:g} to {MOST_MPP:g}."
+            )
         for name in ("global_px", "local_px"):
             side = getattr(self, name)
-            if side < 32 or side % _SIDE_MULTIPLE_PX:
-                raise UserError(f"views.{name} must be a multiple of 16, at least 32.")
+            if not 32 <= side <= _MOST_PX or side % _SIDE_MULTIPLE_PX:
+                raise UserError(f"views.{name} must be a multiple of 16, from 32 to {_MOST_PX}.")
         if self.n_global < 2 or self.n_local < 0:
             raise UserError("views.n_global is at least 2 and views.n_local at least 0.")
         if not 0 < self.field_um < 10_000:
@@ -94,6 +99,8 @@ class AppearanceConfig:
         for name in ("brightness", "contrast", "saturation", "blur_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"appearance.{name} lies between 0 and 1.")
+        if min(self.stain_shift, self.stain_turn) < 0:
+            raise UserError("appearance.stain_shift and stain_turn are at least 0.")
 
 
 @dataclass(frozen=True)
@@ -137,8 +144,13 @@ class LossesConfig:
         ):
             raise UserError("The losses' weights are at least 0, and one of them is above 0.")
         sizes = (self.prototypes, self.hidden_channels, self.bottleneck_channels)
-        if min(*sizes, self.nuclei_per_pair) < 1:
-            raise UserError("The sizes of the heads and nuclei_per_pair are at least 1.")
+        if min(*sizes, self.nuclei_per_pair) < 1 or max(sizes) > _MOST_CHANNELS:
+            raise UserError(
+                f"The sizes of the heads lie between 1 and {_MOST_CHANNELS:,}, and nuclei_per_pair"
+                " is at least 1."
+            )
+        if self.prototypes < 2:
+            raise UserError("There are at least 2 prototypes, so that views can differ.")
         if min(self.student_temperature, *self.teacher_temperature) <= 0:
             raise UserError("Temperatures must be positive.")
         if not 0 <= self.centre_momentum < 1 or self.teacher_warmup_epochs < 0:
@@ -194,6 +206,8 @@ class ScheduleConfig:
             raise UserError("epochs times epoch_samples is more than can be counted.")
         if min(self.learning_rate, self.clip) <= 0 or self.final_learning_rate < 0:
             raise UserError("The learning rate and clip must be positive.")
+        if max(self.learning_rate, self.final_learning_rate) > MOST_RATE:
+            raise UserError(f"Learning rates are at most {MOST_RATE:g}.")
         if min(*self.weight_decay, self.warmup_epochs, self.freeze_prototypes_epochs) < 0:
             raise UserError("Weight decay and epochs are at least 0.")
         if not all(0 <= m <= 1 for m in self.teacher_momentum):
@@ -282,8 +296,9 @@ class PretrainConfig:
     log_steps: int = 10
 
     def __post_init__(self) -> None:
-        if self.workers < 0 or min(self.checkpoint_steps, self.log_steps) < 1:
-            raise UserError("workers is at least 0, checkpoint_steps and log_steps at least 1.")
+        check_workers(self.workers)
+        if min(self.checkpoint_steps, self.log_steps) < 1:
+            raise UserError("checkpoint_steps and log_steps are at least 1.")
         low, high = self.views.mpp
         if not 0.999 * low <= self.mpp <= 1.001 * high:
             raise UserError("mpp must lie in the range of views.mpp.")

@@ -20,7 +20,7 @@ from torch import Tensor
 from muse_core.config_file import write_resolved
 from muse_core.detect import choose_device
 from muse_core.errors import UserError
-from muse_core.evaluate.probe import ProbeFolders, probe_folders
+from muse_core.evaluate.probe import ProbeFolders, probe_folders, read_probe_sets
 from muse_core.evaluate.probe_config import ProbeConfig
 from muse_core.files import make_folder, only_one, resumable, sha256_of
 from muse_core.memory import require_batch_memory
@@ -29,7 +29,7 @@ from muse_core.models.device import computes_in_bfloat16
 from muse_core.models.registry import resolve_model
 from muse_core.pretrain.batches import BatchDataset, PretrainBatch
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
-from muse_core.pretrain.config import PretrainConfig
+from muse_core.pretrain.config import PretrainConfig, ProbeSetsConfig
 from muse_core.pretrain.config_file import PACKAGES
 from muse_core.pretrain.curves import CurveFiles
 from muse_core.pretrain.export import BACKBONE_NAME, export_backbone, starting_backbone
@@ -325,7 +325,7 @@ class Run:
         report = probe_folders(
             copy.deepcopy(self.teacher.backbone).eval(),
             probe.at_mpp,
-            ProbeFolders(probe.train, probe.test, probe.mpp),
+            _labelled(probe),
             ProbeConfig(protocol="knn", seed=self.config.seed),
             device=self.fabric.device.type,
         )
@@ -339,7 +339,10 @@ class Run:
         return reduced
 
     def _start_folder(self) -> CurveFiles:
-        out = self.config.out
+        out, probe = self.config.out, self.config.probe
+        if probe:
+            # What is wrong with the images is said now and not after hours of training.
+            read_probe_sets(probe.at_mpp, _labelled(probe), ProbeConfig(protocol="knn"))
         make_folder(out)
         write_resolved(self.config, out / "config.json", PACKAGES)
         return CurveFiles(out, self.step, (_LOG, _PROBE))
@@ -365,6 +368,10 @@ def _resolved(config: PretrainConfig) -> PretrainConfig:
         precision = "bf16" if computes_in_bfloat16(device) else "float32"
     base = resolve_model(config.base) if config.base else None
     return dataclasses.replace(config, device=device.type, precision=precision, base=base)  # type: ignore[arg-type]
+
+
+def _labelled(probe: ProbeSetsConfig) -> ProbeFolders:
+    return ProbeFolders(probe.train, probe.test, probe.mpp)
 
 
 def _identity(config: PretrainConfig) -> str:
