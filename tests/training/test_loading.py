@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing import active_children
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from muse_core.errors import UserError
-from muse_core.training.loading import prepared_batches
+from muse_core.training.loading import prepared_batches, workers_may_end
 
 SENTENCE = "roi.tif is truncated."
 
@@ -89,6 +90,25 @@ def test_a_sentence_arrives_as_it_was_said(workers: int, batch: int | None) -> N
     assert seen == ([0, 1] if batch else [0, 1, 2])
     # Also while the error propagates: it holds the frames it passed through.
     assert not active_children()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_a_worker_that_the_system_ends_gets_a_sentence() -> None:
+    batches = prepared_batches(_Numbers(), 1)
+    with pytest.raises(UserError, match=r"ended by the system.*fewer workers"):
+        _end_the_worker_of(batches)
+    assert not active_children()
+    with pytest.raises(RuntimeError, match="a fault"), workers_may_end():
+        list(prepared_batches(_Numbers(unexpected=2), 1))
+
+
+def _end_the_worker_of(batches: Generator[Any, None, None]) -> None:
+    with workers_may_end(), contextlib.closing(batches):
+        next(batches)
+        (child,) = active_children()
+        child.kill()
+        child.join()
+        list(batches)
 
 
 def test_processes_end_whatever_ends_the_run() -> None:

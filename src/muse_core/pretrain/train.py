@@ -47,7 +47,7 @@ from muse_core.pretrain.roi_manifest import read_manifest
 from muse_core.pretrain.step import Balance, StepOutput, Teacher, distil
 from muse_core.progress import OnProgress
 from muse_core.strict import plain_values
-from muse_core.training.loading import prepared_batches
+from muse_core.training.loading import prepared_batches, workers_may_end
 from muse_core.training.run_state import identity_of, load_own_run, restoring, save_run
 from muse_core.training.seeding import seed_step
 
@@ -103,6 +103,7 @@ def pretrain(
         if resume:
             held.enter_context(resumable(config.out / CHECKPOINT_NAME))
         held.enter_context(others_may_end())
+        held.enter_context(workers_may_end())
         run = Run(config, resume)
         # Also where the loss is no longer a number: what led there is in the curves.
         with contextlib.closing(run):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,24 @@ def prepared_batches(
         shut_down = getattr(batches, "_shutdown_workers", None)
         if shut_down is not None:
             shut_down()
+
+
+@contextlib.contextmanager
+def workers_may_end() -> Iterator[None]:
+    """Context for work with prepared batches, anywhere in which torch reports ended workers.
+
+    Raises:
+        UserError: A worker process was ended from outside.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise UserError(
+            "A process that prepares batches was ended by the system, for which too little memory"
+            " is the usual reason. The last checkpoint is kept; try with fewer workers."
+        ) from error
 
 
 def _has_semaphores() -> bool:

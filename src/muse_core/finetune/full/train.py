@@ -44,7 +44,7 @@ from muse_core.models.config import ModelConfig
 from muse_core.models.device import training_autocast_for
 from muse_core.models.heads import at_anchors
 from muse_core.models.muse_model import MuseModel
-from muse_core.training.loading import prepared_batches
+from muse_core.training.loading import prepared_batches, workers_may_end
 from muse_core.training.schedules import one_cycle
 from muse_core.training.seeding import seed_step
 
@@ -62,11 +62,13 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
         listener: Follows the run and may cancel it.
 
     Raises:
-        UserError: Data, base model or checkpoint cannot be used, or the loss is no longer finite.
+        UserError: Data, base model or checkpoint cannot be used, a worker was ended, or the loss is
+            no longer finite.
     """
     found = with_found_base(config)
     kept = checkpoint_path(config.out)
-    with only_one(config.out), resumable(kept) if config.resume else contextlib.nullcontext():
+    going_on = resumable(kept) if config.resume else contextlib.nullcontext()
+    with only_one(config.out), going_on, workers_may_end():
         return _finetune(found, listener or Listener())
 
 
