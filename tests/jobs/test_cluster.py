@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from muse_core.detect import DetectConfig
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
 from muse_core.jobs import DetectJob, run_job
-from muse_core.jobs.cluster import BAND_TILES, Band, Network, WorkerState, connected
+from muse_core.jobs.cluster import BAND_TILES, Band, Cluster, Network, WorkerState, connected
 from muse_core.jobs.events import Cancelled, Done, Event, Failed, Progress
 
 from ..cli.running import run
@@ -170,6 +171,22 @@ def test_a_slide_that_workers_cannot_read_is_one_sentence(
     assert isinstance(last, Failed)
     assert not last.detail
     assert "s.png" in last.message
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.ETIMEDOUT])
+def test_what_the_system_refuses_to_a_worker_is_not_a_lost_connection(
+    cluster: Any, number: int
+) -> None:
+    """ETIMEDOUT, as of a share, is the error by which waiting for a task ends, too."""
+    reason = os.strerror(number)
+
+    def fail() -> None:
+        raise OSError(number, reason)
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        task = client.submit(fail, pure=False)
+        with pytest.raises(UserError, match=rf"^A worker failed: .*{reason}\.$"):
+            Cluster(client)._answer(task, lambda: False)
 
 
 def test_a_model_that_is_replaced_is_loaded_again(tmp_path: Path) -> None:

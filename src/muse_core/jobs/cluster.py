@@ -303,15 +303,16 @@ class Cluster:
 
     def _answer(self, task: Task, should_cancel: Callable[[], bool]) -> Any:
         """The result of a task; None on cancel."""
-        from distributed import CancelledError, TimeoutError
+        from distributed import CancelledError, KilledWorker, TimeoutError
         from distributed.comm import CommClosedError
-        from distributed.scheduler import KilledWorker
 
         try:
             while True:
                 try:
                     return task.result(timeout=_POLL_S)
                 except TimeoutError:
+                    if task.status == "error":
+                        raise  # the task's own, as of a share that does not answer
                     if should_cancel():
                         task.cancel()
                         return None
@@ -322,7 +323,9 @@ class Cluster:
                 " memory is the usual reason."
             ) from error
         except (CancelledError, CommClosedError, OSError) as error:
-            raise UserError("The connection to the cluster was lost.") from error
+            own = task.status == "error" and not isinstance(error, CommClosedError)
+            lost = "The connection to the cluster was lost."
+            raise UserError(f"A worker failed: {error}." if own else lost) from error
 
     def _await_workers(self, should_cancel: Callable[[], bool]) -> None:
         """Wait for a worker, up to a timeout."""
