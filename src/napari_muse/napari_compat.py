@@ -7,7 +7,8 @@ main branch, so that a change is noticed early. Written for napari 0.9.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,38 @@ def canvas_widget(viewer: ViewerModel) -> QWidget:
     return widget
 
 
+@contextmanager
+def drawn_once(viewer: ViewerModel) -> Iterator[None]:
+    """Context in which layers are added, shown and hidden; napari draws once, at its end.
+
+    For each of them napari goes through all layers and draws. Sets ``_pause_scene_graph`` of
+    ``VispyCanvas``, as the public ``layers.batched_update`` does, which also collects garbage, for
+    a quarter of a second.
+    """
+    canvas = _canvas_of(viewer)
+    if canvas is None:
+        yield
+        return
+    canvas._pause_scene_graph = True
+    try:
+        yield
+    finally:
+        canvas._pause_scene_graph = False
+        canvas._update_scenegraph()
+
+
+def _canvas_of(viewer: ViewerModel) -> Any:
+    """Return the canvas; None for a viewer without a window."""
+    window = getattr(viewer, "window", None)
+    return getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+
+
 def is_closed(viewer: ViewerModel) -> bool:
     """Whether a viewer had a window that Qt has deleted; a change of its layers would be an error.
 
     Asks for the widget of ``Window._qt_viewer.canvas``, which is deleted with the window.
     """
-    window = getattr(viewer, "window", None)
-    canvas = getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+    canvas = _canvas_of(viewer)
     return canvas is not None and not isalive(canvas.native)  # type: ignore[no-untyped-call]
 
 
@@ -85,8 +111,7 @@ def before_units_are_compared(viewer: ViewerModel, act: Callable[[], None]) -> N
         viewer: Whose canvas.
         act: Makes units agree; must set nothing if they do already.
     """
-    window = getattr(viewer, "window", None)
-    canvas = getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+    canvas = _canvas_of(viewer)
     compare = getattr(canvas, "_update_world_units", None)
     if canvas is None or compare is None:
         return

@@ -13,6 +13,7 @@ from napari.utils.colormaps import Colormap
 from muse_core.nuclei.scheme import NucleusClass
 from napari_muse.annotations.coordinates import Placement
 from napari_muse.layers.slide_guard import FIXED_KEY
+from napari_muse.napari_compat import drawn_once
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -86,17 +87,23 @@ class DensityLayers:
                 layer.contrast_limits = (0.0, full)
             if place != self._placed:
                 place.apply(layer)
-            visible = index in shown and bool(counts.any())
-            if layer.visible != visible:
-                layer.visible = visible
+        self._make_visible({i for i in shown if densities.counts[i].any()})
         self._densities, self._showing, self._placed = densities, showing, place
 
     def hide(self) -> None:
         """Hide the images; they are kept for the next time."""
         self._showing = None
-        for layer in self._layers:
-            if layer.visible:
-                layer.visible = False
+        self._make_visible(())
+
+    def _make_visible(self, shown: Collection[int]) -> None:
+        """Show the images of some classes, by their index, and hide the others."""
+        wanted = [index in shown for index in range(len(self._layers))]
+        changed = [(x, on) for x, on in zip(self._layers, wanted, strict=True) if x.visible != on]
+        if not changed:
+            return
+        with drawn_once(self._viewer):
+            for layer, visible in changed:
+                layer.visible = visible
 
     def _fit(self, n_classes: int, placement: Placement) -> None:
         """Have one layer for each class; layers that the user has deleted are created again."""
@@ -109,8 +116,9 @@ class DensityLayers:
             return
         # The images there belong to other classes now.
         self._densities = self._placed = None
-        while len(self._layers) < n_classes:
-            self._layers.append(self._new_layer(placement))
+        with drawn_once(self._viewer):
+            while len(self._layers) < n_classes:
+                self._layers.append(self._new_layer(placement))
         self._nuclei_on_top()
 
     def _name(self, names: Sequence[str]) -> None:

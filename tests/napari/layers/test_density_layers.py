@@ -114,6 +114,28 @@ def test_images_follow_the_classes() -> None:
     assert [layer.name for layer in _images(viewer)] == ["Density: immune"]
 
 
+def test_many_images_are_shown_and_hidden_in_one_drawing(
+    make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
+    shown, counted = DensityLayers(viewer), _some(8)
+    classes = [NucleusClass(f"class {i}", "#ff0000") for i in range(8)]
+    shown.show(counted, classes, (), PLACE)
+    drawn: list[list[bool]] = []
+    canvas = viewer.window._qt_viewer.canvas
+    monkeypatch.setattr(
+        canvas, "on_draw", lambda *_: drawn.append([x.visible for x in _images(viewer)])
+    )
+    shown.hide()
+    shown.hide()
+    assert drawn == [[False] * 8]
+    shown.show(counted, classes, (), PLACE)
+    assert drawn == [[False] * 8, [True] * 8]
+    nodes = [canvas.layer_to_visual[layer].node for layer in _images(viewer)]
+    assert all(node.visible and node.parent is not None for node in nodes)
+
+
 def test_what_a_person_does_with_an_image_stays() -> None:
     viewer = ViewerModel()
     viewer.add_points(np.zeros((0, 2)), units=("um", "um"))
