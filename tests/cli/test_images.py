@@ -146,6 +146,28 @@ def test_planes_of_a_stack(folder: Path, tmp_path: Path, capsys: Capture) -> Non
     assert texts["middle"] == texts["second"] != texts["first"]
 
 
+def test_geojson_names_the_plane_of_a_stack(folder: Path, tmp_path: Path) -> None:
+    """QuPath shows what names none in the first plane."""
+
+    def planes_in(name: str) -> set[int | None]:
+        content = json.loads((tmp_path / name).read_text())
+        planes = [f["geometry"].get("plane") for f in content["features"]]
+        assert all(p is None or (p["c"], p["t"]) == (-1, 0) for p in planes)
+        return {None if p is None else p["z"] for p in planes}
+
+    for plane in (1, 3):
+        assert detect(folder, "z.ome.tif", tmp_path / f"{plane}.geojson", "--plane", plane) == 0
+    assert (planes_in("1.geojson"), planes_in("3.geojson")) == ({None}, {2})
+    assert run("convert", tmp_path / "3.geojson", tmp_path / "n.parquet") == 0
+    assert run("convert", tmp_path / "n.parquet", tmp_path / "back.geojson") == 0
+    assert planes_in("back.geojson") == {2}
+    # A CSV does not name it; the slide does, of which the middle one is looked at.
+    assert detect(folder, "z.ome.tif", tmp_path / "n.csv") == 0
+    of_slide = ("--slide", folder / "z.ome.tif")
+    assert run("convert", tmp_path / "n.csv", tmp_path / "n.geojson", *of_slide) == 0
+    assert planes_in("n.geojson") == {1}
+
+
 def test_info_lists_them(folder: Path, capsys: Capture) -> None:
     assert run("info", folder / "two.tif") == 0
     lines = capsys.readouterr().out.splitlines()

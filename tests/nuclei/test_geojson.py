@@ -168,7 +168,11 @@ def test_nuclei_of_several_planes_are_not_laid_over_each_other(
 
     path = tmp_path / "a.geojson"
     path.write_text(json.dumps([nucleus(other), nucleus(other)]))
-    assert len(read_geojson(path).table) == 2
+    found = read_geojson(path)
+    assert len(found.table) == 2
+    assert found.plane_zt == (other.get("z", 0), other.get("t", 0))
+    write_geojson(found, path)
+    assert read_geojson(path).plane_zt == found.plane_zt
     path.write_text(json.dumps([nucleus(None), nucleus({"c": 2, "z": 0.0, "t": 0}), nucleus("x")]))
     assert len(read_geojson(path).table) == 3
     area = feature(("Polygon", [SQUARE]), {"objectType": "annotation"})

@@ -164,10 +164,11 @@ def test_planes_along_two_axes_are_numbered_through(tmp_path: Path, stack: Pixel
         tmp_path / "t.tif", both, photometric="rgb", metadata={"axes": "TZYXS"}, ome=True
     )
     with open_slide(tmp_path / "t.tif") as slide:
-        assert slide.plane == 5
+        assert (slide.plane, slide.plane_zt) == (5, (1, 1))
         assert np.array_equal(pixels_of(slide), both[1, 1])
     with open_slide(tmp_path / "t.tif", choice=ImageChoice(plane=3)) as slide:
         assert np.array_equal(pixels_of(slide), both[0, 2])
+        assert slide.plane_zt == (2, 0)
 
 
 def test_channels_can_be_chosen(tmp_path: Path, left: Pixels) -> None:

@@ -117,7 +117,8 @@ def _of_slide(
         placed = given_nuclei_of(content, opened, name, other_slide)
         origin = (opened.scanned.x, opened.scanned.y)
         recorded = identify_slide(path, opened.part).recorded
-    return replace(placed.counted_from(origin), slide=recorded)
+        plane_zt = opened.plane_zt
+    return replace(placed.counted_from(origin), slide=recorded, plane_zt=plane_zt)
 
 
 def _feature_rows(

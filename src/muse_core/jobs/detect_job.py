@@ -288,11 +288,10 @@ def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -
         origin_px=origin,
         slide=identify_slide(slide.location, slide.part).recorded,
         unreadable_px=tuple(place_of(u.region) for u in result.unreadable),
+        plane_zt=slide.plane_zt,
     )
-    parts = (
-        NucleusFile(part, origin_px=WHOLE_SLIDE).counted_from(origin).table
-        for part in result.nuclei.tables()
-    )
+    found = result.nuclei.tables()
+    parts = (NucleusFile(t, origin_px=WHOLE_SLIDE).counted_from(origin).table for t in found)
     if not out.suffix or out.name.lower().endswith(CSV_SUFFIXES):
         write_csv_parts(parts, out, slide.require_mpp(), origin, content.slide)
         return ()

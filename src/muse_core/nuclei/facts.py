@@ -9,10 +9,12 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.nucleus_file import (
+    FIRST_PLANE,
     WHOLE_SLIDE,
     NucleusFile,
     Origin,
     Place,
+    PlaneZT,
     check_positive_mpp,
 )
 from muse_core.nuclei.recorded_slide import RecordedSlide
@@ -34,6 +36,7 @@ class Facts(NamedTuple):
     origin_px: Origin | None = None
     slide: RecordedSlide | None = None
     unreadable_px: tuple[Place, ...] = ()
+    plane_zt: PlaneZT = FIRST_PLANE
 
     def with_table(self, table: pd.DataFrame, notes: tuple[str, ...] = ()) -> NucleusFile:
         """The file's content, with its table and sentences for the user."""
@@ -49,6 +52,7 @@ def facts_of(content: NucleusFile) -> Facts:
         content.origin_px,
         content.slide,
         content.unreadable_px,
+        content.plane_zt,
     )
 
 
@@ -72,6 +76,8 @@ def facts_to_json(facts: Facts) -> dict[str, object]:
         found["regions"] = [r.to_json() for r in facts.regions]
     if facts.unreadable_px:
         found["unreadable_px"] = [list(place) for place in facts.unreadable_px]
+    if facts.plane_zt != FIRST_PLANE:
+        found["plane_zt"] = list(facts.plane_zt)
     return found
 
 
@@ -109,6 +115,7 @@ def facts_from_json(value: object) -> Facts:
         _origin(value),
         None if slide is None else RecordedSlide.from_json(slide),
         _places(value.get("unreadable_px", [])),
+        _plane(value.get("plane_zt", list(FIRST_PLANE))),
     )
 
 
@@ -130,6 +137,12 @@ def _places(found: object) -> tuple[Place, ...]:
         if not (isinstance(place, list) and len(place) == 4 and all(map(_is_place, place))):
             raise UserError(_DAMAGED)
     return tuple((x, y, w, h) for x, y, w, h in found)
+
+
+def _plane(found: object) -> PlaneZT:
+    if not (isinstance(found, list) and len(found) == 2 and all(map(_is_place, found))):
+        raise UserError(_DAMAGED)
+    return int(found[0]), int(found[1])
 
 
 def _is_place(value: object) -> bool:

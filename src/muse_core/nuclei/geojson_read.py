@@ -266,7 +266,8 @@ class _Collector:
                 f" {_IF_NUCLEI}"
             )
         scheme = self._scheme() if scheme is None else scheme
-        found = known._replace(scheme=scheme, regions=tuple(self._regions))
+        plane_zt = next(iter(self._planes), known.plane_zt)
+        found = known._replace(scheme=scheme, regions=tuple(self._regions), plane_zt=plane_zt)
         return found.with_table(table, tuple(notes))
 
     def _scheme(self) -> ClassScheme | None:

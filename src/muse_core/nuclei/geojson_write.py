@@ -18,7 +18,7 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.nuclei.facts import Facts, facts_of, facts_to_json
 from muse_core.nuclei.gc_pause import without_collector
-from muse_core.nuclei.nucleus_file import NucleusFile
+from muse_core.nuclei.nucleus_file import FIRST_PLANE, NucleusFile, PlaneZT
 from muse_core.nuclei.packed import packed
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
@@ -27,6 +27,7 @@ from muse_core.nuclei.table import valid_parts
 _BATCH_ROWS = 20_000
 _UUID_START = "4d555345-0000-8"
 """UUID version 8 (RFC 9562), free to fill; the first four bytes are "MUSE"."""
+_ALL_CHANNELS = -1
 _NO_ID = (1 << 63) - 1
 
 
@@ -70,6 +71,7 @@ def write_geojson_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: 
             file.write(orjson.dumps(head)[:-1] + b',"features":[\n')
             separator = b""
             for batch in _batches(valid_parts(parts), scheme, regions):
+                _set_plane(batch, facts.plane_zt)
                 text = orjson.dumps(batch, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
                 # One feature a line.
                 file.write(separator + text.replace(b'},{"type":"Feat', b'},\n{"type":"Feat'))
@@ -101,7 +103,7 @@ def nucleus_id(uuid: object) -> int | None:
 
 def _batches(
     parts: Iterable[pd.DataFrame], scheme: ClassScheme | None, regions: Iterable[NamedRegion]
-) -> Iterator[list[dict[str, object]]]:
+) -> Iterator[list[dict[str, Any]]]:
     outlines = [_annotation(r) for r in regions]
     if outlines:
         yield outlines
@@ -143,6 +145,13 @@ def _annotation(region: NamedRegion) -> dict[str, object]:
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "properties": properties,
     }
+
+
+def _set_plane(features: list[dict[str, Any]], plane_zt: PlaneZT) -> None:
+    """Note the plane of a stack; QuPath shows what names none in the first one."""
+    z, t = plane_zt
+    for feature in features if plane_zt != FIRST_PLANE else ():
+        feature["geometry"]["plane"] = {"c": _ALL_CHANNELS, "z": z, "t": t}
 
 
 def _rgb(color: str) -> list[int]:

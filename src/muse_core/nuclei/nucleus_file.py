@@ -20,6 +20,8 @@ MAX_CHARACTERS = 1 << 30
 """Most characters of all names in a table together, repetitions included."""
 Origin = tuple[float, float]
 Place = tuple[float, float, float, float]
+PlaneZT = tuple[int, int]
+FIRST_PLANE: PlaneZT = (0, 0)
 WHOLE_SLIDE: Origin = (0.0, 0.0)
 """Positions count from the corner of the slide's level 0."""
 _DIGITS = 6
@@ -44,6 +46,8 @@ class NucleusFile:
         slide: The slide that the file names, or None.
         unreadable_px: Areas (x, y, w, h) of the slide that could not be read during detection,
             relative to the corner of the slide whatever the origin.
+        plane_zt: Index, from 0, of the focal plane and of the point of time in which they lie; 0 of
+            images that are no stack.
     """
 
     table: pd.DataFrame
@@ -54,6 +58,7 @@ class NucleusFile:
     origin_px: Origin | None = None
     slide: RecordedSlide | None = None
     unreadable_px: tuple[Place, ...] = ()
+    plane_zt: PlaneZT = FIRST_PLANE
 
     def __post_init__(self) -> None:
         check_positive_mpp(self.mpp)

@@ -238,6 +238,17 @@ class DefaultChoice:
 _LARGEST = DefaultChoice()
 
 
+def plane_zt(stack: Sequence[tuple[str, int]], plane: Sequence[int]) -> tuple[int, int]:
+    """Index, from 0, of the focal plane and of the point of time of a plane; 0 without such axes.
+
+    Args:
+        stack: Axes that stack planes, and their lengths.
+        plane: Index along each.
+    """
+    at = {axis.lower(): index for (axis, _), index in zip(stack, plane, strict=True)}
+    return at.get("z", 0), at.get("t", 0)
+
+
 def taken(
     images: Sequence[SlideImage],
     plane: int,

@@ -20,7 +20,14 @@ from muse_core.files import is_litter
 from muse_core.files.remote import name_of, without_secrets
 from muse_core.slides.channels import ChannelPlan, plan_channels
 from muse_core.slides.choice import ImageChoice
-from muse_core.slides.images import DefaultChoice, pick_image, pick_plane, plane_number, taken
+from muse_core.slides.images import (
+    DefaultChoice,
+    pick_image,
+    pick_plane,
+    plane_number,
+    plane_zt,
+    taken,
+)
 from muse_core.slides.local_store import FolderStore
 from muse_core.slides.pixels import Colours, Samples
 from muse_core.slides.remote_store import PatientStore, remote_store
@@ -136,6 +143,7 @@ def _open(
         tuple(i.name.lower() for i in facts if i.number is None and i.name),
         notes=(*((plan.note,) if plan.note else ()), *notes),
         taken=taken(facts, number, choice, path.name, DefaultChoice(default, "the first", middle)),
+        plane_zt=plane_zt(stack, plane),
     )
 
 

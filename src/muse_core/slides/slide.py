@@ -50,6 +50,7 @@ class SlideSource:
         scanned: The part of the slide that was scanned, level-0 pixels, if the file states it; the
             rest is empty. QuPath shows only that part, with coordinates relative to its corner.
         name: Name for people, if it is not that of the file.
+        plane_zt: See :attr:`Slide.plane_zt`.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class SlideSource:
     rest: Callable[[], None] = field(default=lambda: None)
     address: str = ""
     name: str = ""
+    plane_zt: tuple[int, int] = (0, 0)
 
 
 class Slide:
@@ -144,6 +146,11 @@ class Slide:
     def plane(self) -> int:
         """Number of the plane of a stack, from 1."""
         return self._taken.plane
+
+    @property
+    def plane_zt(self) -> tuple[int, int]:
+        """Index, from 0, of the focal plane and of the point of time that are read."""
+        return self._source.plane_zt
 
     @property
     def choice(self) -> ImageChoice:

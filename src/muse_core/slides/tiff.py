@@ -26,6 +26,7 @@ from muse_core.slides.images import (
     pick_image,
     pick_plane,
     plane_number,
+    plane_zt,
     taken,
 )
 from muse_core.slides.level import ArrayLevel, Level, check_size
@@ -145,6 +146,7 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
         tif.close,
         (*((pick.channels.note,) if pick.channels.note else ()), *notes),
         taken(facts, plane_number(stack, plane), choice, path.name, usual),
+        plane_zt=plane_zt(stack, plane),
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muse_core.nuclei import NamedRegion, NucleusFile, write_nuclei
-from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, Origin
+from muse_core.nuclei.nucleus_file import FIRST_PLANE, WHOLE_SLIDE, Origin, PlaneZT
 from muse_core.nuclei.store import AnnotationStore
 from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import Slide
@@ -54,7 +54,11 @@ def suggested_project(slide: Slide | None) -> str:
 
 
 def export_store(
-    store: Path, target: Path, mpp: float | None, origin_px: Origin = WHOLE_SLIDE
+    store: Path,
+    target: Path,
+    mpp: float | None,
+    origin_px: Origin = WHOLE_SLIDE,
+    plane_zt: PlaneZT = FIRST_PLANE,
 ) -> Exported:
     """Write all nuclei that are not deleted, with classes and regions; may run in any thread.
 
@@ -63,6 +67,7 @@ def export_store(
         target: File to write, in the format of its name.
         mpp: Microns per level-0 pixel.
         origin_px: Origin of coordinates in the file: the corner of the scanned area.
+        plane_zt: Index of the slide's focal plane and point of time.
 
     Raises:
         UserError: The format is unknown or needs the MPP, or the file cannot be written.
@@ -75,5 +80,6 @@ def export_store(
         for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
     )
     content = NucleusFile(table, scheme, mpp, outlines, origin_px=WHOLE_SLIDE, slide=slide)
-    notes = write_nuclei(target, content.counted_from(origin_px))
+    content = replace(content.counted_from(origin_px), plane_zt=plane_zt)
+    notes = write_nuclei(target, content)
     return Exported(target, len(table), (*notes, *[_DETECTING] * detecting))

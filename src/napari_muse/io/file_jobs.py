@@ -58,10 +58,10 @@ class FileJobs:
             return
         slide = self._session.require_slide()
         store, mpp, target = annotations.store.path, slide.mpp, Path(path)
-        origin = (slide.scanned.x, slide.scanned.y)
+        origin, plane_zt = (slide.scanned.x, slide.scanned.y), slide.plane_zt
         self.writing.emit("Saving …")
         self._background.do(
-            lambda: export_store(store, target, mpp, origin).sentence,
+            lambda: export_store(store, target, mpp, origin, plane_zt).sentence,
             self.ended.emit,
             self.ended.emit,
         )

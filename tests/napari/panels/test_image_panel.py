@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox
 
 from muse_core.errors import UserError
-from muse_core.nuclei import ClassScheme
+from muse_core.nuclei import ClassScheme, read_nuclei
 from muse_core.nuclei.store import AnnotationStore
 from muse_core.slides import ImageChoice, open_slide
 from napari_muse.layers.drawn_areas import area_layer
@@ -139,6 +139,21 @@ def test_planes(panel: MusePanel, stack: Path, qtbot: Any) -> None:
     assert session.mpp == 0.5
     assert session.viewer.scene.camera.zoom == zoom
     assert images.plane.currentText() == "3 of 3"
+
+
+@pytest.mark.usefixtures("make_napari_viewer")
+def test_a_saved_file_names_its_plane(
+    panel: MusePanel, stack: Path, tmp_path: Path, annotations_folder: Path, qtbot: Any
+) -> None:
+    panel.session.viewer.open(stack, plugin="napari-muse")
+    panel.session.set_mpp(0.5)
+    for row, plane in ((1, 1), (2, 2)):
+        choose(panel, qtbot, panel.detect.images.plane, row)
+        add(panel, (130, 100))
+        target = tmp_path / f"{plane}.geojson"
+        panel.export.save(target)
+        qtbot.waitUntil(lambda: not panel.export.busy, timeout=20_000)
+        assert read_nuclei(target).plane_zt == (plane, 0)
 
 
 def test_a_file_with_one_image_shows_no_choice(
