@@ -47,9 +47,9 @@ class ModelSwitch:
 
     @property
     def parent(self) -> ModelEntry | None:
-        """The model that the chosen one was made from, if it is still on this machine."""
+        """The model that the person made the chosen one from, if it is still on this machine."""
         entry = self._detects.chosen_entry
-        return parent_of(entry) if entry is not None else None
+        return None if entry is None or entry.bundled else parent_of(entry)
 
     def use(self, model: Path) -> bool:
         """Choose a model and detect with it; returns False if that is not possible now."""

@@ -14,7 +14,8 @@ from muse_core.models import registry
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import save_model
 from muse_core.models.muse_model import MuseModel
-from muse_core.models.registry import ModelEntry, list_models
+from muse_core.models.registry import DEFAULT_MODEL, ModelEntry, list_models
+from napari_muse.jobs.learning import parent_of
 from napari_muse.jobs.model_switch import ModelSwitch
 from napari_muse.session import MuseSession
 
@@ -85,6 +86,15 @@ def test_one_goes_back_to_the_parent_with_its_nuclei_where_there_are_any(
         assert detector.ran == [True] * has_nuclei
         assert said[0].startswith("tiny is chosen again")
         assert not to.back(), "it has no parent itself"
+
+
+def test_one_does_not_go_back_from_a_model_that_is_bundled() -> None:
+    entry = next(m for m in list_models() if m.name == DEFAULT_MODEL)
+    assert parent_of(entry) is not None, "it was made from another one, but not in the window"
+    made, said = switch(Detector(entry.path), has_nuclei=True)
+    assert made.parent is None
+    assert not made.back()
+    assert said == []
 
 
 def test_nothing_is_switched_while_a_detection_runs(models: tuple[Path, Path]) -> None:
