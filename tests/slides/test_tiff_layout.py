@@ -43,6 +43,26 @@ def test_a_pyramid_with_the_description_of_an_svs_has_its_levels(
             assert np.array_equal(level.compute(), half)
 
 
+def test_a_tiled_thumbnail_of_an_svs_is_none_of_its_levels(
+    tmp_path: Path, halves: list[np.ndarray]
+) -> None:
+    height, width = halves[0].shape[:2]
+    pages = (halves[0], halves[0][::10, ::10], halves[1], halves[0][:100, :80])
+    with tifffile.TiffWriter(tmp_path / "s.svs") as tif:
+        for index, pixels in enumerate(pages):
+            tif.write(
+                pixels,
+                photometric="rgb",
+                tile=None if index == len(pages) - 1 else (64, 64),
+                metadata=None,
+                description=_APERIO.format(width, height),
+            )
+    with open_slide(tmp_path / "s.svs") as slide:
+        assert slide.downsamples == (1.0, 2.0)
+        assert set(slide.associated) == {"thumbnail", "label"}
+        assert slide.n_images == 1
+
+
 @pytest.mark.parametrize("prefix", ["", "ome:"])
 @pytest.mark.parametrize("end", ["/>", "></{}Pixels>"])
 def test_colours_in_pages_of_an_ome_tiff_that_does_not_say_where_they_are(

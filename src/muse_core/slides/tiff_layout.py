@@ -8,6 +8,8 @@ from typing import Any
 import tifffile
 
 _PIXELS = re.compile(r"<((?:\w+:)?)Pixels\b[^>]*?(?:/>|>.*?</\1Pixels\s*>)", re.DOTALL)
+_MOST_BETWEEN = 8
+"""Largest factor between two levels."""
 _BEGIN = re.compile(r"<(?:\w+:)?Pixels\b")
 
 
@@ -21,7 +23,7 @@ def layout_options(tif: tifffile.TiffFile) -> dict[str, Any]:
         Keyword arguments of :class:`tifffile.TiffFile`; none for most files.
     """
     options: dict[str, Any] = {}
-    if tif.is_svs and len(tif.pages) > 1 and _is_tiled(tif.pages[1]):
+    if tif.is_svs and len(tif.pages) > 1 and _is_next_level(tif.pages.first, tif.pages[1]):
         # The second page of a scanner's slide is its thumbnail. In a pyramid of another program,
         # which has copied the description, it is the next level.
         options["is_svs"] = False
@@ -49,5 +51,6 @@ def with_planes(xml: str) -> str | None:
     return xml[: found.start()] + head + planes + xml[found.end() :]
 
 
-def _is_tiled(page: Any) -> bool:
-    return bool(page.is_tiled)
+def _is_next_level(first: Any, second: Any) -> bool:
+    """Whether a page is tiled, as hardly any thumbnail is, and not much smaller than the first."""
+    return bool(second.is_tiled and second.imagewidth * _MOST_BETWEEN >= first.imagewidth)
