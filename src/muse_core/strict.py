@@ -33,6 +33,8 @@ _T = TypeVar("_T")
 _BEYOND = 2**63
 """Larger integers are valid in Python but not in NumPy or torch."""
 _LONG = re.compile(r"\d{19}")
+_NULL = r"\u0000"
+"""In JSON; no path can hold it."""
 _SHOWN = 40
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
@@ -80,6 +82,8 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
     try:
         # By way of text, where strictness still lets a JSON array be a sequence or a pair.
         text = json.dumps(data, default=_path_as_text)
+        if _NULL in text:
+            raise ValueError("a text holds a null character")
         if _LONG.search(text):
             json.loads(text, parse_int=_of_64_bits)
         return cast(_T, _adapter(cast(Hashable, cls)).validate_json(text))

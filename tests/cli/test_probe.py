@@ -25,3 +25,5 @@ def test_probe_of_a_model_and_of_random_weights(
     assert answers[1] == answers[2]
     assert run("evaluate", "probe", *options, "--fov-px", 100) == 2
     assert "224 or 512" in capsys.readouterr().err
+    assert run("evaluate", "probe", *options, "--seed", 2**64) == 2
+    assert "The seed is at least 0 and below" in capsys.readouterr().err

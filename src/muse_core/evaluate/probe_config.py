@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from muse_core.errors import UserError
 
+_SEEDS = 2**63
 PROTOCOLS = ("knn", "linear", "finetune")
 
 
@@ -50,5 +51,5 @@ class ProbeConfig:
         rates = (self.linear_rate, self.finetune_rate)
         if not all(0 < value <= 1 for value in (self.temperature, *rates)):
             raise UserError("The temperature and the learning rates lie above 0 and up to 1.")
-        if self.seed < 0:
-            raise UserError("The seed is at least 0.")
+        if not 0 <= self.seed < _SEEDS:
+            raise UserError(f"The seed is at least 0 and below {_SEEDS:,}.")

@@ -110,15 +110,18 @@ def test_contradictions_are_left_out_with_a_sentence() -> None:
     assert result.notes[0].startswith("2 corrected nuclei lie at the same place as another")
 
 
-def test_broken_features_keep_the_model_s_class() -> None:
+@pytest.mark.parametrize("method", ["logistic", "knn"])
+def test_broken_features_keep_the_model_s_class(method: str) -> None:
     tissue = Tissue()
     tissue.features[100] = np.nan
+    tissue.features[101] = np.inf
     tissue.features[5, 3] = np.inf
-    result = tissue.learner().learn(tissue.examples(np.arange(60)))
+    result = tissue.learner(method).learn(tissue.examples(np.arange(60)))
     found = result.predictor.predict()
     assert found is not None
     assert result.n_examples == 59
-    assert found.classes[100] == tissue.base.values[:, 100].argmax()
+    broken = [100, 101]
+    assert (found.classes[broken] == tissue.base.values[:, broken].argmax(axis=0)).all()
     assert np.isfinite(found.probabilities).all()
 
 

@@ -65,6 +65,7 @@ def fit_votes(
 
 
 def unit_length(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """(n, D) rows brought to length 1."""
+    """(n, D) rows brought to length 1; those that are not finite become NaN."""
     rows = np.asarray(features, np.float32)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

@@ -122,7 +122,9 @@ class Predictor:
         bias = raw.bias.astype(np.float32)[:, None]
 
         def score(which: Blocks, base: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            logits = weight @ self.features[which].astype(np.float32).T
+            # Features that are not finite are dealt with later.
+            with np.errstate(invalid="ignore"):
+                logits = weight @ self.features[which].astype(np.float32).T
             logits += base
             logits += bias
             return logits
