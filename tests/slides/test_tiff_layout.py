@@ -22,9 +22,9 @@ _OME = (
 )
 
 
-@pytest.mark.parametrize("marked", [False, True])
+@pytest.mark.parametrize(("marked", "below"), [(False, False), (True, False), (True, True)])
 def test_a_pyramid_with_the_description_of_an_svs_has_its_levels(
-    tmp_path: Path, halves: list[np.ndarray], marked: bool
+    tmp_path: Path, halves: list[np.ndarray], marked: bool, below: bool
 ) -> None:
     height, width = halves[0].shape[:2]
     with tifffile.TiffWriter(tmp_path / "s.tif") as tif:
@@ -35,6 +35,7 @@ def test_a_pyramid_with_the_description_of_an_svs_has_its_levels(
                 tile=(64, 64),
                 metadata=None,
                 subfiletype=int(marked and index > 0),
+                subifds=len(halves) - 1 if below and not index else 0,
                 description=None if index else _APERIO.format(width, height),
             )
     with open_slide(tmp_path / "s.tif") as slide:

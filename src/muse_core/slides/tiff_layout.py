@@ -23,9 +23,7 @@ def layout_options(tif: tifffile.TiffFile) -> dict[str, Any]:
         Keyword arguments of :class:`tifffile.TiffFile`; none for most files.
     """
     options: dict[str, Any] = {}
-    if tif.is_svs and len(tif.pages) > 1 and _is_next_level(tif.pages.first, tif.pages[1]):
-        # The second page of a scanner's slide is its thumbnail. In a pyramid of another program,
-        # which has copied the description, it is the next level.
+    if tif.is_svs and _is_pyramid_of_another(tif):
         options["is_svs"] = False
     if tif.is_ome:
         xml = with_planes(tif.ome_metadata or "")
@@ -51,6 +49,16 @@ def with_planes(xml: str) -> str | None:
     return xml[: found.start()] + head + planes + xml[found.end() :]
 
 
-def _is_next_level(first: Any, second: Any) -> bool:
-    """Whether a page is tiled, as hardly any thumbnail is, and not much smaller than the first."""
-    return bool(second.is_tiled and second.imagewidth * _MOST_BETWEEN >= first.imagewidth)
+def _is_pyramid_of_another(tif: tifffile.TiffFile) -> bool:
+    """Whether a file with the description of an SVS has its levels where no SVS has them.
+
+    That is below the first page, or in the second, which in a scanner's slide is the thumbnail:
+    hardly ever tiled, and much smaller than the first.
+    """
+    first: Any = tif.pages.first
+    if first.subifds:
+        return True
+    second: Any = tif.pages[1] if len(tif.pages) > 1 else None
+    return bool(
+        second and second.is_tiled and second.imagewidth * _MOST_BETWEEN >= first.imagewidth
+    )
