@@ -142,6 +142,15 @@ def test_classes_of_other_programs_are_found_by_the_names_of_their_columns(
     assert read_csv(path)["class_name"].tolist() == ["tumor"]
 
 
+@pytest.mark.parametrize(("um", "mpp"), [("50,100", 0.5), ("50000,100000", None), ("0,0", None)])
+def test_positions_called_microns_that_cannot_be_tell_no_scale(
+    tmp_path: Path, um: str, mpp: float | None
+) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text(f"x_px,y_px,x_um,y_um,class\n100,200,{um},a\n")
+    assert read_csv_file(path).mpp == mpp
+
+
 def test_names_of_classes_count_more_than_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "n.csv"
     path.write_text("class,type,class_name,x_px,y_px\n1,2,tumor,3,4\n")

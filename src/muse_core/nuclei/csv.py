@@ -56,6 +56,8 @@ _OWN = ("x_px", "y_px", "x_um", "y_um")
 _WITHOUT_UNIT = ("x", "y")
 _NOT_NUCLEI = ("annotation", "tile", "tma core", "root", "root object (image)", "image")
 _COMPARED = 1000
+_LEAST_MPP, _MOST_MPP = 0.01, 100.0
+"""Beyond these, positions that are called microns are in another unit."""
 
 
 def write_csv(
@@ -270,7 +272,7 @@ def is_nucleus_csv(path: str | Path) -> bool:
 
 
 def _mpp(raw: CsvTable, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
-    """Microns per pixel, from positions in both units; None where one is missing.
+    """Microns per pixel, from positions in both units; None where one is missing, or no micron.
 
     Computed from the first thousand rows and rounded to six digits.
     """
@@ -279,4 +281,7 @@ def _mpp(raw: CsvTable, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) 
     parsed = [raw.form.parse(raw.cells[key][:_COMPARED])[0] for key in ("x_um", "y_um")]
     um = float(np.abs(parsed).sum())
     px = float(np.abs([x[:_COMPARED], y[:_COMPARED]]).sum())
-    return float(f"{um / px:.6g}") if 0 < px < math.inf and 0 < um < math.inf else None
+    if not (0 < px < math.inf and 0 < um < math.inf):
+        return None
+    mpp = float(f"{um / px:.6g}")
+    return mpp if _LEAST_MPP <= mpp <= _MOST_MPP else None
