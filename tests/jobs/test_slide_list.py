@@ -35,7 +35,7 @@ def _element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
     return head + struct.pack("<H", len(value)) + value
 
 
-def _write_dicom(path: Path, series: bytes) -> None:
+def _write_dicom(path: Path, series: bytes, pixels: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     other = _element(0x0020, 0x000E, b"UI", b"1.2.9999")
     path.write_bytes(
@@ -47,12 +47,13 @@ def _write_dicom(path: Path, series: bytes) -> None:
         + _element(0x0020, 0x000D, b"UI", b"1.2.3\0")
         + _element(0x0020, 0x000E, b"UI", series)
         + _element(0x0028, 0x0010, b"US", bytes(2))
+        + bytes(pixels)
     )
 
 
 def test_files_of_one_series_of_dicom_are_one_slide(tmp_path: Path) -> None:
-    for name in ("label.dcm", "level-0.dcm", "level-1.DCM"):
-        _write_dicom(tmp_path / "a" / name, b"1.2.3.10")
+    for pixels, name in enumerate(("label.dcm", "level-1.DCM", "level-0.dcm")):
+        _write_dicom(tmp_path / "a" / name, b"1.2.3.10", pixels)
     _write_dicom(tmp_path / "a" / "other.dcm", b"1.2.3.11")
     # The series is that of a copy elsewhere too, which is a slide of its own.
     _write_dicom(tmp_path / "b" / "level-0.dcm", b"1.2.3.10")
@@ -60,7 +61,7 @@ def test_files_of_one_series_of_dicom_are_one_slide(tmp_path: Path) -> None:
         (tmp_path / "b" / name).write_bytes((bytes(128) + b"DICM\2\0\x10") * (name == "cut.dcm"))
     found = [Path(slide.path) for slide in listed_slides([str(tmp_path)])]
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
-        *("a/label.dcm", "a/other.dcm"),
+        *("a/level-0.dcm", "a/other.dcm"),
         *("b/cut.dcm", "b/level-0.dcm", "b/none.dcm"),
     ]
 

@@ -116,7 +116,7 @@ def _of_slide(
     with open_slide(path, choice=choices[0]) as opened:
         placed = given_nuclei_of(content, opened, name, other_slide)
         origin = (opened.scanned.x, opened.scanned.y)
-        recorded = identify_slide(path, opened.part).recorded
+        recorded = identify_slide(opened.location, opened.part).recorded
         plane_zt = opened.plane_zt
     return replace(placed.counted_from(origin), slide=recorded, plane_zt=plane_zt)
 

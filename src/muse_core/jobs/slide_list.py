@@ -12,7 +12,7 @@ from muse_core.errors import UserError, cannot
 from muse_core.files import is_litter
 from muse_core.files.remote import is_address, without_secrets
 from muse_core.jobs.results_folder import owner_of
-from muse_core.slides.dicom_series import series_of
+from muse_core.slides.dicom_series import SUFFIX, main_file
 
 _LONGEST_VMS = 1 << 20
 _PATTERN = re.compile(r"[*?\[]")
@@ -50,21 +50,20 @@ def listed_slides(given: Sequence[str]) -> list[ListedSlide]:
     """
     found: dict[str, ListedSlide] = {}
     for argument in given:
-        for slide in _expanded(argument):
-            key = _key(slide.path)
+        for slide in map(_whole, _expanded(argument)):
+            key = owner_of(slide.path, None)
             found[key] = _joined(found.get(key, slide), slide)
     if not found:
         raise UserError(f"There is no slide in {', '.join(given)}.")
     return list(found.values())
 
 
-def _key(path: str) -> str:
-    """What tells a slide from all others: its place, of DICOM the folder and the series."""
-    if Path(path).suffix.lower() == ".dcm" and not is_address(path):
-        series = series_of(Path(path))
-        if series is not None:
-            return owner_of(str(Path(path).parent / series), None)
-    return owner_of(path, None)
+def _whole(slide: ListedSlide) -> ListedSlide:
+    """The slide by the main one of its files, of which each may be named; of DICOM all are."""
+    path = Path(slide.path)
+    if path.suffix.lower() != SUFFIX or is_address(slide.path):
+        return slide
+    return replace(slide, path=str(main_file(path)))
 
 
 def _joined(slide: ListedSlide, again: ListedSlide) -> ListedSlide:

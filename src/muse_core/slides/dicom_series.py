@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+SUFFIX = ".dcm"
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _SERIES = (0x0020, 0x000E)
 _ITEM, _END_OF_ITEM, _END_OF_SEQUENCE = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
@@ -35,6 +36,23 @@ def series_of(path: Path) -> str | None:
     except (OSError, ValueError, struct.error):
         # struct.error: it ends too early; ValueError: a value that is no UID.
         return None
+
+
+def main_file(path: Path) -> Path:
+    """The largest file of the slide that a DICOM file belongs to, which has its finest level.
+
+    OpenSlide opens a slide by any of its files; by this one it is always the same slide. The file
+    itself where the series cannot be told.
+    """
+    series = series_of(path)
+    if series is None:
+        return path
+    try:
+        beside = [p for p in sorted(path.parent.iterdir()) if p.suffix.lower() == SUFFIX]
+        return max((p for p in beside if series_of(p) == series), key=lambda p: p.stat().st_size)
+    except (OSError, ValueError):
+        # It has just been removed.
+        return path
 
 
 def _element(file: BinaryIO) -> tuple[tuple[int, int], int]:

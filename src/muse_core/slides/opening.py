@@ -10,6 +10,7 @@ from muse_core.files.remote import address_of_path, is_address, without_secrets
 from muse_core.ordinary import require_file, with_name
 from muse_core.slides.choice import ImageChoice, require_choice
 from muse_core.slides.content import Content, content_of
+from muse_core.slides.dicom_series import SUFFIX, main_file
 from muse_core.slides.image import open_image, open_jpegxl
 from muse_core.slides.openslide_reader import open_openslide, openslide_knows
 from muse_core.slides.overlapping_tiles import OverlappingTilesError
@@ -101,6 +102,7 @@ def open_slide(
 
         return _scaled(open_remote(str(path), choice), mpp, force_mpp)
     source = with_name(path)
+    source = main_file(source) if _suffix(source) == SUFFIX else source
     address = address_of_path(source)
     if address is not None and not source.exists():
         raise UserError(
