@@ -58,7 +58,7 @@ def test_too_little_is_refused_with_a_sentence(store: AnnotationStore) -> None:
     store.add(50.5, 50.5, "small")
     few = annotation_summary(store, 0.5)
     assert len(few.problems) == 1
-    with pytest.raises(UserError, match="Only 1 nuclei of the class 'small'"):
+    with pytest.raises(UserError, match="Only 1 nucleus of the class 'small' lies"):
         require_enough(few)
 
 
@@ -75,9 +75,9 @@ def test_a_class_that_is_never_used_is_no_problem_but_fields_without_a_nucleus_a
     require_enough(summary)
     assert summary.n_by_class == {"large": 100, "small": 0}
     assert summary.unused_classes == ("small",)
-    for n in (1, 9):
+    for n, words in ((1, "1 nucleus of the class 'small' lies"), (9, "9 nuclei .* 'small' lie")):
         store.set_class(ids[:n], "small")
-        with pytest.raises(UserError, match=f"Only {n} nuclei of the class 'small'"):
+        with pytest.raises(UserError, match=f"Only {words} in reviewed fields"):
             require_enough(annotation_summary(store, 0.5))
     store.set_class(ids[:10], "small")
     assert annotation_summary(store, 0.5).unused_classes == ()

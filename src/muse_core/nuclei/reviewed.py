@@ -10,6 +10,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted_nuclei
 from muse_core.nuclei.holdout import field_key
 from muse_core.nuclei.outlines import merged_areas, outline_area
 from muse_core.nuclei.store import AnnotationStore
@@ -160,8 +161,9 @@ def _problems(fields: Sequence[ReviewedField], n_by_class: dict[str, int]) -> tu
     if not any(n_by_class.values()):
         return ("There is no nucleus in the reviewed fields: review one that has some.",)
     few = [
-        f"Only {n} nuclei of the class {name!r} lie in reviewed fields; at least {MIN_NUCLEI} are"
-        " needed. Review another field, or merge the class with another one."
+        f"Only {counted_nuclei(n)} of the class {name!r} {'lies' if n == 1 else 'lie'}"
+        f" in reviewed fields; at least {MIN_NUCLEI} are needed. Review another field, or merge the"
+        " class with another one."
         for name, n in n_by_class.items()
         if 0 < n < MIN_NUCLEI
     ]

@@ -99,7 +99,7 @@ def test_too_little_is_refused_with_a_sentence(slide_open: MusePanel, qtbot: Any
     slide_open.session.show_area(FIELDS[0])
     press(slide_open, qtbot, Qt.Key.Key_R)
     qtbot.mouseClick(slide_open.learn.start, LEFT)
-    few = "Only 1 nuclei of the class 'lymphocyte'"
+    few = "Only 1 nucleus of the class 'lymphocyte' lies"
     qtbot.waitUntil(lambda: few in slide_open.status.text(), timeout=60_000)
     assert not slide_open.learning.running
 
