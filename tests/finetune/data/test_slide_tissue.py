@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, Listener, StoreSource, UnlabeledSource, finetune
 from muse_core.finetune.config import LossConfig, ViewConfig
 from muse_core.finetune.data.crop_dataset import CropDataset, collate
@@ -25,8 +26,10 @@ from muse_core.finetune.full.step import FullLearner
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model
 from muse_core.models.config import ModelConfig
-from muse_core.slides import Region
+from muse_core.slides import ImageChoice, Region
 
+from ...damaged_slide import write_damaged
+from ...job_inputs import write_slide
 from ..annotated import MPP, SEMI, reviewed_store, store_run
 
 CROP_PX = 64
@@ -272,6 +275,18 @@ def test_a_slide_without_other_tissue_teaches_by_its_field_alone(
     result = finetune(run)
     assert result.path is not None
     assert not any("nobody has reviewed" in note for note in result.notes)
+
+
+def test_where_nothing_of_a_square_can_be_read_another_is_drawn(tmp_path: Path) -> None:
+    slide = tmp_path / "d.tif"
+    lost = write_damaged(slide, write_slide(tmp_path / "whole.png"), 350, 250, MPP)
+    corners = np.array([[lost.x + 10, lost.y + 10], [100.0, 100.0]])
+    tissue = SlideTissue(slide, ImageChoice(), "f", MPP, MPP, corners, (40.0, 40.0), 1.0)
+    images = [tissue.draw(np.random.default_rng(seed)).image for seed in range(8)]
+    # Nothing on this slide is white.
+    assert all((image != 255).any(axis=2).all() for image in images)
+    with pytest.raises(UserError, match=r"d\.tif is damaged"):
+        dataclasses.replace(tissue, corners=corners[:1]).draw(np.random.default_rng(0))
 
 
 def test_slides_of_stores_are_left_out_of_other_tissue(

@@ -26,6 +26,9 @@ from muse_core.nuclei.reviewed import ReviewedField
 from muse_core.slides import ImageChoice, Region, Slide, TissueMask, open_slide, tissue_mask
 from muse_core.slides.readable import read_readable
 
+_TRIES = 20
+"""Squares that are tried until one can be read."""
+
 
 @dataclass(frozen=True, eq=False)
 class SlideTissue:
@@ -61,14 +64,18 @@ class SlideTissue:
     def draw(self, rng: np.random.Generator) -> SourceImage:
         """Read one of the squares, white where it cannot be read; only that is in memory.
 
+        Of a square of which nothing can be read, another takes the place.
+
         Raises:
             UserError: The slide can no longer be read.
         """
-        x, y = self.corners[rng.integers(len(self.corners))]
         with open_slide(self.path, self.slide_mpp, self.choice, force_mpp=True) as slide:
-            region = Region(float(x), float(y), *self.size)
-            pixels = read_readable(slide, region, self.mpp).require_some()
-        return SourceImage.without_labels(pixels, self.mpp)
+            for _ in range(_TRIES):
+                x, y = self.corners[rng.integers(len(self.corners))]
+                read = read_readable(slide, Region(float(x), float(y), *self.size), self.mpp)
+                if read.image is not None:
+                    break
+            return SourceImage.without_labels(read.require_some(), self.mpp)
 
     def digest(self) -> str:
         """Hash of the slide and of the places samples are drawn from, hexadecimal."""
