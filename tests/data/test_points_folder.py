@@ -137,6 +137,19 @@ def test_images_that_would_share_one_file_of_points_are_refused(tmp_path: Path) 
         image_paths(folder)
 
 
+def test_an_image_of_another_format_is_not_left_out_silently(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    picture = Image.open(folder / "images" / "t.png")
+    picture.save(folder / "images" / "t.bmp")
+    picture.save(folder / "images" / "u.bmp")
+    assert [p.name for p in image_paths(folder)] == ["t.png"], "neither of them has points"
+    (folder / "points" / "u.csv").write_text("x,y,class\n")
+    with pytest.raises(
+        UserError, match=r"u\.bmp has points, but images here are PNG, JPEG or TIFF"
+    ):
+        image_paths(folder)
+
+
 def test_what_file_managers_leave_is_no_image(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     (image,) = image_paths(folder)

@@ -112,8 +112,9 @@ def image_paths(folder: str | Path) -> list[Path]:
     """The images of a points-folder, sorted by file name.
 
     Raises:
-        UserError: It is not there or no points-folder, there is no image in it, or two differ in
-            their suffix alone, so that their points would be the same file.
+        UserError: It is not there or no points-folder, there is no image in it, one is of another
+            format, or two differ in their suffix alone, so that their points would be the same
+            file.
     """
     root = Path(folder)
     images = root / "images"
@@ -121,7 +122,12 @@ def image_paths(folder: str | Path) -> list[Path]:
         raise UserError(f"There is no folder {root}.")
     if not images.is_dir() or not (root / "points").is_dir():
         raise UserError(f"{root} is not a points-folder: it needs folders images/ and points/.")
-    paths = [p for p in entries(images) if p.suffix.lower() in _IMAGE_SUFFIXES]
+    files = entries(images)
+    paths = [p for p in files if p.suffix.lower() in _IMAGE_SUFFIXES]
+    stems = {p.stem for p in paths}
+    for path in files:
+        if path.stem not in stems and spelt_as(root / "points" / f"{path.stem}.csv").is_file():
+            raise UserError(f"{path} has points, but images here are PNG, JPEG or TIFF.")
     if not paths:
         raise UserError(f"There is no image in {images}.")
     for stem, count in Counter(p.stem for p in paths).items():
