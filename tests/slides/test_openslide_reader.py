@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from muse_core.errors import UserError
 from muse_core.slides import Region, Slide, open_slide
@@ -24,6 +26,39 @@ def test_agrees_with_the_tiff_reader_on_a_real_slide(cmu_slide: Path) -> None:
         # Two JPEG decoders may round differently, nothing more.
         assert difference.max() <= 4
         assert difference.mean() < 0.2
+
+
+def test_a_damaged_place_costs_no_other(tmp_path: Path) -> None:
+    """After its first error an object of OpenSlide gives nothing any more."""
+    pytest.importorskip("openslide")
+    path = tmp_path / "s.tif"
+    pixels = np.random.default_rng(5).integers(0, 255, (1536, 1536, 3), dtype=np.uint8)
+    text = "Background Color=E6E6E6;OverlapsXY= 1 1"
+    options: Any = {"photometric": "rgb", "compression": "deflate", "metadata": None}
+    tifffile.imwrite(path, pixels, tile=(512, 512), software="MedScan", description=text, **options)
+    with tifffile.TiffFile(path) as tif:
+        page: Any = tif.pages.first
+        start, count = page.dataoffsets[4], page.databytecounts[4]
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xff" * count)
+    # Of pieces of 512 px the first two along each axis hold parts of the broken tile.
+    broken, whole = Region(600, 600, 50, 50), [Region(1100, 0, 50, 50), Region(0, 1100, 50, 50)]
+    with open_slide(path, 0.5) as slide:
+
+        def attempt(region: Region) -> np.ndarray | None:
+            try:
+                return slide.read(region)
+            except UserError:
+                return None
+
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(attempt, [broken, *whole, broken, *whole] * 5))
+        assert [f is None for f in found] == [True, False, False] * 10
+        # Two seams to the left of it are there once.
+        np.testing.assert_array_equal(found[1], pixels[:50, 1102:1152])
+    with pytest.raises(UserError):
+        slide.read(Region(1100, 1100, 50, 50))
 
 
 def test_bad_mrxs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,14 +57,15 @@ def open_openslide(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         raise UserError(f"{path.name} is not a slide that OpenSlide can read.") from error
     except openslide.OpenSlideError as error:
         raise UserError(f"{path.name} is damaged or incomplete: {error}.") from error
+    renewed = RenewedSlide(slide, path)
     try:
         levels, downsamples = pyramid(
-            [OpenSlideLevel(slide, i, path.name) for i in range(slide.level_count)]
+            [OpenSlideLevel(renewed, i, path.name) for i in range(slide.level_count)]
         )
         plain(choice, path.name)
         which = taken(_images(slide), 1, choice, path.name)
     except UserError:
-        slide.close()
+        renewed.close()
         raise
     mpp, note = _scale(slide.properties)
     vendor = slide.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
@@ -75,7 +77,7 @@ def open_openslide(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         mpp,
         note,
         tuple(sorted(slide.associated_images)),
-        slide.close,
+        renewed.close,
         taken=which,
         scanned=_scanned(slide.properties),
     )
@@ -127,14 +129,60 @@ def _scale(properties: Mapping[str, str]) -> tuple[float | None, str]:
     return next((f for f in found if f[0] is not None), found[0] if found else (None, ""))
 
 
-class OpenSlideLevel(Level):
-    """One level of an OpenSlide object, which may be read from several threads."""
+class RenewedSlide:
+    """An OpenSlide object that is opened anew after an error, for it gives nothing any more then.
 
-    def __init__(self, slide: Any, index: int, name: str) -> None:
-        width, height = slide.level_dimensions[index]
+    So a damaged place costs no other. Thread-safe.
+    """
+
+    def __init__(self, slide: Any, path: Path) -> None:
+        self.levels = tuple(zip(slide.level_dimensions, slide.level_downsamples, strict=True))
+        self._slide, self._path = slide, path
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def read_region(self, corner: tuple[int, int], index: int, size: tuple[int, int]) -> Any:
+        """As OpenSlide's; an error is that of this very place."""
+        import openslide
+
+        slide = self._slide
+        try:
+            return slide.read_region(corner, index, size)
+        except openslide.OpenSlideError:
+            # Perhaps that of another thread's place: to be sure, one that nobody else reads from.
+            alone = openslide.OpenSlide(self._path)
+        try:
+            return alone.read_region(corner, index, size)
+        except openslide.OpenSlideError:
+            alone.close()
+            alone = openslide.OpenSlide(self._path)
+            raise
+        finally:
+            self._renew(slide, alone)
+
+    def _renew(self, failed: Any, fresh: Any) -> None:
+        """Put an object in the place of the one that failed, which others may still be reading."""
+        with self._lock:
+            if self._slide is failed and not self._closed:
+                self._slide = fresh
+                return
+        fresh.close()
+
+    def close(self) -> None:
+        """Close the file; may be called more than once."""
+        with self._lock:
+            self._closed = True
+            self._slide.close()
+
+
+class OpenSlideLevel(Level):
+    """One level of a slide of OpenSlide, which may be read from several threads."""
+
+    def __init__(self, slide: RenewedSlide, index: int, name: str) -> None:
+        (width, height), downsample = slide.levels[index]
         super().__init__(name, (height, width), (_PIECE_PX, _PIECE_PX))
         self._slide, self._index = slide, index
-        self._downsample = float(slide.level_downsamples[index])
+        self._downsample = float(downsample)
 
     def _decode(self, row: int, col: int) -> RgbArray:
         x, y = col * self.piece_w, row * self.piece_h
