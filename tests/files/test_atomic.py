@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -227,7 +228,7 @@ def test_what_a_killed_program_has_left_is_removed_by_the_next(tmp_path: Path, k
         writers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
     for writer in writers:
         assert writer.stdout is not None
-        assert writer.stdout.readline() == b"half\n"
+        assert writer.stdout.readline().strip() == b"half"
     writers[0].kill()
     writers[0].communicate()
     assert len(list(tmp_path.glob("*.partial"))) == 3
@@ -241,6 +242,33 @@ def test_what_a_killed_program_has_left_is_removed_by_the_next(tmp_path: Path, k
     assert writers[1].returncode == 0
     assert (target if kind == "file" else target / "x").read_text() == "half"
     assert sorted(p.name for p in tmp_path.iterdir()) == [foreign.name, target.name]
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere open files can be replaced")
+def test_what_a_scanner_has_open_for_a_moment_is_replaced_after_it(tmp_path: Path) -> None:
+    target = tmp_path / "n.csv"
+    target.write_text("old")
+    with target.open("rb") as scanner, ThreadPoolExecutor(1) as thread:
+        done = thread.submit(_write, target)
+        with pytest.raises(TimeoutError):
+            done.result(timeout=0.2)
+        scanner.close()
+        done.result()
+    assert target.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere open files can be replaced")
+def test_what_another_program_keeps_open_is_named(tmp_path: Path) -> None:
+    target = tmp_path / "n.csv"
+    target.write_text("old")
+    with (
+        target.open("rb"),
+        pytest.raises(UserError, match=r"Cannot write .*n\.csv: .*is it open in another program\?"),
+    ):
+        _write(target)
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]
 
 
 def test_what_fails_leaves_the_old_file_and_no_partial_one(tmp_path: Path) -> None:

@@ -68,5 +68,5 @@ def test_folders_are_listed_without_it(tmp_path: Path) -> None:
 
 def test_what_cannot_be_listed_gets_a_sentence(tmp_path: Path) -> None:
     for listing in (entries, lambda folder: list(tree(folder))):
-        with pytest.raises(UserError, match=r"Cannot read .*missing: No such file or directory\."):
+        with pytest.raises(UserError, match=r"Cannot read .*missing: .+\."):
             listing(tmp_path / "missing")

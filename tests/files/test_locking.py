@@ -51,7 +51,7 @@ def holder(tmp_path: Path) -> Iterator[Any]:
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"mine\n"
+        assert process.stdout.readline().strip() == b"mine"
         yield process
         process.kill()
 

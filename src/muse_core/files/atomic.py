@@ -11,7 +11,8 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,9 @@ from muse_core.ordinary import temporary_folder
 _NAME_CHARACTERS = 24
 """Characters of the target's name in the name of the partial file, which must not be too long."""
 _TRIES = 100
+_AGAIN_AFTER_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses before Windows is asked again to move what another program has open: scanners for viruses
+and indexers open new files for a moment."""
 
 
 @contextlib.contextmanager
@@ -72,6 +76,8 @@ def replacing(target: str | Path, over_full_folder: bool = True) -> Iterator[Pat
     except OSError as error:
         # The text of libraries' errors may contain the name of the partial file.
         reason = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
+        if sys.platform == "win32" and isinstance(error, PermissionError):
+            reason += "; is it open in another program?"
         raise UserError(f"Cannot write {named}: {reason}.") from error
 
 
@@ -152,7 +158,7 @@ def _take_place(partial: Path, final: Path, over_full_folder: bool) -> None:
     elif final.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
     else:
-        partial.replace(final)
+        _move(partial.replace, final)
     _put_entry_on_disk(final.parent)
 
 
@@ -166,7 +172,7 @@ def _replace_folder(partial: Path, final: Path, over_full_folder: bool) -> None:
     for _ in range(_TRIES):
         _move_away(final, old, over_full_folder)
         try:
-            partial.rename(final)
+            _move(partial.rename, final)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 if old.exists():
@@ -186,7 +192,19 @@ def _move_away(final: Path, old: Path, over_full_folder: bool) -> None:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(final))
         if not over_full_folder and not all(is_litter(p.name) for p in final.iterdir()):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(final))
-        final.rename(old)
+        _move(final.rename, old)
+
+
+def _move(move: Callable[[Path], object], to: Path) -> None:
+    """Move a file or folder with a method of its path; Windows is asked several times."""
+    for pause_s in _AGAIN_AFTER_S if sys.platform == "win32" else ():
+        try:
+            move(to)
+        except PermissionError:
+            time.sleep(pause_s)
+        else:
+            return
+    move(to)
 
 
 def _keep_permissions(old: Path, new: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_job_that_is_killed_leaves_nothing_behind(server: WindowServer, tmp_pa
         stdout=subprocess.PIPE,
     )
     assert job.stdout is not None
-    assert job.stdout.readline() == b"on\n"
+    assert job.stdout.readline().strip() == b"on"
     job.kill()
     job.wait(30)
     job.stdout.close()
