@@ -50,6 +50,16 @@ def test_a_batch_job_of_several_tasks_is_not_taken_for_several_processes(
     assert pretrain(config).steps_done == 6
 
 
+def test_a_refused_run_leaves_the_folder_of_an_earlier_one_as_it_is(tmp_path: Path) -> None:
+    config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
+    pretrain(config)
+    before = {p: p.read_bytes() for p in config.out.rglob("*") if p.is_file()}
+    in_three = dataclasses.replace(config.schedule, accumulate=3)
+    with pytest.raises(UserError, match="cannot be shared"):
+        pretrain(dataclasses.replace(config, schedule=in_three), resume=False)
+    assert {p: p.read_bytes() for p in config.out.rglob("*") if p.is_file()} == before
+
+
 def test_images_to_watch_are_read_before_the_first_step(tmp_path: Path) -> None:
     config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
     one_class = write_points_folder(tmp_path / "labelled", ("a",))

@@ -167,6 +167,10 @@ class Run:
         self._identity = _identity(config)
         if resume:
             self._restore()
+        # Before the folder is written to, as it refuses settings.
+        self._to_come = BatchDataset(
+            config, self.step, self.fabric.global_rank, self.fabric.world_size
+        )
         self._curves = self._start_folder() if self.fabric.is_global_zero else None
 
     @property
@@ -177,12 +181,9 @@ class Run:
         return network
 
     def batches(self) -> Generator[PretrainBatch, None, None]:
-        """The batches this process still has to see; to be closed."""
-        dataset = BatchDataset(
-            self.config, self.step, self.fabric.global_rank, self.fabric.world_size
-        )
+        """The batches this process still had to see at the start; to be closed."""
         pin_memory = self.fabric.device.type == "cuda"
-        return prepared_batches(dataset, self.config.workers, pin_memory=pin_memory)
+        return prepared_batches(self._to_come, self.config.workers, pin_memory=pin_memory)
 
     def train_on(self, batches: Iterator[PretrainBatch]) -> float:
         """Make one optimiser step; returns the loss over all processes.
