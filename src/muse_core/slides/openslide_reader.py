@@ -154,8 +154,8 @@ class RenewedSlide:
         try:
             return alone.read_region(corner, index, size)
         except openslide.OpenSlideError:
-            alone.close()
-            alone = openslide.OpenSlide(self._path)
+            spoilt, alone = alone, openslide.OpenSlide(self._path)
+            spoilt.close()
             raise
         finally:
             self._renew(slide, alone)
