@@ -21,6 +21,7 @@ from napari_muse.annotations.opened_annotations import OpenedAnnotations
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.annotations.slide_key import slide_key
 from napari_muse.interaction.asking import Ask, decline
+from napari_muse.interaction.following import relay
 from napari_muse.io.file_import import is_file_layer, take_over_layer
 from napari_muse.io.reader import SLIDE_KEY
 from napari_muse.io.typed_scale import recall_scale, remember_scale
@@ -98,7 +99,7 @@ class MuseSession:
         slides = slide_layers(viewer)
         # In the slide's units from the start: napari warns of layers that differ in theirs.
         self.nuclei = NucleusLayer(viewer, self.annotations, first_placement(viewer))
-        self.nuclei.refused.connect(self.refused.emit)
+        relay(self.nuclei.refused, self.refused)
         self.nuclei.layer.metadata[_SESSION_KEY] = self
         self._guard.keep(self.nuclei.layer)
         self._keeper = LayerKeeper(self, self.refused.emit)
@@ -395,4 +396,4 @@ class MuseSession:
 
     def _follow_annotations(self) -> None:
         for own, others in self._relayed():
-            own.connect(others.emit)
+            relay(own, others)

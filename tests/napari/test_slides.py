@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from muse_core.nuclei.store import StorePlace
+from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.muse_panel import MusePanel
+from napari_muse.session import MuseSession
 
 from .actions import press
 
@@ -36,6 +39,40 @@ def two(opened: MusePanel, cmu_slide: Path, qtbot: Any) -> tuple[MusePanel, Any,
     opened.session.viewer.open(cmu_slide, plugin="napari-muse")
     qtbot.wait(50)
     return opened, first, opened.session.image_layer
+
+
+def test_a_slide_without_the_class_of_new_nuclei_is_opened(
+    opened: MusePanel, cmu_slide: Path
+) -> None:
+    session = opened.session
+    for _ in range(9):
+        ClassEdits(lambda: session.annotations).add()
+    opened.legend.choose_new(10)
+    assert session.nuclei.new_class == session.annotations.class_ids[10]
+    session.viewer.open(cmu_slide, plugin="napari-muse")
+    assert session.slide is not None
+    assert session.slide.path == cmu_slide
+    assert len(session.annotations.class_ids) < 10
+    assert session.nuclei.new_class == session.annotations.class_ids[0]
+    assert [box.isChecked() for box in opened.legend.for_new].index(True) == 0
+
+
+def test_another_slide_is_told_of_and_nothing_else(
+    two: tuple[MusePanel, Any, Any], qtbot: Any
+) -> None:
+    panel, first, _ = two
+    session = panel.session
+    told: list[str] = []
+    for name in ("slide_changed", "annotations_changed", "regions_changed", "settled"):
+        getattr(session, name).connect(partial(_note, told, name, session))
+    session.viewer.layers.selection.active = first
+    assert told == ["slide_changed", "annotations_changed"]
+
+
+def _note(told: list[str], name: str, session: MuseSession) -> None:
+    """Note a signal, whose listeners find the nuclei of the slide shown."""
+    assert session.nuclei._annotations is session.annotations
+    told.append(name)
 
 
 def test_the_current_slide_is_the_one_that_is_seen(

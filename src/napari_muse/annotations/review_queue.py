@@ -16,6 +16,7 @@ from muse_core.nuclei import Status
 from muse_core.nuclei.store import NucleusRows
 from muse_core.slides import PolygonRegion
 from napari_muse.interaction.camera_animation import Flight
+from napari_muse.interaction.following import relay
 from napari_muse.session import MuseSession
 
 
@@ -86,7 +87,7 @@ class ReviewQueue:
         self.goes_on = True
         """Whether confirming, correcting or removing the current nucleus leads to the next."""
         session.slide_changed.connect(self.stop)
-        session.annotations_changed.connect(self.changed.emit)
+        relay(session.annotations_changed, self.changed)
 
     def close(self) -> None:
         """Stop following the session, and stop the camera."""

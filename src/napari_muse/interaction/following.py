@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from psygnal import SignalInstance
+
 if TYPE_CHECKING:
     from napari_muse.session import MuseSession
+
+
+def relay(signal: SignalInstance, other: SignalInstance) -> None:
+    """Have a signal emit another one with its arguments, until ``other.emit`` is disconnected.
+
+    To see its arguments, psygnal would emit the other one at once, as it does signals of PySide.
+    """
+    signal.connect(other.emit, check_nargs=False, on_ref_error="ignore")
 
 
 class Following:
