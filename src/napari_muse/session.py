@@ -340,6 +340,7 @@ class MuseSession:
         first = self.slide is None and slide is not None
         self.slide, self.image_layer = slide, layer
         self._guard.on = slide is not None
+        self._guard.flatten()
         for own, others in self._relayed():
             own.disconnect(others.emit)
         self.annotations, self.trouble = self._opened.of(slide)

@@ -99,14 +99,15 @@ class SlideGuard:
 
     def _on_view(self) -> None:
         if self.on and not self._is_flat():
-            QTimer.singleShot(0, self._flatten)
+            QTimer.singleShot(0, self.flatten)
 
     def _is_flat(self) -> bool:
         dims = self._viewer.dims
         in_order = tuple(dims.order[-2:]) == (dims.ndim - 2, dims.ndim - 1)
         return in_order and dims.ndisplay == 2 and not self._viewer.canvas.grid.enabled
 
-    def _flatten(self) -> None:
+    def flatten(self) -> None:
+        """Look at the slide from above, its layers over each other, if one is open."""
         if not self.on or self._is_flat():
             return
         dims = self._viewer.dims

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,19 @@ def test_buttons_that_turn_or_spread_layers_are_undone(opened: MusePanel, qtbot:
     buttons.gridViewButton.click()
     qtbot.wait(20)
     assert viewer.canvas.grid.enabled, "without a slide napari is as it is"
+
+
+def test_a_slide_with_regions_opens_where_three_dimensions_were_shown(
+    opened: MusePanel, small_slide: Path
+) -> None:
+    session = opened.session
+    session.annotations.add_region([(0, 0), (90, 0), (90, 90)], reviewed=True)
+    session.viewer.layers.remove(session.image_layer)
+    session.viewer.dims.ndisplay = 3
+    session.viewer.open(small_slide, plugin="napari-muse")
+    assert session.viewer.dims.ndisplay == 2
+    assert len(session.viewer.layers["Regions"].data) == 1
+    assert len(session.nuclei.layer.data) == 3
 
 
 def test_a_scale_given_in_the_panel_is_kept(opened: MusePanel) -> None:
