@@ -214,7 +214,7 @@ class NucleusLayer:
         self.take_features()
         found = rows_in_view(self._annotations, self.wanted(), self.field_of_view())
         rows, self.in_view, self._loaded = found.rows, found.in_view, found.loaded
-        same = len(rows) == len(self._shown) and all(
+        same = len(rows) == len(self._shown) == len(self.layer.data) and all(
             np.array_equal(rows[name], self._shown[name]) for name in ("id", "x", "y")
         )
         before = len(self._selected)

@@ -57,3 +57,13 @@ def test_naparis_own_csv_has_all_nuclei(
         assert len(table) == n + 2
         third = [1, 199.5, 299.5, "lymphocyte", pytest.approx(0.7), "predicted"]
         assert table.iloc[1].tolist() == third
+
+
+def test_a_point_beside_a_slide_without_nuclei_does_not_stay(opened: MusePanel) -> None:
+    session = opened.session
+    session.annotations.delete([1, 2, 3])
+    session.nuclei.refresh()
+    session.nuclei.layer.add([-50.0, -50.0])
+    assert "beside the slide" in opened.status.text()
+    session.nuclei.refresh()
+    assert len(session.nuclei.layer.data) == 0
