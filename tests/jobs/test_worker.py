@@ -211,7 +211,7 @@ def test_what_libraries_print_does_not_get_between_the_events(start: Start) -> N
     noisy = (
         "import os, sys, threading;"
         "from muse_core.jobs import Done;"
-        "from muse_core.isolation.stdout import claim_stdout;"
+        "from muse_core.isolation.streams import claim_stdout;"
         "from muse_core.jobs.worker import EventWriter;"
         "emit = EventWriter(claim_stdout(), threading.Event());"
         "print('noise from Python', flush=True); os.write(1, b'noise from C\\n');"

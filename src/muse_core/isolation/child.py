@@ -10,15 +10,14 @@ import faulthandler
 import json
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 from muse_core.errors import UserError
 from muse_core.isolation.limits import Limits
-from muse_core.isolation.stdout import claim_stdout
+from muse_core.isolation.streams import claim_stdin, claim_stdout
 
 _REASON_SHOWN = 160
 
@@ -33,8 +32,9 @@ def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     out = claim_stdout()
-    request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    given = claim_stdin()
+    request = json.loads(given.readline())
+    threading.Thread(target=_end_with_parent, args=(given,), daemon=True).start()
     Limits(**request["limits"]).restrict_this_process()
     payload: bytes | memoryview = b""
     try:
@@ -55,11 +55,11 @@ def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
     os._exit(0)
 
 
-def _end_with_parent() -> None:
-    """End this process when stdin ends, because the parent has ended then."""
+def _end_with_parent(given: BinaryIO) -> None:
+    """End this process when its input ends, because the parent has ended then."""
     while True:
         try:
-            if not os.read(0, 1024):
+            if not os.read(given.fileno(), 1024):
                 break
         except OSError:
             break

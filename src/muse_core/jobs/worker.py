@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from muse_core.errors import UserError
-from muse_core.isolation.stdout import claim_stdout
+from muse_core.isolation.streams import claim_stdin, claim_stdout
 from muse_core.jobs.events import Cancelled, Ended, Event, Failed
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.processor import leave_a_core_for_the_viewer, wait_politely
@@ -90,7 +90,7 @@ def run_worker(ready_for: Sequence[str] = ()) -> int:
 
 
 def _work(emit: EventWriter, cancel: threading.Event, given: threading.Event) -> int:
-    lines = _stdin_lines()
+    lines = _lines_of(claim_stdin())
     try:
         spec = _read_spec(lines)
         given.set()
@@ -141,15 +141,15 @@ def _listen(lines: Iterator[bytes], cancel: threading.Event) -> None:
     cancel.set()
 
 
-def _stdin_lines() -> Iterator[bytes]:
-    """Lines of stdin, read without Python's buffer.
+def _lines_of(given: BinaryIO) -> Iterator[bytes]:
+    """Lines of a stream, read without its buffer.
 
-    A thread that waits in sys.stdin holds its lock, which makes the interpreter abort at exit.
+    A thread that waits in a buffer holds its lock, which makes the interpreter abort at exit.
     """
     rest = b""
     while True:
         try:
-            chunk = os.read(0, _READ_BYTES)
+            chunk = os.read(given.fileno(), _READ_BYTES)
         except OSError:
             chunk = b""
         if not chunk:
