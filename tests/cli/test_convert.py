@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,7 @@ def test_a_file_is_never_converted_onto_itself(
     assert source.read_text().endswith("1,2,a,30\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows names no streams like files")
 def test_a_device_or_a_pipe_gets_csv(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("convert", source, "/dev/stdout") == 0
     printed = capfd.readouterr()

@@ -19,8 +19,8 @@ class Limits:
     """Limits of a process.
 
     Attributes:
-        cpu_s: Seconds of processor time. This limit ends a reader in an endless loop, since it does
-            not depend on how busy the machine is.
+        cpu_s: Seconds of processor time, beyond those of the start. This limit ends a reader in an
+            endless loop, since it does not depend on how busy the machine is.
         wall_s: Seconds until the process must have ended, however slow disk and network are.
         memory_bytes: Memory beyond that of the process when it starts.
     """

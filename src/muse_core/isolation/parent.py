@@ -126,6 +126,7 @@ def _watch(
     began = time.monotonic()
     watched: psutil.Process | None = None
     at_start = 0
+    start_s = 0.0
     while True:
         said.join(_POLL_S)
         if not said.is_alive():
@@ -140,14 +141,18 @@ def _watch(
         except psutil.Error:
             continue  # it has just ended
         at_start = at_start or memory
-        if cpu.user + cpu.system > limits.cpu_s:
+        if not said.data:
+            # It still loads libraries, which takes a slow machine longer than reading a file.
+            start_s = cpu.user + cpu.system
+        if cpu.user + cpu.system - start_s > limits.cpu_s:
             return "time"
         if memory > at_start + limits.memory_bytes:
             return "memory"
 
 
 def _result(data: bytearray, broken_off: str, code: int, name: str, limits: Limits) -> memoryview:
-    end = data.find(b"\n")
+    # The first line is empty.
+    end = data.find(b"\n", 1)
     if broken_off == "time":
         raise UserError(
             f"{name} is damaged or far too complex: reading it was stopped after"
