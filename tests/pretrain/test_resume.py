@@ -76,6 +76,7 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
 def test_a_process_whose_partner_is_killed_ends_with_a_sentence(tmp_path: Path) -> None:
     config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")

@@ -188,7 +188,7 @@ def test_one_button_makes_a_model_that_can_be_used_and_left_again(
     assert models_now <= {"bundled", MODEL}, "none of the new model is left"
 
 
-@pytest.mark.parametrize("way", ["cancel", "close", "kill"])
+@pytest.mark.parametrize("way", ["cancel", "close", pytest.param("kill", marks=pytest.mark.slow)])
 def test_stopping_leaves_the_old_model_and_no_checkpoint(
     reviewed: MusePanel,
     models: Path,
