@@ -13,6 +13,7 @@ from typing import Any
 
 from muse_core.errors import UserError, cannot
 from muse_core.files import check_writable
+from muse_core.mpp_range import MAX_MPP, MIN_MPP
 
 MODEL_SUFFIX = ".safetensors"
 METADATA_KEY = "muse_model_card"
@@ -20,8 +21,6 @@ DETECTOR = "detector"
 BACKBONE = "backbone"
 # safetensors itself allows headers of 100 MB; a card is a few kilobytes.
 _MAX_HEADER_BYTES = 8_000_000
-# Far beyond what microscopes have; at a thousandth a slide would have more tiles than can be named.
-LEAST_MPP, MOST_MPP = 0.01, 100.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,8 @@ class ModelCard:
             raise UserError("A model card needs an architecture.")
         if not isinstance(self.classes, list) or not all(_is_class(c) for c in self.classes):
             raise UserError("A model card needs a list of classes, each with name and colour.")
-        if not isinstance(self.mpp, int | float) or not LEAST_MPP <= self.mpp <= MOST_MPP:
-            raise UserError(f"A model card needs an mpp from {LEAST_MPP:g} to {MOST_MPP:g}.")
+        if not isinstance(self.mpp, int | float) or not MIN_MPP <= self.mpp <= MAX_MPP:
+            raise UserError(f"A model card needs an mpp from {MIN_MPP:g} to {MAX_MPP:g}.")
         if not 0 <= self.score_threshold <= 1:
             raise UserError("The score threshold of a model card lies between 0 and 1.")
         if self.kind not in (DETECTOR, BACKBONE):

@@ -15,6 +15,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import replacing
+from muse_core.mpp_range import MAX_MPP, MIN_MPP
 from muse_core.nuclei.columns import (
     POSITIONS_AS_PIXELS,
     SLIDE_KEYS,
@@ -56,8 +57,6 @@ _OWN = ("x_px", "y_px", "x_um", "y_um")
 _WITHOUT_UNIT = ("x", "y")
 _NOT_NUCLEI = ("annotation", "tile", "tma core", "root", "root object (image)", "image")
 _COMPARED = 1000
-_LEAST_MPP, _MOST_MPP = 0.01, 100.0
-"""Beyond these, positions that are called microns are in another unit."""
 
 
 def write_csv(
@@ -284,4 +283,5 @@ def _mpp(raw: CsvTable, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) 
     if not (0 < px < math.inf and 0 < um < math.inf):
         return None
     mpp = float(f"{um / px:.6g}")
-    return mpp if _LEAST_MPP <= mpp <= _MOST_MPP else None
+    # Outside this range positions that are called microns are in another unit.
+    return mpp if MIN_MPP <= mpp <= MAX_MPP else None

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from muse_core.errors import UserError
-from muse_core.models.card import LEAST_MPP, MOST_MPP
 from muse_core.models.config import BackboneConfig
 from muse_core.models.device_names import DeviceName
+from muse_core.mpp_range import MAX_MPP, MIN_MPP
 from muse_core.strict import STRICT, StrictOptions
 from muse_core.training.limits import MOST_RATE, check_workers
 
@@ -46,9 +46,9 @@ class ViewsConfig:
     field_um: float = 140.0
 
     def __post_init__(self) -> None:
-        if not LEAST_MPP <= self.mpp[0] <= self.mpp[1] <= MOST_MPP:
+        if not MIN_MPP <= self.mpp[0] <= self.mpp[1] <= MAX_MPP:
             raise UserError(
-                f"views.mpp must be a range of positive numbers, {LEAST_MPP:g} to {MOST_MPP:g}."
+                f"views.mpp must be a range of positive numbers, {MIN_MPP:g} to {MAX_MPP:g}."
             )
         for name in ("global_px", "local_px"):
             side = getattr(self, name)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 
 from muse_core.errors import UserError
+from muse_core.mpp_range import MAX_MPP, MIN_MPP
 
-MIN_MPP = 0.01
-MAX_MPP = 100.0
-"""Outside this range a scale that is given for a slide is in the wrong unit."""
 MIN_TAG_MPP = 0.05
 MAX_TAG_MPP = 5.0
 """Range in which the resolution tags of a TIFF are believed: 5,080 to 508,000 dpi. Screen and print

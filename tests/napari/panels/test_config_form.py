@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.jobs import DetectJob
-from muse_core.slides.mpp import MAX_MPP, MIN_MPP
+from muse_core.mpp_range import MAX_MPP, MIN_MPP
 from napari_muse.described_fields import descriptions, range_of
 from napari_muse.panels.config_form import ConfigForm, Shown
 from napari_muse.panels.muse_panel import MusePanel
