@@ -51,12 +51,15 @@ def test_naparis_own_csv_has_all_nuclei(
     nuclei = opened.session.nuclei
     qtbot.waitUntil(lambda: len(nuclei.layer.data) == (0 if n else 2))
     opened.session.viewer.layers.save(str(tmp_path / "all"))
-    (one,) = nuclei.layer.save(str(tmp_path / "one.csv"))
+    # Without a name, the plugin that is found first writes, in the order of the disk.
+    (one,) = nuclei.layer.save(str(tmp_path / "one.csv"), plugin="napari")
     for path in (tmp_path / "all" / "Nuclei.csv", one):
         table = pd.read_csv(path)
         assert len(table) == n + 2
         third = [1, 199.5, 299.5, "lymphocyte", pytest.approx(0.7), "predicted"]
         assert table.iloc[1].tolist() == third
+    (own,) = nuclei.layer.save(str(tmp_path / "own.csv"), plugin="napari-muse")
+    assert len(pd.read_csv(own)) == n + 2
 
 
 def test_a_point_beside_a_slide_without_nuclei_does_not_stay(opened: MusePanel) -> None:
