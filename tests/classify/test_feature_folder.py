@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,9 +165,11 @@ def test_who_has_opened_features_reads_on_while_they_are_begun_anew(tmp_path: Pa
     append_features(root, FACTS, [[1, 2]], np.ones((1, 4)), np.array([0]), anew=True)
     np.testing.assert_array_equal(before.features[:], one)
     assert len(find_features(root, SLIDE)) == 1
+    del before
+    names = {path.name for path in folder_of_model(root, FACTS.model_sha256).iterdir()}
+    assert names == {"about.json", "classes.u8", "features.f16", "places.f64"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not cut open files")
 def test_features_that_are_cut_short_while_open_give_a_sentence(tmp_path: Path) -> None:
     root = tmp_path / "a.features"
     _put(root, 50_000)

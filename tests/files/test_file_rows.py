@@ -54,7 +54,6 @@ def test_what_takes_the_place_of_the_file_is_not_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows[5:9], VALUES[5:9])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not cut open files")
 def test_a_file_that_is_cut_short_gives_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "values"
     path.write_bytes(VALUES.tobytes())

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError, cannot
-from muse_core.files import FileRows, entries, locked, make_folder, replacing
+from muse_core.files import FileRows, entries, locked, make_folder, remove_deletable, replacing
 from muse_core.nuclei.store import SlideIdentity
 
 UNKNOWN = 255
@@ -172,11 +172,14 @@ def move_features(source: Path, root: Path) -> None:
                 make_folder(root)
                 shutil.move(folder, target)
                 continue
-            kept = open_features(folder)
         except OSError as error:
             raise cannot("write", root, error) from error
-        append_features(root, kept.facts, kept.places, kept.features[:], kept.classes)
+        _append_all(open_features(folder), root)
     shutil.rmtree(source, ignore_errors=True)
+
+
+def _append_all(kept: FeatureFolder, root: Path) -> None:
+    append_features(root, kept.facts, kept.places, kept.features[:], kept.classes)
 
 
 def open_features(folder: Path) -> FeatureFolder:
@@ -258,7 +261,7 @@ def _begin(folder: Path, facts: FeatureFacts, anew: bool) -> None:
     # Not cut to nothing: who has opened them goes on reading what they held.
     for name in (LOGITS, *(name for name, _ in _widths(facts.channels))):
         try:
-            (folder / name).unlink(missing_ok=True)
+            remove_deletable(folder / name)
         except OSError as error:
             raise cannot("write", folder, error) from error
     text = json.dumps({"format": _FORMAT, **asdict(facts)}, indent=1)

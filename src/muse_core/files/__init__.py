@@ -1,6 +1,7 @@
 """Robust file access: atomic writes, locks, listings, checks of targets, remote files."""
 
 from muse_core.files.atomic import make_folder, replacing
+from muse_core.files.deletable import open_deletable, remove_deletable
 from muse_core.files.file_rows import FileRows
 from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
@@ -29,7 +30,9 @@ __all__ = [
     "names_stdout",
     "no_room_sentence",
     "only_one",
+    "open_deletable",
     "read_small",
+    "remove_deletable",
     "replacing",
     "resumable",
     "sha256_of",

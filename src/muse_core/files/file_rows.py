@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError, out_of_reach
+from muse_core.files.deletable import open_deletable
 
 _HAS_PREADV = hasattr(os, "preadv")
 _GAP_BYTES = 1 << 14
@@ -25,7 +26,7 @@ class FileRows:
 
     They are not memory-mapped: the system kills a program that touches a mapped file which has been
     cut short, or whose share has gone. The file stays open, so that one which takes its place is
-    not mixed up with it. Thread-safe.
+    not mixed up with it; others may still delete it. Thread-safe.
 
     Args:
         path: The file.
@@ -50,7 +51,7 @@ class FileRows:
         self._name, self._offset = name, offset
         self._width = int(np.prod(shape[1:], dtype=np.int64)) * self.dtype.itemsize
         self._lock = threading.Lock()
-        self._file = path.open("rb", buffering=0)
+        self._file = open_deletable(path)
         weakref.finalize(self, self._file.close)
 
     def __len__(self) -> int:
