@@ -31,7 +31,8 @@ def write_foreign(path: Path, n: int = 2, version: str = "0.1.0") -> None:
     """A minimal AnnData file, made without this project's writer."""
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": version})
-        file.create_dataset("obsm/spatial", data=np.arange(3.0 * n).reshape(n, 3))
+        xyz = np.arange(3.0 * n).reshape(n, 3) * [1, 1, 0]
+        file.create_dataset("obsm/spatial", data=xyz)
         obs = file.create_group("obs")
         obs.attrs["encoding-type"] = "dataframe"
         obs.attrs["column-order"] = ["area", "cell_type"]

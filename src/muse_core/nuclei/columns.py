@@ -38,9 +38,30 @@ SLIDE_KEYS = (
     "filename",
     "file_name",
     "file",
+    "sample",
+    "sample_id",
+    "sample_name",
 )
 """Columns in which programs name the slide of a row, in tables of several slides."""
-_SLIDES_SHOWN = 3
+_PLANE_KEYS = (
+    "z",
+    "z_px",
+    "z_um",
+    "z_index",
+    "z_plane",
+    "z_slice",
+    "slice",
+    "plane",
+    "focal_plane",
+    "t",
+    "t_index",
+    "timepoint",
+    "time_point",
+    "frame",
+)
+PART_KEYS = (*SLIDE_KEYS, *_PLANE_KEYS)
+"""Columns that name the slide of a row, or its plane in a stack: that of focus or of time."""
+_PARTS_SHOWN = 3
 _OURS = ("id", "class_name", "score", "status", "model")
 
 
@@ -97,19 +118,55 @@ def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, 
     return names, (note,) if unnamed else ()
 
 
-def require_one_slide(values: Sequence[Any], by: str) -> None:
-    """Refuse a table with nuclei of several slides, whose coordinates would be mixed up.
+def spellings(key: str) -> tuple[str, ...]:
+    """The names of a column in tables: the words of its key joined as programs join them."""
+    return tuple(dict.fromkeys((key, key.replace("_", " "), key.replace("_", "-"))))
+
+
+def require_one_part(values: Iterable[Any], key: str, heading: str) -> None:
+    """Refuse a table with nuclei of several slides or planes, which would be mixed up.
 
     Args:
-        values: Name of each nucleus' slide; empty where it is unknown.
-        by: Where the names come from, for the error.
+        values: Name of each nucleus' slide or plane; empty where it is unknown.
+        key: Of ``PART_KEYS``.
+        heading: The column's name in the file, for the error.
 
     Raises:
         UserError: There are several.
     """
-    slides = {str(v).strip() for v in set(values) if v is not None and not pd.isna(v)} - {""}
+    by = f"by the column {heading!r}"
+    (require_one_plane if key in _PLANE_KEYS else _require_one_slide)(values, by)
+
+
+def require_one_plane(values: Iterable[Any], by: str) -> None:
+    """Refuse nuclei of several planes.
+
+    Args:
+        values: The plane of each nucleus, by name, number or position; empty where it is unknown.
+        by: Where the planes come from, for the error.
+
+    Raises:
+        UserError: There are several.
+    """
+    planes = _named(values)
+    if len(planes) > 1:
+        raise UserError(
+            f"It holds nuclei of several planes {by} ({_shown(planes)}); keep those of one."
+        )
+
+
+def _require_one_slide(values: Iterable[Any], by: str) -> None:
+    slides = _named(values)
     if len(slides) > 1:
         raise of_several_slides("It", slides, f" {by}")
+
+
+def _named(values: Iterable[Any]) -> set[str]:
+    return {str(v).strip() for v in set(values) if v is not None and not pd.isna(v)} - {""}
+
+
+def _shown(parts: Iterable[str]) -> str:
+    return ", ".join(sorted(set(parts))[:_PARTS_SHOWN])
 
 
 def of_several_slides(holder: str, slides: Iterable[str], by: str = "") -> UserError:
@@ -120,8 +177,9 @@ def of_several_slides(holder: str, slides: Iterable[str], by: str = "") -> UserE
         slides: Their names.
         by: What says so, after a space.
     """
-    shown = ", ".join(sorted(set(slides))[:_SLIDES_SHOWN])
-    return UserError(f"{holder} holds nuclei of several slides{by} ({shown}); keep those of one.")
+    return UserError(
+        f"{holder} holds nuclei of several slides{by} ({_shown(slides)}); keep those of one."
+    )
 
 
 def scores(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -167,8 +225,10 @@ def class_name(value: Any) -> str:
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
     by_name = {name.lower(): name for name in reversed(list(columns))}
-    for slide in (by_name[name] for name in SLIDE_KEYS if name in by_name):
-        require_one_slide(columns[slide].tolist(), f"by the column {slide!r}")
+    for part in PART_KEYS:
+        heading = next((by_name[name] for name in spellings(part) if name in by_name), None)
+        if heading is not None:
+            require_one_part(columns[heading].tolist(), part, heading)
     key = next((key for key in CLASS_KEYS if key in by_name), None)
     if key is None:
         none = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."

@@ -17,12 +17,13 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
 from muse_core.nuclei.columns import (
+    PART_KEYS,
     POSITIONS_AS_PIXELS,
-    SLIDE_KEYS,
     class_names,
     of_several_slides,
     probabilities,
-    require_one_slide,
+    require_one_part,
+    spellings,
 )
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
@@ -47,7 +48,7 @@ NUCLEUS_CSV = {
     "origin_x_px": Column(("origin_x_px",), number=True, needed=False),
     "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
     "slide_content": Column(("slide_content",), needed=False),
-    **{key: Column((key, key.replace("_", " ")), needed=False) for key in SLIDE_KEYS},
+    **{key: Column(spellings(key), needed=False) for key in PART_KEYS},
     "object_type": Column(("object type",), needed=False),
 }
 """Columns of a file of nuclei, and other names under which they are found."""
@@ -167,11 +168,10 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
-        for key in SLIDE_KEYS:
+        for key in PART_KEYS:
             # Beside its content the name of a slide does not count: it may have been renamed.
             if key in raw and not (key in _SLIDE and _SLIDE[1] in raw):
-                values = raw.texts(key).tolist()
-                require_one_slide(values, f"by the column {raw.headings[key]!r}")
+                require_one_part(raw.texts(key).tolist(), key, raw.headings[key])
         names, unnamed = class_names(raw.texts("class").tolist(), "class")
         table = nucleus_table(
             x,

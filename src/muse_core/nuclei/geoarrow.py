@@ -65,12 +65,14 @@ def native_shapes(geometries: pa.Array, encoding: str) -> npt.NDArray[np.object_
 
 
 def _corners(values: pa.Array) -> npt.NDArray[np.float64]:
+    """(N, 2) x and y, or (N, 3) where there is z."""
     if pa.types.is_fixed_size_list(values.type):
         size = values.type.list_size
         # Not flatten(), which leaves the missing ones out.
         flat = values.values.slice(values.offset * size, len(values) * size)
         numbers = flat.to_numpy(zero_copy_only=False).astype(np.float64)
-        result: npt.NDArray[np.float64] = numbers.reshape(-1, size)[:, :2]
+        result: npt.NDArray[np.float64] = numbers.reshape(-1, size)[:, :3]
         return result
-    parts = [values.field(name).to_numpy(zero_copy_only=False) for name in ("x", "y")]
+    axes = [name for name in "xyz" if values.type.get_field_index(name) >= 0]
+    parts = [values.field(name).to_numpy(zero_copy_only=False) for name in axes]
     return np.stack(parts, axis=1).astype(np.float64)

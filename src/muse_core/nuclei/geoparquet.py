@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,14 @@ import pyarrow.parquet as pq
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei.columns import SLIDE_KEYS, class_name, probabilities, require_one_slide
+from muse_core.nuclei.columns import (
+    PART_KEYS,
+    class_name,
+    probabilities,
+    require_one_part,
+    require_one_plane,
+    spellings,
+)
 from muse_core.nuclei.geoarrow import is_native, native_shapes
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
@@ -26,7 +34,7 @@ from muse_core.nuclei.parquet_columns import (
     is_bytes,
     is_name,
     is_score,
-    names_slides,
+    names_parts,
     numbers,
     texts,
 )
@@ -81,19 +89,16 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
     columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
     classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name)
     scores = _first(columns, SCORE_KEYS, file.schema_arrow, is_score)
-    slides: dict[str, set[Any]] = {
-        columns[key]: set()
-        for key in SLIDE_KEYS
-        if key in columns and names_slides(file.schema_arrow.field(columns[key]).type)
-    }
-    wanted = [geometry, *slides, *(c for c in (classes, scores) if c is not None)]
+    parts_of = _part_columns(columns, file.schema_arrow)
+    of_parts: dict[str, set[Any]] = {heading: set() for heading in parts_of.values()}
+    wanted = [geometry, *of_parts, *(c for c in (classes, scores) if c is not None)]
     parts = []
     seen: set[str] = set()
     n_characters = 0
     for batch in file.iter_batches(_rows_at_once(file.metadata), columns=wanted):
-        for column, found in slides.items():
-            found.update(batch.column(column).unique().to_pylist())
-            require_one_slide(list(found), f"by the column {column!r}")
+        for key, heading in parts_of.items():
+            of_parts[heading].update(batch.column(heading).unique().to_pylist())
+            require_one_part(of_parts[heading], key, heading)
         xy = _centres(batch.column(geometry), encoding)
         names = _names(batch, classes)
         seen.update(names)
@@ -108,6 +113,16 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
     return _gathered(parts, classes)
 
 
+def _part_columns(columns: Mapping[str, str], schema: pa.Schema) -> dict[str, str]:
+    """The file's name of each column that names slides or planes, by its key."""
+    found = {}
+    for key in PART_KEYS:
+        heading = next((columns[name] for name in spellings(key) if name in columns), None)
+        if heading is not None and names_parts(schema.field(heading).type):
+            found[key] = heading
+    return found
+
+
 def _rows_at_once(metadata: pq.FileMetaData) -> int:
     """Rows of a batch, fewer where the rows of a group are long."""
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
@@ -116,15 +131,30 @@ def _rows_at_once(metadata: pq.FileMetaData) -> int:
 
 
 def _centres(geometries: pa.Array, encoding: str) -> npt.NDArray[np.float64]:
-    """(N, 2) centres, NaN where there is no geometry."""
+    """(N, 2) centres, NaN where there is no geometry.
+
+    Raises:
+        UserError: A geometry is damaged, or there are several planes.
+    """
     if encoding != _WKB:
-        return centres(native_shapes(geometries, encoding))
+        shapes = native_shapes(geometries, encoding)
+        _require_one_height(shapes)
+        return centres(shapes)
     values, rows = distinct(geometries)
     try:
         shapes = shapely.from_wkb(values.to_numpy(zero_copy_only=False))
     except (shapely.errors.ShapelyError, TypeError) as error:
         raise UserError("It holds a geometry that is damaged.") from error
+    _require_one_height(shapes)
     return np.vstack([centres(shapes), np.full((1, 2), np.nan)])[rows]
+
+
+def _require_one_height(shapes: npt.NDArray[np.object_]) -> None:
+    """Raise UserError where geometries with z, the plane of a stack, lie in several."""
+    raised = shapes[shapely.has_z(shapes)]
+    if len(raised):
+        heights = np.unique(shapely.get_coordinates(raised, include_z=True)[:, 2])
+        require_one_plane(heights.tolist(), "by the z of its geometries")
 
 
 def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:

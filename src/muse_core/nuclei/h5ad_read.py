@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.errors import UserError
+from muse_core.nuclei.columns import require_one_plane
 from muse_core.nuclei.nucleus_file import check_count
 
 _MAX_BYTES = 1 << 30
@@ -68,10 +69,21 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
 def read_positions(item: Any) -> npt.NDArray[np.float64]:
     """(N, 2) x and y of an array, a data frame, a structured array or a sparse matrix.
 
+    A third column, the plane of a stack, must be the same for all.
+
     Raises:
-        UserError: They are of another kind, damaged, not named x and y, or too many.
+        UserError: They are of another kind, damaged, not named x and y, too many, or of several
+            planes.
     """
     place = 'obsm["spatial"]'
+    found = _read_axes(item, place)
+    if found.shape[1] > 2:
+        require_one_plane(np.unique(found[:, 2]).tolist(), f"by the z of {place}")
+    return found[:, :2]
+
+
+def _read_axes(item: Any, place: str) -> npt.NDArray[np.float64]:
+    """(N, 2) x and y, or (N, 3) where there is z."""
     kind = _kind(item)
     if kind == "dataframe":
         n = _length(item[_text(item.attrs["_index"])])
@@ -92,8 +104,8 @@ def read_positions(item: Any) -> npt.NDArray[np.float64]:
     if item.ndim != 2 or item.shape[1] < 2:
         raise UserError("Its positions are not pairs of numbers.")
     check_count(len(item), place)
-    check_bytes(2 * len(item), item, place)
-    return _floats(item[:, :2], place)
+    check_bytes(3 * len(item), item, place)
+    return _floats(item[:, :3], place)
 
 
 def check_bytes(n_values: int, item: Any, place: str) -> None:
@@ -162,18 +174,20 @@ def _sparse_positions(item: Any, kind: str, place: str) -> npt.NDArray[np.float6
         make = sparse.csr_array if kind == "csr_matrix" else sparse.csc_array
         matrix = make(tuple(part[()] for part in parts), shape=(rows, columns))
         matrix.check_format(full_check=True)
-        return _floats(matrix[:, :2].toarray(), place)
+        return _floats(matrix[:, :3].toarray(), place)
     except UserError:
         raise
     except _DAMAGED as error:
         raise UserError(f"Its {place} is damaged.") from error
 
 
-def _xy_names(names: Sequence[str], place: str) -> tuple[str, str]:
+def _xy_names(names: Sequence[str], place: str) -> tuple[str, ...]:
+    """Names of x, y and, where there is one, z."""
     known = {name.lower(): name for name in reversed(names)}
     for x, y in _XY_NAMES:
         if x in known and y in known:
-            return known[x], known[y]
+            z = x.replace("x", "z")
+            return known[x], known[y], *((known[z],) if z != x and z in known else ())
     raise UserError(
         f"Its {place} has the columns {', '.join(names)[:200] or 'of no name'}; which of them are x"
         " and y cannot be told: name them so."

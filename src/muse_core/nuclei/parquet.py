@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.nuclei.columns import (
-    SLIDE_KEYS,
+    PART_KEYS,
     class_names,
     filled,
     probabilities,
-    require_one_slide,
+    require_one_part,
 )
 from muse_core.nuclei.csv import NUCLEUS_CSV, taken_as_pixels
 from muse_core.nuclei.facts import Facts, facts_from_json, facts_of, facts_to_json
@@ -34,7 +34,7 @@ from muse_core.nuclei.parquet_columns import (
     is_bytes,
     is_score,
     is_text,
-    names_slides,
+    names_parts,
     numbers,
     texts,
     whole_numbers,
@@ -181,7 +181,7 @@ def _our_columns(names: Sequence[str]) -> dict[str, str]:
     found = {}
     for key, column in NUCLEUS_CSV.items():
         known = next((name for name in column.names if name in folded), None)
-        if known is None or key not in (*_SCHEMA.names, *SLIDE_KEYS, "probability"):
+        if known is None or key not in (*_SCHEMA.names, *PART_KEYS, "probability"):
             continue
         exact = [name for name in names if name == known]
         if not exact and folded.count(known) > 1:
@@ -193,9 +193,9 @@ def _our_columns(names: Sequence[str]) -> dict[str, str]:
 def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
     raw = file.read(columns=list(named.values()))
     columns = {key: raw[name].combine_chunks() for key, name in named.items()}
-    for key in SLIDE_KEYS:
-        if key in columns and names_slides(columns[key].type):
-            require_one_slide(columns[key].unique().to_pylist(), f"by the column {named[key]!r}")
+    for key in PART_KEYS:
+        if key in columns and names_parts(columns[key].type):
+            require_one_part(columns[key].unique().to_pylist(), key, named[key])
     xy = {key: numbers(columns[key], key) for key in ("x_px", "y_px")}
     for key, values in xy.items():
         if np.isnan(values).any():

@@ -40,9 +40,10 @@ def is_name(kind: pa.DataType) -> bool:
     )
 
 
-def names_slides(kind: pa.DataType) -> bool:
-    """Whether values can name slides; bytes under such a name are pictures."""
-    return is_name(kind) and not is_bytes(kind.value_type if pa.types.is_dictionary(kind) else kind)
+def names_parts(kind: pa.DataType) -> bool:
+    """Whether values can name slides or planes; bytes under such a name are pictures."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return (is_name(kind) and not is_bytes(kind)) or is_number(kind)
 
 
 def is_number(kind: pa.DataType) -> bool:
