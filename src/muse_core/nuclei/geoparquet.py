@@ -43,6 +43,8 @@ from muse_core.nuclei.qupath import CLASS_KEYS, SCORE_KEYS
 from muse_core.nuclei.table import nucleus_table
 
 _WKB = "WKB"
+_GEOMETRY_NAMES = ("geometry", "geom", "wkb_geometry", "the_geom", "wkb")
+_GEOARROW = "geoarrow."
 _BATCH_ROWS = 1 << 16
 _BATCH_BYTES = 1 << 28
 
@@ -55,8 +57,7 @@ def geometry_column(schema: pa.Schema) -> tuple[str, str] | None:
     """
     facts = (schema.metadata or {}).get(b"geo")
     if facts is None:
-        known = "geometry" in schema.names and is_bytes(schema.field("geometry").type)
-        return ("geometry", _WKB) if known else None
+        return _undescribed_geometry(schema)
     try:
         geo = orjson.loads(facts)
         name = str(geo["primary_column"])
@@ -69,6 +70,25 @@ def geometry_column(schema: pa.Schema) -> tuple[str, str] | None:
     if is_native(encoding.lower(), kind):
         return name, encoding.lower()
     raise UserError(f"Geometries encoded as {encoding} cannot be read; write them as WKB.")
+
+
+def _undescribed_geometry(schema: pa.Schema) -> tuple[str, str] | None:
+    """Like :func:`geometry_column`, of a file without GeoParquet's metadata.
+
+    Such a column has a type of GeoArrow, or bytes and the name that programs give to WKB.
+    """
+    for field in schema:
+        extension = (
+            (field.metadata or {}).get(b"ARROW:extension:name", b"").decode("utf-8", "replace")
+        )
+        encoding = extension.removeprefix(_GEOARROW)
+        if extension == f"{_GEOARROW}wkb" and is_bytes(field.type):
+            return field.name, _WKB
+        if extension != encoding and is_native(encoding, field.type):
+            return field.name, encoding
+    named = {field.name.lower(): field for field in schema if is_bytes(field.type)}
+    known = next((named[name] for name in _GEOMETRY_NAMES if name in named), None)
+    return None if known is None else (known.name, _WKB)
 
 
 def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> NucleusFile:

@@ -150,7 +150,7 @@ def read_parquet(path: str | Path) -> NucleusFile:
     has = ", ".join(schema.names)[:_NAMES_SHOWN] or "none"
     raise UserError(
         f"{source.name} holds no nuclei: it needs the columns x_px, y_px and class, or a column"
-        f" of geometries; it has {has}."
+        f" of geometries as WKB or GeoArrow; it has {has}."
     )
 
 
