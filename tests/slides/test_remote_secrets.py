@@ -126,6 +126,9 @@ def test_what_is_shown_of_an_address(address: str, shown: str) -> None:
         ("s3://bucket/a%20b.svs", "a%20b.svs"),
         ("https://host/a%0Ab.svs", "a%0Ab.svs"),
         ("https://u:p@host", "host"),
+        ("s3://bucket/1:2.svs", "1-2.svs"),
+        ("https://host/a%3Fb%5Cc.svs. ", "a-b-c.svs"),
+        ("https://host/aux.svs", "_aux.svs"),
     ],
 )
 def test_the_name_is_that_of_the_file(address: str, name: str) -> None:

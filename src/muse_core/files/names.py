@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -10,6 +11,18 @@ from muse_core.files.litter import entries
 
 _LONGEST_BASE = 200
 """Most bytes of a name before suffixes and numbers are added; file systems allow 255."""
+
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
+_DEVICES = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)", re.IGNORECASE)
+
+
+def portable(name: str) -> str:
+    """Turn a name into one that a file can have on every system, Windows being the strictest.
+
+    There "a:b" is a second content of the file "a", and "aux.csv" a device. Empty where nothing is
+    left.
+    """
+    return _DEVICES.sub(r"_\1", _FORBIDDEN.sub("-", name).rstrip(" ."))
 
 
 def shortened(name: str, n_bytes: int = _LONGEST_BASE) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from cachetools import LRUCache
 
 from muse_core.errors import UserError
+from muse_core.files.names import portable
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 KINDS = ("http", "https", "s3", "gs", "gcs", "az", "abfs")
@@ -328,10 +329,10 @@ def _why(problem: object) -> str:
 
 
 def name_of(address: str) -> str:
-    """The last part of an address, without what it asks for, as a file has it."""
+    """The last part of an address, without what it asks for, as a file of any system has it."""
     bare = without_secrets(address).partition("?")[0].partition("#")[0].rstrip("/")
     name = unquote(bare) if bare.lower().startswith("http") else bare
-    return (name if name.isprintable() else bare).rpartition("/")[2] or bare
+    return portable((name if name.isprintable() else bare).rpartition("/")[2]) or portable(bare)
 
 
 def _together(parts: Sequence[Range]) -> list[tuple[Range, list[Range]]]:

@@ -318,7 +318,14 @@ def test_the_file_is_the_identity_of_the_image(server: WindowServer) -> None:
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("a", "a"), ("..", "image"), ("", "image"), ("a/b\\c", "a-b-c"), ("x" * 300, "x" * 80)],
+    [
+        ("a", "a"),
+        ("..", "image"),
+        ("", "image"),
+        ("a/b\\c", "a-b-c"),
+        ("x" * 300, "x" * 80),
+        ("/Nul", "_Nul"),
+    ],
 )
 def test_names_of_layers_become_names_of_files(name: str, safe: str) -> None:
     assert safe_name(name) == safe

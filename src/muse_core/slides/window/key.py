@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from muse_core.errors import UserError
+from muse_core.files.names import portable
 from muse_core.slides.content import WINDOW_MAGIC
 
 LAYER_SUFFIX = ".layer"
@@ -19,7 +20,6 @@ ADDRESS_FILE = "address"
 _VARIABLE = "MUSE_WINDOW_KEY"
 _LONGEST = 4096
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 _LONGEST_NAME = 80
 Address = str | tuple[str, int]
 
@@ -61,8 +61,8 @@ def fingerprint_in(path: Path) -> str:
 
 def safe_name(name: str) -> str:
     """Turn a name into one that is a valid file name on every system."""
-    kept = _UNSAFE.sub("-", name).strip(" .-")[:_LONGEST_NAME].strip(" .-")
-    return kept or "image"
+    kept = portable(name).strip(" .-")[:_LONGEST_NAME].strip(" .-")
+    return portable(kept) or "image"
 
 
 def write_address(folder: Path, address: Any) -> None:
