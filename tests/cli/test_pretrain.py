@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from multiprocessing import active_children
 from pathlib import Path
@@ -98,6 +101,25 @@ def test_a_wrong_file_gets_a_sentence(
     (tmp_path / "c.toml").write_text(text)
     assert run("pretrain", "--config", "c.toml") == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("RANK", "abc"), ("LOCAL_RANK", ""), ("RANK", "-1"), ("WORLD_SIZE", "2")]
+)
+def test_an_environment_of_other_processes_gets_a_sentence(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    (tmp_path / "c.toml").write_text("rois = 'a'\nout = 'b'")
+    done = subprocess.run(
+        [sys.executable, "-m", "muse_core.cli", "pretrain", "--config", str(tmp_path / "c.toml")],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {name: value},
+    )
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"error: The environment variable {name} is ")
 
 
 def test_the_configuration_in_the_documentation_is_understood() -> None:

@@ -103,3 +103,24 @@ def test_a_process_whose_partner_is_killed_ends_with_a_sentence(tmp_path: Path) 
     assert first.returncode == 2, said
     assert "error: Another process of this run has ended or is out of reach." in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("rank", ["0", "3"])
+def test_a_rank_without_torchrun_is_none(
+    rank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
+    assert pretrain(config).steps_done == 6
+    assert (config.out / "backbone.safetensors").is_file()
+
+
+@pytest.mark.parametrize("size", ["2", "abc", "-1"])
+def test_several_processes_without_torchrun_are_not_waited_for(
+    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", size)
+    config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")
+    with pytest.raises(UserError, match=f"WORLD_SIZE is {size}, but torchrun has not started"):
+        pretrain(config)
+    assert not config.out.exists()

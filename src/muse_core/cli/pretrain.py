@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -35,14 +34,16 @@ def pretrain_command(
     from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.pretrain.config_file import read_pretrain_config
+    from muse_core.pretrain.launch import launch
 
+    started = launch()
     run = read_pretrain_config(config, settings or ())
 
     from muse_core.pretrain.train import pretrain
 
     with cancel_on_signals() as cancel, progress_bar() as show:
         result = pretrain(run, ProgressReporter(show), cancel.is_set, resume)
-    if os.environ.get("RANK", "0") == "0":
+    if started.rank == 0:
         figures = {
             "out": str(result.path),
             "steps": result.steps_done,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 from torch import distributed
@@ -11,6 +10,7 @@ from torch import distributed
 from muse_core.errors import UserError
 from muse_core.models.compiler_shim import compiler_left_out
 from muse_core.pretrain.config import PretrainConfig
+from muse_core.pretrain.launch import launch
 
 with compiler_left_out():
     from lightning_fabric import Fabric
@@ -20,16 +20,16 @@ with compiler_left_out():
 
 def join_processes(config: PretrainConfig) -> Fabric:
     """Connect this process with the others, on the device and with the precision of the run."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    started = launch()
+    several = started.processes > 1
     fabric = Fabric(
         accelerator=config.device,
-        devices=local,
-        num_nodes=processes // local,
-        strategy="ddp" if processes > 1 else "auto",
+        devices=started.processes_here,
+        num_nodes=started.processes // started.processes_here,
+        strategy="ddp" if several else "auto",
         precision="32-true" if config.precision == "float32" else "bf16-mixed",
         # Left to itself, it takes the processes of a batch job of SLURM for those of the run.
-        plugins=TorchElasticEnvironment() if processes > 1 else LightningEnvironment(),
+        plugins=TorchElasticEnvironment() if several else LightningEnvironment(),
     )
     fabric.launch()
     return fabric

@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from muse_core.pretrain.network import (
     make_teacher,
     parameter_groups,
 )
+from muse_core.pretrain.launch import launch
 from muse_core.pretrain.processes import join_processes, others_may_end
 from muse_core.pretrain.rates import Rates, rates_at
 from muse_core.pretrain.roi_manifest import read_manifest
@@ -97,7 +97,7 @@ def pretrain(
     """
     with contextlib.ExitStack() as held:
         held.enter_context(compiler_left_out())
-        if int(os.environ.get("RANK", "0")) == 0:
+        if launch().rank == 0:
             make_folder(config.out)
             held.enter_context(only_one(config.out / CHECKPOINT_NAME))
         if resume:
