@@ -31,9 +31,9 @@ from muse_core.cli.probe import evaluate_probe
 from muse_core.cli.relearn import relearn_command
 from muse_core.cli.rescue import rescue
 from muse_core.cli.rois import rois
-from muse_core.cli.streams import open_closed_streams
 from muse_core.errors import UserError
 from muse_core.files import system_sentence
+from muse_core.isolation.closed_streams import open_closed_streams
 from muse_core.jobs.processor import wait_politely
 from muse_core.jobs.signals import discard_output, on_stop_signals
 

@@ -33,6 +33,7 @@ from muse_core.pretrain.config_file import PACKAGES
 from muse_core.pretrain.curves import CurveFiles
 from muse_core.pretrain.export import BACKBONE_NAME, export_backbone, starting_backbone
 from muse_core.pretrain.global_norm import normalise_globally
+from muse_core.pretrain.launch import launch
 from muse_core.pretrain.losses import Centre, Sinkhorn
 from muse_core.pretrain.network import (
     DistillationNetwork,
@@ -40,7 +41,6 @@ from muse_core.pretrain.network import (
     make_teacher,
     parameter_groups,
 )
-from muse_core.pretrain.launch import launch
 from muse_core.pretrain.processes import join_processes, others_may_end
 from muse_core.pretrain.rates import Rates, rates_at
 from muse_core.pretrain.roi_manifest import read_manifest

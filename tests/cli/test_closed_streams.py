@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,10 +25,21 @@ def test_closed_streams_are_no_trouble(tmp_path: Path, closed: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="closed with a POSIX shell")
+@pytest.mark.parametrize("closed", ["<&-", "<&- 2>&-", "</dev/null"])
+def test_a_job_process_without_input_says_so(closed: str) -> None:
+    command = f"{sys.executable} -m muse_core.jobs {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["message"] == "No job was given."
+    assert not done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closed with a POSIX shell")
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     said = tmp_path / "said"
     code = (
-        "import os; from muse_core.cli.streams import open_closed_streams; open_closed_streams();"
+        "import os; from muse_core.isolation.closed_streams import open_closed_streams as opened;"
+        "opened();"
         f"number = os.open({str(said)!r}, os.O_WRONLY | os.O_CREAT); print('lost');"
         "os.write(number, str(number).encode())"
     )
