@@ -127,6 +127,40 @@ def test_the_parents_watch_alone_stops_what_fills_the_memory(worker: Worker) -> 
         worker(body, Limits(60, 600, 100_000_000))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="children end with their parent as on Linux")
+@pytest.mark.parametrize(
+    ("body", "limits", "said"),
+    [
+        ("while True:\n    pass", Limits(1, 600, 1 << 30), "stopped after 1 seconds"),
+        ("x = []\nwhile True:\n    x.append(bytes(1 << 16) + b'1')\n    time.sleep(1e-4)",
+         Limits(60, 600, 100_000_000), "of memory"),
+    ],
+)  # fmt: skip
+def test_limits_hold_where_another_program_starts_python(
+    worker: Worker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
+    limits: Limits,
+    said: str,
+) -> None:
+    """As in virtual environments on Windows, where the system limits nothing."""
+    launcher = tmp_path / "python"
+    launcher.write_text(
+        f"#!{sys.executable}\n"
+        "import ctypes, subprocess, sys\n"
+        "die_with_parent = lambda: ctypes.CDLL(None).prctl(1, 9)\n"
+        f"command = [{sys.executable!r}, *sys.argv[1:]]\n"
+        "sys.exit(subprocess.call(command, preexec_fn=die_with_parent))\n"
+    )
+    launcher.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(launcher))
+    worker.at_start = "import resource; resource.setrlimit = lambda *_: None"
+    assert worker("return b'read'") == b"read"
+    with pytest.raises(UserError, match=said):
+        worker(body, limits)
+
+
 def test_it_can_be_cancelled(worker: Worker, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     body = """

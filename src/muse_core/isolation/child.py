@@ -1,7 +1,7 @@
 """The child process, which works under limits.
 
-It reads one line of JSON from stdin. It writes an empty line as it begins, then one line of JSON
-with the outcome, followed by the bytes of the result.
+It reads one line of JSON from stdin. As it begins, it writes a line with its process id, then one
+line of JSON with the outcome, followed by the bytes of the result.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
     request = json.loads(given.readline())
     threading.Thread(target=_end_with_parent, args=(given,), daemon=True).start()
     Limits(**request["limits"]).restrict_this_process()
-    out.write(b"\n")
+    out.write(b"%d\n" % os.getpid())
     out.flush()
     payload: bytes | memoryview = b""
     try:

@@ -22,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 _POLL_S = 0.03
 _CHUNK_BYTES = 1 << 20
 _LOG_BYTES = 1 << 14
+_NUMBER_BYTES = 32
 _QUIET = {
     # Numerical libraries reserve memory for each thread, which would count towards the limit.
     "OMP_NUM_THREADS": "2",
@@ -125,8 +126,8 @@ def _watch(
     """Wait for the end of the process; returns why it must be killed, "" if it has ended."""
     began = time.monotonic()
     watched: psutil.Process | None = None
+    start_s: float | None = None
     at_start = 0
-    start_s = 0.0
     while True:
         said.join(_POLL_S)
         if not said.is_alive():
@@ -135,13 +136,17 @@ def _watch(
             return "cancelled"
         if time.monotonic() - began > limits.wall_s:
             return "time"
+        worker = _worker_of(said.data)
         try:
-            watched = watched or psutil.Process(process.pid)
+            if watched is None or worker not in (0, watched.pid):
+                # The process that was started may only have started it, as the Python of a
+                # virtual environment on Windows does.
+                watched, start_s = psutil.Process(worker or process.pid), None
             cpu, memory = watched.cpu_times(), watched.memory_info().rss
         except psutil.Error:
             continue  # it has just ended
         at_start = at_start or memory
-        if not said.data:
+        if not worker or start_s is None:
             # It still loads libraries, which takes a slow machine longer than reading a file.
             start_s = cpu.user + cpu.system
         if cpu.user + cpu.system - start_s > limits.cpu_s:
@@ -150,15 +155,21 @@ def _watch(
             return "memory"
 
 
+def _worker_of(data: bytearray) -> int:
+    """Return the id of the process that does the work, 0 until it has begun."""
+    number, line_end, _ = bytes(data[:_NUMBER_BYTES]).partition(b"\n")
+    return int(number) if line_end else 0
+
+
 def _result(data: bytearray, broken_off: str, code: int, name: str, limits: Limits) -> memoryview:
-    # The first line is empty.
-    end = data.find(b"\n", 1)
+    begin = data.find(b"\n") + 1
+    end = data.find(b"\n", begin) if begin else -1
     if broken_off == "time":
         raise UserError(
             f"{name} is damaged or far too complex: reading it was stopped after"
             f" {limits.cpu_s:.0f} seconds of computing."
         )
-    outcome = json.loads(data[:end]) if end >= 0 and not broken_off else {}
+    outcome = json.loads(data[begin:end]) if end >= 0 and not broken_off else {}
     kind = broken_off or outcome.get("kind", "crashed")
     if kind == "memory" or (kind == "crashed" and _is_out_of_memory(code)):
         raise UserError(
