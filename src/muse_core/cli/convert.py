@@ -25,7 +25,9 @@ _SAME_PLACE_PX = 0.01
 
 _SourceArgument = Annotated[
     Path,
-    typer.Argument(metavar="IN", help="CSV, GeoJSON, Parquet, AnnData or SpatialData."),
+    typer.Argument(
+        metavar="IN", help="CSV, GeoJSON, Parquet, AnnData, SpatialData, or annotations (.muse)."
+    ),
 ]
 _OutlinesOption = Annotated[
     bool,
@@ -68,15 +70,16 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Convert a file of nuclei to another format; outlines become their centres."""
+    from muse_core.cli.given_nuclei import read_given
     from muse_core.files import names_stdout
-    from muse_core.nuclei import Status, read_nuclei, write_nuclei
+    from muse_core.nuclei import Status, write_nuclei
     from muse_core.nuclei.nucleus_file import check_positive_mpp
     from muse_core.slides.scale import settle_scale
 
     if out.exists() and source.exists() and out.samefile(source):
         # It may hold more than is read.
         raise UserError(f"Cannot write {out}: it is the input itself.")
-    content = read_nuclei(source, outlines_are_nuclei)
+    content = read_given(source, outlines_are_nuclei)
     if image is not None and slide is None:
         raise UserError("--image is of a slide; give it with --slide.")
     if slide is not None:
@@ -102,6 +105,8 @@ def _of_slide(
 ) -> NucleusFile:
     """The same nuclei, counted from the corner of the slide's scanned area, and as of this slide.
 
+    They get the slide's scale if they state none.
+
     Raises:
         UserError: They are of another one, unless other_slide; or all its images are wanted.
     """
@@ -117,8 +122,9 @@ def _of_slide(
         placed = given_nuclei_of(content, opened, name, other_slide)
         origin = (opened.scanned.x, opened.scanned.y)
         recorded = identify_slide(opened.location, opened.part).recorded
-        plane_zt = opened.plane_zt
-    return replace(placed.counted_from(origin), slide=recorded, plane_zt=plane_zt)
+        plane_zt, mpp = opened.plane_zt, opened.mpp if content.mpp is None else content.mpp
+    placed = placed.counted_from(origin)
+    return replace(placed, slide=recorded, plane_zt=plane_zt, mpp=mpp)
 
 
 def _feature_rows(

@@ -42,7 +42,7 @@ _SlideArgument = Annotated[
     Path, typer.Argument(metavar="SLIDE", help="SVS, TIFF, NDPI, OME-Zarr, PNG ...")
 ]
 _PointsOption = Annotated[
-    Path, typer.Option("--points", help="Nuclei: CSV, GeoJSON, Parquet, AnnData.")
+    Path, typer.Option("--points", help="Nuclei: CSV, GeoJSON, Parquet, AnnData, .muse.")
 ]
 _FovOption = Annotated[
     int | None,
@@ -151,15 +151,14 @@ class _Result(_Facts):
 def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result:
     """Compute and write the features of one image; returns what was done."""
     from muse_core.cli.console import progress_bar
-    from muse_core.cli.given_nuclei import given_nuclei_of
+    from muse_core.cli.given_nuclei import given_nuclei_of, read_given
     from muse_core.cli.images import say_notes
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.models.card import read_card
     from muse_core.models.registry import resolve_model
-    from muse_core.nuclei import read_nuclei
     from muse_core.slides import open_slide
 
-    given = read_nuclei(plan.points)
+    given = read_given(plan.points)
     table = given.table
     path = resolve_model(model)
     card = read_card(path)

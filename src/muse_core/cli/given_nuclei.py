@@ -1,8 +1,9 @@
-"""Check the nuclei that a command is given for a slide, and convert their positions."""
+"""Read the nuclei that a command is given, check whether they are the slide's, and place them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muse_core.errors import UserError
@@ -10,6 +11,25 @@ from muse_core.errors import UserError
 if TYPE_CHECKING:
     from muse_core.nuclei import NucleusFile
     from muse_core.slides import Slide
+
+
+def read_given(path: Path, outlines_are_nuclei: bool = False) -> NucleusFile:
+    """Read a file of nuclei, or what an annotation store holds, deleted nuclei too.
+
+    Args:
+        path: The file or store.
+        outlines_are_nuclei: See :func:`muse_core.nuclei.read_nuclei`.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    from muse_core.nuclei import read_nuclei
+    from muse_core.nuclei.store.content import store_content
+    from muse_core.nuclei.store.locate import STORE_SUFFIX
+
+    if path.suffix.lower() == STORE_SUFFIX:
+        return store_content(path, with_deleted=True)
+    return read_nuclei(path, outlines_are_nuclei)
 
 
 def given_nuclei_of(

@@ -184,11 +184,11 @@ def _detector(model: str | None, device: str) -> tuple[str, FindNuclei]:
 
 
 def _given(path: Path, slide: Slide, other_slide: bool) -> FindNuclei:
-    from muse_core.cli.given_nuclei import given_nuclei_of
-    from muse_core.nuclei import Status, read_nuclei
+    from muse_core.cli.given_nuclei import given_nuclei_of, read_given
+    from muse_core.nuclei import Status
     from muse_core.nuclei.fitting import moved_inside
 
-    given = given_nuclei_of(read_nuclei(path), slide, path.name, other_slide)
+    given = given_nuclei_of(read_given(path), slide, path.name, other_slide)
     for note in given.notes:
         typer.echo(note, err=True)
     table = given.table[given.table["status"] != Status.DELETED.word]

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from muse_core.nuclei import NamedRegion, NucleusFile, write_nuclei
+from muse_core.nuclei import write_nuclei
 from muse_core.nuclei.nucleus_file import FIRST_PLANE, WHOLE_SLIDE, Origin, PlaneZT
-from muse_core.nuclei.store import AnnotationStore
+from muse_core.nuclei.store.content import store_content
 from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import Slide
 from muse_core.slides.window.key import safe_name
-
-_DETECTING = (
-    "A detection is running: what it has yet to find, and what it replaces, is not in the file."
-)
 
 
 @dataclass(frozen=True)
@@ -72,14 +68,6 @@ def export_store(
     Raises:
         UserError: The format is unknown or needs the MPP, or the file cannot be written.
     """
-    with AnnotationStore.open(store, read_only=True) as opened:
-        table, scheme, regions = opened.nuclei(), opened.classes, opened.regions()
-        slide, detecting = opened.slide.recorded, opened.detecting
-    outlines = tuple(
-        NamedRegion(tuple((float(x), float(y)) for x, y in vertices), name, bool(reviewed))
-        for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
-    )
-    content = NucleusFile(table, scheme, mpp, outlines, origin_px=WHOLE_SLIDE, slide=slide)
-    content = replace(content.counted_from(origin_px), plane_zt=plane_zt)
-    notes = write_nuclei(target, content)
-    return Exported(target, len(table), (*notes, *[_DETECTING] * detecting))
+    content = store_content(store).counted_from(origin_px)
+    notes = write_nuclei(target, replace(content, mpp=mpp, plane_zt=plane_zt))
+    return Exported(target, len(content.table), (*notes, *content.notes))
