@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import zarr
 from zarr.errors import ZarrUserWarning
 
@@ -29,6 +30,7 @@ from muse_core.slides.images import (
     taken,
 )
 from muse_core.slides.local_store import FolderStore
+from muse_core.slides.lost_chunks import Box, lost_chunks
 from muse_core.slides.pixels import Colours, Samples
 from muse_core.slides.remote_store import PatientStore, remote_store
 from muse_core.slides.sampled_level import SampledLevel, settle_samples
@@ -66,7 +68,11 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         else:
             group = _group(FolderStore(path))
             has_pixels = partial(_has_chunks, path)
-        return replace(_open(group, path, choice, has_pixels), close=close)
+        source = replace(_open(group, path, choice, has_pixels), close=close)
+        if path.is_dir():
+            levels = [level for level in source.levels if isinstance(level, ZarrLevel)]
+            source = replace(source, notes=(*source.notes, *lost_chunks(path, levels)))
+        return source
     except (UserError, PermissionError):
         close()
         raise
@@ -221,6 +227,25 @@ class ZarrLevel(SampledLevel):
         self._as_stored = self._channels == run
         kept = [a for a in axes if a in "yxc"]
         self._order = [kept.index(a) for a in ("y", "x", "c") if a in kept]
+
+    @property
+    def empty_colour(self) -> npt.NDArray[np.uint8]:
+        """(3,) colour of chunks that are not there."""
+        # Zarr 2 allows for none.
+        value = self._array.fill_value or 0
+        empty = np.full((1, 1, len(self._channels)), value, self.stored_type)
+        colour: npt.NDArray[np.uint8] = self.samples.to_rgb(empty)[0, 0]
+        return colour
+
+    def chunk_at(self, x: int, y: int) -> tuple[str, Box]:
+        """The file with a pixel below the store's folder, and the pixels x0, y0, x1, y1 in it."""
+        sizes = self._array.shards or self._array.chunks
+        at = {**self._at, "y": y, "x": x, "c": self._channels[0]}
+        chunk = tuple(at.get(a, 0) // n for a, n in zip(self._axes, sizes, strict=True))
+        file = f"{self._array.path}/{self._array.metadata.encode_chunk_key(chunk)}"
+        (w, h), sides = (self.width, self.height), dict(zip(self._axes, sizes, strict=True))
+        x0, y0 = x // sides["x"] * sides["x"], y // sides["y"] * sides["y"]
+        return file, (x0, y0, min(x0 + sides["x"], w), min(y0 + sides["y"], h))
 
     def _stored(self, row: int, col: int) -> np.ndarray:
         top, left = row * self.piece_h, col * self.piece_w
