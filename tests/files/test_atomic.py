@@ -271,6 +271,13 @@ def test_what_another_program_keeps_open_is_named(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a colon is a letter")
+def test_no_second_content_of_another_file_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Cannot write .*at 12:30\.csv: Invalid argument\."):
+        _write(tmp_path / "at 12:30.csv")
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_fails_leaves_the_old_file_and_no_partial_one(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")

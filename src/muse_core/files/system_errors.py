@@ -22,6 +22,8 @@ _TO_PUT_RIGHT = frozenset(
         errno.ENODEV,
         errno.ENFILE,
         errno.EMFILE,
+        # Of Windows, for names that it does not allow and shares that have gone.
+        errno.EINVAL,
         errno.ETIMEDOUT,
         getattr(errno, "ESTALE", errno.EIO),
         getattr(errno, "EHOSTDOWN", errno.EIO),

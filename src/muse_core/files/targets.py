@@ -23,7 +23,8 @@ def destination(path: str | Path) -> Path:
     """Resolve links to a file or folder, which need not exist; pipes and devices stay as named.
 
     Raises:
-        OSError: Links lead in a circle, or a folder on the way may not be searched.
+        OSError: Links lead in a circle, a folder on the way may not be searched, or Windows allows
+            no file of the name.
     """
     named = Path(path)
     if is_special(named):
@@ -31,6 +32,9 @@ def destination(path: str | Path) -> Path:
     real = Path(os.path.realpath(named))
     if real.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(named))
+    if sys.platform == "win32" and ":" in real.name:
+        # It would be a second content of the file before the colon, which no listing shows.
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(named))
     return real
 
 
