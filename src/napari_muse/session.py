@@ -19,12 +19,12 @@ from napari_muse.annotations.coordinates import Placement
 from napari_muse.annotations.new_regions import add_areas
 from napari_muse.annotations.opened_annotations import OpenedAnnotations
 from napari_muse.annotations.slide_annotations import SlideAnnotations
-from napari_muse.annotations.slide_key import slide_key
 from napari_muse.interaction.asking import Ask, decline
 from napari_muse.interaction.following import relay
-from napari_muse.io.file_import import is_file_layer, take_over_layer
+from napari_muse.io.file_import import take_over_layers
 from napari_muse.io.reader import SLIDE_KEY
 from napari_muse.io.typed_scale import recall_scale, remember_scale
+from napari_muse.jobs.background import Background
 from napari_muse.jobs.wait_window import wait_with_window
 from napari_muse.layers.drawn_areas import (
     claim_areas,
@@ -38,9 +38,10 @@ from napari_muse.layers.layer_keeper import LayerKeeper
 from napari_muse.layers.nucleus_layer import NucleusLayer
 from napari_muse.layers.picture_layers import PictureLayers
 from napari_muse.layers.rereading import Rereading
-from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY, SlideGuard
+from napari_muse.layers.slide_guard import FIXED_KEY, SlideGuard
 from napari_muse.layers.slide_layers import (
     agree_on_units,
+    first_layer_of,
     first_placement,
     placement_of,
     raise_overlays,
@@ -54,7 +55,7 @@ from napari_muse.napari_compat import before_units_are_compared, is_closed
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-_NO_CLASSES = ClassScheme.from_names(["nucleus"])
+_NUCLEUS = ClassScheme.from_names(["nucleus"])
 _SESSION_KEY = "muse_session"
 IN_THE_WINDOW = "in the field “µm/pixel” of the MUSE panel"
 """Where the user can enter the scale of a slide."""
@@ -85,12 +86,12 @@ class MuseSession:
         self.viewer = viewer
         self.slide: Slide | None = None
         self.image_layer: Any = None
-        self._opened = OpenedAnnotations(_NO_CLASSES, wait_with_window)
+        self._opened = OpenedAnnotations(_NUCLEUS, wait_with_window, Background().do, self._on_read)
         self._followed: WeakSet[Any] = WeakSet()
         self.class_maps = ClassMaps()
         self.ask: Ask = decline
         """Asks the user: a question, what the button says, and what to do on yes and on no."""
-        self.annotations = SlideAnnotations(_NO_CLASSES)
+        self.annotations = SlideAnnotations(_NUCLEUS)
         self.trouble = ""
         self._dropped: Any = None
         self._guard = SlideGuard(viewer, self.refused.emit)
@@ -305,22 +306,15 @@ class MuseSession:
         slide = slide_of(layer)
         if slide is not None:
             self._use_layer(slide, layer)
-            for waiting in [x for x in self.viewer.layers if is_file_layer(x)]:
-                take_over_layer(self, waiting)
-        elif is_file_layer(layer) and self.slide is not None:
-            take_over_layer(self, layer)
+        take_over_layers(self)
 
     def _use_layer(self, slide: Slide, layer: Any) -> None:
         """Make a layer's slide current; of two layers of one file, the first is kept."""
-        key, remembered = slide_key(slide), None
-        for other in slide_layers(self.viewer):
-            known = slide_of(other)
-            mine = not any(x.metadata.get(PERSONS_KEY) for x in (layer, other))
-            if known is not None and other is not layer and mine and slide_key(known) == key:
-                QTimer.singleShot(0, partial(self._drop_double, layer, other))
-                self.refused.emit(f"{slide.title} is open already.")
-                slide, layer = known, other
-                break
+        remembered, first = None, first_layer_of(self.viewer, slide, layer)
+        if first is not None:
+            QTimer.singleShot(0, partial(self._drop_double, layer, first))
+            self.refused.emit(f"{slide.title} is open already.")
+            slide, layer = slide_of(first) or slide, first
         is_other = self.slide is None or slide.key != self.slide.key
         if layer not in self._followed or (layer is self.image_layer and is_other):
             remembered = recall_scale(slide)
@@ -370,6 +364,12 @@ class MuseSession:
         self.annotations_changed.emit()
         if self.trouble:
             self.refused.emit(self.trouble)
+
+    def _on_read(self, annotations: SlideAnnotations, refusal: str) -> None:
+        if annotations is self.annotations:
+            if refusal:
+                self._use(self.slide, self.image_layer)
+            take_over_layers(self)
 
     def _place(self, slide: Slide, layer: Any) -> None:
         """Show a slide's layer, and no other slide's, at the slide's scale."""

@@ -38,6 +38,7 @@ def test_a_million_nuclei_open_zoom_edit_and_undo(
         store.insert(nucleus_table(x, y, names))
     session = panel.session
     session.viewer.open(path, plugin="napari-muse")
+    qtbot.waitUntil(lambda: not session.annotations.reading, timeout=60_000)
     assert session.annotations.counts().sum() == N
     session.nuclei.refresh()
     assert all(session.viewer.layers[f"Density: {name}"].visible for name in "ab")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.store import StorePlace
 from muse_core.slides import Slide
+from napari_muse.annotations.row_reading import Later
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.annotations.slide_key import SlideKey, slide_key
 from napari_muse.annotations.stored_nuclei import Wait
@@ -18,15 +21,25 @@ class OpenedAnnotations:
         default_scheme: Classes of slides that have no annotations yet.
     """
 
-    def __init__(self, default_scheme: ClassScheme, wait: Wait) -> None:
+    def __init__(
+        self,
+        default_scheme: ClassScheme,
+        wait: Wait,
+        later: Later | None = None,
+        read: Callable[[SlideAnnotations, str], None] = lambda *_: None,
+    ) -> None:
         """Open nothing yet.
 
         Args:
             default_scheme: See the class.
             wait: Runs edits that take long, see :attr:`SlideAnnotations.wait`.
+            later: Reads many nuclei in a thread, see :class:`SlideAnnotations`.
+            read: Called with annotations whose nuclei have been read in a thread, and "" or, where
+                that failed, a sentence; the next call of :meth:`of` gives it too.
         """
         self.default_scheme = default_scheme
-        self._wait = wait
+        self._wait, self._later, self._read = wait, later, read
+        self._refusals: dict[SlideKey, str] = {}
         self._by_slide: dict[SlideKey, SlideAnnotations] = {}
         self._closed: set[SlideKey] = set()
 
@@ -44,15 +57,32 @@ class OpenedAnnotations:
             return SlideAnnotations(self.default_scheme), ""
         key = slide_key(slide)
         self._closed.discard(key)
-        if key not in self._by_slide:
-            try:
-                place = StorePlace.of(slide.path, slide.part, beside=slide.is_file)
-                opened = SlideAnnotations(self.default_scheme, place)
-            except UserError as error:
-                return SlideAnnotations(self.default_scheme, refusal=str(error)), str(error)
-            opened.wait = self._wait
-            self._by_slide[key] = opened
+        try:
+            refusal = self._refusals.pop(key, "")
+            if refusal:
+                raise UserError(refusal)
+            if key in self._by_slide:
+                self._by_slide[key].read_on()
+            else:
+                self._by_slide[key] = self._open(slide, key)
+        except UserError as error:
+            self._by_slide.pop(key, None)
+            return SlideAnnotations(self.default_scheme, refusal=str(error)), str(error)
         return self._by_slide[key], ""
+
+    def _open(self, slide: Slide, key: SlideKey) -> SlideAnnotations:
+        place = StorePlace.of(slide.path, slide.part, beside=slide.is_file)
+        opened = SlideAnnotations(self.default_scheme, place, later=self._later)
+        opened.wait = self._wait
+
+        def on_read(refusal: str) -> None:
+            if refusal:
+                self._refusals[key] = refusal
+                self._by_slide.pop(key, None)
+            self._read(opened, refusal)
+
+        opened.read.connect(on_read)
+        return opened
 
     def close(self, slide: Slide) -> str:
         """Close the file of a slide that is removed from the window.
@@ -88,8 +118,8 @@ class OpenedAnnotations:
         """
         opened = self._by_slide.get(key := slide_key(slide))
         try:
-            if opened is not None and opened.has_file:
-                _ = opened.store
+            if opened is not None:
+                opened.resume()
         except UserError:
             del self._by_slide[key]
             return False

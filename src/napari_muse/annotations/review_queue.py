@@ -130,8 +130,9 @@ class ReviewQueue:
         """Order the nuclei and go to the first.
 
         Raises:
-            UserError: There is none to look at.
+            UserError: There is none to look at, or they are still being read.
         """
+        self._session.annotations.require_read()
         rows = self._rows_of(choice)
         if not len(rows):
             raise UserError("There is no nucleus here that nobody has looked at.")

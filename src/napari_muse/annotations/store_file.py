@@ -158,11 +158,16 @@ class StoreFile:
             self._store = _of_window(AnnotationStore.open(path, _annotator()))
             self._resting = False
 
-    def rest(self) -> None:
-        """Close the file until it is needed again."""
+    def rest(self, to_be_read: bool = False) -> None:
+        """Close the file until it is needed again.
+
+        Args:
+            to_be_read: Whether its nuclei have to be read then, even if nobody has changed them.
+        """
         if self._store is not None and not self._resting:
             # What was only looked at may have changed since it was read.
-            self._revision = () if self._store.read_only else _revision_of(self._store)
+            anew = to_be_read or self._store.read_only
+            self._revision = () if anew else _revision_of(self._store)
             self._store.close()
             self._resting = True
 

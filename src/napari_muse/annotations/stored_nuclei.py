@@ -9,14 +9,19 @@ import numpy as np
 import pandas as pd
 from psygnal import Signal
 
+from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, empty_table
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import NUCLEUS_ROW, AnnotationStore, Edit, StorePlace
 from napari_muse.annotations.nucleus_arrays import NucleusArrays
+from napari_muse.annotations.row_reading import Later, RowReading
 from napari_muse.annotations.store_file import StoreFile
 
 Wait = Callable[[Callable[[Callable[[], bool]], Edit | None], str], Edit | None]
 """Runs an edit that takes long: gets a function of ``should_cancel``, and a sentence to show."""
+
+_MANY_ROWS = 30_000
+"""More nuclei than this take noticeably long to read."""
 
 
 class StoredNuclei(NucleusArrays):
@@ -26,23 +31,29 @@ class StoredNuclei(NucleusArrays):
     file. Methods of subclasses edit the store and pass the :class:`Edit` to ``_follow``, which
     applies it to the arrays without reading the file again.
 
+    The nuclei of a large store are read in a thread. Until they are all there, edits are refused,
+    and a file that is closed is read from the beginning when it is opened again.
+
     Signals:
         changed: Nuclei have changed.
         scheme_changed: Classes have changed.
         regions_changed: Regions have changed.
         settled: A person has confirmed or changed nuclei; not emitted by undo and redo.
+        read: All nuclei have been read, ""; or they cannot be, a sentence that says why.
     """
 
     changed = Signal()
     scheme_changed = Signal()
     regions_changed = Signal()
     settled = Signal()
+    read = Signal(str)
 
     def __init__(
         self,
         scheme: ClassScheme,
         place: StorePlace | None = None,
         refusal: str = "Open a slide first: File > Open, or drop it on the window.",
+        later: Later | None = None,
     ) -> None:
         """Open what there is.
 
@@ -50,6 +61,7 @@ class StoredNuclei(NucleusArrays):
             scheme: Classes while there is no file.
             place: The slide's store; None while no slide is open, or its store cannot be used.
             refusal: Without a place, the sentence that says why nothing can be saved.
+            later: Reads many nuclei in a thread; without it they are read at once.
 
         Raises:
             UserError: The slide's store cannot be read.
@@ -57,6 +69,9 @@ class StoredNuclei(NucleusArrays):
         super().__init__(scheme, np.zeros(0, dtype=NUCLEUS_ROW))
         self.wait: Wait = _at_once
         """Runs work that takes long, and shows a sentence meanwhile."""
+        self._later = later
+        self._reading: RowReading | None = None
+        self._to_be_read = False
         self._file = StoreFile(place, refusal, self._reload_and_tell)
         if self._file.exists:
             self._reload()
@@ -68,8 +83,34 @@ class StoredNuclei(NucleusArrays):
 
     @property
     def store(self) -> AnnotationStore:
-        """The open store, which is created if there is none."""
+        """The open store, which is created if there is none.
+
+        Raises:
+            UserError: It cannot be opened, or its nuclei are still being read.
+        """
+        store = self._opened
+        self.require_read()
+        return store
+
+    @property
+    def _opened(self) -> AnnotationStore:
+        """The open store, whose nuclei may still be being read."""
         return self._file.open(self.scheme)
+
+    @property
+    def path(self) -> Path:
+        """Path of the store's file, which is created if there is none."""
+        return self._opened.path
+
+    @property
+    def reading(self) -> bool:
+        """Whether nuclei of the file are still being read, and are not in the arrays yet."""
+        return self._reading is not None
+
+    def require_read(self) -> None:
+        """Raise UserError while nuclei are being read."""
+        if self.reading:
+            raise UserError("The nuclei of this slide are still being read; try again in a moment.")
 
     @property
     def has_file(self) -> bool:
@@ -103,15 +144,29 @@ class StoredNuclei(NucleusArrays):
 
     def rest(self) -> None:
         """Close the file until it is needed again."""
-        self._file.rest()
+        if self._reading is not None:
+            self._reading.stop()
+            self._reading, self._to_be_read = None, True
+        self._file.rest(self._to_be_read)
+
+    def resume(self) -> None:
+        """Open the file again after :meth:`rest`, if there is one; raises UserError."""
+        if self.has_file:
+            _ = self._opened
+
+    def read_on(self) -> None:
+        """Read the nuclei if the file was closed before they were read; raises UserError."""
+        if self._to_be_read:
+            self.resume()
 
     def save_as(self, target: Path) -> None:
         """Move the file, with the features beside it, to a new path and use it from then on.
 
         Raises:
-            UserError: There is no file yet, a detection is running, the target cannot be written,
-                or it exists already.
+            UserError: There is no file yet, it is being read, a detection is running, the target
+                cannot be written, or it exists already.
         """
+        self.require_read()
         self._file.save_as(target, lambda work, sentence: self.wait(work, sentence))
 
     @property
@@ -121,13 +176,13 @@ class StoredNuclei(NucleusArrays):
 
     def to_table(self) -> pd.DataFrame:
         """NucleusTable of all nuclei that are not deleted."""
-        return self.store.nuclei() if self.has_file else empty_table()
+        return self._opened.nuclei() if self.has_file else empty_table()
 
     def regions(self) -> pd.DataFrame:
         """Regions: id, name, vertices (list of [x, y]), reviewed (bool)."""
         if not self.has_file:
             return pd.DataFrame(columns=["id", "name", "vertices", "reviewed"])
-        return self.store.regions()
+        return self._opened.regions()
 
     # Following edits --------------------------------------------------------------------------
 
@@ -173,7 +228,7 @@ class StoredNuclei(NucleusArrays):
         return edit
 
     def _read_classes(self) -> None:
-        store = self.store
+        store = self._opened
         self.set_classes(store.classes, tuple(store.class_ids.values()))
 
     def _reload_and_tell(self) -> None:
@@ -182,13 +237,36 @@ class StoredNuclei(NucleusArrays):
             signal.emit()
 
     def _reload(self) -> None:
-        store = self.store
+        store = self._opened
         if not store.classes.classes and not store.read_only:
             # Files of regions alone once made stores without classes.
             store.extend_classes(self.scheme.classes)
+        self._to_be_read = False
         if store.classes.classes:
             self._read_classes()
-        self.rows = store.rows()
+        if self._later is None or store.n_rows <= _MANY_ROWS:
+            self._reading = None
+            self.rows = store.rows()
+            return
+        self._reading = reading = RowReading(store.path, self.scheme, self.class_ids)
+        self._later(
+            reading.read,
+            lambda arrays: self._on_read(reading, arrays),
+            lambda sentence: self._on_unreadable(reading, sentence),
+        )
+
+    def _on_read(self, reading: RowReading, arrays: NucleusArrays) -> None:
+        if reading is self._reading:
+            self._reading = None
+            self.take(arrays)
+            self.changed.emit()
+            self.read.emit("")
+
+    def _on_unreadable(self, reading: RowReading, sentence: str) -> None:
+        if reading is self._reading:
+            self._reading = None
+            self._file.rest()
+            self.read.emit(sentence)
 
 
 def _at_once(work: Callable[[Callable[[], bool]], Edit | None], sentence: str) -> Edit | None:

@@ -63,18 +63,22 @@ def take_over(
     session.ask(found.question, "Take over", agreed, lambda: say(NOTHING))
 
 
-def is_file_layer(layer: Any) -> bool:
+def _is_file_layer(layer: Any) -> bool:
     """Whether a layer shows a file of nuclei that has not been imported into a slide yet."""
     return isinstance(layer.metadata.get(FILE_KEY), NucleusFile)
 
 
-def take_over_layer(session: MuseSession, layer: Any) -> None:
-    """Import the nuclei of a file's layer into the current slide, and remove the layer.
+def take_over_layers(session: MuseSession) -> None:
+    """Import the nuclei of files' layers into the current slide, and remove the layers.
 
-    Args:
-        session: Has a current slide; shows the sentence on the outcome.
-        layer: One of which :func:`is_file_layer` holds.
+    Without a slide, and while its nuclei are being read, they wait.
     """
+    if session.slide is not None and not session.annotations.reading:
+        for layer in [x for x in session.viewer.layers if _is_file_layer(x)]:
+            _take_over_layer(session, layer)
+
+
+def _take_over_layer(session: MuseSession, layer: Any) -> None:
     layer.visible = False
     session.placement.apply(layer)
     slide = session.require_slide()

@@ -57,7 +57,7 @@ class FileJobs:
             self.ended.emit("There are no nuclei to save yet: detect or add some first.")
             return
         slide = self._session.require_slide()
-        store, mpp, target = annotations.store.path, slide.mpp, Path(path)
+        store, mpp, target = annotations.path, slide.mpp, Path(path)
         origin, plane_zt = (slide.scanned.x, slide.scanned.y), slide.plane_zt
         self.writing.emit("Saving …")
         self._background.do(

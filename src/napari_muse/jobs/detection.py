@@ -276,14 +276,14 @@ class Detection(SessionJob):
         annotations = self._session.annotations
         if annotations.has_file:
             self._aside = None
-            return features_beside(annotations.store.path)
+            return features_beside(annotations.path)
         self._aside = user_data_folder() / "features" / uuid4().hex
         return self._aside
 
     def _keep_features(self) -> None:
         aside, self._aside = self._aside, None
         if aside is not None and self._annotations.has_file:
-            move_features(aside, features_beside(self._annotations.store.path))
+            move_features(aside, features_beside(self._annotations.path))
 
     def _searched(self) -> Mask:
         """(N,) which rows lie in the searched area."""

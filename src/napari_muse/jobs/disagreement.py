@@ -35,7 +35,7 @@ class Comparison(SessionJob):
             raise UserError("There are no nuclei to compare yet: detect some first.")
         self._annotations.require_writable()
         self._annotations.require_same_slide()
-        store = str(self._annotations.store.path)
+        store = str(self._annotations.path)
         job = DisagreeJob(store=store, model=model, device=device, **of_slide)
         self.runner.start(job.to_json())
 

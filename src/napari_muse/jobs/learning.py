@@ -62,7 +62,7 @@ class Learning(SessionJob):
         if not annotations.has_file or mpp is None:
             then(None)
             return
-        path = annotations.store.path
+        path = annotations.path
         self._background.do(lambda: _summary_of(path, mpp), then, failed)
 
     def stop_counting(self) -> None:
@@ -90,7 +90,7 @@ class Learning(SessionJob):
         self.outcome = None
         self.curves.clear()
         store = {
-            "store": self._session.annotations.store.path,
+            "store": self._session.annotations.path,
             "slide": slide.path,
             "mpp": mpp,
             "force_mpp": True,

@@ -27,5 +27,5 @@ class MissingFeatures(SessionJob):
         if not annotations.has_file:
             raise UserError("There are no nuclei yet: detect some first.")
         annotations.require_same_slide()
-        job = FeaturesJob(store=str(annotations.store.path), model=model, **of_slide)
+        job = FeaturesJob(store=str(annotations.path), model=model, **of_slide)
         self.runner.start(job.to_json())

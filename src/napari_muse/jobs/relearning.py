@@ -189,7 +189,7 @@ class Relearning:
         annotations = self._session.annotations
         if self._worker.learner is None or not annotations.has_file:
             return False
-        return self._worker.learner.folder.path.parent == features_beside(annotations.store.path)
+        return self._worker.learner.folder.path.parent == features_beside(annotations.path)
 
     def _fetch_missing(self, ids: IntArray) -> None:
         """Compute the features of a few added or moved nuclei, once for each."""

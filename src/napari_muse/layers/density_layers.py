@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from napari.utils.colormaps import Colormap
+from qtpy.QtCore import QTimer
 
 from muse_core.nuclei.scheme import NucleusClass
 from napari_muse.annotations.coordinates import Placement
 from napari_muse.layers.slide_guard import FIXED_KEY
-from napari_muse.napari_compat import drawn_once
+from napari_muse.napari_compat import drawn_once, is_closed
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -89,6 +90,24 @@ class DensityLayers:
                 place.apply(layer)
         self._make_visible({i for i in shown if densities.counts[i].any()})
         self._densities, self._showing, self._placed = densities, showing, place
+
+    def prepare(self, n_classes: int, placement: Placement, wanted: Callable[[], bool]) -> None:
+        """Create the images that :meth:`show` will need, one in each turn of the event loop.
+
+        Creating several of them at a time would hold up the interface.
+
+        Args:
+            n_classes: Number of images.
+            placement: Placement of the slide.
+            wanted: Whether they are still needed, asked before each.
+        """
+
+        def create_one() -> None:
+            if len(self._layers) < n_classes and wanted() and not is_closed(self._viewer):
+                self._fit(len(self._layers) + 1, placement)
+                QTimer.singleShot(0, create_one)
+
+        QTimer.singleShot(0, create_one)
 
     def hide(self) -> None:
         """Hide the images; they are kept for the next time."""
@@ -170,9 +189,9 @@ def densities(
     """
     bin_px = max(_SMALLEST_BIN_PX, max(size) / _LONGEST_SIDE)
     columns, rows = (max(1, int(np.ceil(side / bin_px))) for side in size)
-    column = np.clip((x / bin_px).astype(np.int64), 0, columns - 1)
-    row = np.clip((y / bin_px).astype(np.int64), 0, rows - 1)
-    flat = (class_index.astype(np.int64) * rows + row) * columns + column
+    column = np.clip(x / bin_px, 0, columns - 1).astype(np.intp)
+    row = np.clip(y / bin_px, 0, rows - 1).astype(np.intp)
+    flat = (class_index * rows + row) * columns + column
     counts = np.bincount(flat, minlength=n_classes * rows * columns)
     return Densities(counts.reshape(n_classes, rows, columns).astype(np.float32), bin_px)
 

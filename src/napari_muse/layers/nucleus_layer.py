@@ -140,6 +140,9 @@ class NucleusLayer:
         self._selected = self._selected[:0]
         self.layer.selected_data = set()
         self.refresh()
+        if annotations.reading:
+            n_classes = len(annotations.class_ids)
+            self._density.prepare(n_classes, placement, lambda: annotations is self._annotations)
 
     @property
     def new_class(self) -> int:
@@ -277,14 +280,10 @@ class NucleusLayer:
         classes = self._annotations.scheme.classes
         of = (self._annotations, self._annotations.version, self._size)
         if self._densities is None or of != self._densities_of:
-            rows = self._annotations.rows[self._annotations.present]
-            self._densities = densities(
-                rows["x"],
-                rows["y"],
-                self._annotations.class_index(rows),
-                len(classes),
-                self._size,
-            )
+            x, y = self._annotations.xy
+            index = self._annotations.class_index(self._annotations.rows)
+            there = self._annotations.present
+            self._densities = densities(x[there], y[there], index[there], len(classes), self._size)
             self._densities_of = of
         ids = self._annotations.class_ids
         hidden = {index for index, number in enumerate(ids) if number in self.hidden_classes}

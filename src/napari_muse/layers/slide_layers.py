@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from muse_core.slides import Slide
 from napari_muse.annotations.coordinates import Placement
+from napari_muse.annotations.slide_key import slide_key
 from napari_muse.io.reader import SLIDE_KEY, SOURCE_KEY
 from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY
 
@@ -104,6 +105,16 @@ def first_placement(viewer: ViewerModel) -> Placement:
     if slides:
         return placement_of(slides[-1], slide_of(slides[-1]))
     return Placement(unit=unit_of_others(viewer) or "um")
+
+
+def first_layer_of(viewer: ViewerModel, slide: Slide, layer: Any) -> Any:
+    """Another layer of a layer's slide; None if there is none, or a person has made one of them."""
+    for other in slide_layers(viewer):
+        known = slide_of(other)
+        mine = not any(x.metadata.get(PERSONS_KEY) for x in (layer, other))
+        if other is not layer and mine and known and slide_key(known) == slide_key(slide):
+            return other
+    return None
 
 
 def unit_of_others(viewer: ViewerModel) -> str | None:

@@ -132,6 +132,9 @@ class LegendPanel(forms.Section):
         self._update_total()
 
     def _update_total(self) -> None:
+        if self._session.annotations.reading:
+            self.total.setText("The nuclei are being read …")
+            return
         total = int(self._session.annotations.counts().sum())
         self.total.setText(total_text(total, self._session.nuclei.in_view))
 

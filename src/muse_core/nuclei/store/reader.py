@@ -119,6 +119,11 @@ class StoreReader:
 
     # Nuclei ---------------------------------------------------------------------------------
 
+    @property
+    def n_rows(self) -> int:
+        """Number of nuclei, deleted ones included."""
+        return int(self._rows("SELECT count(*) FROM nuclei")[0][0])
+
     def rows(self, ids: Ids | None = None) -> NucleusRows:
         """Nuclei as an array of :data:`NUCLEUS_ROW`, by id, deleted ones included.
 
