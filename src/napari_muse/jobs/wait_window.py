@@ -11,6 +11,8 @@ from typing import TypeVar
 from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog
 
+from napari_muse.plain_text import isolated
+
 _POLL_MS = 20
 _SHOWN_AFTER_MS = 500
 _T = TypeVar("_T")
@@ -43,7 +45,8 @@ def wait_with_window(work: Callable[[Callable[[], bool]], _T], sentence: str) ->
         loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         deadline.stop()
         if not future.done():
-            dialog = QProgressDialog(sentence, "Cancel", 0, 0, QApplication.activeWindow())
+            window = QApplication.activeWindow()
+            dialog = QProgressDialog(isolated(sentence), "Cancel", 0, 0, window)
             dialog.setWindowTitle("MUSE")
             dialog.setWindowModality(Qt.WindowModality.ApplicationModal)
             dialog.setMinimumDuration(0)

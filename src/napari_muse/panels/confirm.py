@@ -8,7 +8,7 @@ from contextlib import suppress
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 
-from napari_muse.plain_text import for_button
+from napari_muse.plain_text import for_button, isolated
 
 
 def ask(
@@ -28,7 +28,7 @@ def ask(
         otherwise: Called when it is not.
     """
     kinds = QMessageBox.StandardButton
-    box = QMessageBox(QMessageBox.Icon.Question, "MUSE", question, kinds.Cancel, parent)
+    box = QMessageBox(QMessageBox.Icon.Question, "MUSE", isolated(question), kinds.Cancel, parent)
     box.setTextFormat(Qt.TextFormat.PlainText)
     agree = box.addButton(for_button(button), QMessageBox.ButtonRole.AcceptRole)
     box.setDefaultButton(kinds.Cancel)

@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_muse.interaction.following import Following
-from napari_muse.plain_text import ZERO_WIDTH_SPACE, breakable
+from napari_muse.plain_text import breakable, isolated, without_marks
 
 if TYPE_CHECKING:
     from napari_muse.session import MuseSession
@@ -210,15 +210,15 @@ class Choice(QComboBox):
 
 
 class _Wrapped(QLabel):
-    """Label whose lines also break within long names, such as those of files."""
+    """Label for names of files and classes: see :mod:`napari_muse.plain_text`."""
 
     def setText(self, text: str | None) -> None:  # noqa: N802 (Qt's name)
         """Show a text."""
-        super().setText(breakable(text or ""))
+        super().setText(breakable(isolated(text or "")))
 
     def text(self) -> str:
-        """Return the text without what breaks its lines."""
-        return super().text().replace(ZERO_WIDTH_SPACE, "")
+        """Return the text as it was set."""
+        return without_marks(super().text())
 
 
 def wrapped(text: str) -> QLabel:
