@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from qtpy.QtCore import Qt
@@ -85,7 +85,7 @@ class ClassDialog(UndoButtons, QDialog):
     def _follow_classes(self) -> None:
         """Fill the table anew where it shows something else; an edit is told more than once."""
         if self._lines() != self._shown:
-            self._fill()
+            self._fill(self._shown)
 
     def _lines(self) -> list[tuple[int, NucleusClass, int]]:
         """Id, class and number of nuclei of each class."""
@@ -93,10 +93,12 @@ class ClassDialog(UndoButtons, QDialog):
         counts = annotations.counts().tolist()
         return list(zip(annotations.class_ids, annotations.scheme.classes, counts, strict=True))
 
-    def _fill(self) -> None:
+    def _fill(self, shown: Sequence[tuple[int, NucleusClass, int]] = ()) -> None:
+        """Fill the table, but for the lines that it shows already."""
         self._shown = lines = self._lines()
         self._names = {number: entry.name for number, entry, _ in lines}
-        self.table.fill({number: self._cells(entry, n) for number, entry, n in lines})
+        cells = {number: self._cells(entry, n) for number, entry, n in lines}
+        self.table.fill(cells, {line[0] for line in lines if line in shown})
         choices = ((name, number) for number, name in self._names.items())
         self.into.offer(choices, self.into.currentData())
 

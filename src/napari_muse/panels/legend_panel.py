@@ -30,12 +30,13 @@ class LegendPanel(forms.Section):
     def __init__(self, session: MuseSession) -> None:
         super().__init__("Classes", session)
         self._rows = _Rows()
-        self.shown: list[QCheckBox] = []
+        self.shown: list[_NameBox] = []
         self.counts: list[QLabel] = []
         self.for_new: list[QRadioButton] = []
         self.total = forms.wrapped("")
         below = forms.row(self.total, self.edit, stretch=0)
         forms.column(self, self._rows, below, _symbol_key())
+        self._keys: list[QLabel] = []
         self._classes: tuple[NucleusClass, ...] = ()
         self._of = session.annotations
         self.follow(self.refresh, session.annotations_changed)
@@ -65,19 +66,27 @@ class LegendPanel(forms.Section):
             # On another slide a class that is hidden would be missed.
             self._of = annotations
             show_all_classes(self._session.nuclei)
-        if annotations.scheme.classes != self._classes:
+        before, self._classes = self._classes, annotations.scheme.classes
+        if len(before) != len(self._classes):
             self._rebuild()
+            before = ()
+        # Of many classes one or two have changed; to make widgets for all would take long.
+        for at, entry in enumerate(self._classes):
+            if before[at : at + 1] != (entry,):
+                self._say(at, entry)
+        if before != self._classes:
+            self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
+            self._update_shown()
         for label, count in zip(self.counts, annotations.counts(), strict=True):
             label.setText(f"{count:,}")
         self._update_total()
 
     def _rebuild(self) -> None:
-        annotations = self._session.annotations
-        self._classes = annotations.scheme.classes
-        self.shown = [self._class_box(at, entry) for at, entry in enumerate(self._classes)]
-        keys = [QLabel(entry.key) for entry in self._classes]
+        """Make the widgets of all classes anew; :meth:`_say` then says what they are for."""
+        self.shown = [self._class_box(at) for at in range(len(self._classes))]
+        self._keys = keys = [QLabel() for _ in self._classes]
         self.counts = [_count_label() for _ in self._classes]
-        self.for_new = [self._new_button(at, entry) for at, entry in enumerate(self._classes)]
+        self.for_new = [self._new_button(at) for at in range(len(self._classes))]
         heads = [QLabel(title) for title in ("Show", "Key", "Count", "New")]
         for head in heads:
             head.setEnabled(False)
@@ -93,28 +102,30 @@ class LegendPanel(forms.Section):
         self._rows.setWidget(forms.within(grid))
         controls = chain.from_iterable(zip(self.shown, self.for_new, strict=True))
         forms.in_tab_order(self._rows, *controls, self.edit)
-        self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
-        self._update_shown()
 
-    def _class_box(self, index: int, entry: NucleusClass) -> QCheckBox:
-        """Return the check box of a class, with its colour and as much of its name as fits."""
-        box = _NameBox(entry.name)
-        box.setToolTip(as_it_is(f"Show or hide the nuclei of class {entry.name}"))
+    def _class_box(self, index: int) -> _NameBox:
+        box = _NameBox()
         box.setChecked(True)
-        swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
-        swatch.fill(QColor(entry.color))
-        box.setIcon(QIcon(swatch))
         box.clicked.connect(lambda on: show_class(self._session.nuclei, self._id(index), on))
         return box
 
-    def _new_button(self, index: int, entry: NucleusClass) -> QRadioButton:
+    def _new_button(self, index: int) -> QRadioButton:
         """Return the radio button that makes a class that of new nuclei."""
-        name, key = entry.name, entry.key
         new = QRadioButton()
-        new.setAccessibleName(f"New nuclei are {name}")
-        new.setToolTip(as_it_is(f"New nuclei are {name}; in add mode press {key}" if key else name))
         new.toggled.connect(lambda on: self._on_new(index, on))
         return new
+
+    def _say(self, index: int, entry: NucleusClass) -> None:
+        """Show a class with its colour, its key and as much of its name as fits."""
+        box, new, name, key = self.shown[index], self.for_new[index], entry.name, entry.key
+        swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
+        swatch.fill(QColor(entry.color))
+        box.setIcon(QIcon(swatch))
+        box.name(name)
+        box.setToolTip(as_it_is(f"Show or hide the nuclei of class {name}"))
+        self._keys[index].setText(key)
+        new.setAccessibleName(f"New nuclei are {name}")
+        new.setToolTip(as_it_is(f"New nuclei are {name}; in add mode press {key}" if key else name))
 
     def _id(self, index: int) -> int:
         """Id of a class of the slide as it is now, whose classes may have other ids by then."""
@@ -142,8 +153,10 @@ class LegendPanel(forms.Section):
 class _NameBox(QCheckBox):
     """Box to tick, with as much of a name as there is room for; it asks for little."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
+    _words = _shown = ""
+
+    def name(self, name: str) -> None:
+        """Show another name."""
         self._words = " ".join(name.split())
         self._elide(_LONGEST_NAME_PX)
 

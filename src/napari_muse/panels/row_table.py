@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
@@ -56,23 +56,38 @@ class RowTable(QTableWidget):
         self.setColumnCount(len(heads := list(heads)))
         self.setHorizontalHeaderLabels(heads)
 
-    def fill(self, rows: Mapping[int, Iterable[QTableWidgetItem | QWidget]]) -> None:
+    def fill(
+        self,
+        rows: Mapping[int, Iterable[QTableWidgetItem | QWidget]],
+        unchanged: Collection[int] = (),
+    ) -> None:
         """Replace all rows, without signals; the chosen item stays chosen.
 
         Args:
             rows: Cells, or widgets in their place, by the number of the item.
+            unchanged: Numbers of items whose rows can stay, because widgets take long to make. They
+                are replaced too where the order of the items has changed.
         """
         chosen = self.chosen
         with QSignalBlocker(self):
+            for at in reversed(range(len(self._numbers))):
+                if self._numbers[at] not in rows:
+                    self.removeRow(at)
+            left = [number for number in self._numbers if number in rows]
             self._numbers = list(rows)
             self.setRowCount(len(rows))
-            for at, items in enumerate(rows.values()):
-                for column, item in enumerate(items):
-                    if isinstance(item, QWidget):
-                        self.setCellWidget(at, column, item)
-                    else:
-                        self.setItem(at, column, item)
+            stay = set(left) & set(unchanged) if left == self._numbers[: len(left)] else set()
+            for at, (number, items) in enumerate(rows.items()):
+                if number not in stay:
+                    self._fill_row(at, items)
             self.choose(chosen)
+
+    def _fill_row(self, at: int, items: Iterable[QTableWidgetItem | QWidget]) -> None:
+        for column, item in enumerate(items):
+            if isinstance(item, QWidget):
+                self.setCellWidget(at, column, item)
+            else:
+                self.setItem(at, column, item)
 
     def number_of(self, item: QTableWidgetItem) -> int:
         """Number of the item in a cell's row."""

@@ -40,6 +40,30 @@ def test_renaming_is_stored_and_shown(opened: MusePanel, dialog: ClassDialog, qt
     assert set(opened.session.annotations.to_table()["class_name"]) == {"plasma cell"}
 
 
+def test_an_edit_makes_widgets_for_the_changed_class_only(
+    opened: MusePanel, dialog: ClassDialog
+) -> None:
+    table, legend = dialog.table, opened.legend
+    for _ in range(3):
+        dialog.add.click()
+    colors = [table.cellWidget(at, 1) for at in range(5)]
+    boxes = list(legend.shown)
+    dialog.set_color("tumor", "#ff0000")
+    assert [table.cellWidget(at, 1) is colors[at] for at in range(5)] == [
+        at != 1 for at in range(5)
+    ]
+    assert "#ff0000" in table.cellWidget(1, 1).styleSheet()
+    assert legend.shown == boxes
+    image = boxes[1].icon().pixmap(14).toImage()
+    assert image.pixelColor(7, 7).name() == "#ff0000"
+    dialog.table.item(1, 0).setText("stroma")
+    assert (boxes[1].text(), legend.for_new[1].accessibleName()) == (
+        "stroma",
+        "New nuclei are stroma",
+    )
+    assert boxes[0].text() == "lymphocyte"
+
+
 @pytest.mark.parametrize(
     ("name", "on_the_box"),
     [

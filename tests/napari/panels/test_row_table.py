@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -45,6 +46,30 @@ def test_only_what_a_person_changes_is_told(table: RowTable) -> None:
     count = table.item(0, 1)
     assert count is not None
     assert table.number_of(count) == 3
+
+
+def test_unchanged_rows_stay_as_they_are_unless_their_order_changes(table: RowTable) -> None:
+    def fill(names: dict[int, str], unchanged: Collection[int] = ()) -> list[str]:
+        buttons = {n: (cell(str(n)), QPushButton(name)) for n, name in names.items()}
+        table.fill(buttons, unchanged)
+        return [table.item(at, 0).text() for at in range(table.rowCount())]
+
+    def button(at: int) -> QPushButton:
+        found = table.cellWidget(at, 1)
+        assert isinstance(found, QPushButton)
+        return found
+
+    fill({1: "one", 2: "two", 3: "three"})
+    first, last = button(0), button(2)
+    assert fill({1: "one", 2: "zwei", 3: "three"}, {1, 3}) == ["1", "2", "3"]
+    assert (button(0), button(1).text(), button(2)) == (first, "zwei", last)
+    assert fill({1: "one", 3: "three", 4: "four"}, {1, 3}) == ["1", "3", "4"]
+    assert (button(0), button(1), button(2).text()) == (first, last, "four")
+    assert fill({3: "drei", 1: "eins"}, {1, 3}) == ["3", "1"]
+    assert (button(0).text(), button(1).text()) == ("drei", "eins")
+    table.choose(1)
+    assert fill({3: "drei", 1: "eins", 5: "five"}, {1, 3}) == ["3", "1", "5"]
+    assert table.chosen == 1
 
 
 def test_tab_leaves_the_table_and_arrows_do_not(qtbot: Any) -> None:
