@@ -121,13 +121,14 @@ class NucleusArrays:
         at = np.minimum(self.index_of(ids), len(self._rows) - 1)
         return np.asarray(self._rows[at[self.ids[at] == ids]])
 
-    def compute(self) -> None:
-        """Compute what the display asks for first, which it then has at once."""
+    def compute(self) -> dict[str, Any]:
+        """Compute what the display asks for first; returns it for :meth:`take`."""
         _ = self.ids, self.status, self.xy, self.counts()
+        return self._computed
 
-    def take(self, others: NucleusArrays) -> None:
-        """Take the rows of others, and what has been computed of them; classes are the same."""
-        self.rows, self._computed = others.rows, others._computed
+    def take(self, rows: NucleusRows, computed: dict[str, Any]) -> None:
+        """Take other rows, and what :meth:`compute` has returned for them and the same classes."""
+        self.rows, self._computed = rows, computed
 
     def apply(self, edit: Edit) -> None:
         """Apply an edit of the store."""

@@ -258,7 +258,7 @@ class StoredNuclei(NucleusArrays):
     def _on_read(self, reading: RowReading, arrays: NucleusArrays) -> None:
         if reading is self._reading:
             self._reading = None
-            self.take(arrays)
+            self.take(arrays.rows, arrays.compute())
             self.changed.emit()
             self.read.emit("")
 
