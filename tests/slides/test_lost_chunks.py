@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
+from muse_core.errors import UserError
 from muse_core.slides import open_slide
 
 from .slide_files import write_ome_zarr
@@ -48,12 +49,36 @@ def test_without_a_fill_value_what_is_missing_is_black(
         assert len(slide.notes) == 1
 
 
-def test_a_coarser_level_is_looked_at_too(tmp_path: Path, halves: list[np.ndarray]) -> None:
+@pytest.mark.parametrize("level", [1, 2])
+def test_coarser_levels_are_looked_at_too(
+    tmp_path: Path, halves: list[np.ndarray], level: int
+) -> None:
     path = write_ome_zarr(tmp_path / "s.zarr", halves, "0.5")
-    shutil.rmtree(path / "1" / "c" / "0" / "0")
+    shutil.rmtree(path / str(level) / "c" / "0" / "0")
     with open_slide(path) as slide:
         (note,) = slide.notes
-    assert "of its level 1 is missing" in note
+    assert f"of its level {level} is missing" in note
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_level_without_any_pixels_is_refused(
+    tmp_path: Path, halves: list[np.ndarray], level: int
+) -> None:
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, "0.5")
+    shutil.rmtree(path / str(level) / "c")
+    with pytest.raises(UserError, match=rf"^s\.zarr is incomplete: its level {level} has no pix"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_level_that_is_missing_altogether_is_named(
+    tmp_path: Path, halves: list[np.ndarray], version: str, level: int
+) -> None:
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, version)
+    shutil.rmtree(path / str(level))
+    with pytest.raises(UserError, match=rf"^s\.zarr is incomplete: its level {level} is missing"):
+        open_slide(path)
 
 
 @pytest.mark.parametrize("fill", [0, 255])

@@ -1,7 +1,7 @@
 """Notice chunks of a Zarr pyramid that were lost, as by a copy that broke off.
 
 By Zarr's rules a chunk that is not there has the fill value, mostly black, and writers leave out
-chunks of that value. One of which a coarser level shows something else was written, and is lost.
+chunks of that value. One of which another level shows something else was written, and is lost.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from muse_core.errors import UserError
 Box = tuple[int, int, int, int]
 _PLACES_A_SIDE = 12
 _MOST_COMPARED = 16
+_COMPARED_PX = 32
 _OTHER_COLOUR = 24
 """Difference in grey levels beyond what resizing does inside an even area."""
 
@@ -55,17 +56,20 @@ def lost_chunks(root: Path, levels: Sequence[ChunkedLevel]) -> tuple[str, ...]:
         root: The store's folder.
         levels: Of one image, finest first.
     """
-    for number, level in enumerate(levels[:-1]):
+    if len(levels) == 1:
+        return ()
+    for number, level in enumerate(levels):
+        other = levels[0 if level is levels[-1] else -1]
         boxes = dict(level.chunk_at(x, y) for x, y in _places(level))
         missing = [box for file, box in boxes.items() if not (root / file).exists()]
         compared = missing[:: max(1, len(missing) // _MOST_COMPARED)]
-        n_lost = sum(_was_written(box, level, levels[-1]) for box in compared)
+        n_lost = sum(_was_written(box, level, other) for box in compared)
         if n_lost:
             share = len(missing) / len(boxes) * n_lost / len(compared)
             where = "its finest level" if number == 0 else f"its level {number}"
             return (
                 f"About {share:.0%} of {where} is missing on the disk, as after a copy that broke"
-                " off, though a coarser level shows tissue or glass there; no nuclei are found in"
+                " off, though another level shows tissue or glass there; no nuclei are found in"
                 " what is missing.",
             )
     return ()
@@ -76,12 +80,16 @@ def _places(level: ChunkedLevel) -> list[tuple[int, int]]:
     return [(int(x * level.width), int(y * level.height)) for y in steps for x in steps]
 
 
-def _was_written(box: Box, level: ChunkedLevel, coarse: ChunkedLevel) -> bool:
-    """Whether a coarser level mostly has another colour than that of what is empty."""
-    sides = np.array([coarse.width / level.width, coarse.height / level.height] * 2)
-    x0, y0, x1, y1 = (np.array(box) * sides).astype(int)
+def _was_written(box: Box, level: ChunkedLevel, reference: ChunkedLevel) -> bool:
+    """Whether another level has another colour in the middle of a chunk than what is empty."""
+    ratio = reference.width / level.width
+    x0, y0, x1, y1 = (side * ratio for side in box)
+    half = min(_COMPARED_PX / 2, (x1 - x0) / 4, (y1 - y0) / 4)
+    if half < 1:
+        return False
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
     try:
-        seen = coarse.read(x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
+        seen = reference.read(int(x - half), int(y - half), int(x + half), int(y + half))
     except UserError:
         return False
     other = np.abs(seen.astype(int) - level.empty_colour).max(axis=2) > _OTHER_COLOUR

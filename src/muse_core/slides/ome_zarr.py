@@ -126,14 +126,10 @@ def _open(
     stack = [(a, n) for a, n in zip(axes, shape, strict=True) if a not in "yxc" and n > 1]
     plane = pick_plane(stack, choice, path.name)
     at = {axis: i for (axis, _), i in zip(stack, plane, strict=True)}
-    first = image.group[multiscale["datasets"][0]["path"]]
-    plan = _plan(image, first, axes, path.name, choice)
-    levels = [
-        ZarrLevel(image.group[dataset["path"]], axes, plan, at, path.name)
-        for dataset in multiscale["datasets"]
-    ]
-    if not has_pixels(first.path):
-        raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
+    arrays = _arrays(image, path.name)
+    plan = _plan(image, arrays[0], axes, path.name, choice)
+    levels = [ZarrLevel(array, axes, plan, at, path.name) for array in arrays]
+    _require_pixels(arrays, has_pixels, path.name)
     kept, downsamples = pyramid(same_extent(levels, multiscale))
     notes = settle_samples(kept)
     mpp, note = zarr_mpp(multiscale)
@@ -151,6 +147,31 @@ def _open(
         taken=taken(facts, number, choice, path.name, DefaultChoice(default, "the first", middle)),
         plane_zt=plane_zt(stack, plane),
     )
+
+
+def _arrays(image: ZarrImage, name: str) -> list[Any]:
+    """Levels of an image, finest first.
+
+    Raises:
+        UserError: One is not there, as after a copy that broke off.
+    """
+    arrays = []
+    for dataset in image.metadata["multiscales"][0]["datasets"]:
+        try:
+            arrays.append(image.group[dataset["path"]])
+        except KeyError as error:
+            level = dataset.get("path", "without a path")
+            raise UserError(f"{name} is incomplete: its level {level} is missing.") from error
+    return arrays
+
+
+def _require_pixels(arrays: list[Any], has_pixels: Callable[[str], bool], name: str) -> None:
+    """Raise UserError where a level has no pixels, which would be taken for an empty slide."""
+    empty = [array.path for array in arrays if not has_pixels(array.path)]
+    if len(empty) == len(arrays):
+        raise UserError(f"{name} is incomplete: it has metadata but no pixels.")
+    if empty:
+        raise UserError(f"{name} is incomplete: its level {empty[0]} has no pixels.")
 
 
 def _version(image: ZarrImage) -> Any:
