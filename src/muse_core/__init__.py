@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from muse_core.finetune.config import FinetuneConfig
     from muse_core.finetune.full.train import finetune
     from muse_core.models.checkpoint import load_model
-    from muse_core.nuclei.formats import read_nuclei, write_nuclei
+    from muse_core.nuclei.formats.registry import read_nuclei, write_nuclei
     from muse_core.nuclei.scheme import ClassScheme
     from muse_core.nuclei.store.store import AnnotationStore
     from muse_core.pretrain.config import PretrainConfig
@@ -68,9 +68,9 @@ _MODULES = {
     "UserError": "muse_core.errors",
     "load_model": "muse_core.models.checkpoint",
     "open_slide": "muse_core.slides.opening",
-    "read_nuclei": "muse_core.nuclei.formats",
+    "read_nuclei": "muse_core.nuclei.formats.registry",
     "slide_from_arrays": "muse_core.slides.arrays",
-    "write_nuclei": "muse_core.nuclei.formats",
+    "write_nuclei": "muse_core.nuclei.formats.registry",
 }
 _CALLABLE = ("detect", "finetune", "pretrain")
 """Packages that can be called, see muse_core.callable_package."""

@@ -6,7 +6,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NamedRegion, NucleusClass, NucleusFile, nucleus_table
-from muse_core.nuclei.facts import Facts, facts_from_json, facts_to_json
+from muse_core.nuclei.formats.facts import Facts, facts_from_json, facts_to_json
 from muse_core.nuclei.recorded_slide import RecordedSlide
 
 TABLE = nucleus_table([1, 2, 3], [4, 5, 6], ["b", "a", "c"])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from muse_core.nuclei.parquet import read_parquet
+from muse_core.nuclei.formats.parquet import read_parquet
 
 
 @pytest.mark.parametrize("name", ["geometry", "GEOM", "wkb_geometry", "the_geom", "WKB"])

@@ -47,7 +47,7 @@ def right(picture: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlideServer]:
     """A server of the module's folder, which is asked again without a pause."""
-    for name in ("muse_core.files.remote", "muse_core.slides.remote_store"):
+    for name in ("muse_core.files.remote", "muse_core.slides.ome_zarr.remote_store"):
         monkeypatch.setattr(f"{name}.RETRY_AFTER_S", (0.0,))
     with slide_server(folder) as state:
         yield state

@@ -115,7 +115,7 @@ def test_a_zarr_folder_that_may_not_be_read_is_not_called_damaged(
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "s.zarr").mkdir()
-    monkeypatch.setattr("muse_core.slides.ome_zarr.zarr.open_group", refuse)
+    monkeypatch.setattr("muse_core.slides.ome_zarr.reader.zarr.open_group", refuse)
     assert_refused(tmp_path / "s.zarr", "may not be read: Permission denied")
 
 

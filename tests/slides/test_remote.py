@@ -24,7 +24,7 @@ from muse_core.files.remote import RemoteFile, UnreachableError
 from muse_core.nuclei.store import identify_slide
 from muse_core.slides import Region, Slide, open_slide
 from muse_core.slides.level import PieceCache
-from muse_core.slides.tiff import TiffLevel
+from muse_core.slides.tiff.reader import TiffLevel
 
 from ..cli.running import run
 from ..detect.blobs import BlobModel, scene
@@ -73,7 +73,7 @@ def server(folder: Path) -> Iterator[SlideServer]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the pauses between retries."""
-    for name in ("muse_core.files.remote", "muse_core.slides.remote_store"):
+    for name in ("muse_core.files.remote", "muse_core.slides.ome_zarr.remote_store"):
         monkeypatch.setattr(f"{name}.RETRY_AFTER_S", (0.0, 0.0, 0.0))
 
 

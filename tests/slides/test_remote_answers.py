@@ -115,7 +115,8 @@ def test_a_folder_with_metadata_of_both_versions_is_read_without_a_warning(
 
 def test_nothing_follows_the_sentence_where_answers_are_still_to_come(folder: Path) -> None:
     script = (
-        "import sys; from muse_core.slides import remote_store; from muse_core.cli import main;"
+        "import sys\nfrom muse_core.slides.ome_zarr import remote_store\n"
+        "from muse_core.cli import main\n"
         "remote_store.RETRY_AFTER_S = (); main(['info', sys.argv[1]])"
     )
     with slide_server(folder) as server:

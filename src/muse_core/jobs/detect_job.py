@@ -275,7 +275,7 @@ def detect_target(job: DetectJob) -> Path | None:
 def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -> tuple[str, ...]:
     """Write the nuclei as files of them are exchanged; what has no ending is written as CSV."""
     from muse_core.nuclei import NucleusFile, empty_table, write_nuclei_parts
-    from muse_core.nuclei.csv import CSV_SUFFIXES, write_csv_parts
+    from muse_core.nuclei.formats.csv import CSV_SUFFIXES, write_csv_parts
     from muse_core.nuclei.nucleus_file import WHOLE_SLIDE
     from muse_core.nuclei.store import identify_slide
     from muse_core.slides.unreadable import place_of

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from muse_core.nuclei.csv import CSV_COLUMNS, CSV_SUFFIXES, is_nucleus_csv, read_csv, write_csv
-from muse_core.nuclei.formats import (
+from muse_core.nuclei.formats.csv import (
+    CSV_COLUMNS,
+    CSV_SUFFIXES,
+    is_nucleus_csv,
+    read_csv,
+    write_csv,
+)
+from muse_core.nuclei.formats.registry import (
     NUCLEUS_SUFFIXES,
     WRITABLE_SUFFIXES,
     dialog_filter,

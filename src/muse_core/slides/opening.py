@@ -12,17 +12,17 @@ from muse_core.slides.choice import ImageChoice, require_choice
 from muse_core.slides.content import Content, content_of
 from muse_core.slides.dicom_series import SUFFIX, main_file
 from muse_core.slides.image import open_image, open_jpegxl
+from muse_core.slides.ome_zarr.images import is_zarr_folder
+from muse_core.slides.ome_zarr.zip_store import why_no_zarr, zarr_root
 from muse_core.slides.openslide_reader import open_openslide, openslide_knows
-from muse_core.slides.overlapping_tiles import OverlappingTilesError
 from muse_core.slides.slide import Slide, SlideSource
-from muse_core.slides.tiff import open_tiff
-from muse_core.slides.zarr_images import is_zarr_folder
-from muse_core.slides.zarr_zip import why_no_zarr, zarr_root
+from muse_core.slides.tiff.overlapping_tiles import OverlappingTilesError
+from muse_core.slides.tiff.reader import open_tiff
 
 
 def _open_ome_zarr(path: Path, choice: ImageChoice) -> SlideSource:
     # zarr takes a third of a second to load, which few slides need.
-    from muse_core.slides.ome_zarr import open_ome_zarr
+    from muse_core.slides.ome_zarr.reader import open_ome_zarr
 
     return open_ome_zarr(path, choice)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from muse_core.errors import UserError
 from muse_core.files.remote import RemoteFile, UnreachableError, name_of
 from muse_core.slides.choice import ImageChoice
-from muse_core.slides.ome_zarr import open_remote_ome_zarr
+from muse_core.slides.ome_zarr.reader import open_remote_ome_zarr
 from muse_core.slides.slide import SlideSource
-from muse_core.slides.tiff import open_remote_tiff
+from muse_core.slides.tiff.reader import open_remote_tiff
 
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 

@@ -21,7 +21,7 @@ from muse_core.nuclei import (
     is_nucleus_file,
     read_nuclei,
 )
-from muse_core.nuclei.packed import ZIP, holds_geojson
+from muse_core.nuclei.formats.geojson.packed import ZIP, holds_geojson
 from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import ImageChoice, Slide, can_open, open_slide, resting_slide
 from muse_core.slides.channels import ChannelsError

@@ -1,0 +1,1 @@
+"""File formats of nuclei: one module or room each, listed in ``registry``."""

@@ -1,0 +1,1 @@
+"""Nuclei as GeoJSON, as QuPath reads and writes it, read as a stream."""

@@ -1,0 +1,1 @@
+"""OME-Zarr: folders, zip archives and stores on the network."""
