@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +18,7 @@ from muse_core.models.point_features import features_at_points, image_batch
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide
 from muse_core.slides.readable import ReadablePixels, read_readable
+from muse_core.slides.reading_ahead import Ahead, read_ahead
 from muse_core.slides.unreadable import Unreadable
 
 _READERS = 2
@@ -134,10 +133,36 @@ def iter_features(
         yield chunk
 
 
-def unread_note(n_unread: int, reason: str) -> str:
-    """Return the sentence for the user about nuclei without features."""
-    what = "1 nucleus lies" if n_unread == 1 else f"{n_unread:,} nuclei lie"
-    return f"{what} where the slide cannot be read: {reason}"
+@dataclass
+class FeatureTally:
+    """Count of the points that have come in chunks.
+
+    Attributes:
+        done: Those with features.
+        unread: Those without, where the slide cannot be read.
+        reason: Why the first of these could not be read.
+    """
+
+    done: int = 0
+    unread: int = 0
+    reason: str = ""
+
+    def add(self, chunk: FeatureChunk) -> None:
+        """Count the points of a chunk."""
+        self.done += len(chunk.rows)
+        self.unread += len(chunk.unread)
+        self.reason = self.reason or chunk.reason
+
+    def is_cut_short(self, n_points: int) -> bool:
+        """Whether a cancel has come before all points had."""
+        return self.done + self.unread < n_points
+
+    def note(self) -> str:
+        """Return the sentence for the user about nuclei without features, "" if all have some."""
+        if not self.unread:
+            return ""
+        what = "1 nucleus lies" if self.unread == 1 else f"{self.unread:,} nuclei lie"
+        return f"{what} where the slide cannot be read: {self.reason}"
 
 
 def _chunk(
@@ -183,23 +208,13 @@ def _batches(
     batch: int,
     should_cancel: Callable[[], bool],
 ) -> Iterator[list[tuple[FeatureTile, ReadablePixels]]]:
-    """Tiles with their pixels, in order; threads read ahead by a bounded number of tiles."""
-    waiting: deque[tuple[FeatureTile, Future[ReadablePixels]]] = deque()
-    coming = (plan[i] for i in range(len(plan)))
-    pool = ThreadPoolExecutor(_READERS, thread_name_prefix="feature-reader")
-    try:
-        while not should_cancel():
-            while len(waiting) < batch + _READERS:
-                tile = next(coming, None)
-                if tile is None:
-                    break
-                waiting.append((tile, pool.submit(read_readable, slide, tile.region, spec.mpp)))
-            if not waiting:
-                return
-            taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
-            yield [(tile, pixels.result()) for tile, pixels in taken]
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    """Tiles with their pixels, in order; ends early on cancel."""
+    return read_ahead(
+        (plan[i] for i in range(len(plan))),
+        lambda tile: read_readable(slide, tile.region, spec.mpp),
+        Ahead(batch, _READERS),
+        should_cancel,
+    )
 
 
 def _compute(

@@ -169,7 +169,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
         for note in placed.notes:
             typer.echo(note, err=True)
 
-        from muse_core.classify.features import FeatureSpec, iter_features, unread_note
+        from muse_core.classify.features import FeatureSpec, FeatureTally, iter_features
         from muse_core.detect import choose_device
         from muse_core.models.checkpoint import load_backbone
         from muse_core.nuclei.store import unchanged
@@ -178,7 +178,7 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
         spec = FeatureSpec(card.mpp, card.fov_px if plan.fov_px is None else plan.fov_px)
         with progress_bar() as show:
             report = ProgressReporter(show)
-            unread: list[tuple[int, str]] = []
+            tally = FeatureTally()
 
             def chunks() -> Iterator[_Chunk]:
                 xy = placed.table[["x", "y"]].to_numpy()
@@ -186,24 +186,22 @@ def _compute(plan: _Plan, model: str | None, cancel: threading.Event) -> _Result
                 with unchanged(opened.location, opened.part):
                     for chunk in iter_features(opened, xy, backbone, spec, where, cancel.is_set):
                         report(chunk.tiles_done, chunk.tiles_total, "Computing features")
-                        if chunk.reason:
-                            unread.append((len(chunk.unread), chunk.reason))
+                        tally.add(chunk)
                         if len(chunk.rows):
                             yield chunk.rows, chunk.features
 
             facts = _facts_of(card, spec, opened)
-            done = _write(plan.out, table, backbone.out_channels, chunks(), dict(facts))
-    n_unread = sum(count for count, _ in unread)
-    if n_unread:
-        typer.echo(f"note: {unread_note(n_unread, unread[0][1])}", err=True)
+            _write(plan.out, table, backbone.out_channels, chunks(), dict(facts))
+    if tally.unread:
+        typer.echo(f"note: {tally.note()}", err=True)
     return {
         **facts,
         "nuclei": len(table),
-        "done": done,
-        "unread": n_unread,
+        "done": tally.done,
+        "unread": tally.unread,
         "channels": backbone.out_channels,
         "out": str(plan.out),
-        "cancelled": done + n_unread < len(table),
+        "cancelled": tally.is_cut_short(len(table)),
     }
 
 
@@ -226,8 +224,8 @@ def _write(
     n_channels: int,
     chunks: Iterator[_Chunk],
     facts: dict[str, Any],
-) -> int:
-    """Write features unless none come, so that a cancel leaves an earlier result; returns how many.
+) -> None:
+    """Write features unless none come, so that a cancel leaves an earlier result.
 
     For the arguments see :func:`muse_core.classify.feature_file.write_features`.
     """
@@ -235,9 +233,9 @@ def _write(
 
     first = next(chunks, None)
     if first is None and len(table):
-        return 0
+        return
     found = chain(() if first is None else (first,), chunks)
-    return write_features(out, table, n_channels, found, facts)
+    write_features(out, table, n_channels, found, facts)
 
 
 def _sentence(result: _Result) -> str:

@@ -30,6 +30,7 @@ from muse_core.nuclei import nucleus_table
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, slide_from_arrays, tissue_mask
 from muse_core.slides.readable import ReadablePixels, read_readable
+from muse_core.slides.reading_ahead import Ahead, read_ahead
 from muse_core.slides.unreadable import Unreadable, place_of
 
 AS_STORED = 0.02
@@ -323,33 +324,15 @@ class Detector:
         wanted: Sequence[Tile],
         should_cancel: Callable[[], bool],
     ) -> Iterator[list[tuple[Tile, ReadablePixels]]]:
-        """Tiles of one size with their pixels, in the order given; ends early on cancel.
-
-        Threads read ahead by a bounded number of tiles. Taking them in the plan's order makes the
-        batches, and with them every digit of the result, independent of the threads' timing.
-        """
+        """Tiles of one size with their pixels, in the order given; ends early on cancel."""
         readers = self.config.readers or min(8, os.cpu_count() or 1)
-        waiting: deque[tuple[Tile, Future[ReadablePixels]]] = deque()
-        tiles = iter(wanted)
-        pool = ThreadPoolExecutor(readers, thread_name_prefix="tile-reader")
-        try:
-            while not should_cancel():
-                while len(waiting) < self.backend.batch + readers:
-                    tile = next(tiles, None)
-                    if tile is None:
-                        break
-                    waiting.append((tile, pool.submit(self._read, slide, plan, tile)))
-                if not waiting:
-                    return
-                taken = [waiting.popleft()]
-                size = plan.read_size(taken[0][0])
-                while len(taken) < self.backend.batch and waiting:
-                    if plan.read_size(waiting[0][0]) != size:
-                        break
-                    taken.append(waiting.popleft())
-                yield [(tile, pixels.result()) for tile, pixels in taken]
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return read_ahead(
+            wanted,
+            lambda tile: self._read(slide, plan, tile),
+            Ahead(self.backend.batch, readers),
+            should_cancel,
+            plan.read_size,
+        )
 
     def _read(self, slide: Slide, plan: TilePlan, tile: Tile) -> ReadablePixels:
         mpp = plan.scale * slide.require_mpp()

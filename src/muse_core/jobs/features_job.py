@@ -33,7 +33,7 @@ def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]
     from pathlib import Path
 
     from muse_core.classify.feature_folder import append_features, cut_features, features_beside
-    from muse_core.classify.features import FeatureSpec, iter_features, unread_note
+    from muse_core.classify.features import FeatureSpec, FeatureTally, iter_features
     from muse_core.models.card import read_card
     from muse_core.models.checkpoint import load_backbone
     from muse_core.models.device import choose_device
@@ -53,8 +53,7 @@ def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]
         facts = feature_facts(slide, path, card, backbone.out_channels)
         xy = _missing(root, facts, xy)
         report = ProgressReporter(emit)
-        done = unread = 0
-        reason = ""
+        tally = FeatureTally()
         spec, device = FeatureSpec(card.mpp, card.fov_px), choose_device(job.device)
         before: int | None = None
         try:
@@ -63,20 +62,17 @@ def run_features(job: FeaturesJob, emit: Emit, should_cancel: Callable[[], bool]
                     if len(chunk.rows):
                         end = append_features(root, facts, xy[chunk.rows], chunk.features)
                         before = end if before is None else before
-                    done += len(chunk.rows)
-                    unread += len(chunk.unread)
-                    reason = reason or chunk.reason
+                    tally.add(chunk)
                     report(chunk.tiles_done, chunk.tiles_total, _TITLE)
         except SlideChangedError:
             if before is not None:
                 cut_features(root, facts, before)
             raise
-    cancelled = done + unread < len(xy)
+    cancelled = tally.is_cut_short(len(xy))
     kept = "Cancelled; " if cancelled else ""
-    message = f"{kept}{done:,} of {len(xy):,} nuclei got their features."
-    if unread:
-        message += f" {unread_note(unread, reason)}"
-    return Outcome(cancelled, message, {"nuclei": done, "missing": len(xy) - done})
+    message = f"{kept}{tally.done:,} of {len(xy):,} nuclei got their features. {tally.note()}"
+    result = {"nuclei": tally.done, "missing": len(xy) - tally.done}
+    return Outcome(cancelled, message.rstrip(), result)
 
 
 def _missing(
