@@ -6,7 +6,6 @@ pixels. Attributes say which model at which resolution; rows of a cancelled run 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import pandas as pd
 import zarr
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import replacing, unnamed_file
 
 _CHUNK_ROWS = 4096
 _MAX_BYTES = 1 << 34
@@ -68,8 +67,7 @@ def write_features(
         UserError: The folder cannot be written.
     """
     target = Path(path)
-    # A file without a name: a program that is killed leaves none.
-    with replacing(target) as partial, tempfile.TemporaryFile(dir=target.parent) as rows:
+    with replacing(target) as partial, unnamed_file(target.parent) as rows:
         done = np.zeros(len(table), dtype=bool)
         for chosen, features in chunks:
             _put_rows(rows, chosen, features)

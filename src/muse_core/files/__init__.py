@@ -12,6 +12,7 @@ from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
 from muse_core.files.system_errors import system_sentence
 from muse_core.files.targets import check_writable, destination, is_special, names_stdout
+from muse_core.files.unnamed import unnamed_file
 
 __all__ = [
     "GOES_ON",
@@ -41,4 +42,5 @@ __all__ = [
     "steady_file",
     "system_sentence",
     "tree",
+    "unnamed_file",
 ]

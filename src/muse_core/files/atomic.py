@@ -176,7 +176,7 @@ def _replace_folder(partial: Path, final: Path, over_full_folder: bool) -> None:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 if old.exists():
-                    old.rename(final)
+                    _move(old.rename, final)
                 raise
             # Another program was faster; its folder is the old one now.
             _remove(old)

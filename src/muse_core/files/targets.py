@@ -7,10 +7,10 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 from muse_core.errors import UserError, cannot
+from muse_core.files.unnamed import unnamed_file
 
 _DESCRIPTORS = re.compile(
     r"/dev/(?:(stdout)|(stderr)|fd/(\d+))|/proc/(?:self|thread-self)/fd/(\d+)"
@@ -110,7 +110,7 @@ def check_writable(
         require_permission(target)
         if not is_special(target):
             # By trying: permission bits mean little on Windows, for root and on network drives.
-            with tempfile.TemporaryFile(dir=target.parent, prefix=".muse-"):
+            with unnamed_file(target.parent):
                 pass
             if target.exists():
                 with target.open("ab"):

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from muse_core.files import unnamed_file
 from muse_core.files.user_folders import user_cache_folder
 from muse_core.slides.overview import FACTOR, OverviewLevel
 from muse_core.slides.slide import Slide
@@ -53,6 +54,8 @@ def begin_overview(slide: Slide, sizes: Sizes) -> list[OverviewLevel] | None:
     needed = sum(height * width * 3 for height, width in sizes)
     if needed > min(MAX_BYTES, _SHARE_OF_DISK * shutil.disk_usage(root).free):
         return None
+    with unnamed_file(root):
+        pass  # else tempfile would try other names for ever where Windows refuses all
     _make_room(root, needed)
     folder = Path(tempfile.mkdtemp(prefix=f"{_key(slide, sizes)}-", dir=root))
     return _levels(slide, folder, sizes)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pooch
 
 from muse_core.errors import UserError
-from muse_core.files import make_folder, replacing, sha256_of
+from muse_core.files import check_writable, make_folder, replacing, sha256_of
 from muse_core.files.user_folders import user_cache_folder
 
 _NAME = "CMU-1-Small-Region.svs"
@@ -46,6 +46,8 @@ def sample_slide_path() -> Path:
     if _is_right(target):
         return target
     make_folder(folder)
+    # Before tempfile, which would try other names for ever where Windows refuses all.
+    check_writable(target)
     with replacing(target) as partial, tempfile.TemporaryDirectory(dir=folder) as scratch:
         if shutil.disk_usage(folder).free < _ROOM_BYTES:
             raise UserError(f"There is too little room in {folder} for the sample slide.")
