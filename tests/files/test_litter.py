@@ -66,6 +66,12 @@ def test_folders_are_listed_without_it(tmp_path: Path) -> None:
     assert names == ["a.png", "b.png", "deep/er/a.png", "deep/er/b.png"]
 
 
+def test_the_order_is_the_same_on_every_system(tmp_path: Path) -> None:
+    for name in ("b", "C", "a"):
+        (tmp_path / name).touch()
+    assert [p.name for p in entries(tmp_path)] == ["C", "a", "b"]
+
+
 def test_what_cannot_be_listed_gets_a_sentence(tmp_path: Path) -> None:
     for listing in (entries, lambda folder: list(tree(folder))):
         with pytest.raises(UserError, match=r"Cannot read .*missing: .+\."):

@@ -75,7 +75,7 @@ def is_litter(name: str) -> bool:
 
 
 def entries(folder: str | Path, pattern: str = "*") -> list[Path]:
-    """Return the entries of a folder, sorted, without litter.
+    """Return the entries of a folder, sorted by the letters' codes on every system, without litter.
 
     Args:
         folder: The folder.
@@ -88,7 +88,7 @@ def entries(folder: str | Path, pattern: str = "*") -> list[Path]:
         found = [p for p in Path(folder).iterdir() if not is_litter(p.name)]
     except OSError as error:
         raise cannot("read", folder, error) from error
-    return sorted(p for p in found if fnmatchcase(p.name, pattern))
+    return sorted((p for p in found if fnmatchcase(p.name, pattern)), key=lambda p: p.name)
 
 
 def tree(folder: str | Path) -> Iterator[Path]:

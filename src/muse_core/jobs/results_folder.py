@@ -250,7 +250,7 @@ def content_digest(path: Path) -> str:
     if not path.is_dir():
         return sha256_of(path)
     whole = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    for file in sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.parts):
         whole.update(f"{file.relative_to(path).as_posix()}:{sha256_of(file)}\n".encode())
     return whole.hexdigest()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def test_folders_have_an_identity_too(tmp_path: Path) -> None:
     a, b, c = (identify_slide(tmp_path / n) for n in ("a.zarr", "b.zarr", "c.zarr"))
     assert a.same_content(b)
     assert not a.same_content(c)
+
+
+def test_a_folder_has_the_same_identity_on_every_system(tmp_path: Path) -> None:
+    """Windows orders paths without case."""
+    digest = hashlib.sha256()
+    for name in ("OME/x", "images/0", "images/0.1", "images/A/0"):
+        path = tmp_path / "a.zarr" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"12")
+        digest.update(f"{name}:2".encode())
+    digest.update(b"8")
+    assert identify_slide(tmp_path / "a.zarr").fingerprint == digest.hexdigest()
 
 
 def test_what_file_managers_leave_in_a_folder_does_not_count(tmp_path: Path) -> None:

@@ -149,7 +149,9 @@ def _digest_file(path: Path, size: int, digest: hashlib._Hash) -> None:
 
 def _digest_folder(folder: Path, digest: hashlib._Hash) -> int:
     total = 0
-    for path in sorted(p for p in tree(folder) if _is_of_slide(p.name) and p.is_file()):
+    found = [p for p in tree(folder) if _is_of_slide(p.name) and p.is_file()]
+    # Paths themselves are ordered without case on Windows, where the digest would be another one.
+    for path in sorted(found, key=lambda p: p.parts):
         size = path.stat().st_size
         total += size
         digest.update(f"{path.relative_to(folder).as_posix()}:{size}".encode())
