@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 _NUCLEUS = ClassScheme.from_names(["nucleus"])
-_SESSION_KEY = "muse_session"
 IN_THE_WINDOW = "in the field “µm/pixel” of the MUSE panel"
 """Where the user can enter the scale of a slide."""
 
@@ -101,7 +100,6 @@ class MuseSession:
         # In the slide's units from the start: napari warns of layers that differ in theirs.
         self.nuclei = NucleusLayer(viewer, self.annotations, first_placement(viewer))
         relay(self.nuclei.refused, self.refused)
-        self.nuclei.layer.metadata[_SESSION_KEY] = self
         self._guard.keep(self.nuclei.layer)
         self._keeper = LayerKeeper(self, self.refused.emit)
         self._follow_annotations()
@@ -115,10 +113,11 @@ class MuseSession:
 
     @classmethod
     def of(cls, viewer: ViewerModel) -> MuseSession:
-        """The viewer's session: the one it has, whose nuclei are in it, or a new one."""
-        for layer in viewer.layers:
-            session = layer.metadata.get(_SESSION_KEY)
-            if isinstance(session, cls) and session.viewer is viewer:
+        """The viewer's session: the one it has, or a new one."""
+        # By the signals it follows: a person may have deleted its layer.
+        followers = (c[0]() for c in viewer.layers.events.removed.callbacks if isinstance(c, tuple))
+        for session in followers:
+            if isinstance(session, cls):
                 session.resume()
                 return session
         return cls(viewer)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QScrollArea, QTabWidget, QWidget
+from qtpy.QtWidgets import QApplication, QScrollArea, QTabWidget, QWidget
 
 from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.asking import Ask, decline
@@ -48,7 +49,9 @@ class MusePanel(QWidget):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self.session = MuseSession.of(unwrapped(napari_viewer))
+        viewer = unwrapped(napari_viewer)
+        self.session = MuseSession.of(viewer)
+        self._take_over(viewer)
         self.detection = Detection(self.session, parent=self)
         self.detect = DetectPanel(self.session, self.detection)
         self.picture = PicturePanel(self.session)
@@ -116,6 +119,14 @@ class MusePanel(QWidget):
             self.queue.close,
             self.session.rest,
         ]
+
+    def _take_over(self, viewer: Any) -> None:
+        """Replace another panel of the viewer, since both would answer each key."""
+        for other in QApplication.allWidgets():
+            if isinstance(other, MusePanel) and other is not self and other.session is self.session:
+                other.release()
+                with suppress(LookupError):  # A script has not docked it.
+                    viewer.window.remove_dock_widget(other)
 
     def release(self) -> None:
         """Stop running jobs and disconnect from the session, which keeps its nuclei."""

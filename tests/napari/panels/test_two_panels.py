@@ -1,0 +1,50 @@
+"""Panels of one viewer, one after the other or two at once, share its session and its keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget
+
+from napari_muse.panels.muse_panel import MusePanel
+
+from ..actions import press
+
+
+def test_a_panel_made_by_a_script_replaces_the_one_there(opened: MusePanel, qtbot: Any) -> None:
+    session, window = opened.session, opened.session.viewer.window
+    second = MusePanel(session.viewer)
+    window.add_dock_widget(second, name="again")
+    assert second.session is session
+    docked = [dock.widget() for dock in window._qt_window.findChildren(QDockWidget)]
+    assert second in docked
+    assert opened not in docked
+    press(second, qtbot, Qt.Key.Key_A)
+    assert second.keys.add_mode, "one panel has heard of the key"
+    press(second, qtbot, Qt.Key.Key_A)
+    session.nuclei.select([1])
+    press(second, qtbot, Qt.Key.Key_2)
+    press(second, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not session.annotations.undo(), "one edit was made"
+    assert second.status.text().startswith("Undone")
+    window.remove_dock_widget(second)
+    press(second, qtbot, Qt.Key.Key_A)
+    assert str(session.nuclei.layer.mode) == "pan_zoom", "no panel hears of keys any more"
+
+
+def test_a_dock_opened_again_has_the_session_although_its_layer_was_deleted(
+    panel: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    session, viewer = panel.session, panel.session.viewer
+    viewer.layers.remove(session.nuclei.layer)
+    viewer.window.remove_dock_widget(panel)
+    qtbot.wait(50)
+    _, again = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    assert again.session is session
+    viewer.open(small_slide, plugin="napari-muse")
+    assert session.nuclei.layer in viewer.layers
+    session.annotations.add(50, 60, session.annotations.class_ids[0])
+    assert [layer.name for layer in viewer.layers].count("Nuclei") == 1
+    viewer.window.remove_dock_widget(again)
