@@ -150,7 +150,7 @@ class MuseSession:
 
     def rest(self) -> None:
         """Close all files until they are needed again."""
-        self.nuclei.take_features()
+        self.nuclei.take_edits()
         self._opened.rest()
         if self.slide is not None:
             self.slide.rest()

@@ -23,6 +23,7 @@ from napari_muse.io.reader import SOURCE_KEY
 from napari_muse.layers.density_layers import Densities, DensityLayers, densities
 from napari_muse.layers.feature_table import FeatureTable
 from napari_muse.layers.field_of_view import field_of_view
+from napari_muse.layers.point_positions import PointPositions
 from napari_muse.layers.point_style import (
     DIAMETER_PX,
     RING,
@@ -32,8 +33,8 @@ from napari_muse.layers.point_style import (
 )
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW, rows_in_view
 from napari_muse.layers.saved_points import all_points
-from napari_muse.layers.tool_points import positions_on_slide, require_count
-from napari_muse.napari_compat import set_quietly, write_points
+from napari_muse.layers.tool_points import move_to, positions_on_slide, require_count
+from napari_muse.napari_compat import write_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,7 @@ class NucleusLayer:
             **placement.settings,
         )
         self._table = FeatureTable(self.layer)
+        self._positions = PointPositions(self.layer)
         # napari's menus save a layer, and all layers, by it.
         self.layer.as_layer_data_tuple = lambda: all_points(self.layer, self._annotations)
         self.layer.events.data.connect(self._on_tool)
@@ -130,7 +132,7 @@ class NucleusLayer:
             size: Width and height, level-0 pixels.
             origin_px: Origin of coordinates in exported files.
         """
-        self.take_features()
+        self.take_edits()
         self._size, self._origin_px = size, origin_px
         self._annotations.changed.disconnect(self.request_refresh)
         self._annotations = annotations
@@ -178,8 +180,7 @@ class NucleusLayer:
 
     def _select_points(self) -> None:
         """Have napari select those of the selected nuclei that are shown."""
-        chosen = np.isin(self.shown_ids, self._selected)
-        points = set(np.flatnonzero(chosen).tolist())
+        points = set(np.flatnonzero(np.isin(self.shown_ids, self._selected)).tolist())
         if points != set(self.layer.selected_data):
             self.layer.selected_data = points
 
@@ -214,7 +215,7 @@ class NucleusLayer:
     def refresh(self) -> None:
         """Show the nuclei in view, keeping the selection."""
         self._refresh_soon.cancel()
-        self.take_features()
+        self.take_edits()
         found = rows_in_view(self._annotations, self.wanted(), self.field_of_view())
         rows, self.in_view, self._loaded = found.rows, found.in_view, found.loaded
         same = len(rows) == len(self._shown) == len(self.layer.data) and all(
@@ -292,7 +293,7 @@ class NucleusLayer:
     def _swap(self, rows: Any) -> None:
         layer = self.layer
         layer.selected_data = set()
-        set_quietly(layer, "data", to_layer(rows["x"], rows["y"]))
+        self._positions.write(to_layer(rows["x"], rows["y"]))
         write_points(layer, {"border_width": RING})
         self._restyle(rows)
 
@@ -338,7 +339,7 @@ class NucleusLayer:
             self.request_refresh()
 
     def _on_selection(self) -> None:
-        self.take_features()
+        self.take_edits()
         if self._updating:
             return
         # A point napari has just added is selected before it is known here.
@@ -351,14 +352,17 @@ class NucleusLayer:
         self._mark_soon()
         self.selection_changed.emit()
 
-    def take_features(self) -> None:
-        """Take over classes given in napari's table of features."""
+    def take_edits(self) -> None:
+        """Take over what napari's table of features, or the console, has written into the layer."""
         self._attempt(lambda: self._table.take(self._annotations, self._shown))
+        if moved := self._positions.taken():
+            self._attempt(lambda: self._follow_tool("changed", moved))
 
     def _on_tool(self, event: Any) -> None:
         """The user has added, removed or dragged points with napari's own tools."""
         if not self._updating:
             action, indices = str(getattr(event, "action", "")), list(event.data_indices)
+            self._positions.follow(action)
             self._attempt(lambda: self._follow_tool(action, indices))
 
     def _attempt(self, follow: Callable[[], None]) -> None:
@@ -388,10 +392,7 @@ class NucleusLayer:
         elif action == "changed":
             require_count(self.layer.data, len(self.shown_ids))
             moved = sorted(i % len(self.shown_ids) for i in indices)
-            x, y = positions_on_slide(self.layer.data[moved], self._size)
-            if self._annotations.occupied(np.stack([x, y], axis=1), self.shown_ids[moved]).any():
-                raise UserError("There is a nucleus here already.")
-            self._annotations.move(self.shown_ids[moved], x, y)
+            move_to(self._annotations, self.shown_ids[moved], self.layer.data[moved], self._size)
 
     def _show_added(self, ids: list[int]) -> None:
         self.uncover(ids)

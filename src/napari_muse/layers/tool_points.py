@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
 from muse_core.array_types import FloatArray
 from muse_core.errors import UserError
 from napari_muse.annotations.coordinates import from_layer
+
+if TYPE_CHECKING:
+    from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 
 def require_count(points: FloatArray, count: int) -> None:
@@ -31,3 +39,16 @@ def positions_on_slide(points: FloatArray, size: tuple[int, int]) -> tuple[Float
     if not ((x >= 0) & (y >= 0) & (x <= width) & (y <= height)).all():
         raise UserError("That is beside the slide; a nucleus has to be on it.")
     return x, y
+
+
+def move_to(
+    annotations: SlideAnnotations,
+    ids: npt.NDArray[np.int64],
+    points: FloatArray,
+    size: tuple[int, int],
+) -> None:
+    """Move nuclei to points, see :func:`positions_on_slide`, unless there are others already."""
+    x, y = positions_on_slide(points, size)
+    if annotations.occupied(np.stack([x, y], axis=1), ids).any():
+        raise UserError("There is a nucleus here already.")
+    annotations.move(ids, x, y)

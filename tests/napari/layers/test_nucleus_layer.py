@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from muse_core.nuclei import Status
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..actions import click
@@ -70,3 +71,26 @@ def test_a_point_beside_a_slide_without_nuclei_does_not_stay(opened: MusePanel) 
     assert "beside the slide" in opened.status.text()
     session.nuclei.refresh()
     assert len(session.nuclei.layer.data) == 0
+
+
+def test_positions_written_by_the_console_are_taken_or_put_back(
+    opened: MusePanel, qtbot: Any
+) -> None:
+    session, layer = opened.session, opened.session.nuclei.layer
+    layer.data[0] = (120.5, 90.5)
+    session.nuclei.select([3])
+    assert (session.annotations.rows["x"][0], session.annotations.rows["y"][0]) == (91.0, 121.0)
+    assert session.annotations.rows["status"].tolist() == [
+        Status.CORRECTED, Status.PREDICTED, Status.PREDICTED
+    ]  # fmt: skip
+    session.nuclei.refresh()
+    assert session.annotations.undo()
+    assert not session.annotations.undo(), "it was one edit"
+    session.nuclei.refresh()
+    before = layer.data.copy()
+    for place, reason in (((-900, 50), "beside the slide"), (before[2], "a nucleus here already")):
+        layer.data[1] = place
+        session.nuclei.refresh()
+        assert reason in opened.status.text()
+        qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=5000)
+        assert session.annotations.rows["status"].tolist() == [Status.PREDICTED] * 3
