@@ -203,3 +203,24 @@ def test_zero_is_not_the_same_as_nothing(
     evaluated = ("evaluate", "detect", folder, "--mpp", 0.5, "--model", resolve_model())
     assert "seed" in _sentence(capsys, *evaluated, "--seed", -1)
     assert not {"f.zarr", "n.csv", "d"} & {p.name for p in tmp_path.iterdir()}
+
+
+def test_settings_that_do_not_fit_the_tiles_get_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide = write_slide(tmp_path / "s.png", 800, 600)
+    model = write_model(tmp_path / "m.safetensors")
+    options = ("--out", tmp_path / "o.csv", "--mpp", 0.5, "--model", model, "--set", "tile_px=320")
+    assert run("detect", slide, *options, "--set", "seam_radius_um=60") == 2
+    assert "lower seam_radius_um" in capsys.readouterr().err
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_format_for_one_file_by_its_name_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide = write_slide(tmp_path / "s.png", 200, 200)
+    for name in ("o.parquet", "o.csv"):
+        assert run("detect", slide, "--out", tmp_path / name, "--format", "csv") == 2
+        assert f"{name} is the name of one file; with --format it is" in capsys.readouterr().err
+        assert not (tmp_path / name).exists()

@@ -11,6 +11,7 @@ from muse_core.detect.area import SearchArea
 from muse_core.detect.config import DetectConfig
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
 from muse_core.detect.seams import SeamMerger
+from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
 from muse_core.slides import Region
 
@@ -299,5 +300,5 @@ def test_a_tile_is_taken_once_only() -> None:
 
 
 def test_a_radius_that_spans_cells_is_refused() -> None:
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(UserError, match="too large"):
         SeamMerger(plan_for(256, 256), 40.0)

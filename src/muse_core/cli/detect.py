@@ -168,11 +168,12 @@ def _many(slides: list[str], given: str, form: ResultFormat | None) -> bool:
 
     out = Path(given)
     named = out.name.lower().endswith(WRITABLE_SUFFIXES)
-    if not names_many(slides):
-        as_folder = out.is_dir() or given.endswith(("/", os.sep))
-        return form is not None or (as_folder and not named)
+    many = names_many(slides)
+    if not many and form is None:
+        return not named and (out.is_dir() or given.endswith(("/", os.sep)))
     if named:
-        raise UserError(f"--out {out} is the name of one file; of many slides it is a folder.")
+        why = "of many slides" if many else "with --format"
+        raise UserError(f"--out {out} is the name of one file; {why} it is a folder.")
     return True
 
 

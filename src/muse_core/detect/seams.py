@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muse_core.detect.plan import Tile, TilePlan
+from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
 from muse_core.neighbours import pairs_within
 
@@ -46,10 +47,12 @@ class SeamMerger:
             radius_px: The margin, model pixels; up to half of it, two tiles' reports are one.
 
         Raises:
-            ValueError: Cells are so small that a nucleus could concern tiles that do not touch.
+            UserError: Cells are so small that a nucleus could concern tiles that do not touch.
         """
         if len(plan.tiles) > 1 and 4 * radius_px > min(plan.cell_w_px, plan.cell_h_px):
-            raise ValueError("The seam radius is too large for the tiles.")
+            raise UserError(
+                "The seam radius is too large for the tiles; lower seam_radius_um or raise cell_px."
+            )
         self._plan = plan
         self._radius = radius_px
         self._planned = plan.planned()
