@@ -121,6 +121,8 @@ def test_features_of_a_stopped_run_come_with_a_note(
     [
         (("no.csv", "o.parquet"), "no file"),
         (("n.geojson", "o.xlsx"), "no format known"),
+        (("n.geojson", Path()), ". is of no format known"),
+        ((Path(), "o.csv"), ". is of no format known"),
         (("n.geojson", "o.parquet", "--mpp", 0), "above 0"),
         (("n.geojson", "no/o.parquet"), "Cannot write"),
         (("n.geojson", "o.h5ad", "--features", "f.zarr"), "no folder"),

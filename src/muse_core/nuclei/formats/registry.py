@@ -208,7 +208,7 @@ def _format_of(path: str | Path) -> NucleusFormat:
             return known
     ends = ", ".join(s for f in FORMATS for s in f.suffixes)
     raise UserError(
-        f"{Path(path).name} is of no format known for nuclei; the name must end in {ends}."
+        f"{Path(path).name or path} is of no format known for nuclei; the name must end in {ends}."
     )
 
 
