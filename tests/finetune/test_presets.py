@@ -84,7 +84,7 @@ def test_a_network_can_be_named() -> None:
     ("values", "words"),
     [
         ({"train": [FOLDER]}, "the field 'out' is wrong"),
-        ({"out": "m"}, "at least one points-folder"),
+        ({"out": "m"}, "give --train or --annotations"),
         (ON_FOLDERS | {"train": FOLDER}, "the field 'train'"),
         (ON_FOLDERS | {"train": [{"folder": "points"}]}, "'train.0.mpp'"),
         (ON_FOLDERS | {"train": [FOLDER | {"class_map": {"a": "tumor"}}]}, "'train.0.class_map.a'"),

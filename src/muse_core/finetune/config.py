@@ -301,6 +301,8 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         self._check_mode()
+        if not self.stores and not self.train:
+            raise UserError("There is nothing to learn from; give --train or --annotations.")
         if not self.stores and not any(s.teaches_classes for s in self.train):
             raise UserError("Training needs at least one points-folder whose classes count.")
         if not 1 <= self.shards <= self.batch:
