@@ -38,7 +38,7 @@ from napari_muse.layers.layer_keeper import LayerKeeper
 from napari_muse.layers.nucleus_layer import NucleusLayer
 from napari_muse.layers.picture_layers import PictureLayers
 from napari_muse.layers.rereading import Rereading
-from napari_muse.layers.slide_guard import FIXED_KEY, SlideGuard
+from napari_muse.layers.slide_guard import AREAS_KEY, FIXED_KEY, SlideGuard
 from napari_muse.layers.slide_layers import (
     agree_on_units,
     first_layer_of,
@@ -247,8 +247,9 @@ class MuseSession:
             agree_on_units(self.viewer, self.placement.unit)
             return
         unit = unit_of_others(self.viewer) or str(self.nuclei.layer.units[-1])
-        for layer in filter(self.owns, self.viewer.layers):
-            if {str(u) for u in layer.units} != {unit}:
+        for layer in self.viewer.layers:
+            placed = self.owns(layer) or layer.metadata.get(AREAS_KEY)
+            if placed and {str(u) for u in layer.units} != {unit}:
                 layer.units = (unit,) * layer.ndim
 
     def _on_active(self, event: Any) -> None:

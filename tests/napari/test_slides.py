@@ -243,6 +243,21 @@ def test_no_warning_of_units_where_a_slide_is_closed(opened: MusePanel, qtbot: A
     assert not _units_warnings()
 
 
+def test_no_warning_of_units_where_areas_are_left_of_a_closed_slide(
+    opened: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    viewer = opened.session.viewer
+    opened.detect.draw.click()
+    notification_manager.records.clear()
+    viewer.layers.remove(opened.session.image_layer)
+    viewer.add_shapes(name="in pixels")
+    qtbot.wait(100)
+    viewer.open(small_slide, plugin="napari-muse")
+    qtbot.wait(100)
+    assert {str(unit) for unit in viewer.layers["Areas"].units} == {"micrometer"}
+    assert not _units_warnings()
+
+
 def test_outlines_lie_on_the_slide_when_the_panel_was_opened_first(
     panel: MusePanel, small_slide: Path, qtbot: Any
 ) -> None:

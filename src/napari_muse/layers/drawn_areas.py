@@ -10,6 +10,7 @@ from muse_core.errors import UserError
 from muse_core.slides import PolygonRegion
 from napari_muse.annotations.coordinates import Placement
 from napari_muse.annotations.slide_key import slide_key
+from napari_muse.layers.slide_guard import AREAS_KEY
 from napari_muse.layers.slide_layers import placement_in
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from muse_core.slides import Slide
 
-_AREA_KEY = "muse_area"
 _SLIDE_KEY = "muse_area_of"
 """Layer metadata: key of the slide that the shapes of a layer lie on."""
 _HIDDEN_KEY = "muse_area_hidden"
@@ -37,7 +37,7 @@ def area_layer(viewer: ViewerModel, slide: Slide | None) -> Any:
         edge_color="#ffb000",
         face_color="transparent",
         edge_width=_EDGE_PX,
-        metadata={_AREA_KEY: True},
+        metadata={AREAS_KEY: True},
         **placement_in(viewer, slide).settings,
     )
 
@@ -70,7 +70,7 @@ def rescale_areas(viewer: ViewerModel, slide: Slide) -> None:
     """Keep the areas over the tissue they were drawn on when the slide's MPP becomes known."""
     placement = placement_in(viewer, slide)
     for layer in _shapes_of(viewer, slide):
-        if layer.metadata.get(_AREA_KEY):
+        if layer.metadata.get(AREAS_KEY):
             placement.apply(layer)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FIXED_KEY = "muse_fixed"
 """Layer metadata: the layer is drawn over the slide by MUSE and cannot be moved."""
+AREAS_KEY = "muse_area"
+"""Layer metadata: MUSE has made and placed the layer, in which a person draws."""
 PERSONS_KEY = "muse_persons"
 """Layer metadata: the slide's layer belongs to the user or another plugin and may be moved."""
 _TURNS = ("rotate", "shear", "affine")

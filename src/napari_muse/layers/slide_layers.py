@@ -8,7 +8,7 @@ from muse_core.slides import Slide
 from napari_muse.annotations.coordinates import Placement
 from napari_muse.annotations.slide_key import slide_key
 from napari_muse.io.reader import SLIDE_KEY, SOURCE_KEY
-from napari_muse.layers.slide_guard import FIXED_KEY, PERSONS_KEY
+from napari_muse.layers.slide_guard import AREAS_KEY, FIXED_KEY, PERSONS_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -120,7 +120,7 @@ def first_layer_of(viewer: ViewerModel, slide: Slide, layer: Any) -> Any:
 def unit_of_others(viewer: ViewerModel) -> str | None:
     """The common unit of all layers that MUSE did not add; None if there is none or several."""
     others = (
-        x for x in viewer.layers if SOURCE_KEY not in x.metadata and not x.metadata.get(FIXED_KEY)
+        x for x in viewer.layers if not x.metadata.keys() & {SOURCE_KEY, FIXED_KEY, AREAS_KEY}
     )
     units = {str(layer.units[-1]) for layer in others}
     return units.pop() if len(units) == 1 else None
