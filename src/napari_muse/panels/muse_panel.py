@@ -16,6 +16,7 @@ from napari_muse.interaction.canvas_focus import CanvasFocus
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.following import Following
 from napari_muse.interaction.keys import Keys
+from napari_muse.io.dropped_folders import DroppedFolders
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
@@ -85,6 +86,7 @@ class MusePanel(QWidget):
         whole.setStretchFactor(self.tabs, 1)
         CanvasFocus(self.session.viewer, self)
         CloseQuestion(self.session.viewer, self.learning, self)
+        self._dropped = DroppedFolders(self.session.viewer, self)
         self.setMinimumWidth(_WIDTH_PX)
         self._ends = ends = self._ends_of_work()
         # The window may be destroyed without an event to the panel; running work must end with it
@@ -117,6 +119,7 @@ class MusePanel(QWidget):
             self.learning.close,
             self.relearning.close,
             self.queue.close,
+            self._dropped.close,
             self.session.rest,
         ]
 
