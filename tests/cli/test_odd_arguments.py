@@ -15,6 +15,7 @@ import zarr
 from muse_core.models.registry import resolve_model
 
 from ..job_inputs import write_model, write_points_folder, write_slide
+from ..slides.slide_files import write_ome_zarr
 from .running import run
 
 LONG = "m" * 300
@@ -224,3 +225,25 @@ def test_a_format_for_one_file_by_its_name_is_refused(
         assert run("detect", slide, "--out", tmp_path / name, "--format", "csv") == 2
         assert f"{name} is the name of one file; with --format it is" in capsys.readouterr().err
         assert not (tmp_path / name).exists()
+
+
+def test_nothing_is_written_into_a_slide_that_is_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(100, 200, (128, 128, 3), np.uint8)
+    slide = write_ome_zarr(tmp_path / "s.zarr", [pixels])
+    points = tmp_path / "n.csv"
+    points.write_text("x_px,y_px,class\n10,10,a\n")
+    before = sorted(slide.rglob("*"))
+    model = ("--model", write_model(tmp_path / "m.safetensors"))
+    for command in (
+        ("detect", slide, "--out", slide / "n.csv", *model),
+        ("detect", slide, "--out", slide / "0" / "n.zarr", *model),
+        ("detect", slide, "--out", f"{slide / 'results'}{os.sep}", *model),
+        ("detect", slide, slide, "--out", slide / "results", *model),
+        ("features", slide, "--points", points, "--out", slide / "f.zarr", *model),
+        ("rois", slide, "--out", slide / "rois", *model),
+    ):
+        assert run(*command) == 2
+        assert "it would lie in s.zarr, which is read" in capsys.readouterr().err
+    assert sorted(slide.rglob("*")) == before

@@ -71,7 +71,7 @@ def convert(
 ) -> None:
     """Convert a file of nuclei to another format; outlines become their centres."""
     from muse_core.cli.given_nuclei import read_given
-    from muse_core.files import names_stdout
+    from muse_core.files import names_stdout, require_outside
     from muse_core.nuclei import Status, write_nuclei
     from muse_core.nuclei.nucleus_file import check_positive_mpp
     from muse_core.slides.scale import settle_scale
@@ -80,6 +80,7 @@ def convert(
         # It may hold more than is read.
         raise UserError(f"Cannot write {out}: it is the input itself.")
     content = read_given(source, outlines_are_nuclei)
+    require_outside(out, source)
     if image is not None and slide is None:
         raise UserError("--image is of a slide; give it with --slide.")
     if slide is not None:

@@ -208,11 +208,14 @@ def _detect_many(
 ) -> None:
     from muse_core.cli.images import image_number
     from muse_core.cli.many import run_many_at_terminal
+    from muse_core.files import require_outside
     from muse_core.jobs.detect_job import detector_maker
     from muse_core.jobs.detect_many import ManySlides
     from muse_core.jobs.slide_list import listed_slides
 
     listed = listed_slides(slides)
+    for slide in listed:
+        require_outside(results.folder, slide.path)
     number = image_number(image)
     template = replace(job, image=number)
     every_image = image is not None and number is None

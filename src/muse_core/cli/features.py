@@ -252,15 +252,17 @@ def _check_target(out: Path, slide: Path) -> None:
     """Refuse to overwrite anything other than older features.
 
     Raises:
-        UserError: There is no folder for it, it is the slide, or something else has its name.
+        UserError: There is no folder for it, it is or lies in the slide, or something else has its
+            name.
     """
     from muse_core.classify.feature_file import is_feature_file
-    from muse_core.files import entries
+    from muse_core.files import entries, require_outside
 
     parent = out.absolute().parent
     if not parent.is_dir():
         raise UserError(f"Cannot write {out}: there is no folder {parent}.")
     if out.exists() and slide.exists() and out.samefile(slide):
         raise UserError(f"Cannot write {out}: it is the slide.")
+    require_outside(out, slide)
     if out.is_file() or (out.is_dir() and entries(out) and not is_feature_file(out)):
         raise UserError(f"Cannot write {out}: there is something else of this name.")

@@ -83,7 +83,7 @@ def rois(
     """
     from muse_core.cli.console import cancel_on_signals, progress_bar
     from muse_core.cli.images import chosen_images, say_notes
-    from muse_core.files import resumable
+    from muse_core.files import require_outside, resumable
     from muse_core.jobs.progress import ProgressReporter
     from muse_core.pretrain.roi_manifest import (
         MANIFEST_NAME,
@@ -93,6 +93,8 @@ def rois(
     from muse_core.pretrain.rois import cut_slide
     from muse_core.slides import open_slide
 
+    for path in slides:
+        require_outside(out, path)
     if points is not None:
         _check_stems(slides)
     wanted = [(p, c) for p in slides for c in chosen_images(p, image, plane, channels)]

@@ -11,7 +11,13 @@ from muse_core.files.room import GOES_ON, no_room_sentence, resumable
 from muse_core.files.small import read_small
 from muse_core.files.steady import steady_file
 from muse_core.files.system_errors import system_sentence
-from muse_core.files.targets import check_writable, destination, is_special, names_stdout
+from muse_core.files.targets import (
+    check_writable,
+    destination,
+    is_special,
+    names_stdout,
+    require_outside,
+)
 from muse_core.files.unnamed import unnamed_file
 
 __all__ = [
@@ -35,6 +41,7 @@ __all__ = [
     "read_small",
     "remove_deletable",
     "replacing",
+    "require_outside",
     "resumable",
     "sha256_of",
     "shortened",

@@ -87,15 +87,15 @@ def check_writable(
 
     Args:
         path: File to write.
-        unlike: An input file that must not be overwritten.
+        unlike: An input, file or folder, that must not be overwritten or changed.
         read_again: Whether the program will read the file again, so that no pipe or device will do.
 
     Returns:
         The path.
 
     Raises:
-        UserError: Its folder is missing, it is a folder itself, it is the input, or writing there
-            is not allowed.
+        UserError: Its folder is missing, it is a folder itself, it is the input or lies in it, or
+            writing there is not allowed.
     """
     named = Path(path)
     try:
@@ -106,6 +106,8 @@ def check_writable(
             raise UserError(f"Cannot write {named}: it is no file but a pipe or a device.")
         if unlike is not None and target.exists() and target.samefile(unlike):
             raise UserError(f"Cannot write {named}: it is the input itself.")
+        if unlike is not None:
+            require_outside(named, unlike)
         require_parent(named, target)
         require_permission(target)
         if not is_special(target):
@@ -118,6 +120,20 @@ def check_writable(
     except OSError as error:
         raise cannot("write", named, error) from error
     return named
+
+
+def require_outside(named: Path, source: str | Path) -> None:
+    """Raise a UserError where a target lies in an input that is a folder, which it would change.
+
+    Args:
+        named: File or folder to write.
+        source: An input, such as a slide in OME-Zarr; files and addresses hold no target.
+    """
+    folder = Path(source)
+    if folder.is_dir() and folder.resolve() in destination(named).resolve().parents:
+        raise UserError(
+            f"Cannot write {named}: it would lie in {folder.resolve().name}, which is read."
+        )
 
 
 def require_parent(named: Path, target: Path) -> None:
