@@ -38,9 +38,10 @@ from napari_muse.layers.layer_keeper import LayerKeeper
 from napari_muse.layers.nucleus_layer import NucleusLayer
 from napari_muse.layers.picture_layers import PictureLayers
 from napari_muse.layers.rereading import Rereading
-from napari_muse.layers.slide_guard import AREAS_KEY, FIXED_KEY, SlideGuard
+from napari_muse.layers.slide_guard import FIXED_KEY, SlideGuard
 from napari_muse.layers.slide_layers import (
     agree_on_units,
+    agree_without_slide,
     first_layer_of,
     first_placement,
     placement_of,
@@ -48,7 +49,6 @@ from napari_muse.layers.slide_layers import (
     show_alone,
     slide_layers,
     slide_of,
-    unit_of_others,
 )
 from napari_muse.napari_compat import before_units_are_compared, is_closed
 
@@ -245,12 +245,8 @@ class MuseSession:
         """Make all layers agree on their units, since napari warns otherwise."""
         if self.slide is not None:
             agree_on_units(self.viewer, self.placement.unit)
-            return
-        unit = unit_of_others(self.viewer) or str(self.nuclei.layer.units[-1])
-        for layer in self.viewer.layers:
-            placed = self.owns(layer) or layer.metadata.get(AREAS_KEY)
-            if placed and {str(u) for u in layer.units} != {unit}:
-                layer.units = (unit,) * layer.ndim
+        else:
+            agree_without_slide(self.viewer, self.owns, str(self.nuclei.layer.units[-1]))
 
     def _on_active(self, event: Any) -> None:
         layer = event.value

@@ -258,6 +258,20 @@ def test_no_warning_of_units_where_areas_are_left_of_a_closed_slide(
     assert not _units_warnings()
 
 
+def test_a_layer_has_its_own_unit_again_once_the_slide_is_closed(
+    opened: MusePanel, qtbot: Any
+) -> None:
+    viewer = opened.session.viewer
+    notification_manager.records.clear()
+    own = viewer.add_shapes(name="in pixels")
+    assert {str(unit) for unit in own.units} == {"micrometer"}
+    viewer.layers.remove(opened.session.image_layer)
+    viewer.add_shapes(name="in pixels too")
+    qtbot.wait(100)
+    assert {str(unit) for layer in viewer.layers for unit in layer.units} == {"pixel"}
+    assert not _units_warnings()
+
+
 def test_outlines_lie_on_the_slide_when_the_panel_was_opened_first(
     panel: MusePanel, small_slide: Path, qtbot: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from muse_core.slides import Slide
@@ -85,6 +86,21 @@ def agree_on_units(viewer: ViewerModel, unit: str) -> None:
             layer.units = (*layer.units[:-2], unit, unit)
 
 
+def agree_without_slide(viewer: ViewerModel, own: Callable[[Any], bool], otherwise: str) -> None:
+    """Give MUSE's layers, and those it has given a unit, the unit of the others.
+
+    Args:
+        viewer: It shows no slide.
+        own: Whether a layer is MUSE's.
+        otherwise: Their unit where the others have none or several.
+    """
+    unit = unit_of_others(viewer) or otherwise
+    for layer in viewer.layers:
+        given = layer.metadata.get(AREAS_KEY) or own_unit(layer) != str(layer.units[-1])
+        if (given or own(layer)) and {str(u) for u in layer.units[-2:]} != {unit}:
+            layer.units = (*layer.units[:-2], unit, unit)
+
+
 def raise_overlays(viewer: ViewerModel, image: Any, top: Any) -> None:
     """Move all layers except other pictures above a slide, with the nuclei on top."""
     layers = viewer.layers
@@ -119,8 +135,11 @@ def first_layer_of(viewer: ViewerModel, slide: Slide, layer: Any) -> Any:
 
 def unit_of_others(viewer: ViewerModel) -> str | None:
     """The common unit of all layers that MUSE did not add; None if there is none or several."""
-    others = (
+    others = [
         x for x in viewer.layers if not x.metadata.keys() & {SOURCE_KEY, FIXED_KEY, AREAS_KEY}
-    )
-    units = {str(layer.units[-1]) for layer in others}
-    return units.pop() if len(units) == 1 else None
+    ]
+    # What MUSE has given them counts only where they never agreed before.
+    for units in ({own_unit(x) for x in others}, {str(x.units[-1]) for x in others}):
+        if len(units) == 1:
+            return units.pop()
+    return None
