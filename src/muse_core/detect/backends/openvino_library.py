@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from muse_core.detect.backends.names import AUTO, INT8
 from muse_core.errors import UserError
 from muse_core.processor import emulates_bfloat16
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def is_installed() -> bool:
@@ -33,7 +38,19 @@ def openvino() -> Any:
             " torch."
         ) from error
     assert isinstance(library, ModuleType)
+    with _ONE_AT_A_TIME:
+        _set_up_numpy(library)
     return library
+
+
+def _set_up_numpy(library: Any) -> None:
+    """Let OpenVINO look up numpy's types, which it does once, at their first use.
+
+    It lets go of Python's lock halfway. If two threads are the first, one waits for that lock and
+    the other, which has it, for the table of types: the program then stands still for ever.
+    """
+    tensor = library.Tensor(np.zeros(1, np.uint8), shared_memory=True)
+    assert tensor.element_type.to_dtype() == tensor.data.dtype
 
 
 def floats_of(precision: str) -> str:
