@@ -105,6 +105,22 @@ def _wkb(heights: list[float]) -> pa.Array:
     return pa.array(shapely.to_wkb(shapely.points([1, 2], [3, 4], heights), output_dimension=3))
 
 
+@pytest.mark.parametrize("kind", ["Point", "Polygon"])
+def test_planes_of_geojson(tmp_path: Path, kind: str) -> None:
+    def write(heights: list[float | None]) -> Path:
+        features = []
+        for z in heights:
+            corners = [[x, y, z] for x, y in ((1, 1), (3, 1), (3, 3), (1, 1))]
+            geometry = {"type": kind, "coordinates": corners[0] if kind == "Point" else [corners]}
+            features.append({"type": "Feature", "geometry": geometry, "properties": {}})
+        (tmp_path / "o.geojson").write_text(json.dumps(features))
+        return tmp_path / "o.geojson"
+
+    assert len(read_nuclei_here(write([2, 2.0, None])).table) == 3
+    with pytest.raises(UserError, match=r"planes by the z of its geometries \(0\.0, 2\.0\)"):
+        read_nuclei_here(write([2, 0]))
+
+
 @pytest.mark.parametrize("encode", [_native, _listed, _wkb])
 def test_planes_of_geometries(tmp_path: Path, encode: Callable[[list[float]], pa.Array]) -> None:
     encoding = "WKB" if encode is _wkb else "point"

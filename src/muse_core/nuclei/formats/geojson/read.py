@@ -16,7 +16,7 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.formats import qupath
-from muse_core.nuclei.formats.columns import class_name
+from muse_core.nuclei.formats.columns import class_name, require_one_plane
 from muse_core.nuclei.formats.facts import facts_from_json
 from muse_core.nuclei.formats.geojson.feature_stream import FeatureStream
 from muse_core.nuclei.formats.geojson.left_out import LeftOut
@@ -117,6 +117,7 @@ class _Collector:
         self._corners = 0
         self._colors: dict[str, str] = {}
         self._planes: set[tuple[int, int]] = set()
+        self._heights: set[float] = set()
         self._left_out = LeftOut()
 
     def add(self, features: list[Any]) -> None:
@@ -178,6 +179,9 @@ class _Collector:
             self._add_regions(properties, shapes.polygons, index)
         elif shapes.polygons or shapes.points:
             self._add_plane(qupath.plane_of(geometry))
+            self._heights |= shapes.heights()
+            if len(self._heights) > 1:
+                require_one_plane(self._heights, "by the z of its geometries")
             self._add_nuclei(feature, properties, shapes, kind, rows, index)
         else:
             self._left_out.add("line" if shapes.n_lines else "place", index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,17 @@ class Shapes:
     polygons: list[Any] = field(default_factory=list)
     points: list[Any] = field(default_factory=list)
     n_lines: int = 0
+
+    def heights(self) -> set[float]:
+        """The third coordinates of points and of the first corners of polygons, where they are."""
+        places = [*self.points, *(_first(_first(polygon)) for polygon in self.polygons)]
+        third = [p[2] for p in places if isinstance(p, list) and len(p) > 2]
+        return {float(z) for z in third if isinstance(z, int | float) and math.isfinite(z)}
+
+
+def _first(values: Any) -> Any:
+    """The first of a list, None for an empty one and what is none."""
+    return values[0] if isinstance(values, list) and values else None
 
 
 def shapes_of(geometry: dict[str, Any]) -> Shapes:
