@@ -73,6 +73,11 @@ def test_a_crash_is_a_sentence(worker: Worker, body: str) -> None:
         worker(body)
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere no window asks")
+def test_a_crash_opens_no_window(worker: Worker) -> None:
+    assert worker("import msvcrt\nreturn bytes([msvcrt.GetErrorMode() & 3])") == b"\3"
+
+
 def test_an_error_of_a_library_is_a_sentence(worker: Worker) -> None:
     with pytest.raises(UserError, match=r"^a\.bin is damaged .*: KeyError: 'x'\.$"):
         worker("raise KeyError('x')")

@@ -10,6 +10,7 @@ import faulthandler
 import json
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from typing import Any, BinaryIO
 from muse_core.errors import UserError
 from muse_core.isolation.limits import Limits
 from muse_core.isolation.streams import claim_stdin, claim_stdout
+
+if sys.platform == "win32":
+    import msvcrt
 
 _REASON_SHOWN = 160
 
@@ -31,6 +35,7 @@ def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
     # Ctrl-C goes to every process of the terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
+    _crash_silently()
     out = claim_stdout()
     given = claim_stdin()
     request = json.loads(given.readline())
@@ -55,6 +60,12 @@ def serve(work: Callable[[dict[str, Any]], bytes | memoryview]) -> None:
     out.flush()
     # Without the libraries' exit handlers, which a damaged file may have broken.
     os._exit(0)
+
+
+def _crash_silently() -> None:
+    """Let a crash end this process at once: Windows would ask the user first, in a window."""
+    if sys.platform == "win32":
+        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
 
 
 def _end_with_parent(given: BinaryIO) -> None:
