@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import math
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
-from muse_core.processor import emulates_bfloat16, lacks_bfloat16_instructions
+from muse_core.processor import (
+    core_limit,
+    emulates_bfloat16,
+    lacks_bfloat16_instructions,
+    limited_cores,
+    usable_cores,
+)
 
 _COMMON = "fpu sse sse2 avx avx2 f16c fma"
 _SKYLAKE = f"{_COMMON} avx512f avx512dq avx512cd avx512bw avx512vl"
@@ -40,3 +51,72 @@ def test_of_this_machine_torch_says_the_same() -> None:
     known = torch.cpu.get_capabilities()
     native = any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "avx_ne_convert"))
     assert emulates_bfloat16() == (bool(known.get("avx512_f")) and not native)
+
+
+DOCKER_2 = ("0::/\n", {"cpu.max": "150000 100000\n"})
+"""A container by version 2 of control groups, which sees its own group as the top."""
+DOCKER_1 = (
+    "11:memory:/docker/f0e\n4:cpu,cpuacct:/docker/f0e\n",
+    {"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"},
+)
+"""A container by version 1, which names its group as the machine does, and does not see it."""
+SLURM = (
+    "0::/system.slice/slurm/job_7/step_0\n",
+    {
+        "system.slice/slurm/job_7/step_0/cpu.max": "max 100000\n",
+        "system.slice/slurm/job_7/cpu.max": "150000 100000\n",
+        "system.slice/cpu.max": "3200000 100000\n",
+    },
+)
+FREE_2 = ("0::/user.slice\n", {"user.slice/cpu.max": "max 100000\n"})
+FREE_1 = (
+    "4:cpu:/\n",
+    {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"},
+)
+ODD = ("0::/\n", {"cpu.max": "\n"})
+
+
+@pytest.mark.parametrize(
+    ("groups", "limit"),
+    [(DOCKER_2, 1.5), (DOCKER_1, 1.5), (SLURM, 1.5), (FREE_2, None), (FREE_1, None), (ODD, None)],
+    ids=["docker 2", "docker 1", "slurm", "free 2", "free 1", "odd"],
+)
+def test_the_time_of_a_container_counts(
+    tmp_path: Path, groups: tuple[str, dict[str, str]], limit: float | None
+) -> None:
+    named, files = groups
+    for name, text in files.items():
+        path = tmp_path / "fs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "groups").write_text(named)
+    assert core_limit(tmp_path / "groups", tmp_path / "fs") == limit
+
+
+def test_where_there_are_no_control_groups_all_cores_count(tmp_path: Path) -> None:
+    assert core_limit(tmp_path / "none", tmp_path) is None
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.fixture
+def half_a_core() -> Iterator[Path]:
+    """A control group of this machine that has half a core, to be joined."""
+    group = Path(f"/sys/fs/cgroup/cpu/muse-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "cpu.cfs_quota_us").write_text("50000")
+    except OSError:
+        pytest.skip("only root of a machine with control groups of version 1 can limit a process")
+    yield group
+    group.rmdir()
+
+
+def test_a_limited_process_knows_it(half_a_core: Path) -> None:
+    script = (
+        f"open({str(half_a_core / 'cgroup.procs')!r}, 'w').write('0')\n"
+        "from muse_core.processor import limited_cores, usable_cores\n"
+        "print(limited_cores(), usable_cores())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["1", "1"], done.stderr
+    assert (limited_cores() or math.inf) >= usable_cores()

@@ -34,7 +34,7 @@ from muse_core.cli.rois import rois
 from muse_core.errors import UserError
 from muse_core.files import system_sentence
 from muse_core.isolation.closed_streams import open_closed_streams
-from muse_core.jobs.processor import wait_politely
+from muse_core.jobs.processor import limit_threads, wait_politely
 from muse_core.jobs.signals import discard_output, on_stop_signals
 
 _CANCELLED = 130
@@ -111,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     open_closed_streams()
     wait_politely()
+    limit_threads()
     try:
         with on_stop_signals(_interrupt):
             code = _run(arguments)

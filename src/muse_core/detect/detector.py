@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from muse_core.detect.plan import Tile, TilePlan, plan_tiles
 from muse_core.detect.resize import require_fine, to_model_scale
 from muse_core.detect.tile_log import TileLog
 from muse_core.nuclei import nucleus_table
+from muse_core.processor import usable_cores
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, slide_from_arrays, tissue_mask
 from muse_core.slides.readable import ReadablePixels, read_readable
@@ -325,7 +325,7 @@ class Detector:
         should_cancel: Callable[[], bool],
     ) -> Iterator[list[tuple[Tile, ReadablePixels]]]:
         """Tiles of one size with their pixels, in the order given; ends early on cancel."""
-        readers = self.config.readers or min(8, os.cpu_count() or 1)
+        readers = self.config.readers or min(8, usable_cores())
         return read_ahead(
             wanted,
             lambda tile: self._read(slide, plan, tile),

@@ -6,6 +6,8 @@ import ctypes
 import os
 import sys
 
+from muse_core.processor import limited_cores, usable_cores
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of <malloc.h>."""
 _LARGE_BYTES = 1 << 19
@@ -23,13 +25,22 @@ def wait_politely() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def limit_threads() -> None:
+    """Where this process' time is limited, limit the threads of the numerical libraries to it.
+
+    They know of cores only. A setting of the user is kept.
+    """
+    if limited_cores() is not None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
 def leave_a_core_for_the_viewer() -> None:
     """Limit the threads of the numerical libraries to the cores, less one where there are four."""
     import psutil
 
     process = psutil.Process()
     usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
-    cores = min(psutil.cpu_count(logical=False) or 1, usable or 1)
+    cores = min(psutil.cpu_count(logical=False) or 1, usable or 1, usable_cores())
     os.environ.setdefault("OMP_NUM_THREADS", str(cores - 1 if cores >= 4 else cores))
 
 

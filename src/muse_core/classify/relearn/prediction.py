@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from muse_core.blas_threads import one_blas_thread
 from muse_core.classify.relearn.logistic import LinearChange
 from muse_core.classify.relearn.nearest import NeighbourVotes
 from muse_core.files import FileRows
+from muse_core.processor import usable_cores
 
 _BLOCK_ROWS = 4096
 _MOST_THREADS = 4
@@ -140,7 +140,7 @@ class Predictor:
 
 def _for_each(work: Callable[[int], None], starts: range) -> None:
     """Call for each start, in several threads where there are several."""
-    threads = min(_MOST_THREADS, os.cpu_count() or 1, len(starts))
+    threads = min(_MOST_THREADS, usable_cores(), len(starts))
     if threads < 2:
         for start in starts:
             work(start)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from muse_core.detect.backends.openvino_library import floats_of, openvino
 from muse_core.detect.backends.tile_size import STREAMS
+from muse_core.processor import usable_cores
 
 FEATURES, PROPOSALS = 0, 1
 """Outputs of a converted network: (1, C, h, w) and (1, 3 r r, h, w)."""
@@ -147,10 +148,3 @@ def _threads() -> int:
     except ValueError:
         wanted = 0
     return wanted if wanted > 0 else usable_cores()
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
