@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme, NucleusFile, nucleus_table, write_nuclei
 from muse_core.nuclei.store import StorePlace
 from napari_muse.annotations.nucleus_arrays import NucleusArrays
@@ -62,6 +63,8 @@ def test_the_window_is_used_while_nuclei_are_read(
     click(panel, qtbot, 250, 150)
     assert "still being read" in panel.status.text()
     press(panel, qtbot, Qt.Key.Key_Escape)
+    with pytest.raises(UserError, match="still being read"):
+        session.viewer.layers.save(str(tmp_path / "saved.csv"), plugin="napari")
     assert len(session.nuclei.layer.data) == 0
     may_read.set()
     qtbot.waitUntil(lambda: not session.annotations.reading, timeout=60_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_muse.annotations.coordinates import to_layer
-from napari_muse.annotations.nucleus_arrays import NucleusArrays
+from napari_muse.annotations.stored_nuclei import StoredNuclei
 from napari_muse.io.reader import LayerTuple
 from napari_muse.layers.point_style import point_features
 
@@ -16,13 +16,17 @@ _OF_POINTS = (
 """Settings with a value for each point that is drawn, or that follow from such."""
 
 
-def all_points(layer: Any, nuclei: NucleusArrays) -> LayerTuple:
+def all_points(layer: Any, nuclei: StoredNuclei) -> LayerTuple:
     """Return the layer as napari hands it to writers, with a point for each nucleus.
 
     Args:
         layer: Shows those in view, or none of them if they are very many.
         nuclei: Of the slide.
+
+    Raises:
+        UserError: They are still being read.
     """
+    nuclei.require_read()
     _, settings, kind = type(layer).as_layer_data_tuple(layer)
     kept = {name: value for name, value in settings.items() if name not in _OF_POINTS}
     rows = nuclei.rows[nuclei.present]
