@@ -138,6 +138,7 @@ def test_a_slide_named_by_a_dot_has_the_name_of_its_folder(
     assert "error: / is a folder without" in _sentence(capsys, "info", "/")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there no name holds a line break")
 def test_a_name_of_several_lines_makes_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,7 +37,8 @@ class Worker:
             "from muse_core.errors import UserError\n"
             "from muse_core.isolation.child import serve\n"
             f"def work(task):\n{lines}\n"
-            "if __name__ == '__main__':\n    serve(work)\n"
+            "if __name__ == '__main__':\n    serve(work)\n",
+            encoding="utf-8",
         )
         return bytes(run_isolated("odd_worker", task or {}, limits, "a.bin", **more))
 

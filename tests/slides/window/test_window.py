@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import multiprocessing
@@ -290,7 +291,8 @@ def test_the_server_outlives_nonsense(server: WindowServer) -> None:
         b"x" * 10_000,
         json.dumps({"image": image, "what": "read", "level": 9, "area": [0, 0, 1, 1]}).encode(),
     ):
-        with Client(address, authkey=key) as rude:
+        # On Windows the sender of too much is hung up on before all is sent.
+        with Client(address, authkey=key) as rude, contextlib.suppress(BrokenPipeError):
             rude.send_bytes(sent)
     with Client(address, authkey=key) as rude:
         for area in ([0, 0, 0, 0], [-1, 0, 5, 5], [0, 0, 9_999, 5]):
