@@ -117,6 +117,9 @@ def check_writable(
             if target.exists():
                 with target.open("ab"):
                     pass
+            elif sys.platform == "win32":
+                # Only trying tells there whether a name or path is too long. Closing removes it.
+                os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_TEMPORARY))
     except OSError as error:
         raise cannot("write", named, error) from error
     return named
