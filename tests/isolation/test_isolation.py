@@ -32,7 +32,7 @@ class Worker:
     ) -> bytes:
         lines = textwrap.indent(textwrap.dedent(body), "    ")
         (self._folder / "odd_worker.py").write_text(
-            "import ctypes, os, sys, time\n"
+            "import faulthandler, os, sys, time\n"
             f"{self.at_start}\n"
             "from muse_core.errors import UserError\n"
             "from muse_core.isolation.child import serve\n"
@@ -67,7 +67,7 @@ def test_a_refusal_is_handed_on_word_for_word(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["os.abort()", "ctypes.string_at(1)", "os._exit(3)", "os.kill(os.getpid(), 15)"]
+    "body", ["os.abort()", "faulthandler._sigsegv()", "os._exit(3)", "os.kill(os.getpid(), 15)"]
 )
 def test_a_crash_is_a_sentence(worker: Worker, body: str) -> None:
     with pytest.raises(UserError, match=r"^a\.bin is damaged: .*crashed on it\.$"):
