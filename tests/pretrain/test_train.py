@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import getpass
 import json
 import os
 import shutil
@@ -304,7 +305,7 @@ def _pretrain_with_two_processes(configs: list[PretrainConfig]) -> None:
         *("--nproc-per-node", "2", str(folder / "each.py"), *map(str, paths)),
     ]
     # One group at a time, even with parallel tests: two on two cores starve each other.
-    with FileLock(Path(tempfile.gettempdir()) / "napari-muse-two-processes.lock"):
+    with FileLock(Path(tempfile.gettempdir()) / f"napari-muse-two-{getpass.getuser()}.lock"):
         done = subprocess.run(
             command,
             check=False,
