@@ -23,6 +23,7 @@ from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.relearning import Relearning
 from napari_muse.napari_compat import unwrapped
 from napari_muse.panels import forms
+from napari_muse.panels.close_at_exit import close_at_exit
 from napari_muse.panels.close_question import CloseQuestion
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
@@ -53,6 +54,7 @@ class MusePanel(QWidget):
         viewer = unwrapped(napari_viewer)
         self.session = MuseSession.of(viewer)
         self._take_over(viewer)
+        close_at_exit(viewer)
         self.detection = Detection(self.session, parent=self)
         self.detect = DetectPanel(self.session, self.detection)
         self.picture = PicturePanel(self.session)
