@@ -31,8 +31,8 @@ class StoredNuclei(NucleusArrays):
     file. Methods of subclasses edit the store and pass the :class:`Edit` to ``_follow``, which
     applies it to the arrays without reading the file again.
 
-    The nuclei of a large store are read in a thread. Until they are all there, edits are refused,
-    and a file that is closed is read from the beginning when it is opened again.
+    The nuclei of a large store are read beside the interface. Until they are all there, edits are
+    refused, and a file that is closed is read from the beginning when it is opened again.
 
     Signals:
         changed: Nuclei have changed.

@@ -123,6 +123,20 @@ def spellings(key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((key, key.replace("_", " "), key.replace("_", "-"))))
 
 
+def part_headings(by_name: Mapping[str, str]) -> dict[str, str]:
+    """Return the heading of each column that names slides or planes, by its key in ``PART_KEYS``.
+
+    Args:
+        by_name: Headings of a file by their names in lower case.
+    """
+    found = {}
+    for key in PART_KEYS:
+        heading = next((by_name[name] for name in spellings(key) if name in by_name), None)
+        if heading is not None:
+            found[key] = heading
+    return found
+
+
 def require_one_part(values: Iterable[Any], key: str, heading: str) -> None:
     """Refuse a table with nuclei of several slides or planes, which would be mixed up.
 
@@ -225,10 +239,8 @@ def class_name(value: Any) -> str:
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
     by_name = {name.lower(): name for name in reversed(list(columns))}
-    for part in PART_KEYS:
-        heading = next((by_name[name] for name in spellings(part) if name in by_name), None)
-        if heading is not None:
-            require_one_part(columns[heading].tolist(), part, heading)
+    for part, heading in part_headings(by_name).items():
+        require_one_part(columns[heading].tolist(), part, heading)
     key = next((key for key in CLASS_KEYS if key in by_name), None)
     if key is None:
         none = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ import shapely
 
 from muse_core.errors import UserError
 from muse_core.nuclei.formats.columns import (
-    PART_KEYS,
     class_name,
+    part_headings,
     probabilities,
     require_one_part,
     require_one_plane,
-    spellings,
 )
 from muse_core.nuclei.formats.geoarrow import is_native, native_shapes
 from muse_core.nuclei.formats.parquet_columns import (
@@ -109,7 +107,11 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
     columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
     classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name)
     scores = _first(columns, SCORE_KEYS, file.schema_arrow, is_score)
-    parts_of = _part_columns(columns, file.schema_arrow)
+    parts_of = {
+        key: heading
+        for key, heading in part_headings(columns).items()
+        if names_parts(file.schema_arrow.field(heading).type)
+    }
     of_parts: dict[str, set[Any]] = {heading: set() for heading in parts_of.values()}
     wanted = [geometry, *of_parts, *(c for c in (classes, scores) if c is not None)]
     parts = []
@@ -131,16 +133,6 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
             )
         )
     return _gathered(parts, classes)
-
-
-def _part_columns(columns: Mapping[str, str], schema: pa.Schema) -> dict[str, str]:
-    """The file's name of each column that names slides or planes, by its key."""
-    found = {}
-    for key in PART_KEYS:
-        heading = next((columns[name] for name in spellings(key) if name in columns), None)
-        if heading is not None and names_parts(schema.field(heading).type):
-            found[key] = heading
-    return found
 
 
 def _rows_at_once(metadata: pq.FileMetaData) -> int:
