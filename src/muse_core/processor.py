@@ -15,11 +15,19 @@ _GROUPS, _GROUP_FOLDER = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 def usable_cores() -> int:
     """Return how many cores this process may use: those it may run on, if its time is not less."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    cores = _cores_to_run_on()
     return min(cores, limited_cores() or cores)
+
+
+def _cores_to_run_on() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    # Imported only where it is needed: detection starts without it.
+    import psutil
+
+    process = psutil.Process()
+    allowed = process.cpu_affinity() if hasattr(process, "cpu_affinity") else None
+    return len(allowed) if allowed else os.cpu_count() or 1
 
 
 def limited_cores() -> int | None:

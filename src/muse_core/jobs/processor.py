@@ -38,9 +38,7 @@ def leave_a_core_for_the_viewer() -> None:
     """Limit the threads of the numerical libraries to the cores, less one where there are four."""
     import psutil
 
-    process = psutil.Process()
-    usable = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count()
-    cores = min(psutil.cpu_count(logical=False) or 1, usable or 1, usable_cores())
+    cores = min(psutil.cpu_count(logical=False) or 1, usable_cores())
     os.environ.setdefault("OMP_NUM_THREADS", str(cores - 1 if cores >= 4 else cores))
 
 
