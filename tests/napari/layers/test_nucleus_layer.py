@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import npe2
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,24 +44,40 @@ def test_points_that_are_nowhere_are_no_nuclei(opened: MusePanel, qtbot: Any) ->
 
 
 @pytest.mark.parametrize("n", [0, 7000])
-def test_naparis_own_csv_has_all_nuclei(
-    opened: MusePanel, tmp_path: Path, qtbot: Any, n: int
+@pytest.mark.parametrize("first", ["napari", "napari-muse"])
+def test_a_csv_of_either_plugin_has_all_nuclei(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, n: int, first: str
 ) -> None:
     x, y = np.random.default_rng(0).uniform(0, 300, (2, n))
     opened.session.annotations.append(x, y, np.ones(n, int), np.ones(n), "m", 0.0)
     opened.session.annotations.delete([2])
     nuclei = opened.session.nuclei
     qtbot.waitUntil(lambda: len(nuclei.layer.data) == (0 if n else 2))
+    opened.session.viewer.add_points([[7.0, 8.0]], name="other", properties={"size": [9]})
+    find_first(first)
     opened.session.viewer.layers.save(str(tmp_path / "all"))
-    # Without a name, the plugin that is found first writes, in the order of the disk.
-    (one,) = nuclei.layer.save(str(tmp_path / "one.csv"), plugin="napari")
+    (one,) = nuclei.layer.save(str(tmp_path / "one.csv"))
+    # One row as each of them writes it: napari pixel centres, MUSE corners.
+    expected = {
+        "napari": [1, 199.5, 299.5, "lymphocyte", pytest.approx(0.7), "predicted"],
+        "napari-muse": [3, 300, 200, 150, 100, "lymphocyte", pytest.approx(0.7), "predicted"],
+    }[first]
     for path in (tmp_path / "all" / "Nuclei.csv", one):
         table = pd.read_csv(path)
         assert len(table) == n + 2
-        third = [1, 199.5, 299.5, "lymphocyte", pytest.approx(0.7), "predicted"]
-        assert table.iloc[1].tolist() == third
+        assert table.iloc[1].tolist()[: len(expected)] == expected
+    other = pd.read_csv(tmp_path / "all" / "other.csv")
+    assert other.to_dict("list") == {"index": [0], "axis-0": [7], "axis-1": [8], "size": [9]}
     (own,) = nuclei.layer.save(str(tmp_path / "own.csv"), plugin="napari-muse")
     assert len(pd.read_csv(own)) == n + 2
+
+
+def find_first(plugin: str) -> None:
+    """Let this plugin be the first that npe2 asks; else the order of the disk decides."""
+    plugins = npe2.PluginManager.instance()
+    for name in {"napari", "napari-muse"} - {plugin}:
+        plugins.disable(name)
+        plugins.enable(name)
 
 
 def test_a_point_beside_a_slide_without_nuclei_does_not_stay(opened: MusePanel) -> None:
