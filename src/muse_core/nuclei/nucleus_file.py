@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -16,6 +17,9 @@ MAX_NUCLEI = 20_000_000
 """More than any slide has; a file that claims more is refused before it fills the memory."""
 MAX_CLASSES = 256
 """A file with more has a number for each nucleus in the place of a class."""
+_FEW = 20
+"""So many nuclei may each have a class of their own."""
+_RENAME = "if it numbers the nuclei, rename it or leave it out."
 MAX_CHARACTERS = 1 << 30
 """Most characters of all names in a table together, repetitions included."""
 Origin = tuple[float, float]
@@ -121,10 +125,19 @@ def check_classes(n_classes: int, source: str) -> None:
         source: What names them, to begin the sentence with.
     """
     if n_classes > MAX_CLASSES:
-        raise UserError(
-            f"{source} names more than {MAX_CLASSES} classes; if it numbers the nuclei, rename it"
-            " or leave it out."
-        )
+        raise UserError(f"{source} names more than {MAX_CLASSES} classes; {_RENAME}")
+
+
+def check_numbering(classes: Collection[str], n_nuclei: int, source: str) -> None:
+    """Raise UserError when each nucleus has a number of its own in the place of a class.
+
+    Args:
+        classes: The distinct names.
+        n_nuclei: How many nuclei have them.
+        source: What names them, to begin the sentence with.
+    """
+    if n_nuclei > _FEW and len(classes) == n_nuclei and all(name.isdecimal() for name in classes):
+        raise UserError(f"{source} has another number for each of {n_nuclei:,} nuclei; {_RENAME}")
 
 
 def check_characters(n_characters: int) -> None:

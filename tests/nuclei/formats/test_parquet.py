@@ -290,6 +290,7 @@ AB = ["a", "b", None, "a", "b"]
         (pa.array(["a", "b", " ", "a", "b"]), "ab?ab"),
         (pa.array([1, 2, None, 1, 2]), "12?12"),
         (pa.array([1, 2, None, 1, 2], pa.uint8()).dictionary_encode(), "12?12"),
+        (pa.array([1.0, 2.0, np.nan, 1.0, 2.0], pa.float32()), "12?12"),
         (pa.nulls(5), "?????"),
     ],
 )

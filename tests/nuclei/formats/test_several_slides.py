@@ -19,6 +19,7 @@ from muse_core.errors import UserError
 from muse_core.nuclei import read_nuclei_here
 
 from . import h5ad_files
+from .geojson.geojson_files import SQUARE, feature, read
 
 SLIDES = (
     "slide",
@@ -53,6 +54,23 @@ def test_a_slide_that_was_renamed_is_one_slide(tmp_path: Path) -> None:
     rows = "old.svs,sha256:00,1,2,t\nnew.svs,sha256:00,3,4,t\n"
     path.write_text(f"slide,slide_content,x_px,y_px,class\n{rows}")
     assert len(read_nuclei_here(path).table) == 2
+
+
+@pytest.mark.parametrize(
+    ("parts", "one", "other", "name"),
+    [("slides", "a.svs", "b.svs", name) for name in ("slide", "Slide_ID", "image", "fileName")]
+    + [("planes", 0, 1, name) for name in ("z", "Frame")],
+)
+@pytest.mark.parametrize("shape", [("Point", [1, 2]), ("Polygon", [SQUARE])])
+def test_geojson(
+    tmp_path: Path, parts: str, one: object, other: object, name: str, shape: Any
+) -> None:
+    same = [feature(shape, {name: value}) for value in (one, None, one)]
+    drawn = feature(("Polygon", [SQUARE]), {"objectType": "annotation", name: other})
+    assert len(read(tmp_path, [*same, drawn]).table) == 3
+    said = re.escape(f"{parts} by the property '{name}' ({one}, {other}); keep")
+    with pytest.raises(UserError, match=said):
+        read(tmp_path, [*same, feature(shape, {name: other})])
 
 
 @pytest.mark.parametrize("column", ["slide", "Slide_ID", "image", "file_name"])

@@ -11,12 +11,13 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.formats.facts import facts_from_json
-from muse_core.nuclei.formats.qupath import CLASS_KEYS
+from muse_core.nuclei.formats.qupath import CLASS_KEYS, by_lower_case
 from muse_core.nuclei.naming import without_nulls
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
     check_classes,
+    check_numbering,
 )
 from muse_core.nuclei.table import Status, nucleus_table
 
@@ -111,6 +112,7 @@ def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, 
     """
     known = {value: class_name(value) for value in set(values)}
     check_classes(len(set(known.values())), f"The column {key!r}")
+    check_numbering(set(known.values()), len(values), f"The column {key!r}")
     names = [known[value] for value in values]
     missing = [value for value, name in known.items() if name == UNCLASSIFIED != value]
     unnamed = sum(value in missing for value in values) if missing else 0
@@ -137,18 +139,19 @@ def part_headings(by_name: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def require_one_part(values: Iterable[Any], key: str, heading: str) -> None:
+def require_one_part(values: Iterable[Any], key: str, heading: str, holder: str = "column") -> None:
     """Refuse a table with nuclei of several slides or planes, which would be mixed up.
 
     Args:
         values: Name of each nucleus' slide or plane; empty where it is unknown.
         key: Of ``PART_KEYS``.
         heading: The column's name in the file, for the error.
+        holder: What has this name.
 
     Raises:
         UserError: There are several.
     """
-    by = f"by the column {heading!r}"
+    by = f"by the {holder} {heading!r}"
     (require_one_plane if key in _PLANE_KEYS else _require_one_slide)(values, by)
 
 
@@ -238,7 +241,7 @@ def class_name(value: Any) -> str:
 
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:
-    by_name = {name.lower(): name for name in reversed(list(columns))}
+    by_name = by_lower_case(columns)
     for part, heading in part_headings(by_name).items():
         require_one_part(columns[heading].tolist(), part, heading)
     key = next((key for key in CLASS_KEYS if key in by_name), None)

@@ -24,6 +24,7 @@ from muse_core.nuclei.formats.geoarrow import is_native, native_shapes
 from muse_core.nuclei.formats.parquet_columns import (
     distinct,
     is_bytes,
+    is_fractional,
     is_name,
     is_score,
     names_parts,
@@ -31,12 +32,13 @@ from muse_core.nuclei.formats.parquet_columns import (
     texts,
 )
 from muse_core.nuclei.formats.polygons import centres
-from muse_core.nuclei.formats.qupath import CLASS_KEYS, SCORE_KEYS
+from muse_core.nuclei.formats.qupath import CLASS_KEYS, SCORE_KEYS, by_lower_case
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
     check_characters,
     check_classes,
+    check_numbering,
 )
 from muse_core.nuclei.table import nucleus_table
 
@@ -104,8 +106,10 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
         UserError: A geometry is damaged, no row has a place, classes are too many or too long, or
             a column names several slides.
     """
-    columns = {name.lower(): name for name in file.schema_arrow.names if name != geometry}
-    classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name)
+    columns = by_lower_case(name for name in file.schema_arrow.names if name != geometry)
+    classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name) or _first(
+        columns, CLASS_KEYS, file.schema_arrow, is_fractional
+    )
     scores = _first(columns, SCORE_KEYS, file.schema_arrow, is_score)
     parts_of = {
         key: heading
@@ -185,6 +189,7 @@ def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:
         notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
     if classes is None:
         notes.append(f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}.")
+    check_numbering(set(kept["class_name"]), len(kept), f"The column {classes!r}")
     table = nucleus_table(kept["x"], kept["y"], kept["class_name"], score=kept["score"])
     return NucleusFile(table, notes=tuple(notes))
 

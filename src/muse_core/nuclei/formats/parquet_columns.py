@@ -40,6 +40,13 @@ def is_name(kind: pa.DataType) -> bool:
     )
 
 
+def is_fractional(kind: pa.DataType) -> bool:
+    """Whether values are floating-point, as pandas makes whole numbers if some are missing."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    result: bool = pa.types.is_floating(kind)
+    return result
+
+
 def names_parts(kind: pa.DataType) -> bool:
     """Whether values can name slides or planes; bytes under such a name are pictures."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -78,17 +85,30 @@ def texts(column: pa.Array, name: str) -> npt.NDArray[np.object_]:
     """(N,) texts, None for a missing one; equal ones of a dictionary are held once.
 
     Raises:
-        UserError: The column is of a type that names nothing, or holds bytes that are no text.
+        UserError: The column is of a type that names nothing, or holds bytes that are no text, or
+            fractions.
     """
-    if not is_name(column.type):
-        raise UserError(f"Its column {name} holds no names but {column.type}.")
     values, rows = distinct(column)
+    if is_fractional(values.type):
+        values = _whole(values)
+    if not is_name(values.type):
+        raise UserError(f"Its column {name} holds no names but {column.type}.")
     try:
         shown = pc.cast(values, pa.binary() if is_bytes(values.type) else pa.large_string())
         shown = pc.cast(shown, pa.large_string()).to_pylist()
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"Its column {name} holds bytes that are no text.") from error
     return np.array([*shown, None], dtype=object)[rows]
+
+
+def _whole(values: pa.Array) -> pa.Array:
+    """Floating-point values as whole numbers, or as they are if one has a fraction."""
+    doubles = pc.cast(values, pa.float64())
+    known = pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles)
+    try:
+        return pc.cast(known, pa.int64())
+    except pa.ArrowInvalid:
+        return values
 
 
 def numbers(column: pa.Array, name: str) -> npt.NDArray[np.float64]:

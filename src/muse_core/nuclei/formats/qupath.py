@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 OBJECT_TYPES = {
@@ -79,18 +80,37 @@ def class_of_feature(properties: Mapping[str, Any]) -> tuple[str, str]:
     if isinstance(classification, dict):
         names = classification.get("names")
         if isinstance(names, list) and names:
-            return ": ".join(str(n) for n in names), "classification"
+            known = [str(name) for name in names if name is not None]
+            return ": ".join(known), "classification"
         name = classification.get("name")
         return "" if name is None else str(name), "classification"
     if isinstance(classification, str) and classification:
         return classification, "classification"
-    for key in CLASS_KEYS:
-        value = properties.get(key)
-        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+    for key in class_headings(tuple(properties)):
+        value = properties[key]
+        if isinstance(value, float) and value.is_integer():
+            # A column of whole numbers in which some are missing is written as floats.
+            value = int(value)
+        if not isinstance(value, str | int) or value == "":
             continue
-        if key != "type" or str(value).lower() not in OBJECT_TYPES:
+        if key.lower() != "type" or str(value).lower() not in OBJECT_TYPES:
             return str(value), key
     return "", ""
+
+
+def by_lower_case(headings: Iterable[str]) -> dict[str, str]:
+    """Headings by their names in lower case; of several, one that is lower case, or the first."""
+    known = list(headings)
+    return {name.lower(): name for name in reversed(known)} | {
+        name: name for name in known if name == name.lower()
+    }
+
+
+@lru_cache(maxsize=256)
+def class_headings(properties: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those properties that may name a class, in any case, in the order of CLASS_KEYS."""
+    found = by_lower_case(properties)
+    return tuple(found[key] for key in CLASS_KEYS if key in found)
 
 
 def class_color(properties: Mapping[str, Any]) -> str:

@@ -302,7 +302,7 @@ def test_gzip_is_gzip(tmp_path: Path) -> None:
 
 
 def test_a_property_that_numbers_the_nuclei_is_refused(tmp_path: Path) -> None:
-    numbered = [feature(("Point", [1, 2]), {"label": i}) for i in range(257)]
+    numbered = [feature(("Point", [1, 2]), {"label": f"cell {i}"}) for i in range(257)]
     assert len(read(tmp_path, numbered[:256]).table) == 256
     with pytest.raises(UserError, match=r"f\.geojson: The property 'label' names more than 256"):
         read(tmp_path, numbered)

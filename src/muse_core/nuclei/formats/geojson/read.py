@@ -16,10 +16,11 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.formats import qupath
-from muse_core.nuclei.formats.columns import class_name, require_one_plane
+from muse_core.nuclei.formats.columns import class_name
 from muse_core.nuclei.formats.facts import facts_from_json
 from muse_core.nuclei.formats.geojson.feature_stream import FeatureStream
 from muse_core.nuclei.formats.geojson.left_out import LeftOut
+from muse_core.nuclei.formats.geojson.one_part import OnePart
 from muse_core.nuclei.formats.geojson.packed import opened_geojson
 from muse_core.nuclei.formats.geojson.rows import (
     FeatureRows,
@@ -35,6 +36,7 @@ from muse_core.nuclei.nucleus_file import (
     NucleusFile,
     check_classes,
     check_count,
+    check_numbering,
 )
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
@@ -116,8 +118,8 @@ class _Collector:
         self._regions: list[NamedRegion] = []
         self._corners = 0
         self._colors: dict[str, str] = {}
-        self._planes: set[tuple[int, int]] = set()
-        self._heights: set[float] = set()
+        self._class_key = ""
+        self._part = OnePart()
         self._left_out = LeftOut()
 
     def add(self, features: list[Any]) -> None:
@@ -178,10 +180,7 @@ class _Collector:
         if kind == "annotation" and shapes.polygons and not self._outlines_are_nuclei:
             self._add_regions(properties, shapes.polygons, index)
         elif shapes.polygons or shapes.points:
-            self._add_plane(qupath.plane_of(geometry))
-            self._heights |= shapes.heights()
-            if len(self._heights) > 1:
-                require_one_plane(self._heights, "by the z of its geometries")
+            self._part.add(geometry, shapes, properties)
             self._add_nuclei(feature, properties, shapes, kind, rows, index)
         else:
             self._left_out.add("line" if shapes.n_lines else "place", index)
@@ -190,13 +189,6 @@ class _Collector:
             self._left_out.add("part", index, len(shapes.points) + shapes.n_lines)
         elif shapes.n_lines:
             self._left_out.add("line", index, shapes.n_lines)
-
-    def _add_plane(self, plane: tuple[int, int]) -> None:
-        """Refuse nuclei of several planes, which would be laid over each other."""
-        self._planes.add(plane)
-        if len(self._planes) > 1:
-            shown = " and ".join(f"z {z}, t {t}" for z, t in sorted(self._planes))
-            raise UserError(f"It holds nuclei of several planes ({shown}); keep those of one.")
 
     def _add_nuclei(
         self,
@@ -222,6 +214,7 @@ class _Collector:
         if name not in self._colors:
             self._colors[name] = qupath.class_color(properties)
             if key:
+                self._class_key = key
                 check_classes(len(self._colors), f"The property {key!r}")
 
     def _add_regions(self, properties: dict[str, Any], polygons: list[Any], index: int) -> None:
@@ -266,6 +259,7 @@ class _Collector:
             model=raw["model"],
             ids=_whole_ids(raw["id"]),
         )
+        check_numbering(self._colors, len(table), f"The property {self._class_key!r}")
         unnamed = int((table["class_name"] == UNCLASSIFIED).sum())
         if unnamed and (scheme is None or UNCLASSIFIED not in scheme.names):
             notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
@@ -275,7 +269,7 @@ class _Collector:
                 f" {_IF_NUCLEI}"
             )
         scheme = self._scheme() if scheme is None else scheme
-        plane_zt = next(iter(self._planes), known.plane_zt)
+        plane_zt = next(iter(self._part.planes), known.plane_zt)
         found = known._replace(scheme=scheme, regions=tuple(self._regions), plane_zt=plane_zt)
         return found.with_table(table, tuple(notes))
 
