@@ -13,23 +13,27 @@ _MOST_BETWEEN = 8
 _BEGIN = re.compile(r"<(?:\w+:)?Pixels\b")
 
 
-def layout_options(tif: tifffile.TiffFile) -> dict[str, Any]:
-    """Options with which tifffile finds the images of a file that it would misunderstand.
+class _NotAperio(tifffile.TiffFile):
+    """A file whose pages are not laid out as its description says.
+
+    Versions of tifffile of 2026 fail with ``is_svs=False``, their own option for it.
+    """
+
+    is_svs = False
+
+
+def layout_options(tif: tifffile.TiffFile) -> tuple[type[tifffile.TiffFile], dict[str, Any]]:
+    """How to open a file so that tifffile finds the images that it would misunderstand.
 
     Args:
-        tif: The file, opened without.
+        tif: The file, opened as a :class:`tifffile.TiffFile` without options.
 
     Returns:
-        Keyword arguments of :class:`tifffile.TiffFile`; none for most files.
+        The class to open it with, and keyword arguments; TiffFile and none for most files.
     """
-    options: dict[str, Any] = {}
-    if tif.is_svs and _is_pyramid_of_another(tif):
-        options["is_svs"] = False
-    if tif.is_ome:
-        xml = with_planes(tif.ome_metadata or "")
-        if xml is not None:
-            options["omexml"] = xml
-    return options
+    opener = _NotAperio if tif.is_svs and _is_pyramid_of_another(tif) else tifffile.TiffFile
+    xml = with_planes(tif.ome_metadata or "") if tif.is_ome else None
+    return opener, {} if xml is None else {"omexml": xml}
 
 
 def with_planes(xml: str) -> str | None:

@@ -89,12 +89,12 @@ def _open_file(file: Any, path: Path, choice: ImageChoice) -> SlideSource:
     try:
         # Else tifffile opens whatever files the metadata name, anywhere.
         tif = tifffile.TiffFile(file, name=path.name, _multifile=False)
-        options = layout_options(tif)
-        if options:
+        opener, options = layout_options(tif)
+        if options or opener is not tifffile.TiffFile:
             tif.close()  # which leaves a remote file open, but not at its beginning
             if isinstance(file, RemoteFile):
                 file.seek(0)
-            tif = tifffile.TiffFile(file, name=path.name, _multifile=False, **options)
+            tif = opener(file, name=path.name, _multifile=False, **options)
     except UnreachableError:
         raise
     except Exception as error:
