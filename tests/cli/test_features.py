@@ -86,7 +86,7 @@ def test_older_features_are_replaced_but_no_other_zarr_folder(
     assert run("features", slide, *options, tmp_path / "other.zarr") == 2
     assert "something else" in capsys.readouterr().err
     assert run("features", tmp_path / "other.zarr", *options, tmp_path / "other.zarr") == 2
-    assert "it is the slide" in capsys.readouterr().err
+    assert "it is the input itself" in capsys.readouterr().err
     assert (tmp_path / "other.zarr" / "0" / ".zarray").exists()
 
 

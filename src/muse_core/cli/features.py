@@ -261,8 +261,6 @@ def _check_target(out: Path, slide: Path) -> None:
     parent = out.absolute().parent
     if not parent.is_dir():
         raise UserError(f"Cannot write {out}: there is no folder {parent}.")
-    if out.exists() and slide.exists() and out.samefile(slide):
-        raise UserError(f"Cannot write {out}: it is the slide.")
     require_outside(out, slide)
     if out.is_file() or (out.is_dir() and entries(out) and not is_feature_file(out)):
         raise UserError(f"Cannot write {out}: there is something else of this name.")

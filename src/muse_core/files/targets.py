@@ -104,8 +104,6 @@ def check_writable(
             raise UserError(f"Cannot write {named}: it is a folder.")
         if read_again and is_special(target):
             raise UserError(f"Cannot write {named}: it is no file but a pipe or a device.")
-        if unlike is not None and target.exists() and target.samefile(unlike):
-            raise UserError(f"Cannot write {named}: it is the input itself.")
         if unlike is not None:
             require_outside(named, unlike)
         require_parent(named, target)
@@ -126,14 +124,16 @@ def check_writable(
 
 
 def require_outside(named: Path, source: str | Path) -> None:
-    """Raise a UserError where a target lies in an input that is a folder, which it would change.
+    """Raise a UserError where a target is an input or lies in one, which it would change.
 
     Args:
         named: File or folder to write.
-        source: An input, such as a slide in OME-Zarr; files and addresses hold no target.
+        source: An input, such as a slide in OME-Zarr; addresses hold no target.
     """
-    folder = Path(source)
-    if folder.is_dir() and folder.resolve() in destination(named).resolve().parents:
+    folder, target = Path(source), destination(named)
+    if target.exists() and folder.exists() and target.samefile(folder):
+        raise UserError(f"Cannot write {named}: it is the input itself.")
+    if folder.is_dir() and folder.resolve() in target.resolve().parents:
         raise UserError(
             f"Cannot write {named}: it would lie in {folder.resolve().name}, which is read."
         )
