@@ -13,7 +13,7 @@ _MOST_BETWEEN = 8
 _BEGIN = re.compile(r"<(?:\w+:)?Pixels\b")
 
 
-class _NotAperio(tifffile.TiffFile):
+class _NotAperio(tifffile.TiffFile):  # type: ignore[misc]  # final by annotation only
     """A file whose pages are not laid out as its description says.
 
     Versions of tifffile of 2026 fail with ``is_svs=False``, their own option for it.
