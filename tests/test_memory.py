@@ -1,22 +1,26 @@
-"""Batches that the whole memory of the machine cannot hold."""
+"""How much memory there is, and batches that all of it cannot hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
+from muse_core import memory
 from muse_core.classify.features import FeatureSpec, nucleus_features
+from muse_core.control_groups import ControlGroups
 from muse_core.detect import DetectConfig, Detector
 from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, LabelSet, finetune
 from muse_core.finetune.config import ViewConfig
-from muse_core.memory import require_batch_memory
+from muse_core.memory import memory_limit, require_batch_memory, usable_memory
 from muse_core.models.backbone import MuseBackbone
 from muse_core.models.config import ModelConfig
 from muse_core.pretrain.train import pretrain
@@ -32,7 +36,7 @@ HUGE = 9_999_999
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with ten megabytes of memory."""
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=10_000_000))
+    monkeypatch.setattr(memory, "usable_memory", lambda: 10_000_000)
 
 
 def detect(folder: Path, batch: int) -> None:
@@ -72,7 +76,7 @@ def pre_train(folder: Path, batch: int) -> None:
 def test_a_batch_beyond_memory_is_refused_before_anything_is_written(
     tmp_path: Path, run: Callable[[Path, int], None], what: str
 ) -> None:
-    says = rf"^A batch of [0-9,]+ {what} takes about [0-9,]+ GB of memory, and this machine has 0"
+    says = rf"^A batch of [0-9,]+ {what} takes about [0-9,]+ GB of memory, of which there are 0"
     with pytest.raises(UserError, match=says):
         run(tmp_path, HUGE)
     assert not list(tmp_path.glob("*.safetensors"))
@@ -89,10 +93,67 @@ def test_there_are_no_more_tiles_in_a_batch_than_in_the_slide(
 def test_one_alone_is_never_refused_and_on_a_gpu_only_pixels_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16e9))
+    monkeypatch.setattr(memory, "usable_memory", lambda: 16_000_000_000)
     require_batch_memory("tiles", 1, 10**12, "cpu")
     require_batch_memory("tiles", 84, 1024**2, "cpu")
     require_batch_memory("tiles", 1000, 1024**2, "cuda")
     for batch, device, training in ((85, "cpu", False), (39, "cpu", True), (1018, "cuda", True)):
-        with pytest.raises(UserError, match="takes about 16 GB of memory, and this machine has 16"):
+        with pytest.raises(UserError, match="takes about 16 GB of memory, of which there are 16"):
             require_batch_memory("tiles", batch, 1024**2, device, training)
+
+
+DOCKER_2 = ("0::/\n", {"memory.max": "4000000000\n"})
+DOCKER_1 = (
+    "11:memory:/docker/f0e\n4:cpu,cpuacct:/docker/f0e\n",
+    {"memory/memory.limit_in_bytes": "4000000000\n"},
+)
+SLURM = (
+    "0::/system.slice/slurm/job_7/step_0\n",
+    {
+        "system.slice/slurm/job_7/step_0/memory.max": "max\n",
+        "system.slice/slurm/job_7/memory.max": "4000000000\n",
+        "system.slice/memory.max": "64000000000\n",
+    },
+)
+FREE = ("0::/user.slice\n", {"user.slice/memory.max": "max\n"})
+
+
+@pytest.mark.parametrize(
+    ("groups", "limit"),
+    [(DOCKER_2, 4_000_000_000), (DOCKER_1, 4_000_000_000), (SLURM, 4_000_000_000), (FREE, None)],
+    ids=["docker 2", "docker 1", "slurm", "free"],
+)
+def test_the_memory_of_a_container_counts(
+    tmp_path: Path, groups: tuple[str, dict[str, str]], limit: int | None
+) -> None:
+    named, files = groups
+    for name, text in files.items():
+        path = tmp_path / "fs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "groups").write_text(named)
+    assert memory_limit(ControlGroups(tmp_path / "groups", tmp_path / "fs")) == limit
+    assert usable_memory() <= psutil.virtual_memory().total
+
+
+@pytest.fixture
+def a_gigabyte() -> Iterator[Path]:
+    """A control group of this machine that has a gigabyte of memory, to be joined."""
+    group = Path(f"/sys/fs/cgroup/memory/muse-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(1 << 30))
+    except OSError:
+        pytest.skip("only root of a machine with control groups of version 1 can limit a process")
+    yield group
+    group.rmdir()
+
+
+def test_a_limited_process_refuses_what_it_could_not_hold(a_gigabyte: Path) -> None:
+    script = (
+        f"open({str(a_gigabyte / 'cgroup.procs')!r}, 'w').write('0')\n"
+        "from muse_core.memory import require_batch_memory\n"
+        "require_batch_memory('tiles', 2, 4_000_000, 'cpu')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "UserError: A batch of 2 tiles takes about 1 GB of memory" in done.stderr

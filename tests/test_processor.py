@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from muse_core.control_groups import ControlGroups
 from muse_core.processor import (
     core_limit,
     emulates_bfloat16,
@@ -90,11 +91,11 @@ def test_the_time_of_a_container_counts(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (tmp_path / "groups").write_text(named)
-    assert core_limit(tmp_path / "groups", tmp_path / "fs") == limit
+    assert core_limit(ControlGroups(tmp_path / "groups", tmp_path / "fs")) == limit
 
 
 def test_where_there_are_no_control_groups_all_cores_count(tmp_path: Path) -> None:
-    assert core_limit(tmp_path / "none", tmp_path) is None
+    assert core_limit(ControlGroups(tmp_path / "none", tmp_path)) is None
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
 
 

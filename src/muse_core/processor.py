@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from muse_core.control_groups import ControlGroups
+
 _NATIVE_BFLOAT16 = frozenset(("avx512_bf16", "amx_bf16", "avx_ne_convert"))
-_GROUPS, _GROUP_FOLDER = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-"""Which groups limit this process, and where Linux says by how much."""
 
 
 def usable_cores() -> int:
@@ -36,46 +35,15 @@ def limited_cores() -> int | None:
     A container or a job of a cluster may run on all cores of a machine but only for a part of the
     time. With a thread for each core it is stopped again and again.
     """
-    limit = core_limit(_GROUPS, _GROUP_FOLDER)
+    limit = core_limit(ControlGroups())
     return None if limit is None else math.ceil(limit)
 
 
-def core_limit(groups: Path, folder: Path) -> float | None:
-    """Return the processor time per second that control groups leave a process, None if unlimited.
-
-    Args:
-        groups: /proc/self/cgroup, which names the process's groups.
-        folder: /sys/fs/cgroup, of version 1 or 2.
-    """
-    try:
-        lines = groups.read_text("utf-8").splitlines()
-    except OSError:
-        return None
-    limits = [limit for line in lines for limit in _limits(line, folder)]
+def core_limit(groups: ControlGroups) -> float | None:
+    """Return the processor time per second that groups leave a process, None if unlimited."""
+    pairs = groups.limits("cpu", ("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
+    limits = [pair[0] / pair[1] for pair in pairs if len(pair) == 2 and min(pair) > 0]
     return min(limits, default=None)
-
-
-def _limits(line: str, folder: Path) -> Iterator[float]:
-    """Limits of a group and those it lies in; in a container its own may be at the top."""
-    _, controllers, group = line.split(":", 2)
-    if controllers and "cpu" not in controllers.split(","):
-        return
-    top = folder / "cpu" if controllers else folder
-    here = top / group.lstrip("/")
-    for place in (here, *here.parents):
-        if place.is_relative_to(top):
-            yield from _limit_at(place)
-
-
-def _limit_at(place: Path) -> Iterator[float]:
-    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
-        try:
-            words = " ".join((place / name).read_text("utf-8") for name in names).split()
-            quota, period = map(float, words)
-        except (OSError, ValueError):  # none of this version, or "max"
-            continue
-        if quota > 0 and period > 0:
-            yield quota / period
 
 
 @lru_cache(maxsize=1)

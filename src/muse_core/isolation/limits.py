@@ -8,6 +8,8 @@ from typing import Self
 
 import psutil
 
+from muse_core.memory import usable_memory
+
 _CPU_S, _CPU_S_PER_MB = 10.0, 2.0
 _WALL_PER_CPU = 6.0
 _BYTES, _BYTES_PER_BYTE = 2 << 30, 20
@@ -38,7 +40,7 @@ class Limits:
             start_s: Seconds of processor time that loading a library takes, on a slow machine.
         """
         cpu_s = start_s + _CPU_S + _CPU_S_PER_MB * size_bytes / _MB
-        memory = min(_BYTES + _BYTES_PER_BYTE * size_bytes, psutil.virtual_memory().total)
+        memory = min(_BYTES + _BYTES_PER_BYTE * size_bytes, usable_memory())
         return cls(cpu_s, _WALL_PER_CPU * cpu_s, memory)
 
     def restrict_this_process(self) -> None:
