@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -65,9 +66,9 @@ def test_a_slide_that_was_renamed_is_one_slide(tmp_path: Path) -> None:
 def test_geojson(
     tmp_path: Path, parts: str, one: object, other: object, name: str, shape: Any
 ) -> None:
-    same = [feature(shape, {name: value}) for value in (one, None, one)]
+    same = [feature(shape, {name: value}) for value in (one, None, math.nan, one)]
     drawn = feature(("Polygon", [SQUARE]), {"objectType": "annotation", name: other})
-    assert len(read(tmp_path, [*same, drawn]).table) == 3
+    assert len(read(tmp_path, [*same, drawn]).table) == 4
     said = re.escape(f"{parts} by the property '{name}' ({one}, {other}); keep")
     with pytest.raises(UserError, match=said):
         read(tmp_path, [*same, feature(shape, {name: other})])

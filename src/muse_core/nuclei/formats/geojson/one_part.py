@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -45,6 +46,8 @@ class OnePart:
     def _add_named(self, key: str, heading: str, value: object) -> None:
         if not isinstance(value, str | int | float) or isinstance(value, bool):
             return
+        if isinstance(value, float) and math.isnan(value):
+            return  # no two of them are the same
         values = self._named.setdefault(heading, set())
         if value not in values:
             values.add(value)
