@@ -15,7 +15,7 @@ _NETWORK_BYTES, _TRAINING_BYTES = 180, 400
 
 def usable_memory() -> int:
     """Return the bytes that this process may use: this machine's, or its container's if fewer."""
-    there = psutil.virtual_memory().total
+    there: int = psutil.virtual_memory().total
     return min(there, memory_limit(ControlGroups()) or there)
 
 
