@@ -56,6 +56,30 @@ def test_fields_of_a_plate(tmp_path: Path, halves: list[np.ndarray], version: st
         assert np.array_equal(slide.levels[0].compute(), np.roll(halves[0], 15, axis=0))
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_group_that_lists_several_images(
+    tmp_path: Path, halves: list[np.ndarray], inside: bool
+) -> None:
+    path = tmp_path / "g.zarr"
+    if inside:
+        write_group(path, "0.4")
+    group = write_ome_zarr(path / "0" if inside else path, halves)
+    attributes = zarr.open_group(str(group), mode="a").attrs
+    (first,) = attributes["multiscales"]
+    again = {**first, "name": "other levels of the same pixels"}
+    second = {**first, "name": "second", "datasets": [{**first["datasets"][1], "path": "1"}]}
+    attributes["multiscales"] = [first, second, again]
+    with open_slide(path) as slide:
+        assert [i.name for i in slide.images] == (
+            ["0/0", "0/second"] if inside else ["0", "second"]
+        )
+        assert "g.zarr holds 2 tissue images; looked at is image 1 (0" in slide.notes[0]
+        assert np.array_equal(slide.levels[1].compute(), halves[1])
+    with open_slide(path, choice=ImageChoice(2)) as slide:
+        assert len(slide.levels) == 1
+        assert np.array_equal(slide.levels[0].compute(), halves[1])
+
+
 XML = """<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
 <Image ID="Image:0" Name="Scan 1"/><Image ID="Image:1" Name="Scan 2"/>
 <Image ID="Image:2" Name="label image"/><Image ID="Image:3" Name="macro image"/></OME>"""

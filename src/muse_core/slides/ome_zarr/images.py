@@ -27,7 +27,7 @@ class ZarrImage:
 
     Attributes:
         group: Of zarr.
-        metadata: Its OME metadata.
+        metadata: Its OME metadata, with one entry of "multiscales".
         name: Its path, or its name in the metadata; "" if it is the only one.
     """
 
@@ -83,7 +83,7 @@ def zarr_images(group: Any, name: str) -> list[ZarrImage]:
     if "image-label" in metadata:
         raise UserError(f"{name} is a segmentation, not an image.")
     if metadata.get("multiscales"):
-        return [ZarrImage(group, metadata, "")]
+        return list(_entries(ZarrImage(group, metadata, "")))
     if "plate" in metadata:
         found = list(_of_plate(group, metadata["plate"]))
     elif "well" in metadata:
@@ -91,13 +91,25 @@ def zarr_images(group: Any, name: str) -> list[ZarrImage]:
     else:
         found = list(_scenes(group, metadata))
     found = [
-        image
+        entry
         for image in found
         if image.metadata.get("multiscales") and "image-label" not in image.metadata
+        for entry in _entries(image)
     ]
     if not found:
         raise UserError(f"{name} is a Zarr folder without OME-Zarr image metadata.")
     return found
+
+
+def _entries(image: ZarrImage) -> Iterator[ZarrImage]:
+    """The images of a group, which may list several; pyramids of the same pixels are one."""
+    listed: dict[str, Any] = {}
+    for entry in image.metadata["multiscales"]:
+        listed.setdefault(str(entry["datasets"][0]["path"]), entry)
+    for entry in listed.values():
+        own = str(entry.get("name") or entry["datasets"][0]["path"]) if len(listed) > 1 else ""
+        name = "/".join(filter(None, (image.name, own)))
+        yield ZarrImage(image.group, {**image.metadata, "multiscales": [entry]}, name)
 
 
 def _of_plate(group: Any, plate: Mapping[str, Any]) -> Iterator[ZarrImage]:
