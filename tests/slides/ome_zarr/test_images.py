@@ -64,7 +64,7 @@ def test_a_group_that_lists_several_images(
     if inside:
         write_group(path, "0.4")
     group = write_ome_zarr(path / "0" if inside else path, halves)
-    attributes = zarr.open_group(str(group), mode="a").attrs
+    attributes: Any = zarr.open_group(str(group), mode="a").attrs
     (first,) = attributes["multiscales"]
     again = {**first, "name": "other levels of the same pixels"}
     second = {**first, "name": "second", "datasets": [{**first["datasets"][1], "path": "1"}]}
