@@ -64,6 +64,9 @@ def test_names_that_a_person_would_call_the_same_belong_together(
         "sep=;\nX;Y;Class\n1,5;2,5;NA\n3;4;b\n;;\n",
         "x_px\ty_px\tclass\n1.5\t2.5\tNA\n3\t4\tb\n",
         "x,y,class\n1.5,2.5,NA \n3,4, b\n",
+        "x [px];y [px];class name\n1,5;2,5;NA\n3;4;b\n",
+        "Object type\tClassification\tCentroid X px\tCentroid Y px\n"
+        "Annotation\t\t9\t9\nDetection\tNA\t1.5\t2.5\nCell\tb\t3\t4\n",
     ],
 )
 def test_points_may_be_saved_by_a_spreadsheet(tmp_path: Path, points: str) -> None:

@@ -16,15 +16,18 @@ import numpy.typing as npt
 from muse_core.errors import UserError
 from muse_core.files import entries, spelt_as
 from muse_core.nuclei import Status
+from muse_core.nuclei.formats.csv import nuclei_alone
+from muse_core.nuclei.formats.headings import positions_in_pixels, spellings
 from muse_core.slides import Region, open_slide
 from muse_core.tables import Column, CsvTable, read_csv_table
 
 POINTS_CSV = {
     # Pixels of an image are those of its full resolution, as files of nuclei have them.
-    "x": Column(("x", "x_px"), number=True),
-    "y": Column(("y", "y_px"), number=True),
-    "class": Column(("class", "class_name", "classification")),
+    "x": Column(("x", *positions_in_pixels("x")), number=True),
+    "y": Column(("y", *positions_in_pixels("y")), number=True),
+    "class": Column(("class", *spellings("class_name"), "classification")),
     "status": Column(("status",), needed=False),
+    "object_type": Column(spellings("object_type"), needed=False),
 }
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _SLACK_PX = 8.0
@@ -168,7 +171,7 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
     if not points_path.is_file():
         raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
     try:
-        raw = _without_deleted(read_csv_table(points_path, POINTS_CSV))
+        raw = _without_deleted(nuclei_alone(read_csv_table(points_path, POINTS_CSV)))
         xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1)
         names = tuple(raw.names("class"))
     except UserError as error:

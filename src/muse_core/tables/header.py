@@ -14,7 +14,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<mark>.)"?\W*', re.IGNORECASE | re.DOTALL)
 _LONGEST_LINE = 1 << 16
 _MOST_LINES = 20
-_MICRONS = re.compile(r"\b[xy][ _]?[(\[]?[µμu]m\b")
+_MICRONS = re.compile(r"\b[xy][ _.]?[(\[]?[µμu]m\b")
 _IN_PIXELS = " Positions in microns are not read; export them in pixels, or as GeoJSON from QuPath."
 _NAMES_SHOWN = 12
 _NAME_SHOWN = 40

@@ -24,7 +24,7 @@ from muse_core.nuclei import (
     write_nuclei,
 )
 from muse_core.nuclei.formats.csv import read_csv_file
-from muse_core.nuclei.formats.qupath import CLASS_KEYS, SCORE_KEYS
+from muse_core.nuclei.formats.headings import CLASS_KEYS, SCORE_NAMES
 from muse_core.nuclei.recorded_slide import RecordedSlide
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -133,7 +133,7 @@ def test_empty_cells_get_defaults_where_there_are_some(tmp_path: Path) -> None:
     assert (row["score"], row["status"], row["model"]) == (1, "predicted", "")
 
 
-@pytest.mark.parametrize("key", CLASS_KEYS)
+@pytest.mark.parametrize("key", [*CLASS_KEYS, "className"])
 def test_classes_of_other_programs_are_found_by_the_names_of_their_columns(
     tmp_path: Path, key: str
 ) -> None:
@@ -157,7 +157,7 @@ def test_names_of_classes_count_more_than_their_numbers(tmp_path: Path) -> None:
     assert read_csv(path)["class_name"].tolist() == ["tumor"]
 
 
-@pytest.mark.parametrize("key", SCORE_KEYS)
+@pytest.mark.parametrize("key", SCORE_NAMES)
 @pytest.mark.parametrize(("mark", "between"), [(".", ","), (",", ";")])
 def test_scores_of_other_programs_are_found_by_the_names_of_their_columns(
     tmp_path: Path, key: str, mark: str, between: str

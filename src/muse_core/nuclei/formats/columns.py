@@ -11,7 +11,12 @@ import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.nuclei.formats.facts import facts_from_json
-from muse_core.nuclei.formats.qupath import CLASS_KEYS, by_lower_case
+from muse_core.nuclei.formats.headings import (
+    CLASS_KEYS,
+    CLASS_NAMES,
+    by_lower_case,
+    spellings,
+)
 from muse_core.nuclei.naming import without_nulls
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
@@ -118,11 +123,6 @@ def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, 
     unnamed = sum(value in missing for value in values) if missing else 0
     note = f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}."
     return names, (note,) if unnamed else ()
-
-
-def spellings(key: str) -> tuple[str, ...]:
-    """The names of a column in tables: the words of its key joined as programs join them."""
-    return tuple(dict.fromkeys((key, key.replace("_", " "), key.replace("_", "-"))))
 
 
 def part_headings(by_name: Mapping[str, str]) -> dict[str, str]:
@@ -244,7 +244,7 @@ def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]
     by_name = by_lower_case(columns)
     for part, heading in part_headings(by_name).items():
         require_one_part(columns[heading].tolist(), part, heading)
-    key = next((key for key in CLASS_KEYS if key in by_name), None)
+    key = next((key for key in CLASS_NAMES if key in by_name), None)
     if key is None:
         none = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."
         return NucleusFile(

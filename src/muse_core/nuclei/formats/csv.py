@@ -23,9 +23,13 @@ from muse_core.nuclei.formats.columns import (
     of_several_slides,
     probabilities,
     require_one_part,
+)
+from muse_core.nuclei.formats.headings import (
+    CLASS_NAMES,
+    SCORE_NAMES,
+    positions_in_pixels,
     spellings,
 )
-from muse_core.nuclei.formats.qupath import CLASS_KEYS, SCORE_KEYS
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
@@ -34,13 +38,13 @@ from muse_core.tables import Column, CsvTable, csv_names, quoting_of, read_csv_t
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 NUCLEUS_CSV = {
-    "x_px": Column(("x_px", "x px", "x [px]", "x (px)", "centroid x px", "x"), number=True),
-    "y_px": Column(("y_px", "y px", "y [px]", "y (px)", "centroid y px", "y"), number=True),
-    "class": Column((CLASS_KEYS[0], "class", "classification", *CLASS_KEYS[1:])),
+    "x_px": Column((*positions_in_pixels("x"), "x"), number=True),
+    "y_px": Column((*positions_in_pixels("y"), "y"), number=True),
+    "class": Column((*spellings("class_name", "class"), "classification", *CLASS_NAMES)),
     "id": Column(("id",), number=True, needed=False),
     "score": Column(("score",), number=True, needed=False),
     # Of other programs, and so a score only where it is a number between 0 and 1.
-    "probability": Column(SCORE_KEYS[1:], number=True, needed=False),
+    "probability": Column(SCORE_NAMES[1:], number=True, needed=False),
     "status": Column(("status",), needed=False),
     "model": Column(("model",), needed=False),
     "x_um": Column(("x_um",), needed=False),
@@ -49,7 +53,7 @@ NUCLEUS_CSV = {
     "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
     "slide_content": Column(("slide_content",), needed=False),
     **{key: Column(spellings(key), needed=False) for key in PART_KEYS},
-    "object_type": Column(("object type",), needed=False),
+    "object_type": Column(spellings("object_type"), needed=False),
 }
 """Columns of a file of nuclei, and other names under which they are found."""
 _ORIGIN = ("origin_x_px", "origin_y_px")
@@ -164,7 +168,7 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
     """
-    raw = _nuclei_alone(read_csv_table(path, NUCLEUS_CSV))
+    raw = nuclei_alone(read_csv_table(path, NUCLEUS_CSV))
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
@@ -210,7 +214,7 @@ def taken_as_pixels(headings: Mapping[str, str]) -> tuple[str, ...]:
     return (POSITIONS_AS_PIXELS,) if found & set(_WITHOUT_UNIT) else ()
 
 
-def _nuclei_alone(raw: CsvTable) -> CsvTable:
+def nuclei_alone(raw: CsvTable) -> CsvTable:
     """Drop the rows that QuPath marks as objects other than nuclei and cells.
 
     Raises:

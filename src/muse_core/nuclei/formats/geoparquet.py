@@ -21,6 +21,12 @@ from muse_core.nuclei.formats.columns import (
     require_one_plane,
 )
 from muse_core.nuclei.formats.geoarrow import is_native, native_shapes
+from muse_core.nuclei.formats.headings import (
+    CLASS_KEYS,
+    CLASS_NAMES,
+    SCORE_NAMES,
+    by_lower_case,
+)
 from muse_core.nuclei.formats.parquet_columns import (
     distinct,
     is_bytes,
@@ -32,7 +38,6 @@ from muse_core.nuclei.formats.parquet_columns import (
     texts,
 )
 from muse_core.nuclei.formats.polygons import centres
-from muse_core.nuclei.formats.qupath import CLASS_KEYS, SCORE_KEYS, by_lower_case
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
@@ -107,10 +112,10 @@ def read_outlines(file: pq.ParquetFile, geometry: str, encoding: str) -> Nucleus
             a column names several slides.
     """
     columns = by_lower_case(name for name in file.schema_arrow.names if name != geometry)
-    classes = _first(columns, CLASS_KEYS, file.schema_arrow, is_name) or _first(
-        columns, CLASS_KEYS, file.schema_arrow, is_fractional
+    classes = _first(columns, CLASS_NAMES, file.schema_arrow, is_name) or _first(
+        columns, CLASS_NAMES, file.schema_arrow, is_fractional
     )
-    scores = _first(columns, SCORE_KEYS, file.schema_arrow, is_score)
+    scores = _first(columns, SCORE_NAMES, file.schema_arrow, is_score)
     parts_of = {
         key: heading
         for key, heading in part_headings(columns).items()

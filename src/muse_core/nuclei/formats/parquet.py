@@ -184,7 +184,7 @@ def _our_columns(names: Sequence[str]) -> dict[str, str]:
         if known is None or key not in (*_SCHEMA.names, *PART_KEYS, "probability"):
             continue
         exact = [name for name in names if name == known]
-        if not exact and folded.count(known) > 1:
+        if len(exact) > 1 or (not exact and folded.count(known) > 1):
             raise UserError(f"It has the column {known} twice.")
         found[key] = exact[0] if exact else names[folded.index(known)]
     return found

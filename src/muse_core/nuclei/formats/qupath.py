@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+
+from muse_core.nuclei.formats.headings import CLASS_NAMES, SCORE_NAMES, by_lower_case
 
 OBJECT_TYPES = {
     "annotation": "annotation",
@@ -23,19 +25,6 @@ OBJECT_TYPES = {
     "tmacoreobject": "tmacore",
     "pathrootobject": "root",
 }
-CLASS_KEYS = (
-    "class_name",
-    "class",
-    "cell_type",
-    "celltype",
-    "nucleus_type",
-    "type",
-    "label",
-    "category",
-)
-"""Properties in which programs write a nucleus' class, apart from QuPath's "classification"."""
-SCORE_KEYS = ("score", "probability", "prob", "type_prob", "detection probability", "confidence")
-"""Properties in which programs write a probability; any case."""
 
 
 def object_type(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
@@ -86,7 +75,7 @@ def class_of_feature(properties: Mapping[str, Any]) -> tuple[str, str]:
         return "" if name is None else str(name), "classification"
     if isinstance(classification, str) and classification:
         return classification, "classification"
-    for key in class_headings(tuple(properties)):
+    for key in _class_headings(tuple(properties)):
         value = properties[key]
         if isinstance(value, float) and value.is_integer():
             # A column of whole numbers in which some are missing is written as floats.
@@ -98,19 +87,11 @@ def class_of_feature(properties: Mapping[str, Any]) -> tuple[str, str]:
     return "", ""
 
 
-def by_lower_case(headings: Iterable[str]) -> dict[str, str]:
-    """Headings by their names in lower case; of several, one that is lower case, or the first."""
-    known = list(headings)
-    return {name.lower(): name for name in reversed(known)} | {
-        name: name for name in known if name == name.lower()
-    }
-
-
 @lru_cache(maxsize=256)
-def class_headings(properties: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those properties that may name a class, in any case, in the order of CLASS_KEYS."""
+def _class_headings(properties: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those properties that may name a class, the surest first."""
     found = by_lower_case(properties)
-    return tuple(found[key] for key in CLASS_KEYS if key in found)
+    return tuple(found[name] for name in CLASS_NAMES if name in found)
 
 
 def class_color(properties: Mapping[str, Any]) -> str:
@@ -138,7 +119,7 @@ def score(properties: Mapping[str, Any]) -> float | None:
         if not isinstance(source, dict):
             continue
         for key, value in source.items():
-            if isinstance(key, str) and key.lower() in SCORE_KEYS and _is_probability(value):
+            if isinstance(key, str) and key.lower() in SCORE_NAMES and _is_probability(value):
                 return float(value)
     return None
 

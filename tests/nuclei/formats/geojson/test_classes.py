@@ -16,6 +16,8 @@ from .geojson_files import feature, read
         ({"Class": "tumor"}, "tumor"),
         ({"Cell_Type": "tumor", "ID": 7}, "tumor"),
         ({"TYPE": 3}, "3"),
+        ({"cellType": "tumor"}, "tumor"),
+        ({"Cell Type": "tumor"}, "tumor"),
         ({"Type": "Detection", "Label": "tumor"}, "tumor"),
         ({"Class": "other", "class": "tumor"}, "tumor"),
         ({"type": 2.0}, "2"),

@@ -10,7 +10,8 @@ from typing import Any
 from muse_core.errors import UserError
 from muse_core.nuclei.formats.columns import part_headings, require_one_part, require_one_plane
 from muse_core.nuclei.formats.geojson.shapes import Shapes
-from muse_core.nuclei.formats.qupath import by_lower_case, plane_of
+from muse_core.nuclei.formats.headings import by_lower_case
+from muse_core.nuclei.formats.qupath import plane_of
 
 
 class OnePart:
