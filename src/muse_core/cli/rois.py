@@ -96,7 +96,7 @@ def rois(
     for path in slides:
         require_outside(out, path)
     if points is not None:
-        _check_stems(slides)
+        _check_stems(slides, points)
     wanted = [(p, c) for p in slides for c in chosen_images(p, image, plane, channels)]
     name, finder = _finder(points, model, device.value, len(wanted), other_slide)
     settings = RoiSettings(roi_px=roi_px, mpp=roi_mpp, min_tissue=min_tissue, nuclei=name)
@@ -126,7 +126,7 @@ def _say_end(out: Path, manifest: RoiManifest, as_json: bool) -> None:
     typer.echo(json.dumps(figures) if as_json else f"{sentence}, with {nuclei:,} nuclei.")
 
 
-def _check_stems(slides: list[Path]) -> None:
+def _check_stems(slides: list[Path], folder: Path) -> None:
     """Refuse slides that would share one file of points.
 
     Raises:
@@ -134,12 +134,21 @@ def _check_stems(slides: list[Path]) -> None:
     """
     known: dict[str, Path] = {}
     for slide in slides:
-        other = known.setdefault(slide.stem, slide)
+        whole, short = _stems(slide)
+        stem = whole if (folder / f"{whole}.csv").is_file() else short
+        other = known.setdefault(stem, slide)
         if os.path.realpath(other) != os.path.realpath(slide):
             raise UserError(
-                f"{other} and {slide} would both get the nuclei of {slide.stem}.csv; give them in"
+                f"{other} and {slide} would both get the nuclei of {stem}.csv; give them in"
                 " several calls, each with its own --points."
             )
+
+
+def _stems(slide: Path) -> tuple[str, str]:
+    """A slide's name without its last ending, and as muse detect names results: without ".ome"."""
+    from muse_core.jobs.results_folder import stem_of_slide
+
+    return slide.stem, stem_of_slide(str(slide))
 
 
 def _finder(
@@ -158,10 +167,15 @@ def _finder(
 
 def _points_of(slide: Slide, folder: Path) -> Path:
     """SLIDE_STEM.csv; of several images SLIDE_STEM-imageN.csv, as muse detect names them."""
+    whole, short = (_of_stem(slide, folder / f"{stem}.csv") for stem in _stems(slide.path))
+    return short if short.is_file() and not whole.is_file() else whole
+
+
+def _of_stem(slide: Slide, named: Path) -> Path:
     from muse_core.cli.images import named_after
     from muse_core.files import spelt_as
 
-    whole = spelt_as(folder / f"{slide.path.stem}.csv")
+    whole = spelt_as(named)
     if slide.n_images == 1:
         return whole
     own = spelt_as(named_after(whole, slide.image.number or 1))

@@ -93,7 +93,7 @@ class ResultsFolder:
         """
         make_folder(self.folder / _RECORDS)
         owner = owner_of(slide, image)
-        bare = shortened(_stem(slide)[:_CHARACTERS])
+        bare = shortened(stem_of_slide(slide)[:_CHARACTERS])
         mark = hashlib.sha256(owner.encode()).hexdigest()[:_DIGITS]
         end = _end(image)
         with self._locked():
@@ -241,6 +241,12 @@ def name_of_slide(slide: str) -> str:
     return name_of(slide) if is_address(slide) else Path(slide).name
 
 
+def stem_of_slide(slide: str) -> str:
+    """The name of a slide without its folder and endings, after which results are named."""
+    stem = Path(name_of_slide(slide)).stem or "slide"
+    return Path(stem).stem if stem.lower().endswith((".ome", ".zarr")) else stem
+
+
 def _end(image: int | None) -> str:
     return "" if image is None else f"-image{image}"
 
@@ -253,9 +259,3 @@ def content_digest(path: Path) -> str:
     for file in sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.parts):
         whole.update(f"{file.relative_to(path).as_posix()}:{sha256_of(file)}\n".encode())
     return whole.hexdigest()
-
-
-def _stem(slide: str) -> str:
-    """The name of a slide without its folder and ending."""
-    stem = Path(name_of_slide(slide)).stem or "slide"
-    return Path(stem).stem if stem.lower().endswith((".ome", ".zarr")) else stem
