@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,3 +21,20 @@ def test_what_the_system_refuses_of_a_file_is_a_sentence(number: int) -> None:
 def test_other_errors_are_none() -> None:
     assert not system_sentence(OSError(errno.ECHILD, "x", "a.svs"))
     assert not system_sentence(ValueError("x"))
+
+
+@pytest.fixture
+def immense_threads() -> Iterator[None]:
+    """Threads whose stack is half of all addresses, which are refused as those beyond a limit."""
+    before = threading.stack_size(1 << 46)
+    yield
+    threading.stack_size(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere large stacks are refused at once")
+@pytest.mark.usefixtures("immense_threads")
+def test_where_no_thread_can_be_started_a_sentence_names_the_limit() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        threading.Thread(target=print).start()
+    assert "ulimit -u" in system_sentence(caught.value)
+    assert not system_sentence(RuntimeError("x"))

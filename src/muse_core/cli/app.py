@@ -150,7 +150,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UserError as error:
         _say(str(error))
         code = 2
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         return _refused_by_system(error)
     try:
         sys.stdout.flush()
@@ -187,8 +187,8 @@ def _say(sentence: str) -> None:
         _discard(sys.stderr)
 
 
-def _refused_by_system(error: OSError) -> int:
-    """Say that the disk is full, or a file cannot be used; raises errors of other kinds."""
+def _refused_by_system(error: OSError | RuntimeError) -> int:
+    """Say which file, room or thread the system refused; raises errors of other kinds."""
     sentence = system_sentence(error)
     if not sentence:
         raise error

@@ -30,11 +30,13 @@ _TO_PUT_RIGHT = frozenset(
     )
 )
 _LONGEST_NAME = 200
+_NO_THREAD = "can't start new thread"
+"""What Python's RuntimeError says where the system starts no more of them."""
 
 
 def system_sentence(error: BaseException) -> str:
-    """A sentence for the user if the system refused a file or the disk is full; else ""."""
-    full = no_room_sentence(error)
+    """A sentence for the user if the system refused a file, room or a thread; else ""."""
+    full = no_room_sentence(error) or _no_thread_sentence(error)
     if full or not isinstance(error, OSError):
         return full
     if error.errno is None or error.errno not in _TO_PUT_RIGHT:
@@ -44,3 +46,12 @@ def system_sentence(error: BaseException) -> str:
     named = os.fsdecode(error.filename)
     shown = named if len(named) <= _LONGEST_NAME else f"{named[:_LONGEST_NAME]}..."
     return f"Cannot use {shown}: {os.strerror(error.errno)}."
+
+
+def _no_thread_sentence(error: BaseException) -> str:
+    if not isinstance(error, RuntimeError) or str(error) != _NO_THREAD:
+        return ""
+    return (
+        "The system starts no more threads: the limit of processes (ulimit -u, or the container's)"
+        " or of memory is reached."
+    )

@@ -1,7 +1,9 @@
-"""OpenVINO without enough memory: an error, never the result of an earlier image."""
+"""OpenVINO without enough memory or threads: an error, never the result of an earlier image."""
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from muse_core.detect.backends import conversion, openvino_library
+from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.choosing import open_backend
 from muse_core.detect.backends.converted import converted_session
+from muse_core.detect.config import DetectConfig
 from muse_core.errors import UserError
 from muse_core.models.checkpoint import save_model
 
@@ -49,3 +54,29 @@ def test_a_conversion_without_memory_is_not_kept_as_a_refusal(
     with pytest.raises(UserError, match="There is not enough memory to convert m"):
         converted_session(small, "float32")
     assert not list((small.parent / "own").glob("*/facts.json"))
+
+
+def test_a_conversion_without_threads_is_not_kept_as_a_refusal(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starve(*_: object) -> None:
+        where = "Exception from src/inference/src/cpp/core.cpp:117:"
+        raise RuntimeError(f"{where}\n{os.strerror(errno.EAGAIN)}\n\n")
+
+    with monkeypatch.context() as starved:
+        starved.setattr(conversion, "_compiled", starve)
+        backend = open_backend(small, DetectConfig(device="cpu"))
+    assert backend.name == "torch"
+    assert backend.notes == ["m is not converted for OpenVINO: the system starts no more threads."]
+    assert open_backend(small, DetectConfig(device="cpu")).name == "openvino"
+
+
+def test_a_refusal_says_what_openvino_says_not_where(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("Exception from src/a.cpp:117:\nException from b.cpp:5:\nNo such op.\n")
+
+    monkeypatch.setattr(conversion, "_compiled", refuse)
+    with pytest.raises(NotConvertibleError, match=r"converted for OpenVINO: No such op\.$"):
+        converted_session(small, "float32")

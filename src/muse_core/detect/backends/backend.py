@@ -35,6 +35,10 @@ class NotConvertibleError(UserError):
     """OpenVINO cannot compute a model, or not as torch does."""
 
 
+class NotConvertedNowError(NotConvertibleError):
+    """OpenVINO cannot compute a model under the limits of this process; elsewhere it may."""
+
+
 class InferenceBackend(ABC):
     """A model loaded on a device; halves its batch for good when memory runs out.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.backend import NotConvertedNowError, NotConvertibleError
 from muse_core.detect.backends.drawn_tissue import drawn_tissue, many_drawn_tissues
 from muse_core.detect.backends.names import INT8
 from muse_core.detect.backends.numpy_heads import as_floats
@@ -22,6 +22,7 @@ from muse_core.detect.backends.openvino_session import (
     Session,
     compile_options,
     says_memory_is_full,
+    says_threads_are_short,
 )
 from muse_core.detect.backends.quantisation import quantised
 from muse_core.errors import UserError
@@ -79,6 +80,7 @@ def convert_model(path: Path, precision: str) -> Converted:
 
     Raises:
         NotConvertibleError: OpenVINO cannot compute it, or not as torch does.
+        NotConvertedNowError: The system starts no more threads.
         UserError: The model cannot be loaded, int8 has no NNCF, or memory ran out.
     """
     model = load_model(path)
@@ -95,9 +97,13 @@ def convert_model(path: Path, precision: str) -> Converted:
         if says_memory_is_full(error):
             # No property of the model, as which it would be kept.
             raise _no_memory(model) from error
-        reason = str(error).strip().partition("\n")[0][:160]
+        if says_threads_are_short(error):
+            raise NotConvertedNowError(
+                f"{model.card.name} is not converted for OpenVINO: the system starts no more"
+                " threads."
+            ) from error
         raise NotConvertibleError(
-            f"{model.card.name} cannot be converted for OpenVINO: {reason}."
+            f"{model.card.name} cannot be converted for OpenVINO: {_reason(error)}."
         ) from error
     worst = max(deviation.values())
     if not worst <= _TOLERANCE[precision]:
@@ -106,6 +112,13 @@ def convert_model(path: Path, precision: str) -> Converted:
             f" {worst:.1%}; torch is used instead."
         )
     return Converted(blob, deviation)
+
+
+def _reason(error: RuntimeError) -> str:
+    """The first line that does not merely say where in OpenVINO's code an error was raised."""
+    lines = str(error).strip().splitlines()
+    said = [line for line in lines if line and not line.startswith("Exception from ")]
+    return (said or lines or [""])[0].rstrip(".")[:160]
 
 
 def _no_memory(model: MuseModel) -> UserError:

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.backend import NotConvertedNowError, NotConvertibleError
 from muse_core.detect.backends.names import INT8
 from muse_core.detect.backends.openvino_library import floats_of, openvino
 from muse_core.detect.backends.openvino_session import Session
@@ -80,7 +80,7 @@ def _convert(
     try:
         made = convert_model(model, precision)
     except NotConvertibleError as refusal:
-        if entry is not None:
+        if entry is not None and not isinstance(refusal, NotConvertedNowError):
             _write(entry, {**facts, "refused": str(refusal)}, b"")
         raise
     if entry is not None:

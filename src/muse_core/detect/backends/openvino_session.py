@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -49,6 +50,11 @@ def compile_options(precision: str) -> dict[str, Any]:
 def says_memory_is_full(error: RuntimeError) -> bool:
     """Whether OpenVINO or torch failed for lack of memory."""
     return any(words in str(error).lower() for words in _FULL)
+
+
+def says_threads_are_short(error: RuntimeError) -> bool:
+    """Whether OpenVINO failed because the system starts no more threads."""
+    return os.strerror(errno.EAGAIN) in str(error)
 
 
 @dataclass
