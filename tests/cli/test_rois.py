@@ -83,16 +83,16 @@ def test_nuclei_of_an_ome_tiff_have_the_name_that_detection_gives_them(
     slide = write_slide(tmp_path / "s.ome.tif", 200, 160)
     model, options = write_model(tmp_path / "m.safetensors"), ("--mpp", 0.5, "--roi-mpp", 0.5)
     assert run("detect", slide, *options[:2], "--model", model, "--out", f"{tmp_path}/n/") == 0
-    options = ("--points", tmp_path / "n", *options)
-    assert run("rois", slide, *options, "--out", tmp_path / "one") == 0
+    given = ("--points", tmp_path / "n", *options)
+    assert run("rois", slide, *given, "--out", tmp_path / "one") == 0
     (roi,) = read_manifest(tmp_path / "one").rois
     assert roi.n_nuclei == len((tmp_path / "n" / "s.csv").read_text().splitlines()) - 1
 
     other = write_slide(tmp_path / "s.tif", 200, 160, seed=1)
-    assert run("rois", slide, other, *options, "--out", tmp_path / "two") == 2
+    assert run("rois", slide, other, *given, "--out", tmp_path / "two") == 2
     assert "would both get the nuclei of s.csv" in capsys.readouterr().err
     write_csv(nucleus_table([10.0, 20.0], [20.0, 9.0], "a"), tmp_path / "n" / "s.ome.csv", 0.5)
-    assert run("rois", slide, *options, "--out", tmp_path / "own") == 0
+    assert run("rois", slide, *given, "--out", tmp_path / "own") == 0
     (roi,) = read_manifest(tmp_path / "own").rois
     assert roi.n_nuclei == 2
 
