@@ -116,7 +116,7 @@ def test_features_stopped_before_the_first_leave_earlier_ones(
     earlier = read_features(out).features
     monkeypatch.setattr("muse_core.cli.images.say_notes", lambda _: signal.raise_signal(SIGNALS[0]))
     assert run("features", slide, "--out", out, *options) == 130
-    assert "before the first of 1 nuclei; nothing is written." in capsys.readouterr().err
+    assert "before the first of 1 nucleus; nothing is written." in capsys.readouterr().err
     np.testing.assert_array_equal(read_features(out).features, earlier)
     assert np.isfinite(earlier).all()
 

@@ -144,7 +144,7 @@ def test_outlines_can_be_nuclei(opened: MusePanel, tmp_path: Path, qtbot: Any) -
     assert "0 nuclei taken over" in _load(opened, path, qtbot)
     assert len(opened.session.annotations.regions()) == 1
     opened.export.outlines.setChecked(True)
-    assert "1 nuclei taken over" in _load(opened, path, qtbot)
+    assert "1 nucleus taken over" in _load(opened, path, qtbot)
     row = opened.session.annotations.to_table().iloc[-1]
     assert (row["x"], row["y"], row["class_name"]) == (50, 50, "tumor")
     assert row["status"] == "predicted"

@@ -59,7 +59,7 @@ def test_what_is_saved_counts_from_the_scanned_area(
 ) -> None:
     out = tmp_path / "o.geojson"
     panel.export.save(out)
-    assert "1 nuclei saved" in settle(panel, qtbot)
+    assert "1 nucleus saved" in settle(panel, qtbot)
     read = read_nuclei(out)
     assert read.origin_px == tuple(AT)
     assert read.table[["x", "y"]].to_numpy().tolist() == [[100, 50]]

@@ -12,6 +12,7 @@ import typer
 from muse_core.cli.numbers import number
 from muse_core.cli.options import ForceMppOption, ImageOption, JsonOption, OtherSlideOption
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +94,7 @@ def convert(
     for note in (*content.notes, *settled.notes, *notes, *left_out):
         typer.echo(note, err=True)
     facts = {"nuclei": len(table), "regions": len(content.regions), "mpp": scale, "out": str(out)}
-    said = json.dumps(facts) if as_json else f"{len(table):,} nuclei written to {out}."
+    said = json.dumps(facts) if as_json else f"{counted_nuclei(len(table))} written to {out}."
     # Standard output may hold the nuclei themselves.
     typer.echo(said, err=names_stdout(out))
 

@@ -26,6 +26,7 @@ from muse_core.cli.options import (
     PlaneOption,
 )
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     import numpy as np
@@ -240,7 +241,8 @@ def _write(
 
 def _sentence(result: _Result) -> str:
     if result["cancelled"] and not result["done"]:
-        return f"Cancelled before the first of {result['nuclei']:,} nuclei; nothing is written."
+        nuclei = counted_nuclei(result["nuclei"])
+        return f"Cancelled before the first of {nuclei}; nothing is written."
     kept = "Cancelled; " if result["cancelled"] else ""
     return (
         f"{kept}{result['done']:,} of {result['nuclei']:,} nuclei with {result['channels']}"

@@ -12,6 +12,7 @@ from muse_core.cli.console import cancel_on_signals, progress_bar
 from muse_core.files import GOES_ON
 from muse_core.jobs.detect_job import detect_config
 from muse_core.jobs.detect_values import detect_values
+from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     from muse_core.jobs.detect_many import ManySlides, SlideEnd
@@ -56,7 +57,7 @@ def run_many_at_terminal(run: ManySlides, as_json: bool) -> None:
     else:
         again = f" {GOES_ON}" if cancelled else ""
         which = f"{done:,} images of {total:,}" if run.images else f"{done:,} of {total:,}"
-        told = f"{nuclei:,} nuclei in {which} slides; {summary}.{again}"
+        told = f"{counted_nuclei(nuclei)} in {which} slides; {summary}.{again}"
         typer.echo(told, err=cancelled)
     if failed:
         which = "images" if run.images else f"of {total:,} slides"
@@ -75,7 +76,7 @@ def _line(end: SlideEnd) -> str:
         return f"{_name(record)}: {record.error}"
     figures = record.figures
     how = "finished before" if end.skipped else f"{figures['seconds']:.0f} s"
-    where = f"{figures['nuclei']:,} nuclei in {figures['tissue_mm2']:.3g} mm²"
+    where = f"{counted_nuclei(figures['nuclei'])} in {figures['tissue_mm2']:.3g} mm²"
     return f"{_name(record)}: {where}, {how}"
 
 

@@ -24,6 +24,7 @@ from muse_core.cli.options import (
     PlaneOption,
 )
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +124,7 @@ def _say_end(out: Path, manifest: RoiManifest, as_json: bool) -> None:
     nuclei = sum(roi.n_nuclei for roi in manifest.rois)
     figures = {"slides": len(manifest.sources), "rois": len(manifest.rois), "nuclei": nuclei}
     sentence = f"{out} holds {figures['rois']:,} ROIs of {figures['slides']:,} slides"
-    typer.echo(json.dumps(figures) if as_json else f"{sentence}, with {nuclei:,} nuclei.")
+    typer.echo(json.dumps(figures) if as_json else f"{sentence}, with {counted_nuclei(nuclei)}.")
 
 
 def _check_stems(slides: list[Path], folder: Path) -> None:

@@ -11,6 +11,7 @@ from muse_core.detect.seams import SeamMerger
 from muse_core.detect.tile_log import TileLog
 from muse_core.errors import UserError
 from muse_core.models.tile_detections import TileDetections
+from muse_core.nuclei.counted import counted_nuclei
 from muse_core.progress import OnProgress
 from muse_core.slides.unreadable import Unreadable
 
@@ -92,7 +93,7 @@ class TileMerge:
         report(0, total, "Looking for nuclei")
         for group in self._in_order(fresh, should_cancel):
             self._take(group)
-            report(self.done, total, f"{self._collector.count:,} nuclei")
+            report(self.done, total, counted_nuclei(self._collector.count))
         if self.unreadable and self._unread == self.done == total:
             raise UserError(self.unreadable[0].reason)
         self._collector.add(self._merger.flush(), self._plan.scale)

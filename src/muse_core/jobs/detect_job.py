@@ -349,6 +349,7 @@ def _outcome(
     notes: list[str],
     which: Mapping[str, object],
 ) -> Outcome:
+    from muse_core.nuclei.counted import counted_nuclei
     from muse_core.slides.unreadable import place_of, unreadable_note
 
     if result.tiles_resumed:
@@ -371,7 +372,7 @@ def _outcome(
     elif not result.tiles_total:
         message = f"There is no tissue here: 0 nuclei{where}."
     else:
-        message = f"{found:,} nuclei in {result.tissue_mm2:.3g} mm² of tissue{where}."
+        message = f"{counted_nuclei(found)} in {result.tissue_mm2:.3g} mm² of tissue{where}."
     return Outcome(
         cancelled=result.cancelled,
         message=message,

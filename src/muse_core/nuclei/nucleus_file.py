@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme
@@ -103,6 +104,12 @@ class NucleusFile:
         further = set(self.table["class_name"].unique()) - set(known.names)
         check_classes(len(known.names) + len(further), "The column of classes")
         return known.extended(sorted(further))
+
+
+def unclassified_note(count: int) -> str:
+    """Return the sentence about nuclei for which a file of another program names no class."""
+    without = counted(count, "nucleus without a class is now", "nuclei without a class are now")
+    return f"{without} {UNCLASSIFIED!r}."
 
 
 def check_positive_mpp(mpp: float | None) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muse_core.nuclei import write_nuclei
+from muse_core.nuclei.counted import counted_nuclei
 from muse_core.nuclei.nucleus_file import FIRST_PLANE, WHOLE_SLIDE, Origin, PlaneZT
 from muse_core.nuclei.store.content import store_content
 from muse_core.nuclei.store.locate import STORE_SUFFIX
@@ -30,7 +31,8 @@ class Exported:
     @property
     def sentence(self) -> str:
         """For the user."""
-        return " ".join((f"{self.n_nuclei:,} nuclei saved to {self.path.name}.", *self.notes))
+        saved = f"{counted_nuclei(self.n_nuclei)} saved to {self.path.name}."
+        return " ".join((saved, *self.notes))
 
 
 def suggested_export(slide: Slide | None) -> str:

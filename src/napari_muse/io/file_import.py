@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
 from muse_core.nuclei import NucleusFile, placed_on_slide
+from muse_core.nuclei.counted import counted_nuclei
 from muse_core.nuclei.fitting import SlideFrame, fit
 from muse_core.slides import Slide
 from napari_muse.io.reader import FILE_KEY
@@ -39,7 +40,7 @@ def take_over(
     """
 
     def load(fitting: NucleusFile) -> None:
-        sentence = f"{len(fitting.table):,} nuclei taken over."
+        sentence = f"{counted_nuclei(len(fitting.table))} taken over."
         taken = session.attempt(lambda: annotations.load(fitting))
         say(" ".join((sentence, *fitting.notes)) if taken else NOTHING)
         session.rest_closed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from muse_core.nuclei.counted import counted_nuclei
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 
 
@@ -50,7 +51,7 @@ def show_all_classes(nuclei: HidesClasses) -> None:
 
 def total_text(total: int, in_view: int) -> str:
     """Text on the number of nuclei, and of those in view if too many to be shown as points."""
-    text = f"{total:,} nuclei"
+    text = counted_nuclei(total)
     if in_view > MAX_IN_VIEW:
         text += f"; the images show how dense {in_view:,} are, zoom in to see each"
     return text

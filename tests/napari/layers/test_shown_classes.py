@@ -62,4 +62,5 @@ def test_classes_that_are_all_shown_are_left_alone() -> None:
 
 def test_it_is_said_why_nuclei_are_no_points() -> None:
     assert total_text(1234567, MAX_IN_VIEW) == "1,234,567 nuclei"
+    assert total_text(1, 1) == "1 nucleus"
     assert "zoom in" in total_text(1234567, MAX_IN_VIEW + 1)

@@ -109,7 +109,7 @@ def test_files_of_others(tmp_path: Path) -> None:
     ]
     assert (found.scheme, found.mpp) == (None, None)
     assert "pixels" in found.notes[0]
-    assert "1 nuclei without a class" in found.notes[1]
+    assert "1 nucleus without a class" in found.notes[1]
 
 
 @pytest.mark.parametrize(

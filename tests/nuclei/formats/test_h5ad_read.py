@@ -225,7 +225,7 @@ def test_our_file_saved_again_with_nullable_columns(tmp_path: Path) -> None:
             file[f"obs/{name}/mask"][1] = True
     row = read_nuclei_here(path).table.iloc[1]
     assert row[["class_name", "status", "model"]].tolist() == ["unclassified", "predicted", ""]
-    assert read_nuclei_here(path).notes == ("1 nuclei without a class are now 'unclassified'.",)
+    assert read_nuclei_here(path).notes == ("1 nucleus without a class is now 'unclassified'.",)
     with h5py.File(path, "a") as file:
         file["obs/id/mask"][0] = True
     with pytest.raises(UserError, match=r"n\.h5ad: The column 'id' has an empty cell"):

@@ -26,7 +26,7 @@ from muse_core.files import sha256_of
 from muse_core.models.card import check_model_target
 from muse_core.models.registry import list_models, resolve_model
 from muse_core.nuclei import Status
-from muse_core.nuclei.counted import counted
+from muse_core.nuclei.counted import counted, counted_nuclei
 from muse_core.nuclei.outlines import inside_any
 from muse_core.nuclei.store import AnnotationStore, NucleusRows
 
@@ -200,8 +200,10 @@ def relearned_name(model: str) -> str:
 def summary(done: Relearned) -> str:
     """A sentence or two about what was learnt."""
     if not done.examples:
-        return f"Nothing is corrected yet: {done.changed:,} nuclei got the model's own class."
-    learnt = f"Learnt from {done.examples:,} nuclei; {done.changed:,} others changed class."
+        changed = counted_nuclei(done.changed)
+        return f"Nothing is corrected yet: {changed} got the model's own class."
+    changed = counted(done.changed, "other", "others")
+    learnt = f"Learnt from {counted_nuclei(done.examples)}; {changed} changed class."
     if done.agreement is None or done.agreement_before is None:
         return learnt
     return (

@@ -23,6 +23,7 @@ from muse_core.nuclei.nucleus_file import (
     NucleusFile,
     check_classes,
     check_numbering,
+    unclassified_note,
 )
 from muse_core.nuclei.table import Status, nucleus_table
 
@@ -121,7 +122,7 @@ def class_names(values: Sequence[Any], key: str) -> tuple[list[str], tuple[str, 
     names = [known[value] for value in values]
     missing = [value for value, name in known.items() if name == UNCLASSIFIED != value]
     unnamed = sum(value in missing for value in values) if missing else 0
-    note = f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}."
+    note = unclassified_note(unnamed)
     return names, (note,) if unnamed else ()
 
 

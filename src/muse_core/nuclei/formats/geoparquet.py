@@ -44,6 +44,7 @@ from muse_core.nuclei.nucleus_file import (
     check_characters,
     check_classes,
     check_numbering,
+    unclassified_note,
 )
 from muse_core.nuclei.table import nucleus_table
 
@@ -191,7 +192,7 @@ def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:
         notes.append(f"{int((~placed).sum()):,} objects without a place were left out.")
     unnamed = int((kept["class_name"] == UNCLASSIFIED).sum())
     if unnamed:
-        notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
+        notes.append(unclassified_note(unnamed))
     if classes is None:
         notes.append(f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}.")
     check_numbering(set(kept["class_name"]), len(kept), f"The column {classes!r}")

@@ -152,7 +152,7 @@ def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
         "1 lines",
         "1 objects without a place",
         "1 holes",
-        "1 nuclei without",
+        "1 nucleus without",
     ):
         assert part in notes
 

@@ -37,6 +37,7 @@ from muse_core.nuclei.nucleus_file import (
     check_classes,
     check_count,
     check_numbering,
+    unclassified_note,
 )
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.scheme import ClassScheme, NucleusClass
@@ -262,7 +263,7 @@ class _Collector:
         check_numbering(self._colors, len(table), f"The property {self._class_key!r}")
         unnamed = int((table["class_name"] == UNCLASSIFIED).sum())
         if unnamed and (scheme is None or UNCLASSIFIED not in scheme.names):
-            notes.append(f"{unnamed:,} nuclei without a class are now {UNCLASSIFIED!r}.")
+            notes.append(unclassified_note(unnamed))
         if not len(table) and self._regions:
             notes.append(
                 f"All {len(self._regions):,} outlines are annotations and were read as regions;"
