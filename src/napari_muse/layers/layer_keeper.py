@@ -41,12 +41,14 @@ class LayerKeeper:
         layers.events.reordered.connect(self._on_reordered)
         # napari tells of links by it.
         layers.selection.events.changed.connect(self._on_links)
+        # The layer of a person's image has become a slide.
+        session.slide_changed.connect(lambda: self.keep(session.image_layer))
         for layer in layers:
             self.keep(layer)
 
     def keep(self, layer: Any) -> None:
-        """Guard a layer, if it is MUSE's."""
-        if not self._session.owns(layer):
+        """Guard a layer, if there is one and it is MUSE's."""
+        if layer is None or not self._session.owns(layer):
             return
         if slide_of(layer) is None:
             # Against Delete, the bin, and menus that turn a layer into others.
@@ -66,7 +68,8 @@ class LayerKeeper:
         self._say(_COPIED)
 
     def _on_help(self, event: Any) -> None:
-        event.source.help = _HELP
+        if self._session.owns(event.source):
+            event.source.help = _HELP
 
     def _on_links(self) -> None:
         """Part MUSE's layers from others: of two slides that are linked neither is shown alone."""

@@ -285,3 +285,16 @@ class _Unsendable:
 
 def _slowly(block: npt.NDArray[np.uint8], lock: Any) -> npt.NDArray[np.uint8]:
     return block
+
+
+def test_the_status_bar_offers_muses_keys_on_an_image_of_the_console(
+    panel: MusePanel, add: Any, qtbot: Any
+) -> None:
+    viewer, layer = panel.session.viewer, add(RGB)
+    for mode in ("transform", "pan_zoom"):
+        layer.mode = mode
+        qtbot.wait(20)
+        assert viewer.help.startswith("1 to 9 class, Space confirm")
+    layer.data = RGB / 255
+    layer.mode = "transform"
+    assert "use <" in viewer.help, "napari's keys again, for it is no slide any more"
