@@ -117,6 +117,11 @@ class Detection(SessionJob):
         self.runner.start(job.to_json())
         self._last[self._annotations] = self._shapes
 
+    @property
+    def annotations(self) -> SlideAnnotations:
+        """Annotations of the slide that was searched last."""
+        return self._annotations
+
     def unfinished(self) -> Unfinished | None:
         """The unfinished detection of the current slide, if there is one."""
         slide = self._session.slide

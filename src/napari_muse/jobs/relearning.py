@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.whole import relearned_name
 from muse_core.errors import UserError
 from muse_core.jobs import Ended, Failed
+from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.learning import new_model_path
 from napari_muse.jobs.missing_features import MissingFeatures
 from napari_muse.jobs.relearn_work import Learnt, RelearnAnswer, RelearnTask, RelearnWorker
@@ -32,6 +34,7 @@ _MOST_UNASKED = 200
 """Most added nuclei whose features are computed without asking."""
 _PATIENCE_S = 3.0
 """Time after which a result is written although there are newer corrections."""
+_HOW = "Correct or confirm a few nuclei of each class; the others follow at once."
 _OVERTAKEN = (
     "What was learnt from has changed meanwhile, so nothing was written; the next correction"
     " teaches again."
@@ -49,6 +52,9 @@ class _Mail(QObject):
 
 class Relearning:
     """While it is on, learns in a thread whenever a person has confirmed or changed nuclei.
+
+    It also learns when a detection has ended, whose nuclei have the model's own classes. A slide
+    that is left before it was learnt from is learnt from when it is shown again.
 
     Signals:
         changed: Its state or its last result has changed.
@@ -73,6 +79,8 @@ class Relearning:
         self._asked_at = 0.0
         self._tried: set[int] = set()
         self._again = False
+        self._annotations = session.annotations
+        self._owed: WeakSet[SlideAnnotations] = WeakSet()
         self._agreed = False
         self.method = "logistic"
         self.on = False
@@ -120,11 +128,11 @@ class Relearning:
     def sentence(self) -> str:
         """The state in one sentence: how to start, what is running, or what was learnt."""
         if not self.on:
-            return "Correct or confirm a few nuclei of each class; the others follow at once."
+            return _HOW
         if self.refusal:
             return self.refusal
         if self.learnt is None:
-            return "Learning …"
+            return "Learning …" if self.busy or self.waiting else _HOW
         return "\n".join([self.learnt.sentence, *self.learnt.notes])
 
     @property
@@ -215,15 +223,31 @@ class Relearning:
         self._agreed = True
         self.turn(True)
 
+    def on_detected(self, annotations: SlideAnnotations) -> None:
+        """Learn from a slide again, if on, because a detection of it has ended."""
+        if self.on:
+            self._owed.add(annotations)
+            self._pay()
+
     def _on_settled(self) -> None:
         if self.on:
             self.request()
 
     def _on_slide(self) -> None:
         self._start_soon.cancel()
-        self.learnt, self.refusal, self._asked_at = None, "", 0.0
+        if self.on and (self.waiting or self._again):
+            self._owed.add(self._annotations)
+        self._annotations = self._session.annotations
+        self.learnt, self.refusal, self._asked_at, self._again = None, "", 0.0, False
         self._tried, self.lacks_features = set(), False
+        self._pay()
         self.changed.emit()
+
+    def _pay(self) -> None:
+        """Learn from the current slide if it was left before it was learnt from."""
+        if self.on and not self.busy and self._annotations in self._owed:
+            self._owed.discard(self._annotations)
+            self.request()
 
     def _start(self) -> None:
         if self.busy:
@@ -246,7 +270,9 @@ class Relearning:
         annotations.require_writable()
         store = annotations.store
         if store.detecting:
-            raise UserError("A detection is running; correct on when it has ended.")
+            raise UserError(
+                "A detection is running; corrections are learnt from when it has ended."
+            )
         self.lacks_features = True
         entry = find_features(features_beside(store.path), store.slide).facts.model
         self.lacks_features = False
@@ -284,7 +310,7 @@ class Relearning:
             self._session.nuclei.preview(ids, classes)
 
     def _on_answer(self, answer: RelearnAnswer) -> None:
-        self.busy = False
+        self._end(answer.task)
         again, self._again = self._again, False
         if again and time.perf_counter() - answer.task.begun < _PATIENCE_S:
             # What came meanwhile is learnt from first; only then is it written.
@@ -296,6 +322,7 @@ class Relearning:
         self._show_stored(answer.task)
         if again:
             self.request()
+        self._pay()
         self.changed.emit()
 
     def _keep(self, answer: RelearnAnswer) -> None:
@@ -317,7 +344,7 @@ class Relearning:
         self._fetch_missing(answer.learnt.unlearnt_ids)
 
     def _on_refusal(self, task: RelearnTask, sentence: str) -> None:
-        self.busy = False
+        self._end(task)
         if self._again:
             self._again = False
             self._start_again(task)
@@ -325,6 +352,13 @@ class Relearning:
         self._show_stored(task)
         if self._is_current(task):
             self._say(sentence)
+        self._pay()
+
+    def _end(self, task: RelearnTask) -> None:
+        """Note that work has ended, and whether its slide is not shown any more."""
+        self.busy = False
+        if self.on and task.annotations is not self._annotations:
+            self._owed.add(task.annotations)
 
     def _start_again(self, task: RelearnTask) -> None:
         self._start()

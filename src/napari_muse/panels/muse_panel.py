@@ -63,6 +63,9 @@ class MusePanel(QWidget):
         self.comparison = Comparison(self.session, parent=self)
         edits = CarefulEdits(self.session, lambda: self.queue.arriving)
         self.relearning = Relearning(self.session, parent=self)
+        self.detection.ended.connect(
+            lambda _end: self.relearning.on_detected(self.detection.annotations)
+        )
         self.relearn = RelearnPanel(self.session, self.relearning, self.detect)
         self.keys = Keys(
             self.session,

@@ -9,135 +9,47 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtCore import Qt
 
-from muse_core.classify.class_head import read_class_head
-from muse_core.classify.feature_folder import FeatureFacts, append_features, features_beside
 from muse_core.classify.queue import TEACHES
-from muse_core.files import sha256_of
-from muse_core.models.registry import resolve_model
-from muse_core.nuclei import ClassScheme, Status
+from muse_core.nuclei import Status
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..actions import QTest, canvas_of, press
-
-N = 300
-
-
-@pytest.fixture
-def featured(panel: MusePanel, small_slide: Path, qtbot: Any) -> MusePanel:
-    """The small slide with 300 nuclei, their features, and a kind that the model does not know.
-
-    That kind lies in the left half, and is of the first class.
-    """
-    viewer = panel.session.viewer
-    viewer.open(small_slide, plugin="napari-muse")
-    viewer.reset_view()
-    path = resolve_model(None)
-    head = read_class_head(path)
-    rng = np.random.default_rng(0)
-    x = (np.arange(N) % 20) * 19.0 + 10
-    y = (np.arange(N) // 20) * 19.0 + 10
-    drawn = rng.standard_normal((N, head.n_features))
-    drawn[:, :40] += 2.0 * (x < 200)[:, None]
-    features = drawn.astype(np.float16)
-    given = head.logits(features).argmax(axis=1)
-    annotations = panel.session.annotations
-    annotations.adopt_scheme(ClassScheme.from_json(head.card.classes))
-    annotations.append(
-        x, y, np.array(annotations.class_ids)[given], np.full(N, 0.9), head.card.name, 6.0
-    )
-    store = annotations.store
-    slide = store.slide
-    facts = FeatureFacts(
-        head.card.name, sha256_of(path), head.class_names, head.n_features,
-        slide.size_bytes, slide.fingerprint, 0.5,
-    )  # fmt: skip
-    append_features(features_beside(store.path), facts, np.stack([x, y], axis=1), features, given)
-    panel.session.nuclei.refresh()
-    panel.tabs.setCurrentIndex(1)
-    qtbot.wait(100)
-    return panel
-
-
-def _agree(panel: MusePanel, qtbot: Any, yes: bool = True) -> None:
-    """Answer the question that is asked the first time."""
-    qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None, timeout=3000)
-    box = panel.findChild(QMessageBox)
-    assert box is not None
-    kind = QMessageBox.ButtonRole.AcceptRole if yes else QMessageBox.ButtonRole.RejectRole
-    button = next(b for b in box.buttons() if box.buttonRole(b) == kind)
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.wait(50)
-
-
-def _tick(panel: MusePanel) -> None:
-    # Its middle may lie beside its words, where the dock is wide.
-    none = Qt.KeyboardModifier.NoModifier
-    QTest.mouseClick(panel.relearn.on, Qt.MouseButton.LeftButton, none, QPoint(8, 8))
-
-
-def _turn_on(panel: MusePanel, qtbot: Any) -> None:
-    _tick(panel)
-    _agree(panel, qtbot)
-    _settled(panel, qtbot)
-
-
-def _settled(panel: MusePanel, qtbot: Any) -> None:
-    """Wait until no work is running."""
-    state = panel.relearning
-    qtbot.wait(80)
-    qtbot.waitUntil(lambda: not state.busy and not state.waiting, timeout=20_000)
-
-
-def _correct(panel: MusePanel, count: int = 40) -> None:
-    """Correct nuclei all over the slide."""
-    annotations = panel.session.annotations
-    rng = np.random.default_rng(1)
-    for at in rng.choice(N, count, replace=False):
-        row = annotations.rows[at]
-        annotations.set_class([row["id"]], 1 if row["x"] < 200 else int(row["class_id"]))
-
-
-def _classes(panel: MusePanel) -> list[int]:
-    """Index of each nucleus' class among the classes."""
-    annotations = panel.session.annotations
-    found: list[int] = annotations.class_index(annotations.rows).tolist()
-    return found
+from .relearn_actions import N, agree, classes, correct, settled, tick, turn_on
 
 
 def test_it_asks_before_it_is_on_and_only_once(featured: MusePanel, qtbot: Any) -> None:
-    before = _classes(featured)
-    _tick(featured)
+    before = classes(featured)
+    tick(featured)
     assert not featured.relearn.on.isChecked()
-    _agree(featured, qtbot, yes=False)
+    agree(featured, qtbot, yes=False)
     assert not featured.relearning.on
-    _correct(featured)
-    _settled(featured, qtbot)
+    correct(featured)
+    settled(featured, qtbot)
     untouched = featured.session.annotations.rows["status"] == Status.PREDICTED
     np.testing.assert_array_equal(
-        np.array(before)[untouched], np.array(_classes(featured))[untouched]
+        np.array(before)[untouched], np.array(classes(featured))[untouched]
     )
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     assert featured.relearning.on
     assert featured.relearn.on.isChecked()
-    _tick(featured)
+    tick(featured)
     assert not featured.relearning.on
-    _tick(featured)
+    tick(featured)
     assert featured.relearning.on
 
 
 def test_corrections_reach_the_rest_the_screen_and_the_file(
     featured: MusePanel, qtbot: Any
 ) -> None:
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     assert "Nothing is corrected yet" in featured.relearn.says.text()
     left = featured.session.annotations.rows["x"] < 200
-    before = np.array(_classes(featured))
-    _correct(featured)
-    _settled(featured, qtbot)
-    after = np.array(_classes(featured))
+    before = np.array(classes(featured))
+    correct(featured)
+    settled(featured, qtbot)
+    after = np.array(classes(featured))
     assert (after[left] == 0).mean() > (before[left] == 0).mean() + 0.3
     assert (after[~left] == before[~left]).mean() > 0.7
     assert "Agreement on corrections left out: " in featured.relearn.says.text()
@@ -153,37 +65,37 @@ def test_corrections_reach_the_rest_the_screen_and_the_file(
 
 
 def test_undo_is_one_step_and_does_not_start_it_again(featured: MusePanel, qtbot: Any) -> None:
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     annotations = featured.session.annotations
-    _correct(featured, 30)
-    _settled(featured, qtbot)
+    correct(featured, 30)
+    settled(featured, qtbot)
     row = annotations.rows[annotations.rows["status"] == Status.PREDICTED][0]
-    before = _classes(featured)
+    before = classes(featured)
     annotations.set_class([row["id"]], int(row["class_id"]) % 3 + 1)
-    _settled(featured, qtbot)
-    learnt = _classes(featured)
+    settled(featured, qtbot)
+    learnt = classes(featured)
     press(featured, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    _settled(featured, qtbot)
-    once = _classes(featured)
+    settled(featured, qtbot)
+    once = classes(featured)
     press(
         featured, qtbot, Qt.Key.Key_Z,
         Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
     )  # fmt: skip
-    _settled(featured, qtbot)
-    assert _classes(featured) == learnt
+    settled(featured, qtbot)
+    assert classes(featured) == learnt
     for _ in range(2):
         press(featured, qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    _settled(featured, qtbot)
+    settled(featured, qtbot)
     if once != learnt:
-        assert _classes(featured) == before
+        assert classes(featured) == before
 
 
 def test_many_corrections_in_a_row_become_few_steps(featured: MusePanel, qtbot: Any) -> None:
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     steps: list[None] = []
     featured.relearning.taught.connect(lambda: steps.append(None))
-    _correct(featured, 60)
-    _settled(featured, qtbot)
+    correct(featured, 60)
+    settled(featured, qtbot)
     assert 1 <= len(steps) <= 3
     learnt = featured.relearning.learnt
     assert learnt is not None
@@ -191,9 +103,9 @@ def test_many_corrections_in_a_row_become_few_steps(featured: MusePanel, qtbot: 
 
 
 def test_what_changed_is_outlined_for_a_while(featured: MusePanel, qtbot: Any) -> None:
-    _turn_on(featured, qtbot)
-    _correct(featured)
-    _settled(featured, qtbot)
+    turn_on(featured, qtbot)
+    correct(featured)
+    settled(featured, qtbot)
     layer = featured.session.nuclei.layer
     assert len(np.unique(layer.size)) == 1
     QTest.mouseClick(featured.relearn.show_changed, Qt.MouseButton.LeftButton)
@@ -210,14 +122,14 @@ def test_the_queue_asks_what_teaches_most(featured: MusePanel, qtbot: Any) -> No
     kind.setCurrentIndex(kind.findData(TEACHES))
     QTest.mouseClick(featured.review.start, Qt.MouseButton.LeftButton)
     assert "Turn on “Learn now” first" in featured.status.text()
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     QTest.mouseClick(featured.review.start, Qt.MouseButton.LeftButton)
     learnt = featured.relearning.learnt
     assert learnt is not None
     assert featured.queue.current == learnt.to_ask[0]
     press(featured, qtbot, Qt.Key.Key_1)
     press(featured, qtbot, Qt.Key.Key_2)
-    _settled(featured, qtbot)
+    settled(featured, qtbot)
     again = featured.relearning.learnt
     assert again is not None
     assert again.result.n_examples == 2 or "All corrections" in featured.relearn.says.text()
@@ -226,59 +138,59 @@ def test_the_queue_asks_what_teaches_most(featured: MusePanel, qtbot: Any) -> No
 
 
 def test_one_class_only_is_a_sentence(featured: MusePanel, qtbot: Any) -> None:
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     ids = featured.session.annotations.rows["id"][:3]
-    before = _classes(featured)[3:]
+    before = classes(featured)[3:]
     featured.session.annotations.set_class(ids, 1)
-    _settled(featured, qtbot)
+    settled(featured, qtbot)
     assert "All corrections so far are of class" in featured.relearn.says.text()
-    assert _classes(featured)[3:] == before
+    assert classes(featured)[3:] == before
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
 def test_features_out_of_reach_are_a_sentence_until_they_are_back(
     featured: MusePanel, qtbot: Any
 ) -> None:
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     with Path(os.devnull).open("wb") as unreadable:
         for file in list(Path("/proc/self/fd").iterdir()):
             if file.is_symlink() and str(file.readlink()).endswith(".f16"):
                 os.dup2(unreadable.fileno(), int(file.name))
-    _correct(featured)
-    _settled(featured, qtbot)
+    correct(featured)
+    settled(featured, qtbot)
     assert "is its drive or share still connected?" in featured.relearn.says.text()
-    _correct(featured, 41)
-    _settled(featured, qtbot)
+    correct(featured, 41)
+    settled(featured, qtbot)
     assert "nuclei teach" in featured.relearn.says.text()
 
 
 def test_without_features_there_is_a_sentence(opened: MusePanel, qtbot: Any) -> None:
     opened.tabs.setCurrentIndex(1)
     press(opened, qtbot, Qt.Key.Key_L, Qt.KeyboardModifier.ShiftModifier)
-    _agree(opened, qtbot)
-    _settled(opened, qtbot)
+    agree(opened, qtbot)
+    settled(opened, qtbot)
     assert "There are no features" in opened.relearn.says.text()
 
 
 def test_both_methods_can_be_chosen(featured: MusePanel, qtbot: Any) -> None:
-    _turn_on(featured, qtbot)
-    _correct(featured)
-    _settled(featured, qtbot)
-    first = _classes(featured)
+    turn_on(featured, qtbot)
+    correct(featured)
+    settled(featured, qtbot)
+    first = classes(featured)
     featured.relearn.method.setCurrentIndex(1)
-    _settled(featured, qtbot)
+    settled(featured, qtbot)
     assert featured.relearning.learnt is not None
-    assert _classes(featured) != first
+    assert classes(featured) != first
 
 
 def test_what_was_learnt_becomes_a_model_to_choose(
     featured: MusePanel, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    _turn_on(featured, qtbot)
+    turn_on(featured, qtbot)
     assert not featured.relearn.save.isEnabled()
-    _correct(featured)
-    _settled(featured, qtbot)
+    correct(featured)
+    settled(featured, qtbot)
     QTest.mouseClick(featured.relearn.save, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "Saved as small-1" in featured.status.text(), timeout=20_000)
     box = featured.detect.model
@@ -286,30 +198,31 @@ def test_what_was_learnt_becomes_a_model_to_choose(
 
 
 def test_an_added_nucleus_gets_its_features_and_teaches(featured: MusePanel, qtbot: Any) -> None:
-    _turn_on(featured, qtbot)
-    _correct(featured, 30)
-    _settled(featured, qtbot)
+    turn_on(featured, qtbot)
+    correct(featured, 30)
+    settled(featured, qtbot)
     featured.session.annotations.add(205.0, 155.0, 1)
-    _settled(featured, qtbot)
+    settled(featured, qtbot)
     missing = featured.relearning.missing
     qtbot.waitUntil(lambda: missing.running, timeout=5000)
     qtbot.waitUntil(lambda: not missing.running, timeout=60_000)
-    _settled(featured, qtbot)
-    learnt = featured.relearning.learnt
-    assert learnt is not None
-    assert learnt.result.n_examples == 31
-    assert not len(learnt.unlearnt_ids)
+    state = featured.relearning
+    qtbot.waitUntil(
+        lambda: state.learnt is not None and state.learnt.result.n_examples == 31, timeout=20_000
+    )
+    assert state.learnt is not None
+    assert not len(state.learnt.unlearnt_ids)
 
 
 def test_where_there_are_none_they_are_computed_at_a_press(opened: MusePanel, qtbot: Any) -> None:
     opened.tabs.setCurrentIndex(1)
-    _turn_on(opened, qtbot)
+    turn_on(opened, qtbot)
     assert "There are no features" in opened.relearn.says.text()
     assert opened.relearn.compute.isVisible()
     QTest.mouseClick(opened.relearn.compute, Qt.MouseButton.LeftButton)
     assert opened.relearn.compute.text() == "Stop computing"
     qtbot.waitUntil(lambda: not opened.relearning.missing.running, timeout=60_000)
-    _settled(opened, qtbot)
+    settled(opened, qtbot)
     assert "Nothing is corrected yet" in opened.relearn.says.text()
     assert not opened.relearn.compute.isVisible()
 
@@ -327,32 +240,32 @@ def _while_it_learns(panel: MusePanel, qtbot: Any, act: Callable[[], object]) ->
     rows = annotations.rows[annotations.rows["status"] == Status.PREDICTED][:20]
     annotations.set_class(rows["id"], int(rows["class_id"][0]) % 3 + 1)
     qtbot.waitUntil(lambda: bool(acted), timeout=20_000)
-    _settled(panel, qtbot)
+    settled(panel, qtbot)
 
 
 def test_what_is_undone_while_it_is_learnt_from_changes_nothing(
     featured: MusePanel, qtbot: Any
 ) -> None:
-    _turn_on(featured, qtbot)
-    _correct(featured, 30)
-    _settled(featured, qtbot)
-    before, control = _classes(featured), Qt.KeyboardModifier.ControlModifier
+    turn_on(featured, qtbot)
+    correct(featured, 30)
+    settled(featured, qtbot)
+    before, control = classes(featured), Qt.KeyboardModifier.ControlModifier
     canvas = canvas_of(featured)
     _while_it_learns(featured, qtbot, lambda: qtbot.keyClick(canvas, Qt.Key.Key_Z, control))
-    assert _classes(featured) == before
+    assert classes(featured) == before
     assert "the next correction teaches again" in featured.relearn.says.text()
     press(featured, qtbot, Qt.Key.Key_Y, control)
     assert featured.status.text().startswith("Redone: class of 20 nuclei")
     row = featured.session.annotations.rows[-1]
     featured.session.annotations.confirm([row["id"]])
-    _settled(featured, qtbot)
+    settled(featured, qtbot)
     assert "teach;" in featured.relearn.says.text()
 
 
 def test_classes_merged_while_they_are_learnt_stay_merged(featured: MusePanel, qtbot: Any) -> None:
-    _turn_on(featured, qtbot)
-    _correct(featured, 30)
-    _settled(featured, qtbot)
+    turn_on(featured, qtbot)
+    correct(featured, 30)
+    settled(featured, qtbot)
     annotations = featured.session.annotations
     names = annotations.scheme.names
 
@@ -363,7 +276,7 @@ def test_classes_merged_while_they_are_learnt_stay_merged(featured: MusePanel, q
     assert annotations.scheme.names == names[1:]
     assert "the next correction teaches again" in featured.relearn.says.text()
     annotations.confirm([annotations.rows[-1]["id"]])
-    _settled(featured, qtbot)
+    settled(featured, qtbot)
     assert "teach;" in featured.relearn.says.text()
     assert annotations.counts().sum() == N
 
@@ -371,8 +284,8 @@ def test_classes_merged_while_they_are_learnt_stay_merged(featured: MusePanel, q
 def test_turned_off_under_way_the_screen_shows_what_the_file_has(
     featured: MusePanel, qtbot: Any
 ) -> None:
-    _correct(featured)
-    before = _classes(featured)
+    correct(featured)
+    before = classes(featured)
     nuclei, state, seen = featured.session.nuclei, featured.relearning, []
 
     def turn_off(*_: object) -> None:
@@ -380,8 +293,8 @@ def test_turned_off_under_way_the_screen_shows_what_the_file_has(
         state.turn(False)
 
     state._mail.seen.connect(turn_off)
-    _tick(featured)
-    _agree(featured, qtbot)
+    tick(featured)
+    agree(featured, qtbot)
     qtbot.waitUntil(lambda: bool(seen) and not state.busy, timeout=20_000)
     shown = nuclei.layer.border_color.copy()
     nuclei.refresh()
@@ -389,5 +302,5 @@ def test_turned_off_under_way_the_screen_shows_what_the_file_has(
     assert not np.array_equal(seen[0], shown), "nothing was seen before"
     untouched = featured.session.annotations.rows["status"] == Status.PREDICTED
     np.testing.assert_array_equal(
-        np.array(before)[untouched], np.array(_classes(featured))[untouched]
+        np.array(before)[untouched], np.array(classes(featured))[untouched]
     )
