@@ -29,6 +29,7 @@ from napari_muse.panels.confirm import ask
 from napari_muse.panels.detect_panel import DetectPanel
 from napari_muse.panels.edit_panel import EditPanel
 from napari_muse.panels.export_panel import ExportPanel
+from napari_muse.panels.focus_ring import FocusRing
 from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
 from napari_muse.panels.picture_panel import PicturePanel
@@ -90,6 +91,7 @@ class MusePanel(QWidget):
         whole.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         whole.setStretchFactor(self.tabs, 1)
         CanvasFocus(self.session.viewer, self)
+        FocusRing(self)
         CloseQuestion(self.session.viewer, self.learning, self)
         self._dropped = DroppedFolders(self.session.viewer, self)
         self.setMinimumWidth(_WIDTH_PX)
