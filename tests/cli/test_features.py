@@ -66,6 +66,10 @@ def test_bad_input_ends_in_a_sentence(
     assert "scale" in capsys.readouterr().err
     assert run("features", slide, "--points", tmp_path / "no.csv", "--mpp", 0.5, *common) == 2
     assert "no file" in capsys.readouterr().err
+    file = tmp_path / "f.h5ad"
+    assert run("features", slide, "--points", points, "--model", model, "--out", file) == 2
+    assert "features are a folder, and this names a file" in capsys.readouterr().err
+    assert not file.exists()
     (tmp_path / "f.zarr").mkdir()
     (tmp_path / "f.zarr" / "precious.txt").write_text("")
     assert run("features", slide, "--points", points, "--mpp", 0.5, *common) == 2

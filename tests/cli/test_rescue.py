@@ -26,3 +26,14 @@ def test_what_is_left_of_a_store_is_written_to_another(tmp_path: Path, capsys: C
     assert captured.err == f"{unnamed}\n"
     assert run("rescue", path, "--out", out) == 2
     assert "exists already" in error_line(capsys)
+
+
+def test_the_new_store_is_named_like_one(tmp_path: Path, capsys: Capture) -> None:
+    with AnnotationStore.create(
+        tmp_path / "s.muse", SlideIdentity("s.svs", 1, "a"), ClassScheme.from_names(["tumor"])
+    ):
+        pass
+    before = sorted(tmp_path.iterdir())
+    assert run("rescue", tmp_path / "s.muse", "--out", tmp_path / "new.csv") == 2
+    assert "the name of annotations ends in .muse" in error_line(capsys)
+    assert sorted(tmp_path.iterdir()) == before

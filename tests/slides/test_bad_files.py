@@ -12,6 +12,8 @@ import tifffile
 from PIL import Image
 
 from muse_core.errors import UserError
+from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.store import AnnotationStore, SlideIdentity
 from muse_core.slides import can_open, open_slide
 
 from .slide_files import write_pyramid_tiff
@@ -94,6 +96,15 @@ def test_missing_folder_and_unknown_ending(tmp_path: Path) -> None:
     unnamed = tmp_path / "no_ending"
     unnamed.write_text("x")
     assert_refused(unnamed)
+
+
+def test_nothing_is_left_beside_annotations_that_are_taken_for_a_slide(tmp_path: Path) -> None:
+    path = tmp_path / "s.muse"
+    identity = SlideIdentity("s.svs", 1, "a")
+    AnnotationStore.create(path, identity, ClassScheme.from_names(["tumor"])).close()
+    before = sorted(tmp_path.iterdir())
+    assert_refused(path, "is a database, as annotations are, and no slide")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["real.svs", "real.png", "raw.tif"])

@@ -259,7 +259,10 @@ def _check_target(out: Path, slide: Path) -> None:
     """
     from muse_core.classify.feature_file import is_feature_file
     from muse_core.files import entries, require_outside
+    from muse_core.nuclei import WRITABLE_SUFFIXES
 
+    if out.suffix.lower() != ".zarr" and out.name.lower().endswith(WRITABLE_SUFFIXES):
+        raise UserError(f"Cannot write {out}: features are a folder, and this names a file.")
     parent = out.absolute().parent
     if not parent.is_dir():
         raise UserError(f"Cannot write {out}: there is no folder {parent}.")

@@ -33,6 +33,19 @@ WINDOW_MAGIC = b'{"muse_layer": 1, '
 """Begins a file that stands for an image of a napari window."""
 
 
+_DATABASE = b"SQLite format 3\0"
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is a database of SQLite, as annotation stores are.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(len(_DATABASE)) == _DATABASE
+
+
 def content_of(path: Path) -> Content | None:
     """The kind of image in a file, or None where it is none of those told by their first bytes.
 

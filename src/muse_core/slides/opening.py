@@ -9,7 +9,7 @@ from muse_core.errors import UserError, cannot
 from muse_core.files.remote import address_of_path, is_address, without_secrets
 from muse_core.ordinary import require_file, with_name
 from muse_core.slides.choice import ImageChoice, require_choice
-from muse_core.slides.content import Content, content_of
+from muse_core.slides.content import Content, content_of, is_database
 from muse_core.slides.dicom_series import SUFFIX, main_file
 from muse_core.slides.image import open_image, open_jpegxl
 from muse_core.slides.ome_zarr.images import is_zarr_folder
@@ -136,6 +136,8 @@ def _why_no_slide(source: Path, named_zarr: bool) -> str:
     reason = why_no_zarr(source)
     if reason:
         return f"{source.name} {reason}."
+    if is_database(source):
+        return f"{source.name} is a database, as annotations are, and no slide."
     if named_zarr:
         return f"{source.name} is a file, not a folder or zip archive as OME-Zarr is."
     return (
@@ -164,7 +166,9 @@ def _reader_of(source: Path) -> _Reader | None:
     if zarr_root(source) is not None:
         return _open_ome_zarr
     known = _READERS.get(suffix)
-    return open_openslide if known is None and openslide_knows(source) else known
+    # OpenSlide looks into databases for slides, and SQLite leaves files beside them.
+    asked = known is None and not is_database(source)
+    return open_openslide if asked and openslide_knows(source) else known
 
 
 def _look_into(source: Path) -> None:

@@ -25,6 +25,7 @@ from muse_core.nuclei.scheme import ClassScheme, NucleusClass
 from muse_core.nuclei.store import holdout
 from muse_core.nuclei.store.database import Database
 from muse_core.nuclei.store.legible_rows import LegibleRows
+from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.nuclei.store.predictions import read_revision
 from muse_core.nuclei.store.reader import ODD_ROWS
 from muse_core.nuclei.store.rows import Row
@@ -68,8 +69,10 @@ def rescue_store(damaged: Path, out: Path) -> Rescue:
 
     Raises:
         UserError: There is no such file, it is no store, nothing of it can be read, or the new one
-            cannot be written.
+            cannot be written or is not named as stores are.
     """
+    if out.suffix.lower() != STORE_SUFFIX:
+        raise UserError(f"Cannot write {out}: the name of annotations ends in {STORE_SUFFIX}.")
     notes: list[str] = []
     with _copied(damaged) as copy, closing(LegibleRows(copy, damaged.name)) as old:
         if old.holds_code or not old.columns("nuclei"):
