@@ -74,7 +74,7 @@ def test_a_csv_of_either_plugin_has_all_nuclei(
 
 def find_first(plugin: str) -> None:
     """Let this plugin be the first that npe2 asks; else the order of the disk decides."""
-    plugins = npe2.PluginManager.instance()
+    plugins: Any = npe2.PluginManager.instance()
     for name in {"napari", "napari-muse"} - {plugin}:
         plugins._contrib.reindex(plugins.get_manifest(name))
 
