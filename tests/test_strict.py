@@ -56,6 +56,7 @@ def test_values_as_json_has_them_make_the_dataclass() -> None:
         ({"name": 3}, "{a}: the field 'name' is wrong: Input should be a valid string."),
         ({"name": "n", "pair": [2**63, 0]}, f"{{a}} is no JSON: {2**63} is too large for a whole"),
         ({"name": "n", "pair": [-(2**70), 0]}, f"{{a}} is no JSON: {-(2**70)} is too large for"),
+        ({"name": "a/\udcff.png"}, r"'a/\udcff.png' is a name that is no text; rename it."),
         ({"name": "a\0b"}, "{a} is no JSON: a text holds a null character."),
         ({"name": "n", "pair": ["1", 2]}, "{a}: the field 'pair.0' is wrong: "),
         ({"name": "n", "part": {"size": float("nan")}}, "{a}: the field 'part.size' is wrong: "),

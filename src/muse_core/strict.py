@@ -24,6 +24,7 @@ from typing import (
 )
 
 from muse_core.errors import UserError
+from muse_core.ordinary import require_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -75,18 +76,19 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
         wording: For errors.
 
     Raises:
-        UserError: A field is unknown, missing or mistyped, or the dataclass refuses its value.
+        UserError: A field is unknown, missing or mistyped, the dataclass refuses its value, or a
+            name is no text.
     """
     from pydantic import ValidationError
 
     try:
         # By way of text, where strictness still lets a JSON array be a sequence or a pair.
-        text = json.dumps(data, default=_path_as_text)
+        text = json.dumps(data, default=_path_as_text, ensure_ascii=False)
         if _NULL in text:
             raise ValueError("a text holds a null character")
         if _LONG.search(text):
             json.loads(text, parse_int=_of_64_bits)
-        return cast(_T, _adapter(cast(Hashable, cls)).validate_json(text))
+        return cast(_T, _adapter(cast(Hashable, cls)).validate_json(_encoded(text)))
     except ValidationError as error:
         # A misspelt field is unknown as well as missing.
         first = min(error.errors(), key=lambda found: found["type"] not in _UNKNOWN)
@@ -97,8 +99,20 @@ def parse_strictly(cls: type[_T], data: object, wording: Wording) -> _T:
         if first["type"] in _UNKNOWN:
             raise unknown_field(wording.unknown, where, set(field_names(cls))) from error
         raise UserError(f"{wording.wrong} {where!r} is wrong: {first['msg']}.") from error
+    except UserError:
+        raise
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{wording.unreadable}: {error}.") from error
+
+
+def _encoded(text: str) -> bytes:
+    """JSON as UTF-8; raises UserError with the name in it that is no text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        before, after = text[: error.start], text[error.start :]
+        require_text(before.rpartition('"')[2] + after.partition('"')[0])
+        raise
 
 
 def unknown_field(start: str, name: str, known: Collection[str]) -> UserError:

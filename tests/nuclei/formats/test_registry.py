@@ -246,6 +246,16 @@ def test_what_another_process_reads_is_the_same(tmp_path: Path, name: str) -> No
     assert there.notes == here.notes
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+@pytest.mark.parametrize("name", [*LOSSLESS, "n.csv"])
+def test_a_folder_whose_name_is_no_text(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "f\udcff"
+    folder.mkdir()
+    table = nucleus_table([1.0], [2.0], ["tumor"])
+    write_nuclei(folder / name, NucleusFile(table, FULL, 0.25))
+    assert_same(read_nuclei(folder / name).table, table)
+
+
 def test_any_content_crosses_between_processes() -> None:
     for content in (
         NucleusFile(empty_table()),

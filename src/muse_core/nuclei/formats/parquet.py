@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -94,14 +95,20 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path, facts: 
 @contextlib.contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A writer that is closed in any case; after a failure, closing may fail too."""
-    writer = pq.ParquetWriter(path, schema, compression="zstd")
-    try:
-        yield writer
-    except BaseException:
-        with contextlib.suppress(Exception):
-            writer.close()
-        raise
-    writer.close()
+    with _opened(path, "wb") as file:
+        writer = pq.ParquetWriter(file, schema, compression="zstd")
+        try:
+            yield writer
+        except BaseException:
+            with contextlib.suppress(Exception):
+                writer.close()
+            raise
+        writer.close()
+
+
+def _opened(path: Path, mode: str) -> pa.NativeFile:
+    """A file by the name that the system has for it, which Arrow would encode as UTF-8."""
+    return pa.OSFile(os.fsencode(path), mode)
 
 
 def _arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -129,11 +136,12 @@ def read_parquet(path: str | Path) -> NucleusFile:
     """
     source = require_file(path)
     try:
-        facts = pq.read_metadata(source)
-        check_count(facts.num_rows, source.name)
-        schema = facts.schema.to_arrow_schema()
-        repeated = _maybe_repeated(facts, schema)
-        with pq.ParquetFile(source, metadata=facts, read_dictionary=repeated) as file:
+        with _opened(source, "rb") as stream:
+            facts = pq.read_metadata(stream)
+            check_count(facts.num_rows, source.name)
+            schema = facts.schema.to_arrow_schema()
+            repeated = _maybe_repeated(facts, schema)
+            file = pq.ParquetFile(stream, metadata=facts, read_dictionary=repeated)
             named = _our_columns(schema.names)
             has_points = {"x_px", "y_px", "class"} <= set(named)
             if has_points and not taken_as_pixels(named):
