@@ -98,6 +98,13 @@ def test_missing_folder_and_unknown_ending(tmp_path: Path) -> None:
     assert_refused(unnamed)
 
 
+def test_the_overview_of_an_olympus_slide_is_not_taken_for_the_slide(
+    tmp_path: Path, picture: np.ndarray
+) -> None:
+    tifffile.imwrite(tmp_path / "s.vsi", picture, photometric="rgb")
+    assert_refused(tmp_path / "s.vsi", "is a slide of Olympus, which cannot be read; save it as")
+
+
 def test_nothing_is_left_beside_annotations_that_are_taken_for_a_slide(tmp_path: Path) -> None:
     path = tmp_path / "s.muse"
     identity = SlideIdentity("s.svs", 1, "a")

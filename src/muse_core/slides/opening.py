@@ -50,6 +50,8 @@ _BY_CONTENT: dict[Content, _Reader] = {
 _AS_IT_IS = ImageChoice()
 _OPENSLIDE = (".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm")
 """Their content is that of a JPEG, a TIFF or a text, which is not all that belongs to the slide."""
+_OLYMPUS = ".vsi"
+"""A TIFF with the overview and the label alone; the slide is in other files."""
 _READERS: dict[str, _Reader] = {
     **dict.fromkeys((".svs", ".tif", ".tiff", ".btf", ".tf2", ".tf8"), _open_tiff),
     **dict.fromkeys((".ndpi", ".scn", ".qptiff"), _open_tiff),
@@ -136,6 +138,8 @@ def _why_no_slide(source: Path, named_zarr: bool) -> str:
     reason = why_no_zarr(source)
     if reason:
         return f"{source.name} {reason}."
+    if _suffix(source) == _OLYMPUS:
+        return f"{source.name} is a slide of Olympus, which cannot be read; save it as OME-TIFF."
     if is_database(source):
         return f"{source.name} is a database, as annotations are, and no slide."
     if named_zarr:
@@ -156,6 +160,8 @@ def _scaled(opened: SlideSource, mpp: float | None, force_mpp: bool) -> Slide:
 def _reader_of(source: Path) -> _Reader | None:
     """The reader for an existing file or folder; None where neither content nor name tells it."""
     suffix = _suffix(source)
+    if suffix == _OLYMPUS:
+        return None
     if source.is_dir():
         return _open_ome_zarr if suffix == ".zarr" or is_zarr_folder(source) else None
     if suffix in _OPENSLIDE:
