@@ -152,10 +152,15 @@ def within(layout: QLayout, widget: QWidget | None = None) -> QWidget:
 def scrolled(content: QWidget) -> QScrollArea:
     """Return a scroll area without a frame around a widget."""
     area = QScrollArea()
+    fill_scrolled(area, content)
+    return area
+
+
+def fill_scrolled(area: QScrollArea, content: QWidget) -> None:
+    """Put a widget into a scroll area, without a frame and as wide as the area."""
     area.setWidgetResizable(True)
     area.setFrameShape(QScrollArea.Shape.NoFrame)
     area.setWidget(content)
-    return area
 
 
 def _fill(layout: QBoxLayout, items: Iterable[QWidget | QLayout | None]) -> None:
@@ -185,7 +190,7 @@ class Choice(QComboBox):
         self.setToolTip(tooltip)
         self.setAccessibleName(tooltip)
         self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
+        self.setMinimumContentsLength(7)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._entries: list[Entry] = []
         self.offer(entries)

@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QApplication, QScrollArea, QTabWidget, QWidget
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import QApplication, QTabWidget, QWidget
 
 from napari_muse.annotations.review_queue import ReviewQueue
 from napari_muse.interaction.asking import Ask, decline
@@ -32,6 +32,7 @@ from napari_muse.panels.export_panel import ExportPanel
 from napari_muse.panels.focus_ring import FocusRing
 from napari_muse.panels.learn_panel import LearnPanel
 from napari_muse.panels.legend_panel import LegendPanel
+from napari_muse.panels.page import Page
 from napari_muse.panels.picture_panel import PicturePanel
 from napari_muse.panels.queue_panel import QueuePanel
 from napari_muse.panels.region_panel import RegionPanel
@@ -94,7 +95,6 @@ class MusePanel(QWidget):
         FocusRing(self)
         CloseQuestion(self.session.viewer, self.learning, self)
         self._dropped = DroppedFolders(self.session.viewer, self)
-        self.setMinimumWidth(_WIDTH_PX)
         self._ends = ends = self._ends_of_work()
         # The window may be destroyed without an event to the panel; running work must end with it
         # and not call widgets that no longer exist.
@@ -112,7 +112,7 @@ class MusePanel(QWidget):
             ("Regions", "Fields and regions, their counts and densities", (self.regions,)),
             ("Learn", "Make a model of your own from your corrections", (self.learn,)),
         ):
-            tabs.addTab(_page(*sections), title)
+            tabs.addTab(Page(*sections), title)
             tabs.setTabToolTip(tabs.count() - 1, tip)
         return tabs
 
@@ -147,6 +147,10 @@ class MusePanel(QWidget):
             self.session.ask = decline
         _call_each(self._ends)
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return what the parts need, and no less than a dock that is easy to read."""
+        return super().minimumSizeHint().expandedTo(QSize(_WIDTH_PX, 0))
+
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Release when napari removes the widget from a closed dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
@@ -163,12 +167,3 @@ def _call_each(acts: list[Callable[[], object]]) -> None:
     """Call each of some functions, and never again."""
     while acts:
         acts.pop(0)()
-
-
-def _page(*sections: QWidget) -> QScrollArea:
-    """Sections one below the other, in a scroll area."""
-    content = QWidget()
-    forms.column(content, *sections, None).setContentsMargins(0, _MARGIN_PX, 0, 0)
-    scroll = forms.scrolled(content)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return scroll
