@@ -18,7 +18,7 @@ from muse_core.jobs.results_folder import ResultsFolder, SlideRecord
 from muse_core.pretrain.roi_manifest import read_manifest
 
 from ..job_inputs import write_model, write_slide
-from .running import run
+from .running import error_line, run
 
 Capture = pytest.CaptureFixture[str]
 SIZES = ((700, 500), (400, 300))
@@ -129,6 +129,32 @@ def test_what_is_not_there_is_one_sentence(
     assert len(printed.err.strip().splitlines()) == 1
     assert sentence in printed.err
     assert not list(tmp_path.iterdir())
+
+
+def test_all_images_are_checked_before_the_work_of_the_first(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    beside = ("--image", "all", "--region", "600,400,50,50")
+    assert detect(folder, "two.tif", tmp_path / "n.csv", *beside) == 2
+    assert "Image 2: The region lies outside the slide, which is 400 x 300" in error_line(capsys)
+    with tifffile.TiffWriter(tmp_path / "s.tif") as file:
+        for side, unit in ((200, "CENTIMETER"), (99, "NONE")):
+            pixels = np.full((side, side, 3), side, np.uint8)
+            scale = (20_000, 20_000)
+            file.write(pixels, photometric="rgb", resolution=scale, resolutionunit=unit)
+    for number in (1, 2):
+        (tmp_path / f"p-image{number}.csv").write_text("x_px,y_px,class\n10,10,tumor\n")
+    asked = ("--image", "all", "--model", folder / "tiny.safetensors", "--out")
+    before = sorted(tmp_path.iterdir())
+    assert run("detect", tmp_path / "s.tif", *asked, tmp_path / "n.csv") == 2
+    assert "Image 2: The scale of s.tif is unknown" in error_line(capsys)
+    features = ("features", tmp_path / "s.tif", "--points", tmp_path / "p.csv", *asked)
+    assert run(*features, tmp_path / "f.zarr") == 2
+    assert "Image 2: The scale of s.tif is unknown" in error_line(capsys)
+    assert sorted(tmp_path.iterdir()) == before
+    (tmp_path / "p-image2.csv").unlink()
+    assert run(*features, tmp_path / "f.zarr", "--mpp", 0.5) == 2
+    assert "p-image2.csv" in error_line(capsys)
 
 
 def test_several_images_do_not_fit_into_one_pipe(folder: Path, capsys: Capture) -> None:

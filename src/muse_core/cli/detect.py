@@ -182,15 +182,19 @@ def _detect_one(
 ) -> None:
     from muse_core.cli.console import run_at_terminal
     from muse_core.cli.images import chosen_images, file_of_image
-    from muse_core.jobs.detect_job import detect_target
+    from muse_core.jobs.detect_checks import require_detectable
 
     choices = chosen_images(job.slide, image, job.plane, job.channels)
     jobs = [
         replace(job, image=choice.image, **_files(file_of_image(out, choice, choices), features))
         for choice in choices
     ]
+    # Before the work of the first, that of the last.
     for one in jobs if len(jobs) > 1 else ():
-        detect_target(one)  # before the work of the first, that of the last
+        try:
+            require_detectable(one)
+        except UserError as error:
+            raise UserError(f"Image {one.image}: {error}") from error
     run_at_terminal(jobs, as_json)
 
 

@@ -93,6 +93,9 @@ def features(
     ]
     for plan in plans:
         _check_target(plan.out, slide)
+    # Before the work of the first, that of the last.
+    for plan in plans if len(plans) > 1 else ():
+        _require_computable(plan)
     results: list[_Result] = []
     with cancel_on_signals() as cancel:
         for plan in plans:
@@ -248,6 +251,19 @@ def _sentence(result: _Result) -> str:
         f"{kept}{result['done']:,} of {result['nuclei']:,} nuclei with {result['channels']}"
         f" features each, written to {result['out']}."
     )
+
+
+def _require_computable(plan: _Plan) -> None:
+    """Refuse an image without a scale or a file of nuclei."""
+    from muse_core.slides import open_slide
+
+    if not plan.points.exists():
+        raise UserError(f"There is no file {plan.points}.")
+    with open_slide(plan.slide, plan.mpp, plan.choice, plan.force_mpp) as opened:
+        try:
+            opened.require_mpp()
+        except UserError as error:
+            raise UserError(f"Image {plan.choice.image}: {error}") from error
 
 
 def _check_target(out: Path, slide: Path) -> None:

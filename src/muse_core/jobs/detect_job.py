@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from muse_core.errors import UserError
 from muse_core.files import (
     GOES_ON,
-    check_writable,
     destination,
     is_special,
     sha256_of,
     shortened,
 )
 from muse_core.files.remote import without_secrets
+from muse_core.jobs.detect_checks import detect_target, job_shapes, region_notes
 from muse_core.jobs.detect_values import detect_values
 from muse_core.jobs.events import DetectionStarted, Emit, NucleiFound, Progress
 from muse_core.jobs.keep_features import FeatureTarget
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from muse_core.detect.kept_run import KeptRun
     from muse_core.models.card import ModelCard
     from muse_core.nuclei import ClassScheme
-    from muse_core.slides import PolygonRegion, Region, Slide
+    from muse_core.slides import Slide
 
 _NAME_BYTES = 150
 _COARSE = 1.5
@@ -96,7 +96,7 @@ def run_detect(
         out = detect_target(job)
         mpp = slide.require_mpp()
         shapes = job_shapes(job)
-        notes = [*slide.notes, *_notes(slide, shapes)]
+        notes = [*slide.notes, *region_notes(slide, shapes)]
         model_path = resolve_model(job.model)
         card = read_card(model_path)
         card.require_detector()
@@ -254,24 +254,6 @@ def _stem(job: DetectJob, out: Path | None) -> Path | None:
     return target.with_name(f".{shortened(target.name, _NAME_BYTES)}.muse")
 
 
-def detect_target(job: DetectJob) -> Path | None:
-    """The file to write, or None.
-
-    Raises:
-        UserError: It cannot be written, or its suffix is not that of a format of nuclei.
-    """
-    from muse_core.nuclei import WRITABLE_SUFFIXES
-
-    if not job.out_csv:
-        return None
-    target = check_writable(job.out_csv, unlike=job.slide)
-    known = target.name.lower().endswith(WRITABLE_SUFFIXES)
-    if target.suffix and not known and (target.is_file() or not target.exists()):
-        ends = ", ".join(WRITABLE_SUFFIXES)
-        raise UserError(f"Cannot write {target}: the name must end in one of {ends}.")
-    return target
-
-
 def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -> tuple[str, ...]:
     """Write the nuclei as files of them are exchanged; what has no ending is written as CSV."""
     from muse_core.nuclei import NucleusFile, empty_table, write_nuclei_parts
@@ -296,44 +278,6 @@ def _write(out: Path, result: DetectResult, scheme: ClassScheme, slide: Slide) -
         write_csv_parts(parts, out, slide.require_mpp(), origin, content.slide)
         return ()
     return write_nuclei_parts(out, parts, content)
-
-
-def job_shapes(job: DetectJob) -> list[Region | PolygonRegion]:
-    """Return the shapes in which a job looks for nuclei; none means the whole slide.
-
-    Raises:
-        UserError: A polygon is not valid.
-    """
-    from muse_core.slides import PolygonRegion, Region
-
-    shapes: list[Region | PolygonRegion] = []
-    if job.region is not None:
-        shapes.append(Region(*map(float, job.region)))
-    for polygon in job.polygons or ():
-        if any(len(vertex) != 2 for vertex in polygon):
-            raise UserError("Each vertex of a polygon is two numbers, x and y.")
-        shapes.append(PolygonRegion(tuple((float(x), float(y)) for x, y in polygon)))
-    if job.polygons is not None and not shapes:
-        raise UserError("There is no polygon to look in.")
-    return shapes
-
-
-def _notes(slide: Slide, shapes: Sequence[Region | PolygonRegion]) -> list[str]:
-    """Return notes for the user; raises UserError for a region wholly outside the slide."""
-    from muse_core.slides import Region
-
-    size = f"{slide.width} x {slide.height} px"
-    if not shapes:
-        return []
-    clipped = [shape.bounds.intersect(slide.bounds) for shape in shapes]
-    if all(c is None for c in clipped):
-        raise UserError(f"The region lies outside the slide, which is {size}.")
-    if any(c != shape.bounds for c, shape in zip(clipped, shapes, strict=True)):
-        inside = next(c for c in clipped if c is not None)
-        where = ",".join(f"{v:g}" for v in (inside.x, inside.y, inside.w, inside.h))
-        rest = f"; looking at {where}" if len(shapes) == 1 and isinstance(shapes[0], Region) else ""
-        return [f"The region reaches beyond the slide, which is {size}{rest}."]
-    return []
 
 
 def _is_written(result: DetectResult) -> bool:

@@ -28,7 +28,7 @@ from muse_core.jobs import (
     Failed,
     NucleiFound,
 )
-from muse_core.jobs.detect_job import job_shapes
+from muse_core.jobs.detect_checks import job_shapes
 from muse_core.nuclei import ClassScheme, Status
 from muse_core.nuclei.outlines import outline_area
 from muse_core.slides import PolygonRegion, Region, Slide
