@@ -139,12 +139,12 @@ def test_all_images_are_checked_before_the_work_of_the_first(
     assert "Image 2: The region lies outside the slide, which is 400 x 300" in error_line(capsys)
     with tifffile.TiffWriter(tmp_path / "s.tif") as file:
         for side, unit in ((200, "CENTIMETER"), (99, "NONE")):
-            pixels = np.full((side, side, 3), side, np.uint8)
+            pixels = np.random.default_rng(side).integers(99, 200, (side, 99, 3), np.uint8)
             scale = (20_000, 20_000)
             file.write(pixels, photometric="rgb", resolution=scale, resolutionunit=unit)
     for number in (1, 2):
         (tmp_path / f"p-image{number}.csv").write_text("x_px,y_px,class\n10,10,tumor\n")
-    asked = ("--image", "all", "--model", folder / "tiny.safetensors", "--out")
+    asked = ("--image", "all", "--model", folder / "m.safetensors", "--out")
     before = sorted(tmp_path.iterdir())
     assert run("detect", tmp_path / "s.tif", *asked, tmp_path / "n.csv") == 2
     assert "Image 2: The scale of s.tif is unknown" in error_line(capsys)
