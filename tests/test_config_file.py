@@ -97,7 +97,7 @@ def test_what_does_not_fit_gets_a_sentence(values: dict[str, Any], words: str) -
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize(
-    ("name", "text"), [("c.toml", 'out = "müsli"\r\n'), ("c.json", '{"out": "müsli"}')]
+    ("name", "text"), [("c.toml", 'out = "müsli"\r\n'), ("C.JSON", '{"out": "müsli"}')]
 )
 def test_files_as_editors_and_shells_of_windows_write_them(
     name: str, text: str, encoding: str, tmp_path: Path
@@ -113,6 +113,7 @@ def test_files_as_editors_and_shells_of_windows_write_them(
         ("c.toml", b"\xff\xfea", "cannot be understood"),
         ("c.toml", b"a = " + b"[" * 100_000, "cannot be understood"),
         ("c.json", b"{" * 3, "cannot be understood"),
+        ("c.json", b'{"steps": 1, "steps": 2}', "cannot be understood: 'steps' is there twice"),
         ("c.json", b"[1]", "no names with values"),
         ("c.json", b'{"config": 3}', "no names with values"),
         ("c.toml", b"#" * 1_000_001, "larger than a megabyte"),

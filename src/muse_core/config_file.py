@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from muse_core.errors import UserError
-from muse_core.files import read_small, replacing
+from muse_core.files import parse_json, read_small, replacing, text_of
 from muse_core.strict import Wording, parse_strictly, plain_values
 
 if TYPE_CHECKING:
@@ -31,11 +31,10 @@ def read_values(path: str | Path) -> dict[str, Any]:
     """
     source = Path(path)
     content = read_small(source, "configuration", str(source))
-    is_json = source.suffix == ".json"
+    is_json = source.suffix.lower() == ".json"
     try:
-        # Windows editors add a byte order mark, and PowerShell writes UTF-16.
-        text = content.decode(json.detect_encoding(content))
-        data = json.loads(text) if is_json else tomllib.loads(text)
+        text = text_of(content)
+        data = parse_json(text) if is_json else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{source.name} cannot be understood: {error}.") from error
     if isinstance(data, dict) and is_json:

@@ -32,9 +32,10 @@ def test_sets_are_exhaustive_where_nothing_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("\xff", "no JSON"),
+        ("", "cannot be understood"),
+        ("[" * 100_000, "cannot be understood"),
+        ("\xff", "cannot be understood"),
+        ('{"classes": {"a": "b", "a": ["c"]}}', "cannot be understood: 'a' is there twice"),
         ("[]", "it needs"),
         ('{"tumor": "tumor"}', "it needs"),
         ('{"classes": {"a": 3}}', "must say of 'a'"),

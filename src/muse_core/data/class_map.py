@@ -8,13 +8,12 @@ says whether every nucleus is annotated; the default is true.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from muse_core.errors import UserError
-from muse_core.files import read_small
+from muse_core.files import parse_json, read_small, text_of
 
 ANY = "*"
 """The nucleus may be of any class."""
@@ -54,9 +53,9 @@ def read_class_map(path: Path) -> ClassMap:
     """
     content = read_small(path, "class map", f"the class map {path}")
     try:
-        data = json.loads(content)
+        data = parse_json(text_of(content))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"The class map {path} is no JSON: {error}.") from error
+        raise UserError(f"The class map {path} cannot be understood: {error}.") from error
     if not isinstance(data, Mapping) or not isinstance(data.get("classes"), Mapping):
         raise UserError(f'{path} is no class map: it needs {{"classes": {{CLASS: CLASSES}}}}.')
     unknown = set(data) - {"classes", "exhaustive"}

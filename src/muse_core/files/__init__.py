@@ -8,7 +8,7 @@ from muse_core.files.litter import entries, is_litter, tree
 from muse_core.files.locking import is_being_written, left_on, locked, only_one
 from muse_core.files.names import shortened, spelt_as
 from muse_core.files.room import GOES_ON, no_room_sentence, resumable
-from muse_core.files.small import read_small
+from muse_core.files.small import parse_json, read_small, text_of
 from muse_core.files.steady import steady_file
 from muse_core.files.system_errors import system_sentence
 from muse_core.files.targets import (
@@ -38,6 +38,7 @@ __all__ = [
     "no_room_sentence",
     "only_one",
     "open_deletable",
+    "parse_json",
     "read_small",
     "remove_deletable",
     "replacing",
@@ -48,6 +49,7 @@ __all__ = [
     "spelt_as",
     "steady_file",
     "system_sentence",
+    "text_of",
     "tree",
     "unnamed_file",
 ]

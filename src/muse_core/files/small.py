@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from muse_core.errors import UserError, cannot
 from muse_core.ordinary import require_file
@@ -32,3 +35,31 @@ def read_small(path: Path, noun: str, named: str) -> bytes:
     if len(content) > _MOST_BYTES:
         raise UserError(f"{path} is no {noun}: it is larger than a megabyte.")
     return content
+
+
+def text_of(content: bytes) -> str:
+    """Decode Unicode: Windows editors add a byte order mark, and PowerShell writes UTF-16.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    return content.decode(json.detect_encoding(content))
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON that a person may have written.
+
+    Raises:
+        ValueError: It is none, or names something twice, of which the last would count.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice")
+    return values
