@@ -189,7 +189,7 @@ def test_channels_can_be_chosen(tmp_path: Path, left: Pixels) -> None:
         open_slide(path, choice=ImageChoice(channels="1,2,5"))
 
 
-@pytest.mark.parametrize("text", ["", "rg", "1,2", "0,1,2", "1,2,3,4,5", "one"])
+@pytest.mark.parametrize("text", ["", "rg", "1,2", "0,1,2", "1,2,3,4,5", "one", "1 2", "1 2 3"])
 def test_channels_that_mean_nothing(text: str) -> None:
     with pytest.raises(UserError, match="Channels are"):
         ImageChoice(channels=text)

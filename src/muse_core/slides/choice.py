@@ -107,6 +107,7 @@ def require_choice(choice: object) -> None:
 
 
 def _plain(channels: str) -> str:
-    text = "".join(channels.split()).lower()
-    letters = text.replace(",", "")
+    # Spaces count between digits: "1 2" is not 12.
+    text = ",".join(part.strip() for part in channels.split(",")).lower()
+    letters = "".join(text.replace(",", " ").split())
     return letters if letters in (RGB, RGBA) else text
