@@ -72,7 +72,7 @@ def main(
 ) -> None:
     """Measure and print tables."""
     # As in the command line; must be set before torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     names = [(m, b) for m in models.split(",") for b in backends.split(",")]
     runs = [Run(*name) for name in names]
     if processes:

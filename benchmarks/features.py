@@ -91,7 +91,7 @@ def main(
 ) -> None:
     """Print a line for each model and measurement."""
     # As in the command line.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for model in models.split(","):
         detections(slide, model, runs)
         added(slide, model, runs)

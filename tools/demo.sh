@@ -24,7 +24,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     printf '%s' "$wanted" >"$stamp"
 fi
 
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 if [ -n "$on_screen" ]; then
     "$venv/bin/python" tools/demo.py --out demo-output --stay
 else

@@ -161,7 +161,7 @@ def test_thread_settings_are_made_but_never_over_the_users(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     wait_politely()
     leave_a_core_for_the_viewer()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
     assert 1 <= int(os.environ["OMP_NUM_THREADS"]) <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")

@@ -22,7 +22,9 @@ def wait_politely() -> None:
     threads that read tiles, need the same cores, each of the hundred short waits of a pass becomes
     a lost time slice: passes took up to seven times as long. A setting of the user is kept.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Not in capitals: for a Turk "I" is the capital of another letter, and libgomp, which compares
+    # without regard to case as the user's language does, would refuse the value.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def limit_threads() -> None:
