@@ -9,6 +9,7 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.jobs.slide_list import ListedSlide, listed_slides
+from muse_core.slides.dicom_series import only_slide
 
 from ..job_inputs import write_slide
 
@@ -64,6 +65,16 @@ def test_files_of_one_series_of_dicom_are_one_slide(tmp_path: Path) -> None:
         *("a/level-0.dcm", "a/other.dcm"),
         *("b/cut.dcm", "b/level-0.dcm", "b/none.dcm"),
     ]
+
+
+def test_a_folder_of_one_series_is_a_slide_whatever_a_mac_leaves_there(tmp_path: Path) -> None:
+    assert only_slide(tmp_path) is None
+    for pixels, name in enumerate(("level-1.dcm", "level-0.DCM")):
+        _write_dicom(tmp_path / name, b"1.2.3.10", pixels)
+        (tmp_path / f"._{name}").write_bytes(b"\0\5\x16\7")
+    assert only_slide(tmp_path) == tmp_path / "level-0.DCM"
+    _write_dicom(tmp_path / "other.dcm", b"1.2.3.11")
+    assert only_slide(tmp_path) is None
 
 
 def test_pictures_that_a_slide_of_hamamatsu_consists_of_are_no_slides(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from muse_core.files import entries
+
 SUFFIX = ".dcm"
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _SERIES = (0x0020, 0x000E)
@@ -53,6 +55,19 @@ def main_file(path: Path) -> Path:
     except (OSError, ValueError):
         # It has just been removed.
         return path
+
+
+def only_slide(folder: Path) -> Path | None:
+    """The file by which the slide is opened that all DICOM files of a folder are.
+
+    Returns:
+        None if there are none, or those of several series.
+
+    Raises:
+        UserError: The folder cannot be listed.
+    """
+    files = [path for path in entries(folder) if path.suffix.lower() == SUFFIX]
+    return main_file(files[0]) if len({series_of(path) for path in files}) == 1 else None
 
 
 def _element(file: BinaryIO) -> tuple[tuple[int, int], int]:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QWidget
 
 from muse_core.errors import UserError
 from muse_core.slides import can_open, open_slide
-from muse_core.slides.dicom_series import SUFFIX, main_file, series_of
+from muse_core.slides.dicom_series import only_slide
 from napari_muse.napari_compat import main_widget
 
 if TYPE_CHECKING:
@@ -62,14 +62,10 @@ def slide_of_folder(folder: Path) -> Path | None:
     Returns:
         None if it is no slide that MUSE can show, or several.
     """
-    slide = folder
     try:
-        if not can_open(folder):
-            files = [path for path in folder.iterdir() if path.suffix.lower() == SUFFIX]
-            if len({series_of(path) for path in files}) != 1:
-                return None
-            slide = main_file(files[0])
-        open_slide(slide).close()
+        slide = folder if can_open(folder) else only_slide(folder)
+        if slide is not None:
+            open_slide(slide).close()
     except (OSError, UserError):
         return None
     return slide
