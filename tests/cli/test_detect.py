@@ -203,6 +203,21 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(("name", "module"), [("n.h5ad", "h5py"), ("n.zarr", "spatialdata")])
+def test_a_format_whose_package_is_missing_is_refused_before_the_work(
+    name: str,
+    module: str,
+    folder: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    assert detect(folder, tmp_path / name) == 2
+    assert f"needs {module}; install napari-muse with its extra" in error_line(capsys)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_old_result_survives_a_refused_run(
     folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -110,3 +111,13 @@ def test_no_features_of_two_slides_lie_in_one_folder(
     with pytest.raises(UserError, match=r"^s.png was changed or replaced while it was read"):
         _compute(plan, str(model), Replacing())
     assert not list(tmp_path.glob("*f.zarr*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder is one of Linux")
+def test_a_folder_that_takes_nothing_is_refused_before_the_work(
+    inputs: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, points, _ = inputs
+    asked = ("--points", points, "--mpp", 0.5, "--model", "none", "--out", "/proc/f.zarr")
+    assert run("features", slide, *asked) == 2
+    assert "error: Cannot write /proc/f.zarr" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from muse_core.cli.options import (
     OtherSlideOption,
     PlaneOption,
 )
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _check_target(out: Path, slide: Path) -> None:
             name.
     """
     from muse_core.classify.feature_file import is_feature_file
-    from muse_core.files import entries, require_outside
+    from muse_core.files import entries, require_outside, unnamed_file
     from muse_core.nuclei import WRITABLE_SUFFIXES
 
     if out.suffix.lower() != ".zarr" and out.name.lower().endswith(WRITABLE_SUFFIXES):
@@ -283,5 +283,10 @@ def _check_target(out: Path, slide: Path) -> None:
     if not parent.is_dir():
         raise UserError(f"Cannot write {out}: there is no folder {parent}.")
     require_outside(out, slide)
+    try:
+        with unnamed_file(parent):
+            pass
+    except OSError as error:
+        raise cannot("write", out, error) from error
     if out.is_file() or (out.is_dir() and entries(out) and not is_feature_file(out)):
         raise UserError(f"Cannot write {out}: there is something else of this name.")

@@ -32,9 +32,10 @@ def detect_target(job: DetectJob) -> Path | None:
     """The file to write, or None.
 
     Raises:
-        UserError: It cannot be written, or its suffix is not that of a format of nuclei.
+        UserError: It cannot be written, its suffix is not that of a format of nuclei, or the format
+            needs a package that is missing.
     """
-    from muse_core.nuclei import WRITABLE_SUFFIXES
+    from muse_core.nuclei.formats.registry import WRITABLE_SUFFIXES, require_writable_format
 
     if not job.out_csv:
         return None
@@ -43,6 +44,8 @@ def detect_target(job: DetectJob) -> Path | None:
     if target.suffix and not known and (target.is_file() or not target.exists()):
         ends = ", ".join(WRITABLE_SUFFIXES)
         raise UserError(f"Cannot write {target}: the name must end in one of {ends}.")
+    if known:
+        require_writable_format(target)
     return target
 
 

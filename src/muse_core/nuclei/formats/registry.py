@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class NucleusFormat:
         isolated_from_bytes: Size from which a file is read in a separate process; None is never.
             Damage may crash or hang the C libraries that read binary formats, whatever the size; a
             text can only be too long.
+        package: Module, and the extra of napari-muse that brings it, without which it is neither
+            read nor written.
     """
 
     name: str
@@ -51,6 +54,7 @@ class NucleusFormat:
     write_parts: _WriteParts
     holds_facts: bool = True
     isolated_from_bytes: int | None = 0
+    package: tuple[str, str] | None = None
 
 
 def read_nuclei(
@@ -174,6 +178,21 @@ def _left_out(chosen: NucleusFormat, content: NucleusFile, features: bool) -> tu
     if scheme is not None and not chosen.holds_facts:
         left_out.append(f"{chosen.name} holds no class colours and keys; they were left out.")
     return tuple(left_out)
+
+
+def require_writable_format(path: str | Path) -> None:
+    """Refuse a format whose package is missing, before the work whose result it is for.
+
+    Raises:
+        UserError: It is missing, or the name has no known end.
+    """
+    chosen = _format_of(path)
+    if chosen.package is not None and find_spec(chosen.package[0]) is None:
+        module, extra = chosen.package
+        raise UserError(
+            f"Cannot write {path}: {chosen.name} needs {module}; install napari-muse with its"
+            f" extra: napari-muse[{extra}]."
+        )
 
 
 def is_nucleus_file(path: str | Path) -> bool:
@@ -354,13 +373,21 @@ FORMATS = (
         _write_parquet,
         _write_parquet_parts,
     ),
-    NucleusFormat("AnnData", (".h5ad",), _read_h5ad, _write_h5ad, _write_h5ad_parts),
+    NucleusFormat(
+        "AnnData",
+        (".h5ad",),
+        _read_h5ad,
+        _write_h5ad,
+        _write_h5ad_parts,
+        package=("h5py", "anndata"),
+    ),
     NucleusFormat(
         "SpatialData",
         (".zarr",),
         _read_spatialdata,
         _write_spatialdata,
         _write_spatialdata_parts,
+        package=("spatialdata", "spatialdata"),
     ),
 )
 """Every format, CSV first."""
