@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -144,6 +145,25 @@ def test_the_owner_is_kept(tmp_path: Path) -> None:
     os.chown(file, 1234, 2345)
     _write(file)
     assert (file.stat().st_uid, file.stat().st_gid) == (1234, 2345)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_a_drive_without_owners_and_modes_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(number: int) -> Callable[..., None]:
+        def call(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return call
+
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    # As in a container to which the owner is not known, and on SMB.
+    monkeypatch.setattr(os, "chown", refuse(errno.EINVAL))
+    monkeypatch.setattr(os, "chmod", refuse(errno.EPERM))
+    _write(file)
+    assert file.read_text() == "new"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")

@@ -214,11 +214,15 @@ def _keep_permissions(old: Path, new: Path) -> None:
     except FileNotFoundError:
         return
     if sys.platform != "win32":
-        # Only root may change the owner; others may set one of their own groups.
+        # Only root may change the owner; others may set one of their own groups. In a container
+        # the owner may have no number at all, and network drives may have no owners.
         for owner, group in ((facts.st_uid, -1), (-1, facts.st_gid)):
-            with contextlib.suppress(PermissionError):
+            with contextlib.suppress(OSError):
                 os.chown(new, owner, group)
-    new.chmod(facts.st_mode & 0o7777)
+    # Where all files have the mode of the drive, as on SMB and exFAT, none may be set.
+    mode = stat.S_IMODE(facts.st_mode)
+    if stat.S_IMODE(new.stat().st_mode) != mode:
+        new.chmod(mode)
 
 
 def _put_on_disk(path: Path) -> None:
