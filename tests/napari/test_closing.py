@@ -165,13 +165,16 @@ import sys
 import napari
 viewer = napari.Viewer()
 _, panel = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
-viewer.open(sys.argv[1], plugin="napari-muse")
+for slide in sys.argv[1:]:
+    viewer.open(slide, plugin="napari-muse")
 panel.session.annotations.add_region([(0, 0), (90, 0), (90, 90)], True)
 """
 
 
-def test_a_program_that_ends_with_its_window_open_says_nothing(cmu_slide: Path) -> None:
+def test_a_program_that_ends_with_its_window_open_says_nothing(
+    cmu_slide: Path, small_slide: Path
+) -> None:
     # With a slide of this size PyQt crashed at the end.
-    command = [sys.executable, "-c", _SCRIPT, str(cmu_slide)]
+    command = [sys.executable, "-c", _SCRIPT, str(cmu_slide), str(small_slide)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     assert "Traceback" not in done.stderr, done.stderr

@@ -56,7 +56,7 @@ class MusePanel(QWidget):
         viewer = unwrapped(napari_viewer)
         self.session = MuseSession.of(viewer)
         self._take_over(viewer)
-        close_at_exit(viewer)
+        close_at_exit(self.session)
         self.detection = Detection(self.session, parent=self)
         self.detect = DetectPanel(self.session, self.detection)
         self.picture = PicturePanel(self.session)
