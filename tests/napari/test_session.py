@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from PIL import Image
 from qtpy.QtCore import Qt
 
 from muse_core.jobs import DetectJob
@@ -106,6 +107,30 @@ def test_a_slide_whose_annotations_were_deleted_is_annotated_anew(
     session.viewer.layers.remove(session.image_layer)
     assert "has deleted or replaced its annotations" in opened.status.text()
     session.viewer.open(small_slide, plugin="napari-muse")
+    assert _x(opened) == []
+    session.annotations.append([50], [60], [1], [0.9], "m", 0.5)
+    with AnnotationStore.open(next(annotations_folder.glob("*.muse")), read_only=True) as store:
+        assert store.nuclei()["x"].tolist() == [50]
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "behind another"])
+def test_annotations_that_went_while_their_slide_was_out_of_sight(
+    opened: MusePanel, small_slide: Path, annotations_folder: Path, tmp_path: Path, closed: bool
+) -> None:
+    session, viewer = opened.session, opened.session.viewer
+    first = session.image_layer
+    Image.new("RGB", (60, 50), (230, 190, 210)).save(tmp_path / "other.png")
+    viewer.open(tmp_path / "other.png", plugin="napari-muse")
+    if closed:
+        viewer.layers.remove(first)
+    for file in annotations_folder.iterdir():
+        file.unlink()
+    if closed:
+        viewer.open(small_slide, plugin="napari-muse")
+    else:
+        viewer.layers.selection.active = first
+    assert session.slide is not None
+    assert session.slide.path == small_slide
     assert _x(opened) == []
     session.annotations.append([50], [60], [1], [0.9], "m", 0.5)
     with AnnotationStore.open(next(annotations_folder.glob("*.muse")), read_only=True) as store:

@@ -61,10 +61,12 @@ class OpenedAnnotations:
             refusal = self._refusals.pop(key, "")
             if refusal:
                 raise UserError(refusal)
-            if key in self._by_slide:
-                self._by_slide[key].read_on()
-            else:
+            known = self._by_slide.get(key)
+            if known is None or known.is_lost:
+                # Another program has moved or deleted the file since: what there is now counts.
                 self._by_slide[key] = self._open(slide, key)
+            else:
+                known.read_on()
         except UserError as error:
             self._by_slide.pop(key, None)
             return SlideAnnotations(self.default_scheme, refusal=str(error)), str(error)
