@@ -316,7 +316,8 @@ class MuseSession:
             remembered = recall_scale(slide)
         if remembered is not None:
             slide = layer.metadata[SLIDE_KEY] = slide.with_mpp(remembered)
-        if layer is not self.image_layer or slide is not self.slide:
+        # What is opened again may have what it lacked before.
+        if layer is not self.image_layer or slide is not self.slide or self.trouble:
             self._use(slide, layer)
         if remembered is not None:
             self.told.emit(f"{slide.title}: {slide.mpp:g} µm/pixel, as you entered it before.")

@@ -10,6 +10,7 @@ from muse_core.errors import UserError
 from muse_core.files import entries
 from muse_core.models.registry import list_models, user_model_folder
 from muse_core.nuclei.store import AnnotationStore, SlideIdentity, StorePlace, identify_slide
+from muse_core.nuclei.store.projects import note_if_moved
 from muse_core.slides import ImageChoice
 
 _MOST_TRIED = 20
@@ -57,8 +58,12 @@ def _beside(store: Path, wanted: SlideIdentity) -> Iterator[Path]:
 
 
 def _require_used(store: Path, slide: Path, wanted: SlideIdentity) -> None:
-    """Raise UserError if the slide is shown with the nuclei of another store."""
+    """Raise UserError if the slide is shown with the nuclei of another store.
+
+    A project that was moved is used where it is now, unless it is where it was as well.
+    """
     place = StorePlace.of(slide, wanted.part)
+    note_if_moved(place.own_folder, place.identity, store)
     used = place.find()
     if used is None or not used.samefile(store):
         raise UserError(

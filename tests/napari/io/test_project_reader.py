@@ -82,6 +82,29 @@ def test_a_copy_of_annotations_is_not_shown_as_others(
     )
 
 
+def test_a_project_that_was_moved_is_used_where_it_is_now(
+    opened: MusePanel, tmp_path: Path, small_slide: Path, qtbot: Any
+) -> None:
+    saved, moved = tmp_path / "saved.muse", tmp_path / "elsewhere" / "moved.muse"
+    opened.export._files.save_project(saved)
+    qtbot.waitUntil(lambda: not opened.export.busy)
+    viewer = opened.session.viewer
+    viewer.layers.remove(opened.session.image_layer)
+    moved.parent.mkdir()
+    shutil.move(saved, moved)
+    viewer.open(small_slide, plugin="napari-muse")
+    assert f"saved as {saved}, which is not there" in opened.status.text()
+    assert not opened.session.nuclei.shown_ids.size
+    assert not _drop(opened, moved)
+    assert opened.session.nuclei.shown_ids.tolist() == [1, 2, 3]
+    assert opened.session.annotations.store.path == moved
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+    assert opened.session.trouble == ""
+    opened.session.rest()
+    _, why = _drop(opened, Path(shutil.copy(moved, saved)))
+    assert why.startswith("saved.muse is a copy"), "what is used is there"
+
+
 def test_annotations_without_their_slide_name_it(opened: MusePanel, beside: Path) -> None:
     _, why = _drop(opened, beside)
     assert why == (

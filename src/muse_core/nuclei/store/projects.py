@@ -43,19 +43,35 @@ def saved_project(folder: Path, identity: SlideIdentity) -> Path | None:
         UserError: It is not where it was, or the note cannot be read.
     """
     note = project_note(folder, identity)
+    path = _noted(note)
+    if path is not None and not path.is_file():
+        raise UserError(
+            f"The nuclei of this image were saved as {path}, which is not there. Bring it back, or"
+            f" open it where it is now; or remove {note} to begin anew."
+        )
+    return path
+
+
+def note_if_moved(folder: Path, identity: SlideIdentity, store: Path) -> None:
+    """Note where a slide's annotations are, if they were saved as a file that is not there.
+
+    Raises:
+        UserError: The note cannot be read or written.
+    """
+    path = _noted(project_note(folder, identity))
+    if path is not None and not path.is_file():
+        note_project(folder, identity, store)
+
+
+def _noted(note: Path) -> Path | None:
+    """Return the path in a note, or None where there is no note."""
     if not note.is_file():
         return None
     try:
         with note.open("rb") as file:
-            path = Path(json.loads(file.read(_MOST_BYTES))["store"])
+            return Path(json.loads(file.read(_MOST_BYTES))["store"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{note} cannot be read; it says where nuclei were saved.") from error
-    if not path.is_file():
-        raise UserError(
-            f"The nuclei of this image were saved as {path}, which is not there. Bring it back, or"
-            f" remove {note} to begin anew."
-        )
-    return path
 
 
 def note_project(folder: Path, identity: SlideIdentity, store: Path) -> None:
