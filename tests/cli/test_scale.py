@@ -95,6 +95,17 @@ def test_features(
     assert (facts["slide_mpp"], facts["slide_mpp_from"]) == (mpp, source)
 
 
+def test_features_where_nuclei_cannot_be_seen(
+    cmu_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points, out = tmp_path / "p.csv", tmp_path / "f.zarr"
+    points.write_text("x_px,y_px,class\n800,1300,a\n")
+    given = ("--points", points, "--out", out, "--mpp", 50, "--force-mpp", "--device", "cpu")
+    assert run("features", cmu_slide, *given) == 2
+    assert "At 50 microns per pixel nuclei cannot be seen" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
 def test_rois(
     cmu_slide: Path,

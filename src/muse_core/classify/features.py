@@ -17,6 +17,7 @@ from muse_core.models.out_of_memory import free_cached_memory, is_out_of_memory
 from muse_core.models.point_features import features_at_points, image_batch
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide
+from muse_core.slides.mpp import require_fine
 from muse_core.slides.readable import ReadablePixels, read_readable
 from muse_core.slides.reading_ahead import Ahead, read_ahead
 from muse_core.slides.unreadable import Unreadable
@@ -115,9 +116,14 @@ def iter_features(
         spec: Resolution and field of view.
         device: Where to compute; None is the CPU.
         should_cancel: Asked between batches of tiles.
+
+    Raises:
+        UserError: A point lies outside, the slide is so coarse that nuclei cannot be seen, or
+            nothing can be read.
     """
     points = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
     _refuse_outside(slide, points)
+    require_fine(slide.require_mpp(), spec.mpp, slide.scale.notes)
     plan = plan_feature_tiles(points, spec.mpp / slide.require_mpp(), spec.fov_px)
     where = device or torch.device("cpu")
     backbone.to(where).eval()

@@ -23,12 +23,13 @@ from muse_core.detect.kept_run import KeptRun, RunState
 from muse_core.detect.merge import TileMerge, TileReport
 from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
-from muse_core.detect.resize import require_fine, to_model_scale
+from muse_core.detect.resize import to_model_scale
 from muse_core.detect.tile_log import TileLog
 from muse_core.nuclei import nucleus_table
 from muse_core.processor import usable_cores
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, slide_from_arrays, tissue_mask
+from muse_core.slides.mpp import require_fine
 from muse_core.slides.readable import ReadablePixels, read_readable
 from muse_core.slides.reading_ahead import Ahead, read_ahead
 from muse_core.slides.unreadable import Unreadable, place_of

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from muse_core.detect.config import ALIGN_PX
-from muse_core.errors import UserError
+from muse_core.slides.mpp import require_fine
 
 _WHITE = 255
-_TOO_COARSE = 10
-"""Times the model's microns per pixel: a nucleus is a pixel or two wide."""
-
-
-def require_fine(mpp: float, model_mpp: float, notes: Sequence[str] = ()) -> None:
-    """Raise UserError if nuclei cannot be seen at ``mpp``, which then most likely is a mistake.
-
-    Enlarged to what the model expects, a small image would become thousands of tiles.
-
-    Args:
-        mpp: Microns per pixel of an image.
-        model_mpp: Microns per pixel the model expects.
-        notes: Sentences on where the scale of the image comes from.
-    """
-    if mpp > _TOO_COARSE * model_mpp:
-        sentence = (
-            f"At {mpp:g} microns per pixel nuclei cannot be seen; check the scale. The model was"
-            f" trained at {model_mpp:g}."
-        )
-        raise UserError(" ".join((sentence, *notes)))
 
 
 def to_model_scale(

@@ -128,7 +128,7 @@ def run_detect(
 
 def _notes_on_scale(slide: Slide, card: ModelCard) -> list[str]:
     """A warning about a coarse slide; raises UserError about one where no nucleus can be seen."""
-    from muse_core.detect.resize import require_fine
+    from muse_core.slides.mpp import require_fine
 
     mpp = slide.require_mpp()
     require_fine(mpp, card.mpp, slide.scale.notes)

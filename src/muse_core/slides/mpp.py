@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from muse_core.errors import UserError
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
@@ -13,6 +14,8 @@ MAX_TAG_MPP = 5.0
 resolutions (72 to 4,800 dpi) lie outside, every microscope objective from 2x to 100x inside."""
 MAX_ANISOTROPY = 0.02
 """x and y may differ by this share; the mean is used then."""
+_TOO_COARSE = 10
+"""Times the model's microns per pixel: a nucleus is a pixel or two wide."""
 
 
 def check_mpp(mpp: float) -> float:
@@ -43,3 +46,21 @@ def combine_mpp(mpp_x: float | None, mpp_y: float | None) -> tuple[float | None,
 def plausible_tag_mpp(mpp_x: float, mpp_y: float) -> bool:
     """Whether values from generic resolution tags look like a microscope, not like a printer."""
     return all(math.isfinite(v) and MIN_TAG_MPP <= v <= MAX_TAG_MPP for v in (mpp_x, mpp_y))
+
+
+def require_fine(mpp: float, model_mpp: float, notes: Sequence[str] = ()) -> None:
+    """Raise UserError if nuclei cannot be seen at ``mpp``, which then most likely is a mistake.
+
+    Enlarged to what the model expects, a small image would become thousands of tiles.
+
+    Args:
+        mpp: Microns per pixel of an image.
+        model_mpp: Microns per pixel the model expects.
+        notes: Sentences on where the scale of the image comes from.
+    """
+    if mpp > _TOO_COARSE * model_mpp:
+        sentence = (
+            f"At {mpp:g} microns per pixel nuclei cannot be seen; check the scale. The model was"
+            f" trained at {model_mpp:g}."
+        )
+        raise UserError(" ".join((sentence, *notes)))

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from muse_core.data.class_map import ANY
 from muse_core.data.points_folder import AnnotatedImage, class_names_in, read_points_folder
-from muse_core.detect.resize import require_fine
 from muse_core.errors import UserError
 from muse_core.evaluate.matching import MATCH_RADIUS_UM
 from muse_core.finetune.data.allowed_classes import allowed_classes
@@ -22,6 +21,7 @@ from muse_core.finetune.data.crop_dataset import Source, SourceImage
 from muse_core.finetune.data.known import known_around, pixels_near
 from muse_core.finetune.inputs import LabelSet
 from muse_core.neighbours import Points
+from muse_core.slides.mpp import require_fine
 
 NO_NUCLEUS = "There is no annotated nucleus to learn from."
 
