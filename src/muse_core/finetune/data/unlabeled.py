@@ -77,7 +77,7 @@ def _slides(source: UnlabeledSource) -> list[Path]:
         return [source.path]
     folder = source.path / "images"
     images = folder if folder.is_dir() else source.path
-    paths = [p for p in entries(images) if p.is_file() and can_open(p)]
+    paths = [p for p in entries(images) if can_open(p)]
     if not paths:
         raise UserError(f"There is no image in {source.path}.")
     return paths
