@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,22 @@ def test_files_of_one_series_of_dicom_are_one_slide(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         *("a/level-0.dcm", "a/other.dcm"),
         *("b/cut.dcm", "b/level-0.dcm", "b/none.dcm"),
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_folders_behind_links_are_looked_into_once(tmp_path: Path) -> None:
+    for name in ("cohort/1/a.png", "elsewhere/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write_slide(tmp_path / name, 16, 16)
+    (tmp_path / "cohort" / "2").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "cohort" / "3").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "cohort")
+    (tmp_path / "cohort" / "1" / "self").symlink_to(".")
+    found = [Path(slide.path) for slide in listed_slides([str(tmp_path / "cohort")])]
+    assert [path.relative_to(tmp_path / "cohort").as_posix() for path in found] == [
+        "1/a.png",
+        "2/b.png",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -101,7 +102,7 @@ def _expanded(argument: str) -> Iterator[ListedSlide]:
     elif _is_list(path):
         yield from _of_list(path)
     elif path.is_dir() and _names_many(argument):
-        yield from map(ListedSlide, _of_folder(path))
+        yield from map(ListedSlide, _of_folder(path, set()))
     else:
         # That it may be missing is for the run to say, like all that is wrong with a slide.
         yield ListedSlide(argument)
@@ -111,10 +112,19 @@ def _is_list(path: Path) -> bool:
     return path.suffix.lower() in (".csv", ".tsv") and path.is_file()
 
 
-def _of_folder(folder: Path) -> Iterator[str]:
-    """Slides in a folder and below, sorted; folders that are slides are not looked into."""
+def _of_folder(folder: Path, seen: set[str]) -> Iterator[str]:
+    """Slides in a folder and below, sorted; folders that are slides are not looked into.
+
+    Args:
+        folder: The folder.
+        seen: Real paths of the folders that were looked into, since links may lead in a circle.
+    """
     from muse_core.slides.opening import can_open
 
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -125,8 +135,8 @@ def _of_folder(folder: Path) -> Iterator[str]:
             continue
         if can_open(entry):
             yield str(entry)
-        elif entry.is_dir() and not entry.is_symlink():
-            yield from _of_folder(entry)
+        elif entry.is_dir():
+            yield from _of_folder(entry, seen)
 
 
 def _parts_of_slides(entries: Sequence[Path]) -> set[str]:
