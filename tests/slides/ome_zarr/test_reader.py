@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,21 @@ from muse_core.errors import UserError
 from muse_core.slides import ImageChoice, can_open, open_slide
 
 from ..slide_files import write_ome_zarr
+
+
+@pytest.mark.parametrize(("version", "file"), [("0.4", ".zarray"), ("0.5", "zarr.json")])
+def test_a_codec_that_is_not_there_is_named(
+    tmp_path: Path, halves: list[np.ndarray], version: str, file: str
+) -> None:
+    path = write_ome_zarr(tmp_path / "z.zarr", halves, version)
+    facts = json.loads((path / "0" / file).read_text())
+    if version == "0.4":
+        facts["compressor"] = {"id": "acme_jpegxl"}
+    else:
+        facts["codecs"].append({"name": "acme_jpegxl", "configuration": {}})
+    (path / "0" / file).write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"z\.zarr is compressed with acme_jpegxl, which"):
+        open_slide(path)
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])

@@ -79,7 +79,7 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     except Exception as error:
         close()
         # zarr raises its own errors, KeyError, JSONDecodeError and more on broken metadata.
-        raise UserError(f"{path.name} is not a readable OME-Zarr image.") from error
+        raise _unreadable(path.name, error) from error
 
 
 def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
@@ -99,7 +99,17 @@ def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> Slide
     except Exception as error:
         if store.refused:
             raise UserError(f"{without_secrets(address)} may not be read.") from error
-        raise UserError(f"{without_secrets(address)} is not a readable OME-Zarr image.") from error
+        raise _unreadable(without_secrets(address), error) from error
+
+
+def _unreadable(name: str, error: Exception) -> UserError:
+    """What to say of an error; zarr and numcodecs have a class of one name for codecs."""
+    if type(error).__name__ != "UnknownCodecError":
+        return UserError(f"{name} is not a readable OME-Zarr image.")
+    codec = str(error).rpartition(": ")[2].strip("'")
+    return UserError(
+        f"{name} is compressed with {codec}, which cannot be read; save it with Blosc or Zstandard."
+    )
 
 
 def _group(store: FolderStore | PatientStore) -> zarr.Group:
