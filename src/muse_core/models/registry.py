@@ -7,6 +7,7 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.files import entries
+from muse_core.files.names import portable
 from muse_core.files.user_folders import user_data_folder
 from muse_core.models.card import MODEL_SUFFIX, ModelCard, read_card
 from muse_core.models.released import RELEASED, ReleasedModel
@@ -28,6 +29,19 @@ class ModelEntry:
 def user_model_folder() -> Path:
     """Return the folder of the user's own models; it need not exist."""
     return user_data_folder() / "models"
+
+
+def path_of_new_model(name: str) -> Path:
+    """The file of a model of this name in the user's folder.
+
+    Raises:
+        UserError: No file can have the name, or a bundled model has it.
+    """
+    if portable(name) != name or name.startswith("."):
+        raise UserError(f"{name!r} cannot name a model, since no file can be called so everywhere.")
+    if name in {path.stem for path in entries(_BUNDLED, f"*{MODEL_SUFFIX}")}:
+        raise UserError(f"The model {name!r} comes with napari-muse; choose another name.")
+    return user_model_folder() / f"{name}{MODEL_SUFFIX}"
 
 
 def list_models() -> list[ModelEntry]:

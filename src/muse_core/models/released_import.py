@@ -21,9 +21,9 @@ from torch import Tensor
 
 from muse_core.errors import UserError, cannot
 from muse_core.models.backbone import MuseBackbone
-from muse_core.models.card import BACKBONE, MODEL_SUFFIX, ModelCard
+from muse_core.models.card import BACKBONE, ModelCard
 from muse_core.models.checkpoint import save_backbone
-from muse_core.models.registry import user_model_folder
+from muse_core.models.registry import path_of_new_model
 from muse_core.models.released import DEFAULT_MPP, LICENCE, RELEASED, SOURCE, ReleasedModel
 from muse_core.ordinary import require_file
 
@@ -65,7 +65,8 @@ def import_released(
         mpp: Microns per pixel for the card.
         fov_px: Field of view for the card; None takes it from the position embeddings or, for a
             ResNet, from the file's name.
-        name: Name for the card; None takes that of the released model.
+        name: Name for the card, and for the file if there is no out; None takes that of the
+            released model.
         expected: Released model that the file has to be; None takes any.
 
     Returns:
@@ -79,6 +80,7 @@ def import_released(
     source = Path(path)
     if fov_px is not None and not (64 <= fov_px <= 2048 and fov_px % 32 == 0):
         raise UserError("The field of view is a multiple of 32 pixels between 64 and 2048.")
+    named = path_of_new_model(name) if out is None and name is not None else None
     weights = backbone_entries(read_teacher(source), source.name)
     released, input_px = recognise(weights, source.name, fov_px)
     if expected is not None and released.name != expected:
@@ -97,7 +99,7 @@ def import_released(
         created=datetime.now(UTC).date().isoformat(),
         kind=BACKBONE,
     )
-    target = Path(out) if out is not None else user_model_folder() / f"{card.name}{MODEL_SUFFIX}"
+    target = Path(out) if out is not None else named or path_of_new_model(card.name)
     save_backbone(backbone, card, target, half=False)
     return target
 
