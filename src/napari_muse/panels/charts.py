@@ -47,6 +47,8 @@ def chart(tooltip: str, height_px: int) -> Any:
     plot.setFixedHeight(height_px)
     plot.setMouseEnabled(x=False, y=False)
     plot.hideButtons()
+    # Nothing in it can be done by keyboard.
+    plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return plot
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextCursor
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
 from muse_core.nuclei import ClassScheme
 from napari_muse.panels.charts import chart, set_heading, show_counts
@@ -61,3 +62,17 @@ def test_names_of_many_classes_do_not_overlap(plot: Any) -> None:
 def test_few_names_are_shown_whole(plot: Any) -> None:
     show_counts(plot, "All", ClassScheme.from_names(["lymphocyte", "tumor"]).classes, np.arange(2))
     assert _names(plot) == ["lymphocyte", "tumor"]
+
+
+def test_tab_passes_a_chart_by(plot: Any, qtbot: Any) -> None:
+    window = plot.window()
+    first, last = QPushButton("first"), QPushButton("last")
+    window.layout().insertWidget(0, first)
+    window.layout().addWidget(last)
+    for before, after in ((first, plot), (plot, last)):
+        QWidget.setTabOrder(before, after)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    first.setFocus()
+    qtbot.keyClick(first, Qt.Key.Key_Tab)
+    assert QApplication.focusWidget() is last
