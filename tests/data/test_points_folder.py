@@ -103,6 +103,10 @@ def test_an_image_may_hold_no_nucleus(tmp_path: Path) -> None:
         ("x,y,class\n-50,2,a\n", "1 of 1 points"),
         ("x,y,class\n1,2,a\n\n1,3, \n", r"t\.csv holds ' ' in the column class, line 4"),
         ("x,y,class\n1,1e300,a\n", "1 of 1 points"),
+        (
+            "Image,x,y,class\nt.png,1,2,a\nu.png,3,4,a\n",
+            r"t\.csv: It holds nuclei of several slides by .* 'image' \(t.png, u",
+        ),
     ],
 )
 def test_malformed_points_get_a_sentence(tmp_path: Path, points: str | None, sentence: str) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from muse_core.errors import UserError
 from muse_core.files import entries, spelt_as
 from muse_core.nuclei import Status
-from muse_core.nuclei.formats.csv import nuclei_alone
+from muse_core.nuclei.formats.csv import PART_COLUMNS, nuclei_alone, require_one_part_in
 from muse_core.nuclei.formats.headings import positions_in_pixels, spellings
 from muse_core.slides import Region, open_slide
 from muse_core.tables import Column, CsvTable, read_csv_table
@@ -28,6 +28,8 @@ POINTS_CSV = {
     "class": Column(("class", *spellings("class_name"), "classification")),
     "status": Column(("status",), needed=False),
     "object_type": Column(spellings("object_type"), needed=False),
+    "slide_content": Column(("slide_content",), needed=False),
+    **PART_COLUMNS,
 }
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _SLACK_PX = 8.0
@@ -172,6 +174,7 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
         raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
     try:
         raw = _without_deleted(nuclei_alone(read_csv_table(points_path, POINTS_CSV)))
+        require_one_part_in(raw)
         xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1)
         names = tuple(raw.names("class"))
     except UserError as error:

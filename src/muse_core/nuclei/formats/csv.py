@@ -37,6 +37,8 @@ from muse_core.tables import Column, CsvTable, csv_names, quoting_of, read_csv_t
 
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+PART_COLUMNS = {key: Column(spellings(key), needed=False) for key in PART_KEYS}
+"""Columns that name the slide or plane of a nucleus."""
 NUCLEUS_CSV = {
     "x_px": Column((*positions_in_pixels("x"), "x"), number=True),
     "y_px": Column((*positions_in_pixels("y"), "y"), number=True),
@@ -52,7 +54,7 @@ NUCLEUS_CSV = {
     "origin_x_px": Column(("origin_x_px",), number=True, needed=False),
     "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
     "slide_content": Column(("slide_content",), needed=False),
-    **{key: Column(spellings(key), needed=False) for key in PART_KEYS},
+    **PART_COLUMNS,
     "object_type": Column(spellings("object_type"), needed=False),
 }
 """Columns of a file of nuclei, and other names under which they are found."""
@@ -172,10 +174,7 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
-        for key in PART_KEYS:
-            # Beside its content the name of a slide does not count: it may have been renamed.
-            if key in raw and not (key in _SLIDE and _SLIDE[1] in raw):
-                require_one_part(raw.texts(key).tolist(), key, raw.headings[key])
+        require_one_part_in(raw)
         names, unnamed = class_names(raw.texts("class").tolist(), "class")
         table = nucleus_table(
             x,
@@ -194,6 +193,21 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     mpp, origin_px, slide = _mpp(raw, x, y), _origin(raw), _slide(raw)
     assumed = taken_as_pixels(raw.headings)
     return NucleusFile(table, None, mpp, (), (*raw.notes, *assumed, *unnamed), origin_px, slide)
+
+
+def require_one_part_in(raw: CsvTable) -> None:
+    """Refuse a table with nuclei of several slides or planes.
+
+    Raises:
+        UserError: A column names several.
+    """
+    for key in PART_KEYS:
+        # Beside its content the name of a slide does not count: it may have been renamed.
+        if key in raw and not (key in _SLIDE and _SLIDE[1] in raw):
+            try:
+                require_one_part(raw.texts(key).tolist(), key, raw.headings[key])
+            except UserError as error:
+                raise UserError(f"{raw.name}: {error}") from error
 
 
 def _scores(raw: CsvTable) -> npt.NDArray[np.float64] | float:
