@@ -6,7 +6,8 @@ chunks of that value. One of which another level shows something else was writte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from muse_core.errors import UserError
 Box = tuple[int, int, int, int]
 _PLACES_A_SIDE = 12
 _MOST_COMPARED = 16
+_ASKED_AT_ONCE = 16
+"""Files: a share on the network answers each question after a while, and many at a time."""
 _COMPARED_PX = 32
 _OTHER_COLOUR = 24
 """Difference in grey levels beyond what resizing does inside an even area."""
@@ -61,7 +64,7 @@ def lost_chunks(root: Path, levels: Sequence[ChunkedLevel]) -> tuple[str, ...]:
     for number, level in enumerate(levels):
         other = levels[0 if level is levels[-1] else -1]
         boxes = dict(level.chunk_at(x, y) for x, y in _places(level))
-        missing = [box for file, box in boxes.items() if not (root / file).exists()]
+        missing = _missing(root, boxes)
         compared = missing[:: max(1, len(missing) // _MOST_COMPARED)]
         n_lost = sum(_was_written(box, level, other) for box in compared)
         if n_lost:
@@ -73,6 +76,13 @@ def lost_chunks(root: Path, levels: Sequence[ChunkedLevel]) -> tuple[str, ...]:
                 " what is missing.",
             )
     return ()
+
+
+def _missing(root: Path, boxes: Mapping[str, Box]) -> list[Box]:
+    """The boxes of those files that are not there."""
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        there = list(pool.map(lambda file: (root / file).exists(), boxes))
+    return [box for box, is_there in zip(boxes.values(), there, strict=True) if not is_there]
 
 
 def _places(level: ChunkedLevel) -> list[tuple[int, int]]:
