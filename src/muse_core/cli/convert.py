@@ -12,7 +12,6 @@ import typer
 from muse_core.cli.numbers import number
 from muse_core.cli.options import ForceMppOption, ImageOption, JsonOption, OtherSlideOption
 from muse_core.errors import UserError
-from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +73,7 @@ def convert(
     from muse_core.cli.given_nuclei import read_given
     from muse_core.files import names_stdout, require_outside
     from muse_core.nuclei import Status, write_nuclei
+    from muse_core.nuclei.counted import counted_nuclei
     from muse_core.nuclei.nucleus_file import check_positive_mpp
     from muse_core.slides.scale import settle_scale
 

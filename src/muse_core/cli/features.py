@@ -26,7 +26,6 @@ from muse_core.cli.options import (
     PlaneOption,
 )
 from muse_core.errors import UserError, cannot
-from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     import numpy as np
@@ -243,6 +242,8 @@ def _write(
 
 
 def _sentence(result: _Result) -> str:
+    from muse_core.nuclei.counted import counted_nuclei
+
     if result["cancelled"] and not result["done"]:
         nuclei = counted_nuclei(result["nuclei"])
         return f"Cancelled before the first of {nuclei}; nothing is written."

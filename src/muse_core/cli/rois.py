@@ -24,7 +24,6 @@ from muse_core.cli.options import (
     PlaneOption,
 )
 from muse_core.errors import UserError
-from muse_core.nuclei.counted import counted_nuclei
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,6 +117,8 @@ def rois(
 
 
 def _say_end(out: Path, manifest: RoiManifest, as_json: bool) -> None:
+    from muse_core.nuclei.counted import counted_nuclei
+
     for source in manifest.sources:
         for roi in source.left_out:
             typer.echo(f"note: {source.name} is cut without its {roi}", err=True)
