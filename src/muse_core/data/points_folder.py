@@ -16,7 +16,13 @@ import numpy.typing as npt
 from muse_core.errors import UserError
 from muse_core.files import entries, spelt_as
 from muse_core.nuclei import Status
-from muse_core.nuclei.formats.csv import PART_COLUMNS, nuclei_alone, require_one_part_in
+from muse_core.nuclei.formats.csv import (
+    BOX_COLUMNS,
+    PART_COLUMNS,
+    nuclei_alone,
+    require_centres,
+    require_one_part_in,
+)
 from muse_core.nuclei.formats.headings import positions_in_pixels, spellings
 from muse_core.slides import Region, open_slide
 from muse_core.tables import Column, CsvTable, read_csv_table
@@ -30,6 +36,7 @@ POINTS_CSV = {
     "object_type": Column(spellings("object_type"), needed=False),
     "slide_content": Column(("slide_content",), needed=False),
     **PART_COLUMNS,
+    **BOX_COLUMNS,
 }
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _SLACK_PX = 8.0
@@ -175,11 +182,13 @@ def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) 
     try:
         raw = _without_deleted(nuclei_alone(read_csv_table(points_path, POINTS_CSV)))
         require_one_part_in(raw)
+        require_centres(raw.headings, "x")
         xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1)
         names = tuple(raw.names("class"))
     except UserError as error:
         # Files of several folders have the same names.
-        raise UserError(f"{points_path.parent}: {error}") from error
+        named = f"{points_path.name}: " if points_path.name not in str(error) else ""
+        raise UserError(f"{points_path.parent}: {named}{error}") from error
     with open_slide(image_path, mpp=mpp, force_mpp=force_mpp) as slide:
         slide.require_only_image()
         image, scale = slide.read(Region(0, 0, slide.width, slide.height)), slide.require_mpp()

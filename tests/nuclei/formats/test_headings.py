@@ -53,3 +53,19 @@ def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table([[1.0], [2.0], ["a"], ["b"]], names=names), tmp_path / "n.parquet")
     with pytest.raises(UserError, match=r"n\.parquet: It has the column class twice"):
         read_nuclei_here(tmp_path / "n.parquet")
+
+
+def test_corners_of_boxes_are_not_taken_for_centres(tmp_path: Path) -> None:
+    boxes = pd.DataFrame({"x": [10], "y": [20], "width": [8], "height": [6], "class": ["a"]})
+    said = "the columns width and height, so that x and y may be corners"
+    for name in ("n.csv", "n.parquet"):
+        write = boxes.to_csv if name == "n.csv" else boxes.to_parquet
+        write(tmp_path / name, index=False)
+        with pytest.raises(UserError, match=said):
+            read_nuclei_here(tmp_path / name)
+    # As ImageJ writes centres and boxes, and as the error says.
+    boxes.assign(BX=[6], BY=[17]).to_csv(tmp_path / "n.csv", index=False)
+    assert read_nuclei_here(tmp_path / "n.csv").table[["x", "y"]].to_numpy().tolist() == [[10, 20]]
+    boxes.rename(columns={"x": "x_px", "y": "y_px"}).to_parquet(tmp_path / "n.parquet")
+    found = read_nuclei_here(tmp_path / "n.parquet").table
+    assert found[["x", "y"]].to_numpy().tolist() == [[10, 20]]

@@ -39,6 +39,13 @@ CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status",
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 PART_COLUMNS = {key: Column(spellings(key), needed=False) for key in PART_KEYS}
 """Columns that name the slide or plane of a nucleus."""
+BOX_COLUMNS = {
+    "width": Column(("width", "w"), needed=False),
+    "height": Column(("height", "h"), needed=False),
+    # ImageJ has the corner of the box apart from the centre of the outline.
+    "corner": Column(("bx",), needed=False),
+}
+"""Columns beside which x and y may be corners of boxes."""
 NUCLEUS_CSV = {
     "x_px": Column((*positions_in_pixels("x"), "x"), number=True),
     "y_px": Column((*positions_in_pixels("y"), "y"), number=True),
@@ -55,6 +62,7 @@ NUCLEUS_CSV = {
     "origin_y_px": Column(("origin_y_px",), number=True, needed=False),
     "slide_content": Column(("slide_content",), needed=False),
     **PART_COLUMNS,
+    **BOX_COLUMNS,
     "object_type": Column(spellings("object_type"), needed=False),
 }
 """Columns of a file of nuclei, and other names under which they are found."""
@@ -175,6 +183,7 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     try:
         require_one_part_in(raw)
+        require_centres(raw.headings, "x_px")
         names, unnamed = class_names(raw.texts("class").tolist(), "class")
         table = nucleus_table(
             x,
@@ -208,6 +217,24 @@ def require_one_part_in(raw: CsvTable) -> None:
                 require_one_part(raw.texts(key).tolist(), key, raw.headings[key])
             except UserError as error:
                 raise UserError(f"{raw.name}: {error}") from error
+
+
+def require_centres(headings: Mapping[str, str], x: str) -> None:
+    """Refuse positions that may be corners of boxes.
+
+    Args:
+        headings: What a file calls its columns, by key.
+        x: Key of the positions along x.
+
+    Raises:
+        UserError: There are widths and heights too, and no name says that positions are centres.
+    """
+    unsaid = headings[x].strip().lower() in _WITHOUT_UNIT
+    if unsaid and {"width", "height"} <= set(headings) and "corner" not in headings:
+        raise UserError(
+            f"It has the columns {headings['width']} and {headings['height']}, so that x and y may"
+            " be corners of boxes; name positions of centres x_px and y_px."
+        )
 
 
 def _scores(raw: CsvTable) -> npt.NDArray[np.float64] | float:

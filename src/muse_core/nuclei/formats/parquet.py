@@ -23,7 +23,12 @@ from muse_core.nuclei.formats.columns import (
     probabilities,
     require_one_part,
 )
-from muse_core.nuclei.formats.csv import NUCLEUS_CSV, taken_as_pixels
+from muse_core.nuclei.formats.csv import (
+    BOX_COLUMNS,
+    NUCLEUS_CSV,
+    require_centres,
+    taken_as_pixels,
+)
 from muse_core.nuclei.formats.facts import Facts, facts_from_json, facts_of, facts_to_json
 from muse_core.nuclei.formats.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.formats.parquet_columns import (
@@ -189,7 +194,7 @@ def _our_columns(names: Sequence[str]) -> dict[str, str]:
     found = {}
     for key, column in NUCLEUS_CSV.items():
         known = next((name for name in column.names if name in folded), None)
-        if known is None or key not in (*_SCHEMA.names, *PART_KEYS, "probability"):
+        if known is None or key not in (*_SCHEMA.names, *PART_KEYS, *BOX_COLUMNS, "probability"):
             continue
         exact = [name for name in names if name == known]
         if len(exact) > 1 or (not exact and folded.count(known) > 1):
@@ -199,6 +204,8 @@ def _our_columns(names: Sequence[str]) -> dict[str, str]:
 
 
 def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
+    require_centres(named, "x_px")
+    named = {key: name for key, name in named.items() if key not in BOX_COLUMNS}
     raw = file.read(columns=list(named.values()))
     columns = {key: raw[name].combine_chunks() for key, name in named.items()}
     for key in PART_KEYS:
