@@ -24,26 +24,30 @@ class CanvasFocus(QObject):
         super().__init__(panel)
         self._canvas = canvas_widget(viewer)
         self._before: QWidget | None = None
+        self._opened_by_mouse = False
         self._watch(panel)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
         """Observe events; none is consumed."""
         kinds = QEvent.Type
-        if isinstance(event, QChildEvent) and event.type() == kinds.ChildPolished:
+        kind = None if event is None else event.type()
+        if isinstance(event, QChildEvent) and kind == kinds.ChildPolished:
             child = event.child()
             if isinstance(child, QWidget) and not child.isWindow():
                 self._watch(child)
-        elif event is not None and isinstance(watched, QAbstractButton | QTabBar):
-            if event.type() == kinds.MouseButtonPress:
+        elif isinstance(watched, QAbstractButton | QTabBar):
+            if kind == kinds.MouseButtonPress:
                 self._before = QApplication.focusWidget()
-            elif event.type() == kinds.MouseButtonRelease:
+            elif kind == kinds.MouseButtonRelease:
                 QTimer.singleShot(0, lambda: self._after_click(watched))
+        elif isinstance(watched, QComboBox) and kind in (kinds.MouseButtonPress, kinds.KeyPress):
+            self._opened_by_mouse = kind == kinds.MouseButtonPress
         return False
 
     def _watch(self, widget: QWidget) -> None:
         widget.installEventFilter(self)
         if isinstance(widget, QComboBox):
-            widget.activated.connect(self._give_back)
+            widget.activated.connect(self._after_choice)
         for child in widget.children():
             if isinstance(child, QWidget) and not child.isWindow():
                 self._watch(child)
@@ -53,6 +57,10 @@ class CanvasFocus(QObject):
         self._before = None
         # What was clicked may have led to a field, where something is to be typed.
         if now is None or now is before or now is clicked:
+            self._give_back()
+
+    def _after_choice(self) -> None:
+        if self._opened_by_mouse:
             self._give_back()
 
     def _give_back(self) -> None:

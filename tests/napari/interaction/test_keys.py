@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QAbstractSpinBox, QLineEdit, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QWidget
 
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -180,9 +180,35 @@ def test_after_a_click_the_keys_go_to_the_slide(opened: MusePanel, qtbot: Any) -
     bar = opened.tabs.tabBar()
     qtbot.mouseClick(bar, LEFT, pos=bar.tabRect(0).center())
     qtbot.waitUntil(canvas.hasFocus)
-    opened.detect.place.setFocus()
-    opened.detect.place.activated.emit(1)
+    place = opened.detect.place
+    qtbot.mouseClick(place, LEFT)
+    entries = place.view()
+    qtbot.waitUntil(entries.isVisible)
+    drawn = entries.visualRect(place.model().index(1, 0)).center()
+    # Away from the place of the press, whose release Qt does not take for a choice.
+    qtbot.mouseMove(entries.viewport(), drawn)
+    qtbot.mouseClick(entries.viewport(), LEFT, pos=drawn)
     qtbot.waitUntil(canvas.hasFocus)
+    assert place.currentData() == "shapes"
+
+
+def test_a_choice_by_keyboard_leaves_the_focus_there(opened: MusePanel, qtbot: Any) -> None:
+    use_window(opened, qtbot)
+    opened.tabs.setCurrentIndex(0)
+    place = opened.detect.place
+    place.setFocus()
+    for _ in range(2):
+        QTest.keyClick(opened.window().focusWidget(), Qt.Key.Key_Down)
+        qtbot.wait(20)
+        assert place.hasFocus()
+    assert place.currentData() == "slide"
+    qtbot.keyClick(place, Qt.Key.Key_Space)
+    qtbot.waitUntil(place.view().isVisible)
+    for key in (Qt.Key.Key_Up, Qt.Key.Key_Return):
+        QTest.keyClick(QApplication.focusWidget(), key)
+    qtbot.waitUntil(lambda: not place.view().isVisible())
+    assert place.currentData() == "shapes"
+    assert place.hasFocus()
 
 
 def test_a_click_that_leads_to_a_field_leaves_the_focus_there(
