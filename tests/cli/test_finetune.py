@@ -193,7 +193,7 @@ def test_sets_with_other_classes_join_by_a_class_map(
     ("content", "words"),
     [
         ('{"classes": {"large": "tumour"}}', "holds the class"),
-        ('{"classes": [', "no JSON"),
+        ('{"classes": [', "cannot be understood"),
         (None, "Cannot read the class map"),
     ],
 )
