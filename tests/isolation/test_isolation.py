@@ -217,6 +217,11 @@ def test_a_module_in_the_working_folder_is_not_taken_for_a_library(
     assert worker("return b'1'") == b"1"
 
 
+def test_a_file_is_not_blamed_for_a_process_that_did_not_start() -> None:
+    with pytest.raises(UserError, match=r"^a\.bin was not read: the process .* did not start\.$"):
+        run_isolated("no_module_of_this_name", {}, Limits(99, 999, 1 << 30), "a.bin")
+
+
 def test_limits_grow_with_the_file() -> None:
     small, large = Limits.for_size(36_000), Limits.for_size(300_000_000)
     assert 5 <= small.cpu_s <= 15
