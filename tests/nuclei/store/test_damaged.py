@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.nuclei.store import AnnotationStore
+from muse_core.nuclei import ClassScheme
+from muse_core.nuclei.store import AnnotationStore, SlideIdentity
 
 from .helpers import new_store
 
@@ -97,3 +98,17 @@ def test_tables_that_lack_what_they_must_hold_are_damaged(
         UserError, match=rf"^s\.muse is damaged: {said}\. muse rescue reads what is left of it\.$"
     ):
         AnnotationStore.open(store, read_only=read_only)
+
+
+def test_what_sqlite_quotes_of_a_table_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.muse"
+    identity = SlideIdentity("s.svs", 1, "a")
+    AnnotationStore.create(path, identity, ClassScheme.from_names(["tumor"])).close()
+    content = path.read_bytes()
+    described = b"TEXT NOT NULL, key TEXT"
+    assert described in content
+    path.write_bytes(content.replace(described, b"`" + described[1:]))
+    with pytest.raises(UserError) as caught:
+        AnnotationStore.open(path, "me")
+    assert "unrecognized token" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -15,7 +15,9 @@ def damaged(name: str, reason: str) -> UserError:
         name: Of the file.
         reason: What is wrong, without a full stop.
     """
-    return UserError(f"{name} is damaged: {reason}. muse rescue reads what is left of it.")
+    # SQLite quotes the descriptions of tables, which have several lines.
+    line = " ".join(reason.split())
+    return UserError(f"{name} is damaged: {line}. muse rescue reads what is left of it.")
 
 
 def is_damage(error: Exception) -> bool:
@@ -38,7 +40,8 @@ def why_not_open(path: Path, error: Exception, made: bool) -> UserError:
         return UserError(f"{path} cannot be opened: {reason(error)}.")
     if is_damage(error):
         return damaged(path.name, str(error))
-    return UserError(f"{path.name} is not a readable annotation store: {error}.")
+    line = " ".join(str(error).split())
+    return UserError(f"{path.name} is not a readable annotation store: {line}.")
 
 
 def _code(error: Exception) -> int:
