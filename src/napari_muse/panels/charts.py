@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyqtgraph
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QColor
 
 from muse_core.array_types import IntArray
@@ -20,6 +20,10 @@ _AXIS_PX = 50
 
 class _Chart(pyqtgraph.PlotWidget):  # type: ignore[misc]
     """A plot that takes the colours of the theme, also when another one is chosen."""
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Leave the width of the dock to its controls, and the rest to the slide."""
+        return QSize(self.minimumSizeHint().width(), super().sizeHint().height())
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Take the colours of a new theme."""

@@ -45,3 +45,7 @@ def test_larger_letters_are_cut_off_nowhere(opened: MusePanel, qtbot: Any) -> No
         qtbot.wait(100)
     assert widths[0] == 350
     assert widths[1] > 350
+
+
+def test_the_dock_opens_no_wider_than_its_controls(panel: MusePanel) -> None:
+    assert panel.sizeHint().width() <= panel.minimumSizeHint().width()
