@@ -101,6 +101,9 @@ def where_it_lies(layer: Any) -> str:
     height, width = (float(v) for v in layer.scale[-2:])
     if min(height, width) <= 0:
         return f"{name} is mirrored by a scale below 0; MUSE needs one above 0."
+    down, across = (str(unit) for unit in layer.units[-2:])
+    if down != across:
+        return f"The scale of {name} is in {down} down and in {across} across; give it one unit."
     if abs(height - width) > MAX_ANISOTROPY * min(height, width):
         return (
             f"The pixels of {name} are not square, {height:g} high and {width:g} wide; MUSE needs"

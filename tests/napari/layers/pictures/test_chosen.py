@@ -68,6 +68,7 @@ def test_an_image_of_the_console_becomes_the_slide(
         (RGB, {"affine": [[1, 0, 5], [0, 1, 0], [0, 0, 1]]}, "moved by an affine"),
         (RGB, {"scale": (0.5, -0.5)}, "mirrored"),
         (RGB, {"scale": (0.5, 0.25)}, "not square, 0.5 high and 0.25 wide"),
+        (RGB, {"scale": (0.5, 0.5), "units": ("mm", "um")}, "in millimeter down and in micrometer"),
     ],
 )
 def test_what_cannot_be_is_told_why(
