@@ -109,7 +109,7 @@ def test_what_was_left_out_of_a_dropped_file_is_said_in_one(
     qtbot.wait(50)
     assert len(opened.session.annotations.to_table()) == 4
     said = opened.status.text()
-    assert "1 objects without a place were left out (first: features[1])" in said
+    assert "1 object without a place was left out (first: features[1])" in said
     assert "left out (first: features[2])" in said
 
 

@@ -21,6 +21,7 @@ def rescue(
 
     The damaged store is not changed. The history of edits is left out: undo begins anew.
     """
+    from muse_core.nuclei.counted import counted, counted_nuclei
     from muse_core.nuclei.store.rescue import rescue_store
 
     found = rescue_store(store, out)
@@ -30,6 +31,6 @@ def rescue(
         typer.echo(json.dumps({**asdict(found), "out": str(out)}))
         return
     typer.echo(
-        f"Rescued {found.nuclei:,} nuclei, {found.regions:,} regions and {found.classes} classes"
-        f" into {out}."
+        f"Rescued {counted_nuclei(found.nuclei)}, {counted(found.regions, 'region', 'regions')} and"
+        f" {counted(found.classes, 'class', 'classes')} into {out}."
     )

@@ -324,6 +324,7 @@ def _checked(
     if encoding == FALLBACK:
         notes.append(f"{name} is not Unicode; its letters were read as Windows-1252.")
     if header.skipped:
-        notes.append(f"{header.skipped:,} lines before the names of the columns were left out.")
+        what = "1 line" if header.skipped == 1 else f"{header.skipped:,} lines"
+        notes.append(f"Left out before the names of the columns: {what}.")
     lines = frame.index.to_numpy(dtype=np.int64)
     return CsvTable(name, cells, headings, lines, form, tuple(notes))

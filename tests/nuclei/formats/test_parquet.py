@@ -389,7 +389,7 @@ def test_native_geometries(
     found = read_parquet(path)
     assert found.table[["x", "y"]].to_numpy() == pytest.approx(np.array(expected))
     assert found.table["class_name"].tolist() == ["a", "c"]
-    assert "1 objects without a place were left out." in found.notes
+    assert "1 object without a place was left out." in found.notes
 
 
 def test_what_a_file_without_nuclei_has_is_said(tmp_path: Path) -> None:

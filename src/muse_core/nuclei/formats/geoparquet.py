@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.formats.columns import (
     class_name,
     part_headings,
@@ -21,6 +22,7 @@ from muse_core.nuclei.formats.columns import (
     require_one_plane,
 )
 from muse_core.nuclei.formats.geoarrow import is_native, native_shapes
+from muse_core.nuclei.formats.geojson.left_out import OBJECTS_WITHOUT_PLACE
 from muse_core.nuclei.formats.headings import (
     CLASS_KEYS,
     CLASS_NAMES,
@@ -189,7 +191,7 @@ def _gathered(parts: list[pd.DataFrame], classes: str | None) -> NucleusFile:
     kept = raw[placed]
     notes = ["Coordinates were taken as pixels of the full resolution."]
     if not placed.all():
-        notes.append(f"{int((~placed).sum()):,} objects without a place were left out.")
+        notes.append(f"{counted(int((~placed).sum()), *OBJECTS_WITHOUT_PLACE)}.")
     unnamed = int((kept["class_name"] == UNCLASSIFIED).sum())
     if unnamed:
         notes.append(unclassified_note(unnamed))

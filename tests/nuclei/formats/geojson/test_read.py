@@ -33,7 +33,7 @@ def test_collections_in_place_of_features(tmp_path: Path) -> None:
     )
     assert rows(found) == [[i, i + 0.5, name] for i, name in enumerate("abcd")]
     assert found.notes == (
-        "1 features that are not as GeoJSON has them were left out (first: features[1]).",
+        "1 feature that is not as GeoJSON has it was left out (first: features[1]).",
     )
 
 
@@ -148,10 +148,10 @@ def test_qupath_objects_of_all_kinds(tmp_path: Path) -> None:
     assert found.scheme.color("Immune") == "#c80000"
     notes = " ".join(found.notes)
     for part in (
-        "1 tiles were left out (first: features[4])",
-        "1 lines",
-        "1 objects without a place",
-        "1 holes",
+        "1 tile was left out (first: features[4])",
+        "1 line ",
+        "1 object without a place",
+        "1 hole ",
         "1 nucleus without",
     ):
         assert part in notes

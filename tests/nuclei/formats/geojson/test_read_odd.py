@@ -104,8 +104,8 @@ def test_five_hundred_good_nuclei_outlive_every_kind_of_odd_one(tmp_path: Path) 
     assert len(found.table) == 500
     assert found.notes == (
         "2 objects without a place were left out (first: features[77]).",
-        "1 regions without an area were left out (first: features[79]).",
-        "1 features that are not as GeoJSON has them were left out (first: features[80]).",
+        "1 region without an area was left out (first: features[79]).",
+        "1 feature that is not as GeoJSON has it was left out (first: features[80]).",
     )
 
 
@@ -162,7 +162,7 @@ def test_collections_of_geometries_are_their_areas_or_else_their_points(tmp_path
     assert [region.name for region in found.regions] == ["r"]
     assert found.notes == (
         "2 lines were left out (first: features[1]).",
-        "1 objects without a place were left out (first: features[5]).",
+        "1 object without a place was left out (first: features[5]).",
         "3 points and lines beside the areas of an object were left out (first: features[0]).",
     )
 
