@@ -6,7 +6,7 @@ from muse_core.classify.queue import TEACHES, UNCERTAINTY_KINDS
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
 _NAMES = {
-    "entropy": "Unsure among all classes",
+    "entropy": "Unsure among all",
     "margin": "Unsure between two",
     "disagreement": "Unlike its neighbours",
 }
