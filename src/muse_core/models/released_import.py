@@ -223,11 +223,13 @@ def build_backbone(
 def _names_code(path: Path) -> bool:
     """Whether a bare pickle, which torch reads in its older format only, would import something.
 
-    Its instructions are listed, not followed.
+    Its instructions are listed, not followed. In older versions of pickles any text has some.
     """
     try:
         with path.open("rb") as file:
-            return any(
+            is_pickle = file.read(1) == pickle.PROTO
+            file.seek(0)
+            return is_pickle and any(
                 code.name in ("GLOBAL", "STACK_GLOBAL", "INST")
                 for code, _, _ in pickletools.genops(file)
             )
