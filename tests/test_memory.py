@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ import pytest
 
 from muse_core import memory
 from muse_core.classify.features import FeatureSpec, nucleus_features
-from muse_core.control_groups import ControlGroups
 from muse_core.detect import DetectConfig, Detector
 from muse_core.errors import UserError
 from muse_core.finetune import FinetuneConfig, LabelSet, finetune
@@ -26,6 +24,7 @@ from muse_core.models.config import ModelConfig
 from muse_core.pretrain.train import pretrain
 from muse_core.slides import open_slide
 
+from .control_groups import limited_group, written_groups
 from .detect.blobs import BlobModel
 from .job_inputs import NARROW, write_points_folder, write_slide
 from .pretrain.roi_folder import tiny_config, write_rois
@@ -126,27 +125,15 @@ FREE = ("0::/user.slice\n", {"user.slice/memory.max": "max\n"})
 def test_the_memory_of_a_container_counts(
     tmp_path: Path, groups: tuple[str, dict[str, str]], limit: int | None
 ) -> None:
-    named, files = groups
-    for name, text in files.items():
-        path = tmp_path / "fs" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (tmp_path / "groups").write_text(named)
-    assert memory_limit(ControlGroups(tmp_path / "groups", tmp_path / "fs")) == limit
+    assert memory_limit(written_groups(tmp_path, *groups)) == limit
     assert usable_memory() <= psutil.virtual_memory().total
 
 
 @pytest.fixture
 def a_gigabyte() -> Iterator[Path]:
     """A control group of this machine that has a gigabyte of memory, to be joined."""
-    group = Path(f"/sys/fs/cgroup/memory/muse-test-{os.getpid()}")
-    try:
-        group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(1 << 30))
-    except OSError:
-        pytest.skip("only root of a machine with control groups of version 1 can limit a process")
-    yield group
-    group.rmdir()
+    with limited_group("memory", "memory.limit_in_bytes", 1 << 30) as group:
+        yield group
 
 
 def test_a_limited_process_refuses_what_it_could_not_hold(a_gigabyte: Path) -> None:

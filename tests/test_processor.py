@@ -19,6 +19,8 @@ from muse_core.processor import (
     usable_cores,
 )
 
+from .control_groups import limited_group, written_groups
+
 _COMMON = "fpu sse sse2 avx avx2 f16c fma"
 _SKYLAKE = f"{_COMMON} avx512f avx512dq avx512cd avx512bw avx512vl"
 
@@ -85,13 +87,7 @@ ODD = ("0::/\n", {"cpu.max": "\n"})
 def test_the_time_of_a_container_counts(
     tmp_path: Path, groups: tuple[str, dict[str, str]], limit: float | None
 ) -> None:
-    named, files = groups
-    for name, text in files.items():
-        path = tmp_path / "fs" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (tmp_path / "groups").write_text(named)
-    assert core_limit(ControlGroups(tmp_path / "groups", tmp_path / "fs")) == limit
+    assert core_limit(written_groups(tmp_path, *groups)) == limit
 
 
 def test_where_there_are_no_control_groups_all_cores_count(tmp_path: Path) -> None:
@@ -102,14 +98,8 @@ def test_where_there_are_no_control_groups_all_cores_count(tmp_path: Path) -> No
 @pytest.fixture
 def half_a_core() -> Iterator[Path]:
     """A control group of this machine that has half a core, to be joined."""
-    group = Path(f"/sys/fs/cgroup/cpu/muse-test-{os.getpid()}")
-    try:
-        group.mkdir()
-        (group / "cpu.cfs_quota_us").write_text("50000")
-    except OSError:
-        pytest.skip("only root of a machine with control groups of version 1 can limit a process")
-    yield group
-    group.rmdir()
+    with limited_group("cpu", "cpu.cfs_quota_us", 50_000) as group:
+        yield group
 
 
 def test_a_limited_process_knows_it(half_a_core: Path) -> None:
