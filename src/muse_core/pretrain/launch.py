@@ -1,4 +1,4 @@
-"""How this process was started: on its own, or by torchrun together with others."""
+"""How this process was started: on its own, or together with others, as torchrun does it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from dataclasses import dataclass
 
 from muse_core.errors import UserError
+
+_SIZES = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
+_GROUP = ("RANK", "LOCAL_RANK", *_SIZES, "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun tells each process; scripts of clusters set all of it themselves."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,9 @@ def launch() -> Launch:
     for name in ("RANK", "LOCAL_RANK"):
         if not values.get(name, "0").isdecimal():
             raise UserError(f"The environment variable {name} is no number of a process; unset it.")
-    if "TORCHELASTIC_RUN_ID" in values:
-        return Launch(
-            int(values["RANK"]), int(values["WORLD_SIZE"]), int(values["LOCAL_WORLD_SIZE"])
-        )
+    sizes = [values.get(name, "") for name in _SIZES]
+    if all(map(values.get, _GROUP)) and all(size.isdecimal() and int(size) for size in sizes):
+        return Launch(int(values["RANK"]), *map(int, sizes))
     said = values.get("WORLD_SIZE", "").strip()
     if said not in ("", "1"):
         raise UserError(
