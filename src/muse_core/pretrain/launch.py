@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from muse_core.errors import UserError
 
 _SIZES = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
-_GROUP = ("RANK", "LOCAL_RANK", *_SIZES, "MASTER_ADDR", "MASTER_PORT")
+_ABOVE_0 = (*_SIZES, "MASTER_PORT")
+_GROUP = ("RANK", "LOCAL_RANK", "MASTER_ADDR", *_ABOVE_0)
 """What torchrun tells each process; scripts of clusters set all of it themselves."""
 
 
@@ -32,16 +33,17 @@ def launch() -> Launch:
 
     Raises:
         UserError: It names several processes, but not as torchrun does: this one would wait for
-            others that nobody starts. Or a rank is no number, which the library for several
-            processes does not bear.
+            others that nobody starts. Or a rank is no number, or the numbers contradict each
+            other, which the library for several processes does not bear.
     """
     values = os.environ
     for name in ("RANK", "LOCAL_RANK"):
         if not values.get(name, "0").isdecimal():
             raise UserError(f"The environment variable {name} is no number of a process; unset it.")
-    sizes = [values.get(name, "") for name in _SIZES]
-    if all(map(values.get, _GROUP)) and all(size.isdecimal() and int(size) for size in sizes):
-        return Launch(int(values["RANK"]), *map(int, sizes))
+    is_group = all(map(values.get, _GROUP))
+    if is_group and all(values[name].isdecimal() and int(values[name]) for name in _ABOVE_0):
+        sizes = (int(values[name]) for name in _SIZES)
+        return _checked(int(values["LOCAL_RANK"]), Launch(int(values["RANK"]), *sizes))
     said = values.get("WORLD_SIZE", "").strip()
     if said not in ("", "1"):
         raise UserError(
@@ -49,3 +51,13 @@ def launch() -> Launch:
             " process; unset it, or start several processes with torchrun."
         )
     return Launch()
+
+
+def _checked(rank_here: int, started: Launch) -> Launch:
+    uneven = started.processes % started.processes_here
+    if uneven or started.rank >= started.processes or rank_here >= started.processes_here:
+        raise UserError(
+            "The environment variables RANK, LOCAL_RANK, WORLD_SIZE and LOCAL_WORLD_SIZE contradict"
+            " each other; start as many processes on each machine, with torchrun."
+        )
+    return started
