@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from muse_core.errors import UserError
-from muse_core.files import check_writable, names_stdout, replacing
+from muse_core.files import check_writable, names_stdout, replacing, require_outside
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has neither pipes nor devices")
 TEXT = "x_px,y_px\n1,2\n"
@@ -107,6 +107,14 @@ def test_standard_output_is_known_by_its_names(tmp_path: Path) -> None:
     assert not names_stdout(tmp_path / "missing.csv")
     assert not names_stdout("/dev/stderr")
     assert not names_stdout("")
+
+
+def test_links_in_a_circle_lead_outside_of_nothing(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.symlink_to(there)
+    there.symlink_to(here)
+    with pytest.raises(UserError, match=r"^Cannot write .*here: Too many levels of symbolic"):
+        require_outside(here, tmp_path / "input")
 
 
 def test_what_is_to_be_read_again_must_be_a_file() -> None:

@@ -25,7 +25,7 @@ from muse_core.cli.options import (
     OtherSlideOption,
     PlaneOption,
 )
-from muse_core.errors import UserError, cannot
+from muse_core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -275,7 +275,7 @@ def _check_target(out: Path, slide: Path) -> None:
             name.
     """
     from muse_core.classify.feature_file import is_feature_file
-    from muse_core.files import entries, require_outside, unnamed_file
+    from muse_core.files import entries, require_outside, require_writable_folder
     from muse_core.nuclei import WRITABLE_SUFFIXES
 
     if out.suffix.lower() != ".zarr" and out.name.lower().endswith(WRITABLE_SUFFIXES):
@@ -284,10 +284,6 @@ def _check_target(out: Path, slide: Path) -> None:
     if not parent.is_dir():
         raise UserError(f"Cannot write {out}: there is no folder {parent}.")
     require_outside(out, slide)
-    try:
-        with unnamed_file(parent):
-            pass
-    except OSError as error:
-        raise cannot("write", out, error) from error
+    require_writable_folder(out, parent)
     if out.is_file() or (out.is_dir() and entries(out) and not is_feature_file(out)):
         raise UserError(f"Cannot write {out}: there is something else of this name.")

@@ -17,6 +17,7 @@ from muse_core.files.targets import (
     is_special,
     names_stdout,
     require_outside,
+    require_writable_folder,
 )
 from muse_core.files.unnamed import unnamed_file
 
@@ -43,6 +44,7 @@ __all__ = [
     "remove_deletable",
     "replacing",
     "require_outside",
+    "require_writable_folder",
     "resumable",
     "sha256_of",
     "shortened",

@@ -109,9 +109,7 @@ def check_writable(
         require_parent(named, target)
         require_permission(target)
         if not is_special(target):
-            # By trying: permission bits mean little on Windows, for root and on network drives.
-            with unnamed_file(target.parent):
-                pass
+            require_writable_folder(named, target.parent)
             if target.exists():
                 with target.open("ab"):
                     pass
@@ -130,13 +128,29 @@ def require_outside(named: Path, source: str | Path) -> None:
         named: File or folder to write.
         source: An input, such as a slide in OME-Zarr; addresses hold no target.
     """
-    folder, target = Path(source), destination(named)
+    folder = Path(source)
+    try:
+        target = destination(named)
+    except OSError as error:
+        raise cannot("write", named, error) from error
     if target.exists() and folder.exists() and target.samefile(folder):
         raise UserError(f"Cannot write {named}: it is the input itself.")
     if folder.is_dir() and folder.resolve() in target.resolve().parents:
         raise UserError(
             f"Cannot write {named}: it would lie in {folder.resolve().name}, which is read."
         )
+
+
+def require_writable_folder(named: Path, folder: Path) -> None:
+    """Raise a UserError where nothing can be made in the folder of a target.
+
+    By trying: permission bits mean little on Windows, for root and on network drives.
+    """
+    try:
+        with unnamed_file(folder):
+            pass
+    except OSError as error:
+        raise cannot("write", named, error) from error
 
 
 def require_parent(named: Path, target: Path) -> None:
