@@ -248,3 +248,22 @@ def test_nothing_is_written_into_a_slide_that_is_a_folder(
         assert run(*command) == 2
         assert "it would lie in s.zarr, which is read" in capsys.readouterr().err
     assert sorted(slide.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (("convert", "p.csv", "p.geojson", "--other-slide"), "--slide"),
+        (("convert", "p.csv", "p.geojson", "--image", "2"), "--slide"),
+        (("rois", "s.png", "--mpp", "0.5", "--out", "rois", "--other-slide"), "--points"),
+    ],
+)
+def test_an_option_that_needs_another_names_it(
+    beside_a_slide: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    missing: str,
+) -> None:
+    (beside_a_slide / "p.csv").write_text(NUCLEI)
+    assert f"with {missing}." in _sentence(capsys, *arguments)
+    assert sorted(p.name for p in beside_a_slide.iterdir()) == ["p.csv", "s.png"]

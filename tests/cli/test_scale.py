@@ -13,7 +13,8 @@ import tifffile
 from muse_core.classify.feature_file import read_features
 from muse_core.pretrain.roi_manifest import read_manifest
 
-from .running import run
+from ..job_inputs import write_model, write_slide
+from .running import error_line, run
 
 NOT_USED = "The file states 0.499 um/px, so the given 0.25 was not used"
 FORCED = "The given 0.25 um/px is used in place of the 0.499 that the file states."
@@ -138,3 +139,40 @@ def test_a_scale_that_cannot_be_is_explained(
     assert "unknown (its metadata says 0 x 0 um, which cannot be); give --mpp" in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info", "s.png"),
+        ("detect", "s.png", "--out", "n.csv"),
+        ("detect", "s.png", "s.png", "--out", "results"),
+        ("detect", "list.csv", "--out", "results"),
+        ("features", "s.png", "--points", "p.csv", "--out", "f.zarr"),
+        ("rois", "s.png", "--out", "rois"),
+        ("convert", "p.csv", "p.geojson"),
+        ("finetune", "--annotations", "s.muse", "--out", "m.safetensors"),
+        ("finetune", "--unlabeled", "s.png", "--out", "m.safetensors"),
+    ],
+)
+def test_a_scale_is_forced_only_if_one_is_given(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_slide(tmp_path / "s.png", 64, 64)
+    (tmp_path / "p.csv").write_text("x_px,y_px,class\n8,8,a\n")
+    (tmp_path / "list.csv").write_text("slide,mpp\ns.png,\n")
+    before = sorted(tmp_path.iterdir())
+    assert run(*arguments, "--force-mpp") == 2
+    assert "give it too, with --mpp" in error_line(capsys)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_list_gives_scales_to_force(tmp_path: Path) -> None:
+    write_slide(tmp_path / "s.png", 64, 64)
+    (tmp_path / "list.csv").write_text("slide,mpp\ns.png,0.5\n")
+    asked = ("--model", write_model(tmp_path / "m.safetensors"), "--out", tmp_path / "results")
+    assert run("detect", tmp_path / "list.csv", *asked, "--force-mpp") == 0

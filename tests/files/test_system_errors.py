@@ -38,3 +38,9 @@ def test_where_no_thread_can_be_started_a_sentence_names_the_limit() -> None:
         threading.Thread(target=print).start()
     assert "ulimit -u" in system_sentence(caught.value)
     assert not system_sentence(RuntimeError("x"))
+
+
+def test_threads_that_libraries_are_refused_are_named_too() -> None:
+    words = f"Failed to launch worker thread: {os.strerror(errno.EAGAIN)}"
+    assert "ulimit -u" in system_sentence(RuntimeError(words))
+    assert not system_sentence(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))

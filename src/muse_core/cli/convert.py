@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from muse_core.cli.numbers import number
-from muse_core.cli.options import ForceMppOption, ImageOption, JsonOption, OtherSlideOption
+from muse_core.cli.options import (
+    ForceMppOption,
+    ImageOption,
+    JsonOption,
+    OtherSlideOption,
+    require_scale_to_force,
+)
 from muse_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,10 +83,12 @@ def convert(
     from muse_core.nuclei.nucleus_file import check_positive_mpp
     from muse_core.slides.scale import settle_scale
 
+    require_scale_to_force(force_mpp, mpp)
+    for option, given in (("--image", image is not None), ("--other-slide", other_slide)):
+        if given and slide is None:
+            raise UserError(f"{option} says something of a slide; give it with --slide.")
     content = read_given(source, outlines_are_nuclei)
     require_outside(out, source)  # it may hold more than is read
-    if image is not None and slide is None:
-        raise UserError("--image is of a slide; give it with --slide.")
     if slide is not None:
         content = _of_slide(content, slide, image, source.name, other_slide)
     table = content.table

@@ -24,6 +24,7 @@ from muse_core.cli.options import (
     MppOption,
     PlaneOption,
     SetOption,
+    require_scale_to_force,
 )
 from muse_core.errors import UserError
 from muse_core.ordinary import require_text
@@ -184,6 +185,7 @@ def _detect_one(
     from muse_core.cli.images import chosen_images, file_of_image
     from muse_core.jobs.detect_checks import require_detectable
 
+    require_scale_to_force(job.force_mpp, job.mpp)
     choices = chosen_images(job.slide, image, job.plane, job.channels)
     jobs = [
         replace(job, image=choice.image, **_files(file_of_image(out, choice, choices), features))
@@ -218,6 +220,7 @@ def _detect_many(
     from muse_core.jobs.slide_list import listed_slides
 
     listed = listed_slides(slides)
+    require_scale_to_force(job.force_mpp, job.mpp, *(slide.mpp for slide in listed))
     for slide in listed:
         require_outside(results.folder, slide.path)
     number = image_number(image)

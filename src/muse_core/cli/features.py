@@ -24,6 +24,7 @@ from muse_core.cli.options import (
     MppOption,
     OtherSlideOption,
     PlaneOption,
+    require_scale_to_force,
 )
 from muse_core.errors import UserError
 
@@ -125,6 +126,9 @@ class _Plan:
     fov_px: int | None
     device: str
     other_slide: bool
+
+    def __post_init__(self) -> None:
+        require_scale_to_force(self.force_mpp, self.mpp)
 
 
 class _Facts(TypedDict):

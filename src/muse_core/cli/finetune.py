@@ -18,6 +18,7 @@ from muse_core.cli.options import (
     ForceMppOption,
     JsonOption,
     SetOption,
+    require_scale_to_force,
 )
 from muse_core.errors import UserError
 
@@ -89,13 +90,16 @@ def finetune_command(
     options = [name for param in ctx.command.params for name in param.opts]
     older = older_settings(ctx.args, options)
     values = with_settings(read_values(config) if config else {}, [*(settings or ()), *older])
+    folders = data.folders(train, class_map, detection_only, mpp, val is not None, force_mpp)
+    more = data.unlabeled(unlabeled, force_mpp)
+    require_scale_to_force(force_mpp, slide_mpp, mpp, *data.scales(folders, more))
     flags: dict[str, object] = {
         "out": out, "base": model, "mode": mode, "steps": steps, "seed": seed, "device": device,
         "resume": resume,
         "stores": data.stores(annotations, slide, slide_mpp, force_mpp, channels),
-        "train": data.folders(train, class_map, detection_only, mpp, val is not None, force_mpp),
+        "train": folders,
         "val": data.validation(val, mpp, force_mpp),
-        "unlabeled": data.unlabeled(unlabeled, force_mpp),
+        "unlabeled": more,
         "class_map": data.same_classes(same_class),
     }  # fmt: skip
     values |= {name: value for name, value in flags.items() if value is not None}

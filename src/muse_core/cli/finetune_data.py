@@ -172,6 +172,11 @@ def unlabeled(sources: Sequence[str] | None, force_mpp: bool) -> list[_Values] |
     return [_unlabeled(text, force_mpp) for text in sources or ()] or None
 
 
+def scales(*given: list[_Values] | None) -> list[object]:
+    """The scales of folders and tissue, None where one has none."""
+    return [values.get("mpp") for sources in given for values in sources or ()]
+
+
 def same_classes(pairs: Sequence[str] | None) -> dict[str, str] | None:
     """Return class of the model to class to learn.
 

@@ -14,6 +14,7 @@ from muse_core.cli.options import (
     JsonOption,
     MppOption,
     PlaneOption,
+    require_scale_to_force,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def info(
     from muse_core.cli.images import chosen_images
     from muse_core.slides import open_slide, slide_info
 
+    require_scale_to_force(force_mpp, mpp)
     choices = chosen_images(slide, image, plane, channels)
     found = []
     for choice in choices:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from muse_core.cli.numbers import integer, number
+from muse_core.errors import UserError
 
 SLIDE_PANEL = "The slide"
 """Heading in the help for options on how a slide is read."""
@@ -101,3 +102,17 @@ SetOption = Annotated[
         help="A setting that overrides the file's, such as batch=4; repeatable.",
     ),
 ]
+
+
+def require_scale_to_force(force_mpp: bool, *scales: object) -> None:
+    """Refuse --force-mpp where it changes nothing, for want of a scale in place of the file's.
+
+    Args:
+        force_mpp: Whether the option is given.
+        scales: All that are given, by whatever option or list; None for none.
+    """
+    if force_mpp and all(scale is None for scale in scales):
+        raise UserError(
+            "--force-mpp uses a given scale in place of the one that the file states; give it too,"
+            " with --mpp."
+        )

@@ -22,6 +22,7 @@ from muse_core.cli.options import (
     MppOption,
     OtherSlideOption,
     PlaneOption,
+    require_scale_to_force,
 )
 from muse_core.errors import UserError
 
@@ -93,6 +94,9 @@ def rois(
     from muse_core.pretrain.rois import cut_slide
     from muse_core.slides import open_slide
 
+    require_scale_to_force(force_mpp, mpp)
+    if other_slide and points is None:
+        raise UserError("--other-slide says something of given nuclei; give them with --points.")
     for path in slides:
         require_outside(out, path)
     if points is not None:

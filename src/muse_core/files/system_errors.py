@@ -49,7 +49,10 @@ def system_sentence(error: BaseException) -> str:
 
 
 def _no_thread_sentence(error: BaseException) -> str:
-    if not isinstance(error, RuntimeError) or str(error) != _NO_THREAD:
+    of_python = isinstance(error, RuntimeError) and str(error) == _NO_THREAD
+    # As C++ says it in Arrow's and OpenVINO's errors; of a file the system means something else.
+    of_library = not isinstance(error, OSError) and os.strerror(errno.EAGAIN) in str(error)
+    if not (of_python or of_library):
         return ""
     return (
         "The system starts no more threads: the limit of processes (ulimit -u, or the container's)"

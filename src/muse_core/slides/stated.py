@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from muse_core.slides.units import um_per_unit
 
@@ -20,6 +21,11 @@ _MARKS = str.maketrans(
     }
 )
 _LONGEST = 100
+_SHOWN = 40
+
+
+class NoLengthError(ValueError):
+    """What metadata state in place of a length; its text is half a sentence that names it."""
 
 
 def stated_number(text: object) -> float | None:
@@ -62,6 +68,28 @@ def stated_length_um(text: object, default_unit: str = "um") -> float | None:
         return None
     value, unit = stated_number(match[1]), um_per_unit(_PER_PIXEL.sub("", match[2]))
     return None if value is None or unit is None else value * unit
+
+
+def first_length_um(name: str, texts: Iterable[object], default_unit: str = "um") -> float | None:
+    """The first of several texts that is a length, in microns; None where all are missing or empty.
+
+    Args:
+        name: What the metadata call it, for the error.
+        texts: See :func:`stated_length_um`.
+        default_unit: Unit of a bare number.
+
+    Raises:
+        NoLengthError: There are texts and none of them is a length.
+    """
+    known = [text for text in texts if text is not None and str(text).strip(" \t\r\n\0\"'")]
+    lengths = (stated_length_um(text, default_unit) for text in known)
+    found = next((length for length in lengths if length is not None), None)
+    if found is None and known:
+        shown = " ".join("".join(c if c.isprintable() else " " for c in str(known[0])).split())
+        cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+        unit = "" if um_per_unit(default_unit) else f" {default_unit[:_SHOWN]}"
+        raise NoLengthError(f"its metadata says {name} = {cut}{unit}, which is no length")
+    return found
 
 
 def _plain(text: str) -> str:

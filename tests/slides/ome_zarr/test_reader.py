@@ -92,12 +92,19 @@ def test_written_by_ome_zarr(tmp_path: Path, picture: np.ndarray, zarr_format: i
         assert np.array_equal(slide.read(slide.bounds), picture)
 
 
-@pytest.mark.parametrize("unit", [None, "pixel"])
+@pytest.mark.parametrize(
+    ("unit", "note"),
+    [
+        (None, "its metadata state a scale without a unit"),
+        ("pixel", "its metadata state a scale in pixel, which is no length"),
+    ],
+)
 def test_without_a_unit_of_length_there_is_no_scale(
-    tmp_path: Path, halves: list[np.ndarray], unit: str | None
+    tmp_path: Path, halves: list[np.ndarray], unit: str | None, note: str
 ) -> None:
     with open_slide(write_ome_zarr(tmp_path / "s.zarr", halves, unit=unit)) as slide:
         assert slide.mpp is None
+        assert slide.mpp_note == note
 
 
 def test_bioformats_layout(tmp_path: Path, halves: list[np.ndarray]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from muse_core.errors import UserError
 from muse_core.slides import open_slide
 from muse_core.slides.mpp import combine_mpp
+from muse_core.slides.stated import NoLengthError
 from muse_core.slides.tiff.mpp import (
     aperio_mpp,
     imagej_mpp,
@@ -51,21 +53,39 @@ def write(path: Path, **options: Any) -> Any:
         ("Aperio Image Library v1\r\n1x1|AppMag = 20|MPP = 0.4990|Left = 2", (0.499, 0.499)),
         ("Aperio|mpp=0.25", None),
         ("Aperio|AppMag = 40", None),
-        ("Aperio|MPP = -.-|", None),
         ("Aperio|MPP = |", None),
         ("Aperio|AppMag = 8|MPP = 1,2475", (1.2475, 1.2475)),
         ("Aperio|MPP = 0,499000", (0.499, 0.499)),
         ("Aperio|MPP= 4.99e-1 |", (0.499, 0.499)),
         ("Aperio|MPP = 499 nm", (0.499, 0.499)),
         ("Aperio|MPP = 0.499 um/px", (0.499, 0.499)),
-        ("Aperio|MPP = 0.499abc", None),
-        ("Aperio|MPP = 0.4.99", None),
-        ("Aperio|MPP = 0.499 0.499", None),
         ("Aperio|xMPP = 0.499", None),
     ],
 )
 def test_aperio(description: str, expected: tuple[float, float] | None) -> None:
     assert aperio_mpp(description) == expected
+
+
+@pytest.mark.parametrize("text", ["-.-", "0.499abc", "0.4.99", "0.499 0.499", "0.252;", "n/a"])
+def test_what_stands_in_place_of_a_scale_is_named(tmp_path: Path, text: str) -> None:
+    said = f"Aperio Image Library v1\n64x64|AppMag = 20|MPP = {text}|Left = 2"
+    note = f"its metadata says MPP = {text}, which is no length"
+    with open_slide(write(tmp_path / "s.svs", description=said)) as slide:
+        assert (slide.mpp, slide.mpp_note) == (None, note)
+        with pytest.raises(UserError, match=re.escape(note)):
+            slide.require_mpp()
+    tags = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}
+    with open_slide(write(tmp_path / "t.svs", description=said, **tags)) as slide:
+        assert slide.mpp == 0.5
+
+
+def test_of_several_fields_the_readable_one_counts() -> None:
+    assert aperio_mpp("Aperio|MPP = n/a|MPP = 0.5") == (0.5, 0.5)
+
+
+def test_long_texts_of_metadata_are_cut_to_one_line() -> None:
+    with pytest.raises(NoLengthError, match=r"MPP = a b{38}\.\.\., which"):
+        aperio_mpp(f"Aperio|MPP = a\r\n{'b' * 500}")
 
 
 @pytest.mark.parametrize(
@@ -113,14 +133,16 @@ def test_philips() -> None:
     one = '<a><Attribute Name="DICOM_PIXEL_SPACING">{}</Attribute></a>'
     assert philips_mpp(one.format("0.000226\\0.000227")) == pytest.approx((0.227, 0.226))
     assert philips_mpp(one.format('"0.000226"')) is None
-    assert philips_mpp(one.format('"0.000226" "0.000227x"')) is None
+    with pytest.raises(NoLengthError, match=r"DICOM_PIXEL_SPACING = 0\.000227x"):
+        philips_mpp(one.format('"0.000226" "0.000227x"'))
 
 
 def test_ventana() -> None:
     xml = "<EncodeInfo><iScan Magnification='40' ScanRes='{}'/></EncodeInfo>"
     assert ventana_mpp(xml.format("0.2325")) == (0.2325, 0.2325)
     assert ventana_mpp(xml.format("0,2325").replace("'", '"')) == (0.2325, 0.2325)
-    assert ventana_mpp(xml.format("40x")) is None
+    with pytest.raises(NoLengthError, match="ScanRes = 40x"):
+        ventana_mpp(xml.format("40x"))
     assert ventana_mpp(xml.replace("ScanRes", "PreScanRes")) is None
 
 
@@ -129,6 +151,8 @@ def test_qptiff() -> None:
     assert qptiff_mpp(xml.format("0.4990")) == (0.499, 0.499)
     assert qptiff_mpp(xml.format("0,4990")) == (0.499, 0.499)
     assert qptiff_mpp("<broken") is None
+    with pytest.raises(NoLengthError, match=r"PixelSizeMicrons = \?, which"):
+        qptiff_mpp(xml.format("?"))
 
 
 def test_ome() -> None:
@@ -138,8 +162,11 @@ def test_ome() -> None:
     )
     assert ome_mpp(xml.format("0.5", ""), 9, 8) == (0.5, 0.5)
     assert ome_mpp(xml.format("5e-4", 'PhysicalSizeXUnit="mm"'), 9, 8) == (0.5, 0.5)
-    assert ome_mpp(xml.format("1", 'PhysicalSizeXUnit="pixel"'), 9, 8) is None
-    assert ome_mpp(xml.format("x", ""), 9, 8) is None
+    with pytest.raises(NoLengthError, match="PhysicalSizeX = 1 pixel, which"):
+        ome_mpp(xml.format("1", 'PhysicalSizeXUnit="pixel"'), 9, 8)
+    with pytest.raises(NoLengthError, match="PhysicalSizeX = x, which"):
+        ome_mpp(xml.format("x", ""), 9, 8)
+    assert ome_mpp(xml.format("", ""), 9, 8) is None
     assert ome_mpp(xml.format("0,5", ""), 9, 8) == (0.5, 0.5)
     assert ome_mpp(xml.format("0.5", 'PhysicalSizeXUnit="\u00c2\u00b5m"'), 9, 8) == (0.5, 0.5)
     assert ome_mpp(xml.format("0.5", ""), 8, 9) is None

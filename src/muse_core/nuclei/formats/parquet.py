@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from muse_core.errors import UserError
-from muse_core.files import replacing
+from muse_core.files import replacing, system_sentence
 from muse_core.nuclei.formats.columns import (
     PART_KEYS,
     class_names,
@@ -159,7 +159,8 @@ def read_parquet(path: str | Path) -> NucleusFile:
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
-        raise UserError(f"{source.name} is not a readable Parquet file.") from error
+        sentence = system_sentence(error) or f"{source.name} is not a readable Parquet file."
+        raise UserError(sentence) from error
     has = ", ".join(schema.names)[:_NAMES_SHOWN] or "none"
     raise UserError(
         f"{source.name} holds no nuclei: it needs the columns x_px, y_px and class, or a column"

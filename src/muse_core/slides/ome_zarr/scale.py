@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from muse_core.slides.level import Level
@@ -11,6 +11,7 @@ from muse_core.slides.mpp import combine_mpp
 from muse_core.slides.stated import stated_number
 from muse_core.slides.units import um_per_unit
 
+_SHOWN = 40
 _ROUNDED_PX = 2.0
 """Most pixels of a level that rounding of its sides explains."""
 
@@ -28,7 +29,28 @@ def zarr_mpp(multiscale: Mapping[str, Any]) -> tuple[float | None, str]:
     Args:
         multiscale: An entry of "multiscales".
     """
-    return combine_mpp(*_scale_um(multiscale))
+    mpp, note = combine_mpp(*_scale_um(multiscale))
+    return mpp, note if note or mpp is not None else _lacking_unit(multiscale)
+
+
+def _lacking_unit(multiscale: Mapping[str, Any]) -> str:
+    """Half a sentence on a scale that is in no unit of length, "" where there is no scale."""
+    if not any(t.get("type") == "scale" for t in _transformations(multiscale)):
+        return ""
+    axes = (axis for axis in multiscale["axes"] if axis["name"].lower() in ("x", "y"))
+    units = (str(axis.get("unit", "")).strip() for axis in axes)
+    unit = next((u for u in units if not um_per_unit(u)), None)
+    if unit is None:
+        return ""
+    if not unit:
+        return "its metadata state a scale without a unit"
+    return f"its metadata state a scale in {unit[:_SHOWN]}, which is no length"
+
+
+def _transformations(multiscale: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Of the finest level, then of all."""
+    for holder in (multiscale["datasets"][0], multiscale):
+        yield from holder.get("coordinateTransformations", [])
 
 
 def finest_first(datasets: Any, axes: Any) -> Any:
@@ -115,14 +137,13 @@ def _scale_um(multiscale: Mapping[str, Any]) -> tuple[float | None, float | None
     axes = multiscale["axes"]
     scale = [1.0] * len(axes)
     found = False
-    for holder in (multiscale["datasets"][0], multiscale):
-        for transform in holder.get("coordinateTransformations", []):
-            if transform.get("type") == "scale":
-                factors = [stated_number(f) for f in transform["scale"]]
-                scale = [
-                    a * (math.nan if f is None else f) for a, f in zip(scale, factors, strict=True)
-                ]
-                found = True
+    for transform in _transformations(multiscale):
+        if transform.get("type") == "scale":
+            factors = [stated_number(f) for f in transform["scale"]]
+            scale = [
+                a * (math.nan if f is None else f) for a, f in zip(scale, factors, strict=True)
+            ]
+            found = True
     by_name = {}
     for axis, value in zip(axes, scale, strict=True):
         unit = um_per_unit(str(axis.get("unit", "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ import tifffile
 
 from muse_core.slides.mpp import MAX_ANISOTROPY, combine_mpp, plausible_tag_mpp
 from muse_core.slides.ome_xml import nth, ome_pixels
-from muse_core.slides.stated import stated_length_um, stated_number
+from muse_core.slides.stated import NoLengthError, first_length_um, stated_number
 from muse_core.slides.units import um_per_unit
 
 Pair = tuple[float, float]
@@ -60,7 +61,10 @@ def tiff_mpp(
             # Nor do the programs that copy the description correct the tags.
             return None, f"its metadata are of a copy of {stated[0]} x {stated[1]} px"
     tags = resolution_mpp(_tag_resolution(page), int(page.resolutionunit or 1))
-    found = [combine_mpp(*pair) for pair in (_makers_mpp(tif, page, which), tags) if pair]
+    try:
+        found = [combine_mpp(*pair) for pair in (_makers_mpp(tif, page, which), tags) if pair]
+    except NoLengthError as error:
+        found = [(None, str(error)), *([combine_mpp(*tags)] if tags else [])]
     return next((f for f in found if f[0] is not None), found[0] if found else (None, ""))
 
 
@@ -81,13 +85,9 @@ def _makers_mpp(tif: tifffile.TiffFile, page: Any, which: tuple[int, int]) -> Pa
 
 
 def aperio_mpp(description: str) -> Pair | None:
-    """From ``|MPP = 0.499`` in the description of an SVS."""
-    for field in description.split("|")[1:]:
-        key, _, value = field.partition("=")
-        mpp = stated_length_um(value) if key.strip() == "MPP" else None
-        if mpp is not None:
-            return mpp, mpp
-    return None
+    """From ``|MPP = 0.499`` in the description of an SVS; raises NoLengthError."""
+    fields = (field.partition("=") for field in description.split("|")[1:])
+    return _square("MPP", (value for key, _, value in fields if key.strip() == "MPP"))
 
 
 def resized_from(description: str, width: int, height: int) -> tuple[int, int] | None:
@@ -113,19 +113,25 @@ def resized_from(description: str, width: int, height: int) -> tuple[int, int] |
 
 
 def ventana_mpp(xml: str) -> Pair | None:
-    """From ScanRes, microns per pixel, of the element iScan in Ventana's XML."""
+    """From ScanRes, microns per pixel, of iScan in Ventana's XML; raises NoLengthError."""
     match = re.search(r"""\bScanRes\s*=\s*("[^"]*"|'[^']*')""", xml)
-    mpp = stated_length_um(match[1]) if match else None
-    return None if mpp is None else (mpp, mpp)
+    return _square("ScanRes", (match[1][1:-1],) if match else ())
 
 
 def qptiff_mpp(xml: str) -> Pair | None:
-    """From PixelSizeMicrons in the XML of Akoya's and PerkinElmer's scanners."""
-    for element in _elements(xml, "PixelSizeMicrons"):
-        mpp = stated_length_um(element.text)
-        if mpp is not None:
-            return mpp, mpp
-    return None
+    """From PixelSizeMicrons in the XML of Akoya's and PerkinElmer's scanners.
+
+    Raises:
+        NoLengthError: It is no length.
+    """
+    name = "PixelSizeMicrons"
+    return _square(name, (element.text for element in _elements(xml, name)))
+
+
+def _square(name: str, texts: Iterable[object]) -> Pair | None:
+    """The same for both axes; see :func:`muse_core.slides.stated.first_length_um`."""
+    mpp = first_length_um(name, texts)
+    return None if mpp is None else (mpp, mpp)
 
 
 def scn_mpp(xml: str, width: int, height: int, which: tuple[int, int] = (0, 1)) -> Pair | None:
@@ -157,12 +163,17 @@ def scn_images(xml: str, width: int, height: int) -> list[ElementTree.Element]:
 
 
 def philips_mpp(xml: str) -> Pair | None:
-    """From the first, finest DICOM_PIXEL_SPACING (rows, columns, in mm) of Philips' XML."""
+    """From the first, finest DICOM_PIXEL_SPACING (rows, columns, in mm) of Philips' XML.
+
+    Raises:
+        NoLengthError: It is no length.
+    """
     for attribute in _elements(xml, "Attribute"):
         if attribute.get("Name") == "DICOM_PIXEL_SPACING" and attribute.text:
             # Two texts in quotes, or DICOM's own list.
             values = re.findall(r'"([^"]*)"', attribute.text) or attribute.text.split("\\")
-            rows, columns = (stated_length_um(v, "mm") for v in (*values, None, None)[:2])
+            pair = (*values, None, None)[:2]
+            rows, columns = (first_length_um("DICOM_PIXEL_SPACING", (v,), "mm") for v in pair)
             if rows is not None and columns is not None:
                 return columns, rows
     return None
@@ -176,19 +187,22 @@ def ome_mpp(xml: str, width: int, height: int, which: tuple[int, int] = (0, 1)) 
         width: Of the image, pixels.
         height: Of the image, pixels.
         which: Index, from 0, and count of the image among those of its size.
+
+    Raises:
+        NoLengthError: One of them is no length, as in pixels.
     """
-    return nth([_physical_size(pixels) for pixels in ome_pixels(xml, width, height)], which)
-
-
-def _physical_size(pixels: ElementTree.Element) -> Pair | None:
+    stated = nth([_physical_size(pixels) for pixels in ome_pixels(xml, width, height)], which)
+    if stated is None:
+        return None
     # The OME schema's default unit is the micron.
-    x, y = (
-        stated_length_um(
-            pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "um")
-        )
-        for axis in "XY"
-    )
+    x, y = (first_length_um(name, (text,), unit or "um") for name, text, unit in stated)
     return None if x is None or y is None else (x, y)
+
+
+def _physical_size(pixels: ElementTree.Element) -> list[tuple[str, str | None, str | None]]:
+    """Name, text and unit of the sizes along x and y."""
+    names = (f"PhysicalSize{axis}" for axis in "XY")
+    return [(name, pixels.get(name), pixels.get(f"{name}Unit")) for name in names]
 
 
 def imagej_mpp(metadata: dict[str, object], per_unit: Pair | None) -> Pair | None:
