@@ -41,6 +41,12 @@ _ModeOption = Annotated[
     Mode | None,
     typer.Option("--mode", help="adapt: the heads, in seconds. full: all weights, in minutes."),
 ]
+_StepsOption = Annotated[
+    int | None, typer.Option("--steps", parser=integer, help="Optimiser steps.")
+]
+_SeedOption = Annotated[
+    int | None, typer.Option("--seed", parser=integer, help="Seed of everything random.")
+]
 _ResumeOption = Annotated[
     bool | None,
     typer.Option("--resume/--restart", help="Resume from a checkpoint of the same run."),
@@ -66,12 +72,8 @@ def finetune_command(
     model: _BaseOption = None,
     same_class: data.SameClassOption = None,
     mode: _ModeOption = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", parser=integer, help="Optimiser steps.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", parser=integer, help="Seed of everything random.")
-    ] = None,
+    steps: _StepsOption = None,
+    seed: _SeedOption = None,
     device: AnyDeviceOption = None,
     resume: _ResumeOption = None,
     as_json: JsonOption = False,
