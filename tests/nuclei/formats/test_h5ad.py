@@ -20,7 +20,7 @@ from muse_core.nuclei import (
     write_nuclei_parts,
 )
 
-from .h5ad_files import SCHEME, TABLE
+from .h5ad_files import SCHEME, TABLE, array
 
 h5py = pytest.importorskip("h5py")
 
@@ -125,6 +125,34 @@ def test_positions_in_another_unit_are_refused(tmp_path: Path, unit: str, readab
         return
     with pytest.raises(UserError, match=f"^u.h5ad: its positions are in '{unit}'.*pixels can be"):
         read_nuclei_here(path)
+
+
+@pytest.mark.parametrize(
+    ("beside", "columns", "said"),
+    [
+        ("spatial_fov", ("fov",), 'counts from each field of view, .* obsm."spatial_fov".'),
+        ("global", ("fov", "CenterX_local_px"), "counts from each field of view"),
+        ("", ("transcript_counts", "cell_area", "nucleus_area"), "Xenium, .* are in microns"),
+        ("", ("fov", "volume", "min_x", "max_x", "min_y"), "MERSCOPE, .* are in microns"),
+    ],
+)
+def test_positions_of_instruments_that_are_no_pixels_are_refused(
+    tmp_path: Path, beside: str, columns: tuple[str, ...], said: str
+) -> None:
+    path = tmp_path / "i.h5ad"
+    write_foreign(path)
+    with h5py.File(path, "a") as file:
+        order = [*file["obs"].attrs["column-order"], *columns]
+        file["obs"].attrs["column-order"] = order
+        for name in columns:
+            array(file["obs"], name, [1.0, 2.0])
+        if beside:
+            array(file["obsm"], beside, [[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(UserError, match=f'^i.h5ad: its .*{said}.*"px" into uns'):
+        read_nuclei_here(path)
+    with h5py.File(path, "a") as file:
+        file["uns/spatial_unit"] = "px"
+    assert len(read_nuclei_here(path).table) == 2
 
 
 def test_files_without_positions_or_with_too_many_are_refused(

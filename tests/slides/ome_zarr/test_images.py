@@ -56,6 +56,25 @@ def test_fields_of_a_plate(tmp_path: Path, halves: list[np.ndarray], version: st
         assert np.array_equal(slide.levels[0].compute(), np.roll(halves[0], 15, axis=0))
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_images_of_a_store_of_spatialdata_are_named(
+    tmp_path: Path, halves: list[np.ndarray], version: str
+) -> None:
+    path = tmp_path / "s.zarr"
+    group = zarr.open_group(str(path), mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.attrs["spatialdata_attrs"] = {"version": "0.1"}
+    for name in ("images", "labels", "points"):
+        group.create_group(name)
+    with pytest.raises(UserError, match="without OME-Zarr image metadata"):
+        open_slide(path)
+    write_ome_zarr(path / "images" / "he", halves, version)
+    write_ome_zarr(path / "images" / "dapi", halves, version)
+    with pytest.raises(UserError, match="holds images/dapi, images/he; open one of these"):
+        open_slide(path)
+    with open_slide(path / "images" / "he") as slide:
+        assert slide.mpp == 0.5
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_group_that_lists_several_images(
     tmp_path: Path, halves: list[np.ndarray], inside: bool

@@ -34,6 +34,13 @@ _DICT = ("dict", "0.1.0")
 _CHUNK_ROWS = 1 << 14
 _CATEGORICAL = ("class_name", "status", "model")
 _PIXELS = ("px", "pixel", "pixels", "")
+_OF_ALL_FIELDS = ("spatial_fov", "global")
+"""Where squidpy and spatialdata-io put positions of CosMx in the whole image."""
+_IN_MICRONS = {
+    "Xenium": {"transcript_counts", "cell_area"},
+    "MERSCOPE": {"fov", "volume", "min_x", "max_x"},
+}
+"""Columns that instruments put into obs, whose positions all readers leave in microns."""
 
 
 def write_h5ad(
@@ -113,8 +120,9 @@ def read_h5ad(path: str | Path) -> NucleusFile:
         with h5py.File(source, "r") as file:
             _require_groups(file)
             xy = read_positions(file["obsm"]["spatial"])
-            _require_pixels(file.get("uns", {}))
             columns = Columns(file["obs"], len(xy), "obs")
+            if not _states_pixels(file.get("uns", {})):
+                _require_of_image(file["obsm"], columns)
             return nuclei_from_columns(xy, columns, _facts(file.get("uns", {})))
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
@@ -282,20 +290,43 @@ def _require_groups(file: h5py.File) -> None:
         )
 
 
-def _require_pixels(uns: Any) -> None:
-    """Refuse positions in another unit than pixels.
+def _states_pixels(uns: Any) -> bool:
+    """Whether the file says that positions are in pixels; False where it says nothing.
 
     Raises:
-        UserError: The file states another unit.
+        UserError: It states another unit.
     """
     if not hasattr(uns, "get") or "spatial_unit" not in uns or uns["spatial_unit"].shape != ():
-        return
+        return False
     check_bytes(1, uns["spatial_unit"], 'uns["spatial_unit"]')
     unit = str(uns["spatial_unit"].asstr()[()]).strip()
     if unit.lower() not in _PIXELS:
         raise UserError(
             f'its positions are in {unit!r}, as uns["spatial_unit"] says; pixels can be read.'
         )
+    return bool(unit)
+
+
+def _require_of_image(obsm: Any, columns: Iterable[str]) -> None:
+    """Refuse positions of instruments that are known not to be pixels of a whole image.
+
+    Raises:
+        UserError: The file has what readers of such an instrument put into it.
+    """
+    put_right = 'put pixels of the slide into obsm["spatial"] and "px" into uns["spatial_unit"].'
+    beside = next((name for name in _OF_ALL_FIELDS if name in obsm), None)
+    if beside is not None:
+        raise UserError(
+            f'its obsm["spatial"] counts from each field of view, since there is a'
+            f' obsm["{beside}"] too, as of CosMx; {put_right}'
+        )
+    names = set(columns)
+    for instrument, own in _IN_MICRONS.items():
+        if own <= names:
+            raise UserError(
+                f"its columns {', '.join(sorted(own))} are those of {instrument}, whose positions"
+                f" are in microns; {put_right}"
+            )
 
 
 def _facts(uns: Any) -> str | None:

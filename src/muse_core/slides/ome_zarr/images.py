@@ -16,6 +16,7 @@ from muse_core.slides.ome_zarr.scale import finest_first, zarr_mpp
 METADATA_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
 """Files one of which every Zarr group has in its folder."""
 _MOST_IMAGES = 100_000
+_MOST_SHOWN = 5
 _LONGEST_XML = 64 << 20
 _EARLIER_AXES = "tczyx"
 _NUMBER = re.compile(r"\d+")
@@ -97,8 +98,21 @@ def zarr_images(group: Any, name: str) -> list[ZarrImage]:
         for entry in _entries(image)
     ]
     if not found:
+        below = _below(group)
+        if below:
+            shown = ", ".join(below[:_MOST_SHOWN]) + (" ..." if len(below) > _MOST_SHOWN else "")
+            raise UserError(f"{name} has no image itself but holds {shown}; open one of these.")
         raise UserError(f"{name} is a Zarr folder without OME-Zarr image metadata.")
     return found
+
+
+def _below(group: Any) -> list[str]:
+    """Paths of the images in a store of SpatialData, which has them in the group "images"."""
+    import zarr
+
+    inside = group.get("images")
+    images = _scenes(inside, {}) if isinstance(inside, zarr.Group) else ()
+    return [f"images/{image.name}" for image in images if image.metadata.get("multiscales")]
 
 
 def _entries(image: ZarrImage) -> Iterator[ZarrImage]:

@@ -58,6 +58,23 @@ def test_a_single_feature_and_a_byte_order_mark() -> None:
     assert read(b'\xef\xbb\xbf [{"a": 1}]\r\n')[0] == [{"a": 1}]
 
 
+@settings(deadline=None)
+@given(
+    properties=st.lists(values, min_size=1, max_size=6),
+    between=st.sampled_from(["\n", "\r\n", "", " \n\n", "\n\x1e"]),
+    block=st.integers(1, 40),
+)
+def test_features_without_a_list_around_them(
+    properties: list[Any], between: str, block: int
+) -> None:
+    items = [{"type": "Feature", "properties": p} for p in properties]
+    text = between.join(json.dumps(item) for item in items)
+    assert read(text.encode(), block)[0] == items
+    assert read(f"\x1e{text}\n".encode(), block)[0] == items
+    with pytest.raises(UserError, match="ends in the middle"):
+        read(f'{text}\n{{"type": "Feature", "x": ['.encode(), block)
+
+
 def test_nan_of_qupath() -> None:
     found, _ = read(b'[{"a": NaN}, {"b": -Infinity, "c": "NaN"}]')
     assert found[0]["a"] != found[0]["a"]
@@ -73,6 +90,8 @@ def test_nan_of_qupath() -> None:
         b'{"type": "FeatureCollection"}',
         b'{"type": "Polygon", "coordinates": [[[0, 0]]]}',
         b'{"features": {"a": [1]}}',
+        b'{"type": "Feature"}\n{"type": "Polygon"}',
+        b'{"type": "Feature"}, {"type": "Feature"}',
         b'{"features": [{"a": 1}]',
         b'{"features": [{"a": 1}',
         b'{"features": [{"a": 1},',
@@ -89,7 +108,7 @@ def test_nan_of_qupath() -> None:
         b"[" * 200_000 + b"]" * 200_000,
         b'[{"a":' * 50_000,
     ],
-    ids=range(21),
+    ids=range(23),
 )
 @pytest.mark.parametrize("block_bytes", [1, 1 << 22])
 def test_what_is_no_collection_of_features_is_refused(text: Any, block_bytes: int) -> None:

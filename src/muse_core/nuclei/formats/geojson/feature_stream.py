@@ -23,6 +23,8 @@ _FEATURE_BYTES = 1 << 28
 _FEATURE_BRACKETS = 15_000_000
 """Most lists and objects in a feature; as Python objects they take 50 times the text's size."""
 _KEY_BEFORE = re.compile(rb'"features"\s*:\s*$')
+_BETWEEN = b" \t\r\n\x1e"
+"""Space, and what RFC 8142 puts before each text of a sequence."""
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _BACKSLASH = 34, 92
 _STEP = np.zeros(256, np.int8)
@@ -33,7 +35,9 @@ _MARKED[_QUOTE] = True
 
 
 class FeatureStream:
-    """Iterates over lists of features: of a FeatureCollection, a plain list, or a single Feature.
+    """Iterates over lists of features: of a FeatureCollection, a plain list, or single Features.
+
+    Single ones follow each other with nothing between them but space, as programs write one a line.
 
     Attributes:
         members: Once iterated, the other members of the FeatureCollection.
@@ -60,6 +64,7 @@ class FeatureStream:
         self._inside: int | None = None
         self._begun = False
         self._closed = False
+        self._single = False
 
     def __iter__(self) -> Iterator[list[Any]]:
         for block in _blocks(self._file, self._block_bytes):
@@ -70,15 +75,18 @@ class FeatureStream:
                 raise UserError(
                     f"{self._name} holds a single object of more than {_FEATURE_BRACKETS:,} points."
                 )
-        yield from self._finish()
+        self._finish()
 
     def _take(self, block: bytes) -> Iterator[list[Any]]:
         places, depths, opens = self._scanner.scan(block)
         start = 0
         if self._inside is None and not self._closed:
             start = self._find_array(block, places, depths, opens)
+        if self._inside is None and not self._closed:
+            yield from self._take_single(block, places, depths, opens)
+            return
         if self._inside is None:
-            self._around += block[start:]
+            self._around += block
             self._opened += int(opens.sum())
             return
         later = places >= start
@@ -119,6 +127,28 @@ class FeatureStream:
                 return place + 1
         return 0
 
+    def _take_single(
+        self,
+        block: bytes,
+        places: npt.NDArray[np.intp],
+        depths: npt.NDArray[np.int64],
+        opens: npt.NDArray[np.bool_],
+    ) -> Iterator[list[Any]]:
+        """Yield the features that end in the block, each an object of its own."""
+        features, start = [], 0
+        for end in places[(depths == 0) & ~opens]:
+            feature = self._parse((bytes(self._around) + block[start : end + 1]).strip(_BETWEEN))
+            if not isinstance(feature, dict) or feature.get("type") != "Feature":
+                raise UserError(f"{self._name} is not a GeoJSON file with features.")
+            features.append(feature)
+            self._around.clear()
+            self._opened, start = 0, int(end) + 1
+        self._around += block[start:]
+        self._opened += int(opens[places >= start].sum())
+        if features:
+            self._single = True
+            yield features
+
     def _parse_pending(self) -> list[Any]:
         text = bytes(self._pending).strip()
         self._pending.clear()
@@ -131,9 +161,11 @@ class FeatureStream:
         assert isinstance(features, list)
         return features
 
-    def _finish(self) -> Iterator[list[Any]]:
-        if self._inside is not None:
+    def _finish(self) -> None:
+        if self._inside is not None or (self._single and self._around.strip(_BETWEEN)):
             raise UserError(f"{self._name} ends in the middle; it is not complete.")
+        if self._single:
+            return
         root = self._parse(bytes(self._around))
         if isinstance(root, dict):
             self.members = {key: value for key, value in root.items() if key != "features"}
@@ -144,9 +176,7 @@ class FeatureStream:
                     " be told: put them into one."
                 )
         if not self._closed:
-            if not isinstance(root, dict) or root.get("type") != "Feature":
-                raise UserError(f"{self._name} is not a GeoJSON file with features.")
-            yield [root]
+            raise UserError(f"{self._name} is not a GeoJSON file with features.")
 
     def _parse(self, text: bytes) -> Any:
         with contextlib.suppress(orjson.JSONDecodeError):
