@@ -76,12 +76,17 @@ class MuseBackbone(nn.Module):
 
     def own_features(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
         """The same with the first ``own_channels`` of ``f_map`` alone."""
+        fused, f_cls = self.fused_maps(normalised)
+        return self.decoder.joined(fused), f_cls
+
+    def fused_maps(self, normalised: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The decoder's maps, from stride s to 32, of which ``f_map`` is made, and ``f_cls``."""
         if any(side % SIDE_MULTIPLE_PX for side in normalised.shape[-2:]):
             raise UserError(f"Image sides must be multiples of {SIDE_MULTIPLE_PX} pixels.")
         maps, f_cls = self.encoder(normalised)
         seen = maps[-len(self.narrow) :]
         narrowed = [narrow(x) for narrow, x in zip(self.narrow, seen, strict=True)]
-        return self.decoder(narrowed), f_cls
+        return self.decoder.fused(narrowed), f_cls
 
     def sample(self, f_map: Tensor, xy: Tensor, size_px: tuple[int, int]) -> Tensor:
         """Features of nuclei, read the way these weights were trained with.

@@ -5,11 +5,13 @@ Source: Yang et al., "MUSE", AAAI 2026, section "Backbone".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from muse_core.models.encoders import resize
 
@@ -66,15 +68,33 @@ class Decoder(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Fuse maps (B, C_i, h_i, w_i), shallow to deep, to (B, out_channels, h_0, w_0)."""
-        decoded = [maps[-1]]
+        return self.joined(self.fused(maps))
+
+    def fused(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Fuse maps (B, C_i, h_i, w_i), shallow to deep, to maps of the same shapes and order."""
+        fused = [maps[-1]]
         for block, shallower in zip(self.fusion, reversed(maps[:-1]), strict=True):
-            decoded.append(block(decoded[-1], shallower))
-        size = list(maps[0].shape[-2:])
+            fused.append(block(fused[-1], shallower))
+        return fused[::-1]
+
+    def joined(self, fused: Sequence[Tensor]) -> Tensor:
+        """Hyper-features (B, out_channels, h_0, w_0) of fused maps, shallow to deep."""
+        size = list(fused[0].shape[-2:])
         hyper = [
-            resize(project(x), size, self._align_corners)
-            for project, x in zip(self.hyper, reversed(decoded), strict=True)
+            self.resized(project(x), size) for project, x in zip(self.hyper, fused, strict=True)
         ]
         return torch.cat(hyper, dim=1)
+
+    def projections(self) -> list[nn.Conv2d]:
+        """The 1x1 convolutions to hyper-features, with folded batch norms, shallow to deep."""
+        return [
+            fuse_conv_bn_eval(cast("nn.Conv2d", hyper[0]), cast("nn.BatchNorm2d", hyper[1]))
+            for hyper in cast("Iterable[nn.Sequential]", self.hyper)
+        ]
+
+    def resized(self, x: Tensor, size: list[int]) -> Tensor:
+        """Resize (B, C, h, w) to the shallowest map's size as hyper-features are resized."""
+        return resize(x, size, self._align_corners)
 
 
 def _conv_bn(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:

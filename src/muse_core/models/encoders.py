@@ -21,6 +21,8 @@ with compiler_left_out():
     from timm.models.vision_transformer import VisionTransformer
 
 STRIDES = (4, 8, 16, 32)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and deviation of red, green and blue in 0..1."""
 
 
 class ConvEncoder(nn.Module):
@@ -183,6 +185,6 @@ def resize(x: Tensor, size: list[int], align_corners: bool) -> Tensor:
 
 def normalise(image: Tensor) -> Tensor:
     """Bring (B, 3, H, W) from 0..1 to ImageNet's mean and deviation, which timm encoders expect."""
-    mean = torch.tensor([0.485, 0.456, 0.406], device=image.device).view(1, 3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225], device=image.device).view(1, 3, 1, 1)
+    mean = torch.tensor(MEAN, device=image.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=image.device).view(1, 3, 1, 1)
     return (image - mean) / std

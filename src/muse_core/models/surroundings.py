@@ -27,10 +27,17 @@ class Surroundings(nn.Module):
     def forward(self, f_map: Tensor) -> Tensor:
         """(B, channels, h, w) to (B, channels + added, h, w); the added channels come last."""
         # A mean of projections is the projection of a mean, and has fewer channels.
-        projected = self.project(_coarse(f_map, self._map_stride_px))
-        around = functional.gelu(_mean_around(projected, self._reach_px))
+        around = self.around(self.project(self.coarse(f_map)))
         # The map is so smooth that align_corners makes no difference.
         return torch.cat([f_map, resize(around, list(f_map.shape[-2:]), False)], dim=1)
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """Means of (B, C, h, w), a map or its projection, over cells of the grid of 16 px."""
+        return _coarse(x, self._map_stride_px)
+
+    def around(self, projected: Tensor) -> Tensor:
+        """The added channels on that grid, from the projection of its means."""
+        return functional.gelu(_mean_around(projected, self._reach_px))
 
 
 def mean_around(f_map: Tensor, reach_px: int, map_stride_px: int) -> Tensor:

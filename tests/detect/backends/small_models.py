@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from muse_core.detect.backends.map_features import MapFeatures
 from muse_core.models.card import ModelCard
 from muse_core.models.config import BackboneConfig, HeadConfig, ModelConfig
+from muse_core.models.encoders import normalise
 from muse_core.models.muse_model import MuseModel
+from muse_core.models.surroundings import Surroundings
 from muse_core.nuclei import ClassScheme
 
 SMALL = ModelConfig(
@@ -26,3 +32,26 @@ def model_of(config: ModelConfig, seed: int = 0) -> MuseModel:
     with torch.no_grad():
         out.weight[: len(out.weight) // 3] *= 20
     return model.eval()
+
+
+def features_of(model: MuseModel) -> MapFeatures:
+    """What reads the features of a model, with folded batch norms."""
+    config = ModelConfig.from_json(model.card.architecture).backbone
+    projections = [
+        (f.weight.detach()[:, :, 0, 0].numpy(), f.bias.detach().numpy())
+        for f in model.backbone.decoder.projections()
+        if f.bias is not None
+    ]
+    return MapFeatures(tuple(projections), config.align_corners, config.sampling_align_corners)
+
+
+@torch.inference_mode()
+def maps_of(model: MuseModel, image: Tensor) -> list[npt.NDArray[np.float32]]:
+    """The maps of a (1, 3, H, W) image that its features are read from."""
+    backbone = model.backbone
+    fused, _ = backbone.fused_maps(normalise(image))
+    if isinstance(backbone.surroundings, Surroundings):
+        around = backbone.surroundings
+        own = backbone.decoder.joined(fused)
+        fused.append(around.around(around.project(around.coarse(own))))
+    return [x[0].numpy() for x in fused]

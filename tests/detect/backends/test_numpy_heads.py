@@ -7,60 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch.nn import functional
 
-from muse_core.detect.backends import numpy_heads
 from muse_core.detect.backends.backend import Wanted
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
 from muse_core.models.checkpoint import save_model
 from muse_core.models.config import THIN, ModelConfig
 from muse_core.models.duplicates import DUPLICATE_RADIUS_UM
 from muse_core.models.muse_model import MuseModel
-from muse_core.models.sampling import sample_at_points
 
-from .small_models import SMALL, model_of
+from .small_models import SMALL, features_of, maps_of, model_of
 
 
-def heads_of(model: MuseModel, align_corners: bool = False) -> NumpyHeads:
+def heads_of(model: MuseModel) -> NumpyHeads:
     head = model.class_head
     weights = [
         (layer.weight.detach().numpy(), layer.bias.detach().numpy())
         for layer in (head.hidden, head.out)
     ]
-    return NumpyHeads(ClassWeights(*weights), align_corners, DUPLICATE_RADIUS_UM / model.card.mpp)
-
-
-@given(
-    rows=st.integers(1, 9),
-    columns=st.integers(1, 9),
-    stride=st.sampled_from([4, 8]),
-    align_corners=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-@settings(max_examples=60, deadline=None)
-def test_features_are_sampled_as_torch_samples_them(
-    rows: int, columns: int, stride: int, align_corners: bool, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    f_map = rng.normal(size=(5, rows, columns)).astype(np.float32)
-    size = rows * stride, columns * stride
-    # Also outside, where the border value applies.
-    xy = rng.uniform(-2 * stride, 2 * stride + max(size), (40, 2)).astype(np.float32)
-    whole = torch.from_numpy(f_map)[None]
-    expected = sample_at_points(whole, torch.from_numpy(xy)[None], size, align_corners)
-    found = numpy_heads.sample_numpy_at_points(f_map, xy, size, align_corners)
-    np.testing.assert_allclose(found, expected[0].numpy(), atol=2e-5)
-
-
-def test_bits_of_bfloat16_are_read_as_such() -> None:
-    values = torch.randn(3, 4, 4).bfloat16()
-    bits = values.view(torch.uint16).numpy()
-    xy = np.random.default_rng(0).uniform(0, 16, (20, 2)).astype(np.float32)
-    np.testing.assert_array_equal(
-        numpy_heads.sample_numpy_at_points(bits, xy, (16, 16), False),
-        numpy_heads.sample_numpy_at_points(values.float().numpy(), xy, (16, 16), False),
+    return NumpyHeads(
+        features_of(model), ClassWeights(*weights), DUPLICATE_RADIUS_UM / model.card.mpp
     )
 
 
@@ -74,7 +40,7 @@ def test_nuclei_are_those_of_the_torch_model(config: ModelConfig, min_score: flo
         out = model.point_head.out(model.point_head.trunk(f_map))
         (expected,) = model.predict(image, min_score, features=True)
     found = heads_of(model).detections(
-        f_map[0].numpy(), out[0].numpy(), (96, 160), Wanted(min_score, features=True)
+        maps_of(model, image), out[0].numpy(), (96, 160), Wanted(min_score, features=True)
     )
     assert len(found) == len(expected) > 5
     np.testing.assert_allclose(found.xy, expected.xy, atol=1e-4)
@@ -89,9 +55,9 @@ def test_nuclei_in_the_margin_are_left_out_and_nothing_else_changes() -> None:
     model = model_of(THIN)
     rng = np.random.default_rng(0)
     out = rng.normal(-1, 1, (12, 8, 16)).astype(np.float32)
-    f_map = rng.normal(size=(model.backbone.out_channels, 8, 16)).astype(np.float32)
+    maps = maps_of(model, torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(2)))
     every, inner = (
-        heads_of(model).detections(f_map, out, (64, 128), Wanted(0.5, True, margin_px))
+        heads_of(model).detections(maps, out, (64, 128), Wanted(0.5, True, margin_px))
         for margin_px in (0.0, 20.0)
     )
     middle = (np.abs(every.xy - (64, 32)) <= (44, 12)).all(axis=1)
@@ -107,9 +73,8 @@ def test_nuclei_in_the_margin_are_left_out_and_nothing_else_changes() -> None:
 def test_of_no_proposal_there_is_no_nucleus() -> None:
     model = model_of(THIN)
     out = np.full((12, 4, 4), -9, np.float32)
-    found = heads_of(model).detections(
-        np.zeros((288, 4, 4), np.float32), out, (32, 32), Wanted(0.5)
-    )
+    maps = maps_of(model, torch.zeros(1, 3, 32, 32))
+    found = heads_of(model).detections(maps, out, (32, 32), Wanted(0.5))
     assert len(found) == 0
     assert found.class_probs.shape == (0, 3)
 

@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from muse_core.detect import DetectConfig, Detector, open_backend
 from muse_core.detect.backends import conversion, converted, openvino_library, torch_backend
 from muse_core.detect.backends.backend import NotConvertibleError
+from muse_core.detect.backends.converted_network import ConvertedNetwork
 from muse_core.detect.backends.drawn_tissue import drawn_tissue
 from muse_core.detect.backends.openvino_session import Outputs, Session
 from muse_core.errors import UserError
@@ -297,8 +298,8 @@ def test_what_openvino_computes_wrongly_is_refused_and_torch_goes_on(
     class Off(Session):
         @contextmanager
         def computed(self, image: np.ndarray) -> Iterator[Outputs]:
-            with super().computed(image) as (f_map, out):
-                yield f_map, np.roll(out, 1, axis=2)
+            with super().computed(image) as (maps, out):
+                yield maps, np.roll(out, 1, axis=2)
 
     monkeypatch.setattr(conversion, "Session", Off)
     off = r"OpenVINO's results for m in \w+ differ from torch's by [\d.]+%"
@@ -350,14 +351,16 @@ def test_in_float32_it_computes_what_torch_computes(
     made = conversion.convert_model(tmp_path / "m.safetensors", "float32")
     session = Session(made.blob, "float32")
     model = load_model(tmp_path / "m.safetensors")
+    network = ConvertedNetwork(model).eval()
     # Several shapes, none of them the traced one.
     for side in ((64, 96), (320, 128), (64, 96)):
         image = drawn_tissue(*side, seed=side[0])
         with torch.inference_mode():
-            expected, _ = model.backbone(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
-        scale = float(expected.abs().max())
-        with session.computed(image) as (f_map, _):
-            np.testing.assert_allclose(f_map, expected[0].numpy(), atol=2e-3 * scale)
+            proposals, *expected = network(torch.from_numpy(image)[None])
+        with session.computed(image) as (maps, out):
+            for found, given in zip([out, *maps], [proposals, *expected], strict=True):
+                scale = float(given.abs().max())
+                np.testing.assert_allclose(found, given[0].numpy(), atol=2e-3 * scale)
 
 
 def test_the_conversions_used_last_are_kept(

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from muse_core.detect.backends.backend import NotConvertedNowError, NotConvertibleError
+from muse_core.detect.backends.converted_network import ConvertedNetwork
 from muse_core.detect.backends.drawn_tissue import drawn_tissue, many_drawn_tissues
+from muse_core.detect.backends.map_features import Float32, MapFeatures
 from muse_core.detect.backends.names import INT8
-from muse_core.detect.backends.numpy_heads import as_floats
 from muse_core.detect.backends.openvino_library import floats_of, openvino
 from muse_core.detect.backends.openvino_session import (
-    FEATURES,
     PROPOSALS,
     Session,
     compile_options,
@@ -27,11 +27,13 @@ from muse_core.detect.backends.openvino_session import (
 from muse_core.detect.backends.quantisation import quantised
 from muse_core.errors import UserError
 from muse_core.models.checkpoint import load_model
-from muse_core.models.encoders import VitEncoder, normalise
+from muse_core.models.config import ModelConfig
+from muse_core.models.encoders import VitEncoder
 from muse_core.models.muse_model import MuseModel
 
 # Not square, and of another size than the one that is traced: a shape must not be baked in.
 _TRACED_PX, _CHECKED_PX = (256, 256), (288, 416)
+_CHECKED_POINTS = 2000
 # Relative to the size of what torch gives in float32. Torch's own bfloat16 is off by half a percent
 # to one and a half, int8 by one to seven; a convolution with wrong padding or weights by a third
 # or more.
@@ -51,26 +53,6 @@ class Converted:
     deviation: dict[str, float]
 
 
-class _Network(nn.Module):
-    """The part of a MuseModel that is converted: bytes to features and the point head's output.
-
-    Anchors are added outside: positions in bfloat16 would be off by whole pixels.
-    """
-
-    def __init__(self, model: MuseModel) -> None:
-        super().__init__()
-        self.backbone = model.backbone
-        self.point_head = model.point_head
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, H, W, 3) uint8 to (B, C, h, w) and (B, 3 r r, h, w)."""
-        own, _ = self.backbone.own_features(normalise(image.permute(0, 3, 1, 2).float() / 255))
-        # Slicing ``own`` out of the whole map would copy it, which takes as long as the network.
-        f_map = self.backbone.surroundings(own)
-        # Channels last would suit sampling, but costs OpenVINO two copies of the map.
-        return f_map, self.point_head.out(self.point_head.trunk(own)).float()
-
-
 def convert_model(path: Path, precision: str) -> Converted:
     """Convert a model file.
 
@@ -86,11 +68,12 @@ def convert_model(path: Path, precision: str) -> Converted:
     model = load_model(path)
     if isinstance(model.backbone.encoder, VitEncoder):
         raise NotConvertibleError(f"{model.card.name} is a ViT, which only torch computes here.")
-    network = _Network(model).eval()
+    backbone = ModelConfig.from_json(model.card.architecture).backbone
     try:
-        blob = _compiled(network, precision)
-        session = Session(blob, precision)
-        deviation = _deviation(network, session)
+        blob = _compiled(ConvertedNetwork(model).eval(), precision)
+        deviation = _deviation(
+            model, MapFeatures.from_file(path, backbone), Session(blob, precision)
+        )
     except MemoryError as error:
         raise _no_memory(model) from error
     except RuntimeError as error:
@@ -143,22 +126,29 @@ def _compiled(network: nn.Module, precision: str) -> bytes:
         converted = quantised(converted, many_drawn_tissues())
     steps = library.preprocess.PrePostProcessor(converted)
     if floats_of(precision) == "bfloat16":
-        steps.output(FEATURES).tensor().set_element_type(library.Type.bf16)
+        for number in range(PROPOSALS + 1, len(converted.outputs)):
+            steps.output(number).tensor().set_element_type(library.Type.bf16)
     model = library.Core().compile_model(steps.build(), "CPU", compile_options(precision))
     exported: Any = model.export_model()
     return exported if isinstance(exported, bytes) else bytes(exported.getbuffer())
 
 
-def _deviation(network: nn.Module, session: Session) -> dict[str, float]:
+def _deviation(model: MuseModel, features: MapFeatures, session: Session) -> dict[str, float]:
     image = drawn_tissue(*_CHECKED_PX)
+    size_px = _CHECKED_PX
+    random = np.random.default_rng(0)
+    xy = random.uniform((0, 0), size_px[::-1], (_CHECKED_POINTS, 2)).astype(np.float32)
     with torch.inference_mode():
-        expected = [t[0].numpy() for t in network(torch.from_numpy(image[None]))]
-    with session.computed(image) as (f_map, out):
-        got = {FEATURES: as_floats(f_map), PROPOSALS: out}
+        f_map, _ = model.backbone(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+        sampled = model.backbone.sample(f_map, torch.from_numpy(xy)[None], size_px)[0].numpy()
+        head = model.point_head
+        proposals = head.out(head.trunk(head.seen(f_map)))[0].numpy()
+    with session.computed(image) as (maps, out):
         return {
-            name: float(
-                np.linalg.norm(got[i] - expected[i])
-                / max(float(np.linalg.norm(expected[i])), 1e-12)
-            )
-            for i, name in ((FEATURES, "features"), (PROPOSALS, "proposals"))
+            "features": _relative(features.at_points(maps, xy, size_px), sampled),
+            "proposals": _relative(out, proposals),
         }
+
+
+def _relative(got: Float32, expected: Float32) -> float:
+    return float(np.linalg.norm(got - expected) / max(float(np.linalg.norm(expected)), 1e-12))

@@ -9,6 +9,7 @@ from muse_core.array_types import RgbArray
 from muse_core.blas_threads import one_blas_thread
 from muse_core.detect.backends.backend import InferenceBackend, Wanted
 from muse_core.detect.backends.converted import converted_session
+from muse_core.detect.backends.map_features import MapFeatures
 from muse_core.detect.backends.names import AUTO, OPENVINO
 from muse_core.detect.backends.numpy_heads import ClassWeights, NumpyHeads
 from muse_core.detect.backends.openvino_library import floats_of
@@ -46,8 +47,8 @@ class OpenVinoBackend(InferenceBackend):
         super().__init__(card, "cpu", precision, 1, tile_px)
         self.streams = self._session.streams
         self._heads = NumpyHeads(
+            MapFeatures.from_file(path, backbone),
             ClassWeights.from_file(path),
-            backbone.sampling_align_corners,
             DUPLICATE_RADIUS_UM / card.mpp,
         )
 
@@ -63,5 +64,5 @@ class OpenVinoBackend(InferenceBackend):
 
     def _found(self, image: RgbArray, wanted: Wanted) -> TileDetections:
         height, width = image.shape[:2]
-        with self._session.computed(image) as (f_map, out):
-            return self._heads.detections(f_map, out, (height, width), wanted)
+        with self._session.computed(image) as (maps, out):
+            return self._heads.detections(maps, out, (height, width), wanted)

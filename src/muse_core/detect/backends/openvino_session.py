@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from muse_core.detect.backends.map_features import Values
 from muse_core.detect.backends.openvino_library import floats_of, openvino
 from muse_core.detect.backends.tile_size import STREAMS
 from muse_core.processor import usable_cores
 
-FEATURES, PROPOSALS = 0, 1
-"""Outputs of a converted network: (1, C, h, w) and (1, 3 r r, h, w)."""
+PROPOSALS = 0
+"""The output (1, 3 r r, h, w) of a converted network; maps (1, C_i, h_i, w_i) follow."""
 _CODE_KEPT = 1024
 """Compiled layers that OpenVINO caches: those of about 30 tile sizes, at 6 MB a size. With its
 default of 5,000, memory grew with each new size and stayed taken between slides."""
@@ -27,7 +28,7 @@ _FULL = ("alloc", "out of memory", "not enough memory")
 """Parts of errors for lack of memory, of OpenVINO and torch."""
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
-Outputs = tuple[npt.NDArray[np.float32] | npt.NDArray[np.uint16], npt.NDArray[np.float32]]
+Outputs = tuple[list[Values], npt.NDArray[np.float32]]
 
 
 def compile_options(precision: str) -> dict[str, Any]:
@@ -87,8 +88,10 @@ class Session:
             image: (H, W, 3) uint8, sides multiples of 32.
 
         Returns:
-            A context with (C, h, w) features, float32, or bfloat16's bits as uint16, and
-            (3 r r, h, w) float32 output of the point head. After it both are overwritten.
+            A context with the maps (C_i, h_i, w_i), float32, or bfloat16's bits as uint16, and the
+            (3 r r, h, w) float32 output of the point head; see
+            :class:`~muse_core.detect.backends.converted_network.ConvertedNetwork`. After it all
+            are overwritten.
 
         Raises:
             MemoryError: Memory ran out.
@@ -100,11 +103,8 @@ class Session:
         try:
             with _memory_errors():
                 self._run(network, request, image)
-                f_map = request.get_output_tensor(FEATURES)
-                values = f_map.data
-                if f_map.element_type == openvino().Type.bf16:
-                    values = values.view(np.uint16)
-            yield values[0], request.get_output_tensor(PROPOSALS).data[0]
+                out, *maps = (tensor for tensor in request.output_tensors)
+            yield [_values(tensor) for tensor in maps], out.data[0]
         finally:
             network.idle.put(request)
 
@@ -134,6 +134,14 @@ class Session:
         for _ in range(self.streams):
             idle.put(model.create_infer_request())
         return _Network(idle)
+
+
+def _values(tensor: Any) -> Values:
+    values = tensor.data[0]
+    if tensor.element_type == openvino().Type.bf16:
+        values = values.view(np.uint16)
+    read: Values = values
+    return read
 
 
 @contextmanager
