@@ -15,7 +15,7 @@ STREAMS = 2
 _LARGEST_PX = 2368
 """Beyond it halos, 18% of all pixels here, hardly become less."""
 _ALIGN_PX = 32
-_ACTIVATIONS_BYTES = 320_000_000
+_ACTIVATIONS_BYTES = 260_000_000
 """Of one tile."""
 _STAGE_HELD = 0.72
 """Values that OpenVINO holds for a pixel, over the channels of the encoder's first stage."""
