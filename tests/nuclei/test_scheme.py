@@ -147,6 +147,16 @@ def test_a_key_that_another_class_has_is_exchanged() -> None:
         scheme.changes_for_key("z", "1")
 
 
+def test_colours_can_be_those_that_colour_blind_people_tell_apart() -> None:
+    scheme = ClassScheme.from_names(["lymphocyte", "tumor", "stromal", "a", "b", "c", "d"])
+    changed = scheme.changes_for_distinct_colors()
+    assert {name: c.color for name, c in changed.items()} == {
+        "lymphocyte": "#0072b2", "tumor": "#d55e00", "stromal": "#009e73"
+    }, "the others have such colours, or are more than there are"  # fmt: skip
+    assert changed["tumor"].key == "2"
+    assert not ClassScheme.from_names(["a", "b"]).changes_for_distinct_colors()
+
+
 def test_a_new_class_gets_the_first_number_that_is_free() -> None:
     scheme = ClassScheme.from_names(["class 1", "class 3"])
     names = scheme.with_new_class().with_new_class().names

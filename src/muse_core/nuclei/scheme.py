@@ -125,6 +125,14 @@ class ClassScheme:
         freed = {holder.name: replace(holder, key=entry.key) for holder in holders}
         return {name: replace(entry, key=key), **freed}
 
+    def changes_for_distinct_colors(self) -> dict[str, NucleusClass]:
+        """Return the changed classes, by name, in colours that colour-blind people tell apart.
+
+        There are six such colours, for the first six classes; further ones stay as they are.
+        """
+        given = zip(self.classes, _PALETTE, strict=False)
+        return {c.name: replace(c, color=color) for c, color in given if c.color.lower() != color}
+
     @property
     def names(self) -> tuple[str, ...]:
         """Class names in order."""

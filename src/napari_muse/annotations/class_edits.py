@@ -41,6 +41,12 @@ class ClassEdits:
         changed = replace(self._scheme.classes[self._scheme.index(name)], color=color)
         self._edit(lambda store: store.change_class(name, changed))
 
+    def set_distinct_colors(self) -> None:
+        """Give the first six classes colours that colour-blind people can tell apart."""
+        changes = self._scheme.changes_for_distinct_colors()
+        if changes:
+            self._edit(lambda store: store.change_classes(changes))
+
     def set_key(self, name: str, key: str) -> None:
         """Give a class another key, or none; a class that has that key gets the old one."""
         changes = self._scheme.changes_for_key(name, key)

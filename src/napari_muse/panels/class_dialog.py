@@ -51,7 +51,9 @@ class ClassDialog(UndoButtons, QDialog):
         self.message = forms.wrapped(_UNDOABLE)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         close.rejected.connect(self.reject)
-        changes = forms.row(self.add, self.undo, self.redo, None, self.merge, self.into)
+        changes = forms.row(
+            self.add, self.distinct, self.undo, self.redo, None, self.merge, self.into
+        )
         forms.column(self, self.table, changes, self.message, close)
         self.resize(*_SIZE_PX)
         self.table.edited.connect(self._on_edit)
@@ -65,6 +67,11 @@ class ClassDialog(UndoButtons, QDialog):
         """Add a class; rename it in the table."""
         self._edit(self._edits.add)
         self.table.editItem(self.table.item(self.table.rowCount() - 1, 0))
+
+    @forms.button("Distinct colours")
+    def distinct(self) -> None:
+        """Give the first six classes colours that colour-blind people can tell apart."""
+        self._edit(self._edits.set_distinct_colors)
 
     @forms.button("Merge chosen into")
     def merge(self) -> None:

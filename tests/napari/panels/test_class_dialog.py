@@ -213,6 +213,18 @@ def test_a_colour_is_seen_at_once(opened: MusePanel, dialog: ClassDialog, qtbot:
     assert colors[0].tolist() == pytest.approx([1, 0, 0, 1])
 
 
+def test_red_and_green_classes_get_colours_to_tell_them_apart(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any
+) -> None:
+    annotations = opened.session.annotations
+    before = [c.color for c in annotations.scheme.classes]
+    qtbot.mouseClick(dialog.distinct, Qt.MouseButton.LeftButton)
+    assert [c.color for c in annotations.scheme.classes] == ["#0072b2", "#d55e00"] != before
+    qtbot.mouseClick(dialog.distinct, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dialog.undo, Qt.MouseButton.LeftButton)
+    assert [c.color for c in annotations.scheme.classes] == before, "one edit, and no empty one"
+
+
 def test_return_twice_renames_and_adds_no_class(
     opened: MusePanel, dialog: ClassDialog, qtbot: Any
 ) -> None:
@@ -234,11 +246,13 @@ def test_return_twice_renames_and_adds_no_class(
 def test_the_keyboard_reaches_each_part(dialog: ClassDialog, qtbot: Any) -> None:
     dialog.table.setFocus()
     reached = []
-    for _ in range(11):
+    for _ in range(12):
         qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
         reached.append(QApplication.focusWidget())
     cells = [dialog.table.cellWidget(row, column) for row in (0, 1) for column in (1, 2)]
-    outside = [dialog.add, dialog.undo, dialog.redo, dialog.merge, dialog.into]
+    outside = [
+        dialog.add, dialog.distinct, dialog.undo, dialog.redo, dialog.merge, dialog.into,
+    ]  # fmt: skip
     assert reached[-1] is dialog.table
     assert set(cells) | set(outside) <= set(reached)
 
