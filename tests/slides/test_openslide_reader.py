@@ -69,6 +69,20 @@ def test_bad_mrxs(tmp_path: Path) -> None:
         open_slide(path)
 
 
+def test_an_mrxs_without_its_folder_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("openslide")
+    path, folder = tmp_path / "case.mrxs", tmp_path / "case"
+    path.write_bytes(b"\xff\xd8\xff\xd9")
+    with pytest.raises(UserError, match=r"^case\.mrxs .* the folder case, .* is not beside it\.$"):
+        open_slide(path)
+    folder.mkdir()
+    with pytest.raises(UserError, match=r"^case\.mrxs is incomplete: case/Slidedat\.ini is missing"):
+        open_slide(path)
+    (folder / "Slidedat.ini").touch()
+    with pytest.raises(UserError, match=r"^case is the folder of a slide; open the file case\.mrxs"):
+        open_slide(folder)
+
+
 def test_without_openslide_it_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,12 @@ from muse_core.slides.dicom_series import SUFFIX, main_file
 from muse_core.slides.image import open_image, open_jpegxl
 from muse_core.slides.ome_zarr.images import is_zarr_folder
 from muse_core.slides.ome_zarr.zip_store import why_no_zarr, zarr_root
-from muse_core.slides.openslide_reader import open_openslide, openslide_knows
+from muse_core.slides.openslide_reader import (
+    MIRAX,
+    MIRAX_INDEX,
+    open_openslide,
+    openslide_knows,
+)
 from muse_core.slides.slide import Slide, SlideSource
 from muse_core.slides.tiff.overlapping_tiles import OverlappingTilesError
 from muse_core.slides.tiff.reader import open_tiff
@@ -133,6 +138,8 @@ def open_slide(
 
 
 def _why_no_slide(source: Path, named_zarr: bool) -> str:
+    if (source / MIRAX_INDEX).is_file():
+        return f"{source.name} is the folder of a slide; open the file {source.name}{MIRAX} beside it."
     if source.is_dir():
         return f"{source.name or source} is a folder without an OME-Zarr in it, not a slide file."
     reason = why_no_zarr(source)

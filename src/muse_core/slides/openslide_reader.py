@@ -23,6 +23,9 @@ from muse_core.slides.stated import stated_length_um, stated_number
 
 _AS_IT_IS = ImageChoice()
 _PIECE_PX = 512
+MIRAX = ".mrxs"
+MIRAX_INDEX = "Slidedat.ini"
+"""File in the folder of an MRXS that describes the slide."""
 _BOUNDS = ("x", "y", "width", "height")
 _MPP_KEYS = (
     ("openslide.mpp-x", "openslide.mpp-y"),
@@ -54,7 +57,8 @@ def open_openslide(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     try:
         slide = openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError as error:
-        raise UserError(f"{path.name} is not a slide that OpenSlide can read.") from error
+        why = _why_incomplete(path) or "is not a slide that OpenSlide can read"
+        raise UserError(f"{path.name} {why}.") from error
     except openslide.OpenSlideError as error:
         raise UserError(f"{path.name} is damaged or incomplete: {error}.") from error
     renewed = RenewedSlide(slide, path)
@@ -81,6 +85,21 @@ def open_openslide(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
         taken=which,
         scanned=_scanned(slide.properties),
     )
+
+
+def _why_incomplete(path: Path) -> str:
+    """What an MRXS lacks, whose file holds only a preview; "" for other slides and if it is there.
+
+    The folder stays behind if the file alone is copied or renamed.
+    """
+    folder = path.with_suffix("")
+    if path.suffix.lower() != MIRAX:
+        return ""
+    if not folder.is_dir():
+        return f"is incomplete: the folder {folder.name}, which holds its pixels, is not beside it"
+    if not (folder / MIRAX_INDEX).is_file():
+        return f"is incomplete: {folder.name}/{MIRAX_INDEX} is missing"
+    return ""
 
 
 def _images(slide: Any) -> tuple[SlideImage, ...]:

@@ -107,6 +107,22 @@ def test_points_of_others(tmp_path: Path) -> None:
 
 
 @installed
+@pytest.mark.parametrize(("feature", "readable"), [("gene", False), ("cell_type", True)])
+def test_molecules_are_no_nuclei(tmp_path: Path, feature: str, readable: bool) -> None:
+    import spatialdata
+    from spatialdata.models import PointsModel
+
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0], feature: ["a", "b"]})
+    points = PointsModel.parse(frame, coordinates={"x": "x", "y": "y"}, feature_key=feature)
+    spatialdata.SpatialData(points={"transcripts": points}).write(tmp_path / "x.zarr")
+    if readable:
+        assert read_nuclei_here(tmp_path / "x.zarr").table["class_name"].tolist() == ["a", "b"]
+        return
+    with pytest.raises(UserError, match="^x.zarr: its points transcripts are molecules, .*'gene'"):
+        read_nuclei_here(tmp_path / "x.zarr")
+
+
+@installed
 def test_points_of_others_lie_where_their_transformation_puts_them(tmp_path: Path) -> None:
     """As in stores of Xenium, where points are microns and images pixels."""
     import spatialdata

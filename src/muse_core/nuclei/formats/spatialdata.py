@@ -17,6 +17,7 @@ from muse_core.errors import UserError
 from muse_core.files import entries, replacing
 from muse_core.nuclei.formats.columns import nuclei_from_columns
 from muse_core.nuclei.formats.facts import Facts, facts_of, facts_to_json
+from muse_core.nuclei.formats.headings import CLASS_NAMES
 from muse_core.nuclei.nucleus_file import NucleusFile, check_count
 from muse_core.nuclei.table import valid_parts
 
@@ -127,7 +128,9 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
             raise UserError(
                 f"It has the points {', '.join(names) or 'of no name'}; one must be {ELEMENT!r}."
             )
-        points = data.points[ELEMENT if ELEMENT in names else names[0]]
+        name = ELEMENT if ELEMENT in names else names[0]
+        points = data.points[name]
+        _require_nuclei(name, points)
         check_count(len(points), source.name)
         raw = points.compute()
         columns = {name: np.asarray(raw[name], dtype=object) for name in raw.columns}
@@ -137,6 +140,17 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
         raise UserError(f"{source.name}: {error}") from error
     except Exception as error:  # the library raises whatever its own libraries raise
         raise UserError(f"{source.name} cannot be read as SpatialData: {error}.") from error
+
+
+def _require_nuclei(name: str, points: Any) -> None:
+    """Refuse molecules, which Xenium and others detect in millions and label by their gene.
+
+    Raises:
+        UserError: A column that is none of classes is marked as the points' feature.
+    """
+    feature = points.attrs.get("spatialdata_attrs", {}).get("feature_key")
+    if feature is not None and str(feature).lower() not in CLASS_NAMES:
+        raise UserError(f"its points {name} are molecules, by their feature {feature!r}, no nuclei.")
 
 
 def _on_slide(library: Any, points: Any, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
