@@ -139,7 +139,7 @@ def open_slide(
 
 def _why_no_slide(source: Path, named_zarr: bool) -> str:
     if (source / MIRAX_INDEX).is_file():
-        return f"{source.name} is the folder of a slide; open the file {source.name}{MIRAX} beside it."
+        return f"{source.name} is the folder of a slide; open {source.name}{MIRAX} beside it."
     if source.is_dir():
         return f"{source.name or source} is a folder without an OME-Zarr in it, not a slide file."
     reason = why_no_zarr(source)

@@ -118,7 +118,9 @@ def test_molecules_are_no_nuclei(tmp_path: Path, feature: str, readable: bool) -
     if readable:
         assert read_nuclei_here(tmp_path / "x.zarr").table["class_name"].tolist() == ["a", "b"]
         return
-    with pytest.raises(UserError, match="^x.zarr: its points transcripts are molecules, .*'gene'"):
+    with pytest.raises(
+        UserError, match=r"^x\.zarr: its points transcripts are molecules, .*'gene'"
+    ):
         read_nuclei_here(tmp_path / "x.zarr")
 
 

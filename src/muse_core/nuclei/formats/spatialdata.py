@@ -150,7 +150,7 @@ def _require_nuclei(name: str, points: Any) -> None:
     """
     feature = points.attrs.get("spatialdata_attrs", {}).get("feature_key")
     if feature is not None and str(feature).lower() not in CLASS_NAMES:
-        raise UserError(f"its points {name} are molecules, by their feature {feature!r}, no nuclei.")
+        raise UserError(f"its points {name} are molecules, named by {feature!r}, and no nuclei.")
 
 
 def _on_slide(library: Any, points: Any, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
