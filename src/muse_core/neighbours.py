@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Points = npt.NDArray[np.floating[Any]]
 
@@ -22,7 +24,7 @@ def near_any(xy: Points, others: Points, distance: float) -> npt.NDArray[np.bool
     if not len(xy) or not len(others):
         return np.zeros(len(xy), dtype=bool)
     # The bound of the search is exclusive, and only spares looking further.
-    nearest, _ = cKDTree(others).query(xy, distance_upper_bound=distance * 1.001 + 1e-9)
+    nearest, _ = _tree(others).query(xy, distance_upper_bound=distance * 1.001 + 1e-9)
     return np.asarray(nearest <= distance)
 
 
@@ -38,7 +40,7 @@ def pairs_within(xy: Points, distance: float) -> npt.NDArray[np.int64]:
     """
     if not len(xy):
         return np.zeros((0, 2), dtype=np.int64)
-    pairs: npt.NDArray[np.int64] = cKDTree(xy).query_pairs(distance, output_type="ndarray")
+    pairs: npt.NDArray[np.int64] = _tree(xy).query_pairs(distance, output_type="ndarray")
     return pairs
 
 
@@ -53,8 +55,8 @@ def distances_between(xy: Points, others: Points, distance: float) -> npt.NDArra
     Returns:
         (P,) structured array: ``i`` of ``xy``, ``j`` of ``others``, distance ``v``; in no order.
     """
-    pairs: npt.NDArray[Any] = cKDTree(xy).sparse_distance_matrix(
-        cKDTree(others), distance, output_type="ndarray"
+    pairs: npt.NDArray[Any] = _tree(xy).sparse_distance_matrix(
+        _tree(others), distance, output_type="ndarray"
     )
     return pairs
 
@@ -74,3 +76,11 @@ def repeated(pairs: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.bool_]:
         if not drop[first]:
             drop[second] = True
     return drop
+
+
+def _tree(xy: Points) -> cKDTree:
+    """Return the k-d tree of points (N, 2)."""
+    # Loading it takes a quarter of a second, which a process that only reads nuclei can spare.
+    from scipy.spatial import cKDTree
+
+    return cKDTree(xy)

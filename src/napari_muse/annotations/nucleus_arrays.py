@@ -104,11 +104,11 @@ class NucleusArrays:
 
     def counts(self) -> npt.NDArray[np.int64]:
         """(K,) nuclei of each class."""
-        return self._kept("counts", lambda: self._count(self._rows[self.present]))
+        return self._kept("counts", lambda: self._count(self._rows["class_id"][self.present]))
 
     def counts_of(self, at: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """(K,) nuclei of each class among some rows, given by their numbers."""
-        return self._count(self._rows[at[self.present[at]]])
+        return self._count(self._rows["class_id"][at[self.present[at]]])
 
     def index_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """(n,) rows of ids."""
@@ -172,7 +172,9 @@ class NucleusArrays:
         if "status" in computed:
             computed["status"][at] = fresh["status"]
         if "counts" in computed:
-            lost, won = (self._count(r[r["status"] != Status.DELETED]) for r in (before, fresh))
+            lost, won = (
+                self._count(r["class_id"][r["status"] != Status.DELETED]) for r in (before, fresh)
+            )
             computed["counts"] = computed["counts"] - lost + won
         if "xy" in computed:
             x, y = computed["xy"]
@@ -180,8 +182,8 @@ class NucleusArrays:
         self._rows[at] = fresh
         self._version += 1
 
-    def _count(self, rows: NucleusRows) -> npt.NDArray[np.int64]:
-        return np.bincount(self.class_index(rows), minlength=len(self._scheme.classes))
+    def _count(self, class_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        return np.bincount(self._index_by_id[class_ids], minlength=len(self._scheme.classes))
 
     def _forget(self) -> None:
         self._version += 1

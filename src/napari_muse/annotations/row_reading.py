@@ -54,7 +54,8 @@ class RowReading:
         worker, task = "muse_core.nuclei.store.rows_worker", {"path": str(self._path)}
         with self._has_file:
             data = run_isolated(worker, task, limits, self._path.name, self._cancelled.is_set)
-        rows = np.frombuffer(data, NUCLEUS_ROW).copy()
+        # The memory is this process's own and can be written to.
+        rows = np.frombuffer(data, NUCLEUS_ROW)
         arrays = NucleusArrays(self._scheme, rows, self._class_ids)
         arrays.compute()
         return arrays
