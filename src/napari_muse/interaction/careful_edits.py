@@ -78,7 +78,7 @@ class CarefulEdits:
         """Mark the visible field as reviewed."""
         session = self._session
         seen, annotations = session.visible_region(), session.annotations
-        session.annotations.require_writable()
+        annotations.require_writable()
         session.nuclei.require_shown()
         inside = annotations.inside(seen)
         count = int((inside & annotations.present).sum())
@@ -86,7 +86,8 @@ class CarefulEdits:
         as_density = session.nuclei.in_view > MAX_IN_VIEW
 
         def mark() -> None:
-            mark_reviewed(session.annotations, seen)
+            # Another slide may have been opened since the question.
+            mark_reviewed(annotations, seen)
             session.done.emit(f"Field with {counted_nuclei(count)} marked as reviewed.")
 
         drawn = " too many to draw one by one," if as_density else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,22 @@ def test_r_over_many_nuclei_asks(opened: MusePanel, qtbot: Any, count: int) -> N
     qtbot.mouseClick(opened.status.undo, LEFT)
     assert annotations.regions().empty
     assert not opened.status.undo.isVisible()
+
+
+def test_a_field_is_marked_on_the_slide_that_was_asked_about(
+    opened: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    session = opened.session
+    annotations = session.annotations
+    _add(opened, MOST_UNASKED)
+    press(opened, qtbot, Qt.Key.Key_R)
+    other = small_slide.with_name("other.tif")
+    other.write_bytes(small_slide.read_bytes() + b"other")
+    session.viewer.open(other, plugin="napari-muse")
+    assert session.annotations is not annotations
+    _answer(opened, qtbot, "Mark as reviewed")
+    assert annotations.regions()["reviewed"].tolist() == [True]
+    assert session.annotations.regions().empty
 
 
 def test_r_over_few_nuclei_says_what_it_did(opened: MusePanel, qtbot: Any) -> None:
