@@ -10,9 +10,9 @@ from PIL import Image
 
 from muse_core.data.points_folder import (
     class_names_in,
+    folder_notes,
     image_paths,
     read_points_folder,
-    scale_notes,
 )
 from muse_core.errors import UserError
 from muse_core.nuclei import nucleus_table, write_csv
@@ -190,8 +190,17 @@ def test_an_image_that_states_its_scale_keeps_it_unless_forced(tmp_path: Path, f
     (folder / "points" / "u.csv").write_text("x,y,class\n1,2,a\n")
     unstated, stated = read_points_folder(folder, 0.5, force_mpp=force)
     assert (unstated.mpp, stated.mpp) == (0.5, 0.5 if force else 0.25)
-    (note,) = scale_notes(folder, 0.5, force)
+    (note,) = folder_notes(folder, 0.5, force)
     assert f"1 of 2 images in {folder} state another scale than the given 0.5 um/px" in note
     assert "(first: u.tif, 0.25)" in note
     assert ("the given one is used" in note) is force
-    assert scale_notes(folder, 0.25) == ()
+    assert folder_notes(folder, 0.25) == ()
+
+
+def test_points_whose_image_is_gone_are_named(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    assert folder_notes(folder, 0.5) == ()
+    for name in ("v.csv", "w.CSV", "notes.txt", "._t.csv"):
+        (folder / "points" / name).write_text("x,y,class\n")
+    said = f"In {folder} 2 files of points have no image and no effect (first: v.csv)."
+    assert folder_notes(folder, 0.5) == (said,)

@@ -44,12 +44,12 @@ def evaluate_detect(
     read_card(path).require_detector()
 
     from muse_core.cli.console import progress_bar
-    from muse_core.data.points_folder import scale_notes
+    from muse_core.data.points_folder import folder_notes
     from muse_core.evaluate.detection import evaluate_folder
     from muse_core.evaluate.intervals import figures_with_intervals
     from muse_core.jobs.progress import ProgressReporter
 
-    for note in scale_notes(folder, mpp, force_mpp):
+    for note in folder_notes(folder, mpp, force_mpp):
         typer.echo(note, err=True)
     with progress_bar() as show:
         progress = ProgressReporter(show)

@@ -153,17 +153,17 @@ def validation(folder: Path | None, mpp: float | None, force_mpp: bool) -> _Valu
     return None if folder is None else {**_folder(folder, mpp), "force_mpp": force_mpp}
 
 
-def say_scales(folders: Iterable[LabelSet]) -> None:
-    """Print a note on standard error if images of folders state another scale than the given.
+def say_folder_notes(folders: Iterable[LabelSet]) -> None:
+    """Print on standard error which images of folders are missing or state another scale.
 
     Raises:
         UserError: A folder cannot be read.
     """
-    from muse_core.data.points_folder import scale_notes
+    from muse_core.data.points_folder import folder_notes
 
     # A missing folder is reported by the run itself, with all other input errors.
     for folder in (f for f in folders if f.folder.is_dir()):
-        for note in scale_notes(folder.folder, folder.mpp, folder.force_mpp):
+        for note in folder_notes(folder.folder, folder.mpp, folder.force_mpp):
             typer.echo(note, err=True)
 
 

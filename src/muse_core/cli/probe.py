@@ -92,7 +92,7 @@ def evaluate_probe(
     from muse_core.evaluate.probe import ProbeFolders, probe_folders
 
     folders = ProbeFolders(train, test, mpp, val, force_mpp)
-    _say_scales(folders.all, mpp, force_mpp)
+    _say_notes(folders.all, mpp, force_mpp)
     with progress_bar() as show:
         report = probe_folders(
             _backbone(path, seed if random_init else None),
@@ -108,12 +108,12 @@ def evaluate_probe(
     typer.echo(json.dumps(said) if as_json else "\n".join(_lines(figures)))
 
 
-def _say_scales(folders: Sequence[str | Path], mpp: float, force_mpp: bool) -> None:
-    """Print notes on images that state another scale than the given one."""
-    from muse_core.data.points_folder import scale_notes
+def _say_notes(folders: Sequence[str | Path], mpp: float, force_mpp: bool) -> None:
+    """Print which images are missing or state another scale than the given one."""
+    from muse_core.data.points_folder import folder_notes
 
     for folder in folders:
-        for note in scale_notes(folder, mpp, force_mpp):
+        for note in folder_notes(folder, mpp, force_mpp):
             typer.echo(note, err=True)
 
 

@@ -6,7 +6,7 @@ Coordinates are pixels of the image, origin at the corner of the first pixel.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from muse_core.errors import UserError
 from muse_core.files import entries, spelt_as
 from muse_core.nuclei import Status
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.formats.csv import (
     BOX_COLUMNS,
     PART_COLUMNS,
@@ -91,8 +92,8 @@ def read_points_folder(
     )
 
 
-def scale_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tuple[str, ...]:
-    """A sentence for the user if images of a points-folder state another scale than the given.
+def folder_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tuple[str, ...]:
+    """Sentences for the user if images of a points-folder are missing or state another scale.
 
     Args:
         folder: See :func:`read_points_folder`.
@@ -102,8 +103,21 @@ def scale_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tupl
     Raises:
         UserError: The folder or an image is missing or malformed; points are not read.
     """
-    odd: list[tuple[str, float]] = []
     paths = image_paths(folder)
+    notes = _scale_notes(folder, paths, mpp, force_mpp)
+    stems = {p.stem for p in paths}
+    files = entries(Path(folder) / "points")
+    alone = [p.name for p in files if p.suffix.lower() == ".csv" and p.stem not in stems]
+    if alone:
+        which = counted(len(alone), "file of points has", "files of points have")
+        notes += (f"In {folder} {which} no image and no effect (first: {alone[0]}).",)
+    return notes
+
+
+def _scale_notes(
+    folder: str | Path, paths: Sequence[Path], mpp: float, force_mpp: bool
+) -> tuple[str, ...]:
+    odd: list[tuple[str, float]] = []
     for path in paths:
         with open_slide(path, mpp=mpp, force_mpp=force_mpp) as slide:
             if slide.scale.notes:

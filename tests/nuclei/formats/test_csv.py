@@ -142,6 +142,17 @@ def test_classes_of_other_programs_are_found_by_the_names_of_their_columns(
     assert read_csv(path)["class_name"].tolist() == ["tumor"]
 
 
+def test_ids_of_other_programs_are_replaced_where_none_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("id,x_px,y_px,class\n3f2a-9,1,2,a\nb771-0,3,4,a\n")
+    found = read_csv_file(path)
+    assert found.table["id"].tolist() == [0, 1]
+    assert "Ids that are no numbers were replaced." in found.notes
+    path.write_text("id,x_px,y_px,class\n7,1,2,a\nb771-0,3,4,a\n")
+    with pytest.raises(UserError, match=r"'b771-0' in the column id, line 3"):
+        read_csv_file(path)
+
+
 @pytest.mark.parametrize(("um", "mpp"), [("50,100", 0.5), ("50000,100000", None), ("0,0", None)])
 def test_positions_called_microns_that_cannot_be_tell_no_scale(
     tmp_path: Path, um: str, mpp: float | None

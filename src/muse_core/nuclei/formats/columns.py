@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ from muse_core.nuclei.formats.headings import (
     by_lower_case,
     spellings,
 )
+from muse_core.nuclei.formats.qupath import class_of_feature
 from muse_core.nuclei.naming import without_nulls
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
@@ -29,6 +32,8 @@ from muse_core.nuclei.table import Status, nucleus_table
 
 POSITIONS_AS_PIXELS = "Positions were taken as pixels of the full resolution."
 """Note on a file that does not say in which unit its positions are."""
+NUMBERED_ANEW = "Ids that are no numbers were replaced."
+"""Note on a file of another program, whose ids are texts."""
 SLIDE_KEYS = (
     "library_id",
     "slide_id",
@@ -69,6 +74,7 @@ _PLANE_KEYS = (
 PART_KEYS = (*SLIDE_KEYS, *_PLANE_KEYS)
 """Columns that name the slide of a row, or its plane in a stack: that of focus or of time."""
 _PARTS_SHOWN = 3
+_NAME_SHOWN = re.compile(r"""['"]name['"]: (?:None|(['"])(.*?)\1)""")
 _OURS = ("id", "class_name", "score", "status", "model")
 
 
@@ -231,6 +237,8 @@ def whole_ids(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def class_name(value: Any) -> str:
     """A class as text, without surrounding spaces, with which tables pad cells.
 
+    A classification of QuPath that a program has written into a cell as a whole is its name.
+
     Null characters, which pad texts of fixed width, are removed too, since not every format holds
     them. Whole numbers that missing values have turned into floats become whole again.
     """
@@ -238,7 +246,19 @@ def class_name(value: Any) -> str:
         return UNCLASSIFIED
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return without_nulls(str(value)).strip() or UNCLASSIFIED
+    text = without_nulls(str(value)).strip()
+    return (_name_within(text) if text.startswith("{") else text) or UNCLASSIFIED
+
+
+def _name_within(text: str) -> str:
+    """The name in a classification of QuPath that is written as JSON or as Python shows it."""
+    found = _NAME_SHOWN.search(text)
+    try:
+        known = json.loads(text)
+    except (ValueError, RecursionError):
+        return text if found is None else found[2] or ""
+    is_one = isinstance(known, dict) and not known.keys().isdisjoint(("name", "names"))
+    return class_of_feature({"classification": known})[0] if is_one else text
 
 
 def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]]) -> NucleusFile:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TextIO, cast
+from typing import Any, Literal, TextIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
 from muse_core.nuclei.formats.columns import (
+    NUMBERED_ANEW,
     PART_KEYS,
     POSITIONS_AS_PIXELS,
     class_names,
@@ -49,7 +50,7 @@ BOX_COLUMNS = {
 NUCLEUS_CSV = {
     "x_px": Column((*positions_in_pixels("x"), "x"), number=True),
     "y_px": Column((*positions_in_pixels("y"), "y"), number=True),
-    "class": Column((*spellings("class_name", "class"), "classification", *CLASS_NAMES)),
+    "class": Column(CLASS_NAMES),
     "id": Column(("id",), number=True, needed=False),
     "score": Column(("score",), number=True, needed=False),
     # Of other programs, and so a score only where it is a number between 0 and 1.
@@ -181,6 +182,7 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     raw = nuclei_alone(read_csv_table(path, NUCLEUS_CSV))
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
+    ids, anew = _ids(raw)
     try:
         require_one_part_in(raw)
         require_centres(raw.headings, "x_px")
@@ -194,14 +196,16 @@ def read_csv_file(path: str | Path) -> NucleusFile:
             if "status" in raw
             else Status.PREDICTED.word,
             model=raw.texts("model") if "model" in raw else "",
-            ids=raw.whole_numbers("id") if "id" in raw else None,
+            ids=ids,
         )
     except UserError as error:
         named = str(error).startswith(raw.name)
         raise (error if named else UserError(f"{raw.name}: {error}")) from error
     mpp, origin_px, slide = _mpp(raw, x, y), _origin(raw), _slide(raw)
     assumed = taken_as_pixels(raw.headings)
-    return NucleusFile(table, None, mpp, (), (*raw.notes, *assumed, *unnamed), origin_px, slide)
+    return NucleusFile(
+        table, None, mpp, (), (*raw.notes, *anew, *assumed, *unnamed), origin_px, slide
+    )
 
 
 def require_one_part_in(raw: CsvTable) -> None:
@@ -235,6 +239,20 @@ def require_centres(headings: Mapping[str, str], x: str) -> None:
             f"It has the columns {headings['width']} and {headings['height']}, so that x and y may"
             " be corners of boxes; name positions of centres x_px and y_px."
         )
+
+
+def _ids(raw: CsvTable) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
+    """(N,) ids, or None and a note where none of them is a number, as those of other programs.
+
+    Raises:
+        UserError: Some are.
+    """
+    if "id" not in raw:
+        return None, ()
+    wrong = raw.form.parse(raw.cells["id"])[1]
+    if len(raw) and len(wrong) == len(raw):
+        return None, (NUMBERED_ANEW,)
+    return raw.whole_numbers("id"), ()
 
 
 def _scores(raw: CsvTable) -> npt.NDArray[np.float64] | float:

@@ -38,6 +38,7 @@ def by_lower_case(headings: Iterable[str]) -> dict[str, str]:
 CLASS_KEYS = (
     "class_name",
     "class",
+    "classification",
     "cell_type",
     "celltype",
     "nucleus_type",
@@ -45,7 +46,7 @@ CLASS_KEYS = (
     "label",
     "category",
 )
-"""Names under which programs write a nucleus' class, apart from QuPath's "classification"."""
+"""Names under which programs write a nucleus' class; "classification" is QuPath's."""
 CLASS_NAMES = spellings(*CLASS_KEYS)
 SCORE_NAMES = spellings(
     "score", "probability", "prob", "type_prob", "detection_probability", "confidence"

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from muse_core.errors import UserError
 from muse_core.files import replacing, system_sentence
 from muse_core.nuclei.formats.columns import (
+    NUMBERED_ANEW,
     PART_KEYS,
     class_names,
     filled,
@@ -35,6 +36,7 @@ from muse_core.nuclei.formats.parquet_columns import (
     is_bytes,
     is_score,
     is_text,
+    is_words,
     names_parts,
     numbers,
     texts,
@@ -221,6 +223,7 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
     }
     check_characters(sum(sum(len(v or "") for v in values) for values in words.values()))
     names, notes = class_names(words["class"].tolist(), "class")
+    words_as_ids = "id" in columns and is_words(columns["id"])
     facts = facts_from_json((file.schema_arrow.metadata or {}).get(_KEY))
     table = nucleus_table(
         xy["x_px"],
@@ -231,9 +234,10 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         if "status" in words
         else Status.PREDICTED.word,
         model=filled(words["model"].tolist(), "") if "model" in words else "",
-        ids=whole_numbers(columns["id"], "id") if "id" in columns else None,
+        ids=None if "id" not in columns or words_as_ids else whole_numbers(columns["id"], "id"),
     )
-    return facts.with_table(table, (*taken_as_pixels(named), *notes))
+    anew = (NUMBERED_ANEW,) if words_as_ids else ()
+    return facts.with_table(table, (*anew, *taken_as_pixels(named), *notes))
 
 
 def _scores(columns: Mapping[str, pa.Array]) -> npt.NDArray[np.float64] | float:

@@ -32,12 +32,34 @@ def is_name(kind: pa.DataType) -> bool:
     """Whether values can name classes."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return (
-        is_text(kind)
+        _is_classification(kind)
+        or is_text(kind)
         or is_bytes(kind)
         or pa.types.is_integer(kind)
         or pa.types.is_boolean(kind)
         or pa.types.is_null(kind)
     )
+
+
+def _is_classification(kind: pa.DataType) -> bool:
+    """Whether values are classifications of QuPath, as geopandas writes them."""
+    fields = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
+    names = fields.get("names", pa.null())
+    return is_text(fields.get("name", pa.null())) or (
+        pa.types.is_list(names) and is_text(names.value_type)
+    )
+
+
+def _names_within(values: pa.Array) -> pa.Array:
+    """(N,) names of classifications; several of one are joined as QuPath does."""
+    kinds = {field.name: field.type for field in values.type}
+    found = pa.nulls(len(values), pa.large_string())
+    if pa.types.is_list(kinds.get("names", pa.null())):
+        joined = pc.binary_join(pc.struct_field(values, "names"), ": ")
+        found = pc.cast(pc.if_else(pc.equal(joined, ""), None, joined), pa.large_string())
+    if "name" not in kinds:
+        return found
+    return pc.coalesce(found, pc.cast(pc.struct_field(values, "name"), pa.large_string()))
 
 
 def is_fractional(kind: pa.DataType) -> bool:
@@ -89,6 +111,8 @@ def texts(column: pa.Array, name: str) -> npt.NDArray[np.object_]:
             fractions.
     """
     values, rows = distinct(column)
+    if _is_classification(values.type):
+        values = _names_within(values)
     if is_fractional(values.type):
         values = _whole(values)
     if not is_name(values.type):
@@ -129,6 +153,15 @@ def numbers(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
         zero_copy_only=False
     )
     return result
+
+
+def is_words(column: pa.Array) -> bool:
+    """Whether a column holds texts and none of them is a number."""
+    values, _ = distinct(column)
+    if not is_text(values.type):
+        return False
+    shown = pc.cast(values, pa.large_string()).drop_null()
+    return len(shown) > 0 and not pc.any(pc.match_substring_regex(shown, r"^\s*[0-9.+-]+$")).as_py()
 
 
 def whole_numbers(column: pa.Array, name: str) -> npt.NDArray[Any]:
