@@ -22,7 +22,7 @@ from napari_muse.napari_compat import KeysReplaced, is_drawing, own_action
 from napari_muse.session import MuseSession
 
 HELP = (
-    ("click", "select a nucleus; Shift-click for more"),
+    ("click", "select a nucleus; Shift-click for more, or for one less"),
     ("1 to 9", "class of the selected nuclei, or of the next clicks"),
     ("Space", "confirm the selected nuclei"),
     ("A", "add mode: click adds nuclei"),
@@ -198,9 +198,9 @@ class Keys:
                 "R": lambda: self._on_slide(self._edits.mark_field_reviewed),
                 "Control-C": self._clipboard.copy,
                 "Control-V": lambda: self._on_slide(self._clipboard.paste),
-                "Control-Z": lambda: self._on_slide(lambda: undo_edit(self._session)),
-                "Control-Shift-Z": lambda: self._on_slide(lambda: redo_edit(self._session)),
-                "Control-Y": lambda: self._on_slide(lambda: redo_edit(self._session)),
+                "Control-Z": self._step(undo_edit, "undo"),
+                "Control-Shift-Z": self._step(redo_edit, "redo"),
+                "Control-Y": self._step(redo_edit, "redo"),
                 "Control-Delete": self._keep_layers,
                 "Control-Backspace": self._keep_layers,
             }
@@ -264,6 +264,18 @@ class Keys:
             return False
         self._session.attempt(act)
         return True
+
+    def _step(self, step: Callable[[MuseSession], None], of_labels: str) -> Callable[[], bool]:
+        """Take a step back or forth: in labels while a person paints them, else in the nuclei."""
+
+        def act() -> bool:
+            active = self._session.viewer.layers.selection.active
+            if self._is_open() and self._is_tool(active) and hasattr(active, of_labels):
+                getattr(active, of_labels)()
+                return True
+            return self._on_slide(lambda: step(self._session))
+
+        return act
 
     def _show_next_class(self) -> None:
         show_next_class(self._session.nuclei, self._session.annotations.class_ids)
@@ -338,10 +350,10 @@ class Keys:
                 self._session.attempt(lambda: annotations.set_class([hit], nuclei.new_class))
             return
         if hit is not None:
-            before = nuclei.selected_ids.tolist() if "Shift" in event.modifiers else []
+            before = nuclei.selected_ids.tolist() if "Shift" in event.modifiers else ()
             # napari marks the selection of the active layer only.
             viewer.layers.selection.active = nuclei.layer
-            nuclei.select([*before, hit])
+            nuclei.select(list({*before} ^ {hit}))
         elif "Shift" not in event.modifiers:
             nuclei.select([])
 

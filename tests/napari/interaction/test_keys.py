@@ -15,6 +15,7 @@ from ..actions import QTest, canvas_of, click, press, screen_point, use_window
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 ALT = Qt.KeyboardModifier.AltModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -89,6 +90,36 @@ def test_drawing_keeps_the_keys_it_needs(opened: MusePanel, qtbot: Any) -> None:
     press(opened, qtbot, Qt.Key.Key_Escape)
     assert session.viewer.layers.selection.active is session.nuclei.layer
     assert session.nuclei.selected_ids.tolist() == []
+
+
+def test_ctrl_z_takes_back_what_is_painted_and_no_nucleus(opened: MusePanel, qtbot: Any) -> None:
+    click(opened, qtbot, 200, 150)
+    press(opened, qtbot, Qt.Key.Key_2)
+    viewer = opened.session.viewer
+    labels = viewer.add_labels(np.zeros((300, 400), dtype=np.uint8), scale=(0.5, 0.5))
+    labels.mode = "paint"
+    labels.paint((150, 200), 3)
+    press(opened, qtbot, Qt.Key.Key_Z, CTRL)
+    assert not labels.data.any()
+    assert _classes(opened)[1] == "tumor"
+    for key, modifier in ((Qt.Key.Key_Z, CTRL | SHIFT), (Qt.Key.Key_Y, CTRL)):
+        press(opened, qtbot, key, modifier)
+        assert labels.data.any()
+        labels.undo()
+    labels.mode = "pan_zoom"
+    press(opened, qtbot, Qt.Key.Key_Z, CTRL)
+    assert _classes(opened)[1] == "lymphocyte", "no tool is in hand"
+
+
+def test_shift_click_adds_a_nucleus_and_takes_it_out(opened: MusePanel, qtbot: Any) -> None:
+    selected = []
+    for x, y in ((100, 100), (200, 150), (300, 200), (200, 150)):
+        click(opened, qtbot, x, y, SHIFT)
+        selected.append(opened.session.nuclei.selected_ids.tolist())
+    assert selected == [[1], [1, 2], [1, 2, 3], [1, 3]]
+    for _ in range(2):
+        click(opened, qtbot, 100, 100)
+        assert opened.session.nuclei.selected_ids.tolist() == [1]
 
 
 def test_add_mode_ends_with_its_layer(opened: MusePanel, qtbot: Any) -> None:
