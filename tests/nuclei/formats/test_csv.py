@@ -114,7 +114,7 @@ def test_positions_without_a_unit_are_pixels_and_a_note_says_so(tmp_path: Path) 
         [3.0, 4.5, "stroma"],
     ]
     assert file.notes == ("Positions were taken as pixels of the full resolution.",)
-    assert not is_nucleus_csv(path), "any table of measurements may have such columns"
+    assert is_nucleus_csv(path)
     path.write_text("X,y,class\nNA,2,tumor\n")
     with pytest.raises(UserError, match="in the column x, line 2"):
         read_csv_file(path)
@@ -344,7 +344,10 @@ def test_files_of_nuclei_are_known_by_their_columns(tmp_path: Path) -> None:
         ("sep=;\nX_PX;Y_PX;Class\n", True),
         ("a,b\n1,2\n", False),
         ("x_um,y_um\n", True),
-        ("x,y,class\n", False),
+        ("x,y,class\n", True),
+        ("id,X,y,Classification,score\n", True),
+        ("x,y,class,eccentricity\n", False),  # Of any table of measurements.
+        ("x,y\n", False),
         ("", False),
     ):
         path.write_text(text, encoding="utf-16")

@@ -328,9 +328,18 @@ def _slide(raw: CsvTable) -> RecordedSlide | None:
 
 
 def is_nucleus_csv(path: str | Path) -> bool:
-    """Whether a column of a CSV file says that it is of nuclei on a slide."""
-    names = {name for key in _OWN for name in NUCLEUS_CSV[key].names} - set(_WITHOUT_UNIT)
-    return not names.isdisjoint(csv_names(path, NUCLEUS_CSV))
+    """Whether the columns of a CSV file say that it is of nuclei on a slide.
+
+    They do by a unit of positions, or where there are positions and classes and nothing else: any
+    table of measurements may have columns x, y and class beside others.
+    """
+    found = csv_names(path, NUCLEUS_CSV)
+    own = {name for key in _OWN for name in NUCLEUS_CSV[key].names} - set(_WITHOUT_UNIT)
+    if not own.isdisjoint(found):
+        return True
+    columns = NUCLEUS_CSV.values()
+    is_whole = all(set(column.names) & set(found) for column in columns if column.needed)
+    return is_whole and {name for column in columns for name in column.names}.issuperset(found)
 
 
 def _mpp(raw: CsvTable, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
