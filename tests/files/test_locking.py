@@ -90,20 +90,28 @@ def test_where_no_lock_can_be_made_there_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
 @pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.parametrize(
+    ("number_of_error", "name"),
+    [
+        (errno.ENOSYS, ".n.csv.lock"),
+        (errno.ENOLCK, ".n.csv.lock-file"),
+        (errno.EOPNOTSUPP, ".n.csv.lock-file"),
+    ],
+)
 def test_where_a_file_stands_in_for_a_lock_the_computer_that_left_it_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number_of_error: int, name: str
 ) -> None:
-    """As on Lustre without flock, after a job was killed on another node."""
+    """As on Lustre without flock, or NFS without locks, after a job was killed on another node."""
     import fcntl
 
     def missing(descriptor: int, operation: int) -> None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        raise OSError(number_of_error, os.strerror(number_of_error))
 
-    target, lock = tmp_path / "n.csv", tmp_path / ".n.csv.lock"
+    target, lock = tmp_path / "n.csv", tmp_path / name
     monkeypatch.setattr(fcntl, "flock", missing)
     with only_one(target):
         number, _, *rest = lock.read_text().splitlines()
-    assert not lock.exists()
+    assert not list(tmp_path.iterdir())
     owner = "\n".join((number, "node17", *rest)) + "\n"
     for hold in (only_one, lambda path: locked(path, patience_s=0.0)):
         lock.write_text(owner)
@@ -115,8 +123,11 @@ def test_where_a_file_stands_in_for_a_lock_the_computer_that_left_it_is_named(
             pass
         assert f" (if there is none, delete {lock})" in str(refused.value)
     lock.unlink()
-    with only_one(target):
+    with only_one(target), pytest.raises(UserError, match="another program"), only_one(target):
         pass
+    with locked(target):
+        assert is_being_written(target)
+    assert not is_being_written(target)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")

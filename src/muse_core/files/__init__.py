@@ -5,7 +5,7 @@ from muse_core.files.deletable import open_deletable, remove_deletable
 from muse_core.files.file_rows import FileRows
 from muse_core.files.hashing import canonical_json, digest_of, sha256_of
 from muse_core.files.litter import entries, is_litter, tree
-from muse_core.files.locking import is_being_written, left_on, locked, only_one
+from muse_core.files.locking import NO_LOCKS, is_being_written, left_on, locked, only_one
 from muse_core.files.names import shortened, spelt_as
 from muse_core.files.room import GOES_ON, no_room_sentence, resumable
 from muse_core.files.small import parse_json, read_small, text_of
@@ -23,6 +23,7 @@ from muse_core.files.unnamed import unnamed_file
 
 __all__ = [
     "GOES_ON",
+    "NO_LOCKS",
     "FileRows",
     "canonical_json",
     "check_writable",

@@ -1,24 +1,29 @@
 """Locks on files that several programs change; the system releases them when a program dies.
 
 The lock is a hidden file beside the protected one, because that one is replaced on each write.
-Where a file system has no locks, as Lustre without ``flock``, the file itself stands in for one;
-that of a program killed on another computer stays, and the sentence names it.
+Where a file system has no locks, as Lustre without ``flock`` or NFS without its lock daemon, a file
+stands in for one; that of a program killed on another computer stays, and the sentence names it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from muse_core.errors import UserError
 from muse_core.files.names import shortened
 from muse_core.files.targets import destination, require_parent
 
 _PATIENCE_S = 60.0
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""Errors of file systems without locks; for ENOSYS the library has a file stand in itself."""
+_STANDS_IN = "-file"
 # The library says so for each file, in windows as a message of its own.
 warnings.filterwarnings("ignore", "flock not supported", UserWarning)
 
@@ -36,12 +41,11 @@ def locked(path: str | Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     Raises:
         UserError: Another program held it all the time, or it cannot be locked where it lies.
     """
-    lock = _lock_of(path)
     try:
-        lock.acquire(timeout=patience_s)
-    except Timeout as error:
-        where = left_on(lock)
-        raise UserError(f"{path} is being changed by another program{where}; try again.") from error
+        lock = _acquired(path, patience_s)
+    except _HeldError as held:
+        where = left_on(held.lock)
+        raise UserError(f"{path} is being changed by another program{where}; try again.") from held
     except (OSError, NotImplementedError) as error:
         raise _refusal(path, error) from error
     try:
@@ -63,13 +67,12 @@ def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None
     Raises:
         UserError: Another program is making it, or it cannot be locked where it lies.
     """
-    lock = _lock_of(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        where = left_on(lock)
+        lock = _acquired(path, 0)
+    except _HeldError as held:
+        where = left_on(held.lock)
         sentence = f"Cannot write {named or path}: another program is writing it{where}."
-        raise UserError(sentence) from error
+        raise UserError(sentence) from held
     except (OSError, NotImplementedError) as error:
         raise _refusal(named or path, error) from error
     try:
@@ -81,7 +84,7 @@ def only_one(path: str | Path, named: str | Path | None = None) -> Iterator[None
         lock.release()
 
 
-def left_on(lock: FileLock) -> str:
+def left_on(lock: BaseFileLock) -> str:
     """On which computer a lock is held and how it is freed, where a file stands in for it; else "".
 
     The file of a real lock is empty. Copied to where there are none it looks like one that is held.
@@ -102,6 +105,41 @@ def is_being_written(path: str | Path) -> bool:
             return False
     except UserError:
         return True
+
+
+class _HeldError(Exception):
+    """Another program holds a lock."""
+
+    def __init__(self, lock: BaseFileLock) -> None:
+        super().__init__(lock.lock_file)
+        self.lock = lock
+
+
+def _acquired(path: str | Path, patience_s: float) -> BaseFileLock:
+    """Acquire the lock of a file; where the file system has none, a file that stands in for it.
+
+    Raises:
+        _HeldError: Another program held it all the time.
+        OSError: It cannot be made.
+    """
+    lock: BaseFileLock = _lock_of(path)
+    was_there = os.path.lexists(lock.lock_file)
+    try:
+        lock.acquire(timeout=patience_s)
+    except Timeout as error:
+        raise _HeldError(lock) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        if not was_there:
+            # Of another name than the file that stands in, which only its holder may remove.
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock = SoftFileLock(f"{lock.lock_file}{_STANDS_IN}")
+        try:
+            lock.acquire(timeout=patience_s)
+        except Timeout as held:
+            raise _HeldError(lock) from held
+    return lock
 
 
 def _lock_of(path: str | Path) -> FileLock:

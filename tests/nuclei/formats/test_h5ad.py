@@ -335,3 +335,14 @@ def test_parts_are_not_held_in_memory(tmp_path: Path) -> None:
     write_nuclei_parts(tmp_path / "n.h5ad", told(), NucleusFile(TABLE[:0], mpp=0.5))
     assert most <= 2
     assert len(read_nuclei_here(tmp_path / "n.h5ad").table) == 600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_a_file_is_read_without_a_lock(tmp_path: Path) -> None:
+    """Network drives may have none; a lock of another program shows that none is asked for."""
+    import fcntl
+
+    write_foreign(tmp_path / "n.h5ad")
+    with (tmp_path / "n.h5ad").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert len(read_nuclei_here(tmp_path / "n.h5ad").table) == 2

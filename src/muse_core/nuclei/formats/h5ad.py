@@ -117,7 +117,8 @@ def read_h5ad(path: str | Path) -> NucleusFile:
     h5py = _h5py()
     source = require_file(path)
     try:
-        with h5py.File(source, "r") as file:
+        # Some network drives have no locks, and reading needs none.
+        with h5py.File(source, "r", locking=False) as file:
             _require_groups(file)
             xy = read_positions(file["obsm"]["spatial"])
             columns = Columns(file["obs"], len(xy), "obs")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from muse_core.errors import UserError
-from muse_core.files import left_on, no_room_sentence
+from muse_core.files import NO_LOCKS, left_on, no_room_sentence
 from muse_core.isolation import CancelledError
 from muse_core.nuclei.store.schema import (
     SCHEMA_VERSION,
@@ -35,7 +35,6 @@ _DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """Errors that sqlite3 raises for a damaged file; the second for a name that is not UTF-8."""
 _LOOK_ONLY = "here it can only be looked at"
 _ELSEWHERE = "is open in another window"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_LOCKS_OF_SQLITE = (sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK)
 _NO_LOCKS_HERE = f"cannot be locked where it lies; {_LOOK_ONLY}"
 _FULL = f"lies on a full disk; {_LOOK_ONLY}"
@@ -340,7 +339,7 @@ def _try_lock(path: Path, create: bool) -> tuple[FileLock | None, str]:
             return None, not_writable
         if not create and no_room_sentence(error):
             return None, _FULL
-        if not create and error.errno in _NO_LOCKS:
+        if not create and error.errno in NO_LOCKS:
             return None, _NO_LOCKS_HERE
         raise UserError(f"Cannot write beside {path}: {error.strerror or error}.") from error
     return lock, ""

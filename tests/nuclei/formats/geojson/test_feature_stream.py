@@ -118,6 +118,23 @@ def test_what_is_no_collection_of_features_is_refused(text: Any, block_bytes: in
         read(text, block_bytes)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"mag": 40, "nuc": {"1": {"centroid": [1, 2]}}}', "; it has mag, nuc."),
+        (b'{"type": "Feature"}\n{"a": 1}', "; it has a."),
+        (b'{"%s": 1}' % (b"k" * 500), f"; it has {'k' * 100}...."),
+        (b"{}", "features."),
+        (b"12", "features."),
+    ],
+)
+def test_of_other_json_the_keys_are_named(text: bytes, said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        read(text)
+    assert str(refused.value).startswith("f.geojson is not a GeoJSON file with features")
+    assert str(refused.value).endswith(said)
+
+
 def test_one_endless_feature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muse_core.nuclei.formats.geojson.feature_stream._FEATURE_BYTES", 1000)
     for text in (b'[{"a": "' + b"x" * 2000, b'{"x": "' + b"x" * 2000):

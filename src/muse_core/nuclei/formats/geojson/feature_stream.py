@@ -27,6 +27,7 @@ _BETWEEN = b" \t\r\n\x1e"
 """Space, and what RFC 8142 puts before each text of a sequence."""
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _BACKSLASH = 34, 92
+_KEYS_SHOWN = 100
 _STEP = np.zeros(256, np.int8)
 _STEP[[ord("{"), ord("[")]] = 1
 _STEP[[ord("}"), ord("]")]] = -1
@@ -139,7 +140,7 @@ class FeatureStream:
         for end in places[(depths == 0) & ~opens]:
             feature = self._parse((bytes(self._around) + block[start : end + 1]).strip(_BETWEEN))
             if not isinstance(feature, dict) or feature.get("type") != "Feature":
-                raise UserError(f"{self._name} is not a GeoJSON file with features.")
+                raise self._no_features(feature)
             features.append(feature)
             self._around.clear()
             self._opened, start = 0, int(end) + 1
@@ -176,7 +177,14 @@ class FeatureStream:
                     " be told: put them into one."
                 )
         if not self._closed:
-            raise UserError(f"{self._name} is not a GeoJSON file with features.")
+            raise self._no_features(root)
+
+    def _no_features(self, root: Any) -> UserError:
+        """The error of JSON of other programs, by whose keys a person knows them."""
+        keys = ", ".join(map(str, root)) if isinstance(root, dict) else ""
+        shown = keys if len(keys) <= _KEYS_SHOWN else f"{keys[:_KEYS_SHOWN]}..."
+        which = f"; it has {shown}" if shown else ""
+        return UserError(f"{self._name} is not a GeoJSON file with features{which}.")
 
     def _parse(self, text: bytes) -> Any:
         with contextlib.suppress(orjson.JSONDecodeError):
