@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import weakref
 from collections.abc import Iterator
@@ -104,6 +105,26 @@ def test_points_of_others(tmp_path: Path) -> None:
     data.write(tmp_path / "two.zarr")
     with pytest.raises(UserError, match=r"two\.zarr: It has the points a, b"):
         read_nuclei_here(tmp_path / "two.zarr")
+
+
+@installed
+def test_outlines_of_a_store_without_points_are_named_and_can_be_read(tmp_path: Path) -> None:
+    import spatialdata
+    from shapely import box
+    from spatialdata.models import ShapesModel
+
+    geopandas = pytest.importorskip("geopandas")
+    spatialdata.SpatialData().write(tmp_path / "e.zarr")
+    with pytest.raises(UserError, match=r"^e\.zarr: It has no points\.$"):
+        read_nuclei_here(tmp_path / "e.zarr")
+    frame = geopandas.GeoDataFrame({"cell_type": ["a"]}, geometry=[box(0, 0, 4, 2)])
+    shapes = {"nucleus_boundaries": ShapesModel.parse(frame)}
+    spatialdata.SpatialData(shapes=shapes).write(tmp_path / "s.zarr")
+    inside = Path("shapes", "nucleus_boundaries", "shapes.parquet")
+    with pytest.raises(UserError, match=f"has no points; .* from {re.escape(str(inside))}\\.$"):
+        read_nuclei_here(tmp_path / "s.zarr")
+    table = read_nuclei_here(tmp_path / "s.zarr" / inside).table
+    assert table[["x", "y", "class_name"]].to_numpy().tolist() == [[2, 1, "a"]]
 
 
 @installed

@@ -24,6 +24,7 @@ from muse_core.nuclei.table import valid_parts
 ELEMENT = "nuclei"
 _TEXTS = ("class_name", "status", "model")
 _GLOBAL = "global"
+_SHOWN = 3
 _INDEX = "__null_dask_index__"
 """Name under which dask writes an unnamed index."""
 
@@ -124,10 +125,10 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
     try:
         data = library.SpatialData.read(source, selection=("points",))
         names = list(data.points)
+        if not names:
+            raise UserError(_without_points(source))
         if ELEMENT not in names and len(names) != 1:
-            raise UserError(
-                f"It has the points {', '.join(names) or 'of no name'}; one must be {ELEMENT!r}."
-            )
+            raise UserError(f"It has the points {', '.join(names)}; one must be {ELEMENT!r}.")
         name = ELEMENT if ELEMENT in names else names[0]
         points = data.points[name]
         _require_nuclei(name, points)
@@ -140,6 +141,15 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
         raise UserError(f"{source.name}: {error}") from error
     except Exception as error:  # the library raises whatever its own libraries raise
         raise UserError(f"{source.name} cannot be read as SpatialData: {error}.") from error
+
+
+def _without_points(source: Path) -> str:
+    """What to do with a store that has outlines and no points, as after a segmentation."""
+    found = sorted((source / "shapes").glob("*/shapes.parquet"))
+    if not found:
+        return "It has no points."
+    names = ", ".join(str(path.relative_to(source)) for path in found[:_SHOWN])
+    return f"It has no points; its outlines can be read from {names}."
 
 
 def _require_nuclei(name: str, points: Any) -> None:
