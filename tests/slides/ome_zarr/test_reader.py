@@ -366,3 +366,9 @@ def test_a_fourth_channel_that_is_no_alpha_is_left_out(
         path = write_ome_zarr(tmp_path / f"{fourth[0].max()}.zarr", four, axes="cyx")
         with open_slide(path, choice=ImageChoice(channels="rgb")) as slide:
             assert np.array_equal(slide.levels[0].compute(), halves[0])
+
+
+def test_signed_pixels_are_refused_by_their_type(tmp_path: Path, halves: list[np.ndarray]) -> None:
+    path = write_ome_zarr(tmp_path / "s.zarr", [level.astype(np.int16) for level in halves])
+    with pytest.raises(UserError, match="type int16; only unsigned ones of 8 and 16 bits"):
+        open_slide(path)

@@ -231,8 +231,8 @@ class ZarrLevel(SampledLevel):
             raise UserError(f"{name} is damaged: its levels differ in planes or channels.")
         if array.dtype.str[1:] not in _TYPES:
             raise UserError(
-                f"{name} has pixels of type {array.dtype}; only 8 and 16-bit and floating point "
-                "can be read."
+                f"{name} has pixels of type {array.dtype}; only unsigned ones of 8 and 16 bits and"
+                " floating point can be read."
             )
         chunks = dict(zip(axes, array.chunks, strict=True))
         many = math.prod(-(-sizes[a] // chunks[a]) for a in "yx") > _MAX_SMALL_CHUNKS

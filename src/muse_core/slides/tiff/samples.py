@@ -57,8 +57,8 @@ def tiff_samples(page: Any, name: str) -> Samples:
         # Samples of several widths are a tuple, as long as a damaged file says.
         width = f"{bits}-bit pixels" if isinstance(bits, int) else "samples of several widths"
         raise UserError(
-            f"{name} has {width} of type {page.dtype}; only 8 and 16-bit and floating point can be "
-            "read."
+            f"{name} has {width} of type {page.dtype}; only unsigned ones of 8 and 16 bits and"
+            " floating point can be read."
         )
     colours = _COLOURS.get(page.photometric)
     if page.photometric == _PHOTOMETRIC.YCBCR and page.compression in _OF_BYTES:
