@@ -155,9 +155,9 @@ class MuseSession:
         if self.slide is not None:
             self.slide.rest()
 
-    def rest_closed(self) -> None:
-        """Close what work that has ended has kept open of slides that were removed meanwhile."""
-        self._opened.rest_closed()
+    def rest_unseen(self) -> None:
+        """Close what work that has ended has kept open of slides that are not shown."""
+        self._opened.rest_unseen()
 
     @property
     def mpp(self) -> float | None:

@@ -14,7 +14,8 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
-from muse_core.nuclei.store import StorePlace
+from muse_core.nuclei.store import AnnotationStore, StorePlace
+from muse_core.nuclei.store.locate import STORE_SUFFIX
 from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.muse_panel import MusePanel
@@ -26,6 +27,11 @@ from .actions import press
 def _open_files(*paths: Path) -> list[str]:
     wanted = {str(path.resolve()) for path in paths}
     return [f.path for f in psutil.Process().open_files() if f.path in wanted]
+
+
+def _open_stores() -> set[Path]:
+    open_files = (Path(f.path) for f in psutil.Process().open_files())
+    return {path for path in open_files if path.suffix == STORE_SUFFIX}
 
 
 def _units_warnings() -> list[Any]:
@@ -132,6 +138,46 @@ def test_only_the_current_slide_has_its_file_open(
     assert _open_files(small_slide, cmu_slide) == []
     first.refresh()
     assert np.asarray(first.data)[100, 100].tolist() == [80, 50, 130], "it opens when looked at"
+
+
+def test_only_the_current_slide_has_its_annotations_open(
+    two: tuple[MusePanel, Any, Any], qtbot: Any
+) -> None:
+    panel, first, second = two
+    session = panel.session
+    session.annotations.add(50, 50, session.annotations.class_ids[0])
+    there = session.annotations.path
+    assert there in _open_stores()
+    session.viewer.layers.selection.active = first
+    qtbot.wait(50)
+    before = session.annotations.counts().sum()
+    assert _open_stores() == {session.annotations.path}
+    # Another program can edit the one that is not shown; what it does is seen when it is.
+    with AnnotationStore.open(there) as store:
+        store.add_many([90], [90], [int(store.rows()["class_id"][0])])
+    session.viewer.layers.selection.active = second
+    qtbot.wait(50)
+    session.annotations.add(130, 130, session.annotations.class_ids[0])
+    assert session.annotations.counts().sum() == 3
+    assert _open_stores() == {there}
+    session.viewer.layers.selection.active = first
+    assert session.annotations.counts().sum() == before
+
+
+def test_annotations_spoilt_while_out_of_sight_are_named_and_left_alone(
+    two: tuple[MusePanel, Any, Any], qtbot: Any
+) -> None:
+    panel, first, second = two
+    session = panel.session
+    session.annotations.add(50, 50, session.annotations.class_ids[0])
+    there = session.annotations.path
+    session.viewer.layers.selection.active = first
+    there.write_bytes(b"spoilt" * 1000)
+    session.viewer.layers.selection.active = second
+    qtbot.wait(50)
+    assert there.name in session.trouble
+    assert not session.attempt(lambda: session.annotations.add(70, 70, 1))
+    assert there.read_bytes() == b"spoilt" * 1000
 
 
 def test_a_slide_that_has_gone_is_named(

@@ -42,6 +42,7 @@ class OpenedAnnotations:
         self._refusals: dict[SlideKey, str] = {}
         self._by_slide: dict[SlideKey, SlideAnnotations] = {}
         self._closed: set[SlideKey] = set()
+        self._shown: SlideKey | None = None
 
     def of(self, slide: Slide | None) -> tuple[SlideAnnotations, str]:
         """Return a slide's annotations, and a sentence if they cannot be used.
@@ -53,9 +54,10 @@ class OpenedAnnotations:
             Annotations and a sentence. If the store cannot be opened, the annotations are empty and
             refuse edits with the sentence, so that nothing is overwritten; else it is "".
         """
-        if slide is None:
+        self._shown = key = None if slide is None else slide_key(slide)
+        self.rest_unseen()
+        if slide is None or key is None:
             return SlideAnnotations(self.default_scheme), ""
-        key = slide_key(slide)
         self._closed.discard(key)
         try:
             refusal = self._refusals.pop(key, "")
@@ -66,7 +68,7 @@ class OpenedAnnotations:
                 # Another program has moved or deleted the file since: what there is now counts.
                 self._by_slide[key] = self._open(slide, key)
             else:
-                known.read_on()
+                known.resume()
         except UserError as error:
             self._by_slide.pop(key, None)
             return SlideAnnotations(self.default_scheme, refusal=str(error)), str(error)
@@ -97,20 +99,22 @@ class OpenedAnnotations:
         opened = self._by_slide.get(key := slide_key(slide))
         if opened is None or not opened.is_lost:
             self._closed.add(key)
-            self.rest_closed()
+            self.rest_unseen()
             return f"{slide.title} was closed. Its nuclei are kept; open it again to go on."
         opened.rest()
         del self._by_slide[key]
         return f"{slide.title} was closed; another program has deleted or replaced its annotations."
 
-    def rest_closed(self) -> None:
-        """Close the files of removed slides that work under way has kept or opened again.
+    def rest_unseen(self) -> None:
+        """Close the files of slides that are not shown, but for those that work under way needs.
 
-        Another window, or a copy of the slide in this one, can edit them from then on.
+        A program may have few files open, 256 on macOS, of which each store takes several. Another
+        window, or a copy of the slide in this one, can edit them from then on.
         """
-        for key in self._closed & self._by_slide.keys():
-            if not self._by_slide[key].detecting:
-                self._by_slide[key].rest()
+        for key, opened in self._by_slide.items():
+            in_use = opened.detecting or (opened.reading and key not in self._closed)
+            if key != self._shown and not in_use:
+                opened.rest()
 
     def resume(self, slide: Slide) -> bool:
         """Open a slide's file again after :meth:`rest`.

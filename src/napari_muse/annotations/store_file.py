@@ -49,9 +49,7 @@ class StoreFile:
     @property
     def is_lost(self) -> bool:
         """Whether another program has deleted the file, or replaced it while it was open."""
-        if self._store is None:
-            return False
-        return not (self._store.path.is_file() if self._resting else self._store.has_its_file)
+        return self._store is not None and not self._store.has_its_file
 
     @property
     def read_only(self) -> bool:

@@ -154,11 +154,6 @@ class StoredNuclei(NucleusArrays):
         if self.has_file:
             _ = self._opened
 
-    def read_on(self) -> None:
-        """Read the nuclei if the file was closed before they were read; raises UserError."""
-        if self._to_be_read:
-            self.resume()
-
     def save_as(self, target: Path) -> None:
         """Move the file, with the features beside it, to a new path and use it from then on.
 

@@ -43,7 +43,7 @@ def take_over(
         sentence = f"{counted_nuclei(len(fitting.table))} taken over."
         taken = session.attempt(lambda: annotations.load(fitting))
         say(" ".join((sentence, *fitting.notes)) if taken else NOTHING)
-        session.rest_closed()
+        session.rest_unseen()
 
     try:
         frame = SlideFrame(slide.width, slide.height, slide.mpp, annotations.recorded_slide)

@@ -274,7 +274,7 @@ class Detection(SessionJob):
             self._begun = False
             self._guarded(lambda: self._annotations.end_detection(how))
             self._guarded(self._keep_features)
-            self._session.rest_closed()
+            self._session.rest_unseen()
 
     def _feature_folder(self) -> Path:
         """Return the job's feature folder: beside the store, or a temporary one without a store."""

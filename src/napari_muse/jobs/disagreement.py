@@ -48,7 +48,7 @@ class Comparison(SessionJob):
             self._annotations.set_uncertainty(ids, disagreement=event.disagreement)
         except UserError as error:
             self._refusal = str(error)
-        self._session.rest_closed()
+        self._session.rest_unseen()
 
     def _on_end(self, event: Ended) -> None:
         self.ended.emit(Failed(self._refusal) if self._refusal else event)

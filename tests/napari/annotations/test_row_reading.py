@@ -132,7 +132,7 @@ def test_a_file_closed_while_it_is_read_is_read_when_it_is_opened_again(place: S
     assert sorted(file.name for file in path.parent.iterdir() if "-" in file.name) == []
     waiting.run()
     assert len(opened.rows) == 0
-    opened.read_on()
+    opened.resume()
     assert opened.reading
     waiting.run()
     assert len(opened.rows) == N
