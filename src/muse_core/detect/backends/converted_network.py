@@ -2,16 +2,15 @@
 
 It computes what the model does, with fewer and smaller arrays, which on processors cost more time
 than multiplications do. ``f_map``, a join of projections of the decoder's maps that are resized to
-the finest, is not computed: features are read at a few thousand points only, and
-:mod:`.map_features` reads the maps there and projects what it has read. A convolution of joined
-maps becomes a sum of convolutions of each, so that they need not be joined; one of 1x1 cells is
-done before resizing, where there are fewer cells.
+the finest, is not given out: features are read at a few thousand points only, and
+:mod:`.map_features` reads the maps there and projects what it has read. Where the point head reads
+single cells, it is not computed either: convolutions of 1x1 cells are done before resizing, where
+there are fewer cells.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from muse_core.models.decoder import Decoder, FusionBlock
+from muse_core.models.decoder import Decoder
 from muse_core.models.encoders import MEAN, STD
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.surroundings import Surroundings
@@ -33,20 +32,15 @@ class ConvertedNetwork(nn.Module):
 
     def __init__(self, model: MuseModel) -> None:
         super().__init__()
-        self.backbone = copy.deepcopy(model.backbone)
-        decoder = self.backbone.decoder
-        decoder.fusion = nn.ModuleList(
-            _Fusion(block, decoder) for block in cast("Iterable[FusionBlock]", decoder.fusion)
-        )
-        self.hyper = nn.ModuleList(decoder.projections())
-        self.out = model.point_head.out
+        self.backbone = model.backbone
+        self.point_head = model.point_head
         trunk = _folded(model.point_head.trunk)
-        self._of_levels = trunk.kernel_size == (1, 1)
-        self.trunk = self._split(trunk)
-        surroundings = self.backbone.surroundings
-        self.project = (
-            self._split(surroundings.project) if isinstance(surroundings, Surroundings) else None
-        )
+        self.trunk = self.project = None
+        if trunk.kernel_size == (1, 1):
+            decoder, surroundings = model.backbone.decoder, model.backbone.surroundings
+            self.trunk = _OfLevels(trunk, decoder)
+            if isinstance(surroundings, Surroundings):
+                self.project = _OfLevels(surroundings.project, decoder)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Compute.
@@ -59,77 +53,47 @@ class ConvertedNetwork(nn.Module):
             that of the surroundings, if the model has any.
         """
         fused, _ = self.backbone.fused_maps(_normalised(image.permute(0, 3, 1, 2).float()))
-        levels = fused if self._of_levels else self._hyper_features(fused)
-        hidden = functional.relu(self.trunk(levels))
-        if self.project is not None:
-            surroundings = cast("Surroundings", self.backbone.surroundings)
-            projected = (
-                surroundings.coarse(self.project(levels))
-                if self._of_levels
-                else self.project([surroundings.coarse(level) for level in levels])
-            )
+        hidden, projected = self._of_join(fused) if self.trunk is None else self._of_levels(fused)
+        surroundings = self.backbone.surroundings
+        if projected is not None and isinstance(surroundings, Surroundings):
             fused.append(surroundings.around(projected))
-        return self.out(hidden).float(), *fused
+        return self.point_head.out(hidden).float(), *fused
 
-    def _split(self, joined: nn.Conv2d) -> nn.Module:
-        """A convolution of the joined hyper-features, for what ``forward`` has instead of them."""
-        projections = cast("Iterable[nn.Conv2d]", self.hyper)
-        parts = _parts(joined, [projection.out_channels for projection in projections])
-        if not self._of_levels:
-            return _OfParts(parts)
-        return _OfLevels(map(_after, projections, parts), self.backbone.decoder)
+    def _of_join(self, fused: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Input of the point head's last layer, and of the surroundings."""
+        own = self.backbone.decoder.joined(fused)
+        surroundings = self.backbone.surroundings
+        if not isinstance(surroundings, Surroundings):
+            return self.point_head.trunk(own), None
+        return self.point_head.trunk(own), surroundings.project(surroundings.coarse(own))
 
-    def _hyper_features(self, fused: Sequence[Tensor]) -> list[Tensor]:
-        """Hyper-features of each level, (B, H, h_0, w_0)."""
-        size = list(fused[0].shape[-2:])
-        resized = self.backbone.decoder.resized
-        return [resized(p(x), size) for p, x in zip(self.hyper, fused, strict=True)]
-
-
-class _OfParts(nn.Module):
-    """A convolution of joined maps, as the sum of convolutions of each."""
-
-    def __init__(self, parts: Iterable[nn.Conv2d]) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """(B, C_i, h, w) each to (B, C, h, w)."""
-        parts = [part(x) for part, x in zip(self.parts, maps, strict=True)]
-        return sum(parts[1:], start=cast("Tensor", parts[0]))
+    def _of_levels(self, fused: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """The same without the joined map."""
+        assert self.trunk is not None
+        hidden = functional.relu(self.trunk(fused))
+        surroundings = self.backbone.surroundings
+        if self.project is None or not isinstance(surroundings, Surroundings):
+            return hidden, None
+        return hidden, surroundings.coarse(self.project(fused))
 
 
 class _OfLevels(nn.Module):
-    """A 1x1 convolution of joined maps, done for each before it is resized to the first."""
+    """A 1x1 convolution of the joined map, done for each level before it is resized."""
 
-    def __init__(self, parts: Iterable[nn.Conv2d], decoder: Decoder) -> None:
+    def __init__(self, joined: nn.Conv2d, decoder: Decoder) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(parts)
+        projections = decoder.projections()
+        weights = joined.weight.split([p.out_channels for p in projections], dim=1)
+        # One of them adds the bias.
+        biases = [joined.bias, *[None] * (len(weights) - 1)]
+        self.parts = nn.ModuleList(map(_after, projections, weights, biases))
         self._resized = decoder.resized
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """(B, C_i, h_i, w_i) each, shallow to deep, to (B, C, h_0, w_0)."""
-        first, *others = (part(x) for part, x in zip(self.parts, maps, strict=True))
+    def forward(self, fused: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_i, h_i, w_i), shallow to deep, to (B, C, h_0, w_0)."""
+        first, *others = (part(x) for part, x in zip(self.parts, fused, strict=True))
         size = list(first.shape[-2:])
         return sum((self._resized(x, size) for x in others), start=cast("Tensor", first))
-
-
-class _Fusion(nn.Module):
-    """A FusionBlock that does not join its maps."""
-
-    def __init__(self, block: FusionBlock, decoder: Decoder) -> None:
-        super().__init__()
-        reduce = _folded(block.reduce)
-        shallower = reduce.out_channels
-        self.reduce = _OfParts(_parts(reduce, [reduce.in_channels - shallower, shallower]))
-        self.refine = block.refine
-        self._resized = decoder.resized
-
-    def forward(self, deeper: Tensor, shallower: Tensor) -> Tensor:
-        """See :meth:`FusionBlock.forward`."""
-        deeper = self._resized(deeper, list(shallower.shape[-2:]))
-        refined: Tensor = self.refine(functional.relu(self.reduce([deeper, shallower])))
-        return refined
 
 
 def _normalised(pixels: Tensor) -> Tensor:
@@ -144,33 +108,12 @@ def _folded(layers: nn.Sequential) -> nn.Conv2d:
 
 
 @torch.no_grad()
-def _parts(joined: nn.Conv2d, channels: Sequence[int]) -> list[nn.Conv2d]:
-    """Convolutions of each of the joined maps; the first adds the bias."""
-    parts = []
-    for number, weight in enumerate(joined.weight.split(list(channels), dim=1)):
-        part = nn.Conv2d(
-            weight.shape[1],
-            joined.out_channels,
-            cast("tuple[int, int]", joined.kernel_size),
-            padding=cast("tuple[int, int]", joined.padding),
-            bias=number == 0,
-        )
-        part.weight.copy_(weight)
-        if part.bias is not None and joined.bias is not None:
-            part.bias.copy_(joined.bias)
-        parts.append(part)
-    return parts
-
-
-@torch.no_grad()
-def _after(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
-    """The 1x1 convolution that equals two, one after the other."""
-    both = nn.Conv2d(first.in_channels, second.out_channels, 1)
-    weight = second.weight.flatten(1)
-    both.weight.copy_((weight @ first.weight.flatten(1))[:, :, None, None])
+def _after(first: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """The 1x1 convolution that equals one by ``weight`` and ``bias`` after ``first``."""
+    both = nn.Conv2d(first.in_channels, len(weight), 1)
+    second = weight.flatten(1)
+    both.weight.copy_((second @ first.weight.flatten(1))[:, :, None, None])
     assert both.bias is not None
     assert first.bias is not None
-    both.bias.copy_(weight @ first.bias)
-    if second.bias is not None:
-        both.bias += second.bias
+    both.bias.copy_(second @ first.bias + (0 if bias is None else bias))
     return both
