@@ -128,18 +128,16 @@ class _Taps:
         """
         if length == self.length:
             return self
-        first, second = (self.cells(number) for number in (0, 1))
         lows, shares = zip(
-            *(_between(cells, self.length, length, align_corners) for cells in (first, second)),
+            *(_between(self.cells(k), self.length, length, align_corners) for k in (0, 1)),
             strict=True,
         )
         # The second may begin a cell after the first.
-        later = (lows[1] - lows[0])[:, None]
-        weights = np.zeros((len(first), 3), np.float32)
+        later = lows[1] - lows[0]
+        rows = np.arange(len(later))
+        weights = np.zeros((len(later), 3), np.float32)
         for number, share in enumerate(shares):
-            own = self.weights[:, number]
-            begin = later[:, 0] * number
-            rows = np.arange(len(first))
+            own, begin = self.weights[:, number], later * number
             weights[rows, begin] += own * (1 - share)
             weights[rows, begin + 1] += own * share
         return _Taps(length, lows[0], weights)

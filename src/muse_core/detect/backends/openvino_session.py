@@ -105,7 +105,8 @@ class Session:
             with _memory_errors():
                 self._run(network, request, image)
                 out, *maps = (tensor for tensor in request.output_tensors)
-            yield [_values(tensor) for tensor in maps], out.data[0]
+                as_bits = openvino().Type.bf16
+            yield [_values(tensor, as_bits) for tensor in maps], out.data[0]
         finally:
             network.idle.put(request)
 
@@ -137,12 +138,10 @@ class Session:
         return _Network(idle)
 
 
-def _values(tensor: Any) -> Values:
-    values = tensor.data[0]
-    if tensor.element_type == openvino().Type.bf16:
-        values = values.view(np.uint16)
-    read: Values = values
-    return read
+def _values(tensor: Any, as_bits: Any) -> Values:
+    """The first image's values of a tensor; those of the type ``as_bits`` as uint16."""
+    values: Values = tensor.data[0]
+    return values.view(np.uint16) if tensor.element_type == as_bits else values
 
 
 @contextmanager
