@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from scipy.special import erf
 
 from muse_core.errors import UserError
 from muse_core.files import FileRows
 from muse_core.models.card import ModelCard, read_card
+from muse_core.models.numpy_weights import read_weights
 
 _BLOCK_ROWS = 8192
 HEAD_TENSORS = (
@@ -75,11 +75,7 @@ def read_class_head(path: str | Path) -> NumpyClassHead:
     source = Path(path)
     card = read_card(source)
     card.require_detector()
-    try:
-        with safe_open(source, framework="numpy") as file:
-            tensors = [np.asarray(file.get_tensor(name), np.float32) for name in HEAD_TENSORS]
-    except (SafetensorError, OSError, TypeError) as error:
-        raise UserError(f"{source.name} is damaged: {error}.") from error
+    tensors = read_weights(source, HEAD_TENSORS)
     if not _fits(tensors, len(card.classes)):
         raise UserError(f"The weights in {source.name} do not fit the architecture in its card.")
     return NumpyClassHead(card, *tensors)

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from muse_core.errors import UserError
 from muse_core.models.config import BackboneConfig
+from muse_core.models.numpy_weights import read_weights
 
 Float32 = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -26,6 +26,7 @@ Values = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 _AT_ONCE = 64
 """Nuclei that are read at a time. So few fit into the processor's cache, and their arrays are small
 enough for the allocator to reuse."""
+_CONV_AND_NORM = ("0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var")
 _NORM_EPSILON = 1e-5
 """Of torch's batch norms."""
 
@@ -48,25 +49,12 @@ class MapFeatures:
     @classmethod
     def from_file(cls, path: Path, config: BackboneConfig) -> MapFeatures:
         """Read the projections from a model file; raises UserError when it is damaged."""
-        from safetensors import SafetensorError, safe_open
-
-        def read(name: str) -> Float32:
-            found: Float32 = file.get_tensor(f"backbone.decoder.hyper.{name}").astype(np.float32)
-            return found
-
         projections = []
-        try:
-            with safe_open(path, framework="numpy") as file:
-                for level in range(config.n_maps):
-                    weight = read(f"{level}.0.weight")
-                    norm = f"{level}.1"
-                    scale = read(f"{norm}.weight") / np.sqrt(
-                        read(f"{norm}.running_var") + np.float32(_NORM_EPSILON)
-                    )
-                    bias = read(f"{norm}.bias") - read(f"{norm}.running_mean") * scale
-                    projections.append((weight[:, :, 0, 0] * scale[:, None], bias))
-        except (SafetensorError, OSError, KeyError) as error:
-            raise UserError(f"{path.name} is damaged: {error}.") from error
+        for level in range(config.n_maps):
+            names = [f"backbone.decoder.hyper.{level}.{name}" for name in _CONV_AND_NORM]
+            weight, gain, offset, mean, variance = read_weights(path, names)
+            scale = gain / np.sqrt(variance + np.float32(_NORM_EPSILON))
+            projections.append((weight[:, :, 0, 0] * scale[:, None], offset - mean * scale))
         return cls(tuple(projections), config.align_corners, config.sampling_align_corners)
 
     def at_points(self, maps: Sequence[Values], xy: Float32, size_px: tuple[int, int]) -> Float32:

@@ -14,8 +14,8 @@ from scipy.special import erf, expit
 
 from muse_core.detect.backends.backend import Wanted
 from muse_core.detect.backends.map_features import Float32, MapFeatures, Values
-from muse_core.errors import UserError
 from muse_core.models.duplicates import first_of_duplicates
+from muse_core.models.numpy_weights import read_weights
 from muse_core.models.tile_detections import TileDetections, within_margin
 
 ANCHOR_STRIDE_PX = 4
@@ -38,20 +38,10 @@ class ClassWeights:
     @classmethod
     def from_file(cls, path: Path) -> ClassWeights:
         """Read them from a model file; raises UserError when it is damaged."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="numpy") as file:
-                read = {
-                    layer: tuple(
-                        file.get_tensor(f"class_head.{layer}.{kind}").astype(np.float32)
-                        for kind in ("weight", "bias")
-                    )
-                    for layer in ("hidden", "out")
-                }
-        except (SafetensorError, OSError, KeyError) as error:
-            raise UserError(f"{path.name} is damaged: {error}.") from error
-        return cls(read["hidden"], read["out"])
+        layers = [f"class_head.{layer}" for layer in ("hidden", "out")]
+        names = [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+        hidden, hidden_bias, out, out_bias = read_weights(path, names)
+        return cls((hidden, hidden_bias), (out, out_bias))
 
     def probabilities(self, features: Float32) -> Float32:
         """(n, C) features to (n, K) class probabilities."""
