@@ -15,7 +15,7 @@ def test_tensors_come_in_the_order_of_their_names_as_float32(tmp_path: Path) -> 
     path = tmp_path / "m.safetensors"
     save_file({"a": torch.tensor([1.5]).half(), "b": torch.tensor([[2.0, 3.0]])}, path)
     b, a = read_weights(path, ("b", "a"))
-    assert (a.dtype, b.dtype) == (np.float32, np.float32)
+    assert a.dtype == b.dtype == np.dtype(np.float32)
     assert (b.tolist(), a.tolist()) == ([[2.0, 3.0]], [1.5])
 
 
