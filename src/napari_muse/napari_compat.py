@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,20 @@ def main_widget(viewer: ViewerModel) -> QWidget:
     """
     widget: QWidget = viewer.window._qt_viewer
     return widget
+
+
+def open_as_dropped(viewer: ViewerModel, path: Path, plugin: str | None) -> None:
+    """Open a file as napari does where it is dropped alone; raises whatever its reader raises.
+
+    Uses ``Window._qt_viewer`` and its ``_qt_open``.
+
+    Args:
+        viewer: The viewer of the window.
+        path: An existing file or folder.
+        plugin: The plugin that is to read it. With None napari follows the user's preferences, and
+            asks if there are none and several plugins can read it.
+    """
+    viewer.window._qt_viewer._qt_open([str(path)], stack=False, plugin=plugin)
 
 
 def canvas_widget(viewer: ViewerModel) -> QWidget:

@@ -16,7 +16,7 @@ from napari_muse.interaction.canvas_focus import CanvasFocus
 from napari_muse.interaction.careful_edits import CarefulEdits
 from napari_muse.interaction.following import Following
 from napari_muse.interaction.keys import Keys
-from napari_muse.io.dropped_folders import DroppedFolders
+from napari_muse.io.dropped_files import DroppedFiles
 from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
@@ -94,7 +94,7 @@ class MusePanel(QWidget):
         CanvasFocus(self.session.viewer, self)
         FocusRing(self)
         CloseQuestion(self.session.viewer, self.learning, self)
-        self._dropped = DroppedFolders(self.session.viewer, self)
+        self._dropped = DroppedFiles(self.session.viewer, self)
         self._ends = ends = self._ends_of_work()
         # The window may be destroyed without an event to the panel; running work must end with it
         # and not call widgets that no longer exist.

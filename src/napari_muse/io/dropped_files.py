@@ -1,0 +1,124 @@
+"""Files and folders dropped on the window: each is opened alone, without a question where clear."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.plugins.utils import get_preferred_reader
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QWidget
+
+from muse_core.errors import UserError
+from muse_core.slides import Slide, can_open, open_slide
+from muse_core.slides.dicom_series import only_slide
+from napari_muse.io.reader import get_reader, read_slide
+from napari_muse.napari_compat import main_widget, open_as_dropped
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+_PLUGIN = "napari-muse"
+_PICTURES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+"""Suffixes of pictures of any kind, which other plugins read too."""
+_MIDDLE_PX = 1024
+
+
+class DroppedFiles(QObject):
+    """Opens what is dropped while the panel is open: files, and folders that are slides.
+
+    For a slide napari asks which of all plugins is to read it, its own included, which cannot. Of
+    several files it opens those before the first that cannot be read. A folder that is no slide is
+    left to napari with all that is dropped with it, and all while a key chooses what napari does.
+    """
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._closed = False
+        main_widget(viewer).installEventFilter(self)
+
+    def close(self) -> None:
+        """Leave everything to napari."""
+        self._closed = True
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
+        """Take the drop of files and of slides' folders; returns whether it was one."""
+        if not isinstance(event, QDropEvent) or event.type() != QEvent.Type.Drop:
+            return False
+        if self._closed or event.modifiers() != Qt.KeyboardModifier.NoModifier:
+            return False
+        data = event.mimeData()
+        urls = data.urls() if data is not None else []
+        if not urls or not all(url.isLocalFile() for url in urls):
+            return False
+        paths = [Path(url.toLocalFile()) for url in urls]
+        found = [slide_of_folder(path) if path.is_dir() else path for path in paths]
+        to_open = [path for path in found if path is not None]
+        if len(to_open) < len(paths):
+            return False
+        # Not within the drop, which the other program waits for.
+        QTimer.singleShot(0, partial(self._open, to_open))
+        return True
+
+    def _open(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            try:
+                open_as_dropped(self._viewer, path, plugin_for(path))
+            except Exception:
+                # As Qt hands over what an event handler raises; the other files are still opened.
+                notification_manager.receive_error(*sys.exc_info())
+
+
+def plugin_for(path: Path) -> str | None:
+    """The plugin that reads a file or a slide's folder without a question.
+
+    Returns:
+        None if napari is to choose: its preferences name a plugin, or it is not clear that the file
+        is for MUSE, as with grey pictures, which may be masks. It asks if several can read it.
+    """
+    if get_preferred_reader(path):
+        return None
+    reader = get_reader(str(path))
+    is_any_picture = reader is read_slide and path.suffix.lower() in _PICTURES
+    if reader is None or (is_any_picture and not _is_slide(path, in_colour=True)):
+        return None
+    return _PLUGIN
+
+
+def slide_of_folder(folder: Path) -> Path | None:
+    """The path by which the slide that a folder is, or that all its DICOM files are, is opened.
+
+    Returns:
+        None if it is no slide that MUSE can show, or several.
+    """
+    try:
+        slide = folder if can_open(folder) else only_slide(folder)
+    except (OSError, UserError):
+        return None
+    return slide if slide is not None and _is_slide(slide) else None
+
+
+def _is_slide(path: Path, in_colour: bool = False) -> bool:
+    try:
+        slide = open_slide(path)
+        try:
+            return not in_colour or _has_colours(slide)
+        finally:
+            slide.close()
+    except (OSError, UserError):
+        return False
+
+
+def _has_colours(slide: Slide) -> bool:
+    """Whether the three channels differ anywhere in the middle of the coarsest level."""
+    level = slide.levels[-1]
+    top, left = (max(0, side - _MIDDLE_PX) // 2 for side in level.shape[:2])
+    middle = np.asarray(level[top : top + _MIDDLE_PX, left : left + _MIDDLE_PX])
+    return bool(np.ptp(middle, axis=-1).any())

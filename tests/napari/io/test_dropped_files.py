@@ -1,0 +1,130 @@
+"""Files and folders dropped on the window: each is opened alone, whatever the others are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.settings import get_settings
+from napari.utils.notifications import notification_manager
+from PIL import Image
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_muse.io.dropped_files import DroppedFiles, plugin_for
+from napari_muse.io.reader import SLIDE_KEY
+from napari_muse.napari_compat import main_widget
+from napari_muse.panels.muse_panel import MusePanel
+
+from ...slides.slide_files import write_ome_zarr
+
+NONE = Qt.KeyboardModifier.NoModifier
+
+
+def _drop(*paths: Path, keys: Qt.KeyboardModifier = NONE) -> QDropEvent:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    event = QDropEvent(
+        QPointF(400, 300), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, keys
+    )
+    event.kept = data  # type: ignore[attr-defined]  # Qt does not own it.
+    return event
+
+
+def _let_fall(panel: MusePanel, drop: QDropEvent) -> None:
+    """Send a drop; Qt hands it to the widget that the data were dragged over."""
+    window = main_widget(panel.session.viewer)
+    over = QDragEnterEvent(
+        QPoint(400, 300), drop.dropAction(), drop.mimeData(), drop.buttons(), drop.modifiers()
+    )
+    QApplication.sendEvent(window, over)
+    QApplication.sendEvent(window, drop)
+
+
+def _zarr(folder: Path) -> Path:
+    return write_ome_zarr(folder, [np.full((300, 400, 3), (235, 200, 220), dtype=np.uint8)])
+
+
+@pytest.mark.parametrize("name", ["slide.zarr", "a folder"])
+def test_an_ome_zarr_is_opened_as_a_slide(
+    panel: MusePanel, tmp_path: Path, qtbot: Any, name: str
+) -> None:
+    path = _zarr(tmp_path / name)
+    _let_fall(panel, _drop(path))
+    qtbot.waitUntil(lambda: panel.session.slide is not None, timeout=60_000)
+    assert panel.session.slide is not None
+    assert (panel.session.slide.path, panel.session.mpp) == (path, 0.5)
+
+
+def test_other_folders_are_left_to_napari(panel: MusePanel, tmp_path: Path, qtbot: Any) -> None:
+    dropped = DroppedFiles(panel.session.viewer, panel)
+    slide = _zarr(tmp_path / "slide.zarr")
+    fluorescence = write_ome_zarr(
+        tmp_path / "grey.zarr", [np.zeros((30, 40, 1), dtype=np.uint16)], omero={}
+    )
+    images, radiology, empty = (tmp_path / name for name in ("images", "scans", "empty"))
+    for folder in (images, radiology, empty):
+        folder.mkdir()
+    Image.new("RGB", (30, 20)).save(images / "one.png")
+    (radiology / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    for paths in ([fluorescence], [images], [radiology], [empty], [slide, images], []):
+        assert not dropped.eventFilter(None, _drop(*paths)), paths
+    elsewhere = _drop(slide)
+    elsewhere.mimeData().setUrls([QUrl("https://example.org/slide.zarr")])
+    assert not dropped.eventFilter(None, elsewhere)
+    assert not dropped.eventFilter(None, _drop(slide, keys=Qt.KeyboardModifier.AltModifier))
+    assert dropped.eventFilter(None, _drop(slide))
+    qtbot.waitUntil(lambda: panel.session.slide is not None, timeout=60_000)
+    dropped.close()
+    assert not dropped.eventFilter(None, _drop(slide)), "nor is any while the panel is closed"
+
+
+def test_of_several_files_all_that_can_be_read_are_opened(
+    panel: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    first = _picture(tmp_path / "first.tif")
+    last = _picture(tmp_path / "last.png")
+    damaged, folder = tmp_path / "cut.svs", _zarr(tmp_path / "third.zarr")
+    damaged.write_bytes(b"II*\0")
+    notification_manager.records.clear()
+    viewer = panel.session.viewer
+    _let_fall(panel, _drop(first, damaged, folder, last))
+    qtbot.waitUntil(lambda: len(_slides(viewer)) == 3, timeout=60_000)
+    assert _slides(viewer) == [first, folder, last]
+    assert any("cut.svs" in n.message for n in notification_manager.records)
+
+
+def test_napari_is_asked_only_where_it_is_not_clear_who_reads_a_file(tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.new("L", (90, 70)).save(mask)
+    nuclei, numbers = tmp_path / "nuclei.csv", tmp_path / "numbers.csv"
+    nuclei.write_text("x,y,class\n1,2,tumor\n")
+    numbers.write_text("time,weight\n1,2\n")
+    damaged = tmp_path / "cut.svs"
+    damaged.write_bytes(b"II*\0")
+    for_muse = (_picture(tmp_path / "slide.tif"), damaged, nuclei)
+    assert [plugin_for(path) for path in for_muse] == ["napari-muse"] * 3
+    assert [plugin_for(path) for path in (mask, numbers)] == [None, None]
+
+
+def test_preferences_of_the_user_come_first(tmp_path: Path) -> None:
+    path, plugins = _picture(tmp_path / "slide.tif"), get_settings().plugins
+    before = plugins.extension2reader
+    plugins.extension2reader = {"*.tif": "another plugin"}
+    try:
+        assert plugin_for(path) is None
+    finally:
+        plugins.extension2reader = before
+    assert plugin_for(path) == "napari-muse"
+
+
+def _picture(path: Path) -> Path:
+    Image.new("RGB", (90, 70), (235, 200, 220)).save(path)
+    return path
+
+
+def _slides(viewer: Any) -> list[Path]:
+    return [x.metadata[SLIDE_KEY].path for x in viewer.layers if SLIDE_KEY in x.metadata]
