@@ -37,7 +37,7 @@ import typer
 
 if TYPE_CHECKING:
     from muse_core.array_types import RgbArray
-    from muse_core.detect import DetectConfig, Detector
+    from muse_core.detect import Detector
     from muse_core.detect.plan import TilePlan
     from muse_core.slides import Slide
 
@@ -156,15 +156,15 @@ def _measure(
         tiles = [_pixels_of(slide, plan) for plan in plans]
         for (run, _), plan in zip(runs, plans, strict=True):
             run.figures["tiles"] = len(plan.tiles)
-            run.figures["read px/px"] = round(plan.read_px / plan.core_px, 3)
+            run.figures["read px/px"] = round(plan.network_px / plan.core_px, 3)
         # The first round loads kernels and fills caches, and is not counted.
         for repeat in range(repeats + 1):
-            for (run, detector), images in zip(runs, tiles, strict=True):
+            for (run, detector), (seen, cells) in zip(runs, tiles, strict=True):
                 counted = run if repeat else Run(run.model, run.backend)
                 with _timed(counted, "bare"):
-                    _bare(detector, images)
+                    _bare(detector, seen)
                 with _timed(counted, "cores"):
-                    _bare(detector, [_core_of(image, detector.config) for image in images])
+                    _bare(detector, cells)
                 for share, part in zip(_AREAS, parts, strict=True):
                     stages = counted.stages if share == 1 else defaultdict(float)
                     # Opened anew, so that no tile is decoded yet.
@@ -240,16 +240,18 @@ def _enlarged(pixels: RgbArray) -> RgbArray:
     return large
 
 
-def _pixels_of(slide: Slide, plan: TilePlan) -> list[RgbArray]:
-    """The pixels of all tiles, as the detector reads them."""
-    mpp = plan.scale * slide.require_mpp()
-    return [slide.read(plan.read_region(tile), mpp) for tile in plan.tiles]
+def _pixels_of(slide: Slide, plan: TilePlan) -> tuple[list[RgbArray], list[RgbArray]]:
+    """All tiles as the network sees them, and views of their cells alone."""
+    from muse_core.detect.resize import padded
 
-
-def _core_of(image: RgbArray, config: DetectConfig) -> RgbArray:
-    """A view of a tile without its halo."""
-    halo = config.halo_px
-    return image[halo:-halo, halo:-halo] if halo else image
+    mpp, halo = plan.scale * slide.require_mpp(), plan.halo_px
+    seen, cells = [], []
+    for tile in plan.tiles:
+        height, width = plan.core_size(tile)
+        image = slide.read(plan.read_region(tile), mpp)
+        seen.append(padded(image, plan.network_size(tile)))
+        cells.append(image[halo : halo + height, halo : halo + width])
+    return seen, cells
 
 
 def _descending(spent: dict[str, float]) -> list[tuple[str, float]]:

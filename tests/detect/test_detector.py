@@ -68,6 +68,24 @@ def test_every_tile_size_finds_the_same_on_a_real_slide(cmu_slide: Path, tile_px
     assert places(tiled.table) == places(whole.table)
 
 
+def test_padded_tiles_find_the_same_as_tiles_of_their_own_size(tmp_path: Path) -> None:
+    image = scene(2600, 2600)
+    # Tissue of ragged outline, so that there are tiles of many sizes.
+    rows, columns = np.ogrid[:2600, :2600]
+    glass = np.hypot(rows - 1200, columns - 1300) > 900 + 300 * np.sin(columns / 130)
+    image.rgb[glass] = 255
+    config = DetectConfig(device="cpu", halo_px=32)
+    with open_slide(save_png(image.rgb, tmp_path / "dots.png"), mpp=0.5) as slide:
+        detectors = [Detector(BlobModel(), config) for _ in range(2)]
+        detectors[1].backend.prepares_sizes = True
+        own, shared = (detector.search(slide, None).plan for detector in detectors)
+        as_they_are, padded = (detector.detect(slide).table for detector in detectors)
+    sizes = [{plan.network_size(tile) for tile in plan.tiles} for plan in (own, shared)]
+    assert len(sizes[1]) < len(sizes[0])
+    assert len(padded) > 15_000
+    assert places(padded) == places(as_they_are)
+
+
 def test_a_slide_of_another_scale_keeps_its_own_pixels(tmp_path: Path) -> None:
     coarse = scene(300, 200, 16)
     fine = coarse.rgb.repeat(4, axis=0).repeat(4, axis=1)

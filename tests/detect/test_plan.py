@@ -104,6 +104,20 @@ def test_the_last_tile_of_a_wide_slide_has_not_drifted() -> None:
     assert last.column + last.columns == plan.columns > 200
 
 
+def test_padded_tiles_are_read_as_before_and_are_another_plan() -> None:
+    area = SearchArea.within(9000, 9000, None)
+    ragged = each(lambda core: (core.x - 4500) ** 2 + (core.y - 4500) ** 2 < 4000**2)
+    plan = plan_tiles(area, 1.0, DetectConfig(), ragged).outwards(None)
+    shared = plan.with_shared_sizes()
+    seen = {shared.network_size(tile) for tile in plan.tiles}
+    assert len(seen) < len({plan.network_size(tile) for tile in plan.tiles})
+    for tile in plan.tiles:
+        assert shared.read_region(tile) == plan.read_region(tile)
+        assert shared.network_size(tile) >= plan.network_size(tile) == plan.read_size(tile)
+    assert plan.digest() != shared.digest() == plan.with_shared_sizes().digest()
+    assert shared.network_px > plan.network_px
+
+
 def test_tiles_without_tissue_are_left_out() -> None:
     area = SearchArea.within(2000, 2000, None)
     plan = plan_tiles(area, 1.0, DetectConfig(), each(lambda core: core.x >= 500))
@@ -197,10 +211,10 @@ def test_islands_of_tissue_get_small_tiles_and_solid_tissue_large_ones() -> None
     solid = plan_tiles(area, 1.0, config)
     assert len(solid.tiles) == 16
     assert solid.core_px == area.bounds.area_px
-    assert solid.read_px == (8192 + 4 * 128) ** 2
+    assert solid.network_px == (8192 + 4 * 128) ** 2
     island = Region(4000, 4000, 100, 100)
     islands = plan_tiles(area, 1.0, config, each(lambda core: core.intersect(island) is not None))
-    assert islands.read_px < 1.5e6
+    assert islands.network_px < 1.5e6
     # Two of them at the far ends of what would be one tile.
     far = [Region(10, 10, 100, 100), Region(1900, 1900, 100, 100)]
     apart = plan_tiles(
@@ -231,7 +245,7 @@ def test_tiles_cover_all_cells_with_tissue_with_fewer_pixels_than_cell_by_cell(
         count[tile.cells] += 1
     assert count.max(initial=0) <= 1
     assert (count[chosen] == 1).all()
-    assert plan.read_px <= chosen.sum() * 256**2
+    assert plan.network_px <= chosen.sum() * 256**2
     for tile in plan.tiles:
         # No row or column of a tile is all glass at its border.
         inside = chosen[tile.cells]

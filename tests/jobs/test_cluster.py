@@ -200,7 +200,7 @@ def test_a_model_that_is_replaced_is_loaded_again(tmp_path: Path) -> None:
 
 
 def test_what_workers_log_of_a_task_holds_no_password() -> None:
-    network = Network("1", "m", "torch", "cpu", "float32", 512)
+    network = Network("1", "m", "torch", "cpu", "float32", 512, prepares_sizes=False)
     slide = ("https://bob:hunter2@host/a.svs", None, (None, None, None))
     band = Band("m", {}, slide, (), None, "plan", (0, 1), network)
     assert "tiles=(0, 1)" in repr(band)

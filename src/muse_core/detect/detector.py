@@ -23,7 +23,7 @@ from muse_core.detect.kept_run import KeptRun, RunState
 from muse_core.detect.merge import TileMerge, TileReport
 from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
-from muse_core.detect.resize import to_model_scale
+from muse_core.detect.resize import padded, to_model_scale
 from muse_core.detect.tile_log import TileLog
 from muse_core.nuclei import nucleus_table
 from muse_core.processor import usable_cores
@@ -208,8 +208,8 @@ class Detector:
         if max(height, width) * mpp / self.card.mpp > _ONE_PIECE_PX:
             table = self.detect(slide_from_arrays(rgb, mpp)).table
             return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
-        padded, scale_x, scale_y = to_model_scale(rgb, mpp, self.card.mpp)
-        found = self.backend.run([padded], Wanted(self.min_score))[0].scaled(scale_x, scale_y)
+        scaled, scale_x, scale_y = to_model_scale(rgb, mpp, self.card.mpp)
+        found = self.backend.run([scaled], Wanted(self.min_score))[0].scaled(scale_x, scale_y)
         x, y = found.x, found.y
         # The network may see something in the padding beside the image.
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
@@ -275,8 +275,11 @@ class Detector:
             replace(self.config, tile_px=self.config.tile_px or self._tile_px()),
             lambda x, y: tissue.fractions(x, y) > self.config.min_tissue,
         )
-        self.backend.check_batch([plan.read_size(tile) for tile in plan.tiles])
-        return Search(plan.outwards(focus), area, tissue, focus)
+        plan = plan.outwards(focus)
+        if self.backend.prepares_sizes and self.config.tile_px is None:
+            plan = plan.with_shared_sizes()
+        self.backend.check_batch([plan.network_size(tile) for tile in plan.tiles])
+        return Search(plan, area, tissue, focus)
 
     def reports(
         self,
@@ -332,15 +335,17 @@ class Detector:
             lambda tile: self._read(slide, plan, tile),
             Ahead(self.backend.batch, readers),
             should_cancel,
-            plan.read_size,
+            plan.network_size,
         )
 
     def _read(self, slide: Slide, plan: TilePlan, tile: Tile) -> ReadablePixels:
         mpp = plan.scale * slide.require_mpp()
         found = read_readable(slide, plan.read_region(tile), mpp, self.config.half_jpeg)
-        if found.image is not None and found.image.shape != (*plan.read_size(tile), 3):
+        if found.image is None:
+            return found
+        if found.image.shape != (*plan.read_size(tile), 3):
             raise RuntimeError(f"read a tile of shape {found.image.shape}")
-        return found
+        return found._replace(image=padded(found.image, plan.network_size(tile)))
 
 
 def detect_image(

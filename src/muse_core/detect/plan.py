@@ -14,8 +14,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from muse_core.detect.area import SearchArea
 from muse_core.detect.config import ALIGN_PX, DetectConfig
 from muse_core.detect.cover import Cells, Cover
+from muse_core.detect.network_sizes import Size, shared_sizes
 from muse_core.slides import Region
 
 WorthReading = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
@@ -80,6 +81,8 @@ class TilePlan:
         halo_px: Context around the cells of a tile that is read as well.
         scale: Level-0 pixels per model pixel.
         tiles: The tiles to look at, row by row.
+        padded: Sizes of tiles (height, width) that are padded for the network, and the larger ones
+            that it sees instead.
     """
 
     x_px: int
@@ -91,6 +94,7 @@ class TilePlan:
     halo_px: int
     scale: float
     tiles: tuple[Tile, ...]
+    padded: Mapping[Size, Size] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -102,22 +106,27 @@ class TilePlan:
         """Number of cells from left to right."""
         return math.ceil(self.width_px / self.cell_w_px)
 
-    def core_size(self, tile: Tile) -> tuple[int, int]:
+    def core_size(self, tile: Tile) -> Size:
         """Height and width of the cells of a tile, model pixels."""
         return (
             min(tile.rows * self.cell_h_px, self.height_px - tile.row * self.cell_h_px),
             min(tile.columns * self.cell_w_px, self.width_px - tile.column * self.cell_w_px),
         )
 
-    def read_size(self, tile: Tile) -> tuple[int, int]:
-        """Height and width of a tile as the network sees it, model pixels."""
+    def read_size(self, tile: Tile) -> Size:
+        """Height and width of a tile with its halo, model pixels."""
         height, width = self.core_size(tile)
         return height + 2 * self.halo_px, width + 2 * self.halo_px
 
+    def network_size(self, tile: Tile) -> Size:
+        """Height and width of the image that the network sees; it begins with the tile."""
+        size = self.read_size(tile)
+        return self.padded.get(size, size)
+
     @property
-    def read_px(self) -> int:
-        """Pixels that the network sees, with those in several halos."""
-        return sum(math.prod(self.read_size(tile)) for tile in self.tiles)
+    def network_px(self) -> int:
+        """Pixels that the network sees, with those in several halos and of padding."""
+        return sum(math.prod(self.network_size(tile)) for tile in self.tiles)
 
     @property
     def core_px(self) -> int:
@@ -138,6 +147,7 @@ class TilePlan:
         told = hashlib.sha256(repr(grid).encode())
         cells = [(tile.row, tile.column, tile.rows, tile.columns) for tile in self.tiles]
         told.update(np.array(cells, dtype=np.int64).tobytes())
+        told.update(repr(sorted(self.padded.items())).encode() if self.padded else b"")
         return told.hexdigest()
 
     def tile_region(self, tile: Tile) -> Region:
@@ -187,6 +197,11 @@ class TilePlan:
         return replace(
             self, tiles=tuple(replace(t, index=i) for i, t in enumerate((*parts, *tiles[1:])))
         )
+
+    def with_shared_sizes(self) -> TilePlan:
+        """Pad tiles, in their final order, so that few sizes go through the network."""
+        shared = shared_sizes([self.read_size(tile) for tile in self.tiles])
+        return replace(self, padded={size: use for size, use in shared.items() if use != size})
 
     def _is_small(self, tile: Tile) -> bool:
         return math.prod(self.core_size(tile)) <= _FIRST_PX**2

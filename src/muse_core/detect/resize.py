@@ -37,5 +37,14 @@ def to_model_scale(
     if (new_w, new_h) != (width, height):
         # Pillow widens its kernel when it shrinks, which is the antialiasing.
         rgb = np.asarray(Image.fromarray(rgb).resize((new_w, new_h), Image.Resampling.BICUBIC))
-    padding = ((0, -new_h % ALIGN_PX), (0, -new_w % ALIGN_PX), (0, 0))
-    return np.pad(rgb, padding, constant_values=_WHITE), width / new_w, height / new_h
+    aligned = new_h + -new_h % ALIGN_PX, new_w + -new_w % ALIGN_PX
+    return padded(rgb, aligned), width / new_w, height / new_h
+
+
+def padded(rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Return an image with white at right and bottom, so that it has a height and width."""
+    height, width = rgb.shape[:2]
+    if (height, width) == size:
+        return rgb
+    padding = ((0, size[0] - height), (0, size[1] - width), (0, 0))
+    return np.pad(rgb, padding, constant_values=_WHITE)

@@ -61,6 +61,7 @@ class Network:
     device: str
     precision: str
     tile_px: int
+    prepares_sizes: bool
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class WorkerState:
                 made.device,
                 made.precision,
                 made.tile_px,
+                made.prepares_sizes,
             )
             self._made = (key, Detector(made, settings), network)
         return self._made[1:]
@@ -190,6 +192,7 @@ class _ElsewhereBackend(InferenceBackend):
     def __init__(self, card: Any, network: Network) -> None:
         super().__init__(card, network.device, network.precision, 1, network.tile_px)
         self.name = network.backend
+        self.prepares_sizes = network.prepares_sizes
 
     def try_run(self, images: Sequence[Any], wanted: Wanted) -> None:
         """Nothing is run here."""

@@ -50,6 +50,7 @@ class InferenceBackend(ABC):
         batch: Tiles in one pass through the network.
         tile_px: Largest side of a tile that it computes in bounded memory.
         streams: Number of threads that may usefully call :meth:`run` at the same time.
+        prepares_sizes: Whether each new size of an image takes time to prepare for.
         notes: Sentences for the user, such as why a slower backend was chosen or that memory ran
             out.
     """
@@ -65,6 +66,7 @@ class InferenceBackend(ABC):
         self.batch = batch
         self.tile_px = tile_px
         self.streams = 1
+        self.prepares_sizes = False
         self.notes: list[str] = []
 
     def run(self, images: Sequence[RgbArray], wanted: Wanted) -> list[TileDetections]:

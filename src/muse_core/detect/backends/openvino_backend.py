@@ -46,6 +46,7 @@ class OpenVinoBackend(InferenceBackend):
         tile_px = tile_px_within_memory(backbone, 2 if floats == "bfloat16" else 4)
         super().__init__(card, "cpu", precision, 1, tile_px)
         self.streams = self._session.streams
+        self.prepares_sizes = True
         self._heads = NumpyHeads(
             MapFeatures.from_file(path, backbone),
             ClassWeights.from_file(path),

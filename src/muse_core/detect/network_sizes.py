@@ -1,0 +1,63 @@
+"""Let tiles of a plan share few image sizes, where a network is prepared for each new size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Size = tuple[int, int]
+"""Height and width, px."""
+_NEW_SIZE_PX = 500_000
+"""What preparing OpenVINO for a size costs, in pixels put through the network: 0.6 to 1 million for
+the bundled networks in bfloat16, 0.2 in float32."""
+_MOST_SIZES = 40
+"""OpenVINO forgets sizes beyond some 45 and prepares them again, see openvino_session.py."""
+
+
+def shared_sizes(sizes: Sequence[Size]) -> Mapping[Size, Size]:
+    """Choose at which size each tile goes through the network, padded where it is smaller.
+
+    One size after the other is given up for a larger one, that which adds the fewest pixels first:
+    as long as this costs less than to prepare the network for it, and while there are too many.
+
+    Args:
+        sizes: Those of all tiles, in their order. The first tile is not padded, because nuclei are
+            to appear soon.
+
+    Returns:
+        For each size the one to use; both sides are at least as long.
+    """
+    counts = Counter(sizes)
+    kept = np.array(list(counts), dtype=np.int64).reshape(-1, 2)
+    number = np.array(list(counts.values()), dtype=np.int64)
+    first = 0
+    use = {size: size for size in counts}
+    while len(kept) > 1:
+        added = _added_px(kept, number)
+        added[first] = np.inf
+        given_up, instead = np.unravel_index(int(added.argmin()), added.shape)
+        least = added[given_up, instead]
+        if not np.isfinite(least) or (least >= _NEW_SIZE_PX and len(kept) <= _MOST_SIZES):
+            break
+        old, new = (_size(kept[i]) for i in (given_up, instead))
+        use = {size: new if used == old else used for size, used in use.items()}
+        number[instead] += number[given_up]
+        kept, number = (np.delete(values, given_up, axis=0) for values in (kept, number))
+    return use
+
+
+def _added_px(
+    kept: npt.NDArray[np.int64], number: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return (n, n) pixels that giving up each size for each other adds; infinite if smaller."""
+    px = kept.prod(axis=1)
+    larger = np.all(kept >= kept[:, None], axis=2) & ~np.eye(len(kept), dtype=bool)
+    added: npt.NDArray[np.float64] = np.where(larger, (px - px[:, None]) * number[:, None], np.inf)
+    return added
+
+
+def _size(sides: npt.NDArray[np.int64]) -> Size:
+    return int(sides[0]), int(sides[1])
