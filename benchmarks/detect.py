@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import psutil
 import typer
 
+from tile_sizes import side_by_side
+
 if TYPE_CHECKING:
     from muse_core.array_types import RgbArray
     from muse_core.detect import Detector
@@ -42,9 +44,6 @@ if TYPE_CHECKING:
     from muse_core.slides import Slide
 
 _LOADED_AFTER_S = 20
-_COPY_TILE_PX = 256
-_GRAIN = 6.0
-"""On a scale of 255. JPEG tiles of quality 80 then take 0.3 bytes per pixel, as in a 40x scan."""
 _DECODING = "of which decoding"
 _AREAS = (0.25, 0.5, 1.0)
 
@@ -191,53 +190,6 @@ def _bare(detector: Detector, images: list[RgbArray]) -> None:
     wanted = Wanted(detector.min_score)
     with ThreadPoolExecutor(detector.backend.streams) as pool:
         list(pool.map(lambda image: detector.backend.run([image], wanted), images))
-
-
-def side_by_side(
-    path: Path, mpp: float | None, copies: int, folder: Path, finer: bool = False
-) -> Path:
-    """A pyramidal TIFF of copies of a slide, cut to whole tiles; if finer, upsampled twofold."""
-    import numpy as np
-    import tifffile
-
-    from muse_core.slides import open_slide
-
-    with open_slide(path, mpp=mpp) as slide:
-        height, width = (
-            side // _COPY_TILE_PX * _COPY_TILE_PX for side in (slide.height, slide.width)
-        )
-        pixels = np.tile(slide.read(slide.bounds)[:height, :width], (copies, copies, 1))
-        per_cm = 1e4 / slide.require_mpp()
-    if finer:
-        pixels, per_cm = _enlarged(pixels), 2 * per_cm
-    made = folder / "copies.tiff"
-    with tifffile.TiffWriter(made, bigtiff=True) as tif:
-        for step in (1, 4, 16):
-            tif.write(
-                pixels[::step, ::step],
-                resolution=(per_cm / step, per_cm / step),
-                resolutionunit="CENTIMETER",
-                subfiletype=int(step > 1),
-                photometric="rgb",
-                tile=(_COPY_TILE_PX, _COPY_TILE_PX),
-                compression="jpeg",
-                compressionargs={"level": 80},
-            )
-    return made
-
-
-def _enlarged(pixels: RgbArray) -> RgbArray:
-    """Upsample twofold along both sides, with grain."""
-    import numpy as np
-    from PIL import Image
-
-    height, width = (2 * side for side in pixels.shape[:2])
-    large = np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
-    rng = np.random.default_rng(0)
-    for start in range(0, height, _COPY_TILE_PX):
-        part = large[start : start + _COPY_TILE_PX]
-        part[:] = (part + rng.normal(0, _GRAIN, part.shape)).round().clip(0, 255)
-    return large
 
 
 def _pixels_of(slide: Slide, plan: TilePlan) -> tuple[list[RgbArray], list[RgbArray]]:

@@ -24,10 +24,10 @@ from typing import Annotated
 
 import typer
 
-from detect import side_by_side
 from muse_core.detect import DetectConfig, Detector, open_backend
 from muse_core.models.registry import resolve_model
 from muse_core.slides import open_slide
+from tile_sizes import side_by_side
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from tests.slides.slide_server import slide_server

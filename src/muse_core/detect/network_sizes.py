@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 Size = tuple[int, int]
 """Height and width, px."""
-_NEW_SIZE_PX = 500_000
-"""What preparing OpenVINO for a size costs, in pixels put through the network: 0.6 to 1 million for
-the bundled networks in bfloat16, 0.2 in float32."""
+_NEW_SIZE_PX = 250_000
+"""What it may cost to do without a size, in pixels put through the network. Preparing OpenVINO for
+a size costs as much as 0.6 to 1 million in bfloat16, but only when the size is new."""
 _MOST_SIZES = 40
 """OpenVINO forgets sizes beyond some 45 and prepares them again, see openvino_session.py."""
 
