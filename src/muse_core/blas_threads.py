@@ -40,6 +40,9 @@ class _Limit:
 
     def _set(self, threads: list[int]) -> None:
         for library, number in zip(self._controller.lib_controllers, threads, strict=True):
+            if hasattr(library, "clear_controlling_thread"):
+                # From threadpoolctl 3.8 on, calls of all threads but the first have no effect.
+                library.clear_controlling_thread(force=True)
             library.set_num_threads(number)
 
 
