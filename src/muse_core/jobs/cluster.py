@@ -15,6 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -291,7 +292,8 @@ class Cluster:
         coming = iter(bands)
         try:
             while not should_cancel():
-                for band in _take(coming, _AHEAD * max(1, self.slots) - len(waiting)):
+                more = _AHEAD * max(1, self.slots) - len(waiting)
+                for band in islice(coming, max(0, more)):
                     waiting.append(
                         self._client.submit(reports_of, band, pure=False, resources=self._resources)
                     )
@@ -337,14 +339,6 @@ class Cluster:
             if time.monotonic() > until:
                 raise UserError(f"The cluster has had no worker for {_PATIENCE_S:.0f} s.")
             time.sleep(_POLL_S)
-
-
-def _take(bands: Iterator[Band], count: int) -> Iterator[Band]:
-    for _ in range(count):
-        band = next(bands, None)
-        if band is None:
-            return
-        yield band
 
 
 class Connected:
