@@ -194,14 +194,14 @@ def _bare(detector: Detector, images: list[RgbArray]) -> None:
 
 def _pixels_of(slide: Slide, plan: TilePlan) -> tuple[list[RgbArray], list[RgbArray]]:
     """All tiles as the network sees them, and views of their cells alone."""
-    from muse_core.detect.resize import padded
+    from muse_core.detect.resize import padded_to
 
     mpp, halo = plan.scale * slide.require_mpp(), plan.halo_px
     seen, cells = [], []
     for tile in plan.tiles:
         height, width = plan.core_size(tile)
         image = slide.read(plan.read_region(tile), mpp)
-        seen.append(padded(image, plan.network_size(tile)))
+        seen.append(padded_to(image, plan.network_size(tile)))
         cells.append(image[halo : halo + height, halo : halo + width])
     return seen, cells
 

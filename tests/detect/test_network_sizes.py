@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse_core.detect import network_sizes
-from muse_core.detect.network_sizes import Size, shared_sizes
+from muse_core.detect.network_sizes import ImageSize, shared_sizes
 
 _NEW_PX = network_sizes._NEW_SIZE_PX
 sides = st.integers(6, 60).map(lambda cells: 32 * cells)
 plans = st.lists(st.tuples(sides, sides), min_size=1, max_size=12)
 
 
-def _cost_px(sizes: Sequence[Size]) -> int:
+def _cost_px(sizes: Sequence[ImageSize]) -> int:
     return sum(map(math.prod, sizes)) + _NEW_PX * len(set(sizes))
 
 
 @given(plans)
-def test_tiles_fit_the_first_is_as_it_is_and_all_cost_less(sizes: list[Size]) -> None:
+def test_tiles_fit_the_first_is_as_it_is_and_all_cost_less(sizes: list[ImageSize]) -> None:
     use = shared_sizes(sizes)
     assert use[sizes[0]] == sizes[0]
     seen = [use[size] for size in sizes]
@@ -31,7 +31,7 @@ def test_tiles_fit_the_first_is_as_it_is_and_all_cost_less(sizes: list[Size]) ->
 
 
 @given(st.lists(st.tuples(sides, sides), min_size=1, max_size=5, unique=True))
-def test_it_comes_near_to_the_best_of_all_choices(sizes: list[Size]) -> None:
+def test_it_comes_near_to_the_best_of_all_choices(sizes: list[ImageSize]) -> None:
     allowed = [
         [new for new in sizes if new[0] >= old[0] and new[1] >= old[1]] if i else [old]
         for i, old in enumerate(sizes)

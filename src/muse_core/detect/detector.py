@@ -23,7 +23,7 @@ from muse_core.detect.kept_run import KeptRun, RunState
 from muse_core.detect.merge import TileMerge, TileReport
 from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
-from muse_core.detect.resize import padded, to_model_scale
+from muse_core.detect.resize import padded_to, to_model_scale
 from muse_core.detect.tile_log import TileLog
 from muse_core.nuclei import nucleus_table
 from muse_core.processor import usable_cores
@@ -345,7 +345,7 @@ class Detector:
             return found
         if found.image.shape != (*plan.read_size(tile), 3):
             raise RuntimeError(f"read a tile of shape {found.image.shape}")
-        return found._replace(image=padded(found.image, plan.network_size(tile)))
+        return found._replace(image=padded_to(found.image, plan.network_size(tile)))
 
 
 def detect_image(

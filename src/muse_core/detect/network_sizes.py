@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """Height and width, px."""
 _NEW_SIZE_PX = 250_000
 """What it may cost to do without a size, in pixels put through the network. Preparing OpenVINO for
@@ -17,7 +17,7 @@ _MOST_SIZES = 40
 """OpenVINO forgets sizes beyond some 45 and prepares them again, see openvino_session.py."""
 
 
-def shared_sizes(sizes: Sequence[Size]) -> Mapping[Size, Size]:
+def shared_sizes(sizes: Sequence[ImageSize]) -> Mapping[ImageSize, ImageSize]:
     """Choose at which size each tile goes through the network, padded where it is smaller.
 
     One size after the other is given up for a larger one, that which adds the fewest pixels first:
@@ -59,5 +59,5 @@ def _added_px(
     return added
 
 
-def _size(sides: npt.NDArray[np.int64]) -> Size:
+def _size(sides: npt.NDArray[np.int64]) -> ImageSize:
     return int(sides[0]), int(sides[1])

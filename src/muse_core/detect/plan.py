@@ -23,7 +23,7 @@ import numpy.typing as npt
 from muse_core.detect.area import SearchArea
 from muse_core.detect.config import ALIGN_PX, DetectConfig
 from muse_core.detect.cover import Cells, Cover
-from muse_core.detect.network_sizes import Size, shared_sizes
+from muse_core.detect.network_sizes import ImageSize, shared_sizes
 from muse_core.slides import Region
 
 WorthReading = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
@@ -94,7 +94,7 @@ class TilePlan:
     halo_px: int
     scale: float
     tiles: tuple[Tile, ...]
-    padded: Mapping[Size, Size] = field(default_factory=dict)
+    padded: Mapping[ImageSize, ImageSize] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -106,19 +106,19 @@ class TilePlan:
         """Number of cells from left to right."""
         return math.ceil(self.width_px / self.cell_w_px)
 
-    def core_size(self, tile: Tile) -> Size:
+    def core_size(self, tile: Tile) -> ImageSize:
         """Height and width of the cells of a tile, model pixels."""
         return (
             min(tile.rows * self.cell_h_px, self.height_px - tile.row * self.cell_h_px),
             min(tile.columns * self.cell_w_px, self.width_px - tile.column * self.cell_w_px),
         )
 
-    def read_size(self, tile: Tile) -> Size:
+    def read_size(self, tile: Tile) -> ImageSize:
         """Height and width of a tile with its halo, model pixels."""
         height, width = self.core_size(tile)
         return height + 2 * self.halo_px, width + 2 * self.halo_px
 
-    def network_size(self, tile: Tile) -> Size:
+    def network_size(self, tile: Tile) -> ImageSize:
         """Height and width of the image that the network sees; it begins with the tile."""
         size = self.read_size(tile)
         return self.padded.get(size, size)

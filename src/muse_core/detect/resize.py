@@ -38,10 +38,10 @@ def to_model_scale(
         # Pillow widens its kernel when it shrinks, which is the antialiasing.
         rgb = np.asarray(Image.fromarray(rgb).resize((new_w, new_h), Image.Resampling.BICUBIC))
     aligned = new_h + -new_h % ALIGN_PX, new_w + -new_w % ALIGN_PX
-    return padded(rgb, aligned), width / new_w, height / new_h
+    return padded_to(rgb, aligned), width / new_w, height / new_h
 
 
-def padded(rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def padded_to(rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Return an image with white at right and bottom, so that it has a height and width."""
     height, width = rgb.shape[:2]
     if (height, width) == size:
