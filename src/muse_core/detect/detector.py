@@ -40,6 +40,9 @@ AS_STORED = 0.02
 
 _ONE_PIECE_PX = 2048
 """Larger images would take gigabytes of the network's memory in one pass, 180 bytes a pixel."""
+_QUEUED = 3
+"""Batches per stream that are computed or wait: results are taken in order, and behind a large tile
+the other streams would else have none."""
 _ROUNDING_PX = 1.0
 """Upper bound on the rounding of positions when they are converted to level-0 pixels."""
 
@@ -295,7 +298,7 @@ class Detector:
             for batch in self._batches(slide, search.plan, tiles, should_cancel):
                 # While the network has these batches, the caller merges those before.
                 computing.append(network.submit(self._computed, search, batch))
-                if len(computing) > streams:
+                if len(computing) > _QUEUED * streams:
                     yield computing.popleft().result()
             while computing:
                 yield computing.popleft().result()
