@@ -40,9 +40,9 @@ AS_STORED = 0.02
 
 _ONE_PIECE_PX = 2048
 """Larger images would take gigabytes of the network's memory in one pass, 180 bytes a pixel."""
-_QUEUED = 3
-"""Batches per stream that are computed or wait: results are taken in order, and behind a large tile
-the other streams would else have none."""
+_BEHIND = 4
+"""Further batches for each stream but one: results are taken in order, and while a large tile is
+computed the other streams would else have nothing to do."""
 _ROUNDING_PX = 1.0
 """Upper bound on the rounding of positions when they are converted to level-0 pixels."""
 
@@ -293,12 +293,13 @@ class Detector:
     ) -> Iterator[list[TileReport]]:
         """Yield the reports of tiles, batch by batch in the order given; ends early on cancel."""
         streams = self.backend.streams
+        most = streams + _BEHIND * (streams - 1)
         with ThreadPoolExecutor(streams, thread_name_prefix="network") as network:
             computing: deque[Future[list[TileReport]]] = deque()
             for batch in self._batches(slide, search.plan, tiles, should_cancel):
                 # While the network has these batches, the caller merges those before.
                 computing.append(network.submit(self._computed, search, batch))
-                if len(computing) > _QUEUED * streams:
+                if len(computing) > most:
                     yield computing.popleft().result()
             while computing:
                 yield computing.popleft().result()
