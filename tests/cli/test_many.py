@@ -259,8 +259,13 @@ def test_each_slide_is_listed_once(drawn: Path, given: list[str], names: list[st
 
 
 def test_refusals_are_one_sentence(
-    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    slides: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("muse_core.jobs.cluster._CONNECT_S", 1)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "none.csv").write_text("name\nx\n")
