@@ -18,7 +18,7 @@ from muse_core.errors import UserError, cannot
 from muse_core.files import locked, make_folder, replacing, sha256_of
 from muse_core.files.user_folders import user_cache_folder
 
-CONVERTER_VERSION = 4
+CONVERTER_VERSION = 5
 """Counted up whenever the same weights would be converted to something else."""
 _KEPT = 8
 """Networks that stay in the cache; each takes about twice the model's file."""
