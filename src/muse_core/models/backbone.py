@@ -81,12 +81,16 @@ class MuseBackbone(nn.Module):
 
     def fused_maps(self, normalised: Tensor) -> tuple[list[Tensor], Tensor]:
         """The decoder's maps, from stride s to 32, of which ``f_map`` is made, and ``f_cls``."""
+        maps, f_cls = self.encoder_maps(normalised)
+        return self.decoder.fused(maps), f_cls
+
+    def encoder_maps(self, normalised: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The encoder's maps as the decoder sees them, from stride s to 32, and ``f_cls``."""
         if any(side % SIDE_MULTIPLE_PX for side in normalised.shape[-2:]):
             raise UserError(f"Image sides must be multiples of {SIDE_MULTIPLE_PX} pixels.")
         maps, f_cls = self.encoder(normalised)
         seen = maps[-len(self.narrow) :]
-        narrowed = [narrow(x) for narrow, x in zip(self.narrow, seen, strict=True)]
-        return self.decoder.fused(narrowed), f_cls
+        return [narrow(x) for narrow, x in zip(self.narrow, seen, strict=True)], f_cls
 
     def sample(self, f_map: Tensor, xy: Tensor, size_px: tuple[int, int]) -> Tensor:
         """Features of nuclei, read the way these weights were trained with.

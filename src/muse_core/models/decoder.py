@@ -46,10 +46,13 @@ class FusionBlock(nn.Module):
 
     def forward(self, deeper: Tensor, shallower: Tensor) -> Tensor:
         """(B, d, h, w) and (B, s, 2h, 2w) to (B, s, 2h, 2w)."""
-        resized = resize(deeper, list(shallower.shape[-2:]), self._align_corners)
-        joined = torch.cat([resized, shallower], dim=1)
+        joined = torch.cat([self.resized(deeper, shallower), shallower], dim=1)
         result: Tensor = self.refine(functional.relu(self.reduce(joined)))
         return result
+
+    def resized(self, deeper: Tensor, shallower: Tensor) -> Tensor:
+        """The deeper map at the size of the shallower one."""
+        return resize(deeper, list(shallower.shape[-2:]), self._align_corners)
 
 
 class Decoder(nn.Module):
@@ -72,10 +75,7 @@ class Decoder(nn.Module):
 
     def fused(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Fuse maps (B, C_i, h_i, w_i), shallow to deep, to maps of the same shapes and order."""
-        fused = [maps[-1]]
-        for block, shallower in zip(self.fusion, reversed(maps[:-1]), strict=True):
-            fused.append(block(fused[-1], shallower))
-        return fused[::-1]
+        return fused_by(self.fusion, maps)
 
     def joined(self, fused: Sequence[Tensor]) -> Tensor:
         """Hyper-features (B, out_channels, h_0, w_0) of fused maps, shallow to deep."""
@@ -95,6 +95,14 @@ class Decoder(nn.Module):
     def resized(self, x: Tensor, size: list[int]) -> Tensor:
         """Resize (B, C, h, w) to the shallowest map's size as hyper-features are resized."""
         return resize(x, size, self._align_corners)
+
+
+def fused_by(blocks: Iterable[nn.Module], maps: Sequence[Tensor]) -> list[Tensor]:
+    """Fuse maps, shallow to deep, by a block for each but the deepest, deep to shallow."""
+    fused = [maps[-1]]
+    for block, shallower in zip(blocks, reversed(maps[:-1]), strict=True):
+        fused.append(block(fused[-1], shallower))
+    return fused[::-1]
 
 
 def _conv_bn(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:

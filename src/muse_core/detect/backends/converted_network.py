@@ -5,12 +5,12 @@ than multiplications do. ``f_map``, a join of projections of the decoder's maps 
 the finest, is not given out: features are read at a few thousand points only, and
 :mod:`.map_features` reads the maps there and projects what it has read. Where the point head reads
 single cells, it is not computed either: convolutions of 1x1 cells are done before resizing, where
-there are fewer cells.
+there are fewer cells. Two maps are not joined to be convolved: their convolutions are added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from muse_core.models.decoder import Decoder
+from muse_core.models.decoder import Decoder, FusionBlock, fused_by
 from muse_core.models.encoders import MEAN, STD
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.surroundings import Surroundings
@@ -33,6 +33,8 @@ class ConvertedNetwork(nn.Module):
     def __init__(self, model: MuseModel) -> None:
         super().__init__()
         self.backbone = model.backbone
+        blocks = cast("Iterable[FusionBlock]", model.backbone.decoder.fusion)
+        self.fusion = nn.ModuleList(map(_SummedFusion, blocks))
         self.point_head = model.point_head
         trunk = _folded(model.point_head.trunk)
         self.trunk = self.project = None
@@ -52,7 +54,8 @@ class ConvertedNetwork(nn.Module):
             Output of the point head (1, 3 r r, h, w), then the decoder's maps, shallow to deep, and
             that of the surroundings, if the model has any.
         """
-        fused, _ = self.backbone.fused_maps(_normalised(image.permute(0, 3, 1, 2).float()))
+        maps, _ = self.backbone.encoder_maps(_normalised(image.permute(0, 3, 1, 2).float()))
+        fused = fused_by(self.fusion, maps)
         hidden, projected = self._of_join(fused) if self.trunk is None else self._of_levels(fused)
         surroundings = self.backbone.surroundings
         if projected is not None and isinstance(surroundings, Surroundings):
@@ -75,6 +78,32 @@ class ConvertedNetwork(nn.Module):
         if self.project is None or not isinstance(surroundings, Surroundings):
             return hidden, None
         return hidden, surroundings.coarse(self.project(fused))
+
+
+class _SummedFusion(nn.Module):
+    """A fusion block that adds convolutions of two maps, not convolves a join of them."""
+
+    def __init__(self, block: FusionBlock) -> None:
+        super().__init__()
+        self._resized, self.refine = block.resized, block.refine
+        whole = _folded(block.reduce)
+        of_shallower = whole.out_channels
+        of_deeper = whole.in_channels - of_shallower
+        self.deeper = nn.Conv2d(of_deeper, of_shallower, 3, padding=1, bias=False)
+        self.shallower = nn.Conv2d(of_shallower, of_shallower, 3, padding=1)
+        with torch.no_grad():
+            self.deeper.weight.copy_(whole.weight[:, :of_deeper])
+            self.shallower.weight.copy_(whole.weight[:, of_deeper:])
+        self.shallower.bias = whole.bias
+
+    def forward(self, deeper: Tensor, shallower: Tensor) -> Tensor:
+        """As :class:`FusionBlock`."""
+        # In this order OpenVINO does the second convolution and the sum in one step.
+        own = self.shallower(shallower)
+        result: Tensor = self.refine(
+            functional.relu(own + self.deeper(self._resized(deeper, shallower)))
+        )
+        return result
 
 
 class _OfLevels(nn.Module):
