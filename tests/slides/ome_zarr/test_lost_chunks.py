@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -36,6 +37,41 @@ def test_what_a_copy_has_lost_is_said(
     with open_slide(path) as slide:
         (note,) = slide.notes
     assert "of its finest level is missing on the disk" in note
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_what_an_archive_lacks_is_said(
+    tmp_path: Path, halves: list[np.ndarray], version: str
+) -> None:
+    folder = write_ome_zarr(tmp_path / "s.zarr", halves, version)
+    whole = shutil.make_archive(str(tmp_path / "whole.zarr"), "zip", folder)
+    with open_slide(whole) as slide:
+        assert not slide.notes
+    _lose_lower_half(folder / "0", version)
+    with open_slide(shutil.make_archive(str(tmp_path / "cut.zarr"), "zip", folder)) as slide:
+        (note,) = slide.notes
+    assert "of its finest level is missing on the disk" in note
+
+
+@pytest.mark.parametrize(("fill", "shown"), [(0, "black"), (255, "white"), (128, "one colour")])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_what_a_single_level_lacks_is_said(
+    tmp_path: Path, halves: list[np.ndarray], zipped: bool, fill: int, shown: str
+) -> None:
+    path = write_ome_zarr(tmp_path / "s.zarr", halves[:1], "0.4")
+    facts = json.loads((path / "0" / ".zarray").read_text())
+    (path / "0" / ".zarray").write_text(json.dumps({**facts, "fill_value": fill}))
+    with open_slide(path) as slide:
+        assert not slide.notes
+    _lose_lower_half(path / "0", "0.4")
+    share = 1 - 200 / halves[0].shape[0]
+    source = shutil.make_archive(str(tmp_path / "s.zarr"), "zip", path) if zipped else path
+    with open_slide(source) as slide:
+        (note,) = slide.notes
+    said = re.fullmatch(r"About (\d+)% of the image is not stored and is read as (.*?), .*", note)
+    assert said is not None
+    assert abs(int(said[1]) / 100 - share) < 0.1
+    assert said[2] == shown
 
 
 def test_without_a_fill_value_what_is_missing_is_black(

@@ -2,13 +2,13 @@
 
 By Zarr's rules a chunk that is not there has the fill value, mostly black, and writers leave out
 chunks of that value. One of which another level shows something else was written, and is lost.
+Without another level that cannot be told, and only how much is missing is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ _ASKED_AT_ONCE = 16
 _COMPARED_PX = 32
 _OTHER_COLOUR = 24
 """Difference in grey levels beyond what resizing does inside an even area."""
+_DARK, _LIGHT = 32, 224
 
 
 class ChunkedLevel(Protocol):
@@ -49,22 +50,22 @@ class ChunkedLevel(Protocol):
         """Pixels of a rectangle."""
 
 
-def lost_chunks(root: Path, levels: Sequence[ChunkedLevel]) -> tuple[str, ...]:
-    """A sentence for the user if chunks of a level are lost, else none.
+def lost_chunks(is_there: Callable[[str], bool], levels: Sequence[ChunkedLevel]) -> tuple[str, ...]:
+    """A sentence for the user if chunks of a level are lost, or may be, else none.
 
     Looks for some 144 files of each level, evenly spread, and reads pixels only where one is
     missing.
 
     Args:
-        root: The store's folder.
+        is_there: Whether the store has a file; called from several threads.
         levels: Of one image, finest first.
     """
-    if len(levels) == 1:
-        return ()
     for number, level in enumerate(levels):
-        other = levels[0 if level is levels[-1] else -1]
         boxes = dict(level.chunk_at(x, y) for x, y in _places(level))
-        missing = _missing(root, boxes)
+        missing = _missing(is_there, boxes)
+        if missing and len(levels) == 1:
+            return (_perhaps_lost(len(missing) / len(boxes), level),)
+        other = levels[0 if level is levels[-1] else -1]
         compared = missing[:: max(1, len(missing) // _MOST_COMPARED)]
         n_lost = sum(_was_written(box, level, other) for box in compared)
         if n_lost:
@@ -78,11 +79,20 @@ def lost_chunks(root: Path, levels: Sequence[ChunkedLevel]) -> tuple[str, ...]:
     return ()
 
 
-def _missing(root: Path, boxes: Mapping[str, Box]) -> list[Box]:
+def _perhaps_lost(share: float, level: ChunkedLevel) -> str:
+    colour = level.empty_colour
+    shown = "black" if max(colour) < _DARK else "white" if min(colour) > _LIGHT else "one colour"
+    return (
+        f"About {share:.0%} of the image is not stored and is read as {shown}, where no nuclei are"
+        " found; unless it was left out as empty, a copy broke off."
+    )
+
+
+def _missing(is_there: Callable[[str], bool], boxes: Mapping[str, Box]) -> list[Box]:
     """The boxes of those files that are not there."""
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        there = list(pool.map(lambda file: (root / file).exists(), boxes))
-    return [box for box, is_there in zip(boxes.values(), there, strict=True) if not is_there]
+        there = list(pool.map(is_there, boxes))
+    return [box for box, found in zip(boxes.values(), there, strict=True) if not found]
 
 
 def _places(level: ChunkedLevel) -> list[tuple[int, int]]:

@@ -64,15 +64,16 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
     close: Callable[[], None] = _nothing
     try:
         if path.is_file():
-            group, close, has_pixels = open_zipped(path)
+            zipped = open_zipped(path)
+            close = zipped.close
+            source = _open(zipped.group, path, choice, zipped.has_pixels)
+            is_there = zipped.has_file
         else:
-            group = _group(FolderStore(path))
-            has_pixels = partial(_has_chunks, path)
-        source = replace(_open(group, path, choice, has_pixels), close=close)
-        if path.is_dir():
-            levels = [level for level in source.levels if isinstance(level, ZarrLevel)]
-            source = replace(source, notes=(*source.notes, *lost_chunks(path, levels)))
-        return source
+            source = _open(_group(FolderStore(path)), path, choice, partial(_has_chunks, path))
+            is_there = partial(_has_file, path)
+        levels = [level for level in source.levels if isinstance(level, ZarrLevel)]
+        lost = lost_chunks(is_there, levels)
+        return replace(source, notes=(*source.notes, *lost), close=close)
     except (UserError, PermissionError):
         close()
         raise
@@ -206,6 +207,10 @@ def _has_chunks(root: Path, array: str) -> bool:
             e.name not in (".zarray", ".zattrs", "zarr.json") and not is_litter(e.name)
             for e in entries
         )
+
+
+def _has_file(root: Path, name: str) -> bool:
+    return (root / name).exists()
 
 
 def _piece_px(chunk_px: int) -> int:

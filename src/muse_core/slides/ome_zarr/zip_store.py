@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +54,35 @@ def why_no_zarr(path: Path) -> str:
     return "is a zip archive without an OME-Zarr at its top or in a folder there"
 
 
-def open_zipped(path: Path) -> tuple[zarr.Group, Callable[[], None], Callable[[str], bool]]:
-    """Open the Zarr group in an archive.
+@dataclass(frozen=True)
+class ZippedGroup:
+    """A Zarr group in an open archive.
 
-    Returns:
-        The group; what closes the archive; what says whether an array, by its path, has pixels.
+    Attributes:
+        group: The group.
+        close: Closes the archive.
+        names: Of all files in the archive.
+    """
+
+    group: zarr.Group
+    close: Callable[[], None]
+    names: frozenset[str]
+
+    def has_file(self, name: str) -> bool:
+        """Whether the archive has a file."""
+        return name in self.names
+
+    def has_pixels(self, array: str) -> bool:
+        """Whether an array, by its path, has more than metadata."""
+        return any(
+            name.startswith(f"{array}/")
+            and name.rsplit("/", 1)[-1] not in (".zarray", *METADATA_FILES)
+            for name in self.names
+        )
+
+
+def open_zipped(path: Path) -> ZippedGroup:
+    """Open the Zarr group in an archive.
 
     Raises:
         UserError: An entry claims to be larger than any chunk.
@@ -70,14 +95,6 @@ def open_zipped(path: Path) -> tuple[zarr.Group, Callable[[], None], Callable[[s
         entries = archive.infolist()
     if any(entry.file_size > _LARGEST_ENTRY for entry in entries):
         raise UserError(f"{path.name} holds an entry that is too large to unpack.")
-    names = [entry.filename for entry in entries if not entry.is_dir()]
+    names = frozenset(entry.filename for entry in entries if not entry.is_dir())
     store: Any = ZipStore(path, mode="r", read_only=True)
-
-    def has_pixels(array: str) -> bool:
-        return any(
-            name.startswith(f"{array}/")
-            and name.rsplit("/", 1)[-1] not in (".zarray", *METADATA_FILES)
-            for name in names
-        )
-
-    return zarr.open_group(store, path=root, mode="r"), store.close, has_pixels
+    return ZippedGroup(zarr.open_group(store, path=root, mode="r"), store.close, names)
