@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import sys
 import weakref
 from collections.abc import Iterator
@@ -169,6 +170,44 @@ def test_points_of_others_lie_where_their_transformation_puts_them(tmp_path: Pat
     )
     assert read("turned.zarr", {"global": turned}) == [[97, 6], [96, 7]]
     assert read("other.zarr", {"um": Scale([4.0, 4.0], axes=("x", "y"))}) == [[1, 3], [2, 4]]
+    four = Scale([4.0, 4.0], axes=("x", "y"))
+    assert read("sample.zarr", {"slide 7": four, "um": Identity()}) == [[4, 12], [8, 16]]
+    small = Scale([0.5, 0.5], axes=("x", "y"))
+    visium = {"s": Identity(), "s_downscaled_hires": small, "s_downscaled_lowres": small}
+    assert read("visium.zarr", visium) == [[1, 3], [2, 4]]
+    assert read("same.zarr", {"a": four, "b": four}) == [[4, 12], [8, 16]]
+    for name in ("um", "Microns", "\N{MICRO SIGN}m"):
+        with pytest.raises(UserError, match=r"positions are in microns; .* 'global', in pixels"):
+            read("microns.zarr", {name: Identity()})
+        shutil.rmtree(tmp_path / "microns.zarr")
+    with pytest.raises(UserError, match=r"^two\.zarr: It lies in the coordinate systems a, b;"):
+        read("two.zarr", {"a": Identity(), "b": four})
+
+
+@installed
+def test_outlines_lie_where_their_store_puts_them(tmp_path: Path) -> None:
+    """As in stores of Xenium, whose outlines are microns."""
+    import spatialdata
+    from shapely import box
+    from spatialdata.models import ShapesModel
+    from spatialdata.transformations import Affine, Identity, Scale, Sequence, Translation
+
+    geopandas = pytest.importorskip("geopandas")
+    frame = geopandas.GeoDataFrame({"cell_type": ["a"]}, geometry=[box(0, 0, 4, 2)])
+    axes = {"input_axes": ("x", "y"), "output_axes": ("x", "y")}
+    four, moved = Scale([4.0, 4.0], axes=("x", "y")), Translation([10.0, 20.0], axes=("x", "y"))
+    turned = Affine([[0, -1, 100], [1, 0, 5], [0, 0, 1]], **axes)
+    ways = {"id": Identity(), "four": four, "turned": turned, "both": Sequence([four, moved])}
+    places = {"id": [2, 1], "four": [8, 4], "turned": [99, 7], "both": [18, 24]}
+    for name, way in ways.items():
+        shapes = {"nuclei": ShapesModel.parse(frame.copy(), transformations={"global": way})}
+        spatialdata.SpatialData(shapes=shapes).write(tmp_path / f"{name}.zarr")
+        file = tmp_path / f"{name}.zarr" / "shapes" / "nuclei" / "shapes.parquet"
+        assert read_nuclei_here(file).table[["x", "y"]].to_numpy().tolist() == [places[name]]
+    metadata = file.with_name("zarr.json")
+    metadata.write_text(metadata.read_text().replace('"translation"', '"rotation"'))
+    with pytest.raises(UserError, match=r"parquet: Its coordinate systems cannot be understood"):
+        read_nuclei_here(file)
 
 
 @installed

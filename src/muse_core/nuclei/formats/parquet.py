@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from muse_core.nuclei.formats.csv import (
     require_centres,
     taken_as_pixels,
 )
+from muse_core.nuclei.formats.element_place import on_slide, systems_of_folder
 from muse_core.nuclei.formats.facts import Facts, facts_from_json, facts_of, facts_to_json
 from muse_core.nuclei.formats.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.formats.parquet_columns import (
@@ -135,8 +137,8 @@ def read_parquet(path: str | Path) -> NucleusFile:
     """Read nuclei from Parquet files, our own or outlines or points of other programs.
 
     The columns x_px, y_px and class are enough. With a geometry column (GeoParquet) the positions
-    are the centres of the geometries, in level-0 pixels. Without either, columns x and y are taken
-    as pixels, with a note.
+    are the centres of the geometries, in level-0 pixels, or placed in these by the SpatialData
+    store that the file lies in. Without either, columns x and y are taken as pixels, with a note.
 
     Raises:
         UserError: The file is missing, not Parquet, lacks a column, or holds a bad value.
@@ -155,7 +157,7 @@ def read_parquet(path: str | Path) -> NucleusFile:
                 return _read_points(file, named)
             geometry = geometry_column(schema)
             if geometry is not None:
-                return read_outlines(file, *geometry)
+                return _in_its_store(read_outlines(file, *geometry), source)
             if has_points:
                 return _read_points(file, named)
     except UserError as error:
@@ -168,6 +170,15 @@ def read_parquet(path: str | Path) -> NucleusFile:
         f"{source.name} holds no nuclei: it needs the columns x_px, y_px and class, or a column"
         f" of geometries as WKB or GeoArrow; it has {has}."
     )
+
+
+def _in_its_store(found: NucleusFile, path: Path) -> NucleusFile:
+    """Nuclei of a file of shapes where its SpatialData store, if it lies in one, places them."""
+    systems = systems_of_folder(path.absolute().parent)
+    if systems is None:
+        return found
+    xy = on_slide(found.table[["x", "y"]].to_numpy(np.float64), systems)
+    return replace(found, table=found.table.assign(x=xy[:, 0], y=xy[:, 1]))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -16,6 +16,7 @@ import zarr
 from muse_core.errors import UserError
 from muse_core.files import entries, replacing
 from muse_core.nuclei.formats.columns import nuclei_from_columns
+from muse_core.nuclei.formats.element_place import on_slide
 from muse_core.nuclei.formats.facts import Facts, facts_of, facts_to_json
 from muse_core.nuclei.formats.headings import CLASS_NAMES
 from muse_core.nuclei.nucleus_file import NucleusFile, check_count
@@ -114,7 +115,8 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
 
     Raises:
         UserError: spatialdata cannot be imported, the folder is missing or no store, it has no
-            points or several elements of other names, or holds a bad value.
+            points or several elements of other names, they are in microns or in several systems of
+            coordinates, or it holds a bad value.
     """
     source = Path(path)
     if not source.is_dir():
@@ -135,7 +137,7 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
         check_count(len(points), source.name)
         raw = points.compute()
         columns = {name: np.asarray(raw[name], dtype=object) for name in raw.columns}
-        xy = _on_slide(library, points, raw[["x", "y"]].to_numpy(np.float64))
+        xy = on_slide(raw[["x", "y"]].to_numpy(np.float64), _systems(library, points))
         return nuclei_from_columns(xy, columns, data.attrs.get("muse"))
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from error
@@ -163,17 +165,10 @@ def _require_nuclei(name: str, points: Any) -> None:
         raise UserError(f"its points {name} are molecules, named by {feature!r}, and no nuclei.")
 
 
-def _on_slide(library: Any, points: Any, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(N, 2) positions in the system "global", if the points lie in it, as images do in pixels.
-
-    Without that the positions of some readers are microns.
-    """
+def _systems(library: Any, points: Any) -> dict[str, npt.NDArray[np.float64]]:
+    """The way from the points' own coordinates to each of their systems, (3, 3) each."""
     known = library.transformations.get_transformation(points, get_all=True)
-    if _GLOBAL not in known:
-        return xy
-    matrix = known[_GLOBAL].to_affine_matrix(("x", "y"), ("x", "y"))
-    placed: npt.NDArray[np.float64] = xy @ matrix[:2, :2].T + matrix[:2, 2]
-    return placed
+    return {name: step.to_affine_matrix(("x", "y"), ("x", "y")) for name, step in known.items()}
 
 
 def _is_nuclei_alone(folder: Path) -> bool:
