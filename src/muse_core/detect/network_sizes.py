@@ -14,8 +14,8 @@ _NEW_SIZE_PX = 250_000
 """What it may cost to do without a size, in pixels put through the network. Preparing OpenVINO for
 a size costs as much as 0.6 to 1 million in bfloat16, but only when the size is new."""
 _MOST_SIZES = 28
-"""OpenVINO forgets sizes beyond some 45 and prepares them again, see openvino_session.py. Each takes
-memory: with 40 of them muse-base took 1.3 GB on ragged tissue, and with 28 it takes 1.15 and no
+"""OpenVINO forgets sizes beyond some 45 and prepares them again, see openvino_session.py. Each
+takes memory: with 40 muse-base took 1.3 GB on ragged tissue, and with 28 it takes 1.15 and no
 longer; muse-small takes 3% longer."""
 
 
