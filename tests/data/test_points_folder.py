@@ -204,3 +204,14 @@ def test_points_whose_image_is_gone_are_named(tmp_path: Path) -> None:
         (folder / "points" / name).write_text("x,y,class\n")
     said = f"In {folder} 2 files of points have no image and no effect (first: v.csv)."
     assert folder_notes(folder, 0.5) == (said,)
+
+
+def test_what_is_given_twice_counts_once_and_is_said(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "x,y,class\n1,2,a\n3,4,b\n1.0,2,a\n1,2,a\n3,4,a\n")
+    (image,) = read_points_folder(folder, 0.5)
+    assert image.xy.tolist() == [[1, 2], [3, 4], [3, 4]]
+    assert image.class_names == ("a", "b", "a")
+    assert folder_notes(folder, 0.5) == (
+        f"In {folder} 2 lines repeat others, and each nucleus counts once (first: t.csv).",
+        f"In {folder} 1 nucleus lies exactly where one of another class does (first: t.csv).",
+    )

@@ -121,14 +121,15 @@ def rois(
 
 
 def _say_end(out: Path, manifest: RoiManifest, as_json: bool) -> None:
-    from muse_core.nuclei.counted import counted_nuclei
+    from muse_core.nuclei.counted import counted, counted_nuclei
 
     for source in manifest.sources:
         for roi in source.left_out:
             typer.echo(f"note: {source.name} is cut without its {roi}", err=True)
     nuclei = sum(roi.n_nuclei for roi in manifest.rois)
     figures = {"slides": len(manifest.sources), "rois": len(manifest.rois), "nuclei": nuclei}
-    sentence = f"{out} holds {figures['rois']:,} ROIs of {figures['slides']:,} slides"
+    rois = counted(figures["rois"], "ROI", "ROIs")
+    sentence = f"{out} holds {rois} of {counted(figures['slides'], 'slide', 'slides')}"
     typer.echo(json.dumps(figures) if as_json else f"{sentence}, with {counted_nuclei(nuclei)}.")
 
 

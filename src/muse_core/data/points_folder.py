@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from muse_core.errors import UserError
 from muse_core.files import entries, spelt_as
@@ -42,6 +43,14 @@ POINTS_CSV = {
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _SLACK_PX = 8.0
 """Annotations may lie a little over the border, where a nucleus is cut."""
+_REPEATED = (
+    "line repeats another, and its nucleus counts once",
+    "lines repeat others, and each nucleus counts once",
+)
+_CONTRADICTED = (
+    "nucleus lies exactly where one of another class does",
+    "nuclei lie exactly where one of another class does",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def read_points_folder(
     names: Collection[str] | None = None,
     force_mpp: bool = False,
 ) -> tuple[AnnotatedImage, ...]:
-    """Read a points-folder, sorted by file name.
+    """Read a points-folder, sorted by file name; what is given twice in it counts once.
 
     Args:
         folder: Folder with ``images/`` and ``points/``.
@@ -86,14 +95,13 @@ def read_points_folder(
         if missing:
             raise UserError(f"There is no image {sorted(missing)[0]!r} in {folder}.")
         paths = [p for p in paths if p.stem in names]
-    points = Path(folder) / "points"
-    return tuple(
-        _read_one(path, spelt_as(points / f"{path.stem}.csv"), mpp, force_mpp) for path in paths
-    )
+    return tuple(_read_one(path, mpp, force_mpp) for path in paths)
 
 
 def folder_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tuple[str, ...]:
-    """Sentences for the user if images of a points-folder are missing or state another scale.
+    """Sentences for the user if a points-folder is not as one would expect.
+
+    Images are missing or state another scale, or nuclei are given more than once.
 
     Args:
         folder: See :func:`read_points_folder`.
@@ -101,10 +109,10 @@ def folder_notes(folder: str | Path, mpp: float, force_mpp: bool = False) -> tup
         force_mpp: See :func:`read_points_folder`.
 
     Raises:
-        UserError: The folder or an image is missing or malformed; points are not read.
+        UserError: The folder, an image or a file of points is missing or malformed.
     """
     paths = image_paths(folder)
-    notes = _scale_notes(folder, paths, mpp, force_mpp)
+    notes = (*_scale_notes(folder, paths, mpp, force_mpp), *_place_notes(folder, paths))
     stems = {p.stem for p in paths}
     files = entries(Path(folder) / "points")
     alone = [p.name for p in files if p.suffix.lower() == ".csv" and p.stem not in stems]
@@ -132,6 +140,23 @@ def _scale_notes(
     if force_mpp:
         return (f"{which}; the given one is used.",)
     return (f"{which}; theirs is used, unless --force-mpp says otherwise.",)
+
+
+def _place_notes(folder: str | Path, paths: Sequence[Path]) -> tuple[str, ...]:
+    """Notes on nuclei that lie exactly where another one does."""
+    repeated, contradicted = Counter[str](), Counter[str]()
+    for path in paths:
+        points = _points_of(path)
+        found = _read_points(points)
+        once = found.drop_duplicates()
+        repeated[points.name] = len(found) - len(once)
+        contradicted[points.name] = int(once.duplicated(["x", "y"]).sum())
+    notes = []
+    for counts, one, many in ((repeated, *_REPEATED), (contradicted, *_CONTRADICTED)):
+        if counts.total():
+            first = next(name for name, count in counts.items() if count)
+            notes.append(f"In {folder} {counted(counts.total(), one, many)} (first: {first}).")
+    return tuple(notes)
 
 
 def image_paths(folder: str | Path) -> list[Path]:
@@ -190,26 +215,40 @@ def class_names_in(images: Iterable[AnnotatedImage]) -> tuple[str, ...]:
     return tuple(sorted({name for image in images for name in image.class_names}))
 
 
-def _read_one(image_path: Path, points_path: Path, mpp: float, force_mpp: bool) -> AnnotatedImage:
-    if not points_path.is_file():
-        raise UserError(f"{image_path.name} has no points: {points_path} is missing.")
-    try:
-        raw = _without_deleted(nuclei_alone(read_csv_table(points_path, POINTS_CSV)))
-        require_one_part_in(raw)
-        require_centres(raw.headings, "x")
-        xy = np.stack([raw.numbers("x"), raw.numbers("y")], axis=1)
-        names = tuple(raw.names("class"))
-    except UserError as error:
-        # Files of several folders have the same names.
-        named = f"{points_path.name}: " if points_path.name not in str(error) else ""
-        raise UserError(f"{points_path.parent}: {named}{error}") from error
+def _points_of(image: Path) -> Path:
+    """The file with the points of an image; raises UserError where it is missing."""
+    path = spelt_as(image.parent.parent / "points" / f"{image.stem}.csv")
+    if not path.is_file():
+        raise UserError(f"{image.name} has no points: {path} is missing.")
+    return path
+
+
+def _read_one(image_path: Path, mpp: float, force_mpp: bool) -> AnnotatedImage:
+    points_path = _points_of(image_path)
+    found = _read_points(points_path).drop_duplicates()
     with open_slide(image_path, mpp=mpp, force_mpp=force_mpp) as slide:
         slide.require_only_image()
         image, scale = slide.read(Region(0, 0, slide.width, slide.height)), slide.require_mpp()
+    xy = found[["x", "y"]].to_numpy(np.float64)
     # No model could find them, and training would look for them outside the image.
     require_inside(xy, image, str(points_path))
     points = xy.astype(np.float32)
-    return AnnotatedImage(image_path.stem, image, points, names, scale)
+    return AnnotatedImage(image_path.stem, image, points, tuple(found["class"]), scale)
+
+
+def _read_points(path: Path) -> pd.DataFrame:
+    """The columns x, y, in pixels, and class of a file of points."""
+    try:
+        raw = _without_deleted(nuclei_alone(read_csv_table(path, POINTS_CSV)))
+        require_one_part_in(raw)
+        require_centres(raw.headings, "x")
+        return pd.DataFrame(
+            {"x": raw.numbers("x"), "y": raw.numbers("y"), "class": raw.names("class")}
+        )
+    except UserError as error:
+        # Files of several folders have the same names.
+        named = f"{path.name}: " if path.name not in str(error) else ""
+        raise UserError(f"{path.parent}: {named}{error}") from error
 
 
 def _without_deleted(raw: CsvTable) -> CsvTable:

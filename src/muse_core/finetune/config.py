@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from muse_core.errors import UserError
-from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource
+from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource, require_once
 from muse_core.models.config import ModelConfig
 from muse_core.models.device_names import DeviceName
 from muse_core.strict import STRICT, StrictOptions
@@ -301,6 +301,8 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         self._check_mode()
+        require_once([(s.folder, s.names, s.classes_count) for s in self.train])
+        require_once([(s.store,) for s in self.stores])
         if not self.stores and not self.train:
             raise UserError("There is nothing to learn from; give --train or --annotations.")
         if not self.stores and not any(s.teaches_classes for s in self.train):

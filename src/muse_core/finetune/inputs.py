@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -101,3 +102,20 @@ class UnlabeledSource:
     path: Path
     mpp: float | None = None
     force_mpp: bool = False
+
+
+def require_once(sources: Sequence[tuple[Path, *tuple[object, ...]]]) -> None:
+    """Refuse a source that is given twice, whose nuclei would count twice.
+
+    Args:
+        sources: File or folder of each, and what of it is taken.
+
+    Raises:
+        UserError: Two are the same, however their paths are written.
+    """
+    seen = set()
+    for path, *taken in sources:
+        source = os.path.realpath(path), *taken
+        if source in seen:
+            raise UserError(f"{path} is given twice to learn from; once is enough.")
+        seen.add(source)

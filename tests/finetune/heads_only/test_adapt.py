@@ -199,6 +199,30 @@ def test_a_field_without_nuclei_trains_as_background(config: FinetuneConfig) -> 
     assert result.steps_done == config.steps
 
 
+def test_nuclei_in_held_out_images_alone_ask_for_more_images(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    folder = write_points_folder(tmp_path / "folder")
+    val = LabelSet(write_points_folder(tmp_path / "val"), 0.25)
+    for path in (folder / "points").iterdir():
+        path.write_text("x,y,class\n")
+    run = dataclasses.replace(config, stores=(), train=(LabelSet(folder, 0.25),), val=val)
+    with pytest.raises(UserError, match=r"which only validate; add images\.$"):
+        load_fields(run, None, 0.25, 32)
+
+
+def test_what_is_given_twice_is_refused(config: FinetuneConfig, tmp_path: Path) -> None:
+    folder = LabelSet(tmp_path / "folder", 0.25)
+    again = LabelSet(tmp_path / "x" / ".." / "folder", 0.5)
+    (tmp_path / "x").mkdir()
+    with pytest.raises(UserError, match="folder is given twice to learn from"):
+        dataclasses.replace(config, train=(folder, again))
+    other = dataclasses.replace(again, names=("a",))
+    assert dataclasses.replace(config, train=(folder, other)).train == (folder, other)
+    with pytest.raises(UserError, match="is given twice to learn from"):
+        dataclasses.replace(config, stores=config.stores * 2)
+
+
 def test_unusable_runs_are_refused(config: FinetuneConfig) -> None:
     with pytest.raises(UserError, match="a model to start from"):
         dataclasses.replace(config, base=None)

@@ -105,7 +105,7 @@ def load_fields(
     names = tuple(dict.fromkeys((*class_names_in(images), *also_learnt)))
     own = scheme_of(contents) if contents else None
     scheme = scheme_to_learn(own, names, known)
-    _check(train, holdout, also_learnt)
+    _check(train, holdout, also_learnt, reviewed=bool(contents))
     notes = _notes(unused, holdout, reviewed=bool(contents))
     return FieldData(tuple(train), tuple(holdout), scheme, contents, notes)
 
@@ -131,18 +131,21 @@ def _in(names: Sequence[str], scheme: ClassScheme) -> bool:
     return set(names) <= set(scheme.names)
 
 
-def _check(train: Sequence[Field], holdout: Sequence[Field], also_learnt: Sequence[str]) -> None:
+def _check(
+    train: Sequence[Field], holdout: Sequence[Field], also_learnt: Sequence[str], reviewed: bool
+) -> None:
     learnt = {n for field in train for n in field.class_names} | set(also_learnt)
+    way_out = "review another field" if reviewed else "add images"
     if not learnt and any(field.class_names for field in holdout):
         raise UserError(
-            "All annotated nuclei lie in holdout fields, which only validate; review another field."
+            f"All annotated nuclei lie in holdout fields, which only validate; {way_out}."
         )
     if not learnt:
         raise UserError(NO_NUCLEUS)
     for name in sorted({n for field in holdout for n in field.class_names} - learnt):
         raise UserError(
             f"All nuclei of the class {name!r} lie in holdout fields, which only validate;"
-            " review another field with some of them."
+            f" {way_out} with some of them."
         )
 
 
