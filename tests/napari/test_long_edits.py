@@ -98,7 +98,7 @@ def test_many_nuclei_are_added_and_merged_beside_the_interface(
     x, y = np.random.default_rng(1).uniform(300, 400, (2, N))
     added = annotations.add_many(x, y - 100, 1)
     assert annotations.counts().tolist() == [counts[0] + len(added), counts[1]]
-    ClassEdits(lambda: annotations).merge("tumor", "lymphocyte")
+    ClassEdits(annotations).merge("tumor", "lymphocyte")
     assert annotations.counts().tolist() == [counts.sum() + len(added)]
     assert len(watch.threads) == 2
     assert threading.get_ident() not in watch.threads

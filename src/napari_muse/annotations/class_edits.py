@@ -18,17 +18,12 @@ class ClassEdits:
     Methods raise UserError where a change cannot be made or kept.
     """
 
-    def __init__(self, annotations: Callable[[], SlideAnnotations]) -> None:
-        """Create the editor.
-
-        Args:
-            annotations: Gives those of the slide that is open when a change is made.
-        """
+    def __init__(self, annotations: SlideAnnotations) -> None:
         self._annotations = annotations
 
     @property
     def _scheme(self) -> ClassScheme:
-        return self._annotations().scheme
+        return self._annotations.scheme
 
     def rename(self, name: str, new: str) -> None:
         """Give a class another name."""
@@ -60,7 +55,7 @@ class ClassEdits:
     def merge(self, gone: str, into: str) -> None:
         """Give all nuclei of a class another, and drop the first."""
         n = self._count(gone)
-        self._annotations().edit_classes(lambda store: store.merge_classes(gone, into), n)
+        self._annotations.edit_classes(lambda store: store.merge_classes(gone, into), n)
 
     def merging(self, gone: str, into: str) -> str:
         """Return the question to ask before two classes are merged.
@@ -80,7 +75,7 @@ class ClassEdits:
         return f"Merge the class {gone} into {into}? {nuclei} {into}, and {gone} is dropped."
 
     def _count(self, name: str) -> int:
-        return int(self._annotations().counts()[self._scheme.index(name)])
+        return int(self._annotations.counts()[self._scheme.index(name)])
 
     def _edit(self, change: Callable[[AnnotationStore], Edit]) -> None:
-        self._annotations().edit_classes(change)
+        self._annotations.edit_classes(change)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from muse_core.array_types import IntArray
 from muse_core.nuclei.counted import counted, counted_nuclei
 from napari_muse.annotations.new_regions import mark_reviewed
+from napari_muse.interaction.undo_steps import say_done
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class CarefulEdits:
         def mark() -> None:
             # Another slide may have been opened since the question.
             mark_reviewed(annotations, seen)
-            session.done.emit(f"Field with {counted_nuclei(count)} marked as reviewed.")
+            said = f"Field with {counted_nuclei(count)} marked as reviewed."
+            say_done(session, annotations, said)
 
         drawn = " too many to draw one by one," if as_density else ""
         drawn += f" {hidden:,} of them of classes that are hidden," if hidden else ""
@@ -112,7 +114,8 @@ class CarefulEdits:
 
         def mark() -> None:
             annotations.change_region(number, reviewed=True)
-            self._session.done.emit(f"Region with {counted_nuclei(count)} marked as reviewed.")
+            said = f"Region with {counted_nuclei(count)} marked as reviewed."
+            say_done(self._session, annotations, said)
 
         self._when_sure(
             count > MOST_UNASKED,
@@ -132,16 +135,19 @@ class CarefulEdits:
         sentence: str,
         then: Callable[[], None],
     ) -> None:
-        self._session.annotations.require_writable()
+        annotations = self._session.annotations
+        annotations.require_writable()
         self._session.nuclei.require_shown()
         unseen = self._out_of_view(ids)
         beside = f" {_that_are(unseen, len(ids))} out of view." if unseen else ""
 
         def change() -> None:
             act()
-            then()
+            # Another slide, shown by now, has nuclei of the same ids.
+            if annotations is self._session.annotations:
+                then()
             if len(ids) > 1 or unseen:
-                self._session.done.emit(f"{sentence}{beside}")
+                say_done(self._session, annotations, f"{sentence}{beside}")
 
         self._when_sure(len(ids) > MOST_UNASKED, f"{question}{beside} {_UNDO}", button, change)
 

@@ -11,6 +11,7 @@ from muse_core.nuclei.store import Edit
 
 if TYPE_CHECKING:
     from muse_core.slides import Region
+    from napari_muse.annotations.slide_annotations import SlideAnnotations
     from napari_muse.session import MuseSession
 
 
@@ -26,6 +27,20 @@ def redo_edit(session: MuseSession) -> None:
     edit = session.annotations.redo()
     said = _said("Redone", edit, session) if edit is not None else "There is nothing to redo."
     session.told.emit(said)
+
+
+def say_done(session: MuseSession, annotations: SlideAnnotations, sentence: str) -> None:
+    """Report an edit that a person was asked about, with an offer to undo it.
+
+    If another slide is shown by now, undo would take back an edit of that one: none is offered, and
+    the slide that was edited is closed again.
+    """
+    if annotations is session.annotations:
+        session.done.emit(sentence)
+        return
+    slide = annotations.recorded_slide
+    session.told.emit(f"{slide.name if slide else 'The image before'}: {sentence}")
+    session.rest_unseen()
 
 
 def _said(how: str, edit: Edit, session: MuseSession) -> str:

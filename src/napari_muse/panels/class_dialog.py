@@ -10,7 +10,6 @@ from qtpy.QtGui import QColor, QKeyEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QColorDialog,
     QComboBox,
-    QDialog,
     QDialogButtonBox,
     QTableWidgetItem,
     QWidget,
@@ -21,6 +20,7 @@ from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.panels import forms
 from napari_muse.panels.confirm import ask
 from napari_muse.panels.row_table import RowTable, cell
+from napari_muse.panels.slide_dialog import SlideDialog
 from napari_muse.panels.undo_buttons import UndoButtons
 from napari_muse.plain_text import as_it_is
 from napari_muse.session import MuseSession
@@ -30,15 +30,12 @@ _SIZE_PX = (560, 340)
 _UNDOABLE = "Every change can be undone, here and with Ctrl-Z."
 
 
-class ClassDialog(UndoButtons, QDialog):
-    """A table of the classes of the current slide."""
+class ClassDialog(UndoButtons, SlideDialog):
+    """A table of the classes of a slide."""
 
     def __init__(self, session: MuseSession, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Classes of this slide")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._session = session
-        self._edits = ClassEdits(lambda: session.annotations)
+        super().__init__(session, "Classes of this slide", parent)
+        self._edits = ClassEdits(self._annotations)
         self._names: dict[int, str] = {}
         self._shown: list[tuple[int, NucleusClass, int]] = []
         heads = ("Class", "Colour", "Key", "Nuclei")
@@ -59,7 +56,6 @@ class ClassDialog(UndoButtons, QDialog):
         self.table.edited.connect(self._on_edit)
         self.follow(self._follow_classes, session.annotations_changed)
         self.follow(self.say, session.refused, session.told)
-        self.finished.connect(self.disconnect_all)
         self._fill()
 
     @forms.button("Add class")
@@ -96,7 +92,7 @@ class ClassDialog(UndoButtons, QDialog):
 
     def _lines(self) -> list[tuple[int, NucleusClass, int]]:
         """Id, class and number of nuclei of each class."""
-        annotations = self._session.annotations
+        annotations = self._annotations
         counts = annotations.counts().tolist()
         return list(zip(annotations.class_ids, annotations.scheme.classes, counts, strict=True))
 
@@ -129,9 +125,12 @@ class ClassDialog(UndoButtons, QDialog):
 
     def ask_color(self, entry: NucleusClass) -> None:
         """Ask for another colour of a class."""
-        color = QColorDialog.getColor(QColor(entry.color), self, f"Colour of {entry.name}")
-        if color.isValid():
-            self.set_color(entry.name, color.name())
+        # Not Qt's own function that waits for the answer: it crashes if this dialog ends meanwhile.
+        asking = QColorDialog(QColor(entry.color), self)
+        asking.setWindowTitle(f"Colour of {entry.name}")
+        asking.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        asking.colorSelected.connect(lambda color: self.set_color(entry.name, color.name()))
+        asking.open()
 
     def set_color(self, name: str, color: str) -> None:
         """Give a class another colour."""

@@ -151,7 +151,8 @@ class DetectPanel(forms.Section):
 
     def _ask_mapping(self) -> None:
         unknown = detect_choices.unknown_classes(self._session, self.chosen_entry)
-        dialog = MappingDialog(self.model.currentText(), *(unknown or ((), ())), self)
+        theirs, ours = unknown or ((), ())
+        dialog = MappingDialog(self._session, self.model.currentText(), theirs, ours, self)
         dialog.accepted.connect(lambda: self._start(dialog.mapping))
         dialog.open()
         self.mapping_dialog = dialog

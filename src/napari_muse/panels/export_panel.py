@@ -6,8 +6,10 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog
 
+from muse_core.errors import UserError
 from muse_core.nuclei import dialog_filter
 from muse_core.nuclei.store.locate import STORE_SUFFIX
+from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.export import suggested_export, suggested_project
 from napari_muse.io.file_jobs import FileJobs
 from napari_muse.panels import forms
@@ -39,9 +41,10 @@ class ExportPanel(forms.Section):
     @forms.button("Save nuclei …")
     def button(self) -> None:
         """All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData."""
-        suggested = suggested_export(self._session.slide)
+        annotations, suggested = self._session.annotations, suggested_export(self._session.slide)
         path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, dialog_filter())
         if path:
+            self._require_same(annotations)
             self.save(path)
 
     @forms.button("Import nuclei …")
@@ -50,10 +53,11 @@ class ExportPanel(forms.Section):
 
         Dropping the file on the window does the same, with annotations as regions.
         """
-        slide = self._session.slide
+        annotations, slide = self._session.annotations, self._session.slide
         folder = str(slide.path.parent) if slide and slide.is_file else ""
         path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", folder, dialog_filter())
         if path:
+            self._require_same(annotations)
             self.load(path)
 
     @forms.button("Save project as …")
@@ -62,6 +66,7 @@ class ExportPanel(forms.Section):
 
         MUSE goes on there; while the image has none they are in your own data folder.
         """
+        annotations = self._session.annotations
         suggested, kinds = suggested_project(self._session.slide), f"MUSE project (*{STORE_SUFFIX})"
         # What is there is not replaced.
         options = QFileDialog.Option.DontConfirmOverwrite
@@ -69,6 +74,7 @@ class ExportPanel(forms.Section):
             self, "Save project", suggested, kinds, options=options
         )
         if path:
+            self._require_same(annotations)
             self._files.save_project(path)
 
     @forms.button("Cancel")
@@ -89,6 +95,11 @@ class ExportPanel(forms.Section):
     def load(self, path: str | Path) -> None:
         """Read a file in the background and import its nuclei."""
         self._files.load(path, self.outlines.isChecked())
+
+    def _require_same(self, annotations: SlideAnnotations) -> None:
+        """Raise UserError if another slide has come since a file was asked for, as one may."""
+        if annotations is not self._session.annotations:
+            raise UserError("Another slide is shown by now; nothing was saved or taken over.")
 
     def _say(self, sentence: str) -> None:
         self.message.setText(sentence)

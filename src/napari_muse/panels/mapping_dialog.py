@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QWidget
+from qtpy.QtWidgets import QDialogButtonBox, QWidget
 
 from napari_muse.panels import forms
+from napari_muse.panels.slide_dialog import SlideDialog
 from napari_muse.plain_text import as_it_is
+from napari_muse.session import MuseSession
 
 
-class MappingDialog(QDialog):
+class MappingDialog(SlideDialog):
     """Dialog that maps each class of a model to one of the slide.
 
     Attributes:
@@ -20,6 +21,7 @@ class MappingDialog(QDialog):
 
     def __init__(
         self,
+        session: MuseSession,
         model: str,
         theirs: Sequence[str],
         ours: Sequence[str],
@@ -28,14 +30,13 @@ class MappingDialog(QDialog):
         """Build the form.
 
         Args:
+            session: Shows the slide.
             model: Name of the model.
             theirs: Its classes.
             ours: Classes of the slide.
             parent: Window it belongs to.
         """
-        super().__init__(parent)
-        self.setWindowTitle("Classes")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__(session, "Classes", parent)
         form = forms.form_layout()
         self.choices: dict[str, forms.Choice] = {}
         for name in theirs:

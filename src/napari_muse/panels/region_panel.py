@@ -47,7 +47,8 @@ class RegionPanel(forms.Section):
         self._refresh_soon = qthrottled(self.refresh, _SOON_MS, leading=False, parent=self)
         # Nuclei change every second during corrections or a detection.
         self.follow(self._refresh_soon, session.annotations_changed)
-        self.follow(self.refresh, session.regions_changed, session.slide_changed)
+        self.follow(self.refresh, session.regions_changed)
+        self.follow(self._on_slide, session.slide_changed)
         self.in_the_end(self._refresh_soon.cancel, self.outlines.close)
 
     @forms.button("Draw")
@@ -83,6 +84,11 @@ class RegionPanel(forms.Section):
         self.table.set_heads(("Region", "Reviewed", "Nuclei", "per mm²", *names))
         self.table.fill({number: _cells(figures) for number, figures in self._figures.items()})
         self._draw_chart()
+
+    def _on_slide(self) -> None:
+        # What is being typed must not name a region of this slide that has the same number.
+        self.table.fill({})
+        self.refresh()
 
     def _on_edit(self, number: int, item: QTableWidgetItem) -> None:
         annotations = self._session.annotations

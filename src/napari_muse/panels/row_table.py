@@ -63,27 +63,35 @@ class RowTable(QTableWidget):
     ) -> None:
         """Replace all rows, without signals; the chosen item stays chosen.
 
+        A cell stays as it is while a person is typing in it, unless its item is gone.
+
         Args:
             rows: Cells, or widgets in their place, by the number of the item.
             unchanged: Numbers of items whose rows can stay, because widgets take long to make. They
                 are replaced too where the order of the items has changed.
         """
         chosen = self.chosen
+        left = {number for number in self._numbers if number in rows}
+        if [n for n in self._numbers if n in left] != [n for n in rows if n in left]:
+            left = set()
         with QSignalBlocker(self):
             for at in reversed(range(len(self._numbers))):
-                if self._numbers[at] not in rows:
+                if self._numbers[at] not in left:
                     self.removeRow(at)
-            left = [number for number in self._numbers if number in rows]
             self._numbers = list(rows)
-            self.setRowCount(len(rows))
-            stay = set(left) & set(unchanged) if left == self._numbers[: len(left)] else set()
+            # In their places, so that an open editor stays with its item.
             for at, (number, items) in enumerate(rows.items()):
-                if number not in stay:
+                if number not in left:
+                    self.insertRow(at)
+                if number not in left or number not in unchanged:
                     self._fill_row(at, items)
             self.choose(chosen)
 
     def _fill_row(self, at: int, items: Iterable[QTableWidgetItem | QWidget]) -> None:
+        typing = self.state() == QAbstractItemView.State.EditingState
         for column, item in enumerate(items):
+            if typing and (at, column) == (self.currentRow(), self.currentColumn()):
+                continue  # Qt would write the item's text over what is being typed.
             if isinstance(item, QWidget):
                 self.setCellWidget(at, column, item)
             else:

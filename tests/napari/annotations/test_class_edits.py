@@ -19,7 +19,7 @@ def _annotations(tmp_path: Path) -> SlideAnnotations:
 
 
 def test_each_change_is_one_edit_that_undo_takes_back(annotations: SlideAnnotations) -> None:
-    edits, before = ClassEdits(lambda: annotations), annotations.scheme
+    edits, before = ClassEdits(annotations), annotations.scheme
     edits.rename("a", "tumor")
     edits.set_color("tumor", "#102030")
     edits.set_key("b", before.classes[0].key)
@@ -33,7 +33,7 @@ def test_each_change_is_one_edit_that_undo_takes_back(annotations: SlideAnnotati
 
 
 def test_the_same_name_is_no_change(annotations: SlideAnnotations) -> None:
-    edits = ClassEdits(lambda: annotations)
+    edits = ClassEdits(annotations)
     edits.rename("a", "c")
     edits.rename("c", "c")
     annotations.undo()
@@ -41,7 +41,7 @@ def test_the_same_name_is_no_change(annotations: SlideAnnotations) -> None:
 
 
 def test_merging_asks_with_the_right_numbers(annotations: SlideAnnotations) -> None:
-    edits = ClassEdits(lambda: annotations)
+    edits = ClassEdits(annotations)
     question = "Merge the class {} into {}? {} {}, and {} is dropped."
     assert edits.merging("a", "b") == question.format("a", "b", "2 nuclei become", "b", "a")
     assert edits.merging("b", "a") == question.format("b", "a", "1 nucleus becomes", "a", "b")
@@ -55,7 +55,7 @@ def test_merging_asks_with_the_right_numbers(annotations: SlideAnnotations) -> N
 
 
 def test_what_cannot_be_kept_is_refused(annotations: SlideAnnotations) -> None:
-    edits = ClassEdits(lambda: annotations)
+    edits = ClassEdits(annotations)
     with pytest.raises(UserError):
         edits.rename("a", "b")
     with pytest.raises(UserError):

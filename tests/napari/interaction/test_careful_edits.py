@@ -62,6 +62,14 @@ def test_r_over_many_nuclei_asks(opened: MusePanel, qtbot: Any, count: int) -> N
     assert not opened.status.undo.isVisible()
 
 
+def _show_another_slide(panel: MusePanel, small_slide: Path) -> None:
+    before = panel.session.annotations
+    other = small_slide.with_name("other.tif")
+    other.write_bytes(small_slide.read_bytes() + b"other")
+    panel.session.viewer.open(other, plugin="napari-muse")
+    assert panel.session.annotations is not before
+
+
 def test_a_field_is_marked_on_the_slide_that_was_asked_about(
     opened: MusePanel, small_slide: Path, qtbot: Any
 ) -> None:
@@ -69,13 +77,32 @@ def test_a_field_is_marked_on_the_slide_that_was_asked_about(
     annotations = session.annotations
     _add(opened, MOST_UNASKED)
     press(opened, qtbot, Qt.Key.Key_R)
-    other = small_slide.with_name("other.tif")
-    other.write_bytes(small_slide.read_bytes() + b"other")
-    session.viewer.open(other, plugin="napari-muse")
-    assert session.annotations is not annotations
+    _show_another_slide(opened, small_slide)
     _answer(opened, qtbot, "Mark as reviewed")
     assert annotations.regions()["reviewed"].tolist() == [True]
     assert session.annotations.regions().empty
+    assert opened.status.text() == (
+        f"small.tif: Field with {MOST_UNASKED + 3} nuclei marked as reviewed."
+    )
+    assert not opened.status.undo.isVisible(), "it would undo an edit of the slide that is shown"
+
+
+def test_nuclei_are_removed_from_the_slide_that_was_asked_about(
+    opened: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    session, asked_about = opened.session, opened.session.annotations
+    _add(opened, MOST_UNASKED)
+    session.nuclei.select(asked_about.rows["id"])
+    press(opened, qtbot, Qt.Key.Key_Delete)
+    _show_another_slide(opened, small_slide)
+    _add(opened, 10)
+    opened.queue.next()
+    at = opened.queue.current
+    _answer(opened, qtbot, "Remove them")
+    assert not asked_about.present.any()
+    assert session.annotations.present.sum() == 10
+    assert opened.queue.current == at, "the queue of the slide that is shown goes no further"
+    assert not opened.status.undo.isVisible()
 
 
 def test_r_over_few_nuclei_says_what_it_did(opened: MusePanel, qtbot: Any) -> None:

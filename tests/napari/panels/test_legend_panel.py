@@ -95,7 +95,7 @@ def test_a_hidden_class_stays_hidden_when_classes_change_and_not_on_another_slid
     opened: MusePanel, cmu_slide: Path, qtbot: Any
 ) -> None:
     session, legend = opened.session, opened.legend
-    edits = ClassEdits(lambda: session.annotations)
+    edits = ClassEdits(session.annotations)
     session.annotations.set_class([3], 2)
     legend.shown[0].click()
     edits.set_color("tumor", "#112233")
