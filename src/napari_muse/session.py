@@ -44,6 +44,7 @@ from napari_muse.layers.slide_layers import (
     agree_without_slide,
     first_layer_of,
     first_placement,
+    leave_other_slides,
     placement_of,
     raise_overlays,
     show_alone,
@@ -353,6 +354,7 @@ class MuseSession:
         if slide is not None:
             self._restore_nuclei()
             raise_overlays(self.viewer, layer, self.nuclei.layer)
+            leave_other_slides(self.viewer, layer)
             self.viewer.canvas.overlays.scale_bar.visible = True
         if first or self._is_out_of_view():
             # napari does so for the first layer of all, which the nuclei were.

@@ -52,7 +52,7 @@ def test_a_slide_without_the_class_of_new_nuclei_is_opened(
 ) -> None:
     session = opened.session
     for _ in range(9):
-        ClassEdits(lambda: session.annotations).add()
+        ClassEdits(session.annotations).add()
     opened.legend.choose_new(10)
     assert session.nuclei.new_class == session.annotations.class_ids[10]
     session.viewer.open(cmu_slide, plugin="napari-muse")
@@ -329,3 +329,19 @@ def test_outlines_lie_on_the_slide_when_the_panel_was_opened_first(
     at = layers.index(session.image_layer)
     assert layers.index("Regions") > at
     assert layers.index(session.nuclei.layer) == len(layers) - 1
+
+
+def test_a_slide_that_is_made_visible_stays_when_its_first_region_is_marked(
+    opened: MusePanel, small_slide: Path, qtbot: Any
+) -> None:
+    """The layer of regions is added by then, and what was active before is made active again."""
+    session, first = opened.session, opened.session.image_layer
+    other = small_slide.with_name("other.tif")
+    other.write_bytes(small_slide.read_bytes() + b"other")
+    session.viewer.open(other, plugin="napari-muse")
+    assert session.viewer.layers.selection.active is session.image_layer
+    first.visible = True
+    assert session.require_slide().path == small_slide
+    press(opened, qtbot, Qt.Key.Key_R)
+    assert session.require_slide().path == small_slide
+    assert len(session.annotations.regions()) == 1

@@ -115,6 +115,16 @@ def raise_overlays(viewer: ViewerModel, image: Any, top: Any) -> None:
             layers.move(at, len(layers))
 
 
+def leave_other_slides(viewer: ViewerModel, shown: Any) -> None:
+    """Make the layer of the slide that is shown active if that of another slide is.
+
+    What makes a layer active for a moment and then the one before would show the other slide again.
+    """
+    active = viewer.layers.selection.active
+    if active is not None and active is not shown and slide_of(active) is not None:
+        viewer.layers.selection.active = shown
+
+
 def first_placement(viewer: ViewerModel) -> Placement:
     """Placement of nuclei while no slide is current, in the units of the other layers."""
     slides = slide_layers(viewer)
