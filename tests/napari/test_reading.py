@@ -89,3 +89,23 @@ def test_a_slide_closed_while_its_nuclei_are_read_has_them_when_it_is_opened_aga
     assert len(session.annotations.rows) == N
     press(panel, qtbot, Qt.Key.Key_R)
     assert "still being read" not in panel.status.text()
+
+
+def test_dropped_nuclei_wait_for_their_slide_although_another_is_shown(
+    panel: MusePanel, many: Path, may_read: threading.Event, tmp_path: Path, qtbot: Any
+) -> None:
+    session, dropped = panel.session, tmp_path / "dropped.csv"
+    dropped.write_text("x,y,class\n300.5,250.5,b\n")
+    session.viewer.open(many, plugin="napari-muse")
+    first, of_first = session.image_layer, session.annotations
+    session.viewer.open(dropped, plugin="napari-muse")
+    other = many.with_name("other.tif")
+    other.write_bytes(many.read_bytes() + b"other")
+    session.viewer.open(other, plugin="napari-muse")
+    may_read.set()
+    qtbot.waitUntil(lambda: not of_first.reading, timeout=60_000)
+    assert session.annotations is not of_first
+    assert not session.annotations.has_file
+    first.visible = True
+    qtbot.waitUntil(lambda: session.annotations.counts().tolist() == [N, 1], timeout=60_000)
+    qtbot.waitUntil(lambda: "dropped" not in session.viewer.layers)

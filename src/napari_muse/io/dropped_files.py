@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QWidget
 from muse_core.errors import UserError
 from muse_core.slides import Slide, can_open, open_slide
 from muse_core.slides.dicom_series import only_slide
-from napari_muse.io.reader import get_reader, read_slide
+from napari_muse.io.reader import get_reader, read_nucleus_files, read_slide
 from napari_muse.napari_compat import main_widget, open_as_dropped
 
 if TYPE_CHECKING:
@@ -68,12 +68,34 @@ class DroppedFiles(QObject):
         return True
 
     def _open(self, paths: Sequence[Path]) -> None:
-        for path in paths:
+        for path in slides_first(paths):
             try:
                 open_as_dropped(self._viewer, path, plugin_for(path))
             except Exception:
                 # As Qt hands over what an event handler raises; the other files are still opened.
                 notification_manager.receive_error(*sys.exc_info())
+
+
+def slides_first(paths: Sequence[Path]) -> list[Path]:
+    """Order files so that nuclei are taken over into the slide that was dropped with them.
+
+    Returns:
+        Slides, each followed by the files of nuclei that are named after it; last, other files of
+        nuclei. A file of nuclei is of the slide with the longest name that its own begins with.
+    """
+    nuclei = [path for path in paths if get_reader(str(path)) is read_nucleus_files]
+    slides = [path for path in paths if path not in nuclei]
+    by_length = sorted(slides, key=lambda slide: len(slide.stem), reverse=True)
+    slide_of = {
+        path: next((slide for slide in by_length if path.name.startswith(slide.stem)), None)
+        for path in nuclei
+    }
+    ordered = [each for slide in slides for each in (slide, *_of(slide, slide_of))]
+    return [*ordered, *_of(None, slide_of)]
+
+
+def _of(slide: Path | None, slide_of: Mapping[Path, Path | None]) -> list[Path]:
+    return [path for path, its in slide_of.items() if its == slide]
 
 
 def plugin_for(path: Path) -> str | None:

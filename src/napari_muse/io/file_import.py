@@ -13,6 +13,8 @@ from muse_core.nuclei import NucleusFile, placed_on_slide
 from muse_core.nuclei.counted import counted_nuclei
 from muse_core.nuclei.fitting import SlideFrame, fit
 from muse_core.slides import Slide
+from napari_muse.annotations.slide_key import slide_key
+from napari_muse.interaction.undo_steps import say_done
 from napari_muse.io.reader import FILE_KEY
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from napari_muse.session import MuseSession
 
 NOTHING = "Nothing was taken over."
+_OF_KEY = "muse_file_of"
+"""Layer metadata: key of the slide that a file's nuclei wait for."""
 
 
 def take_over(
@@ -72,23 +76,27 @@ def _is_file_layer(layer: Any) -> bool:
 def take_over_layers(session: MuseSession) -> None:
     """Import the nuclei of files' layers into the current slide, and remove the layers.
 
-    Without a slide, and while its nuclei are being read, they wait.
+    Without a slide, and while its nuclei are being read, they wait; they go to no other slide that
+    is shown meanwhile.
     """
-    if session.slide is not None and not session.annotations.reading:
-        for layer in [x for x in session.viewer.layers if _is_file_layer(x)]:
+    if session.slide is None:
+        return
+    for layer in [x for x in session.viewer.layers if _is_file_layer(x)]:
+        layer.visible = False
+        of = layer.metadata.setdefault(_OF_KEY, slide_key(session.slide))
+        if of == slide_key(session.slide) and not session.annotations.reading:
             _take_over_layer(session, layer)
 
 
 def _take_over_layer(session: MuseSession, layer: Any) -> None:
-    layer.visible = False
     session.placement.apply(layer)
-    slide = session.require_slide()
+    slide, annotations = session.require_slide(), session.annotations
     content = placed_on_slide(layer.metadata.pop(FILE_KEY), slide.scanned)
 
     def say(sentence: str) -> None:
         # Why nothing was taken has been said.
         if sentence != NOTHING:
-            session.done.emit(sentence)
+            say_done(session, annotations, sentence)
 
-    take_over(session, content, session.annotations, slide, say)
+    take_over(session, content, annotations, slide, say)
     QTimer.singleShot(0, lambda: session.drop(layer))

@@ -14,7 +14,7 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_muse.io.dropped_files import DroppedFiles, plugin_for
+from napari_muse.io.dropped_files import DroppedFiles, plugin_for, slides_first
 from napari_muse.io.reader import SLIDE_KEY
 from napari_muse.napari_compat import main_widget
 from napari_muse.panels.muse_panel import MusePanel
@@ -95,6 +95,33 @@ def test_of_several_files_all_that_can_be_read_are_opened(
     qtbot.waitUntil(lambda: len(_slides(viewer)) == 3, timeout=60_000)
     assert _slides(viewer) == [first, folder, last]
     assert any("cut.svs" in n.message for n in notification_manager.records)
+
+
+@pytest.mark.parametrize("nuclei_come", ["first", "last"])
+def test_nuclei_go_to_the_slide_they_are_dropped_with(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, nuclei_come: str
+) -> None:
+    session, shown = opened.session, opened.session.annotations
+    slides = [_picture(tmp_path / "case.tif"), _picture(tmp_path / "case 2.png")]
+    nuclei = [tmp_path / "case 2_nuclei.csv", tmp_path / "case.csv"]
+    for at, path in enumerate(nuclei):
+        path.write_text("x,y,class\n" + "5,5,tumor\n" + at * "50,50,tumor\n")
+    dropped = (*nuclei, *slides) if nuclei_come == "first" else (*slides, *nuclei)
+    _let_fall(opened, _drop(*dropped))
+    qtbot.waitUntil(lambda: session.annotations.counts().sum() == 1, timeout=60_000)
+    assert session.require_slide().path == slides[1]
+    assert len(shown.to_table()) == 3, "the slide that was open before has no more"
+    (first,) = (x for x in session.viewer.layers if x.name.startswith("case.tif"))
+    session.adopt(first)
+    assert session.annotations.counts().sum() == 2
+
+
+def test_slides_are_opened_before_nuclei(tmp_path: Path) -> None:
+    slides = [_picture(tmp_path / name) for name in ("b.png", "a.png")]
+    of_a, of_none = tmp_path / "a.csv", tmp_path / "nuclei.csv"
+    for path in (of_a, of_none):
+        path.write_text("x,y,class\n1,2,tumor\n")
+    assert slides_first([of_none, of_a, *slides]) == [*slides, of_a, of_none]
 
 
 def test_napari_is_asked_only_where_it_is_not_clear_who_reads_a_file(tmp_path: Path) -> None:
