@@ -130,6 +130,19 @@ def test_a_folder_without_rois_is_refused(config: PretrainConfig, tmp_path: Path
         BatchDataset(dataclasses.replace(config, rois=tmp_path))
 
 
+def test_rois_without_nuclei_are_refused_where_these_are_learnt_from(
+    config: PretrainConfig, tmp_path: Path
+) -> None:
+    manifest = open_roi_folder(tmp_path / "rois", RoiSettings(roi_px=256, mpp=0.25))
+    with open_slide(write_slide(tmp_path / "s.png", 256, 256), mpp=0.25) as slide:
+        cut_slide(slide, tmp_path / "rois", manifest, lambda *_: np.zeros((0, 2), np.float32))
+    empty = dataclasses.replace(config, rois=tmp_path / "rois")
+    with pytest.raises(UserError, match=r"hold no nuclei, .*nucleus_weight to 0\.$"):
+        BatchDataset(empty)
+    of_images = dataclasses.replace(empty.losses, nucleus_weight=0.0)
+    assert len(BatchDataset(dataclasses.replace(empty, losses=of_images))) > 0
+
+
 @pytest.mark.parametrize("where", [np.nan, np.inf])
 def test_nuclei_that_lie_nowhere_are_refused(tmp_path: Path, where: float) -> None:
     config = tiny_config(write_rois(tmp_path / "rois", 1), tmp_path / "out")

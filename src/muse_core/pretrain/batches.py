@@ -88,8 +88,8 @@ class BatchDataset(Dataset[PretrainBatch]):
             n_processes: How many there are.
 
         Raises:
-            UserError: The ROIs cannot be read, there are none, or the batch cannot be shared
-                equally.
+            UserError: The ROIs cannot be read, there are none or they hold no nuclei, or the batch
+                cannot be shared equally.
         """
         parts = n_processes * config.schedule.accumulate
         if config.schedule.batch % parts:
@@ -106,6 +106,11 @@ class BatchDataset(Dataset[PretrainBatch]):
         self._rois = read_manifest(config.rois).rois
         if not self._rois:
             raise UserError(f"There are no ROIs in {config.rois}.")
+        if config.losses.nucleus_weight and not any(roi.n_nuclei for roi in self._rois):
+            raise UserError(
+                f"The ROIs in {config.rois} hold no nuclei, which are what MUSE learns from; cut"
+                " others, or set losses.nucleus_weight to 0."
+            )
         area = np.array([roi.area_um2 for roi in self._rois])
         self._cumulative = np.cumsum(area / area.sum())
 
