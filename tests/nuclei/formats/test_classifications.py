@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import shapely
 
 from muse_core.nuclei import read_csv
+from muse_core.nuclei.formats.geojson.read import read_geojson
 from muse_core.nuclei.formats.parquet import read_parquet
 
 CLASSIFICATIONS: list[Any] = [
@@ -59,3 +61,28 @@ def test_a_column_of_classifications_holds_their_names(tmp_path: Path, alone: bo
     assert found.table["class_name"].tolist() == expected
     assert found.table["id"].tolist() == [0, 1, 2, 3]
     assert "Ids that are no numbers were replaced." in found.notes
+
+
+@pytest.mark.parametrize(
+    ("properties", "name"),
+    [
+        ({"classification": ["Tumor", "Positive"]}, "Tumor: Positive"),
+        ({"classification": ["Tumor"]}, "Tumor"),
+        ({"classification": {"name": ["Tumor"]}}, "Tumor"),
+        ({"classification": [{"name": "Tumor"}]}, "Tumor"),
+        ({"class": {"name": "Tumor", "color": [200, 0, 0]}}, "Tumor"),
+        ({"classification": [], "class": "Tumor"}, "Tumor"),
+        ({"classification": {}, "class": "Tumor"}, "unclassified"),
+        ({"classification": None, "cell_type": {"names": ["a", "b"]}}, "a: b"),
+        ({"type": ["detection"], "label": "Tumor"}, "Tumor"),
+        ({"class": [], "label": {"a": 1}}, "unclassified"),
+        ({"class": {"name": 3.0}}, "3.0"),
+    ],
+)
+def test_names_in_lists_and_objects_are_found(
+    tmp_path: Path, properties: dict[str, Any], name: str
+) -> None:
+    feature = {"geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": properties}
+    path = tmp_path / "n.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    assert read_geojson(path).table["class_name"].tolist() == [name]

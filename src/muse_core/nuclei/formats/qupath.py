@@ -67,24 +67,31 @@ def class_of_feature(properties: Mapping[str, Any]) -> tuple[str, str]:
     """
     classification = properties.get("classification")
     if isinstance(classification, dict):
-        names = classification.get("names")
-        if isinstance(names, list) and names:
-            known = [str(name) for name in names if name is not None]
-            return ": ".join(known), "classification"
-        name = classification.get("name")
-        return "" if name is None else str(name), "classification"
-    if isinstance(classification, str) and classification:
-        return classification, "classification"
-    for key in _class_headings(tuple(properties)):
-        value = properties[key]
-        if isinstance(value, float) and value.is_integer():
-            # A column of whole numbers in which some are missing is written as floats.
-            value = int(value)
-        if not isinstance(value, str | int) or value == "":
-            continue
-        if key.lower() != "type" or str(value).lower() not in OBJECT_TYPES:
-            return str(value), key
+        return _name_within(classification), "classification"
+    for key in ("classification", *_class_headings(tuple(properties))):
+        name = _name_within(properties.get(key))
+        if name and (key.lower() != "type" or name.lower() not in OBJECT_TYPES):
+            return name, key
     return "", ""
+
+
+def _name_within(value: object) -> str:
+    """A name, or those in a list or in a classification as QuPath has it; "" for anything else.
+
+    Scripts of QuPath write the names of a class as a list, and R each single text.
+    """
+    if isinstance(value, dict):
+        names = value.get("names")
+        value = names if isinstance(names, list) and names else value.get("name")
+        if value is not None and not isinstance(value, list):
+            return str(value)
+    if isinstance(value, list):
+        parts = [part.get("name") if isinstance(part, dict) else part for part in value]
+        return ": ".join(str(part) for part in parts if part is not None)
+    if isinstance(value, float) and value.is_integer():
+        # A column of whole numbers in which some are missing is written as floats.
+        value = int(value)
+    return str(value) if isinstance(value, str | int) else ""
 
 
 @lru_cache(maxsize=256)
