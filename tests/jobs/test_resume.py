@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,28 @@ def test_a_cancelled_run_is_written_and_goes_on_in_every_format(
         assert table.table[column].tolist() == expected.table[column].tolist()
     assert abs(table.table[["x", "y"]] - expected.table[["x", "y"]]).to_numpy().max() < 0.001
     assert table.slide == expected.slide
+
+
+def test_a_slide_that_was_renamed_and_moved_is_gone_on_with(job: DetectJob, tmp_path: Path) -> None:
+    slide = Path(shutil.copy(job.slide, tmp_path / "slide.png"))
+    told = 0
+
+    def count(_: object) -> None:
+        nonlocal told
+        told += 1
+
+    here = replace(_to(job, tmp_path / "n.csv"), slide=str(slide))
+    part = run_job(here, count, should_cancel=lambda: told > 8)
+    assert part.name == "cancelled"
+    os.utime(slide, (0, 0))
+    (tmp_path / "elsewhere").mkdir()
+    there = slide.rename(tmp_path / "elsewhere" / "case 7.png")
+    last = run_job(replace(here, slide=str(there)), lambda _: None)
+    assert isinstance(last, Done), last
+    assert last.result["tiles_resumed"] == part.result["tiles_done"] > 0
+    recorded = read_nuclei(tmp_path / "n.csv").slide
+    assert recorded is not None
+    assert recorded.name == "case 7.png"
 
 
 def test_places_that_cannot_be_read_are_told_and_noted_in_the_file(

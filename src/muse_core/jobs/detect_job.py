@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from muse_core.errors import UserError
 from muse_core.files import (
@@ -227,16 +227,24 @@ def run_key(job: DetectJob, slide: Slide, model: Path) -> dict[str, object]:
     from muse_core import __version__
     from muse_core.nuclei.store.identity import identify_slide
 
+    identity = identify_slide(slide.location, slide.part)
     return {
         "version": __version__,
         "model": _digest_of_version(model, model.stat().st_mtime_ns, model.stat().st_size),
-        "slide": asdict(identify_slide(slide.location, slide.part)),
+        # Without its name, which may change.
+        "slide": (identity.size_bytes, identity.fingerprint),
         "channels": job.channels,
         "mpp": slide.mpp,
         "region": job.region,
         "polygons": job.polygons,
         "settings": {k: v for k, v in asdict(detect_config(job)).items() if k != "readers"},
     }
+
+
+def content_of_key(key: Mapping[str, object]) -> str:
+    """Fingerprint of the slide in a key of :func:`run_key`, without image and plane."""
+    _, fingerprint = cast(tuple[int, str], key["slide"])
+    return fingerprint.partition("#")[0]
 
 
 @lru_cache(maxsize=4)

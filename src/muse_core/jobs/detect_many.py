@@ -14,14 +14,20 @@ from typing import TYPE_CHECKING, Any
 from muse_core.detect.differences import facts_of_key
 from muse_core.errors import UserError
 from muse_core.files import digest_of
-from muse_core.files.remote import without_secrets
-from muse_core.jobs.detect_job import MakeDetector, load_detector, run_detect, run_key
+from muse_core.jobs.detect_job import (
+    MakeDetector,
+    content_of_key,
+    load_detector,
+    run_detect,
+    run_key,
+)
 from muse_core.jobs.events import Cancelled, Emit, Ended, Event, Failed, Progress
 from muse_core.jobs.results_folder import (
     ResultsFolder,
     SlideRecord,
     content_digest,
     name_of_slide,
+    record_of,
 )
 from muse_core.jobs.run import finish
 from muse_core.jobs.slide_list import ListedSlide
@@ -194,7 +200,7 @@ class ManySlides:
         name = self.results.name_for(job.slide, image)
         out = str(self.results.folder / name)
         job = replace(job, out_csv=out, features_in=f"{out}.features" if self.features else None)
-        return _Task(job, SlideRecord(without_secrets(job.slide), name, image=image), where)
+        return _Task(job, record_of(job.slide, name, image), where)
 
     def _one(
         self, task: _Task, emit: Emit, should_cancel: Callable[[], bool], make: MakeDetector
@@ -202,12 +208,15 @@ class ManySlides:
         job, record = task.job, task.record
         try:
             key = _key(job)
-            record = replace(record, key=digest_of(key), facts=facts_of_key(key))
+            content = content_of_key(key)
+            record = replace(record, key=digest_of(key), facts=facts_of_key(key), content=content)
         except UserError as error:
             return self._kept(SlideEnd(job, replace(record, error=str(error))))
         before = self.results.finished(record.result, record.key)
         if before is not None and job.resume:
-            return SlideEnd(job, before, skipped=True)
+            now = before.of_slide_now_at(record)
+            end = SlideEnd(job, now, skipped=True)
+            return end if now == before else self._kept(end)
         note = self.results.why_anew(record)
 
         def said(event: Event) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class SlideRecord:
         error: Why there is no result, or "".
         image: Number of one of several images of the slide.
         facts: Digests of the parts of the key, by name.
+        location: Of the slide, whatever the current folder: an absolute path or an address.
+        content: Fingerprint of the slide's content, "" until it has been opened.
     """
 
     slide: str
@@ -50,11 +52,26 @@ class SlideRecord:
     error: str = ""
     image: int | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    location: str = ""
+    content: str = ""
 
     @property
     def owner(self) -> str:
         """Equal for results of the same slide and image."""
-        return owner_of(self.slide, self.image)
+        return owner_of(self._place, self.image)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the slide is where it was, as far as that can be told."""
+        return is_address(self._place) or Path(self._place).exists()
+
+    @property
+    def _place(self) -> str:
+        return self.location or self.slide
+
+    def of_slide_now_at(self, other: SlideRecord) -> SlideRecord:
+        """This record with the slide's place in another one."""
+        return replace(self, slide=other.slide, location=other.location, content=other.content)
 
 
 class ResultsFolder:
@@ -81,8 +98,9 @@ class ResultsFolder:
     def name_for(self, slide: str, image: int | None = None) -> str:
         """The name of a slide's file: that of the slide, with a number if another slide has it.
 
-        A slide gets the same name every time, and never that of a file without a record. Names are
-        reserved, so that other processes that write to the folder do not take them.
+        A slide gets the same name every time, also if its folder was moved, and never that of a
+        file without a record. Names are reserved, so that other processes that write to the folder
+        do not take them.
 
         Args:
             slide: File or address.
@@ -101,13 +119,24 @@ class ResultsFolder:
                 name = f"{stem}{self._suffix}"
                 found = self._owner(name)
                 # File systems that do not tell case apart would have one file for both.
-                if found in (owner, None):
+                if found in (owner, None) or self._was_moved(name, slide, image):
                     self._taken[name.lower()] = owner
                     if found is None:
-                        shown = without_secrets(slide)
-                        self.keep(SlideRecord(shown, name, error=_BEGUN, image=image))
+                        self.keep(replace(record_of(slide, name, image), error=_BEGUN))
                     return name
         raise UserError(f"{self.folder / name} is the result of another slide.")
+
+    def _was_moved(self, name: str, slide: str, image: int | None) -> bool:
+        """Whether the slide of a name has gone from its place and is this one by its content."""
+        from muse_core.nuclei.store.identity import identify_slide
+
+        record = None if name.lower() in self._taken else self.record(name)
+        if record is None or not record.content or record.image != image or record.is_reachable:
+            return False
+        try:
+            return identify_slide(slide).fingerprint == record.content
+        except UserError:
+            return False
 
     def _owner(self, name: str) -> str | None:
         if name.lower() in self._taken:
@@ -195,7 +224,7 @@ class ResultsFolder:
     def _is_there(self, record: SlideRecord) -> bool:
         if not record.error:
             return (self.folder / record.result).exists()
-        return is_address(record.slide) or Path(record.slide).exists()
+        return record.is_reachable
 
     def _write(self, records: Sequence[SlideRecord], class_names: Sequence[str]) -> Path:
         text = io.StringIO()
@@ -230,10 +259,18 @@ def _refuse_foreign(summary: Path) -> None:
     raise UserError(f"{summary} is not of an earlier run; choose another folder for --out.")
 
 
+def record_of(slide: str, result: str, image: int | None) -> SlideRecord:
+    """A record of a slide that has not been opened."""
+    return SlideRecord(without_secrets(slide), result, image=image, location=_location_of(slide))
+
+
 def owner_of(slide: str, image: int | None) -> str:
     """Return the location of a slide with the number of its image."""
-    where = without_secrets(slide) if is_address(slide) else os.path.realpath(slide)
-    return f"{where}{_end(image)}"
+    return f"{_location_of(slide)}{_end(image)}"
+
+
+def _location_of(slide: str) -> str:
+    return without_secrets(slide) if is_address(slide) else os.path.realpath(slide)
 
 
 def name_of_slide(slide: str) -> str:
