@@ -56,6 +56,15 @@ def main_widget(viewer: ViewerModel) -> QWidget:
     return widget
 
 
+def drop_targets(viewer: ViewerModel) -> tuple[QWidget, ...]:
+    """Return the widgets that files are dropped on: the main one, and the welcome over its canvas.
+
+    Uses ``Window._qt_viewer`` and its ``_welcome_widget``, which is shown while there is no layer
+    and hands drops on without an event.
+    """
+    return main_widget(viewer), viewer.window._qt_viewer._welcome_widget
+
+
 def open_as_dropped(viewer: ViewerModel, path: Path, plugin: str | None) -> None:
     """Open a file as napari does where it is dropped alone; raises whatever its reader raises.
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.plugins.utils import get_preferred_reader
-from napari.utils.notifications import notification_manager
+from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QDropEvent
+from qtpy.QtGui import QDragLeaveEvent, QDropEvent
 from qtpy.QtWidgets import QWidget
 
 from muse_core.errors import UserError
 from muse_core.slides import Slide, can_open, open_slide
 from muse_core.slides.dicom_series import only_slide
 from napari_muse.io.reader import get_reader, read_nucleus_files, read_slide
-from napari_muse.napari_compat import main_widget, open_as_dropped
+from napari_muse.napari_compat import drop_targets, open_as_dropped
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -42,7 +42,8 @@ class DroppedFiles(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._closed = False
-        main_widget(viewer).installEventFilter(self)
+        for target in drop_targets(viewer):
+            target.installEventFilter(self)
 
     def close(self) -> None:
         """Leave everything to napari."""
@@ -63,6 +64,9 @@ class DroppedFiles(QObject):
         to_open = [path for path in found if path is not None]
         if len(to_open) < len(paths):
             return False
+        if isinstance(watched, QWidget):
+            # It takes away what showed that files could be dropped.
+            watched.dragLeaveEvent(QDragLeaveEvent())
         # Not within the drop, which the other program waits for.
         QTimer.singleShot(0, partial(self._open, to_open))
         return True
@@ -71,6 +75,9 @@ class DroppedFiles(QObject):
         for path in slides_first(paths):
             try:
                 open_as_dropped(self._viewer, path, plugin_for(path))
+            except UserError as error:
+                # A sentence is enough; napari would print whence it came, and offer to show it.
+                show_error(str(error))
             except Exception:
                 # As Qt hands over what an event handler raises; the other files are still opened.
                 notification_manager.receive_error(*sys.exc_info())

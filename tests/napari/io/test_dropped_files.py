@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.settings import get_settings
-from napari.utils.notifications import notification_manager
+from napari.utils.notifications import Notification, notification_manager
 from PIL import Image
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_muse.io.dropped_files import DroppedFiles, plugin_for, slides_first
 from napari_muse.io.reader import SLIDE_KEY
-from napari_muse.napari_compat import main_widget
+from napari_muse.napari_compat import drop_targets
 from napari_muse.panels.muse_panel import MusePanel
 
 from ...slides.slide_files import write_ome_zarr
@@ -36,7 +36,8 @@ def _drop(*paths: Path, keys: Qt.KeyboardModifier = NONE) -> QDropEvent:
 
 def _let_fall(panel: MusePanel, drop: QDropEvent) -> None:
     """Send a drop; Qt hands it to the widget that the data were dragged over."""
-    window = main_widget(panel.session.viewer)
+    window, welcome = drop_targets(panel.session.viewer)
+    window = welcome if welcome.isVisible() else window
     over = QDragEnterEvent(
         QPoint(400, 300), drop.dropAction(), drop.mimeData(), drop.buttons(), drop.modifiers()
     )
@@ -94,7 +95,8 @@ def test_of_several_files_all_that_can_be_read_are_opened(
     _let_fall(panel, _drop(first, damaged, folder, last))
     qtbot.waitUntil(lambda: len(_slides(viewer)) == 3, timeout=60_000)
     assert _slides(viewer) == [first, folder, last]
-    assert any("cut.svs" in n.message for n in notification_manager.records)
+    said = [n for n in notification_manager.records if "cut.svs" in n.message]
+    assert [type(n) for n in said] == [Notification], "a sentence, without a traceback"
 
 
 @pytest.mark.parametrize("nuclei_come", ["first", "last"])
@@ -122,6 +124,25 @@ def test_slides_are_opened_before_nuclei(tmp_path: Path) -> None:
     for path in (of_a, of_none):
         path.write_text("x,y,class\n1,2,tumor\n")
     assert slides_first([of_none, of_a, *slides]) == [*slides, of_a, of_none]
+
+
+def test_the_welcome_that_is_shown_without_layers_takes_drops(
+    make_napari_viewer: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer(show=True, show_welcome_screen=True)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-muse", "MUSE")
+    viewer.layers.clear()
+    _, welcome = drop_targets(viewer)
+    qtbot.waitUntil(welcome.isVisible)
+    damaged = tmp_path / "cut.svs"
+    damaged.write_bytes(b"II*\0")
+    notification_manager.records.clear()
+    _let_fall(panel, _drop(damaged))
+    qtbot.waitUntil(lambda: bool(notification_manager.records))
+    assert not welcome.property("drag"), "it does not look as if files were over it"
+    _let_fall(panel, _drop(_picture(tmp_path / "slide.tif")))
+    qtbot.waitUntil(lambda: panel.session.slide is not None, timeout=60_000)
+    assert not welcome.isVisible()
 
 
 def test_napari_is_asked_only_where_it_is_not_clear_who_reads_a_file(tmp_path: Path) -> None:
