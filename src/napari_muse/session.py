@@ -51,6 +51,7 @@ from napari_muse.layers.slide_layers import (
     slide_layers,
     slide_of,
 )
+from napari_muse.layers.whole_view import WholeView
 from napari_muse.napari_compat import before_units_are_compared, is_closed
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class MuseSession:
         self._dropped: Any = None
         self._guard = SlideGuard(viewer, self.refused.emit)
         self._rereading = Rereading(viewer, self.refused.emit)
+        self._whole = WholeView(self)
         there = list(viewer.layers)
         slides = slide_layers(viewer)
         # In the slide's units from the start: napari warns of layers that differ in theirs.
@@ -329,7 +331,7 @@ class MuseSession:
             self.viewer.layers.selection.active = kept
 
     def _use(self, slide: Slide | None, layer: Any) -> None:
-        first = self.slide is None and slide is not None
+        whole = self._whole.is_due(slide, layer, layer not in self._followed)
         self.slide, self.image_layer = slide, layer
         self._guard.on = slide is not None
         self._guard.flatten()
@@ -356,7 +358,7 @@ class MuseSession:
             raise_overlays(self.viewer, layer, self.nuclei.layer)
             leave_other_slides(self.viewer, layer)
             self.viewer.canvas.overlays.scale_bar.visible = True
-        if first or self._is_out_of_view():
+        if whole or self._whole.is_out_of_view():
             # napari does so for the first layer of all, which the nuclei were.
             self.viewer.reset_view()
         self.slide_changed.emit()
@@ -380,10 +382,6 @@ class MuseSession:
             layer.events.visible.connect(self._on_shown)
         show_alone(self.viewer, layer)
         show_areas(self.viewer, slide)
-
-    def _is_out_of_view(self) -> bool:
-        slide = self.slide
-        return slide is not None and not self.nuclei.field_of_view().intersect(slide.bounds)
 
     def _relayed(self) -> tuple[tuple[Any, Any], ...]:
         """Signals of the current annotations, and those of the session they become."""

@@ -345,3 +345,37 @@ def test_a_slide_that_is_made_visible_stays_when_its_first_region_is_marked(
     press(opened, qtbot, Qt.Key.Key_R)
     assert session.require_slide().path == small_slide
     assert len(session.annotations.regions()) == 1
+
+
+def _part_of(panel: MusePanel, layer: Any) -> float:
+    size = np.diff(layer.extent.world, axis=0)[0] * panel.session.viewer.scene.camera.zoom
+    return float(np.max(size / np.asarray(panel.session.viewer.canvas.size)))
+
+
+def _part_of_canvas(panel: MusePanel) -> float:
+    """The larger of the parts of the canvas' height and width that the slide takes."""
+    slide, view = panel.session.require_slide(), panel.session.nuclei.field_of_view()
+    seen = view.intersect(slide.bounds)
+    assert seen is not None
+    assert (seen.w, seen.h) == (slide.width, slide.height), "some of it is out of view"
+    return max(slide.width / view.w, slide.height / view.h)
+
+
+def test_a_new_slide_is_seen_as_a_whole_and_so_is_the_smaller_one_with_the_home_button(
+    opened: MusePanel, cmu_slide: Path, qtbot: Any
+) -> None:
+    viewer, first = opened.session.viewer, opened.session.image_layer
+    viewer.scene.camera.zoom *= 20
+    viewer.open(cmu_slide, plugin="napari-muse")
+    assert _part_of_canvas(opened) == pytest.approx(0.95, abs=0.02)
+    large, camera = opened.session.image_layer, viewer.scene.camera
+    first.visible = True
+    camera.zoom, camera.center = 7.0, (0.0, 60.0, 90.0)
+    home = viewer.window._qt_viewer.viewerButtons.resetViewButton
+    qtbot.mouseClick(home, Qt.MouseButton.LeftButton)
+    assert _part_of_canvas(opened) == pytest.approx(0.95, abs=0.02)
+    camera.zoom, camera.center = 7.0, (0.0, 60.0, 90.0)
+    large.visible = True
+    assert camera.zoom == 7.0, "one that was seen before is shown at the same place"
+    viewer.reset_view(layers=[first])
+    assert _part_of(opened, first) == pytest.approx(0.95, abs=0.02), "as a script asks for"
