@@ -270,3 +270,22 @@ def test_ndpi(tmp_path: Path, picture: np.ndarray) -> None:
             error = np.abs(level.compute().astype(int) - stored)
             assert error.mean() < 3.0
             assert np.percentile(error, 99) < 20
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_a_file_whose_pixels_were_never_written_is_incomplete(tmp_path: Path, tiled: bool) -> None:
+    """As libvips leaves it if its libtiff lacks the compression."""
+    path = tmp_path / "s.tif"
+    pixels = np.zeros((256, 256, 3), np.uint8)
+    layout: dict[str, Any] = {"tile": (128, 128)} if tiled else {"rowsperstrip": 128}
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", **layout)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        counts = tif.pages[0].tags["TileByteCounts" if tiled else "StripByteCounts"]
+        counts.overwrite((*counts.value[:1], *[0] * (counts.count - 1)))
+    with open_slide(path) as slide:
+        assert slide.levels[0].shape == (256, 256, 3)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        counts = tif.pages[0].tags["TileByteCounts" if tiled else "StripByteCounts"]
+        counts.overwrite([0] * counts.count)
+    with pytest.raises(UserError, match=r"^s\.tif is incomplete: it has metadata but no pixels\.$"):
+        open_slide(path)

@@ -129,6 +129,8 @@ def _open(tif: tifffile.TiffFile, path: Path, choice: ImageChoice) -> SlideSourc
     plane = pick_plane(stack, choice, path.name)
     pick = _pick(tif, image, plane, choice, path.name)
     levels: list[Level] = [_level(tif, level, path.name, lock, pick) for level in image.levels]
+    if isinstance(levels[0], TiffLevel) and levels[0].is_empty:
+        raise UserError(f"{path.name} is incomplete: it has metadata but no pixels.")
     kept, downsamples = pyramid(levels)
     notes = settle_samples(kept) + orientation_note(finest.keyframe.tags.valueof(TAG))
     mpp, note = tiff_mpp(tif, finest, image.which)
@@ -296,6 +298,11 @@ class TiffLevel(SampledLevel):
             for plane in range(planes):
                 self._planes.append((offsets, counts, plane * per_page, one))
         _ = page.decode  # made here, once, rather than by several threads at a time
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all tiles are left out, as by a program that failed while it wrote the file."""
+        return not any(counts.any() for _, counts, _, _ in self._planes)
 
     def _check_segments(self, offsets: np.ndarray, counts: np.ndarray, expected: int) -> None:
         if len(offsets) != expected or len(counts) != expected:
