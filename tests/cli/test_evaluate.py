@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ..job_inputs import CLASSES, write_points_folder
 from .running import Capture, error_line, run
@@ -22,6 +23,21 @@ def test_evaluate_detect(folder: Path, capsys: Capture) -> None:
     assert figures["f_avg"] == pytest.approx(np.mean(list(figures["f_class"].values())))
     assert run("evaluate", "detect", folder / "points", "--mpp", 0.5, *model) == 0
     assert f"F det   {figures['f_det']:.4f}" in capsys.readouterr().out
+
+
+def test_without_annotated_or_found_nuclei_there_are_no_figures(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "points").mkdir()
+    Image.new("RGB", (64, 64), (240, 240, 240)).save(tmp_path / "images" / "glass.png")
+    (tmp_path / "points" / "glass.csv").write_text("x,y,class\n")
+    model = ("--model", folder / "tiny.safetensors", "--device", "cpu")
+    assert run("evaluate", "detect", tmp_path, "--mpp", 0.5, *model) == 0
+    said = capsys.readouterr()
+    assert f"In {tmp_path} no nucleus is annotated." in said.err
+    assert "none: neither annotated nor found\n" in said.out
+    assert "precision" not in said.out
 
 
 def test_images_are_counted_at_a_terminal(

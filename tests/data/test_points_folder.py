@@ -215,3 +215,8 @@ def test_what_is_given_twice_counts_once_and_is_said(tmp_path: Path) -> None:
         f"In {folder} 2 lines repeat others, and each nucleus counts once (first: t.csv).",
         f"In {folder} 1 nucleus lies exactly where one of another class does (first: t.csv).",
     )
+
+
+def test_a_folder_without_nuclei_is_said_to_have_none(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "x,y,class\n")
+    assert folder_notes(folder, 0.5) == (f"In {folder} no nucleus is annotated.",)

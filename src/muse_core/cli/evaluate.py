@@ -66,7 +66,8 @@ def _lines(figures: FiguresWithIntervals, other_classes: Sequence[str]) -> Itera
         ", so few that intervals are too narrow" if few else ""
     )
     yield f"F det   {_with_interval(figures['f_det'], intervals['f_det'])}"
-    yield f"  precision {figures['precision_det']:.4f}  recall {figures['recall_det']:.4f}"
+    if _is_measured(figures["f_det"], intervals["f_det"]):
+        yield f"  precision {figures['precision_det']:.4f}  recall {figures['recall_det']:.4f}"
     per_class, confusion = figures["per_class"], figures["confusion"]
     if per_class is None or confusion is None:
         yield f"F avg   not measured: the model has no class {', '.join(other_classes)}"
@@ -75,15 +76,18 @@ def _lines(figures: FiguresWithIntervals, other_classes: Sequence[str]) -> Itera
     width = max(map(len, per_class))
     for name, facts in per_class.items():
         interval = (intervals["f_class"] or {}).get(name)
-        yield (
-            f"  {name:<{width}}  {_with_interval(facts['f1'], interval)}"
-            f"  precision {facts['precision']:.4f}  recall {facts['recall']:.4f}"
-        )
+        shares = f"  precision {facts['precision']:.4f}  recall {facts['recall']:.4f}"
+        f1 = _with_interval(facts["f1"], interval)
+        yield f"  {name:<{width}}  {f1}{shares if _is_measured(facts['f1'], interval) else ''}"
     yield "matched nuclei, true class by found class"
     names, rows = confusion["classes"], confusion["counts"]
     yield " ".join([" " * (width + 2), *(f"{name:>{width}}" for name in names)])
     for name, row in zip(names, rows, strict=True):
         yield " ".join([f"  {name:<{width}}", *(f"{n:>{width}}" for n in row)])
+
+
+def _is_measured(value: float | None, interval: list[float] | None) -> bool:
+    return value is not None and interval is not None
 
 
 def _with_interval(value: float | None, interval: list[float] | None) -> str:

@@ -143,15 +143,16 @@ def _scale_notes(
 
 
 def _place_notes(folder: str | Path, paths: Sequence[Path]) -> tuple[str, ...]:
-    """Notes on nuclei that lie exactly where another one does."""
-    repeated, contradicted = Counter[str](), Counter[str]()
+    """Notes on nuclei that lie exactly where another one does, or if there are none at all."""
+    repeated, contradicted, n_nuclei = Counter[str](), Counter[str](), 0
     for path in paths:
         points = _points_of(path)
         found = _read_points(points)
         once = found.drop_duplicates()
+        n_nuclei += len(once)
         repeated[points.name] = len(found) - len(once)
         contradicted[points.name] = int(once.duplicated(["x", "y"]).sum())
-    notes = []
+    notes = [] if n_nuclei else [f"In {folder} no nucleus is annotated."]
     for counts, one, many in ((repeated, *_REPEATED), (contradicted, *_CONTRADICTED)):
         if counts.total():
             first = next(name for name, count in counts.items() if count)
