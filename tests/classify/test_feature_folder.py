@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from muse_core.classify.feature_file import read_features, write_features
 from muse_core.classify.feature_folder import (
     FeatureFacts,
     append_features,
@@ -19,6 +20,7 @@ from muse_core.classify.feature_folder import (
 )
 from muse_core.classify.places import rows_at
 from muse_core.errors import UserError
+from muse_core.nuclei import empty_table
 from muse_core.nuclei.store import SlideIdentity
 
 SLIDE = SlideIdentity("a.svs", 123, "f" * 64)
@@ -84,6 +86,16 @@ def test_other_facts_begin_the_folder_anew(tmp_path: Path) -> None:
     _put(root, 3)
     _put(root, 2, replace(FACTS, mpp=0.25))
     assert len(find_features(root, SLIDE)) == 2
+
+
+def test_the_two_kinds_of_folders_are_told_from_each_other(tmp_path: Path) -> None:
+    kept, exported = tmp_path / "a.features", tmp_path / "b.features"
+    _put(kept, 3)
+    with pytest.raises(UserError, match=r"detection keeps for relearning; .* muse features has"):
+        read_features(kept)
+    write_features(exported, empty_table(), 4, [], {})
+    with pytest.raises(UserError, match=r"^b\.features was written by muse features; those that det"):
+        find_features(exported, SLIDE)
 
 
 def test_none_are_said_to_be_none(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import zarr
 
+from muse_core.classify.feature_folder import keeps_features
 from muse_core.errors import UserError
 from muse_core.files import replacing, unnamed_file
 
@@ -97,6 +98,11 @@ def read_features(path: str | Path) -> FeatureFile:
     except UserError:
         raise
     except (*_NOT_SO, MemoryError) as error:
+        if keeps_features(source):
+            raise UserError(
+                f"{source} has the features that detection keeps for relearning; a folder that"
+                " muse features has written is needed here."
+            ) from error
         raise UserError(f"{source} holds no nucleus features.") from error
     return FeatureFile(features, ids, np.stack([x, y], axis=1), dict(group.attrs))
 

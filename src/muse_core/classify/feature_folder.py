@@ -32,6 +32,7 @@ LOGITS = "logits.f32"
 """(n, K) float32 of the first n rows; see :mod:`muse_core.classify.kept_logits`."""
 _FEATURES, _PLACES, _CLASSES, _ABOUT = "features.f16", "places.f64", "classes.u8", "about.json"
 LOGIT_BYTES = 4
+_ZARR = (".zgroup", "zarr.json")
 _MOST_CHANNELS = 1 << 16
 _FORMAT = 1
 _HASH_CHARACTERS = 16
@@ -212,6 +213,15 @@ def open_features(folder: Path) -> FeatureFolder:
         raise cannot("read", folder, error) from error
 
 
+def keeps_features(root: Path) -> bool:
+    """Whether detection has kept features in a folder, of any slide and model."""
+    return root.is_dir() and bool(_folders_in(root))
+
+
+def _folders_in(root: Path) -> list[Path]:
+    return [path for path in entries(root) if (path / _ABOUT).is_file()]
+
+
 def find_features(root: Path, slide: SlideIdentity, model_sha256: str = "") -> FeatureFolder:
     """The features beside a store: of one model, or of that which has most.
 
@@ -227,7 +237,12 @@ def find_features(root: Path, slide: SlideIdentity, model_sha256: str = "") -> F
     nothing = f"There are no features in {root.name}: detect with features first."
     if not root.is_dir():
         raise UserError(nothing)
-    folders = [path for path in entries(root) if (path / _ABOUT).is_file()]
+    folders = _folders_in(root)
+    if not folders and any((root / name).is_file() for name in _ZARR):
+        raise UserError(
+            f"{root.name} was written by muse features; those that detection keeps are needed here:"
+            " detect with features."
+        )
     refusal = ""
     found = []
     for path in folders:
