@@ -94,7 +94,7 @@ def test_the_two_kinds_of_folders_are_told_from_each_other(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"detection keeps for relearning; .* muse features has"):
         read_features(kept)
     write_features(exported, empty_table(), 4, [], {})
-    with pytest.raises(UserError, match=r"^b\.features was written by muse features; those that det"):
+    with pytest.raises(UserError, match=r"^b\.features was written by muse features; those"):
         find_features(exported, SLIDE)
 
 
