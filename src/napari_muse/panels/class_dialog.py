@@ -26,6 +26,7 @@ from napari_muse.plain_text import as_it_is
 from napari_muse.session import MuseSession
 
 _KEYS = ("", *"123456789")
+_COUNT_COLUMN = 3
 _SIZE_PX = (560, 340)
 _UNDOABLE = "Every change can be undone, here and with Ctrl-Z."
 
@@ -37,7 +38,7 @@ class ClassDialog(UndoButtons, SlideDialog):
         super().__init__(session, "Classes of this slide", parent)
         self._edits = ClassEdits(self._annotations)
         self._names: dict[int, str] = {}
-        self._shown: list[tuple[int, NucleusClass, int]] = []
+        self._shown: list[tuple[int, NucleusClass]] = []
         heads = ("Class", "Colour", "Key", "Nuclei")
         self.table = RowTable(*heads, tooltip="Double-click a name to change it")
         self.into = forms.Choice("The class that takes over the nuclei of the chosen one")
@@ -89,24 +90,30 @@ class ClassDialog(UndoButtons, SlideDialog):
         """Fill the table anew where it shows something else; an edit is told more than once."""
         if self._lines() != self._shown:
             self._fill(self._shown)
+        self._count()
 
-    def _lines(self) -> list[tuple[int, NucleusClass, int]]:
-        """Id, class and number of nuclei of each class."""
-        annotations = self._annotations
-        counts = annotations.counts().tolist()
-        return list(zip(annotations.class_ids, annotations.scheme.classes, counts, strict=True))
+    def _lines(self) -> list[tuple[int, NucleusClass]]:
+        """Id and class of each class."""
+        return list(zip(self._annotations.class_ids, self._annotations.scheme.classes, strict=True))
 
-    def _fill(self, shown: Sequence[tuple[int, NucleusClass, int]] = ()) -> None:
+    def _count(self) -> None:
+        """Update the numbers of nuclei alone, which change while a list of keys is open."""
+        counts = self._annotations.counts().tolist()
+        for number, count in zip(self._annotations.class_ids, counts, strict=True):
+            self.table.write(number, _COUNT_COLUMN, f"{count:,}")
+
+    def _fill(self, shown: Sequence[tuple[int, NucleusClass]] = ()) -> None:
         """Fill the table, but for the lines that it shows already."""
         self._shown = lines = self._lines()
-        self._names = {number: entry.name for number, entry, _ in lines}
-        cells = {number: self._cells(entry, n) for number, entry, n in lines}
+        self._names = {number: entry.name for number, entry in lines}
+        cells = {number: self._cells(entry) for number, entry in lines}
         self.table.fill(cells, {line[0] for line in lines if line in shown})
         choices = ((name, number) for number, name in self._names.items())
         self.into.offer(choices, self.into.currentData())
+        self._count()
 
-    def _cells(self, entry: NucleusClass, count: int) -> Iterator[QTableWidgetItem | QWidget]:
-        """Name, colour, key and count of a class, as they can be changed in the table."""
+    def _cells(self, entry: NucleusClass) -> Iterator[QTableWidgetItem | QWidget]:
+        """Name, colour and key of a class, as they can be changed in the table, and its count."""
         yield cell(entry.name, editable=True)
         color = forms.push_button(
             "", as_it_is(f"Colour of {entry.name}"), lambda: self.ask_color(entry)
@@ -121,7 +128,7 @@ class ClassDialog(UndoButtons, SlideDialog):
         key.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
         key.textActivated.connect(partial(self.set_key, entry.name))
         yield key
-        yield cell(f"{count:,}")
+        yield cell("")
 
     def ask_color(self, entry: NucleusClass) -> None:
         """Ask for another colour of a class."""

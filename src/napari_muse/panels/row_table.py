@@ -97,6 +97,13 @@ class RowTable(QTableWidget):
             else:
                 self.setItem(at, column, item)
 
+    def write(self, number: int, column: int, text: str) -> None:
+        """Write another text into a cell of an item, without signals."""
+        item = self.item(self._numbers.index(number), column)
+        if item is not None and item.text() != text:
+            with QSignalBlocker(self):
+                item.setText(text)
+
     def number_of(self, item: QTableWidgetItem) -> int:
         """Number of the item in a cell's row."""
         return self._numbers[item.row()]

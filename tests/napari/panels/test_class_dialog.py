@@ -149,6 +149,20 @@ def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: A
     assert [box.text() for box in opened.legend.shown] == ["lymphocyte", "tumor"]
 
 
+def test_an_open_list_of_keys_stays_open_while_nuclei_are_found(
+    opened: MusePanel, dialog: ClassDialog, qtbot: Any
+) -> None:
+    key = dialog.table.cellWidget(0, 2)
+    key.showPopup()
+    qtbot.waitUntil(lambda: QApplication.activePopupWidget() is not None)
+    opened.session.annotations.append([50.0], [60.0], [1], [0.9], "m", 6.0)
+    assert dialog.table.item(0, 3).text() == "4"
+    assert dialog.table.cellWidget(0, 2) is key
+    qtbot.keyClick(key.view(), Qt.Key.Key_Down)
+    qtbot.keyClick(key.view(), Qt.Key.Key_Return)
+    assert _classes(opened) == [("lymphocyte", "2"), ("tumor", "1")]
+
+
 def test_a_question_says_the_name_as_it_is(
     opened: MusePanel, dialog: ClassDialog, qtbot: Any
 ) -> None:
