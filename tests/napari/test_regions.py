@@ -11,7 +11,7 @@ from muse_core.nuclei.store import AnnotationStore
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.muse_panel import MusePanel
 
-from .actions import press
+from .actions import press, use_window
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 LEFT_HALF = [(0, 0), (240, 0), (240, 300), (0, 300)]
@@ -148,3 +148,22 @@ def test_what_cannot_be_kept_stays_drawn(
         assert "another window" in regions.status.text()
     assert len(session.drawn_polygons()) == 1
     assert session.annotations.regions().empty
+
+
+def test_the_keyboard_ticks_a_region_and_takes_the_tick_away(
+    regions: MusePanel, qtbot: Any
+) -> None:
+    use_window(regions, qtbot)
+    annotations, table = regions.session.annotations, regions.regions.table
+    for name in ("left", "same"):
+        annotations.add_region(LEFT_HALF, reviewed=False, name=name)
+    table.setFocus()
+    table.setCurrentCell(0, 0)
+    for key in (Qt.Key.Key_Down, Qt.Key.Key_Right, Qt.Key.Key_Space):
+        qtbot.keyClick(table, key)
+    assert annotations.regions()["reviewed"].tolist() == [False, True]
+    annotations.add(100, 100, 1)
+    regions.regions.refresh()
+    qtbot.keyClick(table, Qt.Key.Key_Space)
+    assert annotations.regions()["reviewed"].tolist() == [False, False]
+    assert table.chosen == annotations.regions()["id"].tolist()[1]

@@ -117,7 +117,8 @@ def _cells(figures: RegionFigures) -> Iterator[QTableWidgetItem]:
     """Cells of a region: name, check box for reviewed, and numbers."""
     yield cell(figures.name, editable=True)
     reviewed = QTableWidgetItem()
-    reviewed.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+    flags = Qt.ItemFlag
+    reviewed.setFlags(flags.ItemIsEnabled | flags.ItemIsSelectable | flags.ItemIsUserCheckable)
     states = Qt.CheckState
     reviewed.setCheckState(states.Checked if figures.reviewed else states.Unchecked)
     yield reviewed

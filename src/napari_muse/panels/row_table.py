@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QItemSelectionModel, QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -13,6 +13,8 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
     QWidget,
 )
+
+_MOVE_ONLY = QItemSelectionModel.SelectionFlag.NoUpdate
 
 
 class RowTable(QTableWidget):
@@ -61,7 +63,7 @@ class RowTable(QTableWidget):
         rows: Mapping[int, Iterable[QTableWidgetItem | QWidget]],
         unchanged: Collection[int] = (),
     ) -> None:
-        """Replace all rows, without signals; the chosen item stays chosen.
+        """Replace all rows, without signals; the chosen item, and its current cell, stay so.
 
         A cell stays as it is while a person is typing in it, unless its item is gone.
 
@@ -70,7 +72,7 @@ class RowTable(QTableWidget):
             unchanged: Numbers of items whose rows can stay, because widgets take long to make. They
                 are replaced too where the order of the items has changed.
         """
-        chosen = self.chosen
+        chosen, column = self.chosen, self.currentColumn()
         left = {number for number in self._numbers if number in rows}
         if [n for n in self._numbers if n in left] != [n for n in rows if n in left]:
             left = set()
@@ -86,6 +88,9 @@ class RowTable(QTableWidget):
                 if number not in left or number not in unchanged:
                     self._fill_row(at, items)
             self.choose(chosen)
+            if chosen in rows and column > 0:
+                # Qt goes to the first cell of a row that is chosen.
+                self.setCurrentCell(self.currentRow(), column, _MOVE_ONLY)
 
     def _fill_row(self, at: int, items: Iterable[QTableWidgetItem | QWidget]) -> None:
         typing = self.state() == QAbstractItemView.State.EditingState
