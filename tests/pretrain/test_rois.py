@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,19 @@ def test_slides_that_differ_in_their_content_alone_are_cut_both(tmp_path: Path) 
     assert first.name == second.name
     assert not {roi.file for roi in first.rois} & {roi.file for roi in second.rois}
     assert len(first.rois) == len(second.rois) == 1
+
+
+def test_a_slide_is_cut_once_whatever_its_name(slide: Slide, tmp_path: Path) -> None:
+    folder = tmp_path / "rois"
+    once = cut_slide(slide, folder, open_roi_folder(folder, SETTINGS), _corner_points)
+    assert once is not None
+    copy = shutil.copy(tmp_path / "slide.png", tmp_path / "case 7.png")
+    with open_slide(copy, mpp=0.5) as renamed:
+        assert cut_slide(renamed, folder, once, _corner_points) == once
+    with open_slide(copy, mpp=0.4) as other_scale:
+        twice = cut_slide(other_scale, folder, once, _corner_points)
+    assert twice is not None
+    assert [source.name for source in twice.sources] == ["slide.png", "case 7.png"]
 
 
 def test_other_settings_need_another_folder(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def cut_slide(
     on_progress: OnProgress | None = None,
     should_cancel: Callable[[], bool] | None = None,
 ) -> RoiManifest | None:
-    """Cut all ROIs of a slide; what is already there is kept.
+    """Cut all ROIs of a slide; what is already there is kept, also under another name.
 
     Args:
         slide: An open slide with a known MPP.
@@ -69,10 +69,12 @@ def cut_slide(
             written.
     """
     settings = manifest.settings
-    key = _key(slide, settings)
+    facts = _facts(slide, settings)
+    key = _key(slide.path.name, facts)
     # Another program may have cut it meanwhile.
     manifest = look_into_roi_folder(folder, settings)
-    if any(source.key == key for source in manifest.sources):
+    # Under another name it would be the same tissue again.
+    if any(source.key in (key, _key(source.name, facts)) for source in manifest.sources):
         return manifest
     tissue = tissue_mask(slide)
     mpp = max(settings.mpp, slide.require_mpp())
@@ -206,14 +208,16 @@ def _write_image(rgb: npt.NDArray[np.uint8], path: Path, mpp: float, quality: in
         )
 
 
-def _key(slide: Slide, settings: RoiSettings) -> str:
-    """A folder name that two different slides of the same name do not share."""
-    path = slide.path
-    content = identify_slide(path, slide.part).fingerprint
+def _facts(slide: Slide, settings: RoiSettings) -> list[object]:
+    """What tells one slide from another beside its name, JSON-able."""
+    content = identify_slide(slide.path, slide.part).fingerprint
     if slide.choice.channels:
         content += f"|{slide.choice.channels}"
-    mpp = slide.require_mpp()
-    facts = [path.name, content, slide.width, slide.height, mpp, asdict(settings)]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
-    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in path.stem)[:60].strip(".")
+    return [content, slide.width, slide.height, slide.require_mpp(), asdict(settings)]
+
+
+def _key(name: str, facts: Sequence[object]) -> str:
+    """A folder name that two different slides of the same file name do not share."""
+    digest = hashlib.sha256(json.dumps([name, *facts], sort_keys=True).encode()).hexdigest()[:10]
+    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).stem)[:60].strip(".")
     return f"{stem}-{digest}"
