@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,26 @@ def test_two_channels_without_alpha_are_refused(tmp_path: Path, picture: np.ndar
         extrasamples=["unspecified"],
     )
     with pytest.raises(UserError, match=r"t.tif has 2 channels"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize(
+    ("tag", "sentence"),
+    [
+        (259, "is compressed with an unknown method, which cannot be read"),
+        (262, "has unknown colours; only RGB, gray and CMYK can be read."),
+    ],
+)
+def test_a_tag_of_which_a_damaged_file_has_many_values_is_said_in_a_word(
+    tmp_path: Path, picture: np.ndarray, tag: int, sentence: str
+) -> None:
+    path = tmp_path / "d.tif"
+    tifffile.imwrite(path, picture, photometric="rgb", metadata=None)
+    whole = bytearray(path.read_bytes())
+    entry = whole.index(struct.pack("<HHI", tag, 3, 1))
+    struct.pack_into("<II", whole, entry + 4, 50, 8)
+    path.write_bytes(whole)
+    with pytest.raises(UserError, match=rf"^d\.tif {sentence}"):
         open_slide(path)
 
 

@@ -49,7 +49,7 @@ from muse_core.slides.tiff.layout import layout_options
 from muse_core.slides.tiff.mpp import is_aperio, tiff_mpp
 from muse_core.slides.tiff.overlapping_tiles import require_mosaic
 from muse_core.slides.tiff.pages import Pick, image_pages, outer_axes, virtual_planes
-from muse_core.slides.tiff.samples import tiff_samples
+from muse_core.slides.tiff.samples import tag_name, tiff_samples
 
 _SEGMENT_SLACK = 2
 """Writers may round a tile or strip up, never to more than this many times its size."""
@@ -227,7 +227,7 @@ def _of_planes(page: Any, plan: ChannelPlan, name: str) -> Samples:
 
 def _check_compression(page: Any, name: str) -> None:
     if page.compression not in CLAIMED_PX:
-        kind = getattr(page.compression, "name", page.compression)
+        kind = tag_name(page.compression, "an unknown method")
         raise UserError(
             f"{name} is compressed with {kind}, which cannot be read; "
             "save it with JPEG, JPEG 2000 or Deflate."

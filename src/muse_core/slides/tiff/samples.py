@@ -41,6 +41,12 @@ _WORD = 257
 """A colour map has 16 bits; 8-bit values stand in it twice, high and low."""
 
 
+def tag_name(value: object, otherwise: str) -> str:
+    """Say a tag's value in a sentence; in a damaged file it may be many numbers."""
+    name = getattr(value, "name", None)
+    return str(name or (value if isinstance(value, int) else otherwise))
+
+
 def tiff_samples(page: Any, name: str) -> Samples:
     """Return the conversion of a page's samples to RGB.
 
@@ -64,7 +70,7 @@ def tiff_samples(page: Any, name: str) -> Samples:
     if page.photometric == _PHOTOMETRIC.YCBCR and page.compression in _OF_BYTES:
         colours = Colours.YCBCR
     if colours is None or (colours is Colours.CMYK and page.dtype != np.uint8):
-        kind = getattr(page.photometric, "name", page.photometric)
+        kind = tag_name(page.photometric, "unknown")
         raise UserError(f"{name} has {kind} colours; only RGB, gray and CMYK can be read.")
     count = int(page.samplesperpixel)
     if colours is Colours.GRAY and count > 2:
