@@ -15,7 +15,10 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QDragLeaveEvent, QDropEvent
 from qtpy.QtWidgets import QWidget
 
+from muse_core.classify.feature_folder import FEATURES_SUFFIX
 from muse_core.errors import UserError
+from muse_core.nuclei.store.locate import STORE_SUFFIX
+from muse_core.nuclei.store.projects import BESIDE_STORE
 from muse_core.slides import Slide, can_open, open_slide
 from muse_core.slides.dicom_series import only_slide
 from napari_muse.io.reader import get_reader, read_nucleus_files, read_slide
@@ -34,8 +37,9 @@ class DroppedFiles(QObject):
     """Opens what is dropped while the panel is open: files, and folders that are slides.
 
     For a slide napari asks which of all plugins is to read it, its own included, which cannot. Of
-    several files it opens those before the first that cannot be read. A folder that is no slide is
-    left to napari with all that is dropped with it, and all while a key chooses what napari does.
+    several files it opens those before the first that cannot be read. Folders that are no slides
+    are left to napari, last, and everything while a key chooses what napari does. What MUSE keeps
+    beside a store comes with the store.
     """
 
     def __init__(self, viewer: ViewerModel, parent: QWidget) -> None:
@@ -60,27 +64,36 @@ class DroppedFiles(QObject):
         if not urls or not all(url.isLocalFile() for url in urls):
             return False
         paths = [Path(url.toLocalFile()) for url in urls]
+        paths = [path for path in paths if not lies_beside_store(path)] or paths
         found = [slide_of_folder(path) if path.is_dir() else path for path in paths]
         to_open = [path for path in found if path is not None]
-        if len(to_open) < len(paths):
+        if not to_open:
             return False
+        others = [path for path, known in zip(paths, found, strict=True) if known is None]
         if isinstance(watched, QWidget):
             # It takes away what showed that files could be dropped.
             watched.dragLeaveEvent(QDragLeaveEvent())
         # Not within the drop, which the other program waits for.
-        QTimer.singleShot(0, partial(self._open, to_open))
+        QTimer.singleShot(0, partial(self._open, to_open, others))
         return True
 
-    def _open(self, paths: Sequence[Path]) -> None:
-        for path in slides_first(paths):
+    def _open(self, paths: Sequence[Path], others: Sequence[Path]) -> None:
+        for path in (*slides_first(paths), *others):
             try:
-                open_as_dropped(self._viewer, path, plugin_for(path))
+                plugin = None if path in others else plugin_for(path)
+                open_as_dropped(self._viewer, path, plugin)
             except UserError as error:
                 # A sentence is enough; napari would print whence it came, and offer to show it.
                 show_error(str(error))
             except Exception:
                 # As Qt hands over what an event handler raises; the other files are still opened.
                 notification_manager.receive_error(*sys.exc_info())
+
+
+def lies_beside_store(path: Path) -> bool:
+    """Whether a file or folder is what MUSE or SQLite keeps beside a store: features, a lock."""
+    endings = tuple(f"{STORE_SUFFIX}{end}" for end in (*BESIDE_STORE, FEATURES_SUFFIX) if end)
+    return path.name.lower().endswith(endings)
 
 
 def slides_first(paths: Sequence[Path]) -> list[Path]:

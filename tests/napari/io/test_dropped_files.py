@@ -12,7 +12,7 @@ from napari.utils.notifications import Notification, notification_manager
 from PIL import Image
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_muse.io.dropped_files import DroppedFiles, plugin_for, slides_first
 from napari_muse.io.reader import SLIDE_KEY
@@ -20,6 +20,7 @@ from napari_muse.napari_compat import drop_targets
 from napari_muse.panels.muse_panel import MusePanel
 
 from ...slides.slide_files import write_ome_zarr
+from ..actions import when_asked
 
 NONE = Qt.KeyboardModifier.NoModifier
 
@@ -71,7 +72,7 @@ def test_other_folders_are_left_to_napari(panel: MusePanel, tmp_path: Path, qtbo
         folder.mkdir()
     Image.new("RGB", (30, 20)).save(images / "one.png")
     (radiology / "1.dcm").write_bytes(bytes(128) + b"DICM")
-    for paths in ([fluorescence], [images], [radiology], [empty], [slide, images], []):
+    for paths in ([fluorescence], [images], [radiology], [empty], [images, empty], []):
         assert not dropped.eventFilter(None, _drop(*paths)), paths
     elsewhere = _drop(slide)
     elsewhere.mimeData().setUrls([QUrl("https://example.org/slide.zarr")])
@@ -97,6 +98,30 @@ def test_of_several_files_all_that_can_be_read_are_opened(
     assert _slides(viewer) == [first, folder, last]
     said = [n for n in notification_manager.records if "cut.svs" in n.message]
     assert [type(n) for n in said] == [Notification], "a sentence, without a traceback"
+
+
+def test_all_that_lies_in_the_folder_of_a_case_is_dropped(
+    panel: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    slide, scans = _picture(tmp_path / "slide.tif"), tmp_path / "scans"
+    scans.mkdir()
+    Image.new("RGB", (30, 20)).save(scans / "one.png")
+    beside = [tmp_path / f"slide.tif.muse{end}" for end in (".features", ".lock", "-wal")]
+    beside[0].mkdir()
+    for path in beside[1:]:
+        path.touch()
+    shown_by_then: list[Path] = []
+    notification_manager.records.clear()
+
+    def answer(dialog: QWidget) -> None:
+        shown_by_then.append(panel.session.require_slide().path)
+        dialog.close()
+
+    when_asked(answer)
+    _let_fall(panel, _drop(scans, slide, *beside))
+    qtbot.waitUntil(lambda: bool(shown_by_then), timeout=60_000)
+    assert shown_by_then == [slide], "napari asks about the folder of pictures alone, last"
+    assert not notification_manager.records
 
 
 @pytest.mark.parametrize("nuclei_come", ["first", "last"])

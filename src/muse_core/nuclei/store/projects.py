@@ -19,7 +19,8 @@ from muse_core.nuclei.store.store import AnnotationStore
 
 PROJECT_SUFFIX = ".project"
 """Suffix of the note, which lies in the folder where the annotations would be."""
-_BESIDE_STORE = ("", "-wal", "-shm", ".lock")
+BESIDE_STORE = ("", "-wal", "-shm", ".lock")
+"""What the names of a store's files end with, after the store's own."""
 _MOST_BYTES = 1 << 16
 _PAGES_AT_ONCE = 4096
 CANCELLED = "Cancelled; nothing was moved."
@@ -110,6 +111,6 @@ def copy_store(store: Path, target: Path, should_cancel: Callable[[], bool] = ne
 
 def remove_store(store: Path) -> None:
     """Remove a store and what belongs to it, as far as that is allowed."""
-    for ending in _BESIDE_STORE:
+    for ending in BESIDE_STORE:
         with contextlib.suppress(OSError):
             store.with_name(store.name + ending).unlink(missing_ok=True)
