@@ -17,6 +17,8 @@ from muse_core.errors import UserError
 
 Matrix = npt.NDArray[np.float64]
 """(3, 3), of x, y and 1."""
+Positions = npt.NDArray[np.float64]
+"""(N, 2), x and y."""
 
 _GLOBAL = "global"
 _MICRONS = tuple(
@@ -31,14 +33,14 @@ _METADATA = ("zarr.json", ".zattrs")
 _DAMAGED = (LookupError, TypeError, ValueError, AttributeError)
 
 
-def on_slide(xy: npt.NDArray[np.float64], systems: Mapping[str, Matrix]) -> Matrix:
-    """(N, 2) positions in the system "global" or, without it, in the system of the sample.
+def on_slide(xy: Positions, systems: Mapping[str, Matrix]) -> Positions:
+    """Return positions in the system "global" or, without it, in the system of the sample.
 
     Images lie in these in pixels. If an element has a system of microns alone, it holds pixels if
     that scales them.
 
     Args:
-        xy: (N, 2) positions of an element.
+        xy: Positions in an element's own system.
         systems: The way from there to each coordinate system.
 
     Raises:
@@ -112,6 +114,6 @@ def _matrix(step: Mapping[str, Any]) -> Matrix:
     return matrix
 
 
-def _moved(xy: npt.NDArray[np.float64], matrix: Matrix) -> Matrix:
-    placed: Matrix = xy @ matrix[:2, :2].T + matrix[:2, 2]
+def _moved(xy: Positions, matrix: Matrix) -> Positions:
+    placed: Positions = xy @ matrix[:2, :2].T + matrix[:2, 2]
     return placed
