@@ -115,7 +115,11 @@ def require_once(sources: Sequence[tuple[Path, *tuple[object, ...]]]) -> None:
     """
     seen = set()
     for path, *taken in sources:
-        source = os.path.realpath(path), *taken
+        try:
+            source = os.path.realpath(path), *taken
+        except OSError:
+            # The current folder is gone: a relative path leads nowhere now.
+            source = str(path), *taken
         if source in seen:
             raise UserError(f"{path} is given twice to learn from; once is enough.")
         seen.add(source)
