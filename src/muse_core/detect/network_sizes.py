@@ -35,11 +35,10 @@ def shared_sizes(sizes: Sequence[ImageSize]) -> Mapping[ImageSize, ImageSize]:
     counts = Counter(sizes)
     kept = np.array(list(counts), dtype=np.int64).reshape(-1, 2)
     number = np.array(list(counts.values()), dtype=np.int64)
-    first = 0
     use = {size: size for size in counts}
     while len(kept) > 1:
         added = _added_px(kept, number)
-        added[first] = np.inf
+        added[0] = np.inf  # the first tile's
         given_up, instead = np.unravel_index(int(added.argmin()), added.shape)
         least = added[given_up, instead]
         if not np.isfinite(least) or (least >= _NEW_SIZE_PX and len(kept) <= _MOST_SIZES):

@@ -90,7 +90,8 @@ class ClassDialog(UndoButtons, SlideDialog):
         """Fill the table anew where it shows something else; an edit is told more than once."""
         if self._lines() != self._shown:
             self._fill(self._shown)
-        self._count()
+        else:
+            self._count()
 
     def _lines(self) -> list[tuple[int, NucleusClass]]:
         """Id and class of each class."""
