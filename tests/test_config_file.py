@@ -52,6 +52,11 @@ def test_what_is_no_setting_is_refused(setting: str) -> None:
         with_settings({}, [setting])
 
 
+def test_what_is_set_twice_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^part\.size_px is set twice; set it once\.$"):
+        with_settings({}, ["part.size_px=7", "steps=5", "part.size_px = 8"])
+
+
 def test_a_line_break_brings_no_second_name() -> None:
     assert with_settings({}, ["a=1\nb=2"]) == {"a": "1\nb=2"}
 

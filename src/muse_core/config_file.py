@@ -52,14 +52,17 @@ def with_settings(values: Mapping[str, Any], settings: Iterable[str]) -> dict[st
         settings: VALUE is parsed as TOML; if it is not valid TOML, it is taken as text.
 
     Raises:
-        UserError: A setting has no name or no value, or its PART has no fields.
+        UserError: A setting has no name or no value, its PART has no fields, or it is given twice.
     """
-    changed = dict(values)
+    changed, given = dict(values), set[str]()
     for setting in settings:
         name, found, text = setting.partition("=")
         parts = name.strip().split(".")
         if not found or not all(parts):
             raise UserError(f"--set takes NAME=VALUE, such as steps=200; got {setting!r}.")
+        if name.strip() in given:
+            raise UserError(f"{name.strip()} is set twice; set it once.")
+        given.add(name.strip())
         change: Any = _value(text)
         for part in reversed(parts):
             change = {part: change}

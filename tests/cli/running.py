@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,23 @@ def run(*arguments: object) -> int:
     return end.value.code
 
 
+def others_than(given: Iterable[object], usual: Mapping[str, object]) -> list[object]:
+    """Options with their usual values, without those that are given."""
+    given = list(given)
+    return [part for option in usual.items() if option[0] not in given for part in option]
+
+
 def detect(folder: Path, out: Path, *more: object, slide: Path | None = None) -> int:
     """Run ``muse detect`` with the small model of ``folder``, by default at 0.5 um/px."""
-    fixed = ("--model", folder / "tiny.safetensors", "--device", "cpu", "--out", out)
-    given = more if "--mpp" in more or "--no-mpp" in more else (*more, "--mpp", 0.5)
-    given = tuple(g for g in given if g != "--no-mpp")
-    return run("detect", slide or folder / "slide.png", *fixed, *given)
+    usual: dict[str, object] = {
+        "--model": folder / "tiny.safetensors",
+        "--device": "cpu",
+        "--out": out,
+    }
+    if "--no-mpp" not in more:
+        usual["--mpp"] = 0.5
+    given = [g for g in more if g != "--no-mpp"]
+    return run("detect", slide or folder / "slide.png", *others_than(given, usual), *given)
 
 
 def error_line(capsys: Capture) -> str:

@@ -12,7 +12,7 @@ from muse_core.models.card import read_card
 
 from ..finetune.annotated import reviewed_store
 from ..job_inputs import CLASSES, write_model, write_points_folder
-from .running import Capture, detect, error_line, run
+from .running import Capture, detect, error_line, others_than, run
 
 
 @pytest.fixture
@@ -350,7 +350,7 @@ def test_finetune_refuses_what_it_cannot_use(
     options: tuple[str, ...], sentence: str, folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "m.safetensors"
-    data = ("--train", folder / "points", "--mpp", 0.5, "--out", out, "--steps", 1)
-    assert run("finetune", *data, *options) == 2
+    usual = others_than(options, {"--mpp": 0.5, "--out": out})
+    assert run("finetune", "--train", folder / "points", "--steps", 1, *usual, *options) == 2
     assert sentence in error_line(capsys)
     assert list(tmp_path.iterdir()) == []

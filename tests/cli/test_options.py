@@ -68,3 +68,15 @@ def test_another_commands_spelling_is_refused_with_the_right_one(
 ) -> None:
     assert run(*arguments) == 2
     assert instead in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "option"), [(name, option) for name, _, option in options()])
+def test_an_option_with_one_value_is_taken_once(
+    capsys: Capture, name: str, option: TyperOption
+) -> None:
+    spelling = option.opts[0]
+    value = [] if option.is_flag else ["2"]
+    command = name.split()[1:]
+    may_come_again = option.multiple or (option.is_flag and not option.secondary_opts)
+    run(*command, "s.png", spelling, *value, spelling, *value)
+    assert ("is given twice; give it once." in capsys.readouterr().err) is not may_come_again

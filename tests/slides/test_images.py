@@ -13,7 +13,7 @@ from PIL import Image
 from muse_core.errors import UserError
 from muse_core.slides import ImageChoice, open_slide
 from muse_core.slides.images import Role, SlideImage, numbered, role_of_name
-from muse_core.slides.tiff.reader import TiffLevel
+from muse_core.slides.tiff.level import TiffLevel
 
 from .image_files import PLAIN, Pixels, pixels_of, smaller, tissue, write_pages
 

@@ -24,7 +24,7 @@ from muse_core.files.remote import RemoteFile, UnreachableError
 from muse_core.nuclei.store import identify_slide
 from muse_core.slides import Region, Slide, open_slide
 from muse_core.slides.level import PieceCache
-from muse_core.slides.tiff.reader import TiffLevel
+from muse_core.slides.tiff.level import TiffLevel
 
 from ..cli.running import run
 from ..detect.blobs import BlobModel, scene

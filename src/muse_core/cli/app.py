@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from muse_core import __version__
+from muse_core.cli.command import OnceCommand
 from muse_core.cli.convert import convert
 from muse_core.cli.dataset import dataset_convert
 from muse_core.cli.detect import detect_command
@@ -57,7 +58,7 @@ def _register(to: typer.Typer, name: str, command: Callable[..., None], **settin
     """Add a command whose help is wrapped to the terminal, not where its docstring is."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    to.command(name, help=text, **settings)(command)
+    to.command(name, cls=OnceCommand, help=text, **settings)(command)
 
 
 _register(app, "detect", detect_command)

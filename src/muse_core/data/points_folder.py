@@ -26,6 +26,7 @@ from muse_core.nuclei.formats.csv import (
     require_one_part_in,
 )
 from muse_core.nuclei.formats.headings import positions_in_pixels, spellings
+from muse_core.nuclei.repeated import CONTRADICTED
 from muse_core.slides import Region, open_slide
 from muse_core.tables import Column, CsvTable, read_csv_table
 
@@ -46,10 +47,6 @@ _SLACK_PX = 8.0
 _REPEATED = (
     "line repeats another, and its nucleus counts once",
     "lines repeat others, and each nucleus counts once",
-)
-_CONTRADICTED = (
-    "nucleus lies exactly where one of another class does",
-    "nuclei lie exactly where one of another class does",
 )
 
 
@@ -153,7 +150,7 @@ def _place_notes(folder: str | Path, paths: Sequence[Path]) -> tuple[str, ...]:
         repeated[points.name] = len(found) - len(once)
         contradicted[points.name] = int(once.duplicated(["x", "y"]).sum())
     notes = [] if n_nuclei else [f"In {folder} no nucleus is annotated."]
-    for counts, one, many in ((repeated, *_REPEATED), (contradicted, *_CONTRADICTED)):
+    for counts, one, many in ((repeated, *_REPEATED), (contradicted, *CONTRADICTED)):
         if counts.total():
             first = next(name for name, count in counts.items() if count)
             notes.append(f"In {folder} {counted(counts.total(), one, many)} (first: {first}).")

@@ -15,7 +15,7 @@ from muse_core.slides.level import Level
 from muse_core.slides.pixels import Alpha, Samples, full_intensity
 from muse_core.slides.raw_pixels import RawPixels
 
-_WHITE = 255
+WHITE = 255
 _MAX_PROBED = 64
 """Pieces looked at for the highest value; they lie evenly over the coarsest level."""
 _MOST_ALPHA = 1 << 16
@@ -55,7 +55,7 @@ class SampledLevel(Level):
         stored = self._stored(row, col)
         if stored is None:
             # Scanners leave out tiles without tissue.
-            return np.full((self.piece_h, self.piece_w, 3), _WHITE, np.uint8)
+            return np.full((self.piece_h, self.piece_w, 3), WHITE, np.uint8)
         return self.samples.to_rgb(stored)
 
     def probes(self) -> Iterator[npt.NDArray[Any]]:

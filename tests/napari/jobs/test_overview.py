@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from muse_core.slides.overview_cache import OVERVIEWS_VARIABLE
-from muse_core.slides.tiff.reader import TiffLevel
+from muse_core.slides.tiff.level import TiffLevel
 from napari_muse.jobs.overview import OVERVIEW_KEY, THREAD
 from napari_muse.panels.muse_panel import MusePanel
 

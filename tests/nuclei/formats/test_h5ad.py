@@ -324,7 +324,7 @@ def test_parts_are_not_held_in_memory(tmp_path: Path) -> None:
     def told() -> Iterator[pd.DataFrame]:
         nonlocal most
         for i in range(12):
-            table = nucleus_table(np.arange(50.0), np.arange(50.0), "tumor")
+            table = nucleus_table(np.arange(50.0), np.full(50, i), "tumor")
             table = table.assign(id=table["id"] + 50 * i)
             alive.append(weakref.ref(table))
             yield table

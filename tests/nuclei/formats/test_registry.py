@@ -302,15 +302,15 @@ def test_null_characters_in_a_class_are_left_out_and_every_format_takes_it(
 def test_spaces_around_a_class_make_no_class_of_their_own(tmp_path: Path, ending: str) -> None:
     path, names = tmp_path / f"n{ending}", ["tumor", "tumor ", "\u00a0tumor", " a b "]
     if ending == ".csv":
-        frame = pd.DataFrame({"x_px": 1.0, "y_px": 2.0, "class": names})
+        frame = pd.DataFrame({"x_px": range(4), "y_px": 2.0, "class": names})
         frame.to_csv(path, index=False)
     elif ending == ".parquet":
-        pd.DataFrame({"x_px": 1.0, "y_px": 2.0, "class": names}).to_parquet(path)
+        pd.DataFrame({"x_px": range(4), "y_px": 2.0, "class": names}).to_parquet(path)
     else:
-        point = {"type": "Point", "coordinates": [1, 2]}
+        points = [{"type": "Point", "coordinates": [x, 2]} for x in range(4)]
         features = [
             {"type": "Feature", "geometry": point, "properties": {"classification": {"name": n}}}
-            for n in names
+            for point, n in zip(points, names, strict=True)
         ]
         path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     read = read_nuclei(path)

@@ -133,8 +133,8 @@ def _wkb(heights: list[float]) -> pa.Array:
 def test_planes_of_geojson(tmp_path: Path, kind: str) -> None:
     def write(heights: list[float | None]) -> Path:
         features = []
-        for z in heights:
-            corners = [[x, y, z] for x, y in ((1, 1), (3, 1), (3, 3), (1, 1))]
+        for i, z in enumerate(heights):
+            corners = [[x + i, y, z] for x, y in ((1, 1), (3, 1), (3, 3), (1, 1))]
             geometry = {"type": kind, "coordinates": corners[0] if kind == "Point" else [corners]}
             features.append({"type": "Feature", "geometry": geometry, "properties": {}})
         (tmp_path / "o.geojson").write_text(json.dumps(features))

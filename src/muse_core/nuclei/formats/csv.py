@@ -31,6 +31,7 @@ from muse_core.nuclei.formats.headings import (
     positions_in_pixels,
     spellings,
 )
+from muse_core.nuclei.formats.omero import OMERO_COLUMNS, from_omero
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
@@ -65,6 +66,7 @@ NUCLEUS_CSV = {
     **PART_COLUMNS,
     **BOX_COLUMNS,
     "object_type": Column(spellings("object_type"), needed=False),
+    **OMERO_COLUMNS,
 }
 """Columns of a file of nuclei, and other names under which they are found."""
 _ORIGIN = ("origin_x_px", "origin_y_px")
@@ -179,7 +181,7 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
     """
-    raw = nuclei_alone(read_csv_table(path, NUCLEUS_CSV))
+    raw = from_omero(nuclei_alone(read_csv_table(path, NUCLEUS_CSV)))
     check_count(len(raw), raw.name)
     x, y = raw.numbers("x_px"), raw.numbers("y_px")
     ids, anew = _ids(raw)

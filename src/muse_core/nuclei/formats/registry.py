@@ -18,6 +18,7 @@ from muse_core.nuclei.formats.csv import CSV_SUFFIXES, read_csv_file, write_csv,
 from muse_core.nuclei.formats.facts import facts_of
 from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.regions import NamedRegion
+from muse_core.nuclei.repeated import each_once
 from muse_core.nuclei.scheme import ClassScheme
 
 _Read = Callable[[Path, bool], NucleusFile]
@@ -64,6 +65,8 @@ def read_nuclei(
 ) -> NucleusFile:
     """Read a file of nuclei of any known format, in a separate process where that is safer.
 
+    A nucleus that it repeats counts once.
+
     Args:
         path: File, or folder of a SpatialData store.
         outlines_are_nuclei: In GeoJSON, take each polygon of an annotation for a nucleus and not
@@ -105,7 +108,7 @@ def read_nuclei_here(path: str | Path, outlines_are_nuclei: bool = False) -> Nuc
     Raises:
         UserError: See :func:`read_nuclei`.
     """
-    return _format_of(path).read(Path(path), outlines_are_nuclei)
+    return each_once(_format_of(path).read(Path(path), outlines_are_nuclei))
 
 
 def write_nuclei(

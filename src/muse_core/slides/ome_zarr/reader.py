@@ -29,9 +29,10 @@ from muse_core.slides.images import (
     plane_zt,
     taken,
 )
+from muse_core.slides.lost_pieces import Box, lost_pieces
 from muse_core.slides.ome_zarr.images import ZarrImage, describe_images, finest_shape, zarr_images
 from muse_core.slides.ome_zarr.local_store import FolderStore
-from muse_core.slides.ome_zarr.lost_chunks import Box, lost_chunks
+from muse_core.slides.ome_zarr.missing_chunks import missing_chunks
 from muse_core.slides.ome_zarr.remote_store import PatientStore, remote_store
 from muse_core.slides.ome_zarr.scale import same_extent, zarr_mpp
 from muse_core.slides.ome_zarr.zip_store import open_zipped
@@ -72,7 +73,7 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
             source = _open(_group(FolderStore(path)), path, choice, partial(_has_chunks, path))
             is_there = partial(_has_file, path)
         levels = [level for level in source.levels if isinstance(level, ZarrLevel)]
-        lost = lost_chunks(is_there, levels)
+        lost = lost_pieces(levels, partial(missing_chunks, is_there))
         return replace(source, notes=(*source.notes, *lost), close=close)
     except (UserError, PermissionError):
         close()

@@ -19,7 +19,7 @@ from muse_core.array_types import RgbArray
 from muse_core.slides.level import Level
 
 if TYPE_CHECKING:
-    from muse_core.slides.tiff.reader import TiffLevel
+    from muse_core.slides.tiff.level import TiffLevel
 
 _BLOCK_PX = 16
 """With sides that are multiples of this, halved tiles with subsampled chroma have whole pixels."""
