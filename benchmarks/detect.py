@@ -4,13 +4,13 @@
 
 *Bare* is the network with thresholding and classes on tiles in memory, as many at a time as the
 network has streams; *cores* is the same on the tiles without their halos, which is the cost of the
-area alone; *whole* is all that ``muse detect`` does once the model is loaded, including opening the
-slide. ``--copies N`` measures on N x N copies of the slide side by side, and ``--finer`` on pixels
-of half the size, with grain as from a camera, and no level in between: a 40x slide made from a 20x
-one. All combinations of model and backend alternate, so that other load on the machine affects all
-of them alike; speed is the best of the repeats, CPU time, which other load affects less, the
-median. *First nuclei* is the time from the start of a process to its first nuclei, and that of a
-process already waiting for a job.
+area alone; *whole* is all that ``muse detect`` does once the model is loaded, from opening the
+slide to the last line of the CSV file. ``--copies N`` measures on N x N copies of the slide side by
+side, and ``--finer`` on pixels of half the size, with grain as from a camera, and no level in
+between: a 40x slide made from a 20x one. All combinations of model and backend alternate, so that
+other load on the machine affects all of them alike; speed is the best of the repeats, CPU time,
+which other load affects less, the median. *First nuclei* is the time from the start of a process to
+its first nuclei, and that of a process already waiting for a job.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import psutil
 import typer
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from muse_core.array_types import RgbArray
     from muse_core.detect import Detector
     from muse_core.detect.plan import TilePlan
-    from muse_core.slides import Slide
+    from muse_core.models.device_names import DeviceName
+    from muse_core.slides import Region, Slide
 
 _LOADED_AFTER_S = 20
 _DECODING = "of which decoding"
@@ -166,21 +167,38 @@ def _measure(
                     _bare(detector, cells)
                 for share, part in zip(_AREAS, parts, strict=True):
                     stages = counted.stages if share == 1 else defaultdict(float)
-                    # Opened anew, so that no tile is decoded yet.
-                    with (
-                        _staged(stages),
-                        _timed(counted, f"whole {share:g}"),
-                        open_slide(path, mpp=mpp) as fresh,
-                    ):
-                        result = detector.detect(fresh, part)
+                    # The job opens the slide anew, so that no tile is decoded yet.
+                    with _staged(stages), _timed(counted, f"whole {share:g}"):
+                        result = _whole(path, run, detector, slide.mpp, part)
                     if share == _AREAS[0]:
-                        run.figures["smallest_mm2"] = round(result.tissue_mm2, 4)
-                run.tissue_mm2 = result.tissue_mm2
+                        run.figures["smallest_mm2"] = round(result["tissue_mm2"], 4)
+                run.tissue_mm2 = result["tissue_mm2"]
                 run.figures |= {
-                    "nuclei": result.nuclei.count,
-                    "tissue_mm2": round(result.tissue_mm2, 4),
-                    "precision": result.precision,
+                    "nuclei": result["nuclei"],
+                    "tissue_mm2": round(result["tissue_mm2"], 4),
+                    "precision": result["precision"],
                 }
+
+
+def _whole(
+    path: Path, run: Run, detector: Detector, mpp: float | None, part: Region
+) -> Mapping[str, Any]:
+    """The job of ``muse detect`` with a loaded model; returns its figures."""
+    from muse_core.jobs import DetectJob
+    from muse_core.jobs.detect_job import run_detect
+
+    with tempfile.TemporaryDirectory() as folder:
+        job = DetectJob(
+            str(path),
+            run.model,
+            str(Path(folder) / "nuclei.csv"),
+            mpp,
+            (part.x, part.y, part.w, part.h),
+            device=cast("DeviceName", detector.config.device),
+            settings={"tile_px": detector.config.tile_px},
+            backend=run.backend,
+        )
+        return run_detect(job, lambda _: None, lambda: False, lambda *_: detector).result
 
 
 def _bare(detector: Detector, images: list[RgbArray]) -> None:
@@ -223,6 +241,7 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
     """Count CPU seconds by stage; time not spent in our threads is attributed to the network."""
     from muse_core.detect import detector as module
     from muse_core.detect.backends.numpy_heads import NumpyHeads
+    from muse_core.jobs import detect_job
     from muse_core.slides.level import Level
 
     own: dict[str, float] = defaultdict(float)
@@ -246,6 +265,8 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
     watch(Level, "_piece", _DECODING)
     watch(NumpyHeads, "detections", "nuclei")
     watch(module.Detector, "detect", "this thread")
+    watch(detect_job, "nuclei_found", "events")
+    watch(detect_job, "_write", "the file")
     begin = time.process_time()
     try:
         yield
@@ -255,7 +276,7 @@ def _staged(spent: dict[str, float]) -> Iterator[None]:
     whole = time.process_time() - begin
     # Part of reading, and of the tissue mask.
     spent[_DECODING] += own.pop(_DECODING, 0.0)
-    own["plan and merging"] = own.pop("this thread") - own["tissue mask"]
+    own["plan and merging"] = own.pop("this thread") - own["tissue mask"] - own["events"]
     for stage, seconds in own.items():
         spent[stage] += seconds
     spent["network"] += whole - sum(own.values())

@@ -14,6 +14,7 @@ import torch
 from muse_core.detect import DetectConfig, Detector
 from muse_core.detect.detector import DetectListener
 from muse_core.errors import UserError
+from muse_core.models.tile_detections import TileDetections
 from muse_core.slides import Region, Slide
 from muse_core.slides.unreadable import place_of
 
@@ -72,7 +73,7 @@ def test_unreadable_places_are_told_and_everything_beside_them_is_found(slide: S
 
 
 def test_a_callbacks_error_reaches_the_caller_and_ends_the_threads(slide: Slide) -> None:
-    def refuse(chunk: pd.DataFrame) -> None:
+    def refuse(found: TileDetections) -> None:
         raise BrokenPipeError("the reader is gone")
 
     with pytest.raises(BrokenPipeError):

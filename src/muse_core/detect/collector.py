@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.detect.spool import Spool
-from muse_core.detect.uncertainty import ENTROPY, MARGIN, uncertainty
 from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import empty_table, nucleus_table
 
@@ -28,7 +27,7 @@ class Collector:
         self,
         model: str,
         class_names: Sequence[str],
-        on_nuclei: Callable[[pd.DataFrame], None] | None,
+        on_nuclei: Callable[[TileDetections], None] | None,
         spool: Spool,
     ) -> None:
         self.count = 0
@@ -45,14 +44,7 @@ class Collector:
         level0 = found.scaled(scale)
         self._spool.add(level0)
         if self._on_nuclei is not None:
-            unsure = uncertainty(level0.score, level0.class_probs)
-            self._on_nuclei(
-                self._table(level0, self.count).assign(
-                    class_index=level0.class_index,
-                    entropy=unsure[:, ENTROPY],
-                    margin=unsure[:, MARGIN],
-                )
-            )
+            self._on_nuclei(level0)
         self.count += len(level0)
         self.counts += np.bincount(level0.class_index, minlength=len(self.counts))
 

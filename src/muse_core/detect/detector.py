@@ -25,6 +25,7 @@ from muse_core.detect.model import PointModel
 from muse_core.detect.plan import Tile, TilePlan, plan_tiles
 from muse_core.detect.resize import padded_to, to_model_scale
 from muse_core.detect.tile_log import TileLog
+from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import nucleus_table
 from muse_core.processor import usable_cores
 from muse_core.progress import OnProgress
@@ -115,14 +116,14 @@ class DetectListener:
     Attributes:
         on_progress: Called with tiles done, tiles in all, and a message.
         should_cancel: Asked between batches of tiles.
-        on_nuclei: Called with NucleusTables as they are settled; together they are the result.
-            They also have the columns class_index, the class by its place in the model, and
-            entropy and margin, how unsure the model is.
+        on_nuclei: Called with nuclei as they are settled, in level-0 pixels; together and in this
+            order they are the result. Arrays, because making a table of each tile's nuclei takes a
+            tenth as long as finding them.
     """
 
     on_progress: OnProgress = lambda done, total, message: None
     should_cancel: Callable[[], bool] = lambda: False
-    on_nuclei: Callable[[pd.DataFrame], None] | None = None
+    on_nuclei: Callable[[TileDetections], None] | None = None
 
 
 class Detector:

@@ -29,11 +29,13 @@ from muse_core.jobs.progress import ProgressReporter
 from muse_core.jobs.specs import DetectJob
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
+    import numpy.typing as npt
 
     from muse_core.detect import DetectConfig, Detector, DetectResult
     from muse_core.detect.kept_run import KeptRun
     from muse_core.models.card import ModelCard
+    from muse_core.models.tile_detections import TileDetections
     from muse_core.nuclei import ClassScheme
     from muse_core.slides import Slide
 
@@ -126,6 +128,26 @@ def run_detect(
     return _outcome(job, result, card.name, scheme.names, [*notes, *result.notes], which)
 
 
+def nuclei_found(found: TileDetections) -> NucleiFound:
+    """The event that tells of nuclei in level-0 pixels."""
+    from muse_core.detect.uncertainty import ENTROPY, MARGIN, uncertainty
+
+    unsure = uncertainty(found.score, found.class_probs)
+    return NucleiFound(
+        x=found.x.round(3).tolist(),
+        y=found.y.round(3).tolist(),
+        class_index=found.class_index.tolist(),
+        score=_rounded(found.score),
+        entropy=_rounded(unsure[:, ENTROPY]),
+        margin=_rounded(unsure[:, MARGIN]),
+    )
+
+
+def _rounded(values: npt.NDArray[np.float32]) -> list[float]:
+    rounded: list[float] = values.astype(float).round(4).tolist()
+    return rounded
+
+
 def _notes_on_scale(slide: Slide, card: ModelCard) -> list[str]:
     """A warning about a coarse slide; raises UserError about one where no nucleus can be seen."""
     from muse_core.slides.mpp import require_fine
@@ -151,24 +173,14 @@ def _detect(
     from muse_core.detect import DetectListener
     from muse_core.nuclei.store import SlideChangedError, unchanged
 
-    def on_nuclei(chunk: pd.DataFrame) -> None:
-        emit(
-            NucleiFound(
-                x=chunk["x"].round(3).tolist(),
-                y=chunk["y"].round(3).tolist(),
-                class_index=chunk["class_index"].tolist(),
-                score=chunk["score"].astype(float).round(4).tolist(),
-                entropy=chunk["entropy"].astype(float).round(4).tolist(),
-                margin=chunk["margin"].astype(float).round(4).tolist(),
-            )
-        )
-
     try:
         with unchanged(slide.location, slide.part):
             return detector.detect(
                 slide,
                 job_shapes(job) or None,
-                listener=DetectListener(ProgressReporter(emit), should_cancel, on_nuclei),
+                listener=DetectListener(
+                    ProgressReporter(emit), should_cancel, lambda found: emit(nuclei_found(found))
+                ),
                 run=run,
                 focus=None if job.focus is None else (job.focus[0], job.focus[1]),
             )

@@ -69,7 +69,7 @@ def test_columns_and_microns(tmp_path: Path) -> None:
     text = (tmp_path / "n.csv").read_text(encoding="utf-8")
     assert text.splitlines() == [
         "id,x_px,y_px,x_um,y_um,class,score,status,model",
-        "0,10.0,20.25,5.0,10.125,tumor,0.75,predicted,m",
+        "0,10,20.25,5,10.125,tumor,0.75,predicted,m",
     ]
     assert tuple(pd.read_csv(tmp_path / "n.csv").columns) == CSV_COLUMNS
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 from collections.abc import Iterable, Mapping
+from gzip import GzipFile
+from io import BufferedWriter
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ from muse_core.nuclei.formats.omero import OMERO_COLUMNS, from_omero
 from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
-from muse_core.tables import Column, CsvTable, csv_names, quoting_of, read_csv_table
+from muse_core.tables import Column, CsvTable, csv_names, read_csv_table, write_csv_rows
 
 CSV_COLUMNS = ("id", "x_px", "y_px", "x_um", "y_um", "class", "score", "status", "model")
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -115,29 +116,13 @@ def write_csv_parts(
     name = Path(path).name.lower()
     separator = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
     with replacing(path) as partial, _opened(partial, name.endswith(".gz")) as file:
-        head = True
-        for table in valid_parts(parts):
+        for number, table in enumerate(valid_parts(parts)):
             rows = _csv_rows(table, mpp, origin_px, slide)
-            rows.to_csv(
-                file,
-                index=False,
-                header=head,
-                sep=separator,
-                lineterminator=os.linesep,
-                quoting=_quoting(rows),
-            )
-            head = False
+            write_csv_rows(rows, file, separator, header=number == 0)
 
 
-def _quoting(rows: pd.DataFrame) -> Literal[0, 2]:
-    texts = ("class", "model", _SLIDE[0])
-    return quoting_of(text for name in texts if name in rows for text in rows[name].unique())
-
-
-def _opened(path: Path, packed: bool) -> TextIO:
-    if packed:
-        return cast(TextIO, gzip.open(path, "wt", encoding="utf-8", newline=""))
-    return path.open("w", encoding="utf-8", newline="")
+def _opened(path: Path, packed: bool) -> GzipFile | BufferedWriter:
+    return gzip.open(path, "wb") if packed else path.open("wb")
 
 
 def _csv_rows(
