@@ -44,3 +44,20 @@ def test_threads_that_libraries_are_refused_are_named_too() -> None:
     words = f"Failed to launch worker thread: {os.strerror(errno.EAGAIN)}"
     assert "ulimit -u" in system_sentence(RuntimeError(words))
     assert not system_sentence(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError(f"can't allocate memory: error code 12 ({os.strerror(errno.ENOMEM)})"),
+    ],
+)
+def test_where_memory_is_refused_a_sentence_says_so(error: Exception) -> None:
+    assert system_sentence(error).startswith("There is not enough memory")
+
+
+def test_a_module_that_is_not_there_is_not_for_want_of_memory() -> None:
+    assert not system_sentence(ModuleNotFoundError("No module named 'torch'"))

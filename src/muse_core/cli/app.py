@@ -151,7 +151,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UserError as error:
         _say(str(error))
         code = 2
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, MemoryError, ImportError) as error:
         return _refused_by_system(error)
     try:
         sys.stdout.flush()
@@ -188,8 +188,8 @@ def _say(sentence: str) -> None:
         _discard(sys.stderr)
 
 
-def _refused_by_system(error: OSError | RuntimeError) -> int:
-    """Say which file, room or thread the system refused; raises errors of other kinds."""
+def _refused_by_system(error: OSError | RuntimeError | MemoryError | ImportError) -> int:
+    """Say which file, room, memory or thread the system refused; raises errors of other kinds."""
     sentence = system_sentence(error)
     if not sentence:
         raise error

@@ -33,10 +33,13 @@ _LONGEST_NAME = 200
 _NO_THREAD = "can't start new thread"
 """What Python's RuntimeError says where the system starts no more of them."""
 
+_NO_LIBRARY = "failed to map segment"
+"""What the loader of libraries says where no memory is left for one."""
+
 
 def system_sentence(error: BaseException) -> str:
-    """A sentence for the user if the system refused a file, room or a thread; else ""."""
-    full = no_room_sentence(error) or _no_thread_sentence(error)
+    """A sentence for the user if the system refused a file, room, memory or a thread; else ""."""
+    full = no_room_sentence(error) or _no_memory_sentence(error) or _no_thread_sentence(error)
     if full or not isinstance(error, OSError):
         return full
     if error.errno is None or error.errno not in _TO_PUT_RIGHT:
@@ -46,6 +49,21 @@ def system_sentence(error: BaseException) -> str:
     named = os.fsdecode(error.filename)
     shown = named if len(named) <= _LONGEST_NAME else f"{named[:_LONGEST_NAME]}..."
     return f"Cannot use {shown}: {os.strerror(error.errno)}."
+
+
+def _no_memory_sentence(error: BaseException) -> str:
+    of_system = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    # As the loader says it of a library, and torch of an array.
+    words = (_NO_LIBRARY, os.strerror(errno.ENOMEM))
+    of_library = isinstance(error, ImportError | RuntimeError) and any(
+        word in str(error) for word in words
+    )
+    if not (isinstance(error, MemoryError) or of_system or of_library):
+        return ""
+    return (
+        "There is not enough memory: that of the machine is used up, or a limit on it (ulimit -v,"
+        " or the container's) is reached."
+    )
 
 
 def _no_thread_sentence(error: BaseException) -> str:

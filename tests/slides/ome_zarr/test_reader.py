@@ -372,3 +372,13 @@ def test_signed_pixels_are_refused_by_their_type(tmp_path: Path, halves: list[np
     path = write_ome_zarr(tmp_path / "s.zarr", [level.astype(np.int16) for level in halves])
     with pytest.raises(UserError, match="type int16; only unsigned ones of 8 and 16 bits"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_level_alone_is_no_image_but_an_array(
+    tmp_path: Path, halves: list[np.ndarray], version: str
+) -> None:
+    """As it is chosen in a file dialog that shows what is in the folder of a slide."""
+    path = write_ome_zarr(tmp_path / "s.zarr", halves, version)
+    with pytest.raises(UserError, match=r"^0 is an array of Zarr, .* open the OME-Zarr"):
+        open_slide(path / "0")

@@ -14,6 +14,7 @@ import pandas as pd
 from muse_core.errors import UserError, cannot
 from muse_core.files import names_stdout
 from muse_core.isolation import Limits, run_isolated
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.formats.csv import CSV_SUFFIXES, read_csv_file, write_csv, write_csv_parts
 from muse_core.nuclei.formats.facts import facts_of
 from muse_core.nuclei.nucleus_file import NucleusFile
@@ -172,13 +173,13 @@ def write_nuclei_parts(
 
 def _left_out(chosen: NucleusFormat, content: NucleusFile, features: bool) -> tuple[str, ...]:
     """Return notes on what a format cannot hold."""
-    regions, scheme = content.regions, content.scheme
     left_out = []
     if features and ".h5ad" not in chosen.suffixes:
         left_out.append(f"{chosen.name} holds no features; they were left out.")
-    if regions and not chosen.holds_facts:
-        left_out.append(f"{chosen.name} holds no regions; {len(regions):,} were left out.")
-    if scheme is not None and not chosen.holds_facts:
+    if content.regions and not chosen.holds_facts:
+        gone = counted(len(content.regions), "was", "were")
+        left_out.append(f"{chosen.name} holds no regions; {gone} left out.")
+    if content.scheme is not None and not chosen.holds_facts:
         left_out.append(f"{chosen.name} holds no class colours and keys; they were left out.")
     return tuple(left_out)
 

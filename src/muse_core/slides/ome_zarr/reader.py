@@ -70,7 +70,9 @@ def open_ome_zarr(path: Path, choice: ImageChoice = _AS_IT_IS) -> SlideSource:
             source = _open(zipped.group, path, choice, zipped.has_pixels)
             is_there = zipped.has_file
         else:
-            source = _open(_group(FolderStore(path)), path, choice, partial(_has_chunks, path))
+            source = _open(
+                _group(FolderStore(path), path.name), path, choice, partial(_has_chunks, path)
+            )
             is_there = partial(_has_file, path)
         levels = [level for level in source.levels if isinstance(level, ZarrLevel)]
         lost = lost_pieces(levels, partial(missing_chunks, is_there))
@@ -93,7 +95,7 @@ def open_remote_ome_zarr(address: str, choice: ImageChoice = _AS_IT_IS) -> Slide
     """
     path, store = Path(name_of(address)), remote_store(address)
     try:
-        group = _group(store)
+        group = _group(store, path.name)
         # What is in a folder cannot be asked for everywhere.
         return replace(_open(group, path, choice, lambda _: True), address=address)
     except UserError:
@@ -114,11 +116,28 @@ def _unreadable(name: str, error: Exception) -> UserError:
     )
 
 
-def _group(store: FolderStore | PatientStore) -> zarr.Group:
+def _group(store: FolderStore | PatientStore, name: str) -> zarr.Group:
     with warnings.catch_warnings():
         # Where there are metadata of both versions of Zarr, the newer ones count.
         warnings.simplefilter("ignore", ZarrUserWarning)
-        return zarr.open_group(store, mode="r")
+        try:
+            return zarr.open_group(store, mode="r")
+        except (ValueError, OSError) as error:
+            if not _is_array(store):
+                raise
+            raise UserError(
+                f"{name} is an array of Zarr, which says nothing of an image; open the OME-Zarr"
+                " that it belongs to, or save it as one."
+            ) from error
+
+
+def _is_array(store: FolderStore | PatientStore) -> bool:
+    try:
+        zarr.open_array(store, mode="r")
+    except Exception:
+        # Broken metadata raise what zarr's own libraries raise.
+        return False
+    return True
 
 
 def _nothing() -> None:
