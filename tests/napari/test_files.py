@@ -222,6 +222,17 @@ def test_a_slide_that_was_closed_gets_its_file_and_is_let_go(
         assert len(store.nuclei()) == 6
 
 
+def test_nuclei_of_hidden_classes_are_saved_and_said_to_be(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    opened.session.annotations.set_class([1], 2)
+    before = _save(opened, tmp_path / "all.csv", qtbot)
+    opened.legend.shown[1].click()
+    said = _save(opened, tmp_path / "all.csv", qtbot)
+    assert said == f"{before} Nuclei of hidden classes are among them."
+    assert len(read_nuclei(tmp_path / "all.csv").table) == 3
+
+
 def test_what_is_saved_during_a_detection_is_said_to_be_a_part(
     opened: MusePanel, tmp_path: Path, qtbot: Any
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from muse_core.errors import UserError
 from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.counted import counted
+from muse_core.nuclei.named import named
 from muse_core.nuclei.store import AnnotationStore, Edit
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 
@@ -72,7 +73,8 @@ class ClassEdits:
         if gone == into:
             raise UserError(f"Choose at right into which class {gone} is to be merged.")
         nuclei = counted(self._count(gone), "nucleus becomes", "nuclei become")
-        return f"Merge the class {gone} into {into}? {nuclei} {into}, and {gone} is dropped."
+        merge = f"Merge the {named('class', gone)} into {into}?"
+        return f"{merge} {nuclei} {into}, and {gone} is dropped."
 
     def _count(self, name: str) -> int:
         return int(self._annotations.counts()[self._scheme.index(name)])

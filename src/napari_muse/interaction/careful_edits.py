@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from muse_core.array_types import IntArray
 from muse_core.nuclei.counted import counted, counted_nuclei
+from muse_core.nuclei.named import named
 from napari_muse.annotations.new_regions import mark_reviewed
 from napari_muse.interaction.undo_steps import say_done
 from napari_muse.layers.rows_in_view import MAX_IN_VIEW
@@ -44,7 +45,7 @@ class CarefulEdits:
         name = annotations.class_name(class_id)
         self._change(
             ids,
-            f"Give {len(ids):,} nuclei the class {name}?",
+            f"Give {len(ids):,} nuclei the {named('class', name)}?",
             "Give them the class",
             lambda: annotations.set_class(ids, class_id),
             f"{counted(len(ids), 'nucleus is', 'nuclei are')} {name}.",

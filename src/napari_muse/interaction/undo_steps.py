@@ -8,6 +8,7 @@ from shapely import box, make_valid
 from shapely.geometry import Polygon
 
 from muse_core.nuclei.store import Edit
+from napari_muse.interaction.which_slide import with_slide
 
 if TYPE_CHECKING:
     from muse_core.slides import Region
@@ -38,8 +39,7 @@ def say_done(session: MuseSession, annotations: SlideAnnotations, sentence: str)
     if annotations is session.annotations:
         session.done.emit(sentence)
         return
-    slide = annotations.recorded_slide
-    session.told.emit(f"{slide.name if slide else 'The image before'}: {sentence}")
+    session.told.emit(with_slide(session, annotations, sentence))
     session.rest_unseen()
 
 
@@ -54,9 +54,19 @@ def _said(how: str, edit: Edit, session: MuseSession) -> str:
         )
     if len(edit.nuclei) and not session.nuclei.layer.visible:
         sentences.append("The nuclei are hidden; V shows them.")
+    elif _is_of_hidden_classes(edit, session.nuclei.hidden_classes):
+        sentences.append("Its nuclei are of classes that are hidden; tick them to see it.")
     elif _is_out_of_view(edit, session.nuclei.field_of_view()):
         sentences.append("That is out of view.")
     return " ".join(sentences)
+
+
+def _is_of_hidden_classes(edit: Edit, hidden: set[int]) -> bool:
+    """Whether an edit changed nuclei, none of which is seen before or after it."""
+    nuclei = edit.nuclei
+    seen = (nuclei.before[nuclei.existed], nuclei.after[nuclei.exists])
+    classes = {int(number) for rows in seen for number in rows["class_id"]}
+    return bool(classes) and classes <= hidden
 
 
 def _is_out_of_view(edit: Edit, view: Region) -> bool:

@@ -59,9 +59,11 @@ class FileJobs:
         slide = self._session.require_slide()
         store, mpp, target = annotations.path, slide.mpp, Path(path)
         origin, plane_zt = (slide.scanned.x, slide.scanned.y), slide.plane_zt
+        hidden = annotations.present & ~self._session.nuclei.wanted()
+        beside = " Nuclei of hidden classes are among them." if hidden.any() else ""
         self.writing.emit("Saving …")
         self._background.do(
-            lambda: export_store(store, target, mpp, origin, plane_zt).sentence,
+            lambda: export_store(store, target, mpp, origin, plane_zt).sentence + beside,
             self.ended.emit,
             self.ended.emit,
         )

@@ -57,7 +57,6 @@ class Detection(SessionJob):
         self, session: MuseSession, parent: QObject | None = None, command: Sequence[str] = ()
     ) -> None:
         super().__init__(session, parent, command)
-        self._annotations: SlideAnnotations = session.annotations
         self._shapes: Sequence[Region | PolygonRegion] = ()
         self._bounds = Region(0, 0, 1, 1)
         self._last: WeakKeyDictionary[SlideAnnotations, Sequence[Region | PolygonRegion]] = (
@@ -107,20 +106,15 @@ class Detection(SessionJob):
             focus=job.focus or self._focus(),
             keep_in=self._keeping_folder(slide),
         )
-        self._annotations, self._shapes = self._session.annotations, tuple(shapes)
+        self._shapes = tuple(shapes)
         self._begun = False
         self._bounds, self._mpp = slide.bounds, of_slide["mpp"]
         self._mapping, self._spares_reviewed = dict(mapping or {}), False
         # What comes first is shown at once.
         self._take_soon.setTimeout(0)
         self._waiting, self._refusal = [], ""
-        self.runner.start(job.to_json())
+        self._run(job.to_json())
         self._last[self._annotations] = self._shapes
-
-    @property
-    def annotations(self) -> SlideAnnotations:
-        """Annotations of the slide that was searched last."""
-        return self._annotations
 
     def unfinished(self) -> Unfinished | None:
         """The unfinished detection of the current slide, if there is one."""
@@ -185,7 +179,7 @@ class Detection(SessionJob):
             self._waiting.append(event)
             self._take_soon()
         else:
-            self.progress.emit(event)
+            self._tell(event)
 
     def _begin(self, event: DetectionStarted) -> None:
         theirs = ClassScheme.from_json(list(map(dict, event.classes))).classes
@@ -253,7 +247,7 @@ class Detection(SessionJob):
             self._settle(event.name)
         finally:
             # Whatever happens, those who wait hear of the end.
-            self.ended.emit(self._last_word(event))
+            self._tell_end(self._last_word(event))
 
     def _last_word(self, event: Ended) -> Ended:
         if self._refusal:

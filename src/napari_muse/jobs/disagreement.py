@@ -9,7 +9,6 @@ from muse_core.errors import UserError
 from muse_core.jobs import DisagreementFound, Ended, Event, Failed
 from muse_core.jobs.specs import DisagreeJob
 from muse_core.models.device_names import DeviceName
-from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.jobs.session_job import SessionJob
 from napari_muse.session import MuseSession
 
@@ -19,7 +18,6 @@ class Comparison(SessionJob):
 
     def __init__(self, session: MuseSession, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
-        self._annotations: SlideAnnotations = session.annotations
         self._refusal = ""
 
     def start(self, model: str | None, device: DeviceName) -> None:
@@ -30,18 +28,18 @@ class Comparison(SessionJob):
                 written, or another file has its place by now.
         """
         of_slide = self._of_slide()
-        self._annotations, self._refusal = self._session.annotations, ""
-        if not self._annotations.has_file:
+        annotations = self._session.annotations
+        if not annotations.has_file:
             raise UserError("There are no nuclei to compare yet: detect some first.")
-        self._annotations.require_writable()
-        self._annotations.require_same_slide()
-        store = str(self._annotations.path)
-        job = DisagreeJob(store=store, model=model, device=device, **of_slide)
-        self.runner.start(job.to_json())
+        annotations.require_writable()
+        annotations.require_same_slide()
+        job = DisagreeJob(store=str(annotations.path), model=model, device=device, **of_slide)
+        self._refusal = ""
+        self._run(job.to_json())
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, DisagreementFound):
-            self.progress.emit(event)
+            self._tell(event)
             return
         ids = np.asarray(event.ids, dtype=np.int64)
         try:
@@ -51,4 +49,4 @@ class Comparison(SessionJob):
         self._session.rest_unseen()
 
     def _on_end(self, event: Ended) -> None:
-        self.ended.emit(Failed(self._refusal) if self._refusal else event)
+        self._tell_end(Failed(self._refusal) if self._refusal else event)

@@ -110,7 +110,7 @@ class Learning(SessionJob):
                 "resumable": False,
             }
         )
-        self.runner.start(FinetuneJob(config).to_json())
+        self._run(FinetuneJob(config).to_json())
 
     def _class_map(self, model: str) -> dict[str, str]:
         """Return the person's mapping of the model's classes to those that the slide still has."""

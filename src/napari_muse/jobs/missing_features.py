@@ -28,4 +28,4 @@ class MissingFeatures(SessionJob):
             raise UserError("There are no nuclei yet: detect some first.")
         annotations.require_same_slide()
         job = FeaturesJob(store=str(annotations.path), model=model, **of_slide)
-        self.runner.start(job.to_json())
+        self._run(job.to_json())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +29,8 @@ class Detects(Protocol):
     def update_models(self, chosen: str | None) -> None:
         """List the models again and choose one by its path."""
 
-    def run(self, again: bool = False) -> None:
-        """Detect; again: wherever there are predictions."""
+    def run(self, again: bool = False, otherwise: Callable[[], None] = lambda: None) -> None:
+        """Detect; again: wherever there are predictions. If nothing is started, call otherwise."""
 
 
 class ModelSwitch:
@@ -89,4 +91,9 @@ class ModelSwitch:
     def _detect(self, chosen: str, doing: str) -> None:
         self._chosen = chosen
         self.said.emit(f"{chosen}; {doing}.")
-        self._detects.run(again=True)
+        self._detects.run(again=True, otherwise=partial(self._on_not_started, chosen))
+
+    def _on_not_started(self, chosen: str) -> None:
+        """Report that the user has not said what a detection needs to know."""
+        self._chosen = ""
+        self.said.emit(f"{chosen}; nothing was detected with it. “Detect nuclei” does so.")

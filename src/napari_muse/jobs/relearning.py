@@ -209,8 +209,8 @@ class Relearning:
     def _on_computed(self, event: Ended) -> None:
         if isinstance(event, Failed):
             self._session.refused.emit(event.message)
-        elif self.on:
-            self.request()
+        else:
+            self.on_detected(self.missing.annotations)
         self.changed.emit()
 
     def order_to_ask(self) -> IntArray:
@@ -224,7 +224,7 @@ class Relearning:
         self.turn(True)
 
     def on_detected(self, annotations: SlideAnnotations) -> None:
-        """Learn from a slide again, if on, because a detection of it has ended."""
+        """Learn from a slide again, if on, because a detection, or what it lacked, has ended."""
         if self.on:
             self._owed.add(annotations)
             self._pay()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.nuclei.named import named
 from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.layers.point_style import point_features
 from napari_muse.napari_compat import set_quietly
@@ -55,7 +56,7 @@ class FeatureTable:
         for name in dict.fromkeys(new[changed]):
             if name not in nuclei.scheme.names:
                 raise UserError(
-                    f"There is no class {name}; press “Edit …” at the classes to add it."
+                    f"There is no {named('class', name)}; press “Edit …” at the classes to add it."
                 )
             class_id = nuclei.class_ids[nuclei.scheme.index(name)]
             nuclei.set_class(rows["id"][changed[new[changed] == name]], class_id)

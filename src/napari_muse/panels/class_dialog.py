@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from muse_core.nuclei import NucleusClass
+from muse_core.nuclei.named import named
 from napari_muse.annotations.class_edits import ClassEdits
 from napari_muse.panels import forms
 from napari_muse.panels.confirm import ask
@@ -126,7 +127,7 @@ class ClassDialog(UndoButtons, SlideDialog):
         key.addItems(list(_KEYS))
         key.setCurrentText(entry.key)
         key.setAccessibleName(f"Key of {entry.name}")
-        key.setToolTip(as_it_is(f"Key that gives a nucleus the class {entry.name}"))
+        key.setToolTip(as_it_is(f"Key that gives a nucleus the {named('class', entry.name)}"))
         key.textActivated.connect(partial(self.set_key, entry.name))
         yield key
         yield cell("")

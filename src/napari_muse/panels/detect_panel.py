@@ -132,38 +132,42 @@ class DetectPanel(forms.Section):
         """List the models on this machine again, and choose one by its path."""
         self.model.list_anew(chosen)
 
-    def run(self, again: bool = False) -> None:
+    def run(self, again: bool = False, otherwise: Callable[[], None] = lambda: None) -> None:
         """Start a detection with the form's settings; errors are shown in the panel.
 
         Args:
             again: Search wherever the slide has predictions, if it has any, instead of the area
                 chosen in the form.
+            otherwise: Called if no detection is started.
         """
         self._again = again
-        if not (self.mpp.commit() and self.min_score.commit()):
+        numbers = self.mpp.commit() and self.min_score.commit()
+        if not (numbers and self.scale.settled() and self.attempt(self._shapes)):
+            otherwise()
             return
-        if self.scale.settled() and self.attempt(self._shapes):
-            mapping = detect_choices.known_mapping(self._session, self.chosen_entry)
-            if mapping is None:
-                self._ask_mapping()
-            else:
-                self._start(mapping)
+        mapping = detect_choices.known_mapping(self._session, self.chosen_entry)
+        if mapping is None:
+            self._ask_mapping(otherwise)
+        else:
+            self._start(mapping, otherwise)
 
-    def _ask_mapping(self) -> None:
+    def _ask_mapping(self, otherwise: Callable[[], None]) -> None:
         unknown = detect_choices.unknown_classes(self._session, self.chosen_entry)
         theirs, ours = unknown or ((), ())
         dialog = MappingDialog(self._session, self.model.currentText(), theirs, ours, self)
-        dialog.accepted.connect(lambda: self._start(dialog.mapping))
+        dialog.accepted.connect(lambda: self._start(dialog.mapping, otherwise))
+        dialog.rejected.connect(otherwise)
         dialog.open()
         self.mapping_dialog = dialog
 
-    def _start(self, mapping: Mapping[str, str]) -> None:
+    def _start(self, mapping: Mapping[str, str], otherwise: Callable[[], None]) -> None:
         model = self.model.currentData()
         if mapping:
             self._session.class_maps.keep(self._session.slide, model, mapping)
         job = DetectJob(slide="", model=model, **self._form.values())
         start = self._detection.start
-        self.attempt(lambda: self._begin(lambda: start(job, self._shapes(), mapping)))
+        if not self.attempt(lambda: self._begin(lambda: start(job, self._shapes(), mapping))):
+            otherwise()
 
     def _begin(self, start: Callable[[], None]) -> None:
         """Start a job and show that it runs; raises UserError where it cannot be started."""

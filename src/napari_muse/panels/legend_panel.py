@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor, QIcon, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QCheckBox, QLabel, QRadioButton, QScrollArea, QSizePolicy
 
 from muse_core.nuclei import NucleusClass
+from muse_core.nuclei.named import named
 from napari_muse.layers.shown_classes import show_all_classes, show_class, total_text
 from napari_muse.panels import forms
 from napari_muse.panels.class_dialog import ClassDialog
@@ -122,7 +123,7 @@ class LegendPanel(forms.Section):
         swatch.fill(QColor(entry.color))
         box.setIcon(QIcon(swatch))
         box.name(name)
-        box.setToolTip(as_it_is(f"Show or hide the nuclei of class {name}"))
+        box.setToolTip(as_it_is(f"Show or hide the nuclei of {named('class', name)}"))
         self._keys[index].setText(key)
         new.setAccessibleName(f"New nuclei are {name}")
         new.setToolTip(as_it_is(f"New nuclei are {name}; in add mode press {key}" if key else name))

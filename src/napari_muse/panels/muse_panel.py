@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QApplication, QTabWidget, QWidget
 
@@ -21,7 +22,8 @@ from napari_muse.jobs.detection import Detection
 from napari_muse.jobs.disagreement import Comparison
 from napari_muse.jobs.learning import Learning
 from napari_muse.jobs.relearning import Relearning
-from napari_muse.napari_compat import unwrapped
+from napari_muse.jobs.session_job import SessionJob
+from napari_muse.napari_compat import main_widget, unwrapped
 from napari_muse.panels import forms
 from napari_muse.panels.close_at_exit import close_at_exit
 from napari_muse.panels.close_question import CloseQuestion
@@ -138,6 +140,18 @@ class MusePanel(QWidget):
                 with suppress(LookupError):  # A script has not docked it.
                     viewer.window.remove_dock_widget(other)
 
+    def _say_what_ends(self) -> None:
+        """Name the jobs that end with the panel, if its window stays open."""
+        jobs: tuple[tuple[SessionJob, str], ...] = (
+            (self.detection, "The detection was stopped; what has been found is kept."),
+            (self.learning, "Fine-tuning was stopped; the best model so far is kept."),
+            (self.comparison, "Comparing neighbours was stopped."),
+            (self.relearning.missing, "Computing features was stopped."),
+        )
+        ended = [sentence for job, sentence in jobs if job.running]
+        if ended and main_widget(self.session.viewer).isVisible():
+            show_info(" ".join(("The MUSE panel was closed.", *ended)))
+
     def release(self) -> None:
         """Stop running jobs and disconnect from the session, which keeps its nuclei."""
         if not self._ends:
@@ -154,6 +168,7 @@ class MusePanel(QWidget):
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Release when napari removes the widget from a closed dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self._say_what_ends()
             self.release()
         super().changeEvent(event)
 

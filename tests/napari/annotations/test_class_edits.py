@@ -54,6 +54,18 @@ def test_merging_asks_with_the_right_numbers(annotations: SlideAnnotations) -> N
     assert annotations.counts().tolist() == [3]
 
 
+def test_a_name_that_says_class_is_not_said_to_be_a_class_again(
+    annotations: SlideAnnotations,
+) -> None:
+    edits = ClassEdits(annotations)
+    edits.add()
+    edits.set_color("class 1", "#102030")
+    assert edits.merging("class 1", "b").startswith("Merge the class 1 into b?")
+    edits.merge("class 1", "b")
+    labels = [edit.label for edit in (annotations.undo() for _ in range(3)) if edit is not None]
+    assert labels == ["merge of class 1 into b (0 nuclei)", "change of class 1", "new class 1"]
+
+
 def test_what_cannot_be_kept_is_refused(annotations: SlideAnnotations) -> None:
     edits = ClassEdits(annotations)
     with pytest.raises(UserError):

@@ -69,6 +69,19 @@ def test_what_is_out_of_view_is_said_to_be(opened: MusePanel, qtbot: Any) -> Non
     assert "nuclei are hidden" in _undo(opened, qtbot)
 
 
+def test_what_is_of_a_hidden_class_is_said_to_be(opened: MusePanel, qtbot: Any) -> None:
+    for key in (Qt.Key.Key_2, Qt.Key.Key_Delete):
+        click(opened, qtbot, 100, 100)
+        press(opened, qtbot, key)
+    lymphocyte, tumor = opened.legend.shown
+    tumor.click()
+    hidden = " Its nuclei are of classes that are hidden; tick them to see it."
+    assert _undo(opened, qtbot) == f"Undone: removal of 1 nucleus.{hidden}"
+    assert _undo(opened, qtbot) == "Undone: class of 1 nucleus (tumor).", "it is seen again"
+    lymphocyte.click()
+    assert _redo(opened, qtbot) == f"Redone: class of 1 nucleus (tumor).{hidden}"
+
+
 def test_an_import_is_one_step_and_nothing_else_goes_with_it(
     opened: MusePanel, tmp_path: Path, qtbot: Any
 ) -> None:

@@ -11,7 +11,7 @@ import tifffile
 from qtpy.QtCore import Qt
 
 from muse_core.errors import UserError
-from muse_core.jobs import DetectJob
+from muse_core.jobs import DetectJob, Progress
 from muse_core.jobs.events import Cancelled, Done, Failed
 from muse_core.models.registry import DEFAULT_MODEL, list_models
 from muse_core.nuclei import ClassScheme, NucleusClass
@@ -72,6 +72,32 @@ def test_a_slide_that_is_closed_under_way_is_let_go_at_the_end(
     with AnnotationStore.open(next(annotations_folder.glob("*.muse"))) as store:
         assert not store.read_only, "another window can edit it"
         assert sorted(store.nuclei()["x"]) == [50.5, 100, 200, 300]
+
+
+def test_what_is_said_of_a_slide_that_is_not_shown_any_more_names_it(
+    opened: MusePanel, run: Callable[..., Any], cmu_slide: Path
+) -> None:
+    def leave_and_cancel(detection: Detection) -> None:
+        opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+        detection.cancel()
+
+    assert run("wait", act=leave_and_cancel).message == "small.tif: Cancelled."
+
+
+def test_progress_on_a_slide_that_is_not_shown_any_more_names_it(
+    opened: MusePanel, cmu_slide: Path, qtbot: Any
+) -> None:
+    detection, said = opened.detection, opened.detect.message
+    detection.runner._command = [sys.executable, str(JOB), "wait"]
+    detection.start(DetectJob(slide=""), ())
+    opened.detect.status.begin()
+    qtbot.waitUntil(lambda: said.text() == "1 nuclei, 3 s left")
+    opened.session.viewer.open(cmu_slide, plugin="napari-muse")
+    detection.runner.said.emit(Progress(2, 4, "2 nuclei", 2.0))
+    qtbot.waitUntil(lambda: said.text() == "small.tif: 2 nuclei, 2 s left")
+    detection.cancel()
+    qtbot.waitUntil(lambda: not detection.running, timeout=20_000)
+    assert said.text() == "small.tif: Cancelled."
 
 
 def test_a_scale_that_is_set_under_way_is_said_not_to_be_that_of_the_figures(

@@ -23,6 +23,7 @@ from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
+from muse_core.nuclei import ClassScheme
 from muse_core.slides import PolygonRegion, Region, open_slide
 from napari_muse.jobs import learning
 from napari_muse.panels.muse_panel import MusePanel
@@ -245,6 +246,35 @@ def test_a_worse_model_is_not_the_one_that_is_offered_first(
         )
     assert ("worse" in said) == worse
     assert ("nothing says whether" in said) == (after is None)
+
+
+@pytest.mark.parametrize("how", ["mapping", "scale"])
+def test_a_new_model_that_nothing_is_detected_with_is_not_said_to_be_detecting(
+    panel: MusePanel, models: Path, unscaled_slide: Path, qtbot: Any, how: str
+) -> None:
+    """The dialog of the classes is cancelled, or the scale is not known."""
+    panel.session.viewer.open(unscaled_slide, plugin="napari-muse")
+    if how == "mapping":
+        panel.session.set_mpp(0.5)
+    panel.session.annotations.adopt_scheme(ClassScheme.from_names(["tumor", "other"]))
+    panel.session.annotations.add(20, 20, 1)
+    panel.tabs.setCurrentIndex(_LEARN)
+    models.mkdir()
+    new = write_model(models / "new.safetensors")
+    panel.learning.runner.ended.emit(Done("Trained.", {"model": str(new)}))
+    qtbot.mouseClick(panel.learn.use, LEFT)
+    if how == "mapping":
+        assert "detecting with it" in panel.learn.message.text()
+        dialog = panel.detect.mapping_dialog
+        assert dialog is not None
+        qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert not panel.detection.running
+    assert panel.learn.message.text() == (
+        "The new model is chosen; nothing was detected with it. “Detect nuclei” does so."
+    )
+    assert panel.detect.model.currentData() == str(new)
+    panel.detection.ended.emit(Done("3 nuclei."))
+    assert "3 nuclei" not in panel.learn.message.text(), "that was not with the switch"
 
 
 def test_a_long_name_of_a_model_does_not_widen_the_panel(

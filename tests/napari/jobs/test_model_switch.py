@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +38,7 @@ class Detector:
     def update_models(self, chosen: str | None) -> None:
         self.chosen = chosen
 
-    def run(self, again: bool = False) -> None:
+    def run(self, again: bool = False, otherwise: Callable[[], None] = lambda: None) -> None:
         self.ran.append(again)
 
 

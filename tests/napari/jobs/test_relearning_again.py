@@ -43,6 +43,24 @@ def test_a_slide_that_is_left_too_soon_is_learnt_from_when_one_comes_back(
     assert np.any((np.array(before) != classes(featured))[~corrected])
 
 
+def test_a_slide_whose_features_are_complete_is_learnt_from_and_not_the_one_shown_by_then(
+    featured: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    session, learns = featured.session, featured.relearning
+    turn_on(featured, qtbot)
+    first, other = session.image_layer, tmp_path / "other.png"
+    Image.new("RGB", (60, 50), (230, 190, 210)).save(other)
+    talking = str(Path(__file__).with_name("talking_job.py"))
+    learns.missing.runner._command = [sys.executable, talking, "done"]
+    learns.compute_features(None)
+    session.viewer.open(other, plugin="napari-muse")
+    qtbot.waitUntil(lambda: not learns.missing.running, timeout=20_000)
+    assert not learns.waiting
+    session.viewer.layers.selection.active = first
+    assert learns.waiting
+    settled(featured, qtbot)
+
+
 def test_nuclei_that_are_detected_afterwards_follow_the_corrections(
     featured: MusePanel, qtbot: Any
 ) -> None:

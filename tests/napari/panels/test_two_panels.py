@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget
 
+from muse_core.jobs import DetectJob
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..actions import press
+
+TALKING = Path(__file__).parents[1] / "jobs" / "talking_job.py"
+
+
+def test_what_ends_with_the_dock_is_said(opened: MusePanel, qtbot: Any) -> None:
+    annotations, window = opened.session.annotations, opened.session.viewer.window
+    opened.detection.runner._command = [sys.executable, str(TALKING), "wait"]
+    opened.detection.start(DetectJob(slide=""), ())
+    qtbot.waitUntil(lambda: annotations.detecting and len(annotations.rows) > 0, timeout=20_000)
+    notification_manager.records.clear()
+    window.remove_dock_widget(opened)
+    (said,) = notification_manager.records
+    assert said.message == (
+        "The MUSE panel was closed. The detection was stopped; what has been found is kept."
+    )
+    assert not annotations.detecting
+    assert sorted(annotations.to_table()["x"]) == [50.5, 100, 200, 300]
+    notification_manager.records.clear()
+
+
+def test_a_dock_in_which_nothing_runs_is_closed_without_a_word(opened: MusePanel) -> None:
+    notification_manager.records.clear()
+    opened.session.viewer.window.remove_dock_widget(opened)
+    assert not notification_manager.records
 
 
 def test_a_panel_made_by_a_script_replaces_the_one_there(opened: MusePanel, qtbot: Any) -> None:

@@ -37,7 +37,7 @@ def new_class_edit(connection: sqlite3.Connection, new: NucleusClass) -> Edit:
     ClassScheme((*read_scheme(connection).classes, new))
     number = take_ids(connection, "classes", 1)
     change = Change("classes", number, None, (new.name, new.color, new.key, number))
-    return Edit(f"new class {new.name}", changes=(change,))
+    return Edit(labels.new_class(new.name), changes=(change,))
 
 
 def changed_classes_edit(connection: sqlite3.Connection, new: Mapping[str, NucleusClass]) -> Edit:

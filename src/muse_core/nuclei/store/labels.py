@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muse_core.nuclei.counted import counted, counted_nuclei
+from muse_core.nuclei.named import named
 
 
 def of_nuclei(what: str, number: int, class_name: str = "") -> str:
@@ -19,29 +20,36 @@ def new_nuclei(number: int, class_name: str) -> str:
 
 def new_regions(names: list[str]) -> str:
     """Such as "new region field 1"."""
-    return _of_region("new region", names[0]) if len(names) == 1 else f"{len(names):,} new regions"
+    return _of_region("new", names[0]) if len(names) == 1 else f"{len(names):,} new regions"
 
 
 def changed_region(before: tuple[str, int], after: tuple[str, int]) -> str:
     """Such as "review of region field 1", from name and review before and after."""
     if before[1] == after[1]:
-        return _of_region("name of region", after[0])
-    return _of_region("review of region" if after[1] else "review withdrawn from region", after[0])
+        return _of_region("name of", after[0])
+    return _of_region("review of" if after[1] else "review withdrawn from", after[0])
 
 
 def removed_region(name: str) -> str:
     """Such as "removal of region field 1"."""
-    return _of_region("removal of region", name)
+    return _of_region("removal of", name)
+
+
+def new_class(name: str) -> str:
+    """Such as "new class tumor"."""
+    return f"new {named('class', name)}"
 
 
 def changed_classes(names: list[str]) -> str:
     """Such as "change of class tumor"."""
-    return f"change of {'class' if len(names) == 1 else 'classes'} {' and '.join(names)}"
+    if len(names) == 1:
+        return f"change of {named('class', names[0])}"
+    return f"change of classes {' and '.join(names)}"
 
 
 def merged_classes(gone: str, into: str, number: int) -> str:
     """Such as "merge of class a into b (3 nuclei)"."""
-    return f"merge of class {gone} into {into} ({counted_nuclei(number)})"
+    return f"merge of {named('class', gone)} into {into} ({counted_nuclei(number)})"
 
 
 def relearning(number: int) -> str:
@@ -64,4 +72,4 @@ def takeover(n_nuclei: int, n_regions: int) -> str:
 
 
 def _of_region(what: str, name: str) -> str:
-    return f"{what} {name}" if name else what
+    return f"{what} {named('region', name)}" if name else f"{what} region"
