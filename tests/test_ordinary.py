@@ -11,8 +11,8 @@ import pytest
 
 from muse_core.errors import UserError
 from muse_core.files import read_small, replacing
-from muse_core.nuclei import read_nuclei_here
-from muse_core.ordinary import require_file
+from muse_core.nuclei import nucleus_table, read_nuclei_here, write_nuclei
+from muse_core.ordinary import require_file, require_folder
 from muse_core.slides import open_slide
 from muse_core.slides.window.server import WindowServer
 
@@ -82,3 +82,35 @@ def test_without_a_temporary_folder_the_way_out_is_named(tmp_path: Path) -> None
         pytest.fail("nothing can be written")
     with pytest.raises(UserError, match=rf"^image cannot be lent to a job{says}"):
         WindowServer().file_for("image", "0" * 64)
+
+
+def test_a_file_in_place_of_a_folder_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    assert require_folder(tmp_path) == tmp_path
+    (tmp_path / "s.muse").touch()
+    with pytest.raises(UserError, match=r"s\.muse is a file; give a folder\.$"):
+        require_folder(tmp_path / "s.muse")
+    with pytest.raises(UserError, match=r"^There is no folder .*nothing\.$"):
+        require_folder(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".geojson", ".parquet", ".h5ad", ".svs", ".png"])
+def test_what_servers_give_in_place_of_a_file_is_named(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"f{ending}"
+    read = open_slide if ending in (".svs", ".png") else read_nuclei_here
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(UserError, match="is a pointer of Git LFS and not the file itself"):
+        read(path)
+    path.write_text("\n<!DOCTYPE html>\n<html><body>Sign in</body></html>\n")
+    with pytest.raises(UserError, match="is a web page and not the file itself"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["n.csv", "n.geojson"])
+def test_content_says_whether_a_file_is_packed(tmp_path: Path, name: str) -> None:
+    """Browsers unpack some files and keep the name, and pack others that come packed."""
+    write_nuclei(tmp_path / name, nucleus_table([1], [2], "a"), mpp=0.5)
+    plain = (tmp_path / name).read_bytes()
+    (tmp_path / f"{name}.gz").write_bytes(plain)
+    (tmp_path / name).write_bytes(gzip.compress(plain))
+    for path in (tmp_path / name, tmp_path / f"{name}.gz"):
+        assert read_nuclei_here(path).table["x"].tolist() == [1]

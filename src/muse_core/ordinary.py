@@ -8,16 +8,23 @@ from pathlib import Path
 
 from muse_core.errors import UserError, cannot
 
+_GZIP = b"\x1f\x8b"
+_LFS = b"version https://git-lfs"
+_HTML = (b"<!doctype html", b"<html")
+_START_BYTES = 64
+
 
 def require_file(path: str | Path) -> Path:
     """Return a path that leads to an ordinary file.
 
     Raises:
-        UserError: There is none, or it is a folder, a pipe or a device.
+        UserError: There is none, or it is a folder, a pipe or a device, or what servers give in
+            place of a file.
     """
     source = Path(path)
     try:
         if source.is_file():
+            _require_no_placeholder(source)
             return source
         if source.is_dir():
             raise UserError(f"{source} is a folder; give a file.")
@@ -26,6 +33,53 @@ def require_file(path: str | Path) -> Path:
     except OSError as error:
         raise cannot("open", source, error) from error
     raise UserError(f"There is no file {source}.")
+
+
+def is_gzip(path: str | Path) -> bool:
+    """Whether a file is packed with gzip, whatever its name; False where it cannot be read."""
+    return _start_of(Path(path)).startswith(_GZIP)
+
+
+def _require_no_placeholder(source: Path) -> None:
+    start = _start_of(source).lstrip().lower()
+    if start.startswith(_LFS):
+        raise UserError(
+            f"{source} is a pointer of Git LFS and not the file itself; fetch that with git lfs"
+            " pull, or download it."
+        )
+    if start.startswith(_HTML):
+        raise UserError(
+            f"{source} is a web page and not the file itself; the server may have asked for a"
+            " login. Download the file again."
+        )
+
+
+def _start_of(source: Path) -> bytes:
+    try:
+        if not source.is_file():  # a pipe would be waited for
+            return b""
+        with source.open("rb") as file:
+            return file.read(_START_BYTES)
+    except OSError:
+        # Whoever reads the file says why it cannot be read.
+        return b""
+
+
+def require_folder(path: str | Path) -> Path:
+    """Return a path that leads to a folder.
+
+    Raises:
+        UserError: There is none, or it is a file.
+    """
+    source = Path(path)
+    try:
+        if source.is_dir():
+            return source
+        if source.exists():
+            raise UserError(f"{source} is a file; give a folder.")
+    except OSError as error:
+        raise cannot("open", source, error) from error
+    raise UserError(f"There is no folder {source}.")
 
 
 def require_text(name: str | Path) -> str:

@@ -108,3 +108,11 @@ def test_a_bad_file_among_the_users_models_keeps_none_from_the_others(
     bundled = {DEFAULT_MODEL, "muse-small", "muse-small-breast"}
     assert {entry.name for entry in list_models()} == bundled
     assert resolve_model(None).is_file()
+
+
+def test_a_pointer_of_git_lfs_is_no_damaged_model(tmp_path: Path) -> None:
+    """As a repository of models has it that was cloned without LFS."""
+    path = tmp_path / "m.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(UserError, match="is a pointer of Git LFS and not the file itself"):
+        read_card(path)

@@ -19,6 +19,7 @@ import zarr
 from muse_core.classify.feature_folder import keeps_features
 from muse_core.errors import UserError
 from muse_core.files import replacing, unnamed_file
+from muse_core.ordinary import require_folder
 
 _CHUNK_ROWS = 4096
 _MAX_BYTES = 1 << 34
@@ -84,9 +85,7 @@ def read_features(path: str | Path) -> FeatureFile:
     Raises:
         UserError: There is no such folder, or it holds no features, or not all of them.
     """
-    source = Path(path)
-    if not source.is_dir():
-        raise UserError(f"There is no folder {source}.")
+    source = require_folder(path)
     try:
         group, arrays = _open(source)
         # Values that were never written take no room in the folder.

@@ -27,6 +27,7 @@ from muse_core.nuclei.formats.csv import (
 )
 from muse_core.nuclei.formats.headings import positions_in_pixels, spellings
 from muse_core.nuclei.repeated import CONTRADICTED
+from muse_core.ordinary import require_folder
 from muse_core.slides import Region, open_slide
 from muse_core.tables import Column, CsvTable, read_csv_table
 
@@ -165,10 +166,8 @@ def image_paths(folder: str | Path) -> list[Path]:
             format, or two differ in their suffix alone, so that their points would be the same
             file.
     """
-    root = Path(folder)
+    root = require_folder(folder)
     images = root / "images"
-    if not root.exists():
-        raise UserError(f"There is no folder {root}.")
     if not images.is_dir() or not (root / "points").is_dir():
         raise UserError(f"{root} is not a points-folder: it needs folders images/ and points/.")
     files = entries(images)

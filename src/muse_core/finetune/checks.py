@@ -8,6 +8,7 @@ from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
 from muse_core.models.card import check_model_target, read_card
 from muse_core.models.registry import resolve_model
+from muse_core.ordinary import require_folder
 
 
 def with_found_base(config: FinetuneConfig) -> FinetuneConfig:
@@ -18,8 +19,7 @@ def with_found_base(config: FinetuneConfig) -> FinetuneConfig:
     """
     out = check_model_target(config.out)
     for folder in (*config.train, *((config.val,) if config.val else ())):
-        if not folder.folder.is_dir():
-            raise UserError(f"There is no folder {folder.folder}.")
+        require_folder(folder.folder)
     for source in config.stores:
         if not source.store.is_file():
             raise UserError(f"There is no annotation store {source.store}.")

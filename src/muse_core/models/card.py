@@ -14,6 +14,7 @@ from typing import Any
 from muse_core.errors import UserError, cannot
 from muse_core.files import check_writable
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
+from muse_core.ordinary import require_file
 
 MODEL_SUFFIX = ".safetensors"
 METADATA_KEY = "muse_model_card"
@@ -167,6 +168,7 @@ def _read_header(path: Path) -> dict[str, Any]:
     refusal = f"{path.name} is not a MUSE model: it is not a complete safetensors file."
     if not path.is_file():
         raise UserError(f"There is no model file {path}.")
+    require_file(path)
     try:
         with path.open("rb") as file:
             start = file.read(8)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from muse_core.errors import UserError
-from muse_core.ordinary import temporary_folder
+from muse_core.ordinary import is_gzip, temporary_folder
 
 FALLBACK = "cp1252"
 """Encoding of a file that is not Unicode."""
@@ -31,13 +31,15 @@ _MAX_UNPACKED_BYTES = 1 << 32
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file; ``.gz`` is unpacked, to disk and not beyond what a table can have.
+    """The bytes of a file; gzip is unpacked, to disk and not beyond what a table can have.
+
+    Its content says whether it is packed: browsers unpack files and keep their names.
 
     Raises:
         UserError: It unpacks to more, or to no place; the sentence lacks the file's name.
     """
     with path.open("rb") as raw:
-        if path.suffix.lower() != ".gz":
+        if not is_gzip(path):
             yield raw
             return
         folder = temporary_folder("cannot be unpacked")

@@ -18,6 +18,7 @@ from muse_core.data.datasets.source import Dataset
 from muse_core.data.points_folder import AnnotatedImage
 from muse_core.errors import UserError
 from muse_core.files import entries, only_one, replacing
+from muse_core.ordinary import require_folder
 from muse_core.slides.mpp import check_mpp
 
 _SAME_SCALE = 0.005
@@ -77,9 +78,7 @@ def convert_dataset(
     detail = detail or Detail()
     if isinstance(dataset, str):
         dataset = find_dataset(dataset, split)
-    source, target = Path(folder), Path(out)
-    if not source.is_dir():
-        raise UserError(f"There is no folder {source}.")
+    source, target = require_folder(folder), Path(out)
     if target.exists() and (not target.is_dir() or entries(target)):
         raise UserError(f"{target} is in the way; choose a folder that is new or empty.")
     scale = dataset.mpp if detail.mpp is None else check_mpp(detail.mpp)

@@ -21,12 +21,13 @@ from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.repeated import each_once
 from muse_core.nuclei.scheme import ClassScheme
+from muse_core.ordinary import is_gzip
 
 _Read = Callable[[Path, bool], NucleusFile]
 _Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
 _WriteParts = Callable[[Path, Iterable[pd.DataFrame], NucleusFile], None]
 _LONG_TEXT_BYTES = 1 << 20
-_PACKED, _PACKED_RATIO = (".gz", ".zip"), 20
+_ZIP, _PACKED_RATIO = ".zip", 20
 _SPATIALDATA_START_S = 20.0
 
 
@@ -259,7 +260,7 @@ def _size(source: Path) -> int:
         size = source.stat().st_size if source.is_file() else 0
     except OSError as error:
         raise cannot("read", source, error) from error
-    return size * (_PACKED_RATIO if source.suffix.lower() in _PACKED else 1)
+    return size * (_PACKED_RATIO if source.suffix.lower() == _ZIP or is_gzip(source) else 1)
 
 
 def _read_csv(path: Path, _: bool) -> NucleusFile:

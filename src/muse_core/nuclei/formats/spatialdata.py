@@ -21,6 +21,7 @@ from muse_core.nuclei.formats.facts import Facts, facts_of, facts_to_json
 from muse_core.nuclei.formats.headings import CLASS_NAMES
 from muse_core.nuclei.nucleus_file import NucleusFile, check_count
 from muse_core.nuclei.table import valid_parts
+from muse_core.ordinary import require_folder
 
 ELEMENT = "nuclei"
 _TEXTS = ("class_name", "status", "model")
@@ -118,9 +119,7 @@ def read_spatialdata(path: str | Path) -> NucleusFile:
             points or several elements of other names, they are in microns or in several systems of
             coordinates, or it holds a bad value.
     """
-    source = Path(path)
-    if not source.is_dir():
-        raise UserError(f"There is no folder {source}.")
+    source = require_folder(path)
     if not is_spatialdata(source):
         raise UserError(f"{source.name} is not a SpatialData store.")
     library = _library()

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from muse_core.errors import UserError
+from muse_core.ordinary import is_gzip
 
 GZIP, ZIP = ".gz", ".zip"
 _INSIDE = (".geojson", ".json")
@@ -21,17 +22,16 @@ _LEVEL = 1
 
 @contextmanager
 def opened_geojson(path: Path) -> Iterator[BinaryIO]:
-    """Open a file of GeoJSON for reading, whatever packs it.
+    """Open a file of GeoJSON for reading, whatever packs it, and whatever its name says of gzip.
 
     Raises:
         UserError: A zip archive is damaged, locked, or holds no GeoJSON or several.
         OSError: The file cannot be read.
     """
-    suffix = path.suffix.lower()
-    if suffix == GZIP:
+    if is_gzip(path):
         with gzip.open(path, "rb") as file:
             yield cast(BinaryIO, file)
-    elif suffix == ZIP:
+    elif path.suffix.lower() == ZIP:
         try:
             with zipfile.ZipFile(path) as archive, archive.open(_only_member(archive)) as file:
                 yield cast(BinaryIO, file)
