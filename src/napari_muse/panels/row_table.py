@@ -14,6 +14,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_muse.plain_text import as_it_is
+
+_WIDEST = "x" * 18
+"""Text as wide as a column may be that is as wide as its content."""
 _MOVE_ONLY = QItemSelectionModel.SelectionFlag.NoUpdate
 
 
@@ -31,7 +35,8 @@ class RowTable(QTableWidget):
 
         Args:
             *heads: Headers of the columns, of which the first takes the remaining width. Without
-                any, they are set later, and each column is as wide as its content.
+                any, they are set later, and each column is as wide as its content, within limits:
+                a long name must not drive the other columns out of sight.
             tooltip: Tool tip of the table.
             least_px: Least height.
         """
@@ -48,15 +53,20 @@ class RowTable(QTableWidget):
         cast(QHeaderView, self.verticalHeader()).hide()
         header, mode = cast(QHeaderView, self.horizontalHeader()), QHeaderView.ResizeMode
         header.setSectionResizeMode(mode.Interactive if heads else mode.ResizeToContents)
+        header.setTextElideMode(Qt.TextElideMode.ElideRight)
         if heads:
             self.set_heads(heads)
             header.setSectionResizeMode(0, mode.Stretch)
+        else:
+            header.setMaximumSectionSize(self.fontMetrics().horizontalAdvance(_WIDEST))
         self.itemChanged.connect(lambda item: self.edited.emit(self.number_of(item), item))
 
     def set_heads(self, heads: Iterable[str]) -> None:
         """Set the headers of the columns."""
         self.setColumnCount(len(heads := list(heads)))
         self.setHorizontalHeaderLabels(heads)
+        for at, head in enumerate(heads):
+            cast(QTableWidgetItem, self.horizontalHeaderItem(at)).setToolTip(as_it_is(head))
 
     def fill(
         self,
@@ -128,6 +138,8 @@ class RowTable(QTableWidget):
 def cell(text: str, editable: bool = False, right: bool = False) -> QTableWidgetItem:
     """Return a table cell; numbers are aligned to the right."""
     item = QTableWidgetItem(text)
+    if len(text) > len(_WIDEST):
+        item.setToolTip(as_it_is(text))
     if not editable:
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
     if right:

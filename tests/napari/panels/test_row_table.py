@@ -89,3 +89,19 @@ def test_tab_leaves_the_table_and_arrows_do_not(qtbot: Any) -> None:
     assert (table.currentRow(), table.currentColumn()) == (1, 1)
     qtbot.keyClick(table, Qt.Key.Key_Tab)
     assert after.hasFocus()
+
+
+def test_a_long_name_leaves_the_other_columns_in_sight(qtbot: Any) -> None:
+    made, name = RowTable(tooltip="regions"), "tumour & stroma " * 20
+    qtbot.addWidget(made)
+    made.resize(290, 170)
+    made.set_heads(("Region", "Nuclei", name))
+    made.fill({1: (cell(name, editable=True), cell("16"), cell("7"))})
+    made.show()
+    assert made.columnViewportPosition(1) + made.columnWidth(1) < made.viewport().width()
+    assert made.columnWidth(2) < 290
+    heading, item = made.horizontalHeaderItem(2), made.item(0, 0)
+    assert heading is not None
+    assert item is not None
+    assert item.text() == name
+    assert item.toolTip() == heading.toolTip() == name
