@@ -27,6 +27,7 @@ from muse_core.nuclei.store import AnnotationStore
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..small_disk import fill, small_disk
+from .actions import press
 
 SQUARE = ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0))
 
@@ -220,6 +221,30 @@ def test_a_slide_that_was_closed_gets_its_file_and_is_let_go(
     with AnnotationStore.open(next(annotations_folder.glob("*.muse"))) as store:
         assert not store.read_only, "another window can edit it"
         assert len(store.nuclei()) == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps files that are open in place")
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_what_is_shown_can_be_saved_where_its_annotations_are_lost(
+    opened: MusePanel, tmp_path: Path, qtbot: Any, how: str
+) -> None:
+    annotations = opened.session.annotations
+    annotations.add_region(SQUARE, reviewed=True, name="field")
+    path = annotations.path
+    if how == "deleted":
+        path.unlink()
+    else:
+        of, classes = annotations.store.slide, annotations.scheme
+        with AnnotationStore.create(tmp_path / "other.muse", of, classes) as other:
+            other.add_many([5.0], [5.0], [1])
+        (tmp_path / "other.muse").replace(path)
+    opened.session.nuclei.select([1])
+    press(opened, qtbot, Qt.Key.Key_2)
+    assert "export what is shown" in opened.status.text()
+    assert "3 nuclei saved" in _save(opened, tmp_path / "shown.geojson", qtbot)
+    saved = read_nuclei(tmp_path / "shown.geojson")
+    assert sorted(saved.table["x"]) == pytest.approx([100, 200, 300])
+    assert [region.name for region in saved.regions] == ["field"]
 
 
 def test_nuclei_of_hidden_classes_are_saved_and_said_to_be(

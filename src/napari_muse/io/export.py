@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from muse_core.nuclei import write_nuclei
+from muse_core.nuclei import NucleusFile, write_nuclei
 from muse_core.nuclei.counted import counted_nuclei
 from muse_core.nuclei.nucleus_file import FIRST_PLANE, WHOLE_SLIDE, Origin, PlaneZT
-from muse_core.nuclei.store.content import store_content
 from muse_core.nuclei.store.locate import STORE_SUFFIX
 from muse_core.slides import Slide
 from muse_core.slides.window.key import safe_name
@@ -51,8 +50,8 @@ def suggested_project(slide: Slide | None) -> str:
     return f"{safe_name(slide.title) if slide else 'image'}{STORE_SUFFIX}"
 
 
-def export_store(
-    store: Path,
+def export_content(
+    content: NucleusFile,
     target: Path,
     mpp: float | None,
     origin_px: Origin = WHOLE_SLIDE,
@@ -61,7 +60,7 @@ def export_store(
     """Write all nuclei that are not deleted, with classes and regions; may run in any thread.
 
     Args:
-        store: Annotation store; it is only read.
+        content: Of an annotation store.
         target: File to write, in the format of its name.
         mpp: Microns per level-0 pixel.
         origin_px: Origin of coordinates in the file: the corner of the scanned area.
@@ -70,6 +69,6 @@ def export_store(
     Raises:
         UserError: The format is unknown or needs the MPP, or the file cannot be written.
     """
-    content = store_content(store).counted_from(origin_px)
+    content = content.counted_from(origin_px)
     notes = write_nuclei(target, replace(content, mpp=mpp, plane_zt=plane_zt))
     return Exported(target, len(content.table), (*notes, *content.notes))

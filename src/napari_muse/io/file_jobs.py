@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from psygnal import Signal
 
 from muse_core.classify.project import project_path
 from muse_core.errors import UserError
-from muse_core.nuclei import placed_on_slide, read_nuclei
-from napari_muse.io.export import export_store
+from muse_core.nuclei import NucleusFile, placed_on_slide, read_nuclei
+from muse_core.nuclei.store.content import content_of_open, store_content
+from napari_muse.annotations.slide_annotations import SlideAnnotations
+from napari_muse.io.export import export_content
 from napari_muse.io.file_import import take_over
 from napari_muse.jobs.background import Background
 from napari_muse.session import MuseSession
@@ -57,13 +61,14 @@ class FileJobs:
             self.ended.emit("There are no nuclei to save yet: detect or add some first.")
             return
         slide = self._session.require_slide()
-        store, mpp, target = annotations.path, slide.mpp, Path(path)
+        mpp, target = slide.mpp, Path(path)
         origin, plane_zt = (slide.scanned.x, slide.scanned.y), slide.plane_zt
         hidden = annotations.present & ~self._session.nuclei.wanted()
         beside = " Nuclei of hidden classes are among them." if hidden.any() else ""
+        read = _reader_of(annotations)
         self.writing.emit("Saving …")
         self._background.do(
-            lambda: export_store(store, target, mpp, origin, plane_zt).sentence + beside,
+            lambda: export_content(read(), target, mpp, origin, plane_zt).sentence + beside,
             self.ended.emit,
             self.ended.emit,
         )
@@ -101,3 +106,15 @@ class FileJobs:
             f"Saved as {target.name}, which is used from now on. Open the same image again, and its"
             " nuclei come from there."
         )
+
+
+def _reader_of(annotations: SlideAnnotations) -> Callable[[], NucleusFile]:
+    """Return a function that reads what is to be saved, in any thread.
+
+    If another program has deleted, moved or replaced the file, what is shown is read at once, from
+    the file that is still open: another one may be at its path.
+    """
+    if annotations.is_lost:
+        shown = content_of_open(annotations.store)
+        return lambda: shown
+    return partial(store_content, annotations.path)

@@ -27,8 +27,13 @@ def store_content(path: str | Path, with_deleted: bool = False) -> NucleusFile:
         UserError: The file is missing or damaged, or no store.
     """
     with AnnotationStore.open(path, read_only=True) as store:
-        table, scheme = store.nuclei(with_deleted=with_deleted), store.classes
-        regions, slide, detecting = store.regions(), store.slide.recorded, store.detecting
+        return content_of_open(store, with_deleted)
+
+
+def content_of_open(store: AnnotationStore, with_deleted: bool = False) -> NucleusFile:
+    """Read the content of an open store, as :func:`store_content` does."""
+    table, scheme = store.nuclei(with_deleted=with_deleted), store.classes
+    regions, slide, detecting = store.regions(), store.slide.recorded, store.detecting
     outlines = tuple(
         NamedRegion(tuple((float(x), float(y)) for x, y in vertices), name, bool(reviewed))
         for _, name, vertices, reviewed in regions.itertuples(index=False, name=None)
