@@ -74,8 +74,8 @@ class Plan:
         steps: Steps of each run.
         seed: Seed of all random numbers.
         workers: Processes that cut crops.
-        teacher_steps: Steps of the runs of "base" whose models resolve ambiguous classes; with 0
-            they stay ambiguous.
+        teacher_steps: Steps of the runs of "base" whose models are the teachers; with 0 there is
+            none, and ambiguous classes stay ambiguous.
         epochs: Length of the pretraining of "pretrained".
         pretraining_seed: Seed of that pretraining.
     """
@@ -168,10 +168,10 @@ def _sets(plan: Plan, site: str) -> FinetuneConfig:
     start = plan.work / f"first-{plan.first_steps}-{plan.seed}.safetensors"
     first = muse_small.Stage(start, plan.first_steps, plan.seed, plan.workers)
     muse_small.run(muse_small.first_stage(plan.prepared, first))
-    config = _second_stage(plan, site, start)
     if not plan.teacher_steps:
-        return config
+        return _second_stage(plan, site, start)
     teacher = finished_path(model_path(plan, "base", plan.teacher_steps, site))
+    config = _second_stage(plan, site, start, teacher)
     sets = taught_sets(config.train, teacher, plan.work / "taught")
     return dataclasses.replace(config, train=sets)
 
@@ -197,8 +197,10 @@ def _doubtful(plan: Plan, site: str) -> FinetuneConfig:
     return dataclasses.replace(config, train=sets)
 
 
-def _second_stage(plan: Plan, site: str, start: Path | None) -> FinetuneConfig:
-    return muse_small.second_stage(plan.prepared, _last_stage(plan), start, (site,))
+def _second_stage(
+    plan: Plan, site: str, start: Path | None, teacher: Path | None = None
+) -> FinetuneConfig:
+    return muse_small.second_stage(plan.prepared, _last_stage(plan), start, (site,), teacher)
 
 
 def _last_stage(plan: Plan) -> muse_small.Stage:

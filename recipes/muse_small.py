@@ -6,7 +6,9 @@ DATA contains the sets listed in label_sets.py. The first stage is trained on al
 breast set, whose tiles come from the three hospitals that benchmarks/cross_validate.py leaves out
 one by one: as it has no tile of any of them, one first stage serves these runs too. The second
 stage continues on all sets, whose ambiguous classes the larger model has resolved, see
-taught_classes.py. Then the class head is extended to use the surroundings of a nucleus, see
+taught_classes.py, and learns that model's answers for every pixel. It has several rounds, each
+with a learning rate that rises and falls (Loshchilov and Hutter, ICLR 2017), so that training can
+be continued. Then the class head is extended to use the surroundings of a nucleus, see
 class_surroundings.py.
 """
 
@@ -30,7 +32,7 @@ from running import run_recipe
 from taught_classes import taught_sets
 
 from muse_core.finetune import FinetuneConfig, Listener, finetune
-from muse_core.finetune.config import LossConfig, ViewConfig
+from muse_core.finetune.config import DistillationConfig, LossConfig, ViewConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
 from muse_core.models.registry import resolve_model
@@ -103,8 +105,9 @@ def second_stage(
     stage: Stage,
     base: Path | None,
     without_sites: Collection[str] = (),
+    teacher: Path | None = None,
 ) -> FinetuneConfig:
-    """All sets, continuing from the first stage, without some hospitals.
+    """All sets, continuing from the first stage, without some hospitals; it learns from a teacher.
 
     Scanner sharpening is simulated, also of coarse texture, which is otherwise mistaken for nuclei;
     this provides more negative examples. As in muse_base.py the final weights are used.
@@ -113,6 +116,7 @@ def second_stage(
         first_stage(prepared, stage),
         train=prepared.training(tuple(SETS), without_sites, 2 * NEGATIVES_WEIGHT),
         base=base,
+        distillation=DistillationConfig(teacher),
         learning_rate=1.5e-3,
         ema_decay=0.9999,
         ema_reach=0.5,
@@ -137,11 +141,12 @@ def main(
         typer.Option(help="Model to write; without it only the first stage is trained."),
     ] = None,
     first_steps: Annotated[int, typer.Option(help="Steps of the first stage.")] = 2000,
-    steps: Annotated[int, typer.Option(help="Steps of the second stage.")] = 3000,
+    steps: Annotated[int, typer.Option(help="Steps of each round of the second stage.")] = 2400,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the second stage.")] = 2,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
     teacher: Annotated[
-        str, typer.Option(help="Model that resolves ambiguous classes.")
+        str, typer.Option(help="Model that resolves ambiguous classes and is imitated.")
     ] = "muse-base",
 ) -> None:
     """Train the bundled model."""
@@ -150,11 +155,16 @@ def main(
     run(first_stage(prepared, Stage(start, first_steps, seed, workers)))
     if out is None:
         return
-    end = work / f"second-{first_steps}-{steps}-{seed}.safetensors"
-    config = second_stage(prepared, Stage(end, steps, seed, workers), start)
-    sets = taught_sets(config.train, resolve_model(teacher), work / "taught")
-    run(dataclasses.replace(config, train=sets))
-    save_model(with_surroundings(load_model(end), prepared, seed), out)
+    larger = resolve_model(teacher)
+    for number in range(rounds):
+        end = work / f"second-{first_steps}-{steps}-{seed}-{number}.safetensors"
+        # Another seed for each round, so that the same crops do not come again.
+        stage = Stage(end, steps, seed + number, workers)
+        config = second_stage(prepared, stage, start, teacher=larger)
+        sets = taught_sets(config.train, larger, work / "taught")
+        run(dataclasses.replace(config, train=sets))
+        start = end
+    save_model(with_surroundings(load_model(start), prepared, seed), out)
     # The first stage is a step of the same recipe, not a parent.
     finish(out, prepared, "muse-small", "Small general model", parent=None)
 

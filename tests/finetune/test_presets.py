@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from muse_core.config_file import with_settings
 from muse_core.errors import UserError
 from muse_core.finetune.config import (
     AdaptConfig,
     ConsistencyConfig,
+    DistillationConfig,
     FinetuneConfig,
     LossConfig,
     ViewConfig,
@@ -71,6 +73,13 @@ def test_folders_have_the_defaults_of_the_configuration() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_preset_can_be_asked_for(name: str) -> None:
     assert resolved(ON_FOLDERS | {"preset": name, "base": "b"}).mode == PRESETS[name]["mode"]
+
+
+def test_a_teacher_is_set_by_name() -> None:
+    values = with_settings(ON_FOLDERS, ["distillation.teacher=muse-base", "distillation.weight=2"])
+    assert resolved(values).distillation == DistillationConfig(Path("muse-base"), 2.0)
+    with pytest.raises(UserError, match="mode full"):
+        resolved(values | {"mode": "adapt", "base": "b"})
 
 
 def test_a_network_can_be_named() -> None:

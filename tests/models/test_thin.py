@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from muse_core.errors import UserError
+from muse_core.models.backbone import MuseBackbone
 from muse_core.models.card import ModelCard
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN, BackboneConfig, HeadConfig, ModelConfig
@@ -100,11 +103,56 @@ def test_a_shift_by_whole_strides_commutes_with_the_network(thin: MuseModel) -> 
         ({"map_stride_px": 8, "decoder_channels": (8, 8, 8, 8)}, "three whole numbers"),
         ({"encoder_channels": (8, 8, 8)}, "four whole numbers"),
         ({"encoder_channels": (8, 8, 8, 10**9)}, "four whole numbers"),
+        ({"strided_stem": "no"}, "true or false"),
     ],
 )
 def test_odd_shapes_are_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words):
         BackboneConfig.from_json(values)
+
+
+@pytest.mark.parametrize("n_maps", [0, 4, True, "1"])
+def test_the_head_reads_maps_that_there_are(n_maps: Any) -> None:
+    given = THIN.to_json()
+    given["head"] = dataclasses.asdict(THIN.head) | {"n_maps": n_maps}
+    with pytest.raises(UserError, match="from 1 to 3 maps"):
+        ModelConfig.from_json(given)
+
+
+def test_the_head_reads_the_finest_map_alone(thin: MuseModel) -> None:
+    f_map = torch.rand(1, thin.backbone.out_channels, 4, 4)
+    changed = f_map.clone()
+    changed[:, THIN.backbone.hyper_channels :] = 0
+    with torch.inference_mode():
+        of_all, of_finest = thin.point_head(f_map), thin.point_head(changed)
+        changed[:, 0] += 1
+        of_other = thin.point_head(changed)
+    assert torch.equal(of_all.logit, of_finest.logit)
+    assert not torch.equal(of_all.logit, of_other.logit)
+
+
+@pytest.mark.parametrize("encoder", ["resnet10t", "resnet14t", "resnet18d", "resnet26"])
+def test_a_strided_stem_keeps_strides_and_channels(encoder: str) -> None:
+    plain = BackboneConfig(encoder, encoder_channels=(8, 16, 24, 32), decoder_channels=(8,) * 4)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        before = MuseBackbone(plain).eval().encoder(image)[0]
+        after = MuseBackbone(dataclasses.replace(plain, strided_stem=True)).eval().encoder(image)[0]
+    assert [m.shape for m in after] == [m.shape for m in before]
+    stride_px = [64 // m.shape[-2] for m in after]
+    assert stride_px == [4, 8, 16, 32]
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050", "vit_tiny_patch16_224"])
+def test_a_strided_stem_is_for_resnets(encoder: str) -> None:
+    with pytest.raises(UserError, match="strided_stem"):
+        MuseBackbone(BackboneConfig(encoder, strided_stem=True))
+
+
+def test_cards_of_models_without_it_are_as_before() -> None:
+    """Older programs refuse fields that they do not know."""
+    assert "strided_stem" not in BackboneConfig().to_json()
+    assert "n_maps" not in ModelConfig().to_json()["head"]  # type: ignore[operator]
 
 
 def test_widths_are_for_resnets() -> None:

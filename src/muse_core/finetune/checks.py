@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.finetune.config import FinetuneConfig
@@ -11,11 +12,11 @@ from muse_core.models.registry import resolve_model
 from muse_core.ordinary import require_folder
 
 
-def with_found_base(config: FinetuneConfig) -> FinetuneConfig:
-    """Return the run with the file of its base in place of a name.
+def with_found_models(config: FinetuneConfig) -> FinetuneConfig:
+    """Return the run with the files of its base and its teacher in place of names.
 
     Raises:
-        UserError: The model cannot be written, or a folder, store or the base is not there.
+        UserError: The model cannot be written, or a folder, store or model is not there.
     """
     out = check_model_target(config.out)
     for folder in (*config.train, *((config.val,) if config.val else ())):
@@ -23,10 +24,19 @@ def with_found_base(config: FinetuneConfig) -> FinetuneConfig:
     for source in config.stores:
         if not source.store.is_file():
             raise UserError(f"There is no annotation store {source.store}.")
-    if config.base is None:
-        return config
-    base = resolve_model(config.base)
-    read_card(base)
-    if out.exists() and out.samefile(base):
-        raise UserError(f"Cannot write {out}: it is the model to start from.")
-    return replace(config, base=base)
+    taught = replace(
+        config.distillation,
+        teacher=_found(config.distillation.teacher, out, "the model to learn from"),
+    )
+    base = _found(config.base, out, "the model to start from")
+    return replace(config, base=base, distillation=taught)
+
+
+def _found(model: Path | None, out: Path, what: str) -> Path | None:
+    if model is None:
+        return None
+    path = resolve_model(model)
+    read_card(path)
+    if out.exists() and out.samefile(path):
+        raise UserError(f"Cannot write {out}: it is {what}.")
+    return path

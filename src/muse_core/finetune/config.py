@@ -18,6 +18,7 @@ from muse_core.training.limits import MOST_RATE, check_workers
 ADAPT: Literal["adapt"] = "adapt"
 FULL: Literal["full"] = "full"
 _MOST_PX = 4096
+_MOST_WEIGHT = 1000.0
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,32 @@ class ConsistencyConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """Settings for learning from a larger model, beside the annotations, in the mode "full".
+
+    Attributes:
+        teacher: File of that model, or its name; None leaves it out. Its classes and its MPP are
+            those of the model that learns.
+        weight: Of L_distil, relative to the losses against annotations.
+        min_score: The teacher's score from which it tells the class of a nucleus.
+    """
+
+    __pydantic_config__: ClassVar[StrictOptions] = STRICT
+
+    teacher: Path | None = None
+    weight: float = 1.0
+    min_score: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight <= _MOST_WEIGHT:
+            raise UserError(
+                f"The weight of the distillation is above 0 and at most {_MOST_WEIGHT:g}."
+            )
+        if not 0 <= self.min_score <= 1:
+            raise UserError("min_score of the distillation lies between 0 and 1.")
+
+
+@dataclass(frozen=True)
 class FinetuneConfig:
     """Configuration of a training run.
 
@@ -259,6 +286,7 @@ class FinetuneConfig:
             those among it that are slides of stores are left out.
         backbone_rate: Learning rate of the backbone as a share of the heads'.
         consistency: How tissue without annotations takes part in the mode "full".
+        distillation: The larger model that the mode "full" also learns from.
         shards: Parts of a batch that are computed in parallel in the mode "full", each in a thread
             of its own. On processors shared with other programs this is far faster than torch's
             threads, which wait for each other in every layer. 1 leaves it to torch.
@@ -296,6 +324,7 @@ class FinetuneConfig:
     unlabeled: tuple[UnlabeledSource, ...] = ()
     backbone_rate: float = 1.0
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     classes: tuple[str, ...] = ()
     shards: int = 1
 
@@ -341,6 +370,8 @@ class FinetuneConfig:
             )
         if self.mode == FULL:
             return
+        if self.distillation.teacher is not None:
+            raise UserError("Learning from a teacher needs the mode full.")
         if self.base is None:
             raise UserError("To adapt heads, a model to start from is needed.")
         if any(s.class_map or not s.exhaustive for s in self.train):

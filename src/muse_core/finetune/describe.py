@@ -8,6 +8,7 @@ import torch
 
 from muse_core.files import sha256_of
 from muse_core.finetune.config import FinetuneConfig
+from muse_core.models.card import read_card
 from muse_core.models.device import computes_in_bfloat16
 from muse_core.strict import plain_values
 from muse_core.training.run_state import identity_of
@@ -23,6 +24,11 @@ def describe_run(config: FinetuneConfig, step: int, device: torch.device) -> dic
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_SETTINGS}
     # As cards have always had it.
     settings["class_map"] = sorted(config.class_map.items())
+    teacher = config.distillation.teacher
+    if teacher is None:
+        del settings["distillation"]
+    else:
+        settings["distillation"]["teacher"] = read_card(teacher).name
     folders = [
         {
             "folder": "/".join(f.folder.resolve().parts[-2:]),
@@ -56,4 +62,10 @@ def identity(config: FinetuneConfig, data_digest: str) -> str:
     for folder in values["train"]:
         del folder["folder"], folder["names"]
     values["base"] = sha256_of(config.base) if config.base else None
+    teacher = config.distillation.teacher
+    if teacher is None:
+        # Checkpoints from before there were teachers are resumed.
+        del values["distillation"]
+    else:
+        values["distillation"]["teacher"] = sha256_of(teacher)
     return identity_of(values | {"data": data_digest})

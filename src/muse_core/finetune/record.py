@@ -42,6 +42,10 @@ def _anywhere(config: FinetuneConfig) -> FinetuneConfig:
             replace(s, store=s.store.absolute(), slide=s.slide and s.slide.absolute())
             for s in config.stores
         ),
+        distillation=replace(
+            config.distillation,
+            teacher=config.distillation.teacher and config.distillation.teacher.absolute(),
+        ),
         unlabeled=tuple(replace(u, path=u.path.absolute()) for u in config.unlabeled),
     )
 

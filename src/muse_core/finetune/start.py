@@ -162,7 +162,7 @@ def parent_name(config: FinetuneConfig) -> str | None:
 def new_card(config: FinetuneConfig, scheme: ClassScheme) -> ModelCard:
     """The card of a network of the run's settings, before anything is measured.
 
-    Weights that come from others are under their licence.
+    Weights that come from others, or learn from others' answers, are under their licence.
     """
     card = ModelCard(
         name=config.name or config.out.stem,
@@ -174,6 +174,7 @@ def new_card(config: FinetuneConfig, scheme: ClassScheme) -> ModelCard:
         score_threshold=_DEFAULT_THRESHOLD,
         created=datetime.now(UTC).date().isoformat(),
     )
-    if config.base is None:
-        return card
-    return dataclasses.replace(card, licence=read_card(config.base).licence)
+    for source in (config.distillation.teacher, config.base):
+        if source is not None:
+            return dataclasses.replace(card, licence=read_card(source).licence)
+    return card

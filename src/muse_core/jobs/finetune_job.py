@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict
 
-from muse_core.finetune.checks import with_found_base
+from muse_core.finetune.checks import with_found_models
 from muse_core.jobs.events import Emit, LossMeasured, MetricsMeasured, Progress
 from muse_core.jobs.outcome import Outcome
 from muse_core.jobs.peak_rss import peak_rss_mb
@@ -31,7 +31,7 @@ def run_finetune(job: FinetuneJob, emit: Emit, should_cancel: Callable[[], bool]
         UserError: Data, base model, device or output cannot be used.
     """
     # Before torch is loaded, which takes seconds.
-    with_found_base(job.config)
+    with_found_models(job.config)
     emit(Progress(0, 0, "Reading the images"))
 
     from muse_core.finetune import Listener, finetune

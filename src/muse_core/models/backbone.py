@@ -31,7 +31,11 @@ class MuseBackbone(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.encoder = build_encoder(
-            config.encoder, config.align_corners, config.input_px, config.encoder_channels
+            config.encoder,
+            config.align_corners,
+            config.input_px,
+            config.encoder_channels,
+            config.strided_stem,
         )
         channels = self.encoder.channels[-config.n_maps :]
         wanted = config.decoder_channels
@@ -50,6 +54,11 @@ class MuseBackbone(nn.Module):
         self.cls_channels = self.encoder.cls_channels
         self.map_stride_px = config.map_stride_px
         self.sampling_align_corners = config.sampling_align_corners
+
+    def channels_of(self, n_maps: int | None) -> int:
+        """Number of channels of the finest ``n_maps`` decoder maps in ``f_map``; None for all."""
+        n_all = len(self.decoder.hyper)
+        return self.own_channels // n_all * (n_maps or n_all)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Compute features.

@@ -57,6 +57,8 @@ class BackboneConfig:
         surroundings_channels: Number of channels of the surroundings, appended to ``f_map``; None
             for none. See :mod:`muse_core.models.surroundings`.
         surroundings_reach_px: Half the side of the square that counts, a multiple of 16.
+        strided_stem: Whether a ResNet begins with two convolutions of stride 2, rather than with
+            timm's three convolutions and a max pool, which take a third of a thin network's time.
     """
 
     encoder: str = "resnet10t"
@@ -69,6 +71,7 @@ class BackboneConfig:
     map_stride_px: int = 4
     surroundings_channels: int | None = None
     surroundings_reach_px: int = 96
+    strided_stem: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.encoder, str):
@@ -83,6 +86,8 @@ class BackboneConfig:
             self.surroundings_channels, _MOST_CHANNELS
         ):
             raise UserError(f"surroundings_channels is a whole number from 1 to {_MOST_CHANNELS}.")
+        if not isinstance(self.strided_stem, bool):
+            raise UserError("strided_stem is true or false.")
         reach = self.surroundings_reach_px
         if not _is_count(reach, _LARGEST_INPUT_PX) or reach % SURROUNDINGS_GRID_PX:
             raise UserError(f"surroundings_reach_px is a multiple of {SURROUNDINGS_GRID_PX}.")
@@ -101,6 +106,8 @@ class BackboneConfig:
         if self.surroundings_channels is None:
             # Without what is not there, older programs can read it.
             del data["surroundings_channels"], data["surroundings_reach_px"]
+        if not self.strided_stem:
+            del data["strided_stem"]
         return data
 
     @classmethod
@@ -131,12 +138,15 @@ class HeadConfig:
         kernel: Side of the first convolution over ``f_map``, 1 or 3 cells.
         class_hidden_channels: Width of the class head's hidden layer; None takes
             ``hidden_channels``.
+        n_maps: Number of the decoder's maps, from the finest, that the point head reads; None for
+            all. The finest has information of all others, and to resize those takes time.
     """
 
     hidden_channels: int = 128
     dropout: float = 0.2
     kernel: int = 3
     class_hidden_channels: int | None = None
+    n_maps: int | None = None
 
     def __post_init__(self) -> None:
         if not _is_count(self.hidden_channels, _MOST_CHANNELS) or not 0 <= self.dropout < 1:
@@ -163,6 +173,11 @@ class ModelConfig:
     backbone: BackboneConfig = BackboneConfig()
     head: HeadConfig = HeadConfig()
 
+    def __post_init__(self) -> None:
+        n_maps = self.head.n_maps
+        if n_maps is not None and not _is_count(n_maps, self.backbone.n_maps):
+            raise UserError(f"The point head reads from 1 to {self.backbone.n_maps} maps.")
+
     def to_json(self) -> dict[str, object]:
         """A JSON-able dictionary, the inverse of :meth:`from_json`."""
         # Without what is not given, older programs can read it.
@@ -184,10 +199,11 @@ THIN = ModelConfig(
     BackboneConfig(
         encoder="resnet10t",
         encoder_channels=(32, 64, 128, 256),
-        decoder_channels=(64, 128, 128),
+        decoder_channels=(64, 96, 128),
         hyper_channels=96,
         map_stride_px=8,
+        strided_stem=True,
     ),
-    HeadConfig(kernel=1, dropout=0.0),
+    HeadConfig(kernel=1, dropout=0.0, n_maps=1),
 )
 """A ResNet-10 of half width, decoded to stride 8: the bundled model's, for speed on processors."""

@@ -77,11 +77,18 @@ class Decoder(nn.Module):
         """Fuse maps (B, C_i, h_i, w_i), shallow to deep, to maps of the same shapes and order."""
         return fused_by(self.fusion, maps)
 
-    def joined(self, fused: Sequence[Tensor]) -> Tensor:
-        """Hyper-features (B, out_channels, h_0, w_0) of fused maps, shallow to deep."""
+    def joined(self, fused: Sequence[Tensor], n_maps: int | None = None) -> Tensor:
+        """Hyper-features (B, out_channels, h_0, w_0) of fused maps, shallow to deep.
+
+        Args:
+            fused: The maps.
+            n_maps: Number of maps, from the shallowest, whose hyper-features are wanted; None for
+                all. They have so many times ``hyper_channels`` channels.
+        """
         size = list(fused[0].shape[-2:])
         hyper = [
-            self.resized(project(x), size) for project, x in zip(self.hyper, fused, strict=True)
+            self.resized(project(x), size)
+            for project, x in list(zip(self.hyper, fused, strict=True))[:n_maps]
         ]
         return torch.cat(hyper, dim=1)
 

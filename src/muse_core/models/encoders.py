@@ -28,7 +28,12 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class ConvEncoder(nn.Module):
     """Any ``features_only`` convolutional timm encoder with maps at strides 4, 8, 16, 32."""
 
-    def __init__(self, name: str, stage_channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        stage_channels: tuple[int, ...] | None = None,
+        strided_stem: bool = False,
+    ) -> None:
         super().__init__()
         # timm's networks have attributes of their own, which nn.Module's type does not know.
         network: Any
@@ -38,6 +43,10 @@ class ConvEncoder(nn.Module):
                 raise UserError(f"encoder_channels are for timm's ResNets, not for {name!r}.")
             # A ResNet's stem ends in twice its "width", which is what the first stage takes.
             width = {"channels": stage_channels, "stem_width": max(4, stage_channels[0] // 2)}
+        if strided_stem and not name.startswith("resnet"):
+            raise UserError(f"strided_stem is for timm's ResNets, not for {name!r}.")
+        if strided_stem:
+            width["stem_type"] = "deep"
         try:
             network = timm.create_model(name, pretrained=False, features_only=True, **width)
         except (RuntimeError, TypeError, AttributeError) as error:
@@ -45,6 +54,8 @@ class ConvEncoder(nn.Module):
         reductions = network.feature_info.reduction()
         if not set(STRIDES) <= set(reductions):
             raise UserError(f"Encoder {name!r} has no maps at strides 4, 8, 16 and 32.")
+        if strided_stem:
+            _shorten_stem(network)
         self._picked = tuple(reductions.index(stride) for stride in STRIDES)
         self.network = network
         channels = network.feature_info.channels()
@@ -155,6 +166,7 @@ def build_encoder(
     align_corners: bool,
     input_px: int | None = None,
     stage_channels: tuple[int, ...] | None = None,
+    strided_stem: bool = False,
 ) -> ConvEncoder | VitEncoder:
     """Build an untrained encoder by its timm name.
 
@@ -163,6 +175,7 @@ def build_encoder(
         align_corners: See BackboneConfig.
         input_px: See BackboneConfig; of no meaning to a convolutional encoder.
         stage_channels: ``encoder_channels`` of BackboneConfig.
+        strided_stem: See BackboneConfig.
 
     Raises:
         UserError: timm does not know the name, or the encoder does not fit.
@@ -170,10 +183,18 @@ def build_encoder(
     if not timm.is_model(name):
         raise UserError(f"timm has no encoder {name!r}.")
     if name.startswith("vit_"):
-        if stage_channels is not None:
-            raise UserError("encoder_channels are for timm's ResNets, not for a ViT.")
+        if stage_channels is not None or strided_stem:
+            raise UserError("encoder_channels and strided_stem are for timm's ResNets, not a ViT.")
         return VitEncoder(name, align_corners, input_px)
-    return ConvEncoder(name, stage_channels)
+    return ConvEncoder(name, stage_channels, strided_stem)
+
+
+def _shorten_stem(network: Any) -> None:
+    """Leave out the second of the stem's convolutions; the third takes the max pool's stride."""
+    first, norm, activation, *_, last = network.conv1
+    last.stride = (2, 2)
+    network.conv1 = nn.Sequential(first, norm, activation, last)
+    network.maxpool = nn.Identity()
 
 
 def resize(x: Tensor, size: list[int], align_corners: bool) -> Tensor:

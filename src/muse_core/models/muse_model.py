@@ -22,7 +22,9 @@ class MuseModel(nn.Module):
         self.card = card
         self.backbone = MuseBackbone(config.backbone)
         self.point_head = PointHead(
-            self.backbone.own_channels, config.head, self.backbone.map_stride_px
+            self.backbone.channels_of(config.head.n_maps),
+            config.head,
+            self.backbone.map_stride_px,
         )
         self.class_head = ClassHead(self.backbone.out_channels, len(card.classes), config.head)
 

@@ -12,10 +12,18 @@ from muse_core.models.config import THIN, ModelConfig
 
 from .small_models import SMALL, maps_of, model_of
 
+BY_LEVEL = dataclasses.replace(THIN, head=dataclasses.replace(THIN.head, n_maps=None))
+
+TWO_JOINED = dataclasses.replace(SMALL, head=dataclasses.replace(SMALL.head, n_maps=2))
+
 
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("added", [None, 6], ids=["alone", "with surroundings"])
-@pytest.mark.parametrize("config", [SMALL, THIN], ids=["joined map", "by level"])
+@pytest.mark.parametrize(
+    "config",
+    [SMALL, TWO_JOINED, BY_LEVEL, THIN],
+    ids=["joined map", "two maps joined", "by level", "finest level"],
+)
 def test_it_gives_the_same_proposals_and_the_maps(
     config: ModelConfig, added: int | None, align_corners: bool
 ) -> None:

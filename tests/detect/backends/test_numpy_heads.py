@@ -37,7 +37,8 @@ def test_nuclei_are_those_of_the_torch_model(config: ModelConfig, min_score: flo
     image = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         f_map, _ = model.backbone(image)
-        out = model.point_head.out(model.point_head.trunk(f_map))
+        head = model.point_head
+        out = head.out(head.trunk(head.seen(f_map)))
         (expected,) = model.predict(image, min_score, features=True)
     found = heads_of(model).detections(
         maps_of(model, image), out[0].numpy(), (96, 160), Wanted(min_score, features=True)

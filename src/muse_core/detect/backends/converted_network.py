@@ -36,13 +36,16 @@ class ConvertedNetwork(nn.Module):
         blocks = cast("Iterable[FusionBlock]", model.backbone.decoder.fusion)
         self.fusion = nn.ModuleList(map(_SummedFusion, blocks))
         self.point_head = model.point_head
+        decoder, surroundings = model.backbone.decoder, model.backbone.surroundings
         trunk = _folded(model.point_head.trunk)
-        self.trunk = self.project = None
-        if trunk.kernel_size == (1, 1):
-            decoder, surroundings = model.backbone.decoder, model.backbone.surroundings
-            self.trunk = _OfLevels(trunk, decoder)
-            if isinstance(surroundings, Surroundings):
-                self.project = _OfLevels(surroundings.project, decoder)
+        self._n_maps = trunk.in_channels * len(decoder.hyper) // decoder.out_channels
+        self.trunk = _OfLevels(trunk, decoder) if trunk.kernel_size == (1, 1) else None
+        all_joined = self.trunk is None and self._n_maps == len(decoder.hyper)
+        self.project = (
+            _OfLevels(surroundings.project, decoder)
+            if isinstance(surroundings, Surroundings) and not all_joined
+            else None
+        )
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Compute.
@@ -56,28 +59,20 @@ class ConvertedNetwork(nn.Module):
         """
         maps, _ = self.backbone.encoder_maps(_normalised(image.permute(0, 3, 1, 2).float()))
         fused = fused_by(self.fusion, maps)
-        hidden, projected = self._of_join(fused) if self.trunk is None else self._of_levels(fused)
+        if self.trunk is not None:
+            hidden = functional.relu(self.trunk(fused))
+        else:
+            joined = self.backbone.decoder.joined(fused, self._n_maps)
+            hidden = self.point_head.trunk(joined)
         surroundings = self.backbone.surroundings
-        if projected is not None and isinstance(surroundings, Surroundings):
+        if isinstance(surroundings, Surroundings):
+            projected = (
+                surroundings.project(surroundings.coarse(joined))
+                if self.project is None
+                else surroundings.coarse(self.project(fused))
+            )
             fused.append(surroundings.around(projected))
         return self.point_head.out(hidden).float(), *fused
-
-    def _of_join(self, fused: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Input of the point head's last layer, and of the surroundings."""
-        own = self.backbone.decoder.joined(fused)
-        surroundings = self.backbone.surroundings
-        if not isinstance(surroundings, Surroundings):
-            return self.point_head.trunk(own), None
-        return self.point_head.trunk(own), surroundings.project(surroundings.coarse(own))
-
-    def _of_levels(self, fused: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """The same without the joined map."""
-        assert self.trunk is not None
-        hidden = functional.relu(self.trunk(fused))
-        surroundings = self.backbone.surroundings
-        if self.project is None or not isinstance(surroundings, Surroundings):
-            return hidden, None
-        return hidden, surroundings.coarse(self.project(fused))
 
 
 class _SummedFusion(nn.Module):
@@ -112,7 +107,8 @@ class _OfLevels(nn.Module):
     def __init__(self, joined: nn.Conv2d, decoder: Decoder) -> None:
         super().__init__()
         projections = decoder.projections()
-        weights = joined.weight.split([p.out_channels for p in projections], dim=1)
+        # What reads fewer channels reads fewer maps, from the finest.
+        weights = joined.weight.split(projections[0].out_channels, dim=1)
         # One of them adds the bias.
         biases = [joined.bias, *[None] * (len(weights) - 1)]
         self.parts = nn.ModuleList(map(_after, projections, weights, biases))
@@ -120,7 +116,8 @@ class _OfLevels(nn.Module):
 
     def forward(self, fused: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_i, h_i, w_i), shallow to deep, to (B, C, h_0, w_0)."""
-        first, *others = (part(x) for part, x in zip(self.parts, fused, strict=True))
+        n_maps = len(self.parts)
+        first, *others = (part(x) for part, x in zip(self.parts, fused[:n_maps], strict=True))
         size = list(first.shape[-2:])
         return sum((self._resized(x, size) for x in others), start=cast("Tensor", first))
 

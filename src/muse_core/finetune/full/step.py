@@ -12,13 +12,31 @@ from muse_core.finetune.config import LossConfig
 from muse_core.finetune.data.crop_dataset import CropBatch
 from muse_core.finetune.data.sources import TrainingData
 from muse_core.finetune.losses.consistency import PseudoLabels, consistency_loss
+from muse_core.finetune.losses.distillation import TeacherAnswer, distillation_loss
 from muse_core.finetune.losses.elementary import class_loss, class_weights
 from muse_core.finetune.losses.partial_labels import partial_label_loss
 from muse_core.finetune.losses.point_losses import point_losses
 from muse_core.models.config import HeadConfig
-from muse_core.models.heads import ClassHead, Proposals, at_anchors
+from muse_core.models.heads import ClassHead, at_anchors
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.point_features import features_by_image
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What other networks say of a batch, beside its annotations.
+
+    Attributes:
+        pseudo: Pseudo-labels of the moving average for free tissue; None leaves L_cons out.
+        consistency: Weight of L_cons.
+        answer: The teacher's; None leaves L_distil out.
+        distillation: Weight of L_distil.
+    """
+
+    pseudo: PseudoLabels | None = None
+    consistency: float = 0.0
+    answer: TeacherAnswer | None = None
+    distillation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,7 @@ class StepLosses:
     nucleus: Tensor
     classes: Tensor
     consistency: Tensor
+    distillation: Tensor
 
 
 class FullLearner(nn.Module):
@@ -55,8 +74,7 @@ class FullLearner(nn.Module):
         batch: CropBatch,
         config: LossConfig,
         generator: torch.Generator,
-        pseudo: PseudoLabels | None = None,
-        consistency: float = 0.0,
+        guidance: Guidance | None = None,
     ) -> StepLosses:
         """Forward pass and losses of a batch on the model's device.
 
@@ -64,33 +82,37 @@ class FullLearner(nn.Module):
             batch: Images already altered and on the device.
             config: Weights.
             generator: Source of randomness, on the CPU.
-            pseudo: Pseudo-labels of the teacher for free tissue; None leaves L_cons out.
-            consistency: Weight of L_cons.
+            guidance: Of other networks, if there are any.
         """
+        guidance = guidance or Guidance()
         f_map, proposals = self.model(batch.image)
         regression, nucleus = point_losses(
             proposals, batch.xy, batch.weights, at_anchors(batch.known), config
         )
         classes = self._class_loss(f_map, batch, config, generator)
         total = config.regression * regression + config.nucleus * nucleus + config.classes * classes
-        agreement = total.new_zeros(())
-        if pseudo is not None:
-            agreement = self._consistency_loss(f_map, proposals, pseudo, batch, config)
-            total = total + consistency * agreement
-        return StepLosses(total, regression, nucleus, classes, agreement)
-
-    def _consistency_loss(
-        self,
-        f_map: Tensor,
-        proposals: Proposals,
-        pseudo: PseudoLabels,
-        batch: CropBatch,
-        config: LossConfig,
-    ) -> Tensor:
+        agreement = distilled = total.new_zeros(())
         size = (batch.image.shape[-2], batch.image.shape[-1])
-        features = features_by_image(self.model.backbone, f_map, pseudo.image, pseudo.xy, size)
-        logits = self.model.class_head(torch.cat(features))
-        return consistency_loss(proposals, logits, pseudo, self._weights[0], config.background)
+        if guidance.pseudo is not None:
+            pseudo = guidance.pseudo
+            logits = self._logits_at(f_map, pseudo.image, pseudo.xy, size)
+            agreement = consistency_loss(
+                proposals, logits, pseudo, self._weights[0], config.background
+            )
+        if guidance.answer is not None:
+            answer = guidance.answer
+            logits = self._logits_at(f_map, answer.image, answer.nucleus_xy, size)
+            distilled = distillation_loss(proposals, logits, answer, config)
+        total = total + guidance.consistency * agreement + guidance.distillation * distilled
+        return StepLosses(total, regression, nucleus, classes, agreement, distilled)
+
+    def _logits_at(
+        self, f_map: Tensor, image: Tensor, xy: Tensor, size_px: tuple[int, int]
+    ) -> Tensor:
+        """Class logits (P, K) at points xy (P, 2) of images (P,)."""
+        features = features_by_image(self.model.backbone, f_map, image, xy, size_px)
+        logits: Tensor = self.model.class_head(torch.cat(features))
+        return logits
 
     def _head(self, label_set: int) -> nn.Module:
         own_head = label_set and self._allowed[label_set] is None

@@ -15,7 +15,7 @@ from muse_core.data.points_folder import class_names_in
 from muse_core.detect import DetectConfig, choose_device
 from muse_core.evaluate.detection import detect_images
 from muse_core.files import only_one, resumable
-from muse_core.finetune.checks import with_found_base
+from muse_core.finetune.checks import with_found_models
 from muse_core.finetune.config import ADAPT, FinetuneConfig
 from muse_core.finetune.data.appearance import alter_appearance
 from muse_core.finetune.data.crop_dataset import CropBatch, CropDataset, collate
@@ -23,11 +23,13 @@ from muse_core.finetune.data.full_data import load_full_data
 from muse_core.finetune.describe import describe_run
 from muse_core.finetune.full.ema import warmed_up_average
 from muse_core.finetune.full.shards import Shards
-from muse_core.finetune.full.step import FullLearner
+from muse_core.finetune.full.step import FullLearner, Guidance
+from muse_core.finetune.full.teacher import load_teacher
 from muse_core.finetune.heads_only.adapt import adapt
 from muse_core.finetune.holdout.evaluator import HoldoutScore, for_curves
 from muse_core.finetune.holdout.threshold import LOWEST_SCORE, OperatingPoint, best_threshold
 from muse_core.finetune.losses.consistency import ClassThresholds, PseudoLabels, pseudo_labels, ramp
+from muse_core.finetune.losses.distillation import TeacherAnswer, teacher_answer
 from muse_core.finetune.record import checkpoint_path, write_record
 from muse_core.finetune.result import FinetuneResult, Listener, ValidationFigures
 from muse_core.finetune.start import new_card, parent_name, run_notes, starting_model
@@ -65,7 +67,7 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
         UserError: Data, base model or checkpoint cannot be used, a worker was ended, or the loss is
             no longer finite.
     """
-    found = with_found_base(config)
+    found = with_found_models(config)
     kept = checkpoint_path(config.out)
     going_on = resumable(kept) if config.resume else contextlib.nullcontext()
     with only_one(config.out), going_on, workers_may_end():
@@ -109,6 +111,8 @@ class _Run:
         self.sources = load_full_data(config, self.mpp)
         self.data = self.sources.training
         self.model = starting_model(config, self.sources.scheme)
+        names = self.sources.scheme.names
+        self.teacher = load_teacher(config.distillation, names, self.mpp, self.device)
         head = ModelConfig.from_json(self.model.card.architecture).head
         self.learner = FullLearner(self.model, self.data, head).to(self.device)
         # Convolutions in bfloat16 are about twice as fast in this layout, on CPUs and GPUs.
@@ -196,18 +200,32 @@ class _Run:
         image = image.to(memory_format=torch.channels_last)
         moved = dataclasses.replace(batch, image=image, known=batch.known.to(self.device))
         with training_autocast_for(self.device):
-            pseudo = self._pseudo_labels(batch) if consistency else None
-            losses = learner.losses(moved, self.config.losses, generator, pseudo, consistency)
+            guidance = Guidance(
+                pseudo=self._pseudo_labels(batch) if consistency else None,
+                consistency=consistency,
+                answer=self._answer(batch),
+                distillation=self.config.distillation.weight,
+            )
+            losses = learner.losses(moved, self.config.losses, generator, guidance)
         return losses.total
 
     def _pseudo_labels(self, batch: CropBatch) -> PseudoLabels | None:
         """Return the averaged model's output on unaltered views; None where nothing is free."""
         if not batch.free.any():
             return None
-        image = batch.image.to(self.device).to(memory_format=torch.channels_last)
         free = at_anchors(batch.free).to(self.device)
-        teacher = self.averaged_model.eval()
+        teacher, image = self.averaged_model.eval(), self._unaltered(batch)
         return pseudo_labels(teacher, image, free, self.thresholds, self.config.consistency)
+
+    def _answer(self, batch: CropBatch) -> TeacherAnswer | None:
+        """Return the teacher's output on unaltered views; None without a teacher."""
+        if self.teacher is None:
+            return None
+        min_score = self.config.distillation.min_score
+        return teacher_answer(self.teacher, self._unaltered(batch), min_score)
+
+    def _unaltered(self, batch: CropBatch) -> Tensor:
+        return batch.image.to(self.device).to(memory_format=torch.channels_last)
 
     def _score_before(self) -> HoldoutScore | None:
         """Return the score of the base model on the holdout."""

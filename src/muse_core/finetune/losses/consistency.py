@@ -131,7 +131,7 @@ def pseudo_labels(
     f_map, proposals = teacher(image)
     scores = proposals.logit.sigmoid()
     likely = (scores >= config.nucleus_confidence) & free
-    chosen = _without_duplicates(proposals, scores, likely, teacher.card.mpp)
+    chosen = best_of_each_nucleus(proposals, scores, likely, teacher.card.mpp)
     of, proposal = chosen.nonzero(as_tuple=True)
     xy = proposals.xy[of, proposal]
     size = (image.shape[-2], image.shape[-1])
@@ -195,8 +195,20 @@ def ramp(step: int, config: ConsistencyConfig, steps: int) -> float:
     return config.weight * math.exp(-5 * (1 - t) ** 2)
 
 
-def _without_duplicates(proposals: Proposals, scores: Tensor, likely: Tensor, mpp: float) -> Tensor:
-    """(B, N) bool, of the likely proposals the best one of each nucleus."""
+def best_of_each_nucleus(
+    proposals: Proposals, scores: Tensor, likely: Tensor, mpp: float
+) -> Tensor:
+    """Choose one proposal of each nucleus.
+
+    Args:
+        proposals: Of B images with N anchors each.
+        scores: (B, N), their nucleus probabilities.
+        likely: (B, N) bool, those to choose from.
+        mpp: Microns per pixel.
+
+    Returns:
+        (B, N) bool, of the likely proposals the best one of each nucleus.
+    """
     chosen = torch.zeros_like(likely)
     for b in range(len(likely)):
         here = likely[b].nonzero()[:, 0]
