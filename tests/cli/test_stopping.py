@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from muse_core.classify.feature_file import read_features
@@ -202,7 +201,8 @@ def test_commands_that_keep_nothing_leave_nothing(
 
     write_csv(nucleus_table([10.0], [20.0], "a"), tmp_path / "n.csv", 0.5)
     monkeypatch.setattr(
-        pd.DataFrame, "to_csv", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+        "muse_core.nuclei.formats.csv.write_csv_rows",
+        lambda *_, **__: signal.raise_signal(signal.SIGTERM),
     )
     assert run("convert", tmp_path / "n.csv", tmp_path / "out.csv") == 130
     assert [p.name for p in tmp_path.iterdir()] == ["n.csv"]

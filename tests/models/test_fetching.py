@@ -173,7 +173,7 @@ def test_a_download_that_breaks_off_is_refused_in_a_sentence(
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"<html>no weights</html>", "no torch checkpoint"), (b"", "no torch checkpoint")],
+    [(b"<html>no weights</html>", "is a web page"), (b"", "no torch checkpoint")],
 )
 def test_a_file_that_is_no_checkpoint_is_refused(
     hub: Hub, tmp_path: Path, content: bytes, sentence: str

@@ -45,6 +45,8 @@ def test_what_a_job_says_is_drawn_a_few_times_only(
 ) -> None:
     learn = opened.learn
     opened.tabs.setCurrentIndex(_LEARN)
+    # As if a job of this slide had started.
+    opened.learning._annotations = opened.session.annotations
     learn.status.begin()
     assert learn.status.bar.maximum() > 0, "no animation, which paints the window all the time"
     draws: list[str] = []
