@@ -156,13 +156,13 @@ def main(
     if out is None:
         return
     larger = resolve_model(teacher)
+    stage = Stage(out, steps, seed, workers)
+    config = second_stage(prepared, stage, start, teacher=larger)
+    sets = taught_sets(config.train, larger, work / "taught")
     for number in range(rounds):
         end = work / f"second-{first_steps}-{steps}-{seed}-{number}.safetensors"
         # Another seed for each round, so that the same crops do not come again.
-        stage = Stage(end, steps, seed + number, workers)
-        config = second_stage(prepared, stage, start, teacher=larger)
-        sets = taught_sets(config.train, larger, work / "taught")
-        run(dataclasses.replace(config, train=sets))
+        run(dataclasses.replace(config, out=end, base=start, seed=seed + number, train=sets))
         start = end
     save_model(with_surroundings(load_model(start), prepared, seed), out)
     # The first stage is a step of the same recipe, not a parent.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Iterable, Mapping
-from gzip import GzipFile
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -121,7 +120,7 @@ def write_csv_parts(
             write_csv_rows(rows, file, separator, header=number == 0)
 
 
-def _opened(path: Path, packed: bool) -> GzipFile | BufferedWriter:
+def _opened(path: Path, packed: bool) -> gzip.GzipFile | BufferedWriter:
     return gzip.open(path, "wb") if packed else path.open("wb")
 
 
