@@ -84,12 +84,22 @@ class ClassHead(nn.Module):
         super().__init__()
         hidden = config.class_hidden_channels or config.hidden_channels
         self.hidden = nn.Linear(channels, hidden)
-        self.dropout = nn.Dropout(config.dropout)
+        self._dropout = config.dropout
         self.out = nn.Linear(hidden, n_classes)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, C) float features to (N, K) logits."""
-        result: Tensor = self.out(self.dropout(functional.gelu(self.hidden(features))))
+    def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """(N, C) float features to (N, K) logits.
+
+        Args:
+            features: Of N nuclei.
+            generator: Source of dropout in training, on the CPU; the global one without it. Threads
+                that train together need one each, for they draw in no certain order.
+        """
+        hidden = functional.gelu(self.hidden(features))
+        if self.training and self._dropout:
+            kept = torch.rand(hidden.shape, generator=generator) >= self._dropout
+            hidden = hidden * kept.to(hidden.device) / (1 - self._dropout)
+        result: Tensor = self.out(hidden)
         return result
 
 

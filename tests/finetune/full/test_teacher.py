@@ -85,16 +85,18 @@ def test_the_record_of_a_run_repeats_it(config: FinetuneConfig, teacher: Path) -
 
 
 def test_parts_of_a_batch_learn_from_it_too(config: FinetuneConfig, teacher: Path) -> None:
-    losses: list[float] = []
-    listener = Listener(on_loss=lambda step, loss: losses.append(loss))
-    finetune(taught(dataclasses.replace(config, shards=2), teacher), listener)
-    alone: list[float] = []
-    out = config.out.with_name("alone.safetensors")
-    finetune(
-        dataclasses.replace(config, shards=2, out=out),
-        Listener(on_loss=lambda step, loss: alone.append(loss)),
-    )
-    assert losses[0] > alone[0]
+    def first_loss(name: str, **distillation: float) -> float:
+        losses: list[float] = []
+        run = dataclasses.replace(config, shards=2, out=config.out.with_name(name))
+        run = taught(run, teacher, **distillation) if distillation else run
+        finetune(run, Listener(on_loss=lambda step, loss: losses.append(loss)))
+        return losses[0]
+
+    alone = first_loss("alone.safetensors")
+    once = first_loss("once.safetensors", weight=500.0) - alone
+    twice = first_loss("twice.safetensors", weight=1000.0) - alone
+    assert once > 0.1
+    assert twice == pytest.approx(2 * once, rel=1e-2)
 
 
 def test_a_run_with_another_teacher_is_another_run(config: FinetuneConfig, teacher: Path) -> None:

@@ -92,26 +92,32 @@ class FullLearner(nn.Module):
         classes = self._class_loss(f_map, batch, config, generator)
         total = config.regression * regression + config.nucleus * nucleus + config.classes * classes
         agreement = distilled = total.new_zeros(())
-        size = (batch.image.shape[-2], batch.image.shape[-1])
         if guidance.pseudo is not None:
             pseudo = guidance.pseudo
-            logits = self._logits_at(f_map, pseudo.image, pseudo.xy, size)
+            logits = self._logits_at(f_map, pseudo.image, pseudo.xy, batch, generator)
             agreement = consistency_loss(
                 proposals, logits, pseudo, self._weights[0], config.background
             )
         if guidance.answer is not None:
             answer = guidance.answer
-            logits = self._logits_at(f_map, answer.image, answer.nucleus_xy, size)
+            of, xy = answer.image, answer.nucleus_xy
+            logits = self._logits_at(f_map, of, xy, batch, generator)
             distilled = distillation_loss(proposals, logits, answer, config)
         total = total + guidance.consistency * agreement + guidance.distillation * distilled
         return StepLosses(total, regression, nucleus, classes, agreement, distilled)
 
     def _logits_at(
-        self, f_map: Tensor, image: Tensor, xy: Tensor, size_px: tuple[int, int]
+        self,
+        f_map: Tensor,
+        image: Tensor,
+        xy: Tensor,
+        batch: CropBatch,
+        generator: torch.Generator,
     ) -> Tensor:
         """Class logits (P, K) at points xy (P, 2) of images (P,)."""
-        features = features_by_image(self.model.backbone, f_map, image, xy, size_px)
-        logits: Tensor = self.model.class_head(torch.cat(features))
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        features = features_by_image(self.model.backbone, f_map, image, xy, size)
+        logits: Tensor = self.model.class_head(torch.cat(features), generator)
         return logits
 
     def _head(self, label_set: int) -> nn.Module:
@@ -136,7 +142,7 @@ class FullLearner(nn.Module):
             chosen = real & members[:, None]
             if not chosen.any():
                 continue
-            logits = self._head(number)(features[chosen.to(features.device)])
+            logits = self._head(number)(features[chosen.to(features.device)], generator)
             labels = classes[chosen].to(logits.device)
             each = weights[chosen].to(logits.device)
             of_set = self._weights[number]
