@@ -32,6 +32,11 @@ class Following:
             self._followed += ((signal, act),)
             signal.connect(act)
 
+    def follow_now(self, act: Callable[..., object], *signals: Any) -> None:
+        """Call a function now, without arguments, and at each of some signals."""
+        self.follow(act, *signals)
+        act()
+
     def in_the_end(self, *acts: Callable[[], object]) -> None:
         """Register functions to call when the object stops following, to end its work."""
         self._last_acts += acts

@@ -70,10 +70,9 @@ class DetectPanel(forms.Section):
             field.refused.connect(self.say)
         detection.progress.connect(self.status.follow)
         detection.ended.connect(self._on_end)
-        self.follow(self._on_slide, session.slide_changed)
         self.follow(self._on_pictures, session.pictures.changed)
         self._on_model()
-        self._on_slide()
+        self.follow_now(self._on_slide, session.slide_changed)
 
     @forms.button("Draw area")
     def draw(self) -> None:

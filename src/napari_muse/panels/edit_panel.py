@@ -26,11 +26,9 @@ class EditPanel(UndoButtons, forms.Section):
             meanings.addRow(f"<b>{key}</b>", forms.wrapped(meaning))
         forms.column(self, buttons, meanings)
         mode = session.nuclei.layer.events.mode
-        self.follow(self._on_mode, keys.mode_changed, keys.lasso.changed, mode)
         self.follow(self._on_selection, session.nuclei.selection_changed)
-        self.follow(self._on_slide, session.slide_changed)
-        self._on_slide()
-        self._on_mode()
+        self.follow_now(self._on_slide, session.slide_changed)
+        self.follow_now(self._on_mode, keys.mode_changed, keys.lasso.changed, mode)
 
     @forms.button("Add nuclei", checkable=True)
     def add(self, on: bool) -> None:

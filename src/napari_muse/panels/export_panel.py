@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog
@@ -9,7 +11,6 @@ from qtpy.QtWidgets import QFileDialog
 from muse_core.errors import UserError
 from muse_core.nuclei import dialog_filter
 from muse_core.nuclei.store.locate import STORE_SUFFIX
-from napari_muse.annotations.slide_annotations import SlideAnnotations
 from napari_muse.io.export import suggested_export, suggested_project
 from napari_muse.io.file_jobs import FileJobs
 from napari_muse.panels import forms
@@ -31,20 +32,17 @@ class ExportPanel(forms.Section):
         self.cancel.hide()
         buttons = forms.row(self.button, self.open, self.cancel)
         forms.column(self, buttons, self.project, self.outlines, self.message)
-        self.follow(self._on_slide, session.slide_changed)
         self.follow(self._on_reading, self._files.reading)
         self.follow(self._on_writing, self._files.writing)
         self.follow(self._on_end, self._files.ended)
         self.in_the_end(self._files.close)
-        self._on_slide()
+        self.follow_now(self._on_slide, session.slide_changed)
 
     @forms.button("Save nuclei …")
     def button(self) -> None:
         """All nuclei of this slide as CSV, GeoJSON for QuPath, Parquet or AnnData."""
-        annotations, suggested = self._session.annotations, suggested_export(self._session.slide)
-        path, _ = QFileDialog.getSaveFileName(self, "Save nuclei", suggested, dialog_filter())
-        if path:
-            self._require_same(annotations)
+        suggested, kinds = suggested_export(self._session.slide), dialog_filter()
+        if path := self._ask(QFileDialog.getSaveFileName, "Save nuclei", suggested, kinds):
             self.save(path)
 
     @forms.button("Import nuclei …")
@@ -53,11 +51,9 @@ class ExportPanel(forms.Section):
 
         Dropping the file on the window does the same, with annotations as regions.
         """
-        annotations, slide = self._session.annotations, self._session.slide
+        slide, kinds = self._session.slide, dialog_filter()
         folder = str(slide.path.parent) if slide and slide.is_file else ""
-        path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", folder, dialog_filter())
-        if path:
-            self._require_same(annotations)
+        if path := self._ask(QFileDialog.getOpenFileName, "Import nuclei", folder, kinds):
             self.load(path)
 
     @forms.button("Save project as …")
@@ -66,15 +62,10 @@ class ExportPanel(forms.Section):
 
         MUSE goes on there; while the image has none they are in your own data folder.
         """
-        annotations = self._session.annotations
         suggested, kinds = suggested_project(self._session.slide), f"MUSE project (*{STORE_SUFFIX})"
         # What is there is not replaced.
-        options = QFileDialog.Option.DontConfirmOverwrite
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save project", suggested, kinds, options=options
-        )
-        if path:
-            self._require_same(annotations)
+        ask = partial(QFileDialog.getSaveFileName, options=QFileDialog.Option.DontConfirmOverwrite)
+        if path := self._ask(ask, "Save project", suggested, kinds):
             self._files.save_project(path)
 
     @forms.button("Cancel")
@@ -96,10 +87,17 @@ class ExportPanel(forms.Section):
         """Read a file in the background and import its nuclei."""
         self._files.load(path, self.outlines.isChecked())
 
-    def _require_same(self, annotations: SlideAnnotations) -> None:
-        """Raise UserError if another slide has come since a file was asked for, as one may."""
-        if annotations is not self._session.annotations:
+    def _ask(self, dialog: Callable[..., tuple[str, str]], *shown: str) -> str:
+        """Ask for a file with a function of QFileDialog; "" if none is chosen.
+
+        Raises:
+            UserError: Another slide has come meanwhile, as one may.
+        """
+        annotations = self._session.annotations
+        path, _ = dialog(self, *shown)
+        if path and annotations is not self._session.annotations:
             raise UserError("Another slide is shown by now; nothing was saved or taken over.")
+        return path
 
     def _say(self, sentence: str) -> None:
         self.message.setText(sentence)

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QLayout,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -60,13 +59,13 @@ def button(text: str, *, checkable: bool = False) -> Callable[..., cached_proper
     """
 
     def of_method(act: Callable[..., object]) -> cached_property[QPushButton]:
-        said = " ".join((act.__doc__ or "").split()).removesuffix(".")
+        tooltip = " ".join((act.__doc__ or "").split()).removesuffix(".")
 
         def made(owner: Any) -> QPushButton:
             def press(on: bool) -> None:
                 owner.attempt(partial(act, owner, *([on] if checkable else [])))
 
-            return push_button(text, said, press, checkable=checkable)
+            return push_button(text, tooltip, press, checkable=checkable)
 
         return cached_property(made)
 
@@ -147,20 +146,6 @@ def within(layout: QLayout, widget: QWidget | None = None) -> QWidget:
     layout.setContentsMargins(0, 0, 0, 0)
     widget.setLayout(layout)
     return widget
-
-
-def scrolled(content: QWidget) -> QScrollArea:
-    """Return a scroll area without a frame around a widget."""
-    area = QScrollArea()
-    fill_scrolled(area, content)
-    return area
-
-
-def fill_scrolled(area: QScrollArea, content: QWidget) -> None:
-    """Put a widget into a scroll area, without a frame and as wide as the area."""
-    area.setWidgetResizable(True)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
-    area.setWidget(content)
 
 
 def _fill(layout: QBoxLayout, items: Iterable[QWidget | QLayout | None]) -> None:

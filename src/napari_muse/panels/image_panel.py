@@ -31,11 +31,10 @@ class ImagePanel(Following, QWidget):
         forms.within(self._form, self)
         self.image.activated.connect(lambda: self._opening.show_image(self.image.currentData()))
         self.plane.activated.connect(lambda: self._opening.show_plane(self.plane.currentData()))
-        self.follow(self._on_slide, session.slide_changed)
         self.follow(self._on_begin, self._opening.began)
         self.follow(self._on_end, self._opening.ended)
         self.in_the_end(self._opening.close)
-        self._on_slide()
+        self.follow_now(self._on_slide, session.slide_changed)
 
     @property
     def busy(self) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from itertools import chain
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap, QResizeEvent
-from qtpy.QtWidgets import QCheckBox, QLabel, QRadioButton, QScrollArea, QSizePolicy
+from qtpy.QtWidgets import QCheckBox, QLabel, QRadioButton, QSizePolicy
 
 from muse_core.nuclei import NucleusClass
 from muse_core.nuclei.named import named
 from napari_muse.layers.shown_classes import show_all_classes, show_class, total_text
 from napari_muse.panels import forms
 from napari_muse.panels.class_dialog import ClassDialog
+from napari_muse.panels.page import UpDownArea
 from napari_muse.plain_text import as_it_is, for_button
 from napari_muse.session import MuseSession
 
@@ -39,10 +40,9 @@ class LegendPanel(forms.Section):
         forms.column(self, self._rows, below, _symbol_key())
         self._keys: list[QLabel] = []
         self._classes: tuple[NucleusClass, ...] = ()
-        self._of = session.annotations
-        self.follow(self.refresh, session.annotations_changed)
+        self._shown_annotations = session.annotations
         self.follow(self._update_shown, session.nuclei.shown_changed)
-        self.refresh()
+        self.follow_now(self.refresh, session.annotations_changed)
 
     @forms.button("Edit …")
     def edit(self) -> None:
@@ -63,9 +63,9 @@ class LegendPanel(forms.Section):
     def refresh(self) -> None:
         """Show the classes and counts."""
         annotations = self._session.annotations
-        if annotations is not self._of:
+        if annotations is not self._shown_annotations:
             # On another slide a class that is hidden would be missed.
-            self._of = annotations
+            self._shown_annotations = annotations
             show_all_classes(self._session.nuclei)
         before, self._classes = self._classes, annotations.scheme.classes
         if len(before) != len(self._classes):
@@ -74,7 +74,7 @@ class LegendPanel(forms.Section):
         # Of many classes one or two have changed; to make widgets for all would take long.
         for at, entry in enumerate(self._classes):
             if before[at : at + 1] != (entry,):
-                self._say(at, entry)
+                self._show_class(at, entry)
         if before != self._classes:
             self.choose_new(annotations.class_ids.index(self._session.nuclei.new_class))
             self._update_shown()
@@ -83,7 +83,7 @@ class LegendPanel(forms.Section):
         self._update_total()
 
     def _rebuild(self) -> None:
-        """Make the widgets of all classes anew; :meth:`_say` then says what they are for."""
+        """Make the widgets of all classes anew; :meth:`_show_class` then says what they are for."""
         self.shown = [self._class_box(at) for at in range(len(self._classes))]
         self._keys = keys = [QLabel() for _ in self._classes]
         self.counts = [_count_label() for _ in self._classes]
@@ -116,8 +116,8 @@ class LegendPanel(forms.Section):
         new.toggled.connect(lambda on: self._on_new(index, on))
         return new
 
-    def _say(self, index: int, entry: NucleusClass) -> None:
-        """Show a class with its colour, its key and as much of its name as fits."""
+    def _show_class(self, index: int, entry: NucleusClass) -> None:
+        """Show the colour, the key and as much of the name of a class as fits."""
         box, new, name, key = self.shown[index], self.for_new[index], entry.name, entry.key
         swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
         swatch.fill(QColor(entry.color))
@@ -186,14 +186,11 @@ class _NameBox(QCheckBox):
         self.setText(for_button(self._shown))
 
 
-class _Rows(QScrollArea):
-    """Scroll area as high as its content, or lower: many classes leave room for the tabs."""
+class _Rows(UpDownArea):
+    """As high as its content, or lower: many classes leave room for the tabs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
@@ -206,16 +203,8 @@ class _Rows(QScrollArea):
         return QSize(wanted.width(), min(wanted.height(), most))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Width of the content and of the scroll bar, height of a few classes."""
-        wanted, bar = self.sizeHint(), self.verticalScrollBar()
-        beside = 0 if bar is None else bar.sizeHint().width()
-        return QSize(wanted.width() + beside, min(wanted.height(), _LEAST_PX))
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 (Qt's name)
-        """Ask for another size when the content's has changed."""
-        if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
-        return super().eventFilter(watched, event)
+        """The height of a few classes is enough."""
+        return QSize(super().minimumSizeHint().width(), min(self.sizeHint().height(), _LEAST_PX))
 
 
 def _count_label() -> QLabel:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtWidgets import QDialogButtonBox, QWidget
 
 from napari_muse.panels import forms
+from napari_muse.panels.page import UpDownArea
 from napari_muse.panels.slide_dialog import SlideDialog
 from napari_muse.plain_text import as_it_is
 from napari_muse.session import MuseSession
@@ -54,7 +55,7 @@ class MappingDialog(SlideDialog):
         content = QWidget()
         forms.column(content, forms.wrapped(question), form)
         # Many classes, and long names, must not drive the buttons off the screen.
-        forms.column(self, forms.scrolled(content), self.buttons)
+        forms.column(self, UpDownArea(content), self.buttons)
 
     @property
     def mapping(self) -> dict[str, str]:

@@ -28,8 +28,7 @@ class PicturePanel(Following, QWidget):
         forms.within(forms.form_layout(("Slide", self.layer), self.as_colours), self)
         self.layer.activated.connect(self._on_chosen)
         self.follow(self._on_slide, session.slide_changed)
-        self.follow(self.refresh, self._pictures.changed)
-        self.refresh()
+        self.follow_now(self.refresh, self._pictures.changed)
 
     @forms.button("Use as RGB")
     def as_colours(self) -> None:

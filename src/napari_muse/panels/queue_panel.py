@@ -54,13 +54,10 @@ class QueuePanel(forms.Section):
         comparison.progress.connect(self._on_progress)
         comparison.ended.connect(self._on_end)
         queue.choose = self._choice
-        self.follow(self._show_position, queue.changed)
-        self.follow(self._list_classes, session.annotations_changed)
-        self.follow(self._list_regions, session.regions_changed)
         self.follow(self._on_slide, session.slide_changed)
-        self._list_classes()
-        self._list_regions()
-        self._show_position()
+        self.follow_now(self._list_classes, session.annotations_changed)
+        self.follow_now(self._list_regions, session.regions_changed)
+        self.follow_now(self._show_position, queue.changed)
 
     @forms.button("Start")
     def start(self) -> None:

@@ -40,8 +40,7 @@ class RelearnPanel(forms.Section):
         self.method.currentIndexChanged.connect(self._on_method)
         self.follow(self._on_progress, relearning.missing.progress)
         self.follow(self._on_saved, relearning.saved)
-        self.follow(self.refresh, relearning.changed)
-        self.refresh()
+        self.follow_now(self.refresh, relearning.changed)
 
     @forms.button("Show what changed")
     def show_changed(self) -> None:
