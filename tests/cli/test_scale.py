@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +20,38 @@ from .running import error_line, run
 NOT_USED = "The file states 0.499 um/px, so the given 0.25 was not used"
 FORCED = "The given 0.25 um/px is used in place of the 0.499 that the file states."
 REGION = ("--region", "700,1200,256,256")
-CASES = [((), 0.499, "file", NOT_USED), (("--force-mpp",), 0.25, "forced", FORCED)]
 
 
-@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
-def test_info(
-    cmu_slide: Path,
-    capsys: pytest.CaptureFixture[str],
-    force: tuple[str, ...],
-    mpp: float,
-    source: str,
-    note: str,
-) -> None:
-    assert run("info", cmu_slide, "--mpp", 0.25, *force, "--json") == 0
+@dataclass(frozen=True)
+class Case:
+    """What is given, the scale that holds, where it comes from, and what is said."""
+
+    force: tuple[str, ...]
+    mpp: float
+    source: str
+    note: str
+
+
+@pytest.fixture(
+    params=[
+        Case((), 0.499, "file", NOT_USED),
+        Case(("--force-mpp",), 0.25, "forced", FORCED),
+    ],
+    ids=["stated", "forced"],
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+def test_info(cmu_slide: Path, capsys: pytest.CaptureFixture[str], case: Case) -> None:
+    assert run("info", cmu_slide, "--mpp", 0.25, *case.force, "--json") == 0
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["mpp_um"], facts["mpp_from"], facts["mpp_stated_um"]) == (mpp, source, 0.499)
-    assert any(note in n for n in facts["notes"])
-    assert run("info", cmu_slide, "--mpp", 0.25, *force) == 0
-    assert note in capsys.readouterr().out
+    assert (facts["mpp_um"], facts["mpp_from"]) == (case.mpp, case.source)
+    assert facts["mpp_stated_um"] == 0.499
+    assert any(case.note in n for n in facts["notes"])
+    assert run("info", cmu_slide, "--mpp", 0.25, *case.force) == 0
+    assert case.note in capsys.readouterr().out
 
 
 def test_a_stated_scale_that_cannot_be_is_overridden_as_the_refusal_says(
@@ -55,45 +70,31 @@ def test_a_stated_scale_that_cannot_be_is_overridden_as_the_refusal_says(
     assert run("detect", tmp_path / "a.ome.tif", *given, "--force-mpp") == 0
 
 
-@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
 def test_detect(
-    cmu_slide: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    force: tuple[str, ...],
-    mpp: float,
-    source: str,
-    note: str,
+    cmu_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: Case
 ) -> None:
     out = tmp_path / "n.csv"
-    given = ("--mpp", 0.25, *force, *REGION, "--device", "cpu", "--json")
+    given = ("--mpp", 0.25, *case.force, *REGION, "--device", "cpu", "--json")
     assert run("detect", cmu_slide, "--out", out, *given) == 0
     captured = capsys.readouterr()
     result = json.loads(captured.out.splitlines()[-1])
-    assert (result["mpp"], result["mpp_from"]) == (mpp, source)
-    assert any(note in n for n in result["notes"])
-    assert note in captured.err
+    assert (result["mpp"], result["mpp_from"]) == (case.mpp, case.source)
+    assert any(case.note in n for n in result["notes"])
+    assert case.note in captured.err
     table = pd.read_csv(out)
-    assert np.allclose(table["x_um"], table["x_px"] * mpp, atol=1e-3)
+    assert np.allclose(table["x_um"], table["x_px"] * case.mpp, atol=1e-3)
 
 
-@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
 def test_features(
-    cmu_slide: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    force: tuple[str, ...],
-    mpp: float,
-    source: str,
-    note: str,
+    cmu_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: Case
 ) -> None:
     points, out = tmp_path / "p.csv", tmp_path / "f.zarr"
     points.write_text("x_px,y_px,class\n800,1300,a\n")
-    given = ("--points", points, "--out", out, "--mpp", 0.25, *force, "--device", "cpu")
+    given = ("--points", points, "--out", out, "--mpp", 0.25, *case.force, "--device", "cpu")
     assert run("features", cmu_slide, *given) == 0
-    assert note in capsys.readouterr().err
+    assert case.note in capsys.readouterr().err
     facts = read_features(out).attributes
-    assert (facts["slide_mpp"], facts["slide_mpp_from"]) == (mpp, source)
+    assert (facts["slide_mpp"], facts["slide_mpp_from"]) == (case.mpp, case.source)
 
 
 def test_features_where_nuclei_cannot_be_seen(
@@ -107,30 +108,21 @@ def test_features_where_nuclei_cannot_be_seen(
     assert not out.exists()
 
 
-@pytest.mark.parametrize(("force", "mpp", "source", "note"), CASES)
 def test_rois(
-    cmu_slide: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    force: tuple[str, ...],
-    mpp: float,
-    source: str,
-    note: str,
+    cmu_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: Case
 ) -> None:
     points = tmp_path / "p.csv"
     points.write_text("x_px,y_px,class\n800,1300,a\n")
-    given = ("--points", points, "--mpp", 0.25, *force, "--roi-mpp", 0.1)
+    given = ("--points", points, "--mpp", 0.25, *case.force, "--roi-mpp", 0.1)
     assert run("rois", cmu_slide, "--out", tmp_path / "rois", *given) == 0
-    assert note in capsys.readouterr().err
+    assert case.note in capsys.readouterr().err
     # A slide coarser than requested keeps its own scale.
-    assert {roi.mpp for roi in read_manifest(tmp_path / "rois").rois} == {mpp}
+    assert {roi.mpp for roi in read_manifest(tmp_path / "rois").rois} == {case.mpp}
 
 
 def test_a_scale_that_cannot_be_is_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import tifffile
-
     path = tmp_path / "z.svs"
     said = "Aperio Image Library v1\n64x64|AppMag = 20|MPP = 0"
     pixels = np.zeros((64, 64, 3), np.uint8)

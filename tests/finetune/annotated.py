@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 
 from muse_core.finetune import FinetuneConfig, StoreSource
 from muse_core.finetune.config import ConsistencyConfig
+from muse_core.models.muse_model import MuseModel
 from muse_core.nuclei import ClassScheme, nucleus_table
 from muse_core.nuclei.store import AnnotationStore, identify_slide
 
@@ -26,6 +28,21 @@ SEMI = ConsistencyConfig(
     burn_in_share=0.0,
 )
 """Thresholds that some outputs of an untrained network exceed, applied from the first step."""
+
+
+def watched_logits(model: MuseModel) -> list[torch.Tensor]:
+    """A list to which each pass of a model's point head adds its logits, with their gradient."""
+    logits: list[torch.Tensor] = []
+    original = model.point_head.proposals
+
+    def watched(hidden: torch.Tensor) -> object:
+        found = original(hidden)
+        found.logit.retain_grad()
+        logits.append(found.logit)
+        return found
+
+    model.point_head.proposals = watched  # type: ignore[assignment, method-assign]
+    return logits
 
 
 def square(x: float, y: float, side: float) -> list[tuple[float, float]]:

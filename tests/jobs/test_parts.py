@@ -26,10 +26,15 @@ class Clock:
         return self.now
 
 
-def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
+def reporting() -> tuple[list[Any], Clock, ProgressReporter]:
+    """The events that a reporter emits, its clock, and the reporter."""
     events: list[Any] = []
     clock = Clock()
-    report = ProgressReporter(events.append, clock)
+    return events, clock, ProgressReporter(events.append, clock)
+
+
+def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
+    events, clock, report = reporting()
     report(0, 10, "begin")
     clock.now += 2
     report(1, 10, "one")
@@ -40,9 +45,7 @@ def test_the_time_left_follows_the_rate_and_smooths_it() -> None:
 
 
 def test_fast_progress_is_thinned_but_the_first_and_last_are_told() -> None:
-    events: list[Any] = []
-    clock = Clock()
-    report = ProgressReporter(events.append, clock)
+    events, clock, report = reporting()
     for i in range(1001):
         report(i, 1000, "")
         clock.now += 0.01
@@ -52,9 +55,7 @@ def test_fast_progress_is_thinned_but_the_first_and_last_are_told() -> None:
 
 
 def test_a_second_report_of_the_same_step_does_not_spoil_the_rate() -> None:
-    events: list[Any] = []
-    clock = Clock()
-    report = ProgressReporter(events.append, clock)
+    events, clock, report = reporting()
     report(0, 4, "")
     clock.now += 1
     report(1, 4, "")

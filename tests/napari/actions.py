@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import qtpy.QtTest
 from qtpy.QtCore import QPoint, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 
 from napari_muse.napari_compat import canvas_widget
 from napari_muse.panels.muse_panel import MusePanel
@@ -24,6 +24,24 @@ def when_asked(answer: Callable[[QWidget], object]) -> None:
         QTimer.singleShot(100, lambda: when_asked(answer))
     else:
         answer(dialog)
+
+
+def answer(parent: QWidget, qtbot: Any, agree: bool = True) -> str:
+    """Press a button of the question over a panel or dialog, as soon as it is asked.
+
+    Returns:
+        The question.
+    """
+    qtbot.waitUntil(lambda: bool(parent.findChildren(QMessageBox)), timeout=20_000)
+    box = parent.findChild(QMessageBox)
+    assert box is not None
+    qtbot.waitExposed(box)
+    asked = str(box.text())
+    role = QMessageBox.ButtonRole.AcceptRole if agree else QMessageBox.ButtonRole.RejectRole
+    button = next(b for b in box.buttons() if box.buttonRole(b) == role)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not parent.findChildren(QMessageBox), timeout=5000)
+    return asked
 
 
 def canvas_of(panel: MusePanel) -> Any:

@@ -12,13 +12,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QMessageBox
 
 from muse_core.nuclei import NucleusClass, Status
 from muse_core.slides import Region
 from napari_muse.panels.muse_panel import MusePanel
 
-from .actions import QTest, press
+from .actions import QTest, answer, press
 
 FIELD = Region(500, 1100, 1100, 800)
 WIDTH_PX = 900
@@ -70,11 +69,7 @@ def _turn_learning_on(panel: MusePanel, qtbot: Any) -> None:
     """Press Learn now, and agree to computing features first."""
     on = panel.relearn.on
     QTest.mouseClick(on, Qt.MouseButton.LeftButton, pos=QPoint(8, on.height() // 2))
-    qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None)
-    box = panel.findChild(QMessageBox)
-    assert box is not None
-    agree = next(b for b in box.buttons() if b.text() == "Learn now")
-    QTest.mouseClick(agree, Qt.MouseButton.LeftButton)
+    answer(panel, qtbot)
 
 
 @pytest.mark.slow

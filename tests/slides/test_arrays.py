@@ -166,19 +166,21 @@ def test_the_fingerprint_of_a_small_image_sees_each_pixel() -> None:
     assert _mark(small) != before
 
 
-def test_a_fingerprint_computes_few_chunks_of_a_large_array_and_each_once() -> None:
+def _watched(chunk_px: int, n: int) -> tuple[da.Array, list[Any]]:
+    """A black image of n x n chunks, and a list to which each adds its place when computed."""
     computed: list[Any] = []
 
     def block(block_info: Any = None) -> npt.NDArray[np.uint8]:
         computed.append(tuple(block_info[None]["chunk-location"]))
         return np.zeros(block_info[None]["chunk-shape"], np.uint8)
 
-    array = da.map_blocks(
-        block,
-        chunks=((5000,) * 20, (5000,) * 20, (3,)),
-        dtype=np.uint8,
-        meta=np.empty((0, 0, 0), "u1"),
-    )
+    sides = (chunk_px,) * n
+    meta = np.empty((0, 0, 0), "u1")
+    return da.map_blocks(block, chunks=(sides, sides, (3,)), dtype=np.uint8, meta=meta), computed
+
+
+def test_a_fingerprint_computes_few_chunks_of_a_large_array_and_each_once() -> None:
+    array, computed = _watched(5000, 20)
     _mark(array)
     assert len(computed) == len(set(computed)) <= 64
 
@@ -233,18 +235,7 @@ def test_pieces_are_whole_chunks_where_that_fits(
 
 
 def test_each_chunk_is_computed_once_for_tiles_beside_each_other() -> None:
-    computed: list[Any] = []
-
-    def block(block_info: Any = None) -> npt.NDArray[np.uint8]:
-        computed.append(tuple(block_info[None]["chunk-location"]))
-        return np.zeros(block_info[None]["chunk-shape"], np.uint8)
-
-    array = da.map_blocks(
-        block,
-        chunks=((3000, 3000), (3000, 3000), (3,)),
-        dtype=np.uint8,
-        meta=np.empty((0, 0, 0), "u1"),
-    )
+    array, computed = _watched(3000, 2)
     slide = slide_from_arrays(array, 0.5)
     for y in range(0, 6000, 500):
         for x in range(0, 6000, 500):

@@ -22,7 +22,15 @@ from muse_core.models.config import ModelConfig
 from muse_core.models.heads import at_anchors
 
 from ...job_inputs import write_points_folder
-from ..annotated import CLASSES, MPP, SEMI, disc_slide, reviewed_store, store_run
+from ..annotated import (
+    CLASSES,
+    MPP,
+    SEMI,
+    disc_slide,
+    reviewed_store,
+    store_run,
+    watched_logits,
+)
 
 SQUARES = [(20, 20, 160), (260, 20, 160), (20, 260, 160), (260, 260, 160)]
 
@@ -82,16 +90,7 @@ def test_a_proposal_in_unlabelled_tissue_gets_exactly_no_supervised_gradient(
     model = load_model(config.base)
     head = ModelConfig.from_json(model.card.architecture).head
     learner = FullLearner(model, data.training, head)
-    kept: list[torch.Tensor] = []
-    original = model.point_head.proposals
-
-    def watched(hidden: torch.Tensor) -> object:
-        found = original(hidden)
-        found.logit.retain_grad()
-        kept.append(found.logit)
-        return found
-
-    model.point_head.proposals = watched  # type: ignore[assignment, method-assign]
+    kept = watched_logits(model)
     losses = LossConfig()
     learner.losses(batch, losses, torch.Generator().manual_seed(0)).total.backward()
     gradient, known = kept[0].grad, at_anchors(batch.known)

@@ -20,7 +20,7 @@ from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 
 from ...job_inputs import write_model
-from ..annotated import CLASSES, MPP, reviewed_store
+from ..annotated import CLASSES, MPP, reviewed_store, watched_logits
 
 ADAPTING = FinetuneConfig(
     train=(), out=Path("m"), stores=(StoreSource(Path("s")),), base=Path("b"), mode="adapt"
@@ -95,16 +95,7 @@ def test_nothing_is_detected_beside_the_field(field: Field, model: MuseModel) ->
 
 def test_tissue_that_is_not_known_gives_exactly_no_gradient(field: Field, model: MuseModel) -> None:
     (view,) = freeze(model, [field], CLASSES, STILL, lambda: False, lambda *_: None)
-    logits: list[torch.Tensor] = []
-    original = model.point_head.proposals
-
-    def watched(hidden: torch.Tensor) -> object:
-        found = original(hidden)
-        found.logit.retain_grad()
-        logits.append(found.logit)
-        return found
-
-    model.point_head.proposals = watched  # type: ignore[assignment, method-assign]
+    logits = watched_logits(model)
     losses = head_losses(model, [view], torch.ones(2), ADAPTING, torch.Generator().manual_seed(0))
     losses.total.backward()
     gradient = logits[0].grad

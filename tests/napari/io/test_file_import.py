@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 from muse_core.nuclei import (
@@ -22,19 +21,10 @@ from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.store import identify_slide
 from napari_muse.panels.muse_panel import MusePanel
 
+from ..actions import answer
+
 SQUARE = ((10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0))
 FAR = tuple((x + 5000, y) for x, y in SQUARE)
-
-
-def _answer(panel: MusePanel, qtbot: Any, agree: bool) -> str:
-    qtbot.waitUntil(lambda: bool(panel.findChildren(QMessageBox)), timeout=20_000)
-    box = panel.findChild(QMessageBox)
-    asked = str(box.text())
-    role = QMessageBox.ButtonRole.AcceptRole if agree else QMessageBox.ButtonRole.RejectRole
-    button = next(b for b in box.buttons() if box.buttonRole(b) == role)
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not panel.findChildren(QMessageBox), timeout=5000)
-    return asked
 
 
 def _others(path: Path) -> Path:
@@ -60,14 +50,14 @@ def test_what_lies_beside_the_slide_is_asked_for_and_left_out(
             opened.export.load(path)
 
     bring()
-    asked = _answer(opened, qtbot, agree=False)
+    asked = answer(opened, qtbot, agree=False)
     assert "Of 7 objects in the file 2 nuclei and 1 region lie beside this slide" in asked
     assert "400 x 300 px" in asked
     assert "Take over 3 nuclei and 1 region" in asked
     assert session.annotations.to_table().equals(before)
     assert session.annotations.regions().empty
     bring()
-    _answer(opened, qtbot, agree=True)
+    answer(opened, qtbot, agree=True)
     assert len(session.annotations.to_table()) == 6
     assert session.annotations.regions()["name"].tolist() == ["on it"]
     said = (opened.status if dropped else opened.export.message).text()
@@ -98,12 +88,12 @@ def test_a_file_that_names_another_slide_is_asked_for(
     table = nucleus_table([50, 60], [10, 20], "tumor")
     write_nuclei(tmp_path / name, NucleusFile(table, mpp=0.5, slide=other))
     opened.export.load(tmp_path / name)
-    asked = _answer(opened, qtbot, agree=False)
+    asked = answer(opened, qtbot, agree=False)
     assert asked.startswith("The file says that it is of the slide other.svs, and not of ")
     assert asked.endswith("Take over 2 nuclei?")
     assert opened.export.message.text() == "Nothing was taken over."
     opened.session.viewer.open(tmp_path / name, plugin="napari-muse")
-    _answer(opened, qtbot, agree=True)
+    answer(opened, qtbot, agree=True)
     assert "2 nuclei taken over. The file says that it is of" in opened.status.text()
     assert len(opened.session.annotations.to_table()) == 5
 
@@ -130,5 +120,5 @@ def test_a_file_of_another_scale_is_asked_for(
 ) -> None:
     write_csv(nucleus_table([50, 60], [10, 20], "tumor"), tmp_path / "n.csv", 0.25)
     opened.export.load(tmp_path / "n.csv")
-    assert "counts 0.25 µm per pixel, and this slide has 0.5" in _answer(opened, qtbot, agree=True)
+    assert "counts 0.25 µm per pixel, and this slide has 0.5" in answer(opened, qtbot, agree=True)
     assert len(opened.session.annotations.to_table()) == 5

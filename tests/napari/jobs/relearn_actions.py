@@ -6,24 +6,12 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QMessageBox
 
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import QTest
+from ..actions import QTest, answer
 
 N = 300
-
-
-def agree(panel: MusePanel, qtbot: Any, yes: bool = True) -> None:
-    """Answer the question that is asked the first time."""
-    qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is not None, timeout=3000)
-    box = panel.findChild(QMessageBox)
-    assert box is not None
-    kind = QMessageBox.ButtonRole.AcceptRole if yes else QMessageBox.ButtonRole.RejectRole
-    button = next(b for b in box.buttons() if box.buttonRole(b) == kind)
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.wait(50)
 
 
 def tick(panel: MusePanel) -> None:
@@ -34,7 +22,7 @@ def tick(panel: MusePanel) -> None:
 
 def turn_on(panel: MusePanel, qtbot: Any) -> None:
     tick(panel)
-    agree(panel, qtbot)
+    answer(panel, qtbot)
     settled(panel, qtbot)
 
 

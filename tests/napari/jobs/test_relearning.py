@@ -15,15 +15,15 @@ from muse_core.classify.queue import TEACHES
 from muse_core.nuclei import Status
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import QTest, canvas_of, press
-from .relearn_actions import N, agree, classes, correct, settled, tick, turn_on
+from ..actions import QTest, answer, canvas_of, press
+from .relearn_actions import N, classes, correct, settled, tick, turn_on
 
 
 def test_it_asks_before_it_is_on_and_only_once(featured: MusePanel, qtbot: Any) -> None:
     before = classes(featured)
     tick(featured)
     assert not featured.relearn.on.isChecked()
-    agree(featured, qtbot, yes=False)
+    answer(featured, qtbot, agree=False)
     assert not featured.relearning.on
     correct(featured)
     settled(featured, qtbot)
@@ -167,7 +167,7 @@ def test_features_out_of_reach_are_a_sentence_until_they_are_back(
 def test_without_features_there_is_a_sentence(opened: MusePanel, qtbot: Any) -> None:
     opened.tabs.setCurrentIndex(1)
     press(opened, qtbot, Qt.Key.Key_L, Qt.KeyboardModifier.ShiftModifier)
-    agree(opened, qtbot)
+    answer(opened, qtbot)
     settled(opened, qtbot)
     assert "There are no features" in opened.relearn.says.text()
 
@@ -294,7 +294,7 @@ def test_turned_off_under_way_the_screen_shows_what_the_file_has(
 
     state._mail.seen.connect(turn_off)
     tick(featured)
-    agree(featured, qtbot)
+    answer(featured, qtbot)
     qtbot.waitUntil(lambda: bool(seen) and not state.busy, timeout=20_000)
     shown = nuclei.layer.border_color.copy()
     nuclei.refresh()

@@ -13,7 +13,7 @@ from napari_muse.jobs import learning
 from napari_muse.panels.class_dialog import ClassDialog
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import press
+from ..actions import answer, press
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -121,18 +121,6 @@ def test_keys_change_places(opened: MusePanel, dialog: ClassDialog, qtbot: Any) 
     assert _classes(opened) == [("lymphocyte", "2"), ("tumor", "1")]
 
 
-def _answer(dialog: ClassDialog, qtbot: Any, agree: bool) -> str:
-    """Press a button of the open question; returns its text."""
-    box = dialog.findChild(QMessageBox)
-    qtbot.waitExposed(box)
-    asked = str(box.text())
-    role = QMessageBox.ButtonRole.AcceptRole if agree else QMessageBox.ButtonRole.RejectRole
-    button = next(b for b in box.buttons() if box.buttonRole(b) == role)
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not dialog.findChildren(QMessageBox), timeout=5000)
-    return asked
-
-
 def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: Any) -> None:
     opened.session.annotations.set_class([3], 2)
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
@@ -140,7 +128,7 @@ def test_merging_and_undoing_it(opened: MusePanel, dialog: ClassDialog, qtbot: A
     dialog.table.selectRow(1)
     dialog.into.setCurrentText("lymphocyte")
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
-    assert "1 nucleus becomes lymphocyte" in _answer(dialog, qtbot, agree=True)
+    assert "1 nucleus becomes lymphocyte" in answer(dialog, qtbot, agree=True)
     assert _classes(opened) == [("lymphocyte", "1")]
     assert opened.session.annotations.counts().tolist() == [3]
     dialog.close()
@@ -173,7 +161,7 @@ def test_a_question_says_the_name_as_it_is(
     (box,) = dialog.findChildren(QMessageBox)
     # Where & stands once, Qt underlines what follows in its place.
     assert "Merge into B && T cells" in [button.text() for button in box.buttons()]
-    _answer(dialog, qtbot, agree=False)
+    answer(dialog, qtbot, agree=False)
 
 
 def test_an_edit_fills_the_table_once(opened: MusePanel, dialog: ClassDialog) -> None:
@@ -193,12 +181,12 @@ def test_merging_twice_in_a_row_merges_no_second_class(
     dialog.table.selectRow(1)
     dialog.into.setCurrentText("class 2")
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
-    assert "0 nuclei become class 2" in _answer(dialog, qtbot, agree=False)
+    assert "0 nuclei become class 2" in answer(dialog, qtbot, agree=False)
     assert [name for name, _ in _classes(opened)] == names
     assert dialog.table.selectionModel().selectedRows()[0].row() == 1, "the choice stays"
     assert dialog.into.currentText() == "class 2"
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
-    _answer(dialog, qtbot, agree=True)
+    answer(dialog, qtbot, agree=True)
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
     assert not dialog.findChildren(QMessageBox)
     assert "into which class" in dialog.message.text()
