@@ -3,7 +3,8 @@
     python recipes/pretrain_gpu.py --data DATA --out OUT --minutes 60
 
 Each network gets half the time. A few steps measure how long a step takes; the schedule is then as
-long as fits, and an interrupted run resumes with the same schedule. Weights are written as float16,
+long as fits, in a hundred epochs, so that warm-ups have the paper's share of it, and an interrupted
+run resumes with the same schedule. Weights are written as float16,
 in parts of at most 16 MB; recipes/weight_parts.py joins them.
 """
 
@@ -42,6 +43,8 @@ NETWORKS = {
     "vit-s": BackboneConfig("vit_small_patch16_224", None, 96, align_corners=True),
     "small": ARCHITECTURE.backbone,
 }
+EPOCHS = 100
+"""The paper's; the lengths of warm-ups are given in epochs."""
 _TIMED_STEPS = 5
 
 
@@ -71,7 +74,7 @@ def main(
             model=NETWORKS[name],
             views=ViewsConfig(global_px=global_px, local_px=local_px),
             losses=LossesConfig(prototypes=prototypes),
-            schedule=ScheduleConfig(epochs=1, epoch_samples=batch * 8, batch=batch),
+            schedule=ScheduleConfig(epochs=1, epoch_samples=batch, batch=batch),
             device=device,  # type: ignore[arg-type]
             workers=workers,
         )
@@ -87,11 +90,12 @@ def main(
 
 
 def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
-    """The configuration with as many epochs as fit, or that of an earlier start if there is one."""
+    """The configuration whose epochs fit the time, or that of an earlier start if there is one."""
     planned = base.out / "planned.json"
     if planned.is_file():
         return read_pretrain_config(planned)
-    run = Run(dataclasses.replace(base, out=base.out / "timing"), resume=False)
+    timed = dataclasses.replace(base.schedule, epochs=1 + _TIMED_STEPS)
+    run = Run(dataclasses.replace(base, out=base.out / "timing", schedule=timed), resume=False)
     batches = run.batches()
     run.train_on(batches)
     begin = time.perf_counter()
@@ -100,11 +104,16 @@ def _of_length(base: PretrainConfig, seconds: float) -> PretrainConfig:
     step_s = (time.perf_counter() - begin) / _TIMED_STEPS
     batches.close()
     run.close()
-    epochs = max(1, int(seconds / step_s / base.schedule.epoch_steps))
-    schedule = dataclasses.replace(base.schedule, epochs=epochs)
-    config = dataclasses.replace(base, schedule=schedule)
+    config = dataclasses.replace(base, schedule=schedule_of(base.schedule, int(seconds / step_s)))
     planned.write_text(json.dumps(plain_values(config)), encoding="utf-8")
     return config
+
+
+def schedule_of(schedule: ScheduleConfig, steps: int) -> ScheduleConfig:
+    """The schedule in as many epochs of equal length as the paper has, or as there are steps."""
+    epochs = max(1, min(EPOCHS, steps))
+    per_epoch = max(1, steps // epochs)
+    return dataclasses.replace(schedule, epochs=epochs, epoch_samples=per_epoch * schedule.batch)
 
 
 if __name__ == "__main__":

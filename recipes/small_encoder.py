@@ -71,6 +71,7 @@ def small_pretraining(
             warmup_epochs=1,
             weight_decay=(0.04, 0.1),
             teacher_momentum=(0.95, 0.999),
+            clip_per="network",
             freeze_prototypes_epochs=0,
         ),
         seed=seed,

@@ -17,7 +17,7 @@ with compiler_left_out():
     declare_missing_operators()
     # Only importable now.
     import timm
-    from timm.layers import PatchEmbed
+    from timm.layers import DropPath, PatchEmbed
     from timm.models.vision_transformer import VisionTransformer
 
 STRIDES = (4, 8, 16, 32)
@@ -123,6 +123,18 @@ class VitEncoder(nn.Module):
             size = [int(side * scale) for side in (rows, columns)]
             maps.append(resize(project(grid), size, self._align_corners))
         return maps, taken[-1][:, 0]
+
+    def drop_blocks(self, rate: float) -> None:
+        """Leave out blocks at random in training (stochastic depth, Huang et al., ECCV 2016).
+
+        Args:
+            rate: How often the last block adds nothing to an image; the first always does, and the
+                rates between rise evenly. Weights and their names stay.
+        """
+        blocks: Any = self.network.blocks
+        rates = torch.linspace(0, rate, len(blocks)).tolist()
+        for block, share in zip(blocks, rates, strict=True):
+            block.drop_path1, block.drop_path2 = DropPath(share), DropPath(share)
 
 
 def resize_position_embedding(stored: Tensor, rows: int, columns: int) -> Tensor:

@@ -111,10 +111,14 @@ class LossesConfig:
         image_weight: Of L_image; 0 leaves it out.
         nucleus_weight: Of NuLo; 0 leaves it out.
         prototypes: Outputs of each head.
+        image_prototypes: Outputs of the image head; None: as many as ``prototypes``. A batch has
+            few views, and "sinkhorn" spreads them over all outputs.
         hidden_channels: Width of the heads' hidden layers.
         bottleneck_channels: Dimension of the space in which outputs and prototypes are compared.
         head_batch_norm: Whether the heads' hidden layers are normalised over the batch.
         nuclei_per_pair: Most matched nuclei of a pair of views that are used.
+        nucleus_mean: Whether NuLo is averaged per "pair" of views and then over pairs, so that
+            crowded views do not dominate, or over each "nucleus" alike.
         student_temperature: Of the student's outputs.
         teacher_temperature: At the start and after ``teacher_warmup_epochs``.
         teacher_warmup_epochs: How long the teacher's temperature rises.
@@ -128,10 +132,12 @@ class LossesConfig:
     image_weight: float = 1.0
     nucleus_weight: float = 1.0
     prototypes: int = 4096
+    image_prototypes: int | None = None
     hidden_channels: int = 2048
     bottleneck_channels: int = 256
     head_batch_norm: bool = False
     nuclei_per_pair: int = 16
+    nucleus_mean: Literal["pair", "nucleus"] = "pair"
     student_temperature: float = 0.1
     teacher_temperature: tuple[float, float] = (0.04, 0.07)
     teacher_warmup_epochs: float = 30.0
@@ -143,13 +149,18 @@ class LossesConfig:
             self.image_weight + self.nucleus_weight == 0
         ):
             raise UserError("The losses' weights are at least 0, and one of them is above 0.")
-        sizes = (self.prototypes, self.hidden_channels, self.bottleneck_channels)
+        sizes = (
+            self.prototypes,
+            self.prototypes_of_images,
+            self.hidden_channels,
+            self.bottleneck_channels,
+        )
         if min(*sizes, self.nuclei_per_pair) < 1 or max(sizes) > _MOST_CHANNELS:
             raise UserError(
                 f"The sizes of the heads lie between 1 and {_MOST_CHANNELS:,}, and nuclei_per_pair"
                 " is at least 1."
             )
-        if self.prototypes < 2:
+        if min(self.prototypes, self.prototypes_of_images) < 2:
             raise UserError("There are at least 2 prototypes, so that views can differ.")
         if min(self.student_temperature, *self.teacher_temperature) <= 0:
             raise UserError("Temperatures must be positive.")
@@ -157,6 +168,11 @@ class LossesConfig:
             raise UserError(
                 "centre_momentum lies between 0 and 1, teacher_warmup_epochs is at least 0."
             )
+
+    @property
+    def prototypes_of_images(self) -> int:
+        """Outputs of the image head."""
+        return self.prototypes if self.image_prototypes is None else self.image_prototypes
 
 
 @dataclass(frozen=True)
@@ -175,7 +191,11 @@ class ScheduleConfig:
         warmup_epochs: How long the learning rate rises.
         weight_decay: At the start and at the end.
         teacher_momentum: Of the teacher's moving average, at the start and at the end.
-        clip: Largest norm of the gradient.
+        clip: Largest norm of a gradient.
+        clip_per: Whether the gradient of each "parameter" is clipped, as DINO does, or that of the
+            "network" as a whole.
+        stochastic_depth: How often the student leaves out the last block of a ViT, less often
+            those before it (Huang et al., ECCV 2016; DINO's is 0.1). Other encoders have none.
         freeze_prototypes_epochs: Number of epochs in which the heads' last layers are frozen.
     """
 
@@ -192,6 +212,8 @@ class ScheduleConfig:
     weight_decay: tuple[float, float] = (0.04, 0.4)
     teacher_momentum: tuple[float, float] = (0.996, 1.0)
     clip: float = 3.0
+    clip_per: Literal["parameter", "network"] = "parameter"
+    stochastic_depth: float = 0.1
     freeze_prototypes_epochs: float = 1.0
 
     def __post_init__(self) -> None:
@@ -212,6 +234,8 @@ class ScheduleConfig:
             raise UserError("Weight decay and epochs are at least 0.")
         if not all(0 <= m <= 1 for m in self.teacher_momentum):
             raise UserError("teacher_momentum lies between 0 and 1.")
+        if not 0 <= self.stochastic_depth < 1:
+            raise UserError("stochastic_depth is at least 0 and below 1.")
 
     @property
     def epoch_steps(self) -> int:

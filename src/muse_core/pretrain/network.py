@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from muse_core.models.backbone import MuseBackbone
+from muse_core.models.encoders import VitEncoder
 from muse_core.pretrain.config import LossesConfig
 from muse_core.pretrain.losses import DinoHead
 
@@ -19,8 +20,8 @@ class DistillationNetwork(nn.Module):
     def __init__(self, backbone: MuseBackbone, config: LossesConfig) -> None:
         super().__init__()
         self.backbone = backbone
-        self.image_head = _head(backbone.cls_channels, config)
-        self.nucleus_head = _head(backbone.out_channels, config)
+        self.image_head = _head(backbone.cls_channels, config.prototypes_of_images, config)
+        self.nucleus_head = _head(backbone.out_channels, config.prototypes, config)
 
     def forward(
         self, images: Sequence[Tensor], xy: Sequence[Tensor], valid: Sequence[Tensor]
@@ -33,8 +34,8 @@ class DistillationNetwork(nn.Module):
             valid: For each size (n_i, N_i) bool, which nuclei are no padding.
 
         Returns:
-            Outputs of views (sum of n_i, K) and of valid nuclei (R, K), rows in order; and the
-            features they are of, (sum of n_i, cls_channels) and (R, out_channels).
+            Outputs of views (sum of n_i, K_image) and of valid nuclei (R, K), rows in order; and
+            the features they are of, (sum of n_i, cls_channels) and (R, out_channels).
         """
         vectors, nuclei = [], []
         for group, points, real in zip(images, xy, valid, strict=True):
@@ -50,10 +51,10 @@ class DistillationNetwork(nn.Module):
         return self.image_head.prototypes, self.nucleus_head.prototypes
 
 
-def _head(in_channels: int, config: LossesConfig) -> DinoHead:
+def _head(in_channels: int, n_outputs: int, config: LossesConfig) -> DinoHead:
     return DinoHead(
         in_channels,
-        config.prototypes,
+        n_outputs,
         config.hidden_channels,
         config.bottleneck_channels,
         config.head_batch_norm,
@@ -63,6 +64,12 @@ def _head(in_channels: int, config: LossesConfig) -> DinoHead:
 def make_teacher(student: DistillationNetwork) -> DistillationNetwork:
     """A copy that no gradient reaches."""
     return copy.deepcopy(student).requires_grad_(False)
+
+
+def drop_blocks(student: DistillationNetwork, rate: float) -> None:
+    """Let a ViT leave out blocks at random while it is trained; other encoders stay as they are."""
+    if isinstance(student.backbone.encoder, VitEncoder):
+        student.backbone.encoder.drop_blocks(rate)
 
 
 @torch.no_grad()

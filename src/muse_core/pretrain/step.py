@@ -98,12 +98,13 @@ def distil(
         image_s.unflatten(0, (n_views, -1)),
         losses.student_temperature,
     )
-    n_pairs = mean(torch.tensor(float(len(batch.pair_size)), device=image_s.device))
+    pair, pair_size = _averaged(batch, losses.nucleus_mean)
+    n_pairs = mean(torch.tensor(float(len(pair_size)), device=image_s.device))
     nucleus = nulo_loss(
         nucleus_targets,
         nucleus_s[batch.student_row],
-        batch.pair,
-        batch.pair_size,
+        pair,
+        pair_size,
         float(n_pairs),
         losses.student_temperature,
     )
@@ -118,6 +119,13 @@ def distil(
         image_features=image_f.detach(),
         nucleus_features=nucleus_f.detach(),
     )
+
+
+def _averaged(batch: PretrainBatch, over: str) -> tuple[Tensor, Tensor]:
+    """Return the pair of each match and the size of each pair for NuLo."""
+    if over == "pair":
+        return batch.pair, batch.pair_size
+    return torch.arange(len(batch.pair), device=batch.pair.device), torch.ones_like(batch.pair)
 
 
 def _images(batch: PretrainBatch) -> list[Tensor]:

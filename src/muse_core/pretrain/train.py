@@ -27,6 +27,7 @@ from muse_core.models.compiler_shim import compiler_left_out
 from muse_core.models.device import computes_in_bfloat16
 from muse_core.models.registry import resolve_model
 from muse_core.pretrain.batches import BatchDataset, PretrainBatch
+from muse_core.pretrain.clipping import clip_each
 from muse_core.pretrain.collapse import entropy_share, feature_rank, usage_share
 from muse_core.pretrain.config import PretrainConfig, ProbeSetsConfig
 from muse_core.pretrain.config_file import PACKAGES
@@ -37,6 +38,7 @@ from muse_core.pretrain.launch import launch
 from muse_core.pretrain.losses import Centre, Sinkhorn
 from muse_core.pretrain.network import (
     DistillationNetwork,
+    drop_blocks,
     follow,
     make_teacher,
     parameter_groups,
@@ -155,10 +157,15 @@ class Run:
         normalise_globally(network)
         torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
         self.teacher = make_teacher(network).to(self.fabric.device)
+        drop_blocks(network, config.schedule.stochastic_depth)
         optimizer = torch.optim.AdamW(parameter_groups(network), lr=0.0)
         student, self.optimizer = self.fabric.setup(network, optimizer)
         self.student: _FabricModule = student
-        self.balances = (self._balance(), self._balance())
+        losses = config.losses
+        self.balances = (
+            self._balance(losses.prototypes_of_images),
+            self._balance(losses.prototypes),
+        )
         self.step = 0
         self.saved_step = -1
         self.last: StepOutput | None = None
@@ -271,18 +278,21 @@ class Run:
         """Whether the flag is set in any process."""
         return float(self._mean(torch.tensor(float(flag), device=self.fabric.device))) > 0
 
-    def _balance(self) -> Balance:
+    def _balance(self, n_outputs: int) -> Balance:
         losses = self.config.losses
         if losses.balance == "sinkhorn":
             return Sinkhorn(self._mean)
-        return Centre(losses.prototypes, losses.centre_momentum).to(self.fabric.device)
+        return Centre(n_outputs, losses.centre_momentum).to(self.fabric.device)
 
     def _clip(self, rates: Rates) -> float:
+        """Clip the gradient; returns its norm before, that of the whole network."""
         if rates.prototypes_frozen:
             for parameter in self.network.prototypes():
                 parameter.grad = None
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.schedule.clip)
-        return float(norm)
+        schedule = self.config.schedule
+        if schedule.clip_per == "parameter":
+            return clip_each(self.network.parameters(), schedule.clip)
+        return float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip))
 
     def _update(self, rates: Rates, outputs: list[StepOutput]) -> None:
         for group, decays in zip(self.optimizer.param_groups, (True, False), strict=True):

@@ -84,6 +84,30 @@ def test_nulo_loss_averages_within_pairs_before_it_averages_pairs() -> None:
     assert float(got) == pytest.approx(expected, rel=1e-12)
 
 
+def test_with_each_nucleus_a_pair_nulo_loss_is_the_mean_over_nuclei() -> None:
+    targets = _random(4, 6).softmax(-1)
+    student = _random(4, 6, seed=1)
+    each = [_cross_entropy(targets[i].tolist(), student[i].tolist(), TEMPERATURE) for i in range(4)]
+    got = nulo_loss(targets, student, torch.arange(4), torch.ones(4), 4, TEMPERATURE)
+    assert float(got) == pytest.approx(sum(each) / 4, rel=1e-12)
+
+
+@torch.no_grad()
+def test_cosines_are_exact_where_all_else_is_bfloat16() -> None:
+    torch.manual_seed(0)
+    head = DinoHead(16, 64, hidden_channels=32, bottleneck_channels=8)
+    features = torch.randn(10, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        bottleneck = head.mlp(features)
+        cosines = head(features)
+    assert bottleneck.dtype == torch.bfloat16
+    assert cosines.dtype == torch.float32
+    rows = bottleneck.double() / bottleneck.double().norm(dim=1, keepdim=True)
+    prototypes = head.prototypes.double()
+    expected = rows @ (prototypes / prototypes.norm(dim=1, keepdim=True)).T
+    torch.testing.assert_close(cosines.double(), expected, rtol=0, atol=1e-6)
+
+
 def test_nulo_loss_of_two_processes_averages_to_that_of_all_pairs() -> None:
     targets, student = _random(5, 6).softmax(-1), _random(5, 6, seed=1)
     pair, size = torch.tensor([0, 1, 1, 2, 2]), torch.tensor([1, 2, 2])

@@ -50,9 +50,15 @@ class DinoHead(nn.Module):
         self.prototypes = nn.Parameter(torch.randn(n_outputs, bottleneck_channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Project (N, in_channels) to cosines (N, K), -1 to 1."""
-        bottleneck = functional.normalize(self.mlp(features), dim=-1)
-        return functional.linear(bottleneck, functional.normalize(self.prototypes, dim=-1))
+        """Project (N, in_channels) to cosines (N, K), -1 to 1, in float32 or better.
+
+        In bfloat16 cosines come in steps of 0.002 to 0.004, a tenth of the teacher's temperature.
+        """
+        bottleneck = self.mlp(features)
+        with torch.autocast(bottleneck.device.type, enabled=False):
+            exact = bottleneck.to(torch.promote_types(bottleneck.dtype, torch.float32))
+            prototypes = functional.normalize(self.prototypes, dim=-1)
+            return functional.linear(functional.normalize(exact, dim=-1), prototypes)
 
 
 def _hidden_layer(in_channels: int, out_channels: int, batch_norm: bool) -> list[nn.Module]:

@@ -1,7 +1,8 @@
 """NuLo: self-distillation of the same nucleus seen in two views.
 
 Source: Yang et al., AAAI 2026, section "Nucleus-based local self-distillation". The average over
-pairs of views instead of nuclei is this project's, so that crowded views do not dominate.
+pairs of views instead of nuclei is this project's, so that crowded views do not dominate. With each
+nucleus as a pair of its own it is the mean over nuclei.
 """
 
 from __future__ import annotations
