@@ -30,6 +30,9 @@ class SlideServer:
         packs: Whether it compresses files for those who take that, and gives parts of the result.
         says_size: Whether responses state their length.
         folded: Compressed content of each response, if any.
+        status: Status of every response, or 0 for the usual one.
+        missing: Status and content of the response for what is not there.
+        held: End of the paths that are answered only when the server ends, if any.
         login: User and password, joined by a colon, that requests must have, if any.
         signature: What the query of GET requests must hold, if anything; others are refused.
         requests: Paths and the number of bytes sent.

@@ -80,7 +80,7 @@ class TilePlan:
         cell_h_px: Height of a cell, a multiple of 32; the last row may be lower.
         halo_px: Context around the cells of a tile that is read as well.
         scale: Level-0 pixels per model pixel.
-        tiles: The tiles to look at, row by row.
+        tiles: The tiles to look at, in the order in which they are computed.
         padded: Sizes of tiles (height, width) that are padded for the network, and the larger ones
             that it sees instead.
     """

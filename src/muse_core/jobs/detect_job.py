@@ -313,7 +313,6 @@ def _outcome(
     notes: list[str],
     which: Mapping[str, object],
 ) -> Outcome:
-    from muse_core.nuclei.counted import counted_nuclei
     from muse_core.slides.unreadable import place_of, unreadable_note
 
     if result.tiles_resumed:
@@ -321,27 +320,13 @@ def _outcome(
         notes.append(f"{earlier} tiles had been done by an earlier run.")
     if result.unreadable:
         notes.append(unreadable_note(result.unreadable))
-    counts, found = result.nuclei.class_counts, result.nuclei.count
+    counts = result.nuclei.class_counts
     written = job.out_csv if _is_written(result) else None
-    where = f", written to {written}" if written else ""
-    if job.out_csv and not written:
-        message = f"Cancelled before the first of {result.tiles_total:,} tiles; nothing is written."
-    elif result.cancelled:
-        message = (
-            f"Cancelled after {result.tiles_done:,} of {result.tiles_total:,} tiles; "
-            f"{found:,} nuclei found until then are kept{where}."
-        )
-        if written:
-            message += f" {GOES_ON}"
-    elif not result.tiles_total:
-        message = f"There is no tissue here: 0 nuclei{where}."
-    else:
-        message = f"{counted_nuclei(found)} in {result.tissue_mm2:.3g} mm² of tissue{where}."
     return Outcome(
         cancelled=result.cancelled,
-        message=message,
+        message=_sentence(job, result, written),
         result={
-            "nuclei": found,
+            "nuclei": result.nuclei.count,
             "counts": {name: counts.get(name, 0) for name in class_names},
             "tissue_mm2": round(result.tissue_mm2, 6),
             "seconds": round(result.seconds, 3),
@@ -362,3 +347,21 @@ def _outcome(
             **which,
         },
     )
+
+
+def _sentence(job: DetectJob, result: DetectResult, written: str | None) -> str:
+    """How a job has ended and what it found, for the user; ``written`` is the file, if any."""
+    from muse_core.nuclei.counted import counted_nuclei
+
+    found, where = result.nuclei.count, f", written to {written}" if written else ""
+    if job.out_csv and not written:
+        return f"Cancelled before the first of {result.tiles_total:,} tiles; nothing is written."
+    if result.cancelled:
+        kept = (
+            f"Cancelled after {result.tiles_done:,} of {result.tiles_total:,} tiles; "
+            f"{found:,} nuclei found until then are kept{where}."
+        )
+        return f"{kept} {GOES_ON}" if written else kept
+    if not result.tiles_total:
+        return f"There is no tissue here: 0 nuclei{where}."
+    return f"{counted_nuclei(found)} in {result.tissue_mm2:.3g} mm² of tissue{where}."

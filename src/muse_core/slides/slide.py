@@ -49,6 +49,7 @@ class SlideSource:
         taken: Which image of the file this is; None where there is but one.
         scanned: The part of the slide that was scanned, level-0 pixels, if the file states it; the
             rest is empty. QuPath shows only that part, with coordinates relative to its corner.
+        address: Network address by which it is opened again; "" is a file of this machine.
         name: Name for people, if it is not that of the file.
         plane_zt: See :attr:`Slide.plane_zt`.
     """
