@@ -1,4 +1,4 @@
-"""Check that files allow random access, which pipes do not, and that there is room for new ones."""
+"""Checks of what a path leads to: an ordinary file, a folder, gzip, room for temporary files."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class MuseSession:
     @classmethod
     def of(cls, viewer: ViewerModel) -> MuseSession:
         """The viewer's session: the one it has, or a new one."""
-        # By the signals it follows: a person may have deleted its layer.
+        # Found by the signals it follows; its layer may have been deleted by a person.
         followers = (c[0]() for c in viewer.layers.events.removed.callbacks if isinstance(c, tuple))
         for session in followers:
             if isinstance(session, cls):
@@ -269,7 +269,7 @@ class MuseSession:
         if event.value is self.image_layer:
             self.let_go(event.value)
         elif event.value is self.nuclei.layer:
-            # Not within the removal, of which others have yet to hear.
+            # After this event: other listeners have yet to hear of the removal.
             QTimer.singleShot(0, self._restore_nuclei)
         if gone is not None and event.value is not self._dropped:
             self.told.emit(self._opened.close(gone))
@@ -359,7 +359,7 @@ class MuseSession:
             leave_other_slides(self.viewer, layer)
             self.viewer.canvas.overlays.scale_bar.visible = True
         if whole or self._whole.is_out_of_view():
-            # napari does so for the first layer of all, which the nuclei were.
+            # napari does so only for the first layer of a viewer, which is that of the nuclei.
             self.viewer.reset_view()
         self.slide_changed.emit()
         self.annotations_changed.emit()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muse_core.cli.images import say_folder_notes
 from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 from muse_core.errors import UserError
@@ -44,13 +45,11 @@ def evaluate_detect(
     read_card(path).require_detector()
 
     from muse_core.cli.console import progress_bar
-    from muse_core.data.points_folder import folder_notes
     from muse_core.evaluate.detection import evaluate_folder
     from muse_core.evaluate.intervals import figures_with_intervals
     from muse_core.jobs.progress import ProgressReporter
 
-    for note in folder_notes(folder, mpp, force_mpp):
-        typer.echo(note, err=True)
+    say_folder_notes((folder,), mpp, force_mpp)
     with progress_bar() as show:
         progress = ProgressReporter(show)
         report = evaluate_folder(folder, mpp, path, device.value, progress, force_mpp)

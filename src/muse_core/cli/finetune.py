@@ -109,5 +109,5 @@ def finetune_command(
         raise UserError("Say with --out which file the model is to be written to.")
     name = config.name if config else "The command line"
     job = FinetuneJob(resolved(values, name))
-    data.say_folder_notes((*job.config.train, *((job.config.val,) if job.config.val else ())))
+    data.say_notes_on((*job.config.train, *((job.config.val,) if job.config.val else ())))
     run_at_terminal(job, as_json)

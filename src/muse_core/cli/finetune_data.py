@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muse_core.cli.images import say_folder_notes
 from muse_core.cli.numbers import number
 from muse_core.errors import UserError
 from muse_core.typed_number import read_number
@@ -153,18 +154,11 @@ def validation(folder: Path | None, mpp: float | None, force_mpp: bool) -> _Valu
     return None if folder is None else {**_folder(folder, mpp), "force_mpp": force_mpp}
 
 
-def say_folder_notes(folders: Iterable[LabelSet]) -> None:
-    """Print on standard error which images of folders are missing or state another scale.
-
-    Raises:
-        UserError: A folder cannot be read.
-    """
-    from muse_core.data.points_folder import folder_notes
-
+def say_notes_on(folders: Iterable[LabelSet]) -> None:
+    """Print on standard error what is odd about folders; raises UserError for unreadable ones."""
     # A missing folder is reported by the run itself, with all other input errors.
     for folder in (f for f in folders if f.folder.is_dir()):
-        for note in folder_notes(folder.folder, folder.mpp, folder.force_mpp):
-            typer.echo(note, err=True)
+        say_folder_notes((folder.folder,), folder.mpp, folder.force_mpp)
 
 
 def unlabeled(sources: Sequence[str] | None, force_mpp: bool) -> list[_Values] | None:

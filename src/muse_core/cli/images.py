@@ -1,9 +1,9 @@
-"""Options that choose images of a slide, and the names of their output files."""
+"""Options that choose images of a slide, names of their output files, and notes on inputs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,3 +88,16 @@ def say_notes(slide: Slide) -> None:
     """Print notes on standard error: which image and plane is used, and how it is read."""
     for note in slide.notes:
         typer.echo(f"note: {note}", err=True)
+
+
+def say_folder_notes(folders: Iterable[str | Path], mpp: float, force_mpp: bool) -> None:
+    """Print on standard error what is odd about points-folders.
+
+    Raises:
+        UserError: One cannot be read.
+    """
+    from muse_core.data.points_folder import folder_notes
+
+    for folder in folders:
+        for note in folder_notes(folder, mpp, force_mpp):
+            typer.echo(note, err=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muse_core.cli.images import say_folder_notes
 from muse_core.cli.numbers import integer, number
 from muse_core.cli.options import Device, DeviceOption, ForceMppOption, JsonOption, ModelOption
 
@@ -92,7 +92,7 @@ def evaluate_probe(
     from muse_core.evaluate.probe import ProbeFolders, probe_folders
 
     folders = ProbeFolders(train, test, mpp, val, force_mpp)
-    _say_notes(folders.all, mpp, force_mpp)
+    say_folder_notes(folders.all, mpp, force_mpp)
     with progress_bar() as show:
         report = probe_folders(
             _backbone(path, seed if random_init else None),
@@ -106,15 +106,6 @@ def evaluate_probe(
     figures = report.to_json()
     said = {**figures, **asked, "model": card.name, "mpp": used_mpp}
     typer.echo(json.dumps(said) if as_json else "\n".join(_lines(figures)))
-
-
-def _say_notes(folders: Sequence[str | Path], mpp: float, force_mpp: bool) -> None:
-    """Print which images are missing or state another scale than the given one."""
-    from muse_core.data.points_folder import folder_notes
-
-    for folder in folders:
-        for note in folder_notes(folder, mpp, force_mpp):
-            typer.echo(note, err=True)
 
 
 def _backbone(path: Path, random_seed: int | None) -> MuseBackbone:

@@ -31,8 +31,8 @@ class DetectConfig:
             one in 400 with 96 passes the score threshold in one tile and not in the other.
         batch: Tiles in one pass through the network; None chooses by device.
         min_score: Nucleus probability from which a nucleus is reported; None takes the card's.
-        min_tissue: Tiles with no more than this share of tissue in their core are skipped.
-        readers: Threads that read and resize tiles; None chooses by device.
+        min_tissue: Cells with no more than this share of tissue are skipped.
+        readers: Threads that read and resize tiles; None takes one for each core, up to eight.
         seam_radius_um: Margin around its part of the slide within which a tile reports nuclei too;
             up to half of it, two nuclei that two tiles report are the same one.
         backend: One of :data:`BACKENDS`, for models that come as files; auto takes OpenVINO for

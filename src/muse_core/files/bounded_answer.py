@@ -37,7 +37,7 @@ class BoundedAnswer(ClientResponse):
                         str(self.url), f"an answer has more than {megabytes} MB"
                     )
                 parts.append(part)
-            # Where aiohttp keeps it for whoever asks for text.
+            # The attribute from which aiohttp takes text and JSON.
             self._body = b"".join(parts)
         return self._body
 

@@ -145,7 +145,7 @@ def _acquired(path: str | Path, patience_s: float) -> BaseFileLock:
 def _lock_of(path: str | Path) -> FileLock:
     try:
         target = destination(path)
-        # The library would make it.
+        # The library would create the missing folder.
         require_parent(Path(path), target)
     except OSError as error:
         raise _refusal(path, error) from error

@@ -28,7 +28,7 @@ def portable(name: str) -> str:
 def shortened(name: str, n_bytes: int = _LONGEST_BASE) -> str:
     """Cut a name to a number of bytes in UTF-8, at a character boundary."""
     kept = os.fsencode(name)[:n_bytes]
-    # What is left of a letter that is cut is no text; of names that are none all is kept.
+    # Drops the bytes of a character that was cut in two.
     return name if len(kept) < n_bytes else kept.decode("utf-8", "ignore")
 
 

@@ -22,7 +22,7 @@ _NO_IDENTITY = ("name", "description", "device", *_NOT_OF_TRAINING)
 def describe_run(config: FinetuneConfig, step: int, device: torch.device) -> dict[str, object]:
     """Settings of a run, the step that was kept and where it ran; folders by their last names."""
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_SETTINGS}
-    # As cards have always had it.
+    # The format that cards have had from the first version on.
     settings["class_map"] = sorted(config.class_map.items())
     teacher = config.distillation.teacher
     if teacher is None:

@@ -20,7 +20,7 @@ def open_closed_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free, which is this one: those below are open by now.
+            # Opens the lowest free descriptor, which is this one: the lower ones are open by now.
             os.open(os.devnull, os.O_RDWR)
         mode = "w" if number else "r"
         setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""The detect job: slide in, nuclei out as events and as CSV."""
+"""The detect job: slide in, nuclei out as events and as a file."""
 
 from __future__ import annotations
 

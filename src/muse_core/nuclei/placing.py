@@ -53,7 +53,7 @@ def placed_on_slide(content: NucleusFile, scanned: Rectangle) -> NucleusFile:
     """
     origin_px, size_px = (scanned.x, scanned.y), (scanned.w, scanned.h)
     if origin_px == WHOLE_SLIDE:
-        # Of a slide without such an area there is one origin only.
+        # A slide without such an area has only one origin.
         return replace(content, origin_px=WHOLE_SLIDE)
     said = content.origin_px
     found = _likelier(content, origin_px, size_px) if said is None else said

@@ -74,7 +74,7 @@ def annotation_summary(store: AnnotationStore, mpp: float) -> AnnotationSummary:
     """
     fields = reviewed_fields(store)
     summary = summarise([(fields, mpp)], store.classes.names)
-    # Nothing but the store is there to learn from.
+    # Here this store is all there is to learn from; a training may have others.
     if not summary.problems and all(field.holdout for field in fields):
         sentence = (
             "All reviewed fields are in the holdout, which measures models and is not trained on:"

@@ -107,7 +107,7 @@ def pretrain(
         held.enter_context(others_may_end())
         held.enter_context(workers_may_end())
         run = Run(config, resume)
-        # Also where the loss is no longer a number: what led there is in the curves.
+        # Also if the loss is no longer a number: the curves then show what led to it.
         with contextlib.closing(run):
             return _train(run, on_progress, should_cancel or (lambda: False))
 

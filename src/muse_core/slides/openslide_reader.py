@@ -168,7 +168,7 @@ class RenewedSlide:
         try:
             return slide.read_region(corner, index, size)
         except openslide.OpenSlideError:
-            # Perhaps that of another thread's place: to be sure, one that nobody else reads from.
+            # Another thread's place may have caused it, so try one that nobody else reads from.
             alone = openslide.OpenSlide(self._path)
         try:
             return alone.read_region(corner, index, size)

@@ -137,7 +137,7 @@ def _settle_intensity(wide: Sequence[SampledLevel], probes: Sequence[_Probe]) ->
     kind, bits = wide[-1].stored_type, 8 * wide[-1].stored_type.itemsize
     real = kind.kind == "f"
     highest = full_intensity(max((p.colour for p in probes), default=0.0), real)
-    # Alpha may fill another range than the colours of a camera of 12 bits.
+    # Alpha may have another range than the colours, as where the camera has 12 bits.
     seen = max((float(p.alpha.max()) for p in probes if p.alpha.size), default=0.0)
     opaque = full_intensity(seen, real) if seen > 0 else highest
     for level in wide:

@@ -77,7 +77,7 @@ class TissueMask:
         """
         found = self.mask.astype(np.float64)
         for axis, edges in ((0, y), (1, x)):
-            # What lies before each edge: whole mask pixels, and a part of the one it goes through.
+            # The sum before each edge: whole mask pixels, and a part of the one it goes through.
             summed = np.insert(found.cumsum(axis=axis), 0, 0.0, axis=axis)
             at = (edges * self.px_per_level0).clip(0, found.shape[axis])
             whole = np.minimum(np.floor(at).astype(np.int64), found.shape[axis] - 1)

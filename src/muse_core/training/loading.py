@@ -124,7 +124,7 @@ class _Told(Dataset[Any]):
             sample = self.dataset[item]
             return pickle.dumps(sample) if self.packed else sample
         except UserError as error:
-            # Without the frames it came through, whose arrays would be kept.
+            # Without its traceback, whose frames would keep arrays in memory.
             return error.with_traceback(None)
 
 

@@ -38,14 +38,14 @@ def where_looked(
     around = slide.rows[slide.inside(Region(x0, y0, x1 - x0, y1 - y0))]
     view = box(x0, y0, x1, y1)
     reviewed = [area for area in store.reviewed_areas() if area.intersects(view)]
-    # A prediction a person removed stays removed; an addition taken back is no verdict on the
-    # place.
+    # A prediction that a person has removed stays removed. To remove what a person had added says
+    # nothing about the place.
     taken_back = around["status"] == Status.DELETED
     taken_back &= around["model_id"] == store.model_number(_NO_MODEL)
     persons = (around["status"] != Status.PREDICTED) & ~taken_back
     persons |= inside_any(reviewed, around["x"], around["y"])
     in_reviewed = inside_any(reviewed, xy[:, 0], xy[:, 1])
-    # What was there before and is still to be seen lies beyond the edge of what is searched.
+    # Older nuclei that are still there lie beyond the edge of the searched area.
     first = store.first_found
     beyond = np.zeros(len(around), dtype=bool) if first is None else around["id"] < first
     beyond &= around["status"] != Status.DELETED

@@ -203,7 +203,7 @@ class SlideAnnotations(StoredNuclei):
         self._edit(ids, AnnotationStore.confirm)
 
     def delete(self, ids: npt.ArrayLike) -> None:
-        """Remove nuclei; they stay in the annotations as rejected."""
+        """Remove nuclei; they stay in the annotations as deleted."""
         self._edit(ids, AnnotationStore.delete)
 
     def move(self, ids: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> None:

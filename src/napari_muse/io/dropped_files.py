@@ -71,7 +71,7 @@ class DroppedFiles(QObject):
             return False
         others = [path for path, known in zip(paths, found, strict=True) if known is None]
         if isinstance(watched, QWidget):
-            # It takes away what showed that files could be dropped.
+            # Removes what has shown since the drag began that files can be dropped here.
             watched.dragLeaveEvent(QDragLeaveEvent())
         # Not within the drop, which the other program waits for.
         QTimer.singleShot(0, partial(self._open, to_open, others))
@@ -83,10 +83,10 @@ class DroppedFiles(QObject):
                 plugin = None if path in others else plugin_for(path)
                 open_as_dropped(self._viewer, path, plugin)
             except UserError as error:
-                # A sentence is enough; napari would print whence it came, and offer to show it.
+                # Not the error itself, with which napari would print and offer a traceback.
                 show_error(str(error))
             except Exception:
-                # As Qt hands over what an event handler raises; the other files are still opened.
+                # Reported like any error in an event handler; the other files are still opened.
                 notification_manager.receive_error(*sys.exc_info())
 
 

@@ -94,7 +94,7 @@ def _take_over_layer(session: MuseSession, layer: Any) -> None:
     content = placed_on_slide(layer.metadata.pop(FILE_KEY), slide.scanned)
 
     def say(sentence: str) -> None:
-        # Why nothing was taken has been said.
+        # take_over() has said why nothing was taken.
         if sentence != NOTHING:
             say_done(session, annotations, sentence)
 

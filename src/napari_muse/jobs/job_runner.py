@@ -247,7 +247,7 @@ class JobRunner(QObject):
         self._process.deleteLater()
         self._process = None
         if self._may_repeat and self._last is None and not self._cancelling:
-            # It died as it waited, and was only then found to be dead.
+            # The process that was started in advance had died before the job reached it.
             self._may_repeat = False
             self._give(self._prepared())
             return

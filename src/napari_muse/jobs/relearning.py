@@ -80,7 +80,8 @@ class Relearning:
         self._tried: set[int] = set()
         self._again = False
         self._annotations = session.annotations
-        self._owed: WeakSet[SlideAnnotations] = WeakSet()
+        self._left: WeakSet[SlideAnnotations] = WeakSet()
+        """Slides that were left before they were learnt from."""
         self._agreed = False
         self.method = "logistic"
         self.on = False
@@ -226,8 +227,8 @@ class Relearning:
     def on_detected(self, annotations: SlideAnnotations) -> None:
         """Learn from a slide again, if on, because a detection, or what it lacked, has ended."""
         if self.on:
-            self._owed.add(annotations)
-            self._pay()
+            self._left.add(annotations)
+            self._catch_up()
 
     def _on_settled(self) -> None:
         if self.on:
@@ -236,17 +237,17 @@ class Relearning:
     def _on_slide(self) -> None:
         self._start_soon.cancel()
         if self.on and (self.waiting or self._again):
-            self._owed.add(self._annotations)
+            self._left.add(self._annotations)
         self._annotations = self._session.annotations
         self.learnt, self.refusal, self._asked_at, self._again = None, "", 0.0, False
         self._tried, self.lacks_features = set(), False
-        self._pay()
+        self._catch_up()
         self.changed.emit()
 
-    def _pay(self) -> None:
+    def _catch_up(self) -> None:
         """Learn from the current slide if it was left before it was learnt from."""
-        if self.on and not self.busy and self._annotations in self._owed:
-            self._owed.discard(self._annotations)
+        if self.on and not self.busy and self._annotations in self._left:
+            self._left.discard(self._annotations)
             self.request()
 
     def _start(self) -> None:
@@ -322,7 +323,7 @@ class Relearning:
         self._show_stored(answer.task)
         if again:
             self.request()
-        self._pay()
+        self._catch_up()
         self.changed.emit()
 
     def _keep(self, answer: RelearnAnswer) -> None:
@@ -352,13 +353,13 @@ class Relearning:
         self._show_stored(task)
         if self._is_current(task):
             self._say(sentence)
-        self._pay()
+        self._catch_up()
 
     def _end(self, task: RelearnTask) -> None:
         """Note that work has ended, and whether its slide is not shown any more."""
         self.busy = False
         if self.on and task.annotations is not self._annotations:
-            self._owed.add(task.annotations)
+            self._left.add(task.annotations)
 
     def _start_again(self, task: RelearnTask) -> None:
         self._start()

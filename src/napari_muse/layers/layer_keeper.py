@@ -39,7 +39,7 @@ class LayerKeeper:
         layers = session.viewer.layers
         layers.events.inserted.connect(self._on_inserted)
         layers.events.reordered.connect(self._on_reordered)
-        # napari tells of links by it.
+        # napari has no event for linked layers; linking changes the selection.
         layers.selection.events.changed.connect(self._on_links)
         # The layer of a person's image has become a slide.
         session.slide_changed.connect(lambda: self.keep(session.image_layer))

@@ -81,7 +81,7 @@ def agree_on_units(viewer: ViewerModel, unit: str) -> None:
             own = own_unit(layer)
             if {str(u) for u in layer.units[-2:]} == {_LONG.get(unit, unit)}:
                 continue
-            # Before those hear of it who ask for the unit it has of its own.
+            # Set before the units, whose event makes others call own_unit().
             layer.metadata[_UNITS_KEY] = (own, _LONG.get(unit, unit))
             layer.units = (*layer.units[:-2], unit, unit)
 

@@ -78,7 +78,7 @@ def convert_model(path: Path, precision: str) -> Converted:
         raise _no_memory(model) from error
     except RuntimeError as error:
         if says_memory_is_full(error):
-            # No property of the model, as which it would be kept.
+            # Not kept as a failure of this model: there may be enough memory the next time.
             raise _no_memory(model) from error
         if says_threads_are_short(error):
             raise NotConvertedNowError(

@@ -43,7 +43,7 @@ def compile_options(precision: str) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": _HINTS[floats_of(precision)],
         "NUM_STREAMS": str(min(STREAMS, threads)),
         "INFERENCE_NUM_THREADS": threads,
-        # Bound to a core, a thread waits for whatever else runs there.
+        # A thread pinned to a core would wait for other programs that run on it.
         "ENABLE_CPU_PINNING": False,
         "CPU_RUNTIME_CACHE_CAPACITY": _CODE_KEPT,
     }
@@ -120,7 +120,7 @@ class Session:
             network.failure = network.failure or error
             raise
         if network.failure is not None:
-            # That of another image; this one may have been computed by what it left behind.
+            # Another image failed, and this one may have been computed with what that left behind.
             raise RuntimeError(str(network.failure)) from network.failure
 
     def _usable(self) -> _Network:

@@ -33,12 +33,12 @@ def quantised(network: Any, images: Sequence[RgbArray]) -> Any:
         network: An openvino.Model of (1, H, W, 3) uint8.
         images: (H, W, 3) uint8 each, of which the ranges of all that flows in the network are read.
     """
-    # Before NNCF asks for what sends events to its makers.
+    # First, with its telemetry off; NNCF would import it with telemetry on.
     openvino()
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    # It draws bars where JSON lines are promised.
+    # NNCF draws progress bars on standard output, where jobs write JSON lines.
     with contextlib.redirect_stdout(io.StringIO()):
         calibration = nncf.Dataset([image[None] for image in images])
         half_range = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)

@@ -59,7 +59,7 @@ class FullLearner(nn.Module):
         self.model = model
         channels = model.backbone.out_channels
         self._allowed = data.allowed
-        # Where a set's classes say nothing of the model's, they have a head of their own.
+        # Label sets without a map to the model's classes have a class head of their own.
         self.other_heads = nn.ModuleDict(
             {
                 str(number): ClassHead(channels, len(names), head)

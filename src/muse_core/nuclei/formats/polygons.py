@@ -120,13 +120,13 @@ def readable_centres(
             some = _flattened(parts[start:end]) if one else parts[start:end]
             size = own[-1] - low + 1
             found = polygon_centres(some, [owner - low for owner in own], size)
-            # Those between that have no polygons are NaN already.
+            # Rows between them that have no polygons stay NaN.
             xy[low : low + size] = found
         except _NO_OUTLINE:
             if one:
                 odd[low] = True
                 continue
-            # Half of them at a time, until those alone are left that are no outlines.
+            # Tried again in halves, until only those fail that are no outlines.
             middle = bisect_left(own, own[len(own) // 2])
             middle = middle or bisect_right(own, low)
             spans += [(start, start + middle), (start + middle, end)]

@@ -76,9 +76,9 @@ def end(connection: sqlite3.Connection, how: str) -> None:
         old = old[~inside_any(reviewed, old["x"], old["y"])]
         rows = nucleus_rows(connection)
         there = rows[(rows["id"] < first) & (rows["status"] != Status.DELETED)]
-        # A person may have put one that was there before where another one was.
+        # Meanwhile a person may have moved an older nucleus to where a replaced one was.
         free = _far(old, rows[rows["id"] >= first], distance_px) & _far(old, there, ONE_PLACE_PX)
-        # An undo may have brought one back already.
+        # An undo may have brought a replaced one back already.
         insert_rows(connection, old[free & ~np.isin(old["id"], rows["id"])])
     for table in ("aside", "detection"):
         connection.execute(f"DELETE FROM {table}")

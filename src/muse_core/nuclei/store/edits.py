@@ -100,7 +100,7 @@ class NucleusChanges:
         found, at = rows_by_id(rows, self.ids)
         before, after = self.after.copy(), self.after.copy()
         before[found] = rows[at[found]]
-        # Of one that stays only what edits change is another.
+        # Uncertainty is not edited: nuclei that are neither added nor removed keep the current one.
         stay = found & self.exists & self.existed
         for name in UNCERTAINTY:
             after[name][stay] = before[name][stay]

@@ -38,7 +38,7 @@ def decide(connection: sqlite3.Connection) -> None:
     in_holdout = _with_joined_fields_training(present, stored)
     for region in [r for r in present if r.number not in stored]:
         met = [in_holdout[r.number] for r in decided if r.area.intersects(region.area)]
-        # Regions of one field are on its side, so that those of regions do for those of fields.
+        # The sides of regions serve as those of fields: all regions of a field are on the same.
         others = [in_holdout[r.number] for r in present if r.number in in_holdout]
         key = field_key(fingerprint, read_vertices(region.vertices))
         held = all(met) if met else is_holdout(key, others)

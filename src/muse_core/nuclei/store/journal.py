@@ -84,12 +84,12 @@ def _step(
     classes = standing_classes(connection, class_changes(changes))
     require_no_class_goes(connection, classes)
     others = tuple(change for change in changes if change.table != "classes")
-    # Before it is asked which classes are still in use.
+    # First, because classes_that_can_go() looks for classes that are still in use.
     _write_rows(connection, others)
     reversible = reversible_changes(connection, last.nuclei.reversed(), since)
     gone = classes_that_can_go(connection, classes, reversible.here.ids)
     brought = bring_classes(connection, classes, gone)
-    # Known only by now which classes others stand for.
+    # Only now, because bring_classes() may change which classes stand in for others.
     known = stand_ins(connection)
     here, aside = reversible.here.with_classes(known), reversible.aside.with_classes(known)
     write_changes(connection, aside, "aside")

@@ -114,7 +114,7 @@ class StorePlace:
     def _folders(self) -> tuple[Path, ...]:
         if self.folder is not None:
             return (self.folder,)
-        # Beside the file itself first, where all that lead to it find the same store.
+        # First beside the file itself, where it is found by whichever link the slide is opened.
         beside = dict.fromkeys((self.slide.resolve().parent, self.slide.absolute().parent))
         return (*beside, user_data_folder() / _FOLDER)
 

@@ -156,8 +156,8 @@ class _Serving:
         if self._closed:
             return
         self._closed = True
-        # Nothing but a connection wakes a thread that waits for one. It is made in a thread of its
-        # own: where the waiting one has just ended by itself, nobody answers it.
+        # Only a connection wakes the thread that waits for one. It is made in a further thread,
+        # because nobody answers it if the waiting one has just ended by itself.
         # At the end of the process there are no new threads, and the waiting one ends with it.
         with contextlib.suppress(RuntimeError):
             threading.Thread(target=self._wake, name="muse-wake", daemon=True).start()
