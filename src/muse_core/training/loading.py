@@ -49,7 +49,7 @@ def prepared_batches(
     packed = workers > 0 and _room_to_share() < _ENOUGH_BYTES
     batches = iter(
         DataLoader(
-            _Told(dataset, packed and batch is None),
+            _ErrorsAsItems(dataset, packed and batch is None),
             batch_size=batch,
             collate_fn=_Collate(collate, packed) if collate else None,
             num_workers=workers,
@@ -110,8 +110,8 @@ def _room_to_share() -> float:
 
 
 @dataclass(frozen=True)
-class _Told(Dataset[Any]):
-    """A dataset whose sentences for the user arrive as they are, packed to bytes if need be."""
+class _ErrorsAsItems(Dataset[Any]):
+    """A dataset that gives a UserError as an item, not raises it; pickles samples if ``packed``."""
 
     dataset: Any
     packed: bool

@@ -37,8 +37,7 @@ class JobStatus:
         self._start = start
         self._cancel = cancel
         self.bar = QProgressBar()
-        self.cancel = push_button("Cancel", tooltip)
-        self.cancel.clicked.connect(self._on_cancel)
+        self.cancel = push_button("Cancel", tooltip, self._on_cancel)
         self.message = wrapped(sentence)
         self._latest: Progress | None = None
         self._tick_soon = qthrottled(self._tick, _TICK_MS, leading=False, parent=self.bar)
