@@ -73,7 +73,7 @@ def test_outlines_as_nuclei(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     source, out = tmp_path / "r.geojson", tmp_path / "o.parquet"
     write_nuclei(source, NucleusFile(empty_table(), regions=(SQUARE,)))
     assert run("convert", source, out) == 0
-    assert "read as regions" in capsys.readouterr().err
+    assert "1 outline is an annotation and was read as a region" in capsys.readouterr().err
     assert run("convert", source, out, "--outlines-are-nuclei") == 0
     assert read_nuclei(out).table[["x", "y"]].to_numpy().tolist() == [[4.5, 4.5]]
 

@@ -116,7 +116,7 @@ class SlideAnnotations(StoredNuclei):
         self.change(chosen, self.store.rows(chosen))
         self.changed.emit()
 
-    def load(self, content: NucleusFile) -> int:
+    def load(self, content: NucleusFile) -> Edit | None:
         """Import the nuclei, regions and classes of a file, as one edit.
 
         Nuclei get new ids and keep their status. Where both have a nucleus at the same place, the
@@ -124,7 +124,7 @@ class SlideAnnotations(StoredNuclei):
         twice adds nothing.
 
         Returns:
-            Number of nuclei imported.
+            The edit; None for a file with neither nuclei nor regions.
 
         Raises:
             UserError: A detection is running, which would take the nuclei for its own; or there are
@@ -137,7 +137,7 @@ class SlideAnnotations(StoredNuclei):
                 "A detection is running on this slide; take nuclei over when it has ended."
             )
         if content.table.empty and not content.regions:
-            return 0
+            return None
         theirs, first = content.classes(), self.pristine
         store = self.store
         instead = first and bool(theirs.classes)
@@ -154,8 +154,7 @@ class SlideAnnotations(StoredNuclei):
             )
 
         n = len(content.table)
-        edit = self._at_length(take, f"Taking over {n:,} nuclei …", n > _MANY)
-        return 0 if edit is None else len(edit.new_ids)
+        return self._at_length(take, f"Taking over {n:,} nuclei …", n > _MANY)
 
     # Edits ------------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from qtpy.QtCore import QTimer
 
 from muse_core.errors import UserError
 from muse_core.nuclei import NucleusFile, placed_on_slide
-from muse_core.nuclei.counted import counted_nuclei
+from muse_core.nuclei.counted import counted, counted_nuclei
 from muse_core.nuclei.fitting import SlideFrame, fit
+from muse_core.nuclei.store import Edit
 from muse_core.slides import Slide
 from napari_muse.annotations.slide_key import slide_key
 from napari_muse.interaction.undo_steps import say_done
@@ -44,9 +45,9 @@ def take_over(
     """
 
     def load(fitting: NucleusFile) -> None:
-        sentence = f"{counted_nuclei(len(fitting.table))} taken over."
-        taken = session.attempt(lambda: annotations.load(fitting))
-        say(" ".join((sentence, *fitting.notes)) if taken else NOTHING)
+        edits: list[Edit | None] = []
+        taken = session.attempt(lambda: edits.append(annotations.load(fitting)))
+        say(" ".join((*_outcome(fitting, edits[0]), *fitting.notes)) if taken else NOTHING)
         session.rest_unseen()
 
     try:
@@ -66,6 +67,29 @@ def take_over(
         load(replace(found.content, notes=notes))
 
     session.ask(found.question, "Take over", agreed, lambda: say(NOTHING))
+
+
+def _outcome(content: NucleusFile, edit: Edit | None) -> list[str]:
+    """Sentences on how much of a file was taken over, and how much was left out."""
+    n_nuclei = 0 if edit is None else len(edit.new_ids)
+    n_regions = 0 if edit is None else len(edit.of("regions"))
+    said = [f"{_objects(n_nuclei, n_regions)} taken over."]
+    nuclei, regions = len(content.table) - n_nuclei, len(content.regions) - n_regions
+    if nuclei + regions == 1:
+        said.append(f"{_objects(nuclei, regions)} was left out: there is one in its place already.")
+    elif nuclei + regions:
+        said.append(
+            f"{_objects(nuclei, regions)} were left out: there are others in their places already."
+        )
+    return said
+
+
+def _objects(n_nuclei: int, n_regions: int) -> str:
+    """Such as "3 nuclei and 1 region"."""
+    regions = counted(n_regions, "region", "regions")
+    if n_regions and not n_nuclei:
+        return regions
+    return " and ".join((counted_nuclei(n_nuclei), *([regions] if n_regions else ())))
 
 
 def _is_file_layer(layer: Any) -> bool:

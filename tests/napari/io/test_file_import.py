@@ -61,7 +61,7 @@ def test_what_lies_beside_the_slide_is_asked_for_and_left_out(
     assert len(session.annotations.to_table()) == 6
     assert session.annotations.regions()["name"].tolist() == ["on it"]
     said = (opened.status if dropped else opened.export.message).text()
-    assert "3 nuclei taken over." in said
+    assert "3 nuclei and 1 region taken over." in said
     assert "2 nuclei and 1 region lie beside this slide" in said
     assert "others" not in session.viewer.layers
 
@@ -122,3 +122,34 @@ def test_a_file_of_another_scale_is_asked_for(
     opened.export.load(tmp_path / "n.csv")
     assert "counts 0.25 µm per pixel, and this slide has 0.5" in answer(opened, qtbot, agree=True)
     assert len(opened.session.annotations.to_table()) == 5
+
+
+def test_what_the_slide_has_already_is_not_counted_as_taken_over(
+    opened: MusePanel, tmp_path: Path, qtbot: Any
+) -> None:
+    """The number said is the number by which the counts of the classes rise."""
+    annotations = opened.session.annotations
+    person = annotations.add(50, 50, annotations.class_ids[0])
+    region = NamedRegion(((0, 0), (90, 0), (90, 90)), "corner")
+    x, y = [50, 60, 70, 70.2], [50, 60, 70, 70]
+    content = NucleusFile(nucleus_table(x, y, "tumor"), mpp=0.5, regions=(region,))
+    write_nuclei(tmp_path / "n.geojson", content)
+
+    def said() -> str:
+        opened.export.load(tmp_path / "n.geojson")
+        qtbot.waitUntil(lambda: not opened.export.busy, timeout=20_000)
+        return opened.export.message.text()
+
+    before = int(annotations.counts().sum())
+    assert said().startswith(
+        "2 nuclei and 1 region taken over."
+        " 2 nuclei were left out: there are others in their places already."
+    )
+    assert annotations.counts().sum() == before + 2
+    assert person in annotations.rows["id"][annotations.present]
+    annotations.confirm(annotations.rows["id"][annotations.present])
+    assert said().startswith(
+        "0 nuclei taken over."
+        " 4 nuclei and 1 region were left out: there are others in their places already."
+    )
+    assert annotations.counts().sum() == before + 2

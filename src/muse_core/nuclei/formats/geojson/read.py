@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError
+from muse_core.nuclei.counted import counted
 from muse_core.nuclei.formats import qupath
 from muse_core.nuclei.formats.columns import class_name
 from muse_core.nuclei.formats.facts import facts_from_json
@@ -265,10 +266,12 @@ class _Collector:
         if unnamed and (scheme is None or UNCLASSIFIED not in scheme.names):
             notes.append(unclassified_note(unnamed))
         if not len(table) and self._regions:
-            notes.append(
-                f"All {len(self._regions):,} outlines are annotations and were read as regions;"
-                f" {_IF_NUCLEI}"
+            were_read = counted(
+                len(self._regions),
+                "outline is an annotation and was read as a region",
+                "outlines are annotations and were read as regions",
             )
+            notes.append(f"{were_read}; {_IF_NUCLEI}")
         scheme = self._scheme() if scheme is None else scheme
         plane_zt = next(iter(self._part.planes), known.plane_zt)
         found = known._replace(scheme=scheme, regions=tuple(self._regions), plane_zt=plane_zt)
