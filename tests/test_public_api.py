@@ -137,3 +137,10 @@ def test_paths_of_other_kinds_and_wrong_regions(tmp_path: Path) -> None:
     for region in ((0, 0, 64, 64), "0,0,64,64"):
         with pytest.raises(muse.UserError, match="A region is a Region or PolygonRegion, not"):
             muse.detect(Place(), model, mpp=0.5, region=region)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("config", ["cpu", {}, {"device": "cpu"}])
+def test_settings_of_another_type_are_refused(config: Any) -> None:
+    glass = np.full((64, 64, 3), 255, np.uint8)
+    with pytest.raises(muse.UserError, match="The config is a DetectConfig, not"):
+        muse.detect(glass, mpp=0.5, config=config)

@@ -43,6 +43,18 @@ def test_an_impossible_scale_is_refused_though_it_would_not_be_used(impossible: 
         settle_scale(0.5, impossible)
 
 
+@pytest.mark.parametrize("other", [True, np.True_, "0.5", (0.5, 0.5), np.array([0.5, 0.5])])
+def test_a_scale_that_is_no_number_is_refused(other: Any) -> None:
+    with pytest.raises(UserError, match="are one number, not"):
+        settle_scale(None, other)
+
+
+@pytest.mark.parametrize("number", [1, np.float32(0.5), np.array(0.5), np.int64(1)])
+def test_numbers_of_numpy_are_scales(number: Any) -> None:
+    scale = settle_scale(None, number)
+    assert (scale.mpp, type(scale.mpp)) == (float(number), float)
+
+
 def test_on_slides(tmp_path: Path) -> None:
     pixels = np.full((70, 70, 3), 200, np.uint8)
     saying, silent = tmp_path / "a.tif", tmp_path / "b.png"

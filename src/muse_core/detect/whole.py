@@ -59,6 +59,8 @@ def detect(
     """
     if choice is not None and not isinstance(image, str | os.PathLike):
         raise UserError("A choice is of a file; open_slide takes one, and an array has one image.")
+    if config is not None and not isinstance(config, DetectConfig):
+        raise UserError(f"The config is a DetectConfig, not {config!r}.")
     if model is None or isinstance(model, str | os.PathLike):
         path = None if model is None else os.fspath(model)
         model = open_backend(resolve_model(path), config or DetectConfig())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from muse_core.errors import UserError
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
 
@@ -20,6 +22,9 @@ _TOO_COARSE = 10
 
 def check_mpp(mpp: float) -> float:
     """Return a value given by a person or program; raises UserError unless it can be true."""
+    # Scripts give a pair as OpenSlide does, or a text from a table; True would be 1 micron.
+    if isinstance(mpp, bool | np.bool_) or not hasattr(mpp, "__float__") or np.ndim(mpp) > 0:
+        raise UserError(f"Microns per pixel are one number, not {mpp!r}.")
     if not math.isfinite(mpp) or not MIN_MPP <= mpp <= MAX_MPP:
         raise UserError(
             f"Microns per pixel must lie between {MIN_MPP:g} and {MAX_MPP:g}, got {mpp:g}."
